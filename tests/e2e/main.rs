@@ -11,5 +11,21 @@
     reason = "a panic is a failing test, the clock is the real one, and stderr is captured"
 )]
 
+/// Requests of real SDKs, byte for byte to the upstream and tagged to a target.
+mod captures;
+/// Content types and codings that nobody touches.
+mod encodings;
+/// Bodies: chunks, trailers, lengths, cut-off and large ones.
+mod framing;
+/// Fields of heads, both ways.
+mod headers;
+/// Where the parser ends, with an answer.
+mod limits;
+/// The query of an upload.
+mod query;
+/// Paths and methods.
+mod routes;
 /// What the tests are written with.
 mod support;
+/// Tags of a target in the name of a profile.
+mod tags;

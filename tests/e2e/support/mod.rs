@@ -16,6 +16,7 @@ mod metrics;
 mod poll;
 pub(crate) mod ports;
 mod relay;
+mod rig;
 mod tests;
 mod upstream;
 mod wire;
@@ -26,6 +27,7 @@ pub(crate) use self::{
     metrics::{Count, Ledger, Metrics},
     poll::{SOON, eventually, poll},
     relay::{Ended, Relay},
+    rig::{Rig, verbatim},
     upstream::{Answer, Arrival, End, Upstream},
     wire::{Body, Framing, Head, Wire},
 };
