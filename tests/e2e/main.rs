@@ -17,15 +17,25 @@ mod captures;
 mod encodings;
 /// Bodies: chunks, trailers, lengths, cut-off and large ones.
 mod framing;
+/// HTTP/2 and gRPC.
+mod grpc;
 /// Fields of heads, both ways.
 mod headers;
 /// Where the parser ends, with an answer.
 mod limits;
+/// Clients that say little, late or nothing.
+mod patience;
 /// The query of an upload.
 mod query;
+/// `disable-local-writes`.
+mod relay_only;
 /// Paths and methods.
 mod routes;
 /// What the tests are written with.
 mod support;
 /// Tags of a target in the name of a profile.
 mod tags;
+/// An upstream or targets that are gone, slow, early or rude.
+mod trouble;
+/// Connections that become something else.
+mod upgrade;

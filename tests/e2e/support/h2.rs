@@ -144,7 +144,8 @@ async fn accept(listener: TcpListener, requests: Requests) {
                 Ok::<_, Infallible>(answer)
             }
         });
-        let builder = server::conn::http2::Builder::new(TokioExecutor::new());
+        let mut builder = server::conn::http2::Builder::new(TokioExecutor::new());
+        builder.auto_date_header(false);
         tokio::spawn(builder.serve_connection(TokioIo::new(stream), service));
     }
 }
