@@ -7,6 +7,36 @@ use std::{
 
 use crate::support::{Client, Relay, Request, Rig, Upstream};
 
+/// What is waited for, in words, and how.
+const SCENARIOS: [(&str, fn()); 6] = [
+    ("a connection without a byte is closed", no_byte),
+    ("a connection with one byte is closed", one_byte),
+    ("a head that trickles is closed", first_head_trickles),
+    (
+        "a second head that trickles is closed",
+        second_head_trickles,
+    ),
+    (
+        "an idle connection survives between two uploads",
+        idle_between_uploads,
+    ),
+    ("a body may take longer than a head", slow_body),
+];
+
+#[test]
+fn clients_that_say_little_late_or_nothing() {
+    // One test for all of them: each waits for real limits, and of two tests at a time, as on a small
+    // machine, they would keep all others from running for a minute.
+    let failed: Vec<_> = thread::scope(|scope| {
+        let running = SCENARIOS.map(|(words, scenario)| (words, scope.spawn(scenario)));
+        running
+            .into_iter()
+            .filter_map(|(words, run)| run.join().is_err().then_some(words))
+            .collect()
+    });
+    assert!(failed.is_empty(), "{failed:#?}");
+}
+
 /// The limit for the first byte and for a head is 10 s; the machine may be busy.
 const CLOSED: std::ops::Range<Duration> = Duration::from_secs(5)..Duration::from_secs(18);
 
@@ -27,8 +57,7 @@ fn ended(client: &mut Client) {
     }
 }
 
-#[test]
-fn a_connection_without_a_byte_is_closed() {
+fn no_byte() {
     let (_relay, upstream, mut client) = pair();
     let started = Instant::now();
     ended(&mut client);
@@ -40,8 +69,7 @@ fn a_connection_without_a_byte_is_closed() {
     assert!(upstream.arrivals().is_empty());
 }
 
-#[test]
-fn a_connection_with_one_byte_is_closed() {
+fn one_byte() {
     let (_relay, upstream, mut client) = pair();
     let started = Instant::now();
     client.send(b"P");
@@ -54,8 +82,7 @@ fn a_connection_with_one_byte_is_closed() {
     assert!(upstream.arrivals().is_empty());
 }
 
-#[test]
-fn a_head_that_trickles_is_closed() {
+fn first_head_trickles() {
     let (_relay, upstream, mut client) = pair();
     let started = Instant::now();
     let head = Request::get("/x").field("X-Long", &"v".repeat(100)).head();
@@ -77,8 +104,7 @@ fn a_head_that_trickles_is_closed() {
     assert!(upstream.arrivals().is_empty());
 }
 
-#[test]
-fn a_second_head_that_trickles_is_closed() {
+fn second_head_trickles() {
     let (_relay, upstream, mut client) = pair();
     assert_eq!(client.exchange(&Request::get("/first")).status(), 200);
     let started = Instant::now();
@@ -92,8 +118,7 @@ fn a_second_head_that_trickles_is_closed() {
     assert_eq!(upstream.arrivals().len(), 1);
 }
 
-#[test]
-fn an_idle_connection_survives_between_two_uploads() {
+fn idle_between_uploads() {
     // §8 #72: SDKs upload every 10 or 15 s and reuse the connection.
     let rig = Rig::new();
     let mut client = rig.client();
@@ -111,8 +136,7 @@ fn an_idle_connection_survives_between_two_uploads() {
     assert_eq!(rig.settled(3).sent.profiles, 3);
 }
 
-#[test]
-fn a_body_may_take_longer_than_a_head() {
+fn slow_body() {
     let rig = Rig::new();
     let mut client = rig.client();
     client
