@@ -220,12 +220,8 @@ fn an_upstream_that_closes_after_each_answer_is_no_reason_for_an_error() {
 fn a_profile_on_a_stale_connection_is_sent_once_more() {
     // §8 #37: the upstream had closed while the request was on its way. A reused connection that ends
     // before one byte of an answer tells that nothing was served.
-    for length in [10, 1000, 200_000] {
-        let upstream = Upstream::script(|arrival| match arrival.nth {
-            0 => Answer::ok(),
-            _ => Answer::raw(b"").unread().close(),
-        });
-        let rig = Rig::with(upstream, Upstream::ok(), &[], |builder| builder);
+    for length in [10, 1000, 60_000] {
+        let rig = closing_on_reuse();
         let mut client = rig.client();
         for _ in 0..2 {
             let answer = client.exchange(&Request::profile("app", &noise(length)));
@@ -240,6 +236,31 @@ fn a_profile_on_a_stale_connection_is_sent_once_more() {
         assert!(bodies == [noise(length), noise(length)], "{length} bytes");
         assert_eq!(rig.settled(2).sent.profiles, 2);
     }
+}
+
+#[test]
+fn a_profile_too_large_to_be_sent_once_more_is_teed_and_answered() {
+    // §8 #37: nobody holds all of it, so on a stale connection a 502 is in order, a hang is not.
+    let rig = closing_on_reuse();
+    let mut client = rig.client();
+    assert_eq!(
+        client.exchange(&Request::profile("app", b"first")).status(),
+        200
+    );
+    let body = noise(2_000_000);
+    let answer = client.exchange(&Request::profile("app", &body));
+    assert!(matches!(answer.status(), 200 | 502), "{answer:?}");
+    assert_eq!(rig.settled(2).sent, Count::new(2, 5 + body.len()));
+    assert!(rig.upstream.requests().len() <= 2);
+}
+
+/// An upstream that serves one request on each connection and closes when it sees another.
+fn closing_on_reuse() -> Rig {
+    let upstream = Upstream::script(|arrival| match arrival.nth {
+        0 => Answer::ok(),
+        _ => Answer::raw(b"").unread().close(),
+    });
+    Rig::with(upstream, Upstream::ok(), &[], |builder| builder)
 }
 
 #[test]
