@@ -65,6 +65,15 @@ impl Fault {
         }
     }
 
+    /// A connector failed with `error`.
+    pub fn connect(error: &Cause) -> Self {
+        Self {
+            kind: connect_kind(error),
+            stale: false,
+            text: deepest(error),
+        }
+    }
+
     /// The connection broke while `text`.
     pub fn reset(text: impl Into<String>) -> Self {
         Self {
@@ -123,7 +132,7 @@ fn link(error: &legacy::Error) -> Option<Link> {
     extras.remove::<Link>()
 }
 
-fn connect_kind(error: &legacy::Error) -> FaultKind {
+fn connect_kind(error: &Cause) -> FaultKind {
     for cause in causes(error) {
         if cause.is::<ResolveError>() {
             return FaultKind::Dns;
@@ -155,7 +164,7 @@ fn causes<'a>(error: &'a Cause) -> impl Iterator<Item = &'a Cause> {
 }
 
 /// The innermost cause says most: "connection refused" rather than "client error (Connect)".
-fn deepest(error: &legacy::Error) -> String {
+fn deepest(error: &Cause) -> String {
     causes(error)
         .last()
         .map_or_else(|| error.to_string(), ToString::to_string)

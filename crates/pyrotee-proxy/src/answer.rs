@@ -5,7 +5,7 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use pyroscope_wire::answer::{CONTENT_TYPE_JSON, error_body};
+use pyroscope_wire::answer::{CONTENT_TYPE as JSON, error_body};
 
 /// The body of an answer: the upstream's as it streams, or one of our own.
 pub(crate) type AnswerBody = http_body_util::Either<Incoming, Full<Bytes>>;
@@ -23,13 +23,17 @@ pub(crate) fn error(status: StatusCode, code: &str, message: &str) -> Response<A
     let body = Bytes::from(error_body(code, message));
     let mut response = Response::new(AnswerBody::Right(Full::new(body)));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE_JSON));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
     response
 }
 
 /// No queue took the profile.
 pub(crate) fn overloaded(message: &str) -> Response<AnswerBody> {
     let mut response = error(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message);
-    response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+    response
+        .headers_mut()
+        .insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
     response
 }

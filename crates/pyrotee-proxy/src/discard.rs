@@ -30,11 +30,14 @@ async fn answer_for(outcome: Outcome) -> Response<AnswerBody> {
             answer::overloaded("every target's queue is full")
         }
         // A 200 must not lie: it waits for what the backend promises.
-        Outcome::Offered(offered) if !offered.receipt.durable().await => {
-            answer::overloaded("the profile could not be stored")
+        Outcome::Offered(offered) => match offered.receipt.durable().await {
+            true => answer::taken(),
+            false => answer::overloaded("the profile could not be stored"),
+        },
+        Outcome::Undecided => answer::taken(),
+        Outcome::Lost(Reason::TooLarge) => {
+            answer::overloaded("the profile is larger than tee.max-body")
         }
-        Outcome::Offered(_) | Outcome::Undecided => answer::taken(),
-        Outcome::Lost(Reason::TooLarge) => answer::overloaded("the profile is larger than tee.max-body"),
         Outcome::Lost(_) => answer::overloaded("the memory limit is reached"),
         Outcome::InvalidName(fault) => {
             let message = format!("name: {fault}");

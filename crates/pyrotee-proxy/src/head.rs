@@ -9,7 +9,9 @@ use http::header::{
     CONNECTION, CONTENT_TYPE, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING,
     UPGRADE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
+};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -46,7 +48,11 @@ pub(crate) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     let wanted: Vec<_> = tokens(headers, &UPGRADE)
         .filter(|protocol| !protocol.eq_ignore_ascii_case("h2c"))
         .collect();
-    if wanted.is_empty() { None } else { HeaderValue::from_str(&wanted.join(", ")).ok() }
+    if wanted.is_empty() {
+        None
+    } else {
+        HeaderValue::from_str(&wanted.join(", ")).ok()
+    }
 }
 
 /// Makes a client's head fit for the upstream: `Host` as the client meant it, hop-by-hop headers
@@ -90,17 +96,24 @@ pub(crate) fn prepare_response<B>(response: &mut Response<B>, client: Version) {
 /// the first relay's to tell.
 pub(crate) fn add_forwarded(headers: &mut HeaderMap, client: IpAddr) {
     let client = client.to_canonical();
-    let chain = tokens(headers, &X_FORWARDED_FOR).chain([client.to_string().as_str()]).fold(
-        String::new(),
-        |chain, hop| if chain.is_empty() { hop.to_owned() } else { chain + ", " + hop },
-    );
+    let chain = tokens(headers, &X_FORWARDED_FOR)
+        .chain([client.to_string().as_str()])
+        .fold(String::new(), |chain, hop| {
+            if chain.is_empty() {
+                hop.to_owned()
+            } else {
+                chain + ", " + hop
+            }
+        });
     if let Ok(chain) = HeaderValue::from_str(&chain) {
         headers.insert(X_FORWARDED_FOR, chain);
     }
     if let Some(host) = headers.get(HOST).cloned() {
         headers.entry(X_FORWARDED_HOST).or_insert(host);
     }
-    headers.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static("http"));
+    headers
+        .entry(X_FORWARDED_PROTO)
+        .or_insert(HeaderValue::from_static("http"));
 }
 
 /// The upstream's URI for a client's target: path and query byte for byte.
@@ -205,7 +218,10 @@ mod tests {
             ("content-length", "3"),
             ("transfer-encoding", "chunked"),
         ]);
-        assert_eq!(names(&headers), ["host", "content-length", "transfer-encoding"]);
+        assert_eq!(
+            names(&headers),
+            ["host", "content-length", "transfer-encoding"]
+        );
     }
 
     #[test]
@@ -240,7 +256,12 @@ mod tests {
     #[test]
     fn the_target_is_kept_byte_for_byte() {
         let origin = Uri::from_static("http://127.0.0.1:4042");
-        for target in ["//ingest?name=a%7Bb=c%7D&&x", "/x/../ingest", "/%69ngest?a{b}", "*"] {
+        for target in [
+            "//ingest?name=a%7Bb=c%7D&&x",
+            "/x/../ingest",
+            "/%69ngest?a{b}",
+            "*",
+        ] {
             let uri = upstream_uri(&Method::POST, &target.parse().unwrap(), &origin).unwrap();
             assert_eq!(uri.path_and_query().unwrap(), target);
         }

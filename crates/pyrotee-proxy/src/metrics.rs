@@ -1,5 +1,10 @@
 //! What the request path counts.
 
+#![expect(
+    clippy::disallowed_macros,
+    reason = "series are made here and nowhere else"
+)]
+
 use std::time::Duration;
 
 use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
@@ -25,7 +30,10 @@ pub const CONNECTION_LIMIT: &str = "pyroscope_relay_connection_limit_hits_total"
 
 /// Tells the exporter what the series mean.
 pub fn describe() {
-    describe_counter!(REQUESTS, "Requests answered, by route (ingest, other) and status code.");
+    describe_counter!(
+        REQUESTS,
+        "Requests answered, by route (ingest, other) and status code."
+    );
     describe_histogram!(
         REQUEST_DURATION,
         Unit::Seconds,
@@ -36,13 +44,19 @@ pub fn describe() {
         Unit::Bytes,
         "Announced sizes of ingested bodies, by profile format; chunked bodies are not in it."
     );
-    describe_counter!(UPSTREAM_ERRORS, "Exchanges with the upstream that failed, by kind.");
+    describe_counter!(
+        UPSTREAM_ERRORS,
+        "Exchanges with the upstream that failed, by kind."
+    );
     describe_counter!(
         UPSTREAM_RETRIES,
         "Requests sent to the upstream once more because a kept-alive connection had gone stale."
     );
     describe_counter!(TEE, "Ingestion requests by what the tee did with them.");
-    describe_counter!(CLIENT_TIMEOUTS, "Client connections closed for silence, by phase.");
+    describe_counter!(
+        CLIENT_TIMEOUTS,
+        "Client connections closed for silence, by phase."
+    );
     describe_counter!(
         CONNECTION_LIMIT,
         "Times that accepting paused because all connections were in use."

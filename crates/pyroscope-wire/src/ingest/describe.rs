@@ -44,6 +44,13 @@ impl Format {
         }
     }
 
+    /// The format of a request, from its raw query and its `Content-Type`.
+    pub fn of(raw_query: &str, content_type: Option<&str>) -> Self {
+        let [format] = query::first(raw_query, ["format"]);
+        let format = format.as_ref().map(Value::decode).unwrap_or_default();
+        Self::decide(&format, content_type.unwrap_or_default())
+    }
+
     /// Decides as both generations of servers do, in their order: `format` before `Content-Type`,
     /// except for the two binary formats of old agents, which either of them may name.
     fn decide(format: &str, content_type: &str) -> Self {

@@ -31,7 +31,11 @@ where
     B::Error: Into<BoxError>,
 {
     pub(super) fn new(connector: Connector, origin: Uri) -> Self {
-        Self { connector, origin, connection: Mutex::new(None) }
+        Self {
+            connector,
+            origin,
+            connection: Mutex::new(None),
+        }
     }
 
     /// Sends one call; `target` has the upstream's authority and the client's path.
@@ -44,14 +48,13 @@ where
         *request.version_mut() = Version::HTTP_2;
         request.headers_mut().remove(http::header::HOST);
         let mut sender = self.sender().await?;
-        let error = match sender.try_send_request(request).await {
+        let mut error = match sender.try_send_request(request).await {
             Ok(response) => return Ok(response),
             Err(error) => error,
         };
-        let (error, unsent) = error.into_parts();
         // The connection went away before the call got onto it: nothing was sent, so try another.
-        let Some(request) = unsent else {
-            return Err(Fault::reset(error.to_string()).into());
+        let Some(request) = error.take_message() else {
+            return Err(Fault::reset(error.into_error().to_string()).into());
         };
         *self.connection.lock().await = None;
         let mut sender = self.sender().await?;
@@ -67,7 +70,10 @@ where
             return Ok(sender.clone());
         }
         let mut connector = self.connector.clone();
-        let io = connector.call(self.origin.clone()).await.map_err(|error| Fault::connect(&*error))?;
+        let io = connector
+            .call(self.origin.clone())
+            .await
+            .map_err(|error| Fault::connect(&*error))?;
         let handshake = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .handshake::<_, B>(io)
@@ -75,7 +81,10 @@ where
         let (sender, driver) = handshake.map_err(|error| Fault::reset(error.to_string()))?;
         hyper::rt::Executor::execute(&TokioExecutor::new(), async move {
             if let Err(error) = driver.await {
-                tracing::debug!(error = &error as &dyn std::error::Error, "grpc connection failed");
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "grpc connection failed"
+                );
             }
         });
         *connection = Some(sender.clone());
@@ -88,6 +97,9 @@ fn keep_authority(client: &Uri, target: &Uri) -> Uri {
     let mut parts = Parts::default();
     parts.scheme = target.scheme().cloned();
     parts.authority = client.authority().or(target.authority()).cloned();
-    parts.path_and_query = target.path_and_query().cloned().or(Some(PathAndQuery::from_static("/")));
+    parts.path_and_query = target
+        .path_and_query()
+        .cloned()
+        .or(Some(PathAndQuery::from_static("/")));
     Uri::from_parts(parts).unwrap_or_else(|_| target.clone())
 }

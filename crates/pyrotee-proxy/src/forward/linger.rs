@@ -62,7 +62,9 @@ where
             // Whoever is too slow, or sends too much, is cut off: the drop of the body does it.
             let _in_time = tokio::time::timeout(lingering.max_time, rest).await;
         };
-        self.lingering.tasks.spawn_on(limited, &self.lingering.runtime);
+        self.lingering
+            .tasks
+            .spawn_on(limited, &self.lingering.runtime);
     }
 }
 
@@ -105,7 +107,9 @@ where
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+        self.inner
+            .as_ref()
+            .map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
 }
 
@@ -148,7 +152,10 @@ mod tests {
         let (frames, inner) = mpsc::channel(1);
         drop(LingerBody::new(Sent(inner), lingering(1_000)));
         for _ in 0..10 {
-            frames.send(Ok(Frame::data(Bytes::from_static(b"0123456789")))).await.unwrap();
+            frames
+                .send(Ok(Frame::data(Bytes::from_static(b"0123456789"))))
+                .await
+                .unwrap();
         }
     }
 
@@ -157,7 +164,10 @@ mod tests {
         let (frames, inner) = mpsc::channel(1);
         drop(LingerBody::new(Sent(inner), lingering(15)));
         for _ in 0..2 {
-            frames.send(Ok(Frame::data(Bytes::from_static(b"0123456789")))).await.unwrap();
+            frames
+                .send(Ok(Frame::data(Bytes::from_static(b"0123456789"))))
+                .await
+                .unwrap();
         }
         frames.closed().await;
 

@@ -23,6 +23,7 @@ use crate::answer::AnswerBody;
 use crate::head;
 use crate::listener::Peer;
 use crate::metrics::ProxyMetrics;
+use crate::proxy::Upstream;
 
 pub(crate) use error::ForwardError;
 use grpc::GrpcClient;
@@ -47,20 +48,15 @@ where
     timeout: Duration,
     forwarded_headers: bool,
     lingering: Arc<Lingering>,
-    tasks: TaskTracker,
+    tunnels: TaskTracker,
     metrics: ProxyMetrics,
 }
 
 /// What [`Forward::new`] needs.
 #[derive(Debug)]
 pub(crate) struct ForwardSettings {
-    pub(crate) connector: Connector,
-    /// Scheme and authority of the upstream.
-    pub(crate) origin: Uri,
-    pub(crate) timeout: Duration,
-    pub(crate) forwarded_headers: bool,
-    pub(crate) lingering: Lingering,
-    pub(crate) tasks: TaskTracker,
+    pub(crate) upstream: Upstream,
+    pub(crate) lingering: Arc<Lingering>,
     pub(crate) metrics: ProxyMetrics,
 }
 
@@ -70,22 +66,28 @@ where
     B::Error: Into<tower::BoxError>,
 {
     pub(crate) fn new(settings: ForwardSettings) -> Self {
+        let ForwardSettings {
+            upstream,
+            lingering,
+            metrics,
+        } = settings;
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(POOL_IDLE)
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
             .http1_preserve_header_case(true)
             .http1_max_headers(1_000)
-            .build(settings.connector.clone());
+            .build(upstream.connector.clone());
         Self {
             client,
-            grpc: GrpcClient::new(settings.connector, settings.origin.clone()),
-            origin: settings.origin,
-            timeout: settings.timeout,
-            forwarded_headers: settings.forwarded_headers,
-            lingering: Arc::new(settings.lingering),
-            tasks: settings.tasks,
-            metrics: settings.metrics,
+            grpc: GrpcClient::new(upstream.connector, upstream.origin.clone()),
+            origin: upstream.origin,
+            timeout: upstream.timeout,
+            forwarded_headers: upstream.forwarded_headers,
+            lingering,
+            // Not waited for: a WebSocket has no end of its own, and is cut when the process ends.
+            tunnels: TaskTracker::new(),
+            metrics,
         }
     }
 
@@ -102,7 +104,9 @@ where
         let uri = head::upstream_uri(request.method(), request.uri(), &self.origin)
             .ok_or(ForwardError::Unsupported)?;
         let mut response = if grpc {
-            self.grpc.send(request.map(|body| self.wrap(body)), &uri).await
+            self.grpc
+                .send(request.map(|body| self.wrap(body)), &uri)
+                .await
         } else {
             *request.uri_mut() = uri;
             self.send(request).await
@@ -119,8 +123,12 @@ where
         let request = request.map(|body| self.wrap(body));
         if let Some(client) = tunnel {
             // Neither side is bound to say anything before both have switched.
-            let response = self.client.request(request).await.map_err(|e| Fault::from(&e))?;
-            return Ok(upgrade::tunnel(client, response, &self.tasks));
+            let response = self
+                .client
+                .request(request)
+                .await
+                .map_err(|e| Fault::from(&e))?;
+            return Ok(upgrade::tunnel(client, response, &self.tunnels));
         }
         self.send_twice_if_stale(request).await
     }
@@ -141,7 +149,10 @@ where
                 Ok(response) => return Ok(response),
                 Err(error) => Fault::from(&error),
             };
-            let body = progress.replay(size).filter(|_| fault.is_stale()).ok_or(fault)?;
+            let body = progress
+                .replay(size)
+                .filter(|_| fault.is_stale())
+                .ok_or(fault)?;
             self.metrics.upstream_retries.increment(1);
             let second = self.client.request(Request::from_parts(again, body)).await;
             second.map_err(|error| Fault::from(&error))

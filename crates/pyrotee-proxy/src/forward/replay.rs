@@ -47,7 +47,11 @@ impl<B: Body<Data = Bytes> + Unpin> ReplayBody<B> {
             client_owes: false,
             moved: Instant::now(),
         };
-        Self { shared: Arc::new(Mutex::new(shared)), given: 0, size }
+        Self {
+            shared: Arc::new(Mutex::new(shared)),
+            given: 0,
+            size,
+        }
     }
 
     /// Watches this upload, and its repetition.
@@ -62,7 +66,11 @@ impl<B> Progress<B> {
         let mut shared = lock(&self.0);
         shared.moved = Instant::now();
         let whole = shared.kept.is_some();
-        whole.then(|| ReplayBody { shared: Arc::clone(&self.0), given: 0, size })
+        whole.then(|| ReplayBody {
+            shared: Arc::clone(&self.0),
+            given: 0,
+            size,
+        })
     }
 
     /// Resolves when the upstream has neither taken a byte nor answered for `limit`. A client that
@@ -74,7 +82,11 @@ impl<B> Progress<B> {
                 (shared.moved, shared.client_owes)
             };
             let now = Instant::now();
-            let deadline = if client_owes { now + limit } else { moved + limit };
+            let deadline = if client_owes {
+                now + limit
+            } else {
+                moved + limit
+            };
             if deadline <= now {
                 return;
             }
@@ -92,7 +104,11 @@ impl<B: Body<Data = Bytes> + Unpin> Body for ReplayBody<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let mut shared = lock(&self.shared);
-        let kept = shared.kept.as_ref().and_then(|kept| kept.get(self.given)).cloned();
+        let kept = shared
+            .kept
+            .as_ref()
+            .and_then(|kept| kept.get(self.given))
+            .cloned();
         if let Some(frame) = kept {
             drop(shared);
             self.given += 1;
@@ -111,12 +127,19 @@ impl<B: Body<Data = Bytes> + Unpin> Body for ReplayBody<B> {
 
     fn is_end_stream(&self) -> bool {
         let shared = lock(&self.shared);
-        shared.kept.as_ref().is_none_or(|kept| self.given >= kept.len())
+        shared
+            .kept
+            .as_ref()
+            .is_none_or(|kept| self.given >= kept.len())
             && shared.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.given == 0 { self.size.clone() } else { SizeHint::default() }
+        if self.given == 0 {
+            self.size
+        } else {
+            SizeHint::default()
+        }
     }
 }
 

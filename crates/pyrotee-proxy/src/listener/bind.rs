@@ -36,18 +36,19 @@ pub struct BindError {
     source: io::Error,
 }
 
-/// Binds a listening socket. Port 0 takes any free port.
+/// Binds a listening socket and tells its address. Port 0 takes any free port.
 ///
 /// # Errors
 ///
 /// If the address is in use, not ours, or not allowed.
-pub fn bind(listen: Listen) -> Result<TcpListener, BindError> {
+pub fn bind(listen: Listen) -> Result<(TcpListener, SocketAddr), BindError> {
     let bound = match listen {
         Listen::One(address) => open(address),
         // One socket takes both families, unless the machine has no IPv6 at all.
         Listen::All(port) => open((IpAddr::V6(Ipv6Addr::UNSPECIFIED), port).into())
             .or_else(|_| open((IpAddr::V4(Ipv4Addr::UNSPECIFIED), port).into())),
     };
+    let bound = bound.and_then(|socket| socket.local_addr().map(|address| (socket, address)));
     bound.map_err(|source| BindError { listen, source })
 }
 
@@ -68,15 +69,15 @@ mod tests {
 
     #[tokio::test]
     async fn all_interfaces_take_both_families() {
-        let socket = bind(Listen::All(0)).unwrap();
-        let port = socket.local_addr().unwrap().port();
-        tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+        let (_socket, address) = bind(Listen::All(0)).unwrap();
+        tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, address.port()))
+            .await
+            .unwrap();
     }
 
     #[tokio::test]
     async fn an_address_in_use_is_named() {
-        let first = bind(Listen::One("127.0.0.1:0".parse().unwrap())).unwrap();
-        let taken = first.local_addr().unwrap();
+        let (_first, taken) = bind(Listen::One("127.0.0.1:0".parse().unwrap())).unwrap();
         let error = bind(Listen::One(taken)).unwrap_err();
         assert_eq!(error.to_string(), format!("listen on {taken}"));
     }

@@ -50,7 +50,9 @@ impl Clock {
             read_by: Some(Instant::now() + HEAD),
             write_by: None,
         };
-        Self { state: Mutex::new(state) }
+        Self {
+            state: Mutex::new(state),
+        }
     }
 
     /// Bytes came.
@@ -132,7 +134,10 @@ mod tests {
 
     fn left(clock: &Clock) -> Option<(u64, Silence)> {
         let (by, phase) = clock.deadline()?;
-        Some((by.saturating_duration_since(Instant::now()).as_secs(), phase))
+        Some((
+            by.saturating_duration_since(Instant::now()).as_secs(),
+            phase,
+        ))
     }
 
     #[tokio::test(start_paused = true)]
@@ -150,7 +155,11 @@ mod tests {
     async fn between_requests_there_is_time_and_in_a_head_there_is_not() {
         let clock = Clock::new();
         clock.begin(false);
-        assert_eq!(left(&clock), None, "the upstream's time is not the client's");
+        assert_eq!(
+            left(&clock),
+            None,
+            "the upstream's time is not the client's"
+        );
         clock.end();
         assert_eq!(left(&clock), Some((120, Silence::Idle)));
         clock.read(b"G");

@@ -46,7 +46,10 @@ pub(super) async fn serve(
     place: Option<OwnedSemaphorePermit>,
 ) {
     if let Err(error) = socket.set_nodelay(true) {
-        tracing::debug!(error = &error as &dyn std::error::Error, "client is gone already");
+        tracing::debug!(
+            error = &error as &dyn std::error::Error,
+            "client is gone already"
+        );
         return;
     }
     let clock = Arc::new(Clock::new());

@@ -30,7 +30,11 @@ impl ClientIo {
         clock: Arc<Clock>,
         place: Option<OwnedSemaphorePermit>,
     ) -> Self {
-        Self { io: io.take(MAX_READ), clock, _place: place }
+        Self {
+            io: io.take(MAX_READ),
+            clock,
+            _place: place,
+        }
     }
 
     fn write(&mut self) -> Pin<&mut TcpStream> {

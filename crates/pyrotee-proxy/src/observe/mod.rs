@@ -14,8 +14,8 @@ use pyroscope_wire::Surface;
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
-pub(crate) use body::OwedBody;
-use body::{ObservedBody, Owed};
+use body::Owed;
+pub(crate) use body::{ObservedBody, OwedBody};
 
 use crate::head;
 use crate::listener::Clock;
@@ -31,7 +31,10 @@ impl<S> Layer<S> for ObserveLayer {
     type Service = Observe<S>;
 
     fn layer(&self, inner: S) -> Observe<S> {
-        Observe { inner, metrics: self.metrics.clone() }
+        Observe {
+            inner,
+            metrics: self.metrics.clone(),
+        }
     }
 }
 
@@ -68,14 +71,21 @@ where
         let guard = RequestGuard {
             clock,
             metrics: self.metrics.clone(),
-            route: if is_ingest { Route::Ingest } else { Route::Other },
+            route: if is_ingest {
+                Route::Ingest
+            } else {
+                Route::Other
+            },
             method: request.method().clone(),
             uri: request.uri().clone(),
             status: None,
             started: Instant::now(),
         };
         let request = request.map(|body| OwedBody::new(body, owed));
-        ResponseFuture { inner: self.inner.call(request), guard: Some(guard) }
+        ResponseFuture {
+            inner: self.inner.call(request),
+            guard: Some(guard),
+        }
     }
 }
 
@@ -97,7 +107,10 @@ impl Drop for RequestGuard {
             clock.end();
         }
         // Without a status the client left before there was an answer: nginx' 499.
-        let status = self.status.or_else(|| StatusCode::from_u16(499).ok()).unwrap_or_default();
+        let status = self
+            .status
+            .or_else(|| StatusCode::from_u16(499).ok())
+            .unwrap_or_default();
         let took = self.started.elapsed();
         self.metrics.answered(self.route, status, took);
         // The query stays out: a name is nobody's business, and may hold more than a name.

@@ -23,16 +23,28 @@ pin_project! {
 impl<B: Body<Data = Bytes>> TeeBody<B> {
     /// A body that nobody records.
     pub(super) fn passing(inner: B) -> Self {
-        Self { inner, capture: None, outcome: Outcome::Passed }
+        Self {
+            inner,
+            capture: None,
+            outcome: Outcome::Passed,
+        }
     }
 
     /// A body that `capture` records.
     pub(super) fn recording(inner: B, capture: Capture) -> Self {
         if inner.is_end_stream() {
             // Never polled: this is all there is.
-            return Self { inner, capture: None, outcome: capture.complete() };
+            return Self {
+                inner,
+                capture: None,
+                outcome: capture.complete(),
+            };
         }
-        Self { inner, capture: Some(capture), outcome: Outcome::Incomplete }
+        Self {
+            inner,
+            capture: Some(capture),
+            outcome: Outcome::Incomplete,
+        }
     }
 
     /// What became of the profile; of use once the body has ended.

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use pyroscope_wire::name::NameFault;
-use pyrotee_queue::{
-    Budget, Head, Offered, PayloadBuffer, Producer, Reason, Record, Reservation,
-};
+use pyrotee_queue::{Budget, Head, Offered, PayloadBuffer, Producer, Reason, Record, Reservation};
 
 use super::verdict::Verdict;
 use crate::metrics::{ProxyMetrics, TeeResult};
@@ -26,7 +24,11 @@ impl Recorder {
     pub(super) fn offer(&self, record: &Arc<Record>) -> Offered {
         let offered = self.producer.offer(record);
         let none = offered.taken == 0 && offered.refused > 0;
-        self.metrics.teed(if none { TeeResult::Refused } else { TeeResult::Accepted });
+        self.metrics.teed(if none {
+            TeeResult::Refused
+        } else {
+            TeeResult::Accepted
+        });
         offered
     }
 }
@@ -60,7 +62,11 @@ pub(crate) struct Capture {
 
 #[derive(Debug)]
 enum State {
-    Recording { head: Head, buffer: PayloadBuffer, reservation: Reservation },
+    Recording {
+        head: Head,
+        buffer: PayloadBuffer,
+        reservation: Reservation,
+    },
     /// Only the length is still counted.
     Lost(Reason),
     Unnamed(NameFault),
@@ -80,24 +86,41 @@ impl Capture {
             _ if expected.is_some_and(|len| len > recorder.max_body) => {
                 State::Lost(Reason::TooLarge)
             }
-            Some(reservation) => {
-                State::Recording { head, buffer: PayloadBuffer::new(expected), reservation }
-            }
+            Some(reservation) => State::Recording {
+                head,
+                buffer: PayloadBuffer::new(expected),
+                reservation,
+            },
             None => State::Lost(Reason::Budget),
         };
-        Self { recorder: Arc::clone(recorder), verdict, len: 0, state }
+        Self {
+            recorder: Arc::clone(recorder),
+            verdict,
+            len: 0,
+            state,
+        }
     }
 
     /// Only measures a request whose name nobody can tag.
     pub(super) fn unnamed(recorder: &Arc<Recorder>, fault: NameFault) -> Self {
         let state = State::Unnamed(fault);
-        Self { recorder: Arc::clone(recorder), verdict: None, len: 0, state }
+        Self {
+            recorder: Arc::clone(recorder),
+            verdict: None,
+            len: 0,
+            state,
+        }
     }
 
     /// A frame passes.
     pub(super) fn push(&mut self, frame: &Bytes) {
         self.len += frame.len() as u64;
-        let State::Recording { buffer, reservation, .. } = &mut self.state else {
+        let State::Recording {
+            buffer,
+            reservation,
+            ..
+        } = &mut self.state
+        else {
             return;
         };
         if self.len > self.recorder.max_body {
@@ -115,7 +138,11 @@ impl Capture {
     pub(super) fn complete(mut self) -> Outcome {
         // any -> Done
         match std::mem::replace(&mut self.state, State::Done) {
-            State::Recording { head, buffer, reservation } => {
+            State::Recording {
+                head,
+                buffer,
+                reservation,
+            } => {
                 let record = Record::new(head, buffer.finish(), reservation);
                 match &self.verdict {
                     None => Outcome::Offered(self.recorder.offer(&record)),

@@ -48,7 +48,11 @@ impl<S> Layer<S> for TeeLayer {
     type Service = Tee<S>;
 
     fn layer(&self, inner: S) -> Tee<S> {
-        Tee { inner, recorder: self.recorder.clone(), on: self.on }
+        Tee {
+            inner,
+            recorder: self.recorder.clone(),
+            on: self.on,
+        }
     }
 }
 
@@ -80,14 +84,20 @@ where
             let expected = request.body().size_hint().exact();
             let verdict = (self.on == TeeOn::UpstreamSuccess).then(Arc::<Verdict>::default);
             let capture = capture(recorder, verdict.clone(), surface, &request, expected)?;
-            waiting = verdict.map(|verdict| Waiting { recorder: Arc::clone(recorder), verdict });
+            waiting = verdict.map(|verdict| Waiting {
+                recorder: Arc::clone(recorder),
+                verdict,
+            });
             Some(capture)
         });
         let request = request.map(|body| match capture {
             Some(capture) => TeeBody::recording(body, capture),
             None => TeeBody::passing(body),
         });
-        ResponseFuture { inner: self.inner.call(request), waiting }
+        ResponseFuture {
+            inner: self.inner.call(request),
+            waiting,
+        }
     }
 }
 
@@ -110,8 +120,12 @@ fn capture<B>(
         return None;
     }
     let query = request.uri().query().unwrap_or_default();
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    recorder.metrics.body(Format::of(query, content_type), expected);
+    let content_type = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    recorder
+        .metrics
+        .body(Format::of(query, content_type), expected);
     if let Err(fault) = ingest::check_name(query) {
         return Some(Capture::unnamed(recorder, fault));
     }
@@ -175,7 +189,11 @@ where
         let this = self.project();
         let result = ready!(this.inner.poll(cx));
         if let Some(waiting) = this.waiting.take() {
-            waiting.answered(result.as_ref().is_ok_and(|response| response.status().is_success()));
+            waiting.answered(
+                result
+                    .as_ref()
+                    .is_ok_and(|response| response.status().is_success()),
+            );
         }
         Poll::Ready(result)
     }

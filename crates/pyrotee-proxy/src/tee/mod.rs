@@ -16,8 +16,9 @@ mod verdict;
 mod tests;
 
 pub(crate) use body::TeeBody;
-pub(crate) use capture::Outcome;
-pub(crate) use layer::{TeeLayer, TeeOn};
+pub(crate) use capture::{Outcome, Recorder};
+pub(crate) use layer::TeeLayer;
+pub use layer::TeeOn;
 
 /// The header that counts relays, so that a ring of them does not carry a profile for ever.
 pub const HOPS: http::HeaderName = http::HeaderName::from_static("pyrotee-hops");

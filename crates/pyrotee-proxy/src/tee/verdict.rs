@@ -36,7 +36,11 @@ impl Verdict {
 
     /// The upstream has answered, or will not.
     pub(super) fn answered(&self, recorder: &Recorder, success: bool) {
-        let next = if success { State::Approved } else { State::Rejected };
+        let next = if success {
+            State::Approved
+        } else {
+            State::Rejected
+        };
         let mut state = self.lock();
         match std::mem::replace(&mut *state, next) {
             // Recorded -> Approved | Rejected
@@ -57,7 +61,7 @@ impl Recorder {
     fn settle(&self, offer: bool, record: &Arc<Record>) {
         if offer {
             // Nobody waits for what becomes of it: the ledgers have counted it.
-            drop(self.offer(record));
+            let _counted = self.offer(record);
         } else {
             self.metrics.teed(TeeResult::SkippedLocalRejected);
         }
