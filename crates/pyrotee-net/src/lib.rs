@@ -13,12 +13,14 @@
     allow(clippy::disallowed_methods, reason = "tests may spawn bare tasks")
 )]
 
+mod address;
 mod connector;
 mod fault;
 mod link;
 mod resolver;
 mod tls;
 
+pub use address::{Address, AddressError, Parsed, UserInfo};
 pub use connector::{Connector, Links};
 pub use fault::{Fault, FaultKind};
 pub use link::Link;
