@@ -51,15 +51,18 @@ impl FaultKind {
 #[derive(Debug)]
 pub struct Fault {
     kind: FaultKind,
+    /// There was no connection, so nothing of the request left.
+    connecting: bool,
     stale: bool,
     text: String,
 }
 
 impl Fault {
-    /// Something took longer than it may; `text` says what.
-    pub fn timeout(text: impl Into<String>) -> Self {
+    /// Something took longer than it may; `text` says what. `connecting`: it was the connection.
+    pub fn timeout(text: impl Into<String>, connecting: bool) -> Self {
         Self {
             kind: FaultKind::Timeout,
+            connecting,
             stale: false,
             text: text.into(),
         }
@@ -69,6 +72,7 @@ impl Fault {
     pub fn connect(error: &Cause) -> Self {
         Self {
             kind: connect_kind(error),
+            connecting: true,
             stale: false,
             text: deepest(error),
         }
@@ -78,6 +82,7 @@ impl Fault {
     pub fn reset(text: impl Into<String>) -> Self {
         Self {
             kind: FaultKind::Reset,
+            connecting: false,
             stale: false,
             text: text.into(),
         }
@@ -90,10 +95,7 @@ impl Fault {
 
     /// Whether it was no connection at all: nothing of the request left.
     pub fn is_connect(&self) -> bool {
-        matches!(
-            self.kind,
-            FaultKind::Dns | FaultKind::Connect | FaultKind::Tls
-        )
+        self.connecting
     }
 
     /// Whether a kept-alive connection had gone stale, so that the request may be repeated at once.
@@ -104,16 +106,13 @@ impl Fault {
 
 impl From<&legacy::Error> for Fault {
     fn from(error: &legacy::Error) -> Self {
-        let kind = if error.is_connect() {
-            connect_kind(error)
-        } else {
-            FaultKind::Reset
-        };
-        let stale = !error.is_connect() && link(error).is_some_and(|link| link.is_stale());
+        if error.is_connect() {
+            return Self::connect(error);
+        }
+        let stale = link(error).is_some_and(|link| link.is_stale());
         Self {
-            kind,
             stale,
-            text: deepest(error),
+            ..Self::reset(deepest(error))
         }
     }
 }
