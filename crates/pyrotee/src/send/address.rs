@@ -2,17 +2,14 @@
 
 use std::fmt;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use http::Uri;
 
-const DEFAULT_PORT: u16 = 80;
-
-/// The base address of a Pyroscope, `http` and without credentials.
+/// The base address of a Pyroscope, without credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Address {
-    /// Without the brackets of an IPv6 address.
-    pub(super) host: String,
-    pub(super) port: u16,
+    /// Scheme and authority: what is connected to.
+    pub(super) origin: Uri,
     /// Host and port as written: the `Host` header.
     pub(super) authority: String,
     /// What goes before `/ingest`; empty or with a leading slash, never with a trailing one.
@@ -24,13 +21,11 @@ impl Address {
         let uri: Uri = text
             .parse()
             .context("--to is no address: use http://HOST:PORT")?;
-        match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => bail!(
-                "--to is https, only http is spoken here: send through a pyrotee that has this target"
-            ),
-            _ => bail!("--to has no http:// before it: use http://HOST:PORT"),
-        }
+        let scheme = uri.scheme_str().unwrap_or_default();
+        ensure!(
+            matches!(scheme, "http" | "https"),
+            "--to has no http:// or https:// before it: use http://HOST:PORT"
+        );
         let authority = uri
             .authority()
             .context("--to has no host: use http://HOST:PORT")?;
@@ -47,9 +42,11 @@ impl Address {
             uri.query().is_none(),
             "--to has a query: leave it out, --name sets the name"
         );
+        let origin = format!("{scheme}://{authority}/");
         Ok(Self {
-            host: authority.host().trim_matches(['[', ']']).to_owned(),
-            port: authority.port_u16().unwrap_or(DEFAULT_PORT),
+            origin: origin
+                .parse()
+                .context("--to is no address: use http://HOST:PORT")?,
             authority: authority.as_str().to_owned(),
             prefix: uri.path().trim_end_matches('/').to_owned(),
         })
@@ -58,7 +55,8 @@ impl Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{}", self.authority, self.prefix)
+        f.write_str(self.origin.to_string().trim_end_matches('/'))?;
+        f.write_str(&self.prefix)
     }
 }
 
@@ -67,18 +65,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn host_port_and_prefix_are_told_apart() {
-        for (text, host, port, authority, prefix) in [
-            ("http://h", "h", 80, "h", ""),
-            ("http://h:4040/", "h", 4040, "h:4040", ""),
-            ("http://[::1]:4040/a/b/", "::1", 4040, "[::1]:4040", "/a/b"),
+    fn origin_and_prefix_are_told_apart() {
+        for (text, origin, authority, prefix) in [
+            ("http://h", "http://h/", "h", ""),
+            ("http://h:4040/", "http://h:4040/", "h:4040", ""),
+            (
+                "https://[::1]:4040/a/b/",
+                "https://[::1]:4040/",
+                "[::1]:4040",
+                "/a/b",
+            ),
         ] {
             let address = Address::parse(text).unwrap();
-            assert_eq!((address.host.as_str(), address.port), (host, port));
+            assert_eq!(address.origin, origin);
             assert_eq!(
                 (address.authority.as_str(), address.prefix.as_str()),
                 (authority, prefix)
             );
+            assert_eq!(address.to_string(), text.trim_end_matches('/'));
         }
     }
 
@@ -87,7 +91,6 @@ mod tests {
         for (text, part) in [
             ("h:4040", "http://HOST:PORT"),
             ("/ingest", "http://HOST:PORT"),
-            ("https://h", "only http"),
             ("ftp://h", "http://HOST:PORT"),
             ("http://user:secret@h", "leave them out"),
             ("http://h/?a=b", "leave it out"),

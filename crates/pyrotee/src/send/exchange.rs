@@ -10,8 +10,9 @@ use hyper::client::conn::http1;
 use hyper::header::{CONTENT_ENCODING, LOCATION};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
+use pyrotee_net::Connector;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tower::ServiceExt as _;
 
 use super::address::Address;
 
@@ -31,9 +32,12 @@ pub(super) struct Answer {
 ///
 /// hyper cannot write a request byte for byte, so it only reads: what it writes itself (a stand-in
 /// for the request, so that it expects an answer) goes nowhere.
-pub(super) async fn exchange(address: &Address, request: &[u8]) -> anyhow::Result<Answer> {
-    let stream = connect(address).await?;
-    let (answered, mut sending) = stream.into_split();
+pub(super) async fn exchange(
+    connector: &Connector,
+    address: &Address,
+    request: &[u8],
+) -> anyhow::Result<Answer> {
+    let (answered, mut sending) = tokio::io::split(connect(connector, address).await?);
     let io = TokioIo::new(tokio::io::join(answered, tokio::io::sink()));
     let (mut sender, connection) = http1::handshake(io)
         .await
@@ -42,7 +46,10 @@ pub(super) async fn exchange(address: &Address, request: &[u8]) -> anyhow::Resul
     let stand_in = Request::new(Empty::<Bytes>::new());
     let mut answer = pin!(read(sender.send_request(stand_in)));
     let mut connection = pin!(connection);
-    let mut writing = pin!(sending.write_all(request));
+    let mut writing = pin!(async {
+        sending.write_all(request).await?;
+        sending.flush().await
+    });
     let (mut open, mut written) = (true, None);
     loop {
         // In this order: hyper must have "written" before the server can have answered. An answer
@@ -59,16 +66,15 @@ pub(super) async fn exchange(address: &Address, request: &[u8]) -> anyhow::Resul
     }
 }
 
-async fn connect(address: &Address) -> anyhow::Result<TcpStream> {
-    let stream = TcpStream::connect((address.host.as_str(), address.port))
-        .await
-        .with_context(|| {
-            format!("failed to connect to {address}: is a Pyroscope or a pyrotee listening there?")
-        })?;
-    stream
-        .set_nodelay(true)
-        .map_err(|error| anyhow!("failed to set up the connection: {error}"))?;
-    Ok(stream)
+async fn connect(
+    connector: &Connector,
+    address: &Address,
+) -> anyhow::Result<impl AsyncRead + AsyncWrite + use<>> {
+    let connected = connector.clone().oneshot(address.origin.clone()).await;
+    let io = connected.map_err(|error| anyhow!(error)).with_context(|| {
+        format!("failed to connect to {address}: is a Pyroscope or a pyrotee listening there?")
+    })?;
+    Ok(io.into_inner())
 }
 
 async fn read(

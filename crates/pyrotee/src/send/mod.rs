@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, anyhow};
+use pyrotee_net::{Connector, Resolver, Tls};
 use tokio::time::Instant;
 
 use crate::sink::visible;
@@ -35,8 +36,8 @@ Examples:
       A captured request, sent again byte for byte, its name and times too.
       Only Host is changed, and the path if --to has one to put before it.
 
-Only http:// is spoken, and no credentials are added: to check a target that
-wants TLS or a token, send through a pyrotee that has this target.
+No credentials are added: to check a target that wants some, send through a
+pyrotee that has this target, or a captured request that carries them.
 
 The digest is the beginning of the SHA-256 of the body; `pyrotee sink` prints
 the same one.";
@@ -45,7 +46,7 @@ the same one.";
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Base address of a Pyroscope or a relay; http only, may have a path prefix
+    /// Base address of a Pyroscope or a relay, http or https; may have a path prefix
     #[arg(long, value_name = "URL")]
     pub to: String,
 
@@ -82,10 +83,11 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 async fn send(args: &Args, out: &mut impl Write) -> anyhow::Result<()> {
     let address = Address::parse(&args.to)?;
     let source = Source::open(args.file.as_deref())?;
+    let connector = Connector::new(&Resolver::system()?, &Tls::system()?);
     for _ in 0..args.count {
         let request = source.prepare(&address, &args.name, SystemTime::now())?;
         let started = Instant::now();
-        let answer = upload(&address, &request, args.timeout).await?;
+        let answer = upload(&connector, &address, &request, args.timeout).await?;
         match report(&request, &answer, started.elapsed(), out) {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
             printed => printed.context("failed to write to the output")?,
@@ -102,8 +104,18 @@ async fn send(args: &Args, out: &mut impl Write) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn upload(address: &Address, request: &Prepared, limit: Duration) -> anyhow::Result<Answer> {
-    match tokio::time::timeout(limit, exchange::exchange(address, &request.bytes)).await {
+async fn upload(
+    connector: &Connector,
+    address: &Address,
+    request: &Prepared,
+    limit: Duration,
+) -> anyhow::Result<Answer> {
+    match tokio::time::timeout(
+        limit,
+        exchange::exchange(connector, address, &request.bytes),
+    )
+    .await
+    {
         Ok(answer) => answer,
         Err(_) => Err(anyhow!(
             "no complete answer from {address} within {}: it hangs or is slow, see its log or raise --timeout",
