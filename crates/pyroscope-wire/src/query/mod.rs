@@ -8,6 +8,7 @@
 //! order, unknown parameters and spelling of everything else as the client sent them.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::ops::Range;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
@@ -100,6 +101,11 @@ pub fn replace<'q>(query: &str, edits: impl IntoIterator<Item = (Value<'q>, Stri
     }
     out.push_str(query.get(copied..).unwrap_or_default());
     out
+}
+
+/// Encodes plain text as the value of a pair: everything but unreserved characters.
+pub fn encode(text: &str) -> impl fmt::Display {
+    utf8_percent_encode(text, ESCAPED)
 }
 
 /// Whether `url.ParseQuery` keeps this non-empty pair.

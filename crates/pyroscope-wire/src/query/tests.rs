@@ -59,6 +59,13 @@ fn only_the_bytes_of_the_value_are_replaced() {
     );
 }
 
+#[test]
+fn encoded_text_reads_back() {
+    let query = format!("name={}", encode("a{b=c d+é;&%"));
+    assert_eq!(query, "name=a%7Bb%3Dc%20d%2B%C3%A9%3B%26%25");
+    assert_eq!(read(&query, "name").unwrap(), "a{b=c d+é;&%");
+}
+
 fn queries() -> impl Strategy<Value = String> {
     const TOKENS: &[&str] = &[
         "name", "from", "=", "&", ";", "%", "%zz", "%6e", "%FF", "+", "a", "é", "ame",
