@@ -1,0 +1,157 @@
+//! Uploads to one target over connections of its own.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Response;
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use pyrotee_net::{Connector, Fault};
+use pyrotee_queue::Record;
+use tokio::time::Instant;
+
+use crate::metrics::TargetMetrics;
+use crate::outcome::Outcome;
+use crate::request::Template;
+use crate::upload::{Progress, UploadBody};
+use crate::{Settings, SettingsError};
+
+/// Idle connections are given up before the target does: old Pyroscopes close at 30 s.
+const POOL_IDLE: Duration = Duration::from_secs(20);
+
+/// How often one upload may meet a stale connection: after a restart of the target there can be
+/// several of them, and none has seen a byte of it.
+const STALE_RETRIES: u32 = 3;
+
+/// Bytes of an answer that are kept for the log.
+const KEPT_ANSWER: usize = 2 * 1024;
+
+/// Bytes of an answer that are read so that its connection can be used again.
+const READ_ANSWER: usize = 64 * 1024;
+
+#[derive(Debug)]
+pub(crate) struct TargetClient {
+    http: Client<Connector, UploadBody>,
+    template: Template,
+    timeout: Duration,
+}
+
+impl TargetClient {
+    pub(crate) fn new(settings: &Settings, connector: Connector) -> Result<Self, SettingsError> {
+        let http = Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(POOL_IDLE)
+            .pool_max_idle_per_host(settings.workers.get())
+            .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new())
+            .build(connector);
+        let template = Template::new(settings)?;
+        Ok(Self {
+            http,
+            template,
+            timeout: settings.timeout,
+        })
+    }
+
+    /// One try to upload `record`.
+    pub(crate) async fn upload(&self, record: &Arc<Record>, metrics: &TargetMetrics) -> Outcome {
+        let progress = Arc::new(Progress::default());
+        let exchange = self.exchange(record, &progress, metrics);
+        let outcome = tokio::time::timeout(self.timeout, exchange)
+            .await
+            .unwrap_or_else(|_| {
+                let connecting = !progress.has_started();
+                let doing = if connecting {
+                    "connecting"
+                } else {
+                    "uploading"
+                };
+                let text = format!("{doing} took longer than {:?}", self.timeout);
+                Outcome::Failed(Fault::timeout(text, connecting))
+            });
+        // An empty body is never asked for: an answer is all there is to see of it.
+        let answered = matches!(outcome, Outcome::Sent | Outcome::Answered(..));
+        if progress.has_finished() || answered {
+            metrics.sent_bytes.increment(record.len());
+        }
+        outcome
+    }
+
+    async fn exchange(
+        &self,
+        record: &Arc<Record>,
+        progress: &Arc<Progress>,
+        metrics: &TargetMetrics,
+    ) -> Outcome {
+        let mut stale = 0;
+        loop {
+            let request = match self.template.request(record, progress) {
+                Ok(request) => request,
+                Err(reason) => return Outcome::Unsendable(reason),
+            };
+            let started = Instant::now();
+            match self.http.request(request).await {
+                Ok(response) => {
+                    metrics.answered(response.status(), started.elapsed());
+                    return read(response).await;
+                }
+                Err(error) => {
+                    let fault = Fault::from(&error);
+                    if !fault.is_stale() || stale == STALE_RETRIES {
+                        return Outcome::Failed(fault);
+                    }
+                    stale += 1;
+                    metrics.stale_retries.increment(1);
+                }
+            }
+        }
+    }
+}
+
+async fn read(response: Response<Incoming>) -> Outcome {
+    let status = response.status();
+    let mut body = response.into_body();
+    let mut kept = Vec::new();
+    let mut read = 0;
+    // The status has been said: an answer that breaks off after it changes nothing.
+    while let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        let Some(data) = frame.data_ref() else {
+            continue;
+        };
+        let room = KEPT_ANSWER.saturating_sub(kept.len());
+        kept.extend(data.iter().take(room));
+        read += data.len();
+        if read > READ_ANSWER {
+            break;
+        }
+    }
+    if status.is_success() {
+        Outcome::Sent
+    } else {
+        Outcome::Answered(status, text(&kept))
+    }
+}
+
+/// What an answer says, in one line; a character that was cut in two is left out.
+fn text(answer: &[u8]) -> String {
+    let text = String::from_utf8_lossy(answer);
+    text.trim_end_matches('\u{fffd}')
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_one_line_without_half_a_character() {
+        assert_eq!(text(b" {\"code\":\n\t\"x\"}\n"), "{\"code\": \"x\"}");
+        assert_eq!(text("größe".as_bytes().split_at(3).0), "gr");
+        assert_eq!(text(b"\xff\xfe"), "");
+    }
+}

@@ -1,0 +1,171 @@
+//! What a target is.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{AUTHORIZATION, HOST, InvalidHeaderValue, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use pyroscope_wire::Tags;
+use pyrotee_net::Address;
+use secrecy::{ExposeSecret, SecretString};
+
+/// The tenant, for Pyroscopes that have several.
+const TENANT: HeaderName = HeaderName::from_static("x-scope-orgid");
+
+/// Who is uploading.
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("pyrotee/", env!("CARGO_PKG_VERSION")));
+
+/// One target, checked: nothing in here can be wrong in a way that a user should hear of later.
+#[derive(Debug)]
+pub struct Settings {
+    /// Its identity, and the `target` label.
+    pub name: String,
+    /// Where its Pyroscope is.
+    pub address: Address,
+    /// How it knows us.
+    pub credentials: Option<Credentials>,
+    /// Value of `X-Scope-OrgID`.
+    pub tenant: Option<String>,
+    /// Further headers; their values may be secrets.
+    pub headers: Vec<(HeaderName, SecretString)>,
+    /// Labels that every profile gets.
+    pub tags: Tags,
+    /// Limit of one whole upload, connecting included.
+    pub timeout: Duration,
+    /// Most uploads at once.
+    pub workers: NonZeroUsize,
+}
+
+/// Credentials of a target.
+#[derive(Debug)]
+pub enum Credentials {
+    /// `Authorization: Bearer`.
+    Bearer(SecretString),
+    /// `Authorization: Basic` (RFC 7617).
+    Basic {
+        /// May not contain a colon.
+        user: SecretString,
+        /// May be empty.
+        password: SecretString,
+    },
+}
+
+/// A setting that cannot be sent as a header. The value is not repeated: it may be a secret.
+#[derive(Debug, thiserror::Error)]
+#[error("send {what} as a header")]
+pub struct SettingsError {
+    what: String,
+    #[source]
+    source: InvalidHeaderValue,
+}
+
+impl Settings {
+    /// The headers that every upload to this target carries.
+    pub(crate) fn headers(&self) -> Result<HeaderMap, SettingsError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            HOST,
+            value("the address", self.address.authority().as_str())?,
+        );
+        headers.insert(USER_AGENT, AGENT);
+        for (name, text) in &self.headers {
+            headers.insert(name.clone(), secret(name.as_str(), text.expose_secret())?);
+        }
+        if let Some(credentials) = &self.credentials {
+            headers.insert(AUTHORIZATION, credentials.authorization()?);
+        }
+        if let Some(tenant) = &self.tenant {
+            headers.insert(TENANT, value("tenant-id", tenant)?);
+        }
+        Ok(headers)
+    }
+}
+
+impl Credentials {
+    fn authorization(&self) -> Result<HeaderValue, SettingsError> {
+        match self {
+            Self::Bearer(token) => {
+                secret("auth-token", &format!("Bearer {}", token.expose_secret()))
+            }
+            Self::Basic { user, password } => {
+                let pair = format!("{}:{}", user.expose_secret(), password.expose_secret());
+                secret(
+                    "basic-auth-user",
+                    &format!("Basic {}", STANDARD.encode(pair)),
+                )
+            }
+        }
+    }
+}
+
+fn value(what: &str, text: &str) -> Result<HeaderValue, SettingsError> {
+    // As bytes: a token may hold letters beyond ASCII, and header values may too (RFC 9110 §5.5).
+    HeaderValue::from_bytes(text.as_bytes()).map_err(|source| SettingsError {
+        what: what.to_owned(),
+        source,
+    })
+}
+
+fn secret(what: &str, text: &str) -> Result<HeaderValue, SettingsError> {
+    let mut value = value(what, text)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> Settings {
+        Settings {
+            name: "central".to_owned(),
+            address: Address::parse("http://[::1]:4040/base/").unwrap().address,
+            credentials: None,
+            tenant: None,
+            headers: Vec::new(),
+            tags: Tags::default(),
+            timeout: Duration::from_secs(10),
+            workers: NonZeroUsize::MIN,
+        }
+    }
+
+    #[test]
+    fn basic_credentials_are_encoded_as_rfc_7617_says() {
+        let basic = Credentials::Basic {
+            user: "Aladdin".into(),
+            password: "open sesame".into(),
+        };
+        let headers = Settings {
+            credentials: Some(basic),
+            ..settings()
+        }
+        .headers()
+        .unwrap();
+        assert_eq!(headers[AUTHORIZATION], "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+        assert_eq!(headers[HOST], "[::1]:4040");
+    }
+
+    #[test]
+    fn secrets_do_not_print() {
+        let settings = Settings {
+            credentials: Some(Credentials::Bearer("hunter2".into())),
+            headers: vec![(HeaderName::from_static("x-key"), "hunter3".into())],
+            tenant: Some("team".to_owned()),
+            ..settings()
+        };
+        let printed = format!("{settings:?} {:?}", settings.headers().unwrap());
+        assert!(!printed.contains("hunter"), "{printed}");
+        assert!(printed.contains("team"));
+
+        let broken = Credentials::Bearer("hunter2\n".into());
+        let error = Settings {
+            credentials: Some(broken),
+            ..settings
+        }
+        .headers()
+        .unwrap_err();
+        assert_eq!(error.to_string(), "send auth-token as a header");
+    }
+}

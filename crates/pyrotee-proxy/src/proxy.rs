@@ -1,0 +1,195 @@
+//! From settings to a running proxy.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Uri;
+use pyrotee_net::{Connector, Links};
+use pyrotee_queue::{Budget, Producer};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::forward::{Forward, ForwardSettings, Lingering};
+use crate::listener::{self, Listener};
+use crate::metrics::ProxyMetrics;
+use crate::stack::{self, Local};
+use crate::tee::{Recorder, TeeLayer};
+use crate::{BindError, Listen, TeeOn};
+
+/// How much of the rest of a body is read after an early answer, if nothing is teed.
+const LINGER_BYTES: u64 = 64 * 1024 * 1024;
+
+/// What the proxy is to do.
+#[derive(Debug)]
+pub struct Settings {
+    /// Where clients come in.
+    pub listen: Listen,
+    /// The local Pyroscope; `None` if there is none.
+    pub upstream: Option<Upstream>,
+    /// Whether ingestion goes to the upstream.
+    pub local_writes: LocalWrites,
+    /// What is teed; `None`: nothing, a pure proxy.
+    pub tee: Option<TeeSettings>,
+}
+
+/// The local Pyroscope.
+#[derive(Debug)]
+pub struct Upstream {
+    /// Scheme and authority.
+    pub origin: Uri,
+    /// Opens connections to it.
+    pub connector: Connector,
+    /// From the end of a request's body to the head of its answer.
+    pub timeout: Duration,
+    /// Whether `X-Forwarded-For`, `-Host` and `-Proto` are added.
+    pub forwarded_headers: bool,
+}
+
+/// What becomes of profiles locally.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LocalWrites {
+    /// They go to the upstream, which answers.
+    Forward,
+    /// They go to the targets alone; the relay answers.
+    Discard,
+}
+
+/// The tee.
+#[derive(Debug)]
+pub struct TeeSettings {
+    /// Largest body that is teed, in bytes.
+    pub max_body: u64,
+    /// Which profiles are teed.
+    pub on: TeeOn,
+    /// The memory that recordings are charged to.
+    pub budget: Arc<Budget>,
+    /// The targets.
+    pub producer: Arc<dyn Producer>,
+}
+
+/// A proxy that listens and does not serve yet.
+#[derive(Debug)]
+pub struct Proxy {
+    listener: Listener,
+    address: SocketAddr,
+    gauges: Gauges,
+}
+
+/// What a scrape asks the proxy.
+#[derive(Debug, Clone)]
+pub struct Gauges {
+    places: Arc<Semaphore>,
+    capacity: usize,
+    links: Option<Links>,
+}
+
+impl Gauges {
+    /// Connections of clients.
+    pub fn client_connections(&self) -> usize {
+        self.capacity
+            .saturating_sub(self.places.available_permits())
+    }
+
+    /// Connections to the upstream; none if there is no upstream.
+    pub fn upstream_connections(&self) -> u64 {
+        self.links.as_ref().map_or(0, Links::open)
+    }
+}
+
+impl Proxy {
+    /// Binds the address and builds the request path. Tasks run on `runtime`; `drain` ends them.
+    ///
+    /// # Errors
+    ///
+    /// If the address cannot be listened on.
+    pub fn bind(
+        settings: Settings,
+        runtime: Handle,
+        drain: CancellationToken,
+    ) -> Result<Self, BindError> {
+        let (socket, address) = listener::bind(settings.listen)?;
+        let metrics = ProxyMetrics::new();
+        let tasks = TaskTracker::new();
+        let capacity = listener::places();
+        let places = Arc::new(Semaphore::new(capacity));
+        let links = settings
+            .upstream
+            .as_ref()
+            .map(|upstream| upstream.connector.links().clone());
+        let gauges = Gauges {
+            places: Arc::clone(&places),
+            capacity,
+            links,
+        };
+
+        let lingering = Arc::new(Lingering {
+            tasks: tasks.clone(),
+            runtime,
+            max_bytes: settings
+                .tee
+                .as_ref()
+                .map_or(LINGER_BYTES, |tee| tee.max_body),
+            max_time: settings
+                .upstream
+                .as_ref()
+                .map_or(Duration::from_secs(60), |u| u.timeout),
+        });
+        let forward = settings.upstream.map(|upstream| {
+            Forward::new(ForwardSettings {
+                upstream,
+                lingering: Arc::clone(&lingering),
+                metrics: metrics.clone(),
+            })
+        });
+        let on = settings.tee.as_ref().map_or(TeeOn::Always, |tee| tee.on);
+        let recorder = settings.tee.map(|tee| {
+            Arc::new(Recorder {
+                producer: tee.producer,
+                budget: tee.budget,
+                max_body: tee.max_body,
+                metrics: metrics.clone(),
+            })
+        });
+        let local = Local {
+            forward,
+            writes: settings.local_writes,
+            lingering,
+        };
+        let stack = stack::build(local, TeeLayer::new(recorder, on), metrics.clone());
+        let listener = Listener {
+            socket,
+            stack,
+            places,
+            metrics,
+            tasks,
+            drain,
+        };
+        Ok(Self {
+            listener,
+            address,
+            gauges,
+        })
+    }
+
+    /// The address that clients reach.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What a scrape asks.
+    pub fn gauges(&self) -> Gauges {
+        self.gauges.clone()
+    }
+
+    /// Serves until drained; returns when every request is answered and every recording has ended.
+    /// The producer is dropped with the last of them.
+    pub async fn run(self) {
+        let tasks = self.listener.tasks.clone();
+        self.listener.run().await;
+        tasks.close();
+        tasks.wait().await;
+    }
+}
