@@ -1,1 +1,5 @@
-//! pyrotee-net
+//! How pyrotee reaches other machines: addresses of targets and upstreams.
+
+mod address;
+
+pub use address::{Address, AddressError, Parsed, UserInfo};

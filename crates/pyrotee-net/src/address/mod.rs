@@ -1,0 +1,285 @@
+//! The address of a target or of the local upstream: where to connect and under which path.
+//!
+//! An [`Address`] never holds a secret. A `user:pass@` in the text is split off while parsing and
+//! handed out apart, so an address may be logged and used as a metric label. For the same reason
+//! no [`AddressError`] repeats any part of the text it refuses: the faulty part may be a password.
+//! Nothing here resolves a name or opens a socket.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+};
+
+use http::uri::{Authority, PathAndQuery, Scheme};
+use percent_encoding::percent_decode_str;
+use secrecy::SecretString;
+
+/// A DNS name is at most this long in text form (RFC 1035 §2.3.4), a label at most [`MAX_LABEL`].
+const MAX_NAME: usize = 253;
+const MAX_LABEL: usize = 63;
+
+/// Where requests go: scheme, host, port and an optional path prefix.
+///
+/// `Display` gives the text as it was written, without userinfo; it is the value of the
+/// `target_address` label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    written: String,
+    scheme: Scheme,
+    host: String,
+    ip: Option<IpAddr>,
+    port: u16,
+    authority: Authority,
+    prefix: String,
+}
+
+/// What a text held: the address, and the credentials that stood in front of its host.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    /// The address without its credentials.
+    pub address: Address,
+    /// The `user:pass@` part, if there was one.
+    pub userinfo: Option<UserInfo>,
+}
+
+/// Credentials from an address, percent-decoded. `Debug` shows neither part.
+#[derive(Clone, Debug)]
+pub struct UserInfo {
+    /// What stood before the first `:`; some services take a token here.
+    pub user: SecretString,
+    /// What stood after it; `None` if there was no `:`.
+    pub password: Option<SecretString>,
+}
+
+/// Why a text is not an address. Each text ends with what to write instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AddressError {
+    #[error("is empty; write http://HOST:PORT")]
+    Empty,
+    #[error("contains white space or a control character; remove it")]
+    WhiteSpace,
+    #[error("has no scheme; write http://… or https://…")]
+    NoScheme,
+    #[error("has a scheme that is not supported; write http://… or https://…")]
+    Scheme,
+    #[error("has a query; remove everything from the `?` on")]
+    Query,
+    #[error("has a fragment; remove everything from the `#` on")]
+    Fragment,
+    #[error("has an `@` after the first `/`; write `/` in a user or password as %2F")]
+    LateAt,
+    #[error("has a user or password with a bad percent-escape; write `%` as %25")]
+    Escape,
+    #[error("has no host; write http://HOST:PORT")]
+    NoHost,
+    #[error("has a host that is not a name or an IP address; write http://HOST:PORT")]
+    Host,
+    #[error("has a host with letters beyond ASCII; write the name in its xn-- form")]
+    NotAscii,
+    #[error("has an IPv6 address without brackets; write http://[::1]:PORT")]
+    Brackets,
+    #[error("has something in brackets that is not an IPv6 address; write http://[::1]:PORT")]
+    V6,
+    #[error("has a port that is not a number from 1 to 65535; write http://HOST:PORT")]
+    Port,
+    #[error("has a path with a character that URLs do not allow; percent-encode it")]
+    Path,
+}
+
+impl Address {
+    /// Reads `http://` or `https://`, optional `user:pass@`, a host (name, IPv4, `[IPv6]`), an
+    /// optional port and an optional path prefix.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong and what to write, without repeating the text.
+    pub fn parse(text: &str) -> Result<Parsed, AddressError> {
+        if text.is_empty() {
+            return Err(AddressError::Empty);
+        }
+        if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            return Err(AddressError::WhiteSpace);
+        }
+        let (scheme_text, rest) = text.split_once("://").ok_or(AddressError::NoScheme)?;
+        let scheme = scheme(scheme_text)?;
+        // A fragment is cut off first because it may hold a `?`; see RFC 3986 §3.
+        if rest.contains('#') {
+            return Err(AddressError::Fragment);
+        }
+        if rest.contains('?') {
+            return Err(AddressError::Query);
+        }
+        let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+        if path.contains('@') {
+            return Err(AddressError::LateAt);
+        }
+        let (userinfo, place) = match authority.rsplit_once('@') {
+            Some((info, place)) => (Some(userinfo(info)?), place),
+            None => (None, authority),
+        };
+        let (host, ip, port) = host_and_port(place)?;
+        let default_port = if scheme == Scheme::HTTPS { 443 } else { 80 };
+        let address = Address {
+            written: format!("{scheme_text}://{place}{path}"),
+            scheme,
+            host,
+            ip,
+            port: port.unwrap_or(default_port),
+            authority: Authority::from_str(place).map_err(|_| AddressError::Host)?,
+            prefix: prefix(path)?,
+        };
+        Ok(Parsed { address, userinfo })
+    }
+
+    /// `http` or `https`.
+    #[must_use]
+    pub fn scheme(&self) -> &Scheme {
+        &self.scheme
+    }
+
+    /// The name or IP address to connect to, an IPv6 address without its brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The host as an IP address, if it was written as one.
+    #[must_use]
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.ip
+    }
+
+    /// The port to connect to: the one written, else that of the scheme.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Host and port as written, for a `Host` header: no userinfo, no default port added.
+    #[must_use]
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// What goes before a surface's path: empty, or `/prefix` without a slash at its end.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.written)
+    }
+}
+
+fn scheme(text: &str) -> Result<Scheme, AddressError> {
+    if text.eq_ignore_ascii_case("http") {
+        Ok(Scheme::HTTP)
+    } else if text.eq_ignore_ascii_case("https") {
+        Ok(Scheme::HTTPS)
+    } else {
+        Err(AddressError::Scheme)
+    }
+}
+
+fn userinfo(text: &str) -> Result<UserInfo, AddressError> {
+    let (user, password) = match text.split_once(':') {
+        Some((user, password)) => (user, Some(decode(password)?)),
+        None => (text, None),
+    };
+    Ok(UserInfo {
+        user: decode(user)?,
+        password,
+    })
+}
+
+fn decode(text: &str) -> Result<SecretString, AddressError> {
+    // The decoder passes a bad escape through; a password silently taken otherwise than meant is
+    // a 401 that nobody understands.
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        let escape = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_hexdigit());
+        if byte == b'%' && !(escape(bytes.next()) && escape(bytes.next())) {
+            return Err(AddressError::Escape);
+        }
+    }
+    let decoded = percent_decode_str(text)
+        .decode_utf8()
+        .map_err(|_| AddressError::Escape)?;
+    Ok(SecretString::from(decoded.into_owned()))
+}
+
+type Place = (String, Option<IpAddr>, Option<u16>);
+
+fn host_and_port(place: &str) -> Result<Place, AddressError> {
+    if let Some(rest) = place.strip_prefix('[') {
+        let (host, after) = rest.split_once(']').ok_or(AddressError::V6)?;
+        let ip = Ipv6Addr::from_str(host).map_err(|_| AddressError::V6)?;
+        let port = match after.strip_prefix(':') {
+            Some(digits) => Some(port(digits)?),
+            None if after.is_empty() => None,
+            None => return Err(AddressError::Port),
+        };
+        return Ok((host.to_owned(), Some(IpAddr::V6(ip)), port));
+    }
+    let (host, port) = match place.split_once(':') {
+        Some((_, rest)) if rest.contains(':') => return Err(AddressError::Brackets),
+        Some((host, digits)) => (host, Some(port(digits)?)),
+        None => (place, None),
+    };
+    let ip = name_or_v4(host)?;
+    Ok((host.to_owned(), ip, port))
+}
+
+fn port(digits: &str) -> Result<u16, AddressError> {
+    let number = digits.bytes().all(|b| b.is_ascii_digit());
+    let port = digits.parse().ok().filter(|port| number && *port != 0);
+    port.ok_or(AddressError::Port)
+}
+
+/// A name may end in a dot (it then skips the search list) and may hold `_` (Docker does).
+fn name_or_v4(host: &str) -> Result<Option<IpAddr>, AddressError> {
+    if host.is_empty() {
+        return Err(AddressError::NoHost);
+    }
+    if !host.is_ascii() {
+        return Err(AddressError::NotAscii);
+    }
+    if let Ok(ip) = Ipv4Addr::from_str(host) {
+        return Ok(Some(IpAddr::V4(ip)));
+    }
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= MAX_LABEL
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    // No top-level domain is a number: `10.0.0` or `256.1.1.1` is an IPv4 address gone wrong.
+    let number = name
+        .rsplit('.')
+        .next()
+        .is_some_and(|l| l.bytes().all(|b| b.is_ascii_digit()));
+    if name.len() > MAX_NAME || number || !name.split('.').all(label) {
+        return Err(AddressError::Host);
+    }
+    Ok(None)
+}
+
+fn prefix(path: &str) -> Result<String, AddressError> {
+    let prefix = path.trim_end_matches('/');
+    // http's parser takes quotes, braces and bytes beyond ASCII, which no server has to.
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:%/".contains(&b);
+    if !prefix.bytes().all(allowed) || PathAndQuery::from_str(path).is_err() && !path.is_empty() {
+        return Err(AddressError::Path);
+    }
+    Ok(prefix.to_owned())
+}
+
+#[cfg(test)]
+mod tests;
