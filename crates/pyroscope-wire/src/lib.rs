@@ -1,1 +1,21 @@
-//! pyroscope-wire
+//! What Pyroscope speaks, and nothing else: which requests carry profiles, how the name of a
+//! profile is read, how tags are put into it, how times are understood, what a refusal looks like.
+//!
+//! Everything here is a pure function of text. No sockets, no clock, no logging, no other crate of
+//! pyrotee; times of receipt are parameters. All functions take whatever a client may send and
+//! return a value or a fault: none of them panics on input.
+//!
+//! Two generations of servers are described: *legacy* (Pyroscope 0.37 and before) and *modern*
+//! (Grafana Pyroscope 1.0 and later). Where they differ, [`Dialect`] says which is meant.
+
+pub mod answer;
+pub mod ingest;
+pub mod name;
+pub mod query;
+pub mod surface;
+pub mod tags;
+pub mod time;
+
+pub use name::{Dialect, Name, NameFault};
+pub use surface::Surface;
+pub use tags::{TagFault, Tags};

@@ -1,1 +1,50 @@
-//! pyrotee-queue
+//! The seam between those who capture profiles and those who deliver them.
+//!
+//! A [`Record`] is one captured request. The request path *offers* it once to a [`Producer`], which
+//! stands for all targets; each target's deliverer *leases* it from its own [`Consumer`] and settles
+//! the [`Lease`]: ack, lose (with a [`Reason`]), or release by dropping it.
+//!
+//! Invariants, for every backend:
+//!
+//! - `offer` never waits. What does not fit is lost by the stated policy and counted.
+//! - A record lies in memory once, however many targets it has ([`std::sync::Arc`]), and every byte
+//!   of it is charged to the one [`Budget`] until the last target has settled.
+//! - Per target, at every instant: `accepted = sent + pending + Σ dropped{reason}` in records and in
+//!   bytes, out of one [`Ledger`].
+//! - A leased record still counts as pending and against the limits.
+//!
+//! What this crate does not do: no sockets, no files, no knowledge of what Pyroscope speaks.
+
+#![warn(missing_docs)]
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "tests may spawn bare tasks")
+)]
+
+mod budget;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod ledger;
+mod memory;
+mod payload;
+mod reason;
+mod record;
+mod seam;
+
+pub use budget::{Budget, Reservation};
+pub use ledger::{Counts, Ledger, Tally};
+pub use memory::open as open_memory;
+pub use payload::{Payload, PayloadBuffer};
+pub use reason::Reason;
+pub use record::{Head, Record, SurfaceId};
+pub use seam::{
+    Consumer, Fate, Lease, LeaseFuture, Limits, Offered, Producer, Receipt, Settle, WhenFull,
+};
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Locks a mutex whose data stays true even if a holder panicked: every critical section here
+/// is a handful of additions.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,1 +1,4 @@
 //! pyrotee
+
+pub mod send;
+pub mod sink;

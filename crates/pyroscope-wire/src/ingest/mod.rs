@@ -1,0 +1,83 @@
+//! `POST …/ingest`: the surface whose labels and times are query parameters.
+//!
+//! Invariant: a query is never rebuilt. What goes to a target is the client's query with the values
+//! of `name`, `from` and `until` replaced where they have to be, and nothing else.
+
+mod describe;
+
+use std::time::SystemTime;
+
+pub use describe::{Description, Format, describe};
+
+use crate::name::{Dialect, Name, NameFault};
+use crate::query::{self, Value};
+use crate::surface::{Row, last_segment_is};
+use crate::tags::Tags;
+use crate::time::{self, Resolved};
+
+pub(crate) const ROW: Row = Row {
+    id: 1,
+    name: "ingest",
+    canonical_path: "/ingest",
+    recognise: |path| last_segment_is(path, "ingest"),
+};
+
+/// Tells whether some generation of Pyroscope would accept the name in this query.
+///
+/// Asking the modern dialect is enough: whatever the legacy one accepts, it accepts as well.
+///
+/// # Errors
+/// The fault in the words of the modern dialect.
+pub fn check_name(raw_query: &str) -> Result<(), NameFault> {
+    let [name] = query::first(raw_query, ["name"]);
+    Name::check(
+        &name.map(|value| value.decode()).unwrap_or_default(),
+        Dialect::Modern,
+    )
+}
+
+/// Makes the query for a target that gets the profile later, and with tags of its own.
+///
+/// - `name`: the tags are put in, replacing labels of the same key, and the whole is encoded anew.
+///   Without tags its bytes stay as they are.
+/// - `from`, `until`: appended as Unix seconds of receipt if absent, replaced by Unix seconds if
+///   empty or relative (`now-1h`), untouched if absolute. Otherwise the target would take the time
+///   of delivery.
+///
+/// # Errors
+/// The name is one that no Pyroscope accepts; the words are those of the modern dialect.
+pub fn target_query(
+    raw_query: &str,
+    tags: &Tags,
+    received: SystemTime,
+) -> Result<String, NameFault> {
+    let [name, from, until] = query::first(raw_query, ["name", "from", "until"]);
+    let decoded = name.as_ref().map(Value::decode).unwrap_or_default();
+    let retagged = if tags.is_empty() {
+        Name::check(&decoded, Dialect::Modern)?;
+        None
+    } else {
+        let mut parsed = Name::parse(&decoded, Dialect::Modern)?;
+        parsed.apply(tags);
+        Some(parsed.to_string())
+    };
+
+    let (has_from, has_until) = (from.is_some(), until.is_some());
+    let times = [from, until].into_iter().flatten().filter_map(|value| {
+        match time::resolve(&value.decode(), received) {
+            Resolved::Absolute => None,
+            Resolved::Relative(seconds) => Some((value, seconds.to_string())),
+        }
+    });
+    let mut query = query::replace(raw_query, name.zip(retagged).into_iter().chain(times));
+
+    for (key, present) in [("from", has_from), ("until", has_until)] {
+        if !present {
+            query.push_str(&format!("&{key}={}", time::unix_seconds(received)));
+        }
+    }
+    Ok(query)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+//! What the two generations of Pyroscope allow in a name, and the words in which they refuse.
+
+use std::fmt;
+
+use thiserror::Error;
+
+/// Which generation of servers reads the name. They differ in allowed characters and in wording;
+/// what legacy accepts, modern accepts with the same result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// Pyroscope up to 0.37: no `/` in an application name, no `.` in a key.
+    Legacy,
+    /// Grafana Pyroscope 1.0 and later.
+    Modern,
+}
+
+/// Why a name is refused. `Display` is what the server of that dialect answers.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum NameFault {
+    /// There is no application name before the braces, or no `name` parameter at all.
+    #[error("{} is required", .0.what_an_app_is())]
+    AppRequired(Dialect),
+    /// The application name has a character that the dialect does not allow.
+    #[error("invalid {}: {app}: character is not allowed: {}", .dialect.what_an_app_is(), Rune(*.rune))]
+    AppCharacter {
+        dialect: Dialect,
+        app: String,
+        rune: char,
+    },
+    /// A `=` has no key before it.
+    #[error("{} is required", .0.what_a_key_is())]
+    KeyRequired(Dialect),
+    /// A key has a character that the dialect does not allow.
+    #[error("invalid {}: {key}: character is not allowed: {}", .dialect.what_a_key_is(), Rune(*.rune))]
+    KeyCharacter {
+        dialect: Dialect,
+        key: String,
+        rune: char,
+    },
+}
+
+impl Dialect {
+    pub(super) fn check_app(self, app: &str) -> Result<(), NameFault> {
+        if app.is_empty() {
+            return Err(NameFault::AppRequired(self));
+        }
+        match app.chars().find(|&rune| !self.allows_in_app(rune)) {
+            Some(rune) => Err(NameFault::AppCharacter {
+                dialect: self,
+                app: app.to_owned(),
+                rune,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn check_key(self, key: &str) -> Result<(), NameFault> {
+        if key.is_empty() {
+            return Err(NameFault::KeyRequired(self));
+        }
+        match key.chars().find(|&rune| !self.allows_in_key(rune)) {
+            Some(rune) => Err(NameFault::KeyCharacter {
+                dialect: self,
+                key: key.to_owned(),
+                rune,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn allows_in_app(self, rune: char) -> bool {
+        let modern_only = rune == '/' && self == Self::Modern;
+        rune.is_ascii_alphanumeric() || matches!(rune, '_' | '.' | '-') || modern_only
+    }
+
+    fn allows_in_key(self, rune: char) -> bool {
+        let modern_only = rune == '.' && self == Self::Modern;
+        rune.is_ascii_alphanumeric() || rune == '_' || modern_only
+    }
+
+    fn what_an_app_is(self) -> &'static str {
+        match self {
+            Self::Legacy => "application name",
+            Self::Modern => "service name",
+        }
+    }
+
+    fn what_a_key_is(self) -> &'static str {
+        match self {
+            Self::Legacy => "tag key",
+            Self::Modern => "label name",
+        }
+    }
+}
+
+/// Prints a character as Go's `%q` does: in single quotes, escaped if it cannot be seen.
+struct Rune(char);
+
+impl fmt::Display for Rune {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let code = u32::from(self.0);
+        match self.0 {
+            '\'' => f.write_str(r"'\''"),
+            '\\' => f.write_str(r"'\\'"),
+            '\x07' => f.write_str(r"'\a'"),
+            '\x08' => f.write_str(r"'\b'"),
+            '\x0c' => f.write_str(r"'\f'"),
+            '\n' => f.write_str(r"'\n'"),
+            '\r' => f.write_str(r"'\r'"),
+            '\t' => f.write_str(r"'\t'"),
+            '\x0b' => f.write_str(r"'\v'"),
+            c if c.is_ascii_control() => write!(f, r"'\x{code:02x}'"),
+            c if is_printable(c) => write!(f, "'{c}'"),
+            _ if code < 0x1_0000 => write!(f, r"'\u{code:04x}'"),
+            _ => write!(f, r"'\U{code:08x}'"),
+        }
+    }
+}
+
+/// The standard library shows its table of printable characters only through escaping, and escapes
+/// a combining mark where it would stand alone: hence the letter before it.
+fn is_printable(c: char) -> bool {
+    let pair = String::from_iter(['a', c]);
+    c == '"' || pair.escape_debug().eq(pair.chars())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn characters_are_quoted_as_go_quotes_them() {
+        for (c, quoted) in [
+            (' ', "' '"),
+            ('"', "'\"'"),
+            ('\'', r"'\''"),
+            ('\\', r"'\\'"),
+            ('\n', r"'\n'"),
+            ('\0', r"'\x00'"),
+            ('\x7f', r"'\x7f'"),
+            ('\u{85}', r"'\u0085'"),
+            ('ü', "'ü'"),
+            ('日', "'日'"),
+            ('\u{a0}', r"'\u00a0'"),
+            ('\u{301}', "'\u{301}'"),
+            ('\u{fffd}', "'\u{fffd}'"),
+            ('\u{e0001}', r"'\U000e0001'"),
+            ('\x0b', r"'\v'"),
+        ] {
+            assert_eq!(Rune(c).to_string(), quoted);
+        }
+    }
+
+    #[test]
+    fn each_dialect_refuses_in_its_own_words() {
+        let app = |dialect: Dialect, app| dialect.check_app(app).unwrap_err().to_string();
+        let key = |dialect: Dialect, key| dialect.check_key(key).unwrap_err().to_string();
+        let (legacy, modern) = (Dialect::Legacy, Dialect::Modern);
+
+        assert_eq!(app(legacy, ""), "application name is required");
+        assert_eq!(app(modern, ""), "service name is required");
+        assert_eq!(
+            app(legacy, "foo bar"),
+            "invalid application name: foo bar: character is not allowed: ' '"
+        );
+        assert_eq!(
+            app(modern, "foo bar"),
+            "invalid service name: foo bar: character is not allowed: ' '"
+        );
+        assert_eq!(key(legacy, ""), "tag key is required");
+        assert_eq!(key(modern, ""), "label name is required");
+        assert_eq!(
+            key(legacy, "a.b"),
+            "invalid tag key: a.b: character is not allowed: '.'"
+        );
+        assert_eq!(
+            key(modern, "a-b"),
+            "invalid label name: a-b: character is not allowed: '-'"
+        );
+    }
+}

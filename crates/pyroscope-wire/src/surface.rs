@@ -1,0 +1,159 @@
+//! The table of ingestion surfaces: the requests that carry profiles.
+//!
+//! To add one, write its module with a `Row` and name it in the enum, in [`Surface::ALL`] and in
+//! `Surface::row`. A prefix before the surface (`/pyroscope/ingest`, the base path of an SDK) does
+//! not matter: only what Pyroscope itself routes on is looked at.
+
+use percent_encoding::percent_decode_str;
+
+use crate::ingest;
+
+/// One way in which profiles reach a Pyroscope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Surface {
+    /// `POST …/ingest`, tags in the `name` query parameter.
+    Ingest,
+}
+
+/// What there is to know about a surface.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) id: u8,
+    pub(crate) name: &'static str,
+    pub(crate) canonical_path: &'static str,
+    /// Is a `POST` to this raw path meant for the surface?
+    pub(crate) recognise: fn(&str) -> bool,
+}
+
+impl Surface {
+    /// Every surface, for metric labels and for tests.
+    pub const ALL: &'static [Self] = &[Self::Ingest];
+
+    fn row(self) -> &'static Row {
+        match self {
+            Self::Ingest => &ingest::ROW,
+        }
+    }
+
+    /// Tells which surface a request is for, if any.
+    ///
+    /// `path` is the raw path of the request target, without the query. Every surface takes `POST`
+    /// and nothing else; anything that is not recognised is relayed and not teed.
+    pub fn recognise(method: &str, path: &str) -> Option<Self> {
+        if method != "POST" {
+            return None;
+        }
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|surface| (surface.row().recognise)(path))
+    }
+
+    /// The number of the surface in stored records. It never changes its meaning.
+    pub fn id(self) -> u8 {
+        self.row().id
+    }
+
+    /// The surface with this number, if this version knows it.
+    pub fn from_id(id: u8) -> Option<Self> {
+        Self::ALL.iter().copied().find(|surface| surface.id() == id)
+    }
+
+    /// A short word for metric labels and logs.
+    pub fn name(self) -> &'static str {
+        self.row().name
+    }
+
+    /// The path that every Pyroscope serves it at, to be appended to a target's own prefix.
+    pub fn canonical_path(self) -> &'static str {
+        self.row().canonical_path
+    }
+}
+
+/// Whether the last segment of a raw path reads `wanted` once its percent escapes are undone.
+///
+/// Pyroscope decodes the path before it routes. A malformed escape leaves a `%` behind, which no
+/// surface has in its name, so such a path matches nothing.
+pub(crate) fn last_segment_is(path: &str, wanted: &str) -> bool {
+    path.rsplit('/').next().is_some_and(|segment| {
+        path.starts_with('/') && percent_decode_str(segment).eq(wanted.bytes())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn ingest_is_recognised_behind_any_prefix() {
+        for path in [
+            "/ingest",
+            "/pyroscope/ingest",
+            "//ingest",
+            "/%69ngest",
+            "/a/b/%69%6E%67est",
+        ] {
+            assert_eq!(
+                Surface::recognise("POST", path),
+                Some(Surface::Ingest),
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_pyroscope_does_not_route_is_not_recognised() {
+        for path in [
+            "/ingest/",
+            "/INGEST",
+            "/ingestx",
+            "/xingest",
+            "/",
+            "",
+            "ingest",
+            "*",
+            "/%2Fingest",
+            "/ingest%zz",
+            "/ingest%",
+            "/ingest+",
+            "/ingest/x",
+            "/%2569ngest",
+        ] {
+            assert_eq!(Surface::recognise("POST", path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn only_post_carries_profiles() {
+        for method in ["GET", "HEAD", "PUT", "OPTIONS", "post", ""] {
+            assert_eq!(Surface::recognise(method, "/ingest"), None, "{method}");
+        }
+    }
+
+    #[test]
+    fn every_surface_is_found_by_its_number_and_at_its_canonical_path() {
+        for surface in Surface::ALL.iter().copied() {
+            assert_eq!(Surface::from_id(surface.id()), Some(surface));
+            assert_eq!(
+                Surface::recognise("POST", surface.canonical_path()),
+                Some(surface)
+            );
+        }
+        assert_eq!(Surface::from_id(0), None);
+        assert_eq!(
+            (Surface::Ingest.id(), Surface::Ingest.name()),
+            (1, "ingest")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_path_is_judged_without_a_panic(path in any::<String>()) {
+            if let Some(surface) = Surface::recognise("POST", &path) {
+                prop_assert!(Surface::ALL.contains(&surface));
+            }
+        }
+    }
+}

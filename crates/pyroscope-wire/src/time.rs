@@ -1,0 +1,166 @@
+//! How Pyroscope reads `from` and `until` (its package `attime`, the same in both generations).
+//!
+//! Only one thing is decided here: does a time mean the same whenever it is read, or is it counted
+//! from *now*? The second kind has to be resolved at receipt, because a target reads it later.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// What a time means for a request that is delivered later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resolved {
+    /// A point in time, in whatever unit: leave the client's bytes alone.
+    Absolute,
+    /// Counted from the time of receipt; Unix seconds.
+    Relative(u64),
+}
+
+/// Reads a (percent-decoded) time that was received at `received`.
+///
+/// Digits alone are absolute: their number decides the unit (19 nanoseconds, 16 microseconds,
+/// 13 milliseconds, 8 perhaps a date, else seconds). Anything else is *now* plus an offset that
+/// begins at the first `+`, or, without one, at the first `-`. What stands before it is not looked
+/// at, and there are no errors: `abc` is now.
+pub fn resolve(raw: &str, received: SystemTime) -> Resolved {
+    let mut text: String = raw.trim().to_owned();
+    text.retain(|c| !matches!(c, '_' | ',' | ' '));
+
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Resolved::Absolute;
+    }
+    let now = unix_seconds(received);
+    Resolved::Relative(if let Some((_, offset)) = text.split_once('+') {
+        now.saturating_add(seconds(offset))
+    } else if let Some((_, offset)) = text.split_once('-') {
+        now.saturating_sub(seconds(offset))
+    } else {
+        now
+    })
+}
+
+/// Whole seconds since 1970; a clock before that counts as 1970.
+pub fn unix_seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+/// An offset is one number and its unit. The servers mean to read several (`1h30m`), but their
+/// search for the end of a unit runs to the end of the text, so that the rest is never seen.
+fn seconds(offset: &str) -> u64 {
+    let digits = offset
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(offset.len());
+    let (number, unit) = offset.split_at_checked(digits).unwrap_or_default();
+    // No number counts as none of the unit; one that is too large as the largest.
+    let count = if number.is_empty() {
+        0
+    } else {
+        number.parse().unwrap_or(u64::MAX)
+    };
+    count.saturating_mul(seconds_in(unit))
+}
+
+/// Units are told apart by how they begin, in this order; an unknown one counts nothing.
+fn seconds_in(unit: &str) -> u64 {
+    const DAY: u64 = 24 * 3600;
+    let units = [
+        ("s", 1),
+        ("mon", 30 * DAY),
+        ("M", 30 * DAY),
+        ("m", 60),
+        ("h", 3600),
+        ("d", DAY),
+        ("w", 7 * DAY),
+        ("y", 365 * DAY),
+    ];
+    units
+        .iter()
+        .find(|(prefix, _)| unit.starts_with(prefix))
+        .map_or(0, |&(_, seconds)| seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: u64 = 1_577_836_800;
+
+    fn at(raw: &str) -> Resolved {
+        resolve(raw, UNIX_EPOCH + Duration::from_millis(NOW * 1000 + 999))
+    }
+
+    #[test]
+    fn digits_are_points_in_time_in_any_unit() {
+        for raw in [
+            "1577836800",
+            "1577836800001",
+            "1577836800000001",
+            "1577836800000000001",
+            "20200101",
+            "99999999",
+            "1_654_110_240",
+            "1,654,110,240",
+            " 1654110240 ",
+            "0",
+            "99999999999999999999",
+            "\t1577836800\u{a0}",
+        ] {
+            assert_eq!(at(raw), Resolved::Absolute, "{raw}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_counted_from_the_time_of_receipt() {
+        const DAY: u64 = 86_400;
+        for (raw, expected) in [
+            ("", NOW),
+            ("   ", NOW),
+            ("_", NOW),
+            ("now", NOW),
+            ("abc", NOW),
+            ("1654110240.5", NOW),
+            ("-1654110240", NOW),
+            ("now-1", NOW),
+            ("now-1s", NOW - 1),
+            ("now+1s", NOW + 1),
+            ("-1h", NOW - 3600),
+            ("now - 1 h", NOW - 3600),
+            ("now-1min", NOW - 60),
+            ("now-1m", NOW - 60),
+            ("now-2d", NOW - 2 * DAY),
+            ("now-1w", NOW - 7 * DAY),
+            ("now-1mon", NOW - 30 * DAY),
+            ("now-1M", NOW - 30 * DAY),
+            ("now-1y", NOW - 365 * DAY),
+            ("now-1hours", NOW - 3600),
+            ("now-1x", NOW),
+            ("now-h", NOW),
+            ("now-1h30m", NOW - 3600),
+            ("1-2+3s", NOW + 3),
+            ("now--1h", NOW),
+            ("-99999999999999999999y", 0),
+            ("+99999999999999999999y", u64::MAX),
+            ("1６", NOW),
+        ] {
+            assert_eq!(at(raw), Resolved::Relative(expected), "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn a_clock_before_1970_does_not_matter() {
+        let before = UNIX_EPOCH - Duration::from_secs(5);
+        assert_eq!(resolve("now-1h", before), Resolved::Relative(0));
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_resolved_is_absolute(raw in prop_oneof![any::<String>(), "(now)?[+-][0-9]{0,25}[a-zA-Z]{0,3}"]) {
+            if let Resolved::Relative(seconds) = at(&raw) {
+                prop_assert_eq!(at(&seconds.to_string()), Resolved::Absolute);
+            }
+        }
+    }
+}

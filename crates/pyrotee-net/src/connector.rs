@@ -1,0 +1,97 @@
+//! Opens connections.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::Uri;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tower::{BoxError, Service};
+
+use crate::link::Watched;
+use crate::{Resolver, Tls};
+
+/// How long one address may take to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A peer that vanished without a word is noticed after this time.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+/// Opens connections to `http://` and `https://` addresses, HTTP/1.1 by ALPN. A pool of hyper-util
+/// takes it as its connector; [`crate::Link`] is in the extensions of what comes out.
+#[derive(Clone, Debug)]
+pub struct Connector {
+    inner: HttpsConnector<HttpConnector<Resolver>>,
+    links: Links,
+}
+
+/// Counts the connections of one [`Connector`].
+#[derive(Clone, Debug, Default)]
+pub struct Links {
+    opened: Arc<AtomicU64>,
+    open: Arc<AtomicU64>,
+}
+
+impl Links {
+    /// Connections opened so far.
+    pub fn opened(&self) -> u64 {
+        self.opened.load(Relaxed)
+    }
+
+    /// Connections open now.
+    pub fn open(&self) -> u64 {
+        self.open.load(Relaxed)
+    }
+}
+
+impl Connector {
+    /// A connector with counts of its own.
+    pub fn new(resolver: &Resolver, tls: &Tls) -> Self {
+        let mut http = HttpConnector::new_with_resolver(resolver.clone());
+        http.enforce_http(false);
+        http.set_nodelay(true);
+        http.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        http.set_keepalive(Some(KEEP_ALIVE));
+        http.set_keepalive_interval(Some(KEEP_ALIVE / 3));
+        let inner = HttpsConnectorBuilder::new()
+            .with_tls_config(tls.config.clone())
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(http);
+        Self {
+            inner,
+            links: Links::default(),
+        }
+    }
+
+    /// The counts.
+    pub fn links(&self) -> &Links {
+        &self.links
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<Watched<TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>>>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connecting = self.inner.call(uri);
+        let links = self.links.clone();
+        Box::pin(async move {
+            let io = connecting.await?;
+            links.opened.fetch_add(1, Relaxed);
+            Ok(TokioIo::new(Watched::new(TokioIo::new(io), links.open)))
+        })
+    }
+}

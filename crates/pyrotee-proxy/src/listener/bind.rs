@@ -1,0 +1,83 @@
+//! Addresses to listen on.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use tokio::net::{TcpListener, TcpSocket};
+
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 1_024;
+
+/// Where to listen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listen {
+    /// A port on all interfaces, IPv6 and IPv4.
+    All(u16),
+    /// One address.
+    One(SocketAddr),
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All(port) => write!(f, ":{port}"),
+            Self::One(address) => address.fmt(f),
+        }
+    }
+}
+
+/// An address that cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("listen on {listen}")]
+pub struct BindError {
+    listen: Listen,
+    #[source]
+    source: io::Error,
+}
+
+/// Binds a listening socket. Port 0 takes any free port.
+///
+/// # Errors
+///
+/// If the address is in use, not ours, or not allowed.
+pub fn bind(listen: Listen) -> Result<TcpListener, BindError> {
+    let bound = match listen {
+        Listen::One(address) => open(address),
+        // One socket takes both families, unless the machine has no IPv6 at all.
+        Listen::All(port) => open((IpAddr::V6(Ipv6Addr::UNSPECIFIED), port).into())
+            .or_else(|_| open((IpAddr::V4(Ipv4Addr::UNSPECIFIED), port).into())),
+    };
+    bound.map_err(|source| BindError { listen, source })
+}
+
+fn open(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A restart must not wait for connections of the last run.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn all_interfaces_take_both_families() {
+        let socket = bind(Listen::All(0)).unwrap();
+        let port = socket.local_addr().unwrap().port();
+        tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_address_in_use_is_named() {
+        let first = bind(Listen::One("127.0.0.1:0".parse().unwrap())).unwrap();
+        let taken = first.local_addr().unwrap();
+        let error = bind(Listen::One(taken)).unwrap_err();
+        assert_eq!(error.to_string(), format!("listen on {taken}"));
+    }
+}

@@ -1,0 +1,190 @@
+//! What the request path counts.
+
+use std::time::Duration;
+
+use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
+use pyroscope_wire::ingest::Format;
+use pyrotee_net::FaultKind;
+
+/// Requests by route and status.
+pub const REQUESTS: &str = "pyroscope_relay_requests_total";
+/// Time from a request's head to the end of its answer.
+pub const REQUEST_DURATION: &str = "pyroscope_relay_request_duration_seconds";
+/// Announced sizes of ingested bodies.
+pub const BODY_BYTES: &str = "pyroscope_relay_request_body_bytes";
+/// Exchanges with the upstream that failed.
+pub const UPSTREAM_ERRORS: &str = "pyroscope_relay_upstream_errors_total";
+/// Requests repeated because a kept-alive connection had gone stale.
+pub const UPSTREAM_RETRIES: &str = "pyroscope_relay_upstream_retries_total";
+/// What the tee did with ingestion requests.
+pub const TEE: &str = "pyroscope_relay_tee_total";
+/// Connections closed because nothing came, or not enough.
+pub const CLIENT_TIMEOUTS: &str = "pyroscope_relay_client_timeouts_total";
+/// Times that a new connection had to wait for a place.
+pub const CONNECTION_LIMIT: &str = "pyroscope_relay_connection_limit_hits_total";
+
+/// Tells the exporter what the series mean.
+pub fn describe() {
+    describe_counter!(REQUESTS, "Requests answered, by route (ingest, other) and status code.");
+    describe_histogram!(
+        REQUEST_DURATION,
+        Unit::Seconds,
+        "Time from the head of a request to the end of its answer, by route."
+    );
+    describe_histogram!(
+        BODY_BYTES,
+        Unit::Bytes,
+        "Announced sizes of ingested bodies, by profile format; chunked bodies are not in it."
+    );
+    describe_counter!(UPSTREAM_ERRORS, "Exchanges with the upstream that failed, by kind.");
+    describe_counter!(
+        UPSTREAM_RETRIES,
+        "Requests sent to the upstream once more because a kept-alive connection had gone stale."
+    );
+    describe_counter!(TEE, "Ingestion requests by what the tee did with them.");
+    describe_counter!(CLIENT_TIMEOUTS, "Client connections closed for silence, by phase.");
+    describe_counter!(
+        CONNECTION_LIMIT,
+        "Times that accepting paused because all connections were in use."
+    );
+}
+
+/// What the tee did with an ingestion request: the `result` label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TeeResult {
+    Accepted,
+    Refused,
+    TooLarge,
+    MemoryBudget,
+    InvalidName,
+    Incomplete,
+    Loop,
+    SkippedLocalRejected,
+}
+
+impl TeeResult {
+    const ALL: [Self; 8] = [
+        Self::Accepted,
+        Self::Refused,
+        Self::TooLarge,
+        Self::MemoryBudget,
+        Self::InvalidName,
+        Self::Incomplete,
+        Self::Loop,
+        Self::SkippedLocalRejected,
+    ];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Refused => "refused",
+            Self::TooLarge => "too_large",
+            Self::MemoryBudget => "memory_budget",
+            Self::InvalidName => "invalid_name",
+            Self::Incomplete => "incomplete",
+            Self::Loop => "loop",
+            Self::SkippedLocalRejected => "skipped_local_rejected",
+        }
+    }
+}
+
+/// Where a request went: the `route` label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Route {
+    Ingest,
+    Other,
+}
+
+impl Route {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// Which wait of a client ended: the `phase` label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Silence {
+    Head,
+    Body,
+    Answer,
+    Idle,
+}
+
+impl Silence {
+    const ALL: [Self; 4] = [Self::Head, Self::Body, Self::Answer, Self::Idle];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Head => "head",
+            Self::Body => "body",
+            Self::Answer => "answer",
+            Self::Idle => "idle",
+        }
+    }
+}
+
+/// Handles of the series of the request path; cheap to use, made once.
+#[derive(Debug, Clone)]
+pub(crate) struct ProxyMetrics {
+    tee: [Counter; TeeResult::ALL.len()],
+    upstream_errors: [Counter; FaultKind::ALL.len()],
+    silences: [Counter; Silence::ALL.len()],
+    durations: [Histogram; 2],
+    pub(crate) upstream_retries: Counter,
+    pub(crate) connection_limit: Counter,
+}
+
+impl ProxyMetrics {
+    pub(crate) fn new() -> Self {
+        Self {
+            tee: TeeResult::ALL.map(|result| counter!(TEE, "result" => result.as_str())),
+            upstream_errors: FaultKind::ALL
+                .map(|kind| counter!(UPSTREAM_ERRORS, "kind" => kind.as_str())),
+            silences: Silence::ALL
+                .map(|phase| counter!(CLIENT_TIMEOUTS, "phase" => phase.as_str())),
+            durations: [Route::Ingest, Route::Other]
+                .map(|route| histogram!(REQUEST_DURATION, "route" => route.as_str())),
+            upstream_retries: counter!(UPSTREAM_RETRIES),
+            connection_limit: counter!(CONNECTION_LIMIT),
+        }
+    }
+
+    pub(crate) fn teed(&self, result: TeeResult) {
+        bump(&self.tee, result as usize);
+    }
+
+    pub(crate) fn upstream_error(&self, kind: FaultKind) {
+        bump(&self.upstream_errors, kind as usize);
+    }
+
+    pub(crate) fn silence(&self, phase: Silence) {
+        bump(&self.silences, phase as usize);
+    }
+
+    /// A request was answered; its status is one of few hundred.
+    pub(crate) fn answered(&self, route: Route, status: http::StatusCode, took: Duration) {
+        counter!(REQUESTS, "route" => route.as_str(), "code" => status.as_str().to_owned())
+            .increment(1);
+        if let Some(durations) = self.durations.get(route as usize) {
+            durations.record(took);
+        }
+    }
+
+    /// The announced size of an ingested body.
+    pub(crate) fn body(&self, format: Format, expected: Option<u64>) {
+        if let Some(bytes) = expected {
+            // Sizes beyond 2^53 bytes are not worth an exact count.
+            #[expect(clippy::cast_precision_loss, reason = "histograms take f64")]
+            histogram!(BODY_BYTES, "format" => format.as_str()).record(bytes as f64);
+        }
+    }
+}
+
+fn bump(counters: &[Counter], place: usize) {
+    if let Some(counter) = counters.get(place) {
+        counter.increment(1);
+    }
+}

@@ -1,0 +1,26 @@
+//! Records profiles while they stream past.
+//!
+//! Invariants:
+//!
+//! - No frame is delayed, changed or held: recording looks at what passes and copies or shares it.
+//! - Only a body that arrived whole is offered. The end is seen at `None`, at trailers, or when the
+//!   inner body says so after a frame: a body with a length is never polled again after its last.
+//! - Nothing that goes wrong here is the client's business. It is counted, and the stream goes on.
+
+mod body;
+mod capture;
+mod layer;
+mod verdict;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use body::TeeBody;
+pub(crate) use capture::Outcome;
+pub(crate) use layer::{TeeLayer, TeeOn};
+
+/// The header that counts relays, so that a ring of them does not carry a profile for ever.
+pub const HOPS: http::HeaderName = http::HeaderName::from_static("pyrotee-hops");
+
+/// A profile that has passed more relays than this is relayed and not teed.
+pub(crate) const MAX_HOPS: u8 = 3;

@@ -1,0 +1,127 @@
+//! One budget of bytes for everything that is being received, queued and sent.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// The global memory limit, in bytes. Bodies shared by several targets are charged once.
+#[derive(Debug)]
+pub struct Budget {
+    limit: u64,
+    used: AtomicU64,
+    recorded: AtomicU64,
+}
+
+impl Budget {
+    /// A budget of `limit` bytes.
+    pub fn new(limit: u64) -> Arc<Self> {
+        Arc::new(Self {
+            limit,
+            used: AtomicU64::new(0),
+            recorded: AtomicU64::new(0),
+        })
+    }
+
+    /// The limit, in bytes.
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Bytes charged by bodies that are still being received.
+    pub fn receiving(&self) -> u64 {
+        self.used
+            .load(Relaxed)
+            .saturating_sub(self.recorded.load(Relaxed))
+    }
+
+    /// Bytes charged by records: queued or in flight to a target.
+    pub fn recorded(&self) -> u64 {
+        self.recorded.load(Relaxed)
+    }
+
+    /// Charges `bytes`, or `None` if the limit would be passed.
+    pub fn reserve(self: &Arc<Self>, bytes: u64) -> Option<Reservation> {
+        let mut reservation = Reservation {
+            budget: Arc::clone(self),
+            bytes: 0,
+            recorded: false,
+        };
+        reservation.grow(bytes).then_some(reservation)
+    }
+
+    fn take(&self, bytes: u64) -> bool {
+        self.used
+            .fetch_update(Relaxed, Relaxed, |used| {
+                used.checked_add(bytes).filter(|total| *total <= self.limit)
+            })
+            .is_ok()
+    }
+}
+
+/// A share of the [`Budget`] that returns when it is dropped.
+#[derive(Debug)]
+pub struct Reservation {
+    budget: Arc<Budget>,
+    bytes: u64,
+    recorded: bool,
+}
+
+impl Reservation {
+    /// Charges `bytes` more; `false`, with nothing charged, if the limit would be passed.
+    pub fn grow(&mut self, bytes: u64) -> bool {
+        let taken = self.budget.take(bytes);
+        if taken {
+            self.bytes += bytes;
+        }
+        taken
+    }
+
+    /// Bytes charged so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Moves the share from "receiving" to "recorded", for the gauges.
+    pub(crate) fn into_recorded(mut self) -> Self {
+        if !self.recorded {
+            self.recorded = true;
+            self.budget.recorded.fetch_add(self.bytes, Relaxed);
+        }
+        self
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if self.recorded {
+            self.budget.recorded.fetch_sub(self.bytes, Relaxed);
+        }
+        self.budget.used.fetch_sub(self.bytes, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reservation_returns_all_it_took() {
+        let budget = Budget::new(100);
+        let mut held = budget.reserve(60).unwrap();
+        assert!(!held.grow(41), "41 more would pass the limit");
+        assert!(held.grow(40));
+        assert_eq!(budget.receiving(), 100);
+        let held = held.into_recorded();
+        assert_eq!((budget.receiving(), budget.recorded()), (0, 100));
+        drop(held);
+        assert_eq!((budget.receiving(), budget.recorded()), (0, 0));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_charged() {
+        let budget = Budget::new(10);
+        assert!(budget.reserve(11).is_none());
+        assert!(budget.reserve(u64::MAX).is_none());
+        assert_eq!(budget.receiving(), 0);
+        assert!(budget.reserve(10).is_some());
+    }
+}

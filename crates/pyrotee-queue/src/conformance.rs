@@ -1,0 +1,349 @@
+//! What every backend must do. A backend's tests call [`run`] with its constructor.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::{
+    Budget, Consumer, Head, Ledger, Limits, Payload, Producer, Reason, Record, SurfaceId, Tally,
+    WhenFull,
+};
+
+/// What a backend's constructor returns: a producer for all targets, a consumer for each.
+pub type Opened = (Arc<dyn Producer>, Vec<Arc<dyn Consumer>>);
+
+/// Runs the suite; panics at the first promise that the backend breaks.
+pub async fn run<F>(open: F)
+where
+    F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened,
+{
+    records_come_out_in_order(&open).await;
+    both_limits_hold_and_leased_records_count(&open).await;
+    drop_newest_refuses_and_drop_oldest_displaces(&open).await;
+    a_released_record_comes_again_in_its_place(&open).await;
+    targets_do_not_touch_each_other(&open).await;
+    a_closed_queue_is_drained_then_ends(&open).await;
+    an_abandoned_queue_counts_what_it_loses(&open).await;
+    the_budget_gets_everything_back(&open).await;
+}
+
+struct Bench {
+    producer: Arc<dyn Producer>,
+    consumers: Vec<Arc<dyn Consumer>>,
+    ledgers: Vec<Arc<Ledger>>,
+    budget: Arc<Budget>,
+}
+
+impl Bench {
+    fn new<F>(open: &F, limits: &[Limits]) -> Self
+    where
+        F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened,
+    {
+        let ledgers: Vec<_> = limits.iter().map(|_| Arc::new(Ledger::default())).collect();
+        let targets = limits
+            .iter()
+            .copied()
+            .zip(ledgers.iter().cloned())
+            .collect();
+        let (producer, consumers) = open(targets);
+        Self {
+            producer,
+            consumers,
+            ledgers,
+            budget: Budget::new(1 << 20),
+        }
+    }
+
+    /// A record of `bytes`, told apart by its query.
+    fn record(&self, query: &str, bytes: usize) -> Arc<Record> {
+        let head = Head {
+            surface: SurfaceId(1),
+            query: query.into(),
+            content_type: None,
+            content_encoding: None,
+            hops: 0,
+            received: SystemTime::UNIX_EPOCH + Duration::from_secs(bytes as u64),
+        };
+        let reservation = self
+            .budget
+            .reserve(bytes as u64)
+            .expect("the budget suffices");
+        Record::new(head, Payload::from(vec![0; bytes]), reservation)
+    }
+
+    /// Offers a record of `bytes`; how many targets took it.
+    async fn offer(&self, query: &str, bytes: usize) -> usize {
+        let offered = self.producer.offer(&self.record(query, bytes));
+        assert_eq!(offered.taken + offered.refused, self.consumers.len());
+        if offered.taken > 0 {
+            assert!(
+                offered.receipt.durable().await,
+                "the receipt of a taken record resolves"
+            );
+        }
+        self.check_balance();
+        offered.taken
+    }
+
+    async fn lease(&self, target: usize) -> crate::Lease {
+        let lease = self.consumer(target).lease();
+        let lease = tokio::time::timeout(Duration::from_secs(5), lease).await;
+        lease
+            .expect("a record is ready")
+            .expect("the queue has not ended")
+    }
+
+    fn consumer(&self, target: usize) -> &Arc<dyn Consumer> {
+        self.consumers.get(target).expect("there is such a target")
+    }
+
+    fn counts(&self, target: usize) -> crate::Counts {
+        self.ledgers
+            .get(target)
+            .expect("there is such a target")
+            .snapshot()
+    }
+
+    fn check_balance(&self) {
+        for target in 0..self.ledgers.len() {
+            assert!(self.counts(target).balance(), "{:?}", self.counts(target));
+        }
+    }
+}
+
+fn limits(records: usize, bytes: u64, when_full: WhenFull) -> Limits {
+    Limits {
+        records,
+        bytes,
+        when_full,
+    }
+}
+
+const ROOMY: Limits = Limits {
+    records: 100,
+    bytes: 10_000,
+    when_full: WhenFull::DropNewest,
+};
+
+async fn records_come_out_in_order<F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened>(open: &F) {
+    let bench = Bench::new(open, &[ROOMY]);
+    for query in ["a", "b", "c"] {
+        assert_eq!(bench.offer(query, 10).await, 1);
+    }
+    for query in ["a", "b", "c"] {
+        let lease = bench.lease(0).await;
+        assert_eq!(&*lease.record().head().query, query);
+        lease.ack();
+    }
+    assert_eq!(
+        bench.counts(0).sent,
+        Tally {
+            profiles: 3,
+            bytes: 30
+        }
+    );
+    assert_eq!(bench.counts(0).pending, Tally::default());
+}
+
+async fn both_limits_hold_and_leased_records_count<F>(open: &F)
+where
+    F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened,
+{
+    let bench = Bench::new(open, &[limits(2, 1_000, WhenFull::DropNewest)]);
+    assert_eq!(bench.offer("a", 1).await, 1);
+    let lease = bench.lease(0).await;
+    assert_eq!(bench.offer("b", 1).await, 1);
+    assert_eq!(
+        bench.offer("c", 1).await,
+        0,
+        "a leased record holds its place"
+    );
+    lease.ack();
+    assert_eq!(bench.offer("d", 1).await, 1);
+
+    let bench = Bench::new(open, &[limits(100, 30, WhenFull::DropNewest)]);
+    assert_eq!(bench.offer("a", 20).await, 1);
+    assert_eq!(bench.offer("b", 11).await, 0, "31 bytes are too many");
+    assert_eq!(bench.offer("c", 10).await, 1);
+    assert_eq!(
+        bench.counts(0).dropped(Reason::QueueFull),
+        Tally {
+            profiles: 1,
+            bytes: 11
+        }
+    );
+    assert_eq!(
+        bench.counts(0).refused,
+        Tally {
+            profiles: 1,
+            bytes: 11
+        }
+    );
+}
+
+async fn drop_newest_refuses_and_drop_oldest_displaces<F>(open: &F)
+where
+    F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened,
+{
+    let bench = Bench::new(open, &[limits(3, 30, WhenFull::DropOldest)]);
+    for query in ["a", "b", "c"] {
+        assert_eq!(bench.offer(query, 10).await, 1);
+    }
+    let in_flight = bench.lease(0).await;
+    assert_eq!(
+        bench.offer("d", 20).await,
+        1,
+        "b and c make room, a is in flight"
+    );
+    assert_eq!(
+        bench.counts(0).dropped(Reason::QueueFull),
+        Tally {
+            profiles: 2,
+            bytes: 20
+        }
+    );
+    assert_eq!(
+        bench.offer("e", 31).await,
+        0,
+        "nothing is displaced for what never fits"
+    );
+    assert_eq!(
+        bench.counts(0).pending,
+        Tally {
+            profiles: 2,
+            bytes: 30
+        }
+    );
+    in_flight.ack();
+    let lease = bench.lease(0).await;
+    assert_eq!(&*lease.record().head().query, "d");
+    lease.ack();
+    bench.check_balance();
+}
+
+async fn a_released_record_comes_again_in_its_place<F>(open: &F)
+where
+    F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened,
+{
+    let bench = Bench::new(open, &[ROOMY]);
+    for query in ["a", "b", "c"] {
+        assert_eq!(bench.offer(query, 10).await, 1);
+    }
+    let (a, b) = (bench.lease(0).await, bench.lease(0).await);
+    drop(b);
+    drop(a);
+    for query in ["a", "b", "c"] {
+        let lease = bench.lease(0).await;
+        assert_eq!(&*lease.record().head().query, query);
+        lease.ack();
+    }
+    bench.check_balance();
+}
+
+async fn targets_do_not_touch_each_other<F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened>(open: &F) {
+    let bench = Bench::new(open, &[limits(1, 1_000, WhenFull::DropNewest), ROOMY]);
+    assert_eq!(bench.offer("a", 10).await, 2);
+    assert_eq!(
+        bench.offer("b", 10).await,
+        1,
+        "the full queue refuses, the other takes"
+    );
+    bench.lease(1).await.ack();
+    bench.lease(1).await.lose(Reason::UploadFailed);
+    assert_eq!(bench.counts(0).pending.profiles, 1);
+    assert_eq!(bench.counts(1).pending.profiles, 0);
+    assert_eq!(
+        bench.counts(1).dropped(Reason::UploadFailed),
+        Tally {
+            profiles: 1,
+            bytes: 10
+        }
+    );
+    bench.producer.refuse(77, Reason::TooLarge);
+    for target in 0..2 {
+        let lost = bench.counts(target).dropped(Reason::TooLarge);
+        assert_eq!(
+            lost,
+            Tally {
+                profiles: 1,
+                bytes: 77
+            }
+        );
+    }
+    bench.check_balance();
+}
+
+async fn a_closed_queue_is_drained_then_ends<F>(open: &F)
+where
+    F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened,
+{
+    let Bench {
+        producer,
+        consumers,
+        ledgers,
+        budget,
+    } = Bench::new(open, &[ROOMY]);
+    let bench = Bench {
+        producer,
+        consumers,
+        ledgers,
+        budget,
+    };
+    assert_eq!(bench.offer("a", 10).await, 1);
+    assert_eq!(
+        bench.consumer(0).oldest(),
+        Some(SystemTime::UNIX_EPOCH + Duration::from_secs(10))
+    );
+    let consumer = Arc::clone(bench.consumer(0));
+    let ledger = bench.ledgers.first().cloned().expect("one target");
+    let lease = bench.lease(0).await;
+    drop(bench);
+    drop(lease);
+    let lease = consumer
+        .lease()
+        .await
+        .expect("a released record is delivered after the close");
+    lease.ack();
+    assert!(consumer.lease().await.is_none());
+    assert!(consumer.lease().await.is_none(), "and stays ended");
+    assert_eq!(ledger.snapshot().sent.profiles, 1);
+    assert_eq!(consumer.oldest(), None);
+}
+
+async fn an_abandoned_queue_counts_what_it_loses<F>(open: &F)
+where
+    F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened,
+{
+    let bench = Bench::new(open, &[ROOMY]);
+    for query in ["a", "b", "c", "d"] {
+        assert_eq!(bench.offer(query, 10).await, 1);
+    }
+    let (sent, released) = (bench.lease(0).await, bench.lease(0).await);
+    bench.consumer(0).abandon(Reason::Shutdown);
+    sent.ack();
+    drop(released);
+    assert_eq!(bench.offer("e", 10).await, 0);
+    let counts = bench.counts(0);
+    assert_eq!(counts.sent.profiles, 1);
+    assert_eq!(
+        counts.dropped(Reason::Shutdown),
+        Tally {
+            profiles: 4,
+            bytes: 40
+        }
+    );
+    assert_eq!(counts.pending, Tally::default());
+    assert!(bench.consumer(0).lease().await.is_none());
+}
+
+async fn the_budget_gets_everything_back<F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened>(open: &F) {
+    let bench = Bench::new(open, &[ROOMY, limits(1, 1_000, WhenFull::DropOldest)]);
+    for query in ["a", "b", "c"] {
+        assert!(bench.offer(query, 10).await > 0);
+    }
+    bench.lease(0).await.ack();
+    bench.lease(0).await.lose(Reason::Rejected);
+    bench.lease(0).await.ack();
+    bench.lease(1).await.ack();
+    assert_eq!((bench.budget.recorded(), bench.budget.receiving()), (0, 0));
+    bench.check_balance();
+}

@@ -1,0 +1,174 @@
+//! The account of one target.
+
+use std::sync::Mutex;
+
+use crate::{Reason, lock};
+
+/// A number of profiles and the length of their captured bodies, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Profiles.
+    pub profiles: u64,
+    /// Bytes of captured bodies.
+    pub bytes: u64,
+}
+
+impl Tally {
+    fn add(&mut self, bytes: u64) {
+        self.profiles += 1;
+        self.bytes += bytes;
+    }
+
+    fn sub(&mut self, bytes: u64) {
+        debug_assert!(
+            self.profiles > 0 && self.bytes >= bytes,
+            "settled more than was accepted"
+        );
+        self.profiles = self.profiles.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+}
+
+/// What became of all that was offered to a target, at one instant.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Offered to the target, a refusal included.
+    pub accepted: Tally,
+    /// Acknowledged by the target.
+    pub sent: Tally,
+    /// Queued or in flight.
+    pub pending: Tally,
+    /// Refused by the queue or never captured: the part of the drops that never was pending.
+    pub refused: Tally,
+    dropped: [Tally; Reason::ALL.len()],
+}
+
+impl Counts {
+    /// Lost for `reason`.
+    pub fn dropped(&self, reason: Reason) -> Tally {
+        // The array has a place for each reason, in the order of their declaration.
+        self.dropped
+            .get(reason as usize)
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// Whether `accepted = sent + pending + Σ dropped`, in profiles and bytes.
+    pub fn balance(&self) -> bool {
+        let sum = |part: fn(&Tally) -> u64| {
+            part(&self.sent) + part(&self.pending) + self.dropped.iter().map(part).sum::<u64>()
+        };
+        self.accepted.profiles == sum(|tally| tally.profiles)
+            && self.accepted.bytes == sum(|tally| tally.bytes)
+    }
+
+    fn drop_for(&mut self, bytes: u64, reason: Reason) {
+        if let Some(tally) = self.dropped.get_mut(reason as usize) {
+            tally.add(bytes);
+        }
+    }
+}
+
+/// The account of one target. Every change is one step, so that each snapshot balances.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    counts: Mutex<Counts>,
+}
+
+impl Ledger {
+    /// A record of `bytes` entered the queue.
+    pub fn accept(&self, bytes: u64) {
+        let mut counts = lock(&self.counts);
+        counts.accepted.add(bytes);
+        counts.pending.add(bytes);
+    }
+
+    /// A profile of `bytes` was offered and not taken.
+    pub fn refuse(&self, bytes: u64, reason: Reason) {
+        let mut counts = lock(&self.counts);
+        counts.accepted.add(bytes);
+        counts.refused.add(bytes);
+        counts.drop_for(bytes, reason);
+    }
+
+    /// A pending record of `bytes` was acknowledged.
+    pub fn sent(&self, bytes: u64) {
+        let mut counts = lock(&self.counts);
+        counts.pending.sub(bytes);
+        counts.sent.add(bytes);
+    }
+
+    /// A pending record of `bytes` was lost.
+    pub fn lose(&self, bytes: u64, reason: Reason) {
+        let mut counts = lock(&self.counts);
+        counts.pending.sub(bytes);
+        counts.drop_for(bytes, reason);
+    }
+
+    /// The account at this instant.
+    pub fn snapshot(&self) -> Counts {
+        lock(&self.counts).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reasons_have_distinct_places_and_names() {
+        for (place, reason) in Reason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, place, "{reason:?}");
+            let twins = Reason::ALL
+                .iter()
+                .filter(|other| other.as_str() == reason.as_str());
+            assert_eq!(twins.count(), 1, "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn every_step_leaves_the_account_balanced() {
+        let ledger = Ledger::default();
+        let check = |step: &str| assert!(ledger.snapshot().balance(), "{step}");
+        ledger.accept(10);
+        ledger.accept(20);
+        ledger.accept(30);
+        check("accept");
+        ledger.refuse(5, Reason::QueueFull);
+        check("refuse");
+        ledger.sent(10);
+        check("sent");
+        ledger.lose(20, Reason::UploadFailed);
+        check("lose");
+
+        let counts = ledger.snapshot();
+        assert_eq!(
+            counts.accepted,
+            Tally {
+                profiles: 4,
+                bytes: 65
+            }
+        );
+        assert_eq!(
+            counts.pending,
+            Tally {
+                profiles: 1,
+                bytes: 30
+            }
+        );
+        assert_eq!(
+            counts.refused,
+            Tally {
+                profiles: 1,
+                bytes: 5
+            }
+        );
+        assert_eq!(
+            counts.dropped(Reason::UploadFailed),
+            Tally {
+                profiles: 1,
+                bytes: 20
+            }
+        );
+    }
+}

@@ -1,0 +1,202 @@
+//! Captured bodies, and the buffer that captures them.
+
+use bytes::Bytes;
+
+/// Bodies up to this size end as one allocation of exactly their size.
+const EXACT_UP_TO: usize = 64 * 1024;
+
+/// Frames from this size on are shared, smaller ones are copied together. hyper hands out slices of
+/// a read buffer of up to 64 KiB and a slice pins the whole: at half of it, at most half is waste.
+const SHARE_FROM: usize = 32 * 1024;
+
+/// A captured body: frames that share memory with nobody, or pin little beyond themselves.
+#[derive(Debug, Clone, Default)]
+pub struct Payload {
+    frames: Vec<Bytes>,
+    len: u64,
+}
+
+impl Payload {
+    /// Length in bytes.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether there is no byte.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The body in order, in pieces that are never empty.
+    pub fn frames(&self) -> &[Bytes] {
+        &self.frames
+    }
+}
+
+impl From<Vec<u8>> for Payload {
+    fn from(body: Vec<u8>) -> Self {
+        let mut buffer = PayloadBuffer::new(Some(body.len() as u64));
+        buffer.push(&Bytes::from(body));
+        buffer.finish()
+    }
+}
+
+/// Collects the frames of a body while it streams.
+#[derive(Debug)]
+pub struct PayloadBuffer {
+    frames: Vec<Bytes>,
+    /// Small frames, copied together; the end of the body so far.
+    tail: Vec<u8>,
+    len: u64,
+    /// Bytes that the client announced, if it did.
+    expected: Option<u64>,
+}
+
+impl PayloadBuffer {
+    /// A buffer for a body of `expected` bytes, if the client said so. Nothing is allocated yet: an
+    /// announced length is a claim, not a byte.
+    pub fn new(expected: Option<u64>) -> Self {
+        Self {
+            frames: Vec::new(),
+            tail: Vec::new(),
+            len: 0,
+            expected,
+        }
+    }
+
+    /// Bytes collected so far.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether no byte was collected.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Appends a frame: a reference to a large one, a copy of a small one.
+    pub fn push(&mut self, frame: &Bytes) {
+        if frame.len() >= SHARE_FROM && !self.fits_exactly() {
+            self.flush();
+            self.frames.push(frame.clone());
+        } else {
+            self.copy(frame);
+        }
+        self.len += frame.len() as u64;
+    }
+
+    /// The body as captured.
+    pub fn finish(mut self) -> Payload {
+        self.flush();
+        if self.frames.len() > 1 && self.len <= EXACT_UP_TO as u64 {
+            let exact = self.frames.concat();
+            self.frames = vec![Bytes::from(exact.into_boxed_slice())];
+        }
+        self.frames.shrink_to_fit();
+        Payload {
+            frames: self.frames,
+            len: self.len,
+        }
+    }
+
+    /// The whole body is known to end as one copy, so that copying at once saves doing it later.
+    fn fits_exactly(&self) -> bool {
+        self.expected
+            .is_some_and(|expected| expected <= EXACT_UP_TO as u64)
+    }
+
+    fn copy(&mut self, frame: &Bytes) {
+        if self.tail.len() + frame.len() > EXACT_UP_TO {
+            self.flush();
+        }
+        let missing = (self.tail.len() + frame.len()).saturating_sub(self.tail.capacity());
+        if missing > 0 {
+            let announced = self
+                .expected
+                .map_or(0, |expected| expected.saturating_sub(self.len));
+            let announced = usize::try_from(announced).unwrap_or(usize::MAX);
+            let wanted = announced
+                .min(EXACT_UP_TO)
+                .max(self.tail.len())
+                .max(frame.len());
+            self.tail.reserve_exact(wanted);
+        }
+        self.tail.extend_from_slice(frame);
+    }
+
+    fn flush(&mut self) {
+        if !self.tail.is_empty() {
+            let tail = std::mem::take(&mut self.tail);
+            self.frames.push(Bytes::from(tail.into_boxed_slice()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn joined(payload: &Payload) -> Vec<u8> {
+        payload.frames().concat()
+    }
+
+    #[test]
+    fn a_small_body_ends_as_one_exact_frame() {
+        for expected in [None, Some(50_000)] {
+            let body = vec![7; 50_000];
+            let mut buffer = PayloadBuffer::new(expected);
+            for chunk in body.chunks(8_192) {
+                buffer.push(&Bytes::copy_from_slice(chunk));
+            }
+            let payload = buffer.finish();
+            assert_eq!(payload.frames().len(), 1);
+            assert_eq!(joined(&payload), body);
+        }
+    }
+
+    #[test]
+    fn large_frames_are_shared_and_small_ones_joined() {
+        let large = Bytes::from(vec![1; SHARE_FROM]);
+        let mut buffer = PayloadBuffer::new(None);
+        for _ in 0..3 {
+            buffer.push(&large);
+            buffer.push(&Bytes::from_static(b"a"));
+            buffer.push(&Bytes::from_static(b"b"));
+        }
+        let payload = buffer.finish();
+        assert_eq!(payload.frames().len(), 6);
+        assert_eq!(payload.frames()[0].as_ptr(), large.as_ptr(), "not copied");
+        assert_eq!(payload.frames()[1], "ab");
+    }
+
+    #[test]
+    fn a_body_of_single_bytes_does_not_become_a_list_of_single_bytes() {
+        let mut buffer = PayloadBuffer::new(None);
+        for _ in 0..200_000 {
+            buffer.push(&Bytes::from_static(b"x"));
+        }
+        assert!(buffer.finish().frames().len() <= 4);
+    }
+
+    proptest! {
+        #[test]
+        fn any_chunking_gives_the_same_bytes(
+            chunks in prop::collection::vec(0usize..90_000, 0..8),
+            lie in prop::option::of(0u64..300_000),
+        ) {
+            let mut body = Vec::new();
+            let mut buffer = PayloadBuffer::new(lie);
+            for (number, len) in chunks.into_iter().enumerate() {
+                let chunk = vec![u8::try_from(number).unwrap(); len];
+                body.extend_from_slice(&chunk);
+                buffer.push(&Bytes::from(chunk));
+            }
+            let payload = buffer.finish();
+            prop_assert_eq!(payload.len(), body.len() as u64);
+            prop_assert!(payload.frames().iter().all(|frame| !frame.is_empty()));
+            prop_assert_eq!(joined(&payload), body);
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! `pyrotee send`: sends profiles as an SDK would, and says what came back.
+
+mod address;
+mod capture;
+mod exchange;
+mod profile;
+mod request;
+
+use std::io::{self, ErrorKind, Write};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, anyhow};
+use tokio::time::Instant;
+
+use crate::sink::visible;
+
+use address::Address;
+use exchange::Answer;
+use request::{Prepared, Source};
+
+const EXAMPLES: &str = "\
+Examples:
+  pyrotee send --to http://127.0.0.1:4040
+      A small built-in CPU profile, uploaded the way the Go SDK does it.
+
+  pyrotee send --to http://127.0.0.1:4040/base --name 'shop{region=eu}' --count 10
+      Ten of them under another name, to a Pyroscope behind a path.
+
+  pyrotee send --to http://127.0.0.1:4040 --file cpu.pprof
+      A profile of your own, its format told by its ending or its content:
+      .jfr, .pprof or gzip, and .txt, .folded or .collapsed for stacks.
+
+  pyrotee send --to http://127.0.0.1:4040 --file upload.http
+      A captured request, sent again byte for byte, its name and times too.
+      Only Host is changed, and the path if --to has one to put before it.
+
+Only http:// is spoken, and no credentials are added: to check a target that
+wants TLS or a token, send through a pyrotee that has this target.
+
+The digest is the beginning of the SHA-256 of the body; `pyrotee sink` prints
+the same one.";
+
+/// Send a profile to a Pyroscope or a relay and show the answer
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Base address of a Pyroscope or a relay; http only, may have a path prefix
+    #[arg(long, value_name = "URL")]
+    pub to: String,
+
+    /// Name of the profile, with labels if you like
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "pyrotee.sample{source=send}"
+    )]
+    pub name: String,
+
+    /// How often to send it, one after the other; the first failure ends it
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub count: u32,
+
+    /// Profile to send, or a captured request (.http); without it a built-in sample
+    #[arg(long, value_name = "F")]
+    pub file: Option<PathBuf>,
+
+    /// Time for each upload as a whole, from connecting to the end of the answer
+    #[arg(long, value_name = "D", default_value = "10s", value_parser = humantime::parse_duration)]
+    pub timeout: Duration,
+}
+
+/// Sends as told and prints one line for each upload.
+///
+/// # Errors
+/// An argument cannot be used, the destination cannot be reached in time, or its status is no
+/// success; the text says what to do next.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    send(&args, &mut io::stdout()).await
+}
+
+async fn send(args: &Args, out: &mut impl Write) -> anyhow::Result<()> {
+    let address = Address::parse(&args.to)?;
+    let source = Source::open(args.file.as_deref())?;
+    for _ in 0..args.count {
+        let request = source.prepare(&address, &args.name, SystemTime::now())?;
+        let started = Instant::now();
+        let answer = upload(&address, &request, args.timeout).await?;
+        match report(&request, &answer, started.elapsed(), out) {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
+            printed => printed.context("failed to write to the output")?,
+        }
+        if !answer.status.is_success() {
+            return Err(anyhow!(
+                "{} answered {}: {}",
+                address,
+                answer.status,
+                next_step(&answer)
+            ));
+        }
+    }
+    Ok(())
+}
+
+async fn upload(address: &Address, request: &Prepared, limit: Duration) -> anyhow::Result<Answer> {
+    match tokio::time::timeout(limit, exchange::exchange(address, &request.bytes)).await {
+        Ok(answer) => answer,
+        Err(_) => Err(anyhow!(
+            "no complete answer from {address} within {}: it hangs or is slow, see its log or raise --timeout",
+            humantime::format_duration(limit)
+        )),
+    }
+}
+
+/// One line, and under it what a refusal says.
+fn report(
+    request: &Prepared,
+    answer: &Answer,
+    took: Duration,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let mut text = format!(
+        "{}  {:>10} B  {}  {} ms\n",
+        answer.status.as_u16(),
+        request.body.bytes,
+        request.body,
+        took.as_millis()
+    );
+    if !answer.status.is_success() {
+        for line in answer.text.lines() {
+            text.push_str(&format!("    {}\n", visible(line)));
+        }
+    }
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+fn next_step(answer: &Answer) -> String {
+    let step = match answer.status.as_u16() {
+        300..=399 => match &answer.location {
+            Some(location) => {
+                return format!("it redirects to {}, give that to --to", visible(location));
+            }
+            None => "it redirects, find the address behind it and give that to --to",
+        },
+        400 => {
+            "it does not accept the request, mostly for its name: see its text above, try another --name"
+        }
+        401 | 403 => "it wants credentials: send through a pyrotee whose target has them",
+        404 => "nothing takes profiles there: check the path in --to, `/ingest` is added to it",
+        405 | 415 => "something else than a Pyroscope answers there: check --to",
+        408 | 504 => "it waited too long for the upload or for a server behind it: try again",
+        413 => "the profile is too large for it: raise its limit or send a smaller file",
+        422 => {
+            "it does not understand the profile or refuses it as too old: see its text above, check --file"
+        }
+        429 => "it limits the rate: wait, or raise its ingestion limits",
+        500..=599 => "it has trouble of its own: see its log",
+        _ => "this is no answer of a Pyroscope: check --to",
+    };
+    step.to_owned()
+}
+
+#[cfg(test)]
+mod tests;

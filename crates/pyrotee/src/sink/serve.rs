@@ -1,0 +1,147 @@
+//! Connections of the sink. One loop owns the listener and the output; each connection has a task
+//! that hands its lines over and waits while they are not printed.
+
+use std::io::{self, ErrorKind, Write};
+use std::time::Duration;
+
+use anyhow::Context;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::line::{Line, Style};
+use super::requests::receive;
+
+/// Also ends idle keep-alive connections: longer than the pause of any SDK between two uploads.
+const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(90);
+/// How long requests in flight may take to end once the sink is told to stop.
+const GRACE: Duration = Duration::from_secs(3);
+/// After a failed accept: most often no file descriptor is free, and a loop would spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+const MAX_HEADERS: usize = 1000;
+const LINES_WAITING: usize = 64;
+
+/// What is answered to every profile.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) delay: Duration,
+}
+
+/// Serves until `shutdown`, or quietly until the reader of `out` has gone.
+pub(super) async fn serve(
+    listener: TcpListener,
+    answer: Answer,
+    style: Style,
+    out: &mut impl Write,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    let address = listener
+        .local_addr()
+        .context("failed to read the address listened on")?;
+    let told = print(out, &format!("listening on http://{address}"));
+    let result = match told {
+        Ok(()) => accept(listener, answer, style, out, shutdown).await,
+        Err(error) => Err(error),
+    };
+    match result {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        result => result.context("failed to write to the output"),
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    answer: Answer,
+    style: Style,
+    out: &mut impl Write,
+    shutdown: &CancellationToken,
+) -> io::Result<()> {
+    let (lines, mut printed) = mpsc::channel::<Line>(LINES_WAITING);
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => break,
+            Some(line) = printed.recv() => print(out, &line.render(style))?,
+            // Reaped, or the set would grow with every connection there ever was.
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(connection(stream, answer, lines.clone(), &graceful));
+                }
+                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+            },
+        }
+    }
+
+    drop((listener, lines));
+    let ending = async {
+        graceful.shutdown().await;
+        connections.join_all().await;
+    };
+    // Lines are still printed, or a connection could wait for room for its last one.
+    let printing = async {
+        while let Some(line) = printed.recv().await {
+            print(out, &line.render(style))?;
+        }
+        Ok(())
+    };
+    let both = async { tokio::join!(ending, printing).1 };
+    tokio::time::timeout(GRACE, both).await.unwrap_or(Ok(()))
+}
+
+/// HTTP/1.1 or HTTP/2, whichever the client begins with.
+fn connection(
+    stream: TcpStream,
+    answer: Answer,
+    lines: mpsc::Sender<Line>,
+    graceful: &GracefulShutdown,
+) -> impl Future<Output = ()> + Send + 'static {
+    // Nothing depends on it but latency.
+    drop(stream.set_nodelay(true));
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_READ_TIMEOUT)
+        .max_headers(MAX_HEADERS);
+    builder.http2().timer(TokioTimer::new());
+
+    let service = service_fn(move |request| respond(request, answer, lines.clone()));
+    let connection = builder
+        .serve_connection(TokioIo::new(stream), service)
+        .into_owned();
+    let watched = graceful.watch(connection);
+    // A connection that breaks is the client's affair; the sink shows what arrived on it.
+    async move { drop(watched.await) }
+}
+
+async fn respond(
+    request: Request<Incoming>,
+    answer: Answer,
+    lines: mpsc::Sender<Line>,
+) -> hyper::Result<Response<Full<Bytes>>> {
+    let received = receive(request, answer.status).await?;
+    if let Some(line) = received.line {
+        // The loop has ended only if the sink is about to.
+        drop(lines.send(line).await);
+        tokio::time::sleep(answer.delay).await;
+    }
+    Ok(received.response)
+}
+
+/// One write for a line, so that lines never mix with those of others on the same terminal.
+fn print(out: &mut impl Write, line: &str) -> io::Result<()> {
+    out.write_all(format!("{line}\n").as_bytes())?;
+    out.flush()
+}
