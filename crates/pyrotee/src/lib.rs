@@ -1,4 +1,5 @@
 //! pyrotee
 
+pub mod config;
 pub mod send;
 pub mod sink;
