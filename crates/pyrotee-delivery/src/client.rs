@@ -44,7 +44,7 @@ impl TargetClient {
     pub(crate) fn new(settings: &Settings, connector: Connector) -> Result<Self, SettingsError> {
         let http = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(POOL_IDLE)
-            .pool_max_idle_per_host(settings.workers.get())
+            .pool_max_idle_per_host(settings.workers)
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
             .build(connector);

@@ -1,6 +1,5 @@
 //! What a target is.
 
-use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use base64::Engine;
@@ -34,12 +33,12 @@ pub struct Settings {
     pub tags: Tags,
     /// Limit of one whole upload, connecting included.
     pub timeout: Duration,
-    /// Most uploads at once.
-    pub workers: NonZeroUsize,
+    /// Most uploads at once; 0 is taken for 1.
+    pub workers: usize,
 }
 
 /// Credentials of a target.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Credentials {
     /// `Authorization: Bearer`.
     Bearer(SecretString),
@@ -127,7 +126,7 @@ mod tests {
             headers: Vec::new(),
             tags: Tags::default(),
             timeout: Duration::from_secs(10),
-            workers: NonZeroUsize::MIN,
+            workers: 1,
         }
     }
 

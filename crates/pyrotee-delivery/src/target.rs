@@ -54,7 +54,7 @@ impl Target {
             log: FailureLog::default(),
             metrics: TargetMetrics::new(settings),
         };
-        let workers = Arc::new(Semaphore::new(settings.workers.get()));
+        let workers = Arc::new(Semaphore::new(settings.workers.max(1)));
         Ok(Self {
             shared: Arc::new(shared),
             workers,

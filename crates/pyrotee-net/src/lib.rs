@@ -1,5 +1,6 @@
-//! How pyrotee reaches another server: names, sockets, TLS, and what is known of a connection when
-//! it fails. Both sides use it, towards the upstream and towards targets; it knows neither.
+//! How pyrotee reaches another server: addresses, names, sockets, TLS, and what is known of a
+//! connection when it fails. Both sides use it, towards the upstream and towards targets; it knows
+//! neither.
 //!
 //! - Names are resolved by hickory: a static glibc binary must not call `getaddrinfo`, and answers
 //!   are kept for their TTL.

@@ -1,4 +1,13 @@
-//! pyrotee
+//! The binary's library: configuration, wiring, life cycle, admin listener, subcommands.
+//!
+//! Nothing depends on it. It is the only crate that knows all others, YAML, the command line and
+//! the exporter of metrics.
 
+mod admin;
+mod build_info;
+pub mod cli;
+pub mod config;
+mod run;
 pub mod send;
 pub mod sink;
+mod telemetry;

@@ -1,1 +1,7 @@
-fn main() {}
+//! `pyrotee`: see [`pyrotee::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pyrotee::cli::main()
+}

@@ -5,19 +5,13 @@
 //! no [`AddressError`] repeats any part of the text it refuses: the faulty part may be a password.
 //! Nothing here resolves a name or opens a socket.
 
-use std::{
-    fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    str::FromStr,
-};
+mod host;
+
+use std::{fmt, net::IpAddr, str::FromStr};
 
 use http::uri::{Authority, PathAndQuery, Scheme};
 use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
-
-/// A DNS name is at most this long in text form (RFC 1035 §2.3.4), a label at most [`MAX_LABEL`].
-const MAX_NAME: usize = 253;
-const MAX_LABEL: usize = 63;
 
 /// Where requests go: scheme, host, port and an optional path prefix.
 ///
@@ -119,7 +113,7 @@ impl Address {
             Some((info, place)) => (Some(userinfo(info)?), place),
             None => (None, authority),
         };
-        let (host, ip, port) = host_and_port(place)?;
+        let (host, ip, port) = host::parse(place)?;
         let default_port = if scheme == Scheme::HTTPS { 443 } else { 80 };
         let address = Address {
             written: format!("{scheme_text}://{place}{path}"),
@@ -211,64 +205,6 @@ fn decode(text: &str) -> Result<SecretString, AddressError> {
         .decode_utf8()
         .map_err(|_| AddressError::Escape)?;
     Ok(SecretString::from(decoded.into_owned()))
-}
-
-type Place = (String, Option<IpAddr>, Option<u16>);
-
-fn host_and_port(place: &str) -> Result<Place, AddressError> {
-    if let Some(rest) = place.strip_prefix('[') {
-        let (host, after) = rest.split_once(']').ok_or(AddressError::V6)?;
-        let ip = Ipv6Addr::from_str(host).map_err(|_| AddressError::V6)?;
-        let port = match after.strip_prefix(':') {
-            Some(digits) => Some(port(digits)?),
-            None if after.is_empty() => None,
-            None => return Err(AddressError::Port),
-        };
-        return Ok((host.to_owned(), Some(IpAddr::V6(ip)), port));
-    }
-    let (host, port) = match place.split_once(':') {
-        Some((_, rest)) if rest.contains(':') => return Err(AddressError::Brackets),
-        Some((host, digits)) => (host, Some(port(digits)?)),
-        None => (place, None),
-    };
-    let ip = name_or_v4(host)?;
-    Ok((host.to_owned(), ip, port))
-}
-
-fn port(digits: &str) -> Result<u16, AddressError> {
-    let number = digits.bytes().all(|b| b.is_ascii_digit());
-    let port = digits.parse().ok().filter(|port| number && *port != 0);
-    port.ok_or(AddressError::Port)
-}
-
-/// A name may end in a dot (it then skips the search list) and may hold `_` (Docker does).
-fn name_or_v4(host: &str) -> Result<Option<IpAddr>, AddressError> {
-    if host.is_empty() {
-        return Err(AddressError::NoHost);
-    }
-    if !host.is_ascii() {
-        return Err(AddressError::NotAscii);
-    }
-    if let Ok(ip) = Ipv4Addr::from_str(host) {
-        return Ok(Some(IpAddr::V4(ip)));
-    }
-    let name = host.strip_suffix('.').unwrap_or(host);
-    let label = |label: &str| {
-        !label.is_empty()
-            && label.len() <= MAX_LABEL
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-    };
-    // No top-level domain is a number: `10.0.0` or `256.1.1.1` is an IPv4 address gone wrong.
-    let number = name
-        .rsplit('.')
-        .next()
-        .is_some_and(|l| l.bytes().all(|b| b.is_ascii_digit()));
-    if name.len() > MAX_NAME || number || !name.split('.').all(label) {
-        return Err(AddressError::Host);
-    }
-    Ok(None)
 }
 
 fn prefix(path: &str) -> Result<String, AddressError> {

@@ -87,8 +87,7 @@ impl Listener {
                     | ErrorKind::ConnectionReset
                     | ErrorKind::Interrupted => {}
                     _ => {
-                        let error = &error as &dyn std::error::Error;
-                        tracing::error!(error, "failed to accept a connection");
+                        tracing::error!(%error, "failed to accept a connection");
                         tokio::time::sleep(ACCEPT_PAUSE).await;
                     }
                 },

@@ -1,0 +1,138 @@
+//! Metrics and health, on a listener, a thread and a runtime of their own: they answer while the
+//! data path is saturated, and nothing of them can be reached through the clients' listener.
+
+mod health;
+mod routes;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use anyhow::Context;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::telemetry::Scrape;
+
+pub(crate) use health::Health;
+
+/// Connections served at once: a few scrapers and probes.
+const CONNECTIONS: usize = 64;
+
+/// How long a connection may take over a head, and stay idle.
+const HEAD: Duration = Duration::from_secs(30);
+
+/// How often the exporter's sample buffers are emptied.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// A running admin listener.
+#[derive(Debug)]
+pub(crate) struct Admin {
+    thread: JoinHandle<()>,
+    stop: CancellationToken,
+}
+
+impl Admin {
+    /// Serves `listener` on a thread of its own.
+    pub(crate) fn start(
+        listener: std::net::TcpListener,
+        scrape: Arc<Scrape>,
+        health: Arc<Health>,
+    ) -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let stop = CancellationToken::new();
+        let serving = serve(listener, scrape, health);
+        let stopped = stop.clone();
+        let thread = thread::Builder::new()
+            .name("admin".to_owned())
+            .spawn(move || {
+                runtime.block_on(async {
+                    tokio::select! {
+                        () = stopped.cancelled() => {}
+                        result = serving => if let Err(error) = result {
+                            tracing::error!(error = &*error, "admin listener failed");
+                        }
+                    }
+                });
+            });
+        Ok(Self {
+            thread: thread.context("failed to start the admin thread")?,
+            stop,
+        })
+    }
+
+    /// Ends it.
+    pub(crate) fn stop(self) {
+        self.stop.cancel();
+        if self.thread.join().is_err() {
+            tracing::error!("admin thread panicked");
+        }
+    }
+}
+
+async fn serve(
+    listener: std::net::TcpListener,
+    scrape: Arc<Scrape>,
+    health: Arc<Health>,
+) -> anyhow::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let tasks = TaskTracker::new();
+    let upkeep = Arc::clone(&scrape);
+    tasks.spawn(async move {
+        let mut ticks = tokio::time::interval(UPKEEP);
+        loop {
+            ticks.tick().await;
+            upkeep.upkeep();
+        }
+    });
+    loop {
+        let place = Arc::clone(&places).acquire_owned().await?;
+        let (socket, _peer): (_, SocketAddr) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "failed to accept an admin connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let connection = connection(socket, Arc::clone(&scrape), Arc::clone(&health));
+        tasks.spawn(async move {
+            connection.await;
+            drop(place);
+        });
+    }
+}
+
+fn connection(
+    socket: tokio::net::TcpStream,
+    scrape: Arc<Scrape>,
+    health: Arc<Health>,
+) -> impl Future<Output = ()> {
+    let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
+        let answer = routes::answer(&request, &scrape, &health);
+        async move { Ok::<_, std::convert::Infallible>(answer) }
+    });
+    async move {
+        let served = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD)
+            .serve_connection(TokioIo::new(socket), service)
+            .await;
+        if let Err(error) = served {
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "admin connection failed"
+            );
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What the admin listener answers.
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+
+use super::Health;
+use crate::telemetry::Scrape;
+
+/// The Prometheus text format. OpenMetrics would force `_total` onto legacy names.
+const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
+const INDEX: &str = "\
+pyrotee
+  /metrics     metrics for Prometheus
+  /-/healthy   200 while the process lives
+  /-/ready     200 while it wants requests, 503 while it stops
+";
+
+/// Answers one request.
+pub(super) fn answer<B>(
+    request: &Request<B>,
+    scrape: &Scrape,
+    health: &Health,
+) -> Response<Full<Bytes>> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+        answer
+            .headers_mut()
+            .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return answer;
+    }
+    match request.uri().path() {
+        "/" => text(StatusCode::OK, INDEX),
+        "/metrics" => respond(StatusCode::OK, METRICS, scrape.render()),
+        "/-/healthy" if health.is_alive() => text(StatusCode::OK, "healthy\n"),
+        "/-/healthy" => text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the data path stands still\n",
+        ),
+        "/-/ready" if health.is_ready() => text(StatusCode::OK, "ready\n"),
+        "/-/ready" => text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not ready: starting or stopping\n",
+        ),
+        _ => text(
+            StatusCode::NOT_FOUND,
+            "not found; see / for what there is\n",
+        ),
+    }
+}
+
+fn text(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
+    respond(status, TEXT, text)
+}
+
+fn respond(
+    status: StatusCode,
+    content_type: HeaderValue,
+    body: impl Into<Bytes>,
+) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
+}

@@ -1,0 +1,168 @@
+//! The command line.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tokio_util::sync::CancellationToken;
+
+use crate::build_info::LONG_VERSION;
+use crate::config::{self, Config, Flags, Sources};
+use crate::{run, send, sink};
+
+/// A bind failure, a crash, an upload that failed.
+const FAILED: u8 = 1;
+
+/// The configuration is wrong; clap uses the same for the command line.
+const MISCONFIGURED: u8 = 2;
+
+const RUN_HELP: &str = "\
+Examples:
+  pyrotee run --config pyrotee.yaml
+  PYROTEE__REMOTE_WRITE__TARGETS__CENTRAL__AUTH_TOKEN=… pyrotee run --config pyrotee.yaml
+  pyrotee run --upstream http://127.0.0.1:4042     a plain proxy, without a file
+
+Signals: SIGTERM and SIGINT stop accepting, finish requests, drain the queues until
+shutdown.grace and exit; a second one exits at once. What could not be delivered is counted
+as dropped by `shutdown` and logged.
+
+Exit codes: 0 stopped, 1 an address cannot be bound or a part of the relay crashed,
+2 the configuration is wrong (every fault is on stderr).";
+
+const CHECK_HELP: &str = "\
+Example:
+  pyrotee check --config pyrotee.yaml > /dev/null && kubectl rollout restart …
+
+Exit codes: 0 valid, 2 not (every fault is on stderr, with file, line, key and remedy).";
+
+/// Relays profiles to the local Pyroscope and tees them to remote ones.
+#[derive(Debug, Parser)]
+#[command(name = "pyrotee", version = LONG_VERSION, about, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the relay
+    #[command(after_help = RUN_HELP)]
+    Run(Settings),
+    /// Check a configuration and print what it comes to, without its secrets
+    #[command(after_help = CHECK_HELP)]
+    Check(Settings),
+    Sink(sink::Args),
+    Send(send::Args),
+}
+
+/// Where the configuration comes from: defaults < file < environment < flags.
+#[derive(Debug, clap::Args)]
+struct Settings {
+    /// Configuration file (YAML); without one, defaults and environment alone
+    #[arg(long, value_name = "FILE", env = "PYROTEE_CONFIG")]
+    config: Option<PathBuf>,
+    /// Address for clients, such as :4040 (all interfaces) or 127.0.0.1:4040
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// Address for /metrics, /-/healthy and /-/ready
+    #[arg(long, value_name = "ADDR")]
+    admin: Option<String>,
+    /// Address of the local Pyroscope, such as http://127.0.0.1:4042
+    #[arg(long, value_name = "URL")]
+    upstream: Option<String>,
+    /// error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+    /// text or json
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<String>,
+}
+
+impl Settings {
+    fn load(self) -> Result<Config, config::Faults> {
+        let flags = Flags {
+            listen: self.listen,
+            admin: self.admin,
+            upstream: self.upstream,
+            log_level: self.log_level,
+            log_format: self.log_format,
+        };
+        config::load(Sources::of_process(self.config, flags))
+    }
+}
+
+/// Runs what the command line asks for; the process ends with what it returns.
+pub fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Run(settings) => with_config(settings, |config| report(run::run(&config))),
+        Command::Check(settings) => with_config(settings, |config| report(check(&config))),
+        Command::Sink(args) => report(blocking(async {
+            let stop = CancellationToken::new();
+            tokio::select! {
+                result = sink::run(args, stop.clone()) => result,
+                result = tokio::signal::ctrl_c() => result.map_err(Into::into),
+            }
+        })),
+        Command::Send(args) => report(blocking(send::run(args))),
+    }
+}
+
+fn with_config(settings: Settings, run: impl FnOnce(Config) -> ExitCode) -> ExitCode {
+    match settings.load() {
+        Ok(config) => run(config),
+        Err(faults) => {
+            complain(&faults);
+            ExitCode::from(MISCONFIGURED)
+        }
+    }
+}
+
+fn check(config: &Config) -> anyhow::Result<()> {
+    for warning in config.warnings() {
+        complain(&format!("warning: {warning}"));
+    }
+    let printed = std::io::stdout()
+        .lock()
+        .write_all(config.to_yaml().as_bytes());
+    // Whoever closed the pipe has seen enough.
+    printed.or_else(|error| match error.kind() {
+        std::io::ErrorKind::BrokenPipe => Ok(()),
+        _ => Err(error.into()),
+    })
+}
+
+/// Runs a short command on a runtime of one thread.
+fn blocking(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(command)
+}
+
+fn report(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("error: {error:#}"));
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// To stderr, which may be closed: then there is nobody to tell.
+fn complain(text: &dyn std::fmt::Display) {
+    let _told = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,90 @@
+//! Types the sections: one file for each part of the settings.
+//!
+//! Every function gives `None` exactly if it, or a step before it, has added a fault.
+
+mod credentials;
+mod headers;
+mod process;
+mod remote_write;
+mod target;
+
+pub(super) use process::{FORMATS, LEVELS, TEE_ON};
+pub(super) use target::ON_FULL;
+
+use pyrotee_net::Address;
+
+use super::{
+    listen,
+    reader::{Scope, Tree},
+    settings::{Config, Listen},
+    warnings,
+};
+
+/// Types everything. `cpus` is the number of CPUs.
+pub(super) fn config(tree: &Tree<'_>, cpus: usize) -> Option<Config> {
+    let root = tree.root();
+    let listen = process::listen(&root);
+    let memory_limit = process::memory_limit(&root);
+    let tee = process::tee(&root, memory_limit);
+    let shutdown_grace = process::shutdown_grace(&root);
+    let log = process::log(&root);
+    let own = listen.map(|(listen, _)| listen);
+    let around = target::Around {
+        cpus,
+        memory_limit,
+        listen: own,
+    };
+    let remote_write = remote_write::remote_write(&root.scope("remote-write"), &around);
+    let upstream = process::upstream(&root.scope("upstream"), remote_write.as_ref(), own);
+    let (listen, admin) = listen?;
+    let mut config = Config {
+        listen,
+        admin,
+        upstream: upstream?,
+        memory_limit: memory_limit?,
+        tee: tee?,
+        shutdown_grace: shutdown_grace?,
+        log: log?,
+        remote_write: remote_write?,
+        warnings: Vec::new(),
+    };
+    config.warnings = tree.take_warnings();
+    config.warnings.extend(warnings::of(&config));
+    warn_of_unused(&root, &mut config);
+    Some(config)
+}
+
+/// Refuses an address that surely leads back to pyrotee: each request would come in again.
+fn refuse_loop(scope: &Scope<'_>, address: &Address, listen: Option<Listen>) {
+    if let Some(listen) = listen.filter(|listen| listen::is_reached_by(listen, address)) {
+        let text =
+            format!("leads back to pyrotee's own `listen` ({listen}); write the other address");
+        scope.fault("address", &text);
+    }
+}
+
+/// Warns of keys that were set and mean nothing, which the settings no longer show.
+fn warn_of_unused(root: &Scope<'_>, config: &mut Config) {
+    let write = root.scope("remote-write");
+    if !config.remote_write.enabled {
+        if !config.remote_write.targets.is_empty() && !write.is_set("enabled") {
+            let text = "is not set, so nothing goes to the targets; write `enabled: true`";
+            config
+                .warnings
+                .push(format!("{}: {text}", write.shown_path("enabled")));
+        }
+        if write.text("disable-local-writes") == Some("true") {
+            let path = write.shown_path("disable-local-writes");
+            config
+                .warnings
+                .push(format!("{path}: means nothing while `enabled` is false"));
+        }
+    }
+    let upstream = root.scope("upstream");
+    if config.upstream.is_none()
+        && (upstream.is_set("timeout") || upstream.is_set("forwarded-headers"))
+    {
+        let text = "means nothing without an address while local writes are disabled";
+        config.warnings.push(format!("upstream: {text}"));
+    }
+}

@@ -1,0 +1,117 @@
+//! The settings that the rest of the program gets: typed, checked, complete. Where a crate has a type
+//! for a choice, that is the type here, so that nothing is chosen twice.
+
+use std::time::Duration;
+
+use http::HeaderName;
+use pyroscope_wire::tags::Tags;
+pub use pyrotee_delivery::Credentials;
+use pyrotee_net::Address;
+pub use pyrotee_proxy::{Listen, LocalWrites, TeeOn};
+pub use pyrotee_queue::WhenFull;
+use secrecy::SecretString;
+
+/// Everything that can be configured.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where clients send requests.
+    pub listen: Listen,
+    /// Where metrics and health checks are served; never reachable through `listen`.
+    pub admin: Listen,
+    /// The local Pyroscope; `None` if nothing is written locally and no address was given.
+    pub upstream: Option<Upstream>,
+    /// Bytes that bodies being received, queued and sent may take, all targets together.
+    pub memory_limit: u64,
+    pub tee: Tee,
+    /// How long requests and queues may take to finish after a signal; may be zero.
+    pub shutdown_grace: Duration,
+    pub log: Log,
+    pub remote_write: RemoteWrite,
+    pub(super) warnings: Vec<String>,
+}
+
+/// The local Pyroscope that every request goes to.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    pub address: Address,
+    /// From the end of the request body to the head of the response.
+    pub timeout: Duration,
+    /// Whether `X-Forwarded-For`, `-Host` and `-Proto` are appended.
+    pub forwarded_headers: bool,
+}
+
+/// What is recorded of the requests that pass.
+#[derive(Clone, Debug)]
+pub struct Tee {
+    /// Longest body that is recorded, in bytes; a longer one still goes to the upstream.
+    pub max_body: u64,
+    pub on: TeeOn,
+}
+
+/// What goes to the log, and how it looks.
+#[derive(Clone, Debug)]
+pub struct Log {
+    pub level: LogLevel,
+    pub format: LogFormat,
+}
+
+/// The least grave thing that is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// The targets, and whether anything goes to them.
+#[derive(Clone, Debug)]
+pub struct RemoteWrite {
+    /// If not, pyrotee is a proxy and nothing else.
+    pub enabled: bool,
+    /// `Forward` whenever `enabled` is false, as in Pyroscope 0.37.
+    pub local_writes: LocalWrites,
+    /// In the order of the file, then those that only the environment names.
+    pub targets: Vec<Target>,
+}
+
+/// One remote Pyroscope.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Its identity, also across restarts and changes of address.
+    pub name: String,
+    pub address: Address,
+    pub credentials: Option<Credentials>,
+    /// Sent as `X-Scope-OrgID`.
+    pub tenant: Option<String>,
+    /// Sent with every request; each value is a valid header value.
+    pub headers: Vec<(HeaderName, SecretString)>,
+    /// Added to every profile, in place of its own tags of the same key.
+    pub tags: Tags,
+    /// For one whole upload.
+    pub timeout: Duration,
+    /// Profiles that may wait.
+    pub queue_size: usize,
+    /// Bytes of bodies that may wait.
+    pub queue_bytes: u64,
+    /// Uploads at once, at most.
+    pub queue_workers: usize,
+    pub on_full: WhenFull,
+}
+
+impl Config {
+    /// What is allowed but probably not meant, one sentence each, to be logged at start. Holds no
+    /// secret.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        self.warnings.clone()
+    }
+}

@@ -1,0 +1,167 @@
+//! The notations of single values: durations, sizes, counts, booleans, words.
+//!
+//! A parser's error goes behind the value in a fault, as in "`5` has no unit; write …", and does
+//! not repeat it.
+
+use std::time::Duration;
+
+use bytesize::ByteSize;
+
+/// The units of Go's `time.ParseDuration`, with their nanoseconds, longest first.
+const UNITS: [(&str, u128); 6] = [
+    ("h", 3_600_000_000_000),
+    ("m", 60_000_000_000),
+    ("s", 1_000_000_000),
+    ("ms", 1_000_000),
+    ("us", 1_000),
+    ("ns", 1),
+];
+/// Deadlines are points in time: one that far ahead cannot overflow a clock.
+const MAX_DURATION: Duration = Duration::from_secs(8760 * 3600);
+/// No machine has more, and sums of several still fit a `u64`.
+const MAX_SIZE: u64 = 1 << 50;
+
+/// A duration as Go writes it: `1h30m`, `1.5h`, `300ms`, `0`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    if text.starts_with('-') {
+        return Err("is negative; write a duration such as 10s".to_owned());
+    }
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    // Both code points for the micro sign are in use, and humantime knows one.
+    let text = text.replace(['µ', 'μ'], "u");
+    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
+        return Err("has no unit; write one, as in 5s, 500ms or 1h30m".to_owned());
+    }
+    go_form(&text)?;
+    let parsed = humantime::parse_duration(&text)
+        .map_err(|_| "is too large or too fine for a duration; write one such as 10s".to_owned())?;
+    if parsed > MAX_DURATION {
+        return Err("is longer than a year (8760h); write less".to_owned());
+    }
+    Ok(parsed)
+}
+
+/// humantime also takes days, months (`M`!) and spaces, which Go refuses.
+fn go_form(text: &str) -> Result<(), String> {
+    let mut rest = text;
+    loop {
+        let number = |c: char| c.is_ascii_digit() || c == '.';
+        let after_number = rest.trim_start_matches(number);
+        let unit_end = after_number.find(number).unwrap_or(after_number.len());
+        let (unit, next) = after_number.split_at(unit_end);
+        if after_number.len() == rest.len() || unit.is_empty() {
+            return Err("is not a duration; write one such as 10s, 500ms or 1h30m".to_owned());
+        }
+        match unit {
+            _ if UNITS.iter().any(|(name, _)| *name == unit) => {}
+            "d" | "w" => return Err("counts in days or weeks; write hours, as in 24h".to_owned()),
+            _ => {
+                let text = "is not a duration; the units are h, m, s, ms, us and ns, as in 1h30m";
+                return Err(text.to_owned());
+            }
+        }
+        if next.is_empty() {
+            return Ok(());
+        }
+        rest = next;
+    }
+}
+
+/// A duration that is waited for, so that zero makes no sense.
+pub(super) fn wait(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("is no time at all; write a duration such as 10s".to_owned()),
+        some => Ok(some),
+    }
+}
+
+/// Writes a duration so that [`duration`] reads the same.
+pub(super) fn format_duration(duration: Duration) -> String {
+    let mut rest = duration.as_nanos();
+    let mut out = String::new();
+    for (unit, nanos) in UNITS {
+        if rest >= nanos {
+            out.push_str(&format!("{}{unit}", rest / nanos));
+            rest %= nanos;
+        }
+    }
+    if out.is_empty() { "0s".to_owned() } else { out }
+}
+
+/// A number of bytes: `64MiB`, `5M` (five million), `1.5GiB`, `1048576`. Not zero.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    if text.starts_with('-') {
+        return Err("is negative; write a size such as 64MiB".to_owned());
+    }
+    let size: ByteSize = text
+        .parse()
+        .map_err(|_| "is not a size; write one such as 64MiB, 5M or 1048576".to_owned())?;
+    match size.as_u64() {
+        0 => Err("is zero; write a size such as 64MiB".to_owned()),
+        large if large > MAX_SIZE => Err("is more than 1PiB; write less".to_owned()),
+        fine => Ok(fine),
+    }
+}
+
+/// Writes a number of bytes so that [`size`] reads the same.
+pub(super) fn format_size(bytes: u64) -> String {
+    let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    units
+        .into_iter()
+        .find(|(_, unit)| bytes >= *unit && bytes.is_multiple_of(*unit))
+        .map_or_else(
+            || bytes.to_string(),
+            |(name, unit)| format!("{}{name}", bytes / unit),
+        )
+}
+
+/// A count up to a limit.
+pub(super) fn count(text: &str, max: usize) -> Result<usize, String> {
+    if text.starts_with('-') {
+        return Err("is negative; write a whole number".to_owned());
+    }
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if !digits {
+        return Err("is not a whole number; write digits only".to_owned());
+    }
+    // Digits that do not fit are too many.
+    text.parse()
+        .ok()
+        .filter(|n| *n <= max)
+        .ok_or_else(|| format!("is more than {max}; write less"))
+}
+
+/// `true` or `false`; not the other words of YAML 1.1, which mean different things to different
+/// parsers.
+pub(super) fn boolean(text: &str) -> Result<bool, String> {
+    match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err("is neither true nor false; write one of them".to_owned()),
+    }
+}
+
+/// One of a closed list of words.
+pub(super) fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
+    words
+        .iter()
+        .find(|(word, _)| *word == text)
+        .map(|(_, value)| *value)
+        .ok_or_else(|| {
+            let known: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+            format!("is not known; write one of {}", known.join(", "))
+        })
+}
+
+/// The word for a value of a closed list.
+pub(super) fn word_for<T: Copy + PartialEq>(value: T, words: &[(&'static str, T)]) -> &'static str {
+    words
+        .iter()
+        .find(|(_, of)| *of == value)
+        .map_or("", |(word, _)| word)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,39 @@
+//! `pyrotee run`: from a configuration to a process that ends well.
+//!
+//! Bind everything, then serve. At the first signal: not ready, stop accepting, finish requests in
+//! flight, close the queues, drain them; at the second, or when the grace is over, count what is left
+//! and go. A part that ends before its time starts the same stop, and makes the exit code 1.
+
+mod relay;
+mod signals;
+mod wiring;
+
+use anyhow::Context;
+
+use crate::config::Config;
+use crate::telemetry;
+use relay::Relay;
+
+/// Runs the relay until it is told to stop.
+///
+/// # Errors
+///
+/// If something cannot be set up, or a part of the relay has crashed.
+pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
+    telemetry::install_logs(&config.log);
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_name("relay")
+        .enable_all()
+        .build()
+        .context("failed to start the runtime")?;
+    let stopped = runtime.block_on(async {
+        let relay = Relay::build(config)?;
+        relay.run().await
+    });
+    // Tunnels have no end of their own: they are cut here.
+    runtime.shutdown_background();
+    stopped
+}

@@ -1,0 +1,205 @@
+//! The parts of a running relay, and how they start and stop together.
+
+use std::future::pending;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use pyrotee_delivery::Target;
+use pyrotee_proxy::{Proxy, bind};
+use pyrotee_queue::{Budget, Ledger, Reason};
+use tokio::runtime::Handle;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, interval, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::signals::Signals;
+use super::wiring::{self, Outside, Targets};
+use crate::admin::{Admin, Health};
+use crate::build_info::{REVISION, VERSION};
+use crate::config::Config;
+use crate::telemetry::{self, Scrape};
+
+/// How long parts may take to let go once they are told to stop at once.
+const LETTING_GO: Duration = Duration::from_secs(2);
+
+/// How often a long drain says how far it is.
+const PROGRESS: Duration = Duration::from_secs(5);
+
+/// A relay whose sockets are bound.
+#[derive(Debug)]
+pub(super) struct Relay {
+    proxy: Proxy,
+    targets: Vec<Target>,
+    accounts: Vec<(String, Arc<Ledger>)>,
+    admin: TcpListener,
+    scrape: Arc<Scrape>,
+    signals: Signals,
+    grace: Duration,
+    /// No new requests.
+    drain: CancellationToken,
+}
+
+impl Relay {
+    /// Builds every part and binds every socket, so that what fails fails before anything runs.
+    pub(super) fn build(config: &Config) -> anyhow::Result<Self> {
+        let signals = Signals::listen()?;
+        let metrics = telemetry::install_metrics()?;
+        let outside = Outside::open()?;
+        let budget = Budget::new(config.memory_limit);
+        let drain = CancellationToken::new();
+
+        let opened = Targets::open(config, &outside)?;
+        let settings = wiring::proxy(config, opened.producer, &budget, &outside)?;
+        let proxy = Proxy::bind(settings, Handle::current(), drain.clone())
+            .context("failed to start the clients' listener: choose another `listen`")?;
+        let (admin, address) = bind(config.admin)
+            .context("failed to start the admin listener: choose another `admin`")?;
+        tracing::info!(listener = "admin", %address, "listening");
+
+        let scrape = Arc::new(Scrape::new(metrics, opened.series, budget, proxy.gauges()));
+        Ok(Self {
+            proxy,
+            targets: opened.targets,
+            accounts: opened.accounts,
+            admin: admin
+                .into_std()
+                .context("failed to hand over the admin listener")?,
+            scrape,
+            signals,
+            grace: config.shutdown_grace,
+            drain,
+        })
+    }
+
+    /// Serves until a signal, or until a part ends that should not, and then stops everything.
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let health = Arc::new(Health::new());
+        let admin = Admin::start(self.admin, self.scrape, Arc::clone(&health))?;
+        let mut running = Running {
+            parts: JoinSet::new(),
+            signals: self.signals,
+            accounts: self.accounts,
+            stop: CancellationToken::new(),
+            crashed: None,
+        };
+        let beating = Arc::clone(&health);
+        let mut beat = JoinSet::new();
+        beat.spawn(async move { beating.beat().await });
+        for target in self.targets {
+            running.parts.spawn(target.run(running.stop.clone()));
+        }
+        let address = self.proxy.address();
+        running.parts.spawn(self.proxy.run());
+        health.set_ready(true);
+        tracing::info!(listener = "data", %address, version = VERSION, revision = REVISION, "listening");
+
+        running.wait_for_the_end().await;
+        health.set_ready(false);
+        self.drain.cancel();
+        running.drain(self.grace).await;
+        let crashed = running.let_go().await;
+        admin.stop();
+        crashed.map_or(Ok(()), Err)
+    }
+}
+
+/// The parts that run until the end.
+struct Running {
+    /// The proxy and the targets. A target ends when its queue is closed, which the end of the proxy
+    /// does, and empty.
+    parts: JoinSet<()>,
+    signals: Signals,
+    accounts: Vec<(String, Arc<Ledger>)>,
+    /// No more waiting for anything.
+    stop: CancellationToken,
+    crashed: Option<anyhow::Error>,
+}
+
+impl Running {
+    async fn wait_for_the_end(&mut self) {
+        tokio::select! {
+            signal = self.signals.next() => tracing::info!(signal, "stopping"),
+            Some(ended) = self.parts.join_next() => {
+                // Nothing has asked it to.
+                self.crashed = Some(crash(ended.err()));
+            }
+        }
+    }
+
+    /// Waits until the queues are empty, `grace` is over, or another signal comes.
+    async fn drain(&mut self, grace: Duration) {
+        let deadline = Instant::now().checked_add(grace);
+        let over = async {
+            match deadline {
+                Some(deadline) => sleep_until(deadline).await,
+                None => pending().await,
+            }
+        };
+        tokio::pin!(over);
+        let mut progress = interval(PROGRESS);
+        progress.reset();
+        loop {
+            tokio::select! {
+                ended = self.parts.join_next() => match ended {
+                    None => return,
+                    Some(Ok(())) => {}
+                    Some(Err(error)) => self.crashed = Some(crash(Some(error))),
+                },
+                signal = self.signals.next() => {
+                    tracing::warn!(signal, "stopping at once");
+                    return;
+                }
+                () = &mut over => {
+                    tracing::warn!(?grace, "shutdown.grace is over");
+                    return;
+                }
+                _ = progress.tick() => {
+                    let pending: u64 = self.snapshots().map(|(_, counts)| counts.pending.profiles).sum();
+                    tracing::info!(pending, "draining");
+                }
+            }
+        }
+    }
+
+    /// Ends what is left, and says what it costs.
+    async fn let_go(mut self) -> Option<anyhow::Error> {
+        self.stop.cancel();
+        let ending = async { while self.parts.join_next().await.is_some() {} };
+        if timeout(LETTING_GO, ending).await.is_err() {
+            // The proxy alone: clients that are still sending. A target's last word is its count.
+            self.parts.shutdown().await;
+        }
+        for (target, counts) in self.snapshots() {
+            let (sent, lost) = (
+                counts.sent.profiles,
+                counts.dropped(Reason::Shutdown).profiles,
+            );
+            if lost > 0 {
+                tracing::warn!(
+                    target,
+                    sent,
+                    lost,
+                    "stopped before all profiles were delivered"
+                );
+            } else {
+                tracing::info!(target, sent, "stopped");
+            }
+        }
+        self.crashed
+    }
+
+    fn snapshots(&self) -> impl Iterator<Item = (&str, pyrotee_queue::Counts)> {
+        self.accounts
+            .iter()
+            .map(|(name, ledger)| (name.as_str(), ledger.snapshot()))
+    }
+}
+
+fn crash(error: Option<JoinError>) -> anyhow::Error {
+    let error = error.map_or_else(|| anyhow!("it ended by itself"), anyhow::Error::from);
+    let error = error.context("a part of the relay crashed, which is a bug");
+    tracing::error!(error = &*error, "stopping");
+    error
+}

@@ -1,0 +1,9 @@
+//! Logs and metrics.
+
+mod logs;
+mod recorder;
+mod scrape;
+
+pub(crate) use logs::install as install_logs;
+pub(crate) use recorder::install as install_metrics;
+pub(crate) use scrape::{Scrape, TargetLabels, TargetSeries};
