@@ -173,8 +173,7 @@ fn empty_bodies_are_forwarded_and_teed() {
         assert_eq!(answer.status(), 200);
         let arrived = rig.upstream.only();
         assert!(arrived.body.data.is_empty());
-        let teed = rig.target.only();
-        assert_eq!(teed.head.get("content-length"), Some("0".to_owned()));
+        assert!(rig.target.only().body.data.is_empty());
         assert_eq!(rig.settled(1).sent, Count::new(1, 0));
     }
 }

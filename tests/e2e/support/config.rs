@@ -92,7 +92,11 @@ impl Builder {
         }
         line(0, "remote-write:");
         // Off is the default, as it was in Pyroscope; tests say only what they want otherwise.
-        if !self.remote_write.iter().any(|option| option.starts_with("enabled:")) {
+        if !self
+            .remote_write
+            .iter()
+            .any(|option| option.starts_with("enabled:"))
+        {
             line(2, &format!("enabled: {}", !self.targets.is_empty()));
         }
         self.remote_write.iter().for_each(|option| line(2, option));
