@@ -1,6 +1,10 @@
 //! The shape of the code, held by a test: who may know whom, and how long a file may be.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is a failing test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a panic is a failing test"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -16,10 +20,22 @@ const LONGEST: usize = 500;
 const DIAMOND: [(&str, &[&str]); 6] = [
     (
         "pyrotee",
-        &["pyroscope-wire", "pyrotee-delivery", "pyrotee-net", "pyrotee-proxy", "pyrotee-queue"],
+        &[
+            "pyroscope-wire",
+            "pyrotee-delivery",
+            "pyrotee-net",
+            "pyrotee-proxy",
+            "pyrotee-queue",
+        ],
     ),
-    ("pyrotee-proxy", &["pyroscope-wire", "pyrotee-net", "pyrotee-queue"]),
-    ("pyrotee-delivery", &["pyroscope-wire", "pyrotee-net", "pyrotee-queue"]),
+    (
+        "pyrotee-proxy",
+        &["pyroscope-wire", "pyrotee-net", "pyrotee-queue"],
+    ),
+    (
+        "pyrotee-delivery",
+        &["pyroscope-wire", "pyrotee-net", "pyrotee-queue"],
+    ),
     ("pyrotee-net", &[]),
     ("pyrotee-queue", &[]),
     ("pyroscope-wire", &[]),
@@ -36,29 +52,55 @@ const RESERVED: [(&str, &[&str]); 9] = [
     ("anyhow", &["pyrotee"]),
     ("rustls", &["pyrotee-net"]),
     ("hickory-resolver", &["pyrotee-net"]),
-    ("hyper", &["pyrotee", "pyrotee-delivery", "pyrotee-net", "pyrotee-proxy"]),
+    (
+        "hyper",
+        &[
+            "pyrotee",
+            "pyrotee-delivery",
+            "pyrotee-net",
+            "pyrotee-proxy",
+        ],
+    ),
 ];
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .unwrap()
 }
 
 /// The normal dependencies of every crate, by its name.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
+        .args([
+            "metadata",
+            "--no-deps",
+            "--format-version",
+            "1",
+            "--offline",
+        ])
         .current_dir(root())
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
     let name = |value: &Value| value["name"].as_str().unwrap().to_owned();
     let normal = |package: &Value| {
         let all = package["dependencies"].as_array().unwrap().iter();
-        all.filter(|dependency| dependency["kind"].is_null()).map(name).collect()
+        all.filter(|dependency| dependency["kind"].is_null())
+            .map(name)
+            .collect()
     };
     let packages = metadata["packages"].as_array().unwrap();
-    packages.iter().map(|package| (name(package), normal(package))).collect()
+    packages
+        .iter()
+        .map(|package| (name(package), normal(package)))
+        .collect()
 }
 
 #[test]
@@ -69,7 +111,10 @@ fn the_crates_know_each_other_as_drawn_and_no_further() {
     for (name, allowed) in DIAMOND {
         let known: Vec<_> = dependencies[name].intersection(&drawn).collect();
         for other in known {
-            assert!(allowed.contains(&other.as_str()), "{name} may not know {other}");
+            assert!(
+                allowed.contains(&other.as_str()),
+                "{name} may not know {other}"
+            );
         }
     }
 }
@@ -79,7 +124,10 @@ fn some_libraries_are_for_some_crates_only() {
     for (name, known) in dependencies() {
         for (library, users) in RESERVED {
             let uses = known.contains(library);
-            assert!(!uses || users.contains(&name.as_str()), "{name} may not use {library}");
+            assert!(
+                !uses || users.contains(&name.as_str()),
+                "{name} may not use {library}"
+            );
         }
     }
 }
