@@ -27,6 +27,8 @@ mod limits;
 mod patience;
 /// The query of an upload.
 mod query;
+/// Profiles that a target does not simply take.
+mod refusals;
 /// `disable-local-writes`.
 mod relay_only;
 /// Paths and methods.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use pyroscope_wire::{Surface, Tags, ingest};
@@ -63,6 +63,8 @@ impl Template {
                 headers.insert(name, value);
             }
         }
+        // hyper says nothing of the length of an empty body, and some servers answer 411 to that.
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(record.len()));
         headers.insert(HOPS, HeaderValue::from(u16::from(head.hops) + 1));
         Ok(request)
     }
