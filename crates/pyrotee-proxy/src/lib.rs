@@ -15,6 +15,7 @@
 )]
 
 mod answer;
+mod client;
 mod discard;
 mod forward;
 mod head;
@@ -23,9 +24,11 @@ pub mod metrics;
 mod observe;
 mod proxy;
 mod rescue;
+mod settings;
 mod stack;
 mod tee;
 
 pub use listener::{BindError, Listen, bind};
-pub use proxy::{Gauges, LocalWrites, Proxy, Settings, TeeSettings, Upstream};
+pub use proxy::{Gauges, Proxy};
+pub use settings::{LocalWrites, Settings, TeeSettings, Upstream};
 pub use tee::{HOPS, TeeOn};

@@ -4,9 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Uri;
-use pyrotee_net::{Connector, Links};
-use pyrotee_queue::{Budget, Producer};
+use pyrotee_net::Links;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -15,60 +13,13 @@ use tokio_util::task::TaskTracker;
 use crate::forward::{Forward, ForwardSettings, Lingering};
 use crate::listener::{self, Listener};
 use crate::metrics::ProxyMetrics;
+use crate::settings::Settings;
 use crate::stack::{self, Local};
 use crate::tee::{Recorder, TeeLayer};
-use crate::{BindError, Listen, TeeOn};
+use crate::{BindError, TeeOn};
 
 /// How much of the rest of a body is read after an early answer, if nothing is teed.
 const LINGER_BYTES: u64 = 64 * 1024 * 1024;
-
-/// What the proxy is to do.
-#[derive(Debug)]
-pub struct Settings {
-    /// Where clients come in.
-    pub listen: Listen,
-    /// The local Pyroscope; `None` if there is none.
-    pub upstream: Option<Upstream>,
-    /// Whether ingestion goes to the upstream.
-    pub local_writes: LocalWrites,
-    /// What is teed; `None`: nothing, a pure proxy.
-    pub tee: Option<TeeSettings>,
-}
-
-/// The local Pyroscope.
-#[derive(Debug)]
-pub struct Upstream {
-    /// Scheme and authority.
-    pub origin: Uri,
-    /// Opens connections to it.
-    pub connector: Connector,
-    /// From the end of a request's body to the head of its answer.
-    pub timeout: Duration,
-    /// Whether `X-Forwarded-For`, `-Host` and `-Proto` are added.
-    pub forwarded_headers: bool,
-}
-
-/// What becomes of profiles locally.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LocalWrites {
-    /// They go to the upstream, which answers.
-    Forward,
-    /// They go to the targets alone; the relay answers.
-    Discard,
-}
-
-/// The tee.
-#[derive(Debug)]
-pub struct TeeSettings {
-    /// Largest body that is teed, in bytes.
-    pub max_body: u64,
-    /// Which profiles are teed.
-    pub on: TeeOn,
-    /// The memory that recordings are charged to.
-    pub budget: Arc<Budget>,
-    /// The targets.
-    pub producer: Arc<dyn Producer>,
-}
 
 /// A proxy that listens and does not serve yet.
 #[derive(Debug)]

@@ -20,10 +20,10 @@ use pyrotee_net::{Connector, Fault};
 use tokio_util::task::TaskTracker;
 
 use crate::answer::AnswerBody;
+use crate::client::Peer;
 use crate::head;
-use crate::listener::Peer;
 use crate::metrics::ProxyMetrics;
-use crate::proxy::Upstream;
+use crate::settings::Upstream;
 
 pub(crate) use error::ForwardError;
 use grpc::GrpcClient;

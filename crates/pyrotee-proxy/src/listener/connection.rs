@@ -1,7 +1,6 @@
 //! One client's connection.
 
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
@@ -19,8 +18,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::Clock;
 use super::io::ClientIo;
+use crate::client::{Clock, Peer};
 use crate::metrics::{ProxyMetrics, Silence};
 use crate::stack::Stack;
 
@@ -35,10 +34,6 @@ const PARTING: Duration = Duration::from_secs(1);
 
 /// Silence after which a client is asked whether it still lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
-
-/// Who sent a request; an extension of it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Peer(pub(crate) SocketAddr);
 
 /// Serves the requests of one connection until it ends, falls silent, or `drain` ends it.
 pub(super) async fn serve(

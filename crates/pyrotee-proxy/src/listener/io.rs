@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::Clock;
+use crate::client::Clock;
 
 /// Most bytes of one read. hyper doubles its read buffer whenever a read fills it, up to the largest
 /// head allowed; one byte less than 64 KiB keeps every buffer at 64 KiB, a fifth of the memory at

@@ -1,13 +1,10 @@
 //! Accepts clients and serves each on a task of its own, HTTP/1.1 or HTTP/2 by prior knowledge.
 
 mod bind;
-mod clock;
 mod connection;
 mod io;
 
 pub use bind::{BindError, Listen, bind};
-pub(crate) use clock::Clock;
-pub(crate) use connection::Peer;
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -18,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::client::Peer;
 use crate::metrics::ProxyMetrics;
 use crate::stack::Stack;
 

@@ -8,7 +8,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::RequestGuard;
-use crate::listener::Clock;
+use crate::client::Clock;
 
 /// A body that the client owes; it is no longer owed when this is dropped.
 #[derive(Debug)]

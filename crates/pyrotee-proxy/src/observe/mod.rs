@@ -17,8 +17,8 @@ use tower::{Layer, Service};
 use body::Owed;
 pub(crate) use body::{ObservedBody, OwedBody};
 
+use crate::client::Clock;
 use crate::head;
-use crate::listener::Clock;
 use crate::metrics::{ProxyMetrics, Route};
 
 /// Puts an [`Observe`] in front of a service.

@@ -4,34 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use pyroscope_wire::name::NameFault;
-use pyrotee_queue::{Budget, Head, Offered, PayloadBuffer, Producer, Reason, Record, Reservation};
+use pyrotee_queue::{Head, Offered, PayloadBuffer, Reason, Record, Reservation};
 
+use super::recorder::Recorder;
 use super::verdict::Verdict;
-use crate::metrics::{ProxyMetrics, TeeResult};
-
-/// What all recordings share.
-#[derive(Debug)]
-pub(crate) struct Recorder {
-    pub(crate) producer: Arc<dyn Producer>,
-    pub(crate) budget: Arc<Budget>,
-    /// Largest body that is recorded, in bytes.
-    pub(crate) max_body: u64,
-    pub(crate) metrics: ProxyMetrics,
-}
-
-impl Recorder {
-    /// Hands a whole record to the targets.
-    pub(super) fn offer(&self, record: &Arc<Record>) -> Offered {
-        let offered = self.producer.offer(record);
-        let none = offered.taken == 0 && offered.refused > 0;
-        self.metrics.teed(if none {
-            TeeResult::Refused
-        } else {
-            TeeResult::Accepted
-        });
-        offered
-    }
-}
+use crate::metrics::TeeResult;
 
 /// What became of a request that passed the tee.
 #[must_use]

@@ -16,7 +16,8 @@ use pyroscope_wire::ingest::{self, Format};
 use pyrotee_queue::{Head, SurfaceId};
 use tower::{Layer, Service};
 
-use super::capture::{Capture, Recorder};
+use super::capture::Capture;
+use super::recorder::Recorder;
 use super::verdict::Verdict;
 use super::{HOPS, MAX_HOPS, TeeBody};
 use crate::metrics::TeeResult;

@@ -10,15 +10,17 @@
 mod body;
 mod capture;
 mod layer;
+mod recorder;
 mod verdict;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use body::TeeBody;
-pub(crate) use capture::{Outcome, Recorder};
+pub(crate) use capture::Outcome;
 pub(crate) use layer::TeeLayer;
 pub use layer::TeeOn;
+pub(crate) use recorder::Recorder;
 
 /// The header that counts relays, so that a ring of them does not carry a profile for ever.
 pub const HOPS: http::HeaderName = http::HeaderName::from_static("pyrotee-hops");

@@ -4,8 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyrotee_queue::Record;
 
-use super::capture::Recorder;
-use crate::metrics::TeeResult;
+use super::recorder::Recorder;
 
 /// Where the two conditions of one request meet, whichever comes first.
 #[derive(Debug, Default)]
@@ -54,16 +53,5 @@ impl Verdict {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Recorder {
-    fn settle(&self, offer: bool, record: &Arc<Record>) {
-        if offer {
-            // Nobody waits for what becomes of it: the ledgers have counted it.
-            let _counted = self.offer(record);
-        } else {
-            self.metrics.teed(TeeResult::SkippedLocalRejected);
-        }
     }
 }

@@ -56,7 +56,7 @@ impl Clock {
     }
 
     /// Bytes came.
-    pub(super) fn read(&self, bytes: &[u8]) {
+    pub(crate) fn read(&self, bytes: &[u8]) {
         let mut state = self.lock();
         if bytes.starts_with(b"PRI * HTTP/2") {
             state.multiplexed = true;
@@ -72,7 +72,7 @@ impl Clock {
     }
 
     /// The client takes what is written, or does not.
-    pub(super) fn written(&self, blocked: bool) {
+    pub(crate) fn written(&self, blocked: bool) {
         let mut state = self.lock();
         match (blocked, state.write_by) {
             (true, None) => state.write_by = Some(Instant::now() + STALL),
@@ -109,7 +109,7 @@ impl Clock {
     }
 
     /// When the connection has been silent for too long, and what it owed.
-    pub(super) fn deadline(&self) -> Option<(Instant, Silence)> {
+    pub(crate) fn deadline(&self) -> Option<(Instant, Silence)> {
         let state = self.lock();
         let reading = state.read_by.map(|by| {
             let phase = match (state.receiving, state.in_head) {
