@@ -17,7 +17,7 @@ const TENANT: HeaderName = HeaderName::from_static("x-scope-orgid");
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("pyrotee/", env!("CARGO_PKG_VERSION")));
 
 /// One target, checked: nothing in here can be wrong in a way that a user should hear of later.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Its identity, and the `target` label.
     pub name: String,

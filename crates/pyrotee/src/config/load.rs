@@ -11,17 +11,12 @@ use super::{
     env::resolve,
     faults::{Fault, Faults, Place},
     file::{self, File, Notes},
+    layers::{DEFAULT, ENVIRONMENT, FILE, FLAG},
     reader::Tree,
     schema::{self, Key, Shape},
     sections,
     settings::Config,
 };
-
-/// Names of layers in figment's metadata; the source beside them is a variable or flag.
-pub(super) const DEFAULT: &str = "default";
-pub(super) const FILE: &str = "file";
-pub(super) const ENVIRONMENT: &str = "environment";
-pub(super) const FLAG: &str = "flag";
 
 /// Where a configuration comes from; a later field goes over an earlier one.
 ///

@@ -16,6 +16,7 @@ mod env;
 mod expand;
 mod faults;
 mod file;
+mod layers;
 mod listen;
 mod load;
 mod reader;

@@ -15,7 +15,7 @@ use figment::{
 use super::{
     faults::{Fault, Place, dotted},
     file::{Note, Notes},
-    load::{DEFAULT, ENVIRONMENT, FLAG},
+    layers::{DEFAULT, ENVIRONMENT, FLAG},
 };
 
 /// Longest value that a fault repeats.

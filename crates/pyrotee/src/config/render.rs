@@ -62,9 +62,9 @@ struct Yaml(String);
 
 impl Yaml {
     fn target(&mut self, target: &Target) {
-        self.open(2, &target.name);
-        self.value(3, "address", &target.address.to_string());
-        match &target.credentials {
+        self.open(2, &target.upload.name);
+        self.value(3, "address", &target.upload.address.to_string());
+        match &target.upload.credentials {
             None => {}
             Some(Credentials::Bearer(_)) => self.value(3, "auth-token", REDACTED),
             Some(Credentials::Basic { .. }) => {
@@ -72,26 +72,26 @@ impl Yaml {
                 self.value(3, "basic-auth-password", REDACTED);
             }
         }
-        if let Some(tenant) = &target.tenant {
+        if let Some(tenant) = &target.upload.tenant {
             self.value(3, "tenant-id", tenant);
         }
-        if !target.headers.is_empty() {
+        if !target.upload.headers.is_empty() {
             self.open(3, "headers");
         }
-        for (name, _) in &target.headers {
+        for (name, _) in &target.upload.headers {
             self.value(4, name.as_str(), REDACTED);
         }
-        if !target.tags.is_empty() {
+        if !target.upload.tags.is_empty() {
             self.open(3, "tags");
         }
-        for (key, value) in target.tags.iter() {
+        for (key, value) in target.upload.tags.iter() {
             self.value(4, key, value);
         }
-        self.plain(3, "timeout", &format_duration(target.timeout));
-        self.plain(3, "queue-size", &target.queue_size.to_string());
-        self.plain(3, "queue-bytes", &format_size(target.queue_bytes));
-        self.plain(3, "queue-workers", &target.queue_workers.to_string());
-        self.plain(3, "on-full", word_for(target.on_full, ON_FULL));
+        self.plain(3, "timeout", &format_duration(target.upload.timeout));
+        self.plain(3, "queue-size", &target.queue.records.to_string());
+        self.plain(3, "queue-bytes", &format_size(target.queue.bytes));
+        self.plain(3, "queue-workers", &target.upload.workers.to_string());
+        self.plain(3, "on-full", word_for(target.queue.when_full, ON_FULL));
     }
 
     fn line(&mut self, depth: usize, text: &str) {

@@ -3,13 +3,10 @@
 
 use std::time::Duration;
 
-use http::HeaderName;
-use pyroscope_wire::tags::Tags;
 pub use pyrotee_delivery::Credentials;
 use pyrotee_net::Address;
 pub use pyrotee_proxy::{Listen, LocalWrites, TeeOn};
-pub use pyrotee_queue::WhenFull;
-use secrecy::SecretString;
+pub use pyrotee_queue::{Limits, WhenFull};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug)]
@@ -86,25 +83,10 @@ pub struct RemoteWrite {
 /// One remote Pyroscope.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// Its identity, also across restarts and changes of address.
-    pub name: String,
-    pub address: Address,
-    pub credentials: Option<Credentials>,
-    /// Sent as `X-Scope-OrgID`.
-    pub tenant: Option<String>,
-    /// Sent with every request; each value is a valid header value.
-    pub headers: Vec<(HeaderName, SecretString)>,
-    /// Added to every profile, in place of its own tags of the same key.
-    pub tags: Tags,
-    /// For one whole upload.
-    pub timeout: Duration,
-    /// Profiles that may wait.
-    pub queue_size: usize,
-    /// Bytes of bodies that may wait.
-    pub queue_bytes: u64,
-    /// Uploads at once, at most.
-    pub queue_workers: usize,
-    pub on_full: WhenFull,
+    /// Its identity and everything about its uploads.
+    pub upload: pyrotee_delivery::Settings,
+    /// What may wait for it.
+    pub queue: Limits,
 }
 
 impl Config {

@@ -28,19 +28,20 @@ pub(super) fn of(config: &Config) -> Vec<String> {
 }
 
 fn of_target(target: &Target, found: &mut Vec<String>) {
-    let path = |key: &str| dotted(&["remote-write", "targets", &target.name, key]);
-    for (written, sent) in target.tags.renamed() {
+    let path = |key: &str| dotted(&["remote-write", "targets", &target.upload.name, key]);
+    for (written, sent) in target.upload.tags.renamed() {
         found.push(format!(
             "{}: `{written}` is sent as `{sent}`; Pyroscope takes no `-` in the key of a tag",
             path("tags")
         ));
     }
     let authorization = target
+        .upload
         .headers
         .iter()
         .any(|(name, _)| name == http::header::AUTHORIZATION);
-    let credentials = target.credentials.is_some() || authorization;
-    if credentials && !is_private(&target.address) {
+    let credentials = target.upload.credentials.is_some() || authorization;
+    if credentials && !is_private(&target.upload.address) {
         found.push(format!(
             "{}: credentials go over plain http; write https://… if the target takes it",
             path("address")

@@ -6,7 +6,7 @@ use anyhow::Context;
 use pyrotee_delivery::Target;
 use pyrotee_net::{Connector, Resolver, Tls};
 use pyrotee_proxy::{LocalWrites, TeeSettings};
-use pyrotee_queue::{Budget, Consumer, Ledger, Limits, Producer, open_memory};
+use pyrotee_queue::{Budget, Consumer, Ledger, Producer, open_memory};
 
 use crate::config::{self, Config};
 use crate::telemetry::{TargetLabels, TargetSeries};
@@ -52,11 +52,11 @@ impl Targets {
         };
         let accounts: Vec<_> = configured
             .iter()
-            .map(|target| (target.name.clone(), Arc::new(Ledger::default())))
+            .map(|target| (target.upload.name.clone(), Arc::new(Ledger::default())))
             .collect();
         let queues = configured.iter().zip(&accounts);
         let (producer, consumers) =
-            open_memory(queues.map(|(target, (_, ledger))| (limits(target), Arc::clone(ledger))));
+            open_memory(queues.map(|(target, (_, ledger))| (target.queue, Arc::clone(ledger))));
         let mut opened = Self {
             producer: enabled.then_some(producer),
             targets: Vec::new(),
@@ -75,23 +75,22 @@ impl Targets {
         consumer: Arc<dyn Consumer>,
         outside: &Outside,
     ) -> anyhow::Result<()> {
-        let account = self.accounts.iter().find(|(name, _)| *name == target.name);
+        let account = self
+            .accounts
+            .iter()
+            .find(|(name, _)| *name == target.upload.name);
         let (_, ledger) = account.context("every target has an account")?;
-        let running = Target::new(
-            &settings(target),
-            outside.connector(),
-            Arc::clone(&consumer),
-        )
-        .with_context(|| format!("failed to prepare target {}", target.name))?;
+        let running = Target::new(&target.upload, outside.connector(), Arc::clone(&consumer))
+            .with_context(|| format!("failed to prepare target {}", target.upload.name))?;
         let labels = TargetLabels {
-            name: &target.name,
-            address: &target.address.to_string(),
-            tenant: target.tenant.as_deref().unwrap_or_default(),
+            name: &target.upload.name,
+            address: &target.upload.address.to_string(),
+            tenant: target.upload.tenant.as_deref().unwrap_or_default(),
         };
         self.series.push(TargetSeries::new(
             &labels,
-            &limits(target),
-            target.queue_workers,
+            &target.queue,
+            target.upload.workers,
             Arc::clone(ledger),
             consumer,
             running.links().clone(),
@@ -132,26 +131,5 @@ pub(super) fn proxy(
         upstream,
         local_writes,
         tee,
-    }
-}
-
-fn limits(target: &config::Target) -> Limits {
-    Limits {
-        records: target.queue_size,
-        bytes: target.queue_bytes,
-        when_full: target.on_full,
-    }
-}
-
-fn settings(target: &config::Target) -> pyrotee_delivery::Settings {
-    pyrotee_delivery::Settings {
-        name: target.name.clone(),
-        address: target.address.clone(),
-        credentials: target.credentials.clone(),
-        tenant: target.tenant.clone(),
-        headers: target.headers.clone(),
-        tags: target.tags.clone(),
-        timeout: target.timeout,
-        workers: target.queue_workers,
     }
 }

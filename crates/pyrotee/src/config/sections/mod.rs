@@ -4,6 +4,7 @@
 
 mod credentials;
 mod headers;
+mod loops;
 mod process;
 mod remote_write;
 mod target;
@@ -11,12 +12,9 @@ mod target;
 pub(super) use process::{FORMATS, LEVELS, TEE_ON};
 pub(super) use target::ON_FULL;
 
-use pyrotee_net::Address;
-
 use super::{
-    listen,
     reader::{Scope, Tree},
-    settings::{Config, Listen},
+    settings::Config,
     warnings,
 };
 
@@ -52,15 +50,6 @@ pub(super) fn config(tree: &Tree<'_>, cpus: usize) -> Option<Config> {
     config.warnings.extend(warnings::of(&config));
     warn_of_unused(&root, &mut config);
     Some(config)
-}
-
-/// Refuses an address that surely leads back to pyrotee: each request would come in again.
-fn refuse_loop(scope: &Scope<'_>, address: &Address, listen: Option<Listen>) {
-    if let Some(listen) = listen.filter(|listen| listen::is_reached_by(listen, address)) {
-        let text =
-            format!("leads back to pyrotee's own `listen` ({listen}); write the other address");
-        scope.fault("address", &text);
-    }
 }
 
 /// Warns of keys that were set and mean nothing, which the settings no longer show.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pyrotee_net::Address;
 
-use super::refuse_loop;
+use super::loops::refuse_loop;
 use crate::config::{
     listen,
     reader::Scope,

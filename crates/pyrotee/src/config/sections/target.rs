@@ -3,12 +3,12 @@
 use pyroscope_wire::tags::{TagFaultKind, Tags};
 use pyrotee_net::{Address, Parsed};
 
-use super::{credentials, headers, refuse_loop};
+use super::{credentials, headers, loops::refuse_loop};
 use crate::config::{
     faults::shown,
     reader::Scope,
     schema,
-    settings::{Listen, Target, WhenFull},
+    settings::{Limits, Listen, Target, WhenFull},
     values,
 };
 
@@ -76,17 +76,21 @@ pub(super) fn target(name: &str, targets: &Scope<'_>, around: &Around) -> Option
     });
     let on_full = scope.parse("on-full", |text| values::word(text, ON_FULL));
     Some(Target {
-        name: valid_name?,
-        address: parsed?.address,
-        credentials: credentials?,
-        tenant: tenant?,
-        headers: headers?,
-        tags: tags?,
-        timeout: timeout?,
-        queue_size: queue_size?,
-        queue_bytes: queue_bytes?,
-        queue_workers: queue_workers?,
-        on_full: on_full?,
+        upload: pyrotee_delivery::Settings {
+            name: valid_name?,
+            address: parsed?.address,
+            credentials: credentials?,
+            tenant: tenant?,
+            headers: headers?,
+            tags: tags?,
+            timeout: timeout?,
+            workers: queue_workers?,
+        },
+        queue: Limits {
+            records: queue_size?,
+            bytes: queue_bytes?,
+            when_full: on_full?,
+        },
     })
 }
 

@@ -57,10 +57,10 @@ fn names_are_those_of_the_file_but_for_their_case() {
         .env("PYROTEE__REMOTE_WRITE__TARGETS__BAZ-1__QUEUE_SIZE", "7")
         .config();
     let targets = &config.remote_write.targets;
-    let tags: Vec<_> = targets[0].tags.iter().collect();
+    let tags: Vec<_> = targets[0].upload.tags.iter().collect();
     assert_eq!(tags, [("Env", "prod"), ("pod__id", "p1")]);
     assert_eq!(
-        (targets[1].name.as_str(), targets[1].queue_size),
+        (targets[1].upload.name.as_str(), targets[1].queue.records),
         ("Baz-1", 7)
     );
 }
@@ -75,9 +75,9 @@ fn a_new_target_comes_last_and_in_lower_case() {
         .env("PYROTEE__REMOTE_WRITE__TARGETS__ALPHA__HEADERS__X_KEY", "1")
         .config();
     let target = &config.remote_write.targets[1];
-    assert_eq!(target.name, "alpha");
-    assert_eq!(target.headers[0].0, "x_key");
-    assert_eq!(target.queue_size, 100);
+    assert_eq!(target.upload.name, "alpha");
+    assert_eq!(target.upload.headers[0].0, "x_key");
+    assert_eq!(target.queue.records, 100);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn a_name_that_fits_two_of_the_file_must_be_exact() {
     let exact = two()
         .env("PYROTEE__REMOTE_WRITE__TARGETS__BAR__QUEUE_SIZE", "7")
         .config();
-    assert_eq!(exact.remote_write.targets[1].queue_size, 7);
+    assert_eq!(exact.remote_write.targets[1].queue.records, 7);
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn variables_are_not_substituted_in_variables() {
         .env("PYROTEE__REMOTE_WRITE__TARGETS__BAR__TAGS__A", "${B")
         .config();
     assert_eq!(
-        config.remote_write.targets[0].tags.iter().next(),
+        config.remote_write.targets[0].upload.tags.iter().next(),
         Some(("a", "${B"))
     );
 }

@@ -47,8 +47,8 @@ fn scalars_are_text_whatever_they_look_like() {
     let config = target("      tenant-id: 0404\n      auth-token: 1e3\n      tags: { a: no, b: 1.0, c: null, d: }\n")
         .config();
     let target = &config.remote_write.targets[0];
-    assert_eq!(target.tenant.as_deref(), Some("0404"));
-    let tags: Vec<_> = target.tags.iter().collect();
+    assert_eq!(target.upload.tenant.as_deref(), Some("0404"));
+    let tags: Vec<_> = target.upload.tags.iter().collect();
     assert_eq!(tags, [("a", "no"), ("b", "1.0"), ("c", "null"), ("d", "")]);
 }
 
@@ -89,6 +89,7 @@ fn an_alias_stands_for_what_it_names() {
     .config();
     assert_eq!(
         config.remote_write.targets[1]
+            .upload
             .tags
             .iter()
             .collect::<Vec<_>>(),
@@ -162,7 +163,7 @@ fn variables_are_put_into_values_and_are_never_yaml() {
     let config = target("      tags: { pod: \"${POD}\", zone: \"${ZONE:-none}\", price: 5$ }\n")
         .env("POD", "{a: b}-[1]".replace('}', ")").as_str())
         .config();
-    let tags: Vec<_> = config.remote_write.targets[0].tags.iter().collect();
+    let tags: Vec<_> = config.remote_write.targets[0].upload.tags.iter().collect();
     assert_eq!(
         tags,
         [("pod", "{a: b)-[1]"), ("price", "5$"), ("zone", "none")]

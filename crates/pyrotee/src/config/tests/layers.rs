@@ -55,7 +55,7 @@ fn a_small_memory_limit_shrinks_the_defaults_below_it() {
     case.yaml.push_str("memory-limit: 24MiB\n");
     let config = case.config();
     assert_eq!(config.tee.max_body, 24 << 20);
-    assert_eq!(config.remote_write.targets[0].queue_bytes, 24 << 20);
+    assert_eq!(config.remote_write.targets[0].queue.bytes, 24 << 20);
     assert_eq!(config.warnings(), [""; 0]);
 }
 
@@ -120,7 +120,7 @@ fn the_number_of_workers_follows_from_the_cpus() {
             ..Sources::default()
         })
         .unwrap();
-        assert_eq!(config.remote_write.targets[0].queue_workers, workers);
+        assert_eq!(config.remote_write.targets[0].upload.workers, workers);
     }
 }
 
@@ -142,7 +142,7 @@ fn the_effective_configuration_is_read_back_as_the_same() {
     let again = yaml(&written).config();
     assert_eq!(again.to_yaml(), written);
     let tags = |config: &super::Config| {
-        let tags = &config.remote_write.targets[0].tags;
+        let tags = &config.remote_write.targets[0].upload.tags;
         tags.iter()
             .map(|(k, v)| (k.to_owned(), v.to_owned()))
             .collect::<Vec<_>>()

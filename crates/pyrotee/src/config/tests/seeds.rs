@@ -65,12 +65,18 @@ fn cloud(address: &str) -> Case {
 fn two_targets_are_read_in_the_order_of_the_file() {
     let config = yaml(BASIC).config();
     let targets = &config.remote_write.targets;
-    let names: Vec<_> = targets.iter().map(|target| target.name.as_str()).collect();
+    let names: Vec<_> = targets
+        .iter()
+        .map(|target| target.upload.name.as_str())
+        .collect();
     assert_eq!(names, ["bar", "baz"]);
-    assert_eq!(targets[1].address.to_string(), "http://baz:4040");
-    assert_eq!(targets[1].tags.iter().collect::<Vec<_>>(), [("foo", "baz")]);
+    assert_eq!(targets[1].upload.address.to_string(), "http://baz:4040");
+    assert_eq!(
+        targets[1].upload.tags.iter().collect::<Vec<_>>(),
+        [("foo", "baz")]
+    );
     assert!(matches!(
-        targets[1].credentials,
+        targets[1].upload.credentials,
         Some(Credentials::Bearer(_))
     ));
     assert_eq!(config.remote_write.local_writes, LocalWrites::Forward);
@@ -82,7 +88,7 @@ fn the_relay_to_a_cloud_renames_its_tag_and_warns_once() {
     let config = cloud("https://cloud.example.com").config();
     assert_eq!(config.remote_write.local_writes, LocalWrites::Discard);
     assert!(config.upstream.is_none());
-    let tags = &config.remote_write.targets[0].tags;
+    let tags = &config.remote_write.targets[0].upload.tags;
     assert_eq!(
         tags.iter().collect::<Vec<_>>(),
         [("cluster_name", "my-cluster")]
@@ -109,9 +115,9 @@ fn the_knobs_of_a_queue_are_taken() {
     let target = yaml(TWEAKED).config().remote_write.targets.remove(0);
     assert_eq!(
         (
-            target.timeout.as_secs(),
-            target.queue_size,
-            target.queue_workers
+            target.upload.timeout.as_secs(),
+            target.queue.records,
+            target.upload.workers
         ),
         (60, 100, 4)
     );
@@ -120,14 +126,14 @@ fn the_knobs_of_a_queue_are_taken() {
 #[test]
 fn a_target_needs_an_address_only() {
     let target = yaml(NAMED).config().remote_write.targets.remove(0);
-    assert_eq!(target.name, "my-cluster");
+    assert_eq!(target.upload.name, "my-cluster");
     assert_eq!(
         (
-            target.timeout.as_secs(),
-            target.queue_size,
-            target.queue_workers
+            target.upload.timeout.as_secs(),
+            target.queue.records,
+            target.upload.workers
         ),
         (10, 100, 64)
     );
-    assert!(target.credentials.is_none() && target.tags.is_empty());
+    assert!(target.upload.credentials.is_none() && target.upload.tags.is_empty());
 }

@@ -21,26 +21,31 @@ fn all_keys_are_taken() {
     )
     .config();
     let target = &config.remote_write.targets[0];
-    let Some(Credentials::Basic { user, password }) = &target.credentials else {
+    let Some(Credentials::Basic { user, password }) = &target.upload.credentials else {
         panic!("{target:?}");
     };
     assert_eq!(
         (user.expose_secret(), password.expose_secret()),
         ("me", "word")
     );
-    assert_eq!(target.tenant.as_deref(), Some("team-1"));
+    assert_eq!(target.upload.tenant.as_deref(), Some("team-1"));
     let headers: Vec<_> = target
+        .upload
         .headers
         .iter()
         .map(|(name, value)| (name.as_str(), value.expose_secret()))
         .collect();
     assert_eq!(headers, [("x-b", "b"), ("x-a", "a")]);
-    assert_eq!(target.timeout.as_millis(), 300);
+    assert_eq!(target.upload.timeout.as_millis(), 300);
     assert_eq!(
-        (target.queue_size, target.queue_bytes, target.queue_workers),
+        (
+            target.queue.records,
+            target.queue.bytes,
+            target.upload.workers
+        ),
         (5, 5_000_000, 3)
     );
-    assert_eq!(target.on_full, WhenFull::DropOldest);
+    assert_eq!(target.queue.when_full, WhenFull::DropOldest);
 }
 
 #[test]
@@ -49,9 +54,9 @@ fn zero_means_the_default_as_it_did_in_0_37() {
     let target = &config.remote_write.targets[0];
     assert_eq!(
         (
-            target.timeout.as_secs(),
-            target.queue_size,
-            target.queue_workers
+            target.upload.timeout.as_secs(),
+            target.queue.records,
+            target.upload.workers
         ),
         (10, 100, 64)
     );
@@ -63,9 +68,9 @@ fn a_user_in_the_address_is_basic() {
         yaml("remote-write: { targets: { a: { address: \"http://me:w%3Ard@localhost\" } } }")
             .config();
     let target = &config.remote_write.targets[0];
-    assert_eq!(target.address.to_string(), "http://localhost");
+    assert_eq!(target.upload.address.to_string(), "http://localhost");
     assert!(
-        matches!(&target.credentials, Some(Credentials::Basic { user, password })
+        matches!(&target.upload.credentials, Some(Credentials::Basic { user, password })
             if user.expose_secret() == "me" && password.expose_secret() == "w:rd")
     );
 }
@@ -147,7 +152,7 @@ fn an_empty_token_is_none_as_in_0_37_and_warned_of() {
     let config = target("      auth-token: \"${TOKEN}\"\n")
         .env("TOKEN", "")
         .config();
-    assert!(config.remote_write.targets[0].credentials.is_none());
+    assert!(config.remote_write.targets[0].upload.credentials.is_none());
     assert_eq!(
         config.warnings(),
         ["remote-write.targets.bar.auth-token: is empty, so requests go out without it"]
@@ -264,7 +269,7 @@ fn headers_beside_the_key_that_sets_them_are_refused() {
              the address; keep one of the two",
         );
     let alone = target("      headers: { Authorization: x, X-Scope-OrgID: y }\n").config();
-    assert_eq!(alone.remote_write.targets[0].headers.len(), 2);
+    assert_eq!(alone.remote_write.targets[0].upload.headers.len(), 2);
 }
 
 #[test]
