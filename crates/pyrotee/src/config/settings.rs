@@ -6,7 +6,8 @@ use std::time::Duration;
 pub use pyrotee_delivery::Credentials;
 use pyrotee_net::Address;
 pub use pyrotee_proxy::{Listen, LocalWrites, TeeOn};
-pub use pyrotee_queue::{Limits, WhenFull};
+pub(super) use pyrotee_queue::Limits;
+pub use pyrotee_queue::WhenFull;
 
 /// Everything that can be configured.
 #[derive(Clone, Debug)]

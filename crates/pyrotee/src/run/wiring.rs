@@ -6,10 +6,10 @@ use anyhow::Context;
 use pyrotee_delivery::Target;
 use pyrotee_net::{Connector, Resolver, Tls};
 use pyrotee_proxy::{LocalWrites, TeeSettings};
-use pyrotee_queue::{Budget, Consumer, Ledger, Producer, open_memory};
+use pyrotee_queue::{Budget, Ledger, Producer, open_memory};
 
 use crate::config::{self, Config};
-use crate::telemetry::{TargetLabels, TargetSeries};
+use crate::telemetry::TargetSeries;
 
 /// How the relay reaches others: one cache of names and one set of roots for all.
 #[derive(Debug)]
@@ -63,40 +63,17 @@ impl Targets {
             series: Vec::new(),
             accounts,
         };
-        for (target, consumer) in configured.iter().zip(consumers) {
-            opened.add(target, consumer, outside)?;
+        for ((target, (name, ledger)), consumer) in
+            configured.iter().zip(&opened.accounts).zip(consumers)
+        {
+            let running = Target::new(&target.upload, outside.connector(), Arc::clone(&consumer))
+                .with_context(|| format!("failed to prepare target {name}"))?;
+            let links = running.links().clone();
+            let series = TargetSeries::new(target, Arc::clone(ledger), consumer, links);
+            opened.series.push(series);
+            opened.targets.push(running);
         }
         Ok(opened)
-    }
-
-    fn add(
-        &mut self,
-        target: &config::Target,
-        consumer: Arc<dyn Consumer>,
-        outside: &Outside,
-    ) -> anyhow::Result<()> {
-        let account = self
-            .accounts
-            .iter()
-            .find(|(name, _)| *name == target.upload.name);
-        let (_, ledger) = account.context("every target has an account")?;
-        let running = Target::new(&target.upload, outside.connector(), Arc::clone(&consumer))
-            .with_context(|| format!("failed to prepare target {}", target.upload.name))?;
-        let labels = TargetLabels {
-            name: &target.upload.name,
-            address: &target.upload.address.to_string(),
-            tenant: target.upload.tenant.as_deref().unwrap_or_default(),
-        };
-        self.series.push(TargetSeries::new(
-            &labels,
-            &target.queue,
-            target.upload.workers,
-            Arc::clone(ledger),
-            consumer,
-            running.links().clone(),
-        ));
-        self.targets.push(running);
-        Ok(())
     }
 }
 

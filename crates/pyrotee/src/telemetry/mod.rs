@@ -6,4 +6,4 @@ mod scrape;
 
 pub(crate) use logs::install as install_logs;
 pub(crate) use recorder::install as install_metrics;
-pub(crate) use scrape::{Scrape, TargetLabels, TargetSeries};
+pub(crate) use scrape::{Scrape, TargetSeries};

@@ -16,9 +16,9 @@ use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, g
 use metrics_exporter_prometheus::PrometheusHandle;
 use pyrotee_net::Links;
 use pyrotee_proxy::Gauges;
-use pyrotee_queue::{Budget, Consumer, Ledger, Limits, Reason, Tally};
+use pyrotee_queue::{Budget, Consumer, Ledger, Reason, Tally};
 
-use crate::build_info;
+use crate::{build_info, config};
 
 const BUILD_INFO: &str = "pyroscope_relay_build_info";
 const CONNECTIONS: &str = "pyroscope_relay_connections";
@@ -202,38 +202,25 @@ pub(crate) struct TargetSeries {
     opened: Counter,
 }
 
-/// What a target's series are labelled with.
-#[derive(Debug)]
-pub(crate) struct TargetLabels<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) address: &'a str,
-    pub(crate) tenant: &'a str,
-}
-
 impl TargetSeries {
     pub(crate) fn new(
-        labels: &TargetLabels<'_>,
-        limits: &Limits,
-        workers: usize,
+        target: &config::Target,
         ledger: Arc<Ledger>,
         consumer: Arc<dyn Consumer>,
         links: Links,
     ) -> Self {
-        let target = labels.name.to_owned();
+        let config::Target { upload, queue } = target;
+        let (target, address) = (upload.name.clone(), upload.address.to_string());
         let legacy = [
             ("target_name", target.clone()),
-            ("target_address", labels.address.to_owned()),
+            ("target_address", address.clone()),
         ];
-        gauge!(QUEUE_CAPACITY, &legacy).set(float(limits.records as u64));
-        gauge!(QUEUE_WORKERS, &legacy).set(float(workers as u64));
-        gauge!(PENDING_LIMIT, "target" => target.clone()).set(float(limits.bytes));
-        gauge!(
-            TARGET_INFO,
-            "target" => target.clone(),
-            "address" => labels.address.to_owned(),
-            "tenant" => labels.tenant.to_owned()
-        )
-        .set(1);
+        gauge!(QUEUE_CAPACITY, &legacy).set(float(queue.records as u64));
+        gauge!(QUEUE_WORKERS, &legacy).set(float(upload.workers as u64));
+        gauge!(PENDING_LIMIT, "target" => target.clone()).set(float(queue.bytes));
+        let tenant = upload.tenant.clone().unwrap_or_default();
+        gauge!(TARGET_INFO, "target" => target.clone(), "address" => address, "tenant" => tenant)
+            .set(1);
         let counters =
             |names: [&'static str; 2]| names.map(|name| counter!(name, "target" => target.clone()));
         let dropped = |reason: Reason| {
