@@ -1,0 +1,213 @@
+//! Content types and codings: nothing is decoded, encoded, guessed or completed on the way.
+
+use std::io::{Read, Write};
+
+use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+
+use crate::support::{Answer, Client, Request, Rig, Upstream, captures, client::noise, verbatim};
+
+/// Uploads with these fields and checks that both sides get them, the query and the body as sent.
+fn passes(query: &str, fields: &[(&str, &str)], body: &[u8]) {
+    let rig = Rig::with(
+        Upstream::ok(),
+        Upstream::ok(),
+        &["tags: {env: x}"],
+        verbatim,
+    );
+    let path = format!("/ingest?name=app&from=1795397490&until=1795397500{query}");
+    let request = fields
+        .iter()
+        .fold(Request::post(&path, body), |request, (name, value)| {
+            request.field(name, value)
+        });
+    assert_eq!(rig.send(&request).status(), 200);
+    let (upstream, target) = (rig.upstream.only(), rig.target.only());
+    assert_eq!(upstream.head.raw(), request.head());
+    for name in ["content-type", "content-encoding"] {
+        let sent = fields.iter().find(|(n, _)| n.eq_ignore_ascii_case(name));
+        assert_eq!(
+            target.head.get(name),
+            sent.map(|(_, value)| (*value).to_owned()),
+            "{name}"
+        );
+    }
+    assert!(
+        target.head.query().ends_with(query),
+        "{}",
+        target.head.query()
+    );
+    assert_eq!(
+        target.head.query().contains("format="),
+        query.contains("format=")
+    );
+    assert_eq!(upstream.body.data, body);
+    assert_eq!(target.body.data, body);
+}
+
+#[test]
+fn a_gzipped_pprof_stays_as_it_is() {
+    // §8 #20: Python 0.8.16.
+    let body = gzip(b"pprof");
+    let fields = [
+        ("content-type", "binary/octet-stream"),
+        ("content-encoding", "gzip"),
+    ];
+    passes("&format=pprof&spyName=pyspy", &fields, &body);
+}
+
+#[test]
+fn a_gzipped_text_and_the_refusal_of_it_pass() {
+    // §8 #21: a modern server does not unzip it.
+    passes("", &[("Content-Encoding", "gzip")], &gzip(b"a;b 1\n"));
+
+    let refusal = Answer::error(422, "unknown", "strconv.Atoi: parsing: invalid syntax");
+    let rig = Rig::verbatim(Upstream::answering(refusal.clone()));
+    let request = Request::profile("app", &gzip(b"a;b 1\n")).field("Content-Encoding", "gzip");
+    let answer = rig.send(&request);
+    assert_eq!(answer.status(), 422);
+    assert_eq!(
+        answer.json()["message"],
+        "strconv.Atoi: parsing: invalid syntax"
+    );
+    // Whatever the upstream says: a target may be of the other generation.
+    assert_eq!(rig.target.only().body.data, gzip(b"a;b 1\n"));
+}
+
+#[test]
+fn unknown_and_upper_case_codings_pass() {
+    // §8 #22
+    for coding in ["GZIP", "zstd", "br", "identity", "gzip, zstd"] {
+        passes("", &[("Content-Encoding", coding)], b"anything");
+    }
+}
+
+#[test]
+fn a_multipart_boundary_keeps_its_quotes_and_its_length() {
+    // §8 #23
+    let long = format!("multipart/form-data; boundary={}", "b".repeat(70));
+    for kind in [
+        "multipart/form-data; boundary=\"a b:c\"",
+        &long,
+        "Multipart/Form-Data;boundary=x",
+    ] {
+        passes("", &[("Content-Type", kind)], b"--x--");
+    }
+}
+
+#[test]
+fn a_given_format_is_kept_and_none_is_invented() {
+    // §8 #24: Node 0.6.4.
+    passes(
+        "&format=pprof",
+        &[("content-type", "application/octet-stream")],
+        b"\x1f\x8b",
+    );
+    passes("", &[], b"no content type at all");
+}
+
+#[test]
+fn a_form_that_became_text_passes_with_its_refusal() {
+    // §8 #25: node#179.
+    let refusal = Answer::error(422, "unknown", "strconv.Atoi: parsing \\\"FormData]\\\"");
+    let rig = Rig::verbatim(Upstream::answering(refusal));
+    let request = Request::profile("app", b"[object FormData]")
+        .field("Content-Type", "text/plain;charset=UTF-8");
+    let answer = rig.send(&request);
+    assert_eq!(answer.status(), 422);
+    assert_eq!(
+        answer.json()["message"],
+        "strconv.Atoi: parsing \"FormData]\""
+    );
+    let teed = rig.target.only();
+    assert_eq!(
+        teed.head.get("content-type"),
+        Some("text/plain;charset=UTF-8".to_owned())
+    );
+    assert_eq!(teed.body.data, b"[object FormData]");
+}
+
+#[test]
+fn a_refused_profile_is_not_teed_where_success_is_asked_for() {
+    // §8 #25, #39
+    let upstream = Upstream::script(|arrival| {
+        let good = arrival.head.query().contains("the.marker");
+        Answer::status(if good { 200 } else { 422 }, b"")
+    });
+    let rig = Rig::with(upstream, Upstream::ok(), &[], |builder| {
+        builder.yaml("tee: { on: upstream-success }")
+    });
+    assert_eq!(rig.send(&Request::profile("app", b"x")).status(), 422);
+    assert!(rig.teed_before_now().is_empty());
+}
+
+#[test]
+fn the_length_of_a_push_with_tags_is_counted_anew() {
+    // §8 #31
+    for capture in captures::to("/push.v1.PusherService/Push") {
+        let rig = Rig::tagged("relay_env: e2e");
+        let answer = Client::connect(rig.relay.addr())
+            .send(&capture.bytes)
+            .receive();
+        assert_eq!(answer.status(), 200);
+        assert_eq!(rig.upstream.only().body.raw, capture.body);
+        let teed = rig.target.only();
+        assert_eq!(teed.head.path(), "/push.v1.PusherService/Push");
+        assert_eq!(
+            teed.head.get("content-type"),
+            capture.head.get("content-type")
+        );
+        assert_eq!(
+            teed.head.get("content-length"),
+            Some(teed.body.data.len().to_string())
+        );
+        let (before, after) = (
+            plain(&capture.head, &capture.body),
+            plain(&teed.head, &teed.body.data),
+        );
+        // A `LabelPair`: field 1 the name, field 2 the value.
+        let label = b"\x0a\x09relay_env\x12\x03e2e";
+        let count = after
+            .windows(label.len())
+            .filter(|window| window == label)
+            .count();
+        assert!(count > 0, "no label in what the target got");
+        assert!(after.len() > before.len());
+    }
+}
+
+fn plain(head: &crate::support::Head, body: &[u8]) -> Vec<u8> {
+    if head.get("content-encoding").is_none() {
+        return body.to_vec();
+    }
+    let mut plain = Vec::new();
+    GzDecoder::new(body)
+        .read_to_end(&mut plain)
+        .expect("a whole gzip stream");
+    plain
+}
+
+#[test]
+fn a_zipped_answer_is_not_unzipped() {
+    // §8 #33
+    let text = noise(3000);
+    let zipped = gzip(&text);
+    let fields = [("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding")];
+    let rig = Rig::verbatim(Upstream::answering(Answer::with(200, &fields, &zipped)));
+    let answer = rig.send(&Request::get("/render").field("Accept-Encoding", "gzip;q=1, zz"));
+    assert_eq!(answer.head.get("content-encoding"), Some("gzip".to_owned()));
+    assert_eq!(answer.body.data, zipped);
+    assert_eq!(
+        rig.upstream.only().head.get("accept-encoding"),
+        Some("gzip;q=1, zz".to_owned())
+    );
+
+    let rig = Rig::verbatim(Upstream::ok());
+    rig.send(&Request::get("/render"));
+    assert!(!rig.upstream.only().head.has("accept-encoding"));
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}

@@ -1,0 +1,41 @@
+//! Black-box tests: the real binary, real sockets, raw bytes on both sides of it.
+//!
+//! A number such as `§8 #12` is a row of the table of tricky cases the project was designed by; the
+//! text beside it says all that is needed.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    reason = "a panic is a failing test, the clock is the real one, and stderr is captured"
+)]
+
+/// Requests of real SDKs, byte for byte to the upstream and tagged to a target.
+mod captures;
+/// Content types and codings that nobody touches.
+mod encodings;
+/// Bodies: chunks, trailers, lengths, cut-off and large ones.
+mod framing;
+/// HTTP/2 and gRPC.
+mod grpc;
+/// Fields of heads, both ways.
+mod headers;
+/// Where the parser ends, with an answer.
+mod limits;
+/// Clients that say little, late or nothing.
+mod patience;
+/// The query of an upload.
+mod query;
+/// `disable-local-writes`.
+mod relay_only;
+/// Paths and methods.
+mod routes;
+/// What the tests are written with.
+mod support;
+/// Tags of a target in the name of a profile.
+mod tags;
+/// An upstream or targets that are gone, slow, early or rude.
+mod trouble;
+/// Connections that become something else.
+mod upgrade;

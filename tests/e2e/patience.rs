@@ -1,0 +1,163 @@
+//! Clients that say little, late or nothing. The slowest tests there are: they wait for real limits.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::support::{Client, Relay, Request, Rig, Upstream};
+
+/// What is waited for, in words, and how.
+const SCENARIOS: [(&str, fn()); 6] = [
+    ("a connection without a byte is closed", no_byte),
+    ("a connection with one byte is closed", one_byte),
+    ("a head that trickles is closed", first_head_trickles),
+    (
+        "a second head that trickles is closed",
+        second_head_trickles,
+    ),
+    (
+        "an idle connection survives between two uploads",
+        idle_between_uploads,
+    ),
+    ("a body may take longer than a head", slow_body),
+];
+
+#[test]
+fn clients_that_say_little_late_or_nothing() {
+    // One test for all of them: each waits for real limits, and of two tests at a time, as on a small
+    // machine, they would keep all others from running for a minute.
+    let failed: Vec<_> = thread::scope(|scope| {
+        let running = SCENARIOS.map(|(words, scenario)| (words, scope.spawn(scenario)));
+        running
+            .into_iter()
+            .filter_map(|(words, run)| run.join().is_err().then_some(words))
+            .collect()
+    });
+    assert!(failed.is_empty(), "{failed:#?}");
+}
+
+/// The limit for the first byte and for a head is 10 s; the machine may be busy.
+const CLOSED: std::ops::Range<Duration> = Duration::from_secs(5)..Duration::from_secs(18);
+
+/// A pure proxy and a client that reads with patience.
+fn pair() -> (Relay, Upstream, Client) {
+    let upstream = Upstream::ok();
+    let relay = Relay::builder().upstream(&upstream).spawn();
+    let client = Client::patient(relay.addr(), CLOSED.end);
+    (relay, upstream, client)
+}
+
+/// Waits for the end of the connection, whatever is said before it (a 408 is in order).
+fn ended(client: &mut Client) {
+    while let Ok(bytes) = client.wire().some(1024) {
+        if bytes.is_empty() {
+            return;
+        }
+    }
+}
+
+fn no_byte() {
+    let (_relay, upstream, mut client) = pair();
+    let started = Instant::now();
+    ended(&mut client);
+    assert!(
+        CLOSED.contains(&started.elapsed()),
+        "{:?}",
+        started.elapsed()
+    );
+    assert!(upstream.arrivals().is_empty());
+}
+
+fn one_byte() {
+    let (_relay, upstream, mut client) = pair();
+    let started = Instant::now();
+    client.send(b"P");
+    ended(&mut client);
+    assert!(
+        CLOSED.contains(&started.elapsed()),
+        "{:?}",
+        started.elapsed()
+    );
+    assert!(upstream.arrivals().is_empty());
+}
+
+fn first_head_trickles() {
+    let (_relay, upstream, mut client) = pair();
+    let started = Instant::now();
+    let head = Request::get("/x").field("X-Long", &"v".repeat(100)).head();
+    let mut writer = client.wire().stream().try_clone().unwrap();
+    thread::spawn(move || {
+        for byte in head {
+            if std::io::Write::write_all(&mut writer, &[byte]).is_err() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(500));
+        }
+    });
+    ended(&mut client);
+    assert!(
+        CLOSED.contains(&started.elapsed()),
+        "{:?}",
+        started.elapsed()
+    );
+    assert!(upstream.arrivals().is_empty());
+}
+
+fn second_head_trickles() {
+    let (_relay, upstream, mut client) = pair();
+    assert_eq!(client.exchange(&Request::get("/first")).status(), 200);
+    let started = Instant::now();
+    client.send(b"GET /second HTTP/1.1\r\nHost:");
+    ended(&mut client);
+    assert!(
+        CLOSED.contains(&started.elapsed()),
+        "{:?}",
+        started.elapsed()
+    );
+    assert_eq!(upstream.arrivals().len(), 1);
+}
+
+fn idle_between_uploads() {
+    // §8 #72: SDKs upload every 10 or 15 s and reuse the connection.
+    let rig = Rig::new();
+    let mut client = rig.client();
+    for _ in 0..2 {
+        assert_eq!(
+            client.exchange(&Request::profile("app", b"x")).status(),
+            200
+        );
+        thread::sleep(Duration::from_secs(12));
+    }
+    assert_eq!(
+        client.exchange(&Request::profile("app", b"x")).status(),
+        200
+    );
+    assert_eq!(rig.settled(3).sent.profiles, 3);
+}
+
+fn slow_body() {
+    let rig = Rig::new();
+    let mut client = rig.client();
+    client
+        .send(&Request::profile("app", b"xy").head())
+        .send(b"x");
+    thread::sleep(Duration::from_secs(12));
+    client.send(b"y");
+    assert_eq!(client.receive().status(), 200);
+    assert_eq!(rig.target.only().body.data, b"xy");
+}
+
+#[test]
+fn many_silent_connections_keep_nobody_else_waiting() {
+    let rig = Rig::new();
+    let silent: Vec<_> = (0..300).map(|_| rig.client()).collect();
+    let started = Instant::now();
+    assert_eq!(rig.send(&Request::profile("app", b"x")).status(), 200);
+    assert!(
+        started.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        started.elapsed()
+    );
+    drop(silent);
+}

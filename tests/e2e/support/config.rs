@@ -1,0 +1,108 @@
+//! The configuration of a relay under test.
+
+use std::{collections::BTreeMap, path::Path};
+
+use super::{
+    relay::{Ended, Relay},
+    upstream::Upstream,
+};
+
+/// A configuration in the making. Both listeners take a free port.
+///
+/// `{home}` in any text stands for a directory that lives as long as the relay.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Builder {
+    upstream: Vec<String>,
+    targets: Vec<(String, Vec<String>)>,
+    remote_write: Vec<String>,
+    top: Vec<String>,
+    environment: BTreeMap<String, String>,
+}
+
+impl Builder {
+    /// Sets the local upstream.
+    pub(crate) fn upstream(self, upstream: &Upstream) -> Self {
+        self.upstream_address(&upstream.url())
+    }
+
+    pub(crate) fn upstream_address(self, address: &str) -> Self {
+        self.upstream_option(&format!("address: \"{address}\""))
+    }
+
+    /// Adds a line below `upstream:`.
+    pub(crate) fn upstream_option(mut self, line: &str) -> Self {
+        self.upstream.push(line.to_owned());
+        self
+    }
+
+    /// Adds a target with lines of its own: `tags: { env: test }`.
+    pub(crate) fn target(self, name: &str, upstream: &Upstream, options: &[&str]) -> Self {
+        self.target_address(name, &upstream.url(), options)
+    }
+
+    pub(crate) fn target_address(mut self, name: &str, address: &str, options: &[&str]) -> Self {
+        let mut lines = vec![format!("address: \"{address}\"")];
+        lines.extend(options.iter().map(|&option| option.to_owned()));
+        self.targets.push((name.to_owned(), lines));
+        self
+    }
+
+    /// Adds a line below `remote-write:`.
+    pub(crate) fn remote_write(mut self, line: &str) -> Self {
+        self.remote_write.push(line.to_owned());
+        self
+    }
+
+    /// Adds a line at the top, or several.
+    pub(crate) fn yaml(mut self, text: &str) -> Self {
+        self.top.push(text.to_owned());
+        self
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Starts the relay and waits for both listeners.
+    pub(crate) fn spawn(self) -> Relay {
+        Relay::spawn(&self)
+    }
+
+    /// Starts a relay that has to refuse this configuration.
+    pub(crate) fn refused(self) -> Ended {
+        Relay::refuse(&self)
+    }
+
+    pub(super) fn environment(&self) -> &BTreeMap<String, String> {
+        &self.environment
+    }
+
+    pub(super) fn text(&self, home: &Path) -> String {
+        let mut text = String::from("listen: \"127.0.0.1:0\"\nadmin: \"127.0.0.1:0\"\n");
+        let mut line = |indent: usize, line: &str| {
+            text += &format!("{:indent$}{line}\n", "");
+        };
+        for top in &self.top {
+            line(0, top);
+        }
+        if !self.upstream.is_empty() {
+            line(0, "upstream:");
+            self.upstream.iter().for_each(|option| line(2, option));
+        }
+        line(0, "remote-write:");
+        // Zero targets are a fault of a configuration that writes; the tests that want it say so.
+        if self.targets.is_empty() && self.remote_write.is_empty() {
+            line(2, "enabled: false");
+        }
+        self.remote_write.iter().for_each(|option| line(2, option));
+        if !self.targets.is_empty() {
+            line(2, "targets:");
+        }
+        for (name, options) in &self.targets {
+            line(4, &format!("{name}:"));
+            options.iter().for_each(|option| line(6, option));
+        }
+        text.replace("{home}", &home.display().to_string())
+    }
+}

@@ -1,0 +1,33 @@
+//! What the tests are written with: the real binary, a stand-in for each Pyroscope around it, and
+//! clients that say exactly what they are told. Everything works on port 0, every wait has a limit.
+
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "a kit is written whole, not call by call"
+)]
+
+pub(crate) mod captures;
+pub(crate) mod client;
+mod config;
+pub(crate) mod h2;
+pub(crate) mod key;
+mod metrics;
+mod poll;
+pub(crate) mod ports;
+mod relay;
+mod rig;
+mod tests;
+mod upstream;
+mod wire;
+
+pub(crate) use self::{
+    client::{Client, Request, Response},
+    config::Builder,
+    metrics::{Count, Ledger, Metrics},
+    poll::{SOON, eventually, poll},
+    relay::{Ended, Relay},
+    rig::{Rig, verbatim},
+    upstream::{Answer, Arrival, End, Upstream},
+    wire::{Body, Framing, Head, Wire},
+};

@@ -1,0 +1,29 @@
+//! Waiting for something that another process does.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long a test waits for what should happen at once; generous, as the machine may be busy.
+pub(crate) const SOON: Duration = Duration::from_secs(10);
+
+/// Waits until `condition` holds; panics with `what` when it does not within `limit`.
+pub(crate) fn eventually(limit: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+    let met = poll(limit, || condition().then_some(()));
+    assert!(met.is_some(), "not within {limit:?}: {what}");
+}
+
+/// Asks again until there is an answer or `limit` has passed.
+pub(crate) fn poll<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+    let end = Instant::now() + limit;
+    loop {
+        if let Some(answer) = ask() {
+            return Some(answer);
+        }
+        if Instant::now() >= end {
+            return None;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}

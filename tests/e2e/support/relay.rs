@@ -1,0 +1,251 @@
+//! The real binary as a child process: its configuration, its logs, its life.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::PathBuf,
+    process::{Child, ChildStderr, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{
+    client::{self, Request},
+    config::Builder,
+    metrics::{Ledger, Metrics},
+    poll::{SOON, poll},
+};
+
+/// A running relay; killed when dropped, its logs printed if the test failed.
+#[derive(Debug)]
+pub(crate) struct Relay {
+    process: Process,
+    data: SocketAddr,
+    admin: SocketAddr,
+}
+
+/// A relay that ended by itself, as it does on a faulty configuration.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    /// Everything it wrote to stderr.
+    pub(crate) output: String,
+}
+
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+    /// Holds the configuration file, and a spool if there is one.
+    home: TempDir,
+}
+
+impl Relay {
+    pub(crate) fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub(super) fn spawn(builder: &Builder) -> Self {
+        let process = Process::start(builder);
+        let address = |listener| {
+            process.address(listener).unwrap_or_else(|| {
+                panic!(
+                    "no {listener} listener within {SOON:?}:\n{}",
+                    process.text()
+                )
+            })
+        };
+        let (data, admin) = (address("data"), address("admin"));
+        Self {
+            process,
+            data,
+            admin,
+        }
+    }
+
+    /// Starts a relay that is expected to refuse, and waits for its end.
+    pub(super) fn refuse(builder: &Builder) -> Ended {
+        let mut process = Process::start(builder);
+        let status = process.wait(SOON).expect("a relay that cannot run ends");
+        // The reader may still be busy with the last lines.
+        let mut last = usize::MAX;
+        poll(Duration::from_secs(1), || {
+            let now = process.text().len();
+            let settled = now == std::mem::replace(&mut last, now) && now > 0;
+            settled.then_some(())
+        });
+        Ended {
+            status,
+            output: process.text(),
+        }
+    }
+
+    /// Where clients connect to.
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.data
+    }
+
+    /// Where metrics and health are.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.child.id()
+    }
+
+    /// The directory of the configuration; `{home}` in the builder's texts.
+    pub(crate) fn home(&self) -> &std::path::Path {
+        self.process.home.path()
+    }
+
+    /// Sends a request on a connection of its own.
+    pub(crate) fn send(&self, request: &Request) -> client::Response {
+        client::send(self.data, request)
+    }
+
+    /// Scrapes `/metrics`.
+    pub(crate) fn metrics(&self) -> Metrics {
+        let answer = client::send(self.admin, &Request::get("/metrics"));
+        assert_eq!(answer.status(), 200, "{answer:?}");
+        Metrics::parse(std::str::from_utf8(&answer.body.data).expect("metrics are text"))
+    }
+
+    /// The account of a target now. It must balance at every scrape.
+    pub(crate) fn ledger(&self, target: &str) -> Ledger {
+        let ledger = self.metrics().ledger(target);
+        assert!(ledger.balances(), "{ledger:?}");
+        ledger
+    }
+
+    /// Waits until the account of a target satisfies `condition`.
+    pub(crate) fn wait_ledger(
+        &self,
+        target: &str,
+        what: &str,
+        condition: impl Fn(&Ledger) -> bool,
+    ) -> Ledger {
+        let settled = poll(SOON, || {
+            Some(self.ledger(target)).filter(|ledger| condition(ledger))
+        });
+        settled.unwrap_or_else(|| panic!("not in time: {what}: {:?}", self.ledger(target)))
+    }
+
+    /// Asks the relay to stop.
+    pub(crate) fn sigterm(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.process.child);
+        kill_process(pid, signal).expect("the relay was started by this test and not reaped yet");
+    }
+
+    /// Waits for the end of the process; `None` when it still runs after `limit`.
+    pub(crate) fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
+        self.process.wait(limit)
+    }
+
+    /// The log so far.
+    pub(crate) fn logs(&self) -> Vec<Value> {
+        let lines = self
+            .process
+            .lines
+            .lock()
+            .expect("the reader does not panic");
+        lines
+            .iter()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
+    }
+
+    /// Everything the process wrote to stderr so far.
+    pub(crate) fn output(&self) -> String {
+        self.process.text()
+    }
+
+    /// The most memory the process ever had resident, in bytes.
+    pub(crate) fn rss_peak(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.pid());
+        let status = fs::read_to_string(&path).expect("the relay runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line
+            .and_then(|l| l.trim().strip_suffix(" kB"))
+            .expect("Linux tells VmHWM");
+        kib.trim().parse::<u64>().expect("VmHWM is a number") * 1024
+    }
+}
+
+impl Process {
+    fn start(builder: &Builder) -> Self {
+        let home = tempfile::tempdir().expect("a temporary directory can be made");
+        let config: PathBuf = home.path().join("pyrotee.yaml");
+        fs::write(&config, builder.text(home.path())).expect("the configuration can be written");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_pyrotee"))
+            .args(["run", "--log-format", "json", "--config"])
+            .arg(&config)
+            .envs(builder.environment())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary was built with this test");
+        let lines = Arc::default();
+        let stderr = child.stderr.take().expect("stderr is piped");
+        collect(stderr, Arc::clone(&lines));
+        Self { child, lines, home }
+    }
+
+    /// Waits for the line that tells where a listener is.
+    fn address(&self, listener: &str) -> Option<SocketAddr> {
+        poll(SOON, || {
+            let lines = self.lines.lock().expect("the reader does not panic");
+            lines.iter().find_map(|line| {
+                let line: Value = serde_json::from_str(line).ok()?;
+                // Fields may stand at the top or below `fields`, as the formatter likes it.
+                let get = |key: &str| line.get(key).or_else(|| line.get("fields")?.get(key));
+                let named = get("message")? == "listening" && get("listener")? == listener;
+                let address = get("address")?.as_str()?;
+                named.then(|| address.parse().expect("an address and a port"))
+            })
+        })
+    }
+
+    fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
+        poll(limit, || self.child.try_wait().expect("the child is ours"))
+    }
+
+    fn text(&self) -> String {
+        self.lines
+            .lock()
+            .expect("the reader does not panic")
+            .join("\n")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+        if thread::panicking() {
+            eprintln!("--- the relay's stderr\n{}\n---", self.text());
+        }
+    }
+}
+
+fn collect(stderr: ChildStderr, lines: Arc<Mutex<Vec<String>>>) {
+    thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            lines
+                .lock()
+                .expect("nobody panics with the lock")
+                .push(line);
+        }
+    });
+}

@@ -1,0 +1,147 @@
+//! The threads of a stand-in: one accepts, one serves each connection.
+
+use std::{
+    io,
+    net::{TcpListener, TcpStream},
+    sync::{Arc, atomic::Ordering},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use rustix::net::sockopt;
+
+use super::{
+    Arrival, End, Request, Shared,
+    answer::{Answer, Reading, Then},
+};
+use crate::support::wire::Wire;
+
+/// Longer than any test: an idle connection is the relay's to end.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// What Go waits between its FIN and the end of the socket (`rstAvoidanceDelay`).
+const RESET_AVOIDANCE: Duration = Duration::from_millis(500);
+
+pub(super) fn accept(listener: TcpListener, shared: Arc<Shared>) -> JoinHandle<()> {
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            if shared.stopped.load(Ordering::SeqCst) {
+                return;
+            }
+            let Ok(stream) = stream else { continue };
+            let number = {
+                let mut state = shared.lock();
+                let number = state.opened;
+                let handle = stream.try_clone().expect("a socket can be shared");
+                state.connections.insert(number, handle);
+                state.opened += 1;
+                number
+            };
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let mut wire = Wire::new(stream, IDLE);
+                serve(&mut wire, number, &shared);
+                // Both handles have to go for the socket to close; unread bytes make a reset of it.
+                shared.lock().connections.remove(&number);
+            });
+        }
+    })
+}
+
+fn serve(wire: &mut Wire, connection: usize, shared: &Shared) {
+    for nth in 0.. {
+        let Ok(Some(head)) = wire.head() else { break };
+        let framing = head.request_framing();
+        let expects = head.has("expect");
+        let (index, answer) = {
+            let mut state = shared.lock();
+            let index = state.requests.len();
+            let answer = (shared.script)(&Arrival {
+                head: &head,
+                index,
+                connection,
+                nth,
+            });
+            let (body, end, at) = (Default::default(), End::Open, Instant::now());
+            state.requests.push(Request {
+                head,
+                body,
+                end,
+                connection,
+                at,
+            });
+            (index, answer)
+        };
+        shared.changed.notify_all();
+        if let Some((bytes, pause)) = answer.pace {
+            wire.pace(bytes, pause);
+        }
+        let read = |wire: &mut Wire| {
+            let body = wire.body(framing);
+            let mut state = shared.lock();
+            let request = &mut state.requests[index];
+            request.end = if body.complete {
+                End::Complete
+            } else {
+                End::Aborted
+            };
+            request.body = body;
+            drop(state);
+            shared.changed.notify_all();
+        };
+        if answer.reading == Reading::Whole {
+            if expects && wire.send(b"HTTP/1.1 100 Continue\r\n\r\n").is_err() {
+                break;
+            }
+            read(wire);
+        }
+        if send(wire, &answer).is_err() {
+            break;
+        }
+        match answer.then {
+            Then::KeepAlive if answer.reading == Reading::Early => read(wire),
+            Then::KeepAlive if answer.reading == Reading::Whole => {}
+            Then::KeepAlive | Then::Hold => return hold(wire, answer.reading),
+            Then::Close => break,
+            Then::Linger => {
+                drop(wire.finish());
+                thread::sleep(RESET_AVOIDANCE);
+                break;
+            }
+            Then::Reset => return reset(wire.stream()),
+            Then::Echo => return echo(wire),
+        }
+    }
+}
+
+fn send(wire: &Wire, answer: &Answer) -> io::Result<()> {
+    thread::sleep(answer.delay);
+    for (pause, piece) in &answer.pieces {
+        thread::sleep(*pause);
+        wire.send(piece)?;
+    }
+    Ok(())
+}
+
+/// Leaves the connection as it is until the peer ends it (not to be seen when nothing is read) or the
+/// stand-in stops.
+fn hold(wire: &mut Wire, reading: Reading) {
+    if reading == Reading::Unread {
+        thread::sleep(IDLE);
+    } else {
+        while wire.some(1024).is_ok_and(|bytes| !bytes.is_empty()) {}
+    }
+}
+
+fn echo(wire: &mut Wire) {
+    while let Ok(bytes) = wire.some(64 * 1024) {
+        if bytes.is_empty() || wire.send(&bytes.to_ascii_uppercase()).is_err() {
+            break;
+        }
+    }
+}
+
+/// Makes the coming close a RST instead of FIN.
+fn reset(stream: &TcpStream) {
+    sockopt::set_socket_linger(stream, Some(Duration::ZERO)).expect("a socket takes SO_LINGER");
+}

@@ -1,0 +1,178 @@
+//! Tags of a target in the name of a profile.
+
+use crate::support::{Answer, Count, Relay, Request, Rig, SOON, Upstream, key, key::Key};
+
+/// Uploads a profile called `name` (raw) and returns the name that the target reads.
+fn tagged(tags: &str, name: &str) -> Key {
+    Key::of(&query(tags, name))
+}
+
+fn query(tags: &str, name: &str) -> String {
+    let rig = Rig::tagged(tags);
+    let target = format!("/ingest?name={name}&from=1795397490&until=1795397500");
+    assert_eq!(rig.send(&Request::post(&target, b"profile")).status(), 200);
+    assert_eq!(rig.upstream.only().head.target(), target);
+    rig.target.only().head.query()
+}
+
+#[test]
+fn names_with_open_ends_are_read_as_pyroscope_reads_them() {
+    // §8 #5: the last tag of an unterminated name is lost, here as there.
+    for name in ["foo", "foo{", "foo{}", "foo{a=1", "foo{a}"] {
+        assert_eq!(
+            tagged("env: x", name),
+            Key::new("foo", &[("env", "x")]),
+            "{name}"
+        );
+    }
+    let expected = Key::new("foo", &[("a", "1"), ("env", "x")]);
+    assert_eq!(tagged("env: x", "foo{a=1,}"), expected);
+    assert_eq!(tagged("env: x", "foo{a=1,b=2"), expected);
+}
+
+#[test]
+fn the_last_of_two_equal_tags_wins() {
+    // §8 #7
+    let expected = Key::new("foo", &[("a", "y"), ("env", "x")]);
+    assert_eq!(tagged("env: x", "foo{a=x,a=y}"), expected);
+}
+
+#[test]
+fn of_two_names_the_first_one_is_tagged() {
+    // §8 #7
+    let query = query("env: x", "first&name=second");
+    assert_eq!(Key::of(&query), Key::new("first", &[("env", "x")]));
+    let names = key::pairs(&query)
+        .into_iter()
+        .filter(|(name, _)| name == "name");
+    let tagged = names.filter(|(_, value)| value.contains("env")).count();
+    assert_eq!(tagged, 1, "{query}");
+}
+
+#[test]
+fn the_tag_of_the_target_wins() {
+    // §8 #8
+    let expected = Key::new("foo", &[("env", "prod"), ("pod", "p")]);
+    assert_eq!(
+        tagged("env: prod", "foo%7Benv%3Ddev%2Cpod%3Dp%7D"),
+        expected
+    );
+}
+
+#[test]
+fn an_overridden_application_name_stands_once() {
+    // §8 #9
+    let query = query("env: x", "foo{__name__=other,a=1}");
+    let name = key::parameter(&query, "name").unwrap();
+    assert!(name.matches("__name__").count() <= 1, "{name}");
+    let mut key = Key::of(&query);
+    let app = key.tags.remove("__name__").unwrap_or(key.app);
+    assert_eq!(app, "other", "{name}");
+    assert_eq!(key.tags, Key::new("", &[("a", "1"), ("env", "x")]).tags);
+}
+
+#[test]
+fn a_dash_in_the_key_of_a_tag_becomes_an_underscore_and_is_said_once() {
+    // §8 #10, overruled: the example of Pyroscope's own documentation has to work.
+    let rig = Rig::tagged("cluster-name: my-cluster");
+    for _ in 0..3 {
+        rig.send(&Request::profile("foo", b"x"));
+    }
+    for request in rig.target.wait_for(3, SOON) {
+        assert_eq!(
+            Key::of(&request.head.query()),
+            Key::new("foo", &[("cluster_name", "my-cluster")])
+        );
+    }
+    let warnings = rig.relay.logs();
+    let warnings = warnings
+        .iter()
+        .filter(|line| line["level"] == "WARN" && line.to_string().contains("cluster-name"));
+    assert_eq!(warnings.count(), 1, "{}", rig.relay.output());
+}
+
+#[test]
+fn tags_that_would_inject_labels_or_are_reserved_stop_the_start() {
+    // §8 #10
+    let cases = [
+        ("pod", "\"a,b=c\""),
+        ("zone", "\"a}\""),
+        ("__name__", "other"),
+        ("pyroscope_spy", "gospy"),
+        ("profile_id", "1"),
+        ("jfr_event", "cpu"),
+    ];
+    for (tag, value) in cases {
+        let tags = format!("tags: {{ {tag}: {value} }}");
+        let builder = Relay::builder().target_address("central", "http://127.0.0.1:1", &[&tags]);
+        let ended = builder.refused();
+        assert!(!ended.status.success(), "{tag}: {value} was taken");
+        for word in ["central", tag] {
+            assert!(
+                ended.output.contains(word),
+                "{word} is not named in\n{}",
+                ended.output
+            );
+        }
+    }
+}
+
+#[test]
+fn a_key_an_old_target_refuses_is_sent_once_and_dropped() {
+    // §8 #11
+    let refusal = Answer::status(400, b"invalid parameter: \"name: invalid tag key: a.b\"\n");
+    let target = Upstream::answering(refusal);
+    let rig = Rig::with(Upstream::ok(), target, &["tags: {env: x}"], |builder| {
+        builder
+    });
+    rig.send(&Request::profile("foo/bar{a.b=1}", b"profile"));
+    let ledger = rig.settled(1);
+    assert_eq!(ledger.dropped("rejected"), Count::new(1, b"profile".len()));
+    let expected = Key::new("foo/bar", &[("a.b", "1"), ("env", "x")]);
+    assert_eq!(Key::of(&rig.target.only().head.query()), expected);
+}
+
+#[test]
+fn a_service_name_stands_once() {
+    // §8 #16
+    let expected = Key::new("foo", &[("service_name", "new")]);
+    assert_eq!(
+        tagged("service_name: new", "foo{service_name=old}"),
+        expected
+    );
+}
+
+#[test]
+fn a_hundred_labels_and_long_values_pass() {
+    // §8 #15
+    let labels: Vec<_> = (0..100)
+        .map(|n| format!("k{n}={}", "v".repeat(80)))
+        .collect();
+    let key = tagged("env: x", &format!("foo{{{}}}", labels.join(",")));
+    assert_eq!(key.tags.len(), 101);
+    assert_eq!(key.tags["k99"], "v".repeat(80));
+}
+
+#[test]
+fn too_many_labels_for_one_target_are_no_matter_to_another() {
+    // §8 #17
+    let message = "max_label_names_per_series: profile has 31 label names; limit 30";
+    let strict = Upstream::answering(Answer::error(422, "unknown", message));
+    let lenient = Upstream::ok();
+    let upstream = Upstream::ok();
+    let relay = Relay::builder()
+        .upstream(&upstream)
+        .target("strict", &strict, &["tags: {a: x, b: x, c: x, d: x}"])
+        .target("lenient", &lenient, &[])
+        .spawn();
+    let labels: Vec<_> = (0..27).map(|n| format!("k{n}=v")).collect();
+    let name = format!("foo{{{}}}", labels.join(","));
+    assert_eq!(
+        relay.send(&Request::profile(&name, b"profile")).status(),
+        200
+    );
+    let ledger = relay.wait_ledger("strict", "a drop", |ledger| ledger.lost().profiles == 1);
+    assert_eq!(ledger.dropped("rejected").profiles, 1, "{ledger:?}");
+    relay.wait_ledger("lenient", "a delivery", |ledger| ledger.sent.profiles == 1);
+    assert_eq!(strict.requests().len(), 1);
+}
