@@ -1,5 +1,7 @@
 //! Fields of heads, in both directions: what passes, what ends here, what is added.
 
+use std::time::Duration;
+
 use crate::support::{
     Answer, Client, Relay, Request, Rig, SOON, Upstream, client::send_raw, verbatim,
 };
@@ -90,6 +92,19 @@ fn every_status_passes_and_no_redirect_is_followed() {
         // Every answer of the upstream is the upstream's; the profile is teed all the same.
         rig.target.only();
     }
+}
+
+#[test]
+fn interim_answers_end_here() {
+    // A documented difference: all but `100` and `101` are dropped.
+    let hints = Answer::raw(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n").and_then(
+        Duration::ZERO,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody",
+    );
+    let rig = Rig::verbatim(Upstream::answering(hints));
+    let answer = rig.send(&Request::get("/x"));
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.body.data, b"body");
 }
 
 #[test]

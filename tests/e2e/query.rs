@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::{
     captures::assert_same_but_name,
-    support::{Answer, Count, Request, Rig, SOON, Upstream, key, key::Key, verbatim},
+    support::{Answer, Count, Request, Rig, Upstream, key, key::Key, verbatim},
 };
 
 /// Uploads with `query` and returns the raw queries that the upstream and the target got.
@@ -85,22 +85,6 @@ fn missing_times_become_the_time_of_receipt_for_targets() {
             );
         }
     }
-}
-
-#[test]
-fn a_retried_profile_keeps_its_time_of_receipt() {
-    // §8 #3
-    let target = Upstream::script(|arrival| {
-        if arrival.index == 0 {
-            Answer::status(503, b"")
-        } else {
-            Answer::ok()
-        }
-    });
-    let rig = Rig::with(Upstream::ok(), target, &[], |builder| builder);
-    rig.send(&Request::post("/ingest?name=app", b"profile"));
-    let requests = rig.target.wait_for(2, SOON);
-    assert_eq!(requests[0].head.query(), requests[1].head.query());
 }
 
 #[test]

@@ -91,6 +91,14 @@ fn an_options_request_for_the_whole_server_passes() {
 }
 
 #[test]
+fn a_tunnel_to_anywhere_is_refused() {
+    let rig = Rig::verbatim(Upstream::ok());
+    let connect = Request::new("CONNECT", "127.0.0.1:22").field("Host", "127.0.0.1:22");
+    assert_eq!(rig.send(&connect).status(), 405);
+    assert!(rig.upstream.arrivals().is_empty());
+}
+
+#[test]
 fn an_absolute_target_is_taken_as_its_path() {
     // RFC 9112 §3.2.2: every server has to take this form.
     let rig = Rig::with(Upstream::ok(), Upstream::ok(), &[], verbatim);

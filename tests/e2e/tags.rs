@@ -1,6 +1,6 @@
 //! Tags of a target in the name of a profile.
 
-use crate::support::{Answer, Count, Relay, Request, Rig, SOON, Upstream, key, key::Key};
+use crate::support::{Relay, Request, Rig, SOON, key, key::Key};
 
 /// Uploads a profile called `name` (raw) and returns the name that the target reads.
 fn tagged(tags: &str, name: &str) -> Key {
@@ -118,21 +118,6 @@ fn tags_that_would_inject_labels_or_are_reserved_stop_the_start() {
 }
 
 #[test]
-fn a_key_an_old_target_refuses_is_sent_once_and_dropped() {
-    // §8 #11
-    let refusal = Answer::status(400, b"invalid parameter: \"name: invalid tag key: a.b\"\n");
-    let target = Upstream::answering(refusal);
-    let rig = Rig::with(Upstream::ok(), target, &["tags: {env: x}"], |builder| {
-        builder
-    });
-    rig.send(&Request::profile("foo/bar{a.b=1}", b"profile"));
-    let ledger = rig.settled(1);
-    assert_eq!(ledger.dropped("rejected"), Count::new(1, b"profile".len()));
-    let expected = Key::new("foo/bar", &[("a.b", "1"), ("env", "x")]);
-    assert_eq!(Key::of(&rig.target.only().head.query()), expected);
-}
-
-#[test]
 fn a_service_name_stands_once() {
     // §8 #16
     let expected = Key::new("foo", &[("service_name", "new")]);
@@ -151,28 +136,4 @@ fn a_hundred_labels_and_long_values_pass() {
     let key = tagged("env: x", &format!("foo{{{}}}", labels.join(",")));
     assert_eq!(key.tags.len(), 101);
     assert_eq!(key.tags["k99"], "v".repeat(80));
-}
-
-#[test]
-fn too_many_labels_for_one_target_are_no_matter_to_another() {
-    // §8 #17
-    let message = "max_label_names_per_series: profile has 31 label names; limit 30";
-    let strict = Upstream::answering(Answer::error(422, "unknown", message));
-    let lenient = Upstream::ok();
-    let upstream = Upstream::ok();
-    let relay = Relay::builder()
-        .upstream(&upstream)
-        .target("strict", &strict, &["tags: {a: x, b: x, c: x, d: x}"])
-        .target("lenient", &lenient, &[])
-        .spawn();
-    let labels: Vec<_> = (0..27).map(|n| format!("k{n}=v")).collect();
-    let name = format!("foo{{{}}}", labels.join(","));
-    assert_eq!(
-        relay.send(&Request::profile(&name, b"profile")).status(),
-        200
-    );
-    let ledger = relay.wait_ledger("strict", "a drop", |ledger| ledger.lost().profiles == 1);
-    assert_eq!(ledger.dropped("rejected").profiles, 1, "{ledger:?}");
-    relay.wait_ledger("lenient", "a delivery", |ledger| ledger.sent.profiles == 1);
-    assert_eq!(strict.requests().len(), 1);
 }

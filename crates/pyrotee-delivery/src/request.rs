@@ -74,12 +74,8 @@ impl Template {
             self.address.prefix(),
             surface.canonical_path()
         );
-        let path = PathAndQuery::try_from(path).ok()?;
-        Uri::builder()
-            .scheme(self.address.scheme().clone())
-            .authority(self.address.authority().clone())
-            .path_and_query(path)
-            .build()
+        PathAndQuery::try_from(path)
             .ok()
+            .map(|path| self.address.with_path(path))
     }
 }

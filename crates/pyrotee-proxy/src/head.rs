@@ -6,8 +6,8 @@
 use std::net::IpAddr;
 
 use http::header::{
-    CONNECTION, CONTENT_TYPE, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING,
-    UPGRADE,
+    CONNECTION, CONTENT_TYPE, COOKIE, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
@@ -64,8 +64,12 @@ pub(crate) fn prepare_request<B>(request: &mut Request<B>) {
     let host = request.uri().authority();
     let host = host.and_then(|host| HeaderValue::from_str(host.as_str()).ok());
     let keep_transfer_encoding = request.version() == Version::HTTP_11;
+    let multiplexed = request.version() == Version::HTTP_2 && !is_grpc(request);
     let headers = request.headers_mut();
     strip(headers, keep_transfer_encoding);
+    if multiplexed {
+        join_cookies(headers);
+    }
     if let Some(host) = host
         && headers.get(HOST) != Some(&host)
     {
@@ -159,6 +163,20 @@ fn strip(headers: &mut HeaderMap, keep_transfer_encoding: bool) {
     *headers = kept;
 }
 
+/// HTTP/2 may split cookies over several fields, HTTP/1.1 may not (RFC 9113 §8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let crumbs: Vec<_> = headers
+        .get_all(COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    if crumbs.len() > 1
+        && let Ok(cookies) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
+    {
+        headers.insert(COOKIE, cookies);
+    }
+}
+
 /// The elements of a comma-separated header.
 fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     headers
@@ -236,6 +254,19 @@ mod tests {
 
         let headers = prepared(&[("connection", "upgrade"), ("upgrade", "h2c")]);
         assert_eq!(names(&headers), [""; 0]);
+    }
+
+    #[test]
+    fn crumbs_of_http2_become_one_cookie() {
+        let request = Request::post("http://h/").version(Version::HTTP_2);
+        let mut request = request
+            .header(COOKIE, "a=1")
+            .header(COOKIE, "b=2")
+            .body(())
+            .unwrap();
+        prepare_request(&mut request);
+        let cookies: Vec<_> = request.headers().get_all(COOKIE).iter().collect();
+        assert_eq!(cookies, ["a=1; b=2"]);
     }
 
     #[test]

@@ -165,7 +165,9 @@ impl Request {
             raw += "Host: relay.example\r\n";
         }
         for (name, value) in &self.fields {
-            raw += &format!("{name}: {value}\r\n");
+            // White space around a value is nobody's; hyper writes none for an empty one.
+            let space = if value.is_empty() { "" } else { " " };
+            raw += &format!("{name}:{space}{value}\r\n");
         }
         match &self.body {
             Content::None => {}

@@ -91,9 +91,13 @@ impl Builder {
             self.upstream.iter().for_each(|option| line(2, option));
         }
         line(0, "remote-write:");
-        // Zero targets are a fault of a configuration that writes; the tests that want it say so.
-        if self.targets.is_empty() && self.remote_write.is_empty() {
-            line(2, "enabled: false");
+        // Off is the default, as it was in Pyroscope; tests say only what they want otherwise.
+        if !self
+            .remote_write
+            .iter()
+            .any(|option| option.starts_with("enabled:"))
+        {
+            line(2, &format!("enabled: {}", !self.targets.is_empty()));
         }
         self.remote_write.iter().for_each(|option| line(2, option));
         if !self.targets.is_empty() {

@@ -9,7 +9,8 @@ mod host;
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
-use http::uri::{Authority, PathAndQuery, Scheme};
+use http::Uri;
+use http::uri::{self, Authority, PathAndQuery, Scheme};
 use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
 
@@ -155,6 +156,22 @@ impl Address {
     #[must_use]
     pub fn authority(&self) -> &Authority {
         &self.authority
+    }
+
+    /// Scheme and authority with the path `/`: what a connector is called with.
+    #[must_use]
+    pub fn origin(&self) -> Uri {
+        self.with_path(PathAndQuery::from_static("/"))
+    }
+
+    /// The address of `path` on this host, the prefix not added.
+    #[must_use]
+    pub fn with_path(&self, path: PathAndQuery) -> Uri {
+        let mut parts = uri::Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(path);
+        Uri::from_parts(parts).expect("scheme, authority and path are all there")
     }
 
     /// What goes before a surface's path: empty, or `/prefix` without a slash at its end.

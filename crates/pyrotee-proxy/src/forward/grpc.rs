@@ -3,6 +3,8 @@
 //! hyper-util's pool sends the authority that it connects to; a gRPC server must see the one that the
 //! client meant. So the one connection that HTTP/2 needs is kept here.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::uri::{Parts, PathAndQuery};
 use http::{Request, Response, Uri, Version};
@@ -12,9 +14,13 @@ use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use pyrotee_net::{Connector, Fault};
 use tokio::sync::Mutex;
-use tower::{BoxError, Service};
+use tower::{BoxError, ServiceExt};
 
 use super::ForwardError;
+
+/// How often a connection with calls on it is asked whether it still lives, and how long the answer
+/// may take: calls have no other limit than their client's patience.
+const PING: Duration = Duration::from_secs(20);
 
 /// A connection to the upstream that is opened when it is needed.
 #[derive(Debug)]
@@ -69,13 +75,12 @@ where
         if let Some(sender) = connection.as_ref().filter(|sender| !sender.is_closed()) {
             return Ok(sender.clone());
         }
-        let mut connector = self.connector.clone();
-        let io = connector
-            .call(self.origin.clone())
-            .await
-            .map_err(|error| Fault::connect(&*error))?;
+        let io = self.connector.clone().oneshot(self.origin.clone()).await;
+        let io = io.map_err(|error| Fault::connect(&*error))?;
         let handshake = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
+            .keep_alive_interval(PING)
+            .keep_alive_timeout(PING)
             .handshake::<_, B>(io)
             .await;
         let (sender, driver) = handshake.map_err(|error| Fault::reset(error.to_string()))?;

@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -32,6 +33,9 @@ const MAX_FIELDS: usize = 1_000;
 /// How long a connection that was told to close may take over it.
 const PARTING: Duration = Duration::from_secs(1);
 
+/// Silence after which a client is asked whether it still lives.
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
+
 /// Who sent a request; an extension of it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
@@ -45,7 +49,7 @@ pub(super) async fn serve(
     drain: CancellationToken,
     place: Option<OwnedSemaphorePermit>,
 ) {
-    if let Err(error) = socket.set_nodelay(true) {
+    if let Err(error) = prepare(&socket) {
         tracing::debug!(
             error = &error as &dyn std::error::Error,
             "client is gone already"
@@ -85,6 +89,16 @@ pub(super) async fn serve(
             }
         }
     }
+}
+
+/// Sends at once, and notices a client that vanished without a word: a WebSocket or a gRPC stream may
+/// be silent for as long as it likes, but not for ever.
+fn prepare(socket: &TcpStream) -> std::io::Result<()> {
+    socket.set_nodelay(true)?;
+    let keep_alive = TcpKeepalive::new()
+        .with_time(KEEP_ALIVE)
+        .with_interval(KEEP_ALIVE / 3);
+    SockRef::from(socket).set_tcp_keepalive(&keep_alive)
 }
 
 fn builder() -> auto::Builder<TokioExecutor> {

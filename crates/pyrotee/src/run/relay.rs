@@ -51,7 +51,7 @@ impl Relay {
         let drain = CancellationToken::new();
 
         let opened = Targets::open(config, &outside)?;
-        let settings = wiring::proxy(config, opened.producer, &budget, &outside)?;
+        let settings = wiring::proxy(config, opened.producer, &budget, &outside);
         let proxy = Proxy::bind(settings, Handle::current(), drain.clone())
             .context("failed to start the clients' listener: choose another `listen`")?;
         let (admin, address) = bind(config.admin)

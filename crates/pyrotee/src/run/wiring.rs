@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use http::Uri;
 use pyrotee_delivery::Target;
-use pyrotee_net::{Address, Connector, Resolver, Tls};
+use pyrotee_net::{Connector, Resolver, Tls};
 use pyrotee_proxy::{LocalWrites, TeeSettings};
 use pyrotee_queue::{Budget, Consumer, Ledger, Limits, Producer, open_memory};
 
@@ -108,15 +107,16 @@ pub(super) fn proxy(
     producer: Option<Arc<dyn Producer>>,
     budget: &Arc<Budget>,
     outside: &Outside,
-) -> anyhow::Result<pyrotee_proxy::Settings> {
-    let upstream = config.upstream.as_ref().map(|upstream| {
-        anyhow::Ok(pyrotee_proxy::Upstream {
-            origin: origin(&upstream.address)?,
+) -> pyrotee_proxy::Settings {
+    let upstream = config
+        .upstream
+        .as_ref()
+        .map(|upstream| pyrotee_proxy::Upstream {
+            origin: upstream.address.origin(),
             connector: outside.connector(),
             timeout: upstream.timeout,
             forwarded_headers: upstream.forwarded_headers,
-        })
-    });
+        });
     let local_writes = match producer {
         Some(_) => config.remote_write.local_writes,
         None => LocalWrites::Forward,
@@ -127,22 +127,12 @@ pub(super) fn proxy(
         budget: Arc::clone(budget),
         producer,
     });
-    let upstream = upstream.transpose()?;
-    Ok(pyrotee_proxy::Settings {
+    pyrotee_proxy::Settings {
         listen: config.listen,
         upstream,
         local_writes,
         tee,
-    })
-}
-
-fn origin(address: &Address) -> anyhow::Result<Uri> {
-    Uri::builder()
-        .scheme(address.scheme().clone())
-        .authority(address.authority().clone())
-        .path_and_query("/")
-        .build()
-        .with_context(|| format!("failed to use the upstream's address {address}"))
+    }
 }
 
 fn limits(target: &config::Target) -> Limits {

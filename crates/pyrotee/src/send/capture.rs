@@ -2,7 +2,7 @@
 
 use anyhow::{Context, ensure};
 
-use super::address::Address;
+use pyrotee_net::Address;
 
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 
@@ -39,10 +39,10 @@ pub(super) fn readdress(head: &[u8], address: &Address) -> Vec<u8> {
         };
         out.extend_from_slice(before);
         if number == 0 && !after.is_empty() {
-            out.extend_from_slice(address.prefix.as_bytes());
+            out.extend_from_slice(address.prefix().as_bytes());
         }
         if number > 0 && before.eq_ignore_ascii_case(b"host:") {
-            out.extend_from_slice(format!(" {}\r\n", address.authority).as_bytes());
+            out.extend_from_slice(format!(" {}\r\n", address.authority()).as_bytes());
         } else {
             out.extend_from_slice(after);
         }
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn only_the_host_changes() {
-        let address = Address::parse("http://new:1").unwrap();
+        let address = Address::parse("http://new:1").unwrap().address;
         assert_eq!(
             readdress(HEAD, &address),
             b"POST /ingest?name=a HTTP/1.1\r\nX-Host: 1\r\nhOST: new:1\r\nB: \xff\r\nhost\r\n\r\n"
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn a_prefix_of_the_destination_goes_before_the_path() {
-        let address = Address::parse("http://new/base/").unwrap();
+        let address = Address::parse("http://new/base/").unwrap().address;
         assert!(readdress(HEAD, &address).starts_with(b"POST /base/ingest?name=a HTTP/1.1\r\n"));
     }
 

@@ -10,11 +10,9 @@ use hyper::client::conn::http1;
 use hyper::header::{CONTENT_ENCODING, LOCATION};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use pyrotee_net::Connector;
+use pyrotee_net::{Address, Connector};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tower::ServiceExt as _;
-
-use super::address::Address;
 
 /// How much of a refusal is shown, in bytes.
 const SHOWN: usize = 2048;
@@ -70,7 +68,7 @@ async fn connect(
     connector: &Connector,
     address: &Address,
 ) -> anyhow::Result<impl AsyncRead + AsyncWrite + use<>> {
-    let connected = connector.clone().oneshot(address.origin.clone()).await;
+    let connected = connector.clone().oneshot(address.origin()).await;
     let io = connected.map_err(|error| anyhow!(error)).with_context(|| {
         format!("failed to connect to {address}: is a Pyroscope or a pyrotee listening there?")
     })?;

@@ -1,6 +1,5 @@
 //! `pyrotee send`: sends profiles as an SDK would, and says what came back.
 
-mod address;
 mod capture;
 mod exchange;
 mod profile;
@@ -10,13 +9,12 @@ use std::io::{self, ErrorKind, Write};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, anyhow};
-use pyrotee_net::{Connector, Resolver, Tls};
+use anyhow::{Context, anyhow, ensure};
+use pyrotee_net::{Address, Connector, Resolver, Tls};
 use tokio::time::Instant;
 
 use crate::sink::visible;
 
-use address::Address;
 use exchange::Answer;
 use request::{Prepared, Source};
 
@@ -81,7 +79,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 async fn send(args: &Args, out: &mut impl Write) -> anyhow::Result<()> {
-    let address = Address::parse(&args.to)?;
+    let parsed = Address::parse(&args.to).map_err(|error| anyhow!("--to {error}"))?;
+    ensure!(
+        parsed.userinfo.is_none(),
+        "--to has credentials, which are not sent: leave them out"
+    );
+    let address = parsed.address;
     let source = Source::open(args.file.as_deref())?;
     let connector = Connector::new(&Resolver::system()?, &Tls::system()?);
     for _ in 0..args.count {

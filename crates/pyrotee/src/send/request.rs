@@ -6,10 +6,10 @@ use std::time::SystemTime;
 use anyhow::Context;
 use bytes::Bytes;
 use pyroscope_wire::{Surface, query, time};
+use pyrotee_net::Address;
 
 use crate::sink::digest::Digest;
 
-use super::address::Address;
 use super::capture;
 use super::profile::{Framing, Profile};
 
@@ -93,11 +93,11 @@ fn prepare(profile: &Profile, address: &Address, name: &str, now: SystemTime) ->
          Content-Type: {content_type}\r\n\
          Content-Length: {}\r\n\
          \r\n",
-        address.prefix,
+        address.prefix(),
         Surface::Ingest.canonical_path(),
         query::encode(name),
         until.saturating_sub(COVERED),
-        address.authority,
+        address.authority(),
         env!("CARGO_PKG_VERSION"),
         body.len(),
     );

@@ -117,6 +117,13 @@ fn address(scope: &Scope<'_>, text: &str, own: Option<Listen>) -> Option<Address
                 "has a user or password, which only targets take; remove it",
             );
         }
+        // A request keeps the path that the client wrote, so there is nothing to put before it.
+        Ok(parsed) if !parsed.address.prefix().is_empty() => {
+            scope.fault(
+                "address",
+                "has a path, but requests keep the path of the client; remove it",
+            );
+        }
         Ok(parsed) => {
             refuse_loop(scope, &parsed.address, own);
             return Some(parsed.address);

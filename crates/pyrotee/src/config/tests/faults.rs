@@ -152,6 +152,14 @@ fn an_address_that_leads_back_is_refused() {
 }
 
 #[test]
+fn a_path_of_the_upstream_is_refused() {
+    yaml("upstream: { address: http://pyroscope:4040/base }\n").fault_is(
+        "pyrotee.yaml:1: upstream.address: has a path, but requests keep the path of the client; \
+         remove it",
+    );
+}
+
+#[test]
 fn credentials_in_the_upstream_are_refused() {
     yaml("upstream: { address: http://me:word@pyroscope:4040 }\n").fault_is(
         "pyrotee.yaml:1: upstream.address: has a user or password, which only targets take; \

@@ -1,0 +1,47 @@
+# The only entry point, for people and for CI. `make` lists what there is.
+
+CARGO ?= cargo
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo run test test-interop nightly check check-fmt check-clippy check-doc check-deny fmt clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
+
+build: ## build the release binary, target/release/pyrotee
+	$(CARGO) build --release --locked
+
+demo: ## relay requests of real SDKs to a local and a remote stand-in, and show what arrives
+	$(CARGO) build --locked
+	tests/demo/run.sh
+
+test: ## run all tests that need nothing but Rust
+	$(CARGO) test --workspace --locked
+
+test-interop: ## run the tests with published SDKs (needs python3 with venv and pip)
+	$(CARGO) test --locked -p pyrotee --test interop
+
+nightly: ## run everything, with the heavy cases at full size
+	PYROTEE_NIGHTLY=1 PROPTEST_CASES=20000 $(CARGO) test --workspace --locked
+	$(MAKE) test-interop
+
+check: check-fmt check-clippy check-doc ## check format, lints and documentation
+
+check-fmt:
+	$(CARGO) fmt --all --check
+
+check-clippy:
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+check-doc:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked --quiet
+
+check-deny: ## check licences and sources of dependencies (needs cargo-deny)
+	@command -v cargo-deny >/dev/null || { echo "cargo-deny is missing: cargo install --locked cargo-deny"; exit 1; }
+	cargo-deny --all-features check --config .deny.toml bans licenses sources
+
+fmt: ## format the code
+	$(CARGO) fmt --all
+
+clean: ## remove what was built
+	$(CARGO) clean

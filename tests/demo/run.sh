@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# The main job in one minute: a relay with a local and a remote Pyroscope (both stand-ins), requests
+# of real SDKs sent through it, and what arrived where. Exits 1 if anything arrived otherwise.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+pyrotee=${PYROTEE:-target/debug/pyrotee}
+home=$(mktemp -d)
+pids=()
+cleanup() {
+    for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+    rm -rf "$home"
+}
+trap cleanup EXIT
+
+# Waits until FILE has a line that matches PATTERN, and prints the last match of the pattern's group.
+await() { # FILE SED-EXPRESSION
+    for _ in $(seq 100); do
+        found=$(sed -nE "$2" "$1" | tail -n 1)
+        if [ -n "$found" ]; then echo "$found"; return; fi
+        sleep 0.1
+    done
+    echo "nothing in $1 within 10 s:" >&2; cat "$1" >&2; return 1
+}
+
+sink() { # NAME
+    "$pyrotee" sink --listen 127.0.0.1:0 >"$home/$1" &
+    pids+=($!)
+    await "$home/$1" 's|^listening on (http://.*)$|\1|p' >"$home/$1.address"
+}
+sink local
+sink remote
+
+cat >"$home/pyrotee.yaml" <<YAML
+listen: 127.0.0.1:0
+admin: 127.0.0.1:0
+upstream:
+  address: $(cat "$home/local.address")
+remote-write:
+  enabled: true
+  targets:
+    central:
+      address: $(cat "$home/remote.address")
+      auth-token: MY_AUTH_TOKEN
+      tags:
+        cluster-name: my-cluster
+YAML
+echo "The configuration, as Pyroscope's Remote Write had it:"
+sed 's/^/    /' "$home/pyrotee.yaml"
+
+"$pyrotee" run --config "$home/pyrotee.yaml" --log-format json 2>"$home/relay.log" &
+relay=$!
+pids+=("$relay")
+address=$(await "$home/relay.log" 's|.*"listener":"data","address":"([^"]*)".*|http://\1|p')
+
+sent=()
+echo "Sent to the relay: the requests of real SDKs (status, bytes, digest of the body, time):"
+for capture in tests/captures/pyroscope-{go,nodejs,io-0}*.http; do
+    line=$("$pyrotee" send --to "$address" --file "$capture")
+    echo "    $line   $(basename "$capture")"
+    sent+=("$(echo "$line" | grep -oE '[0-9a-f]{16}')")
+done
+
+# The relay ends only when everything is delivered.
+kill "$relay"
+wait "$relay"
+
+fail=0
+for sink in local remote; do
+    echo "Received by the $sink Pyroscope:"
+    tail -n +2 "$home/$sink" | sed 's/^/    /'
+    for digest in "${sent[@]}"; do
+        grep -q "$digest" "$home/$sink" || { echo "MISSING: $digest at $sink"; fail=1; }
+    done
+done
+grep -q 'cluster_name' "$home/local" && { echo "WRONG: the local one has tags"; fail=1; }
+tagged=$(grep -c 'cluster_name=my-cluster' "$home/remote" || true)
+[ "$tagged" = "${#sent[@]}" ] || { echo "WRONG: $tagged of ${#sent[@]} are tagged"; fail=1; }
+[ "$fail" = 0 ] && echo "All ${#sent[@]} profiles arrived: byte for byte at the local one, tagged at the remote one."
+exit "$fail"

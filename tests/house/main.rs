@@ -1,0 +1,157 @@
+//! The shape of the code, held by a test: who may know whom, and how long a file may be.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a panic is a failing test"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Longest file of code, in lines; tests are no exception.
+const LONGEST: usize = 500;
+
+/// Who may know whom. `pyrotee-net` is not in the first drawing of the diamond: see ADR 0002.
+const DIAMOND: [(&str, &[&str]); 6] = [
+    (
+        "pyrotee",
+        &[
+            "pyroscope-wire",
+            "pyrotee-delivery",
+            "pyrotee-net",
+            "pyrotee-proxy",
+            "pyrotee-queue",
+        ],
+    ),
+    (
+        "pyrotee-proxy",
+        &["pyroscope-wire", "pyrotee-net", "pyrotee-queue"],
+    ),
+    (
+        "pyrotee-delivery",
+        &["pyroscope-wire", "pyrotee-net", "pyrotee-queue"],
+    ),
+    ("pyrotee-net", &[]),
+    ("pyrotee-queue", &[]),
+    ("pyroscope-wire", &[]),
+];
+
+/// Libraries of one crate: YAML, the command line and the exporter stay out of the others, and so
+/// does every socket out of the two that know nobody.
+const RESERVED: [(&str, &[&str]); 9] = [
+    ("figment", &["pyrotee"]),
+    ("saphyr-parser", &["pyrotee"]),
+    ("clap", &["pyrotee"]),
+    ("metrics-exporter-prometheus", &["pyrotee"]),
+    ("tracing-subscriber", &["pyrotee"]),
+    ("anyhow", &["pyrotee"]),
+    ("rustls", &["pyrotee-net"]),
+    ("hickory-resolver", &["pyrotee-net"]),
+    (
+        "hyper",
+        &[
+            "pyrotee",
+            "pyrotee-delivery",
+            "pyrotee-net",
+            "pyrotee-proxy",
+        ],
+    ),
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .unwrap()
+}
+
+/// The normal dependencies of every crate, by its name.
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "metadata",
+            "--no-deps",
+            "--format-version",
+            "1",
+            "--offline",
+        ])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let name = |value: &Value| value["name"].as_str().unwrap().to_owned();
+    let normal = |package: &Value| {
+        let all = package["dependencies"].as_array().unwrap().iter();
+        all.filter(|dependency| dependency["kind"].is_null())
+            .map(name)
+            .collect()
+    };
+    let packages = metadata["packages"].as_array().unwrap();
+    packages
+        .iter()
+        .map(|package| (name(package), normal(package)))
+        .collect()
+}
+
+#[test]
+fn the_crates_know_each_other_as_drawn_and_no_further() {
+    let dependencies = dependencies();
+    let drawn: BTreeSet<_> = DIAMOND.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(dependencies.keys().cloned().collect::<BTreeSet<_>>(), drawn);
+    for (name, allowed) in DIAMOND {
+        let known: Vec<_> = dependencies[name].intersection(&drawn).collect();
+        for other in known {
+            assert!(
+                allowed.contains(&other.as_str()),
+                "{name} may not know {other}"
+            );
+        }
+    }
+}
+
+#[test]
+fn some_libraries_are_for_some_crates_only() {
+    for (name, known) in dependencies() {
+        for (library, users) in RESERVED {
+            let uses = known.contains(library);
+            assert!(
+                !uses || users.contains(&name.as_str()),
+                "{name} may not use {library}"
+            );
+        }
+    }
+}
+
+#[test]
+fn no_file_is_too_long_to_read() {
+    let mut files = Vec::new();
+    for folder in ["crates", "tests"] {
+        collect(&root().join(folder), &mut files);
+    }
+    assert!(files.len() > 50, "the search found next to nothing");
+    for file in files {
+        let lines = fs::read_to_string(&file).unwrap().lines().count();
+        assert!(lines <= LONGEST, "{} has {lines} lines", file.display());
+    }
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
