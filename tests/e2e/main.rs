@@ -11,8 +11,14 @@
     reason = "a panic is a failing test, the clock is the real one, and stderr is captured"
 )]
 
+/// The listener for metrics and health.
+mod admin;
 /// Requests of real SDKs, byte for byte to the upstream and tagged to a target.
 mod captures;
+/// The commands, as a shell sees them.
+mod command_line;
+/// What a target gets, and what becomes of it.
+mod delivery;
 /// Content types and codings that nobody touches.
 mod encodings;
 /// Bodies: chunks, trailers, lengths, cut-off and large ones.
@@ -21,8 +27,20 @@ mod framing;
 mod grpc;
 /// Fields of heads, both ways.
 mod headers;
+/// Targets that do not touch one another.
+mod isolation;
+/// Starting, being watched, stopping.
+mod life_cycle;
 /// Where the parser ends, with an answer.
 mod limits;
+/// Many requests at once, and who takes them.
+mod load;
+/// The memory limit.
+mod memory;
+/// What a scrape shows.
+mod metrics;
+/// Names of hosts.
+mod names;
 /// Clients that say little, late or nothing.
 mod patience;
 /// The query of an upload.
@@ -31,12 +49,18 @@ mod query;
 mod refusals;
 /// `disable-local-writes`.
 mod relay_only;
+/// Relays that point at each other.
+mod relay_ring;
 /// Paths and methods.
 mod routes;
+/// What must not be seen.
+mod secrets;
 /// What the tests are written with.
 mod support;
 /// Tags of a target in the name of a profile.
 mod tags;
+/// Targets over https.
+mod tls;
 /// An upstream or targets that are gone, slow, early or rude.
 mod trouble;
 /// Connections that become something else.

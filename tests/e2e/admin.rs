@@ -1,0 +1,67 @@
+//! The listener for metrics and health.
+
+use crate::support::{Answer, Relay, Request, Rig, Upstream, client};
+
+#[test]
+fn what_there_is_can_be_found_from_the_root() {
+    let rig = Rig::new();
+    let ask = |path: &str| client::send(rig.relay.admin(), &Request::get(path));
+    let index = String::from_utf8(ask("/").body.data).unwrap();
+    for path in ["/metrics", "/-/healthy", "/-/ready"] {
+        assert!(index.contains(path), "{path}: {index}");
+        assert_eq!(ask(path).status(), 200, "{path}");
+    }
+    assert_eq!(ask("/metrics?x=1").status(), 200);
+}
+
+#[test]
+fn other_paths_are_a_404_and_other_methods_a_405() {
+    let rig = Rig::new();
+    let ask = |request: &Request| client::send(rig.relay.admin(), request);
+    for path in ["/x", "/metrics/", "/ingest?name=a", "/-/", "/-/reload"] {
+        assert_eq!(ask(&Request::get(path)).status(), 404, "{path}");
+    }
+    for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
+        let answer = client::Client::connect(rig.relay.admin())
+            .send(&Request::new(method, "/metrics").bytes())
+            .receive_for(method);
+        assert_eq!(answer.status(), 405, "{method}");
+        assert!(answer.head.has("allow"), "{method}");
+    }
+    let profile = Request::profile("app", b"profile");
+    assert!(matches!(ask(&profile).status(), 404 | 405));
+    assert!(rig.upstream.arrivals().is_empty() && rig.target.arrivals().is_empty());
+}
+
+#[test]
+fn a_head_has_no_body() {
+    let rig = Rig::new();
+    let mut client = client::Client::connect(rig.relay.admin());
+    for _ in 0..2 {
+        let answer = client.exchange(&Request::new("HEAD", "/metrics"));
+        assert_eq!((answer.status(), answer.body.data.len()), (200, 0));
+    }
+}
+
+#[test]
+fn nothing_of_it_is_reachable_through_the_listener_of_the_clients() {
+    let upstream = Upstream::answering(Answer::status(200, b"of the upstream"));
+    let rig = Rig::with(upstream, Upstream::ok(), &[], |builder| builder);
+    for path in ["/metrics", "/-/healthy", "/-/ready", "/"] {
+        let answer = rig.send(&Request::get(path));
+        assert_eq!(answer.body.data, b"of the upstream", "{path}");
+    }
+    assert_eq!(rig.upstream.requests().len(), 4);
+}
+
+#[test]
+fn without_an_upstream_they_are_a_404_there() {
+    let target = Upstream::ok();
+    let relay = Relay::builder()
+        .remote_write("disable-local-writes: true")
+        .target("central", &target, &[])
+        .spawn();
+    for path in ["/metrics", "/-/ready"] {
+        assert_eq!(relay.send(&Request::get(path)).status(), 404, "{path}");
+    }
+}

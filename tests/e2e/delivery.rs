@@ -1,0 +1,451 @@
+//! What a target gets, and what becomes of it.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    load::{self, Sink},
+    support::{
+        Answer, Builder, Client, Count, Relay, Request, Rig, SOON, Upstream,
+        client::noise,
+        eventually,
+        key::{self, Key},
+        poll,
+        ports::Refusing,
+    },
+};
+
+/// A relay to `sink`, with a local upstream that has to be kept.
+fn towards(sink: &Sink, options: &[&str]) -> (Relay, Upstream) {
+    let upstream = Upstream::ok();
+    let relay = Relay::builder()
+        .upstream(&upstream)
+        .target_address("central", &sink.url(), options)
+        .spawn();
+    (relay, upstream)
+}
+
+fn send_named(relay: &Relay, names: impl IntoIterator<Item = String>) {
+    let mut client = Client::connect(relay.addr());
+    for name in names {
+        let answer = client.exchange(&Request::profile(&name, b"profile"));
+        assert_eq!(answer.status(), 200, "{name}");
+    }
+}
+
+#[test]
+fn a_target_gets_its_tags_tenant_headers_and_token() {
+    let options = [
+        "auth-token: token-of-central",
+        "tenant-id: team-a",
+        "tags: { env: prod, cluster-name: eu }",
+        "headers: { X-Scope: \"1\", Via-Relay: \"yes\" }",
+    ];
+    let rig = Rig::with(Upstream::ok(), Upstream::ok(), &options, |builder| builder);
+    let request = Request::profile("app%7Benv%3Ddev%2Ca%3Db%7D", b"profile")
+        .field("Content-Type", "binary/octet-stream+pprof")
+        .field("Content-Encoding", "gzip")
+        .field("User-Agent", "sdk/1");
+    assert_eq!(rig.send(&request).status(), 200);
+    let got = rig.target.only();
+    assert_eq!(got.head.method(), "POST");
+    assert_eq!(got.head.path(), "/ingest");
+    assert_eq!(got.body.data, b"profile");
+    let expected = Key::new(
+        "app",
+        &[("a", "b"), ("cluster_name", "eu"), ("env", "prod")],
+    );
+    assert_eq!(Key::of(&got.head.query()), expected);
+    let fields = [
+        ("authorization", "Bearer token-of-central"),
+        ("x-scope-orgid", "team-a"),
+        ("x-scope", "1"),
+        ("via-relay", "yes"),
+        ("content-type", "binary/octet-stream+pprof"),
+        ("content-encoding", "gzip"),
+        ("content-length", "7"),
+    ];
+    for (name, value) in fields {
+        assert_eq!(got.head.get(name).as_deref(), Some(value), "{name}");
+    }
+    let host = got.head.get("host");
+    assert_eq!(host, Some(rig.target.address().to_string()));
+    // What the client says of itself or of its way is nothing to a target.
+    for name in ["x-forwarded-for", "x-forwarded-host", "te", "connection"] {
+        assert!(!got.head.has(name), "{name}");
+    }
+}
+
+#[test]
+fn each_target_gets_the_same_profile_with_its_own_tags() {
+    let (upstream, one, two) = (Upstream::ok(), Upstream::ok(), Upstream::ok());
+    let relay = Relay::builder()
+        .upstream(&upstream)
+        .target("one", &one, &["tags: { to: one }"])
+        .target("two", &two, &["tags: { to: two }", "tenant-id: two"])
+        .spawn();
+    let body = noise(200_000);
+    relay.send(&Request::profile("app", &body));
+    for (target, name) in [(&one, "one"), (&two, "two")] {
+        let got = target.only();
+        assert!(got.body.data == body);
+        assert_eq!(Key::of(&got.head.query()), Key::new("app", &[("to", name)]));
+        assert_eq!(got.head.has("x-scope-orgid"), name == "two");
+    }
+}
+
+#[test]
+fn basic_credentials_are_sent_whether_as_keys_or_in_the_address() {
+    let (upstream, keys, userinfo) = (Upstream::ok(), Upstream::ok(), Upstream::ok());
+    let address = userinfo.url().replace("//", "//me:p%40ss%3Aword@");
+    let relay = Relay::builder()
+        .upstream(&upstream)
+        .target(
+            "keys",
+            &keys,
+            &["basic-auth-user: me", "basic-auth-password: \"p@ss:word\""],
+        )
+        .target_address("userinfo", &address, &[])
+        .spawn();
+    relay.send(&Request::profile("app", b"profile"));
+    for target in [keys, userinfo] {
+        let got = target.only();
+        // me:p@ss:word
+        let expected = "Basic bWU6cEBzczp3b3Jk".to_owned();
+        assert_eq!(got.head.get("authorization"), Some(expected));
+        assert_eq!(got.head.get("host"), Some(target.address().to_string()));
+    }
+}
+
+#[test]
+fn a_prefix_of_an_address_goes_before_the_path_and_a_slash_at_its_end_is_harmless() {
+    let upstream = Upstream::ok();
+    let cases = [
+        ("", "/ingest"),
+        ("/", "/ingest"),
+        ("/base", "/base/ingest"),
+        ("/base/", "/base/ingest"),
+        ("/a/b%20c/", "/a/b%20c/ingest"),
+    ];
+    for (suffix, path) in cases {
+        let target = Upstream::ok();
+        let relay = Relay::builder()
+            .upstream(&upstream)
+            .target_address("central", &format!("{}{suffix}", target.url()), &[])
+            .spawn();
+        // The prefix of the client's own path is for the upstream only.
+        relay.send(&Request::post(
+            "/pyroscope/ingest?name=app&from=1&until=2",
+            b"x",
+        ));
+        assert_eq!(target.only().head.path(), path, "{suffix:?}");
+    }
+}
+
+#[test]
+fn every_2xx_is_a_success_whatever_its_body() {
+    let target = Upstream::script(|arrival| match arrival.index {
+        0 => Answer::raw(b"HTTP/1.1 204 No Content\r\n\r\n"),
+        1 => Answer::status(202, &noise(300_000)),
+        2 => Answer::chunked(&[b"a", b"b"], &[]),
+        3 => Answer::error(200, "internal", "not really"),
+        // An answer that breaks off: its status has been said.
+        _ => Answer::raw(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc").close(),
+    });
+    let rig = Rig::with(Upstream::ok(), target, &["queue-workers: 1"], |b| b);
+    for index in 0..5 {
+        rig.send(&Request::profile("app", b"profile"));
+        rig.settled(index + 1);
+    }
+    assert_eq!(rig.settled(5).sent, Count::new(5, 35));
+    assert_eq!(rig.target.requests().len(), 5);
+}
+
+#[test]
+fn every_other_answer_is_a_failed_upload_and_counted_by_its_status() {
+    const STATUSES: [u16; 11] = [301, 302, 307, 400, 401, 404, 413, 422, 429, 500, 503];
+    let target = Upstream::script(|arrival| {
+        let location = [("Location", "/elsewhere")];
+        Answer::with(STATUSES[arrival.index % STATUSES.len()], &location, b"no")
+    });
+    let rig = Rig::with(Upstream::ok(), target, &["queue-workers: 1"], |b| b);
+    for index in 0..STATUSES.len() {
+        let answer = rig.send(&Request::profile("app", b"profile"));
+        assert_eq!(
+            answer.status(),
+            200,
+            "a target's answer is not the client's"
+        );
+        rig.settled(index as u64 + 1);
+    }
+    let all = Count::new(STATUSES.len() as u64, STATUSES.len() * 7);
+    let ledger = rig.settled(all.profiles);
+    assert_eq!(ledger.dropped("upload_failed"), all, "{ledger:?}");
+    let metrics = rig.relay.metrics();
+    for status in STATUSES {
+        let code = status.to_string();
+        let labels = [("target", "central"), ("code", code.as_str())];
+        let name = "pyroscope_remote_write_requests_total";
+        assert_eq!(metrics.value(name, &labels), Some(1.0), "{status}");
+    }
+    assert_eq!(
+        rig.target.arrivals().len(),
+        STATUSES.len(),
+        "none is followed"
+    );
+}
+
+#[test]
+fn what_a_target_says_when_it_refuses_is_logged_shortened_and_not_each_time() {
+    let target = Upstream::answering(Answer::status(500, &vec![b'z'; 100_000]));
+    let rig = Rig::with(Upstream::ok(), target, &["queue-size: 1000"], |b| b);
+    send_named(&rig.relay, (0..100).map(|index| format!("app{index}")));
+    rig.settled(100);
+    let refusals = || {
+        let mut lines = rig.relay.logs();
+        lines.retain(|line| line.get("left_out").is_some());
+        lines
+    };
+    let lines = refusals();
+    assert!((1..=2).contains(&lines.len()), "{}", lines.len());
+    for line in &lines {
+        assert_eq!(line["target"], "central");
+        assert_eq!(line["status"], 500);
+        let answer = line["answer"].as_str().expect("what it said");
+        assert!(
+            !answer.is_empty() && answer.len() <= 2048,
+            "{}",
+            answer.len()
+        );
+    }
+    // A later line owns up to those between.
+    let spoken = poll(3 * SOON, || {
+        rig.send(&Request::profile("app", b"profile"));
+        let lines = refusals();
+        lines
+            .iter()
+            .any(|line| line["left_out"].as_u64() >= Some(98))
+            .then_some(())
+    });
+    assert!(spoken.is_some(), "{:?}", refusals().len());
+}
+
+#[test]
+fn a_target_that_closes_after_each_answer_loses_nothing() {
+    let target = Upstream::answering(Answer::ok().close());
+    let rig = Rig::with(Upstream::ok(), target, &["queue-size: 1000"], |b| b);
+    send_named(&rig.relay, (0..200).map(|index| format!("app{index}")));
+    let ledger = rig.settled(200);
+    assert_eq!(ledger.sent.profiles, 200, "{ledger:?}");
+    let names: Vec<_> = rig
+        .target
+        .requests()
+        .iter()
+        .map(|r| r.head.query())
+        .collect();
+    assert_eq!(names.len(), 200, "each once");
+}
+
+#[test]
+fn a_kept_connection_that_went_stale_is_a_free_retry_that_is_counted_apart() {
+    let target = Upstream::script(|arrival| match arrival.nth {
+        0 => Answer::ok(),
+        _ => Answer::raw(b"").unread().close(),
+    });
+    let rig = Rig::with(Upstream::ok(), target, &[], |builder| builder);
+    for index in 0..4 {
+        rig.send(&Request::profile("app", b"profile"));
+        rig.settled(index + 1);
+    }
+    assert_eq!(rig.settled(4).sent.profiles, 4);
+    let metrics = rig.relay.metrics();
+    let labels = [("target", "central")];
+    let retries = metrics.value("pyroscope_remote_write_stale_retries_total", &labels);
+    assert_eq!(retries, Some(3.0));
+    let errors = metrics.sum("pyroscope_remote_write_request_errors_total", &labels);
+    assert_eq!(errors, 0.0);
+}
+
+#[test]
+fn connections_to_a_target_are_kept_and_used_again() {
+    let rig = Rig::new();
+    for index in 0..50 {
+        rig.send(&Request::profile("app", b"profile"));
+        rig.settled(index + 1);
+    }
+    assert_eq!(rig.target.connections(), 1);
+}
+
+#[test]
+fn a_dead_target_is_hardly_connected_to_under_steady_load() {
+    let (upstream, dead) = (Upstream::ok(), Refusing::new());
+    let relay = Relay::builder()
+        .upstream(&upstream)
+        .target_address("dead", &dead.url(), &[])
+        .spawn();
+    let mut client = Client::connect(relay.addr());
+    let end = Instant::now() + Duration::from_secs(3);
+    let mut sent: u32 = 0;
+    while Instant::now() < end {
+        let answer = client.exchange(&Request::profile("app", b"profile"));
+        assert_eq!(answer.status(), 200);
+        sent += 1;
+    }
+    let labels = [("target", "dead"), ("kind", "connect")];
+    let metrics = relay.metrics();
+    let tries = metrics.sum("pyroscope_remote_write_request_errors_total", &labels);
+    assert!(
+        (1.0..=8.0).contains(&tries),
+        "{tries} tries, {sent} profiles"
+    );
+    let ledger = relay.ledger("dead");
+    assert_eq!(ledger.accepted.profiles, u64::from(sent));
+    assert_eq!(ledger.sent.profiles, 0);
+}
+
+#[test]
+fn a_target_that_comes_back_gets_what_waited_for_it() {
+    let upstream = Upstream::ok();
+    let address = Upstream::ok().stop();
+    let relay = Relay::builder()
+        .upstream(&upstream)
+        .target_address("central", &format!("http://{address}"), &[])
+        .spawn();
+    send_named(&relay, (0..10).map(|index| format!("app{index}")));
+    eventually(SOON, "a failed try", || {
+        relay.ledger("central").lost().profiles > 0
+    });
+    let target = Upstream::at(&address.to_string(), |_| Answer::ok());
+    let ledger = relay.wait_ledger("central", "all settled", |ledger| {
+        ledger.pending.profiles == 0
+    });
+    assert!(ledger.sent.profiles > 0, "{ledger:?}");
+    assert_eq!(target.requests().len() as u64, ledger.sent.profiles);
+}
+
+#[test]
+fn a_full_queue_drops_the_newest_or_the_oldest_as_told() {
+    // The first is at the target, the second waits, and then there is no room.
+    for (policy, names) in [("drop-newest", ["a", "b"]), ("drop-oldest", ["a", "d"])] {
+        let sink = Sink::gated();
+        let on_full = format!("on-full: {policy}");
+        let (relay, _upstream) = towards(&sink, &["queue-workers: 1", "queue-size: 2", &on_full]);
+        send_named(&relay, ["a".to_owned()]);
+        sink.wait_for(1);
+        send_named(&relay, ["b", "c", "d"].map(str::to_owned));
+        let ledger = relay.ledger("central");
+        assert_eq!(ledger.accepted, Count::new(4, 28), "{policy}");
+        assert_eq!(ledger.pending, Count::new(2, 14), "{policy}");
+        assert_eq!(ledger.dropped("queue_full"), Count::new(2, 14), "{policy}");
+        sink.open();
+        let ledger = relay.wait_ledger("central", "two sent", |ledger| ledger.sent.profiles == 2);
+        assert_eq!(ledger.lost(), Count::new(2, 14), "{policy}");
+        assert_eq!(sink.names(), names, "{policy}");
+    }
+}
+
+#[test]
+fn a_queue_is_full_by_bytes_as_well() {
+    let sink = Sink::gated();
+    let (relay, _upstream) = towards(&sink, &["queue-workers: 1", "queue-bytes: 100KiB"]);
+    let body = noise(40_000);
+    let failed = load::push(relay.addr(), 1, 5, |_| load::upload("app", &body));
+    assert_eq!(failed, Vec::<String>::new());
+    let ledger = relay.ledger("central");
+    assert_eq!(ledger.pending, Count::new(2, 80_000), "{ledger:?}");
+    assert_eq!(ledger.dropped("queue_full"), Count::new(3, 120_000));
+    sink.open();
+    relay.wait_ledger("central", "two sent", |ledger| ledger.sent.profiles == 2);
+}
+
+#[test]
+fn one_worker_keeps_the_order() {
+    let sink = Sink::gated();
+    let (relay, _upstream) = towards(&sink, &["queue-workers: 1"]);
+    let names: Vec<_> = (0..50).map(|index| format!("app{index}")).collect();
+    send_named(&relay, names.clone());
+    sink.wait_for(1);
+    sink.open();
+    relay.wait_ledger("central", "all sent", |ledger| ledger.sent.profiles == 50);
+    assert_eq!(sink.names(), names);
+    assert_eq!(sink.peak(), 1);
+}
+
+#[test]
+fn workers_bound_the_uploads_at_once() {
+    let sink = Sink::gated();
+    let (relay, _upstream) = towards(&sink, &["queue-workers: 3"]);
+    send_named(&relay, (0..20).map(|index| format!("app{index}")));
+    sink.wait_for(3);
+    let metrics = relay.metrics();
+    let in_flight = "pyroscope_remote_write_inflight_requests";
+    assert_eq!(
+        metrics.value(in_flight, &[("target", "central")]),
+        Some(3.0)
+    );
+    assert_eq!(metrics.ledger("central").pending.profiles, 20);
+    sink.open();
+    relay.wait_ledger("central", "all sent", |ledger| ledger.sent.profiles == 20);
+    assert_eq!(sink.peak(), 3);
+}
+
+#[test]
+fn a_target_that_answers_too_late_is_a_timeout() {
+    let rig = Rig::with(
+        Upstream::ok(),
+        Upstream::answering(Answer::never()),
+        &["timeout: 200ms"],
+        |builder| builder,
+    );
+    rig.send(&Request::profile("app", b"profile"));
+    let ledger = rig.settled(1);
+    assert_eq!(ledger.dropped("upload_failed"), Count::new(1, 7));
+    let labels = [("target", "central"), ("kind", "timeout")];
+    let name = "pyroscope_remote_write_request_errors_total";
+    assert_eq!(rig.relay.metrics().value(name, &labels), Some(1.0));
+}
+
+#[test]
+fn times_a_client_leaves_out_are_those_of_receipt() {
+    let before = seconds();
+    let rig = Rig::new();
+    for times in ["", "&from=&until=", "&from=now-10s&until=now"] {
+        rig.send(&Request::post(&format!("/ingest?name=app{times}"), b"x"));
+    }
+    rig.settled(3);
+    for request in rig.target.requests() {
+        let query = request.head.query();
+        let pairs: BTreeMap<_, _> = key::pairs(&query).into_iter().collect();
+        for name in ["from", "until"] {
+            let value: u64 = pairs[name].parse().unwrap_or_else(|_| panic!("{query}"));
+            assert!((before - 10..=seconds()).contains(&value), "{query}");
+        }
+    }
+    let asked = rig.upstream.requests();
+    assert!(asked.iter().any(|r| r.head.query() == "name=app"));
+    assert!(asked.iter().any(|r| r.head.query().contains("now-10s")));
+}
+
+fn seconds() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.expect("it is after 1970").as_secs()
+}
+
+#[test]
+fn only_what_the_upstream_took_is_teed_if_so_asked() {
+    let upstream = Upstream::script(|arrival| match arrival.index {
+        0 => Answer::status(422, b"no"),
+        _ => Answer::ok(),
+    });
+    let only: fn(Builder) -> Builder = |builder| builder.yaml("tee: { on: upstream-success }");
+    let rig = Rig::with(upstream, Upstream::ok(), &[], only);
+    assert_eq!(rig.send(&Request::profile("no", b"profile")).status(), 422);
+    assert_eq!(rig.send(&Request::profile("yes", b"profile")).status(), 200);
+    let query = rig.target.only().head.query();
+    assert_eq!(Key::of(&query).app, "yes");
+    let labels = [("result", "skipped_local_rejected")];
+    let metrics = rig.relay.metrics();
+    assert_eq!(metrics.sum("pyroscope_relay_tee_total", &labels), 1.0);
+}

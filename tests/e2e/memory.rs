@@ -1,0 +1,71 @@
+//! The memory limit is one for the whole process, not a figure in the books.
+
+use std::env;
+
+use crate::{
+    load::{self, Sink},
+    support::{Answer, Relay, Upstream, client::noise},
+};
+
+const LENGTH: usize = 200_000;
+const CLIENTS: usize = 64;
+const MIB: u64 = 1024 * 1024;
+const LIMIT: u64 = 64 * MIB;
+
+/// What a connection may cost beside its bodies: buffers on both sides of the relay.
+const PER_CONNECTION: u64 = 160 * 1024;
+
+/// The program itself, the runtime and the allocator's slack.
+const FIXED: u64 = 16 * MIB;
+
+#[test]
+fn a_target_that_hangs_under_load_does_not_cost_more_memory_than_the_limit() {
+    under_load("hanging", Answer::never());
+}
+
+#[test]
+fn a_target_that_reads_nothing_under_load_does_not_cost_more_memory_than_the_limit() {
+    under_load("deaf", Answer::deaf());
+}
+
+/// `PYROTEE_NIGHTLY=1` asks for the full load, which the other tests would feel.
+fn under_load(what: &str, answer: Answer) {
+    let nightly = env::var("PYROTEE_NIGHTLY").is_ok_and(|value| value == "1");
+    let profiles: u64 = if nightly { 10_000 } else { 2_000 };
+    let (local, target) = (Sink::ok(), Upstream::answering(answer));
+    let relay = Relay::builder()
+        .yaml("memory-limit: 64MiB")
+        .upstream_address(&local.url())
+        .target("stuck", &target, &["timeout: 5m", "queue-size: 100000"])
+        .spawn();
+    let idle = relay.rss_peak();
+    let request = load::upload("load", &noise(LENGTH));
+    let count = usize::try_from(profiles).unwrap();
+    let failed = load::push(relay.addr(), CLIENTS, count, |_| request.clone());
+    assert_eq!(failed, Vec::<String>::new());
+
+    let metrics = relay.metrics();
+    let ledger = metrics.ledger("stuck");
+    assert!(ledger.balances(), "{ledger:?}");
+    assert_eq!(ledger.accepted.profiles, profiles);
+    assert_eq!(ledger.accepted.bytes, profiles * LENGTH as u64);
+    let lost = ledger.dropped("budget").profiles + ledger.dropped("queue_full").profiles;
+    assert!(lost > profiles / 2, "{ledger:?}");
+    assert_eq!(lost, ledger.lost().profiles, "{ledger:?}");
+
+    let peak = relay.rss_peak();
+    let bound = LIMIT * 115 / 100 + FIXED + PER_CONNECTION * CLIENTS as u64;
+    eprintln!(
+        "{what}: peak {} of {} KiB allowed after {profiles} profiles; {} KiB idle, {} KiB pending",
+        peak / 1024,
+        bound / 1024,
+        idle / 1024,
+        ledger.pending.bytes / 1024,
+    );
+    let books = metrics.sum("pyroscope_relay_memory_bytes", &[]);
+    assert!(
+        peak <= bound,
+        "{} KiB over the bound; the books say {books} B, the ledger {ledger:?}",
+        (peak - bound) / 1024
+    );
+}

@@ -1,0 +1,272 @@
+//! What a scrape shows.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use crate::support::{
+    Answer, Count, Metrics, Relay, Request, Rig, SOON, Upstream,
+    client::{self, noise},
+};
+
+/// Name, type and further labels of the series of Pyroscope 0.37.
+const LEGACY: [(&str, &str); 6] = [
+    ("pyroscope_remote_write_client_sent_bytes", "counter"),
+    ("pyroscope_remote_write_client_response_time", "histogram"),
+    ("pyroscope_remote_write_queue_capacity", "gauge"),
+    ("pyroscope_remote_write_queue_pending", "gauge"),
+    ("pyroscope_remote_write_queue_workers_total", "gauge"),
+    ("pyroscope_remote_write_queue_dropped", "counter"),
+];
+
+const REASONS: [&str; 16] = [
+    "queue_full",
+    "spool_full",
+    "budget",
+    "too_large",
+    "invalid_name",
+    "undecodable",
+    "expired",
+    "rejected",
+    "ambiguous",
+    "upload_failed",
+    "duplicate",
+    "corrupt",
+    "disk_error",
+    "shutdown",
+    "target_removed",
+    "admin",
+];
+
+/// A relay that has done a bit of everything.
+fn busy() -> Rig {
+    let target = Upstream::script(|arrival| match arrival.index {
+        // On a connection that was used before this would be worth a second try.
+        0 => Answer::hang_up(),
+        1 => Answer::status(500, b"no"),
+        _ => Answer::ok(),
+    });
+    let rig = Rig::with(Upstream::ok(), target, &["queue-workers: 1"], |b| b);
+    for index in 0..5 {
+        rig.send(&Request::profile("app", b"profile"));
+        rig.settled(index + 1);
+    }
+    rig.send(&Request::get("/"));
+    rig
+}
+
+/// Names of the samples, those of a histogram's parts by the histogram's name.
+fn series(metrics: &Metrics) -> BTreeSet<String> {
+    let lines = metrics.text().lines();
+    let samples = lines.filter(|line| !line.starts_with('#') && !line.is_empty());
+    samples
+        .map(|line| {
+            let name = line.split(['{', ' ']).next().unwrap_or_default();
+            let parts = ["_bucket", "_sum", "_count"].into_iter();
+            let mut stems = parts.filter_map(|part| name.strip_suffix(part));
+            let histogram = stems.find(|stem| metrics.kind(stem) == Some("histogram"));
+            histogram.unwrap_or(name).to_owned()
+        })
+        .collect()
+}
+
+#[test]
+fn the_six_series_of_pyroscope_keep_their_names_types_and_labels() {
+    let rig = busy();
+    let metrics = rig.relay.metrics();
+    let address = rig.target.url();
+    let labels = [
+        ("target_name", "central"),
+        ("target_address", address.as_str()),
+    ];
+    for (name, kind) in LEGACY {
+        assert_eq!(metrics.kind(name), Some(kind), "{name}");
+        if kind != "histogram" {
+            let found = metrics.labels(name);
+            assert_eq!(found.len(), 1, "{name}");
+            assert_eq!(found[0].len(), labels.len(), "{name}: {found:?}");
+            assert!(metrics.value(name, &labels).is_some(), "{name}");
+        }
+    }
+    let value = |name: &str| metrics.value(&format!("pyroscope_remote_write_{name}"), &labels);
+    assert_eq!(value("queue_capacity"), Some(100.0));
+    assert_eq!(value("queue_workers_total"), Some(1.0));
+    assert_eq!(value("queue_pending"), Some(0.0));
+    assert_eq!(value("queue_dropped"), Some(0.0));
+    // The one that broke off went out as well.
+    assert_eq!(value("client_sent_bytes"), Some(5.0 * 7.0));
+}
+
+#[test]
+fn the_response_time_is_a_histogram_by_code() {
+    let rig = busy();
+    let metrics = rig.relay.metrics();
+    let address = rig.target.url();
+    let name = "pyroscope_remote_write_client_response_time";
+    for (code, count) in [("200", 3.0), ("500", 1.0)] {
+        let labels = [
+            ("target_name", "central"),
+            ("target_address", address.as_str()),
+            ("code", code),
+        ];
+        assert_eq!(
+            metrics.value(&format!("{name}_count"), &labels),
+            Some(count)
+        );
+        let sum = metrics.value(&format!("{name}_sum"), &labels).unwrap();
+        assert!(sum > 0.0 && sum < 20.0, "seconds: {sum}");
+        let mut all = labels.to_vec();
+        all.push(("le", "+Inf"));
+        assert_eq!(metrics.value(&format!("{name}_bucket"), &all), Some(count));
+    }
+}
+
+#[test]
+fn a_profile_the_queue_refuses_is_dropped_in_the_sense_of_pyroscope() {
+    let rig = Rig::with(
+        Upstream::ok(),
+        Upstream::answering(Answer::never()),
+        &["queue-size: 1"],
+        |builder| builder,
+    );
+    for _ in 0..4 {
+        rig.send(&Request::profile("app", b"profile"));
+    }
+    let metrics = rig.relay.metrics();
+    let labels = [("target_name", "central")];
+    let value = |name: &str| metrics.value(&format!("pyroscope_remote_write_{name}"), &labels);
+    assert_eq!(value("queue_dropped"), Some(3.0));
+    assert_eq!(value("queue_pending"), Some(1.0));
+    assert_eq!(value("queue_capacity"), Some(1.0));
+}
+
+#[test]
+fn the_address_in_a_label_is_the_one_of_the_file_without_its_secrets() {
+    let upstream = Upstream::ok();
+    let relay = Relay::builder()
+        .upstream(&upstream)
+        .target_address("central", "http://me:pass@127.0.0.1:9/base", &[])
+        .spawn();
+    let metrics = relay.metrics();
+    let labels = metrics.labels("pyroscope_remote_write_queue_capacity");
+    assert_eq!(labels[0]["target_address"], "http://127.0.0.1:9/base");
+}
+
+#[test]
+fn every_series_is_described() {
+    let metrics = busy().relay.metrics();
+    let text = metrics.text();
+    for name in series(&metrics) {
+        assert!(text.contains(&format!("# HELP {name} ")), "{name}");
+        let kind = metrics.kind(&name);
+        assert!(
+            matches!(kind, Some("counter" | "gauge" | "histogram")),
+            "{name}: {kind:?}"
+        );
+    }
+}
+
+#[test]
+fn the_account_of_a_target_is_there_at_zero_before_any_profile() {
+    let rig = Rig::new();
+    let metrics = rig.relay.metrics();
+    let ledger = metrics.ledger("central");
+    for count in [ledger.accepted, ledger.sent, ledger.pending, ledger.lost()] {
+        assert_eq!(count, Count::default());
+    }
+    for reason in REASONS {
+        for unit in ["profiles", "bytes"] {
+            let name = format!("pyroscope_remote_write_dropped_{unit}_total");
+            let labels = [("target", "central"), ("reason", reason)];
+            assert_eq!(metrics.value(&name, &labels), Some(0.0), "{reason}");
+        }
+    }
+    for (name, kind) in LEGACY {
+        if kind != "histogram" {
+            assert_eq!(metrics.labels(name).len(), 1, "{name}");
+        }
+    }
+    for kind in ["dns", "connect", "tls", "timeout", "reset"] {
+        let labels = [("target", "central"), ("kind", kind)];
+        let name = "pyroscope_remote_write_request_errors_total";
+        assert_eq!(metrics.value(name, &labels), Some(0.0), "{kind}");
+    }
+}
+
+#[test]
+fn reasons_are_the_closed_list_and_nothing_else() {
+    let rig = busy();
+    let metrics = rig.relay.metrics();
+    for unit in ["profiles", "bytes"] {
+        let name = format!("pyroscope_remote_write_dropped_{unit}_total");
+        let reasons: BTreeSet<&str> = metrics
+            .labels(&name)
+            .into_iter()
+            .map(|labels| labels["reason"].as_str())
+            .collect();
+        assert_eq!(reasons, BTreeSet::from(REASONS));
+    }
+}
+
+#[test]
+fn a_name_no_parser_takes_is_accounted_with_its_bytes() {
+    let rig = Rig::new();
+    let body = noise(10_000);
+    rig.send(&Request::post("/ingest?name=", &body));
+    rig.send(&Request::chunked(
+        "/ingest?name=",
+        &[&body[..99], &body[99..]],
+        &[],
+    ));
+    let ledger = rig.settled(2);
+    assert_eq!(ledger.dropped("invalid_name"), Count::new(2, 20_000));
+    assert!(rig.target.arrivals().is_empty());
+}
+
+#[test]
+fn metrics_come_in_the_text_format_of_prometheus() {
+    let rig = busy();
+    // OpenMetrics is what a Prometheus asks for first; it would force `_total` onto old names.
+    let accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
+    let answer = client::send(
+        rig.relay.admin(),
+        &Request::get("/metrics").field("Accept", accept),
+    );
+    assert_eq!(
+        answer.head.get("content-type").as_deref(),
+        Some("text/plain; version=0.0.4; charset=utf-8")
+    );
+    let text = String::from_utf8(answer.body.data).unwrap();
+    assert!(text.ends_with('\n'));
+    let mut seen = BTreeSet::new();
+    for line in text.lines().filter(|line| line.starts_with("# TYPE")) {
+        assert!(seen.insert(line.to_owned()), "twice: {line}");
+    }
+    let mut samples = BTreeSet::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let sample = line.rsplit_once(' ').map_or("", |(sample, _)| sample);
+        assert!(
+            sample.is_empty() || samples.insert(sample.to_owned()),
+            "twice: {line}"
+        );
+    }
+}
+
+#[test]
+fn the_documentation_lists_the_series_there_are_and_no_other() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/metrics.md");
+    let text = fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{error}: {} lists the metrics", path.display()));
+    let quoted = text.split('`').skip(1).step_by(2);
+    let documented: BTreeSet<String> = quoted
+        .filter(|name| name.starts_with("pyroscope_"))
+        .filter_map(|name| name.split('{').next())
+        .map(str::to_owned)
+        .collect();
+    let rig = busy();
+    rig.upstream.wait_for(6, SOON);
+    let mut shown = series(&rig.relay.metrics());
+    shown.retain(|name| name.starts_with("pyroscope_"));
+    let missing: Vec<_> = shown.difference(&documented).collect();
+    assert!(missing.is_empty(), "not in docs/metrics.md: {missing:?}");
+    let invented: Vec<_> = documented.difference(&shown).collect();
+    assert!(invented.is_empty(), "not in a scrape: {invented:?}");
+}

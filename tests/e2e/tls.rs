@@ -1,0 +1,185 @@
+//! Targets over https.
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpListener},
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::{
+    ServerConfig, ServerConnection, Stream,
+    pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+};
+use tempfile::TempDir;
+
+use crate::support::{Count, Relay, Request, SOON, Upstream, eventually};
+
+/// A target whose certificate only a test trusts.
+struct Https {
+    address: SocketAddr,
+    /// What was said to it once it was trusted.
+    heard: Arc<Mutex<Vec<u8>>>,
+    authority: String,
+    home: TempDir,
+}
+
+impl Https {
+    /// A server whose certificate is for `name`.
+    fn start(name: &str) -> Self {
+        let key = || KeyPair::generate().expect("a key can be made");
+        let mut authority = CertificateParams::default();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = CertifiedIssuer::self_signed(authority, key()).expect("a certificate");
+        let leaf_key = key();
+        let leaf = CertificateParams::new([name.to_owned()])
+            .and_then(|params| params.signed_by(&leaf_key, &authority))
+            .expect("a certificate");
+        let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(leaf_key.serialize_der()));
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("ring has them")
+            .with_no_client_auth()
+            .with_single_cert(vec![leaf.der().clone()], private)
+            .expect("the key belongs to the certificate");
+
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let address = listener.local_addr().expect("a bound listener has one");
+        let heard = Arc::default();
+        accept(listener, Arc::new(config), Arc::clone(&heard));
+        Self {
+            address,
+            heard,
+            authority: authority.pem(),
+            home: tempfile::tempdir().expect("a temporary directory can be made"),
+        }
+    }
+
+    fn url(&self, host: &str) -> String {
+        format!("https://{host}:{}", self.address.port())
+    }
+
+    /// A file that makes the authority trusted.
+    fn roots(&self) -> String {
+        let path = self.home.path().join("roots.pem");
+        fs::write(&path, &self.authority).expect("the file can be written");
+        path.display().to_string()
+    }
+
+    fn heard(&self) -> String {
+        let heard = self.heard.lock().expect("nobody panics with the lock");
+        String::from_utf8_lossy(&heard).into_owned()
+    }
+}
+
+fn accept(listener: TcpListener, config: Arc<ServerConfig>, heard: Arc<Mutex<Vec<u8>>>) {
+    thread::spawn(move || {
+        for mut socket in listener.incoming().map_while(Result::ok) {
+            let (config, heard) = (Arc::clone(&config), Arc::clone(&heard));
+            thread::spawn(move || {
+                let limit = Some(Duration::from_secs(30));
+                socket.set_read_timeout(limit).expect("it takes a timeout");
+                let mut connection = ServerConnection::new(config).expect("it was checked");
+                let mut stream = Stream::new(&mut connection, &mut socket);
+                let mut buffer = [0; 4096];
+                // Every upload here ends in the same word and is small.
+                while let Ok(read @ 1..) = stream.read(&mut buffer) {
+                    let mut heard = heard.lock().expect("nobody panics with the lock");
+                    heard.extend_from_slice(&buffer[..read]);
+                    let whole = heard.ends_with(b"profile");
+                    drop(heard);
+                    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+                    if whole && stream.write_all(answer).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+}
+
+fn relay_to(address: &str, roots: Option<&str>) -> (Relay, Upstream) {
+    let upstream = Upstream::ok();
+    let builder = Relay::builder().upstream(&upstream).target_address(
+        "central",
+        address,
+        &["auth-token: secret-token", "timeout: 2s"],
+    );
+    let builder = match roots {
+        Some(file) => builder.env("SSL_CERT_FILE", file),
+        None => builder,
+    };
+    (builder.spawn(), upstream)
+}
+
+#[test]
+fn a_target_whose_authority_the_system_trusts_gets_profiles() {
+    let target = Https::start("localhost");
+    let (relay, _upstream) = relay_to(&target.url("localhost"), Some(&target.roots()));
+    for index in 0..3 {
+        let answer = relay.send(&Request::profile("app", b"profile"));
+        assert_eq!(answer.status(), 200);
+        relay.wait_ledger("central", "sent", |ledger| {
+            ledger.sent.profiles == index + 1
+        });
+    }
+    let heard = target.heard();
+    assert_eq!(
+        heard.matches("POST /ingest?name=app&").count(),
+        3,
+        "{heard}"
+    );
+    assert!(heard.contains("Bearer secret-token"), "{heard}");
+}
+
+#[test]
+fn a_target_with_an_address_for_its_name_is_trusted_by_it() {
+    let target = Https::start("127.0.0.1");
+    let (relay, _upstream) = relay_to(&target.url("127.0.0.1"), Some(&target.roots()));
+    relay.send(&Request::profile("app", b"profile"));
+    relay.wait_ledger("central", "sent", |ledger| ledger.sent.profiles == 1);
+}
+
+#[test]
+fn a_target_nobody_vouches_for_gets_nothing() {
+    let target = Https::start("localhost");
+    let (relay, _upstream) = relay_to(&target.url("localhost"), None);
+    distrusts(&relay, &target);
+}
+
+#[test]
+fn a_certificate_for_another_name_is_not_enough() {
+    let target = Https::start("other.example");
+    let (relay, _upstream) = relay_to(&target.url("localhost"), Some(&target.roots()));
+    distrusts(&relay, &target);
+}
+
+fn distrusts(relay: &Relay, target: &Https) {
+    let answer = relay.send(&Request::profile("app", b"profile"));
+    assert_eq!(answer.status(), 200);
+    let labels = [("target", "central"), ("kind", "tls")];
+    let name = "pyroscope_remote_write_request_errors_total";
+    eventually(SOON, "a refusal to trust", || {
+        relay.metrics().sum(name, &labels) >= 1.0
+    });
+    let ledger = relay.wait_ledger("central", "a loss", |ledger| ledger.lost().profiles == 1);
+    assert_eq!(ledger.dropped("upload_failed"), Count::new(1, 7));
+    assert_eq!(target.heard(), "");
+    let logs = relay.output();
+    assert!(logs.contains("certificate"), "a reason is told: {logs}");
+}
+
+#[test]
+fn a_target_that_speaks_no_tls_is_a_failure_and_gets_nothing() {
+    let target = Upstream::ok();
+    let address = target.url().replace("http://", "https://");
+    let (relay, _upstream) = relay_to(&address, None);
+    relay.send(&Request::profile("app", b"profile"));
+    let ledger = relay.wait_ledger("central", "a loss", |ledger| ledger.lost().profiles == 1);
+    assert_eq!(ledger.dropped("upload_failed"), Count::new(1, 7));
+    assert!(target.requests().is_empty());
+}
