@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 
 use crate::support::{
-    Answer, Builder, Relay, Request, SOON, Upstream,
+    Answer, Arrival, Builder, Relay, Request, SOON, Upstream,
     client::{self, noise},
     eventually, h2,
     ports::Refusing,
@@ -72,8 +72,8 @@ impl Targets {
         let location = format!("{}/ingest?name=elsewhere", redirected.url());
         Self {
             good: Upstream::ok(),
-            refusing: Upstream::answering(Answer::error(401, "unauthenticated", "no token")),
-            failing: Upstream::answering(Answer::error(500, "internal", "no luck")),
+            refusing: Upstream::script(|arrival| repeating(401, arrival)),
+            failing: Upstream::script(|arrival| repeating(500, arrival)),
             redirecting: Upstream::answering(Answer::with(302, &[("Location", &location)], b"")),
             redirected,
             resetting: Upstream::answering(Answer::raw(b"").unread().reset()),
@@ -123,6 +123,13 @@ impl Targets {
                 &["auth-token: S3cr-token-of-refusing"],
             )
     }
+}
+
+/// Some gateways repeat the credentials that they refuse.
+fn repeating(status: u16, arrival: &Arrival<'_>) -> Answer {
+    let got = |name: &str| arrival.head.get(name).unwrap_or_default();
+    let text = format!("refused {} and {}", got("authorization"), got("x-key"));
+    Answer::error(status, "unauthenticated", &text)
 }
 
 fn of_a_client(app: &str) -> Request {

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::metrics::TargetMetrics;
 use crate::outcome::Outcome;
+use crate::redact::Redactor;
 use crate::request::Template;
 use crate::upload::{Progress, UploadBody};
 use crate::{Settings, SettingsError};
@@ -27,8 +28,11 @@ const POOL_IDLE: Duration = Duration::from_secs(20);
 /// several of them, and none has seen a byte of it.
 const STALE_RETRIES: u32 = 3;
 
-/// Bytes of an answer that are kept for the log.
-const KEPT_ANSWER: usize = 2 * 1024;
+/// Bytes of an answer that are looked at.
+const KEPT_ANSWER: usize = 4 * 1024;
+
+/// Most bytes of an answer that are told.
+const TOLD_ANSWER: usize = 2 * 1024;
 
 /// Bytes of an answer that are read so that its connection can be used again.
 const READ_ANSWER: usize = 64 * 1024;
@@ -37,6 +41,7 @@ const READ_ANSWER: usize = 64 * 1024;
 pub(crate) struct TargetClient {
     http: Client<Connector, UploadBody>,
     template: Template,
+    redactor: Redactor,
     timeout: Duration,
 }
 
@@ -52,6 +57,7 @@ impl TargetClient {
         Ok(Self {
             http,
             template,
+            redactor: Redactor::new(settings),
             timeout: settings.timeout,
         })
     }
@@ -96,7 +102,7 @@ impl TargetClient {
             match self.http.request(request).await {
                 Ok(response) => {
                     metrics.answered(response.status(), started.elapsed());
-                    return read(response).await;
+                    return read(response, &self.redactor).await;
                 }
                 Err(error) => {
                     let fault = Fault::from(&error);
@@ -111,7 +117,7 @@ impl TargetClient {
     }
 }
 
-async fn read(response: Response<Incoming>) -> Outcome {
+async fn read(response: Response<Incoming>, redactor: &Redactor) -> Outcome {
     let status = response.status();
     let mut body = response.into_body();
     let mut kept = Vec::new();
@@ -129,19 +135,20 @@ async fn read(response: Response<Incoming>) -> Outcome {
         }
     }
     if status.is_success() {
-        Outcome::Sent
-    } else {
-        Outcome::Answered(status, text(&kept))
+        return Outcome::Sent;
     }
+    let told = redactor.redact(&String::from_utf8_lossy(&kept), read > kept.len());
+    Outcome::Answered(status, one_line(&told))
 }
 
-/// What an answer says, in one line; a character that was cut in two is left out.
-fn text(answer: &[u8]) -> String {
-    let text = String::from_utf8_lossy(answer);
-    text.trim_end_matches('\u{fffd}')
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
+/// What an answer says, in one line of bounded length; a character that was cut in two is left out.
+fn one_line(answer: &str) -> String {
+    let mut line = answer.split_whitespace().collect::<Vec<_>>().join(" ");
+    let ends = (0..=TOLD_ANSWER.min(line.len())).rev();
+    let end = ends.into_iter().find(|end| line.is_char_boundary(*end));
+    line.truncate(end.unwrap_or(0));
+    line.truncate(line.trim_end_matches('\u{fffd}').len());
+    line
 }
 
 #[cfg(test)]
@@ -150,8 +157,8 @@ mod tests {
 
     #[test]
     fn an_answer_is_one_line_without_half_a_character() {
-        assert_eq!(text(b" {\"code\":\n\t\"x\"}\n"), "{\"code\": \"x\"}");
-        assert_eq!(text("größe".as_bytes().split_at(3).0), "gr");
-        assert_eq!(text(b"\xff\xfe"), "");
+        assert_eq!(one_line(" {\"code\":\n\t\"x\"}\n"), "{\"code\": \"x\"}");
+        assert_eq!(one_line("gr\u{fffd}"), "gr");
+        assert_eq!(one_line(&"ü".repeat(2_000)).len(), TOLD_ANSWER);
     }
 }

@@ -19,6 +19,7 @@ mod client;
 mod failure_log;
 pub mod metrics;
 mod outcome;
+mod redact;
 mod request;
 mod settings;
 mod target;

@@ -82,19 +82,46 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// Everything that must not be told of this target, in each form that it is sent in.
+    pub(crate) fn secrets(&self) -> Vec<SecretString> {
+        let mut secrets: Vec<_> = self
+            .headers
+            .iter()
+            .map(|(_, value)| value.clone())
+            .collect();
+        match &self.credentials {
+            Some(Credentials::Bearer(token)) => secrets.push(token.clone()),
+            Some(Credentials::Basic { user, password }) => {
+                secrets.push(user.clone());
+                secrets.push(password.clone());
+                secrets.push(encoded(user, password).into());
+            }
+            None => {}
+        }
+        secrets
+    }
+}
+
+/// The pair as RFC 7617 sends it.
+fn encoded(user: &SecretString, password: &SecretString) -> String {
+    STANDARD.encode(format!(
+        "{}:{}",
+        user.expose_secret(),
+        password.expose_secret()
+    ))
+}
+
 impl Credentials {
     fn authorization(&self) -> Result<HeaderValue, SettingsError> {
         match self {
             Self::Bearer(token) => {
                 secret("auth-token", &format!("Bearer {}", token.expose_secret()))
             }
-            Self::Basic { user, password } => {
-                let pair = format!("{}:{}", user.expose_secret(), password.expose_secret());
-                secret(
-                    "basic-auth-user",
-                    &format!("Basic {}", STANDARD.encode(pair)),
-                )
-            }
+            Self::Basic { user, password } => secret(
+                "basic-auth-user",
+                &format!("Basic {}", encoded(user, password)),
+            ),
         }
     }
 }

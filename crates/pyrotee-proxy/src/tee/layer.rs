@@ -1,6 +1,7 @@
 //! The layer that decides what is recorded.
 
 use std::future::Future;
+use std::num::IntErrorKind;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -141,10 +142,15 @@ fn capture<B>(
     Some(Capture::start(recorder, verdict, head, expected))
 }
 
-/// Relays passed before this one. What is not a number was not written by a relay.
+/// Relays passed before this one. What is not a number was not written by a relay; a number that
+/// is too large to count is too many.
 fn hops(headers: &HeaderMap) -> u8 {
-    let hops = headers.get(&HOPS).and_then(|value| value.to_str().ok());
-    hops.and_then(|hops| hops.trim().parse().ok()).unwrap_or(0)
+    let hops: Option<&str> = headers.get(&HOPS).and_then(|value| value.to_str().ok());
+    match hops.map(|hops| hops.trim().parse::<u8>()) {
+        Some(Ok(hops)) => hops,
+        Some(Err(error)) if *error.kind() == IntErrorKind::PosOverflow => u8::MAX,
+        Some(Err(_)) | None => 0,
+    }
 }
 
 fn copy(headers: &HeaderMap, name: &HeaderName) -> Option<Box<[u8]>> {

@@ -236,7 +236,13 @@ async fn a_name_that_nobody_can_tag_is_counted_and_sent_to_nobody() {
 
 #[tokio::test]
 async fn what_went_round_in_a_ring_is_relayed_and_not_teed() {
-    for (hops, teed) in [("3", 1), ("4", 0), ("200", 0), ("none", 1)] {
+    for (hops, teed) in [
+        ("3", 1),
+        ("4", 0),
+        ("200", 0),
+        ("99999999999", 0),
+        ("none", 1),
+    ] {
         let bench = bench(TeeOn::Always, 1 << 20);
         let mut request = request(Frames::new(&chunks(&[10]), true));
         request
