@@ -71,6 +71,9 @@ impl Reservation {
         let taken = self.budget.take(bytes);
         if taken {
             self.bytes += bytes;
+            if self.recorded {
+                self.budget.recorded.fetch_add(bytes, Relaxed);
+            }
         }
         taken
     }
@@ -78,6 +81,16 @@ impl Reservation {
     /// Bytes charged so far.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Another share of the same budget, for what belongs to the same record.
+    pub(crate) fn sibling(&self, bytes: u64) -> Option<Self> {
+        let share = self.budget.reserve(bytes)?;
+        Some(if self.recorded {
+            share.into_recorded()
+        } else {
+            share
+        })
     }
 
     /// Moves the share from "receiving" to "recorded", for the gauges.

@@ -1,7 +1,11 @@
 //! One captured request.
 
+use std::any::Any;
+use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
+
+use tokio::sync::OnceCell;
 
 use crate::{Payload, Reservation};
 
@@ -42,12 +46,13 @@ impl Head {
 }
 
 /// One captured request: shared by all targets, changed by none. Tags are applied at delivery.
-#[derive(Debug)]
 pub struct Record {
     head: Head,
     body: Payload,
-    /// Held for its drop: the budget gets its bytes back when the last target has settled.
-    _reservation: Reservation,
+    /// What deliverers have made of the body, once for all targets.
+    derived: OnceCell<Box<dyn Any + Send + Sync>>,
+    /// The budget gets these bytes back when the last target has settled.
+    reservation: Reservation,
 }
 
 impl Record {
@@ -60,7 +65,8 @@ impl Record {
         Arc::new(Self {
             head,
             body,
-            _reservation: reservation.into_recorded(),
+            derived: OnceCell::new(),
+            reservation: reservation.into_recorded(),
         })
     }
 
@@ -79,8 +85,69 @@ impl Record {
         self.body.len()
     }
 
+    /// What `make` makes of this record: made by whoever asks first, shared by all who ask later,
+    /// and dropped with the record. `None` if others have made something of another type.
+    pub async fn derive<T, F>(&self, make: impl FnOnce() -> F) -> Option<&T>
+    where
+        T: Send + Sync + 'static,
+        F: Future<Output = T>,
+    {
+        let make = || async { Box::new(make().await) as Box<dyn Any + Send + Sync> };
+        self.derived.get_or_init(make).await.downcast_ref()
+    }
+
+    /// Charges `bytes` for what is derived from this record, or `None` if the budget is spent.
+    pub fn reserve(&self, bytes: u64) -> Option<Reservation> {
+        self.reservation.sibling(bytes)
+    }
+
     /// Whether the body is empty.
     pub fn is_empty(&self) -> bool {
         self.body.len() == 0
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("head", &self.head)
+            .field("bytes", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Budget, SurfaceId};
+
+    fn record(budget: &Arc<Budget>) -> Arc<Record> {
+        let head = Head {
+            surface: SurfaceId(2),
+            query: "".into(),
+            content_type: None,
+            content_encoding: None,
+            hops: 0,
+            received: SystemTime::UNIX_EPOCH,
+        };
+        let reservation = budget.reserve(10).expect("the budget suffices");
+        Record::new(head, Payload::from(vec![7; 10]), reservation)
+    }
+
+    #[tokio::test]
+    async fn what_is_derived_is_made_once_and_charged_until_the_record_goes() {
+        let budget = Budget::new(100);
+        let record = record(&budget);
+        for asked in 0..3 {
+            let derived = record
+                .derive(|| async { (asked, record.reserve(50).expect("it fits")) })
+                .await;
+            assert_eq!(derived.expect("the same type").0, 0);
+        }
+        assert_eq!(budget.recorded(), 60);
+        assert!(record.reserve(41).is_none());
+        assert!(record.derive(|| async { "another type" }).await.is_none());
+        drop(record);
+        assert_eq!((budget.recorded(), budget.receiving()), (0, 0));
     }
 }
