@@ -9,13 +9,17 @@
 //! (Grafana Pyroscope 1.0 and later). Where they differ, [`Dialect`] says which is meant.
 
 pub mod answer;
+pub mod grpc;
+pub mod gzip;
 pub mod ingest;
 pub mod name;
 pub mod query;
 pub mod surface;
 pub mod tags;
 pub mod time;
+mod undecodable;
 
 pub use name::{Dialect, Name, NameFault};
 pub use surface::Surface;
 pub use tags::{TagFault, Tags};
+pub use undecodable::{FrameFault, ProtobufFault, Undecodable};
