@@ -43,6 +43,8 @@ impl Template {
         let surface = Surface::from_id(head.surface.0).ok_or(Reason::Undecodable)?;
         let query = match surface {
             Surface::Ingest => ingest::target_query(&head.query, &self.tags, head.received),
+            // Not delivered yet: counted, and visible as such.
+            Surface::Push | Surface::Otlp => return Err(Reason::Undecodable),
         };
         let query = query.map_err(|_fault| Reason::InvalidName)?;
 

@@ -61,7 +61,10 @@ impl Line {
         outcome: Outcome,
     ) -> Self {
         let what = match surface {
-            Surface::Ingest => ingest::describe(raw_query, content_type),
+            // Their labels are in the body, which the sink does not keep yet.
+            Surface::Ingest | Surface::Push | Surface::Otlp => {
+                ingest::describe(raw_query, content_type)
+            }
         };
         let times = query::first(raw_query, ["from", "until"]);
         let [from, until] = times.map(|value| value.map(|value| value.decode().into_owned()));
