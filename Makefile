@@ -3,7 +3,7 @@
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run test test-interop nightly check check-fmt check-clippy check-doc check-deny fmt clean
+.PHONY: help build demo run test test-interop nightly bench check check-fmt check-clippy check-doc check-deny fmt clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
@@ -24,6 +24,9 @@ test-interop: ## run the tests with published SDKs (needs python3 with venv and 
 nightly: ## run everything, with the heavy cases at full size
 	PYROTEE_NIGHTLY=1 PROPTEST_CASES=20000 $(CARGO) test --workspace --locked
 	$(MAKE) test-interop
+
+bench: ## print what tagging costs (release build, some minutes)
+	$(CARGO) bench --locked -p pyrotee --bench tagging
 
 check: check-fmt check-clippy check-doc ## check format, lints and documentation
 

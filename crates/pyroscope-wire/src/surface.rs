@@ -6,13 +6,18 @@
 
 use percent_encoding::percent_decode_str;
 
-use crate::ingest;
+use crate::{ingest, otlp, push};
 
 /// One way in which profiles reach a Pyroscope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Surface {
     /// `POST …/ingest`, tags in the `name` query parameter.
     Ingest,
+    /// `POST …/push.v1.PusherService/Push`, tags in the labels of every series in the body.
+    Push,
+    /// `POST …/v1development/profiles` or its gRPC call, tags in the attributes of every resource in
+    /// the body.
+    Otlp,
 }
 
 /// What there is to know about a surface.
@@ -27,11 +32,13 @@ pub(crate) struct Row {
 
 impl Surface {
     /// Every surface, for metric labels and for tests.
-    pub const ALL: &'static [Self] = &[Self::Ingest];
+    pub const ALL: &'static [Self] = &[Self::Ingest, Self::Push, Self::Otlp];
 
     fn row(self) -> &'static Row {
         match self {
             Self::Ingest => &ingest::ROW,
+            Self::Push => &push::ROW,
+            Self::Otlp => &otlp::ROW,
         }
     }
 
@@ -70,14 +77,17 @@ impl Surface {
     }
 }
 
-/// Whether the last segment of a raw path reads `wanted` once its percent escapes are undone.
+/// Whether the last segments of a raw path read `wanted` once their percent escapes are undone.
 ///
 /// Pyroscope decodes the path before it routes. A malformed escape leaves a `%` behind, which no
 /// surface has in its name, so such a path matches nothing.
-pub(crate) fn last_segment_is(path: &str, wanted: &str) -> bool {
-    path.rsplit('/').next().is_some_and(|segment| {
-        path.starts_with('/') && percent_decode_str(segment).eq(wanted.bytes())
-    })
+pub(crate) fn last_segments_are(path: &str, wanted: &[&str]) -> bool {
+    let mut segments = path.rsplit('/');
+    path.starts_with('/')
+        && wanted.iter().rev().all(|wanted| {
+            let segment = segments.next();
+            segment.is_some_and(|segment| percent_decode_str(segment).eq(wanted.bytes()))
+        })
 }
 
 #[cfg(test)]
@@ -104,6 +114,23 @@ mod tests {
     }
 
     #[test]
+    fn push_and_otlp_are_recognised_by_their_last_two_segments() {
+        const SERVICE: &str =
+            "opentelemetry.proto.collector.profiles.v1development.ProfilesService";
+        for (path, surface) in [
+            ("/push.v1.PusherService/Push", Surface::Push),
+            ("/a//b/push.v1.PusherService/Push", Surface::Push),
+            ("/push%2ev1.PusherService/%50ush", Surface::Push),
+            ("/v1development/profiles", Surface::Otlp),
+            ("/otlp/v1development/profiles", Surface::Otlp),
+            (&format!("/{SERVICE}/Export"), Surface::Otlp),
+            (&format!("/base/{SERVICE}/Export"), Surface::Otlp),
+        ] {
+            assert_eq!(Surface::recognise("POST", path), Some(surface), "{path}");
+        }
+    }
+
+    #[test]
     fn what_pyroscope_does_not_route_is_not_recognised() {
         for path in [
             "/ingest/",
@@ -120,6 +147,18 @@ mod tests {
             "/ingest+",
             "/ingest/x",
             "/%2569ngest",
+            "push.v1.PusherService/Push",
+            "/Push",
+            "/push.v1.PusherService/Push/",
+            "/push.v1.PusherService//Push",
+            "/push.v1.PusherService/GetFeatureFlags",
+            "/xpush.v1.PusherService/Push",
+            "/push.v1.pusherservice/push",
+            "/profiles",
+            "/v1/profiles",
+            "/v1development/profiles/x",
+            "/v1development/Export",
+            "/debuginfo.v1alpha1.DebuginfoService/Upload/ab",
         ] {
             assert_eq!(Surface::recognise("POST", path), None, "{path}");
         }
@@ -142,10 +181,11 @@ mod tests {
             );
         }
         assert_eq!(Surface::from_id(0), None);
-        assert_eq!(
-            (Surface::Ingest.id(), Surface::Ingest.name()),
-            (1, "ingest")
-        );
+        let rows = Surface::ALL
+            .iter()
+            .map(|surface| (surface.id(), surface.name()));
+        let rows: Vec<_> = rows.collect();
+        assert_eq!(rows, [(1, "ingest"), (2, "push"), (3, "otlp")]);
     }
 
     proptest! {

@@ -94,7 +94,7 @@ impl TargetClient {
     ) -> Outcome {
         let mut stale = 0;
         loop {
-            let request = match self.template.request(record, progress) {
+            let request = match self.template.request(record, progress).await {
                 Ok(request) => request,
                 Err(reason) => return Outcome::Unsendable(reason),
             };

@@ -16,6 +16,7 @@
 
 mod backoff;
 mod client;
+mod content;
 mod failure_log;
 pub mod metrics;
 mod outcome;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
-use pyroscope_wire::{Surface, Tags, ingest};
+use pyroscope_wire::Tags;
 use pyrotee_net::Address;
 use pyrotee_queue::{Reason, Record};
 
+use crate::content::Content;
 use crate::upload::{Progress, UploadBody};
 use crate::{Settings, SettingsError};
 
@@ -19,63 +20,58 @@ const HOPS: HeaderName = HeaderName::from_static("pyrotee-hops");
 #[derive(Debug)]
 pub(crate) struct Template {
     address: Address,
-    tags: Tags,
+    tags: Arc<Tags>,
     headers: HeaderMap,
 }
 
 impl Template {
     pub(crate) fn new(settings: &Settings) -> Result<Self, SettingsError> {
-        let headers = settings.headers()?;
         Ok(Self {
             address: settings.address.clone(),
-            tags: settings.tags.clone(),
-            headers,
+            tags: Arc::new(settings.tags.clone()),
+            headers: settings.headers()?,
         })
     }
 
     /// The upload of `record`, or why there cannot be one.
-    pub(crate) fn request(
+    pub(crate) async fn request(
         &self,
         record: &Arc<Record>,
         progress: &Arc<Progress>,
     ) -> Result<Request<UploadBody>, Reason> {
-        let head = record.head();
-        let surface = Surface::from_id(head.surface.0).ok_or(Reason::Undecodable)?;
-        let query = match surface {
-            Surface::Ingest => ingest::target_query(&head.query, &self.tags, head.received),
-        };
-        let query = query.map_err(|_fault| Reason::InvalidName)?;
-
-        let body = UploadBody::new(Arc::clone(record), Arc::clone(progress));
-        let mut request = Request::new(body);
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.uri(surface, &query).ok_or(Reason::InvalidName)?;
-        let headers = request.headers_mut();
-        headers.clone_from(&self.headers);
+        let content = Content::of(record, &self.tags).await?;
+        let uri = self.uri(&content).ok_or(Reason::InvalidName)?;
+        let mut headers = self.headers.clone();
+        // hyper says nothing of the length of an empty body, and some servers answer 411 to that.
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(content.len()));
+        headers.insert(HOPS, HeaderValue::from(u16::from(record.head().hops) + 1));
         for (name, value) in [
-            (CONTENT_TYPE, &head.content_type),
-            (CONTENT_ENCODING, &head.content_encoding),
+            (CONTENT_TYPE, content.content_type),
+            (CONTENT_ENCODING, content.content_encoding),
         ] {
-            let value = value
-                .as_deref()
-                .and_then(|value| HeaderValue::from_bytes(value).ok());
             if let Some(value) = value {
                 headers.insert(name, value);
             }
         }
-        // hyper says nothing of the length of an empty body, and some servers answer 411 to that.
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(record.len()));
-        headers.insert(HOPS, HeaderValue::from(u16::from(head.hops) + 1));
+        let body = UploadBody::new(content.body, Arc::clone(progress));
+        let mut request = Request::new(body);
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
         Ok(request)
     }
 
     /// `None` if the tags made the target too long (65,534 bytes is the most that `http` takes).
-    fn uri(&self, surface: Surface, query: &str) -> Option<Uri> {
-        let path = format!(
-            "{}{}?{query}",
+    fn uri(&self, content: &Content) -> Option<Uri> {
+        let mut path = format!(
+            "{}{}",
             self.address.prefix(),
-            surface.canonical_path()
+            content.surface.canonical_path()
         );
+        if !content.query.is_empty() {
+            path.push('?');
+            path.push_str(&content.query);
+        }
         PathAndQuery::try_from(path)
             .ok()
             .map(|path| self.address.with_path(path))

@@ -1,14 +1,14 @@
-//! The body of an upload: the record's own bytes, shared with every other target.
+//! The body of an upload: bytes that are shared with every other target.
 
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
+use std::vec::IntoIter;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use pyrotee_queue::Record;
 
 /// How far an upload came, for whoever has to say why it failed.
 #[derive(Debug, Default)]
@@ -29,19 +29,17 @@ impl Progress {
     }
 }
 
-/// A record's body on its way to a target.
+/// A body on its way to a target.
 #[derive(Debug)]
 pub(crate) struct UploadBody {
-    record: Arc<Record>,
-    sent: usize,
+    pieces: IntoIter<Bytes>,
     progress: Arc<Progress>,
 }
 
 impl UploadBody {
-    pub(crate) fn new(record: Arc<Record>, progress: Arc<Progress>) -> Self {
+    pub(crate) fn new(pieces: Vec<Bytes>, progress: Arc<Progress>) -> Self {
         Self {
-            record,
-            sent: 0,
+            pieces: pieces.into_iter(),
             progress,
         }
     }
@@ -56,20 +54,24 @@ impl Body for UploadBody {
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         self.progress.started.store(true, Relaxed);
-        let frame = self.record.body().frames().get(self.sent).cloned();
-        self.sent += usize::from(frame.is_some());
+        let piece = self.pieces.next();
         if self.is_end_stream() {
             self.progress.finished.store(true, Relaxed);
         }
-        Poll::Ready(frame.map(|frame| Ok(Frame::data(frame))))
+        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.sent >= self.record.body().frames().len()
+        self.pieces.as_slice().is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
-        let frames = self.record.body().frames().iter();
-        SizeHint::with_exact(frames.skip(self.sent).map(|frame| frame.len() as u64).sum())
+        SizeHint::with_exact(
+            self.pieces
+                .as_slice()
+                .iter()
+                .map(|piece| piece.len() as u64)
+                .sum(),
+        )
     }
 }

@@ -6,13 +6,14 @@ use std::pin::Pin;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use http_body::Body;
+use pyroscope_wire::answer::{Code, bad_name};
 use pyrotee_queue::Reason;
 
-use crate::answer::{self, AnswerBody};
+use crate::answer::{Manner, OwnBody};
 use crate::tee::{Outcome, TeeBody};
 
 /// Reads `body` to its end and says what became of the profile, as a Pyroscope would.
-pub(crate) async fn discard<B>(mut body: TeeBody<B>) -> Response<AnswerBody>
+pub(crate) async fn discard<B>(mut body: TeeBody<B>, manner: Manner) -> Response<OwnBody>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -21,35 +22,41 @@ where
             break;
         }
     }
-    answer_for(body.into_outcome()).await
+    answer(body.into_outcome(), manner).await
 }
 
-async fn answer_for(outcome: Outcome) -> Response<AnswerBody> {
+async fn answer(outcome: Outcome, manner: Manner) -> Response<OwnBody> {
     match outcome {
         Outcome::Offered(offered) if offered.taken == 0 && offered.refused > 0 => {
-            answer::overloaded("every target's queue is full")
+            manner.overloaded("every target's queue is full")
         }
         // A 200 must not lie: it waits for what the backend promises.
         Outcome::Offered(offered) => match offered.receipt.durable().await {
-            true => answer::taken(),
-            false => answer::overloaded("the profile could not be stored"),
+            true => manner.taken(),
+            false => manner.overloaded("the profile could not be stored"),
         },
-        Outcome::Undecided => answer::taken(),
+        Outcome::Undecided => manner.taken(),
         Outcome::Lost(Reason::TooLarge) => {
-            answer::overloaded("the profile is larger than tee.max-body")
+            manner.overloaded("the profile is larger than tee.max-body")
         }
-        Outcome::Lost(_) => answer::overloaded("the memory limit is reached"),
-        Outcome::InvalidName(fault) => {
-            let message = format!("name: {fault}");
-            answer::error(StatusCode::BAD_REQUEST, "invalid_argument", &message)
-        }
+        Outcome::Lost(_) => manner.overloaded("the memory limit is reached"),
+        Outcome::InvalidName(fault) => manner.error(
+            StatusCode::BAD_REQUEST,
+            Code::InvalidArgument,
+            &bad_name(&fault),
+        ),
         // Pyroscope's answer to a body that breaks off, should the client still listen.
         Outcome::Incomplete => {
-            answer::error(StatusCode::REQUEST_TIMEOUT, "unknown", "unexpected EOF")
+            manner.error(StatusCode::REQUEST_TIMEOUT, Code::Unknown, "unexpected EOF")
         }
-        Outcome::Passed => answer::error(
+        Outcome::NotUnderstood => manner.error(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Code::Unimplemented,
+            "the content type is none that Pyroscope takes here",
+        ),
+        Outcome::Loop | Outcome::Passed => manner.error(
             StatusCode::LOOP_DETECTED,
-            "failed_precondition",
+            Code::FailedPrecondition,
             "the profile has passed too many relays: a target leads back here",
         ),
     }

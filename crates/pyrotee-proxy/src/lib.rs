@@ -28,6 +28,7 @@ mod settings;
 mod stack;
 mod tee;
 
+pub use answer::{Manner, OwnBody};
 pub use listener::{BindError, Listen, bind};
 pub use proxy::{Gauges, Proxy};
 pub use settings::{LocalWrites, Settings, TeeSettings, Upstream};

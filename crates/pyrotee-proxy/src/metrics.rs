@@ -7,8 +7,9 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
-use pyroscope_wire::ingest::Format;
+use pyroscope_wire::Surface;
 use pyrotee_net::FaultKind;
 
 /// Requests by route and status.
@@ -17,6 +18,8 @@ pub const REQUESTS: &str = "pyroscope_relay_requests_total";
 pub const REQUEST_DURATION: &str = "pyroscope_relay_request_duration_seconds";
 /// Announced sizes of ingested bodies.
 pub const BODY_BYTES: &str = "pyroscope_relay_request_body_bytes";
+/// Profiles that came in.
+pub const INGESTED: &str = "pyroscope_relay_ingested_total";
 /// Exchanges with the upstream that failed.
 pub const UPSTREAM_ERRORS: &str = "pyroscope_relay_upstream_errors_total";
 /// Requests repeated because a kept-alive connection had gone stale.
@@ -27,6 +30,9 @@ pub const TEE: &str = "pyroscope_relay_tee_total";
 pub const CLIENT_TIMEOUTS: &str = "pyroscope_relay_client_timeouts_total";
 /// Times that a new connection had to wait for a place.
 pub const CONNECTION_LIMIT: &str = "pyroscope_relay_connection_limit_hits_total";
+
+/// The `route` of requests that are no ingestion.
+const ELSEWHERE: &str = "other";
 
 /// Tells the exporter what the series mean.
 pub fn describe() {
@@ -43,6 +49,10 @@ pub fn describe() {
         BODY_BYTES,
         Unit::Bytes,
         "Announced sizes of ingested bodies, by profile format; chunked bodies are not in it."
+    );
+    describe_counter!(
+        INGESTED,
+        "Ingestion requests that can be teed, by surface and format."
     );
     describe_counter!(
         UPSTREAM_ERRORS,
@@ -73,11 +83,12 @@ pub(crate) enum TeeResult {
     InvalidName,
     Incomplete,
     Loop,
+    NotUnderstood,
     SkippedLocalRejected,
 }
 
 impl TeeResult {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Accepted,
         Self::Refused,
         Self::TooLarge,
@@ -85,6 +96,7 @@ impl TeeResult {
         Self::InvalidName,
         Self::Incomplete,
         Self::Loop,
+        Self::NotUnderstood,
         Self::SkippedLocalRejected,
     ];
 
@@ -97,23 +109,8 @@ impl TeeResult {
             Self::InvalidName => "invalid_name",
             Self::Incomplete => "incomplete",
             Self::Loop => "loop",
+            Self::NotUnderstood => "not_understood",
             Self::SkippedLocalRejected => "skipped_local_rejected",
-        }
-    }
-}
-
-/// Where a request went: the `route` label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Route {
-    Ingest,
-    Other,
-}
-
-impl Route {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ingest => "ingest",
-            Self::Other => "other",
         }
     }
 }
@@ -146,7 +143,7 @@ pub(crate) struct ProxyMetrics {
     tee: [Counter; TeeResult::ALL.len()],
     upstream_errors: [Counter; FaultKind::ALL.len()],
     silences: [Counter; Silence::ALL.len()],
-    durations: [Histogram; 2],
+    durations: Vec<(&'static str, Histogram)>,
     pub(crate) upstream_retries: Counter,
     pub(crate) connection_limit: Counter,
 }
@@ -159,8 +156,12 @@ impl ProxyMetrics {
                 .map(|kind| counter!(UPSTREAM_ERRORS, "kind" => kind.as_str())),
             silences: Silence::ALL
                 .map(|phase| counter!(CLIENT_TIMEOUTS, "phase" => phase.as_str())),
-            durations: [Route::Ingest, Route::Other]
-                .map(|route| histogram!(REQUEST_DURATION, "route" => route.as_str())),
+            durations: Surface::ALL
+                .iter()
+                .map(|surface| surface.name())
+                .chain([ELSEWHERE])
+                .map(|route| (route, histogram!(REQUEST_DURATION, "route" => route)))
+                .collect(),
             upstream_retries: counter!(UPSTREAM_RETRIES),
             connection_limit: counter!(CONNECTION_LIMIT),
         }
@@ -178,21 +179,23 @@ impl ProxyMetrics {
         bump(&self.silences, phase as usize);
     }
 
-    /// A request was answered; its status is one of few hundred.
-    pub(crate) fn answered(&self, route: Route, status: http::StatusCode, took: Duration) {
-        counter!(REQUESTS, "route" => route.as_str(), "code" => status.as_str().to_owned())
-            .increment(1);
-        if let Some(durations) = self.durations.get(route as usize) {
+    /// A request to `surface`, or elsewhere, was answered; its status is one of few hundred.
+    pub(crate) fn answered(&self, surface: Option<Surface>, status: StatusCode, took: Duration) {
+        let route = surface.map_or(ELSEWHERE, Surface::name);
+        counter!(REQUESTS, "route" => route, "code" => status.as_str().to_owned()).increment(1);
+        let durations = self.durations.iter().find(|(other, _)| *other == route);
+        if let Some((_, durations)) = durations {
             durations.record(took);
         }
     }
 
-    /// The announced size of an ingested body.
-    pub(crate) fn body(&self, format: Format, expected: Option<u64>) {
+    /// A profile comes in, with the announced size of its body.
+    pub(crate) fn ingested(&self, surface: Surface, format: &'static str, expected: Option<u64>) {
+        counter!(INGESTED, "surface" => surface.name(), "format" => format).increment(1);
         if let Some(bytes) = expected {
-            // Sizes beyond 2^53 bytes are not worth an exact count.
             #[expect(clippy::cast_precision_loss, reason = "histograms take f64")]
-            histogram!(BODY_BYTES, "format" => format.as_str()).record(bytes as f64);
+            histogram!(BODY_BYTES, "surface" => surface.name(), "format" => format)
+                .record(bytes as f64);
         }
     }
 }

@@ -6,11 +6,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use http::{Request, Response};
+use http_body_util::Either;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use crate::answer::AnswerBody;
 use crate::forward::ForwardError;
+use crate::stack::AnswerBody;
 
 /// Puts a [`Rescue`] in front of a service.
 #[derive(Debug, Clone, Copy)]
@@ -67,6 +68,8 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let result = ready!(self.project().inner.poll(cx));
-        Poll::Ready(Ok(result.unwrap_or_else(ForwardError::into_response)))
+        Poll::Ready(Ok(
+            result.unwrap_or_else(|error| error.into_response().map(Either::Right))
+        ))
     }
 }

@@ -6,16 +6,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
+use http_body_util::Either;
 
 use hyper::body::Incoming;
 use pyroscope_wire::Surface;
+use pyroscope_wire::answer::Code;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceBuilder, service_fn};
 use tower_http::body::UnsyncBoxBody;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::LocalWrites;
-use crate::answer::{self, AnswerBody};
+use crate::answer::{self, Manner, OwnBody};
 use crate::discard::discard;
 use crate::forward::{Forward, ForwardError, LingerBody, Lingering};
 use crate::metrics::ProxyMetrics;
@@ -25,6 +27,9 @@ use crate::tee::{TeeBody, TeeLayer};
 
 /// A request's body below the tee.
 type LocalBody = TeeBody<OwedBody<Incoming>>;
+
+/// The body of an answer: the upstream's as it streams, or one of our own.
+pub(crate) type AnswerBody = Either<Incoming, OwnBody>;
 
 /// An answer's body above everything that could panic.
 type CaughtBody = UnsyncBoxBody<Bytes, BoxError>;
@@ -66,32 +71,40 @@ impl Local {
         &self,
         request: Request<LocalBody>,
     ) -> Result<Response<AnswerBody>, ForwardError> {
-        if self.writes == LocalWrites::Discard && is_ingestion(&request) {
-            return Ok(discard(request.into_body()).await);
+        if self.writes == LocalWrites::Discard
+            && let Some(surface) = surface(&request)
+        {
+            let manner = Manner::of(&request, surface);
+            return Ok(discard(request.into_body(), manner)
+                .await
+                .map(Either::Right));
         }
         match &self.forward {
-            Some(forward) => forward.relay(request).await,
+            Some(forward) => Ok(forward.relay(request).await?.map(Either::Left)),
             None => {
                 drop(LingerBody::new(
                     request.into_body(),
                     Arc::clone(&self.lingering),
                 ));
                 let message = "no upstream is configured: only ingestion is served here";
-                Ok(answer::error(StatusCode::NOT_FOUND, "not_found", message))
+                Ok(
+                    answer::error(StatusCode::NOT_FOUND, Code::NotFound, message)
+                        .map(Either::Right),
+                )
             }
         }
     }
 }
 
-fn is_ingestion<B>(request: &Request<B>) -> bool {
-    Surface::recognise(request.method().as_str(), request.uri().path()).is_some()
+fn surface<B>(request: &Request<B>) -> Option<Surface> {
+    Surface::recognise(request.method().as_str(), request.uri().path())
 }
 
 #[expect(
     clippy::needless_pass_by_value,
     reason = "the layer hands the panic over"
 )]
-fn panicked(panic: Box<dyn Any + Send>) -> Response<AnswerBody> {
+fn panicked(panic: Box<dyn Any + Send>) -> Response<OwnBody> {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text
         .or_else(|| panic.downcast_ref::<&str>().copied())
@@ -102,7 +115,7 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response<AnswerBody> {
     );
     answer::error(
         StatusCode::INTERNAL_SERVER_ERROR,
-        "internal",
+        Code::Internal,
         "internal error of the relay",
     )
 }

@@ -1,49 +1,10 @@
-//! What a request to `/ingest` is, in words for people: logs, the sink, a status page.
+//! What a request to `/ingest` is, by its query and its `Content-Type`.
 
+use crate::describe::{Description, Format};
 use crate::name::{Dialect, Name};
 use crate::query::{self, Value};
 
-/// A request in short.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Description {
-    /// The name of the application; a name that does not parse is here as it came.
-    pub app: String,
-    /// Labels in order of their keys.
-    pub labels: Vec<(String, String)>,
-    pub format: Format,
-}
-
-/// How Pyroscope will read the body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Format {
-    Trie,
-    Tree,
-    Lines,
-    Jfr,
-    /// pprof as the whole body.
-    Pprof,
-    Speedscope,
-    /// pprof as a part of `multipart/form-data`.
-    Multipart,
-    /// Collapsed stacks; also what an unknown format is taken for.
-    Groups,
-}
-
 impl Format {
-    /// A short word for logs and metric labels.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Trie => "trie",
-            Self::Tree => "tree",
-            Self::Lines => "lines",
-            Self::Jfr => "jfr",
-            Self::Pprof => "pprof",
-            Self::Speedscope => "speedscope",
-            Self::Multipart => "multipart",
-            Self::Groups => "groups",
-        }
-    }
-
     /// The format of a request, from its raw query and its `Content-Type`.
     pub fn of(raw_query: &str, content_type: Option<&str>) -> Self {
         let [format] = query::first(raw_query, ["format"]);
@@ -88,5 +49,6 @@ pub fn describe(raw_query: &str, content_type: Option<&str>) -> Description {
         app,
         labels,
         format,
+        series: 1,
     }
 }

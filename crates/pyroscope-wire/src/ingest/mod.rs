@@ -7,11 +7,12 @@ mod describe;
 
 use std::time::SystemTime;
 
-pub use describe::{Description, Format, describe};
+pub use describe::describe;
 
+pub use crate::describe::{Description, Format};
 use crate::name::{Dialect, Name, NameFault};
 use crate::query::{self, Value};
-use crate::surface::{Row, last_segment_is};
+use crate::surface::{Row, last_segments_are};
 use crate::tags::Tags;
 use crate::time::{self, Resolved};
 
@@ -19,7 +20,7 @@ pub(crate) const ROW: Row = Row {
     id: 1,
     name: "ingest",
     canonical_path: "/ingest",
-    recognise: |path| last_segment_is(path, "ingest"),
+    recognise: |path| last_segments_are(path, &["ingest"]),
 };
 
 /// Tells whether some generation of Pyroscope would accept the name in this query.

@@ -79,6 +79,11 @@ impl Tags {
         self.pairs.is_empty()
     }
 
+    /// Whether one of the tags has this key.
+    pub(crate) fn has(&self, key: &[u8]) -> bool {
+        std::str::from_utf8(key).is_ok_and(|key| self.pairs.contains_key(key))
+    }
+
     /// Keys and values, in byte order of the keys.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.pairs

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use http::{Response, StatusCode};
+use pyroscope_wire::answer::Code;
 use pyrotee_net::{Fault, FaultKind};
 
-use crate::answer::{self, AnswerBody};
+use crate::answer::{self, OwnBody};
 
 /// A request that the upstream did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -31,11 +32,11 @@ impl ForwardError {
     }
 
     /// What the client is told. The one place where an error becomes an answer.
-    pub(crate) fn into_response(self) -> Response<AnswerBody> {
+    pub(crate) fn into_response(self) -> Response<OwnBody> {
         let (status, code) = match self {
-            Self::Unreachable(_) => (StatusCode::BAD_GATEWAY, "unavailable"),
-            Self::Timeout(_) => (StatusCode::GATEWAY_TIMEOUT, "deadline_exceeded"),
-            Self::Unsupported => (StatusCode::METHOD_NOT_ALLOWED, "unimplemented"),
+            Self::Unreachable(_) => (StatusCode::BAD_GATEWAY, Code::Unavailable),
+            Self::Timeout(_) => (StatusCode::GATEWAY_TIMEOUT, Code::DeadlineExceeded),
+            Self::Unsupported => (StatusCode::METHOD_NOT_ALLOWED, Code::Unimplemented),
         };
         tracing::debug!(status = status.as_u16(), error = %self, "request failed");
         answer::error(status, code, &self.to_string())

@@ -19,7 +19,6 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use pyrotee_net::{Connector, Fault};
 use tokio_util::task::TaskTracker;
 
-use crate::answer::AnswerBody;
 use crate::client::Peer;
 use crate::head;
 use crate::metrics::ProxyMetrics;
@@ -96,7 +95,7 @@ where
     pub(crate) async fn relay(
         &self,
         mut request: Request<B>,
-    ) -> Result<Response<AnswerBody>, ForwardError> {
+    ) -> Result<Response<Incoming>, ForwardError> {
         let version = request.version();
         let grpc = head::is_grpc(&request);
         head::prepare_request(&mut request);
@@ -113,7 +112,7 @@ where
         }
         .inspect_err(|error| self.metrics.upstream_error(error.kind()))?;
         head::prepare_response(&mut response, version);
-        Ok(response.map(AnswerBody::Left))
+        Ok(response)
     }
 
     async fn send(&self, mut request: Request<B>) -> Result<Response<Incoming>, ForwardError> {

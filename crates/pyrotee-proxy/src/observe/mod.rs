@@ -19,7 +19,7 @@ pub(crate) use body::{ObservedBody, OwedBody};
 
 use crate::client::Clock;
 use crate::head;
-use crate::metrics::{ProxyMetrics, Route};
+use crate::metrics::ProxyMetrics;
 
 /// Puts an [`Observe`] in front of a service.
 #[derive(Debug, Clone)]
@@ -66,16 +66,11 @@ where
             clock.begin(owes);
         }
         let owed = clock.clone().filter(|_| owes).map(Owed);
-        let is_ingest =
-            Surface::recognise(request.method().as_str(), request.uri().path()).is_some();
+        let surface = Surface::recognise(request.method().as_str(), request.uri().path());
         let guard = RequestGuard {
             clock,
             metrics: self.metrics.clone(),
-            route: if is_ingest {
-                Route::Ingest
-            } else {
-                Route::Other
-            },
+            surface,
             method: request.method().clone(),
             uri: request.uri().clone(),
             status: None,
@@ -94,7 +89,7 @@ where
 pub(crate) struct RequestGuard {
     clock: Option<Arc<Clock>>,
     metrics: ProxyMetrics,
-    route: Route,
+    surface: Option<Surface>,
     method: Method,
     uri: Uri,
     status: Option<StatusCode>,
@@ -112,7 +107,7 @@ impl Drop for RequestGuard {
             .or_else(|| StatusCode::from_u16(499).ok())
             .unwrap_or_default();
         let took = self.started.elapsed();
-        self.metrics.answered(self.route, status, took);
+        self.metrics.answered(self.surface, status, took);
         // The query stays out: a name is nobody's business, and may hold more than a name.
         tracing::debug!(
             method = %self.method,

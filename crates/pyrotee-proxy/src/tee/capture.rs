@@ -14,8 +14,12 @@ use crate::metrics::TeeResult;
 #[must_use]
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// Nothing was to be recorded: no ingestion, or too many hops.
+    /// Nothing was to be recorded.
     Passed,
+    /// It has come round a ring of relays.
+    Loop,
+    /// It is written in a way that Pyroscope does not take here, such as gRPC-web.
+    NotUnderstood,
     /// The profile was offered to the targets.
     Offered(Offered),
     /// The profile could not be recorded.

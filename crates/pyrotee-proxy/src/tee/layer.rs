@@ -9,19 +9,23 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use pyroscope_wire::Surface;
+use pyroscope_wire::encoding::{Encoding, Framing};
 use pyroscope_wire::ingest::{self, Format};
 use pyrotee_queue::{Head, SurfaceId};
 use tower::{Layer, Service};
 
-use super::capture::Capture;
+use super::capture::{Capture, Outcome};
 use super::recorder::Recorder;
 use super::verdict::Verdict;
 use super::{HOPS, MAX_HOPS, TeeBody};
 use crate::metrics::TeeResult;
+
+/// The coding of the message in a gRPC frame.
+const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 
 /// Which profiles are teed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,21 +84,19 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let mut waiting = None;
-        let capture = self.recorder.as_ref().and_then(|recorder| {
-            let surface = recognise(&request)?;
-            let expected = request.body().size_hint().exact();
-            let verdict = (self.on == TeeOn::UpstreamSuccess).then(Arc::<Verdict>::default);
-            let capture = capture(recorder, verdict.clone(), surface, &request, expected)?;
-            waiting = verdict.map(|verdict| Waiting {
-                recorder: Arc::clone(recorder),
-                verdict,
-            });
-            Some(capture)
+        let verdict = (self.on == TeeOn::UpstreamSuccess).then(Arc::<Verdict>::default);
+        let capture = match &self.recorder {
+            Some(recorder) => capture(recorder, verdict.clone(), &request),
+            None => Err(Outcome::Passed),
+        };
+        let recorder = self.recorder.as_ref().filter(|_| capture.is_ok());
+        let waiting = recorder.zip(verdict).map(|(recorder, verdict)| Waiting {
+            recorder: Arc::clone(recorder),
+            verdict,
         });
         let request = request.map(|body| match capture {
-            Some(capture) => TeeBody::recording(body, capture),
-            None => TeeBody::passing(body),
+            Ok(capture) => TeeBody::recording(body, capture),
+            Err(outcome) => TeeBody::passing(body, outcome),
         });
         ResponseFuture {
             inner: self.inner.call(request),
@@ -103,43 +105,73 @@ where
     }
 }
 
-fn recognise<B>(request: &Request<B>) -> Option<Surface> {
-    Surface::recognise(request.method().as_str(), request.uri().path())
-}
-
-/// The recording of a request on `surface`; `None` if it has come round a ring of relays.
-fn capture<B>(
+/// The recording of a request, or why there is none.
+fn capture<B: Body>(
     recorder: &Arc<Recorder>,
     verdict: Option<Arc<Verdict>>,
-    surface: Surface,
     request: &Request<B>,
-    expected: Option<u64>,
-) -> Option<Capture> {
+) -> Result<Capture, Outcome> {
+    let surface = Surface::recognise(request.method().as_str(), request.uri().path());
+    let surface = surface.ok_or(Outcome::Passed)?;
     let headers = request.headers();
     let hops = hops(headers);
     if hops > MAX_HOPS {
         recorder.metrics.teed(TeeResult::Loop);
-        return None;
+        return Err(Outcome::Loop);
     }
     let query = request.uri().query().unwrap_or_default();
-    let content_type = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    recorder
-        .metrics
-        .body(Format::of(query, content_type), expected);
-    if let Err(fault) = ingest::check_name(query) {
-        return Some(Capture::unnamed(recorder, fault));
+    let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let written = Written::of(surface, query, content_type).ok_or_else(|| {
+        recorder.metrics.teed(TeeResult::NotUnderstood);
+        Outcome::NotUnderstood
+    })?;
+    let expected = request.body().size_hint().exact();
+    recorder.metrics.ingested(surface, written.format, expected);
+    if surface == Surface::Ingest
+        && let Err(fault) = ingest::check_name(query)
+    {
+        return Ok(Capture::unnamed(recorder, fault));
     }
     let head = Head {
         surface: SurfaceId(surface.id()),
         query: query.into(),
         content_type: copy(headers, &CONTENT_TYPE),
-        content_encoding: copy(headers, &CONTENT_ENCODING),
+        content_encoding: copy(headers, &written.coding),
         hops,
         received: SystemTime::now(),
     };
-    Some(Capture::start(recorder, verdict, head, expected))
+    Ok(Capture::start(recorder, verdict, head, expected))
+}
+
+/// How a profile is written, as its head says.
+struct Written {
+    /// The `format` label.
+    format: &'static str,
+    /// The header that names the coding of the body, or of the message in it.
+    coding: HeaderName,
+}
+
+impl Written {
+    /// `None` if no Pyroscope takes it on this surface.
+    fn of(surface: Surface, query: &str, content_type: Option<&[u8]>) -> Option<Self> {
+        if surface == Surface::Ingest {
+            let content_type = content_type.and_then(|text| std::str::from_utf8(text).ok());
+            let format = Format::of(query, content_type).as_str();
+            return Some(Self {
+                format,
+                coding: CONTENT_ENCODING,
+            });
+        }
+        let encoding = Encoding::of(surface, content_type)?;
+        let coding = match encoding.framing() {
+            Framing::Plain => CONTENT_ENCODING,
+            Framing::Grpc => GRPC_ENCODING,
+        };
+        Some(Self {
+            format: encoding.as_str(),
+            coding,
+        })
+    }
 }
 
 /// Relays passed before this one. What is not a number was not written by a relay; a number that

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use hyper::StatusCode;
 use pyroscope_wire::ingest::{self, Description};
-use pyroscope_wire::{Surface, query};
+use pyroscope_wire::{Message, Surface, query};
 use serde_json::{Map, Value, json};
 
 use super::digest::Digest;
@@ -57,11 +57,14 @@ impl Line {
         surface: Surface,
         raw_query: &str,
         content_type: Option<&str>,
+        message: Option<&Message>,
         body: Digest,
         outcome: Outcome,
     ) -> Self {
-        let what = match surface {
-            Surface::Ingest => ingest::describe(raw_query, content_type),
+        let what = match message.and_then(|message| message.describe().ok()) {
+            Some(what) => what,
+            // A message that cannot be read has neither name nor labels to show.
+            None => ingest::describe(raw_query, content_type),
         };
         let times = query::first(raw_query, ["from", "until"]);
         let [from, until] = times.map(|value| value.map(|value| value.decode().into_owned()));
@@ -174,7 +177,7 @@ mod tests {
     fn line(query: &str, outcome: Outcome) -> Line {
         let body = Digest::of(b"abc");
         let content_type = Some("multipart/form-data; boundary=x");
-        let mut line = Line::new(Surface::Ingest, query, content_type, body, outcome);
+        let mut line = Line::new(Surface::Ingest, query, content_type, None, body, outcome);
         line.received = UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
         line
     }

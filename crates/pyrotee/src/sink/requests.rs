@@ -1,21 +1,29 @@
 //! What the sink answers to one request.
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
-use pyroscope_wire::{Surface, answer};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+use pyroscope_wire::answer::Code;
+use pyroscope_wire::encoding::Framing;
+use pyroscope_wire::{Coding, Encoding, Message, Surface};
+use pyrotee_proxy::{Manner, OwnBody};
 
 use super::digest::{Digest, Hasher};
 use super::line::{Line, Outcome};
 
-const GREETING: &str = "pyrotee sink: POST profiles to /ingest\n";
+const GREETING: &str = "pyrotee sink: POST profiles to /ingest, Push or OTLP\n";
+
+/// Bodies of Push and OTLP have their labels inside: so much of one is kept to show them.
+const KEPT: usize = 16 * 1024 * 1024;
+
+const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 
 /// A request after its body has been read.
 #[derive(Debug)]
 pub(super) struct Received {
-    pub(super) response: Response<Full<Bytes>>,
+    pub(super) response: Response<OwnBody>,
     /// None if it was no profile.
     pub(super) line: Option<Line>,
 }
@@ -28,18 +36,25 @@ pub(super) async fn receive(
     request: Request<Incoming>,
     status: StatusCode,
 ) -> hyper::Result<Received> {
+    let surface = Surface::recognise(request.method().as_str(), request.uri().path());
+    let manner = surface.map(|surface| Manner::of(&request, surface));
     let (head, body) = request.into_parts();
-    let (digest, end) = read(body).await;
+    let keep = if matches!(surface, Some(Surface::Push | Surface::Otlp)) {
+        KEPT
+    } else {
+        0
+    };
+    let body = read(body, keep).await;
 
-    let Some(surface) = Surface::recognise(head.method.as_str(), head.uri.path()) else {
-        end?;
+    let (Some(surface), Some(manner)) = (surface, manner) else {
+        body.end?;
         let response = elsewhere(&head.method, head.uri.path());
         return Ok(Received {
             response,
             line: None,
         });
     };
-    let outcome = match end {
+    let outcome = match body.end {
         Ok(()) => Outcome::Answered(status),
         Err(_) => Outcome::Incomplete,
     };
@@ -48,74 +63,86 @@ pub(super) async fn receive(
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
     let query = head.uri.query().unwrap_or_default();
-    let line = Line::new(surface, query, content_type, digest, outcome);
+    let message = body
+        .kept
+        .and_then(|kept| message(surface, &head.headers, &kept));
+    let line = Line::new(
+        surface,
+        query,
+        content_type,
+        message.as_ref(),
+        body.digest,
+        outcome,
+    );
     Ok(Received {
-        response: as_told(status),
+        response: as_told(manner, status),
         line: Some(line),
     })
 }
 
-/// Hashes a body frame by frame; nothing of it is kept.
-async fn read(mut body: Incoming) -> (Digest, hyper::Result<()>) {
+/// A body that has been read.
+struct Read {
+    digest: Digest,
+    /// All of it, unless there was more than was to be kept.
+    kept: Option<Vec<Bytes>>,
+    end: hyper::Result<()>,
+}
+
+/// Hashes a body frame by frame, and keeps up to `keep` bytes of it.
+async fn read(mut body: Incoming, keep: usize) -> Read {
     let mut hasher = Hasher::default();
+    let mut kept = Vec::new();
+    let mut bytes = 0;
     let end = loop {
         match body.frame().await {
             Some(Ok(frame)) => {
-                if let Some(data) = frame.data_ref() {
-                    hasher.update(data);
+                if let Ok(data) = frame.into_data() {
+                    hasher.update(&data);
+                    bytes += data.len();
+                    if bytes <= keep {
+                        kept.push(data);
+                    } else {
+                        kept.clear();
+                    }
                 }
             }
             Some(Err(error)) => break Err(error),
             None => break Ok(()),
         }
     };
-    (hasher.finish(), end)
+    Read {
+        digest: hasher.finish(),
+        kept: (bytes <= keep).then_some(kept),
+        end,
+    }
 }
 
-/// A success has no body, like Pyroscope's; a refusal has one in its shape.
-fn as_told(status: StatusCode) -> Response<Full<Bytes>> {
-    let mut response = if status.is_client_error() || status.is_server_error() {
-        let message = format!("the sink was told to answer {}", status.as_u16());
-        json(answer::error_body(code(status), &message))
-    } else {
-        Response::default()
+/// The message in a body, if it can be read.
+fn message(surface: Surface, headers: &HeaderMap, body: &[Bytes]) -> Option<Message> {
+    let field = |name: &HeaderName| headers.get(name).map(|value| value.as_bytes());
+    let encoding = Encoding::of(surface, field(&CONTENT_TYPE))?;
+    let coding = match encoding.framing() {
+        Framing::Plain => field(&CONTENT_ENCODING),
+        Framing::Grpc => field(&GRPC_ENCODING),
     };
+    Message::read(encoding, Coding::of(coding).ok()?, body, KEPT).ok()
+}
+
+/// As a Pyroscope would answer on this surface.
+fn as_told(manner: Manner, status: StatusCode) -> Response<OwnBody> {
+    if status.is_client_error() || status.is_server_error() {
+        let message = format!("the sink was told to answer {}", status.as_u16());
+        return manner.error(status, Code::of_status(status.as_u16()), &message);
+    }
+    let mut response = manner.taken();
     *response.status_mut() = status;
     response
 }
 
-fn elsewhere(method: &Method, path: &str) -> Response<Full<Bytes>> {
+fn elsewhere(method: &Method, path: &str) -> Response<OwnBody> {
     if matches!(*method, Method::GET | Method::HEAD) && path == "/" {
-        let mut response = Response::new(Full::from(GREETING));
-        let text = HeaderValue::from_static("text/plain; charset=utf-8");
-        response.headers_mut().insert(CONTENT_TYPE, text);
-        return response;
+        return OwnBody::text(GREETING);
     }
     let message = format!("the sink takes profiles only, not {method} {path}");
-    let mut response = json(answer::error_body("not_found", &message));
-    *response.status_mut() = StatusCode::NOT_FOUND;
-    response
-}
-
-fn json(body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(body));
-    let json = HeaderValue::from_static(answer::CONTENT_TYPE);
-    response.headers_mut().insert(CONTENT_TYPE, json);
-    response
-}
-
-/// The code of the connect protocol that Pyroscope puts beside a status.
-fn code(status: StatusCode) -> &'static str {
-    match status.as_u16() {
-        400 | 413 => answer::INVALID_ARGUMENT,
-        401 => "unauthenticated",
-        403 => "permission_denied",
-        404 => "not_found",
-        429 => "resource_exhausted",
-        500 => "internal",
-        501 => "unimplemented",
-        503 => "unavailable",
-        504 => "deadline_exceeded",
-        _ => "unknown",
-    }
+    Manner::Ingest.error(StatusCode::NOT_FOUND, Code::NotFound, &message)
 }

@@ -5,14 +5,13 @@ use std::io::{self, ErrorKind, Write};
 use std::time::Duration;
 
 use anyhow::Context;
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
+use pyrotee_proxy::OwnBody;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -130,7 +129,7 @@ async fn respond(
     request: Request<Incoming>,
     answer: Answer,
     lines: mpsc::Sender<Line>,
-) -> hyper::Result<Response<Full<Bytes>>> {
+) -> hyper::Result<Response<OwnBody>> {
     let received = receive(request, answer.status).await?;
     if let Some(line) = received.line {
         // The loop has ended only if the sink is about to.

@@ -1,0 +1,139 @@
+//! An ExportProfilesServiceRequest in protobuf's JSON, which takes the names of the schema as well
+//! as their camel case.
+
+use std::cell::OnceCell;
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+
+use crate::message::Contents;
+use crate::splice::json::{Editor, Object, elements, slice, string};
+use crate::tags::Tags;
+use crate::undecodable::Undecodable;
+
+pub(super) fn upsert(
+    source: &Bytes,
+    tags: &Tags,
+    limit_bytes: usize,
+) -> Result<Vec<Bytes>, Undecodable> {
+    let fresh = elements(tags, |key, value| {
+        format!("{{\"key\":{key},\"value\":{{\"stringValue\":{value}}}}}")
+    });
+    let root = Object::root(source)?;
+    let strings = Strings::of(root)?;
+    let mut editor = Editor::new(source, limit_bytes);
+    for profiles in both(root, "resourceProfiles", "resource_profiles")? {
+        let profiles = Object::read(profiles?)?;
+        let Some(resource) = profiles.get("resource")? else {
+            let resource = format!("{{\"attributes\":[{fresh}]}}");
+            editor.set(profiles, "resource", &resource)?;
+            continue;
+        };
+        let resource = Object::read(resource)?;
+        editor.upsert(resource, "attributes", &fresh, |attribute| {
+            let key = strings.key(Object::read(attribute)?)?;
+            Ok(tags.has(key.as_bytes()))
+        })?;
+    }
+    editor.finish()
+}
+
+pub(super) fn contents(source: &Bytes) -> Result<Contents, Undecodable> {
+    let root = Object::root(source)?;
+    let strings = Strings::of(root)?;
+    let mut contents = Contents::default();
+    for profiles in both(root, "resourceProfiles", "resource_profiles")? {
+        let profiles = Object::read(profiles?)?;
+        contents.series += 1;
+        if let (1, Some(resource)) = (contents.series, profiles.get("resource")?) {
+            for attribute in Object::read(resource)?.list("attributes")? {
+                let attribute = Object::read(attribute?)?;
+                if let Some(value) = attribute.get("value")? {
+                    let value = strings.value(Object::read(value)?)?;
+                    let label = (strings.key(attribute)?, value);
+                    contents
+                        .labels
+                        .extend((!label.1.is_empty()).then_some(label));
+                }
+            }
+        }
+        for scope in both(profiles, "scopeProfiles", "scope_profiles")? {
+            contents.profiles.push(slice(source, scope?));
+        }
+    }
+    let dictionary = root.get("dictionary")?.map(|raw| slice(source, raw));
+    contents.profiles.extend(dictionary);
+    Ok(contents)
+}
+
+/// The elements of a list under either of its names.
+fn both<'a>(
+    object: Object<'a>,
+    camel: &str,
+    snake: &str,
+) -> Result<impl Iterator<Item = Result<&'a RawValue, Undecodable>> + use<'a>, Undecodable> {
+    Ok(object.list(camel)?.chain(object.list(snake)?))
+}
+
+/// A value under either of its names.
+fn either<'a>(
+    object: Object<'a>,
+    camel: &str,
+    snake: &str,
+) -> Result<Option<&'a RawValue>, Undecodable> {
+    match object.get(camel)? {
+        None => object.get(snake),
+        found => Ok(found),
+    }
+}
+
+/// The table of strings, which is read only if an attribute refers to it.
+#[derive(Debug)]
+struct Strings<'a> {
+    dictionary: Option<Object<'a>>,
+    table: OnceCell<Vec<&'a RawValue>>,
+}
+
+impl<'a> Strings<'a> {
+    fn of(root: Object<'a>) -> Result<Self, Undecodable> {
+        Ok(Self {
+            dictionary: root.get("dictionary")?.map(Object::read).transpose()?,
+            table: OnceCell::new(),
+        })
+    }
+
+    fn key(&self, attribute: Object<'a>) -> Result<String, Undecodable> {
+        let index = either(attribute, "keyStrindex", "key_strindex")?;
+        self.resolve(attribute.get("key")?, index)
+    }
+
+    fn value(&self, any: Object<'a>) -> Result<String, Undecodable> {
+        let own = either(any, "stringValue", "string_value")?;
+        let index = either(any, "stringValueStrindex", "string_value_strindex")?;
+        self.resolve(own, index)
+    }
+
+    /// Numbers may be written as strings in protobuf's JSON.
+    fn resolve(
+        &self,
+        own: Option<&RawValue>,
+        index: Option<&RawValue>,
+    ) -> Result<String, Undecodable> {
+        let own = own.map(string).transpose()?.unwrap_or_default();
+        let index = index.and_then(|raw| raw.get().trim_matches('"').parse::<usize>().ok());
+        let (true, Some(index)) = (own.is_empty(), index) else {
+            return Ok(own);
+        };
+        let table = match (self.table.get(), self.dictionary) {
+            (Some(table), _) => table,
+            (None, None) => return Ok(own),
+            (None, Some(dictionary)) => {
+                let table = both(dictionary, "stringTable", "string_table")?;
+                let table = table.collect::<Result<_, _>>()?;
+                self.table.get_or_init(|| table)
+            }
+        };
+        let entry = table.get(index).copied().map(string).transpose()?;
+        Ok(entry.unwrap_or_default())
+    }
+}

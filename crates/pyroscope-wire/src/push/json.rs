@@ -1,0 +1,51 @@
+//! A PushRequest in protobuf's JSON.
+
+use bytes::Bytes;
+
+use crate::message::Contents;
+use crate::splice::json::{Editor, Object, elements, slice};
+use crate::tags::Tags;
+use crate::undecodable::Undecodable;
+
+pub(super) fn upsert(
+    source: &Bytes,
+    tags: &Tags,
+    limit_bytes: usize,
+) -> Result<Vec<Bytes>, Undecodable> {
+    let fresh = elements(tags, |name, value| {
+        format!("{{\"name\":{name},\"value\":{value}}}")
+    });
+    let mut editor = Editor::new(source, limit_bytes);
+    for series in Object::root(source)?.list("series")? {
+        let series = Object::read(series?)?;
+        editor.upsert(series, "labels", &fresh, |label| {
+            Ok(tags.has(Object::read(label)?.string("name")?.as_bytes()))
+        })?;
+    }
+    editor.finish()
+}
+
+pub(super) fn contents(source: &Bytes) -> Result<Contents, Undecodable> {
+    let mut contents = Contents::default();
+    for series in Object::root(source)?.list("series")? {
+        let series = Object::read(series?)?;
+        contents.series += 1;
+        if contents.series == 1 {
+            for label in series.list("labels")? {
+                let label = Object::read(label?)?;
+                let pair = (label.string("name")?, label.string("value")?);
+                contents.labels.push(pair);
+            }
+        }
+        for sample in series.list("samples")? {
+            let sample = Object::read(sample?)?;
+            let profile = match sample.get("rawProfile")? {
+                None => sample.get("raw_profile")?,
+                found => found,
+            };
+            let profile = profile.map(|raw| slice(source, raw));
+            contents.profiles.push(profile.unwrap_or_default());
+        }
+    }
+    Ok(contents)
+}

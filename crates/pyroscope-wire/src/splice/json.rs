@@ -1,0 +1,225 @@
+//! Parts of a JSON text, and where they stand in it.
+//!
+//! Of an object that has a key twice the last value counts; Pyroscope's reader refuses such a text.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+use serde_json::{Deserializer, Value};
+
+use crate::splice::Splice;
+use crate::tags::Tags;
+use crate::undecodable::Undecodable;
+
+/// An object of a text that has been checked as a whole.
+///
+/// Nothing but what is looked for is kept: a text of nothing but commas and brackets would
+/// otherwise take many times its own length in memory.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Object<'a>(&'a RawValue);
+
+impl<'a> Object<'a> {
+    /// The outermost object of a text.
+    pub(crate) fn root(source: &'a [u8]) -> Result<Self, Undecodable> {
+        let text = std::str::from_utf8(source).map_err(|_not_utf8| Undecodable::Json)?;
+        let raw: &RawValue = serde_json::from_str(text).map_err(|_malformed| Undecodable::Json)?;
+        Self::read(raw)
+    }
+
+    pub(crate) fn read(raw: &'a RawValue) -> Result<Self, Undecodable> {
+        let is_object = raw.get().starts_with('{');
+        is_object.then_some(Self(raw)).ok_or(Undecodable::Json)
+    }
+
+    /// A value that is there; `null` means that it is not, as in protobuf's JSON.
+    pub(crate) fn get(self, key: &str) -> Result<Option<&'a RawValue>, Undecodable> {
+        let value = self.find(key)?;
+        Ok(value.filter(|value| value.get() != "null"))
+    }
+
+    /// The elements of a list, none if it is not there.
+    pub(crate) fn list(self, key: &str) -> Result<Elements<'a>, Undecodable> {
+        let text = match self.get(key)? {
+            Some(list) if list.get().starts_with('[') => list.get(),
+            Some(_) => return Err(Undecodable::Json),
+            None => "[]",
+        };
+        Ok(Elements { text, at: 1 })
+    }
+
+    /// A string, empty if it is not there.
+    pub(crate) fn string(self, key: &str) -> Result<String, Undecodable> {
+        Ok(self.get(key)?.map(string).transpose()?.unwrap_or_default())
+    }
+
+    fn find(self, key: &str) -> Result<Option<&'a RawValue>, Undecodable> {
+        let mut found = None;
+        let mut members = self.members();
+        while let Some(name) = members.next().transpose()? {
+            let value = members.value()?;
+            if string(name)? == key {
+                found = Some(value);
+            }
+        }
+        Ok(found)
+    }
+
+    fn is_empty(self) -> bool {
+        self.members().next().is_none()
+    }
+
+    /// The keys; the value of each is to be taken with [`Elements::value`].
+    fn members(self) -> Elements<'a> {
+        let text = self.0.get();
+        Elements { text, at: 1 }
+    }
+}
+
+/// The values between two brackets.
+#[derive(Debug)]
+pub(crate) struct Elements<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Elements<'a> {
+    fn value(&mut self) -> Result<&'a RawValue, Undecodable> {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let rest = rest.trim_start_matches([' ', '\t', '\r', '\n', ',', ':']);
+        let mut values = Deserializer::from_str(rest).into_iter();
+        let value = values.next().and_then(Result::ok);
+        self.at = self.text.len() - rest.len() + values.byte_offset();
+        value.ok_or(Undecodable::Json)
+    }
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = Result<&'a RawValue, Undecodable>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let end = rest.trim_start().starts_with([']', '}']);
+        (!end && !rest.is_empty()).then(|| self.value())
+    }
+}
+
+/// A string, with its escapes undone.
+pub(crate) fn string(raw: &RawValue) -> Result<String, Undecodable> {
+    serde_json::from_str(raw.get()).map_err(|_not_text| Undecodable::Json)
+}
+
+/// A JSON text being edited.
+#[derive(Debug)]
+pub(crate) struct Editor<'a> {
+    source: &'a Bytes,
+    splice: Splice,
+}
+
+impl<'a> Editor<'a> {
+    /// For edits that take no more than `limit_bytes` of memory.
+    pub(crate) fn new(source: &'a Bytes, limit_bytes: usize) -> Self {
+        Self {
+            source,
+            splice: Splice::new(limit_bytes),
+        }
+    }
+
+    /// Gives an object a value that it does not have.
+    pub(crate) fn set(
+        &mut self,
+        object: Object<'a>,
+        key: &str,
+        value: &str,
+    ) -> Result<(), Undecodable> {
+        if let Some(null) = object.find(key)? {
+            let old = self.range(null);
+            self.splice.replace(old, value.as_bytes());
+            return Ok(());
+        }
+        let key = quoted(key);
+        let comma = if object.is_empty() { "" } else { "," };
+        let at = self.range(object.0).start + 1;
+        let pair = format!("{key}:{value}{comma}");
+        self.splice.replace(at..at, pair.as_bytes());
+        Ok(())
+    }
+
+    /// Upserts tags in the list `key` of an object: elements of their names go, and `fresh`, the
+    /// tags as elements with commas between them, comes before all others.
+    pub(crate) fn upsert(
+        &mut self,
+        object: Object<'a>,
+        key: &str,
+        fresh: &str,
+        is_tagged: impl Fn(&'a RawValue) -> Result<bool, Undecodable>,
+    ) -> Result<(), Undecodable> {
+        let Some(list) = object.get(key)? else {
+            return self.set(object, key, &format!("[{fresh}]"));
+        };
+        let list = self.range(list);
+        let end = list.end - 1;
+        // Up to here all is settled; `gap` tells whether an element behind it has been taken out.
+        let mut settled = list.start + 1;
+        let mut gap = false;
+        let mut first = true;
+        for element in object.list(key)? {
+            let element = element?;
+            if is_tagged(element)? {
+                gap = true;
+                continue;
+            }
+            let element = self.range(element);
+            let until = if gap { element.start } else { settled };
+            if first {
+                let text = format!("{fresh},");
+                self.splice.replace(settled..until, text.as_bytes());
+            } else if gap {
+                self.splice.replace(settled..until, b",");
+            }
+            (settled, gap, first) = (element.end, false, false);
+        }
+        if first {
+            self.splice.replace(settled..end, fresh.as_bytes());
+        } else if gap {
+            self.splice.remove(settled..end);
+        }
+        Ok(())
+    }
+
+    /// The text with all edits made.
+    ///
+    /// # Errors
+    /// There was more to edit than the limit allows.
+    pub(crate) fn finish(self) -> Result<Vec<Bytes>, Undecodable> {
+        self.splice.apply(self.source)
+    }
+
+    fn range(&self, raw: &RawValue) -> Range<usize> {
+        range(self.source, raw)
+    }
+}
+
+/// The tags as elements of a list, with commas between them.
+pub(crate) fn elements(tags: &Tags, element: impl Fn(&str, &str) -> String) -> String {
+    let elements: Vec<_> = tags
+        .iter()
+        .map(|(key, value)| element(&quoted(key), &quoted(value)))
+        .collect();
+    elements.join(",")
+}
+
+/// A part of the source without a copy.
+pub(crate) fn slice(source: &Bytes, raw: &RawValue) -> Bytes {
+    super::cut(source, range(source, raw))
+}
+
+/// Where a value stands in the text that it was read from.
+fn range(source: &[u8], raw: &RawValue) -> Range<usize> {
+    let start = raw.get().as_ptr().addr() - source.as_ptr().addr();
+    start..start + raw.get().len()
+}
+
+fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
+}

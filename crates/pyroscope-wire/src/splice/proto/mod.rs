@@ -1,0 +1,203 @@
+//! The fields of a protobuf message, and where they stand in it.
+//!
+//! Accepts what Go's protobuf accepts (non-canonical varints, fields in any order, fields it does
+//! not know) with one exception: groups, which no Pyroscope or OTLP message has had.
+
+use std::ops::Range;
+
+use crate::splice::Splice;
+use crate::tags::Tags;
+use crate::undecodable::{ProtobufFault, Undecodable};
+
+/// The highest number that a field can have.
+const MAX_NUMBER: u64 = (1 << 29) - 1;
+
+/// Where a field stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Field {
+    pub(crate) number: u32,
+    wire: Wire,
+    /// Where its tag begins and ends.
+    pub(crate) start: usize,
+    pub(crate) tag_end: usize,
+    /// Where its value stands, without the length before it.
+    pub(crate) value: Range<usize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wire {
+    Varint,
+    Fixed64,
+    Delimited,
+    Fixed32,
+}
+
+impl Field {
+    /// From its tag to the end of its value.
+    pub(crate) fn range(&self) -> Range<usize> {
+        self.start..self.value.end
+    }
+
+    /// The value, if the field is a string, bytes or a message.
+    pub(crate) fn delimited(&self) -> Result<Range<usize>, Undecodable> {
+        match self.wire {
+            Wire::Delimited => Ok(self.value.clone()),
+            Wire::Varint | Wire::Fixed64 | Wire::Fixed32 => Err(ProtobufFault::Type.into()),
+        }
+    }
+
+    /// The value, if the field is an integer.
+    pub(crate) fn varint(&self, source: &[u8]) -> Result<u64, Undecodable> {
+        match self.wire {
+            Wire::Varint => Fields::within(source, self.value.clone()).varint(),
+            Wire::Fixed64 | Wire::Delimited | Wire::Fixed32 => Err(ProtobufFault::Type.into()),
+        }
+    }
+}
+
+/// Reads the fields of a message, or of a message within it. Positions count from the start of the
+/// outermost message.
+#[derive(Debug)]
+pub(crate) struct Fields<'a> {
+    /// The source up to the end of the message.
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Fields<'a> {
+    pub(crate) fn new(source: &'a [u8]) -> Self {
+        Self {
+            bytes: source,
+            at: 0,
+        }
+    }
+
+    pub(crate) fn within(source: &'a [u8], range: Range<usize>) -> Self {
+        Self {
+            bytes: source.get(..range.end).unwrap_or_default(),
+            at: range.start,
+        }
+    }
+
+    fn field(&mut self) -> Result<Field, Undecodable> {
+        let start = self.at;
+        let tag = self.varint()?;
+        let tag_end = self.at;
+        let number = u32::try_from(tag >> 3).ok().filter(|number| {
+            let number = u64::from(*number);
+            (1..=MAX_NUMBER).contains(&number)
+        });
+        let number = number.ok_or(ProtobufFault::Number)?;
+        let (wire, value) = match tag & 7 {
+            0 => {
+                let from = self.at;
+                self.varint()?;
+                (Wire::Varint, from..self.at)
+            }
+            1 => (Wire::Fixed64, self.take(8)?),
+            2 => {
+                let length = self.varint()?;
+                (Wire::Delimited, self.take(length)?)
+            }
+            5 => (Wire::Fixed32, self.take(4)?),
+            3 | 4 => return Err(ProtobufFault::Group.into()),
+            _ => return Err(ProtobufFault::Type.into()),
+        };
+        Ok(Field {
+            number,
+            wire,
+            start,
+            tag_end,
+            value,
+        })
+    }
+
+    fn varint(&mut self) -> Result<u64, Undecodable> {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = *self.bytes.get(self.at).ok_or(ProtobufFault::Truncated)?;
+            self.at += 1;
+            // The tenth byte has room for one bit.
+            if shift == 63 && byte > 1 {
+                break;
+            }
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err(ProtobufFault::Varint.into())
+    }
+
+    fn take(&mut self, length: u64) -> Result<Range<usize>, Undecodable> {
+        let start = self.at;
+        let end = usize::try_from(length)
+            .ok()
+            .and_then(|length| start.checked_add(length))
+            .filter(|end| *end <= self.bytes.len());
+        self.at = end.ok_or(ProtobufFault::Truncated)?;
+        Ok(start..self.at)
+    }
+}
+
+impl Iterator for Fields<'_> {
+    type Item = Result<Field, Undecodable>;
+
+    /// After a fault there is no telling where the next field begins: callers stop at the first.
+    fn next(&mut self) -> Option<Self::Item> {
+        (self.at < self.bytes.len()).then(|| self.field())
+    }
+}
+
+/// The string, bytes or message with this number in a message: the last one, as protobuf has it.
+pub(crate) fn last(
+    source: &[u8],
+    message: Range<usize>,
+    number: u32,
+) -> Result<Option<Range<usize>>, Undecodable> {
+    let mut found = None;
+    for field in Fields::within(source, message) {
+        let field = field?;
+        if field.number == number {
+            found = Some(field.delimited()?);
+        }
+    }
+    Ok(found)
+}
+
+/// Takes the pairs out whose key is that of a tag. Pairs are the first field of a list, `key_of`
+/// reads the key of one.
+pub(crate) fn remove_tagged<'s>(
+    splice: &mut Splice,
+    source: &'s [u8],
+    list: Range<usize>,
+    tags: &Tags,
+    key_of: impl Fn(Range<usize>) -> Result<&'s [u8], Undecodable>,
+) -> Result<(), Undecodable> {
+    for field in Fields::within(source, list) {
+        let field = field?;
+        if field.number == 1 && tags.has(key_of(field.delimited()?)?) {
+            splice.remove(field.range());
+        }
+    }
+    Ok(())
+}
+
+/// Writes a varint in as few bytes as it takes.
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: usize) {
+    while value >= 0x80 {
+        out.push(u8::try_from(value & 0x7f).unwrap_or_default() | 0x80);
+        value >>= 7;
+    }
+    out.push(u8::try_from(value).unwrap_or_default());
+}
+
+/// Writes a string, bytes or a message as a field with a number below 16.
+pub(crate) fn put_field(out: &mut Vec<u8>, number: u8, value: &[u8]) {
+    out.push(number << 3 | 2);
+    put_varint(out, value.len());
+    out.extend_from_slice(value);
+}
+
+#[cfg(test)]
+mod tests;
