@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use pyroscope_wire::Undecodable;
 use pyroscope_wire::encoding::{Coding, Encoding};
 use pyroscope_wire::message::{Delivery, Message};
@@ -17,6 +18,9 @@ const LARGEST: u64 = 64 * 1024 * 1024;
 /// How far a body may grow at the first try; profiles grow three- to fivefold. A try costs the
 /// budget what it may grow to, so a bomb never holds more than it was granted.
 const FIRST_TRY: u64 = 8;
+
+/// What the smallest body may grow to: tags may be many times as long as a series without samples.
+const SMALLEST_GRANT: u64 = 64 * 1024;
 
 /// One body, shared by all targets that have tags. It lives as long as its record.
 #[derive(Debug)]
@@ -83,7 +87,10 @@ impl Decoded {
 fn read(record: &Record, encoding: Encoding, coding: Coding) -> Result<Held<Message>, Reason> {
     let mut growth = FIRST_TRY;
     loop {
-        let most = record.len().saturating_mul(growth).clamp(4_096, LARGEST);
+        let most = record
+            .len()
+            .saturating_mul(growth)
+            .clamp(SMALLEST_GRANT, LARGEST);
         let share = record.reserve(most).ok_or(Reason::Budget)?;
         let limit = usize::try_from(most).unwrap_or(usize::MAX);
         match Message::read(encoding, coding, record.body().frames(), limit) {
@@ -108,31 +115,32 @@ fn read(record: &Record, encoding: Encoding, coding: Coding) -> Result<Held<Mess
 async fn pack(
     record: &Record,
     message: Message,
-    coding: Coding,
+    packing: Coding,
     tags: &Arc<Tags>,
 ) -> Result<Arc<Held<Delivery>>, Reason> {
-    let tags = Arc::clone(tags);
+    let (tags, plain) = (Arc::clone(tags), message.bytes().len());
     let delivery = blocking(move || {
         let pieces = message
             .tagged(&tags)
             .map_err(|_fault| Reason::Undecodable)?;
-        let body = match coding {
+        let body = match packing {
             Coding::Identity => pieces,
             Coding::Gzip => vec![gzip::compress(&pieces)],
         };
         Ok(Delivery {
             content_type: message.content_type(),
-            coding,
+            coding: packing,
             body,
         })
     });
     let delivery = delivery.await?;
-    let added = match coding {
-        // Slices of the message, which is charged already.
-        Coding::Identity => 0,
-        Coding::Gzip => delivery.body.iter().map(|piece| piece.len() as u64).sum(),
+    let sent: usize = delivery.body.iter().map(Bytes::len).sum();
+    let added = match packing {
+        // Slices of the message, which is charged already, and the new text between them.
+        Coding::Identity => sent.saturating_sub(plain) + delivery.body.len() * size_of::<Bytes>(),
+        Coding::Gzip => sent,
     };
-    let share = record.reserve(added).ok_or(Reason::Budget)?;
+    let share = record.reserve(added as u64).ok_or(Reason::Budget)?;
     Ok(Arc::new(Held {
         it: delivery,
         _share: share,
