@@ -1,0 +1,50 @@
+//! The body of a gRPC call, whole and in pieces: the first byte tells how long they are.
+
+#![no_main]
+
+mod common;
+
+use bytes::Bytes;
+use common::{LIMIT_BYTES, tags};
+use libfuzzer_sys::fuzz_target;
+use pyroscope_wire::grpc::Frame;
+use pyroscope_wire::{Coding, Encoding, Message, Surface, message};
+
+fuzz_target!(|data: &[u8]| {
+    let Some((&step, body)) = data.split_first() else {
+        return;
+    };
+    let pieces: Vec<_> = body
+        .chunks(usize::from(step) + 1)
+        .map(Bytes::copy_from_slice)
+        .collect();
+    let whole = [Bytes::copy_from_slice(body)];
+
+    let frame = Frame::read(&pieces);
+    let other = Frame::read(&whole);
+    assert_eq!(frame.is_ok(), other.is_ok());
+    if let (Ok(frame), Ok(other)) = (&frame, &other) {
+        assert_eq!(frame.message.concat(), other.message.concat());
+        let message = frame.message.concat();
+        let prefix = Frame::prefix(frame.compressed, message.len()).unwrap();
+        assert_eq!([&prefix[..], &message].concat(), body);
+    }
+
+    let encoding = Encoding::of(Surface::Push, Some(b"application/grpc")).unwrap();
+    for coding in [Coding::Identity, Coding::Gzip] {
+        let untagged = message::untagged(encoding, coding, &pieces);
+        let read = Message::read(encoding, coding, &pieces, LIMIT_BYTES);
+        let again = Message::read(encoding, coding, &whole, LIMIT_BYTES);
+        assert_eq!(read.as_ref().err(), again.as_ref().err());
+        let Ok(read) = read else { continue };
+        assert_eq!(read.bytes(), again.unwrap().bytes());
+        assert!(read.bytes().len() <= LIMIT_BYTES);
+
+        // What a target without tags gets, read as what it is sent as, is the same message.
+        let delivery = untagged.unwrap();
+        let plain = Encoding::of(Surface::Push, Some(delivery.content_type.as_bytes())).unwrap();
+        let delivered = Message::read(plain, delivery.coding, &delivery.body, LIMIT_BYTES);
+        assert_eq!(delivered.unwrap().bytes(), read.bytes());
+        drop(read.tagged(&tags()));
+    }
+});
