@@ -3,7 +3,7 @@
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run test test-interop nightly bench check check-fmt check-clippy check-doc check-deny fmt clean
+.PHONY: help build demo run test test-interop nightly fuzz bench check check-fmt check-clippy check-doc check-deny fmt clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
@@ -24,6 +24,15 @@ test-interop: ## run the tests with published SDKs (needs python3 with venv and 
 nightly: ## run everything, with the heavy cases at full size
 	PYROTEE_NIGHTLY=1 PROPTEST_CASES=20000 $(CARGO) test --workspace --locked
 	$(MAKE) test-interop
+
+FUZZ_SECONDS ?= 600
+
+fuzz: ## fuzz the readers of untrusted bytes, FUZZ_SECONDS (600) each, on stable and without cargo-fuzz
+	@set -e; cd tests/fuzz; for target in push otlp grpc; do \
+		mkdir -p target/found/$$target; \
+		$(CARGO) run --locked --bin $$target -- -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 \
+			target/found/$$target corpus/$$target; \
+	done
 
 bench: ## print what tagging costs (release build, some minutes)
 	$(CARGO) bench --locked -p pyrotee --bench tagging
