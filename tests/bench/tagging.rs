@@ -137,15 +137,18 @@ fn cpu(pid: u32) -> f64 {
 /// third of itself.
 fn push() -> Vec<u8> {
     let mut state = 1_u64;
-    let mut profile = Vec::new();
-    while profile.len() < PACKED * 3 {
+    let mut noise = || {
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1);
-        let noise = state.to_be_bytes();
+        (state >> 16).to_be_bytes()
+    };
+    let mut profile = Vec::new();
+    while profile.len() < PACKED * 7 / 2 {
         profile.extend_from_slice(b"github.com/example/service.");
-        profile.extend_from_slice(&noise[..5]);
-        profile.extend_from_slice(b".func1\x12\x04\x08\x01\x10\x02");
+        profile.extend_from_slice(&noise()[2..]);
+        profile.extend_from_slice(&noise()[2..]);
+        profile.extend_from_slice(b".func1\x12\x04\x08\x01");
     }
     let label = field(1, &[field(1, b"service_name"), field(2, b"bench")].concat());
     let sample = field(2, &field(1, &profile));

@@ -8,7 +8,7 @@ use common::mirror::{ExportRequest, Pairs};
 use common::{read, tagged, tags};
 use libfuzzer_sys::fuzz_target;
 use prost::Message as _;
-use pyroscope_wire::{ProtobufFault, Surface, Undecodable};
+use pyroscope_wire::{ProtobufFault, Surface, Tags, Undecodable};
 use serde_json::{Value, json};
 
 fuzz_target!(|data: &[u8]| {
@@ -35,7 +35,7 @@ fn proto(body: &[u8]) {
         return;
     };
     let tags = tags();
-    let pairs: Vec<_> = tags.iter().collect();
+    let pairs = attributes(&tags);
     assert_eq!(
         ExportRequest::decode(&rewritten[..]).unwrap(),
         request.upsert(&pairs)
@@ -52,8 +52,23 @@ fn json(body: &[u8]) {
     };
     let rewritten: Value = serde_json::from_slice(&rewritten).unwrap();
     let tags = tags();
-    let pairs: Vec<_> = tags.iter().collect();
+    let pairs = attributes(&tags);
     assert_eq!(rewritten, upsert(value, &pairs));
+}
+
+/// The tags as they are sent in OTLP: the name of the application has another key there. The order
+/// is that of the tags.
+fn attributes(tags: &Tags) -> Vec<(&str, &str)> {
+    let attribute = |key| {
+        if key == "service_name" {
+            "service.name"
+        } else {
+            key
+        }
+    };
+    tags.iter()
+        .map(|(key, value)| (attribute(key), value))
+        .collect()
 }
 
 fn upsert(mut request: Value, tags: &Pairs<'_>) -> Value {

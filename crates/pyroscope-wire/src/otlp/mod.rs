@@ -12,14 +12,18 @@
 //!
 //! A tag becomes a string attribute of every resource, and every attribute of its name goes; a
 //! resource that is not there is added. A key may also be a number in the table of strings, which
-//! is looked up. Keys are sent as they are configured: the tag `service_name` does not become the
-//! attribute `service.name`, out of which Pyroscope makes the label `service_name`.
+//! is looked up. The tag `service_name` is sent as the attribute `service.name`: Pyroscope makes the
+//! label out of that one, and refuses a profile that has the label twice
+//! (`pkg/ingester/otlp/ingest_handler.go`). All other keys are sent as they are configured.
 
 mod json;
 mod proto;
 
+use std::borrow::Cow;
+
 use crate::message::Schema;
 use crate::surface::{Row, last_segments_are};
+use crate::tags::Tags;
 
 pub(crate) const ROW: Row = Row {
     id: 3,
@@ -36,15 +40,26 @@ const GRPC_SERVICE: &str = "opentelemetry.proto.collector.profiles.v1development
 /// The attribute that names the application.
 pub(crate) const APP: &str = "service.name";
 
+/// The label that Pyroscope makes out of [`APP`].
+const APP_LABEL: &str = "service_name";
+
 pub(crate) const PROTO: Schema = Schema {
-    upsert: proto::upsert,
+    upsert: |source, tags, limit| proto::upsert(source, &attributes(tags), limit),
     contents: proto::contents,
 };
 
 pub(crate) const JSON: Schema = Schema {
-    upsert: json::upsert,
+    upsert: |source, tags, limit| json::upsert(source, &attributes(tags), limit),
     contents: json::contents,
 };
+
+/// The tags as attributes.
+fn attributes(tags: &Tags) -> Cow<'_, Tags> {
+    match tags.has(APP_LABEL.as_bytes()) {
+        true => Cow::Owned(tags.with_key(APP_LABEL, APP)),
+        false => Cow::Borrowed(tags),
+    }
+}
 
 #[cfg(test)]
 mod tests;

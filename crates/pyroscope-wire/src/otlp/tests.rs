@@ -83,6 +83,25 @@ fn requests() -> impl Strategy<Value = ExportRequest> {
     })
 }
 
+#[test]
+fn the_name_of_the_application_is_sent_under_the_key_that_pyroscope_reads() {
+    let tags = [("service_name".to_owned(), "shop".to_owned())];
+    let tags = Tags::parse(tags).unwrap();
+    let resource = |app: &str| {
+        json!({"resourceProfiles": [{"resource": {"attributes": [
+            {"key": "service.name", "value": {"stringValue": app}}
+        ]}}]})
+    };
+    let pieces = json(resource("old").to_string())
+        .tagged(&tags)
+        .unwrap()
+        .concat();
+    assert_eq!(
+        serde_json::from_slice::<Value>(&pieces).unwrap(),
+        resource("shop")
+    );
+}
+
 proptest! {
     #[test]
     fn tagging_is_an_upsert_that_copies_no_profile(request in requests()) {

@@ -84,6 +84,15 @@ impl Tags {
         std::str::from_utf8(key).is_ok_and(|key| self.pairs.contains_key(key))
     }
 
+    /// The same tags, with one of them under another key.
+    pub(crate) fn with_key(&self, key: &str, other: &str) -> Self {
+        let mut tags = self.clone();
+        if let Some(value) = tags.pairs.remove(key) {
+            tags.pairs.insert(other.to_owned(), value);
+        }
+        tags
+    }
+
     /// Keys and values, in byte order of the keys.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.pairs
