@@ -26,6 +26,9 @@ pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("relay")
+        // They unpack and pack bodies for targets: more of them than cores would only take time
+        // from the threads that serve clients.
+        .max_blocking_threads(std::thread::available_parallelism().map_or(2, usize::from))
         .enable_all()
         .build()
         .context("failed to start the runtime")?;
