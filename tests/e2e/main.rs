@@ -25,6 +25,8 @@ mod encodings;
 mod framing;
 /// HTTP/2 and gRPC.
 mod grpc;
+/// gRPC calls of profiles, with a client that was not written for this test.
+mod grpc_calls;
 /// Fields of heads, both ways.
 mod headers;
 /// Targets that do not touch one another.
@@ -41,8 +43,14 @@ mod memory;
 mod metrics;
 /// Names of hosts.
 mod names;
+/// Profiles of OpenTelemetry.
+mod otlp;
 /// Clients that say little, late or nothing.
 mod patience;
+/// Profiles of today's SDKs: labels are in the body.
+mod push;
+/// Pushes that no target gets, and those that only a target gets.
+mod push_ends;
 /// The query of an upload.
 mod query;
 /// Profiles that a target does not simply take.

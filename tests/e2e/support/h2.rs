@@ -1,23 +1,27 @@
 //! HTTP/2 without TLS, for gRPC: here a library speaks, as frames say nothing about transparency.
 
 use std::{
-    array,
     convert::Infallible,
+    future,
     net::SocketAddr,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
     thread,
     time::Duration,
+    vec,
 };
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{
-    HeaderMap, Request, Response, StatusCode,
+    HeaderMap, Request, Response,
     body::{Body, Frame, Incoming},
     client,
-    http::{request, response},
+    http::{HeaderName, request, response},
     server,
     service::service_fn,
 };
@@ -69,22 +73,49 @@ async fn exchange(relay: SocketAddr, request: Request<Full<Bytes>>) -> Message<r
     }
 }
 
-/// A stand-in for a gRPC server without TLS. It answers with the request's body, in two frames, and
-/// with `grpc-status: 0` in the trailers.
+/// A stand-in for a gRPC server without TLS.
 #[derive(Debug)]
 pub(crate) struct GrpcUpstream {
     address: SocketAddr,
-    requests: Requests,
+    seen: Arc<Seen>,
     /// Its end is the server's.
     _stop: oneshot::Sender<()>,
 }
 
-type Requests = Arc<Mutex<Vec<Message<request::Parts>>>>;
+/// What a stand-in does with a call, once it has all of it.
+#[derive(Clone, Debug)]
+pub(crate) enum GrpcAnswer {
+    /// The request's body in two frames, and `grpc-status: 0` in the trailers.
+    Echo,
+    /// Head, body in two frames, trailers; without a body and trailers the head ends the call.
+    Call {
+        head: &'static [(&'static str, &'static str)],
+        body: Vec<u8>,
+        trailers: &'static [(&'static str, &'static str)],
+    },
+    Never,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    requests: Mutex<Vec<Message<request::Parts>>>,
+    connections: AtomicUsize,
+    /// Calls that were taken back before they were answered.
+    abandoned: AtomicUsize,
+}
+
+type Script = Arc<dyn Fn(usize) -> GrpcAnswer + Send + Sync>;
 
 impl GrpcUpstream {
+    /// Echoes every call.
     pub(crate) fn start() -> Self {
-        let requests = Requests::default();
-        let kept = Arc::clone(&requests);
+        Self::script(|_| GrpcAnswer::Echo)
+    }
+
+    /// Answers by the number of the call, from 0.
+    pub(crate) fn script(script: impl Fn(usize) -> GrpcAnswer + Send + Sync + 'static) -> Self {
+        let (seen, script) = (Arc::<Seen>::default(), Arc::new(script));
+        let kept = Arc::clone(&seen);
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let address = listener
             .local_addr()
@@ -96,16 +127,20 @@ impl GrpcUpstream {
         thread::spawn(move || {
             runtime().block_on(async {
                 let listener = TcpListener::from_std(listener).expect("it is non-blocking");
-                tokio::spawn(accept(listener, kept));
+                tokio::spawn(accept(listener, kept, script));
                 // The end of the runtime ends every task on it.
                 drop(stopped.await);
             })
         });
         Self {
             address,
-            requests,
+            seen,
             _stop: stop,
         }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     pub(crate) fn url(&self) -> String {
@@ -113,36 +148,38 @@ impl GrpcUpstream {
     }
 
     pub(crate) fn requests(&self) -> Vec<Message<request::Parts>> {
-        self.requests
-            .lock()
-            .expect("no thread of the stand-in panicked")
-            .clone()
+        self.seen.lock().clone()
+    }
+
+    /// Connections accepted so far.
+    pub(crate) fn connections(&self) -> usize {
+        self.seen.connections.load(Ordering::SeqCst)
+    }
+
+    /// Calls that their client gave up (RST_STREAM, or the end of the connection).
+    pub(crate) fn abandoned(&self) -> usize {
+        self.seen.abandoned.load(Ordering::SeqCst)
     }
 }
 
-async fn accept(listener: TcpListener, requests: Requests) {
+impl Seen {
+    fn lock(&self) -> MutexGuard<'_, Vec<Message<request::Parts>>> {
+        self.requests
+            .lock()
+            .expect("no thread of the stand-in panicked")
+    }
+}
+
+async fn accept(listener: TcpListener, seen: Arc<Seen>, script: Script) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             continue;
         };
-        let requests = Arc::clone(&requests);
-        let service = service_fn(move |request: Request<Incoming>| {
-            let requests = Arc::clone(&requests);
-            async move {
-                let (head, body) = request.into_parts();
-                let (body, trailers) = read(body).await;
-                let answer = grpc_answer(&body);
-                let message = Message {
-                    head,
-                    body,
-                    trailers,
-                };
-                requests
-                    .lock()
-                    .expect("no thread of the stand-in panicked")
-                    .push(message);
-                Ok::<_, Infallible>(answer)
-            }
+        seen.connections.fetch_add(1, Ordering::SeqCst);
+        let (seen, script) = (Arc::clone(&seen), Arc::clone(&script));
+        let service = service_fn(move |request| {
+            let (seen, script) = (Arc::clone(&seen), Arc::clone(&script));
+            async move { Ok::<_, Infallible>(serve(request, &seen, &script).await) }
         });
         let mut builder = server::conn::http2::Builder::new(TokioExecutor::new());
         builder.auto_date_header(false);
@@ -150,28 +187,71 @@ async fn accept(listener: TcpListener, requests: Requests) {
     }
 }
 
-fn grpc_answer(body: &[u8]) -> Response<Frames> {
+async fn serve(request: Request<Incoming>, seen: &Arc<Seen>, script: &Script) -> Response<Frames> {
+    let (head, body) = request.into_parts();
+    let (body, trailers) = read(body).await;
+    let message = Message {
+        head,
+        body: body.clone(),
+        trailers,
+    };
+    let number = {
+        let mut requests = seen.lock();
+        requests.push(message);
+        requests.len() - 1
+    };
+    match script(number) {
+        GrpcAnswer::Echo => {
+            let trailers = [("grpc-status", "0"), ("grpc-message", "all-of-it")];
+            answer(&[], &body, &trailers)
+        }
+        GrpcAnswer::Call {
+            head,
+            body,
+            trailers,
+        } => answer(head, &body, trailers),
+        GrpcAnswer::Never => {
+            let _told = Abandoned(Arc::clone(seen));
+            future::pending().await
+        }
+    }
+}
+
+/// hyper drops the future of a call whose stream is reset: that is all a server hears of it.
+struct Abandoned(Arc<Seen>);
+
+impl Drop for Abandoned {
+    fn drop(&mut self) {
+        self.0.abandoned.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+fn answer(head: &[(&str, &str)], body: &[u8], trailers: &[(&str, &str)]) -> Response<Frames> {
+    let mut frames = Vec::new();
     let (first, second) = body.split_at(body.len() / 2);
-    let mut trailers = HeaderMap::new();
-    trailers.insert("grpc-status", "0".parse().expect("a number is a value"));
-    trailers.insert(
-        "grpc-message",
-        "all-of-it".parse().expect("a word is a value"),
-    );
-    let frames = [
-        Frame::data(Bytes::copy_from_slice(first)),
-        Frame::data(Bytes::copy_from_slice(second)),
-        Frame::trailers(trailers),
-    ];
-    Response::builder()
-        .status(StatusCode::OK)
-        .header("content-type", "application/grpc")
-        .body(Frames(frames.into_iter()))
-        .expect("the answer is well formed")
+    for piece in [first, second] {
+        frames.extend((!piece.is_empty()).then(|| Frame::data(Bytes::copy_from_slice(piece))));
+    }
+    if !trailers.is_empty() {
+        frames.push(Frame::trailers(fields(trailers)));
+    }
+    let mut response = Response::new(Frames(frames.into_iter()));
+    *response.headers_mut() = fields(head);
+    let kind = "application/grpc".parse().expect("a word is a value");
+    response.headers_mut().insert("content-type", kind);
+    response
+}
+
+fn fields(fields: &[(&str, &str)]) -> HeaderMap {
+    let parsed = fields.iter().map(|(name, value)| {
+        let name: HeaderName = name.parse().expect("a test knows names");
+        (name, value.parse().expect("a test knows values"))
+    });
+    parsed.collect()
 }
 
 /// A body that is known frame by frame.
-struct Frames(array::IntoIter<Frame<Bytes>, 3>);
+struct Frames(vec::IntoIter<Frame<Bytes>>);
 
 impl Body for Frames {
     type Data = Bytes;
@@ -182,6 +262,10 @@ impl Body for Frames {
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         Poll::Ready(self.0.next().map(Ok))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.len() == 0
     }
 }
 
@@ -196,7 +280,7 @@ async fn read(mut body: Incoming) -> (Vec<u8>, HeaderMap) {
     (data, trailers)
 }
 
-fn runtime() -> Runtime {
+pub(crate) fn runtime() -> Runtime {
     Builder::new_current_thread()
         .enable_all()
         .build()

@@ -12,6 +12,7 @@ pub(crate) mod client;
 mod config;
 pub(crate) mod h2;
 pub(crate) mod key;
+pub(crate) mod message;
 mod metrics;
 mod poll;
 pub(crate) mod ports;
