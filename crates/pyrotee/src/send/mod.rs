@@ -3,6 +3,7 @@
 mod capture;
 mod exchange;
 mod profile;
+mod push;
 mod request;
 
 use std::io::{self, ErrorKind, Write};
@@ -30,6 +31,15 @@ Examples:
       A profile of your own, its format told by its ending or its content:
       .jfr, .pprof or gzip, and .txt, .folded or .collapsed for stacks.
 
+  pyrotee send --to http://127.0.0.1:4040 --as push
+      The sample as the SDKs for Rust and Python upload it, in one message with
+      its labels: those of --name, the application as service_name.
+
+  pyrotee send --to http://127.0.0.1:4040 --as otlp --file export.binpb
+      An ExportProfilesServiceRequest of OpenTelemetry as it is, in JSON if it
+      ends in .json and else in protobuf. --name means nothing to it, and there
+      is no built-in one.
+
   pyrotee send --to http://127.0.0.1:4040 --file upload.http
       A captured request, sent again byte for byte, its name and times too.
       Only Host is changed, and the path if --to has one to put before it.
@@ -47,6 +57,10 @@ pub struct Args {
     /// Base address of a Pyroscope or a relay, http or https; may have a path prefix
     #[arg(long, value_name = "URL")]
     pub to: String,
+
+    /// How to send it: to which of the paths that take profiles, written as it wants it
+    #[arg(long = "as", value_name = "SURFACE", value_enum, default_value_t = As::Ingest)]
+    pub surface: As,
 
     /// Name of the profile, with labels if you like
     #[arg(
@@ -69,6 +83,17 @@ pub struct Args {
     pub timeout: Duration,
 }
 
+/// Where profiles are taken, and in what shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum As {
+    /// The path of the SDKs for Go, Java and Node
+    Ingest,
+    /// Push of the SDKs for Rust, Python, Ruby and .NET: pprof only
+    Push,
+    /// OpenTelemetry profiles over HTTP: a file that is such a message already
+    Otlp,
+}
+
 /// Sends as told and prints one line for each upload.
 ///
 /// # Errors
@@ -85,7 +110,7 @@ async fn send(args: &Args, out: &mut impl Write) -> anyhow::Result<()> {
         "--to has credentials, which are not sent: leave them out"
     );
     let address = parsed.address;
-    let source = Source::open(args.file.as_deref())?;
+    let source = Source::open(args.file.as_deref(), args.surface)?;
     let connector = Connector::new(&Resolver::system()?, &Tls::system()?);
     for _ in 0..args.count {
         let request = source.prepare(&address, &args.name, SystemTime::now())?;
@@ -162,7 +187,7 @@ fn next_step(answer: &Answer) -> String {
             "it does not accept the request, mostly for its name: see its text above, try another --name"
         }
         401 | 403 => "it wants credentials: send through a pyrotee whose target has them",
-        404 => "nothing takes profiles there: check the path in --to, `/ingest` is added to it",
+        404 => "nothing takes profiles there: check the path in --to, that of --as is added to it",
         405 | 415 => "something else than a Pyroscope answers there: check --to",
         408 | 504 => "it waited too long for the upload or for a server behind it: try again",
         413 => "the profile is too large for it: raise its limit or send a smaller file",

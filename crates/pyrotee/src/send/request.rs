@@ -3,15 +3,15 @@
 use std::path::Path;
 use std::time::SystemTime;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use bytes::Bytes;
 use pyroscope_wire::{Surface, query, time};
 use pyrotee_net::Address;
 
 use crate::sink::digest::Digest;
 
-use super::capture;
 use super::profile::{Framing, Profile};
+use super::{As, capture, push};
 
 /// The span of time that a profile is said to cover, in seconds.
 const COVERED: u64 = 10;
@@ -31,9 +31,9 @@ pub(super) struct Prepared {
 }
 
 impl Source {
-    pub(super) fn open(file: Option<&Path>) -> anyhow::Result<Self> {
+    pub(super) fn open(file: Option<&Path>, surface: As) -> anyhow::Result<Self> {
         let Some(path) = file else {
-            return Ok(Self::Profile(Profile::sample()));
+            return Ok(Self::Profile(Profile::sample(surface)?));
         };
         let data = std::fs::read(path)
             .with_context(|| format!("failed to read {}: check --file", path.display()))?;
@@ -41,13 +41,17 @@ impl Source {
             .extension()
             .is_some_and(|ending| ending.eq_ignore_ascii_case("http"))
         {
+            ensure!(
+                surface == As::Ingest,
+                "--as does not change a captured request: leave it out, it goes where it went"
+            );
             let start = capture::body_start(&data)
                 .with_context(|| format!("cannot send {} again", path.display()))?;
             let mut head = Bytes::from(data);
             let body = head.split_off(start);
             return Ok(Self::Capture { head, body });
         }
-        Ok(Self::Profile(Profile::of_file(path, data)?))
+        Ok(Self::Profile(Profile::of_file(path, data, surface)?))
     }
 
     pub(super) fn prepare(
@@ -58,50 +62,80 @@ impl Source {
     ) -> anyhow::Result<Prepared> {
         Ok(match self {
             Self::Capture { head, body } => join(capture::readdress(head, address), body),
-            Self::Profile(profile) => prepare(profile, address, name, now),
+            Self::Profile(profile) => prepare(profile, address, name, now)?,
         })
     }
 }
 
-fn prepare(profile: &Profile, address: &Address, name: &str, now: SystemTime) -> Prepared {
-    let (format, content_type, body) = match profile.framing {
-        Framing::Raw(format) => {
-            let format = format!("&format={format}");
-            (
-                format,
-                "binary/octet-stream".to_owned(),
-                profile.data.clone(),
-            )
-        }
+/// What depends on the surface.
+struct Upload {
+    /// Canonical path and query.
+    target: String,
+    /// `Content-Type`, and `Content-Encoding` if there is one.
+    fields: String,
+    body: Bytes,
+}
+
+fn prepare(
+    profile: &Profile,
+    address: &Address,
+    name: &str,
+    now: SystemTime,
+) -> anyhow::Result<Prepared> {
+    let data = &profile.data;
+    let upload = match profile.framing {
+        Framing::Raw(format) => Upload {
+            target: ingest(name, &format!("&format={format}"), now),
+            fields: "Content-Type: binary/octet-stream\r\n".to_owned(),
+            body: data.clone(),
+        },
         Framing::Multipart => {
             // Made from the content, so that equal profiles give equal bodies and no boundary
             // occurs inside of one but by intent.
-            let boundary = format!("pyrotee-{}", Digest::of(&profile.data));
-            let content_type = format!("multipart/form-data; boundary={boundary}");
-            (
-                String::new(),
-                content_type,
-                multipart(&boundary, &profile.data),
-            )
+            let boundary = format!("pyrotee-{}", Digest::of(data));
+            Upload {
+                target: ingest(name, "", now),
+                fields: format!("Content-Type: multipart/form-data; boundary={boundary}\r\n"),
+                body: multipart(&boundary, data),
+            }
         }
+        Framing::Push => Upload {
+            target: Surface::Push.canonical_path().to_owned(),
+            fields: "Content-Type: application/proto\r\nContent-Encoding: gzip\r\n".to_owned(),
+            body: push::request(name, data)?,
+        },
+        Framing::Export(kind) => Upload {
+            target: Surface::Otlp.canonical_path().to_owned(),
+            fields: format!("Content-Type: {kind}\r\n"),
+            body: data.clone(),
+        },
     };
-    let until = time::unix_seconds(now);
     let head = format!(
-        "POST {}{}?name={}&from={}&until={until}{format}&sampleRate=100&spyName=pyrotee HTTP/1.1\r\n\
+        "POST {}{} HTTP/1.1\r\n\
          Host: {}\r\n\
          User-Agent: pyrotee/{}\r\n\
-         Content-Type: {content_type}\r\n\
+         {}\
          Content-Length: {}\r\n\
          \r\n",
         address.prefix(),
+        upload.target,
+        address.authority(),
+        env!("CARGO_PKG_VERSION"),
+        upload.fields,
+        upload.body.len(),
+    );
+    Ok(join(head.into_bytes(), &upload.body))
+}
+
+/// Path and query of an upload to `/ingest`; `format` begins with `&` or is empty.
+fn ingest(name: &str, format: &str, now: SystemTime) -> String {
+    let until = time::unix_seconds(now);
+    format!(
+        "{}?name={}&from={}&until={until}{format}&sampleRate=100&spyName=pyrotee",
         Surface::Ingest.canonical_path(),
         query::encode(name),
         until.saturating_sub(COVERED),
-        address.authority(),
-        env!("CARGO_PKG_VERSION"),
-        body.len(),
-    );
-    join(head.into_bytes(), &body)
+    )
 }
 
 /// Pyroscope looks at parts with a file name only.

@@ -10,6 +10,7 @@ use crate::sink::tests::while_sinking;
 fn args(to: impl std::fmt::Display) -> Args {
     Args {
         to: format!("http://{to}"),
+        surface: As::Ingest,
         name: "shop{region=eu, zone=a b}".to_owned(),
         count: 1,
         file: None,
@@ -108,6 +109,77 @@ async fn a_file_is_sent_as_the_whole_body_in_its_format() {
             printed.contains(&format!(" {} B  {digest} ", data.len())),
             "{printed}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_push_arrives_with_the_labels_of_the_name() {
+    let mut told = String::new();
+    let printed = while_sinking(200, true, async |address| {
+        let (out, result) = sent(&Args {
+            surface: As::Push,
+            ..args(format!("{address}/base"))
+        })
+        .await;
+        result.unwrap();
+        told = out;
+    })
+    .await;
+    let line: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    let expected = serde_json::json!({
+        "__name__": "process_cpu", "service_name": "shop", "region": "eu", "zone": "a b"
+    });
+    assert_eq!((&line["tags"], &line["app"]), (&expected, &"shop".into()));
+    assert_eq!(
+        (&line["surface"], &line["format"]),
+        (&"push".into(), &"proto".into())
+    );
+    assert!(
+        told.contains(line["digest"].as_str().unwrap()),
+        "{told}{line}"
+    );
+}
+
+#[tokio::test]
+async fn an_export_is_sent_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("export.json");
+    let data = r#"{"resourceProfiles":[{"resource":{"attributes":[
+        {"key":"service.name","value":{"stringValue":"cart"}}]}}]}"#;
+    std::fs::write(&file, data).unwrap();
+    let printed = while_sinking(200, true, async |address| {
+        let args = Args {
+            surface: As::Otlp,
+            file: Some(file),
+            ..args(address)
+        };
+        sent(&args).await.1.unwrap();
+    })
+    .await;
+    let line: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(
+        (&line["surface"], &line["format"], &line["app"]),
+        (&"otlp".into(), &"json".into(), &"cart".into())
+    );
+    let digest = crate::sink::digest::Digest::of(data.as_bytes());
+    assert_eq!(line["digest"], digest.to_string());
+}
+
+#[tokio::test]
+async fn a_surface_that_does_not_fit_the_file_is_refused_before_anything_is_sent() {
+    let captures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/captures");
+    let capture = captures.join("pyroscope-go-1.2.8-01.http");
+    for (surface, file, part) in [
+        (As::Push, Some(capture), "leave it out"),
+        (As::Otlp, None, "--file"),
+    ] {
+        let args = Args {
+            surface,
+            file,
+            ..args("127.0.0.1:1")
+        };
+        let error = sent(&args).await.1.unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
     }
 }
 
@@ -261,4 +333,5 @@ fn the_arguments_are_well_formed_and_have_defaults() {
     let args = <Args as clap::FromArgMatches>::from_arg_matches(&matches).unwrap();
     assert_eq!((args.count, args.timeout), (1, Duration::from_secs(10)));
     assert_eq!(args.name, "pyrotee.sample{source=send}");
+    assert_eq!(args.surface, As::Ingest);
 }
