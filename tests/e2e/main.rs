@@ -15,6 +15,8 @@
 mod admin;
 /// Requests of real SDKs, byte for byte to the upstream and tagged to a target.
 mod captures;
+/// Codings that nobody here knows, and refusals of gRPC.
+mod codings;
 /// The commands, as a shell sees them.
 mod command_line;
 /// What a target gets, and what becomes of it.

@@ -11,6 +11,8 @@ use http_body::{Body, Frame, SizeHint};
 use pyroscope_wire::Surface;
 use pyroscope_wire::answer::{CONTENT_TYPE as JSON, Code, error_body};
 
+use crate::head;
+
 /// Seconds after which a client may try again when no queue took its profile.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
@@ -40,7 +42,7 @@ impl Manner {
             .map(HeaderValue::as_bytes);
         let content_type = content_type.unwrap_or_default();
         match surface {
-            _ if content_type.starts_with(b"application/grpc") => Self::Grpc,
+            _ if head::speaks_grpc(request.headers()) => Self::Grpc,
             Surface::Ingest => Self::Ingest,
             Surface::Push if content_type.starts_with(b"application/json") => Self::Message(JSON),
             Surface::Push => Self::Message("application/proto"),

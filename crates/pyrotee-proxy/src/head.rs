@@ -33,10 +33,16 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     HTTP2_SETTINGS,
 ];
 
+/// Whether a message with these headers is gRPC: not gRPC-web, which is made for HTTP/1.1.
+pub(crate) fn speaks_grpc(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let rest = content_type.and_then(|value| value.strip_prefix(b"application/grpc"));
+    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
+}
+
 /// Whether this is a gRPC call: the upstream gets it over HTTP/2.
 pub(crate) fn is_grpc<B>(request: &Request<B>) -> bool {
-    let is_grpc = |value: &HeaderValue| value.as_bytes().starts_with(b"application/grpc");
-    request.version() == Version::HTTP_2 && request.headers().get(CONTENT_TYPE).is_some_and(is_grpc)
+    request.version() == Version::HTTP_2 && speaks_grpc(request.headers())
 }
 
 /// The protocol that a client asks to switch to, if the relay can go along: `h2c` it cannot, since

@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use crate::forward::ForwardError;
-use crate::stack::AnswerBody;
+use crate::stack::TeedAnswer;
 
 /// Puts a [`Rescue`] in front of a service.
 #[derive(Debug, Clone, Copy)]
@@ -33,9 +33,9 @@ pub(crate) struct Rescue<S> {
 
 impl<S, B> Service<Request<B>> for Rescue<S>
 where
-    S: Service<Request<B>, Response = Response<AnswerBody>, Error = ForwardError>,
+    S: Service<Request<B>, Response = Response<TeedAnswer>, Error = ForwardError>,
 {
-    type Response = Response<AnswerBody>;
+    type Response = Response<TeedAnswer>;
     type Error = Infallible;
     type Future = ResponseFuture<S::Future>;
 
@@ -62,14 +62,18 @@ pin_project! {
 
 impl<F> Future for ResponseFuture<F>
 where
-    F: Future<Output = Result<Response<AnswerBody>, ForwardError>>,
+    F: Future<Output = Result<Response<TeedAnswer>, ForwardError>>,
 {
-    type Output = Result<Response<AnswerBody>, Infallible>;
+    type Output = Result<Response<TeedAnswer>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let result = ready!(self.project().inner.poll(cx));
-        Poll::Ready(Ok(
-            result.unwrap_or_else(|error| error.into_response().map(Either::Right))
-        ))
+        Poll::Ready(Ok(result.unwrap_or_else(rescued)))
     }
+}
+
+fn rescued(error: ForwardError) -> Response<TeedAnswer> {
+    error
+        .into_response()
+        .map(|body| TeedAnswer::indifferent(Either::Right(body)))
 }

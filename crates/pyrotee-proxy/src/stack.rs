@@ -23,13 +23,16 @@ use crate::forward::{Forward, ForwardError, LingerBody, Lingering};
 use crate::metrics::ProxyMetrics;
 use crate::observe::{ObserveLayer, ObservedBody, OwedBody};
 use crate::rescue::RescueLayer;
-use crate::tee::{TeeBody, TeeLayer};
+use crate::tee::{self, TeeBody, TeeLayer};
 
 /// A request's body below the tee.
 type LocalBody = TeeBody<OwedBody<Incoming>>;
 
 /// The body of an answer: the upstream's as it streams, or one of our own.
-pub(crate) type AnswerBody = Either<Incoming, OwnBody>;
+type LocalAnswer = Either<Incoming, OwnBody>;
+
+/// The same above the tee.
+pub(crate) type TeedAnswer = tee::AnswerBody<LocalAnswer>;
 
 /// An answer's body above everything that could panic.
 type CaughtBody = UnsyncBoxBody<Bytes, BoxError>;
@@ -70,7 +73,7 @@ impl Local {
     async fn answer(
         &self,
         request: Request<LocalBody>,
-    ) -> Result<Response<AnswerBody>, ForwardError> {
+    ) -> Result<Response<LocalAnswer>, ForwardError> {
         if self.writes == LocalWrites::Discard
             && let Some(surface) = surface(&request)
         {

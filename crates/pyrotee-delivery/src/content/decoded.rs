@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use pyroscope_wire::Undecodable;
 use pyroscope_wire::encoding::{Coding, Encoding};
-use pyroscope_wire::message::{Delivery, Message};
+use pyroscope_wire::message::{Delivery, Message, untagged};
 use pyroscope_wire::{Tags, gzip};
 use pyrotee_queue::{Reason, Record, Reservation};
 use tokio::sync::OnceCell;
@@ -40,15 +40,16 @@ struct Held<T> {
 }
 
 impl Decoded {
-    /// The body of `record`, whose head declares `coding`, with `tags` in it and packed as `packing`
-    /// says.
+    /// The body of `record`, whose head declares `coding`, with `tags` in it, packed if it came packed.
     pub(super) async fn tagged(
         record: &Arc<Record>,
         encoding: Encoding,
         coding: Coding,
-        packing: Coding,
         tags: &Arc<Tags>,
     ) -> Result<Delivery, Reason> {
+        // A gRPC frame may be plain although a coding was declared: what came counts.
+        let received = untagged(encoding, coding, record.body().frames());
+        let packing = received.map_err(|_fault| Reason::Undecodable)?.coding;
         let decoded = record
             .derive(|| Self::unpack(Arc::clone(record), encoding, coding))
             .await;

@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderValue;
-use pyroscope_wire::encoding::{Coding, Encoding};
-use pyroscope_wire::message::{Delivery, untagged};
+use pyroscope_wire::encoding::{Coding, Encoding, Framing};
+use pyroscope_wire::grpc::Frame;
 use pyroscope_wire::{Surface, Tags, ingest};
-use pyrotee_queue::{Reason, Record};
+use pyrotee_queue::{Head, Reason, Record};
 
 use decoded::Decoded;
 
@@ -64,25 +64,24 @@ impl Content {
         let head = record.head();
         let encoding = Encoding::of(surface, head.content_type.as_deref());
         let encoding = encoding.ok_or(Reason::Undecodable)?;
-        let coding = Coding::of(head.content_encoding.as_deref());
-        let coding = coding.map_err(|_fault| Reason::Undecodable)?;
         let frames = record.body().frames();
-        let mut delivery =
-            untagged(encoding, coding, frames).map_err(|_fault| Reason::Undecodable)?;
-        if !tags.is_empty() {
-            // A gRPC frame may be plain although a coding was declared: what came counts.
-            delivery = Decoded::tagged(record, encoding, coding, delivery.coding, tags).await?;
-        }
-        let Delivery {
-            content_type,
-            coding,
-            body,
-        } = delivery;
+        let (content_encoding, body) = if tags.is_empty() {
+            as_received(encoding, head, frames)?
+        } else {
+            let coding = Coding::of(head.content_encoding.as_deref());
+            let coding = coding.map_err(|_fault| Reason::Undecodable)?;
+            let delivery = Decoded::tagged(record, encoding, coding, tags).await?;
+            let packed = delivery
+                .coding
+                .content_encoding()
+                .map(HeaderValue::from_static);
+            (packed, delivery.body)
+        };
         Ok(Self {
             surface,
             query: head.query.to_string(),
-            content_type: Some(HeaderValue::from_static(content_type)),
-            content_encoding: coding.content_encoding().map(HeaderValue::from_static),
+            content_type: Some(HeaderValue::from_static(encoding.content_type())),
+            content_encoding,
             body,
         })
     }
@@ -90,6 +89,26 @@ impl Content {
     /// Length of the body, in bytes.
     pub(crate) fn len(&self) -> u64 {
         self.body.iter().map(|piece| piece.len() as u64).sum()
+    }
+}
+
+/// The message as it came, out of its gRPC frame, and how it is coded: nobody here has to know how.
+fn as_received(
+    encoding: Encoding,
+    head: &Head,
+    frames: &[Bytes],
+) -> Result<(Option<HeaderValue>, Vec<Bytes>), Reason> {
+    let coding = value(head.content_encoding.as_deref());
+    match encoding.framing() {
+        Framing::Plain => Ok((coding, frames.to_vec())),
+        Framing::Grpc => {
+            let frame = Frame::read(frames).map_err(|_fault| Reason::Undecodable)?;
+            match (frame.compressed, coding) {
+                (false, _) => Ok((None, frame.message)),
+                (true, Some(coding)) => Ok((Some(coding), frame.message)),
+                (true, None) => Err(Reason::Undecodable),
+            }
+        }
     }
 }
 

@@ -96,7 +96,7 @@ async fn without_tags_the_bytes_go_out_as_they_came() {
     let record = record(&budget, PROTO, Some(b"GZIP"), body.clone());
     let content = Content::of(&record, &tags(&[])).await.unwrap();
     assert_eq!(content.body.concat(), body);
-    assert_eq!(content.content_encoding.unwrap(), "gzip");
+    assert_eq!(content.content_encoding.unwrap(), "GZIP");
     assert_eq!(
         content.body[0].as_ptr(),
         record.body().frames()[0].as_ptr(),

@@ -1,17 +1,14 @@
 //! The layer that decides what is recorded.
 
-use std::future::Future;
 use std::num::IntErrorKind;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::Body;
-use pin_project_lite::pin_project;
 use pyroscope_wire::Surface;
 use pyroscope_wire::encoding::{Encoding, Framing};
 use pyroscope_wire::ingest::{self, Format};
@@ -20,6 +17,7 @@ use tower::{Layer, Service};
 
 use super::capture::{Capture, Outcome};
 use super::recorder::Recorder;
+use super::response::{AnswerBody, ResponseFuture, Waiting};
 use super::verdict::Verdict;
 use super::{HOPS, MAX_HOPS, TeeBody};
 use crate::metrics::TeeResult;
@@ -75,7 +73,7 @@ where
     S: Service<Request<TeeBody<B>>, Response = Response<R>>,
     B: Body<Data = Bytes>,
 {
-    type Response = S::Response;
+    type Response = Response<AnswerBody<R>>;
     type Error = S::Error;
     type Future = ResponseFuture<S::Future>;
 
@@ -98,10 +96,7 @@ where
             Ok(capture) => TeeBody::recording(body, capture),
             Err(outcome) => TeeBody::passing(body, outcome),
         });
-        ResponseFuture {
-            inner: self.inner.call(request),
-            waiting,
-        }
+        ResponseFuture::new(self.inner.call(request), waiting)
     }
 }
 
@@ -187,53 +182,4 @@ fn hops(headers: &HeaderMap) -> u8 {
 
 fn copy(headers: &HeaderMap, name: &HeaderName) -> Option<Box<[u8]>> {
     headers.get(name).map(|value| value.as_bytes().into())
-}
-
-#[derive(Debug)]
-struct Waiting {
-    recorder: Arc<Recorder>,
-    verdict: Arc<Verdict>,
-}
-
-impl Waiting {
-    fn answered(&self, success: bool) {
-        self.verdict.answered(&self.recorder, success);
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        // A client that left before the answer: no success is known.
-        self.answered(false);
-    }
-}
-
-pin_project! {
-    /// The inner response, looked at if the tee depends on it.
-    #[derive(Debug)]
-    pub(crate) struct ResponseFuture<F> {
-        #[pin]
-        inner: F,
-        waiting: Option<Waiting>,
-    }
-}
-
-impl<F, R, E> Future for ResponseFuture<F>
-where
-    F: Future<Output = Result<Response<R>, E>>,
-{
-    type Output = F::Output;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let this = self.project();
-        let result = ready!(this.inner.poll(cx));
-        if let Some(waiting) = this.waiting.take() {
-            waiting.answered(
-                result
-                    .as_ref()
-                    .is_ok_and(|response| response.status().is_success()),
-            );
-        }
-        Poll::Ready(result)
-    }
 }

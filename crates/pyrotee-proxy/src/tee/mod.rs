@@ -11,6 +11,7 @@ mod body;
 mod capture;
 mod layer;
 mod recorder;
+mod response;
 mod verdict;
 
 #[cfg(test)]
@@ -21,6 +22,7 @@ pub(crate) use capture::Outcome;
 pub(crate) use layer::TeeLayer;
 pub use layer::TeeOn;
 pub(crate) use recorder::Recorder;
+pub(crate) use response::AnswerBody;
 
 /// The header that counts relays, so that a ring of them does not carry a profile for ever.
 pub const HOPS: http::HeaderName = http::HeaderName::from_static("pyrotee-hops");
