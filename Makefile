@@ -18,7 +18,7 @@ demo: ## relay requests of real SDKs to a local and a remote stand-in, and show 
 test: ## run all tests that need nothing but Rust
 	$(CARGO) test --workspace --locked
 
-test-interop: ## run the tests with published SDKs (needs python3 with venv and pip)
+test-interop: ## run the tests with published SDKs (needs python3 with venv and pip, node, npm, go, a JDK and mvn)
 	$(CARGO) test --locked -p pyrotee --test interop
 
 nightly: ## run everything, with the heavy cases at full size

@@ -9,8 +9,24 @@
     reason = "a panic is a failing test, the clock is the real one, and stderr is captured"
 )]
 
-/// The Python SDK that speaks `/ingest`.
+/// An SDK once against the stand-in itself and once through the relay, and what has to be equal.
+mod compare;
+/// `github.com/grafana/pyroscope-go`.
+mod go;
+/// `io.pyroscope:agent`.
+mod java;
+/// `@pyroscope/nodejs`.
+mod node;
+/// Reads a Push request.
+mod push;
+/// `pyroscope-io`: the newest one, and the last one that speaks `/ingest`.
 mod python;
+/// `pyroscope`.
+mod rust;
+/// What two requests of one SDK have in common.
+mod shape;
 /// What the tests are written with.
 #[path = "../e2e/support/mod.rs"]
 mod support;
+/// Tools that come with an SDK's language.
+mod tools;

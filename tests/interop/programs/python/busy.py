@@ -1,11 +1,12 @@
-"""Keeps a processor busy under the profiler until its server has seen a profile."""
+"""Keeps a processor busy under the profiler for a while: `busy.py SERVER SECONDS`."""
 
+import inspect
 import sys
 import time
 
 import pyroscope
 
-pyroscope.configure(
+options = dict(
     application_name="interop.python",
     server_address=sys.argv[1],
     basic_auth_username="sdk-user",
@@ -14,7 +15,11 @@ pyroscope.configure(
     tags={"region": "eu", "zone": "a"},
     sample_rate=100,
 )
-# The agent sends what it has every ten seconds, on the ten, and when it is told to end.
+# Older agents know no other interval than ten seconds, on the ten.
+if "upload_interval" in inspect.signature(pyroscope.configure).parameters:
+    options["upload_interval"] = 1
+pyroscope.configure(**options)
+
 end = time.monotonic() + float(sys.argv[2])
 while time.monotonic() < end:
     sum(number * number for number in range(10_000))

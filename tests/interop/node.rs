@@ -1,0 +1,36 @@
+//! `@pyroscope/nodejs` from npm: 0.6.4, the newest on 2026-11-23. It speaks `/ingest`, with raw pprof
+//! for a body.
+
+use std::fs;
+
+use crate::{
+    compare::{Surface, compare, named},
+    tools::{Tools, command, program},
+};
+
+const NEEDS: &str = "node (18 or later) and npm (Debian: apt-get install nodejs npm) and a registry \
+    that has @pyroscope/nodejs";
+
+#[test]
+fn the_newest_node_sdk_sends_through_the_relay_as_if_it_was_not_there() {
+    let mut tools = Tools::new("node", NEEDS);
+    let home = tools.home();
+    // Node looks for packages beside the script, so all of it goes to one place.
+    for file in ["package.json", "package-lock.json", "busy.js"] {
+        let from = program("node").join(file);
+        fs::copy(from, home.join(file)).expect("the target directory can be written");
+    }
+    tools.install_once(&home.join("package-lock.json"), || {
+        let ci = ["ci", "--no-audit", "--no-fund", "--loglevel=error"];
+        tools.install(command("npm", &ci).arg("--prefix").arg(&home));
+    });
+    tools.took("installing");
+    let script = home.join("busy.js");
+    let uploads = compare(&tools, Surface::Ingest, |server| {
+        let mut command = command("node", &[]);
+        command.arg(&script).args([server, "3"]);
+        command
+    });
+    named(&uploads, "interop.node");
+    tools.took("comparing");
+}
