@@ -3,7 +3,7 @@
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run test test-interop nightly fuzz bench check check-fmt check-clippy check-doc check-deny fmt clean
+.PHONY: help build demo run test interop test-interop nightly fuzz bench check check-fmt check-clippy check-doc check-deny fmt clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
@@ -18,7 +18,9 @@ demo: ## relay requests of real SDKs to a local and a remote stand-in, and show 
 test: ## run all tests that need nothing but Rust
 	$(CARGO) test --workspace --locked
 
-test-interop: ## run the tests with published SDKs (needs python3 with venv and pip, node, npm, go, a JDK and mvn)
+interop: test-interop ## the same as test-interop
+
+test-interop: ## run the tests with five published SDKs (needs python3 with venv and pip, node, npm, go, a JDK and mvn)
 	$(CARGO) test --locked -p pyrotee --test interop
 
 nightly: ## run everything, with the heavy cases at full size
