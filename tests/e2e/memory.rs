@@ -1,10 +1,8 @@
 //! The memory limit is one for the whole process, not a figure in the books.
 
-use std::env;
-
 use crate::{
     load::{self, Sink},
-    support::{Answer, Relay, Upstream, client::noise},
+    support::{Answer, Relay, Upstream, client::noise, nightly},
 };
 
 const LENGTH: usize = 200_000;
@@ -28,10 +26,8 @@ fn a_target_that_reads_nothing_under_load_does_not_cost_more_memory_than_the_lim
     under_load("deaf", Answer::deaf());
 }
 
-/// `PYROTEE_NIGHTLY=1` asks for the full load, which the other tests would feel.
 fn under_load(what: &str, answer: Answer) {
-    let nightly = env::var("PYROTEE_NIGHTLY").is_ok_and(|value| value == "1");
-    let profiles: u64 = if nightly { 10_000 } else { 2_000 };
+    let profiles: u64 = if nightly() { 10_000 } else { 2_000 };
     let (local, target) = (Sink::ok(), Upstream::answering(answer));
     let relay = Relay::builder()
         .yaml("memory-limit: 64MiB")

@@ -26,7 +26,7 @@ pub(crate) use self::{
     client::{Client, Request, Response},
     config::Builder,
     metrics::{Count, Ledger, Metrics},
-    poll::{SOON, eventually, poll},
+    poll::{SOON, eventually, nightly, poll},
     relay::{Ended, Relay},
     rig::{Rig, verbatim},
     upstream::{Answer, Arrival, End, Upstream},

@@ -27,3 +27,9 @@ pub(crate) fn poll<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Op
         thread::sleep(Duration::from_millis(10));
     }
 }
+
+/// Whether the heavy cases run at full size: `make nightly` asks for it, since the other tests would
+/// feel the load.
+pub(crate) fn nightly() -> bool {
+    std::env::var("PYROTEE_NIGHTLY").is_ok_and(|value| value == "1")
+}
