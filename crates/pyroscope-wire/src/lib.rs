@@ -22,6 +22,8 @@ pub mod name;
 mod otlp;
 mod push;
 pub mod query;
+mod row;
+mod schema;
 mod splice;
 pub mod surface;
 pub mod tags;

@@ -4,8 +4,7 @@
 //! `Surface::row`. A prefix before the surface (`/pyroscope/ingest`, the base path of an SDK) does
 //! not matter: only what Pyroscope itself routes on is looked at.
 
-use percent_encoding::percent_decode_str;
-
+use crate::row::Row;
 use crate::{ingest, otlp, push};
 
 /// One way in which profiles reach a Pyroscope.
@@ -18,16 +17,6 @@ pub enum Surface {
     /// `POST …/v1development/profiles` or its gRPC call, tags in the attributes of every resource in
     /// the body.
     Otlp,
-}
-
-/// What there is to know about a surface.
-#[derive(Debug)]
-pub(crate) struct Row {
-    pub(crate) id: u8,
-    pub(crate) name: &'static str,
-    pub(crate) canonical_path: &'static str,
-    /// Is a `POST` to this raw path meant for the surface?
-    pub(crate) recognise: fn(&str) -> bool,
 }
 
 impl Surface {
@@ -75,19 +64,6 @@ impl Surface {
     pub fn canonical_path(self) -> &'static str {
         self.row().canonical_path
     }
-}
-
-/// Whether the last segments of a raw path read `wanted` once their percent escapes are undone.
-///
-/// Pyroscope decodes the path before it routes. A malformed escape leaves a `%` behind, which no
-/// surface has in its name, so such a path matches nothing.
-pub(crate) fn last_segments_are(path: &str, wanted: &[&str]) -> bool {
-    let mut segments = path.rsplit('/');
-    path.starts_with('/')
-        && wanted.iter().rev().all(|wanted| {
-            let segment = segments.next();
-            segment.is_some_and(|segment| percent_decode_str(segment).eq(wanted.bytes()))
-        })
 }
 
 #[cfg(test)]

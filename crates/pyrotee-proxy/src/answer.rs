@@ -8,10 +8,15 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::Either;
+use hyper::body::Incoming;
 use pyroscope_wire::Surface;
 use pyroscope_wire::answer::{CONTENT_TYPE as JSON, Code, error_body};
 
 use crate::head;
+
+/// The body of an answer: the upstream's as it streams, or one of our own.
+pub(crate) type LocalAnswer = Either<Incoming, OwnBody>;
 
 /// Seconds after which a client may try again when no queue took its profile.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");

@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use crate::forward::ForwardError;
-use crate::stack::TeedAnswer;
+use crate::tee::TeedAnswer;
 
 /// Puts a [`Rescue`] in front of a service.
 #[derive(Debug, Clone, Copy)]

@@ -17,22 +17,16 @@ use tower_http::body::UnsyncBoxBody;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::LocalWrites;
-use crate::answer::{self, Manner, OwnBody};
+use crate::answer::{self, LocalAnswer, Manner, OwnBody};
 use crate::discard::discard;
 use crate::forward::{Forward, ForwardError, LingerBody, Lingering};
 use crate::metrics::ProxyMetrics;
 use crate::observe::{ObserveLayer, ObservedBody, OwedBody};
 use crate::rescue::RescueLayer;
-use crate::tee::{self, TeeBody, TeeLayer};
+use crate::tee::{TeeBody, TeeLayer};
 
 /// A request's body below the tee.
 type LocalBody = TeeBody<OwedBody<Incoming>>;
-
-/// The body of an answer: the upstream's as it streams, or one of our own.
-type LocalAnswer = Either<Incoming, OwnBody>;
-
-/// The same above the tee.
-pub(crate) type TeedAnswer = tee::AnswerBody<LocalAnswer>;
 
 /// An answer's body above everything that could panic.
 type CaughtBody = UnsyncBoxBody<Bytes, BoxError>;

@@ -3,7 +3,7 @@
 //! What Pyroscope itself would not take for a unary call (gRPC-web, connect streams, any other
 //! `Content-Type`) has no [`Encoding`]: such a request is relayed and not teed.
 
-use crate::message::Schema;
+use crate::schema::Schema;
 use crate::surface::Surface;
 use crate::undecodable::Undecodable;
 use crate::{otlp, push};

@@ -12,7 +12,7 @@ pub use describe::describe;
 pub use crate::describe::{Description, Format};
 use crate::name::{Dialect, Name, NameFault};
 use crate::query::{self, Value};
-use crate::surface::{Row, last_segments_are};
+use crate::row::{Row, last_segments_are};
 use crate::tags::Tags;
 use crate::time::{self, Resolved};
 

@@ -6,7 +6,7 @@ use std::cell::OnceCell;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use crate::message::Contents;
+use crate::schema::Contents;
 use crate::splice::json::{Editor, Object, elements, slice, string};
 use crate::tags::Tags;
 use crate::undecodable::Undecodable;

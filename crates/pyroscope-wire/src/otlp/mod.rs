@@ -21,8 +21,8 @@ mod proto;
 
 use std::borrow::Cow;
 
-use crate::message::Schema;
-use crate::surface::{Row, last_segments_are};
+use crate::row::{Row, last_segments_are};
+use crate::schema::Schema;
 use crate::tags::Tags;
 
 pub(crate) const ROW: Row = Row {

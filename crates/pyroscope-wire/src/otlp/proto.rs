@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::message::{Contents, text};
+use crate::schema::{Contents, text};
 use crate::splice::proto::{Fields, last, put_field, remove_tagged};
 use crate::splice::{Splice, cut};
 use crate::tags::Tags;

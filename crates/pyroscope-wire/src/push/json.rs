@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::message::Contents;
+use crate::schema::Contents;
 use crate::splice::json::{Editor, Object, elements, slice};
 use crate::tags::Tags;
 use crate::undecodable::Undecodable;

@@ -18,8 +18,8 @@
 mod json;
 mod proto;
 
-use crate::message::Schema;
-use crate::surface::{Row, last_segments_are};
+use crate::row::{Row, last_segments_are};
+use crate::schema::Schema;
 
 pub(crate) const ROW: Row = Row {
     id: 2,

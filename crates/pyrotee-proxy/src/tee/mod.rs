@@ -22,7 +22,10 @@ pub(crate) use capture::Outcome;
 pub(crate) use layer::TeeLayer;
 pub use layer::TeeOn;
 pub(crate) use recorder::Recorder;
-pub(crate) use response::AnswerBody;
+use response::AnswerBody;
+
+/// The body of an answer above the tee.
+pub(crate) type TeedAnswer = AnswerBody<crate::answer::LocalAnswer>;
 
 /// The header that counts relays, so that a ring of them does not carry a profile for ever.
 pub const HOPS: http::HeaderName = http::HeaderName::from_static("pyrotee-hops");
