@@ -6,8 +6,8 @@ use bytes::Bytes;
 const EXACT_UP_TO: usize = 64 * 1024;
 
 /// Frames from this size on are shared, smaller ones are copied together. hyper hands out slices of
-/// a read buffer of up to 64 KiB and a slice pins the whole: at half of it, at most half is waste.
-const SHARE_FROM: usize = 32 * 1024;
+/// a read buffer of up to 64 KiB and a slice pins the whole: a quarter of it at most is waste.
+const SHARE_FROM: usize = 48 * 1024;
 
 /// A captured body: frames that share memory with nobody, or pin little beyond themselves.
 #[derive(Debug, Clone, Default)]
