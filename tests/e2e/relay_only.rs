@@ -91,6 +91,17 @@ fn a_name_nobody_would_take_is_a_400() {
 }
 
 #[test]
+fn without_an_upstream_its_success_is_not_waited_for() {
+    // There the queues decide the answer, or a 200 would be a lie.
+    let target = Upstream::answering(Answer::never());
+    let relay = builder(&target, &["queue-size: 1", "queue-workers: 1"])
+        .yaml("tee: { on: upstream-success }")
+        .spawn();
+    let answers = [(); 2].map(|()| relay.send(&Request::profile("app", b"profile")).status());
+    assert_eq!(answers, [200, 503]);
+}
+
+#[test]
 fn a_profile_no_queue_took_is_a_503_that_asks_to_come_back() {
     // §8 #55: a 200 would be a lie.
     let target = Upstream::answering(Answer::never());

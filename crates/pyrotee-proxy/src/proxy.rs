@@ -16,7 +16,7 @@ use crate::metrics::ProxyMetrics;
 use crate::settings::Settings;
 use crate::stack::{self, Local};
 use crate::tee::{Recorder, TeeLayer};
-use crate::{BindError, TeeOn};
+use crate::{BindError, LocalWrites, TeeOn};
 
 /// How much of the rest of a body is read after an early answer, if nothing is teed.
 const LINGER_BYTES: u64 = 64 * 1024 * 1024;
@@ -95,7 +95,11 @@ impl Proxy {
                 metrics: metrics.clone(),
             })
         });
-        let on = settings.tee.as_ref().map_or(TeeOn::Always, |tee| tee.on);
+        let on = match (&settings.tee, settings.local_writes) {
+            (Some(tee), LocalWrites::Forward) => tee.on,
+            // Without local writes there is no upstream to wait for: the queues decide the answer.
+            (Some(_), LocalWrites::Discard) | (None, _) => TeeOn::Always,
+        };
         let recorder = settings.tee.map(|tee| {
             Arc::new(Recorder {
                 producer: tee.producer,
