@@ -144,8 +144,8 @@ async fn read(response: Response<Incoming>, redactor: &Redactor) -> Outcome {
 /// What an answer says, in one line of bounded length; a character that was cut in two is left out.
 fn one_line(answer: &str) -> String {
     let mut line = answer.split_whitespace().collect::<Vec<_>>().join(" ");
-    let ends = (0..=TOLD_ANSWER.min(line.len())).rev();
-    let end = ends.into_iter().find(|end| line.is_char_boundary(*end));
+    let mut ends = (0..=TOLD_ANSWER.min(line.len())).rev();
+    let end = ends.find(|end| line.is_char_boundary(*end));
     line.truncate(end.unwrap_or(0));
     line.truncate(line.trim_end_matches('\u{fffd}').len());
     line

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Either;
-
 use hyper::body::Incoming;
 use pyroscope_wire::Surface;
 use pyroscope_wire::answer::Code;

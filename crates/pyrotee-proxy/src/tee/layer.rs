@@ -82,30 +82,28 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let verdict = (self.on == TeeOn::UpstreamSuccess).then(Arc::<Verdict>::default);
-        let capture = match &self.recorder {
-            Some(recorder) => capture(recorder, verdict.clone(), &request),
+        let recording = match &self.recorder {
+            Some(recorder) => recording(recorder, self.on, &request),
             None => Err(Outcome::Passed),
         };
-        let recorder = self.recorder.as_ref().filter(|_| capture.is_ok());
-        let waiting = recorder.zip(verdict).map(|(recorder, verdict)| Waiting {
-            recorder: Arc::clone(recorder),
-            verdict,
-        });
-        let request = request.map(|body| match capture {
-            Ok(capture) => TeeBody::recording(body, capture),
-            Err(outcome) => TeeBody::passing(body, outcome),
-        });
+        let (request, waiting) = match recording {
+            Ok((capture, waiting)) => (
+                request.map(|body| TeeBody::recording(body, capture)),
+                waiting,
+            ),
+            Err(outcome) => (request.map(|body| TeeBody::passing(body, outcome)), None),
+        };
         ResponseFuture::new(self.inner.call(request), waiting)
     }
 }
 
-/// The recording of a request, or why there is none.
-fn capture<B: Body>(
+/// The recording of a request, with what waits for the upstream's answer if it depends on that; or
+/// why there is none.
+fn recording<B: Body>(
     recorder: &Arc<Recorder>,
-    verdict: Option<Arc<Verdict>>,
+    on: TeeOn,
     request: &Request<B>,
-) -> Result<Capture, Outcome> {
+) -> Result<(Capture, Option<Waiting>), Outcome> {
     let surface = Surface::recognise(request.method().as_str(), request.uri().path());
     let surface = surface.ok_or(Outcome::Passed)?;
     let headers = request.headers();
@@ -125,7 +123,7 @@ fn capture<B: Body>(
     if surface == Surface::Ingest
         && let Err(fault) = ingest::check_name(query)
     {
-        return Ok(Capture::unnamed(recorder, fault));
+        return Ok((Capture::unnamed(recorder, fault), None));
     }
     let head = Head {
         surface: SurfaceId(surface.id()),
@@ -135,7 +133,13 @@ fn capture<B: Body>(
         hops,
         received: SystemTime::now(),
     };
-    Ok(Capture::start(recorder, verdict, head, expected))
+    let verdict = (on == TeeOn::UpstreamSuccess).then(Arc::<Verdict>::default);
+    let waiting = verdict.clone().map(|verdict| Waiting {
+        recorder: Arc::clone(recorder),
+        verdict,
+    });
+    let capture = Capture::start(recorder, verdict, head, expected);
+    Ok((capture, waiting))
 }
 
 /// How a profile is written, as its head says.
