@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pyrotee_net::{Connector, Links};
-use pyrotee_queue::{Consumer, Lease, Reason};
+use pyrotee_queue::{Consumer, Lane, Lease, Reason, Surfaces, Wanted};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -14,6 +14,17 @@ use crate::failure_log::FailureLog;
 use crate::metrics::TargetMetrics;
 use crate::outcome::Outcome;
 use crate::{Settings, SettingsError};
+
+/// Whatever there is, fresh records first.
+const ANY: [Wanted; 2] = [wanted(Lane::Fresh), wanted(Lane::Backlog)];
+
+const fn wanted(lane: Lane) -> Wanted {
+    Wanted {
+        lane,
+        surfaces: Surfaces::ALL,
+        early: false,
+    }
+}
 
 /// A target that is ready to run.
 #[derive(Debug)]
@@ -89,7 +100,7 @@ impl Target {
         let next = async {
             let worker = Arc::clone(&self.workers).acquire_owned().await.ok()?;
             self.shared.gate.pass().await;
-            let lease = self.shared.consumer.lease().await?;
+            let lease = self.shared.consumer.lease(&ANY).await?;
             Some((lease, worker))
         };
         tokio::select! {

@@ -3,10 +3,23 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use tokio::time::Instant;
+
 use crate::{
-    Budget, Consumer, Head, Ledger, Limits, Payload, Producer, Reason, Record, SurfaceId, Tally,
-    WhenFull,
+    Budget, Consumer, Head, History, Lane, Lease, Ledger, Limits, Payload, Producer, Reason,
+    Record, SurfaceId, Surfaces, Tally, Wanted, WhenFull,
 };
+
+/// Whatever may be leased, fresh records first.
+pub const ANY: [Wanted; 2] = [wanted(Lane::Fresh), wanted(Lane::Backlog)];
+
+const fn wanted(lane: Lane) -> Wanted {
+    Wanted {
+        lane,
+        surfaces: Surfaces::ALL,
+        early: false,
+    }
+}
 
 /// What a backend's constructor returns: a producer for all targets, a consumer for each.
 pub type Opened = (Arc<dyn Producer>, Vec<Arc<dyn Consumer>>);
@@ -24,6 +37,11 @@ where
     a_closed_queue_is_drained_then_ends(&open).await;
     an_abandoned_queue_counts_what_it_loses(&open).await;
     the_budget_gets_everything_back(&open).await;
+    a_retried_record_comes_when_it_is_due_and_remembers(&open).await;
+    what_is_asked_for_first_comes_first(&open).await;
+    surfaces_are_leased_apart(&open).await;
+    what_is_too_old_is_lost_unless_it_is_leased(&open).await;
+    a_deferred_record_gives_way_and_is_drained(&open).await;
 }
 
 struct Bench {
@@ -54,9 +72,9 @@ impl Bench {
     }
 
     /// A record of `bytes`, told apart by its query.
-    fn record(&self, query: &str, bytes: usize) -> Arc<Record> {
+    fn record(&self, surface: u8, query: &str, bytes: usize) -> Arc<Record> {
         let head = Head {
-            surface: SurfaceId(1),
+            surface: SurfaceId(surface),
             query: query.into(),
             content_type: None,
             content_encoding: None,
@@ -72,7 +90,11 @@ impl Bench {
 
     /// Offers a record of `bytes`; how many targets took it.
     async fn offer(&self, query: &str, bytes: usize) -> usize {
-        let offered = self.producer.offer(&self.record(query, bytes));
+        self.offer_by(1, query, bytes).await
+    }
+
+    async fn offer_by(&self, surface: u8, query: &str, bytes: usize) -> usize {
+        let offered = self.producer.offer(&self.record(surface, query, bytes));
         assert_eq!(offered.taken + offered.refused, self.consumers.len());
         if offered.taken > 0 {
             assert!(
@@ -84,12 +106,22 @@ impl Bench {
         offered.taken
     }
 
-    async fn lease(&self, target: usize) -> crate::Lease {
-        let lease = self.consumer(target).lease();
+    async fn lease(&self, target: usize) -> Lease {
+        self.lease_of(target, &ANY).await
+    }
+
+    async fn lease_of(&self, target: usize, wanted: &[Wanted]) -> Lease {
+        let lease = self.consumer(target).lease(wanted);
         let lease = tokio::time::timeout(Duration::from_secs(5), lease).await;
         lease
             .expect("a record is ready")
             .expect("the queue has not ended")
+    }
+
+    /// Whether nothing of what is wanted comes in a moment.
+    async fn is_waiting(&self, wanted: &[Wanted]) -> bool {
+        let lease = self.consumer(0).lease(wanted);
+        tokio::time::timeout(MOMENT, lease).await.is_err()
     }
 
     fn consumer(&self, target: usize) -> &Arc<dyn Consumer> {
@@ -110,6 +142,13 @@ impl Bench {
     }
 }
 
+/// Long enough to see that nothing comes, short enough to wait for it.
+const MOMENT: Duration = Duration::from_millis(20);
+
+fn query(lease: &Lease) -> &str {
+    &lease.record().head().query
+}
+
 fn limits(records: usize, bytes: u64, when_full: WhenFull) -> Limits {
     Limits {
         records,
@@ -126,12 +165,12 @@ const ROOMY: Limits = Limits {
 
 async fn records_come_out_in_order<F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened>(open: &F) {
     let bench = Bench::new(open, &[ROOMY]);
-    for query in ["a", "b", "c"] {
-        assert_eq!(bench.offer(query, 10).await, 1);
+    for name in ["a", "b", "c"] {
+        assert_eq!(bench.offer(name, 10).await, 1);
     }
-    for query in ["a", "b", "c"] {
+    for name in ["a", "b", "c"] {
         let lease = bench.lease(0).await;
-        assert_eq!(&*lease.record().head().query, query);
+        assert_eq!(query(&lease), name);
         lease.ack();
     }
     assert_eq!(
@@ -185,8 +224,8 @@ where
     F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened,
 {
     let bench = Bench::new(open, &[limits(3, 30, WhenFull::DropOldest)]);
-    for query in ["a", "b", "c"] {
-        assert_eq!(bench.offer(query, 10).await, 1);
+    for name in ["a", "b", "c"] {
+        assert_eq!(bench.offer(name, 10).await, 1);
     }
     let in_flight = bench.lease(0).await;
     assert_eq!(
@@ -215,7 +254,7 @@ where
     );
     in_flight.ack();
     let lease = bench.lease(0).await;
-    assert_eq!(&*lease.record().head().query, "d");
+    assert_eq!(query(&lease), "d");
     lease.ack();
     bench.check_balance();
 }
@@ -225,15 +264,15 @@ where
     F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened,
 {
     let bench = Bench::new(open, &[ROOMY]);
-    for query in ["a", "b", "c"] {
-        assert_eq!(bench.offer(query, 10).await, 1);
+    for name in ["a", "b", "c"] {
+        assert_eq!(bench.offer(name, 10).await, 1);
     }
     let (a, b) = (bench.lease(0).await, bench.lease(0).await);
     drop(b);
     drop(a);
-    for query in ["a", "b", "c"] {
+    for name in ["a", "b", "c"] {
         let lease = bench.lease(0).await;
-        assert_eq!(&*lease.record().head().query, query);
+        assert_eq!(query(&lease), name);
         lease.ack();
     }
     bench.check_balance();
@@ -299,12 +338,12 @@ where
     drop(bench);
     drop(lease);
     let lease = consumer
-        .lease()
+        .lease(&ANY)
         .await
         .expect("a released record is delivered after the close");
     lease.ack();
-    assert!(consumer.lease().await.is_none());
-    assert!(consumer.lease().await.is_none(), "and stays ended");
+    assert!(consumer.lease(&ANY).await.is_none());
+    assert!(consumer.lease(&ANY).await.is_none(), "and stays ended");
     assert_eq!(ledger.snapshot().sent.profiles, 1);
     assert_eq!(consumer.oldest(), None);
 }
@@ -314,8 +353,8 @@ where
     F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened,
 {
     let bench = Bench::new(open, &[ROOMY]);
-    for query in ["a", "b", "c", "d"] {
-        assert_eq!(bench.offer(query, 10).await, 1);
+    for name in ["a", "b", "c", "d"] {
+        assert_eq!(bench.offer(name, 10).await, 1);
     }
     let (sent, released) = (bench.lease(0).await, bench.lease(0).await);
     bench.consumer(0).abandon(Reason::Shutdown);
@@ -332,13 +371,13 @@ where
         }
     );
     assert_eq!(counts.pending, Tally::default());
-    assert!(bench.consumer(0).lease().await.is_none());
+    assert!(bench.consumer(0).lease(&ANY).await.is_none());
 }
 
 async fn the_budget_gets_everything_back<F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened>(open: &F) {
     let bench = Bench::new(open, &[ROOMY, limits(1, 1_000, WhenFull::DropOldest)]);
-    for query in ["a", "b", "c"] {
-        assert!(bench.offer(query, 10).await > 0);
+    for name in ["a", "b", "c"] {
+        assert!(bench.offer(name, 10).await > 0);
     }
     bench.lease(0).await.ack();
     bench.lease(0).await.lose(Reason::Rejected);
@@ -346,4 +385,166 @@ async fn the_budget_gets_everything_back<F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Op
     bench.lease(1).await.ack();
     assert_eq!((bench.budget.recorded(), bench.budget.receiving()), (0, 0));
     bench.check_balance();
+}
+
+async fn a_retried_record_comes_when_it_is_due_and_remembers<F>(open: &F)
+where
+    F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened,
+{
+    let bench = Bench::new(open, &[ROOMY]);
+    for name in ["a", "b"] {
+        assert_eq!(bench.offer(name, 10).await, 1);
+    }
+    let a = bench.lease(0).await;
+    assert_eq!(a.history(), History::default());
+    let history = History {
+        failures: 3,
+        unexplained: 2,
+        alone: 1,
+        taken: 7,
+    };
+    let due = Instant::now() + 5 * MOMENT;
+    a.retry(due, history);
+    assert_eq!(
+        bench.counts(0).pending.profiles,
+        2,
+        "a deferred record counts"
+    );
+    let b = bench.lease(0).await;
+    assert_eq!(query(&b), "b");
+    assert!(bench.is_waiting(&ANY).await);
+    let early = ANY.map(|wanted| Wanted {
+        early: true,
+        ..wanted
+    });
+    let a = bench.lease_of(0, &early).await;
+    assert_eq!((query(&a), a.history()), ("a", history));
+    a.retry(due, history);
+    let a = bench.lease(0).await;
+    assert!(Instant::now() >= due);
+    assert_eq!((query(&a), a.history()), ("a", history));
+    // A release is no try.
+    drop(a);
+    let a = bench.lease(0).await;
+    assert_eq!((query(&a), a.history()), ("a", history));
+    a.ack();
+    b.ack();
+    bench.check_balance();
+}
+
+async fn what_is_asked_for_first_comes_first<F>(open: &F)
+where
+    F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened,
+{
+    let bench = Bench::new(open, &[ROOMY]);
+    for name in ["a", "b"] {
+        assert_eq!(bench.offer(name, 10).await, 1);
+    }
+    bench.consumer(0).fall_behind();
+    let [fresh, backlog] = ANY;
+    assert!(bench.is_waiting(&[fresh]).await);
+    assert!(bench.is_waiting(&[]).await);
+    assert_eq!(bench.offer("c", 10).await, 1);
+    for (wanted, name, lane) in [
+        ([fresh, backlog], "c", Lane::Fresh),
+        ([fresh, backlog], "a", Lane::Backlog),
+        ([backlog, fresh], "b", Lane::Backlog),
+    ] {
+        let lease = bench.lease_of(0, &wanted).await;
+        assert_eq!((query(&lease), lease.lane()), (name, lane));
+        lease.ack();
+    }
+    bench.check_balance();
+}
+
+async fn surfaces_are_leased_apart<F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened>(open: &F) {
+    let bench = Bench::new(open, &[ROOMY]);
+    for (surface, name) in [(1, "a"), (2, "b"), (200, "c")] {
+        assert_eq!(bench.offer_by(surface, name, 10).await, 1);
+    }
+    let of = |surfaces| Wanted {
+        surfaces,
+        ..wanted(Lane::Fresh)
+    };
+    let none = Surfaces::NONE;
+    assert!(
+        bench
+            .is_waiting(&[of(none), of(none.with(SurfaceId(3)))])
+            .await
+    );
+    let lease = bench
+        .lease_of(0, &[of(Surfaces::ALL.without(SurfaceId(1)))])
+        .await;
+    assert_eq!(query(&lease), "b");
+    drop(lease);
+    for (surface, name) in [(1, "a"), (200, "c"), (2, "b")] {
+        let lease = bench
+            .lease_of(0, &[of(none.with(SurfaceId(surface)))])
+            .await;
+        assert_eq!(query(&lease), name);
+        lease.ack();
+    }
+    bench.check_balance();
+}
+
+async fn what_is_too_old_is_lost_unless_it_is_leased<F>(open: &F)
+where
+    F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened,
+{
+    let bench = Bench::new(open, &[ROOMY]);
+    // A record of n bytes was received n seconds after the epoch.
+    for (name, bytes) in [("a", 10), ("b", 20), ("c", 30), ("d", 40)] {
+        assert_eq!(bench.offer(name, bytes).await, 1);
+    }
+    let a = bench.lease(0).await;
+    let b = bench.lease(0).await;
+    b.retry(
+        Instant::now() + Duration::from_secs(3_600),
+        History::default(),
+    );
+    let limit = SystemTime::UNIX_EPOCH + Duration::from_secs(30);
+    bench.consumer(0).expire(limit);
+    assert_eq!(
+        bench.counts(0).dropped(Reason::Expired),
+        Tally {
+            profiles: 1,
+            bytes: 20
+        }
+    );
+    a.ack();
+    for name in ["c", "d"] {
+        let lease = bench.lease(0).await;
+        assert_eq!(query(&lease), name);
+        lease.ack();
+    }
+    assert_eq!(bench.counts(0).pending, Tally::default());
+    bench.check_balance();
+}
+
+async fn a_deferred_record_gives_way_and_is_drained<F>(open: &F)
+where
+    F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened,
+{
+    let bench = Bench::new(open, &[limits(2, 1_000, WhenFull::DropOldest)]);
+    for name in ["a", "b"] {
+        assert_eq!(bench.offer(name, 10).await, 1);
+    }
+    let later = Instant::now() + Duration::from_secs(3_600);
+    bench.lease(0).await.retry(later, History::default());
+    assert_eq!(bench.offer("c", 10).await, 1, "a is the oldest");
+    assert_eq!(bench.counts(0).dropped(Reason::QueueFull).profiles, 1);
+    let due = Instant::now() + 2 * MOMENT;
+    bench.lease(0).await.retry(due, History::default());
+    let (consumer, ledger) = (
+        Arc::clone(bench.consumer(0)),
+        bench.ledgers.first().cloned(),
+    );
+    drop(bench);
+    for name in ["c", "b"] {
+        let lease = consumer.lease(&ANY).await.expect("it is still pending");
+        assert_eq!(query(&lease), name);
+        lease.ack();
+    }
+    assert!(consumer.lease(&ANY).await.is_none());
+    assert!(ledger.expect("one target").snapshot().balance());
 }

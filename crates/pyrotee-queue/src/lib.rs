@@ -2,7 +2,7 @@
 //!
 //! A [`Record`] is one captured request. The request path *offers* it once to a [`Producer`], which
 //! stands for all targets; each target's deliverer *leases* it from its own [`Consumer`] and settles
-//! the [`Lease`]: ack, lose (with a [`Reason`]), or release by dropping it.
+//! the [`Lease`]: ack, lose (with a [`Reason`]), retry (not before an instant), or release by dropping it.
 //!
 //! Invariants, for every backend:
 //!
@@ -11,7 +11,7 @@
 //!   of it is charged to the one [`Budget`] until the last target has settled.
 //! - Per target, at every instant: `accepted = sent + pending + Σ dropped{reason}` in records and in
 //!   bytes, out of one [`Ledger`].
-//! - A leased record still counts as pending and against the limits.
+//! - A record that is leased, or waits for its next try, still counts as pending and against the limits.
 //!
 //! What this crate does not do: no sockets, no files, no knowledge of what Pyroscope speaks.
 
@@ -24,6 +24,7 @@
 mod budget;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod history;
 mod ledger;
 mod memory;
 mod payload;
@@ -32,13 +33,15 @@ mod record;
 mod seam;
 
 pub use budget::{Budget, Reservation};
+pub use history::History;
 pub use ledger::{Counts, Ledger, Tally};
 pub use memory::open as open_memory;
 pub use payload::{Payload, PayloadBuffer};
 pub use reason::Reason;
 pub use record::{Head, Record, SurfaceId};
 pub use seam::{
-    Consumer, Fate, Lease, LeaseFuture, Limits, Offered, Producer, Receipt, Settle, WhenFull,
+    Consumer, FRESH_FOR, Fate, Lane, Lease, LeaseFuture, Limits, Offered, Producer, Receipt,
+    Settle, Surfaces, Wanted, WhenFull,
 };
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

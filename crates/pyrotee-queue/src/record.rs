@@ -11,7 +11,7 @@ use crate::{Payload, Reservation};
 
 /// Which ingestion surface a record came in by. The number is given by `pyroscope-wire` and
 /// means nothing here; it must stay the same for ever, since it is written to disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SurfaceId(pub u8);
 
 /// The parts of a request's head that a delivery needs. They are copies: a clone of hyper's

@@ -4,11 +4,12 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
-use crate::{Reason, Record};
+use crate::{History, Reason, Record, SurfaceId};
 
 /// What becomes of records that do not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,14 +83,76 @@ impl Receipt {
     }
 }
 
+/// How long a record counts as fresh while nothing else makes it backlog.
+pub const FRESH_FOR: Duration = Duration::from_secs(30);
+
+/// The two parts of a target's queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// Offered since the target last fell behind, and not older than [`FRESH_FOR`].
+    Fresh,
+    /// What could not be delivered in time.
+    Backlog,
+}
+
+/// A set of surfaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Surfaces(u64);
+
+impl Surfaces {
+    /// Every surface.
+    pub const ALL: Self = Self(u64::MAX);
+    /// No surface.
+    pub const NONE: Self = Self(0);
+
+    /// The set and one more.
+    #[must_use]
+    pub fn with(self, surface: SurfaceId) -> Self {
+        Self(self.0 | Self::bit(surface))
+    }
+
+    /// The set without one.
+    #[must_use]
+    pub fn without(self, surface: SurfaceId) -> Self {
+        Self(self.0 & !Self::bit(surface))
+    }
+
+    /// Whether the surface belongs to the set.
+    pub fn contains(self, surface: SurfaceId) -> bool {
+        self.0 & Self::bit(surface) != 0
+    }
+
+    /// Numbers beyond the last bit, which no version has given, share it.
+    fn bit(surface: SurfaceId) -> u64 {
+        1 << surface.0.min(63)
+    }
+}
+
+/// Which records a lease may be of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// The part of the queue.
+    pub lane: Lane,
+    /// The surfaces they came in by.
+    pub surfaces: Surfaces,
+    /// Those that wait for their next try, instead of those that do not.
+    pub early: bool,
+}
+
 /// What [`Consumer::lease`] returns.
 pub type LeaseFuture<'a> = Pin<Box<dyn Future<Output = Option<Lease>> + Send + 'a>>;
 
 /// The side of one target's deliverer.
 pub trait Consumer: fmt::Debug + Send + Sync {
-    /// The oldest record that nobody has leased, as soon as there is one. `None`: the producer is
-    /// gone and nothing is pending, in flight included.
-    fn lease(&self) -> LeaseFuture<'_>;
+    /// The oldest record of the first kind in `wanted` that there is one of, as soon as there is one.
+    /// `None`: the producer is gone and nothing is pending, in flight included. One caller at a time.
+    fn lease<'a>(&'a self, wanted: &'a [Wanted]) -> LeaseFuture<'a>;
+
+    /// The target could not be given its records in time: all that is pending is backlog.
+    fn fall_behind(&self);
+
+    /// Loses what was received before this instant and is not leased, as [`Reason::Expired`].
+    fn expire(&self, received_before: SystemTime);
 
     /// Loses everything that is not leased and closes the queue to new records, for `reason`.
     fn abandon(&self, reason: Reason);
@@ -102,6 +165,8 @@ pub trait Consumer: fmt::Debug + Send + Sync {
 #[must_use]
 pub struct Lease {
     record: Arc<Record>,
+    lane: Lane,
+    history: History,
     settle: Option<Box<dyn Settle>>,
 }
 
@@ -112,8 +177,15 @@ pub enum Fate {
     Sent,
     /// It is lost.
     Lost(Reason),
-    /// It goes back to the front of the queue.
+    /// It goes back to its place in the queue.
     Released,
+    /// It goes back, and is not due before `at`.
+    Retried {
+        /// When it may be leased again by whoever does not ask for early ones.
+        at: Instant,
+        /// What the next lease of it shall tell.
+        history: History,
+    },
 }
 
 /// The backend's end of a lease. Called exactly once, and must not wait.
@@ -124,9 +196,11 @@ pub trait Settle: Send {
 
 impl Lease {
     /// A lease of `record`, settled through `settle`.
-    pub fn new(record: Arc<Record>, settle: Box<dyn Settle>) -> Self {
+    pub fn new(record: Arc<Record>, lane: Lane, history: History, settle: Box<dyn Settle>) -> Self {
         Self {
             record,
+            lane,
+            history,
             settle: Some(settle),
         }
     }
@@ -134,6 +208,16 @@ impl Lease {
     /// The record.
     pub fn record(&self) -> &Arc<Record> {
         &self.record
+    }
+
+    /// The part of the queue that it came from.
+    pub fn lane(&self) -> Lane {
+        self.lane
+    }
+
+    /// What is known of earlier tries.
+    pub fn history(&self) -> History {
+        self.history
     }
 
     /// The target has it.
@@ -144,6 +228,11 @@ impl Lease {
     /// It is lost, for `reason`.
     pub fn lose(self, reason: Reason) {
         self.end(Fate::Lost(reason));
+    }
+
+    /// It failed and shall be tried again, not before `at`; `history` is what was learnt.
+    pub fn retry(self, at: Instant, history: History) {
+        self.end(Fate::Retried { at, history });
     }
 
     fn end(mut self, fate: Fate) {

@@ -1,30 +1,32 @@
 //! One target's queue.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
-use crate::{Fate, Ledger, Limits, Reason, Record, WhenFull, lock};
+use super::waiting::{Waiting, WaitingRoom};
+use crate::{Fate, History, Lane, Ledger, Limits, Reason, Record, Wanted, WhenFull, lock};
 
 #[derive(Debug)]
 pub(super) struct Queue {
     limits: Limits,
     ledger: Arc<Ledger>,
     state: Mutex<State>,
-    /// One permit for a change; whoever takes it and leaves something to do passes it on.
+    /// One permit for a change, for the one who leases.
     changed: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
     phase: Phase,
-    /// Records that nobody has leased, oldest first.
-    ready: VecDeque<(u64, Arc<Record>)>,
+    /// Records that nobody has leased.
+    waiting: WaitingRoom,
     /// When the leased records were received, by their number.
     leased: BTreeMap<u64, SystemTime>,
-    /// Bytes of bodies, ready and leased.
+    /// Bytes of bodies, waiting and leased.
     bytes: u64,
     next_number: u64,
 }
@@ -39,9 +41,20 @@ enum Phase {
     Abandoned(Reason),
 }
 
+/// A record on its way to be leased.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) number: u64,
+    pub(super) lane: Lane,
+    pub(super) waiting: Waiting,
+}
+
 pub(super) enum Next {
-    Ready { number: u64, record: Arc<Record> },
-    Nothing,
+    Ready(Taken),
+    /// Nothing that is wanted; the next deferred record is due then.
+    Nothing {
+        due: Option<Instant>,
+    },
     Finished,
 }
 
@@ -84,52 +97,91 @@ impl Queue {
         let number = state.next_number;
         state.next_number += 1;
         state.bytes += bytes;
-        state.ready.push_back((number, Arc::clone(record)));
+        let waiting = Waiting {
+            record: Arc::clone(record),
+            offered: Instant::now(),
+            history: History::default(),
+            due: None,
+        };
+        state.waiting.insert(number, waiting);
         drop(state);
         self.changed.notify_one();
         true
     }
 
-    /// Leases the oldest ready record.
-    pub(super) fn take(&self) -> Next {
+    /// Leases a record of the first kind that there is one of.
+    pub(super) fn take(&self, wanted: &[Wanted]) -> Next {
         let mut state = lock(&self.state);
-        let next = match state.ready.pop_front() {
-            Some((number, record)) => {
-                state.leased.insert(number, record.head().received);
-                Next::Ready { number, record }
+        let State {
+            waiting, leased, ..
+        } = &mut *state;
+        match waiting.take(wanted, Instant::now()) {
+            Some(taken) => {
+                leased.insert(taken.number, taken.waiting.record.head().received);
+                Next::Ready(taken)
             }
             None if state.is_finished() => Next::Finished,
-            None => Next::Nothing,
-        };
-        let more = !state.ready.is_empty() || state.is_finished();
-        drop(state);
-        if more {
-            self.changed.notify_one();
+            None => Next::Nothing {
+                due: state.waiting.next_due(),
+            },
         }
-        next
     }
 
-    /// Ends the lease of `number`.
-    pub(super) fn settle(&self, number: u64, record: Arc<Record>, fate: Fate) {
-        let bytes = record.len();
+    /// Ends the lease of `taken`.
+    pub(super) fn settle(&self, mut taken: Taken, fate: Fate) {
+        let bytes = taken.waiting.record.len();
         let mut state = lock(&self.state);
-        state.leased.remove(&number);
+        state.leased.remove(&taken.number);
         match (fate, state.phase) {
             (Fate::Sent, _) => {
                 state.bytes -= bytes;
                 self.ledger.sent(bytes);
             }
-            (Fate::Lost(reason), _) | (Fate::Released, Phase::Abandoned(reason)) => {
+            (Fate::Lost(reason), _)
+            | (Fate::Released | Fate::Retried { .. }, Phase::Abandoned(reason)) => {
                 state.bytes -= bytes;
                 self.ledger.lose(bytes, reason);
             }
             (Fate::Released, Phase::Open | Phase::Closed) => {
-                let place = state.ready.partition_point(|(other, _)| *other < number);
-                state.ready.insert(place, (number, record));
+                taken.waiting.due = None;
+                state.waiting.insert(taken.number, taken.waiting);
+            }
+            (Fate::Retried { at, history }, Phase::Open | Phase::Closed) => {
+                taken.waiting.due = Some(at);
+                taken.waiting.history = history;
+                state.waiting.insert(taken.number, taken.waiting);
             }
         }
         drop(state);
         self.changed.notify_one();
+    }
+
+    /// All that is pending is backlog from now on.
+    pub(super) fn fall_behind(&self) {
+        let mut state = lock(&self.state);
+        let next = state.next_number;
+        state.waiting.fall_behind(next);
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Loses what was received before then. Records lie in the order in which they came in whole,
+    /// which is nearly that of their receipt: one that is out of order is found when it comes first.
+    pub(super) fn expire(&self, received_before: SystemTime) {
+        let mut state = lock(&self.state);
+        let mut lost = false;
+        while let Some(oldest) = state.waiting.oldest()
+            && oldest.head().received < received_before
+            && let Some(record) = state.waiting.take_oldest()
+        {
+            state.bytes -= record.len();
+            self.ledger.lose(record.len(), Reason::Expired);
+            lost = true;
+        }
+        drop(state);
+        if lost {
+            self.changed.notify_one();
+        }
     }
 
     /// No record comes any more.
@@ -142,11 +194,11 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// Loses what is ready, and what is in flight should it be released.
+    /// Loses what is waiting, and what is in flight should it come back.
     pub(super) fn abandon(&self, reason: Reason) {
         let mut state = lock(&self.state);
         state.phase = Phase::Abandoned(reason);
-        for (_, record) in std::mem::take(&mut state.ready) {
+        while let Some(record) = state.waiting.take_oldest() {
             state.bytes -= record.len();
             self.ledger.lose(record.len(), reason);
         }
@@ -157,14 +209,11 @@ impl Queue {
     /// When the oldest pending record was received.
     pub(super) fn oldest(&self) -> Option<SystemTime> {
         let state = lock(&self.state);
-        let ready = state
-            .ready
-            .front()
-            .map(|(_, record)| record.head().received);
-        state.leased.values().copied().chain(ready).min()
+        let waiting = state.waiting.oldest().map(|record| record.head().received);
+        state.leased.values().copied().chain(waiting).min()
     }
 
-    /// Drops the oldest ready records if the policy says so and that is enough; whether `bytes`
+    /// Drops the oldest waiting records if the policy says so and that is enough; whether `bytes`
     /// fit now.
     fn make_room(&self, state: &mut State, bytes: u64) -> bool {
         let fits = |records: usize, held: u64| {
@@ -172,7 +221,7 @@ impl Queue {
         };
         let (mut records, mut held, mut victims) = (state.records(), state.bytes, 0);
         if self.limits.when_full == WhenFull::DropOldest {
-            for (_, oldest) in &state.ready {
+            for oldest in state.waiting.records() {
                 if fits(records, held) {
                     break;
                 }
@@ -184,8 +233,10 @@ impl Queue {
         if !fits(records, held) {
             return false;
         }
-        for (_, victim) in state.ready.drain(..victims) {
-            self.ledger.lose(victim.len(), Reason::QueueFull);
+        for _ in 0..victims {
+            if let Some(victim) = state.waiting.take_oldest() {
+                self.ledger.lose(victim.len(), Reason::QueueFull);
+            }
         }
         state.bytes = held;
         true
@@ -194,7 +245,7 @@ impl Queue {
 
 impl State {
     fn records(&self) -> usize {
-        self.ready.len() + self.leased.len()
+        self.waiting.len() + self.leased.len()
     }
 
     fn is_finished(&self) -> bool {
