@@ -1,6 +1,6 @@
 //! What Pyroscope speaks, and nothing else: which requests carry profiles, how the name of a
 //! profile is read, how tags are put into it or into the body, how times are understood, what a
-//! refusal looks like.
+//! refusal looks like and what it means.
 //!
 //! Everything here is a pure function of bytes. No sockets, no clock, no logging, no other crate of
 //! pyrotee; times of receipt are parameters. All functions take whatever a client may send and
@@ -22,6 +22,7 @@ pub mod name;
 mod otlp;
 mod push;
 pub mod query;
+pub mod refusal;
 mod row;
 mod schema;
 mod splice;
