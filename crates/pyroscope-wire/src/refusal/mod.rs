@@ -8,9 +8,11 @@
 //! Nothing here decides what happens next: how often a profile is tried again, and when it is given
 //! up, is the business of the delivery.
 
+mod retry_after;
 mod rule;
 mod table;
 
+pub use retry_after::retry_after;
 pub use rule::{Rule, RuleFault};
 
 /// What an answer means.
