@@ -30,6 +30,27 @@ pub fn decompress(frames: &[Bytes], limit_bytes: usize) -> Result<Vec<u8>, Undec
     Ok(out)
 }
 
+/// What the beginning of a body says, up to `limit_bytes`.
+///
+/// For answers of which only the beginning was kept: a stream that was cut short or is damaged
+/// further on gives what came out before, one that is no gzip gives nothing. Nobody may rely on what
+/// comes out, since no checksum was seen.
+pub fn start(frames: &[Bytes], limit_bytes: usize) -> Vec<u8> {
+    // What is unpacked in the same step as damaged bytes is lost, so that the steps are short.
+    const STEP: usize = 32;
+    let steps: Vec<Bytes> = frames
+        .iter()
+        .flat_map(|frame| frame.chunks(STEP).map(|step| frame.slice_ref(step)))
+        .collect();
+    let mut out = Vec::new();
+    let most = u64::try_from(limit_bytes).unwrap_or(u64::MAX);
+    // What was read before an error stays in `out`.
+    let _damaged = MultiGzDecoder::new(Frames::new(&steps))
+        .take(most)
+        .read_to_end(&mut out);
+    out
+}
+
 /// Packs a body at the fastest level: what travels once is not worth more.
 pub fn compress(segments: &[Bytes]) -> Bytes {
     let length: usize = segments.iter().map(Bytes::len).sum();
@@ -154,6 +175,44 @@ mod tests {
         assert_eq!(decompress(&[bomb], 10 << 20).unwrap().len(), 10 << 20);
     }
 
+    /// A text of which no part is found again, so that it takes room when packed.
+    fn varied(length: u32) -> Vec<u8> {
+        let bytes = (0..length).map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()[3]);
+        bytes.collect()
+    }
+
+    #[test]
+    fn a_start_is_what_came_out_before_the_stream_ended_or_broke() {
+        let text = varied(4000);
+        let whole = compress(&[Bytes::from(text.clone())]);
+        let read = |body: Vec<u8>| start(&[body.into()], 5000);
+        assert_eq!(read(whole.to_vec()), text);
+        // Without its trailer, with a false one, with something behind it.
+        assert_eq!(read(whole[..whole.len() - 8].to_vec()), text);
+        assert_eq!(read([&whole[..whole.len() - 1], b"x"].concat()), text);
+        assert_eq!(read([&whole[..], b"junk"].concat()), text);
+
+        let half = read(whole[..whole.len() / 2].to_vec());
+        assert!(
+            half.len() > 1000 && text.starts_with(&half),
+            "{}",
+            half.len()
+        );
+        let damaged = read([&whole[..whole.len() / 2], &[0xff; 100]].concat());
+        assert!(damaged.len() > 1000, "{}", damaged.len());
+        assert!(damaged.starts_with(&text[..1000]));
+    }
+
+    #[test]
+    fn a_start_ends_at_the_limit_and_is_empty_for_what_is_no_gzip() {
+        let bomb = compress(&[Bytes::from(vec![7; 10 << 20])]);
+        assert_eq!(start(std::slice::from_ref(&bomb), 100), [7; 100]);
+        assert_eq!(start(&[bomb], 0), [0; 0]);
+        for body in [&b""[..], b"\x1f\x8b", b"abc", b"{\"code\":\"unknown\"}"] {
+            assert_eq!(start(&[Bytes::from_static(body)], 100), [0; 0], "{body:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn what_was_packed_comes_out_however_it_is_cut(
@@ -172,6 +231,7 @@ mod tests {
         fn any_bytes_are_read_without_a_panic(body in prop::collection::vec(any::<u8>(), 0..64)) {
             let magic = [&[0x1f, 0x8b, 8, 0][..], &body].concat();
             for body in [body, magic] {
+                prop_assert!(start(&[Bytes::from(body.clone())], 10).len() <= 10);
                 if let Ok(out) = unpack(body) {
                     prop_assert!(out.len() <= 100);
                 }
