@@ -107,10 +107,19 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
 
 /// Writes a number of bytes so that [`size`] reads the same.
 pub(super) fn format_size(bytes: u64) -> String {
-    let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    let units = [
+        ("GiB", 1 << 30),
+        ("MiB", 1 << 20),
+        ("KiB", 1 << 10),
+        ("GB", 1_000_000_000),
+        ("MB", 1_000_000),
+        ("kB", 1_000),
+    ];
+    // The unit that leaves the smallest number is the one that was written: 62500KiB is 64MB.
     units
         .into_iter()
-        .find(|(_, unit)| bytes >= *unit && bytes.is_multiple_of(*unit))
+        .filter(|(_, unit)| bytes >= *unit && bytes.is_multiple_of(*unit))
+        .min_by_key(|(_, unit)| bytes / unit)
         .map_or_else(
             || bytes.to_string(),
             |(name, unit)| format!("{}{name}", bytes / unit),

@@ -55,6 +55,15 @@ fn sizes_are_decimal_or_binary() {
     ] {
         assert_eq!(size(text), Ok(bytes), "{text}");
     }
+    for (bytes, text) in [
+        (1500, "1500"),
+        (2_000_000, "2MB"),
+        (64_000_000, "64MB"),
+        (1_024_000, "1000KiB"),
+        (3 << 29, "1536MiB"),
+    ] {
+        assert_eq!(format_size(bytes), text);
+    }
     for text in ["", "-5M", "0", "1e6", "5 apples", "2EiB", "MiB"] {
         assert!(size(text).is_err(), "{text}");
     }
