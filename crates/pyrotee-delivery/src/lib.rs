@@ -26,5 +26,5 @@ mod settings;
 mod target;
 mod upload;
 
-pub use settings::{Credentials, Settings, SettingsError};
+pub use settings::{Credentials, OnAmbiguous, Settings, SettingsError};
 pub use target::Target;

@@ -1,5 +1,6 @@
 //! What a target is.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use base64::Engine;
@@ -7,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, HOST, InvalidHeaderValue, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pyroscope_wire::Tags;
+use pyroscope_wire::refusal::Rules;
 use pyrotee_net::Address;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -35,6 +37,27 @@ pub struct Settings {
     pub timeout: Duration,
     /// Most uploads at once; 0 is taken for 1.
     pub workers: usize,
+    /// How long after its receipt a profile is given up; `None` keeps it until it is delivered. The
+    /// times that a profile itself tells do not count.
+    pub max_age: Option<Duration>,
+    /// What becomes of a profile that the target may have.
+    pub on_ambiguous: OnAmbiguous,
+    /// Most bytes a second, lengths of captured bodies, that the backlog of a target which was away
+    /// is sent at; `None` is no limit. Fresh profiles are not held back.
+    pub replay_rate: Option<NonZeroU64>,
+    /// What answers mean that are no success.
+    pub rules: Rules,
+}
+
+/// What becomes of a profile whose upload ended so that nobody knows whether the target has it: a
+/// timeout, or a connection that broke after the whole body went out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnAmbiguous {
+    /// It is sent again. If the target had it, its samples count twice, for no Pyroscope knows a
+    /// profile again.
+    Retry,
+    /// It is given up and counted. If the target did not have it, it is lost.
+    Drop,
 }
 
 /// Credentials of a target.
@@ -154,6 +177,10 @@ mod tests {
             tags: Tags::default(),
             timeout: Duration::from_secs(10),
             workers: 1,
+            max_age: None,
+            on_ambiguous: OnAmbiguous::Retry,
+            replay_rate: None,
+            rules: Rules::default(),
         }
     }
 

@@ -3,10 +3,10 @@
 //! What it writes is valid input: every text that is not a plain word is quoted, and every `$`
 //! doubled, so that reading it back gives the same settings but for the secrets.
 
-use std::fmt::Write;
+use std::{fmt::Write, num::NonZeroU64};
 
 use super::{
-    sections::{FORMATS, LEVELS, ON_FULL, TEE_ON},
+    sections::{FORMATS, LEVELS, ON_AMBIGUOUS, ON_FULL, TEE_ON},
     settings::{Config, Credentials, LocalWrites, Target},
     values::{format_duration, format_size, word_for},
 };
@@ -92,6 +92,19 @@ impl Yaml {
         self.plain(3, "queue-bytes", &format_size(target.queue.bytes));
         self.plain(3, "queue-workers", &target.upload.workers.to_string());
         self.plain(3, "on-full", word_for(target.queue.when_full, ON_FULL));
+        let max_age = target.upload.max_age.unwrap_or_default();
+        self.plain(3, "max-age", &format_duration(max_age));
+        let on_ambiguous = word_for(target.upload.on_ambiguous, ON_AMBIGUOUS);
+        self.plain(3, "on-ambiguous", on_ambiguous);
+        let rate = target.upload.replay_rate.map_or(0, NonZeroU64::get);
+        self.plain(3, "replay-rate", &format_size(rate));
+        let rules = target.upload.rules.own();
+        if !rules.is_empty() {
+            self.open(3, "outcomes");
+        }
+        for rule in rules {
+            self.value(4, &rule.pattern(), rule.meaning().as_str());
+        }
     }
 
     fn line(&mut self, depth: usize, text: &str) {

@@ -97,6 +97,10 @@ pub(super) static TARGET: &[Key] = &[
     // Zero stands for max(4 × CPUs, 64), which is known only at start.
     text("queue-workers", "0"),
     text("on-full", "drop-newest"),
+    text("max-age", "55m"),
+    text("on-ambiguous", "retry"),
+    text("replay-rate", "2MB"),
+    map("outcomes", &Shape::Text),
 ];
 
 /// The default of a key of a target.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-pub use pyrotee_delivery::Credentials;
+pub use pyrotee_delivery::{Credentials, OnAmbiguous};
 use pyrotee_net::Address;
 pub use pyrotee_proxy::{Listen, LocalWrites, TeeOn};
 pub(super) use pyrotee_queue::Limits;

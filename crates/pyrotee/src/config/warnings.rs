@@ -1,12 +1,18 @@
 //! What is allowed but probably not meant.
 
+use std::time::Duration;
+
 use pyrotee_net::Address;
 
 use super::{
     faults::dotted,
     settings::{Config, Target},
-    values::format_size,
+    values::{format_duration, format_size},
 };
+
+/// How old a profile may be that a Pyroscope of default settings takes
+/// (`validation.reject-older-than`).
+const INGESTION_WINDOW: Duration = Duration::from_secs(3600);
 
 /// Warnings that follow from the settings alone.
 pub(super) fn of(config: &Config) -> Vec<String> {
@@ -33,6 +39,18 @@ fn of_target(target: &Target, found: &mut Vec<String>) {
         found.push(format!(
             "{}: `{written}` is sent as `{sent}`; Pyroscope takes no `-` in the key of a tag",
             path("tags")
+        ));
+    }
+    let max_age = target.upload.max_age;
+    if max_age.is_none_or(|age| age > INGESTION_WINDOW) {
+        let given = match max_age {
+            Some(age) => format!("{} is more than 1h", format_duration(age)),
+            None => "is off".to_owned(),
+        };
+        found.push(format!(
+            "{}: {given}; a Pyroscope refuses profiles older than 1h unless its \
+             `validation.reject-older-than` says otherwise",
+            path("max-age")
         ));
     }
     let authorization = target

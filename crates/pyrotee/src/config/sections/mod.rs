@@ -5,10 +5,12 @@
 mod credentials;
 mod headers;
 mod loops;
+mod outcomes;
 mod process;
 mod remote_write;
 mod target;
 
+pub(super) use outcomes::ON_AMBIGUOUS;
 pub(super) use process::{FORMATS, LEVELS, TEE_ON};
 pub(super) use target::ON_FULL;
 

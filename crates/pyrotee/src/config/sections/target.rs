@@ -3,7 +3,7 @@
 use pyroscope_wire::tags::{TagFaultKind, Tags};
 use pyrotee_net::{Address, Parsed};
 
-use super::{credentials, headers, loops::refuse_loop};
+use super::{credentials, headers, loops::refuse_loop, outcomes};
 use crate::config::{
     faults::shown,
     reader::Scope,
@@ -75,6 +75,10 @@ pub(super) fn target(name: &str, targets: &Scope<'_>, around: &Around) -> Option
         Ok(if given == 0 { default } else { given })
     });
     let on_full = scope.parse("on-full", |text| values::word(text, ON_FULL));
+    let max_age = outcomes::max_age(scope);
+    let on_ambiguous = outcomes::on_ambiguous(scope);
+    let replay_rate = outcomes::replay_rate(scope);
+    let rules = outcomes::rules(scope);
     Some(Target {
         upload: pyrotee_delivery::Settings {
             name: valid_name?,
@@ -85,6 +89,10 @@ pub(super) fn target(name: &str, targets: &Scope<'_>, around: &Around) -> Option
             tags: tags?,
             timeout: timeout?,
             workers: queue_workers?,
+            max_age: max_age?,
+            on_ambiguous: on_ambiguous?,
+            replay_rate: replay_rate?,
+            rules: rules?,
         },
         queue: Limits {
             records: queue_size?,

@@ -134,6 +134,10 @@ fn the_effective_configuration_is_read_back_as_the_same() {
       timeout: 1.5h
       queue-bytes: 1500
       on-full: drop-oldest
+      max-age: 90s
+      on-ambiguous: drop
+      replay-rate: 1500kB
+      outcomes: { 404: transient, "422 \"$x: é": rejected }
     off: { address: "https://u:p@[::1]:1/x/" }
 "#,
     )

@@ -5,6 +5,7 @@ mod environment;
 mod faults;
 mod file;
 mod layers;
+mod outcomes;
 mod secrets;
 mod seeds;
 mod targets;

@@ -3,6 +3,7 @@
 //! A parser's error goes behind the value in a fault, as in "`5` has no unit; write …", and does
 //! not repeat it.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -92,6 +93,18 @@ pub(super) fn format_duration(duration: Duration) -> String {
 
 /// A number of bytes: `64MiB`, `5M` (five million), `1.5GiB`, `1048576`. Not zero.
 pub(super) fn size(text: &str) -> Result<u64, String> {
+    match bytes(text)? {
+        0 => Err("is zero; write a size such as 64MiB".to_owned()),
+        fine => Ok(fine),
+    }
+}
+
+/// A number of bytes a second, written as a size; zero is no limit.
+pub(super) fn rate(text: &str) -> Result<Option<NonZeroU64>, String> {
+    bytes(text).map(NonZeroU64::new)
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
     if text.starts_with('-') {
         return Err("is negative; write a size such as 64MiB".to_owned());
     }
@@ -99,7 +112,6 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
         .parse()
         .map_err(|_| "is not a size; write one such as 64MiB, 5M or 1048576".to_owned())?;
     match size.as_u64() {
-        0 => Err("is zero; write a size such as 64MiB".to_owned()),
         large if large > MAX_SIZE => Err("is more than 1PiB; write less".to_owned()),
         fine => Ok(fine),
     }

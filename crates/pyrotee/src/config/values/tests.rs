@@ -70,6 +70,14 @@ fn sizes_are_decimal_or_binary() {
 }
 
 #[test]
+fn a_rate_is_a_size_or_none() {
+    assert_eq!(rate("2MB"), Ok(NonZeroU64::new(2_000_000)));
+    assert_eq!(rate("0"), Ok(None));
+    assert!(rate("-1").unwrap_err().contains("is negative"));
+    assert!(rate("fast").unwrap_err().contains("is not a size"));
+}
+
+#[test]
 fn counts_and_booleans_are_strict() {
     assert_eq!(count("100", 100), Ok(100));
     assert!(count("-1", 100).unwrap_err().contains("negative"));
@@ -100,7 +108,7 @@ proptest! {
 
     #[test]
     fn no_text_makes_a_parser_panic(text in "[-0-9.a-zµ ]{0,12}|\\PC{0,8}") {
-        let parsed = (duration(&text), size(&text), count(&text, 10));
+        let parsed = (duration(&text), size(&text), rate(&text), count(&text, 10));
         prop_assert!(text != "x" || parsed.0.is_err());
     }
 }
