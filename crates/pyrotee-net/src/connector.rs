@@ -8,10 +8,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper::rt::{Read, Write};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::{Connection, HttpConnector};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tower::{BoxError, Service};
 
 use crate::link::Watched;
@@ -23,11 +23,14 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A peer that vanished without a word is noticed after this time.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
-/// Opens connections to `http://` and `https://` addresses, HTTP/1.1 by ALPN. A pool of hyper-util
-/// takes it as its connector; [`crate::Link`] is in the extensions of what comes out.
+/// Dials `http://` and `https://` addresses, HTTP/1.1 by ALPN.
+pub type Dialer = HttpsConnector<HttpConnector<Resolver>>;
+
+/// Opens connections and watches them. A pool of hyper-util takes it as its connector;
+/// [`crate::Link`] is in the extensions of what comes out.
 #[derive(Clone, Debug)]
-pub struct Connector {
-    inner: HttpsConnector<HttpConnector<Resolver>>,
+pub struct Connector<D = Dialer> {
+    dialer: D,
     links: Links,
 }
 
@@ -59,13 +62,20 @@ impl Connector {
         http.set_connect_timeout(Some(CONNECT_TIMEOUT));
         http.set_keepalive(Some(KEEP_ALIVE));
         http.set_keepalive_interval(Some(KEEP_ALIVE / 3));
-        let inner = HttpsConnectorBuilder::new()
+        let dialer = HttpsConnectorBuilder::new()
             .with_tls_config(tls.config.clone())
             .https_or_http()
             .enable_http1()
             .wrap_connector(http);
+        Self::over(dialer)
+    }
+}
+
+impl<D> Connector<D> {
+    /// A connector with counts of its own that dials in some other way, such as within a process.
+    pub fn over(dialer: D) -> Self {
         Self {
-            inner,
+            dialer,
             links: Links::default(),
         }
     }
@@ -76,20 +86,26 @@ impl Connector {
     }
 }
 
-impl Service<Uri> for Connector {
-    type Response = TokioIo<Watched<TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>>>;
+impl<D> Service<Uri> for Connector<D>
+where
+    D: Service<Uri>,
+    D::Response: Read + Write + Connection + Unpin + Send + 'static,
+    D::Error: Into<BoxError>,
+    D::Future: Send + 'static,
+{
+    type Response = TokioIo<Watched<TokioIo<D::Response>>>;
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.inner.poll_ready(cx)
+        self.dialer.poll_ready(cx).map_err(Into::into)
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let connecting = self.inner.call(uri);
+        let connecting = self.dialer.call(uri);
         let links = self.links.clone();
         Box::pin(async move {
-            let io = connecting.await?;
+            let io = connecting.await.map_err(Into::into)?;
             links.opened.fetch_add(1, Relaxed);
             Ok(TokioIo::new(Watched::new(TokioIo::new(io), links.open)))
         })

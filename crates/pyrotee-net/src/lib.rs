@@ -22,7 +22,7 @@ mod resolver;
 mod tls;
 
 pub use address::{Address, AddressError, Parsed, UserInfo};
-pub use connector::{Connector, Links};
+pub use connector::{Connector, Dialer, Links};
 pub use fault::{Fault, FaultKind};
 pub use link::Link;
 pub use resolver::{ResolveError, Resolver};
