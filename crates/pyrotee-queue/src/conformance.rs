@@ -10,16 +10,7 @@ use crate::{
     Record, SurfaceId, Surfaces, Tally, Wanted, WhenFull,
 };
 
-/// Whatever may be leased, fresh records first.
-pub const ANY: [Wanted; 2] = [wanted(Lane::Fresh), wanted(Lane::Backlog)];
-
-const fn wanted(lane: Lane) -> Wanted {
-    Wanted {
-        lane,
-        surfaces: Surfaces::ALL,
-        early: false,
-    }
-}
+const ANY: [Wanted; 2] = Wanted::ANY;
 
 /// What a backend's constructor returns: a producer for all targets, a consumer for each.
 pub type Opened = (Arc<dyn Producer>, Vec<Arc<dyn Consumer>>);
@@ -462,10 +453,7 @@ async fn surfaces_are_leased_apart<F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened>(
     for (surface, name) in [(1, "a"), (2, "b"), (200, "c")] {
         assert_eq!(bench.offer_by(surface, name, 10).await, 1);
     }
-    let of = |surfaces| Wanted {
-        surfaces,
-        ..wanted(Lane::Fresh)
-    };
+    let of = |surfaces| Wanted { surfaces, ..ANY[0] };
     let none = Surfaces::NONE;
     assert!(
         bench

@@ -139,6 +139,19 @@ pub struct Wanted {
     pub early: bool,
 }
 
+impl Wanted {
+    /// Whatever is due, fresh records first.
+    pub const ANY: [Self; 2] = [Self::due(Lane::Fresh), Self::due(Lane::Backlog)];
+
+    const fn due(lane: Lane) -> Self {
+        Self {
+            lane,
+            surfaces: Surfaces::ALL,
+            early: false,
+        }
+    }
+}
+
 /// What [`Consumer::lease`] returns.
 pub type LeaseFuture<'a> = Pin<Box<dyn Future<Output = Option<Lease>> + Send + 'a>>;
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use proptest::prelude::*;
-use pyrotee_queue::{Budget, Consumer, Ledger, Limits, Reason, WhenFull, open_memory};
+use pyrotee_queue::{Budget, Consumer, Ledger, Limits, Reason, Wanted, WhenFull, open_memory};
 use tower::{Layer, Service, service_fn};
 
 use super::{Recorder, TeeBody, TeeLayer, TeeOn};
@@ -137,7 +137,7 @@ impl Bench {
         } = self;
         drop(layer);
         let mut taken = Vec::new();
-        while let Some(lease) = consumer.lease().await {
+        while let Some(lease) = consumer.lease(&Wanted::ANY).await {
             let record = lease.record();
             taken.push((
                 record.head().query.to_string(),

@@ -5,13 +5,15 @@ use proptest::prelude::*;
 use tokio::time::{Instant, advance};
 
 use super::*;
-use crate::conformance::{self, ANY};
+use crate::conformance;
 use crate::{Budget, FRESH_FOR, Head, History, Lane, Payload, SurfaceId, Surfaces, WhenFull};
 
 #[tokio::test(start_paused = true)]
 async fn memory_passes_the_conformance_suite() {
     conformance::run(open).await;
 }
+
+const ANY: [Wanted; 2] = Wanted::ANY;
 
 const LIMITS: Limits = Limits {
     records: 8,
