@@ -47,6 +47,8 @@ mod metrics;
 mod names;
 /// Profiles of OpenTelemetry.
 mod otlp;
+/// What answers of a target mean, and what a target is spared.
+mod outcomes;
 /// Clients that say little, late or nothing.
 mod patience;
 /// Profiles of today's SDKs: labels are in the body.

@@ -41,10 +41,11 @@ fn busy() -> Rig {
     let target = Upstream::script(|arrival| match arrival.index {
         // On a connection that was used before this would be worth a second try.
         0 => Answer::hang_up(),
-        1 => Answer::status(500, b"no"),
+        1 => Answer::status(400, b"no"),
         _ => Answer::ok(),
     });
-    let rig = Rig::with(Upstream::ok(), target, &["queue-workers: 1"], |b| b);
+    let options = ["queue-workers: 1", "on-ambiguous: drop"];
+    let rig = Rig::with(Upstream::ok(), target, &options, |b| b);
     for index in 0..5 {
         rig.send(&Request::profile("app", b"profile"));
         rig.settled(index + 1);
@@ -101,7 +102,7 @@ fn the_response_time_is_a_histogram_by_code() {
     let metrics = rig.relay.metrics();
     let address = rig.target.url();
     let name = "pyroscope_remote_write_client_response_time";
-    for (code, count) in [("200", 3.0), ("500", 1.0)] {
+    for (code, count) in [("200", 3.0), ("400", 1.0)] {
         let labels = [
             ("target_name", "central"),
             ("target_address", address.as_str()),

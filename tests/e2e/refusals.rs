@@ -12,10 +12,7 @@ fn a_key_an_old_target_refuses_is_sent_once_and_dropped() {
     });
     rig.send(&Request::profile("foo/bar{a.b=1}", b"profile"));
     let ledger = rig.settled(1);
-    assert_eq!(
-        ledger.dropped("upload_failed"),
-        Count::new(1, b"profile".len())
-    );
+    assert_eq!(ledger.dropped("rejected"), Count::new(1, b"profile".len()));
     let expected = Key::new("foo/bar", &[("a.b", "1"), ("env", "x")]);
     assert_eq!(Key::of(&rig.target.only().head.query()), expected);
 }
@@ -39,7 +36,7 @@ fn too_many_labels_for_one_target_are_no_matter_to_another() {
         200
     );
     let ledger = relay.wait_ledger("strict", "a drop", |ledger| ledger.lost().profiles == 1);
-    assert_eq!(ledger.dropped("upload_failed").profiles, 1, "{ledger:?}");
+    assert_eq!(ledger.dropped("rejected").profiles, 1, "{ledger:?}");
     relay.wait_ledger("lenient", "a delivery", |ledger| ledger.sent.profiles == 1);
     assert_eq!(strict.requests().len(), 1);
 }

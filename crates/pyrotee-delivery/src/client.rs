@@ -6,11 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Response;
+use http::header::{CONTENT_ENCODING, RETRY_AFTER};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::Connect;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use pyrotee_net::{Connector, Fault};
+use pyroscope_wire::gzip;
+use pyroscope_wire::refusal::{self, Rules};
+use pyrotee_net::{Connector, Dialer, Fault};
 use pyrotee_queue::Record;
 use tokio::time::Instant;
 
@@ -19,7 +23,7 @@ use crate::outcome::Outcome;
 use crate::redact::Redactor;
 use crate::request::Template;
 use crate::upload::{Progress, UploadBody};
-use crate::{Settings, SettingsError};
+use crate::{Clock, Settings, SettingsError};
 
 /// Idle connections are given up before the target does: old Pyroscopes close at 30 s.
 const POOL_IDLE: Duration = Duration::from_secs(20);
@@ -38,15 +42,22 @@ const TOLD_ANSWER: usize = 2 * 1024;
 const READ_ANSWER: usize = 64 * 1024;
 
 #[derive(Debug)]
-pub(crate) struct TargetClient {
-    http: Client<Connector, UploadBody>,
+pub(crate) struct TargetClient<D = Dialer> {
+    http: Client<Connector<D>, UploadBody>,
     template: Template,
-    redactor: Redactor,
+    reader: Reader,
     timeout: Duration,
 }
 
-impl TargetClient {
-    pub(crate) fn new(settings: &Settings, connector: Connector) -> Result<Self, SettingsError> {
+impl<D> TargetClient<D>
+where
+    Connector<D>: Connect + Clone + Send + Sync + 'static,
+{
+    pub(crate) fn new(
+        settings: &Settings,
+        connector: Connector<D>,
+        clock: Clock,
+    ) -> Result<Self, SettingsError> {
         let http = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(POOL_IDLE)
             .pool_max_idle_per_host(settings.workers)
@@ -57,7 +68,11 @@ impl TargetClient {
         Ok(Self {
             http,
             template,
-            redactor: Redactor::new(settings),
+            reader: Reader {
+                rules: settings.rules.clone(),
+                redactor: Redactor::new(settings),
+                clock,
+            },
             timeout: settings.timeout,
         })
     }
@@ -76,11 +91,10 @@ impl TargetClient {
                     "uploading"
                 };
                 let text = format!("{doing} took longer than {:?}", self.timeout);
-                Outcome::Failed(Fault::timeout(text, connecting))
+                Outcome::failed(Fault::timeout(text, connecting), progress.has_finished())
             });
         // An empty body is never asked for: an answer is all there is to see of it.
-        let answered = matches!(outcome, Outcome::Sent | Outcome::Answered(..));
-        if progress.has_finished() || answered {
+        if progress.has_finished() || outcome.status.is_some() {
             metrics.sent_bytes.increment(record.len());
         }
         outcome
@@ -94,20 +108,22 @@ impl TargetClient {
     ) -> Outcome {
         let mut stale = 0;
         loop {
+            // Each try begins with the whole body: half of one is no profile.
+            progress.restart();
             let request = match self.template.request(record, progress).await {
                 Ok(request) => request,
-                Err(reason) => return Outcome::Unsendable(reason),
+                Err(reason) => return Outcome::unsendable(reason),
             };
             let started = Instant::now();
             match self.http.request(request).await {
                 Ok(response) => {
                     metrics.answered(response.status(), started.elapsed());
-                    return read(response, &self.redactor).await;
+                    return self.reader.read(response).await;
                 }
                 Err(error) => {
                     let fault = Fault::from(&error);
                     if !fault.is_stale() || stale == STALE_RETRIES {
-                        return Outcome::Failed(fault);
+                        return Outcome::failed(fault, progress.has_finished());
                     }
                     stale += 1;
                     metrics.stale_retries.increment(1);
@@ -117,28 +133,48 @@ impl TargetClient {
     }
 }
 
-async fn read(response: Response<Incoming>, redactor: &Redactor) -> Outcome {
-    let status = response.status();
-    let mut body = response.into_body();
-    let mut kept = Vec::new();
-    let mut read = 0;
-    // The status has been said: an answer that breaks off after it changes nothing.
-    while let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-        let Some(data) = frame.data_ref() else {
-            continue;
-        };
-        let room = KEPT_ANSWER.saturating_sub(kept.len());
-        kept.extend(data.iter().take(room));
-        read += data.len();
-        if read > READ_ANSWER {
-            break;
+/// Reads answers.
+#[derive(Debug)]
+struct Reader {
+    rules: Rules,
+    redactor: Redactor,
+    clock: Clock,
+}
+
+impl Reader {
+    async fn read(&self, response: Response<Incoming>) -> Outcome {
+        let (head, mut body) = response.into_parts();
+        let mut kept = Vec::new();
+        let mut read = 0;
+        // The status has been said: an answer that breaks off after it changes nothing.
+        while let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+            let Some(data) = frame.data_ref() else {
+                continue;
+            };
+            let room = KEPT_ANSWER.saturating_sub(kept.len());
+            kept.extend(data.iter().take(room));
+            read += data.len();
+            if read > READ_ANSWER {
+                break;
+            }
         }
+        if head.status.is_success() {
+            return Outcome::taken(head.status);
+        }
+        let mut cut = read > kept.len();
+        // Nobody asked for it, but gateways pack what they like.
+        if head.headers.contains_key(CONTENT_ENCODING) {
+            kept = gzip::start(&[kept.into()], KEPT_ANSWER);
+            cut |= kept.len() == KEPT_ANSWER;
+        }
+        let answer = String::from_utf8_lossy(&kept);
+        let meaning = self.rules.judge(head.status.as_u16(), &answer);
+        let asked = head.headers.get(RETRY_AFTER);
+        let asked =
+            asked.and_then(|value| refusal::retry_after(value.as_bytes(), self.clock.now()));
+        let told = one_line(&self.redactor.redact(&answer, cut));
+        Outcome::answered(head.status, meaning, told, asked)
     }
-    if status.is_success() {
-        return Outcome::Sent;
-    }
-    let told = redactor.redact(&String::from_utf8_lossy(&kept), read > kept.len());
-    Outcome::Answered(status, one_line(&told))
 }
 
 /// What an answer says, in one line of bounded length; a character that was cut in two is left out.

@@ -5,12 +5,30 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use pyrotee_queue::Reason;
 use tokio::time::Instant;
 
 use crate::outcome::Outcome;
 
 /// Time between two lines about the same kind of failure.
 const INTERVAL: Duration = Duration::from_secs(10);
+
+/// What becomes of a record whose upload failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is tried again.
+    Kept,
+    Lost(Reason),
+}
+
+impl Fate {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Kept => "kept",
+            Self::Lost(reason) => reason.as_str(),
+        }
+    }
+}
 
 #[derive(Debug, Default)]
 pub(crate) struct FailureLog {
@@ -24,28 +42,40 @@ struct Quiet {
 }
 
 impl FailureLog {
-    /// Logs an outcome that lost a record of `target`.
-    pub(crate) fn note(&self, target: &str, outcome: &Outcome) {
-        match outcome {
-            Outcome::Sent => {}
-            Outcome::Answered(status, answer) => {
-                if let Some(left_out) = self.speak(status.as_str()) {
-                    let status = status.as_u16();
-                    tracing::warn!(target, status, answer, left_out, "target refused a profile");
-                }
+    /// Logs an upload to `target` that failed, and what becomes of the record.
+    pub(crate) fn note(&self, target: &str, outcome: &Outcome, fate: Fate) {
+        let outcome_kind = outcome.kind.as_str();
+        let fate = fate.as_str();
+        if let Some(status) = outcome.status {
+            if let Some(left_out) = self.speak(status.as_str()) {
+                let (status, answer) = (status.as_u16(), outcome.text.as_str());
+                tracing::warn!(
+                    target,
+                    status,
+                    answer,
+                    outcome = outcome_kind,
+                    fate,
+                    left_out,
+                    "target did not take a profile"
+                );
             }
-            Outcome::Failed(fault) => {
-                if let Some(left_out) = self.speak(fault.kind().as_str()) {
-                    let kind = fault.kind().as_str();
-                    tracing::warn!(target, kind, error = %fault, left_out, "failed to upload a profile");
-                }
+        } else if let Some(kind) = outcome.fault_kind() {
+            let kind = kind.as_str();
+            if let Some(left_out) = self.speak(kind) {
+                let error = outcome.text.as_str();
+                tracing::warn!(
+                    target,
+                    kind,
+                    error,
+                    outcome = outcome_kind,
+                    fate,
+                    left_out,
+                    "failed to upload a profile"
+                );
             }
-            Outcome::Unsendable(reason) => {
-                if let Some(left_out) = self.speak(reason.as_str()) {
-                    let reason = reason.as_str();
-                    tracing::warn!(target, reason, left_out, "a profile cannot be sent");
-                }
-            }
+        } else if let Some(left_out) = self.speak(outcome_kind) {
+            let reason = outcome_kind;
+            tracing::warn!(target, reason, left_out, "a profile cannot be sent");
         }
     }
 

@@ -13,18 +13,30 @@ use metrics::{
     gauge, histogram,
 };
 use pyrotee_net::FaultKind;
+use pyrotee_queue::Lane;
 
 use crate::Settings;
-use crate::outcome::Outcome;
+use crate::outcome::{Kind, Outcome};
+use crate::status::State;
 
 /// Bytes of profiles in uploads that went out; the name of Pyroscope 0.37.
 pub const SENT_BYTES: &str = "pyroscope_remote_write_client_sent_bytes";
 /// Time to the head of an answer; the name of Pyroscope 0.37.
 pub const RESPONSE_TIME: &str = "pyroscope_remote_write_client_response_time";
-/// Uploads by status.
+/// Uploads by status and outcome.
 pub const REQUESTS: &str = "pyroscope_remote_write_requests_total";
 /// Uploads without an answer, by kind.
 pub const REQUEST_ERRORS: &str = "pyroscope_remote_write_request_errors_total";
+/// Time of a whole upload, by outcome.
+pub const REQUEST_DURATION: &str = "pyroscope_remote_write_request_duration_seconds";
+/// Records given back to the queue for another try.
+pub const RETRIES: &str = "pyroscope_remote_write_retries_total";
+/// Uploads that may have arrived although no answer came.
+pub const AMBIGUOUS: &str = "pyroscope_remote_write_ambiguous_total";
+/// Changes of a target's state.
+pub const TRANSITIONS: &str = "pyroscope_remote_write_circuit_transitions_total";
+/// The pause that the target asked for last.
+pub const RETRY_AFTER: &str = "pyroscope_remote_write_retry_after_seconds";
 /// Uploads repeated because a kept-alive connection had gone stale.
 pub const STALE_RETRIES: &str = "pyroscope_remote_write_stale_retries_total";
 /// Uploads under way.
@@ -45,7 +57,26 @@ pub fn describe() {
     );
     describe_counter!(
         REQUESTS,
-        "Uploads by status code; `error` if there was no answer."
+        "Uploads by status code, `error` if there was no answer, and by what it meant."
+    );
+    describe_histogram!(
+        REQUEST_DURATION,
+        Unit::Seconds,
+        "Time of a whole upload, connecting included, by what came of it."
+    );
+    describe_counter!(RETRIES, "Profiles given back to the queue for another try.");
+    describe_counter!(
+        AMBIGUOUS,
+        "Uploads without an answer that may have arrived: a retry may double them."
+    );
+    describe_counter!(
+        TRANSITIONS,
+        "Changes of the target's state, by the new one."
+    );
+    describe_gauge!(
+        RETRY_AFTER,
+        Unit::Seconds,
+        "The pause that the target asked for last; 0: none."
     );
     describe_counter!(
         REQUEST_ERRORS,
@@ -81,8 +112,13 @@ pub(crate) struct TargetMetrics {
     pub(crate) sent_bytes: Counter,
     pub(crate) stale_retries: Counter,
     pub(crate) in_flight: Gauge,
+    pub(crate) retries: Counter,
+    ambiguous: Counter,
+    transitions: [Counter; State::ALL.len()],
+    retry_after: Gauge,
+    durations: [(Kind, Histogram); Kind::SENT.len()],
     errors: [Counter; FaultKind::ALL.len()],
-    enqueue_to_sent: Histogram,
+    enqueue_to_sent: [Histogram; 2],
     last_success: Gauge,
     last_failure: Gauge,
 }
@@ -97,58 +133,98 @@ impl TargetMetrics {
             ),
             stale_retries: counter!(STALE_RETRIES, "target" => target.clone()),
             in_flight: gauge!(IN_FLIGHT, "target" => target.clone()),
+            retries: counter!(RETRIES, "target" => target.clone()),
+            ambiguous: counter!(AMBIGUOUS, "target" => target.clone()),
+            transitions: State::ALL.map(|state| {
+                counter!(TRANSITIONS, "target" => target.clone(), "to" => state.as_str())
+            }),
+            retry_after: gauge!(RETRY_AFTER, "target" => target.clone()),
+            durations: Kind::SENT.map(|kind| {
+                let outcome = kind.as_str();
+                let series =
+                    histogram!(REQUEST_DURATION, "target" => target.clone(), "outcome" => outcome);
+                (kind, series)
+            }),
             errors: FaultKind::ALL.map(|kind| {
                 counter!(REQUEST_ERRORS, "target" => target.clone(), "kind" => kind.as_str())
             }),
-            enqueue_to_sent: histogram!(ENQUEUE_TO_SENT, "target" => target.clone()),
+            enqueue_to_sent: ["fresh", "backlog"].map(|lane| {
+                histogram!(ENQUEUE_TO_SENT, "target" => target.clone(), "lane" => lane)
+            }),
             last_success: gauge!(LAST_SUCCESS, "target" => target.clone()),
             last_failure: gauge!(LAST_FAILURE, "target" => target.clone()),
             target,
             address,
         };
         // A series that is there from the start can be told from one that is missing.
-        metrics.in_flight.set(0);
-        metrics.last_success.set(0);
-        metrics.last_failure.set(0);
+        for gauge in [
+            &metrics.in_flight,
+            &metrics.retry_after,
+            &metrics.last_success,
+            &metrics.last_failure,
+        ] {
+            gauge.set(0);
+        }
         metrics
     }
 
     /// The head of an answer came.
     pub(crate) fn answered(&self, status: StatusCode, took: Duration) {
-        let code = status.as_str().to_owned();
         histogram!(
             RESPONSE_TIME,
             "target_name" => self.target.clone(),
             "target_address" => self.address.clone(),
-            "code" => code.clone()
+            "code" => status.as_str().to_owned()
         )
         .record(took);
-        self.count(code);
     }
 
-    /// An upload of a record of `received` ended.
-    pub(crate) fn settled(&self, outcome: &Outcome, received: SystemTime) {
-        let now = SystemTime::now();
-        let seconds = now
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_secs_f64();
-        if let Outcome::Sent = outcome {
-            self.last_success.set(seconds);
-            self.enqueue_to_sent
-                .record(now.duration_since(received).unwrap_or_default());
+    /// An upload ended after `took`.
+    pub(crate) fn ended(&self, outcome: &Outcome, took: Duration, now: SystemTime) {
+        let kind = outcome.kind;
+        if let Some((_, series)) = self.durations.iter().find(|(of, _)| *of == kind) {
+            series.record(took);
+            let code = outcome
+                .status
+                .map_or("error".to_owned(), |status| status.as_str().to_owned());
+            counter!(
+                REQUESTS, "target" => self.target.clone(), "code" => code, "outcome" => kind.as_str()
+            )
+            .increment(1);
+        }
+        if kind == Kind::Ok {
             return;
         }
-        self.last_failure.set(seconds);
-        if let Outcome::Failed(fault) = outcome {
-            self.count("error".to_owned());
-            if let Some(errors) = self.errors.get(fault.kind() as usize) {
-                errors.increment(1);
-            }
+        let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH);
+        self.last_failure.set(since_epoch.unwrap_or_default());
+        if kind == Kind::Ambiguous {
+            self.ambiguous.increment(1);
+        }
+        if let Some(asked) = outcome.retry_after {
+            self.retry_after.set(asked);
+        }
+        let fault = outcome.fault_kind();
+        if let Some(errors) = fault.and_then(|kind| self.errors.get(kind as usize)) {
+            errors.increment(1);
         }
     }
 
-    fn count(&self, code: String) {
-        counter!(REQUESTS, "target" => self.target.clone(), "code" => code).increment(1);
+    /// The target took a record that was received then.
+    pub(crate) fn taken(&self, lane: Lane, received: SystemTime, now: SystemTime) {
+        let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH);
+        self.last_success.set(since_epoch.unwrap_or_default());
+        let [fresh, backlog] = &self.enqueue_to_sent;
+        let series = match lane {
+            Lane::Fresh => fresh,
+            Lane::Backlog => backlog,
+        };
+        series.record(now.duration_since(received).unwrap_or_default());
+    }
+
+    /// The target's state is another now.
+    pub(crate) fn changed(&self, state: State) {
+        if let Some(transitions) = self.transitions.get(state as usize) {
+            transitions.increment(1);
+        }
     }
 }

@@ -1,38 +1,174 @@
 //! What came of an upload.
 
+use std::time::Duration;
+
 use http::StatusCode;
-use pyrotee_net::Fault;
+use pyroscope_wire::refusal::Meaning;
+use pyrotee_net::{Fault, FaultKind};
 use pyrotee_queue::Reason;
 
-/// What came of an upload.
+/// What came of one try to upload a record.
 #[derive(Debug)]
-pub(crate) enum Outcome {
+pub(crate) struct Outcome {
+    pub(crate) kind: Kind,
+    /// `None` if no answer came.
+    pub(crate) status: Option<StatusCode>,
+    /// What the target said, or what went wrong, in one line without secrets; empty for a success.
+    pub(crate) text: String,
+    /// The pause that the target asked for.
+    pub(crate) retry_after: Option<Duration>,
+    fault: Option<Fault>,
+}
+
+/// The kinds of outcomes that deliveries go by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
     /// The target has the profile.
-    Sent,
-    /// The target answered otherwise; the start of its answer.
-    Answered(StatusCode, String),
-    /// There was no answer.
-    Failed(Fault),
+    Ok,
+    /// The target wants a pause.
+    Throttled,
+    /// It may work later.
+    Transient,
+    /// It may have worked.
+    Ambiguous,
+    /// It will never work with this profile.
+    Rejected,
+    /// Refused in words that nobody knows.
+    Unknown,
+    /// It works with no profile of this surface, until somebody mends something.
+    Broken,
     /// There was nothing to send.
     Unsendable(Reason),
 }
 
-impl Outcome {
-    /// Why the record is lost; `None` if it is not.
-    pub(crate) fn loss(&self) -> Option<Reason> {
+impl Kind {
+    /// Those that an upload can have.
+    pub(crate) const SENT: [Self; 7] = [
+        Self::Ok,
+        Self::Throttled,
+        Self::Transient,
+        Self::Ambiguous,
+        Self::Rejected,
+        Self::Unknown,
+        Self::Broken,
+    ];
+
+    /// The value of the `outcome` label.
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
-            Self::Sent => None,
-            Self::Answered(..) | Self::Failed(_) => Some(Reason::UploadFailed),
-            Self::Unsendable(reason) => Some(*reason),
+            Self::Ok => "ok",
+            Self::Throttled => "throttled",
+            Self::Transient => "transient",
+            Self::Ambiguous => "ambiguous",
+            Self::Rejected => "rejected",
+            Self::Unknown => "unknown",
+            Self::Broken => "broken",
+            Self::Unsendable(reason) => reason.as_str(),
+        }
+    }
+}
+
+impl From<Meaning> for Kind {
+    fn from(meaning: Meaning) -> Self {
+        match meaning {
+            Meaning::Taken => Self::Ok,
+            Meaning::Throttled => Self::Throttled,
+            Meaning::Transient => Self::Transient,
+            Meaning::Ambiguous => Self::Ambiguous,
+            Meaning::Rejected => Self::Rejected,
+            Meaning::Broken => Self::Broken,
+            Meaning::Unknown => Self::Unknown,
+        }
+    }
+}
+
+impl Outcome {
+    /// The target took the profile.
+    pub(crate) fn taken(status: StatusCode) -> Self {
+        Self::answered(status, Meaning::Taken, String::new(), None)
+    }
+
+    /// The target answered with something else than a success, which has `meaning`.
+    pub(crate) fn answered(
+        status: StatusCode,
+        meaning: Meaning,
+        text: String,
+        retry_after: Option<Duration>,
+    ) -> Self {
+        let kind = match (Kind::from(meaning), retry_after) {
+            // Whoever names a time wants to be left alone until then.
+            (Kind::Transient, Some(_)) => Kind::Throttled,
+            (kind, _) => kind,
+        };
+        Self {
+            kind,
+            status: Some(status),
+            text,
+            retry_after,
+            fault: None,
         }
     }
 
-    /// Whether the target could be reached; `None` if that was not tried.
-    pub(crate) fn reached(&self) -> Option<bool> {
-        match self {
-            Self::Sent | Self::Answered(..) => Some(true),
-            Self::Failed(fault) => Some(!fault.is_connect()),
-            Self::Unsendable(_) => None,
+    /// No answer came. `whole`: everything had gone out, so that the target may have it.
+    pub(crate) fn failed(fault: Fault, whole: bool) -> Self {
+        let kind = match fault.kind() {
+            FaultKind::Tls => Kind::Broken,
+            _ if whole && !fault.is_connect() => Kind::Ambiguous,
+            _ => Kind::Transient,
+        };
+        Self {
+            kind,
+            status: None,
+            text: fault.to_string(),
+            retry_after: None,
+            fault: Some(fault),
         }
+    }
+
+    /// There was nothing to send.
+    pub(crate) fn unsendable(reason: Reason) -> Self {
+        Self {
+            kind: Kind::Unsendable(reason),
+            status: None,
+            text: reason.as_str().to_owned(),
+            retry_after: None,
+            fault: None,
+        }
+    }
+
+    /// Whether it was no connection at all.
+    pub(crate) fn is_connect(&self) -> bool {
+        self.fault.as_ref().is_some_and(Fault::is_connect)
+    }
+
+    /// What kind of failure kept the answer away.
+    pub(crate) fn fault_kind(&self) -> Option<FaultKind> {
+        self.fault.as_ref().map(Fault::kind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_ambiguous_only_if_the_whole_body_had_gone_out() {
+        let kind = |fault, whole| Outcome::failed(fault, whole).kind;
+        assert_eq!(kind(Fault::reset("reset"), true), Kind::Ambiguous);
+        assert_eq!(kind(Fault::reset("reset"), false), Kind::Transient);
+        assert_eq!(kind(Fault::timeout("late", false), true), Kind::Ambiguous);
+        assert_eq!(kind(Fault::timeout("late", true), true), Kind::Transient);
+    }
+
+    #[test]
+    fn who_names_a_time_is_left_alone_until_then() {
+        let after = Some(Duration::from_secs(5));
+        let kind = |meaning, after| {
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            Outcome::answered(status, meaning, String::new(), after).kind
+        };
+        assert_eq!(kind(Meaning::Transient, after), Kind::Throttled);
+        assert_eq!(kind(Meaning::Transient, None), Kind::Transient);
+        assert_eq!(kind(Meaning::Rejected, after), Kind::Rejected);
     }
 }

@@ -18,6 +18,12 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
+    /// Another try begins.
+    pub(crate) fn restart(&self) {
+        self.started.store(false, Relaxed);
+        self.finished.store(false, Relaxed);
+    }
+
     /// The connection stood: the body was asked for.
     pub(crate) fn has_started(&self) -> bool {
         self.started.load(Relaxed)

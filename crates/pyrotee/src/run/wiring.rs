@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use pyrotee_delivery::Target;
+use pyrotee_delivery::{Clock, Target};
 use pyrotee_net::{Connector, Resolver, Tls};
 use pyrotee_proxy::{LocalWrites, TeeSettings};
 use pyrotee_queue::{Budget, Ledger, Producer, open_memory};
@@ -66,7 +66,8 @@ impl Targets {
         for ((target, (name, ledger)), consumer) in
             configured.iter().zip(&opened.accounts).zip(consumers)
         {
-            let running = Target::new(&target.upload, outside.connector(), Arc::clone(&consumer))
+            let (connector, clock) = (outside.connector(), Clock::system());
+            let running = Target::new(&target.upload, connector, Arc::clone(&consumer), clock)
                 .with_context(|| format!("failed to prepare target {name}"))?;
             let links = running.links().clone();
             let series = TargetSeries::new(target, Arc::clone(ledger), consumer, links);

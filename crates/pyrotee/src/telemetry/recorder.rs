@@ -43,6 +43,7 @@ pub(crate) fn install() -> anyhow::Result<PrometheusHandle> {
         (proxy::REQUEST_DURATION, REQUEST_SECONDS.as_slice()),
         (proxy::BODY_BYTES, &BODY_BYTES),
         (delivery::RESPONSE_TIME, &LEGACY_SECONDS),
+        (delivery::REQUEST_DURATION, &REQUEST_SECONDS),
         (delivery::ENQUEUE_TO_SENT, &QUEUE_SECONDS),
     ] {
         builder = builder.set_buckets_for_metric(Matcher::Full(name.to_owned()), buckets)?;

@@ -66,14 +66,7 @@ pub(super) fn target(name: &str, targets: &Scope<'_>, around: &Around) -> Option
         }
     });
     let queue_bytes = queue_bytes(scope, around);
-    let queue_workers = scope.parse("queue-workers", |text| {
-        let given = values::count(text, MAX_WORKERS)?;
-        let default = around
-            .cpus
-            .saturating_mul(4)
-            .clamp(MIN_WORKERS, MAX_WORKERS);
-        Ok(if given == 0 { default } else { given })
-    });
+    let queue_workers = queue_workers(scope, around);
     let on_full = scope.parse("on-full", |text| values::word(text, ON_FULL));
     let max_age = outcomes::max_age(scope);
     let on_ambiguous = outcomes::on_ambiguous(scope);
@@ -205,4 +198,15 @@ fn queue_bytes(scope: &Scope<'_>, around: &Around) -> Option<u64> {
         Some(limit) => Some(bytes.min(limit)),
         None => Some(bytes),
     }
+}
+
+fn queue_workers(scope: &Scope<'_>, around: &Around) -> Option<usize> {
+    scope.parse("queue-workers", |text| {
+        let given = values::count(text, MAX_WORKERS)?;
+        let default = around
+            .cpus
+            .saturating_mul(4)
+            .clamp(MIN_WORKERS, MAX_WORKERS);
+        Ok(if given == 0 { default } else { given })
+    })
 }

@@ -1,0 +1,214 @@
+//! Who may pass, step by step.
+
+use std::time::SystemTime;
+
+use http::StatusCode;
+use pyroscope_wire::refusal::Meaning;
+use pyrotee_net::Fault;
+use pyrotee_queue::{
+    Budget, Fate, Head, History, Lane, Lease, Payload, Reason, Record, Settle, Surfaces, Wanted,
+};
+
+use super::*;
+use crate::outcome::Outcome;
+
+const INGEST: SurfaceId = SurfaceId(1);
+const PUSH: SurfaceId = SurfaceId(2);
+
+struct Nobody;
+
+impl Settle for Nobody {
+    fn settle(self: Box<Self>, _: Fate) {}
+}
+
+fn lease(surface: SurfaceId, lane: Lane, bytes: usize) -> Lease {
+    let head = Head {
+        surface,
+        query: "".into(),
+        content_type: None,
+        content_encoding: None,
+        hops: 0,
+        received: SystemTime::UNIX_EPOCH,
+    };
+    let reservation = Budget::new(1 << 30).reserve(0).expect("nothing is asked");
+    let record = Record::new(head, Payload::from(vec![0; bytes]), reservation);
+    Lease::new(record, lane, History::default(), Box::new(Nobody))
+}
+
+fn fresh(surface: SurfaceId) -> Lease {
+    lease(surface, Lane::Fresh, 100)
+}
+
+fn ok() -> Outcome {
+    Outcome::taken(StatusCode::OK)
+}
+
+fn refused() -> Outcome {
+    Outcome::failed(Fault::timeout("nobody listens", true), false)
+}
+
+fn answered(status: u16, meaning: Meaning) -> Outcome {
+    let status = StatusCode::from_u16(status).unwrap();
+    Outcome::answered(status, meaning, "no".to_owned(), None)
+}
+
+fn wants(plan: &Plan, surface: SurfaceId) -> bool {
+    plan.wanted
+        .iter()
+        .any(|wanted| wanted.surfaces.contains(surface))
+}
+
+async fn until(plan: &Plan) {
+    tokio::time::sleep_until(plan.until.expect("time will change it")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn fresh_records_are_wanted_before_the_backlog() {
+    let flow = Flow::new(64, None);
+    let wanted = |lane| Wanted {
+        lane,
+        surfaces: Surfaces::ALL,
+        early: false,
+    };
+    let plan = flow.plan();
+    let none = Surfaces::NONE;
+    let plain: Vec<_> = plan
+        .wanted
+        .iter()
+        .filter(|wanted| wanted.surfaces != none)
+        .collect();
+    assert_eq!(plain, [&wanted(Lane::Fresh), &wanted(Lane::Backlog)]);
+    assert_eq!(plan.until, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_backlog_takes_half_of_the_places_and_its_time() {
+    let flow = Flow::new(64, NonZeroU64::new(1_000));
+    let backlog = |plan: &Plan| {
+        let mut wanted = plan.wanted.iter();
+        wanted.any(|wanted| wanted.lane == Lane::Backlog && wanted.surfaces != Surfaces::NONE)
+    };
+    let small = || lease(INGEST, Lane::Backlog, 10);
+    let first = flow.pass(&small()).expect("there is room");
+    assert!(backlog(&flow.plan()));
+    let second = flow.pass(&small()).expect("there is room");
+    assert!(!backlog(&flow.plan()), "two of four");
+    assert!(wants(&flow.plan(), INGEST), "fresh ones still");
+    drop((first, second));
+    let large = lease(INGEST, Lane::Backlog, 5_000);
+    let mut pass = flow.pass(&large).expect("there is room");
+    pass.ended(&ok());
+    let plan = flow.plan();
+    assert!(!backlog(&plan) && plan.until.is_some());
+    until(&plan).await;
+    assert!(backlog(&flow.plan()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_cannot_be_reached_is_tried_by_one_probe_twice() {
+    let flow = Flow::new(64, None);
+    let mut early = flow.pass(&fresh(INGEST)).expect("it is closed");
+    let mut pass = flow.pass(&fresh(INGEST)).expect("it is closed");
+    let change = pass.ended(&refused());
+    assert_eq!(change.condition, Some(Condition::Open));
+    assert_eq!(pass.hold(), None, "it was no probe");
+    assert!(!wants(&flow.plan(), INGEST));
+    assert!(flow.pass(&fresh(INGEST)).is_none(), "it opened meanwhile");
+    // One that set out before says nothing new.
+    assert_eq!(early.ended(&ok()).condition, None);
+
+    until(&flow.plan()).await;
+    assert!(flow.plan().wanted.iter().any(|wanted| wanted.early));
+    let mut probe = flow.pass(&fresh(PUSH)).expect("a probe is due");
+    assert!(!wants(&flow.plan(), INGEST), "one is enough");
+    assert_eq!(probe.ended(&refused()).condition, None, "it is open still");
+    let again = probe.hold().expect("it tries twice");
+    tokio::time::sleep_until(again).await;
+    assert!(!wants(&flow.plan(), INGEST), "its place is taken");
+    probe.again();
+    let change = probe.ended(&ok());
+    assert_eq!(change.condition, Some(Condition::Healthy));
+    assert!(change.recovered);
+    assert_eq!(probe.hold(), None);
+    let snapshot = flow.snapshot();
+    assert_eq!((snapshot.limit, snapshot.in_flight), (1, 0));
+    assert_eq!(flow.taken(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_that_is_dropped_gives_its_place_back() {
+    let flow = Flow::new(64, None);
+    drop(flow.pass(&fresh(INGEST)));
+    assert_eq!(flow.snapshot().in_flight, 0);
+    let mut pass = flow.pass(&fresh(INGEST)).expect("it is closed");
+    pass.ended(&refused());
+    for _ in 0..3 {
+        let plan = flow.plan();
+        if plan.until.is_some() {
+            until(&plan).await;
+        }
+        let probe = flow.pass(&fresh(INGEST)).expect("a probe is due");
+        assert!(!wants(&flow.plan(), INGEST));
+        drop(probe);
+        assert!(wants(&flow.plan(), INGEST), "another is due at once");
+    }
+    // So does one that waits for its second try.
+    let mut probe = flow.pass(&fresh(INGEST)).expect("a probe is due");
+    probe.ended(&refused());
+    probe.hold().expect("it tries twice");
+    drop(probe);
+    assert!(wants(&flow.plan(), INGEST));
+    assert_eq!(flow.snapshot().in_flight, 0);
+    let unsendable = Outcome::unsendable(Reason::InvalidName);
+    let mut probe = flow.pass(&fresh(INGEST)).expect("a probe is due");
+    probe.ended(&unsendable);
+    assert!(wants(&flow.plan(), INGEST), "nothing was learnt");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_surface_is_suspended_alone() {
+    let flow = Flow::new(64, None);
+    let mut pass = flow.pass(&fresh(INGEST)).expect("it is closed");
+    let change = pass.ended(&answered(404, Meaning::Broken));
+    assert_eq!(change.condition, Some(Condition::Suspended));
+    let plan = flow.plan();
+    assert!(!wants(&plan, INGEST) && wants(&plan, PUSH));
+    let wait = plan.until.expect("a probe will be due") - Instant::now();
+    assert!(wait >= Duration::from_secs(25) && wait <= Duration::from_secs(30));
+    until(&plan).await;
+    let first = flow.plan().wanted.first().copied().expect("a probe is due");
+    assert!(first.surfaces.contains(INGEST) && !first.surfaces.contains(PUSH));
+    let mut probe = flow.pass(&fresh(INGEST)).expect("a probe is due");
+    assert!(wants(&flow.plan(), PUSH));
+    assert!(probe.ended(&answered(400, Meaning::Rejected)).recovered);
+    assert_eq!(flow.snapshot().condition, Condition::Healthy);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_of_both_circuits_holds_what_it_has_not_learnt() {
+    let flow = Flow::new(64, None);
+    let broken = answered(401, Meaning::Broken);
+    flow.pass(&fresh(INGEST)).expect("closed").ended(&broken);
+    flow.pass(&fresh(PUSH)).expect("closed").ended(&refused());
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let mut probe = flow.pass(&fresh(INGEST)).expect("both are due");
+    probe.ended(&answered(503, Meaning::Transient));
+    // The surface let nobody in and kept nobody out: only the target is waited for.
+    assert!(probe.hold().is_some());
+    assert!(!wants(&flow.plan(), INGEST) && !wants(&flow.plan(), PUSH));
+    probe.again();
+    assert!(probe.ended(&broken).recovered, "the target answers");
+    assert_eq!(flow.snapshot().condition, Condition::Suspended);
+    assert!(wants(&flow.plan(), PUSH));
+    assert!(probe.hold().is_some(), "the surface is tried twice as well");
+}
+
+#[tokio::test(start_paused = true)]
+async fn throttling_is_a_state_of_its_own() {
+    let flow = Flow::new(64, None);
+    let mut pass = flow.pass(&fresh(INGEST)).expect("closed");
+    let change = pass.ended(&answered(429, Meaning::Throttled));
+    assert_eq!(change.condition, Some(Condition::Throttled));
+    assert!(change.shut_until.is_some());
+    assert!(flow.snapshot().next_try <= Some(Duration::from_secs(1)));
+}

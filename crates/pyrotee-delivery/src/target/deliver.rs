@@ -1,0 +1,205 @@
+//! One record on its way to one target.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use hyper_util::client::legacy::connect::Connect;
+use pyrotee_net::{Connector, Dialer};
+use pyrotee_queue::{Consumer, History, Lease, Reason, Record};
+use tokio::time::{Instant, sleep_until};
+
+use crate::client::TargetClient;
+use crate::failure_log::{FailureLog, Fate};
+use crate::flow::{Backoff, Change, Flow, Pass};
+use crate::metrics::TargetMetrics;
+use crate::outcome::{Kind, Outcome};
+use crate::status::{Journal, State};
+use crate::{Clock, OnAmbiguous};
+
+/// Tries of a record that is refused in words that nobody knows.
+const UNKNOWN_TRIES: u32 = 3;
+
+/// Failures of one record, with successes of others in between, that make it the culprit.
+const POISON_TRIES: u32 = 8;
+
+/// What all uploads of one target share.
+#[derive(Debug)]
+pub(super) struct Deliverer<D = Dialer> {
+    pub(super) name: String,
+    pub(super) client: TargetClient<D>,
+    pub(super) consumer: Arc<dyn Consumer>,
+    pub(super) flow: Arc<Flow>,
+    pub(super) journal: Arc<Journal>,
+    pub(super) clock: Clock,
+    pub(super) max_age: Option<Duration>,
+    pub(super) on_ambiguous: OnAmbiguous,
+    pub(super) log: FailureLog,
+    pub(super) metrics: TargetMetrics,
+}
+
+/// What becomes of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Taken,
+    Lost(Reason),
+    /// It is tried again, this long after somebody may.
+    Again {
+        delay: Duration,
+        history: History,
+    },
+}
+
+impl<D> Deliverer<D>
+where
+    Connector<D>: Connect + Clone + Send + Sync + 'static,
+{
+    /// What was received before then is too old; `None` if nothing ever is.
+    pub(super) fn expiry(&self) -> Option<SystemTime> {
+        self.clock.now().checked_sub(self.max_age?)
+    }
+
+    /// Tries to upload a record, as a probe twice, and says what becomes of it.
+    pub(super) async fn deliver(&self, lease: Lease, mut pass: Pass) {
+        let record = Arc::clone(lease.record());
+        let mut history = lease.history();
+        let mut tries = 0;
+        loop {
+            if self.is_expired(&record) {
+                lease.lose(Reason::Expired);
+                return;
+            }
+            let outcome = self.upload(&record).await;
+            tries += 1;
+            let change = self.learn(&mut pass, &outcome);
+            match self.verdict(&outcome, history) {
+                Verdict::Taken => {
+                    let received = record.head().received;
+                    self.metrics.taken(lease.lane(), received, self.clock.now());
+                    lease.ack();
+                    return;
+                }
+                Verdict::Lost(reason) => {
+                    self.log.note(&self.name, &outcome, Fate::Lost(reason));
+                    lease.lose(reason);
+                    return;
+                }
+                Verdict::Again {
+                    delay,
+                    history: learnt,
+                } => {
+                    self.log.note(&self.name, &outcome, Fate::Kept);
+                    self.metrics.retries.increment(1);
+                    history = learnt;
+                    // A probe tries a record twice, so that one that was unlucky does not stand for all;
+                    // then it is another's turn, so that one that is the culprit does not either.
+                    let second = if tries == 1 { pass.hold() } else { None };
+                    let Some(at) = second else {
+                        // Behind the next probe, which another record is to be.
+                        let from = change.shut_until.unwrap_or_else(Instant::now);
+                        lease.retry(from + delay, history);
+                        return;
+                    };
+                    sleep_until(at).await;
+                    pass.again();
+                }
+            }
+        }
+    }
+
+    async fn upload(&self, record: &Arc<Record>) -> Outcome {
+        let _under_way = UnderWay::new(&self.metrics);
+        let started = Instant::now();
+        let outcome = self.client.upload(record, &self.metrics).await;
+        let now = self.clock.now();
+        self.metrics.ended(&outcome, started.elapsed(), now);
+        self.journal.note(&outcome, now);
+        outcome
+    }
+
+    /// Tells the flow, and whoever has to know of a change.
+    fn learn(&self, pass: &mut Pass, outcome: &Outcome) -> Change {
+        let change = pass.ended(outcome);
+        if change.recovered {
+            self.consumer.fall_behind();
+        }
+        if let Some(state) = change.condition {
+            self.metrics.changed(state);
+            self.announce(state, outcome, change.shut_until);
+        }
+        change
+    }
+
+    fn announce(&self, state: State, outcome: &Outcome, shut_until: Option<Instant>) {
+        let target = self.name.as_str();
+        if state == State::Healthy {
+            tracing::info!(target, "target takes profiles again");
+            return;
+        }
+        let next_try = shut_until.map(|until| until.saturating_duration_since(Instant::now()));
+        tracing::warn!(
+            target,
+            state = state.as_str(),
+            status = outcome.status.map(|status| status.as_u16()),
+            said = outcome.text,
+            next_try_seconds = next_try.map(|wait| wait.as_secs()),
+            "target takes no profiles; they wait, and one of them is tried from time to time"
+        );
+    }
+
+    fn verdict(&self, outcome: &Outcome, history: History) -> Verdict {
+        match outcome.kind {
+            Kind::Ok => Verdict::Taken,
+            Kind::Rejected => Verdict::Lost(Reason::Rejected),
+            Kind::Unsendable(reason) => Verdict::Lost(reason),
+            Kind::Ambiguous if self.on_ambiguous == OnAmbiguous::Drop => {
+                Verdict::Lost(Reason::Ambiguous)
+            }
+            // It is not the record's fault.
+            Kind::Broken => Verdict::Again {
+                delay: Backoff::FAILING.delay(1),
+                history,
+            },
+            kind => self.blame(kind, history),
+        }
+    }
+
+    /// One failure more, unless the record is to blame for all of them.
+    fn blame(&self, kind: Kind, history: History) -> Verdict {
+        let taken = self.flow.taken();
+        let others_were_taken = history.failures == 0 || taken > history.taken;
+        let history = History {
+            failures: history.failures.saturating_add(1),
+            unexplained: history.unexplained + u32::from(kind == Kind::Unknown),
+            alone: history.alone + u32::from(others_were_taken),
+            taken,
+        };
+        if history.unexplained >= UNKNOWN_TRIES || history.alone >= POISON_TRIES {
+            return Verdict::Lost(Reason::Rejected);
+        }
+        Verdict::Again {
+            delay: Backoff::FAILING.delay(history.failures),
+            history,
+        }
+    }
+
+    fn is_expired(&self, record: &Record) -> bool {
+        let received = record.head().received;
+        self.expiry().is_some_and(|expiry| received < expiry)
+    }
+}
+
+/// Counts an upload while it lasts.
+struct UnderWay<'m>(&'m TargetMetrics);
+
+impl<'m> UnderWay<'m> {
+    fn new(metrics: &'m TargetMetrics) -> Self {
+        metrics.in_flight.increment(1);
+        Self(metrics)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.decrement(1);
+    }
+}

@@ -1,0 +1,149 @@
+//! The whole delivery stack over pipes, with a scripted target at their other end, in paused time.
+
+mod outage;
+mod outcomes;
+mod schedule;
+mod server;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use pyroscope_wire::refusal::Rules;
+use pyroscope_wire::{Surface, Tags};
+use pyrotee_net::{Address, Connector};
+use pyrotee_queue::{
+    Budget, Consumer, Counts, Head, Ledger, Limits, Payload, Producer, Reason, Record, SurfaceId,
+    WhenFull, open_memory,
+};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::Target;
+use crate::{Clock, Monitor, OnAmbiguous, Settings};
+use server::{Act, Server};
+
+const LIMITS: Limits = Limits {
+    records: 1_000_000,
+    bytes: 1 << 40,
+    when_full: WhenFull::DropNewest,
+};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// A target that runs, between a queue and a scripted server.
+struct Rig {
+    producer: Option<Arc<dyn Producer>>,
+    consumer: Arc<dyn Consumer>,
+    ledger: Arc<Ledger>,
+    server: Arc<Server>,
+    monitor: Monitor,
+    budget: Arc<Budget>,
+    clock: Clock,
+    running: JoinHandle<()>,
+    stop: CancellationToken,
+}
+
+fn settings() -> Settings {
+    Settings {
+        name: "central".to_owned(),
+        address: Address::parse("http://target.example:4040")
+            .unwrap()
+            .address,
+        credentials: None,
+        tenant: None,
+        headers: Vec::new(),
+        tags: Tags::default(),
+        timeout: Duration::from_secs(10),
+        workers: 64,
+        max_age: Some(HOUR),
+        on_ambiguous: OnAmbiguous::Retry,
+        replay_rate: None,
+        rules: Rules::default(),
+    }
+}
+
+impl Rig {
+    fn new(server: Server) -> Self {
+        Self::with(&settings(), server)
+    }
+
+    fn with(settings: &Settings, server: Server) -> Self {
+        // The wall clock of these tests is stopped with the other.
+        let start = Instant::now();
+        let clock = Clock::of(move || {
+            SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_397_490) + start.elapsed()
+        });
+        let ledger = Arc::<Ledger>::default();
+        let (producer, mut consumers) = open_memory([(LIMITS, Arc::clone(&ledger))]);
+        let consumer = consumers.pop().expect("one target");
+        let server = Arc::new(server);
+        let connector = Connector::over(server::Dialer(Arc::clone(&server)));
+        let target = Target::new(settings, connector, Arc::clone(&consumer), clock.clone());
+        let target = target.expect("the settings are valid");
+        let monitor = target.monitor().clone();
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(target.run(stop.clone()));
+        Self {
+            producer: Some(producer),
+            consumer,
+            ledger,
+            server,
+            monitor,
+            budget: Budget::new(1 << 40),
+            clock,
+            running,
+            stop,
+        }
+    }
+
+    fn offer(&self, name: &str) {
+        self.offer_sized(Surface::Ingest, name, 100);
+    }
+
+    fn offer_sized(&self, surface: Surface, name: &str, bytes: usize) {
+        let head = Head {
+            surface: SurfaceId(surface.id()),
+            query: format!("name={name}&from=1&until=2").into(),
+            content_type: Some(b"application/proto".as_slice().into()),
+            content_encoding: None,
+            hops: 0,
+            received: self.clock.now(),
+        };
+        let reservation = self.budget.reserve(bytes as u64).expect("it suffices");
+        let record = Record::new(head, Payload::from(vec![b'x'; bytes]), reservation);
+        let producer = self.producer.as_ref().expect("the rig is not drained yet");
+        let offered = producer.offer(&record);
+        assert_eq!(offered.taken, 1);
+    }
+
+    fn counts(&self) -> Counts {
+        let counts = self.ledger.snapshot();
+        assert!(counts.balance(), "{counts:?}");
+        counts
+    }
+
+    /// Waits until nothing is pending, at most for a day of paused time.
+    async fn settled(&self) -> Counts {
+        let end = Instant::now() + 24 * HOUR;
+        while self.counts().pending.profiles > 0 {
+            assert!(Instant::now() < end, "{:?}", self.counts());
+            pause(0.05).await;
+        }
+        self.counts()
+    }
+
+    /// Closes the queue and waits for the end of the target.
+    async fn drained(mut self) -> Counts {
+        self.producer = None;
+        self.running.await.expect("the target does not panic");
+        let counts = self.ledger.snapshot();
+        assert!(counts.balance(), "{counts:?}");
+        assert_eq!(self.budget.recorded(), 0, "nothing is held for ever");
+        counts
+    }
+}
+
+async fn pause(seconds: f64) {
+    tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
+}

@@ -1,0 +1,240 @@
+//! A target at the other end of pipes, which does what a script says.
+
+use std::future::pending;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, Uri};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::rt::TokioIo;
+use tokio::io::{DuplexStream, duplex};
+use tokio::time::{Instant, sleep};
+use tower::Service;
+
+/// What the server does with an upload.
+#[derive(Debug, Clone)]
+pub(super) enum Act {
+    /// Takes it after a while.
+    Take(Duration),
+    Answer {
+        status: u16,
+        headers: Vec<(&'static str, String)>,
+        text: String,
+    },
+    /// Reads everything and never answers.
+    Hang,
+    /// Reads everything, keeps it or not, and closes without an answer.
+    CloseAfterBody { keep: bool },
+    /// Closes in the middle of the body.
+    CloseWithinBody,
+}
+
+impl Act {
+    pub(super) fn answer(status: u16, text: &str) -> Self {
+        Self::Answer {
+            status,
+            headers: Vec::new(),
+            text: text.to_owned(),
+        }
+    }
+
+    pub(super) const OK: Self = Self::Take(Duration::ZERO);
+}
+
+/// An upload as it arrived.
+#[derive(Debug, Clone)]
+pub(super) struct Upload {
+    pub(super) at: Instant,
+    pub(super) path: String,
+    pub(super) name: String,
+    pub(super) bytes: usize,
+    /// How many came before.
+    pub(super) index: usize,
+}
+
+type Script = Box<dyn FnMut(&Upload) -> Act + Send>;
+type Door = Box<dyn FnMut() -> bool + Send>;
+
+/// What it has seen.
+#[derive(Default)]
+pub(super) struct Seen {
+    pub(super) connects: Vec<Instant>,
+    /// Uploads that arrived whole.
+    pub(super) uploads: Vec<Upload>,
+    /// Names of profiles that it keeps, each time that it keeps one.
+    pub(super) kept: Vec<(Instant, String)>,
+}
+
+pub(super) struct Server {
+    script: Mutex<Script>,
+    door: Mutex<Door>,
+    seen: Mutex<Seen>,
+    heads: AtomicUsize,
+}
+
+impl Server {
+    pub(super) fn new(script: impl FnMut(&Upload) -> Act + Send + 'static) -> Self {
+        Self::with_door(|| true, script)
+    }
+
+    /// A server that accepts a connection when `door` says so.
+    pub(super) fn with_door(
+        door: impl FnMut() -> bool + Send + 'static,
+        script: impl FnMut(&Upload) -> Act + Send + 'static,
+    ) -> Self {
+        Self {
+            script: Mutex::new(Box::new(script)),
+            door: Mutex::new(Box::new(door)),
+            seen: Mutex::default(),
+            heads: AtomicUsize::new(0),
+        }
+    }
+
+    pub(super) fn seen<T>(&self, look: impl FnOnce(&Seen) -> T) -> T {
+        look(&self.seen.lock().unwrap())
+    }
+
+    /// Names of the uploads that arrived whole, in their order.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.seen(|seen| {
+            seen.uploads
+                .iter()
+                .map(|upload| upload.name.clone())
+                .collect()
+        })
+    }
+
+    async fn serve(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, io::Error> {
+        let (head, mut body) = request.into_parts();
+        let query = head.uri.query().unwrap_or_default();
+        let name = query.split('&').find_map(|pair| pair.strip_prefix("name="));
+        let mut upload = Upload {
+            at: Instant::now(),
+            path: head.uri.path().to_owned(),
+            name: name.unwrap_or_default().to_owned(),
+            bytes: 0,
+            index: self.heads.fetch_add(1, SeqCst),
+        };
+        let act = (self.script.lock().unwrap())(&upload);
+        if matches!(act, Act::CloseWithinBody) {
+            body.frame().await;
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(io::Error::other)?;
+            upload.bytes += frame.data_ref().map_or(0, Bytes::len);
+        }
+        let name = upload.name.clone();
+        self.seen.lock().unwrap().uploads.push(upload);
+        match act {
+            Act::Take(after) => {
+                sleep(after).await;
+                self.keep(name);
+                Ok(Response::new(Full::default()))
+            }
+            Act::Answer {
+                status,
+                headers,
+                text,
+            } => {
+                let mut response = Response::builder().status(status);
+                for (name, value) in headers {
+                    response = response.header(name, value);
+                }
+                if status < 300 {
+                    self.keep(name);
+                }
+                Ok(response.body(Full::from(text)).unwrap())
+            }
+            Act::Hang => pending().await,
+            Act::CloseAfterBody { keep } => {
+                if keep {
+                    self.keep(name);
+                }
+                Err(io::ErrorKind::ConnectionReset.into())
+            }
+            Act::CloseWithinBody => unreachable!("it has closed"),
+        }
+    }
+
+    fn keep(&self, name: String) {
+        self.seen.lock().unwrap().kept.push((Instant::now(), name));
+    }
+}
+
+/// Opens pipes to a server.
+#[derive(Clone)]
+pub(super) struct Dialer(pub(super) Arc<Server>);
+
+impl Service<Uri> for Dialer {
+    type Response = Pipe;
+    type Error = io::Error;
+    type Future = std::future::Ready<io::Result<Pipe>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let server = Arc::clone(&self.0);
+        server.seen.lock().unwrap().connects.push(Instant::now());
+        if !(server.door.lock().unwrap())() {
+            return std::future::ready(Err(io::ErrorKind::ConnectionRefused.into()));
+        }
+        let (near, far) = duplex(16 * 1024);
+        tokio::spawn(async move {
+            let service = service_fn(|request| server.serve(request));
+            let connection = http1::Builder::new().serve_connection(TokioIo::new(far), service);
+            // A connection that was closed on purpose ends with an error.
+            drop(connection.await);
+        });
+        std::future::ready(Ok(Pipe(TokioIo::new(near))))
+    }
+}
+
+/// The near end of a pipe.
+pub(super) struct Pipe(TokioIo<DuplexStream>);
+
+impl Connection for Pipe {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
+}
+
+impl Read for Pipe {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl Write for Pipe {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
