@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use pyrotee_delivery::Target;
 use pyrotee_proxy::{Proxy, bind};
-use pyrotee_queue::{Budget, Ledger, Reason};
+use pyrotee_queue::{Budget, Reason};
 use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, interval, sleep_until, timeout};
@@ -19,7 +19,7 @@ use super::wiring::{self, Outside, Targets};
 use crate::admin::{Admin, Health};
 use crate::build_info::{REVISION, VERSION};
 use crate::config::Config;
-use crate::telemetry::{self, Scrape};
+use crate::telemetry::{self, Scrape, Watched};
 
 /// How long parts may take to let go once they are told to stop at once.
 const LETTING_GO: Duration = Duration::from_secs(2);
@@ -32,7 +32,7 @@ const PROGRESS: Duration = Duration::from_secs(5);
 pub(super) struct Relay {
     proxy: Proxy,
     targets: Vec<Target>,
-    accounts: Vec<(String, Arc<Ledger>)>,
+    watched: Arc<[Watched]>,
     admin: TcpListener,
     scrape: Arc<Scrape>,
     signals: Signals,
@@ -58,15 +58,16 @@ impl Relay {
             .context("failed to start the admin listener: choose another `admin`")?;
         tracing::info!(listener = "admin", %address, "listening");
 
-        let scrape = Arc::new(Scrape::new(metrics, opened.series, budget, proxy.gauges()));
+        let watched = Arc::clone(&opened.watched);
+        let scrape = Arc::new(Scrape::new(metrics, watched, budget, proxy.gauges()));
         Ok(Self {
             proxy,
             targets: opened.targets,
-            accounts: opened.accounts,
             admin: admin
                 .into_std()
                 .context("failed to hand over the admin listener")?,
             scrape,
+            watched: opened.watched,
             signals,
             grace: config.shutdown_grace,
             drain,
@@ -80,7 +81,7 @@ impl Relay {
         let mut running = Running {
             parts: JoinSet::new(),
             signals: self.signals,
-            accounts: self.accounts,
+            watched: self.watched,
             stop: CancellationToken::new(),
             crashed: None,
         };
@@ -111,7 +112,7 @@ struct Running {
     /// does, and empty.
     parts: JoinSet<()>,
     signals: Signals,
-    accounts: Vec<(String, Arc<Ledger>)>,
+    watched: Arc<[Watched]>,
     /// No more waiting for anything.
     stop: CancellationToken,
     crashed: Option<anyhow::Error>,
@@ -191,9 +192,9 @@ impl Running {
     }
 
     fn snapshots(&self) -> impl Iterator<Item = (&str, pyrotee_queue::Counts)> {
-        self.accounts
+        self.watched
             .iter()
-            .map(|(name, ledger)| (name.as_str(), ledger.snapshot()))
+            .map(|target| (target.name.as_str(), target.counts()))
     }
 }
 

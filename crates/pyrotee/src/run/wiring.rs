@@ -9,7 +9,7 @@ use pyrotee_proxy::{LocalWrites, TeeSettings};
 use pyrotee_queue::{Budget, Ledger, Producer, open_memory};
 
 use crate::config::{self, Config};
-use crate::telemetry::TargetSeries;
+use crate::telemetry::Watched;
 
 /// How the relay reaches others: one cache of names and one set of roots for all.
 #[derive(Debug)]
@@ -36,9 +36,8 @@ pub(super) struct Targets {
     /// What the tee offers to; `None` if remote write is disabled.
     pub(super) producer: Option<Arc<dyn Producer>>,
     pub(super) targets: Vec<Target>,
-    pub(super) series: Vec<TargetSeries>,
-    /// The account of each target, by its name.
-    pub(super) accounts: Vec<(String, Arc<Ledger>)>,
+    /// The same targets, for those who watch them.
+    pub(super) watched: Arc<[Watched]>,
 }
 
 impl Targets {
@@ -50,31 +49,26 @@ impl Targets {
         } else {
             &[]
         };
-        let accounts: Vec<_> = configured
+        let ledgers: Vec<_> = configured
             .iter()
-            .map(|target| (target.upload.name.clone(), Arc::new(Ledger::default())))
+            .map(|_| Arc::new(Ledger::default()))
             .collect();
-        let queues = configured.iter().zip(&accounts);
+        let queues = configured.iter().zip(&ledgers);
         let (producer, consumers) =
-            open_memory(queues.map(|(target, (_, ledger))| (target.queue, Arc::clone(ledger))));
-        let mut opened = Self {
-            producer: enabled.then_some(producer),
-            targets: Vec::new(),
-            series: Vec::new(),
-            accounts,
-        };
-        for ((target, (name, ledger)), consumer) in
-            configured.iter().zip(&opened.accounts).zip(consumers)
-        {
+            open_memory(queues.map(|(target, ledger)| (target.queue, Arc::clone(ledger))));
+        let (mut targets, mut watched) = (Vec::new(), Vec::new());
+        for ((target, ledger), consumer) in configured.iter().zip(ledgers).zip(consumers) {
             let (connector, clock) = (outside.connector(), Clock::system());
             let running = Target::new(&target.upload, connector, Arc::clone(&consumer), clock)
-                .with_context(|| format!("failed to prepare target {name}"))?;
-            let links = running.links().clone();
-            let series = TargetSeries::new(target, Arc::clone(ledger), consumer, links);
-            opened.series.push(series);
-            opened.targets.push(running);
+                .with_context(|| format!("failed to prepare target {}", target.upload.name))?;
+            watched.push(Watched::new(target, ledger, consumer, &running));
+            targets.push(running);
         }
-        Ok(opened)
+        Ok(Self {
+            producer: enabled.then_some(producer),
+            targets,
+            watched: watched.into(),
+        })
     }
 }
 

@@ -3,7 +3,9 @@
 mod logs;
 mod recorder;
 mod scrape;
+mod watched;
 
 pub(crate) use logs::install as install_logs;
 pub(crate) use recorder::install as install_metrics;
-pub(crate) use scrape::{Scrape, TargetSeries};
+pub(crate) use scrape::Scrape;
+pub(crate) use watched::Watched;

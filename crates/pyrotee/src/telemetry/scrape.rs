@@ -10,15 +10,16 @@
 )]
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
 
 use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::PrometheusHandle;
-use pyrotee_net::Links;
+use pyroscope_wire::Surface;
+use pyrotee_delivery::State;
 use pyrotee_proxy::Gauges;
-use pyrotee_queue::{Budget, Consumer, Ledger, Reason, Tally};
+use pyrotee_queue::{Budget, Reason, Tally};
 
-use crate::{build_info, config};
+use super::Watched;
+use crate::build_info;
 
 const BUILD_INFO: &str = "pyroscope_relay_build_info";
 const CONNECTIONS: &str = "pyroscope_relay_connections";
@@ -52,6 +53,11 @@ const OLDEST_PENDING: &str = "pyroscope_remote_write_oldest_pending_age_seconds"
 const TARGET_CONNECTIONS: &str = "pyroscope_remote_write_connections";
 const TARGET_OPENED: &str = "pyroscope_remote_write_connections_opened_total";
 const TARGET_INFO: &str = "pyroscope_remote_write_target_info";
+
+const TARGET_STATE: &str = "pyroscope_remote_write_target_state";
+const SURFACE_SUSPENDED: &str = "pyroscope_remote_write_surface_suspended";
+const CONCURRENCY_LIMIT: &str = "pyroscope_remote_write_concurrency_limit";
+const ATTEMPTS: &str = "pyroscope_remote_write_attempts_total";
 
 /// Tells the exporter what the series mean.
 pub(super) fn describe() {
@@ -120,6 +126,19 @@ pub(super) fn describe() {
         TARGET_INFO,
         "1, with the address and the tenant of the target as labels."
     );
+    describe_gauge!(
+        TARGET_STATE,
+        "1 for the state that the target is in, 0 for the others."
+    );
+    describe_gauge!(
+        SURFACE_SUSPENDED,
+        "1 while uploads of a surface are held back because the target refuses them all."
+    );
+    describe_gauge!(
+        CONCURRENCY_LIMIT,
+        "Uploads that may be under way at once, now."
+    );
+    describe_counter!(ATTEMPTS, "Uploads tried, repetitions included.");
 }
 
 /// Everything that a scrape reads.
@@ -127,7 +146,9 @@ pub(super) fn describe() {
 pub(crate) struct Scrape {
     handle: PrometheusHandle,
     process: metrics_process::Collector,
-    targets: Vec<TargetSeries>,
+    targets: Arc<[Watched]>,
+    /// In the order of the targets.
+    series: Vec<Series>,
     budget: Arc<Budget>,
     memory: [Gauge; 2],
     proxy: Gauges,
@@ -139,7 +160,7 @@ pub(crate) struct Scrape {
 impl Scrape {
     pub(crate) fn new(
         handle: PrometheusHandle,
-        targets: Vec<TargetSeries>,
+        targets: Arc<[Watched]>,
         budget: Arc<Budget>,
         proxy: Gauges,
     ) -> Self {
@@ -154,6 +175,7 @@ impl Scrape {
         Self {
             handle,
             process: metrics_process::Collector::default(),
+            series: targets.iter().map(Series::new).collect(),
             targets,
             budget,
             memory: ["inflight", "queues"].map(|pool| gauge!(MEMORY, "pool" => pool)),
@@ -166,8 +188,8 @@ impl Scrape {
     /// The text of `/metrics`.
     pub(crate) fn render(&self) -> String {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        for target in &self.targets {
-            target.update();
+        for (target, series) in self.targets.iter().zip(&self.series) {
+            series.update(target);
         }
         let [inflight, queues] = &self.memory;
         inflight.set(float(self.budget.receiving()));
@@ -187,10 +209,7 @@ impl Scrape {
 
 /// The series of one target that are read.
 #[derive(Debug)]
-pub(crate) struct TargetSeries {
-    ledger: Arc<Ledger>,
-    consumer: Arc<dyn Consumer>,
-    links: Links,
+struct Series {
     accepted: [Counter; 2],
     sent: [Counter; 2],
     pending: [Gauge; 2],
@@ -200,25 +219,23 @@ pub(crate) struct TargetSeries {
     oldest: Gauge,
     connections: Gauge,
     opened: Counter,
+    states: [(State, Gauge); State::ALL.len()],
+    suspended: Vec<(Surface, Gauge)>,
+    limit: Gauge,
+    attempts: Counter,
 }
 
-impl TargetSeries {
-    pub(crate) fn new(
-        target: &config::Target,
-        ledger: Arc<Ledger>,
-        consumer: Arc<dyn Consumer>,
-        links: Links,
-    ) -> Self {
-        let config::Target { upload, queue } = target;
-        let (target, address) = (upload.name.clone(), upload.address.to_string());
+impl Series {
+    fn new(watched: &Watched) -> Self {
+        let (target, address) = (watched.name.clone(), watched.address.clone());
         let legacy = [
             ("target_name", target.clone()),
             ("target_address", address.clone()),
         ];
-        gauge!(QUEUE_CAPACITY, &legacy).set(float(queue.records as u64));
-        gauge!(QUEUE_WORKERS, &legacy).set(float(upload.workers as u64));
-        gauge!(PENDING_LIMIT, "target" => target.clone()).set(float(queue.bytes));
-        let tenant = upload.tenant.clone().unwrap_or_default();
+        gauge!(QUEUE_CAPACITY, &legacy).set(float(watched.queue.records as u64));
+        gauge!(QUEUE_WORKERS, &legacy).set(float(watched.workers as u64));
+        gauge!(PENDING_LIMIT, "target" => target.clone()).set(float(watched.queue.bytes));
+        let tenant = watched.tenant.clone().unwrap_or_default();
         gauge!(TARGET_INFO, "target" => target.clone(), "address" => address, "tenant" => tenant)
             .set(1);
         let counters =
@@ -229,10 +246,17 @@ impl TargetSeries {
             );
             (reason, counters)
         };
+        let state = |state: State| {
+            let gauge = gauge!(TARGET_STATE, "target" => target.clone(), "state" => state.as_str());
+            (state, gauge)
+        };
+        let suspended = |surface: Surface| {
+            let gauge = gauge!(
+                SURFACE_SUSPENDED, "target" => target.clone(), "surface" => surface.name()
+            );
+            (surface, gauge)
+        };
         Self {
-            ledger,
-            consumer,
-            links,
             accepted: counters(ACCEPTED),
             sent: counters(SENT),
             pending: PENDING.map(|name| gauge!(name, "target" => target.clone())),
@@ -242,11 +266,15 @@ impl TargetSeries {
             oldest: gauge!(OLDEST_PENDING, "target" => target.clone()),
             connections: gauge!(TARGET_CONNECTIONS, "target" => target.clone()),
             opened: counter!(TARGET_OPENED, "target" => target.clone()),
+            states: State::ALL.map(state),
+            suspended: Surface::ALL.iter().copied().map(suspended).collect(),
+            limit: gauge!(CONCURRENCY_LIMIT, "target" => target.clone()),
+            attempts: counter!(ATTEMPTS, "target" => target.clone()),
         }
     }
 
-    fn update(&self) {
-        let counts = self.ledger.snapshot();
+    fn update(&self, target: &Watched) {
+        let counts = target.counts();
         set(&self.accepted, counts.accepted);
         set(&self.sent, counts.sent);
         for (reason, counters) in &self.dropped {
@@ -257,13 +285,20 @@ impl TargetSeries {
         bytes.set(float(counts.pending.bytes));
         self.legacy_pending.set(float(counts.pending.profiles));
         self.legacy_dropped.absolute(counts.refused.profiles);
-        let age = self
-            .consumer
-            .oldest()
-            .and_then(|oldest| SystemTime::now().duration_since(oldest).ok());
-        self.oldest.set(age.unwrap_or_default());
-        self.connections.set(float(self.links.open()));
-        self.opened.absolute(self.links.opened());
+        self.oldest.set(target.oldest().unwrap_or_default());
+        self.connections.set(float(target.links.open()));
+        self.opened.absolute(target.links.opened());
+
+        let status = target.monitor.status();
+        for (state, gauge) in &self.states {
+            gauge.set(f64::from(u8::from(*state == status.state)));
+        }
+        for (surface, gauge) in &self.suspended {
+            let suspended = status.suspended.iter().any(|it| it.surface == *surface);
+            gauge.set(f64::from(u8::from(suspended)));
+        }
+        self.limit.set(float(status.limit as u64));
+        self.attempts.absolute(status.attempts);
     }
 }
 

@@ -1,0 +1,62 @@
+//! What telemetry reads of one target. The one list of these serves the scrape, the status page and
+//! the words at the end of a run.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use pyrotee_delivery::{Monitor, Target};
+use pyrotee_net::Links;
+use pyrotee_queue::{Consumer, Counts, Ledger, Limits};
+
+use crate::config;
+
+/// A target as seen from outside: its settings without secrets, and where its numbers are.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    /// Its name.
+    pub(crate) name: String,
+    /// As it stands in the configuration, without userinfo.
+    pub(crate) address: String,
+    pub(super) tenant: Option<String>,
+    pub(super) workers: usize,
+    pub(super) queue: Limits,
+    pub(super) links: Links,
+    ledger: Arc<Ledger>,
+    consumer: Arc<dyn Consumer>,
+    /// What its deliverer knows.
+    pub(crate) monitor: Monitor,
+}
+
+impl Watched {
+    pub(crate) fn new(
+        configured: &config::Target,
+        ledger: Arc<Ledger>,
+        consumer: Arc<dyn Consumer>,
+        running: &Target,
+    ) -> Self {
+        let config::Target { upload, queue } = configured;
+        Self {
+            name: upload.name.clone(),
+            address: upload.address.to_string(),
+            tenant: upload.tenant.clone(),
+            workers: upload.workers,
+            queue: *queue,
+            links: running.links().clone(),
+            ledger,
+            consumer,
+            monitor: running.monitor(),
+        }
+    }
+
+    /// Its account.
+    pub(crate) fn counts(&self) -> Counts {
+        self.ledger.snapshot()
+    }
+
+    /// Since the receipt of the oldest pending profile; `None` if none is pending.
+    pub(crate) fn oldest(&self) -> Option<Duration> {
+        let oldest = self.consumer.oldest()?;
+        // A wall clock may have been set back.
+        Some(SystemTime::now().duration_since(oldest).unwrap_or_default())
+    }
+}
