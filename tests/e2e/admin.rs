@@ -7,7 +7,7 @@ fn what_there_is_can_be_found_from_the_root() {
     let rig = Rig::new();
     let ask = |path: &str| client::send(rig.relay.admin(), &Request::get(path));
     let index = String::from_utf8(ask("/").body.data).unwrap();
-    for path in ["/metrics", "/-/healthy", "/-/ready"] {
+    for path in ["/metrics", "/api/v1/status", "/-/healthy", "/-/ready"] {
         assert!(index.contains(path), "{path}: {index}");
         assert_eq!(ask(path).status(), 200, "{path}");
     }
@@ -47,11 +47,11 @@ fn a_head_has_no_body() {
 fn nothing_of_it_is_reachable_through_the_listener_of_the_clients() {
     let upstream = Upstream::answering(Answer::status(200, b"of the upstream"));
     let rig = Rig::with(upstream, Upstream::ok(), &[], |builder| builder);
-    for path in ["/metrics", "/-/healthy", "/-/ready", "/"] {
+    for path in ["/metrics", "/api/v1/status", "/-/healthy", "/-/ready", "/"] {
         let answer = rig.send(&Request::get(path));
         assert_eq!(answer.body.data, b"of the upstream", "{path}");
     }
-    assert_eq!(rig.upstream.requests().len(), 4);
+    assert_eq!(rig.upstream.requests().len(), 5);
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn without_an_upstream_they_are_a_404_there() {
         .remote_write("disable-local-writes: true")
         .target("central", &target, &[])
         .spawn();
-    for path in ["/metrics", "/-/ready"] {
+    for path in ["/metrics", "/api/v1/status", "/-/ready"] {
         assert_eq!(relay.send(&Request::get(path)).status(), 404, "{path}");
     }
 }

@@ -67,6 +67,8 @@ mod relay_ring;
 mod routes;
 /// What must not be seen.
 mod secrets;
+/// How the targets are, as JSON.
+mod status;
 /// What the tests are written with.
 mod support;
 /// Tags of a target in the name of a profile.

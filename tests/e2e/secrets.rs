@@ -169,6 +169,7 @@ fn secrets_of_targets_and_clients_are_shown_nowhere_and_sent_to_nobody_else() {
     for path in [
         "/",
         "/metrics",
+        "/api/v1/status",
         "/-/healthy",
         "/-/ready",
         "/config",

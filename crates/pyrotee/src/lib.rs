@@ -10,4 +10,5 @@ pub mod config;
 mod run;
 pub mod send;
 pub mod sink;
+mod status;
 mod telemetry;

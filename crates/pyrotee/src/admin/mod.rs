@@ -1,8 +1,9 @@
-//! Metrics and health, on a listener, a thread and a runtime of their own: they answer while the
+//! Metrics, status and health, on a listener, a thread and a runtime of their own: they answer while the
 //! data path is saturated, and nothing of them can be reached through the clients' listener.
 
 mod health;
 mod routes;
+mod status;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ use tokio_util::task::TaskTracker;
 use crate::telemetry::Scrape;
 
 pub(crate) use health::Health;
+pub(crate) use status::Status;
 
 /// Connections served at once: a few scrapers and probes.
 const CONNECTIONS: usize = 64;
@@ -32,6 +34,14 @@ const HEAD: Duration = Duration::from_secs(30);
 /// How often the exporter's sample buffers are emptied.
 const UPKEEP: Duration = Duration::from_secs(5);
 
+/// What is told here.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    pub(crate) scrape: Scrape,
+    pub(crate) status: Status,
+    pub(crate) health: Arc<Health>,
+}
+
 /// A running admin listener.
 #[derive(Debug)]
 pub(crate) struct Admin {
@@ -41,16 +51,12 @@ pub(crate) struct Admin {
 
 impl Admin {
     /// Serves `listener` on a thread of its own.
-    pub(crate) fn start(
-        listener: std::net::TcpListener,
-        scrape: Arc<Scrape>,
-        health: Arc<Health>,
-    ) -> anyhow::Result<Self> {
+    pub(crate) fn start(listener: std::net::TcpListener, pages: Pages) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let stop = CancellationToken::new();
-        let serving = serve(listener, scrape, health);
+        let serving = serve(listener, Arc::new(pages));
         let stopped = stop.clone();
         let thread = thread::Builder::new()
             .name("admin".to_owned())
@@ -79,20 +85,16 @@ impl Admin {
     }
 }
 
-async fn serve(
-    listener: std::net::TcpListener,
-    scrape: Arc<Scrape>,
-    health: Arc<Health>,
-) -> anyhow::Result<()> {
+async fn serve(listener: std::net::TcpListener, pages: Arc<Pages>) -> anyhow::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let tasks = TaskTracker::new();
-    let upkeep = Arc::clone(&scrape);
+    let upkeep = Arc::clone(&pages);
     tasks.spawn(async move {
         let mut ticks = tokio::time::interval(UPKEEP);
         loop {
             ticks.tick().await;
-            upkeep.upkeep();
+            upkeep.scrape.upkeep();
         }
     });
     loop {
@@ -105,7 +107,7 @@ async fn serve(
                 continue;
             }
         };
-        let connection = connection(socket, Arc::clone(&scrape), Arc::clone(&health));
+        let connection = connection(socket, Arc::clone(&pages));
         tasks.spawn(async move {
             connection.await;
             drop(place);
@@ -113,13 +115,9 @@ async fn serve(
     }
 }
 
-fn connection(
-    socket: tokio::net::TcpStream,
-    scrape: Arc<Scrape>,
-    health: Arc<Health>,
-) -> impl Future<Output = ()> {
+fn connection(socket: tokio::net::TcpStream, pages: Arc<Pages>) -> impl Future<Output = ()> {
     let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
-        let answer = routes::answer(&request, &scrape, &health);
+        let answer = routes::answer(&request, &pages);
         async move { Ok::<_, std::convert::Infallible>(answer) }
     });
     async move {

@@ -5,26 +5,29 @@ use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 
-use super::Health;
-use crate::telemetry::Scrape;
+use super::Pages;
+use crate::status::page;
 
 /// The Prometheus text format. OpenMetrics would force `_total` onto legacy names.
 const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 const INDEX: &str = "\
 pyrotee
-  /metrics     metrics for Prometheus
-  /-/healthy   200 while the process lives
-  /-/ready     200 while it wants requests, 503 while it stops
+  /metrics         metrics for Prometheus
+  /api/v1/status   how each target is, as JSON
+  /-/healthy       200 while the process lives
+  /-/ready         200 while it wants requests, 503 while it stops
 ";
 
 /// Answers one request.
-pub(super) fn answer<B>(
-    request: &Request<B>,
-    scrape: &Scrape,
-    health: &Health,
-) -> Response<Full<Bytes>> {
+pub(super) fn answer<B>(request: &Request<B>, pages: &Pages) -> Response<Full<Bytes>> {
+    let Pages {
+        scrape,
+        status,
+        health,
+    } = pages;
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
         answer
@@ -35,6 +38,7 @@ pub(super) fn answer<B>(
     match request.uri().path() {
         "/" => text(StatusCode::OK, INDEX),
         "/metrics" => respond(StatusCode::OK, METRICS, scrape.render()),
+        page::PATH => respond(StatusCode::OK, JSON, status.render()),
         "/-/healthy" if health.is_alive() => text(StatusCode::OK, "healthy\n"),
         "/-/healthy" => text(
             StatusCode::SERVICE_UNAVAILABLE,

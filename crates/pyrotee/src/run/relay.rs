@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::signals::Signals;
 use super::wiring::{self, Outside, Targets};
-use crate::admin::{Admin, Health};
+use crate::admin::{Admin, Health, Pages, Status};
 use crate::build_info::{REVISION, VERSION};
 use crate::config::Config;
 use crate::telemetry::{self, Scrape, Watched};
@@ -34,7 +34,8 @@ pub(super) struct Relay {
     targets: Vec<Target>,
     watched: Arc<[Watched]>,
     admin: TcpListener,
-    scrape: Arc<Scrape>,
+    scrape: Scrape,
+    status: Status,
     signals: Signals,
     grace: Duration,
     /// No new requests.
@@ -59,7 +60,7 @@ impl Relay {
         tracing::info!(listener = "admin", %address, "listening");
 
         let watched = Arc::clone(&opened.watched);
-        let scrape = Arc::new(Scrape::new(metrics, watched, budget, proxy.gauges()));
+        let scrape = Scrape::new(metrics, watched, budget, proxy.gauges());
         Ok(Self {
             proxy,
             targets: opened.targets,
@@ -67,6 +68,7 @@ impl Relay {
                 .into_std()
                 .context("failed to hand over the admin listener")?,
             scrape,
+            status: Status::new(Arc::clone(&opened.watched)),
             watched: opened.watched,
             signals,
             grace: config.shutdown_grace,
@@ -77,7 +79,12 @@ impl Relay {
     /// Serves until a signal, or until a part ends that should not, and then stops everything.
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let health = Arc::new(Health::new());
-        let admin = Admin::start(self.admin, self.scrape, Arc::clone(&health))?;
+        let pages = Pages {
+            scrape: self.scrape,
+            status: self.status,
+            health: Arc::clone(&health),
+        };
+        let admin = Admin::start(self.admin, pages)?;
         let mut running = Running {
             parts: JoinSet::new(),
             signals: self.signals,

@@ -1,0 +1,3 @@
+//! What a relay tells of its targets.
+
+pub(crate) mod page;
