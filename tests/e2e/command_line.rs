@@ -186,7 +186,7 @@ fn help_tells_the_options_of_each_command() {
         "--log-format",
         "PYROTEE_CONFIG",
     ];
-    let commands: [(&str, &[&str]); 4] = [
+    let commands: [(&str, &[&str]); 5] = [
         ("run", &settings),
         ("check", &settings),
         ("sink", &["--listen", "--status", "--delay", "--json"]),
@@ -194,6 +194,7 @@ fn help_tells_the_options_of_each_command() {
             "send",
             &["--to", "--name", "--count", "--file", "--timeout"],
         ),
+        ("status", &["--admin", "PYROTEE_ADMIN", "--watch", "--json"]),
     ];
     let index = run("", &["--help"], &[]);
     assert_eq!(index.code, Some(0));

@@ -67,7 +67,7 @@ mod relay_ring;
 mod routes;
 /// What must not be seen.
 mod secrets;
-/// How the targets are, as JSON.
+/// How the targets are, as JSON and as a table.
 mod status;
 /// What the tests are written with.
 mod support;

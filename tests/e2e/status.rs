@@ -1,11 +1,18 @@
-//! How the targets are, as JSON.
+//! How the targets are, as JSON and as a table.
 
+use std::{
+    fs::File,
+    process::{Command, Output, Stdio},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::support::{
     Relay, Request, SOON, Upstream,
     client::{self, Client},
-    eventually,
+    eventually, poll,
     ports::Refusing,
 };
 
@@ -47,6 +54,19 @@ impl Half {
         assert_eq!(kind.as_deref(), Some("application/json"));
         answer.json()
     }
+
+    fn command(&self, more: &[&str]) -> Output {
+        command(&self.relay.admin().to_string(), more)
+    }
+}
+
+fn command(admin: &str, more: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_pyrotee"))
+        .args(["status", "--admin", admin])
+        .args(more)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the binary was built with this test")
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -138,6 +158,129 @@ fn a_scrape_tells_the_same_state() {
 }
 
 #[test]
+fn the_command_prints_a_line_for_each_target() {
+    let half = Half::new();
+    let done = half.command(&[]);
+    assert_eq!(
+        (done.status.code(), text(&done.stderr)),
+        (Some(0), String::new())
+    );
+    let table = text(&done.stdout);
+    let lines: Vec<_> = table.lines().collect();
+    assert!(lines[0].starts_with("TARGET "), "{table}");
+    assert!(lines[1].starts_with("good "), "{table}");
+    assert!(lines[2].starts_with("dead "), "{table}");
+    assert!(
+        !table.contains('\u{1b}'),
+        "no terminal, no escapes: {table:?}"
+    );
+    assert!(
+        lines.iter().all(|line| line.chars().count() <= 120),
+        "{table}"
+    );
+}
+
+#[test]
+fn the_command_prints_the_json_as_it_came() {
+    let half = Half::new();
+    let done = half.command(&["--json"]);
+    assert_eq!(done.status.code(), Some(0));
+    let printed: Value = serde_json::from_slice(&done.stdout).unwrap();
+    let page = half.page();
+    assert_eq!(printed["started"], page["started"]);
+    // Nothing happens to this one any more; the other is tried again and again.
+    assert_eq!(printed["targets"][0], page["targets"][0]);
+    assert_eq!(printed["targets"][1]["name"], "dead");
+}
+
+#[test]
+fn the_address_may_come_from_the_environment() {
+    let half = Half::new();
+    let done = Command::new(env!("CARGO_BIN_EXE_pyrotee"))
+        .arg("status")
+        .env("PYROTEE_ADMIN", format!(":{}", half.relay.admin().port()))
+        .output()
+        .expect("the binary was built with this test");
+    assert_eq!(done.status.code(), Some(0), "{done:?}");
+    assert!(text(&done.stdout).contains("\ngood "));
+}
+
+#[test]
+fn an_address_where_nobody_listens_says_what_to_look_at() {
+    let nobody = Refusing::new();
+    let done = command(&nobody.url(), &["--watch"]);
+    assert_eq!(
+        (done.status.code(), text(&done.stdout)),
+        (Some(1), String::new())
+    );
+    let error = text(&done.stderr);
+    for word in [&nobody.url(), "refused", "is the relay running", "--admin"] {
+        assert!(error.contains(word), "{word}: {error}");
+    }
+}
+
+#[test]
+fn the_listener_of_the_clients_is_told_from_that_of_the_admin() {
+    let half = Half::new();
+    let done = command(&half.relay.addr().to_string(), &[]);
+    assert_eq!(done.status.code(), Some(1));
+    assert!(text(&done.stderr).contains("--admin"), "{done:?}");
+}
+
+#[test]
+fn a_watch_shows_one_table_after_the_other_and_ends_well() {
+    let half = Half::new();
+    let shown = half.relay.home().join("shown");
+    let out = File::create(&shown).expect("the relay's directory can be written to");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_pyrotee"))
+        .args(["status", "--admin", &half.relay.admin().to_string()])
+        .args(["--watch", "0.1"])
+        .stdin(Stdio::null())
+        .stdout(out)
+        .spawn()
+        .expect("the binary was built with this test");
+    let tables = || {
+        std::fs::read_to_string(&shown)
+            .unwrap()
+            .matches("\ngood ")
+            .count()
+    };
+    eventually(SOON, "three tables", || tables() >= 3);
+    kill_process(Pid::from_child(&child), Signal::INT)
+        .expect("it runs, and is a child of this test");
+    let ended = poll(SOON, || {
+        child.try_wait().expect("it is a child of this test")
+    });
+    drop(child.kill());
+    assert_eq!(ended.expect("it ends at once").code(), Some(0));
+}
+
+#[test]
+fn a_watch_outlives_the_relay_that_it_watches() {
+    let mut half = Half::new();
+    let admin = half.relay.admin().to_string();
+    let home = tempfile::tempdir().expect("a temporary directory can be made");
+    let shown = home.path().join("shown");
+    let out = File::create(&shown).expect("it can be written to");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_pyrotee"))
+        .args(["status", "--admin", &admin, "--watch", "100ms"])
+        .stdin(Stdio::null())
+        .stdout(out)
+        .spawn()
+        .expect("the binary was built with this test");
+    let says = |what: &str| std::fs::read_to_string(&shown).unwrap().contains(what);
+    eventually(SOON, "a table", || says("\ngood "));
+    half.relay.sigterm();
+    half.relay.sigterm();
+    assert!(half.relay.wait(SOON + Duration::from_secs(5)).is_some());
+    eventually(SOON, "that it has gone", || says("is the relay running"));
+    let running = child.try_wait().expect("it is a child of this test");
+    drop(child.kill());
+    drop(child.wait());
+    assert_eq!(running, None);
+}
+
+#[test]
 fn nothing_of_it_tells_a_secret() {
     let half = Half::new();
     eventually(SOON, "a failure", || {
@@ -146,6 +289,10 @@ fn nothing_of_it_tells_a_secret() {
     });
     let answer = client::send(half.relay.admin(), &Request::get("/api/v1/status"));
     let page = answer.head.text() + &text(&answer.body.data);
-    assert!(page.contains("dead"), "{page}");
-    assert!(!page.contains("S3cr"), "{page}");
+    let table = text(&half.command(&[]).stdout);
+    let json = text(&half.command(&["--json"]).stdout);
+    for shown in [page, table, json] {
+        assert!(shown.contains("dead"), "{shown}");
+        assert!(!shown.contains("S3cr"), "{shown}");
+    }
 }

@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::build_info::LONG_VERSION;
 use crate::config::{self, Config, Flags, Sources};
-use crate::{run, send, sink};
+use crate::{run, send, sink, status};
 
-/// A bind failure, a crash, an upload that failed.
+/// A bind failure, a crash, an upload that failed, a relay that does not answer.
 const FAILED: u8 = 1;
 
 /// The configuration is wrong; clap uses the same for the command line.
@@ -54,6 +54,7 @@ enum Command {
     Check(Settings),
     Sink(sink::Args),
     Send(send::Args),
+    Status(status::Args),
 }
 
 /// Where the configuration comes from: defaults < file < environment < flags.
@@ -65,7 +66,7 @@ struct Settings {
     /// Address for clients, such as :4040 (all interfaces) or 127.0.0.1:4040
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
-    /// Address for /metrics, /-/healthy and /-/ready
+    /// Address for /metrics, /api/v1/status, /-/healthy and /-/ready
     #[arg(long, value_name = "ADDR")]
     admin: Option<String>,
     /// Address of the local Pyroscope, such as http://127.0.0.1:4042
@@ -105,6 +106,7 @@ pub fn main() -> ExitCode {
             }
         })),
         Command::Send(args) => report(blocking(send::run(args))),
+        Command::Status(args) => report(blocking(status::run(args))),
     }
 }
 

@@ -10,5 +10,5 @@ pub mod config;
 mod run;
 pub mod send;
 pub mod sink;
-mod status;
+pub mod status;
 mod telemetry;

@@ -16,7 +16,7 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const INDEX: &str = "\
 pyrotee
   /metrics         metrics for Prometheus
-  /api/v1/status   how each target is, as JSON
+  /api/v1/status   how each target is, as JSON; `pyrotee status` shows it as a table
   /-/healthy       200 while the process lives
   /-/ready         200 while it wants requests, 503 while it stops
 ";
