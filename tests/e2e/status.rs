@@ -2,12 +2,12 @@
 
 use std::{
     fs::File,
-    process::{Command, Output, Stdio},
-    time::Duration,
+    process::{Child, Command, ExitStatus, Output, Stdio},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::support::{
     Relay, Request, SOON, Upstream,
@@ -101,10 +101,41 @@ fn each_target_is_shown_with_its_account() {
     assert_eq!(good["dropped"], json!({}));
     assert_eq!(good["oldest_pending_age_seconds"], Value::Null);
     assert_eq!(dead["sent"], json!({ "profiles": 0, "bytes": 0 }));
-    // It waits for its next try, or one try was all it got.
-    let dropped = dead["dropped"].as_object().unwrap().values();
-    let dropped: u64 = dropped.map(|it| it["profiles"].as_u64().unwrap()).sum();
-    assert_eq!(dead["pending"]["profiles"].as_u64().unwrap() + dropped, 1);
+    assert_eq!(dead["pending"], json!({ "profiles": 1, "bytes": 7 }));
+    assert_eq!(dead["dropped"], json!({}));
+}
+
+#[test]
+fn what_happened_last_is_told() {
+    let half = Half::new();
+    let failed = poll(SOON, || {
+        let page = half.page();
+        (page["targets"][1]["attempts"].as_u64() >= Some(1)).then_some(page)
+    });
+    let page = failed.expect("a failed try");
+    let (good, dead) = (&page["targets"][0], &page["targets"][1]);
+    assert_eq!(
+        (&good["state"], &good["attempts"]),
+        (&json!("healthy"), &json!(1))
+    );
+    assert!(good["last_success"].is_string(), "{good}");
+    assert_eq!(good["last_error"], Value::Null);
+    assert_eq!(dead["state"], "open");
+    assert_eq!(dead["last_success"], Value::Null);
+    let error = &dead["last_error"];
+    assert_eq!(
+        (&error["outcome"], &error["status"]),
+        (&json!("transient"), &Value::Null)
+    );
+    assert!(
+        error["text"].as_str().unwrap().contains("refused"),
+        "{error}"
+    );
+    let table = text(&half.command(&[]).stdout);
+    assert!(
+        table.contains("open") && table.contains("refused"),
+        "{table}"
+    );
 }
 
 #[test]
@@ -227,57 +258,65 @@ fn the_listener_of_the_clients_is_told_from_that_of_the_admin() {
     assert!(text(&done.stderr).contains("--admin"), "{done:?}");
 }
 
+/// A command that watches; it ends with the test, however that ends.
+struct Watching {
+    child: Child,
+    home: TempDir,
+}
+
+impl Watching {
+    fn start(admin: &str, interval: &str) -> Self {
+        let home = tempfile::tempdir().expect("a temporary directory can be made");
+        let out = File::create(home.path().join("shown")).expect("it can be written to");
+        let child = Command::new(env!("CARGO_BIN_EXE_pyrotee"))
+            .args(["status", "--admin", admin, "--watch", interval])
+            .stdin(Stdio::null())
+            .stdout(out)
+            .spawn()
+            .expect("the binary was built with this test");
+        Self { child, home }
+    }
+
+    fn shown(&self) -> String {
+        std::fs::read_to_string(self.home.path().join("shown")).expect("it is there")
+    }
+
+    fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("it is a child of this test")
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
 #[test]
 fn a_watch_shows_one_table_after_the_other_and_ends_well() {
     let half = Half::new();
-    let shown = half.relay.home().join("shown");
-    let out = File::create(&shown).expect("the relay's directory can be written to");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_pyrotee"))
-        .args(["status", "--admin", &half.relay.admin().to_string()])
-        .args(["--watch", "0.1"])
-        .stdin(Stdio::null())
-        .stdout(out)
-        .spawn()
-        .expect("the binary was built with this test");
-    let tables = || {
-        std::fs::read_to_string(&shown)
-            .unwrap()
-            .matches("\ngood ")
-            .count()
-    };
-    eventually(SOON, "three tables", || tables() >= 3);
-    kill_process(Pid::from_child(&child), Signal::INT)
-        .expect("it runs, and is a child of this test");
-    let ended = poll(SOON, || {
-        child.try_wait().expect("it is a child of this test")
+    let mut watching = Watching::start(&half.relay.admin().to_string(), "0.1");
+    eventually(SOON, "three tables", || {
+        watching.shown().matches("\ngood ").count() >= 3
     });
-    drop(child.kill());
+    kill_process(Pid::from_child(&watching.child), Signal::INT)
+        .expect("it runs, and is a child of this test");
+    let ended = poll(SOON, || watching.ended());
     assert_eq!(ended.expect("it ends at once").code(), Some(0));
 }
 
 #[test]
 fn a_watch_outlives_the_relay_that_it_watches() {
     let mut half = Half::new();
-    let admin = half.relay.admin().to_string();
-    let home = tempfile::tempdir().expect("a temporary directory can be made");
-    let shown = home.path().join("shown");
-    let out = File::create(&shown).expect("it can be written to");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_pyrotee"))
-        .args(["status", "--admin", &admin, "--watch", "100ms"])
-        .stdin(Stdio::null())
-        .stdout(out)
-        .spawn()
-        .expect("the binary was built with this test");
-    let says = |what: &str| std::fs::read_to_string(&shown).unwrap().contains(what);
-    eventually(SOON, "a table", || says("\ngood "));
-    half.relay.sigterm();
-    half.relay.sigterm();
-    assert!(half.relay.wait(SOON + Duration::from_secs(5)).is_some());
-    eventually(SOON, "that it has gone", || says("is the relay running"));
-    let running = child.try_wait().expect("it is a child of this test");
-    drop(child.kill());
-    drop(child.wait());
-    assert_eq!(running, None);
+    let mut watching = Watching::start(&half.relay.admin().to_string(), "100ms");
+    eventually(SOON, "a table", || watching.shown().contains("\ngood "));
+    half.relay.signal(Signal::KILL);
+    assert!(half.relay.wait(SOON).is_some());
+    eventually(SOON, "that it has gone", || {
+        watching.shown().contains("is the relay running")
+    });
+    assert_eq!(watching.ended(), None);
 }
 
 #[test]

@@ -77,9 +77,9 @@ where
         &self.links
     }
 
-    /// Tells how it is doing.
-    pub fn monitor(&self) -> &Monitor {
-        &self.monitor
+    /// Tells how it is doing, also once it runs.
+    pub fn monitor(&self) -> Monitor {
+        self.monitor.clone()
     }
 
     /// Delivers until the queue is closed and empty, or until `stop`; what is left then is counted

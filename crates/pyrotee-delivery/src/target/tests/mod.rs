@@ -81,7 +81,7 @@ impl Rig {
         let connector = Connector::over(server::Dialer(Arc::clone(&server)));
         let target = Target::new(settings, connector, Arc::clone(&consumer), clock.clone());
         let target = target.expect("the settings are valid");
-        let monitor = target.monitor().clone();
+        let monitor = target.monitor();
         let stop = CancellationToken::new();
         let running = tokio::spawn(target.run(stop.clone()));
         Self {
