@@ -23,6 +23,7 @@ mod content;
 mod failure_log;
 mod flow;
 pub mod metrics;
+mod monitor;
 mod outcome;
 mod redact;
 mod request;
@@ -32,6 +33,7 @@ mod target;
 mod upload;
 
 pub use clock::Clock;
+pub use monitor::Monitor;
 pub use settings::{Credentials, OnAmbiguous, Settings, SettingsError};
-pub use status::{LastError, Monitor, State, Status, Suspension};
+pub use status::{LastError, State, Status, Suspension};
 pub use target::Target;

@@ -1,12 +1,8 @@
 //! What is known of a target, for people: the states it can be in and what happened last.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use pyroscope_wire::Surface;
-
-use crate::flow::Flow;
-use crate::outcome::{Kind, Outcome};
 
 /// Whether a target is given profiles, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,82 +75,6 @@ pub struct LastError {
     pub status: Option<u16>,
     /// One line of what the target said or why it said nothing, without the target's secrets.
     pub text: String,
-}
-
-/// Tells the status of a target, also when the target runs elsewhere. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Monitor {
-    flow: Arc<Flow>,
-    journal: Arc<Journal>,
-    workers: usize,
-}
-
-impl Monitor {
-    pub(crate) fn new(flow: Arc<Flow>, journal: Arc<Journal>, workers: usize) -> Self {
-        Self {
-            flow,
-            journal,
-            workers,
-        }
-    }
-
-    /// What is known now.
-    pub fn status(&self) -> Status {
-        let flow = self.flow.snapshot();
-        let entries = self.journal.lock().clone();
-        let suspended = flow.suspended.into_iter();
-        Status {
-            state: flow.condition,
-            next_try: flow.next_try,
-            suspended: suspended
-                .filter_map(|(surface, next_try)| {
-                    let surface = Surface::from_id(surface.0)?;
-                    Some(Suspension { surface, next_try })
-                })
-                .collect(),
-            last_success: entries.last_success,
-            last_error: entries.last_error,
-            attempts: entries.attempts,
-            in_flight: flow.in_flight,
-            limit: flow.limit,
-            workers: self.workers,
-        }
-    }
-}
-
-/// What happened last to one target.
-#[derive(Debug, Default)]
-pub(crate) struct Journal(Mutex<Entries>);
-
-#[derive(Debug, Clone, Default)]
-struct Entries {
-    last_success: Option<SystemTime>,
-    last_error: Option<LastError>,
-    attempts: u64,
-}
-
-impl Journal {
-    /// An upload ended.
-    pub(crate) fn note(&self, outcome: &Outcome, at: SystemTime) {
-        let mut entries = self.lock();
-        if !matches!(outcome.kind, Kind::Unsendable(_)) {
-            entries.attempts += 1;
-        }
-        if outcome.kind == Kind::Ok {
-            entries.last_success = Some(at);
-            return;
-        }
-        entries.last_error = Some(LastError {
-            at,
-            outcome: outcome.kind.as_str(),
-            status: outcome.status.map(|status| status.as_u16()),
-            text: outcome.text.clone(),
-        });
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Entries> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 #[cfg(test)]

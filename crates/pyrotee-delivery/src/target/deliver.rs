@@ -12,8 +12,9 @@ use crate::client::TargetClient;
 use crate::failure_log::{FailureLog, Fate};
 use crate::flow::{Backoff, Change, Flow, Pass};
 use crate::metrics::TargetMetrics;
+use crate::monitor::Journal;
 use crate::outcome::{Kind, Outcome};
-use crate::status::{Journal, State};
+use crate::status::State;
 use crate::{Clock, OnAmbiguous};
 
 /// Tries of a record that is refused in words that nobody knows.

@@ -19,7 +19,7 @@ use crate::client::TargetClient;
 use crate::failure_log::FailureLog;
 use crate::flow::{Flow, Pass};
 use crate::metrics::TargetMetrics;
-use crate::status::Journal;
+use crate::monitor::Journal;
 use crate::{Clock, Monitor, Settings, SettingsError};
 use deliver::Deliverer;
 

@@ -15,7 +15,8 @@ use crate::{
     Consumer, Fate, Lease, LeaseFuture, Ledger, Limits, Offered, Producer, Reason, Receipt, Record,
     Settle, Wanted,
 };
-use queue::{Next, Queue, Taken};
+use queue::{Next, Queue};
+use waiting::Taken;
 
 /// Opens one queue for each target: a producer for all, a consumer for each, in the same order.
 pub fn open(

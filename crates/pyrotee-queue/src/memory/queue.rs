@@ -7,8 +7,8 @@ use std::time::SystemTime;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::waiting::{Waiting, WaitingRoom};
-use crate::{Fate, History, Lane, Ledger, Limits, Reason, Record, Wanted, WhenFull, lock};
+use super::waiting::{Taken, Waiting, WaitingRoom};
+use crate::{Fate, History, Ledger, Limits, Reason, Record, Wanted, WhenFull, lock};
 
 #[derive(Debug)]
 pub(super) struct Queue {
@@ -39,14 +39,6 @@ enum Phase {
     Closed,
     /// Nothing is delivered any more but what is in flight.
     Abandoned(Reason),
-}
-
-/// A record on its way to be leased.
-#[derive(Debug)]
-pub(super) struct Taken {
-    pub(super) number: u64,
-    pub(super) lane: Lane,
-    pub(super) waiting: Waiting,
 }
 
 pub(super) enum Next {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::queue::Taken;
 use crate::{FRESH_FOR, History, Lane, Record, SurfaceId, Wanted};
 
 /// A record that waits.
@@ -17,6 +16,14 @@ pub(super) struct Waiting {
     pub(super) history: History,
     /// When its next try is due, if that is not at once.
     pub(super) due: Option<Instant>,
+}
+
+/// A record on its way to be leased.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) number: u64,
+    pub(super) lane: Lane,
+    pub(super) waiting: Waiting,
 }
 
 /// Records by the number of their offer. Each stands in exactly one of the two indexes.
