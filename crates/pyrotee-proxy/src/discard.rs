@@ -35,7 +35,7 @@ async fn answer(outcome: Outcome, manner: Manner) -> Response<OwnBody> {
             true => manner.taken(),
             false => manner.overloaded("the profile could not be stored"),
         },
-        Outcome::Undecided => manner.taken(),
+        Outcome::Undecided | Outcome::Repeated => manner.taken(),
         Outcome::Lost(Reason::TooLarge) => {
             manner.overloaded("the profile is larger than tee.max-body")
         }

@@ -31,5 +31,5 @@ mod tee;
 pub use answer::{Manner, OwnBody};
 pub use listener::{BindError, Listen, bind};
 pub use proxy::{Gauges, Proxy};
-pub use settings::{LocalWrites, Settings, TeeSettings, Upstream};
-pub use tee::{HOPS, TeeOn};
+pub use settings::{Duplicates, LocalWrites, Settings, TeeOn, TeeSettings, Upstream};
+pub use tee::HOPS;

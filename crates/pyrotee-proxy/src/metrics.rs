@@ -85,10 +85,11 @@ pub(crate) enum TeeResult {
     Loop,
     NotUnderstood,
     SkippedLocalRejected,
+    Duplicate,
 }
 
 impl TeeResult {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Accepted,
         Self::Refused,
         Self::TooLarge,
@@ -98,6 +99,7 @@ impl TeeResult {
         Self::Loop,
         Self::NotUnderstood,
         Self::SkippedLocalRejected,
+        Self::Duplicate,
     ];
 
     const fn as_str(self) -> &'static str {
@@ -111,6 +113,7 @@ impl TeeResult {
             Self::Loop => "loop",
             Self::NotUnderstood => "not_understood",
             Self::SkippedLocalRejected => "skipped_local_rejected",
+            Self::Duplicate => "duplicate",
         }
     }
 }

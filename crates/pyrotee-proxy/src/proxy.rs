@@ -13,10 +13,10 @@ use tokio_util::task::TaskTracker;
 use crate::forward::{Forward, ForwardSettings, Lingering};
 use crate::listener::{self, Listener};
 use crate::metrics::ProxyMetrics;
-use crate::settings::Settings;
+use crate::settings::{Settings, TeeSettings};
 use crate::stack::{self, Local};
-use crate::tee::{Recorder, TeeLayer};
-use crate::{BindError, LocalWrites, TeeOn};
+use crate::tee::{Recorder, Repeats, Stake, TeeLayer};
+use crate::{BindError, Duplicates, LocalWrites, TeeOn};
 
 /// How much of the rest of a body is read after an early answer, if nothing is teed.
 const LINGER_BYTES: u64 = 64 * 1024 * 1024;
@@ -95,16 +95,13 @@ impl Proxy {
                 metrics: metrics.clone(),
             })
         });
-        let on = match (&settings.tee, settings.local_writes) {
-            (Some(tee), LocalWrites::Forward) => tee.on,
-            // Without local writes there is no upstream to wait for: the queues decide the answer.
-            (Some(_), LocalWrites::Discard) | (None, _) => TeeOn::Always,
-        };
         let recorder = settings.tee.map(|tee| {
+            let stake = stake(&tee, settings.local_writes, &lingering);
             Arc::new(Recorder {
                 producer: tee.producer,
                 budget: tee.budget,
                 max_body: tee.max_body,
+                stake,
                 metrics: metrics.clone(),
             })
         });
@@ -113,7 +110,7 @@ impl Proxy {
             writes: settings.local_writes,
             lingering,
         };
-        let stack = stack::build(local, TeeLayer::new(recorder, on), metrics.clone());
+        let stack = stack::build(local, TeeLayer::new(recorder), metrics.clone());
         let listener = Listener {
             socket,
             stack,
@@ -146,5 +143,20 @@ impl Proxy {
         self.listener.run().await;
         tasks.close();
         tasks.wait().await;
+    }
+}
+
+/// What the tee needs the upstream's answer for.
+fn stake(tee: &TeeSettings, local_writes: LocalWrites, tasks: &Lingering) -> Stake {
+    match (local_writes, tee.on, tee.duplicates) {
+        // Without local writes there is no upstream to wait for: the queues decide the answer.
+        (LocalWrites::Discard, ..) | (_, TeeOn::Always, Duplicates::Tee) => Stake::Nothing,
+        // What failed was not teed, so that its repetition has to be.
+        (_, TeeOn::UpstreamSuccess, _) => Stake::Offer,
+        (_, TeeOn::Always, Duplicates::Drop) => Stake::Repeats(Repeats::new(
+            tee.budget.limit(),
+            tasks.tasks.clone(),
+            tasks.runtime.clone(),
+        )),
     }
 }

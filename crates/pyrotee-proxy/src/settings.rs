@@ -7,7 +7,7 @@ use http::Uri;
 use pyrotee_net::Connector;
 use pyrotee_queue::{Budget, Producer};
 
-use crate::{Listen, TeeOn};
+use crate::Listen;
 
 /// What the proxy is to do.
 #[derive(Debug)]
@@ -44,6 +44,25 @@ pub enum LocalWrites {
     Discard,
 }
 
+/// Which profiles are teed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TeeOn {
+    /// All that arrive whole, whatever the upstream answers.
+    Always,
+    /// Those that the upstream answered with 2xx.
+    UpstreamSuccess,
+}
+
+/// What becomes of a request that its client repeats because it got no 2xx, although its profile was
+/// teed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Duplicates {
+    /// It is relayed and not teed.
+    Drop,
+    /// It is teed like any other.
+    Tee,
+}
+
 /// The tee.
 #[derive(Debug)]
 pub struct TeeSettings {
@@ -51,6 +70,8 @@ pub struct TeeSettings {
     pub max_body: u64,
     /// Which profiles are teed.
     pub on: TeeOn,
+    /// Whether repetitions are.
+    pub duplicates: Duplicates,
     /// The memory that recordings are charged to.
     pub budget: Arc<Budget>,
     /// The targets.

@@ -16,7 +16,7 @@ use pyrotee_queue::{Head, SurfaceId};
 use tower::{Layer, Service};
 
 use super::capture::{Capture, Outcome};
-use super::recorder::Recorder;
+use super::recorder::{Recorder, Stake};
 use super::response::{AnswerBody, ResponseFuture, Waiting};
 use super::verdict::Verdict;
 use super::{HOPS, MAX_HOPS, TeeBody};
@@ -25,26 +25,16 @@ use crate::metrics::TeeResult;
 /// The coding of the message in a gRPC frame.
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 
-/// Which profiles are teed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TeeOn {
-    /// All that arrive whole, whatever the upstream answers.
-    Always,
-    /// Those that the upstream answered with 2xx.
-    UpstreamSuccess,
-}
-
 /// Puts a [`Tee`] in front of a service.
 #[derive(Debug, Clone)]
 pub(crate) struct TeeLayer {
     recorder: Option<Arc<Recorder>>,
-    on: TeeOn,
 }
 
 impl TeeLayer {
     /// Without a recorder nothing is teed: a pure proxy.
-    pub(crate) fn new(recorder: Option<Arc<Recorder>>, on: TeeOn) -> Self {
-        Self { recorder, on }
+    pub(crate) fn new(recorder: Option<Arc<Recorder>>) -> Self {
+        Self { recorder }
     }
 }
 
@@ -55,7 +45,6 @@ impl<S> Layer<S> for TeeLayer {
         Tee {
             inner,
             recorder: self.recorder.clone(),
-            on: self.on,
         }
     }
 }
@@ -65,7 +54,6 @@ impl<S> Layer<S> for TeeLayer {
 pub(crate) struct Tee<S> {
     inner: S,
     recorder: Option<Arc<Recorder>>,
-    on: TeeOn,
 }
 
 impl<S, B, R> Service<Request<B>> for Tee<S>
@@ -83,7 +71,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let recording = match &self.recorder {
-            Some(recorder) => recording(recorder, self.on, &request),
+            Some(recorder) => recording(recorder, &request),
             None => Err(Outcome::Passed),
         };
         let (request, waiting) = match recording {
@@ -101,7 +89,6 @@ where
 /// why there is none.
 fn recording<B: Body>(
     recorder: &Arc<Recorder>,
-    on: TeeOn,
     request: &Request<B>,
 ) -> Result<(Capture, Option<Waiting>), Outcome> {
     let surface = Surface::recognise(request.method().as_str(), request.uri().path());
@@ -133,12 +120,17 @@ fn recording<B: Body>(
         hops,
         received: SystemTime::now(),
     };
-    let verdict = (on == TeeOn::UpstreamSuccess).then(Arc::<Verdict>::default);
-    let waiting = verdict.clone().map(|verdict| Waiting {
-        recorder: Arc::clone(recorder),
-        verdict,
-    });
-    let capture = Capture::start(recorder, verdict, head, expected);
+    let (suspicion, verdict) = match &recorder.stake {
+        Stake::Nothing => (None, None),
+        Stake::Offer => (None, Some(Verdict::new(recorder, None))),
+        Stake::Repeats(repeats) => {
+            let opening = repeats.opening(head.surface, query, expected);
+            let verdict = Verdict::new(recorder, Some(opening));
+            (repeats.suspect(opening), Some(verdict))
+        }
+    };
+    let waiting = verdict.as_ref().map(Waiting::new);
+    let capture = Capture::start(recorder, head, expected).awaiting(verdict, suspicion);
     Ok((capture, waiting))
 }
 

@@ -11,6 +11,7 @@ mod body;
 mod capture;
 mod layer;
 mod recorder;
+mod repeats;
 mod response;
 mod verdict;
 
@@ -20,8 +21,8 @@ mod tests;
 pub(crate) use body::TeeBody;
 pub(crate) use capture::Outcome;
 pub(crate) use layer::TeeLayer;
-pub use layer::TeeOn;
-pub(crate) use recorder::Recorder;
+pub(crate) use recorder::{Recorder, Stake};
+pub(crate) use repeats::Repeats;
 use response::AnswerBody;
 
 /// The body of an answer above the tee.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use pyrotee_queue::{Budget, Offered, Producer, Record};
 
+use super::repeats::Repeats;
 use crate::metrics::{ProxyMetrics, TeeResult};
 
 /// Where records go, and what they are charged to.
@@ -13,7 +14,19 @@ pub(crate) struct Recorder {
     pub(crate) budget: Arc<Budget>,
     /// Largest body that is recorded, in bytes.
     pub(crate) max_body: u64,
+    pub(crate) stake: Stake,
     pub(crate) metrics: ProxyMetrics,
+}
+
+/// What hangs on the upstream's answer to a request that is recorded.
+#[derive(Debug)]
+pub(crate) enum Stake {
+    /// It is not looked at.
+    Nothing,
+    /// Whether the record is offered at all.
+    Offer,
+    /// Whether a repetition of the request will be.
+    Repeats(Arc<Repeats>),
 }
 
 impl Recorder {
@@ -27,15 +40,5 @@ impl Recorder {
             TeeResult::Accepted
         });
         offered
-    }
-
-    /// Offers `record`, or leaves it because the upstream did not take it.
-    pub(super) fn settle(&self, offer: bool, record: &Arc<Record>) {
-        if offer {
-            // Nobody waits for what becomes of it: the ledgers have counted it.
-            let _counted = self.offer(record);
-        } else {
-            self.metrics.teed(TeeResult::SkippedLocalRejected);
-        }
     }
 }

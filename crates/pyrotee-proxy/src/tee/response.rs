@@ -9,7 +9,6 @@ use http::{HeaderMap, HeaderName, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::recorder::Recorder;
 use super::verdict::Verdict;
 use crate::head;
 
@@ -17,14 +16,15 @@ const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// A recording that waits for what the upstream says. To drop it is to say that nothing came of it.
 #[derive(Debug)]
-pub(super) struct Waiting {
-    pub(super) recorder: Arc<Recorder>,
-    pub(super) verdict: Arc<Verdict>,
-}
+pub(super) struct Waiting(Arc<Verdict>);
 
 impl Waiting {
+    pub(super) fn new(verdict: &Arc<Verdict>) -> Self {
+        Self(Arc::clone(verdict))
+    }
+
     fn answered(self, success: bool) {
-        self.verdict.answered(&self.recorder, success);
+        self.0.answered(success);
     }
 }
 
@@ -32,7 +32,7 @@ impl Drop for Waiting {
     fn drop(&mut self) {
         // A client that left before the answer, an answer that broke off: no success is known. Where
         // one was known before, it stays.
-        self.verdict.answered(&self.recorder, false);
+        self.0.answered(false);
     }
 }
 
@@ -60,8 +60,10 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let response = ready!(this.inner.poll(cx))?;
+        let response = ready!(this.inner.poll(cx));
+        // An error is known before it becomes an answer.
         let mut waiting = this.waiting.take();
+        let response = response?;
         // gRPC refuses with a 200 and says so in its trailers.
         let success = match grpc_status(response.headers()) {
             Some(status) => Some(status),

@@ -6,7 +6,7 @@
 use std::{fmt::Write, num::NonZeroU64};
 
 use super::{
-    sections::{FORMATS, LEVELS, ON_AMBIGUOUS, ON_FULL, TEE_ON},
+    sections::{DUPLICATES, FORMATS, LEVELS, ON_AMBIGUOUS, ON_FULL, TEE_ON},
     settings::{Config, Credentials, LocalWrites, Target},
     values::{format_duration, format_size, word_for},
 };
@@ -35,6 +35,7 @@ impl Config {
         out.open(0, "tee");
         out.plain(1, "max-body", &format_size(self.tee.max_body));
         out.plain(1, "on", word_for(self.tee.on, TEE_ON));
+        out.plain(1, "duplicates", word_for(self.tee.duplicates, DUPLICATES));
         out.open(0, "shutdown");
         out.plain(1, "grace", &format_duration(self.shutdown_grace));
         out.open(0, "log");

@@ -69,7 +69,14 @@ pub(super) static ROOT: Shape = Shape::Section(&[
         ],
     ),
     text("memory-limit", "256MiB"),
-    section("tee", &[text("max-body", "64MiB"), text("on", "always")]),
+    section(
+        "tee",
+        &[
+            text("max-body", "64MiB"),
+            text("on", "always"),
+            text("duplicates", "drop"),
+        ],
+    ),
     section("shutdown", &[text("grace", "25s")]),
     section("log", &[text("level", "info"), text("format", "text")]),
     section(

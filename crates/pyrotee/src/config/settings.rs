@@ -5,7 +5,7 @@ use std::time::Duration;
 
 pub use pyrotee_delivery::{Credentials, OnAmbiguous};
 use pyrotee_net::Address;
-pub use pyrotee_proxy::{Listen, LocalWrites, TeeOn};
+pub use pyrotee_proxy::{Duplicates, Listen, LocalWrites, TeeOn};
 pub(super) use pyrotee_queue::Limits;
 pub use pyrotee_queue::WhenFull;
 
@@ -44,6 +44,7 @@ pub struct Tee {
     /// Longest body that is recorded, in bytes; a longer one still goes to the upstream.
     pub max_body: u64,
     pub on: TeeOn,
+    pub duplicates: Duplicates,
 }
 
 /// What goes to the log, and how it looks.

@@ -95,6 +95,7 @@ pub(super) fn proxy(
     let tee = producer.map(|producer| TeeSettings {
         max_body: config.tee.max_body,
         on: config.tee.on,
+        duplicates: config.tee.duplicates,
         budget: Arc::clone(budget),
         producer,
     });

@@ -11,7 +11,7 @@ mod remote_write;
 mod target;
 
 pub(super) use outcomes::ON_AMBIGUOUS;
-pub(super) use process::{FORMATS, LEVELS, TEE_ON};
+pub(super) use process::{DUPLICATES, FORMATS, LEVELS, TEE_ON};
 pub(super) use target::ON_FULL;
 
 use super::{

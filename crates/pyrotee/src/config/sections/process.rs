@@ -9,7 +9,10 @@ use crate::config::{
     listen,
     reader::Scope,
     schema,
-    settings::{Listen, LocalWrites, Log, LogFormat, LogLevel, RemoteWrite, Tee, TeeOn, Upstream},
+    settings::{
+        Duplicates, Listen, LocalWrites, Log, LogFormat, LogLevel, RemoteWrite, Tee, TeeOn,
+        Upstream,
+    },
     values,
 };
 
@@ -18,6 +21,10 @@ pub(in crate::config) const TEE_ON: &[(&str, TeeOn)] = &[
     ("always", TeeOn::Always),
     ("upstream-success", TeeOn::UpstreamSuccess),
 ];
+
+/// Words for `tee.duplicates`.
+pub(in crate::config) const DUPLICATES: &[(&str, Duplicates)] =
+    &[("drop", Duplicates::Drop), ("tee", Duplicates::Tee)];
 
 /// Words for `log.level`.
 pub(in crate::config) const LEVELS: &[(&str, LogLevel)] = &[
@@ -61,11 +68,16 @@ pub(super) fn tee(root: &Scope<'_>, memory_limit: Option<u64>) -> Option<Tee> {
     let scope = root.scope("tee");
     let max_body = scope.parse("max-body", values::size);
     let on = scope.parse("on", |text| values::word(text, TEE_ON));
+    let duplicates = scope.parse("duplicates", |text| values::word(text, DUPLICATES));
     let max_body = match memory_limit {
         Some(limit) if !scope.is_set("max-body") => max_body?.min(limit),
         _ => max_body?,
     };
-    Some(Tee { max_body, on: on? })
+    Some(Tee {
+        max_body,
+        on: on?,
+        duplicates: duplicates?,
+    })
 }
 
 pub(super) fn shutdown_grace(root: &Scope<'_>) -> Option<Duration> {

@@ -1,7 +1,7 @@
 //! Defaults < file < environment < flags; and what follows from several keys together.
 
 use super::{target, yaml};
-use crate::config::{LocalWrites, Sources, load};
+use crate::config::{Duplicates, LocalWrites, Sources, load};
 
 #[test]
 fn each_source_goes_over_the_one_before() {
@@ -35,6 +35,7 @@ memory-limit: 256MiB
 tee:
   max-body: 64MiB
   on: always
+  duplicates: drop
 shutdown:
   grace: 25s
 log:
@@ -47,6 +48,16 @@ remote-write:
 "#
     );
     assert_eq!(config.warnings(), [""; 0]);
+}
+
+#[test]
+fn repetitions_are_dropped_unless_the_opposite_is_asked_for() {
+    let duplicates = |text: &str| yaml(text).config().tee.duplicates;
+    assert_eq!(duplicates(""), Duplicates::Drop);
+    assert_eq!(duplicates("tee: { duplicates: drop }\n"), Duplicates::Drop);
+    assert_eq!(duplicates("tee: { duplicates: tee }\n"), Duplicates::Tee);
+    yaml("tee: { duplicates: both }\n")
+        .fault_is("pyrotee.yaml:1: tee.duplicates: `both` is not known; write one of drop, tee");
 }
 
 #[test]

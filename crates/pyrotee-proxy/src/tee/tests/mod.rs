@@ -1,3 +1,7 @@
+mod exchange;
+mod model;
+mod repeats;
+
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -12,7 +16,7 @@ use proptest::prelude::*;
 use pyrotee_queue::{Budget, Consumer, Ledger, Limits, Reason, Wanted, WhenFull, open_memory};
 use tower::{Layer, Service, service_fn};
 
-use super::{Recorder, TeeBody, TeeLayer, TeeOn};
+use super::{Recorder, Stake, TeeBody, TeeLayer};
 use crate::metrics::ProxyMetrics;
 
 const MAX_BODY: u64 = 100_000;
@@ -69,7 +73,7 @@ struct Bench {
     budget: Arc<Budget>,
 }
 
-fn bench(on: TeeOn, memory: u64) -> Bench {
+fn bench(stake: Stake, memory: u64) -> Bench {
     let ledger = Arc::new(Ledger::default());
     let limits = Limits {
         records: 100,
@@ -82,9 +86,10 @@ fn bench(on: TeeOn, memory: u64) -> Bench {
         producer,
         budget: Arc::clone(&budget),
         max_body: MAX_BODY,
+        stake,
         metrics: ProxyMetrics::new(),
     };
-    let layer = TeeLayer::new(Some(Arc::new(recorder)), on);
+    let layer = TeeLayer::new(Some(Arc::new(recorder)));
     Bench {
         layer,
         consumer: consumers.remove(0),
@@ -167,7 +172,7 @@ fn chunks(sizes: &[usize]) -> Vec<Bytes> {
 
 #[tokio::test]
 async fn trailers_end_a_recording() {
-    let bench = bench(TeeOn::Always, 1 << 20);
+    let bench = bench(Stake::Nothing, 1 << 20);
     let mut body = Frames::new(&chunks(&[3]), false);
     body.frames.push_back(Frame::trailers(HeaderMap::new()));
     // hyper does not poll again after trailers.
@@ -177,7 +182,7 @@ async fn trailers_end_a_recording() {
 
 #[tokio::test]
 async fn a_body_with_a_length_ends_at_its_last_frame() {
-    let bench = bench(TeeOn::Always, 1 << 20);
+    let bench = bench(Stake::Nothing, 1 << 20);
     let body = Frames::new(&chunks(&[3, 4]), true);
     bench.send(request(body), 2, StatusCode::OK).await;
     assert_eq!(bench.taken().await.len(), 1);
@@ -185,7 +190,7 @@ async fn a_body_with_a_length_ends_at_its_last_frame() {
 
 #[tokio::test]
 async fn an_empty_body_that_nobody_polls_is_teed() {
-    let bench = bench(TeeOn::Always, 1 << 20);
+    let bench = bench(Stake::Nothing, 1 << 20);
     bench
         .send(request(Frames::new(&[], true)), 0, StatusCode::OK)
         .await;
@@ -197,7 +202,7 @@ async fn an_empty_body_that_nobody_polls_is_teed() {
 
 #[tokio::test]
 async fn a_body_over_the_limit_is_forwarded_and_counted_in_full() {
-    let bench = bench(TeeOn::Always, 1 << 20);
+    let bench = bench(Stake::Nothing, 1 << 20);
     let body = Frames::new(&chunks(&[60_000, 60_000, 5]), false);
     let seen = bench.send(request(body), 9, StatusCode::OK).await;
     assert_eq!(seen.len(), 120_005);
@@ -209,7 +214,7 @@ async fn a_body_over_the_limit_is_forwarded_and_counted_in_full() {
 
 #[tokio::test]
 async fn a_spent_budget_loses_the_copy_and_not_the_request() {
-    let bench = bench(TeeOn::Always, 30_000);
+    let bench = bench(Stake::Nothing, 30_000);
     let body = Frames::new(&chunks(&[20_000, 20_000]), true);
     let seen = bench.send(request(body), 9, StatusCode::OK).await;
     assert_eq!(seen.len(), 40_000);
@@ -222,7 +227,7 @@ async fn a_spent_budget_loses_the_copy_and_not_the_request() {
 
 #[tokio::test]
 async fn a_name_that_nobody_can_tag_is_counted_and_sent_to_nobody() {
-    let bench = bench(TeeOn::Always, 1 << 20);
+    let bench = bench(Stake::Nothing, 1 << 20);
     let request = Request::post("/ingest?name=app%7Ba%3D1%7D%7Bb%3D2%7D")
         .body(Frames::new(&chunks(&[10]), true))
         .unwrap();
@@ -243,11 +248,11 @@ async fn what_went_round_in_a_ring_is_relayed_and_not_teed() {
         ("99999999999", 0),
         ("none", 1),
     ] {
-        let bench = bench(TeeOn::Always, 1 << 20);
+        let bench = bench(Stake::Nothing, 1 << 20);
         let mut request = request(Frames::new(&chunks(&[10]), true));
         request
             .headers_mut()
-            .insert(super::HOPS, hops.parse().unwrap());
+            .insert(crate::HOPS, hops.parse().unwrap());
         bench.send(request, 9, StatusCode::OK).await;
         assert_eq!(bench.taken().await.len(), teed, "{hops}");
     }
@@ -256,7 +261,7 @@ async fn what_went_round_in_a_ring_is_relayed_and_not_teed() {
 #[tokio::test]
 async fn only_ingestion_is_recorded() {
     for (method, path) in [("GET", "/ingest?name=a"), ("POST", "/render?name=a")] {
-        let bench = bench(TeeOn::Always, 1 << 20);
+        let bench = bench(Stake::Nothing, 1 << 20);
         let request = Request::builder().method(method).uri(path);
         let request = request.body(Frames::new(&chunks(&[10]), true)).unwrap();
         bench.send(request, 9, StatusCode::OK).await;
@@ -276,7 +281,7 @@ async fn upstream_success_needs_the_body_and_a_2xx() {
         (StatusCode::UNPROCESSABLE_ENTITY, 9, 0),
         (StatusCode::OK, 1, 0),
     ] {
-        let bench = bench(TeeOn::UpstreamSuccess, 1 << 20);
+        let bench = bench(Stake::Offer, 1 << 20);
         let body = Frames::new(&chunks(&[10, 10]), true);
         bench.send(request(body), read, status).await;
         assert_eq!(bench.budget.receiving(), 0, "nothing is left behind");
@@ -296,7 +301,7 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
-            let bench = bench(TeeOn::Always, 1 << 20);
+            let bench = bench(Stake::Nothing, 1 << 20);
             let chunks = chunks(&sizes);
             let sent = chunks.concat();
             let mut body = Frames::new(&chunks, announced);

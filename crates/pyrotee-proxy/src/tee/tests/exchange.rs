@@ -1,0 +1,113 @@
+//! One exchange whose steps the test chooses.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body::{Body, Frame};
+use tokio::sync::oneshot;
+use tower::{Layer, Service, service_fn};
+
+use super::{Frames, poll_now};
+use crate::tee::{TeeBody, TeeLayer};
+
+type Answer = Result<Response<Frames>, &'static str>;
+type Future = Pin<Box<dyn std::future::Future<Output = Result<(), &'static str>>>>;
+
+/// A request under way. To drop it is to be a client that leaves.
+pub(super) struct Exchange {
+    client: Future,
+    body: TeeBody<Frames>,
+    upstream: oneshot::Sender<Answer>,
+}
+
+impl Exchange {
+    pub(super) fn begin(layer: &TeeLayer, request: Request<Frames>) -> Self {
+        let (upstream, answer) = oneshot::channel::<Answer>();
+        let mut answer = Some(answer);
+        let body = Arc::new(Mutex::new(None));
+        let arrived = Arc::clone(&body);
+        let mut tee = layer.layer(service_fn(move |request: Request<TeeBody<Frames>>| {
+            *arrived.lock().unwrap() = Some(request.into_body());
+            let answer = answer.take().expect("one request");
+            async move { answer.await.expect("the upstream answers") }
+        }));
+        let future = tee.call(request);
+        let client = Box::pin(async move {
+            let mut body = Box::pin(future.await?.into_body());
+            while let Some(frame) = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+                frame?;
+            }
+            Ok(())
+        });
+        let body = body.lock().unwrap().take().expect("it was called");
+        Self {
+            client,
+            body,
+            upstream,
+        }
+    }
+
+    /// The upstream reads the body to its end, or to where it breaks off.
+    pub(super) fn read(mut self) -> Self {
+        while !self.body.is_end_stream() && matches!(poll_now(&mut self.body), Some(Ok(_))) {}
+        self
+    }
+
+    /// The upstream answers, and the client reads that to its end.
+    pub(super) fn answer(self, status: u16) -> Reading {
+        let body = Frames::new(&[Bytes::from_static(b"said")], true);
+        self.finish(Ok(response(status, body)))
+    }
+
+    /// The upstream answers a call of gRPC, with a status in its trailers if there is one.
+    pub(super) fn answer_call(self, status: Option<&'static str>) -> Reading {
+        let mut body = Frames::new(&[Bytes::from_static(b"said")], false);
+        let trailers = status.map(|status| {
+            let status = ("grpc-status".parse().unwrap(), status.parse().unwrap());
+            Frame::trailers(HeaderMap::from_iter([status]))
+        });
+        body.breaks = trailers.is_none();
+        body.frames.extend(trailers);
+        let mut response = response(200, body);
+        let kind = "application/grpc".parse().unwrap();
+        response.headers_mut().insert("content-type", kind);
+        self.finish(Ok(response))
+    }
+
+    /// The upstream cannot be reached.
+    pub(super) fn fail(self) -> Reading {
+        self.finish(Err("connection refused"))
+    }
+
+    fn finish(self, answer: Answer) -> Reading {
+        let Self {
+            mut client,
+            body,
+            upstream,
+        } = self;
+        drop(upstream.send(answer));
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        match client.as_mut().poll(&mut cx) {
+            Poll::Ready(_ended) => Reading(body),
+            Poll::Pending => panic!("the tee must not wait for its own sake"),
+        }
+    }
+}
+
+fn response(status: u16, body: Frames) -> Response<Frames> {
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(status).unwrap();
+    response
+}
+
+/// A body whose request is answered, and that may still be read.
+pub(super) struct Reading(TeeBody<Frames>);
+
+impl Reading {
+    pub(super) fn read(mut self) {
+        while !self.0.is_end_stream() && matches!(poll_now(&mut self.0), Some(Ok(_))) {}
+    }
+}

@@ -1,0 +1,171 @@
+//! `tee.duplicates: drop`, against a model and in any order.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tokio::runtime::Runtime;
+use tokio::time::{Instant, advance, timeout};
+
+use pyrotee_queue::Wanted;
+
+use super::exchange::{Exchange, Reading};
+use super::repeats::{LONG, Watched, watched};
+
+/// How a try ends, in a model of the whole.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Success,
+    EarlySuccess,
+    Refused,
+    EarlyRefused,
+    Unreachable,
+    Left,
+    LeftHalfway,
+}
+
+const ENDS: [End; 7] = [
+    End::Success,
+    End::EarlySuccess,
+    End::Refused,
+    End::EarlyRefused,
+    End::Unreachable,
+    End::Left,
+    End::LeftHalfway,
+];
+
+#[derive(Debug, Clone)]
+struct Step {
+    query: &'static str,
+    body: (usize, u8),
+    announced: bool,
+    end: End,
+    pause: u64,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let query = prop::sample::select(vec!["a", "b"]);
+    let len = prop::sample::select(vec![0, 5, LONG]);
+    let end = prop::sample::select(ENDS.to_vec());
+    let pause = prop::sample::select(vec![0, 1, 60, 120]);
+    (query, (len, 0u8..2), any::<bool>(), end, pause).prop_map(
+        |(query, body, announced, end, pause)| Step {
+            query,
+            body,
+            announced,
+            end,
+            pause,
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn a_try_is_teed_unless_the_same_failed_within_two_minutes(
+        steps in prop::collection::vec(step(), 1..20),
+        memory in prop::sample::select(vec![0u64, 800_000, 16 << 20]),
+    ) {
+        paused().block_on(async {
+            let watched = watched(memory);
+            let mut failed = BTreeMap::new();
+            let (mut teed, mut repeated) = (0, 0);
+            for step in &steps {
+                let Step { query, body: (len, fill), announced, end, pause } = *step;
+                advance(Duration::from_secs(pause)).await;
+                let exchange = watched.begin(query, &vec![fill; len], announced);
+                let whole = !matches!(end, End::LeftHalfway) || (len == 0 && announced);
+                match end {
+                    End::Success => exchange.read().answer(200).read(),
+                    End::EarlySuccess => exchange.answer(200).read(),
+                    End::Refused => exchange.read().answer(503).read(),
+                    End::EarlyRefused => exchange.answer(413).read(),
+                    End::Unreachable => exchange.read().fail().read(),
+                    End::Left => drop(exchange.read()),
+                    End::LeftHalfway => drop(exchange),
+                }
+                watched.digested().await;
+                if !whole {
+                    continue;
+                }
+                let fill = if len == 0 { 0 } else { fill };
+                let key = (query, len, fill);
+                let known = failed.get(&key).is_some_and(|until| *until > Instant::now());
+                if known {
+                    repeated += 1;
+                } else {
+                    teed += 1;
+                }
+                if matches!(end, End::Success | End::EarlySuccess) {
+                    failed.remove(&key);
+                } else {
+                    failed.insert(key, Instant::now() + Duration::from_secs(120));
+                }
+                prop_assert_eq!(watched.counts(), (teed, repeated), "{:?}", step);
+            }
+            check_nothing_is_held(&watched).await;
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn tries_that_overlap_in_any_way_are_each_teed_or_repeated_and_leave_nothing_behind(
+        steps in prop::collection::vec((0usize..4, any::<bool>(), 0u8..6), 1..60),
+        memory in prop::sample::select(vec![0u64, 800_000, 16 << 20]),
+        len in prop::sample::select(vec![0, 5, LONG]),
+    ) {
+        paused().block_on(async {
+            let watched = watched(memory);
+            let mut tries = [const { Stage::Gone }; 4];
+            for (place, announced, action) in steps {
+                let before = std::mem::replace(&mut tries[place], Stage::Gone);
+                tries[place] = match (before, action) {
+                    (Stage::Gone, _) => Stage::Begun(watched.begin("app", &vec![7; len], announced)),
+                    (Stage::Begun(it), 0 | 1) => Stage::Begun(it.read()),
+                    (Stage::Begun(it), 2) => Stage::Answered(it.answer(200)),
+                    (Stage::Begun(it), 3) => Stage::Answered(it.answer(503)),
+                    (Stage::Begun(it), 4) => Stage::Answered(it.fail()),
+                    (Stage::Answered(it), 0..=3) => {
+                        it.read();
+                        Stage::Gone
+                    }
+                    (Stage::Begun(_) | Stage::Answered(_), _) => Stage::Gone,
+                };
+                if action == 5 {
+                    tokio::task::yield_now().await;
+                }
+            }
+            drop(tries);
+            check_nothing_is_held(&watched).await;
+        });
+    }
+}
+
+/// A try that any step may be taken with.
+enum Stage {
+    Gone,
+    Begun(Exchange),
+    Answered(Reading),
+}
+
+fn paused() -> Runtime {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_time().start_paused(true).build().unwrap()
+}
+
+/// When all is answered or given up, nobody waits for anybody, and the memory is the queue's alone.
+async fn check_nothing_is_held(watched: &Watched) {
+    let digested = timeout(Duration::from_secs(1_000), watched.digested()).await;
+    assert!(digested.is_ok(), "a repetition waits for ever");
+    while watched.bench.ledger.snapshot().pending.profiles > 0 {
+        watched
+            .bench
+            .consumer
+            .lease(&Wanted::ANY)
+            .await
+            .unwrap()
+            .ack();
+    }
+    watched.counts();
+    let budget = &watched.bench.budget;
+    assert_eq!((budget.receiving(), budget.recorded()), (0, 0));
+}
