@@ -15,6 +15,8 @@
 mod admin;
 /// Requests of real SDKs, byte for byte to the upstream and tagged to a target.
 mod captures;
+/// Clients that try again because the local upstream failed.
+mod client_retries;
 /// Codings that nobody here knows, and refusals of gRPC.
 mod codings;
 /// The commands, as a shell sees them.
