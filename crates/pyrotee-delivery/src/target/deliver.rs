@@ -88,7 +88,10 @@ where
                     delay,
                     history: learnt,
                 } => {
-                    self.log.note(&self.name, &outcome, Fate::Kept);
+                    // An announcement has told the same already.
+                    if change.condition.is_none() {
+                        self.log.note(&self.name, &outcome, Fate::Kept);
+                    }
                     self.metrics.retries.increment(1);
                     history = learnt;
                     // A probe tries a record twice, so that one that was unlucky does not stand for all;
