@@ -64,7 +64,9 @@ impl State {
             }
             open = open.without(*surface);
         }
-        plan.want(due, &ANY);
+        if due != Surfaces::NONE {
+            plan.want(due, &ANY);
+        }
         if admission == Admission::Probe {
             plan.want(open, &ANY);
             return plan;

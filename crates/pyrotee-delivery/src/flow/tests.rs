@@ -71,13 +71,7 @@ async fn fresh_records_are_wanted_before_the_backlog() {
         early: false,
     };
     let plan = flow.plan();
-    let none = Surfaces::NONE;
-    let plain: Vec<_> = plan
-        .wanted
-        .iter()
-        .filter(|wanted| wanted.surfaces != none)
-        .collect();
-    assert_eq!(plain, [&wanted(Lane::Fresh), &wanted(Lane::Backlog)]);
+    assert_eq!(plan.wanted, [wanted(Lane::Fresh), wanted(Lane::Backlog)]);
     assert_eq!(plan.until, None);
 }
 
@@ -86,7 +80,7 @@ async fn the_backlog_takes_half_of_the_places_and_its_time() {
     let flow = Flow::new(64, NonZeroU64::new(1_000));
     let backlog = |plan: &Plan| {
         let mut wanted = plan.wanted.iter();
-        wanted.any(|wanted| wanted.lane == Lane::Backlog && wanted.surfaces != Surfaces::NONE)
+        wanted.any(|wanted| wanted.lane == Lane::Backlog)
     };
     let small = || lease(INGEST, Lane::Backlog, 10);
     let first = flow.pass(&small()).expect("there is room");
