@@ -164,6 +164,18 @@ impl<R: Waits> Queue<R> {
         self.changed.notify_one();
     }
 
+    /// Undoes the taking of `taken`: as if it had never been leased.
+    pub fn put_back(&self, taken: Taken<R>) {
+        let fate = match taken.waiting.due {
+            None => Fate::Released,
+            Some(at) => Fate::Retried {
+                at,
+                history: taken.waiting.history,
+            },
+        };
+        self.settle(taken, fate);
+    }
+
     /// All that is pending is backlog from now on.
     pub fn fall_behind(&self) {
         let mut state = lock(&self.state);
@@ -190,6 +202,11 @@ impl<R: Waits> Queue<R> {
     /// What is numbered below `number` does not count against the limits any more.
     pub fn moved_elsewhere(&self, number: u64) {
         lock(&self.state).move_elsewhere(number);
+    }
+
+    /// What is numbered lower lies elsewhere.
+    pub fn held_from(&self) -> u64 {
+        lock(&self.state).held_from
     }
 
     /// Loses what waits and counts against the limits.
