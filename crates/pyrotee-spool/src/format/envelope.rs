@@ -54,3 +54,12 @@ pub(super) fn unseal(magic: [u8; 8], bytes: &[u8]) -> Result<(&[u8], usize), Fau
     let content = content().ok_or(Fault::Damaged)?;
     Ok((content, PREFIX + content.len()))
 }
+
+/// A sealed envelope of a version that does not exist yet.
+#[cfg(test)]
+pub(crate) fn of_a_newer_version(mut sealed: Vec<u8>) -> Vec<u8> {
+    sealed[8..12].copy_from_slice(&(VERSION + 1).to_le_bytes());
+    let crc = crc32fast::hash(&sealed[..12]);
+    sealed[12..16].copy_from_slice(&crc.to_le_bytes());
+    sealed
+}

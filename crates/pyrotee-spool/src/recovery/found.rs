@@ -136,6 +136,10 @@ pub(crate) fn adopt(
             }
         }
     }
+    if remains.cursors.clean {
+        // Nothing was written after them.
+        gaps.clear();
+    }
     for view in &mut views {
         account(view, &damaged, &gaps, &adopted, counters);
     }

@@ -92,7 +92,7 @@ pub(crate) fn read(storage: &dyn Storage, settings: &Settings) -> Result<Remains
     let ends = firsts.iter().skip(1).copied().chain([u64::MAX]);
     let segments = opened.into_iter().zip(ends);
     let segments = segments
-        .map(|(segment, end)| remnant(segment, end, salt))
+        .map(|(segment, end)| remnant(segment, end, salt, cursors.clean))
         .collect();
     Ok(Remains {
         salt,
@@ -180,7 +180,7 @@ fn newer(settings: &Settings, file: &str, version: u32) -> OpenError {
     }
 }
 
-fn remnant(segment: Opened, end: u64, salt: u64) -> Remnant {
+fn remnant(segment: Opened, end: u64, salt: u64, clean: bool) -> Remnant {
     let is_last = end == u64::MAX;
     let unreadable = || Scan {
         stretches: 1,
@@ -204,7 +204,7 @@ fn remnant(segment: Opened, end: u64, salt: u64) -> Remnant {
     let mut damaged = scan.stretches > 0 || headless;
     let mut bytes = segment.len;
     // What a process was writing when it died lies at the very end. Nothing is set aside for it.
-    let torn = scan.good < segment.len && scan.stretches == 1 && is_last;
+    let torn = scan.good < segment.len && scan.stretches == 1 && is_last && !clean && !headless;
     if let Some(file) = &segment.file
         && torn
         && file.cut(scan.good).is_ok()
