@@ -9,3 +9,9 @@ mod damage;
 
 /// Ends and failures at any change of the disk.
 mod crash;
+
+/// What the spool takes of disk and memory.
+mod limits;
+
+/// Disks that fail and come back, and the life of a spool.
+mod trouble;

@@ -272,18 +272,19 @@ impl Storage for Sim {
 impl File for Handle {
     fn append(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         let done = self.inner.change();
-        let all: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
+        let len: usize = parts.iter().map(|part| part.len()).sum();
+        let bytes = parts.iter().flat_map(|part| part.iter().copied());
         let mut data = lock(&self.data.0);
         match done {
-            // Never all at once: whoever writes must go on.
+            // Not all at once: whoever writes must go on.
             Done::All => {
-                let some = all.len().min(700);
-                data.bytes.extend_from_slice(&all[..some]);
+                let some = len.min(700.max(len / 4));
+                data.bytes.extend(bytes.take(some));
                 Ok(some)
             }
             Done::Half(error) => {
                 if is_half(&error) {
-                    data.bytes.extend_from_slice(&all[..all.len() / 2]);
+                    data.bytes.extend(bytes.take(len / 2));
                 }
                 Err(error)
             }
@@ -294,7 +295,7 @@ impl File for Handle {
         let data = lock(&self.data.0);
         let from = usize::try_from(offset).unwrap().min(data.bytes.len());
         let rest = &data.bytes[from..];
-        let some = rest.len().min(buffer.len()).min(5_000);
+        let some = rest.len().min(buffer.len()).min(50_000);
         buffer[..some].copy_from_slice(&rest[..some]);
         Ok(some)
     }

@@ -170,9 +170,10 @@ impl Writer {
             .map(|job| job.receipt.take())
             .collect();
         drop(intake);
-        drop(receipts);
+        // Before anybody learns of it.
         self.shared.counters.memory_only.set(1);
         self.shared.counters.troubles.add(1);
+        drop(receipts);
         self.retry_at = Some(Instant::now() + self.settings.retry_after);
         if !before {
             let dir = self.settings.dir.display();
