@@ -17,7 +17,7 @@ use serde_json::Value;
 const LONGEST: usize = 500;
 
 /// Who may know whom. `pyrotee-net` is not in the first drawing of the diamond: see ADR 0002.
-const DIAMOND: [(&str, &[&str]); 6] = [
+const DIAMOND: [(&str, &[&str]); 7] = [
     (
         "pyrotee",
         &[
@@ -26,6 +26,7 @@ const DIAMOND: [(&str, &[&str]); 6] = [
             "pyrotee-net",
             "pyrotee-proxy",
             "pyrotee-queue",
+            "pyrotee-spool",
         ],
     ),
     (
@@ -36,6 +37,7 @@ const DIAMOND: [(&str, &[&str]); 6] = [
         "pyrotee-delivery",
         &["pyroscope-wire", "pyrotee-net", "pyrotee-queue"],
     ),
+    ("pyrotee-spool", &["pyrotee-queue"]),
     ("pyrotee-net", &[]),
     ("pyrotee-queue", &[]),
     ("pyroscope-wire", &[]),

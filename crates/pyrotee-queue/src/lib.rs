@@ -28,6 +28,7 @@ mod history;
 mod ledger;
 mod memory;
 mod payload;
+mod queue;
 mod reason;
 mod record;
 mod seam;
@@ -37,6 +38,7 @@ pub use history::History;
 pub use ledger::{Counts, Ledger, Tally};
 pub use memory::open as open_memory;
 pub use payload::{Payload, PayloadBuffer};
+pub use queue::{Next, Queue, Taken, Waiting, Waits};
 pub use reason::Reason;
 pub use record::{Head, Record, SurfaceId};
 pub use seam::{

@@ -1,14 +1,14 @@
-//! What every backend must do. A backend's tests call [`run`] with its constructor.
+//! What every backend must do. A backend's tests call [`run`] with its constructor, or [`run_on_disk`].
 
-mod basics;
-mod retries;
+mod lanes;
+mod limits;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::{
-    Budget, Consumer, Head, Lease, Ledger, Limits, Payload, Producer, Record, SurfaceId, Wanted,
-    WhenFull,
+    Budget, Consumer, Head, Lease, Ledger, Limits, Payload, Producer, Reason, Record, SurfaceId,
+    Tally, Wanted, WhenFull,
 };
 
 const ANY: [Wanted; 2] = Wanted::ANY;
@@ -16,24 +16,42 @@ const ANY: [Wanted; 2] = Wanted::ANY;
 /// What a backend's constructor returns: a producer for all targets, a consumer for each.
 pub type Opened = (Arc<dyn Producer>, Vec<Arc<dyn Consumer>>);
 
-/// Runs the suite; panics at the first promise that the backend breaks.
+/// Runs the suite for a backend that keeps what is pending in memory; panics at the first promise
+/// that the backend breaks.
 pub async fn run<F>(open: F)
 where
     F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened,
 {
-    basics::records_come_out_in_order(&open).await;
-    basics::both_limits_hold_and_leased_records_count(&open).await;
-    basics::drop_newest_refuses_and_drop_oldest_displaces(&open).await;
-    basics::a_released_record_comes_again_in_its_place(&open).await;
-    basics::targets_do_not_touch_each_other(&open).await;
-    basics::a_closed_queue_is_drained_then_ends(&open).await;
-    basics::an_abandoned_queue_counts_what_it_loses(&open).await;
-    basics::the_budget_gets_everything_back(&open).await;
-    retries::a_retried_record_comes_when_it_is_due_and_remembers(&open).await;
-    retries::what_is_asked_for_first_comes_first(&open).await;
-    retries::surfaces_are_leased_apart(&open).await;
-    retries::what_is_too_old_is_lost_unless_it_is_leased(&open).await;
-    retries::a_deferred_record_gives_way_and_is_drained(&open).await;
+    run_everywhere(&open).await;
+    limits::both_limits_hold_and_leased_records_count(&open).await;
+    limits::drop_newest_refuses_and_drop_oldest_displaces(&open).await;
+    limits::a_full_queue_refuses_alone(&open).await;
+    limits::a_deferred_record_gives_way_and_is_drained(&open).await;
+    an_abandoned_queue_counts_what_it_loses(&open, Reason::Shutdown).await;
+}
+
+/// Runs the suite for a backend that outlives the process: its limits bound only what it holds in
+/// memory, and a shutdown loses nothing.
+pub async fn run_on_disk<F>(open: F)
+where
+    F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened,
+{
+    run_everywhere(&open).await;
+    limits::what_lies_on_disk_does_not_count(&open).await;
+    an_abandoned_queue_counts_what_it_loses(&open, Reason::Admin).await;
+    what_is_pending_at_shutdown_stays_pending(&open).await;
+}
+
+async fn run_everywhere<F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened>(open: &F) {
+    records_come_out_in_order(open).await;
+    a_released_record_comes_again_in_its_place(open).await;
+    targets_do_not_touch_each_other(open).await;
+    a_closed_queue_is_drained_then_ends(open).await;
+    the_budget_gets_everything_back(open).await;
+    lanes::a_retried_record_comes_when_it_is_due_and_remembers(open).await;
+    lanes::what_is_asked_for_first_comes_first(open).await;
+    lanes::surfaces_are_leased_apart(open).await;
+    lanes::what_is_too_old_is_lost_unless_it_is_leased(open).await;
 }
 
 struct Bench {
@@ -154,3 +172,167 @@ const ROOMY: Limits = Limits {
     bytes: 10_000,
     when_full: WhenFull::DropNewest,
 };
+
+async fn records_come_out_in_order<F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened>(open: &F) {
+    let bench = Bench::new(open, &[ROOMY]);
+    for name in ["a", "b", "c"] {
+        assert_eq!(bench.offer(name, 10).await, 1);
+    }
+    for name in ["a", "b", "c"] {
+        let lease = bench.lease(0).await;
+        assert_eq!(query(&lease), name);
+        lease.ack();
+    }
+    assert_eq!(
+        bench.counts(0).sent,
+        Tally {
+            profiles: 3,
+            bytes: 30
+        }
+    );
+    assert_eq!(bench.counts(0).pending, Tally::default());
+}
+
+async fn a_released_record_comes_again_in_its_place<F>(open: &F)
+where
+    F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened,
+{
+    let bench = Bench::new(open, &[ROOMY]);
+    for name in ["a", "b", "c"] {
+        assert_eq!(bench.offer(name, 10).await, 1);
+    }
+    let (a, b) = (bench.lease(0).await, bench.lease(0).await);
+    drop(b);
+    drop(a);
+    for name in ["a", "b", "c"] {
+        let lease = bench.lease(0).await;
+        assert_eq!(query(&lease), name);
+        lease.ack();
+    }
+    bench.check_balance();
+}
+
+async fn targets_do_not_touch_each_other<F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened>(open: &F) {
+    let bench = Bench::new(open, &[ROOMY, ROOMY]);
+    assert_eq!(bench.offer("a", 10).await, 2);
+    assert_eq!(bench.offer("b", 10).await, 2);
+    bench.lease(1).await.ack();
+    bench.lease(1).await.lose(Reason::UploadFailed);
+    assert_eq!(bench.counts(0).pending.profiles, 2);
+    assert_eq!(bench.counts(1).pending.profiles, 0);
+    assert_eq!(
+        bench.counts(1).dropped(Reason::UploadFailed),
+        Tally {
+            profiles: 1,
+            bytes: 10
+        }
+    );
+    bench.producer.refuse(77, Reason::TooLarge);
+    for target in 0..2 {
+        let lost = bench.counts(target).dropped(Reason::TooLarge);
+        assert_eq!(
+            lost,
+            Tally {
+                profiles: 1,
+                bytes: 77
+            }
+        );
+    }
+    bench.check_balance();
+}
+
+async fn a_closed_queue_is_drained_then_ends<F>(open: &F)
+where
+    F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened,
+{
+    let Bench {
+        producer,
+        consumers,
+        ledgers,
+        budget,
+    } = Bench::new(open, &[ROOMY]);
+    let bench = Bench {
+        producer,
+        consumers,
+        ledgers,
+        budget,
+    };
+    assert_eq!(bench.offer("a", 10).await, 1);
+    assert_eq!(
+        bench.consumer(0).oldest(),
+        Some(SystemTime::UNIX_EPOCH + Duration::from_secs(10))
+    );
+    let consumer = Arc::clone(bench.consumer(0));
+    let ledger = bench.ledgers.first().cloned().expect("one target");
+    let lease = bench.lease(0).await;
+    drop(bench);
+    drop(lease);
+    let lease = consumer
+        .lease(&ANY)
+        .await
+        .expect("a released record is delivered after the close");
+    lease.ack();
+    assert!(consumer.lease(&ANY).await.is_none());
+    assert!(consumer.lease(&ANY).await.is_none(), "and stays ended");
+    assert_eq!(ledger.snapshot().sent.profiles, 1);
+    assert_eq!(consumer.oldest(), None);
+}
+
+async fn an_abandoned_queue_counts_what_it_loses<F>(open: &F, reason: Reason)
+where
+    F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened,
+{
+    let bench = Bench::new(open, &[ROOMY]);
+    for name in ["a", "b", "c", "d"] {
+        assert_eq!(bench.offer(name, 10).await, 1);
+    }
+    let (sent, released) = (bench.lease(0).await, bench.lease(0).await);
+    bench.consumer(0).abandon(reason);
+    sent.ack();
+    drop(released);
+    assert_eq!(bench.offer("e", 10).await, 0);
+    let counts = bench.counts(0);
+    assert_eq!(counts.sent.profiles, 1);
+    assert_eq!(
+        counts.dropped(reason),
+        Tally {
+            profiles: 4,
+            bytes: 40
+        }
+    );
+    assert_eq!(counts.pending, Tally::default());
+    assert!(bench.consumer(0).lease(&ANY).await.is_none());
+}
+
+async fn the_budget_gets_everything_back<F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened>(open: &F) {
+    let bench = Bench::new(open, &[ROOMY, limits(1, 1_000, WhenFull::DropOldest)]);
+    for name in ["a", "b", "c"] {
+        assert!(bench.offer(name, 10).await > 0);
+    }
+    bench.lease(0).await.ack();
+    bench.lease(0).await.lose(Reason::Rejected);
+    bench.lease(0).await.ack();
+    bench.lease(1).await.ack();
+    assert_eq!((bench.budget.recorded(), bench.budget.receiving()), (0, 0));
+    bench.check_balance();
+}
+
+async fn what_is_pending_at_shutdown_stays_pending<F>(open: &F)
+where
+    F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened,
+{
+    let bench = Bench::new(open, &[ROOMY]);
+    for name in ["a", "b", "c"] {
+        assert_eq!(bench.offer(name, 10).await, 1);
+    }
+    let (sent, released) = (bench.lease(0).await, bench.lease(0).await);
+    bench.consumer(0).abandon(Reason::Shutdown);
+    sent.ack();
+    drop(released);
+    assert_eq!(bench.offer("d", 10).await, 0);
+    let counts = bench.counts(0);
+    assert_eq!(counts.sent.profiles, 1);
+    assert_eq!(counts.pending.profiles, 2);
+    assert_eq!(counts.dropped(Reason::Shutdown).profiles, 1, "d");
+    assert!(bench.consumer(0).lease(&ANY).await.is_none());
+}

@@ -1,8 +1,5 @@
 //! The backend that keeps records in memory. Nothing survives the process.
 
-mod queue;
-mod waiting;
-
 #[cfg(test)]
 mod tests;
 
@@ -12,11 +9,11 @@ use std::time::SystemTime;
 use tokio::time::sleep_until;
 
 use crate::{
-    Consumer, Fate, Lease, LeaseFuture, Ledger, Limits, Offered, Producer, Reason, Receipt, Record,
-    Settle, Wanted,
+    Consumer, Fate, Lease, LeaseFuture, Ledger, Limits, Next, Offered, Producer, Queue, Reason,
+    Receipt, Record, Settle, Taken, Wanted,
 };
-use queue::{Next, Queue};
-use waiting::Taken;
+
+type RecordQueue = Queue<Arc<Record>>;
 
 /// Opens one queue for each target: a producer for all, a consumer for each, in the same order.
 pub fn open(
@@ -26,14 +23,14 @@ pub fn open(
         .into_iter()
         .map(|(limits, ledger)| Arc::new(Queue::new(limits, ledger)))
         .collect();
-    let consumer = |queue: &Arc<Queue>| Arc::new(MemoryConsumer(Arc::clone(queue))) as _;
+    let consumer = |queue: &Arc<RecordQueue>| Arc::new(MemoryConsumer(Arc::clone(queue))) as _;
     let consumers = queues.iter().map(consumer).collect();
     (Arc::new(MemoryProducer { queues }), consumers)
 }
 
 #[derive(Debug)]
 struct MemoryProducer {
-    queues: Vec<Arc<Queue>>,
+    queues: Vec<Arc<RecordQueue>>,
 }
 
 impl Producer for MemoryProducer {
@@ -41,7 +38,7 @@ impl Producer for MemoryProducer {
         let taken = self
             .queues
             .iter()
-            .filter(|queue| queue.push(record))
+            .filter(|queue| queue.push(Arc::clone(record)))
             .count();
         Offered {
             taken,
@@ -66,14 +63,14 @@ impl Drop for MemoryProducer {
 }
 
 #[derive(Debug)]
-struct MemoryConsumer(Arc<Queue>);
+struct MemoryConsumer(Arc<RecordQueue>);
 
 impl Consumer for MemoryConsumer {
     fn lease<'a>(&'a self, wanted: &'a [Wanted]) -> LeaseFuture<'a> {
         Box::pin(async move {
             loop {
                 // A permit is kept for whoever comes late, so nothing is missed between the two.
-                match self.0.take(wanted) {
+                match self.0.take(wanted, 0) {
                     Next::Ready(taken) => return Some(self.lease_of(taken)),
                     Next::Finished => return None,
                     Next::Nothing { due: None } => self.0.changed().await,
@@ -104,7 +101,7 @@ impl Consumer for MemoryConsumer {
 }
 
 impl MemoryConsumer {
-    fn lease_of(&self, taken: Taken) -> Lease {
+    fn lease_of(&self, taken: Taken<Arc<Record>>) -> Lease {
         let record = Arc::clone(&taken.waiting.record);
         let (lane, history) = (taken.lane, taken.waiting.history);
         let in_flight = InFlight {
@@ -116,8 +113,8 @@ impl MemoryConsumer {
 }
 
 struct InFlight {
-    queue: Arc<Queue>,
-    taken: Taken,
+    queue: Arc<RecordQueue>,
+    taken: Taken<Arc<Record>>,
 }
 
 impl Settle for InFlight {

@@ -1,12 +1,12 @@
-//! Records that come again, and the order in which they are asked for.
+//! Lanes, surfaces, deferral and age.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::{ANY, Bench, MOMENT, Opened, ROOMY, limits, query};
-use crate::{History, Lane, Ledger, Limits, Reason, SurfaceId, Surfaces, Tally, Wanted, WhenFull};
+use super::{ANY, Bench, MOMENT, Opened, ROOMY, query};
+use crate::{History, Lane, Ledger, Limits, Reason, SurfaceId, Surfaces, Tally, Wanted};
 
 pub(super) async fn a_retried_record_comes_when_it_is_due_and_remembers<F>(open: &F)
 where
@@ -139,32 +139,4 @@ where
     }
     assert_eq!(bench.counts(0).pending, Tally::default());
     bench.check_balance();
-}
-
-pub(super) async fn a_deferred_record_gives_way_and_is_drained<F>(open: &F)
-where
-    F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened,
-{
-    let bench = Bench::new(open, &[limits(2, 1_000, WhenFull::DropOldest)]);
-    for name in ["a", "b"] {
-        assert_eq!(bench.offer(name, 10).await, 1);
-    }
-    let later = Instant::now() + Duration::from_secs(3_600);
-    bench.lease(0).await.retry(later, History::default());
-    assert_eq!(bench.offer("c", 10).await, 1, "a is the oldest");
-    assert_eq!(bench.counts(0).dropped(Reason::QueueFull).profiles, 1);
-    let due = Instant::now() + 2 * MOMENT;
-    bench.lease(0).await.retry(due, History::default());
-    let (consumer, ledger) = (
-        Arc::clone(bench.consumer(0)),
-        bench.ledgers.first().cloned(),
-    );
-    drop(bench);
-    for name in ["c", "b"] {
-        let lease = consumer.lease(&ANY).await.expect("it is still pending");
-        assert_eq!(query(&lease), name);
-        lease.ack();
-    }
-    assert!(consumer.lease(&ANY).await.is_none());
-    assert!(ledger.expect("one target").snapshot().balance());
 }

@@ -1,0 +1,289 @@
+//! One target's queue, whatever its backend keeps in it.
+//!
+//! Records are told apart by numbers that grow. What is numbered below a mark lies elsewhere (the
+//! spool has written it to disk) and does not count against the limits; for a backend in memory the
+//! mark stays at zero.
+
+mod state;
+mod waiting;
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::{Fate, History, Lane, Ledger, Limits, Reason, Wanted, lock};
+use state::{Phase, State};
+pub use waiting::{Waiting, Waits};
+
+/// One target's queue: limits, order, lanes, deferral, and every entry in the [`Ledger`].
+pub struct Queue<R> {
+    limits: Limits,
+    ledger: Arc<Ledger>,
+    state: Mutex<State<R>>,
+    /// One permit for a change, for the one who leases.
+    changed: Notify,
+}
+
+/// A record on its way to be leased.
+#[derive(Debug)]
+pub struct Taken<R> {
+    /// The number of its offer.
+    pub number: u64,
+    /// The part of the queue that it came from.
+    pub lane: Lane,
+    /// The record itself.
+    pub waiting: Waiting<R>,
+}
+
+/// What [`Queue::take`] found.
+#[derive(Debug)]
+pub enum Next<R> {
+    /// A record, which counts as leased until it is settled.
+    Ready(Taken<R>),
+    /// Nothing that is wanted.
+    Nothing {
+        /// When the next deferred record is due.
+        due: Option<Instant>,
+    },
+    /// Nothing comes any more.
+    Finished,
+}
+
+impl<R: Waits> Queue<R> {
+    /// An empty queue.
+    pub fn new(limits: Limits, ledger: Arc<Ledger>) -> Self {
+        Self {
+            limits,
+            ledger,
+            state: Mutex::default(),
+            changed: Notify::new(),
+        }
+    }
+
+    /// The target's account.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Waits until something may have changed since the last [`Queue::take`].
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Whether the record was taken, as the next number. Either way the ledger knows.
+    pub fn push(&self, record: R) -> bool {
+        self.push_as(0, record)
+    }
+
+    /// Whether the record was taken, as `number` or the next one, whichever is higher.
+    pub fn push_as(&self, number: u64, record: R) -> bool {
+        let bytes = record.len();
+        let mut state = lock(&self.state);
+        let phase = state.phase;
+        let refusal = match phase {
+            Phase::Open if state.make_room(&self.limits, &self.ledger, bytes) => None,
+            Phase::Open => Some(Reason::QueueFull),
+            Phase::Closed | Phase::Kept => Some(Reason::Shutdown),
+            Phase::Abandoned(reason) => Some(reason),
+        };
+        if let Some(reason) = refusal {
+            record.settled(Some(reason));
+            self.ledger.refuse(bytes, reason);
+            return false;
+        }
+        // Under the lock: nobody may settle what is not accepted yet.
+        self.ledger.accept(bytes);
+        state.insert_new(number, record);
+        drop(state);
+        self.changed.notify_one();
+        true
+    }
+
+    /// Adds what an earlier process left behind, as backlog that lies elsewhere.
+    pub fn recover(&self, number: u64, record: R) {
+        let mut state = lock(&self.state);
+        self.ledger.accept(record.len());
+        state.held_from = state.held_from.max(number.saturating_add(1));
+        state.insert_new(number, record);
+        let next = state.next_number;
+        state.waiting.fall_behind(next);
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Leases a record, numbered `from` or higher, of the first kind that there is one of.
+    pub fn take(&self, wanted: &[Wanted], from: u64) -> Next<R> {
+        let mut state = lock(&self.state);
+        if matches!(state.phase, Phase::Kept) {
+            return Next::Finished;
+        }
+        match state.take(wanted, from) {
+            Some(taken) => Next::Ready(taken),
+            None if state.is_finished() => Next::Finished,
+            None => Next::Nothing {
+                due: state.waiting.next_due(),
+            },
+        }
+    }
+
+    /// Ends the lease of `taken`.
+    pub fn settle(&self, mut taken: Taken<R>, fate: Fate) {
+        let mut state = lock(&self.state);
+        let (number, record) = (taken.number, &taken.waiting.record);
+        state.leased.remove(&number);
+        let lost = match (fate, state.phase) {
+            (Fate::Sent, _) => {
+                state.release(number, record.len());
+                record.settled(None);
+                self.ledger.sent(record.len());
+                drop(state);
+                self.changed.notify_one();
+                return;
+            }
+            (Fate::Lost(reason), _) | (_, Phase::Abandoned(reason)) => Some(reason),
+            _ => state
+                .floor
+                .filter(|(floor, _)| number < *floor)
+                .map(|(_, reason)| reason),
+        };
+        if let Some(reason) = lost {
+            state.lose(number, record, &self.ledger, reason);
+        } else {
+            if let Fate::Retried { at, history } = fate {
+                taken.waiting.due = Some(at);
+                taken.waiting.history = history;
+            } else {
+                taken.waiting.due = None;
+            }
+            state.waiting.insert(number, taken.waiting);
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Undoes the taking of `taken`: as if it had never been leased.
+    pub fn put_back(&self, taken: Taken<R>) {
+        let fate = match taken.waiting.due {
+            None => Fate::Released,
+            Some(at) => Fate::Retried {
+                at,
+                history: taken.waiting.history,
+            },
+        };
+        self.settle(taken, fate);
+    }
+
+    /// All that is pending is backlog from now on.
+    pub fn fall_behind(&self) {
+        let mut state = lock(&self.state);
+        let next = state.next_number;
+        state.waiting.fall_behind(next);
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Loses what was received before then. Records lie in the order in which they came in whole,
+    /// which is nearly that of their receipt: one that is out of order is found when it comes first.
+    pub fn expire(&self, received_before: SystemTime) {
+        self.lose_while(Reason::Expired, |_, record| {
+            record.received() < received_before
+        });
+    }
+
+    /// Loses what is numbered below `number`, for `reason`; what is leased, when it comes back.
+    pub fn lose_below(&self, number: u64, reason: Reason) {
+        lock(&self.state).floor = Some((number, reason));
+        self.lose_while(reason, |oldest, _| oldest < number);
+    }
+
+    /// What is numbered below `number` does not count against the limits any more.
+    pub fn moved_elsewhere(&self, number: u64) {
+        lock(&self.state).move_elsewhere(number);
+    }
+
+    /// What is numbered lower lies elsewhere.
+    pub fn held_from(&self) -> u64 {
+        lock(&self.state).held_from
+    }
+
+    /// Loses what waits and counts against the limits.
+    pub fn lose_held(&self, reason: Reason) {
+        let mut state = lock(&self.state);
+        let held = state.held_from..u64::MAX;
+        let numbers: Vec<_> = state
+            .waiting
+            .records(held)
+            .map(|(number, _)| number)
+            .collect();
+        for number in numbers {
+            state.lose_waiting(number, &self.ledger, reason);
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// No record comes any more.
+    pub fn close(&self) {
+        let mut state = lock(&self.state);
+        if matches!(state.phase, Phase::Open) {
+            state.phase = Phase::Closed;
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Loses what is waiting, and what is in flight should it come back.
+    pub fn abandon(&self, reason: Reason) {
+        lock(&self.state).phase = Phase::Abandoned(reason);
+        self.lose_while(reason, |_, _| true);
+    }
+
+    /// Nothing is leased any more, and what is pending stays so: another process will deliver it.
+    pub fn keep(&self) {
+        lock(&self.state).phase = Phase::Kept;
+        self.changed.notify_one();
+    }
+
+    /// When the oldest pending record was received.
+    pub fn oldest(&self) -> Option<SystemTime> {
+        let state = lock(&self.state);
+        let waiting = state.waiting.oldest().map(|(_, record)| record.received());
+        let leased = state.leased.values().map(|leased| leased.received);
+        leased.chain(waiting).min()
+    }
+
+    /// The numbers of what is leased.
+    pub fn in_flight(&self) -> Vec<u64> {
+        lock(&self.state).leased.keys().copied().collect()
+    }
+
+    /// Loses the oldest waiting records while `condemned` says so.
+    fn lose_while(&self, reason: Reason, condemned: impl Fn(u64, &R) -> bool) {
+        let mut state = lock(&self.state);
+        while let Some((number, oldest)) = state.waiting.oldest()
+            && condemned(number, oldest)
+        {
+            state.lose_waiting(number, &self.ledger, reason);
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+}
+
+impl<R> fmt::Debug for Queue<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<R> Taken<R> {
+    /// What is known of earlier tries.
+    pub fn history(&self) -> History {
+        self.waiting.history
+    }
+}

@@ -1,0 +1,136 @@
+//! What producer, consumers and the two threads share.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, mpsc};
+
+use pyrotee_queue::{Budget, Queue, Reason, Record};
+use tokio::sync::oneshot;
+
+use crate::book::Book;
+use crate::counters::Counters;
+use crate::entry::{Claim, Entry, EntryState, Place};
+use crate::lock;
+use crate::reader::Request;
+
+/// Locks are taken in this order: intake, a queue's, the book's, an entry's.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) intake: Mutex<Intake>,
+    pub(crate) queues: Vec<Arc<Queue<Claim>>>,
+    pub(crate) book: Arc<Book>,
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) counters: Counters,
+    pub(crate) longest_record: u64,
+}
+
+/// What was offered and not written yet.
+#[derive(Debug)]
+pub(crate) struct Intake {
+    /// The next record's number.
+    pub(crate) next: u64,
+    /// In the order of their numbers. Their records are bounded by the targets' limits.
+    pub(crate) jobs: VecDeque<Job>,
+    /// Jobs that nobody wants any more are swept out at this length.
+    sweep_at: usize,
+    pub(crate) memory_only: bool,
+    pub(crate) closing: bool,
+}
+
+/// A record to be written.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) entry: Arc<Entry>,
+    /// Gone if the record will not be durable in time.
+    pub(crate) receipt: Option<oneshot::Sender<()>>,
+}
+
+const SWEEP_FROM: usize = 1_024;
+
+impl Intake {
+    pub(crate) fn new(next: u64) -> Self {
+        Self {
+            next,
+            jobs: VecDeque::new(),
+            sweep_at: SWEEP_FROM,
+            memory_only: false,
+            closing: false,
+        }
+    }
+
+    fn push(&mut self, job: Job) {
+        if self.jobs.len() >= self.sweep_at {
+            self.jobs.retain(|job| job.entry.is_wanted());
+            self.sweep_at = SWEEP_FROM.max(2 * self.jobs.len());
+        }
+        self.jobs.push_back(job);
+    }
+}
+
+impl Shared {
+    /// Offers a record to every queue; how many took it, and what tells when it is written.
+    pub(crate) fn offer(&self, record: &Arc<Record>) -> (usize, Option<oneshot::Receiver<()>>) {
+        let mut intake = lock(&self.intake);
+        if intake.closing {
+            // The writer may have taken its last look.
+            for queue in &self.queues {
+                queue.ledger().refuse(record.len(), Reason::Shutdown);
+            }
+            return (0, None);
+        }
+        let number = intake.next;
+        intake.next += 1;
+        let entry = Arc::new(Entry {
+            number,
+            surface: record.head().surface,
+            received: record.head().received,
+            bytes: record.len(),
+            book: Arc::clone(&self.book),
+            state: Mutex::new(EntryState {
+                claims: u32::try_from(self.queues.len()).unwrap_or(u32::MAX),
+                sent: false,
+                place: Place::Memory(Arc::clone(record)),
+            }),
+        });
+        let claims = (0_u16..).map(|target| Claim {
+            entry: Arc::clone(&entry),
+            target,
+        });
+        let pushed = self.queues.iter().zip(claims);
+        let taken = pushed.filter(|(queue, claim)| queue.push_as(number, claim.clone()));
+        let taken = taken.count();
+        if taken == 0 {
+            return (0, None);
+        }
+        let (sender, receipt) = oneshot::channel();
+        let receipt_to = (!intake.memory_only).then_some(sender);
+        intake.push(Job {
+            entry,
+            receipt: receipt_to,
+        });
+        drop(intake);
+        self.book.bell.ring();
+        (taken, Some(receipt))
+    }
+
+    /// Asks the writer to write what is left, and to end.
+    pub(crate) fn stop(&self) {
+        lock(&self.intake).closing = true;
+        for queue in &self.queues {
+            queue.close();
+        }
+        self.book.bell.ring();
+    }
+}
+
+/// While one of these lives, the threads do.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) reader: mpsc::Sender<Request>,
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.shared.stop();
+    }
+}

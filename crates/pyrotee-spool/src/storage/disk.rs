@@ -1,0 +1,142 @@
+//! A directory of the operating system.
+
+use std::fs::{self, OpenOptions, TryLockError};
+use std::io::{self, IoSlice, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use super::{File, Space, Storage};
+use crate::lock;
+
+/// What a second process stumbles over.
+const LOCK: &str = "lock";
+
+/// Profiles name functions of somebody's program.
+const PRIVATE: u32 = 0o600;
+
+/// A directory, locked while this value lives.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    dir: PathBuf,
+    lock: Mutex<Option<fs::File>>,
+}
+
+impl Disk {
+    pub(crate) fn new(dir: &Path) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            lock: Mutex::default(),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    fn options() -> OpenOptions {
+        let mut options = OpenOptions::new();
+        options.read(true).mode(PRIVATE);
+        options
+    }
+}
+
+impl Storage for Disk {
+    fn prepare(&self) -> io::Result<()> {
+        fs::create_dir_all(&self.dir)?;
+        let path = self.path(LOCK);
+        let mut held = lock(&self.lock);
+        if let (Some(file), Ok(there)) = (&*held, fs::metadata(&path)) {
+            let ours = file.metadata()?;
+            if (ours.dev(), ours.ino()) == (there.dev(), there.ino()) {
+                return Ok(());
+            }
+        }
+        let file = Self::options().append(true).create(true).open(path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        *held = Some(file);
+        Ok(())
+    }
+
+    fn list(&self) -> io::Result<Vec<(String, u64)>> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.dir)? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name != LOCK {
+                files.push((name, entry.metadata()?.len()));
+            }
+        }
+        Ok(files)
+    }
+
+    fn create(&self, name: &str) -> io::Result<Arc<dyn File>> {
+        let file = Self::options()
+            .append(true)
+            .create_new(true)
+            .open(self.path(name))?;
+        Ok(Arc::new(file))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {
+        let path = self.path(name);
+        let file = Self::options().append(true).open(&path);
+        // A file that cannot be written can still be delivered.
+        let file = file.or_else(|_| Self::options().open(&path))?;
+        Ok(Arc::new(file))
+    }
+
+    fn overwrite(&self, name: &str, content: &[u8], sync: bool) -> io::Result<()> {
+        let mut options = Self::options();
+        let mut file = options
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(self.path(name))?;
+        file.write_all(content)?;
+        file.set_len(content.len() as u64)?;
+        if sync { file.sync_data() } else { Ok(()) }
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path(from), self.path(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.path(name))
+    }
+
+    fn sync_names(&self) -> io::Result<()> {
+        fs::File::open(&self.dir)?.sync_all()
+    }
+
+    fn space(&self) -> io::Result<Space> {
+        let stat = rustix::fs::statvfs(&self.dir)?;
+        Ok(Space {
+            free: stat.f_bavail.saturating_mul(stat.f_frsize),
+            total: stat.f_blocks.saturating_mul(stat.f_frsize),
+        })
+    }
+}
+
+impl File for fs::File {
+    fn append(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        (&*self).write_vectored(parts)
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        FileExt::read_at(self, buffer, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+
+    fn cut(&self, len: u64) -> io::Result<()> {
+        self.set_len(len)
+    }
+}

@@ -1,0 +1,142 @@
+//! What survives when the process or the power goes away between any two changes of the disk.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use pyrotee_queue::Reason;
+
+use super::sim::{Sim, Trouble};
+use super::support::{Bench, ROOMY, name, open, settings, try_open};
+use crate::Settings;
+
+const NAMES: [&str; 2] = ["a", "b"];
+
+/// What the test was told before the end.
+#[derive(Debug, Default)]
+struct Told {
+    offered: Vec<String>,
+    durable: BTreeSet<String>,
+    acked: [BTreeSet<String>; 2],
+}
+
+fn tight() -> Settings {
+    Settings {
+        segment_bytes: 4 << 10,
+        save_every: 3,
+        ..settings(Path::new(""))
+    }
+}
+
+/// Offers, delivers, settles; through several segments, some of which are unlinked meanwhile.
+async fn live(bench: &Bench, told: &mut Told) {
+    for round in 0..5 {
+        for number in 0..4 {
+            let name = format!("{round}{number}-700");
+            told.offered.push(name.clone());
+            if bench.keep(&name).await {
+                told.durable.insert(name);
+            }
+        }
+        for (target, acked) in told.acked.iter_mut().enumerate() {
+            for _ in 0..=(2 + target) {
+                if bench.counts(target).pending.profiles > 0 {
+                    let lease = bench.lease(target).await;
+                    acked.insert(name(&lease));
+                    lease.ack();
+                }
+            }
+        }
+    }
+}
+
+/// Opens what is left and holds it against what was told.
+async fn check(sim: &Arc<Sim>, told: &Told, case: &str) {
+    let bench =
+        try_open(sim, tight(), &NAMES, ROOMY).unwrap_or_else(|error| panic!("{case}: {error}"));
+    let pending = bench.pending().await;
+    for (target, pending) in pending.iter().enumerate() {
+        let counts = bench.counts(target);
+        let found: BTreeSet<_> = pending.iter().cloned().collect();
+        assert_eq!(found.len(), pending.len(), "{case}: nothing comes twice");
+        assert!(pending.is_sorted(), "{case}: the order is kept");
+        for name in told.durable.difference(&told.acked[target]) {
+            assert!(
+                found.contains(name),
+                "{case}: {name} of target {target} is gone, {counts:?}"
+            );
+        }
+        // Whatever is counted as damaged is something that nobody was told to be safe.
+        let unsafe_ones = told.offered.len() - told.durable.len();
+        let corrupt = counts.dropped(Reason::Corrupt).profiles;
+        assert!(corrupt <= unsafe_ones as u64, "{case}: {counts:?}");
+    }
+    assert!(bench.keep("99-10").await, "{case}: it goes on");
+    bench.close();
+}
+
+#[tokio::test]
+async fn what_was_promised_survives_an_end_at_any_change_of_the_disk() {
+    let sim = Sim::new();
+    let bench = open(&sim, tight(), &NAMES);
+    live(&bench, &mut Told::default()).await;
+    bench.close();
+    let changes = sim.changes();
+    assert!(changes > 50, "{changes}");
+    for at in 0..changes {
+        let sim = Sim::new();
+        sim.fail(Some(Trouble::From(at)));
+        let settings = Settings {
+            // No second attempt: this disk does not come back.
+            retry_after: std::time::Duration::from_secs(3_600),
+            ..tight()
+        };
+        let bench = open(&sim, settings, &NAMES);
+        let mut told = Told::default();
+        live(&bench, &mut told).await;
+        // What is settled after the end is not noted.
+        let (killed, unplugged) = (sim.after_kill(), sim.after_power_loss());
+        check(&killed, &told, &format!("killed at {at}")).await;
+        check(&unplugged, &told, &format!("power lost at {at}")).await;
+        bench.close();
+    }
+}
+
+#[tokio::test]
+async fn a_single_failure_anywhere_loses_nothing() {
+    let sim = Sim::new();
+    let bench = open(&sim, tight(), &NAMES);
+    live(&bench, &mut Told::default()).await;
+    bench.close();
+    for at in 0..sim.changes() {
+        let sim = Sim::new();
+        sim.fail(Some(Trouble::Once(at)));
+        let bench = open(&sim, tight(), &NAMES);
+        let mut told = Told::default();
+        live(&bench, &mut told).await;
+        let case = format!("failure at {at}");
+        for (target, acked) in told.acked.iter().enumerate() {
+            let counts = bench.counts(target);
+            assert_eq!(counts.sent.profiles, acked.len() as u64, "{case}");
+            assert_eq!(counts.accepted.profiles, 20, "{case}");
+            let pending = 20 - acked.len() as u64;
+            assert_eq!(counts.pending.profiles, pending, "{case}: nothing is lost");
+        }
+        bench.close();
+        // The end itself may have failed; then what was acked since the last save comes again.
+        let bench = open(&sim.after_kill(), tight(), &NAMES);
+        let pending = bench.pending().await;
+        for (target, pending) in pending.iter().enumerate() {
+            let found: BTreeSet<_> = pending.iter().cloned().collect();
+            for name in told
+                .offered
+                .iter()
+                .filter(|name| !told.acked[target].contains(*name))
+            {
+                assert!(found.contains(name), "{case}: {name} of target {target}");
+            }
+            assert_eq!(bench.lost(target, Reason::Corrupt), 0, "{case}");
+        }
+        bench.close();
+    }
+}

@@ -1,0 +1,262 @@
+//! What a start makes of files that are not as they were left.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use pyrotee_queue::Reason;
+
+use super::sim::Sim;
+use super::support::{ROOMY, open, settings, try_open};
+use crate::OpenError;
+use crate::format::{CURSORS, of_a_newer_version};
+
+const RECORDS: usize = 40;
+const NAMES: [&str; 2] = ["a", "b"];
+
+/// A spool that was closed with forty records for two targets, in three segments.
+async fn left_behind() -> (Arc<Sim>, Vec<String>) {
+    let sim = Sim::new();
+    let bench = open(&sim, settings(Path::new("")), &NAMES);
+    let names = bench.fill(RECORDS).await;
+    bench.close();
+    assert_eq!(sim.segments().len(), 3);
+    (sim.after_kill(), names)
+}
+
+/// Opens what is there, delivers everything, and returns how many records are lost, once for each
+/// target. Every record comes whole or is counted.
+async fn lost(sim: &Arc<Sim>, names: &[String], case: &str) -> [usize; 2] {
+    let bench = open(sim, settings(Path::new("")), &NAMES);
+    let (delivered, counts) = bench.drain().await;
+    let mut lost = [0; 2];
+    for (target, (delivered, counts)) in delivered.iter().zip(&counts).enumerate() {
+        assert!(counts.balance(), "{case}: {counts:?}");
+        let corrupt = usize::try_from(counts.dropped(Reason::Corrupt).profiles).unwrap();
+        assert_eq!(counts.accepted.profiles, RECORDS as u64, "{case}");
+        assert_eq!(delivered.len() + corrupt, RECORDS, "{case}");
+        let mut rest = names.iter();
+        assert!(
+            delivered.iter().all(|name| rest.any(|other| other == name)),
+            "{case}"
+        );
+        lost[target] = corrupt;
+    }
+    assert!(sim.segments().is_empty(), "{case}: {:?}", sim.names());
+    lost
+}
+
+#[tokio::test]
+async fn nothing_is_lost_of_an_untouched_spool() {
+    let (sim, names) = left_behind().await;
+    assert_eq!(lost(&sim, &names, "untouched").await, [0, 0]);
+    assert!(!sim.names().iter().any(|name| name.ends_with(".corrupt")));
+}
+
+#[tokio::test]
+async fn a_flipped_bit_costs_one_record_at_most_wherever_it_is() {
+    let (left, names) = left_behind().await;
+    let segments = left.segments();
+    for segment in [&segments[0], segments.last().unwrap()] {
+        // The head of the segment, one record, and the head of the next.
+        let bytes = (0..180).chain((180..1_100).step_by(97)).chain(1_100..1_190);
+        for at in bytes {
+            let sim = left.after_kill();
+            sim.tamper(segment, |bytes| bytes[at] ^= 1 << (at % 8));
+            let case = format!("bit flipped at {at} of {segment}");
+            let lost = lost(&sim, &names, &case).await;
+            assert!(lost[0] <= 1 && lost[0] == lost[1], "{case}: {lost:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn loss_is_what_was_damaged_and_damage_is_set_aside() {
+    type Damage = fn(&Sim, &[String]);
+    let table: [(&str, Damage, usize); 9] = [
+        (
+            "torn end",
+            |sim, segments| {
+                sim.tamper(segments.last().unwrap(), |bytes| {
+                    bytes.truncate(bytes.len() - 10)
+                })
+            },
+            1,
+        ),
+        (
+            "torn end inside of a head",
+            |sim, segments| {
+                sim.tamper(segments.last().unwrap(), |bytes| {
+                    bytes.truncate(bytes.len() - 1_000 - 30)
+                })
+            },
+            1,
+        ),
+        (
+            "zeroed page",
+            |sim, segments| sim.tamper(&segments[1], |bytes| bytes[4_096..8_192].fill(0)),
+            5,
+        ),
+        (
+            "zeros at the end",
+            |sim, segments| sim.tamper(&segments[1], |bytes| bytes.extend([0; 4_096])),
+            0,
+        ),
+        (
+            "noise at the end of all",
+            |sim, segments| sim.tamper(segments.last().unwrap(), |bytes| bytes.extend([7; 99])),
+            0,
+        ),
+        (
+            "first page zeroed",
+            |sim, segments| sim.tamper(&segments[1], |bytes| bytes[..4_096].fill(0)),
+            4,
+        ),
+        (
+            "half of a segment",
+            |sim, segments| sim.tamper(&segments[0], |bytes| bytes.truncate(8 * 1_024)),
+            8,
+        ),
+        (
+            "empty segment",
+            |sim, segments| sim.tamper(&segments[0], Vec::clear),
+            15,
+        ),
+        (
+            "missing segment",
+            |sim, segments| sim.take_away(&segments[1]),
+            15,
+        ),
+    ];
+    let (left, names) = left_behind().await;
+    for (case, damage, expected) in table {
+        let sim = left.after_kill();
+        let segments = sim.segments();
+        damage(&sim, &segments);
+        assert_eq!(lost(&sim, &names, case).await, [expected; 2], "{case}");
+        let aside = sim
+            .names()
+            .iter()
+            .filter(|name| name.ends_with(".corrupt"))
+            .count();
+        let expected = usize::from(case != "missing segment");
+        assert_eq!(aside, expected, "{case}");
+    }
+}
+
+#[tokio::test]
+async fn damage_is_counted_once_even_if_the_relay_starts_again() {
+    let (left, names) = left_behind().await;
+    let sim = left.after_kill();
+    sim.tamper(&sim.segments()[1], |bytes| bytes[4_096..8_192].fill(0));
+    let bench = open(&sim, settings(Path::new("")), &NAMES);
+    let first = bench.lost(0, Reason::Corrupt);
+    assert!(first >= 3, "the heads that were hit");
+    assert!(bench.monitor.stats().corrupt_stretches > 0);
+    bench.close();
+    let bench = open(&sim, settings(Path::new("")), &NAMES);
+    let (delivered, counts) = bench.drain().await;
+    let second = counts[0].dropped(Reason::Corrupt).profiles;
+    assert_eq!(
+        delivered[0].len() as u64 + first + second,
+        names.len() as u64
+    );
+}
+
+#[tokio::test]
+async fn damaged_cursors_cost_nothing_but_repetitions() {
+    let (left, names) = left_behind().await;
+    let bench = open(&left, settings(Path::new("")), &NAMES);
+    for _ in 0..3 {
+        bench.lease(0).await.ack();
+    }
+    bench.close();
+    for damaged in [&CURSORS[..1], &CURSORS[1..], &CURSORS[..]] {
+        for how in ["flipped", "cut", "gone"] {
+            let sim = left.after_kill();
+            for slot in damaged
+                .iter()
+                .filter(|slot| sim.names().contains(&(**slot).to_owned()))
+            {
+                match how {
+                    "flipped" => sim.tamper(slot, |bytes| bytes[40] ^= 4),
+                    "cut" => sim.tamper(slot, |bytes| bytes.truncate(20)),
+                    _ => sim.take_away(slot),
+                }
+            }
+            let bench = open(&sim, settings(Path::new("")), &NAMES);
+            let pending = bench.pending().await;
+            assert_eq!(pending[1], names, "{damaged:?} {how}");
+            assert!(names.ends_with(&pending[0]) && pending[0].len() >= names.len() - 3);
+            assert_eq!(
+                bench.lost(0, Reason::Corrupt) + bench.lost(1, Reason::Corrupt),
+                0
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_segment_without_head_and_cursors_is_set_aside_and_counted() {
+    let (left, _names) = left_behind().await;
+    for slot in CURSORS {
+        if left.names().contains(&slot.to_owned()) {
+            left.take_away(slot);
+        }
+    }
+    for segment in &left.segments()[1..] {
+        left.take_away(segment);
+    }
+    left.tamper(&left.segments()[0], |bytes| bytes[30] ^= 1);
+    let bench = open(&left, settings(Path::new("")), &NAMES);
+    assert_eq!(bench.counts(0).pending.profiles, 0);
+    assert_eq!(bench.lost(0, Reason::Corrupt), 1, "one stretch");
+    assert!(bench.keep("new-10").await);
+    let (delivered, _) = bench.drain().await;
+    assert_eq!(delivered[0], ["new-10"]);
+    assert_eq!(
+        left.names()
+            .iter()
+            .filter(|name| name.ends_with(".corrupt"))
+            .count(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn foreign_files_stay_and_a_newer_version_is_refused() {
+    let (left, names) = left_behind().await;
+    let foreign = [
+        "notes.txt",
+        "1.log",
+        "00000000000000000001.logs",
+        "00000000000000000009.corrupt",
+    ];
+    let sim = left.after_kill();
+    for name in foreign {
+        sim.tamper(name, |bytes| bytes.extend(b"mine"));
+    }
+    assert_eq!(lost(&sim, &names, "foreign files").await, [0, 0]);
+    for name in foreign {
+        assert!(sim.names().contains(&name.to_owned()), "{name}");
+    }
+    let slot = left
+        .names()
+        .into_iter()
+        .find(|name| name.starts_with("cursors"))
+        .unwrap();
+    for file in [left.segments()[1].clone(), slot] {
+        let sim = left.after_kill();
+        sim.tamper(&file, |bytes| {
+            *bytes = of_a_newer_version(std::mem::take(bytes))
+        });
+        let refused = try_open(&sim, settings(Path::new("/spool")), &NAMES, ROOMY);
+        let refused = refused.err().unwrap();
+        assert!(matches!(refused, OpenError::Newer { .. }));
+        let text = refused.to_string();
+        assert!(
+            text.contains(&format!("/spool/{file}")) && text.contains("version 2"),
+            "{text}"
+        );
+        assert_eq!(sim.segments(), left.segments(), "nothing was touched");
+    }
+}

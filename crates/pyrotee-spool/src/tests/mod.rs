@@ -1,0 +1,17 @@
+mod sim;
+mod support;
+
+/// The promises of the seam.
+mod seam;
+
+/// Files that are not as they were left.
+mod damage;
+
+/// Ends and failures at any change of the disk.
+mod crash;
+
+/// What the spool takes of disk and memory.
+mod limits;
+
+/// Disks that fail and come back, and the life of a spool.
+mod trouble;

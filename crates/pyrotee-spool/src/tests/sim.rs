@@ -1,0 +1,319 @@
+//! A directory in memory that fails when it is told to, and forgets what was not synced.
+
+use std::collections::BTreeMap;
+use std::io::{self, IoSlice};
+use std::sync::{Arc, Mutex};
+
+use crate::format::segment_of;
+use crate::lock;
+use crate::storage::{File, Space, Storage};
+
+type Files = BTreeMap<String, Arc<Data>>;
+
+#[derive(Debug, Default)]
+pub(super) struct Sim {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    files: Files,
+    /// As they were when names were last synced.
+    durable: Files,
+    /// Changes so far, those that failed included.
+    changes: u64,
+    trouble: Option<Trouble>,
+    space: Option<Space>,
+}
+
+/// What goes wrong, and when.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Trouble {
+    /// The change of this number is done by half, and it and all later ones fail.
+    From(u64),
+    /// Only the change of this number fails, done by half.
+    Once(u64),
+    /// All fail for want of space.
+    Full,
+}
+
+#[derive(Debug, Default)]
+struct Data(Mutex<Content>);
+
+#[derive(Debug, Default, Clone)]
+struct Content {
+    bytes: Vec<u8>,
+    synced: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Handle {
+    data: Arc<Data>,
+    inner: Arc<Inner>,
+}
+
+/// How much of a change is done.
+enum Done {
+    All,
+    Half(io::Error),
+}
+
+impl Inner {
+    fn change(&self) -> Done {
+        let mut state = lock(&self.state);
+        let number = state.changes;
+        state.changes += 1;
+        match state.trouble {
+            Some(Trouble::From(from)) if number == from => Done::Half(failure()),
+            Some(Trouble::From(from)) if number > from => Done::Half(io::ErrorKind::Other.into()),
+            Some(Trouble::Once(once)) if number == once => Done::Half(failure()),
+            Some(Trouble::Full) => Done::Half(io::ErrorKind::StorageFull.into()),
+            _ => Done::All,
+        }
+    }
+
+    /// A change that is done or not, nothing between.
+    fn whole(&self, change: impl FnOnce(&mut State) -> io::Result<()>) -> io::Result<()> {
+        match self.change() {
+            Done::All => change(&mut lock(&self.state)),
+            Done::Half(error) => Err(error),
+        }
+    }
+}
+
+fn failure() -> io::Error {
+    io::Error::other("half of it")
+}
+
+/// Whether this is the one change of a failing series that is done by half.
+fn is_half(error: &io::Error) -> bool {
+    error.to_string() == "half of it"
+}
+
+impl Sim {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    pub(super) fn fail(&self, trouble: Option<Trouble>) {
+        lock(&self.inner.state).trouble = trouble;
+    }
+
+    pub(super) fn changes(&self) -> u64 {
+        lock(&self.inner.state).changes
+    }
+
+    pub(super) fn set_space(&self, space: Space) {
+        lock(&self.inner.state).space = Some(space);
+    }
+
+    /// What a process finds that starts after this one was killed.
+    pub(super) fn after_kill(&self) -> Arc<Self> {
+        let state = lock(&self.inner.state);
+        Self::of(&state.files, |content| content.bytes.clone())
+    }
+
+    /// What it finds if the power was lost as well.
+    pub(super) fn after_power_loss(&self) -> Arc<Self> {
+        let state = lock(&self.inner.state);
+        Self::of(&state.durable, |content| content.synced.clone())
+    }
+
+    fn of(files: &Files, keep: impl Fn(&Content) -> Vec<u8>) -> Arc<Self> {
+        let copy = |(name, data): (&String, &Arc<Data>)| {
+            let bytes = keep(&lock(&data.0));
+            let synced = bytes.clone();
+            let content = Mutex::new(Content { bytes, synced });
+            (name.clone(), Arc::new(Data(content)))
+        };
+        let files: Files = files.iter().map(copy).collect();
+        let sim = Self::default();
+        let mut state = lock(&sim.inner.state);
+        state.durable.clone_from(&files);
+        state.files = files;
+        drop(state);
+        Arc::new(sim)
+    }
+
+    pub(super) fn names(&self) -> Vec<String> {
+        lock(&self.inner.state).files.keys().cloned().collect()
+    }
+
+    pub(super) fn segments(&self) -> Vec<String> {
+        let mut names = self.names();
+        names.retain(|name| segment_of(name).is_some());
+        names
+    }
+
+    /// Bytes of all segments.
+    pub(super) fn bytes(&self) -> u64 {
+        let files = self.list().unwrap().into_iter();
+        let segments = files.filter(|(name, _)| segment_of(name).is_some());
+        segments.map(|(_, len)| len).sum()
+    }
+
+    /// Changes a file behind the spool's back.
+    pub(super) fn tamper(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
+        let mut state = lock(&self.inner.state);
+        let data = Arc::clone(state.files.entry(name.to_owned()).or_default());
+        change(&mut lock(&data.0).bytes);
+    }
+
+    /// Removes a file behind the spool's back.
+    pub(super) fn take_away(&self, name: &str) {
+        assert!(
+            lock(&self.inner.state).files.remove(name).is_some(),
+            "{name}"
+        );
+    }
+
+    fn handle(&self, data: &Arc<Data>) -> Arc<dyn File> {
+        Arc::new(Handle {
+            data: Arc::clone(data),
+            inner: Arc::clone(&self.inner),
+        })
+    }
+}
+
+impl Storage for Sim {
+    fn prepare(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn list(&self) -> io::Result<Vec<(String, u64)>> {
+        let state = lock(&self.inner.state);
+        let len = |data: &Arc<Data>| lock(&data.0).bytes.len() as u64;
+        let files = state.files.iter();
+        Ok(files
+            .map(|(name, data)| (name.clone(), len(data)))
+            .collect())
+    }
+
+    fn create(&self, name: &str) -> io::Result<Arc<dyn File>> {
+        let data = Arc::<Data>::default();
+        self.inner.whole(|state| {
+            if state.files.contains_key(name) {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            state.files.insert(name.to_owned(), Arc::clone(&data));
+            Ok(())
+        })?;
+        Ok(self.handle(&data))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {
+        let data = lock(&self.inner.state).files.get(name).cloned();
+        let data = data.ok_or(io::ErrorKind::NotFound)?;
+        Ok(self.handle(&data))
+    }
+
+    fn overwrite(&self, name: &str, content: &[u8], sync: bool) -> io::Result<()> {
+        let done = self.inner.change();
+        let mut state = lock(&self.inner.state);
+        if matches!(&done, Done::Half(error) if !is_half(error)) {
+            let Done::Half(error) = done else {
+                unreachable!()
+            };
+            return Err(error);
+        }
+        let data = Arc::clone(state.files.entry(name.to_owned()).or_default());
+        let mut data = lock(&data.0);
+        match done {
+            Done::All => {
+                data.bytes = content.to_vec();
+                if sync {
+                    data.synced = content.to_vec();
+                }
+                Ok(())
+            }
+            Done::Half(error) => {
+                let half = content.len() / 2;
+                let keep = data.bytes.len().max(half);
+                data.bytes.resize(keep, 0);
+                data.bytes[..half].copy_from_slice(&content[..half]);
+                Err(error)
+            }
+        }
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.inner.whole(|state| {
+            let data = state.files.remove(from).ok_or(io::ErrorKind::NotFound)?;
+            state.files.insert(to.to_owned(), data);
+            Ok(())
+        })
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.inner.whole(|state| {
+            let removed = state.files.remove(name).map(drop);
+            removed.ok_or(io::ErrorKind::NotFound.into())
+        })
+    }
+
+    fn sync_names(&self) -> io::Result<()> {
+        self.inner.whole(|state| {
+            state.durable = state.files.clone();
+            Ok(())
+        })
+    }
+
+    fn space(&self) -> io::Result<Space> {
+        let space = lock(&self.inner.state).space;
+        space.ok_or(io::ErrorKind::Unsupported.into())
+    }
+}
+
+impl File for Handle {
+    fn append(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        let done = self.inner.change();
+        let len: usize = parts.iter().map(|part| part.len()).sum();
+        let bytes = parts.iter().flat_map(|part| part.iter().copied());
+        let mut data = lock(&self.data.0);
+        match done {
+            // Not all at once: whoever writes must go on.
+            Done::All => {
+                let some = len.min(700.max(len / 4));
+                data.bytes.extend(bytes.take(some));
+                Ok(some)
+            }
+            Done::Half(error) => {
+                if is_half(&error) {
+                    data.bytes.extend(bytes.take(len / 2));
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let data = lock(&self.data.0);
+        let from = usize::try_from(offset).unwrap().min(data.bytes.len());
+        let rest = &data.bytes[from..];
+        let some = rest.len().min(buffer.len()).min(50_000);
+        buffer[..some].copy_from_slice(&rest[..some]);
+        Ok(some)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.inner.whole(|_| {
+            let mut data = lock(&self.data.0);
+            data.synced = data.bytes.clone();
+            Ok(())
+        })
+    }
+
+    fn cut(&self, len: u64) -> io::Result<()> {
+        self.inner.whole(|_| {
+            lock(&self.data.0)
+                .bytes
+                .truncate(usize::try_from(len).unwrap());
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,242 @@
+//! A disk that fails and comes back, and the life of a spool.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pyrotee_queue::{Budget, Lane, Ledger, Limits, Reason, WhenFull};
+
+use super::sim::{Sim, Trouble};
+use super::support::{Bench, ROOMY, name, open, settings, try_open};
+use crate::{Mode, OpenError, Settings};
+
+/// Waits for the writer, which works on its own.
+async fn eventually(what: &str, is: impl Fn() -> bool) {
+    for _ in 0..2_000 {
+        if is() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("it never came: {what}");
+}
+
+#[tokio::test]
+async fn a_full_disk_means_memory_under_the_limits_and_an_end_of_it_disk_again() {
+    let sim = Sim::new();
+    let limits = Limits {
+        records: 3,
+        bytes: 1 << 20,
+        when_full: WhenFull::DropNewest,
+    };
+    let bench = try_open(&sim, settings(Path::new("")), &["a"], limits).unwrap();
+    for number in 0..5 {
+        assert!(bench.keep(&format!("{number}-1000")).await);
+    }
+    sim.fail(Some(Trouble::Full));
+    assert!(!bench.keep("5-1000").await, "a receipt does not lie");
+    assert_eq!(bench.monitor.mode(), Mode::MemoryOnly);
+    for (number, taken) in [(6, 1), (7, 1), (8, 0), (9, 0)] {
+        let offered = bench.offer(&format!("{number}-1000"));
+        assert_eq!(offered.taken, taken);
+        assert!(taken == 0 || !offered.receipt.durable().await);
+    }
+    assert_eq!(bench.lost(0, Reason::QueueFull), 2, "three are held");
+    let lease = bench.lease(0).await;
+    assert_eq!(name(&lease), "0-1000", "what is on disk is still delivered");
+    lease.ack();
+    sim.fail(None);
+    eventually("the disk is used again", || {
+        bench.monitor.mode() == Mode::Disk
+    })
+    .await;
+    assert_eq!(bench.budget.recorded(), 0);
+    assert!(bench.keep("10-1000").await);
+    let expected: Vec<_> = [1, 2, 3, 4, 5, 6, 7, 10]
+        .map(|number| format!("{number}-1000"))
+        .into();
+    assert_eq!(bench.pending().await, std::slice::from_ref(&expected));
+    bench.close();
+    let bench = open(&sim.after_power_loss(), settings(Path::new("")), &["a"]);
+    assert_eq!(bench.pending().await, [expected]);
+}
+
+#[tokio::test]
+async fn an_idle_spool_finds_out_by_itself_that_the_disk_is_back() {
+    let sim = Sim::new();
+    let bench = open(&sim, settings(Path::new("")), &["a"]);
+    sim.fail(Some(Trouble::Full));
+    assert!(!bench.keep("0-1000").await);
+    bench.lease(0).await.ack();
+    sim.fail(None);
+    eventually("the disk is used again", || {
+        bench.monitor.mode() == Mode::Disk
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_before_the_end_is_lost_as_shutdown() {
+    let sim = Sim::new();
+    let bench = open(&sim, settings(Path::new("")), &["a"]);
+    assert!(bench.keep("0-1000").await);
+    sim.fail(Some(Trouble::Full));
+    assert!(!bench.keep("1-1000").await);
+    let Bench {
+        keeper,
+        ledgers,
+        consumers,
+        ..
+    } = bench;
+    consumers[0].abandon(Reason::Shutdown);
+    keeper.close();
+    let counts = ledgers[0].snapshot();
+    assert!(counts.balance());
+    assert_eq!(counts.pending.profiles, 1, "it is on disk");
+    assert_eq!(counts.dropped(Reason::Shutdown).profiles, 1);
+}
+
+#[tokio::test]
+async fn a_directory_that_is_removed_is_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a/b");
+    let settings = Settings {
+        save_every: 1,
+        ..settings(&path)
+    };
+    let ledger = Arc::<Ledger>::default();
+    let targets = [("a".to_owned(), ROOMY, Arc::clone(&ledger))];
+    let spool = settings
+        .clone()
+        .open(targets, &Budget::new(1 << 20))
+        .unwrap();
+    let bench = Bench {
+        producer: spool.producer,
+        consumers: spool.consumers,
+        monitor: spool.monitor,
+        keeper: spool.keeper,
+        ledgers: vec![ledger],
+        budget: Budget::new(1 << 20),
+    };
+    assert!(bench.keep("0-1000").await);
+    std::fs::remove_dir_all(&path).unwrap();
+    for number in 1..3 {
+        bench
+            .offer(&format!("{number}-1000"))
+            .receipt
+            .durable()
+            .await;
+        bench.lease(0).await.ack();
+    }
+    eventually("the trouble is seen", || bench.monitor.stats().troubles > 0).await;
+    eventually("the disk is used again", || {
+        bench.monitor.mode() == Mode::Disk
+    })
+    .await;
+    assert!(bench.keep("9-1000").await);
+    // And it is locked again.
+    let again = settings.open([], &Budget::new(1));
+    assert!(matches!(again, Err(OpenError::Locked { .. })));
+    bench.close();
+    assert!(path.join("lock").exists());
+}
+
+#[tokio::test]
+async fn a_second_process_is_told_which_directory_is_in_use() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || settings(dir.path()).open([], &Budget::new(1));
+    let first = open().unwrap();
+    let error = open().unwrap_err().to_string();
+    assert!(error.contains(&dir.path().display().to_string()), "{error}");
+    first.keeper.close();
+    open().unwrap().keeper.close();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let impossible = settings(&file).open([], &Budget::new(1));
+    assert!(matches!(impossible, Err(OpenError::Io { .. })));
+}
+
+#[tokio::test]
+async fn a_restart_finds_the_backlog_and_what_was_in_flight() {
+    let sim = Sim::new();
+    let eager = Settings {
+        save_every: 1,
+        ..settings(Path::new(""))
+    };
+    let bench = open(&sim, eager.clone(), &["a", "b"]);
+    let names = bench.fill(5).await;
+    bench.lease(0).await.ack();
+    let in_flight = [bench.lease(0).await, bench.lease(0).await];
+    bench.lease(1).await.ack();
+    bench.keeper.close();
+    let bench = open(&sim.after_kill(), eager, &["b", "a"]);
+    let counts = bench.counts(1);
+    assert_eq!((counts.accepted.profiles, counts.pending.profiles), (4, 4));
+    let stats = bench.monitor.stats();
+    assert_eq!((stats.recovered, stats.redelivered), (8, 2));
+    assert_eq!(bench.lease(0).await.lane(), Lane::Backlog);
+    assert_eq!(
+        bench.pending().await,
+        [names[1..].to_vec(), names[1..].to_vec()]
+    );
+    drop(in_flight);
+}
+
+#[tokio::test]
+async fn targets_are_known_by_their_names() {
+    let sim = Sim::new();
+    let bench = open(&sim, settings(Path::new("")), &["a", "b"]);
+    let names = bench.fill(3).await;
+    bench.close();
+    // b leaves, c comes: it starts at now.
+    let bench = open(&sim, settings(Path::new("")), &["c", "a"]);
+    assert_eq!(bench.pending().await, [vec![], names.clone()]);
+    assert_eq!(bench.monitor.stats().orphans, 1);
+    assert!(bench.keep("new-10").await);
+    let fresh = bench.lease(1).await;
+    assert_eq!(name(&fresh), "new-10");
+    fresh.ack();
+    bench.close();
+    // b is back, and gets what it had not got, but nothing of what came while it was away.
+    let bench = open(&sim, settings(Path::new("")), &["b", "c", "a"]);
+    let new = vec!["new-10".to_owned()];
+    assert_eq!(bench.pending().await, [names.clone(), new, names]);
+    assert_eq!(bench.lost(0, Reason::Corrupt), 0);
+}
+
+#[tokio::test]
+async fn a_target_that_is_gone_for_too_long_keeps_no_segment() {
+    let sim = Sim::new();
+    let bench = open(&sim, settings(Path::new("")), &["a", "gone"]);
+    bench.fill(100).await;
+    for _ in 0..100 {
+        bench.lease(0).await.ack();
+    }
+    bench.close();
+    assert!(sim.segments().len() > 4);
+    let bench = open(&sim, settings(Path::new("")), &["a"]);
+    assert!(bench.keep("x-10").await);
+    assert!(sim.segments().len() > 4, "it may come back");
+    bench.close();
+    let impatient = Settings {
+        orphan_age: Duration::ZERO,
+        ..settings(Path::new(""))
+    };
+    let bench = open(&sim, impatient, &["a"]);
+    eventually("its records are dropped", || sim.segments().len() == 1).await;
+    let stats = bench.monitor.stats();
+    assert_eq!((stats.orphans, stats.orphans_dropped), (0, 100));
+    assert_eq!(bench.pending().await, [["x-10"]]);
+}
+
+#[tokio::test]
+async fn a_spool_closes_by_itself_when_nobody_uses_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = Arc::<Ledger>::default();
+    let spool = settings(dir.path()).open([("a".to_owned(), ROOMY, ledger)], &Budget::new(1_000));
+    drop(spool.unwrap());
+    eventually("the lock is free", || {
+        settings(dir.path()).open([], &Budget::new(1)).is_ok()
+    })
+    .await;
+}
