@@ -86,7 +86,7 @@ impl Settings {
             fsync: Fsync::Interval(Duration::from_millis(100)),
             orphan_age: Duration::from_secs(24 * 60 * 60),
             save_every: 64,
-            save_after: Duration::from_secs(1),
+            save_after: Duration::from_millis(100),
             retry_after: Duration::from_secs(5),
         }
     }

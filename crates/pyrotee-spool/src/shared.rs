@@ -21,6 +21,8 @@ pub(crate) struct Shared {
     pub(crate) budget: Arc<Budget>,
     pub(crate) counters: Counters,
     pub(crate) longest_record: u64,
+    /// Whether a receipt promises the disk.
+    pub(crate) promises: bool,
 }
 
 /// What was offered and not written yet.
@@ -102,14 +104,15 @@ impl Shared {
             return (0, None);
         }
         let (sender, receipt) = oneshot::channel();
-        let receipt_to = (!intake.memory_only).then_some(sender);
+        let in_memory = intake.memory_only;
         intake.push(Job {
             entry,
-            receipt: receipt_to,
+            receipt: (!in_memory).then_some(sender),
         });
         drop(intake);
         self.book.bell.ring();
-        (taken, Some(receipt))
+        // Nobody was promised the disk: what is in memory is as durable as it will be.
+        (taken, Some(receipt).filter(|_| self.promises || !in_memory))
     }
 
     /// Asks the writer to write what is left, and to end.

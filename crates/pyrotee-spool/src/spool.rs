@@ -10,7 +10,7 @@ use crate::book::Book;
 use crate::counters::Counters;
 use crate::format::Crc;
 use crate::monitor::Monitor;
-use crate::settings::{OpenError, Settings, Target};
+use crate::settings::{Fsync, OpenError, Settings, Target};
 use crate::shared::{Intake, Live, Shared};
 use crate::storage::Storage;
 use crate::writer::Writer;
@@ -72,6 +72,7 @@ pub(crate) fn start(
         budget: Arc::clone(budget),
         counters,
         longest_record: settings.longest_record(),
+        promises: settings.fsync == Fsync::Always,
     });
     let monitor = Monitor {
         shared: Arc::clone(&shared),

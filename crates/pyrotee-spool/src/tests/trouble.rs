@@ -8,7 +8,7 @@ use pyrotee_queue::{Budget, Lane, Ledger, Limits, Reason, WhenFull};
 
 use super::sim::{Sim, Trouble};
 use super::support::{Bench, ROOMY, name, open, settings, try_open};
-use crate::{Mode, OpenError, Settings};
+use crate::{Fsync, Mode, OpenError, Settings};
 
 /// Waits for the writer, which works on its own.
 async fn eventually(what: &str, is: impl Fn() -> bool) {
@@ -19,6 +19,24 @@ async fn eventually(what: &str, is: impl Fn() -> bool) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     panic!("it never came: {what}");
+}
+
+#[tokio::test]
+async fn without_a_promise_of_the_disk_memory_is_as_good_as_it_gets() {
+    for fsync in [Fsync::Interval(Duration::from_millis(1)), Fsync::Never] {
+        let sim = Sim::new();
+        let settings = Settings {
+            fsync,
+            ..settings(Path::new(""))
+        };
+        let bench = try_open(&sim, settings, &["a"], ROOMY).unwrap();
+        assert!(bench.keep("0-1000").await);
+        sim.fail(Some(Trouble::Full));
+        for number in 1..4 {
+            assert!(bench.keep(&format!("{number}-1000")).await, "{fsync:?}");
+        }
+        assert_eq!(bench.monitor.mode(), Mode::MemoryOnly);
+    }
 }
 
 #[tokio::test]

@@ -173,7 +173,12 @@ impl Writer {
         // Before anybody learns of it.
         self.shared.counters.memory_only.set(1);
         self.shared.counters.troubles.add(1);
-        drop(receipts);
+        for receipt in receipts.into_iter().flatten() {
+            // With a promise of the disk, the end of a receipt says that it is broken.
+            if !self.shared.promises {
+                receipt.send(()).ok();
+            }
+        }
         self.retry_at = Some(Instant::now() + self.settings.retry_after);
         if !before {
             let dir = self.settings.dir.display();
