@@ -21,6 +21,8 @@ mod client_retries;
 mod codings;
 /// The commands, as a shell sees them.
 mod command_line;
+/// A relay that is killed at any moment.
+mod crashes;
 /// What a target gets, and what becomes of it.
 mod delivery;
 /// Content types and codings that nobody touches.
@@ -69,6 +71,8 @@ mod relay_ring;
 mod routes;
 /// What must not be seen.
 mod secrets;
+/// Profiles that wait on disk.
+mod spool;
 /// How the targets are, as JSON and as a table.
 mod status;
 /// What the tests are written with.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use crate::support::{
-    Answer, Count, Metrics, Relay, Request, Rig, SOON, Upstream,
+    Answer, Builder, Count, Metrics, Relay, Request, Rig, SOON, Upstream,
     client::{self, noise},
 };
 
@@ -38,6 +38,10 @@ const REASONS: [&str; 16] = [
 
 /// A relay that has done a bit of everything.
 fn busy() -> Rig {
+    busy_with(|builder| builder)
+}
+
+fn busy_with(build: impl FnOnce(Builder) -> Builder) -> Rig {
     let target = Upstream::script(|arrival| match arrival.index {
         // On a connection that was used before this would be worth a second try.
         0 => Answer::hang_up(),
@@ -45,7 +49,7 @@ fn busy() -> Rig {
         _ => Answer::ok(),
     });
     let options = ["queue-workers: 1", "on-ambiguous: drop"];
-    let rig = Rig::with(Upstream::ok(), target, &options, |b| b);
+    let rig = Rig::with(Upstream::ok(), target, &options, build);
     for index in 0..5 {
         rig.send(&Request::profile("app", b"profile"));
         rig.settled(index + 1);
@@ -262,7 +266,7 @@ fn the_documentation_lists_the_series_there_are_and_no_other() {
         .filter_map(|name| name.split('{').next())
         .map(str::to_owned)
         .collect();
-    let rig = busy();
+    let rig = busy_with(|builder| builder.yaml("spool: { dir: \"{home}/spool\" }"));
     rig.upstream.wait_for(6, SOON);
     let mut shown = series(&rig.relay.metrics());
     shown.retain(|name| name.starts_with("pyroscope_"));

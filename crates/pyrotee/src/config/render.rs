@@ -6,7 +6,7 @@
 use std::{fmt::Write, num::NonZeroU64};
 
 use super::{
-    sections::{DUPLICATES, FORMATS, LEVELS, ON_AMBIGUOUS, ON_FULL, TEE_ON},
+    sections::{DUPLICATES, FORMATS, FSYNC, LEVELS, ON_AMBIGUOUS, ON_FULL, TEE_ON},
     settings::{Config, Credentials, LocalWrites, Target},
     values::{format_duration, format_size, word_for},
 };
@@ -36,6 +36,13 @@ impl Config {
         out.plain(1, "max-body", &format_size(self.tee.max_body));
         out.plain(1, "on", word_for(self.tee.on, TEE_ON));
         out.plain(1, "duplicates", word_for(self.tee.duplicates, DUPLICATES));
+        if let Some(spool) = &self.spool {
+            out.open(0, "spool");
+            out.value(1, "dir", &spool.dir.to_string_lossy());
+            out.plain(1, "max-bytes", &format_size(spool.max_bytes));
+            out.plain(1, "segment-bytes", &format_size(spool.segment_bytes));
+            out.plain(1, "fsync", word_for(spool.fsync, FSYNC));
+        }
         out.open(0, "shutdown");
         out.plain(1, "grace", &format_duration(self.shutdown_grace));
         out.open(0, "log");

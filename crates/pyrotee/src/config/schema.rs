@@ -77,6 +77,15 @@ pub(super) static ROOT: Shape = Shape::Section(&[
             text("duplicates", "drop"),
         ],
     ),
+    section(
+        "spool",
+        &[
+            optional("dir"),
+            text("max-bytes", "1GiB"),
+            text("segment-bytes", "8MiB"),
+            text("fsync", "interval"),
+        ],
+    ),
     section("shutdown", &[text("grace", "25s")]),
     section("log", &[text("level", "info"), text("format", "text")]),
     section(

@@ -1,6 +1,7 @@
 //! The settings that the rest of the program gets: typed, checked, complete. Where a crate has a type
 //! for a choice, that is the type here, so that nothing is chosen twice.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use pyrotee_delivery::{Credentials, OnAmbiguous};
@@ -21,6 +22,8 @@ pub struct Config {
     /// Bytes that bodies being received, queued and sent may take, all targets together.
     pub memory_limit: u64,
     pub tee: Tee,
+    /// Where profiles wait on disk; `None` keeps them in memory alone.
+    pub spool: Option<Spool>,
     /// How long requests and queues may take to finish after a signal; may be zero.
     pub shutdown_grace: Duration,
     pub log: Log,
@@ -45,6 +48,28 @@ pub struct Tee {
     pub max_body: u64,
     pub on: TeeOn,
     pub duplicates: Duplicates,
+}
+
+/// The spool.
+#[derive(Clone, Debug)]
+pub struct Spool {
+    pub dir: PathBuf,
+    /// Limit of all segments together, in bytes.
+    pub max_bytes: u64,
+    /// Length at which a segment is full, in bytes.
+    pub segment_bytes: u64,
+    pub fsync: FsyncPolicy,
+}
+
+/// When what was written is made to survive a loss of power.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FsyncPolicy {
+    /// Before a client is told that its profile was taken.
+    Always,
+    /// A tenth of a second later at most.
+    Interval,
+    /// When the operating system likes to.
+    Never,
 }
 
 /// What goes to the log, and how it looks.

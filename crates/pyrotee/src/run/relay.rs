@@ -9,6 +9,7 @@ use anyhow::{Context, anyhow};
 use pyrotee_delivery::Target;
 use pyrotee_proxy::{Proxy, bind};
 use pyrotee_queue::{Budget, Reason};
+use pyrotee_spool::Keeper;
 use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, interval, sleep_until, timeout};
@@ -36,6 +37,8 @@ pub(super) struct Relay {
     admin: TcpListener,
     scrape: Scrape,
     status: Status,
+    /// Of the spool, if there is one.
+    keeper: Option<Keeper>,
     signals: Signals,
     grace: Duration,
     /// No new requests.
@@ -51,7 +54,7 @@ impl Relay {
         let budget = Budget::new(config.memory_limit);
         let drain = CancellationToken::new();
 
-        let opened = Targets::open(config, &outside)?;
+        let opened = Targets::open(config, &outside, &budget)?;
         let settings = wiring::proxy(config, opened.producer, &budget, &outside);
         let proxy = Proxy::bind(settings, Handle::current(), drain.clone())
             .context("failed to start the clients' listener: choose another `listen`")?;
@@ -60,7 +63,8 @@ impl Relay {
         tracing::info!(listener = "admin", %address, "listening");
 
         let watched = Arc::clone(&opened.watched);
-        let scrape = Scrape::new(metrics, watched, budget, proxy.gauges());
+        let (spool, keeper) = opened.spool.unzip();
+        let scrape = Scrape::new(metrics, watched, budget, proxy.gauges(), spool);
         Ok(Self {
             proxy,
             targets: opened.targets,
@@ -70,6 +74,7 @@ impl Relay {
             scrape,
             status: Status::new(Arc::clone(&opened.watched)),
             watched: opened.watched,
+            keeper,
             signals,
             grace: config.shutdown_grace,
             drain,
@@ -108,8 +113,21 @@ impl Relay {
         self.drain.cancel();
         running.drain(self.grace).await;
         let crashed = running.let_go().await;
+        if let Some(keeper) = self.keeper {
+            close(keeper).await;
+        }
         admin.stop();
         crashed.map_or(Ok(()), Err)
+    }
+}
+
+/// Writes down what the next process has to know. It waits for the disk, on a thread that may.
+async fn close(keeper: Keeper) {
+    if let Err(error) = tokio::task::spawn_blocking(|| keeper.close()).await {
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "failed to close the spool"
+        );
     }
 }
 

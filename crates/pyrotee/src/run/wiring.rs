@@ -1,14 +1,16 @@
 //! From the configuration to the settings of each crate.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use pyrotee_delivery::{Clock, Target};
 use pyrotee_net::{Connector, Resolver, Tls};
 use pyrotee_proxy::{LocalWrites, TeeSettings};
-use pyrotee_queue::{Budget, Ledger, Producer, open_memory};
+use pyrotee_queue::{Budget, Consumer, Ledger, Producer, open_memory};
+use pyrotee_spool::{Fsync, Keeper, Monitor};
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, FsyncPolicy};
 use crate::telemetry::Watched;
 
 /// How the relay reaches others: one cache of names and one set of roots for all.
@@ -31,6 +33,9 @@ impl Outside {
     }
 }
 
+/// How long what was written may wait for the disk with `fsync: interval`.
+const FSYNC_AFTER: Duration = Duration::from_millis(100);
+
 /// The targets, with what the rest of the relay needs to know of them.
 pub(super) struct Targets {
     /// What the tee offers to; `None` if remote write is disabled.
@@ -38,11 +43,17 @@ pub(super) struct Targets {
     pub(super) targets: Vec<Target>,
     /// The same targets, for those who watch them.
     pub(super) watched: Arc<[Watched]>,
+    /// The spool, if profiles wait on disk: what can be seen of it, and who closes it.
+    pub(super) spool: Option<(Monitor, Keeper)>,
 }
 
 impl Targets {
     /// Opens a queue for each target, if remote write is enabled.
-    pub(super) fn open(config: &Config, outside: &Outside) -> anyhow::Result<Self> {
+    pub(super) fn open(
+        config: &Config,
+        outside: &Outside,
+        budget: &Arc<Budget>,
+    ) -> anyhow::Result<Self> {
         let enabled = config.remote_write.enabled;
         let configured: &[config::Target] = if enabled {
             &config.remote_write.targets
@@ -53,9 +64,11 @@ impl Targets {
             .iter()
             .map(|_| Arc::new(Ledger::default()))
             .collect();
-        let queues = configured.iter().zip(&ledgers);
-        let (producer, consumers) =
-            open_memory(queues.map(|(target, ledger)| (target.queue, Arc::clone(ledger))));
+        let Queues {
+            producer,
+            consumers,
+            spool,
+        } = Queues::open(config, configured, &ledgers, budget)?;
         let (mut targets, mut watched) = (Vec::new(), Vec::new());
         for ((target, ledger), consumer) in configured.iter().zip(ledgers).zip(consumers) {
             let (connector, clock) = (outside.connector(), Clock::system());
@@ -68,6 +81,62 @@ impl Targets {
             producer: enabled.then_some(producer),
             targets,
             watched: watched.into(),
+            spool,
+        })
+    }
+}
+
+/// A queue for each target, in memory or on disk.
+struct Queues {
+    producer: Arc<dyn Producer>,
+    consumers: Vec<Arc<dyn Consumer>>,
+    spool: Option<(Monitor, Keeper)>,
+}
+
+impl Queues {
+    fn open(
+        config: &Config,
+        targets: &[config::Target],
+        ledgers: &[Arc<Ledger>],
+        budget: &Arc<Budget>,
+    ) -> anyhow::Result<Self> {
+        let queues = targets.iter().zip(ledgers);
+        let Some(spool) = config.spool.as_ref().filter(|_| !targets.is_empty()) else {
+            let queues = queues.map(|(target, ledger)| (target.queue, Arc::clone(ledger)));
+            let (producer, consumers) = open_memory(queues);
+            return Ok(Self {
+                producer,
+                consumers,
+                spool: None,
+            });
+        };
+        let settings = pyrotee_spool::Settings {
+            max_bytes: spool.max_bytes,
+            segment_bytes: spool.segment_bytes,
+            fsync: match spool.fsync {
+                FsyncPolicy::Always => Fsync::Always,
+                FsyncPolicy::Interval => Fsync::Interval(FSYNC_AFTER),
+                FsyncPolicy::Never => Fsync::Never,
+            },
+            ..pyrotee_spool::Settings::new(&spool.dir)
+        };
+        let queues = queues
+            .map(|(target, ledger)| (target.upload.name.clone(), target.queue, Arc::clone(ledger)));
+        let opened = settings
+            .open(queues, budget)
+            .context("failed to start the spool")?;
+        let stats = opened.monitor.stats();
+        tracing::info!(
+            dir = %spool.dir.display(),
+            bytes = stats.bytes,
+            recovered = stats.recovered,
+            corrupt = stats.corrupt_records,
+            "spool is open"
+        );
+        Ok(Self {
+            producer: opened.producer,
+            consumers: opened.consumers,
+            spool: Some((opened.monitor, opened.keeper)),
         })
     }
 }

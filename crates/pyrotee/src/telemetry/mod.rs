@@ -3,6 +3,7 @@
 mod logs;
 mod recorder;
 mod scrape;
+mod spool;
 mod watched;
 
 pub(crate) use logs::install as install_logs;

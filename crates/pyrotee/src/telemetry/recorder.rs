@@ -5,7 +5,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use pyrotee_delivery::metrics as delivery;
 use pyrotee_proxy::metrics as proxy;
 
-use super::scrape;
+use super::{scrape, spool};
 
 /// Seconds: from a fast answer on the same machine to the longest timeout.
 const REQUEST_SECONDS: [f64; 14] = [
@@ -54,6 +54,7 @@ pub(crate) fn install() -> anyhow::Result<PrometheusHandle> {
     proxy::describe();
     delivery::describe();
     scrape::describe();
+    spool::describe();
     metrics_process::Collector::default().describe();
     Ok(handle)
 }

@@ -19,6 +19,7 @@ use pyrotee_proxy::Gauges;
 use pyrotee_queue::{Budget, Reason, Tally};
 
 use super::Watched;
+use super::spool::SpoolSeries;
 use crate::build_info;
 
 const BUILD_INFO: &str = "pyroscope_relay_build_info";
@@ -153,6 +154,7 @@ pub(crate) struct Scrape {
     memory: [Gauge; 2],
     proxy: Gauges,
     connections: [Gauge; 2],
+    spool: Option<SpoolSeries>,
     /// One scrape at a time: two would mix their snapshots.
     turn: Mutex<()>,
 }
@@ -163,6 +165,7 @@ impl Scrape {
         targets: Arc<[Watched]>,
         budget: Arc<Budget>,
         proxy: Gauges,
+        spool: Option<pyrotee_spool::Monitor>,
     ) -> Self {
         gauge!(
             BUILD_INFO,
@@ -181,6 +184,7 @@ impl Scrape {
             memory: ["inflight", "queues"].map(|pool| gauge!(MEMORY, "pool" => pool)),
             proxy,
             connections: ["client", "upstream"].map(|side| gauge!(CONNECTIONS, "side" => side)),
+            spool: spool.map(SpoolSeries::new),
             turn: Mutex::new(()),
         }
     }
@@ -197,6 +201,9 @@ impl Scrape {
         let [client, upstream] = &self.connections;
         client.set(float(self.proxy.client_connections() as u64));
         upstream.set(float(self.proxy.upstream_connections()));
+        if let Some(spool) = &self.spool {
+            spool.update();
+        }
         self.process.collect();
         self.handle.render()
     }
@@ -311,6 +318,6 @@ fn set([profiles, bytes]: &[Counter; 2], tally: Tally) {
     clippy::cast_precision_loss,
     reason = "gauges are f64; 2^53 bytes are never reached"
 )]
-fn float(value: u64) -> f64 {
+pub(super) fn float(value: u64) -> f64 {
     value as f64
 }

@@ -8,10 +8,12 @@ mod loops;
 mod outcomes;
 mod process;
 mod remote_write;
+mod spool;
 mod target;
 
 pub(super) use outcomes::ON_AMBIGUOUS;
 pub(super) use process::{DUPLICATES, FORMATS, LEVELS, TEE_ON};
+pub(super) use spool::FSYNC;
 pub(super) use target::ON_FULL;
 
 use super::{
@@ -26,6 +28,7 @@ pub(super) fn config(tree: &Tree<'_>, cpus: usize) -> Option<Config> {
     let listen = process::listen(&root);
     let memory_limit = process::memory_limit(&root);
     let tee = process::tee(&root, memory_limit);
+    let spool = spool::spool(&root.scope("spool"));
     let shutdown_grace = process::shutdown_grace(&root);
     let log = process::log(&root);
     let own = listen.map(|(listen, _)| listen);
@@ -43,6 +46,7 @@ pub(super) fn config(tree: &Tree<'_>, cpus: usize) -> Option<Config> {
         upstream: upstream?,
         memory_limit: memory_limit?,
         tee: tee?,
+        spool: spool?,
         shutdown_grace: shutdown_grace?,
         log: log?,
         remote_write: remote_write?,

@@ -8,6 +8,7 @@ mod layers;
 mod outcomes;
 mod secrets;
 mod seeds;
+mod spool;
 mod targets;
 
 use std::fs;

@@ -1,0 +1,144 @@
+//! The series of the spool, read at each scrape.
+
+#![expect(
+    clippy::disallowed_macros,
+    reason = "series are made here and nowhere else"
+)]
+
+use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
+use pyrotee_spool::{Mode, Monitor, Stats};
+
+use super::scrape::float;
+
+/// What a series shows of the spool.
+type Read = fn(&Stats) -> u64;
+
+const MODE: &str = "pyroscope_remote_write_spool_mode";
+
+const GAUGES: [(&str, &str, Read); 7] = [
+    (
+        "pyroscope_remote_write_spool_bytes",
+        "Bytes of all segments.",
+        |stats| stats.bytes,
+    ),
+    (
+        "pyroscope_remote_write_spool_limit_bytes",
+        "Bytes that they may have.",
+        |stats| stats.max_bytes,
+    ),
+    (
+        "pyroscope_remote_write_spool_segments",
+        "Segments.",
+        |stats| stats.segments,
+    ),
+    (
+        "pyroscope_remote_write_spool_free_bytes",
+        "Bytes that the file system had left when a segment was last begun.",
+        |stats| stats.free_bytes,
+    ),
+    (
+        "pyroscope_remote_write_spool_unwritten_profiles",
+        "Profiles that wait to be written.",
+        |stats| stats.unwritten,
+    ),
+    (
+        "pyroscope_remote_write_spool_quarantined_segments",
+        "Damaged segments that were set aside and still lie there.",
+        |stats| stats.quarantined,
+    ),
+    (
+        "pyroscope_remote_write_spool_orphaned_targets",
+        "Targets that left the configuration and have profiles here.",
+        |stats| stats.orphans,
+    ),
+];
+
+const COUNTERS: [(&str, &str, Read); 7] = [
+    (
+        "pyroscope_remote_write_spool_written_bytes_total",
+        "Bytes written, everything included.",
+        |stats| stats.written_bytes,
+    ),
+    (
+        "pyroscope_remote_write_spool_read_bytes_total",
+        "Bytes read back for deliveries.",
+        |stats| stats.read_bytes,
+    ),
+    (
+        "pyroscope_remote_write_spool_errors_total",
+        "Times that the disk failed.",
+        |stats| stats.troubles,
+    ),
+    (
+        "pyroscope_remote_write_spool_corrupt_profiles_total",
+        "Profiles lost to damage, once for each target.",
+        |stats| stats.corrupt_records,
+    ),
+    (
+        "pyroscope_remote_write_spool_evicted_segments_total",
+        "Segments that went because the spool was full.",
+        |stats| stats.evicted_segments,
+    ),
+    (
+        "pyroscope_remote_write_spool_recovered_profiles_total",
+        "Profiles that the start has found pending, once for each target.",
+        |stats| stats.recovered,
+    ),
+    (
+        "pyroscope_remote_write_spool_redelivered_profiles_total",
+        "Those of them that were being delivered when the process before ended: they may arrive twice.",
+        |stats| stats.redelivered,
+    ),
+];
+
+const MODES: [(&str, Mode); 2] = [("disk", Mode::Disk), ("memory_only", Mode::MemoryOnly)];
+
+/// Tells the exporter what the series mean.
+pub(super) fn describe() {
+    describe_gauge!(
+        MODE,
+        "1 for the mode that the spool is in, 0 for the other."
+    );
+    for (name, text, _) in GAUGES {
+        match name.ends_with("_bytes") {
+            true => describe_gauge!(name, Unit::Bytes, text),
+            false => describe_gauge!(name, text),
+        }
+    }
+    for (name, text, _) in COUNTERS {
+        describe_counter!(name, text);
+    }
+}
+
+/// The series of a spool.
+#[derive(Debug)]
+pub(super) struct SpoolSeries {
+    monitor: Monitor,
+    modes: [(Mode, Gauge); 2],
+    gauges: [(Read, Gauge); GAUGES.len()],
+    counters: [(Read, Counter); COUNTERS.len()],
+}
+
+impl SpoolSeries {
+    pub(super) fn new(monitor: Monitor) -> Self {
+        Self {
+            monitor,
+            modes: MODES.map(|(word, mode)| (mode, gauge!(MODE, "mode" => word))),
+            gauges: GAUGES.map(|(name, _, read)| (read, gauge!(name))),
+            counters: COUNTERS.map(|(name, _, read)| (read, counter!(name))),
+        }
+    }
+
+    pub(super) fn update(&self) {
+        let stats = self.monitor.stats();
+        for (mode, gauge) in &self.modes {
+            gauge.set(f64::from(u8::from(*mode == stats.mode)));
+        }
+        for (read, gauge) in &self.gauges {
+            gauge.set(float(read(&stats)));
+        }
+        for (read, counter) in &self.counters {
+            counter.absolute(read(&stats));
+        }
+    }
+}
