@@ -3,7 +3,7 @@
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run test interop test-interop nightly fuzz bench check check-fmt check-clippy check-doc check-deny fmt clean
+.PHONY: help build demo run test interop test-interop nightly fuzz bench outage check check-fmt check-clippy check-doc check-deny fmt clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
@@ -26,6 +26,7 @@ test-interop: ## run the tests with five published SDKs (needs python3 with venv
 nightly: ## run everything, with the heavy cases at full size
 	PYROTEE_NIGHTLY=1 PROPTEST_CASES=20000 $(CARGO) test --workspace --locked
 	$(MAKE) test-interop
+	$(MAKE) outage OUTAGE_SVG=target/outage.svg
 
 FUZZ_SECONDS ?= 600
 
@@ -38,6 +39,11 @@ fuzz: ## fuzz the readers of untrusted bytes, FUZZ_SECONDS (600) each, on stable
 
 bench: ## print what tagging costs (release build, some minutes)
 	$(CARGO) bench --locked -p pyrotee --bench tagging
+
+OUTAGE_SVG ?= docs/outage.svg
+
+outage: ## take a target away for two minutes, check what the relay does, and draw OUTAGE_SVG (docs/outage.svg)
+	$(CARGO) bench --locked -p pyrotee --bench outage -- $(abspath $(OUTAGE_SVG))
 
 check: check-fmt check-clippy check-doc ## check format, lints and documentation
 

@@ -1,7 +1,7 @@
 //! Addresses where nobody listens.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     os::fd::OwnedFd,
 };
 
@@ -11,7 +11,7 @@ use rustix::net::{self, AddressFamily, SocketType};
 #[derive(Debug)]
 pub(crate) struct Refusing {
     address: SocketAddr,
-    _socket: OwnedFd,
+    socket: OwnedFd,
 }
 
 impl Refusing {
@@ -21,13 +21,16 @@ impl Refusing {
         net::bind(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a port is free");
         let name = net::getsockname(&socket).expect("a bound socket has an address");
         let address = SocketAddr::try_from(name).expect("an address of the family asked for");
-        Self {
-            address,
-            _socket: socket,
-        }
+        Self { address, socket }
     }
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// From here on somebody listens.
+    pub(crate) fn open(self) -> TcpListener {
+        net::listen(&self.socket, 128).expect("a bound socket can listen");
+        self.socket.into()
     }
 }
