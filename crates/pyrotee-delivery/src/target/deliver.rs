@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use hyper_util::client::legacy::connect::Connect;
 use pyrotee_net::{Connector, Dialer};
-use pyrotee_queue::{Consumer, History, Lease, Reason, Record};
+use pyrotee_queue::{Consumer, History, Lane, Lease, Reason, Record};
 use tokio::time::{Instant, sleep_until};
 
 use crate::client::TargetClient;
@@ -74,8 +74,13 @@ where
             let change = self.learn(&mut pass, &outcome);
             match self.verdict(&outcome, history) {
                 Verdict::Taken => {
+                    // What ended an outage has waited for that end, wherever it lay when it was leased.
+                    let lane = match change.recovered {
+                        true => Lane::Backlog,
+                        false => lease.lane(),
+                    };
                     let received = record.head().received;
-                    self.metrics.taken(lease.lane(), received, self.clock.now());
+                    self.metrics.taken(lane, received, self.clock.now());
                     lease.ack();
                     return;
                 }
