@@ -15,3 +15,6 @@ mod limits;
 
 /// Disks that fail and come back, and the life of a spool.
 mod trouble;
+
+/// A plain list per target, whatever happens to the process.
+mod model;

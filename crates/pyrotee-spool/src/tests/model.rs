@@ -1,0 +1,367 @@
+//! The spool against a plain list per target, whatever happens to the process.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+use pyrotee_queue::{History, Lane, Lease, Reason, Wanted};
+use tokio::time::Instant;
+
+use super::sim::Sim;
+use super::support::{Bench, name, open, settings};
+use crate::{Fsync, Settings};
+
+const NAMES: [&str; 2] = ["a", "b"];
+
+#[derive(Debug, Clone)]
+enum Step {
+    Offer(usize),
+    Lease(usize),
+    Ack(Index),
+    Lose(Index),
+    Release(Index),
+    Retry(Index),
+    FallBehind(usize),
+    Restart,
+    Kill,
+    PowerLoss,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        12 => (0..3_000_usize).prop_map(Step::Offer),
+        10 => (0..2_usize).prop_map(Step::Lease),
+        6 => any::<Index>().prop_map(Step::Ack),
+        1 => any::<Index>().prop_map(Step::Lose),
+        2 => any::<Index>().prop_map(Step::Release),
+        1 => any::<Index>().prop_map(Step::Retry),
+        1 => (0..2_usize).prop_map(Step::FallBehind),
+        1 => Just(Step::Restart),
+        1 => Just(Step::Kill),
+        1 => Just(Step::PowerLoss),
+    ]
+}
+
+/// A record that waits, by the number of its offer.
+#[derive(Debug, Clone)]
+struct Known {
+    name: String,
+    lane: Lane,
+    deferred: bool,
+}
+
+type Waiting = BTreeMap<usize, Known>;
+
+/// A lease, and where the record belongs.
+struct Held {
+    target: usize,
+    number: usize,
+    known: Known,
+    lease: Lease,
+}
+
+struct Model {
+    sim: Arc<Sim>,
+    settings: Settings,
+    bench: Bench,
+    waiting: [Waiting; 2],
+    /// Settled by a target, and perhaps not noted on disk.
+    settled: [Waiting; 2],
+    held: Vec<Held>,
+    offered: usize,
+}
+
+impl Model {
+    fn new(settings: Settings) -> Self {
+        let sim = Sim::new();
+        Self {
+            bench: open(&sim, settings.clone(), &NAMES),
+            sim,
+            settings,
+            waiting: Default::default(),
+            settled: Default::default(),
+            held: Vec::new(),
+            offered: 0,
+        }
+    }
+
+    async fn follow(&mut self, step: Step) {
+        match step {
+            Step::Offer(bytes) => self.offer(bytes).await,
+            Step::Lease(target) => self.lease(target).await,
+            Step::FallBehind(target) => {
+                self.bench.consumers[target].fall_behind();
+                let waiting = self.waiting[target].values_mut();
+                let held = self.held.iter_mut().filter(|held| held.target == target);
+                waiting
+                    .chain(held.map(|held| &mut held.known))
+                    .for_each(|known| known.lane = Lane::Backlog);
+            }
+            Step::Restart => self.restart(false, |sim| Arc::clone(sim)).await,
+            Step::Kill => self.restart(true, |sim| sim.after_kill()).await,
+            Step::PowerLoss => self.restart(true, |sim| sim.after_power_loss()).await,
+            Step::Ack(at) | Step::Lose(at) | Step::Release(at) | Step::Retry(at) => {
+                if !self.held.is_empty() {
+                    let held = self.held.swap_remove(at.index(self.held.len()));
+                    self.settle(&step, held);
+                }
+            }
+        }
+        for target in 0..2 {
+            let held = self
+                .held
+                .iter()
+                .filter(|held| held.target == target)
+                .count();
+            let pending = self.bench.counts(target).pending.profiles;
+            assert_eq!(pending, (self.waiting[target].len() + held) as u64);
+        }
+    }
+
+    async fn offer(&mut self, bytes: usize) {
+        let name = format!("{}-{bytes}", self.offered);
+        assert!(self.bench.keep(&name).await);
+        for waiting in &mut self.waiting {
+            let known = Known {
+                name: name.clone(),
+                lane: Lane::Fresh,
+                deferred: false,
+            };
+            waiting.insert(self.offered, known);
+        }
+        self.offered += 1;
+    }
+
+    async fn lease(&mut self, target: usize) {
+        let waiting = &mut self.waiting[target];
+        let of = |lane| {
+            let due = |known: &Known| known.lane == lane && !known.deferred;
+            waiting
+                .iter()
+                .find(|(_, known)| due(known))
+                .map(|(number, _)| *number)
+        };
+        let Some(number) = of(Lane::Fresh).or_else(|| of(Lane::Backlog)) else {
+            let nothing = self.bench.consumers[target].lease(&Wanted::ANY);
+            assert!(tokio::time::timeout(Duration::ZERO, nothing).await.is_err());
+            return;
+        };
+        let known = waiting.remove(&number).unwrap();
+        let lease = self.bench.lease(target).await;
+        assert_eq!(
+            (name(&lease), lease.lane()),
+            (known.name.clone(), known.lane)
+        );
+        self.held.push(Held {
+            target,
+            number,
+            known,
+            lease,
+        });
+    }
+
+    fn settle(&mut self, step: &Step, held: Held) {
+        let Held {
+            target,
+            number,
+            mut known,
+            lease,
+        } = held;
+        let back = match step {
+            Step::Ack(_) => {
+                lease.ack();
+                false
+            }
+            Step::Lose(_) => {
+                lease.lose(Reason::Rejected);
+                false
+            }
+            Step::Retry(_) => {
+                known.deferred = true;
+                let later = Instant::now() + Duration::from_secs(3_600);
+                lease.retry(later, History::default());
+                true
+            }
+            _ => {
+                drop(lease);
+                true
+            }
+        };
+        let place = if back {
+            &mut self.waiting
+        } else {
+            &mut self.settled
+        };
+        place[target].insert(number, known);
+    }
+
+    /// A new process opens what the old one left. If that was no clean end, what was settled may
+    /// come again, but nothing may be missing.
+    async fn restart(&mut self, crash: bool, left: impl FnOnce(&Arc<Sim>) -> Arc<Sim>) {
+        let found = if crash {
+            left(&self.sim)
+        } else {
+            self.held.clear_leases(&mut self.waiting);
+            let settings = self.settings.clone();
+            let after = Sim::new();
+            let bench = std::mem::replace(&mut self.bench, open(&after, settings, &NAMES));
+            bench.close();
+            left(&self.sim)
+        };
+        let bench = open(&found, self.settings.clone(), &NAMES);
+        if crash {
+            self.held.clear_leases(&mut self.waiting);
+        }
+        self.sim = found;
+        self.bench = bench;
+        let pending = self.bench.pending().await;
+        for (target, pending) in pending.into_iter().enumerate() {
+            let number = |name: &String| name.split('-').next().unwrap().parse::<usize>().unwrap();
+            let found: Waiting = pending
+                .iter()
+                .map(|name| {
+                    let known = Known {
+                        name: name.clone(),
+                        lane: Lane::Backlog,
+                        deferred: false,
+                    };
+                    (number(name), known)
+                })
+                .collect();
+            for number in self.waiting[target].keys() {
+                assert!(found.contains_key(number), "{number} of {target} is gone");
+            }
+            for number in found.keys() {
+                let settled = self.settled[target].remove(number).is_some();
+                let expected = self.waiting[target].contains_key(number);
+                assert!(
+                    expected || settled && crash,
+                    "{number} of {target} came again"
+                );
+            }
+            assert_eq!(self.bench.lost(target, Reason::Corrupt), 0);
+            self.waiting[target] = found;
+        }
+    }
+}
+
+trait Clear {
+    fn clear_leases(&mut self, waiting: &mut [Waiting; 2]);
+}
+
+impl Clear for Vec<Held> {
+    fn clear_leases(&mut self, waiting: &mut [Waiting; 2]) {
+        for held in self.drain(..) {
+            waiting[held.target].insert(held.number, held.known);
+        }
+    }
+}
+
+fn run(steps: Vec<Step>, settings: Settings) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build();
+    runtime.unwrap().block_on(async {
+        let mut model = Model::new(settings);
+        for step in steps {
+            model.follow(step).await;
+        }
+    });
+}
+
+fn tight(save_every: u64) -> Settings {
+    Settings {
+        segment_bytes: 6 << 10,
+        save_every,
+        ..settings(Path::new(""))
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn the_spool_does_what_a_plain_list_does(
+        steps in prop::collection::vec(step(), 1..80),
+        save_every in 1..6_u64,
+    ) {
+        run(steps, tight(save_every));
+    }
+
+    /// Without a sync, a killed process still loses nothing that was written.
+    #[test]
+    fn a_killed_process_loses_nothing_whatever_the_policy(
+        steps in prop::collection::vec(step(), 1..60),
+    ) {
+        let survivable = steps.into_iter().map(|step| match step {
+            Step::PowerLoss => Step::Kill,
+            other => other,
+        });
+        run(survivable.collect(), Settings { fsync: Fsync::Never, ..tight(4) });
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// However small the spool: the accounts balance, the limit holds, and who is not delivered to is told.
+    #[test]
+    fn a_spool_that_overflows_accounts_for_everything(
+        steps in prop::collection::vec(step(), 20..120),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        runtime.unwrap().block_on(overflow(steps));
+    }
+}
+
+async fn overflow(steps: Vec<Step>) {
+    let settings = Settings {
+        max_bytes: 20 << 10,
+        ..tight(5)
+    };
+    let mut sim = Sim::new();
+    let mut bench = open(&sim, settings.clone(), &NAMES);
+    let mut leases: Vec<(usize, Lease)> = Vec::new();
+    for (number, step) in steps.into_iter().enumerate() {
+        match step {
+            Step::Offer(bytes) => assert!(bench.keep(&format!("{number}-{bytes}")).await),
+            Step::Lease(target) => {
+                let lease = bench.consumers[target].lease(&Wanted::ANY);
+                if let Ok(Some(lease)) = tokio::time::timeout(Duration::from_millis(2), lease).await
+                {
+                    name(&lease);
+                    leases.push((target, lease));
+                }
+            }
+            Step::Ack(at) if !leases.is_empty() => {
+                leases.swap_remove(at.index(leases.len())).1.ack()
+            }
+            Step::Release(at) if !leases.is_empty() => {
+                drop(leases.swap_remove(at.index(leases.len())))
+            }
+            Step::Restart => {
+                leases.clear();
+                let before = [0, 1].map(|target| bench.counts(target).pending.profiles);
+                bench.close();
+                bench = open(&sim, settings.clone(), &NAMES);
+                for (target, before) in before.into_iter().enumerate() {
+                    assert_eq!(bench.counts(target).accepted.profiles, before);
+                    assert_eq!(bench.lost(target, Reason::Corrupt), 0);
+                }
+            }
+            Step::Kill => {
+                sim = sim.after_kill();
+                leases.clear();
+                bench = open(&sim, settings.clone(), &NAMES);
+            }
+            _ => {}
+        }
+        assert!(sim.bytes() <= settings.max_bytes, "{}", sim.bytes());
+        for target in 0..2 {
+            bench.counts(target);
+        }
+    }
+}
