@@ -100,7 +100,7 @@ impl Model {
                     .chain(held.map(|held| &mut held.known))
                     .for_each(|known| known.lane = Lane::Backlog);
             }
-            Step::Restart => self.restart(false, |sim| Arc::clone(sim)).await,
+            Step::Restart => self.restart(false, Arc::clone).await,
             Step::Kill => self.restart(true, |sim| sim.after_kill()).await,
             Step::PowerLoss => self.restart(true, |sim| sim.after_power_loss()).await,
             Step::Ack(at) | Step::Lose(at) | Step::Release(at) | Step::Retry(at) => {
