@@ -112,10 +112,11 @@ impl Relay {
         health.set_ready(false);
         self.drain.cancel();
         running.drain(self.grace).await;
-        let crashed = running.let_go().await;
+        running.let_go().await;
         if let Some(keeper) = self.keeper {
             close(keeper).await;
         }
+        let crashed = running.last_words();
         admin.stop();
         crashed.map_or(Ok(()), Err)
     }
@@ -189,28 +190,35 @@ impl Running {
         }
     }
 
-    /// Ends what is left, and says what it costs.
-    async fn let_go(mut self) -> Option<anyhow::Error> {
+    /// Ends what is left.
+    async fn let_go(&mut self) {
         self.stop.cancel();
         let ending = async { while self.parts.join_next().await.is_some() {} };
         if timeout(LETTING_GO, ending).await.is_err() {
             // The proxy alone: clients that are still sending. A target's last word is its count.
             self.parts.shutdown().await;
         }
+    }
+
+    /// Says what the end costs, and whether something had crashed.
+    fn last_words(self) -> Option<anyhow::Error> {
         for (target, counts) in self.snapshots() {
             let (sent, lost) = (
                 counts.sent.profiles,
                 counts.dropped(Reason::Shutdown).profiles,
             );
+            // On disk, for the next process.
+            let kept = counts.pending.profiles;
             if lost > 0 {
                 tracing::warn!(
                     target,
                     sent,
                     lost,
+                    kept,
                     "stopped before all profiles were delivered"
                 );
             } else {
-                tracing::info!(target, sent, "stopped");
+                tracing::info!(target, sent, kept, "stopped");
             }
         }
         self.crashed
