@@ -24,7 +24,8 @@ test-interop: ## run the tests with five published SDKs (needs python3 with venv
 	$(CARGO) test --locked -p pyrotee --test interop
 
 nightly: ## run everything, with the heavy cases at full size
-	PYROTEE_NIGHTLY=1 PROPTEST_CASES=20000 $(CARGO) test --workspace --locked
+	PYROTEE_NIGHTLY=1 PROPTEST_CASES=20000 $(CARGO) test --workspace --exclude pyrotee-spool --locked
+	PROPTEST_CASES=1000 $(CARGO) test -p pyrotee-spool --locked
 	$(MAKE) test-interop
 	$(MAKE) outage OUTAGE_SVG=target/outage.svg
 
