@@ -161,6 +161,11 @@ impl Ledgers {
     pub(crate) fn bytes(&self) -> u64 {
         self.segments.values().map(|segment| segment.bytes).sum()
     }
+
+    /// Claims on all records on disk.
+    pub(crate) fn pending(&self) -> u64 {
+        self.segments.values().map(|segment| segment.pending).sum()
+    }
 }
 
 impl Orphan {

@@ -44,9 +44,9 @@
 //!
 //! # In memory
 //!
-//! A record stays in memory, charged to the budget, until it is written. Then an entry of about
-//! 150 bytes and one of about 170 bytes for each target that wants it are left. When it is leased the record is read
-//! back, once for all targets that lease it at the same time, and charged again.
+//! A record stays in memory, charged to the budget, until it is written. Then an index of 250 to
+//! 320 bytes for each target that wants it is left, which has a limit of its own. When it is leased the
+//! record is read back, once for all targets that lease it at the same time, and charged again.
 //!
 //! # What it does not do
 //!

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::lock;
+use crate::settings::CLAIM_BYTES;
 use crate::shared::Shared;
 
 /// Whether records reach the disk.
@@ -25,6 +26,8 @@ pub struct Stats {
     pub max_bytes: u64,
     /// Segments.
     pub segments: u64,
+    /// Bytes of memory that the index of what is on disk takes, about.
+    pub index_bytes: u64,
     /// What the file system had left when the last segment was begun.
     pub free_bytes: u64,
     /// Records that wait to be written.
@@ -76,9 +79,14 @@ impl Monitor {
     /// The spool at this instant.
     pub fn stats(&self) -> Stats {
         let unwritten = lock(&self.shared.intake).jobs.len() as u64;
-        let (bytes, segments, orphans) = self.shared.book.with(|book| {
+        let (bytes, segments, orphans, claims) = self.shared.book.with(|book| {
             let (segments, orphans) = (book.segments.len(), book.orphans.len());
-            (book.bytes(), segments as u64, orphans as u64)
+            (
+                book.bytes(),
+                segments as u64,
+                orphans as u64,
+                book.pending(),
+            )
         });
         let counters = &self.shared.counters;
         Stats {
@@ -86,6 +94,7 @@ impl Monitor {
             bytes,
             max_bytes: self.max_bytes,
             segments,
+            index_bytes: claims * CLAIM_BYTES,
             free_bytes: counters.free.get(),
             unwritten,
             written_bytes: counters.written.get(),

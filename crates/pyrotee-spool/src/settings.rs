@@ -10,6 +10,10 @@ use pyrotee_queue::{Budget, Ledger, Limits};
 use crate::spool::{Spool, start};
 use crate::storage::Disk;
 
+/// Memory of one record on disk that one target wants: its share of the entry, its places in the
+/// queue's maps (measured: 250 with three targets, 320 with one).
+pub(crate) const CLAIM_BYTES: u64 = 320;
+
 /// When what was written is made to survive a loss of power. A killed process loses nothing that
 /// was written, whatever the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +35,8 @@ pub struct Settings {
     pub max_bytes: u64,
     /// One segment; brought to between 1/512 and 1/4 of `max_bytes`.
     pub segment_bytes: u64,
+    /// What may be kept in memory of records on disk; the oldest segment goes when it is more.
+    pub index_bytes: u64,
     /// When to sync.
     pub fsync: Fsync,
     /// How long the data of a target that left the configuration is kept.
@@ -83,6 +89,7 @@ impl Settings {
             dir: dir.into(),
             max_bytes: 1 << 30,
             segment_bytes: 8 << 20,
+            index_bytes: 64 << 20,
             fsync: Fsync::Interval(Duration::from_millis(100)),
             orphan_age: Duration::from_secs(24 * 60 * 60),
             save_every: 64,
@@ -105,6 +112,11 @@ impl Settings {
     pub(crate) fn segment(&self) -> u64 {
         let (least, most) = (self.max_bytes / 512, self.max_bytes / 4);
         self.segment_bytes.clamp(least, most.max(least))
+    }
+
+    /// How many claims the index may hold.
+    pub(crate) fn claims(&self) -> u64 {
+        self.index_bytes / CLAIM_BYTES
     }
 
     /// The largest record, head and all.

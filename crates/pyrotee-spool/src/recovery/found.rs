@@ -60,7 +60,7 @@ pub(crate) fn adopt(
     let mut names = remains.names.clone();
     let mut views = views(&remains, configured, queues, &mut names);
     let seen = remains.segments.iter().flat_map(|segment| {
-        let last = segment.scan.found.last().map(|found| found.head.number);
+        let last = segment.scan.found.last().map(|found| found.number);
         [segment.first, last.unwrap_or(0)]
     });
     let next = seen.map(|number| number + 1).max().unwrap_or(0);
@@ -85,23 +85,21 @@ pub(crate) fn adopt(
         gaps.extend(remnant.scan.gaps);
         let Some(file) = remnant.file else { continue };
         for found in remnant.scan.found {
-            let number = found.head.number;
+            let number = found.number;
             if !found.whole {
-                damaged.push((number, found.head.takers, found.bytes));
+                damaged.push((number, found.takers, found.bytes));
                 continue;
             }
-            // What was written again after a failed sync comes twice.
-            if !adopted.insert(number) {
-                continue;
-            }
+            // Numbers of segments do not overlap, so that none comes twice.
+            adopted.insert(number);
             let wanting = views.iter_mut().enumerate();
             let wanting: Vec<_> = wanting
-                .filter(|(_, view)| view.wants(number, &found.head.takers))
+                .filter(|(_, view)| view.wants(number, &found.takers))
                 .collect();
             let entry = Arc::new(Entry {
                 number,
-                surface: found.head.head.surface,
-                received: found.head.head.received,
+                surface: found.surface,
+                received: found.received,
                 bytes: found.bytes,
                 book: Arc::clone(book),
                 state: Mutex::new(EntryState {

@@ -3,17 +3,23 @@
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use crate::format::{Crc, FIXED, Fault, Lengths, MAGIC, RecordHead, SegmentHead};
+use pyrotee_queue::SurfaceId;
+
+use crate::format::{Crc, FIXED, Fault, Lengths, MAGIC, SegmentHead, TargetId};
 use crate::storage::{File, read_up_to};
 
 /// Bytes that are looked at together.
 const WINDOW: usize = 64 * 1024;
 
-/// A record as it lies in a segment.
+/// A record as it lies in a segment; no more of its head than the index needs.
 #[derive(Debug)]
 pub(crate) struct Found {
-    pub(crate) head: RecordHead,
+    pub(crate) number: u64,
+    pub(crate) takers: Vec<TargetId>,
+    pub(crate) surface: SurfaceId,
+    pub(crate) received: SystemTime,
     pub(crate) offset: u64,
     pub(crate) before_body: u32,
     pub(crate) bytes: u64,
@@ -70,7 +76,7 @@ impl Scanner {
                     scan.stretches += 1;
                     let until = next
                         .as_ref()
-                        .map_or(self.tail(expected), |found| found.head.number);
+                        .map_or(self.tail(expected), |found| found.number);
                     if expected < until {
                         scan.gaps.push(expected..until);
                     }
@@ -80,7 +86,7 @@ impl Scanner {
                     }
                 }
             };
-            expected = found.head.number + 1;
+            expected = found.number + 1;
             at = found.offset + u64::from(found.before_body) + found.bytes;
             if found.whole {
                 scan.good = at;
@@ -101,7 +107,7 @@ impl Scanner {
     }
 
     fn fits(&self, found: &Found, expected: u64) -> bool {
-        (expected..self.numbers.end).contains(&found.head.number)
+        (expected..self.numbers.end).contains(&found.number)
     }
 
     /// The next record whose head has not been damaged.
@@ -152,7 +158,10 @@ impl Scanner {
         };
         let is_there = offset.saturating_add(lengths.whole()) <= self.len;
         Ok(Some(Found {
-            head,
+            number: head.number,
+            takers: head.takers,
+            surface: head.head.surface,
+            received: head.head.received,
             offset,
             before_body: u32::try_from(end).unwrap_or(u32::MAX),
             bytes: lengths.body,

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use pyrotee_queue::Reason;
 
 use super::sim::{Sim, Trouble};
-use super::support::{Bench, ROOMY, name, open, settings, try_open};
-use crate::Settings;
+use super::support::{Bench, ROOMY, eventually, name, open, settings, try_open};
+use crate::{Mode, Settings};
 
 const NAMES: [&str; 2] = ["a", "b"];
 
@@ -103,18 +103,19 @@ async fn what_was_promised_survives_an_end_at_any_change_of_the_disk() {
 }
 
 #[tokio::test]
-async fn a_single_failure_anywhere_loses_nothing() {
+async fn failures_anywhere_lose_nothing() {
     let sim = Sim::new();
     let bench = open(&sim, tight(), &NAMES);
     live(&bench, &mut Told::default()).await;
     bench.close();
-    for at in 0..sim.changes() {
+    let changes = 0..sim.changes();
+    for (at, count) in changes.flat_map(|at| [1, 2, 5].map(|count| (at, count))) {
         let sim = Sim::new();
-        sim.fail(Some(Trouble::Once(at)));
+        sim.fail(Some(Trouble::Between(at, at + count)));
         let bench = open(&sim, tight(), &NAMES);
         let mut told = Told::default();
         live(&bench, &mut told).await;
-        let case = format!("failure at {at}");
+        let case = format!("{count} failures at {at}");
         for (target, acked) in told.acked.iter().enumerate() {
             let counts = bench.counts(target);
             assert_eq!(counts.sent.profiles, acked.len() as u64, "{case}");
@@ -122,6 +123,10 @@ async fn a_single_failure_anywhere_loses_nothing() {
             let pending = 20 - acked.len() as u64;
             assert_eq!(counts.pending.profiles, pending, "{case}: nothing is lost");
         }
+        eventually("the disk is used again", || {
+            bench.monitor.mode() == Mode::Disk
+        })
+        .await;
         bench.close();
         // The end itself may have failed; then what was acked since the last save comes again.
         let bench = open(&sim.after_kill(), tight(), &NAMES);

@@ -54,6 +54,23 @@ async fn the_oldest_segment_goes_and_every_target_is_told() {
 }
 
 #[tokio::test]
+async fn the_index_has_a_limit_of_its_own() {
+    let sim = Sim::new();
+    let small = Settings {
+        index_bytes: 64 << 10,
+        ..settings(Path::new(""))
+    };
+    let bench = open(&sim, small.clone(), &["a", "b"]);
+    for number in 0..1_000 {
+        assert!(bench.keep(&format!("{number}-10")).await);
+        let index = bench.monitor.stats().index_bytes;
+        assert!(index <= small.index_bytes + 1_000, "{index}");
+    }
+    let lost = bench.lost(0, Reason::SpoolFull);
+    assert!((800..1_000).contains(&lost), "{lost}");
+}
+
+#[tokio::test]
 async fn a_record_that_can_never_fit_is_refused() {
     let sim = Sim::new();
     let bench = open(&sim, settings(Path::new("")), &["a"]);

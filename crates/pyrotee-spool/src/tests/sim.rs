@@ -36,8 +36,8 @@ struct State {
 pub(super) enum Trouble {
     /// The change of this number is done by half, and it and all later ones fail.
     From(u64),
-    /// Only the change of this number fails, done by half.
-    Once(u64),
+    /// The change of the first number is done by half, and all up to the second fail.
+    Between(u64, u64),
     /// All fail for want of space.
     Full,
 }
@@ -71,7 +71,13 @@ impl Inner {
         match state.trouble {
             Some(Trouble::From(from)) if number == from => Done::Half(failure()),
             Some(Trouble::From(from)) if number > from => Done::Half(io::ErrorKind::Other.into()),
-            Some(Trouble::Once(once)) if number == once => Done::Half(failure()),
+            Some(Trouble::Between(from, to)) if (from..to).contains(&number) => {
+                Done::Half(if number == from {
+                    failure()
+                } else {
+                    io::ErrorKind::Other.into()
+                })
+            }
             Some(Trouble::Full) => Done::Half(io::ErrorKind::StorageFull.into()),
             _ => Done::All,
         }

@@ -171,3 +171,14 @@ impl Bench {
         self.keeper.close();
     }
 }
+
+/// Waits for the writer, which works on its own.
+pub(super) async fn eventually(what: &str, is: impl Fn() -> bool) {
+    for _ in 0..2_000 {
+        if is() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("it never came: {what}");
+}

@@ -137,7 +137,7 @@ impl Writer {
         if self
             .active
             .as_ref()
-            .is_none_or(|active| active.len + bytes > self.settings.segment())
+            .is_none_or(|active| self.is_full(active, bytes))
         {
             self.commit(group)?;
             self.roll(number, bytes)?;
@@ -168,6 +168,16 @@ impl Writer {
         self.shared.counters.body.add(record.len());
         self.grow(location.segment, bytes);
         Ok(location)
+    }
+
+    /// Whether so many bytes more belong to another segment. One may not be so large in bytes or in the
+    /// index that letting it go is the only way to keep within the limits.
+    fn is_full(&self, active: &Active, bytes: u64) -> bool {
+        let pending = self.shared.book.with(|book| {
+            let segment = book.segments.get(&active.first);
+            segment.map_or(0, |segment| segment.pending)
+        });
+        active.len + bytes > self.settings.segment() || pending > self.settings.claims() / 4
     }
 
     /// Begins the segment of `first`, whose record has so many bytes.

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::Writer;
+use crate::book::Ledgers;
 use crate::format::{CURSORS, Cursors, SavedCursor, segment_name};
 use crate::lock;
 use crate::settings::Fsync;
@@ -110,11 +111,15 @@ impl Writer {
         Ok(())
     }
 
-    /// Lets the oldest segments go until `bytes` more fit.
+    /// Lets the oldest segments go until `bytes` more fit, on disk and in the index.
     pub(super) fn make_room(&mut self, bytes: u64) -> io::Result<()> {
         let limit = self.settings.max_bytes;
         let quarantined = self.shared.counters.quarantined_bytes.get().min(limit / 4);
-        while self.shared.book.with(|book| book.bytes()) + bytes + quarantined > limit {
+        let claims = self.settings.claims();
+        let is_full = |book: &mut Ledgers| {
+            book.bytes() + bytes + quarantined > limit || book.pending() > claims
+        };
+        while self.shared.book.with(is_full) {
             if !self.evict()? {
                 break;
             }
