@@ -36,6 +36,9 @@ impl Outside {
 /// How long what was written may wait for the disk with `fsync: interval`.
 const FSYNC_AFTER: Duration = Duration::from_millis(100);
 
+/// Most bytes of memory for what the spool knows of profiles on disk: some 250,000 of one target.
+const MOST_INDEX: u64 = 64 * 1024 * 1024;
+
 /// The targets, with what the rest of the relay needs to know of them.
 pub(super) struct Targets {
     /// What the tee offers to; `None` if remote write is disabled.
@@ -113,6 +116,7 @@ impl Queues {
         let settings = pyrotee_spool::Settings {
             max_bytes: spool.max_bytes,
             segment_bytes: spool.segment_bytes,
+            index_bytes: MOST_INDEX.min(config.memory_limit / 4),
             fsync: match spool.fsync {
                 FsyncPolicy::Always => Fsync::Always,
                 FsyncPolicy::Interval => Fsync::Interval(FSYNC_AFTER),
