@@ -25,7 +25,7 @@ Examples:
 
 Signals: SIGTERM and SIGINT stop accepting, finish requests, drain the queues until
 shutdown.grace and exit; a second one exits at once. What could not be delivered is counted
-as dropped by `shutdown` and logged.
+as dropped by `shutdown` and logged, or waits on disk if there is a spool.
 
 Exit codes: 0 stopped, 1 an address cannot be bound or a part of the relay crashed,
 2 the configuration is wrong (every fault is on stderr).";
