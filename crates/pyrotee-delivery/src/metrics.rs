@@ -5,7 +5,7 @@
     reason = "series are made here and nowhere else"
 )]
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use http::StatusCode;
 use metrics::{
@@ -39,14 +39,8 @@ pub const TRANSITIONS: &str = "pyroscope_remote_write_circuit_transitions_total"
 pub const RETRY_AFTER: &str = "pyroscope_remote_write_retry_after_seconds";
 /// Uploads repeated because a kept-alive connection had gone stale.
 pub const STALE_RETRIES: &str = "pyroscope_remote_write_stale_retries_total";
-/// Uploads under way.
-pub const IN_FLIGHT: &str = "pyroscope_remote_write_inflight_requests";
 /// From receipt to the target's answer.
 pub const ENQUEUE_TO_SENT: &str = "pyroscope_remote_write_enqueue_to_sent_seconds";
-/// When the target last took a profile.
-pub const LAST_SUCCESS: &str = "pyroscope_remote_write_last_success_timestamp_seconds";
-/// When an upload last failed.
-pub const LAST_FAILURE: &str = "pyroscope_remote_write_last_failure_timestamp_seconds";
 
 /// Tells the exporter what the series mean.
 pub fn describe() {
@@ -86,21 +80,10 @@ pub fn describe() {
         STALE_RETRIES,
         "Uploads sent once more because a kept-alive connection had gone stale."
     );
-    describe_gauge!(IN_FLIGHT, "Uploads under way.");
     describe_histogram!(
         ENQUEUE_TO_SENT,
         Unit::Seconds,
         "Time from the receipt of a profile to the answer of the target that took it."
-    );
-    describe_gauge!(
-        LAST_SUCCESS,
-        Unit::Seconds,
-        "When the target last took a profile; 0: never."
-    );
-    describe_gauge!(
-        LAST_FAILURE,
-        Unit::Seconds,
-        "When an upload last failed; 0: never."
     );
 }
 
@@ -111,7 +94,6 @@ pub(crate) struct TargetMetrics {
     address: String,
     pub(crate) sent_bytes: Counter,
     pub(crate) stale_retries: Counter,
-    pub(crate) in_flight: Gauge,
     pub(crate) retries: Counter,
     ambiguous: Counter,
     transitions: [Counter; State::ALL.len()],
@@ -119,8 +101,6 @@ pub(crate) struct TargetMetrics {
     durations: [(Kind, Histogram); Kind::SENT.len()],
     errors: [Counter; FaultKind::ALL.len()],
     enqueue_to_sent: [Histogram; 2],
-    last_success: Gauge,
-    last_failure: Gauge,
 }
 
 impl TargetMetrics {
@@ -132,7 +112,6 @@ impl TargetMetrics {
                 SENT_BYTES, "target_name" => target.clone(), "target_address" => address.clone()
             ),
             stale_retries: counter!(STALE_RETRIES, "target" => target.clone()),
-            in_flight: gauge!(IN_FLIGHT, "target" => target.clone()),
             retries: counter!(RETRIES, "target" => target.clone()),
             ambiguous: counter!(AMBIGUOUS, "target" => target.clone()),
             transitions: State::ALL.map(|state| {
@@ -151,20 +130,11 @@ impl TargetMetrics {
             enqueue_to_sent: ["fresh", "backlog"].map(|lane| {
                 histogram!(ENQUEUE_TO_SENT, "target" => target.clone(), "lane" => lane)
             }),
-            last_success: gauge!(LAST_SUCCESS, "target" => target.clone()),
-            last_failure: gauge!(LAST_FAILURE, "target" => target.clone()),
             target,
             address,
         };
         // A series that is there from the start can be told from one that is missing.
-        for gauge in [
-            &metrics.in_flight,
-            &metrics.retry_after,
-            &metrics.last_success,
-            &metrics.last_failure,
-        ] {
-            gauge.set(0);
-        }
+        metrics.retry_after.set(0);
         metrics
     }
 
@@ -180,7 +150,7 @@ impl TargetMetrics {
     }
 
     /// An upload ended after `took`.
-    pub(crate) fn ended(&self, outcome: &Outcome, took: Duration, now: SystemTime) {
+    pub(crate) fn ended(&self, outcome: &Outcome, took: Duration) {
         let kind = outcome.kind;
         if let Some((_, series)) = self.durations.iter().find(|(of, _)| *of == kind) {
             series.record(took);
@@ -192,11 +162,6 @@ impl TargetMetrics {
             )
             .increment(1);
         }
-        if kind == Kind::Ok {
-            return;
-        }
-        let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH);
-        self.last_failure.set(since_epoch.unwrap_or_default());
         if kind == Kind::Ambiguous {
             self.ambiguous.increment(1);
         }
@@ -209,16 +174,14 @@ impl TargetMetrics {
         }
     }
 
-    /// The target took a record that was received then.
-    pub(crate) fn taken(&self, lane: Lane, received: SystemTime, now: SystemTime) {
-        let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH);
-        self.last_success.set(since_epoch.unwrap_or_default());
+    /// The target took a record after it had waited for `waited` since its receipt.
+    pub(crate) fn taken(&self, lane: Lane, waited: Duration) {
         let [fresh, backlog] = &self.enqueue_to_sent;
         let series = match lane {
             Lane::Fresh => fresh,
             Lane::Backlog => backlog,
         };
-        series.record(now.duration_since(received).unwrap_or_default());
+        series.record(waited);
     }
 
     /// The target's state is another now.

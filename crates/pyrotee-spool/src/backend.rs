@@ -8,7 +8,7 @@ use pyrotee_queue::{
     Settle, Taken, Waits, Wanted,
 };
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::sleep;
 
 use crate::entry::{Claim, Location, Lookup};
 use crate::reader::{Answer, Kept, Request};
@@ -150,7 +150,7 @@ impl Consumer for SpoolConsumer {
                         sleep(BUDGET_AGAIN).await;
                         from = 0;
                     }
-                    Next::Nothing { due } => self.wait(due).await,
+                    Next::Nothing { due } => self.queue.changed(due).await,
                 }
             }
         })
@@ -174,18 +174,6 @@ impl Consumer for SpoolConsumer {
 
     fn oldest(&self) -> Option<SystemTime> {
         self.queue.oldest()
-    }
-}
-
-impl SpoolConsumer {
-    async fn wait(&self, due: Option<Instant>) {
-        match due {
-            None => self.queue.changed().await,
-            Some(due) => tokio::select! {
-                () = self.queue.changed() => {}
-                () = sleep_until(due) => {}
-            },
-        }
     }
 }
 

@@ -79,8 +79,8 @@ where
                         true => Lane::Backlog,
                         false => lease.lane(),
                     };
-                    let received = record.head().received;
-                    self.metrics.taken(lane, received, self.clock.now());
+                    let waited = self.clock.now().duration_since(record.head().received);
+                    self.metrics.taken(lane, waited.unwrap_or_default());
                     lease.ack();
                     return;
                 }
@@ -116,12 +116,10 @@ where
     }
 
     async fn upload(&self, record: &Arc<Record>) -> Outcome {
-        let _under_way = UnderWay::new(&self.metrics);
         let started = Instant::now();
         let outcome = self.client.upload(record, &self.metrics).await;
-        let now = self.clock.now();
-        self.metrics.ended(&outcome, started.elapsed(), now);
-        self.journal.note(&outcome, now);
+        self.metrics.ended(&outcome, started.elapsed());
+        self.journal.note(&outcome, self.clock.now());
         outcome
     }
 
@@ -194,21 +192,5 @@ where
     fn is_expired(&self, record: &Record) -> bool {
         let received = record.head().received;
         self.expiry().is_some_and(|expiry| received < expiry)
-    }
-}
-
-/// Counts an upload while it lasts.
-struct UnderWay<'m>(&'m TargetMetrics);
-
-impl<'m> UnderWay<'m> {
-    fn new(metrics: &'m TargetMetrics) -> Self {
-        metrics.in_flight.increment(1);
-        Self(metrics)
-    }
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        self.0.in_flight.decrement(1);
     }
 }

@@ -6,8 +6,6 @@ mod tests;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use tokio::time::sleep_until;
-
 use crate::{
     Consumer, Fate, Lease, LeaseFuture, Ledger, Limits, Next, Offered, Producer, Queue, Reason,
     Receipt, Record, Settle, Taken, Wanted,
@@ -73,11 +71,7 @@ impl Consumer for MemoryConsumer {
                 match self.0.take(wanted, 0) {
                     Next::Ready(taken) => return Some(self.lease_of(taken)),
                     Next::Finished => return None,
-                    Next::Nothing { due: None } => self.0.changed().await,
-                    Next::Nothing { due: Some(due) } => tokio::select! {
-                        () = self.0.changed() => {}
-                        () = sleep_until(due) => {}
-                    },
+                    Next::Nothing { due } => self.0.changed(due).await,
                 }
             }
         })

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use crate::{Fate, History, Lane, Ledger, Limits, Reason, Wanted, lock};
 use state::{Phase, State};
@@ -68,9 +68,17 @@ impl<R: Waits> Queue<R> {
         &self.ledger
     }
 
-    /// Waits until something may have changed since the last [`Queue::take`].
-    pub async fn changed(&self) {
-        self.changed.notified().await;
+    /// Waits until something may have changed since the last [`Queue::take`], which said when the next
+    /// deferred record is `due`.
+    pub async fn changed(&self, due: Option<Instant>) {
+        let changed = self.changed.notified();
+        match due {
+            None => changed.await,
+            Some(due) => tokio::select! {
+                () = changed => {}
+                () = sleep_until(due) => {}
+            },
+        }
     }
 
     /// Whether the record was taken, as the next number. Either way the ledger knows.

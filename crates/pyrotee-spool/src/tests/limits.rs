@@ -1,13 +1,12 @@
 //! What the spool takes of disk and memory.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use pyrotee_queue::{Budget, Reason, Wanted};
+use pyrotee_queue::{Reason, Wanted};
 
 use super::sim::Sim;
-use super::support::{ROOMY, body, name, open, settings, try_open};
+use super::support::{ROOMY, bench, body, name, open, settings, try_open};
 use crate::storage::Space;
 use crate::{Fsync, Settings};
 
@@ -93,20 +92,8 @@ async fn a_sidecar_of_16_mib_keeps_a_backlog_and_gives_all_space_back() {
         save_every: 64,
         ..Settings::new(dir.path())
     };
-    let names = ["a", "b", "c"];
-    let ledgers: Vec<_> = names.iter().map(|_| Arc::default()).collect();
-    let targets = names.iter().zip(&ledgers);
-    let targets = targets.map(|(name, ledger)| ((*name).to_owned(), ROOMY, Arc::clone(ledger)));
-    let budget = Budget::new(64 << 20);
-    let spool = settings.open(targets, &budget).unwrap();
-    let bench = super::support::Bench {
-        producer: spool.producer,
-        consumers: spool.consumers,
-        monitor: spool.monitor,
-        keeper: spool.keeper,
-        ledgers,
-        budget,
-    };
+    let open = |targets, budget: &_| settings.open(targets, budget);
+    let bench = bench(&["a", "b", "c"], ROOMY, open).unwrap();
     let mut total = 0;
     for number in 0..250 {
         let name = format!("{number}-50000");

@@ -12,7 +12,7 @@ use pyrotee_queue::{
 use super::sim::Sim;
 use crate::spool::start;
 use crate::storage::Storage;
-use crate::{Fsync, Keeper, Monitor, OpenError, Settings};
+use crate::{Fsync, Keeper, Monitor, OpenError, Settings, Spool, Target};
 
 pub(super) const ROOMY: Limits = Limits {
     records: 10_000,
@@ -53,12 +53,23 @@ pub(super) fn try_open(
     names: &[&str],
     limits: Limits,
 ) -> Result<Bench, OpenError> {
+    let storage = Arc::clone(sim) as Arc<dyn Storage>;
+    bench(names, limits, |targets, budget| {
+        start(settings, storage, targets, budget)
+    })
+}
+
+/// The spool that `open` opens for targets of these names.
+pub(super) fn bench(
+    names: &[&str],
+    limits: Limits,
+    open: impl FnOnce(Vec<Target>, &Arc<Budget>) -> Result<Spool, OpenError>,
+) -> Result<Bench, OpenError> {
     let ledgers: Vec<_> = names.iter().map(|_| Arc::<Ledger>::default()).collect();
     let budget = Budget::new(64 << 20);
-    let storage = Arc::clone(sim) as Arc<dyn Storage>;
     let targets = names.iter().zip(&ledgers);
     let targets = targets.map(|(name, ledger)| ((*name).to_owned(), limits, Arc::clone(ledger)));
-    let spool = start(settings, storage, targets.collect(), &budget)?;
+    let spool = open(targets.collect(), &budget)?;
     Ok(Bench {
         producer: spool.producer,
         consumers: spool.consumers,

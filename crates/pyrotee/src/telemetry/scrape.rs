@@ -10,6 +10,7 @@
 )]
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -53,6 +54,9 @@ const PENDING_LIMIT: &str = "pyroscope_remote_write_pending_limit_bytes";
 const OLDEST_PENDING: &str = "pyroscope_remote_write_oldest_pending_age_seconds";
 const TARGET_CONNECTIONS: &str = "pyroscope_remote_write_connections";
 const TARGET_OPENED: &str = "pyroscope_remote_write_connections_opened_total";
+const IN_FLIGHT: &str = "pyroscope_remote_write_inflight_requests";
+const LAST_SUCCESS: &str = "pyroscope_remote_write_last_success_timestamp_seconds";
+const LAST_FAILURE: &str = "pyroscope_remote_write_last_failure_timestamp_seconds";
 const TARGET_INFO: &str = "pyroscope_remote_write_target_info";
 
 const TARGET_STATE: &str = "pyroscope_remote_write_target_state";
@@ -126,6 +130,17 @@ pub(super) fn describe() {
     describe_gauge!(
         TARGET_INFO,
         "1, with the address and the tenant of the target as labels."
+    );
+    describe_gauge!(IN_FLIGHT, "Uploads under way.");
+    describe_gauge!(
+        LAST_SUCCESS,
+        Unit::Seconds,
+        "When the target last took a profile; 0: never."
+    );
+    describe_gauge!(
+        LAST_FAILURE,
+        Unit::Seconds,
+        "When an upload last failed; 0: never."
     );
     describe_gauge!(
         TARGET_STATE,
@@ -228,6 +243,9 @@ struct Series {
     opened: Counter,
     states: [(State, Gauge); State::ALL.len()],
     suspended: Vec<(Surface, Gauge)>,
+    in_flight: Gauge,
+    last_success: Gauge,
+    last_failure: Gauge,
     limit: Gauge,
     attempts: Counter,
 }
@@ -275,6 +293,9 @@ impl Series {
             opened: counter!(TARGET_OPENED, "target" => target.clone()),
             states: State::ALL.map(state),
             suspended: Surface::ALL.iter().copied().map(suspended).collect(),
+            in_flight: gauge!(IN_FLIGHT, "target" => target.clone()),
+            last_success: gauge!(LAST_SUCCESS, "target" => target.clone()),
+            last_failure: gauge!(LAST_FAILURE, "target" => target.clone()),
             limit: gauge!(CONCURRENCY_LIMIT, "target" => target.clone()),
             attempts: counter!(ATTEMPTS, "target" => target.clone()),
         }
@@ -304,9 +325,19 @@ impl Series {
             let suspended = status.suspended.iter().any(|it| it.surface == *surface);
             gauge.set(f64::from(u8::from(suspended)));
         }
+        self.in_flight.set(float(status.in_flight as u64));
+        self.last_success.set(since_epoch(status.last_success));
+        let failed = status.last_error.map(|error| error.at);
+        self.last_failure.set(since_epoch(failed));
         self.limit.set(float(status.limit as u64));
         self.attempts.absolute(status.attempts);
     }
+}
+
+/// Unix time; 0 for never.
+fn since_epoch(at: Option<SystemTime>) -> Duration {
+    let since = at.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
+    since.unwrap_or_default()
 }
 
 fn set([profiles, bytes]: &[Counter; 2], tally: Tally) {

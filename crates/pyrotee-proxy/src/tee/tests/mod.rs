@@ -107,6 +107,12 @@ fn request(body: Frames) -> Request<Frames> {
 }
 
 impl Bench {
+    /// The target takes one profile.
+    async fn deliver(&self) {
+        let lease = self.consumer.lease(&Wanted::ANY).await;
+        lease.expect("one is pending").ack();
+    }
+
     /// Sends a request through the tee to an upstream that reads at most `frames` frames, polls as
     /// hyper does and answers `status`; what the upstream has read.
     async fn send(&self, request: Request<Frames>, frames: usize, status: StatusCode) -> Vec<u8> {

@@ -7,8 +7,6 @@ use proptest::prelude::*;
 use tokio::runtime::Runtime;
 use tokio::time::{Instant, advance, timeout};
 
-use pyrotee_queue::Wanted;
-
 use super::exchange::{Exchange, Reading};
 use super::repeats::{LONG, Watched, watched};
 
@@ -157,13 +155,7 @@ async fn check_nothing_is_held(watched: &Watched) {
     let digested = timeout(Duration::from_secs(1_000), watched.digested()).await;
     assert!(digested.is_ok(), "a repetition waits for ever");
     while watched.bench.ledger.snapshot().pending.profiles > 0 {
-        watched
-            .bench
-            .consumer
-            .lease(&Wanted::ANY)
-            .await
-            .unwrap()
-            .ack();
+        watched.bench.deliver().await;
     }
     watched.counts();
     let budget = &watched.bench.budget;

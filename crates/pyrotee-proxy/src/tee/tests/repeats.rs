@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
-use pyrotee_queue::{Reason, Wanted};
+use pyrotee_queue::Reason;
 use tokio::runtime::Handle;
 use tokio::time::advance;
 use tokio_util::task::TaskTracker;
@@ -176,13 +176,7 @@ async fn what_waits_for_answers_is_bounded_and_still_remembered() {
         }
         // The target has taken all of it.
         for _ in &queries {
-            watched
-                .bench
-                .consumer
-                .lease(&Wanted::ANY)
-                .await
-                .unwrap()
-                .ack();
+            watched.bench.deliver().await;
         }
         let held = watched.bench.budget.recorded() - before;
         assert!((10_000..=100_000).contains(&held), "{held} bytes");
