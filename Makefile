@@ -3,7 +3,7 @@
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run test interop test-interop nightly fuzz bench outage check check-fmt check-clippy check-doc check-deny fmt clean
+.PHONY: help build demo run test interop test-interop test-deploy nightly fuzz bench outage check check-fmt check-clippy check-doc check-deny fmt clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
@@ -22,6 +22,9 @@ interop: test-interop ## the same as test-interop
 
 test-interop: ## run the tests with five published SDKs (needs python3 with venv and pip, node, npm, go, a JDK and mvn)
 	$(CARGO) test --locked -p pyrotee --test interop
+
+test-deploy: ## run the tests of deploy/ (tests/deploy/README.md says what they need); DEPLOY=chart for one part
+	tests/deploy/run $(DEPLOY)
 
 nightly: ## run everything, with the heavy cases at full size
 	PYROTEE_NIGHTLY=1 PROPTEST_CASES=20000 $(CARGO) test --workspace --exclude pyrotee-spool --locked
