@@ -1,6 +1,6 @@
 //! The listener for metrics and health.
 
-use crate::support::{Answer, Relay, Request, Rig, Upstream, client};
+use crate::support::{Answer, Relay, Request, Rig, SOON, Upstream, client, eventually};
 
 #[test]
 fn what_there_is_can_be_found_from_the_root() {
@@ -31,6 +31,42 @@ fn other_paths_are_a_404_and_other_methods_a_405() {
     let profile = Request::profile("app", b"profile");
     assert!(matches!(ask(&profile).status(), 404 | 405));
     assert!(rig.upstream.arrivals().is_empty() && rig.target.arrivals().is_empty());
+}
+
+#[test]
+fn a_purge_loses_what_waits_and_counts_it() {
+    let target = Upstream::answering(Answer::status(503, b"later"));
+    let rig = Rig::with(Upstream::ok(), target, &[], |builder| builder);
+    for _ in 0..3 {
+        rig.send(&Request::profile("app", b"profile"));
+    }
+    let ask = |request: &Request| client::send(rig.relay.admin(), request);
+    let purge = |query: &str| ask(&Request::new("POST", &format!("/api/v1/purge{query}")));
+
+    let unknown = purge("?target=nobody");
+    assert_eq!(unknown.status(), 404);
+    let text = String::from_utf8(unknown.body.data).unwrap();
+    assert!(
+        text.contains("`nobody`") && text.contains("central"),
+        "{text}"
+    );
+    assert_eq!(purge("").status(), 404);
+    assert_eq!(
+        ask(&Request::get("/api/v1/purge?target=central")).status(),
+        405
+    );
+    let from_a_page = Request::new("POST", "/api/v1/purge?target=central");
+    let from_a_page = from_a_page.field("Origin", "http://evil.example");
+    assert_eq!(ask(&from_a_page).status(), 403);
+
+    // One may be on its way to the target at any moment.
+    eventually(SOON, "all three are purged", || {
+        let purged = purge("?target=central");
+        assert_eq!(purged.status(), 200);
+        assert!(purged.json()["profiles"].as_u64() <= Some(3));
+        rig.relay.ledger("central").dropped("admin").profiles == 3
+    });
+    assert_eq!(rig.relay.ledger("central").pending.profiles, 0);
 }
 
 #[test]

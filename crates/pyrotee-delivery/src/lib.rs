@@ -33,6 +33,7 @@ mod target;
 mod upload;
 
 pub use clock::Clock;
+pub use content::Content;
 pub use monitor::Monitor;
 pub use settings::{Credentials, OnAmbiguous, Settings, SettingsError};
 pub use status::{LastError, State, Status, Suspension};

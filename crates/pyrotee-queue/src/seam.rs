@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::{History, Reason, Record, SurfaceId};
+use crate::{History, Reason, Record, SurfaceId, Tally};
 
 /// What becomes of records that do not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,6 +169,9 @@ pub trait Consumer: fmt::Debug + Send + Sync {
 
     /// Loses everything that is not leased and closes the queue to new records, for `reason`.
     fn abandon(&self, reason: Reason);
+
+    /// Loses what is pending now and not leased, as [`Reason::Admin`], and goes on; how much that was.
+    fn purge(&self) -> Tally;
 
     /// When the oldest pending record was received, in flight included.
     fn oldest(&self) -> Option<SystemTime>;

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use pyrotee_queue::{
     Consumer, Fate, Lease, LeaseFuture, Next, Offered, Producer, Queue, Reason, Receipt, Record,
-    Settle, Taken, Waits, Wanted,
+    Settle, Taken, Tally, Waits, Wanted,
 };
 use tokio::sync::oneshot;
 use tokio::time::sleep;
@@ -170,6 +170,10 @@ impl Consumer for SpoolConsumer {
             Reason::Shutdown => self.queue.keep(),
             reason => self.queue.abandon(reason),
         }
+    }
+
+    fn purge(&self) -> Tally {
+        self.queue.purge()
     }
 
     fn oldest(&self) -> Option<SystemTime> {

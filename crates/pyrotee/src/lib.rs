@@ -4,7 +4,17 @@
 //! the exporter of metrics.
 
 mod admin;
+mod admin_client;
+mod api;
 mod build_info;
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "dead letters and the spool's commands are about to use it"
+    )
+)]
+mod captured;
 pub mod cli;
 pub mod config;
 mod run;

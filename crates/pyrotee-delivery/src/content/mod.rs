@@ -22,23 +22,51 @@ use decoded::Decoded;
 
 /// The parts of an upload that depend on the record.
 #[derive(Debug)]
-pub(crate) struct Content {
-    pub(crate) surface: Surface,
+pub struct Content {
+    /// How the profile came in, and goes out.
+    pub surface: Surface,
     /// Without `?`; empty if there is none.
-    pub(crate) query: String,
-    pub(crate) content_type: Option<HeaderValue>,
-    pub(crate) content_encoding: Option<HeaderValue>,
+    pub query: String,
+    /// `Content-Type`, if there is one.
+    pub content_type: Option<HeaderValue>,
+    /// `Content-Encoding`, if the body is packed.
+    pub content_encoding: Option<HeaderValue>,
     /// In pieces that are never empty.
-    pub(crate) body: Vec<Bytes>,
+    pub body: Vec<Bytes>,
 }
 
 impl Content {
+    /// What a target without tags gets of a record: the bytes that came, but for times that would be
+    /// read at delivery and for the frame of a gRPC message.
+    ///
+    /// # Errors
+    /// Why no target can be sent it.
+    pub fn untagged(record: &Record) -> Result<Self, Reason> {
+        let (surface, head) = (surface(record)?, record.head());
+        if surface == Surface::Ingest {
+            return Self::with_name(record, &Tags::default());
+        }
+        let encoding = encoding(surface, head)?;
+        let (content_encoding, body) = as_received(encoding, head, record.body().frames())?;
+        Ok(Self::with_body(
+            surface,
+            head,
+            encoding,
+            content_encoding,
+            body,
+        ))
+    }
+
     /// What `record` comes to with `tags`, or why it cannot be sent.
     pub(crate) async fn of(record: &Arc<Record>, tags: &Arc<Tags>) -> Result<Self, Reason> {
-        let surface = Surface::from_id(record.head().surface.0).ok_or(Reason::Undecodable)?;
-        match surface {
+        if tags.is_empty() {
+            return Self::untagged(record);
+        }
+        match surface(record)? {
             Surface::Ingest => Self::with_name(record, tags),
-            Surface::Push | Surface::Otlp => Self::with_labels(record, surface, tags).await,
+            surface @ (Surface::Push | Surface::Otlp) => {
+                Self::with_labels(record, surface, tags).await
+            }
         }
     }
 
@@ -62,34 +90,49 @@ impl Content {
         tags: &Arc<Tags>,
     ) -> Result<Self, Reason> {
         let head = record.head();
-        let encoding = Encoding::of(surface, head.content_type.as_deref());
-        let encoding = encoding.ok_or(Reason::Undecodable)?;
-        let frames = record.body().frames();
-        let (content_encoding, body) = if tags.is_empty() {
-            as_received(encoding, head, frames)?
-        } else {
-            let coding = Coding::of(head.content_encoding.as_deref());
-            let coding = coding.map_err(|_fault| Reason::Undecodable)?;
-            let delivery = Decoded::tagged(record, encoding, coding, tags).await?;
-            let packed = delivery
-                .coding
-                .content_encoding()
-                .map(HeaderValue::from_static);
-            (packed, delivery.body)
-        };
-        Ok(Self {
+        let encoding = encoding(surface, head)?;
+        let coding = Coding::of(head.content_encoding.as_deref());
+        let coding = coding.map_err(|_fault| Reason::Undecodable)?;
+        let delivery = Decoded::tagged(record, encoding, coding, tags).await?;
+        let packed = delivery.coding.content_encoding();
+        let packed = packed.map(HeaderValue::from_static);
+        Ok(Self::with_body(
+            surface,
+            head,
+            encoding,
+            packed,
+            delivery.body,
+        ))
+    }
+
+    fn with_body(
+        surface: Surface,
+        head: &Head,
+        encoding: Encoding,
+        content_encoding: Option<HeaderValue>,
+        body: Vec<Bytes>,
+    ) -> Self {
+        Self {
             surface,
             query: head.query.to_string(),
             content_type: Some(HeaderValue::from_static(encoding.content_type())),
             content_encoding,
             body,
-        })
+        }
     }
 
     /// Length of the body, in bytes.
     pub(crate) fn len(&self) -> u64 {
         self.body.iter().map(|piece| piece.len() as u64).sum()
     }
+}
+
+fn surface(record: &Record) -> Result<Surface, Reason> {
+    Surface::from_id(record.head().surface.0).ok_or(Reason::Undecodable)
+}
+
+fn encoding(surface: Surface, head: &Head) -> Result<Encoding, Reason> {
+    Encoding::of(surface, head.content_type.as_deref()).ok_or(Reason::Undecodable)
 }
 
 /// The message as it came, out of its gRPC frame, and how it is coded: nobody here has to know how.

@@ -44,6 +44,34 @@ where
     );
 }
 
+pub(super) async fn a_purge_loses_what_waits_and_nothing_else<F>(open: &F)
+where
+    F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened,
+{
+    let bench = Bench::new(open, &[ROOMY, ROOMY]);
+    for name in ["a", "b", "c"] {
+        assert_eq!(bench.offer(name, 10).await, 2);
+    }
+    let leased = bench.lease(0).await;
+    let two = Tally {
+        profiles: 2,
+        bytes: 20,
+    };
+    assert_eq!(bench.consumer(0).purge(), two);
+    assert_eq!(bench.counts(0).dropped(Reason::Admin), two);
+    assert_eq!(
+        bench.counts(1).pending.profiles,
+        3,
+        "the other keeps its own"
+    );
+    leased.ack();
+    assert_eq!(bench.offer("d", 10).await, 2, "it goes on");
+    let leased = bench.lease(0).await;
+    assert_eq!(query(&leased), "d");
+    assert_eq!(bench.consumer(0).purge(), Tally::default());
+    leased.ack();
+}
+
 pub(super) async fn drop_newest_refuses_and_drop_oldest_displaces<F>(open: &F)
 where
     F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened,

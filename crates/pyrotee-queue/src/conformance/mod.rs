@@ -48,6 +48,7 @@ async fn run_everywhere<F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened>(open: &F) {
     targets_do_not_touch_each_other(open).await;
     a_closed_queue_is_drained_then_ends(open).await;
     the_budget_gets_everything_back(open).await;
+    limits::a_purge_loses_what_waits_and_nothing_else(open).await;
     lanes::a_retried_record_comes_when_it_is_due_and_remembers(open).await;
     lanes::what_is_asked_for_first_comes_first(open).await;
     lanes::surfaces_are_leased_apart(open).await;

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use crate::{
     Consumer, Fate, Lease, LeaseFuture, Ledger, Limits, Next, Offered, Producer, Queue, Reason,
-    Receipt, Record, Settle, Taken, Wanted,
+    Receipt, Record, Settle, Taken, Tally, Wanted,
 };
 
 type RecordQueue = Queue<Arc<Record>>;
@@ -87,6 +87,10 @@ impl Consumer for MemoryConsumer {
 
     fn abandon(&self, reason: Reason) {
         self.0.abandon(reason);
+    }
+
+    fn purge(&self) -> Tally {
+        self.0.purge()
     }
 
     fn oldest(&self) -> Option<SystemTime> {

@@ -14,9 +14,12 @@ use std::time::SystemTime;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use crate::{Fate, History, Lane, Ledger, Limits, Reason, Wanted, lock};
+use crate::{Fate, History, Lane, Ledger, Limits, Reason, Tally, Wanted, lock};
 use state::{Phase, State};
 pub use waiting::{Waiting, Waits};
+
+/// Records that are purged under one lock.
+const PURGED_AT_ONCE: usize = 256;
 
 /// One target's queue: limits, order, lanes, deferral, and every entry in the [`Ledger`].
 pub struct Queue<R> {
@@ -247,6 +250,30 @@ impl<R: Waits> Queue<R> {
     pub fn abandon(&self, reason: Reason) {
         lock(&self.state).phase = Phase::Abandoned(reason);
         self.lose_while(reason, |_, _| true);
+    }
+
+    /// Loses what waits now, as [`Reason::Admin`]; how much that was.
+    pub fn purge(&self) -> Tally {
+        let mut purged = Tally::default();
+        let end = lock(&self.state).next_number;
+        loop {
+            // In steps, as whoever offers waits for the lock.
+            let mut state = lock(&self.state);
+            let some = state.waiting.records(0..end).take(PURGED_AT_ONCE);
+            let some: Vec<_> = some
+                .map(|(number, record)| (number, record.len()))
+                .collect();
+            for (number, bytes) in &some {
+                state.lose_waiting(*number, &self.ledger, Reason::Admin);
+                purged.profiles += 1;
+                purged.bytes += bytes;
+            }
+            drop(state);
+            self.changed.notify_one();
+            if some.is_empty() {
+                return purged;
+            }
+        }
     }
 
     /// Nothing is leased any more, and what is pending stays so: another process will deliver it.

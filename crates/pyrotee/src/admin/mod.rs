@@ -1,12 +1,15 @@
 //! Metrics, status and health, on a listener, a thread and a runtime of their own: they answer while the
 //! data path is saturated, and nothing of them can be reached through the clients' listener.
 
+mod actions;
+mod guard;
 mod health;
+mod pages;
 mod routes;
 mod status;
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -20,9 +23,10 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::telemetry::Scrape;
-
+pub(crate) use actions::Actions;
+pub(crate) use guard::Guard;
 pub(crate) use health::Health;
+pub(crate) use pages::Pages;
 pub(crate) use status::Status;
 
 /// Connections served at once: a few scrapers and probes.
@@ -34,12 +38,12 @@ const HEAD: Duration = Duration::from_secs(30);
 /// How often the exporter's sample buffers are emptied.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// What is told here.
+/// What can be asked here.
 #[derive(Debug)]
-pub(crate) struct Pages {
-    pub(crate) scrape: Scrape,
-    pub(crate) status: Status,
-    pub(crate) health: Arc<Health>,
+pub(crate) struct Site {
+    pub(crate) pages: Pages,
+    pub(crate) guard: Guard,
+    pub(crate) actions: Actions,
 }
 
 /// A running admin listener.
@@ -51,12 +55,12 @@ pub(crate) struct Admin {
 
 impl Admin {
     /// Serves `listener` on a thread of its own.
-    pub(crate) fn start(listener: std::net::TcpListener, pages: Pages) -> anyhow::Result<Self> {
+    pub(crate) fn start(listener: std::net::TcpListener, site: Site) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let stop = CancellationToken::new();
-        let serving = serve(listener, Arc::new(pages));
+        let serving = serve(listener, Arc::new(site));
         let stopped = stop.clone();
         let thread = thread::Builder::new()
             .name("admin".to_owned())
@@ -85,21 +89,21 @@ impl Admin {
     }
 }
 
-async fn serve(listener: std::net::TcpListener, pages: Arc<Pages>) -> anyhow::Result<()> {
+async fn serve(listener: std::net::TcpListener, site: Arc<Site>) -> anyhow::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let tasks = TaskTracker::new();
-    let upkeep = Arc::clone(&pages);
+    let upkeep = Arc::clone(&site);
     tasks.spawn(async move {
         let mut ticks = tokio::time::interval(UPKEEP);
         loop {
             ticks.tick().await;
-            upkeep.scrape.upkeep();
+            upkeep.pages.scrape.upkeep();
         }
     });
     loop {
         let place = Arc::clone(&places).acquire_owned().await?;
-        let (socket, _peer): (_, SocketAddr) = match listener.accept().await {
+        let (socket, peer): (_, SocketAddr) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "failed to accept an admin connection");
@@ -107,7 +111,7 @@ async fn serve(listener: std::net::TcpListener, pages: Arc<Pages>) -> anyhow::Re
                 continue;
             }
         };
-        let connection = connection(socket, Arc::clone(&pages));
+        let connection = connection(socket, peer.ip(), Arc::clone(&site));
         tasks.spawn(async move {
             connection.await;
             drop(place);
@@ -115,10 +119,14 @@ async fn serve(listener: std::net::TcpListener, pages: Arc<Pages>) -> anyhow::Re
     }
 }
 
-fn connection(socket: tokio::net::TcpStream, pages: Arc<Pages>) -> impl Future<Output = ()> {
+fn connection(
+    socket: tokio::net::TcpStream,
+    peer: IpAddr,
+    site: Arc<Site>,
+) -> impl Future<Output = ()> {
     let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
-        let answer = routes::answer(&request, &pages);
-        async move { Ok::<_, std::convert::Infallible>(answer) }
+        let site = Arc::clone(&site);
+        async move { Ok::<_, std::convert::Infallible>(routes::answer(request, peer, &site).await) }
     });
     async move {
         let served = http1::Builder::new()

@@ -1,66 +1,76 @@
-//! What the admin listener answers.
+//! Who answers a request to the admin listener: a page, or an action behind the guard.
+
+use std::net::IpAddr;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
+use hyper::body::Incoming;
 
-use super::Pages;
-use crate::status::page;
+use super::Site;
+use super::actions::Action;
 
 /// The Prometheus text format. OpenMetrics would force `_total` onto legacy names.
-const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub(super) const METRICS: HeaderValue =
+    HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
-const INDEX: &str = "\
-pyrotee
-  /metrics         metrics for Prometheus
-  /api/v1/status   how each target is, as JSON; `pyrotee status` shows it as a table
-  /-/healthy       200 while the process lives
-  /-/ready         200 while it wants requests, 503 while it stops
-";
-
 /// Answers one request.
-pub(super) fn answer<B>(request: &Request<B>, pages: &Pages) -> Response<Full<Bytes>> {
-    let Pages {
-        scrape,
-        status,
-        health,
-    } = pages;
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
-        answer
-            .headers_mut()
-            .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return answer;
+pub(super) async fn answer(
+    request: Request<Incoming>,
+    peer: IpAddr,
+    site: &Site,
+) -> Response<Full<Bytes>> {
+    let (head, body) = request.into_parts();
+    if let Some(action) = Action::at(head.uri.path()) {
+        if head.method != Method::POST {
+            return not_allowed("POST", "only POST\n");
+        }
+        if let Err(refusal) = site.guard.check(peer, &head.headers) {
+            return refusal.response();
+        }
+        let query = head.uri.query().unwrap_or_default();
+        return site.actions.run(action, query, body).await;
     }
-    match request.uri().path() {
-        "/" => text(StatusCode::OK, INDEX),
-        "/metrics" => respond(StatusCode::OK, METRICS, scrape.render()),
-        page::PATH => respond(StatusCode::OK, JSON, status.render()),
-        "/-/healthy" if health.is_alive() => text(StatusCode::OK, "healthy\n"),
-        "/-/healthy" => text(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the data path stands still\n",
-        ),
-        "/-/ready" if health.is_ready() => text(StatusCode::OK, "ready\n"),
-        "/-/ready" => text(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "not ready: starting or stopping\n",
-        ),
-        _ => text(
+    if !matches!(head.method, Method::GET | Method::HEAD) {
+        return not_allowed("GET, HEAD", "only GET and HEAD\n");
+    }
+    let page = site.pages.get(head.uri.path());
+    page.unwrap_or_else(|| {
+        text(
             StatusCode::NOT_FOUND,
             "not found; see / for what there is\n",
-        ),
-    }
+        )
+    })
 }
 
-fn text(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
+fn not_allowed(allow: &'static str, says: &'static str) -> Response<Full<Bytes>> {
+    let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, says);
+    let allow = HeaderValue::from_static(allow);
+    answer.headers_mut().insert(ALLOW, allow);
+    answer
+}
+
+pub(super) fn text(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
     respond(status, TEXT, text)
 }
 
-fn respond(
+/// A JSON that was made here, as one line.
+pub(super) fn json(status: StatusCode, value: &impl serde::Serialize) -> Response<Full<Bytes>> {
+    let mut json =
+        serde_json::to_string(value).expect("a tree of texts and numbers is writable as JSON");
+    json.push('\n');
+    respond(status, JSON, json)
+}
+
+/// Why something was not done, and the next step.
+pub(super) fn error(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
+    json(status, &serde_json::json!({ "error": text }))
+}
+
+pub(super) fn respond(
     status: StatusCode,
     content_type: HeaderValue,
     body: impl Into<Bytes>,

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use pyrotee_delivery as delivery;
-use pyrotee_queue::{Counts, Reason, Tally};
+use pyrotee_queue::{Counts, Reason};
 
 use crate::build_info::VERSION;
-use crate::status::page::{Amount, LastError, Page, Suspension, Target, Uploads};
+use crate::status::page::{LastError, Page, Suspension, Target, Uploads};
 use crate::telemetry::Watched;
 
 /// Everything that the status page tells.
@@ -84,17 +84,13 @@ fn target(
             limit: status.limit,
             most: status.workers,
         },
-        accepted: amount(counts.accepted),
-        sent: amount(counts.sent),
-        pending: amount(counts.pending),
+        accepted: counts.accepted.into(),
+        sent: counts.sent.into(),
+        pending: counts.pending.into(),
         dropped: dropped
-            .map(|(reason, tally)| (reason, amount(tally)))
+            .map(|(reason, tally)| (reason, tally.into()))
             .collect(),
     }
-}
-
-fn amount(Tally { profiles, bytes }: Tally) -> Amount {
-    Amount { profiles, bytes }
 }
 
 fn time(time: SystemTime) -> String {

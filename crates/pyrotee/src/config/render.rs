@@ -21,6 +21,9 @@ impl Config {
         let mut out = Yaml::default();
         out.value(0, "listen", &self.listen.to_string());
         out.value(0, "admin", &self.admin.to_string());
+        if self.admin_token.is_some() {
+            out.value(0, "admin-token", REDACTED);
+        }
         if let Some(upstream) = &self.upstream {
             out.open(0, "upstream");
             out.value(1, "address", &upstream.address.to_string());

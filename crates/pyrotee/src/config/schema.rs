@@ -60,6 +60,7 @@ pub(super) const UPSTREAM_ADDRESS: &str = "http://127.0.0.1:4042";
 pub(super) static ROOT: Shape = Shape::Section(&[
     text("listen", ":4040"),
     text("admin", ":4041"),
+    optional("admin-token"),
     section(
         "upstream",
         &[

@@ -9,6 +9,7 @@ use pyrotee_net::Address;
 pub use pyrotee_proxy::{Duplicates, Listen, LocalWrites, TeeOn};
 pub(super) use pyrotee_queue::Limits;
 pub use pyrotee_queue::WhenFull;
+use secrecy::SecretString;
 
 /// Everything that can be configured.
 #[derive(Clone, Debug)]
@@ -17,6 +18,8 @@ pub struct Config {
     pub listen: Listen,
     /// Where metrics and health checks are served; never reachable through `listen`.
     pub admin: Listen,
+    /// What whoever is not on this machine shows to change something there; `None` lets nobody else.
+    pub admin_token: Option<SecretString>,
     /// The local Pyroscope; `None` if nothing is written locally and no address was given.
     pub upstream: Option<Upstream>,
     /// Bytes that bodies being received, queued and sent may take, all targets together.

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::signals::Signals;
 use super::wiring::{self, Outside, Targets};
-use crate::admin::{Admin, Health, Pages, Status};
+use crate::admin::{Actions, Admin, Guard, Health, Pages, Site, Status};
 use crate::build_info::{REVISION, VERSION};
 use crate::config::Config;
 use crate::telemetry::{self, Scrape, Watched};
@@ -37,6 +37,7 @@ pub(super) struct Relay {
     admin: TcpListener,
     scrape: Scrape,
     status: Status,
+    guard: Guard,
     /// Of the spool, if there is one.
     keeper: Option<Keeper>,
     signals: Signals,
@@ -73,6 +74,7 @@ impl Relay {
                 .context("failed to hand over the admin listener")?,
             scrape,
             status: Status::new(Arc::clone(&opened.watched)),
+            guard: Guard::new(config.admin_token.clone()),
             watched: opened.watched,
             keeper,
             signals,
@@ -89,7 +91,12 @@ impl Relay {
             status: self.status,
             health: Arc::clone(&health),
         };
-        let admin = Admin::start(self.admin, pages)?;
+        let site = Site {
+            pages,
+            guard: self.guard,
+            actions: Actions::new(Arc::clone(&self.watched)),
+        };
+        let admin = Admin::start(self.admin, site)?;
         let mut running = Running {
             parts: JoinSet::new(),
             signals: self.signals,

@@ -1,6 +1,5 @@
 //! `pyrotee status`: asks a running relay how its targets are, and shows it.
 
-mod fetch;
 pub(crate) mod page;
 mod table;
 
@@ -10,7 +9,9 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::time::MissedTickBehavior;
 
-use fetch::{Answer, Relay};
+use crate::admin_client::{AdminArgs, Answer, Relay};
+
+use page::{PATH, Page};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -42,14 +43,8 @@ const CLEAR: &str = "\x1b[H\x1b[J";
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The relay's `admin`: :PORT on this machine, HOST:PORT or http://HOST:PORT
-    #[arg(
-        long,
-        value_name = "ADDR",
-        env = "PYROTEE_ADMIN",
-        default_value = "127.0.0.1:4041"
-    )]
-    pub admin: String,
+    #[command(flatten)]
+    pub relay: AdminArgs,
 
     /// Ask again every 2 seconds, or as many as are given, until Ctrl-C
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = interval)]
@@ -65,9 +60,9 @@ pub struct Args {
 /// # Errors
 /// An argument cannot be used, or the relay gives no status; the text says what to do next.
 pub async fn run(args: Args) -> anyhow::Result<()> {
-    let relay = Relay::at(&args.admin)?;
+    let relay = Relay::at(&args.relay.admin)?;
     let Some(interval) = args.watch else {
-        let answer = relay.ask().await?;
+        let answer = relay.get(PATH).await?;
         let printed = print(&mut io::stdout(), &show(&answer, &args));
         return printed.map(drop);
     };
@@ -84,7 +79,7 @@ async fn watch(relay: &Relay, args: &Args, interval: Duration) -> anyhow::Result
     let mut seen = false;
     loop {
         ticks.tick().await;
-        let text = match relay.ask().await {
+        let text = match relay.get(PATH).await {
             Ok(answer) => show(&answer, args),
             // At first the address may be wrong; later the relay is being restarted.
             Err(error) if !seen => return Err(error),
@@ -101,15 +96,15 @@ async fn watch(relay: &Relay, args: &Args, interval: Duration) -> anyhow::Result
     }
 }
 
-fn show(answer: &Answer, args: &Args) -> String {
+fn show(answer: &Answer<Page>, args: &Args) -> String {
     if args.json {
         return answer.json.clone();
     }
     let width = terminal_size::terminal_size_of(io::stdout())
         .map_or(WIDTH, |(terminal_size::Width(width), _)| usize::from(width));
-    let table = table::render(&answer.page, width);
+    let table = table::render(&answer.value, width);
     match args.watch {
-        Some(_) => frame(&format!("{}\n{table}", table::title(&answer.page))),
+        Some(_) => frame(&format!("{}\n{table}", table::title(&answer.value))),
         None => table,
     }
 }

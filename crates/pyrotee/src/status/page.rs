@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::api::Amount;
+
 /// Where it is served.
 pub(crate) const PATH: &str = "/api/v1/status";
 
@@ -56,10 +58,4 @@ pub(crate) struct Uploads {
     pub(crate) in_flight: usize,
     pub(crate) limit: usize,
     pub(crate) most: usize,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Amount {
-    pub(crate) profiles: u64,
-    pub(crate) bytes: u64,
 }

@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use bytesize::ByteSize;
 
-use super::page::{Amount, LastError, Page, Suspension, Target};
+use super::page::{LastError, Page, Suspension, Target};
+use crate::api::Amount;
 use crate::sink::visible;
 
 const HEAD: [&str; 8] = [

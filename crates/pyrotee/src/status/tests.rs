@@ -8,7 +8,7 @@ use super::*;
 const PAGE: &str = r#"{"version":"9.9.9","started":"","time":"","targets":[],"later":{"x":[1]}}"#;
 
 /// Asks a stand-in that gives one answer; what it was asked, and what came of it.
-async fn ask(status: &str, body: &str) -> (String, anyhow::Result<Answer>) {
+async fn ask(status: &str, body: &str) -> (String, anyhow::Result<Answer<Page>>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let answer = format!(
@@ -24,7 +24,7 @@ async fn ask(status: &str, body: &str) -> (String, anyhow::Result<Answer>) {
         String::from_utf8(request).unwrap()
     };
     let relay = Relay::at(&format!("http://{address}/base")).unwrap();
-    tokio::join!(serving, relay.ask())
+    tokio::join!(serving, relay.get(PATH))
 }
 
 #[tokio::test]
@@ -36,7 +36,7 @@ async fn a_newer_relay_is_understood() {
     );
     let answer = answer.unwrap();
     assert_eq!(answer.json, PAGE, "as it came");
-    assert_eq!(answer.page.version, "9.9.9");
+    assert_eq!(answer.value.version, "9.9.9");
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn what_hangs_is_given_up() {
         tokio::time::pause();
         held
     };
-    let (_held, answer) = tokio::join!(accepting, relay.ask());
+    let (_held, answer) = tokio::join!(accepting, relay.get::<Page>(PATH));
     let error = answer.unwrap_err().to_string();
     assert!(
         error.starts_with("no answer from http://127.0.0.1:"),

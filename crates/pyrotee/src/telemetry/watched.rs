@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use pyrotee_delivery::{Monitor, Target};
 use pyrotee_net::Links;
-use pyrotee_queue::{Consumer, Counts, Ledger, Limits};
+use pyrotee_queue::{Consumer, Counts, Ledger, Limits, Tally};
 
 use crate::config;
 
@@ -51,6 +51,11 @@ impl Watched {
     /// Its account.
     pub(crate) fn counts(&self) -> Counts {
         self.ledger.snapshot()
+    }
+
+    /// Loses what waits for it; how much that was.
+    pub(crate) fn purge(&self) -> Tally {
+        self.consumer.purge()
     }
 
     /// Since the receipt of the oldest pending profile; `None` if none is pending.

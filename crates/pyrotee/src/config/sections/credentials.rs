@@ -6,6 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::config::{reader::Scope, settings::Credentials};
 
 const TOKEN: &str = "auth-token";
+const ADMIN_TOKEN: &str = "admin-token";
 const USER: &str = "basic-auth-user";
 const PASSWORD: &str = "basic-auth-password";
 
@@ -75,7 +76,7 @@ pub(super) fn credentials(
     let checked = token
         .iter()
         .flatten()
-        .all(|token| check_token(scope, token))
+        .all(|token| check_token(scope, TOKEN, token))
         & user.iter().flatten().all(|user| check_user(scope, user))
         & password
             .iter()
@@ -94,6 +95,15 @@ pub(super) fn credentials(
     })
 }
 
+/// What lets others than this machine change something through the admin listener.
+pub(super) fn admin_token(root: &Scope<'_>) -> Option<Option<SecretString>> {
+    let token = secret(root, ADMIN_TOKEN)?;
+    match &token {
+        Some(token) if !check_token(root, ADMIN_TOKEN, token) => None,
+        _ => Some(token),
+    }
+}
+
 /// A secret key's value: outer `None` if it is faulty, inner if it is not given. An empty one is
 /// not given, as in 0.37, but hardly what was meant.
 fn secret(scope: &Scope<'_>, key: &str) -> Option<Option<SecretString>> {
@@ -103,7 +113,7 @@ fn secret(scope: &Scope<'_>, key: &str) -> Option<Option<SecretString>> {
             let path = scope.shown_path(key);
             scope
                 .tree()
-                .warn(format!("{path}: is empty, so requests go out without it"));
+                .warn(format!("{path}: is empty, so it counts as not given"));
             Some(None)
         }
         Some(text) => Some(Some(SecretString::from(text))),
@@ -130,20 +140,20 @@ fn parts(info: &UserInfo) -> Result<(SecretString, SecretString), &'static str> 
     Ok((info.user.clone(), password.clone()))
 }
 
-fn check_token(scope: &Scope<'_>, token: &SecretString) -> bool {
+fn check_token(scope: &Scope<'_>, key: &str, token: &SecretString) -> bool {
     let token = token.expose_secret();
     let scheme = token
         .get(..7)
         .is_some_and(|start| start.eq_ignore_ascii_case("bearer "));
     if scheme {
         scope.fault(
-            TOKEN,
+            key,
             "begins with `Bearer`, which is added anyway; write the token alone",
         );
     } else if !token.bytes().all(|b| b.is_ascii_graphic()) {
         let text = "has white space, a line break or a character beyond ASCII; write the token \
                     alone";
-        scope.fault(TOKEN, text);
+        scope.fault(key, text);
     } else {
         return true;
     }

@@ -26,6 +26,7 @@ use super::{
 pub(super) fn config(tree: &Tree<'_>, cpus: usize) -> Option<Config> {
     let root = tree.root();
     let listen = process::listen(&root);
+    let admin_token = credentials::admin_token(&root);
     let memory_limit = process::memory_limit(&root);
     let tee = process::tee(&root, memory_limit);
     let spool = spool::spool(&root.scope("spool"));
@@ -43,6 +44,7 @@ pub(super) fn config(tree: &Tree<'_>, cpus: usize) -> Option<Config> {
     let mut config = Config {
         listen,
         admin,
+        admin_token: admin_token?,
         upstream: upstream?,
         memory_limit: memory_limit?,
         tee: tee?,

@@ -210,3 +210,13 @@ fn variables_and_flags_with_secrets_are_not_shown() {
     case.flags.upstream = Some("http://s3cr3t:s3cr3t@h".to_owned());
     keeps_secret(case);
 }
+
+#[test]
+fn the_token_of_the_admin_listener_is_a_secret_too() {
+    let config = yaml(&format!("admin-token: {MARK}\n")).config();
+    assert!(config.admin_token.is_some());
+    assert!(!format!("{config:?} {}", config.to_yaml()).contains(MARK));
+    assert!(config.to_yaml().contains("admin-token: \"<redacted>\"\n"));
+    keeps_secret(yaml(&format!("admin-token: Bearer {MARK}\n")));
+    keeps_secret(yaml(&format!("admin-token: \"{MARK} {MARK}\"\n")));
+}

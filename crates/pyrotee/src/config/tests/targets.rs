@@ -155,7 +155,7 @@ fn an_empty_token_is_none_as_in_0_37_and_warned_of() {
     assert!(config.remote_write.targets[0].upload.credentials.is_none());
     assert_eq!(
         config.warnings(),
-        ["remote-write.targets.bar.auth-token: is empty, so requests go out without it"]
+        ["remote-write.targets.bar.auth-token: is empty, so it counts as not given"]
     );
     assert_eq!(target("      auth-token:\n").config().warnings(), [""; 0]);
 }

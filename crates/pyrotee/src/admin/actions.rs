@@ -1,0 +1,81 @@
+//! What can be changed through the admin listener.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use pyroscope_wire::query;
+
+use super::routes::{error, json};
+use crate::api::Amount;
+use crate::telemetry::Watched;
+
+/// One thing that can be changed; its path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    /// `?target=NAME`: what waits for the target is lost, counted as `admin`.
+    Purge,
+}
+
+/// Whom an action concerns.
+#[derive(Debug)]
+pub(crate) struct Actions {
+    targets: Arc<[Watched]>,
+}
+
+impl Action {
+    /// What is asked for by a path.
+    pub(super) fn at(path: &str) -> Option<Self> {
+        match path {
+            crate::api::PURGE => Some(Self::Purge),
+            _ => None,
+        }
+    }
+}
+
+impl Actions {
+    pub(crate) fn new(targets: Arc<[Watched]>) -> Self {
+        Self { targets }
+    }
+
+    /// Does it, and says what came of it. No action reads a body so far.
+    #[expect(clippy::unused_async, reason = "others will wait for the disk")]
+    pub(super) async fn run(
+        &self,
+        action: Action,
+        query: &str,
+        _body: Incoming,
+    ) -> Response<Full<Bytes>> {
+        match action {
+            Action::Purge => self.purge(query),
+        }
+    }
+
+    fn purge(&self, query: &str) -> Response<Full<Bytes>> {
+        let target = match self.target(query, "target") {
+            Ok(target) => target,
+            Err(text) => return error(StatusCode::NOT_FOUND, &text),
+        };
+        let purged = target.purge();
+        tracing::warn!(
+            target = target.name,
+            profiles = purged.profiles,
+            bytes = purged.bytes,
+            "purged what waited for a target, as it was asked for"
+        );
+        json(StatusCode::OK, &Amount::from(purged))
+    }
+
+    /// The target that a key of the query names, or which there are.
+    fn target(&self, raw_query: &str, key: &'static str) -> Result<&Watched, String> {
+        let [name] = query::first(raw_query, [key]);
+        let name = name.map(|value| value.decode()).unwrap_or_default();
+        let found = self.targets.iter().find(|target| target.name == name);
+        found.ok_or_else(|| {
+            let known: Vec<_> = self.targets.iter().map(|target| &*target.name).collect();
+            format!("no target `{name}`; there are: {}", known.join(", "))
+        })
+    }
+}

@@ -1,0 +1,58 @@
+//! What the admin listener tells: metrics, status, health.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use http_body_util::Full;
+
+use super::routes::{JSON, METRICS, respond, text};
+use super::{Health, Status};
+use crate::status::page;
+use crate::telemetry::Scrape;
+
+const INDEX: &str = "\
+pyrotee
+  /metrics         metrics for Prometheus
+  /api/v1/status   how each target is, as JSON; `pyrotee status` shows it as a table
+  /-/healthy       200 while the process lives
+  /-/ready         200 while it wants requests, 503 while it stops
+
+From this machine, or with the admin-token as Authorization: Bearer
+  POST /api/v1/purge?target=NAME   lose what waits for a target, counted as `admin`
+";
+
+/// Where what is told comes from.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    pub(crate) scrape: Scrape,
+    pub(crate) status: Status,
+    pub(crate) health: Arc<Health>,
+}
+
+impl Pages {
+    /// The page at a path, if there is one.
+    pub(super) fn get(&self, path: &str) -> Option<Response<Full<Bytes>>> {
+        let Self {
+            scrape,
+            status,
+            health,
+        } = self;
+        Some(match path {
+            "/" => text(StatusCode::OK, INDEX),
+            "/metrics" => respond(StatusCode::OK, METRICS, scrape.render()),
+            page::PATH => respond(StatusCode::OK, JSON, status.render()),
+            "/-/healthy" if health.is_alive() => text(StatusCode::OK, "healthy\n"),
+            "/-/healthy" => text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the data path stands still\n",
+            ),
+            "/-/ready" if health.is_ready() => text(StatusCode::OK, "ready\n"),
+            "/-/ready" => text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "not ready: starting or stopping\n",
+            ),
+            _ => return None,
+        })
+    }
+}
