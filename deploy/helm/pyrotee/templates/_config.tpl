@@ -1,0 +1,138 @@
+{{/*
+The relay's configuration, and what the chart reads out of it. The relay judges the values; what cannot be read here
+comes back empty, so that its own, better message is what people see.
+*/}}
+
+{{/* The file. */}}
+{{- define "pyrotee.config" -}}
+{{- $config := fromYaml (tpl (toYaml .Values.config) .) }}
+{{- with $config.Error }}{{ fail (printf "config is no YAML after its templates were rendered: %s" .) }}{{ end }}
+{{- with $config.tee }}
+{{- /* Helm's YAML reads an unquoted `on` as the boolean, which is the key "true" then. */}}
+{{- if hasKey . "true" }}{{ $_ := set . "on" (get . "true") }}{{ $_ := unset . "true" }}{{ end }}
+{{- end }}
+{{- if ne (include "pyrotee.spool.volume" .) "none" }}
+{{- $spool := $config.spool | default dict }}
+{{- $size := include "pyrotee.bytes" .Values.spool.size }}
+{{- $own := dict "dir" "/var/lib/pyrotee/spool" }}
+{{- with $size }}{{ $_ := set $own "max-bytes" (printf "%dMiB" (max 1 (div (mul (int64 .) 4) (mul 5 1024 1024)) | int64)) }}{{ end }}
+{{- $_ := set $config "spool" (merge (deepCopy $spool) $own) }}
+{{- end }}
+{{- toYaml $config }}
+{{- end }}
+
+{{/* One key of it, `a.b.c`, as text; the relay's default where it is absent. Call with (list . "a.b.c" DEFAULT). */}}
+{{- define "pyrotee.config.get" -}}
+{{- $value := fromYaml (include "pyrotee.config" (index . 0)) }}
+{{- range splitList "." (index . 1) }}
+{{- $value = kindIs "map" $value | ternary (get (kindIs "map" $value | ternary $value dict) .) "" }}
+{{- end }}
+{{- if kindIs "float64" $value }}{{ eq (floor $value) $value | ternary (int64 $value) $value }}
+{{- else if or (kindIs "invalid" $value) (eq (toString $value) "") }}{{ index . 2 }}
+{{- else }}{{ $value }}
+{{- end }}
+{{- end }}
+
+{{/* Port of a listener: 4040 of `:4040` and `[::1]:4040`. Call with (list . "listen" ":4040"). */}}
+{{- define "pyrotee.port" -}}
+{{- $text := include "pyrotee.config.get" . }}
+{{- if regexMatch ":[0-9]{1,5}$" $text }}{{ regexFind "[0-9]+$" $text | int }}{{ end }}
+{{- end }}
+{{- define "pyrotee.port.listen" -}}{{ include "pyrotee.port" (list . "listen" ":4040") }}{{- end }}
+{{- define "pyrotee.port.admin" -}}{{ include "pyrotee.port" (list . "admin" ":4041") }}{{- end }}
+
+{{/* Bytes of a size (64MiB, 1.5G, 5M) or of a quantity of Kubernetes (64Mi, 2Gi). */}}
+{{- define "pyrotee.bytes" -}}
+{{- $text := kindIs "float64" . | ternary (printf "%.0f" (float64 (kindIs "float64" . | ternary . 0))) (toString .) | lower | nospace }}
+{{- if regexMatch "^[0-9]+(\\.[0-9]+)?([kmgtp]i?)?b?$" $text }}
+{{- $number := regexFind "^[0-9.]+" $text | float64 }}
+{{- $unit := regexFind "[kmgtp]i?" $text }}
+{{- $factors := dict "" 1 "k" 1000 "m" 1000000 "g" 1000000000 "t" 1000000000000 "p" 1000000000000000 "ki" 1024 "mi" 1048576 "gi" 1073741824 "ti" 1099511627776 "pi" 1125899906842624 }}
+{{- mulf $number (get $factors $unit) | int64 }}
+{{- end }}
+{{- end }}
+
+{{/* Whole seconds of a duration of Go (1h30m, 1.5s), rounded up. */}}
+{{- define "pyrotee.seconds" -}}
+{{- $text := toString . }}
+{{- if eq $text "0" }}0
+{{- else if regexMatch "^([0-9]+(\\.[0-9]+)?(h|m|s|ms))+$" $text }}
+{{- $sum := 0.0 }}
+{{- range regexFindAll "[0-9.]+[hms]+" $text -1 }}
+{{- $unit := regexFind "[hms]+$" . }}
+{{- $sum = addf $sum (mulf (regexFind "^[0-9.]+" . | float64) (get (dict "h" 3600 "m" 60 "s" 1 "ms" 0.001) $unit)) }}
+{{- end }}
+{{- ceil $sum | int64 }}
+{{- end }}
+{{- end }}
+
+{{/* Where the spool lies: none, emptyDir or claim. */}}
+{{- define "pyrotee.spool.volume" -}}
+{{- default (eq .Values.mode "statefulset" | ternary "claim" "none") .Values.spool.volume }}
+{{- end }}
+
+{{/*
+Most bytes that the process takes: it alone, the bodies with what an allocator wastes on them, and what is known of a
+spool's profiles, which lies beside memory-limit. Measured: 16 MiB and 1.15 of the limit.
+*/}}
+{{- define "pyrotee.memory.bound" -}}
+{{- with include "pyrotee.bytes" (include "pyrotee.config.get" (list . "memory-limit" "256MiB")) }}
+{{- $limit := int64 . }}
+{{- $bound := add 16777216 (div (mul $limit 115) 100) }}
+{{- if include "pyrotee.config.get" (list $ "spool.dir" "") }}
+{{- $bound = add $bound (min (div $limit 4) 67108864) }}
+{{- end }}
+{{- $bound }}
+{{- end }}
+{{- end }}
+
+{{- define "pyrotee.preStopSeconds" -}}
+{{/* The field is older, but 1.29 refuses a hook whose only action is switched off by its gate. */}}
+{{- if and (include "pyrotee.isWorkload" .) (semverCompare ">=1.30.0-0" .Capabilities.KubeVersion.Version) }}{{ .Values.preStopSeconds | int }}{{ else }}0{{ end }}
+{{- end }}
+
+{{/* Seconds that a stop may take: the hook, the relay's grace, and 5 to write down what is left. */}}
+{{- define "pyrotee.stopSeconds" -}}
+{{- $grace := include "pyrotee.seconds" (include "pyrotee.config.get" (list . "shutdown.grace" "25s")) | default "25" }}
+{{- add (int $grace) (int (include "pyrotee.preStopSeconds" .)) 5 }}
+{{- end }}
+
+{{/* Changes whenever the relay has to start anew: it reads its file and its variables once. */}}
+{{- define "pyrotee.checksum" -}}
+{{- list (include "pyrotee.config" .) (toYaml .Values.secrets.values) | join "\n" | sha256sum }}
+{{- end }}
+
+{{- define "pyrotee.configMapName" -}}
+{{- default (include "pyrotee.fullname" .) (tpl .Values.existingConfigMap .) }}
+{{- end }}
+{{- define "pyrotee.configKey" -}}
+{{- if .Values.existingConfigMap }}{{ .Values.existingConfigMapKey }}{{ else }}pyrotee.yaml{{ end }}
+{{- end }}
+
+{{/* Upstream and targets that have an address: a list of `key`, `host` (with port, without credentials) and `port`. */}}
+{{- define "pyrotee.addresses" -}}
+{{- $config := fromYaml (include "pyrotee.config" .) }}
+{{- $all := dict "upstream.address" (($config.upstream | default dict).address | default "") }}
+{{- range $name, $target := (index $config "remote-write" | default dict).targets | default dict }}
+{{- $_ := set $all (printf "remote-write.targets.%s.address" $name) ($target.address | default "") }}
+{{- end }}
+{{- range $key, $address := $all }}
+{{- /* No urlParse: it stops at the ${VAR} of a password. */}}
+{{- if regexMatch "^https?://" (toString $address) }}
+{{- $host := regexReplaceAll "^https?://([^@/]*@)?([^/]*).*$" (toString $address) "${2}" }}
+{{- $port := regexFind ":[0-9]+$" $host | trimPrefix ":" | default (hasPrefix "https" $address | ternary "443" "80") }}
+- key: {{ $key }}
+  host: {{ $host | quote }}
+  port: {{ $port }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Their ports, each once. */}}
+{{- define "pyrotee.remotePorts" -}}
+{{- $ports := list }}
+{{- range include "pyrotee.addresses" . | fromYamlArray }}
+{{- $ports = append $ports (int .port) }}
+{{- end }}
+{{- $ports | uniq | toYaml }}
+{{- end }}

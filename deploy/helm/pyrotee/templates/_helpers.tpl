@@ -1,0 +1,76 @@
+{{/* Names, labels, image: what every object needs. */}}
+
+{{- define "pyrotee.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{/* Short enough for what is added to it, such as -headless. */}}
+{{- define "pyrotee.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" }}
+{{- else if contains (include "pyrotee.name" .) .Release.Name }}
+{{- .Release.Name | trunc 52 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name (include "pyrotee.name" .) | trunc 52 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{/* Never changes in a release's life: selectors and claim templates cannot be edited. */}}
+{{- define "pyrotee.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "pyrotee.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "pyrotee.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 }}
+{{ include "pyrotee.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/component: relay
+app.kubernetes.io/part-of: pyrotee
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "pyrotee.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create }}
+{{- default (include "pyrotee.fullname" .) .Values.serviceAccount.name }}
+{{- else }}
+{{- default "default" .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{- define "pyrotee.image" -}}
+{{- $image := .Values.image }}
+{{- $registry := default $image.registry (.Values.global | default dict).imageRegistry }}
+{{- with $registry }}{{ trimSuffix "/" . }}/{{ end }}
+{{- $image.repository }}
+{{- if $image.digest }}@{{ $image.digest }}{{ else }}:{{ default .Chart.AppVersion $image.tag }}{{ end }}
+{{- end }}
+
+{{/* A list, empty without any. */}}
+{{- define "pyrotee.imagePullSecrets" -}}
+{{- range concat ((.Values.global | default dict).imagePullSecrets | default list) .Values.imagePullSecrets }}
+- name: {{ if kindIs "map" . }}{{ .name }}{{ else }}{{ . }}{{ end }}
+{{- end }}
+{{- end }}
+
+{{/* YAML of a value in which templates are rendered. Call with (dict "value" V "root" .). */}}
+{{- define "pyrotee.tpl" -}}
+{{- if .value }}
+{{- tpl (kindIs "string" .value | ternary .value (toYaml .value)) .root }}
+{{- end }}
+{{- end }}
+
+{{- define "pyrotee.isWorkload" -}}
+{{- if ne .Values.mode "sidecar" }}true{{ end }}
+{{- end }}
+
+{{/* Relays that always run; 0 if the number is not the chart's business. */}}
+{{- define "pyrotee.leastReplicas" -}}
+{{- if has .Values.mode (list "daemonset" "sidecar") }}0
+{{- else if or .Values.autoscaling.enabled .Values.autoscaling.external }}{{ .Values.autoscaling.minReplicas }}
+{{- else }}{{ .Values.replicas }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,36 @@
+"""What the tests share. The chart is rendered by Helm's own library, without a cluster and without the network."""
+
+import shutil
+
+import pytest
+
+from support import CHART, FIXTURES, Chart
+
+@pytest.fixture(scope="session")
+def chart_dir(tmp_path_factory):
+    """A copy with small rules and dashboards, so that golden renders do not change with every alert."""
+    copy = tmp_path_factory.mktemp("charts") / "pyrotee"
+    shutil.copytree(CHART, copy)
+    for folder in ("dashboards", "rules"):
+        shutil.rmtree(copy / folder, ignore_errors=True)
+        shutil.copytree(FIXTURES / folder, copy / folder)
+    return copy
+
+
+@pytest.fixture(scope="session")
+def chart(chart_dir):
+    return Chart(chart_dir)
+
+
+@pytest.fixture(scope="session")
+def application_dir(tmp_path_factory, chart_dir):
+    """The chart of an application, with this one as its dependency."""
+    copy = tmp_path_factory.mktemp("application") / "shop"
+    shutil.copytree(FIXTURES.parent / "application", copy)
+    shutil.copytree(chart_dir, copy / "charts" / "pyrotee")
+    return copy
+
+
+@pytest.fixture(scope="session")
+def application(application_dir):
+    return Chart(application_dir)

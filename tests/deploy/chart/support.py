@@ -1,0 +1,121 @@
+"""Renders the chart and looks into what comes out."""
+
+import functools
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import kubernetes_validate
+import yaml
+from helm_python import _native
+from helm_python import chart as helm
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[2]
+CHART = ROOT / "deploy/helm/pyrotee"
+FIXTURES = HERE / "fixtures"
+GOLDEN = HERE / "golden"
+CI = sorted((CHART / "ci").glob("*-values.yaml"))
+
+# What the golden renders are made for. Old enough to be in use, young enough to know every field that the chart may write.
+KUBERNETES = "1.34.0"
+# The oldest that the chart supports, the first with native sidecars, and the newest that the schemas know.
+VERSIONS = ["1.25", "1.29", kubernetes_validate.utils.major_minor(kubernetes_validate.latest_version())]
+# Megabytes, which the library reads anew for each object.
+kubernetes_validate.utils.schema_contents = functools.cache(kubernetes_validate.utils.schema_contents)
+CUSTOM = {"ServiceMonitor", "PodMonitor", "PrometheusRule", "HTTPRoute"}
+
+
+def values_of(path):
+    """Values as Helm reads them: its YAML is not Python's."""
+    return helm.values_from_yaml(Path(path).read_text())
+
+
+def supported(path, version):
+    """Whether the values can work there at all: a native sidecar is refused before 1.29, which a test of its own shows."""
+    return Path(path).name != "sidecar-values.yaml" or version != "1.25"
+
+
+class Chart:
+    def __init__(self, directory):
+        self.directory = Path(directory)
+        self.loaded = helm.Chart.load(directory)
+        self.rendered = {}
+
+    def render(self, values=None, kubernetes=KUBERNETES, name="rel", namespace="profiling"):
+        """The text of each template. Helm's options that the wrapper does not name go past it."""
+        options = {"name": name, "namespace": namespace, "kube_version": f"v{kubernetes}"}
+        asked = json.dumps(values or {}), json.dumps(options)
+        # Many tests look at the same examples.
+        if asked not in self.rendered:
+            self.rendered[asked] = _native.call_string("helm_render", self.loaded._raw(), *asked)
+        return json.loads(self.rendered[asked])
+
+    def objects(self, *args, **kwargs):
+        """All objects, in the order of their files."""
+        rendered = self.render(*args, **kwargs)
+        texts = [rendered[path] for path in sorted(rendered) if path.endswith(".yaml")]
+        return [one for text in texts for one in yaml.safe_load_all(text) if one]
+
+    def notes(self, *args, **kwargs):
+        return next(text for path, text in self.render(*args, **kwargs).items() if path.endswith("NOTES.txt"))
+
+
+def find(objects, kind, name=None):
+    """The only object of a kind, or the one of this name."""
+    found = [one for one in objects if one["kind"] == kind and name in (None, one["metadata"]["name"])]
+    assert len(found) == 1, f"{len(found)} of {kind} {name or ''}: {[o['metadata']['name'] for o in found]}"
+    return found[0]
+
+
+def kinds(objects):
+    return {one["kind"] for one in objects}
+
+
+def pod_specs(objects):
+    for one in objects:
+        if one["kind"] == "Pod":
+            yield one["metadata"]["name"], one["spec"]
+        elif one["kind"] in {"Deployment", "StatefulSet", "DaemonSet"}:
+            yield one["metadata"]["name"], one["spec"]["template"]["spec"]
+
+
+def relay(workload):
+    """The relay's container of a workload."""
+    pod = workload["spec"]["template"]["spec"]
+    containers = pod.get("initContainers", []) + pod["containers"]
+    return next(one for one in containers if one["name"] == "pyrotee")
+
+
+def set_path(values, path, value):
+    """A copy with one key, `a.b.c`, set."""
+    copy = json.loads(json.dumps(values))
+    at = copy
+    *folders, last = path.split(".")
+    for folder in folders:
+        at = at.setdefault(folder, {})
+    at[last] = value
+    return copy
+
+
+def binary():
+    """The relay that judges configurations."""
+    path = Path(os.environ.get("PYROTEE", ROOT / "target/debug/pyrotee"))
+    assert path.exists(), f"{path} is missing: cargo build, or name one in PYROTEE"
+    return path
+
+
+def check(tmp_path, text, environment=None, flags=()):
+    """Has the real relay check a file; variables that the text uses and nobody set come from a Secret of somebody's own."""
+    file = tmp_path / "pyrotee.yaml"
+    file.write_text(text)
+    variables = {name: "x" for name in re.findall(r"\$\{(\w+)\}", text)}
+    return subprocess.run(
+        [binary(), "check", "--config", file, *flags],
+        env={**variables, **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )

@@ -1,0 +1,153 @@
+"""A mistake in the values fails when the chart is rendered, and the message says what to write instead."""
+
+import shutil
+
+import pytest
+from helm_python.errors import HelmError
+
+from support import CI, Chart, set_path, values_of
+
+GOOD = {
+    "config": {
+        "upstream": {"address": "http://pyroscope:4040"},
+        "remote-write": {"enabled": True, "targets": {"central": {"address": "https://profiles.example.com"}}},
+    }
+}
+TARGET = "config.remote-write.targets.central"
+
+# Refused by values.schema.json: what is set, and a part of the message.
+CLOSED = [
+    ({"mode": "sidecart"}, "'deployment', 'statefulset', 'daemonset', 'sidecar'"),
+    ({"replicaCount": 2}, "additional properties 'replicaCount' not allowed"),
+    ({"replicas": "2"}, "got string, want integer"),
+    ({"replicas": -1}, "/replicas"),
+    ({"image.digest": "0123"}, "/image/digest"),
+    ({"image.pullPolicy": "Sometimes"}, "/image/pullPolicy"),
+    ({"config.memory_limit": "1MiB"}, "additional properties 'memory_limit' not allowed"),
+    ({"config.upstream.url": "http://a"}, "additional properties 'url' not allowed"),
+    ({f"{TARGET}.token": "x"}, "additional properties 'token' not allowed"),
+    ({"config.remote-write.targets": {"a b": {"address": "http://a"}}}, "'a b' does not match pattern"),
+    ({f"{TARGET}.tags": {"a": ["b"]}}, "/tags/a"),
+    ({"secrets.values": {"1A": "x"}}, "does not match pattern"),
+    ({"secrets.values": {"A": 5}}, "got number, want string"),
+    ({"spool.volume": "hostPath"}, "'none', 'emptyDir', 'claim'"),
+    ({"spool.size": "2 GB"}, "/spool/size"),
+    ({"spool.whenScaled": "retain"}, "'Retain', 'Delete'"),
+    ({"probes.readiness.httpGet": {}}, "additional properties 'httpGet' not allowed"),
+    ({"service.type": "ExternalName"}, "/service/type"),
+    ({"service.port": 70000}, "/service/port"),
+    ({"adminService.type": "LoadBalancer"}, "additional properties 'type' not allowed"),
+    ({"ingress.hosts": ["a.example.com"]}, "got string, want object"),
+    ({"monitoring.serviceMonitor.jobLabel": "x"}, "additional properties 'jobLabel' not allowed"),
+    ({"autoscaling.minReplicas": 0}, "/autoscaling/minReplicas"),
+    ({"resources.limits": {"memory": "lots"}}, "/resources/limits/memory"),
+    ({"extraEnv": {"A": "b"}}, "got object, want array"),
+]
+
+# Refused by the templates.
+FAULTS = [
+    ({"config.upstream": {}}, "config.upstream.address is missing; name your Pyroscope, such as http://pyroscope.profiling.svc:4040"),
+    ({"config.remote-write.targets": {}}, "add a target, or set enabled to false"),
+    ({TARGET: {"timeout": "1s"}}, "remote-write.targets.central.address is missing; write http://HOST"),
+    ({"fullnameOverride": "pyroscope"}, "the Service of this release itself"),
+    ({"config.upstream.address": "http://rel-pyrotee.profiling.svc.cluster.local.:4040"}, "the Service of this release itself"),
+    ({f"{TARGET}.address": "http://rel-pyrotee"}, "config.remote-write.targets.central.address is rel-pyrotee"),
+    ({"existingConfigMap": "mine"}, "config.remote-write would not be read"),
+    ({"config.admin-token": "abc"}, "config.admin-token would stand readable in a ConfigMap; write ${NAME}"),
+    ({f"{TARGET}.auth-token": "abc"}, "auth-token would stand readable in a ConfigMap; write ${NAME}"),
+    ({f"{TARGET}.basic-auth-password": "abc"}, "basic-auth-password would stand readable"),
+    ({f"{TARGET}.address": "https://me:secret@a"}, "address holds a password"),
+    ({f"{TARGET}.auth-token": "${TOKEN}"}, "uses ${TOKEN}, which nothing sets; add TOKEN to secrets.values or extraEnv"),
+    ({"spool.volume": "claim"}, "set mode: statefulset, which makes one for each relay"),
+    ({"mode": "daemonset", "spool.volume": "claim"}, "set spool.volume: emptyDir"),
+    ({"mode": "sidecar", "spool.volume": "claim"}, "set spool.volume: emptyDir"),
+    ({"spool.volume": "claim", "spool.existingClaim": "a", "replicas": 2}, "a spool belongs to one relay; set replicas: 1"),
+    ({"mode": "statefulset", "spool.existingClaim": "a", "replicas": 2}, "a spool belongs to one relay"),
+    ({"spool.existingClaim": "a"}, "set spool.volume: claim, or remove spool.existingClaim"),
+    ({"config.spool": {"dir": "/spool"}}, "on the read-only root of the container"),
+    ({"mode": "statefulset", "config.spool": {"dir": "/spool"}}, "mounted at /var/lib/pyrotee"),
+    ({"mode": "statefulset", "config.spool": {"max-bytes": "2GiB"}}, "more than nine tenths of spool.size (2Gi)"),
+    ({"config.listen": "4040"}, "config.listen is 4040, in which no port can be read; write it as :4040"),
+    ({"config.admin": ":0"}, "config.admin is :0, in which no port can be read; write it as :4041"),
+    ({"config.listen": "127.0.0.1:4040"}, "no Service can reach; write :4040"),
+    ({"mode": "sidecar", "config.admin": "localhost:4041"}, "the probes of Kubernetes cannot reach; write :4041"),
+    ({"config.admin": ":4040"}, "have the same port, 4040"),
+    ({"resources.limits": {"memory": "300Mi"}}, "the relay may take 311Mi: it would be killed; lower config.memory-limit"),
+    ({"resources": {"limits": {"memory": "400Mi"}, "requests": {"memory": "1Gi"}}}, "resources.requests.memory (1Gi) is above"),
+    ({"terminationGracePeriodSeconds": 30}, "write more than 30, remove it, or lower config.shutdown.grace"),
+    ({"terminationGracePeriodSeconds": 35, "config.shutdown": {"grace": "0.5m"}}, "write more than 35"),
+    ({"mode": "sidecar", "ingress.enabled": True}, "ingress is on, and in mode sidecar the pod is the application's"),
+    ({"mode": "sidecar", "networkPolicy.enabled": True}, "networkPolicy is on, and in mode sidecar"),
+    ({"mode": "sidecar", "autoscaling.external": True}, "autoscaling is on, and in mode sidecar"),
+    ({"mode": "sidecar", "monitoring.serviceMonitor.enabled": True}, "use monitoring.podMonitor"),
+    ({"daemonset.hostPort": 4040}, "set mode: daemonset, or remove it"),
+    ({"autoscaling.enabled": True, "autoscaling.external": True}, "two would scale one workload"),
+    ({"autoscaling.enabled": True, "mode": "daemonset"}, "a DaemonSet has one relay on each node"),
+    ({"autoscaling.enabled": True, "autoscaling.minReplicas": 9}, "above autoscaling.maxReplicas"),
+    ({"autoscaling.enabled": True, "autoscaling.targetCPUUtilizationPercentage": None}, "nothing to go by"),
+    ({"autoscaling.enabled": True, "resources.requests": {"cpu": None}}, "set resources.requests.cpu"),
+    ({"ingress.enabled": True}, "name a host, such as {host: profiles.example.com}"),
+    ({"httpRoute.enabled": True}, "name your Gateway, such as {name: gateway}"),
+    ({"monitoring.serviceMonitor.enabled": True, "adminService.enabled": False}, "turn it on, or use monitoring.podMonitor"),
+    ({"monitoring.serviceMonitor.enabled": True, "monitoring.podMonitor.enabled": True}, "everything would be counted twice"),
+    ({"config.log": {"level": "{{ .Values.nothing.at.all }}"}}, "nil pointer"),
+]
+
+
+def applied(changes):
+    values = GOOD
+    for path, value in changes.items():
+        values = set_path(values, path, value)
+    return values
+
+
+@pytest.mark.parametrize(("changes", "message"), CLOSED + FAULTS, ids=lambda one: str(one)[:60])
+def test_mistakes_name_their_remedy(chart, changes, message):
+    with pytest.raises(HelmError) as failure:
+        chart.render(applied(changes))
+    assert message in str(failure.value)
+
+
+def test_without_a_mistake_it_renders(chart):
+    assert chart.render(GOOD)
+
+
+def test_all_faults_are_told_at_once(chart):
+    with pytest.raises(HelmError) as failure:
+        chart.render(applied({"config.listen": "4040", f"{TARGET}.auth-token": "abc", "ingress.enabled": True}))
+    assert str(failure.value).count("\n- ") == 3
+
+
+def test_an_existing_config_map_hides_the_ports_from_the_policy(chart):
+    values = {"existingConfigMap": "mine", "networkPolicy": {"enabled": True, "egress": {"enabled": True}}}
+    with pytest.raises(HelmError, match="write the rules into networkPolicy.egress.extra"):
+        chart.render(values)
+
+
+@pytest.mark.parametrize(("folder", "switch"), [("rules", "rules"), ("dashboards", "dashboards")])
+def test_missing_files_are_told(chart_dir, tmp_path, folder, switch):
+    copy = tmp_path / "pyrotee"
+    shutil.copytree(chart_dir, copy, ignore=shutil.ignore_patterns(folder))
+    values = applied({f"monitoring.{switch}.enabled": True})
+    with pytest.raises(HelmError, match=f"this chart has no {folder}/"):
+        Chart(copy).render(values)
+
+
+def test_what_a_parent_chart_adds_is_no_mistake(chart):
+    assert chart.render({**GOOD, "enabled": True, "global": {"anything": {"at": "all"}}})
+
+
+@pytest.mark.parametrize("word", ["POD_NAME", "NODE_NAME", "HOSTNAME", "OURS", "KUBERNETES_SERVICE_HOST"])
+def test_variables_that_are_set_may_be_used(chart, word):
+    changes = {f"{TARGET}.tags": {"a": "${%s}" % word, "b": "${B:-x}", "c": "$${C}"}, "extraEnv": [{"name": "OURS", "value": "1"}]}
+    assert chart.render(applied(changes))
+
+
+def test_an_unquoted_on_is_what_people_mean(chart, tmp_path):
+    file = tmp_path / "values.yaml"
+    file.write_text("config: { upstream: { address: http://a }, tee: { on: upstream-success } }\n")
+    assert '"on": upstream-success' in chart.render(values_of(file))["pyrotee/templates/configmap.yaml"]
+
+
+def test_the_examples_are_there():
+    assert len(CI) >= 15

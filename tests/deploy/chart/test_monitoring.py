@@ -1,0 +1,60 @@
+"""Objects of the Prometheus operator, of Gateway API and for Grafana, whose schemas are not Kubernetes' own."""
+
+import pytest
+
+from support import CHART, find, values_of
+
+MONITORING = values_of(CHART / "ci/monitoring-values.yaml")
+
+
+def ci(name):
+    return values_of(CHART / f"ci/{name}-values.yaml")
+
+
+def test_the_service_monitor_scrapes_the_admin_service_once(chart):
+    objects = chart.objects(MONITORING)
+    monitor = find(objects, "ServiceMonitor")
+    assert monitor["apiVersion"] == "monitoring.coreos.com/v1"
+    assert set(monitor["spec"]) == {"jobLabel", "namespaceSelector", "selector", "endpoints"}
+    assert monitor["spec"]["namespaceSelector"] == {"matchNames": ["profiling"]}
+    selector = monitor["spec"]["selector"]["matchLabels"].items()
+    services = [one for one in objects if one["kind"] == "Service" and selector <= one["metadata"]["labels"].items()]
+    assert [one["metadata"]["name"] for one in services] == ["rel-pyrotee-admin"]
+    [endpoint] = monitor["spec"]["endpoints"]
+    assert set(endpoint) == {"port", "path", "interval", "scrapeTimeout", "relabelings", "metricRelabelings"}
+    assert endpoint["port"] in [port["name"] for port in services[0]["spec"]["ports"]]
+    assert endpoint["path"] == "/metrics"
+    assert monitor["metadata"]["labels"]["release"] == "prometheus"
+    # The alerts ask for a job with this in its name.
+    assert "pyrotee" in services[0]["metadata"]["labels"][monitor["spec"]["jobLabel"]]
+
+
+def test_the_pod_monitor_names_its_job(chart):
+    monitor = find(chart.objects(ci("sidecar")), "PodMonitor")
+    assert set(monitor["spec"]) == {"namespaceSelector", "selector", "podMetricsEndpoints"}
+    [endpoint] = monitor["spec"]["podMetricsEndpoints"]
+    assert set(endpoint) == {"port", "path", "interval", "scrapeTimeout", "relabelings", "metricRelabelings"}
+    assert endpoint["relabelings"][0] == {"targetLabel": "job", "replacement": "pyrotee"}
+    assert endpoint["relabelings"][1]["targetLabel"] == "cluster"
+
+
+def test_monitors_do_not_ask_what_the_cluster_can_do():
+    for template in (CHART / "templates").rglob("*"):
+        if template.is_file():
+            assert "APIVersions" not in template.read_text(), template
+
+
+def test_the_route_leads_to_the_relay(chart):
+    objects = chart.objects(ci("exposed"))
+    route = find(objects, "HTTPRoute")
+    assert route["apiVersion"] == "gateway.networking.k8s.io/v1"
+    assert set(route["spec"]) == {"parentRefs", "hostnames", "rules"}
+    [rule] = route["spec"]["rules"]
+    assert set(rule) == {"backendRefs", "matches", "filters"}
+    assert rule["backendRefs"] == [{"name": "rel-pyrotee", "port": 80}]
+
+
+@pytest.mark.parametrize("name", ["deployment", "daemonset"])
+def test_without_the_values_there_is_none(chart, name):
+    kinds = {one["kind"] for one in chart.objects(ci(name))}
+    assert not kinds & {"ServiceMonitor", "PodMonitor", "PrometheusRule", "HTTPRoute", "Ingress", "NetworkPolicy"}
