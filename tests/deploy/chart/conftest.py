@@ -1,10 +1,20 @@
 """What the tests share. The chart is rendered by Helm's own library, without a cluster and without the network."""
 
+import os
 import shutil
 
 import pytest
 
 from support import CHART, FIXTURES, Chart
+
+NIGHTLY = os.environ.get("PYROTEE_NIGHTLY") == "1"
+# Compiles Helm, which takes minutes.
+collect_ignore = [] if NIGHTLY else ["test_helm_itself.py"]
+
+
+def pytest_report_header():
+    return "with Helm itself" if NIGHTLY else "without Helm itself: PYROTEE_NIGHTLY=1 compiles it and compares"
+
 
 @pytest.fixture(scope="session")
 def chart_dir(tmp_path_factory):
