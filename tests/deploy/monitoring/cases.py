@@ -1,0 +1,252 @@
+"""A relay that is well, as series, and for each alert what is different when it fires.
+
+Series are written as promtool wants them: `0+5x60` is a start, a step and how often, one a minute.
+"""
+
+from dataclasses import dataclass, field
+
+INSTANCE = 'job="pyrotee",instance="relay-0:4041"'
+TARGET = f'{INSTANCE},target="central"'
+NAMED = f'{INSTANCE},target_name="central",target_address="https://profiles.example.com"'
+
+# Minutes of series, and when it is asked what fires.
+MINUTES = 75
+ASKED = f"{MINUTES}m"
+
+PREFIX = "pyroscope_remote_write_"
+REASONS = (
+    "queue_full spool_full budget too_large invalid_name undecodable expired rejected ambiguous "
+    "upload_failed duplicate corrupt disk_error shutdown target_removed admin"
+).split()
+
+# Reasons that raise nothing: nothing is lost, somebody wanted it, or it is over when it is seen.
+ON_PURPOSE = {"duplicate", "admin", "target_removed", "shutdown"}
+
+
+def steady(value):
+    return f"{value}x{MINUTES}"
+
+
+def rising(step, start=0):
+    return f"{start}+{step}x{MINUTES}"
+
+
+def dropped(reason):
+    return f'{PREFIX}dropped_profiles_total{{{TARGET},reason="{reason}"}}'
+
+
+def state(name):
+    return f'{PREFIX}target_state{{{TARGET},state="{name}"}}'
+
+
+def of_target(name):
+    return f"{PREFIX}{name}{{{TARGET}}}"
+
+
+def of_spool(name):
+    return f"{PREFIX}spool_{name}{{{INSTANCE}}}"
+
+
+def teed(result):
+    return f'pyroscope_relay_tee_total{{{INSTANCE},result="{result}"}}'
+
+
+UP = f"up{{{INSTANCE}}}"
+STARTED = f"process_start_time_seconds{{{INSTANCE}}}"
+SUSPENDED = f'{PREFIX}surface_suspended{{{TARGET},surface="push"}}'
+QUEUED = f'pyroscope_relay_memory_bytes{{{INSTANCE},pool="queues"}}'
+MODE = f'{PREFIX}spool_mode{{{INSTANCE},mode="memory_only"}}'
+UPSTREAM_ERRORS = f'pyroscope_relay_upstream_errors_total{{{INSTANCE},kind="connect"}}'
+LIMIT_HITS = f"pyroscope_relay_connection_limit_hits_total{{{INSTANCE}}}"
+INGESTED = f'pyroscope_relay_ingested_total{{{INSTANCE},surface="ingest",format="pprof"}}'
+QUEUE_PENDING = f"{PREFIX}queue_pending{{{NAMED}}}"
+ACCEPTED = of_target("accepted_profiles_total")
+SENT = of_target("sent_profiles_total")
+
+MEMORY = {
+    UP: steady(1),
+    f'pyroscope_relay_build_info{{{INSTANCE},version="0.1.0"}}': steady(1),
+    STARTED: steady(0),
+    f'pyroscope_relay_requests_total{{{INSTANCE},route="ingest",code="200"}}': rising(600),
+    INGESTED: rising(600),
+    UPSTREAM_ERRORS: rising(0),
+    LIMIT_HITS: rising(0),
+    teed("accepted"): rising(600),
+    teed("loop"): rising(0),
+    QUEUED: steady(100_000),
+    f'pyroscope_relay_memory_bytes{{{INSTANCE},pool="inflight"}}': steady(100_000),
+    f"pyroscope_relay_memory_limit_bytes{{{INSTANCE}}}": steady(256 << 20),
+    state("healthy"): steady(1),
+    state("throttled"): steady(0),
+    state("open"): steady(0),
+    state("suspended"): steady(0),
+    SUSPENDED: steady(0),
+    ACCEPTED: rising(600, 2),
+    SENT: rising(600),
+    of_target("pending_profiles"): steady(2),
+    of_target("pending_bytes"): steady(40_000),
+    of_target("pending_limit_bytes"): steady(64 << 20),
+    of_target("oldest_pending_age_seconds"): steady(0.2),
+    of_target("ambiguous_total"): rising(0),
+    QUEUE_PENDING: steady(2),
+    f"{PREFIX}queue_capacity{{{NAMED}}}": steady(100),
+    **{dropped(reason): rising(0) for reason in REASONS},
+}
+
+SPOOL = {
+    **MEMORY,
+    # Far more than a queue in memory may hold, and nothing to worry about.
+    QUEUE_PENDING: steady(5_000),
+    f'{PREFIX}spool_mode{{{INSTANCE},mode="disk"}}': steady(1),
+    MODE: steady(0),
+    of_spool("bytes"): steady(100 << 20),
+    of_spool("limit_bytes"): steady(1 << 30),
+    of_spool("free_bytes"): steady(9 << 30),
+    of_spool("segments"): steady(13),
+    of_spool("corrupt_profiles_total"): rising(0),
+    of_spool("quarantined_segments"): steady(0),
+    of_spool("orphaned_targets"): steady(0),
+}
+
+
+@dataclass
+class Case:
+    """What is different, and which alerts that raises: alert names with labels beside job and instance."""
+
+    title: str
+    changed: dict
+    fires: dict
+    well: dict = field(default_factory=lambda: MEMORY)
+
+
+def lost(reason, alert, labels):
+    """600 profiles a minute arrive, 60 of them are dropped."""
+    changed = {dropped(reason): rising(60), SENT: rising(540)}
+    return Case(f"dropped as {reason}", changed, {alert: labels})
+
+
+PER_TARGET = {"target": "central"}
+
+CASES = [
+    Case("it is gone", {UP: steady(0)}, {"PyroteeDown": {}}),
+    Case(
+        "it crashes every seven minutes",
+        {STARTED: " ".join(str(minute // 7 * 420) for minute in range(MINUTES + 1))},
+        {"PyroteeRestarting": {}},
+    ),
+    Case(
+        "the target is down",
+        {state("open"): steady(1), state("healthy"): steady(0)},
+        {"PyroteeTargetFailing": {**PER_TARGET, "state": "open"}},
+    ),
+    Case(
+        "the token is wrong",
+        {SUSPENDED: steady(1), state("suspended"): steady(1), state("healthy"): steady(0)},
+        {"PyroteeTargetRefusing": {**PER_TARGET, "surface": "push"}},
+    ),
+    Case(
+        "the target answers 429",
+        {state("throttled"): steady(1), state("healthy"): steady(0)},
+        {"PyroteeTargetThrottling": {**PER_TARGET, "state": "throttled"}},
+    ),
+    *(
+        lost(reason, "PyroteeDroppingProfiles", {**PER_TARGET, "reason": reason})
+        for reason in ["queue_full", "spool_full", "expired", "ambiguous", "upload_failed"]
+    ),
+    lost("rejected", "PyroteeProfilesRejected", {**PER_TARGET, "reason": "rejected"}),
+    *(
+        lost(reason, "PyroteeProfilesUnusable", {**PER_TARGET, "reason": reason})
+        for reason in ["invalid_name", "undecodable", "too_large"]
+    ),
+    *(
+        Case(f"dropped as {reason}", {dropped(reason): rising(60), SENT: rising(540)}, {})
+        for reason in sorted(ON_PURPOSE)
+    ),
+    lost("budget", "PyroteeMemoryLimit", {}),
+    Case("memory is almost used up", {QUEUED: steady(250 << 20)}, {"PyroteeMemoryLimit": {}}),
+    Case(
+        "more arrives than the target takes",
+        {
+            of_target("pending_profiles"): rising(1),
+            of_target("pending_bytes"): rising(20_000),
+            ACCEPTED: rising(600),
+            SENT: rising(599),
+        },
+        {"PyroteeBacklogGrowing": PER_TARGET},
+    ),
+    Case(
+        "profiles wait for too long",
+        {of_target("oldest_pending_age_seconds"): steady(2_500)},
+        {"PyroteeBacklogExpiring": PER_TARGET},
+    ),
+    Case("90 of 100 places are taken", {QUEUE_PENDING: steady(90)}, {"PyroteeQueueAlmostFull": PER_TARGET}),
+    Case(
+        "60 of 64 MiB are taken",
+        {of_target("pending_bytes"): steady(60 << 20)},
+        {"PyroteeQueueAlmostFull": PER_TARGET},
+    ),
+    Case(
+        "60 of 64 MiB are taken, but on disk", {of_target("pending_bytes"): steady(60 << 20)}, {}, SPOOL
+    ),
+    Case("the spool is almost full", {of_spool("bytes"): steady(900 << 20)}, {"PyroteeSpoolAlmostFull": {}}, SPOOL),
+    Case(
+        "the spool grows by 4 MiB a minute",
+        {of_spool("bytes"): rising(4 << 20, 100 << 20)},
+        {"PyroteeSpoolFillingUp": {}},
+        SPOOL,
+    ),
+    Case(
+        "the volume is smaller than the spool may be",
+        {of_spool("free_bytes"): steady(200 << 20)},
+        {"PyroteeSpoolDiskShort": {}},
+        SPOOL,
+    ),
+    Case(
+        "a spool that was full is empty, and nothing has been written since",
+        {
+            of_spool("bytes"): f"{900 << 20}x10 0x{MINUTES}",
+            of_spool("free_bytes"): steady(200 << 20),
+            of_spool("segments"): steady(1),
+        },
+        {},
+        SPOOL,
+    ),
+    Case(
+        "a spool before its first profile",
+        {of_spool(name): steady(0) for name in ["free_bytes", "bytes", "segments"]},
+        {},
+        SPOOL,
+    ),
+    Case(
+        "the disk fails",
+        {MODE: steady(1), f'{PREFIX}spool_mode{{{INSTANCE},mode="disk"}}': steady(0)},
+        {"PyroteeSpoolInMemory": {"mode": "memory_only"}},
+        SPOOL,
+    ),
+    Case("the spool is damaged", {of_spool("corrupt_profiles_total"): rising(1)}, {"PyroteeSpoolDamaged": {}}, SPOOL),
+    *(
+        Case(
+            f"dropped as {reason}",
+            {dropped(reason): rising(60), SENT: rising(540)},
+            {"PyroteeSpoolDamaged": {}},
+            SPOOL,
+        )
+        for reason in ["corrupt", "disk_error"]
+    ),
+    Case("a file was set aside", {of_spool("quarantined_segments"): steady(1)}, {"PyroteeSpoolDamaged": {}}, SPOOL),
+    Case("a target was renamed", {of_spool("orphaned_targets"): steady(1)}, {"PyroteeSpoolOrphans": {}}, SPOOL),
+    Case("the local Pyroscope is down", {UPSTREAM_ERRORS: rising(300)}, {"PyroteeUpstreamFailing": {}}),
+    Case("a target leads back", {teed("loop"): rising(1)}, {"PyroteeLoop": {"result": "loop"}}),
+    Case(
+        "a gateway cuts uploads",
+        {of_target("ambiguous_total"): rising(1)},
+        {"PyroteeProfilesMayBeDoubled": PER_TARGET},
+    ),
+    Case("too many clients", {LIMIT_HITS: rising(1)}, {"PyroteeConnectionLimit": {}}),
+    Case("clients go past it", {INGESTED: f"0+600x20 12000x{MINUTES - 20}"}, {"PyroteeNoProfiles": {"instance": None}}),
+    Case(
+        "three profiles are missing",
+        {ACCEPTED: rising(600, 5)},
+        {"PyroteeUnaccountedProfiles": PER_TARGET},
+    ),
+]

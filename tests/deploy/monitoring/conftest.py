@@ -1,0 +1,20 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from loopback.processes import Family, need  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def promtool():
+    return need("promtool", "prometheus")
+
+
+@pytest.fixture(scope="session")
+def family(tmp_path_factory):
+    family = Family(tmp_path_factory.mktemp("processes"))
+    yield family
+    family.end()

@@ -1,0 +1,168 @@
+"""A real Prometheus with the real rules scrapes real relays, and is asked what the dashboard asks."""
+
+import json
+import re
+import threading
+import urllib.parse
+
+import pytest
+
+from files import FOREIGN, RULES, alerts, expressions, filled_in, matchers, names, queries
+from loopback.processes import ROOT, Process, eventually, get, need
+
+# Left out where it is zero, and no target here asks for a pause.
+MAY_BE_EMPTY = "retry_after_seconds"
+
+
+def remote_write(**targets):
+    targets = {
+        name: {"address": f"http://{address}", "tags": {"site": "here"}} for name, address in targets.items()
+    }
+    return {"enabled": True, "targets": targets}
+
+
+@pytest.fixture(scope="module")
+def relays(family):
+    """Two relays that are well, one with a spool, and one that is in trouble."""
+    local, remote = family.sink("local"), family.sink("remote")
+    refusing = family.sink("refusing", "--status", "503")
+    wrong = family.sink("wrong", "--status", "401")
+    upstream = {"address": f"http://{local.address}"}
+    return {
+        "memory": family.relay(
+            "memory", {"upstream": upstream, "remote-write": remote_write(central=remote.address)}
+        ),
+        "spool": family.relay(
+            "spool",
+            {
+                "upstream": upstream,
+                # Smaller than any disk, as in a sidecar.
+                "spool": {"dir": str(family.folder / "spool"), "max-bytes": "16MiB"},
+                "remote-write": remote_write(central=remote.address),
+            },
+        ),
+        "trouble": family.relay(
+            "trouble",
+            {
+                "upstream": {"address": "http://127.0.0.1:1"},
+                "remote-write": remote_write(
+                    central=refusing.address, wrong=wrong.address, away="127.0.0.1:1"
+                ),
+            },
+        ),
+    }
+
+
+class Prometheus(Process):
+    def __init__(self, folder, relays):
+        config = {
+            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+            "rule_files": [str(RULES)],
+            "scrape_configs": [
+                {"job_name": f"pyrotee-{name}", "static_configs": [{"targets": [relay.admin]}]}
+                for name, relay in relays.items()
+            ],
+        }
+        file = folder / "prometheus.json"
+        file.write_text(json.dumps(config))
+        command = [need("prometheus", "prometheus"), f"--config.file={file}"]
+        command += [f"--storage.tsdb.path={folder / 'tsdb'}", "--web.listen-address=127.0.0.1:0"]
+        super().__init__(folder, "prometheus", command)
+        self.address = self.says(r'msg="Listening on" address=(127\.0\.0\.1:\d+)')
+        self.says(r'(Server is ready)')
+
+    def ask(self, path, **parameters):
+        url = f"http://{self.address}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
+        return json.loads(get(url))["data"]
+
+    def query(self, query):
+        return self.ask("query", query=query)["result"]
+
+
+@pytest.fixture(scope="module")
+def prometheus(family, relays):
+    """It has seen the relays idle and, for a while, in use."""
+    prometheus = family.add(Prometheus(family.folder, relays))
+
+    def scrapes(least):
+        return len(prometheus.query(f"count_over_time(up[1m]) >= {least}")) == len(relays)
+
+    eventually("a first scrape of each", lambda: scrapes(1))
+    stop = threading.Event()
+
+    def keep_sending():
+        while not stop.wait(0.2):
+            for relay in relays.values():
+                for surface in ["ingest", "push"]:
+                    family.run("send", "--to", f"http://{relay.address}", "--as", surface)
+
+    sender = threading.Thread(target=keep_sending)
+    sender.start()
+    eventually("five scrapes of each", lambda: scrapes(6))
+    yield prometheus
+    stop.set()
+    sender.join()
+
+
+def test_every_query_of_the_dashboard_has_an_answer(prometheus):
+    silent = [
+        (title, query)
+        for title, query in queries()
+        if MAY_BE_EMPTY not in query and not prometheus.query(filled_in(query))
+    ]
+    assert not silent
+
+
+def test_every_rule_is_evaluated_and_relays_that_are_well_raise_no_alert(prometheus):
+    rules = prometheus.ask("rules")["groups"][0]["rules"]
+    assert {rule["name"] for rule in rules} == set(alerts())
+    assert [rule["lastError"] for rule in rules if rule["health"] != "ok"] == []
+    raised = prometheus.ask("alerts")["alerts"]
+    well = [a["labels"] for a in raised if a["labels"]["job"] != "pyrotee-trouble"]
+    assert well == []
+
+
+def test_a_relay_in_trouble_raises_the_alerts_of_its_trouble(prometheus):
+    def raised():
+        found = prometheus.ask("alerts")["alerts"]
+        found = {(a["labels"]["alertname"], a["labels"].get("target")) for a in found}
+        return found >= {
+            ("PyroteeTargetFailing", "central"),
+            ("PyroteeTargetFailing", "away"),
+            ("PyroteeTargetRefusing", "wrong"),
+            ("PyroteeUpstreamFailing", None),
+        }
+
+    eventually("the alerts", raised)
+
+
+def test_every_metric_and_label_named_is_in_a_running_relay(prometheus, relays):
+    metrics = "\n".join(relay.metrics() for relay in relays.values())
+    types = dict(re.findall(r"^# TYPE (\w+) (\w+)$", metrics, re.MULTILINE))
+    series = set(re.findall(r"^(\w+)(?:\{| )", metrics, re.MULTILINE))
+    for place, expression in expressions():
+        missing = names(expression) - series - FOREIGN
+        assert not missing, f"{place}: {missing}"
+        for name, label, value in matchers(expression):
+            found = re.search(rf'^{name}\{{[^}}]*\b{label}="{value}"', metrics, re.MULTILINE)
+            assert found or name in FOREIGN, f'{place}: no {name}{{{label}="{value}"}}'
+        for name in re.findall(r"\b(?:rate|increase)\((pyroscope_\w+)", expression):
+            base = re.sub(r"_(bucket|sum|count)$", "", name)
+            assert "counter" in (types.get(name), types.get(base)) or types.get(base) == "histogram", f"{place}: {name}"
+
+
+def test_every_series_there_is_can_be_seen_on_the_dashboard_or_raises_an_alert():
+    page = (ROOT / "docs/metrics.md").read_text()
+    documented = set(re.findall(r"`(pyroscope_\w+)`", page))
+    assert len(documented) > 60
+    shown = set()
+    for _, expression in expressions():
+        shown |= {re.sub(r"_(bucket|sum|count)$", "", name) for name in names(expression)}
+    legacy = {
+        # The ledger and the series of uploads say more.
+        "pyroscope_remote_write_client_sent_bytes",
+        "pyroscope_remote_write_queue_dropped",
+        # In profiles is enough.
+        "pyroscope_remote_write_dropped_bytes_total",
+    }
+    assert documented - shown == legacy
