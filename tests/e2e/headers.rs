@@ -297,3 +297,32 @@ fn more_than_three_hops_are_relayed_and_not_teed() {
         assert_eq!(next, expected, "after {hops} hops");
     }
 }
+
+#[test]
+fn a_request_that_goes_round_is_answered_508() {
+    let rig = Rig::new();
+    let passed = |proxies: usize| {
+        let chain = vec!["10.0.0.1"; proxies].join(", ");
+        let profile = Request::profile("app", b"profile").field("X-Forwarded-For", &chain);
+        rig.send(&profile)
+    };
+    assert_eq!(passed(15).status(), 200);
+    let answer = passed(16);
+    assert_eq!(answer.status(), 508);
+    let text = String::from_utf8(answer.body.data).unwrap();
+    assert!(text.contains("upstream.address"), "{text}");
+    assert_eq!(rig.upstream.requests().len(), 1);
+    let errors = rig.relay.metrics();
+    assert_eq!(
+        errors.sum("pyroscope_relay_upstream_errors_total", &[]),
+        0.0
+    );
+}
+
+#[test]
+fn who_does_not_append_does_not_count_either() {
+    let rig = Rig::verbatim(Upstream::ok());
+    let chain = vec!["10.0.0.1"; 100].join(", ");
+    let request = Request::get("/x").field("X-Forwarded-For", &chain);
+    assert_eq!(rig.send(&request).status(), 200);
+}

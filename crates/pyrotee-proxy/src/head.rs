@@ -126,6 +126,11 @@ pub(crate) fn add_forwarded(headers: &mut HeaderMap, client: IpAddr) {
         .or_insert(HeaderValue::from_static("http"));
 }
 
+/// How many proxies say that they have relayed a request.
+pub(crate) fn proxies(headers: &HeaderMap) -> usize {
+    tokens(headers, &X_FORWARDED_FOR).count()
+}
+
 /// The upstream's URI for a client's target: path and query byte for byte.
 ///
 /// `None` for a target that no origin server can be asked for (`CONNECT`).
@@ -284,10 +289,13 @@ mod tests {
         assert_eq!(headers["x-forwarded-host"], "pyroscope");
         assert_eq!(headers["x-forwarded-proto"], "http");
 
+        assert_eq!(proxies(&headers), 1);
+
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
         add_forwarded(&mut headers, "10.0.0.10".parse().unwrap());
         assert_eq!(headers["x-forwarded-for"], "10.0.0.9, 10.0.0.10");
         assert_eq!(headers["x-forwarded-proto"], "https");
+        assert_eq!(proxies(&headers), 2);
     }
 
     #[test]

@@ -20,14 +20,25 @@ pub(crate) enum ForwardError {
     /// `CONNECT`, which asks for a forward proxy.
     #[error("this is a reverse proxy: CONNECT has no meaning here")]
     Unsupported,
+    /// The upstream leads back here, or nobody knows where it leads.
+    #[error(
+        "the request has passed {MAX_PROXIES} proxies, as X-Forwarded-For says: \
+         does the relay's upstream.address lead back to the relay?"
+    )]
+    Loop,
 }
 
+/// More proxies before this one are taken for a ring. A long chain is a CDN, a load balancer, an ingress, a
+/// gateway and a sidecar.
+pub(super) const MAX_PROXIES: usize = 16;
+
 impl ForwardError {
-    pub(super) fn kind(&self) -> FaultKind {
+    /// What the upstream did wrong, if it was that.
+    pub(super) fn kind(&self) -> Option<FaultKind> {
         match self {
-            Self::Unreachable(fault) => fault.kind(),
-            Self::Timeout(_) => FaultKind::Timeout,
-            Self::Unsupported => FaultKind::Reset,
+            Self::Unreachable(fault) => Some(fault.kind()),
+            Self::Timeout(_) => Some(FaultKind::Timeout),
+            Self::Unsupported | Self::Loop => None,
         }
     }
 
@@ -37,6 +48,7 @@ impl ForwardError {
             Self::Unreachable(_) => (StatusCode::BAD_GATEWAY, Code::Unavailable),
             Self::Timeout(_) => (StatusCode::GATEWAY_TIMEOUT, Code::DeadlineExceeded),
             Self::Unsupported => (StatusCode::METHOD_NOT_ALLOWED, Code::Unimplemented),
+            Self::Loop => (StatusCode::LOOP_DETECTED, Code::FailedPrecondition),
         };
         tracing::debug!(status = status.as_u16(), error = %self, "request failed");
         answer::error(status, code, &self.to_string())

@@ -25,6 +25,7 @@ use crate::metrics::ProxyMetrics;
 use crate::settings::Upstream;
 
 pub(crate) use error::ForwardError;
+use error::MAX_PROXIES;
 use grpc::GrpcClient;
 pub(crate) use linger::{LingerBody, Lingering};
 use replay::ReplayBody;
@@ -104,6 +105,11 @@ where
         let version = request.version();
         let grpc = head::is_grpc(&request);
         head::prepare_request(&mut request);
+        if self.forwarded_headers && head::proxies(request.headers()) >= MAX_PROXIES {
+            // Whoever is still sending shall see the answer.
+            drop(self.wrap(request.into_body()));
+            return Err(ForwardError::Loop);
+        }
         self.add_forwarded(&mut request);
         let uri = head::upstream_uri(request.method(), request.uri(), &self.origin)
             .ok_or(ForwardError::Unsupported)?;
@@ -115,7 +121,11 @@ where
             *request.uri_mut() = uri;
             self.send(request).await
         }
-        .inspect_err(|error| self.metrics.upstream_error(error.kind()))?;
+        .inspect_err(|error| {
+            if let Some(kind) = error.kind() {
+                self.metrics.upstream_error(kind);
+            }
+        })?;
         head::prepare_response(&mut response, version);
         Ok(response)
     }
