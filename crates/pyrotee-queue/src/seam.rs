@@ -37,11 +37,15 @@ pub trait Producer: fmt::Debug + Send + Sync {
     /// Hands a record to every target. Never waits; every loss is in the ledgers already.
     fn offer(&self, record: &Arc<Record>) -> Offered;
 
+    /// Hands a record to one target alone: the one with this index among the consumers. Never waits;
+    /// a loss is in that target's ledger already, and no other has anything to do with the record.
+    fn offer_to(&self, target: usize, record: &Arc<Record>) -> Offered;
+
     /// Counts a profile of `bytes` that could not be captured, for every target.
     fn refuse(&self, bytes: u64, reason: Reason);
 }
 
-/// What became of an offer.
+/// What became of an offer. Both numbers are zero if there is no such target.
 #[must_use]
 #[derive(Debug)]
 pub struct Offered {

@@ -1,5 +1,6 @@
 //! The seam: producer, consumers, leases.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -26,27 +27,34 @@ pub(crate) struct SpoolProducer(pub(crate) Arc<Live>);
 
 impl Producer for SpoolProducer {
     fn offer(&self, record: &Arc<Record>) -> Offered {
-        let shared = &self.0.shared;
-        let size = record.len() + record.head().len() as u64;
-        if size > shared.longest_record {
-            self.refuse(record.len(), Reason::SpoolFull);
-            return Offered {
-                taken: 0,
-                refused: shared.queues.len(),
-                receipt: Receipt::immediate(),
-            };
-        }
-        let (taken, receipt) = shared.offer(record);
-        Offered {
-            taken,
-            refused: shared.queues.len() - taken,
-            receipt: receipt.map_or_else(Receipt::immediate, Receipt::later),
-        }
+        self.offer_to_all_of(0..self.0.shared.queues.len(), record)
+    }
+
+    fn offer_to(&self, target: usize, record: &Arc<Record>) -> Offered {
+        let last = self.0.shared.queues.len();
+        self.offer_to_all_of(target.min(last)..target.saturating_add(1).min(last), record)
     }
 
     fn refuse(&self, bytes: u64, reason: Reason) {
-        for queue in &self.0.shared.queues {
-            queue.ledger().refuse(bytes, reason);
+        let shared = &self.0.shared;
+        shared.refuse(0..shared.queues.len(), bytes, reason);
+    }
+}
+
+impl SpoolProducer {
+    fn offer_to_all_of(&self, targets: Range<usize>, record: &Arc<Record>) -> Offered {
+        let shared = &self.0.shared;
+        let size = record.len() + record.head().len() as u64;
+        let (taken, receipt) = if size > shared.longest_record {
+            shared.refuse(targets.clone(), record.len(), Reason::SpoolFull);
+            (0, None)
+        } else {
+            shared.offer(targets.clone(), record)
+        };
+        Offered {
+            taken,
+            refused: targets.len() - taken,
+            receipt: receipt.map_or_else(Receipt::immediate, Receipt::later),
         }
     }
 }

@@ -1,9 +1,10 @@
 //! What producer, consumers and the two threads share.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, mpsc};
 
-use pyrotee_queue::{Budget, Queue, Reason, Record};
+use pyrotee_queue::{Budget, Queue, Reason, Record, Waits};
 use tokio::sync::oneshot;
 
 use crate::book::Book;
@@ -69,14 +70,17 @@ impl Intake {
 }
 
 impl Shared {
-    /// Offers a record to every queue; how many took it, and what tells when it is written.
-    pub(crate) fn offer(&self, record: &Arc<Record>) -> (usize, Option<oneshot::Receiver<()>>) {
+    /// Offers a record to the queues of some targets; how many took it, and what tells when it is
+    /// written.
+    pub(crate) fn offer(
+        &self,
+        targets: Range<usize>,
+        record: &Arc<Record>,
+    ) -> (usize, Option<oneshot::Receiver<()>>) {
         let mut intake = lock(&self.intake);
         if intake.closing {
             // The writer may have taken its last look.
-            for queue in &self.queues {
-                queue.ledger().refuse(record.len(), Reason::Shutdown);
-            }
+            self.refuse(targets, record.len(), Reason::Shutdown);
             return (0, None);
         }
         let number = intake.next;
@@ -93,12 +97,18 @@ impl Shared {
                 place: Place::Memory(Arc::clone(record)),
             }),
         });
-        let claims = (0_u16..).map(|target| Claim {
+        let claim = |index| Claim {
             entry: Arc::clone(&entry),
-            target,
-        });
-        let pushed = self.queues.iter().zip(claims);
-        let taken = pushed.filter(|(queue, claim)| queue.push_as(number, claim.clone()));
+            target: u16::try_from(index).unwrap_or(u16::MAX),
+        };
+        // Who is not asked is done with it, before anybody can write it down.
+        let others = (0..self.queues.len()).filter(|index| !targets.contains(index));
+        for other in others {
+            claim(other).settled(Some(Reason::Admin));
+        }
+        let asked = self.queues.iter().enumerate();
+        let asked = asked.filter(|(index, _)| targets.contains(index));
+        let taken = asked.filter(|(index, queue)| queue.push_as(number, claim(*index)));
         let taken = taken.count();
         if taken == 0 {
             return (0, None);
@@ -113,6 +123,13 @@ impl Shared {
         self.book.bell.ring();
         // Nobody was promised the disk: what is in memory is as durable as it will be.
         (taken, Some(receipt).filter(|_| self.promises || !in_memory))
+    }
+
+    /// Counts what was offered to some targets and cannot be taken.
+    pub(crate) fn refuse(&self, targets: Range<usize>, bytes: u64, reason: Reason) {
+        for queue in self.queues.get(targets).into_iter().flatten() {
+            queue.ledger().refuse(bytes, reason);
+        }
     }
 
     /// Asks the writer to write what is left, and to end.

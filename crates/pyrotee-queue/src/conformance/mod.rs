@@ -49,6 +49,7 @@ async fn run_everywhere<F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened>(open: &F) {
     a_closed_queue_is_drained_then_ends(open).await;
     the_budget_gets_everything_back(open).await;
     limits::a_purge_loses_what_waits_and_nothing_else(open).await;
+    an_offer_to_one_target_is_none_to_the_others(open).await;
     lanes::a_retried_record_comes_when_it_is_due_and_remembers(open).await;
     lanes::what_is_asked_for_first_comes_first(open).await;
     lanes::surfaces_are_leased_apart(open).await;
@@ -239,6 +240,36 @@ async fn targets_do_not_touch_each_other<F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Op
             }
         );
     }
+    bench.check_balance();
+}
+
+async fn an_offer_to_one_target_is_none_to_the_others<F>(open: &F)
+where
+    F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened,
+{
+    let bench = Bench::new(open, &[ROOMY, ROOMY, ROOMY]);
+    assert_eq!(bench.offer("a", 10).await, 3);
+    let alone = bench.producer.offer_to(1, &bench.record(1, "b", 20));
+    assert_eq!((alone.taken, alone.refused), (1, 0));
+    assert!(alone.receipt.durable().await);
+    assert_eq!(bench.offer("c", 10).await, 3);
+    for (target, names) in [
+        (0, &["a", "c"][..]),
+        (1, &["a", "b", "c"]),
+        (2, &["a", "c"]),
+    ] {
+        for name in names {
+            let lease = bench.lease(target).await;
+            assert_eq!(query(&lease), *name, "target {target}");
+            lease.ack();
+        }
+        let counts = bench.counts(target);
+        assert_eq!(counts.accepted.profiles, names.len() as u64);
+        assert_eq!(counts.accepted, counts.sent, "target {target}");
+    }
+    assert_eq!((bench.budget.recorded(), bench.budget.receiving()), (0, 0));
+    let nobody = bench.producer.offer_to(3, &bench.record(1, "d", 20));
+    assert_eq!((nobody.taken, nobody.refused), (0, 0));
     bench.check_balance();
 }
 

@@ -33,22 +33,28 @@ struct MemoryProducer {
 
 impl Producer for MemoryProducer {
     fn offer(&self, record: &Arc<Record>) -> Offered {
-        let taken = self
-            .queues
-            .iter()
-            .filter(|queue| queue.push(Arc::clone(record)))
-            .count();
-        Offered {
-            taken,
-            refused: self.queues.len() - taken,
-            receipt: Receipt::immediate(),
-        }
+        offer_each(&self.queues, record)
+    }
+
+    fn offer_to(&self, target: usize, record: &Arc<Record>) -> Offered {
+        let alone = self.queues.get(target).map(std::slice::from_ref);
+        offer_each(alone.unwrap_or_default(), record)
     }
 
     fn refuse(&self, bytes: u64, reason: Reason) {
         for queue in &self.queues {
             queue.ledger().refuse(bytes, reason);
         }
+    }
+}
+
+fn offer_each(queues: &[Arc<RecordQueue>], record: &Arc<Record>) -> Offered {
+    let taken = queues.iter().filter(|queue| queue.push(Arc::clone(record)));
+    let taken = taken.count();
+    Offered {
+        taken,
+        refused: queues.len() - taken,
+        receipt: Receipt::immediate(),
     }
 }
 

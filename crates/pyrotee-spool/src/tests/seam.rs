@@ -1,11 +1,13 @@
 //! The promises of the seam.
 
 use std::cell::RefCell;
+use std::path::Path;
 use std::sync::Arc;
 
 use pyrotee_queue::{Budget, conformance};
 
-use super::support::settings;
+use super::sim::Sim;
+use super::support::{open, settings};
 
 #[tokio::test]
 async fn the_spool_passes_the_conformance_suite() {
@@ -23,4 +25,26 @@ async fn the_spool_passes_the_conformance_suite() {
         (Arc::clone(&spool.producer), spool.consumers)
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_one_target_was_offered_is_not_the_others_after_a_restart_either() {
+    const NAMES: [&str; 3] = ["a", "b", "c"];
+    let sim = Sim::new();
+    let bench = open(&sim, settings(Path::new("")), &NAMES);
+    assert!(bench.keep("1-10").await);
+    let offered = bench.producer.offer_to(1, &bench.record("2-10"));
+    assert!(offered.receipt.durable().await);
+    let killed = sim.after_kill();
+    bench.close();
+    for (sim, how) in [(killed, "killed"), (sim.after_kill(), "closed")] {
+        let bench = open(&sim, settings(Path::new("")), &NAMES);
+        let pending = bench.pending().await;
+        assert_eq!(
+            pending,
+            [vec!["1-10"], vec!["1-10", "2-10"], vec!["1-10"]],
+            "{how}"
+        );
+        bench.close();
+    }
 }

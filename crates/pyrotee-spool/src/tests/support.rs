@@ -110,10 +110,13 @@ pub(super) fn name(lease: &Lease) -> String {
 
 impl Bench {
     pub(super) fn offer(&self, name: &str) -> Offered {
+        self.producer.offer(&self.record(name))
+    }
+
+    pub(super) fn record(&self, name: &str) -> Arc<Record> {
         let body = body(name);
         let reservation = self.budget.reserve(body.len() as u64).unwrap();
-        let record = Record::new(head(name), Payload::from(body), reservation);
-        self.producer.offer(&record)
+        Record::new(head(name), Payload::from(body), reservation)
     }
 
     /// Offers a record; whether it will survive.
