@@ -15,7 +15,7 @@ use crate::metrics::TargetMetrics;
 use crate::monitor::Journal;
 use crate::outcome::{Kind, Outcome};
 use crate::status::State;
-use crate::{Clock, OnAmbiguous};
+use crate::{Clock, OnAmbiguous, Refusal, Refusals};
 
 /// Tries of a record that is refused in words that nobody knows.
 const UNKNOWN_TRIES: u32 = 3;
@@ -32,6 +32,7 @@ pub(super) struct Deliverer<D = Dialer> {
     pub(super) flow: Arc<Flow>,
     pub(super) journal: Arc<Journal>,
     pub(super) clock: Clock,
+    pub(super) refusals: Refusals,
     pub(super) max_age: Option<Duration>,
     pub(super) on_ambiguous: OnAmbiguous,
     pub(super) log: FailureLog,
@@ -86,6 +87,14 @@ where
                 }
                 Verdict::Lost(reason) => {
                     self.log.note(&self.name, &outcome, Fate::Lost(reason));
+                    self.refusals.tell(&Refusal {
+                        target: &self.name,
+                        record: &record,
+                        reason,
+                        tries: history.failures.saturating_add(1),
+                        status: outcome.status.map(|status| status.as_u16()),
+                        answer: &outcome.text,
+                    });
                     lease.lose(reason);
                     return;
                 }

@@ -20,7 +20,7 @@ use crate::failure_log::FailureLog;
 use crate::flow::{Flow, Pass};
 use crate::metrics::TargetMetrics;
 use crate::monitor::Journal;
-use crate::{Clock, Monitor, Settings, SettingsError};
+use crate::{Clock, Monitor, Refusals, Settings, SettingsError};
 use deliver::Deliverer;
 
 /// How often a target that has nothing to do looks for records that are too old.
@@ -38,7 +38,7 @@ impl<D: 'static> Target<D>
 where
     Connector<D>: Connect + Clone + Send + Sync + 'static,
 {
-    /// A target that takes what `consumer` leases.
+    /// A target that takes what `consumer` leases, and tells `refusals` what it never will.
     ///
     /// # Errors
     ///
@@ -48,6 +48,7 @@ where
         connector: Connector<D>,
         consumer: Arc<dyn Consumer>,
         clock: Clock,
+        refusals: Refusals,
     ) -> Result<Self, SettingsError> {
         let links = connector.links().clone();
         let flow = Flow::new(settings.workers, settings.replay_rate);
@@ -60,6 +61,7 @@ where
             flow,
             journal,
             clock,
+            refusals,
             max_age: settings.max_age,
             on_ambiguous: settings.on_ambiguous,
             log: FailureLog::default(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use pyrotee_delivery::{Clock, Target};
+use pyrotee_delivery::{Clock, Refusals, Target};
 use pyrotee_net::{Connector, Resolver, Tls};
 use pyrotee_proxy::{LocalWrites, TeeSettings};
 use pyrotee_queue::{Budget, Consumer, Ledger, Producer, open_memory};
@@ -75,7 +75,8 @@ impl Targets {
         let (mut targets, mut watched) = (Vec::new(), Vec::new());
         for ((target, ledger), consumer) in configured.iter().zip(ledgers).zip(consumers) {
             let (connector, clock) = (outside.connector(), Clock::system());
-            let running = Target::new(&target.upload, connector, Arc::clone(&consumer), clock)
+            let (feed, refusals) = (Arc::clone(&consumer), Refusals::unheard());
+            let running = Target::new(&target.upload, connector, feed, clock, refusals)
                 .with_context(|| format!("failed to prepare target {}", target.upload.name))?;
             watched.push(Watched::new(target, ledger, consumer, &running));
             targets.push(running);

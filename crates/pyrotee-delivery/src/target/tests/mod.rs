@@ -2,10 +2,11 @@
 
 mod outage;
 mod outcomes;
+mod refusals;
 mod schedule;
 mod server;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use pyroscope_wire::refusal::Rules;
@@ -20,7 +21,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Target;
-use crate::{Clock, Monitor, OnAmbiguous, Settings};
+use crate::{Clock, Monitor, OnAmbiguous, Refusal, Refusals, Settings};
 use server::{Act, Server};
 
 const LIMITS: Limits = Limits {
@@ -40,6 +41,8 @@ struct Rig {
     monitor: Monitor,
     budget: Arc<Budget>,
     clock: Clock,
+    /// What it told of its refusals.
+    refused: Arc<Mutex<Vec<String>>>,
     running: JoinHandle<()>,
     stop: CancellationToken,
 }
@@ -63,6 +66,15 @@ fn settings() -> Settings {
     }
 }
 
+fn told(refusal: &Refusal<'_>) -> String {
+    let query = &refusal.record.head().query;
+    let name = query.split('&').next().unwrap_or_default();
+    format!(
+        "{} {name} {:?} after {}: {:?} {}",
+        refusal.target, refusal.reason, refusal.tries, refusal.status, refusal.answer
+    )
+}
+
 impl Rig {
     fn new(server: Server) -> Self {
         Self::with(&settings(), server)
@@ -79,7 +91,16 @@ impl Rig {
         let consumer = consumers.pop().expect("one target");
         let server = Arc::new(server);
         let connector = Connector::over(server::Dialer(Arc::clone(&server)));
-        let target = Target::new(settings, connector, Arc::clone(&consumer), clock.clone());
+        let refused = Arc::<Mutex<Vec<String>>>::default();
+        let heard = Arc::clone(&refused);
+        let refusals = Refusals::told_to(move |refusal| heard.lock().unwrap().push(told(refusal)));
+        let target = Target::new(
+            settings,
+            connector,
+            Arc::clone(&consumer),
+            clock.clone(),
+            refusals,
+        );
         let target = target.expect("the settings are valid");
         let monitor = target.monitor();
         let stop = CancellationToken::new();
@@ -92,6 +113,7 @@ impl Rig {
             monitor,
             budget: Budget::new(1 << 40),
             clock,
+            refused,
             running,
             stop,
         }
