@@ -24,7 +24,9 @@ pub struct Refusal<'a> {
 
 /// Takes note of refusals. Called while the record is still pending, so it must not wait.
 #[derive(Clone, Default)]
-pub struct Refusals(Option<Arc<dyn Fn(&Refusal<'_>) + Send + Sync>>);
+pub struct Refusals(Option<Arc<Note>>);
+
+type Note = dyn Fn(&Refusal<'_>) + Send + Sync;
 
 impl Refusals {
     /// Calls `note` for each.
@@ -37,8 +39,8 @@ impl Refusals {
         Self::default()
     }
 
-    /// Tells of a loss, if it is of this kind.
-    pub(crate) fn tell(&self, refusal: &Refusal<'_>) {
+    /// Tells of a loss, if it is the record's own fault.
+    pub fn tell(&self, refusal: &Refusal<'_>) {
         if let (Some(note), Reason::Rejected | Reason::Undecodable) = (&self.0, refusal.reason) {
             note(refusal);
         }

@@ -17,6 +17,7 @@ mod build_info;
 mod captured;
 pub mod cli;
 pub mod config;
+mod dead_letters;
 mod run;
 pub mod send;
 pub mod sink;

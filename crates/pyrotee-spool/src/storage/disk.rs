@@ -67,8 +67,10 @@ impl Storage for Disk {
         for entry in fs::read_dir(&self.dir)? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            if name != LOCK {
-                files.push((name, entry.metadata()?.len()));
+            let metadata = entry.metadata()?;
+            // Directories are others': dead letters may lie in one.
+            if name != LOCK && !metadata.is_dir() {
+                files.push((name, metadata.len()));
             }
         }
         Ok(files)

@@ -34,6 +34,6 @@ mod tests;
 pub use faults::{Fault, Faults};
 pub use load::{Flags, Sources, load};
 pub use settings::{
-    Config, Credentials, Duplicates, FsyncPolicy, Listen, LocalWrites, Log, LogFormat, LogLevel,
-    OnAmbiguous, RemoteWrite, Spool, Target, Tee, TeeOn, Upstream, WhenFull,
+    Config, Credentials, DeadLetters, Duplicates, FsyncPolicy, Listen, LocalWrites, Log, LogFormat,
+    LogLevel, OnAmbiguous, RemoteWrite, Spool, Target, Tee, TeeOn, Upstream, WhenFull,
 };

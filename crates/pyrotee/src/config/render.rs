@@ -46,6 +46,15 @@ impl Config {
             out.plain(1, "segment-bytes", &format_size(spool.segment_bytes));
             out.plain(1, "fsync", word_for(spool.fsync, FSYNC));
         }
+        if let Some(letters) = &self.dead_letters {
+            out.open(0, "dead-letters");
+            out.value(1, "dir", &letters.dir.to_string_lossy());
+            out.plain(1, "max-bytes", &format_size(letters.max_bytes));
+        } else if self.spool.is_some() {
+            // Without a word there would be some.
+            out.open(0, "dead-letters");
+            out.plain(1, "max-bytes", "0");
+        }
         out.open(0, "shutdown");
         out.plain(1, "grace", &format_duration(self.shutdown_grace));
         out.open(0, "log");

@@ -87,6 +87,10 @@ pub(super) static ROOT: Shape = Shape::Section(&[
             text("fsync", "interval"),
         ],
     ),
+    section(
+        "dead-letters",
+        &[optional("dir"), text("max-bytes", "64MiB")],
+    ),
     section("shutdown", &[text("grace", "25s")]),
     section("log", &[text("level", "info"), text("format", "text")]),
     section(

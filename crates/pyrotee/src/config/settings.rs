@@ -27,6 +27,8 @@ pub struct Config {
     pub tee: Tee,
     /// Where profiles wait on disk; `None` keeps them in memory alone.
     pub spool: Option<Spool>,
+    /// Where profiles are kept that a target rejected; `None` keeps none.
+    pub dead_letters: Option<DeadLetters>,
     /// How long requests and queues may take to finish after a signal; may be zero.
     pub shutdown_grace: Duration,
     pub log: Log,
@@ -62,6 +64,14 @@ pub struct Spool {
     /// Length at which a segment is full, in bytes.
     pub segment_bytes: u64,
     pub fsync: FsyncPolicy,
+}
+
+/// Profiles that a target rejected.
+#[derive(Clone, Debug)]
+pub struct DeadLetters {
+    pub dir: PathBuf,
+    /// Limit of all files together, in bytes.
+    pub max_bytes: u64,
 }
 
 /// When what was written is made to survive a loss of power.

@@ -20,6 +20,7 @@ use super::wiring::{self, Outside, Targets};
 use crate::admin::{Actions, Admin, Guard, Health, Pages, Site, Status};
 use crate::build_info::{REVISION, VERSION};
 use crate::config::Config;
+use crate::dead_letters::Writer;
 use crate::telemetry::{self, Scrape, Watched};
 
 /// How long parts may take to let go once they are told to stop at once.
@@ -40,6 +41,8 @@ pub(super) struct Relay {
     guard: Guard,
     /// Of the spool, if there is one.
     keeper: Option<Keeper>,
+    /// Of the dead letters, if they are kept.
+    letters: Option<Writer>,
     signals: Signals,
     grace: Duration,
     /// No new requests.
@@ -65,7 +68,9 @@ impl Relay {
 
         let watched = Arc::clone(&opened.watched);
         let (spool, keeper) = opened.spool.unzip();
-        let scrape = Scrape::new(metrics, watched, budget, proxy.gauges(), spool);
+        let (dead_letters, letters) = opened.dead_letters.unzip();
+        let gauges = proxy.gauges();
+        let scrape = Scrape::new(metrics, watched, budget, gauges, spool, dead_letters);
         Ok(Self {
             proxy,
             targets: opened.targets,
@@ -77,6 +82,7 @@ impl Relay {
             guard: Guard::new(config.admin_token.clone()),
             watched: opened.watched,
             keeper,
+            letters,
             signals,
             grace: config.shutdown_grace,
             drain,
@@ -120,8 +126,11 @@ impl Relay {
         self.drain.cancel();
         running.drain(self.grace).await;
         running.let_go().await;
+        if let Some(letters) = self.letters {
+            close("dead letters", move || letters.close()).await;
+        }
         if let Some(keeper) = self.keeper {
-            close(keeper).await;
+            close("spool", move || keeper.close()).await;
         }
         let crashed = running.last_words();
         admin.stop();
@@ -130,11 +139,12 @@ impl Relay {
 }
 
 /// Writes down what the next process has to know. It waits for the disk, on a thread that may.
-async fn close(keeper: Keeper) {
-    if let Err(error) = tokio::task::spawn_blocking(|| keeper.close()).await {
+async fn close(what: &str, close: impl FnOnce() + Send + 'static) {
+    if let Err(error) = tokio::task::spawn_blocking(close).await {
         tracing::error!(
+            what,
             error = &error as &dyn std::error::Error,
-            "failed to close the spool"
+            "failed to close"
         );
     }
 }

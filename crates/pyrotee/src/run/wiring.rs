@@ -11,6 +11,7 @@ use pyrotee_queue::{Budget, Consumer, Ledger, Producer, open_memory};
 use pyrotee_spool::{Fsync, Keeper, Monitor};
 
 use crate::config::{self, Config, FsyncPolicy};
+use crate::dead_letters::{self, Kept, Writer};
 use crate::telemetry::Watched;
 
 /// How the relay reaches others: one cache of names and one set of roots for all.
@@ -39,6 +40,10 @@ const FSYNC_AFTER: Duration = Duration::from_millis(100);
 /// Most bytes of memory for what the spool knows of profiles on disk: some 250,000 of one target.
 const MOST_INDEX: u64 = 64 * 1024 * 1024;
 
+/// Records that wait to be written as dead letters stay charged to the memory limit: a part of it, so
+/// that a slow disk does not take all of it from the targets.
+const WAITING_LETTERS: u64 = 8;
+
 /// The targets, with what the rest of the relay needs to know of them.
 pub(super) struct Targets {
     /// What the tee offers to; `None` if remote write is disabled.
@@ -48,6 +53,8 @@ pub(super) struct Targets {
     pub(super) watched: Arc<[Watched]>,
     /// The spool, if profiles wait on disk: what can be seen of it, and who closes it.
     pub(super) spool: Option<(Monitor, Keeper)>,
+    /// Where profiles are kept that a target refused, if they are: the same two.
+    pub(super) dead_letters: Option<(dead_letters::Monitor, Writer)>,
 }
 
 impl Targets {
@@ -72,10 +79,21 @@ impl Targets {
             consumers,
             spool,
         } = Queues::open(config, configured, &ledgers, budget)?;
+        let letters = config.dead_letters.as_ref();
+        let letters = letters.filter(|_| !configured.is_empty());
+        let most_waiting = config.memory_limit / WAITING_LETTERS;
+        let letters = letters.map(|letters| Kept::open(letters, most_waiting));
+        let letters = letters
+            .transpose()
+            .context("failed to open the dead letters")?;
+        let (refusals, dead_letters) = match letters {
+            Some(kept) => (kept.refusals, Some((kept.monitor, kept.writer))),
+            None => (Refusals::unheard(), None),
+        };
         let (mut targets, mut watched) = (Vec::new(), Vec::new());
         for ((target, ledger), consumer) in configured.iter().zip(ledgers).zip(consumers) {
             let (connector, clock) = (outside.connector(), Clock::system());
-            let (feed, refusals) = (Arc::clone(&consumer), Refusals::unheard());
+            let (feed, refusals) = (Arc::clone(&consumer), refusals.clone());
             let running = Target::new(&target.upload, connector, feed, clock, refusals)
                 .with_context(|| format!("failed to prepare target {}", target.upload.name))?;
             watched.push(Watched::new(target, ledger, consumer, &running));
@@ -86,6 +104,7 @@ impl Targets {
             targets,
             watched: watched.into(),
             spool,
+            dead_letters,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Logs and metrics.
 
+mod dead_letters;
 mod logs;
 mod recorder;
 mod scrape;

@@ -20,8 +20,10 @@ use pyrotee_proxy::Gauges;
 use pyrotee_queue::{Budget, Reason, Tally};
 
 use super::Watched;
+use super::dead_letters::DeadLetterSeries;
 use super::spool::SpoolSeries;
 use crate::build_info;
+use crate::dead_letters;
 
 const BUILD_INFO: &str = "pyroscope_relay_build_info";
 const CONNECTIONS: &str = "pyroscope_relay_connections";
@@ -170,6 +172,7 @@ pub(crate) struct Scrape {
     proxy: Gauges,
     connections: [Gauge; 2],
     spool: Option<SpoolSeries>,
+    dead_letters: Option<DeadLetterSeries>,
     /// One scrape at a time: two would mix their snapshots.
     turn: Mutex<()>,
 }
@@ -181,6 +184,7 @@ impl Scrape {
         budget: Arc<Budget>,
         proxy: Gauges,
         spool: Option<pyrotee_spool::Monitor>,
+        dead_letters: Option<dead_letters::Monitor>,
     ) -> Self {
         gauge!(
             BUILD_INFO,
@@ -200,6 +204,7 @@ impl Scrape {
             proxy,
             connections: ["client", "upstream"].map(|side| gauge!(CONNECTIONS, "side" => side)),
             spool: spool.map(SpoolSeries::new),
+            dead_letters: dead_letters.map(DeadLetterSeries::new),
             turn: Mutex::new(()),
         }
     }
@@ -218,6 +223,9 @@ impl Scrape {
         upstream.set(float(self.proxy.upstream_connections()));
         if let Some(spool) = &self.spool {
             spool.update();
+        }
+        if let Some(dead_letters) = &self.dead_letters {
+            dead_letters.update();
         }
         self.process.collect();
         self.handle.render()

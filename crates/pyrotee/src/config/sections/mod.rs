@@ -3,6 +3,7 @@
 //! Every function gives `None` exactly if it, or a step before it, has added a fault.
 
 mod credentials;
+mod dead_letters;
 mod headers;
 mod loops;
 mod outcomes;
@@ -30,6 +31,9 @@ pub(super) fn config(tree: &Tree<'_>, cpus: usize) -> Option<Config> {
     let memory_limit = process::memory_limit(&root);
     let tee = process::tee(&root, memory_limit);
     let spool = spool::spool(&root.scope("spool"));
+    let dead_letters = spool
+        .as_ref()
+        .and_then(|spool| dead_letters::dead_letters(&root.scope("dead-letters"), spool.as_ref()));
     let shutdown_grace = process::shutdown_grace(&root);
     let log = process::log(&root);
     let own = listen.map(|(listen, _)| listen);
@@ -49,6 +53,7 @@ pub(super) fn config(tree: &Tree<'_>, cpus: usize) -> Option<Config> {
         memory_limit: memory_limit?,
         tee: tee?,
         spool: spool?,
+        dead_letters: dead_letters?,
         shutdown_grace: shutdown_grace?,
         log: log?,
         remote_write: remote_write?,

@@ -21,7 +21,7 @@ const LEAST_BYTES: u64 = 4 * 1024 * 1024;
 /// The spool, if one is wanted: whoever names its directory, or anything else of it.
 pub(super) fn spool(scope: &Scope<'_>) -> Option<Option<Spool>> {
     let max_bytes = scope.parse("max-bytes", |text| {
-        at_least(LEAST_BYTES, values::size(text)?)
+        at_least(LEAST_BYTES, values::size(text)?, "a spool")
     });
     let segment_bytes = scope.parse("segment-bytes", values::size);
     let fsync = scope.parse("fsync", |text| values::word(text, FSYNC));
@@ -59,10 +59,11 @@ pub(super) fn spool(scope: &Scope<'_>) -> Option<Option<Spool>> {
     }))
 }
 
-fn at_least(least: u64, bytes: u64) -> Result<u64, String> {
+/// Whether a size is enough for a thing.
+pub(super) fn at_least(least: u64, bytes: u64, thing: &str) -> Result<u64, String> {
     match bytes < least {
         true => Err(format!(
-            "is too little for a spool; write {} or more",
+            "is too little for {thing}; write {} or more",
             values::format_size(least)
         )),
         false => Ok(bytes),

@@ -1,5 +1,6 @@
 //! Tests of the whole way from sources to settings or faults.
 
+mod dead_letters;
 mod documentation;
 mod environment;
 mod faults;

@@ -99,6 +99,11 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     }
 }
 
+/// A number of bytes, or zero for what is not wanted.
+pub(super) fn size_or_none(text: &str) -> Result<Option<u64>, String> {
+    bytes(text).map(|bytes| Some(bytes).filter(|bytes| *bytes > 0))
+}
+
 /// A number of bytes a second, written as a size; zero is no limit.
 pub(super) fn rate(text: &str) -> Result<Option<NonZeroU64>, String> {
     bytes(text).map(NonZeroU64::new)
