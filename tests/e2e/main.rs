@@ -23,6 +23,8 @@ mod codings;
 mod command_line;
 /// A relay that is killed at any moment.
 mod crashes;
+/// Profiles that a target rejected.
+mod dead_letters;
 /// What a target gets, and what becomes of it.
 mod delivery;
 /// Content types and codings that nobody touches.

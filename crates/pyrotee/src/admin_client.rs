@@ -17,11 +17,17 @@ use tower::ServiceExt as _;
 use crate::build_info::VERSION;
 use crate::sink::visible;
 
-/// For all of one exchange, from connecting to the end of the answer.
-const TIMEOUT: Duration = Duration::from_secs(5);
+/// What an answer may take: thousands of targets are some megabytes.
+const PAGE: Allowance = Allowance {
+    time: Duration::from_secs(5),
+    bytes: 16 * 1024 * 1024,
+};
 
-/// Longest answer: thousands of targets.
-const LONGEST: usize = 16 * 1024 * 1024;
+/// What a file may take, which is no page: it is as long as it is.
+const FILE: Allowance = Allowance {
+    time: Duration::from_secs(60),
+    bytes: 1 << 30,
+};
 
 /// Longest part of a refusal that is repeated, in characters.
 const LONGEST_REFUSAL: usize = 512;
@@ -29,6 +35,14 @@ const LONGEST_REFUSAL: usize = 512;
 /// Holds what is shown as `admin-token` to a relay on another machine. A flag would show it to all
 /// who may list processes.
 const TOKEN: &str = "PYROTEE_ADMIN_TOKEN";
+
+/// What an answer may take.
+#[derive(Debug, Clone, Copy)]
+struct Allowance {
+    /// For all of the exchange, from connecting to the end of the answer.
+    time: Duration,
+    bytes: usize,
+}
 
 /// Where the relay is.
 #[derive(Debug, Clone, clap::Args)]
@@ -75,10 +89,6 @@ impl Relay {
         self.read(status, &body)
     }
 
-    #[expect(
-        dead_code,
-        reason = "commands that change something are about to use it"
-    )]
     /// Has something changed: `path` may have a query, `json` is empty or a JSON.
     pub(crate) async fn post<T: DeserializeOwned>(
         &self,
@@ -94,6 +104,20 @@ impl Relay {
     pub(crate) async fn probe(&self, path: &str) -> anyhow::Result<(StatusCode, String)> {
         let (status, body) = self.ask(Method::GET, path, Bytes::new()).await?;
         Ok((status, visible(String::from_utf8_lossy(&body).trim())))
+    }
+
+    /// Gets a file that only those may have who may change something.
+    pub(crate) async fn fetch(&self, path: &str) -> anyhow::Result<Bytes> {
+        let asked = self.exchange_within(FILE, Method::POST, path, Bytes::new());
+        let (status, body) = asked.await?;
+        if status != StatusCode::OK {
+            bail!(
+                "{} answered {status}{}",
+                self.address,
+                refusal(status, &body)
+            );
+        }
+        Ok(body)
     }
 
     fn read<T: DeserializeOwned>(
@@ -124,18 +148,30 @@ impl Relay {
         path: &str,
         body: Bytes,
     ) -> anyhow::Result<(StatusCode, Bytes)> {
+        self.exchange_within(PAGE, method, path, body).await
+    }
+
+    async fn exchange_within(
+        &self,
+        allowance: Allowance,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> anyhow::Result<(StatusCode, Bytes)> {
         let address = &self.address;
-        match tokio::time::timeout(TIMEOUT, self.exchange(method, path, body)).await {
+        let exchange = self.exchange(allowance.bytes, method, path, body);
+        match tokio::time::timeout(allowance.time, exchange).await {
             Ok(asked) => asked,
             Err(_) => bail!(
                 "no answer from {address} within {}: see the relay's log, or is this not its `admin`? (--admin)",
-                humantime::format_duration(TIMEOUT)
+                humantime::format_duration(allowance.time)
             ),
         }
     }
 
     async fn exchange(
         &self,
+        longest: usize,
         method: Method,
         path: &str,
         body: Bytes,
@@ -164,7 +200,7 @@ impl Relay {
         if !body.is_empty() {
             request = request.header(CONTENT_TYPE, "application/json");
         }
-        send(io, request.body(Full::new(body))?)
+        send(io, request.body(Full::new(body))?, longest)
             .await
             .with_context(|| {
                 format!("failed to ask {address}: is this the `admin` of a pyrotee? (--admin)")
@@ -175,13 +211,14 @@ impl Relay {
 async fn send(
     io: impl Read + Write + Unpin,
     request: Request<Full<Bytes>>,
+    longest: usize,
 ) -> anyhow::Result<(StatusCode, Bytes)> {
     let (mut sender, connection) = http1::handshake(io).await?;
     #[expect(clippy::disallowed_methods, reason = "it is limited")]
     let answering = async move {
         let answer = sender.send_request(request).await?;
         let status = answer.status();
-        let body = Limited::new(answer.into_body(), LONGEST).collect().await;
+        let body = Limited::new(answer.into_body(), longest).collect().await;
         let body = body.map_err(|error| anyhow!(error))?.to_bytes();
         anyhow::Ok((status, body))
     };
@@ -232,7 +269,7 @@ fn address(admin: &str) -> anyhow::Result<Address> {
 
 /// The same JSON without characters that a terminal would obey. Those of ASCII are escaped in every
 /// JSON but for white space; the others may stand in a text as they are.
-fn inert(json: &str) -> String {
+pub(crate) fn inert(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
         match c {

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::build_info::LONG_VERSION;
 use crate::config::{self, Config, Flags, Sources};
-use crate::{run, send, sink, status};
+use crate::{dead_letters, run, send, sink, status};
 
 /// A bind failure, a crash, an upload that failed, a relay that does not answer.
 const FAILED: u8 = 1;
@@ -55,6 +55,7 @@ enum Command {
     Sink(sink::Args),
     Send(send::Args),
     Status(status::Args),
+    DeadLetters(dead_letters::Args),
 }
 
 /// Where the configuration comes from: defaults < file < environment < flags.
@@ -107,6 +108,7 @@ pub fn main() -> ExitCode {
         })),
         Command::Send(args) => report(blocking(send::run(args))),
         Command::Status(args) => report(blocking(status::run(args))),
+        Command::DeadLetters(args) => report(blocking(dead_letters::run(args))),
     }
 }
 

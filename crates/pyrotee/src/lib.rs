@@ -7,17 +7,10 @@ mod admin;
 mod admin_client;
 mod api;
 mod build_info;
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "dead letters and the spool's commands are about to use it"
-    )
-)]
 mod captured;
 pub mod cli;
 pub mod config;
-mod dead_letters;
+pub mod dead_letters;
 mod run;
 pub mod send;
 pub mod sink;

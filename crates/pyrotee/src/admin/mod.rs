@@ -2,6 +2,7 @@
 //! data path is saturated, and nothing of them can be reached through the clients' listener.
 
 mod actions;
+mod dead_letters;
 mod guard;
 mod health;
 mod pages;
@@ -22,6 +23,8 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use crate::dead_letters::Desk;
 
 pub(crate) use actions::Actions;
 pub(crate) use guard::Guard;
@@ -44,6 +47,8 @@ pub(crate) struct Site {
     pub(crate) pages: Pages,
     pub(crate) guard: Guard,
     pub(crate) actions: Actions,
+    /// `None` if they are not kept.
+    pub(crate) dead_letters: Option<Desk>,
 }
 
 /// A running admin listener.

@@ -15,11 +15,13 @@ const INDEX: &str = "\
 pyrotee
   /metrics         metrics for Prometheus
   /api/v1/status   how each target is, as JSON; `pyrotee status` shows it as a table
+  /api/v1/dead-letters   profiles that a target rejected; `pyrotee dead-letters` shows them
   /-/healthy       200 while the process lives
   /-/ready         200 while it wants requests, 503 while it stops
 
 From this machine, or with the admin-token as Authorization: Bearer
   POST /api/v1/purge?target=NAME   lose what waits for a target, counted as `admin`
+  POST /api/v1/dead-letters/replay, /api/v1/dead-letters/purge, /api/v1/dead-letters/ID/request
 ";
 
 /// Where what is told comes from.

@@ -8,8 +8,8 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 
-use super::Site;
 use super::actions::Action;
+use super::{Site, dead_letters};
 
 /// The Prometheus text format. OpenMetrics would force `_total` onto legacy names.
 pub(super) const METRICS: HeaderValue =
@@ -24,6 +24,9 @@ pub(super) async fn answer(
     site: &Site,
 ) -> Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
+    if let Some(rest) = dead_letters::rest_of(head.uri.path()) {
+        return dead_letters::answer(rest, &head, body, peer, site).await;
+    }
     if let Some(action) = Action::at(head.uri.path()) {
         if head.method != Method::POST {
             return not_allowed("POST", "only POST\n");
@@ -46,7 +49,7 @@ pub(super) async fn answer(
     })
 }
 
-fn not_allowed(allow: &'static str, says: &'static str) -> Response<Full<Bytes>> {
+pub(super) fn not_allowed(allow: &'static str, says: &'static str) -> Response<Full<Bytes>> {
     let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, says);
     let allow = HeaderValue::from_static(allow);
     answer.headers_mut().insert(ALLOW, allow);

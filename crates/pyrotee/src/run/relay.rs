@@ -20,7 +20,7 @@ use super::wiring::{self, Outside, Targets};
 use crate::admin::{Actions, Admin, Guard, Health, Pages, Site, Status};
 use crate::build_info::{REVISION, VERSION};
 use crate::config::Config;
-use crate::dead_letters::Writer;
+use crate::dead_letters::{Desk, Writer};
 use crate::telemetry::{self, Scrape, Watched};
 
 /// How long parts may take to let go once they are told to stop at once.
@@ -39,6 +39,7 @@ pub(super) struct Relay {
     scrape: Scrape,
     status: Status,
     guard: Guard,
+    dead_letters: Option<Desk>,
     /// Of the spool, if there is one.
     keeper: Option<Keeper>,
     /// Of the dead letters, if they are kept.
@@ -59,6 +60,7 @@ impl Relay {
         let drain = CancellationToken::new();
 
         let opened = Targets::open(config, &outside, &budget)?;
+        let producer = opened.producer.as_ref().map(Arc::downgrade);
         let settings = wiring::proxy(config, opened.producer, &budget, &outside);
         let proxy = Proxy::bind(settings, Handle::current(), drain.clone())
             .context("failed to start the clients' listener: choose another `listen`")?;
@@ -69,6 +71,12 @@ impl Relay {
         let watched = Arc::clone(&opened.watched);
         let (spool, keeper) = opened.spool.unzip();
         let (dead_letters, letters) = opened.dead_letters.unzip();
+        let desk = dead_letters
+            .clone()
+            .zip(producer)
+            .map(|(monitor, producer)| {
+                Desk::new(monitor, producer, Arc::clone(&watched), Arc::clone(&budget))
+            });
         let gauges = proxy.gauges();
         let scrape = Scrape::new(metrics, watched, budget, gauges, spool, dead_letters);
         Ok(Self {
@@ -80,6 +88,7 @@ impl Relay {
             scrape,
             status: Status::new(Arc::clone(&opened.watched)),
             guard: Guard::new(config.admin_token.clone()),
+            dead_letters: desk,
             watched: opened.watched,
             keeper,
             letters,
@@ -101,6 +110,7 @@ impl Relay {
             pages,
             guard: self.guard,
             actions: Actions::new(Arc::clone(&self.watched)),
+            dead_letters: self.dead_letters,
         };
         let admin = Admin::start(self.admin, site)?;
         let mut running = Running {

@@ -11,6 +11,8 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, anyhow, ensure};
+use bytes::Bytes;
+use hyper::StatusCode;
 use pyrotee_net::{Address, Connector, Resolver, Tls};
 use tokio::time::Instant;
 
@@ -104,51 +106,86 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 async fn send(args: &Args, out: &mut impl Write) -> anyhow::Result<()> {
-    let parsed = Address::parse(&args.to).map_err(|error| anyhow!("--to {error}"))?;
-    ensure!(
-        parsed.userinfo.is_none(),
-        "--to has credentials, which are not sent: leave them out"
-    );
-    let address = parsed.address;
+    let sender = Sender::to(&args.to, args.timeout)?;
     let source = Source::open(args.file.as_deref(), args.surface)?;
-    let connector = Connector::new(&Resolver::system()?, &Tls::system()?);
     for _ in 0..args.count {
-        let request = source.prepare(&address, &args.name, SystemTime::now())?;
+        let request = source.prepare(&sender.address, &args.name, SystemTime::now())?;
         let started = Instant::now();
-        let answer = upload(&connector, &address, &request, args.timeout).await?;
+        let answer = sender.upload(&request).await?;
         match report(&request, &answer, started.elapsed(), out) {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
             printed => printed.context("failed to write to the output")?,
         }
         if !answer.status.is_success() {
-            return Err(anyhow!(
-                "{} answered {}: {}",
-                address,
-                answer.status,
-                next_step(&answer)
-            ));
+            return Err(sender.refusal(&answer));
         }
     }
     Ok(())
 }
 
-async fn upload(
-    connector: &Connector,
-    address: &Address,
-    request: &Prepared,
+/// Where to send to, and how long an upload may take.
+#[derive(Debug)]
+pub(crate) struct Sender {
+    connector: Connector,
+    address: Address,
     limit: Duration,
-) -> anyhow::Result<Answer> {
-    match tokio::time::timeout(
-        limit,
-        exchange::exchange(connector, address, &request.bytes),
-    )
-    .await
-    {
-        Ok(answer) => answer,
-        Err(_) => Err(anyhow!(
-            "no complete answer from {address} within {}: it hangs or is slow, see its log or raise --timeout",
-            humantime::format_duration(limit)
-        )),
+}
+
+/// What came back of a captured request that was sent again.
+#[derive(Debug)]
+pub(crate) struct Replied {
+    pub(crate) status: StatusCode,
+    /// What to say of it, if it is no success.
+    pub(crate) refusal: anyhow::Error,
+}
+
+impl Sender {
+    /// Sends to the address that `--to` has.
+    pub(crate) fn to(to: &str, limit: Duration) -> anyhow::Result<Self> {
+        let parsed = Address::parse(to).map_err(|error| anyhow!("--to {error}"))?;
+        ensure!(
+            parsed.userinfo.is_none(),
+            "--to has credentials, which are not sent: leave them out"
+        );
+        Ok(Self {
+            connector: Connector::new(&Resolver::system()?, &Tls::system()?),
+            address: parsed.address,
+            limit,
+        })
+    }
+
+    /// Sends a captured request again.
+    pub(crate) async fn replay(&self, capture: Bytes) -> anyhow::Result<Replied> {
+        let source = Source::capture(capture)?;
+        // It has a name and times of its own.
+        let request = source.prepare(&self.address, "", SystemTime::now())?;
+        let answer = self.upload(&request).await?;
+        let said = answer.text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let refusal = match said.is_empty() {
+            true => self.refusal(&answer),
+            false => self.refusal(&answer).context(visible(&said)),
+        };
+        Ok(Replied {
+            status: answer.status,
+            refusal,
+        })
+    }
+
+    async fn upload(&self, request: &Prepared) -> anyhow::Result<Answer> {
+        let (address, limit) = (&self.address, self.limit);
+        let exchanged = exchange::exchange(&self.connector, address, &request.bytes);
+        match tokio::time::timeout(limit, exchanged).await {
+            Ok(answer) => answer,
+            Err(_) => Err(anyhow!(
+                "no complete answer from {address} within {}: it hangs or is slow, see its log or raise --timeout",
+                humantime::format_duration(limit)
+            )),
+        }
+    }
+
+    fn refusal(&self, answer: &Answer) -> anyhow::Error {
+        let (address, status) = (&self.address, answer.status);
+        anyhow!("{address} answered {status}: {}", next_step(answer))
     }
 }
 

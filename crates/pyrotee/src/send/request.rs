@@ -45,13 +45,16 @@ impl Source {
                 surface == As::Ingest,
                 "--as does not change a captured request: leave it out, it goes where it went"
             );
-            let start = capture::body_start(&data)
-                .with_context(|| format!("cannot send {} again", path.display()))?;
-            let mut head = Bytes::from(data);
-            let body = head.split_off(start);
-            return Ok(Self::Capture { head, body });
+            return Self::capture(data.into())
+                .with_context(|| format!("cannot send {} again", path.display()));
         }
         Ok(Self::Profile(Profile::of_file(path, data, surface)?))
+    }
+
+    /// A captured request.
+    pub(super) fn capture(mut head: Bytes) -> anyhow::Result<Self> {
+        let body = head.split_off(capture::body_start(&head)?);
+        Ok(Self::Capture { head, body })
     }
 
     pub(super) fn prepare(

@@ -58,6 +58,15 @@ impl Watched {
         self.consumer.purge()
     }
 
+    /// Whether a profile of `bytes` that is not new may be added: half of the queue is for fresh ones.
+    pub(crate) fn has_room_for(&self, bytes: u64) -> bool {
+        let pending = self.counts().pending;
+        let records = self.queue.records as u64 / 2;
+        let fits = pending.profiles < records
+            && pending.bytes.saturating_add(bytes) <= self.queue.bytes / 2;
+        pending.profiles == 0 || fits
+    }
+
     /// Since the receipt of the oldest pending profile; `None` if none is pending.
     pub(crate) fn oldest(&self) -> Option<Duration> {
         let oldest = self.consumer.oldest()?;

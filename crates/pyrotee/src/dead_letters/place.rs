@@ -1,0 +1,200 @@
+//! Where a command finds the dead letters: at a running relay, or in a directory without one.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use bytes::Bytes;
+use hyper::StatusCode;
+
+use super::api::{Done, Order, PATH, PURGE, Page, REPLAY, Shown, Wanted};
+use super::store::{Id, Store};
+use crate::admin_client::Relay;
+use crate::config::{self, Flags, Sources};
+use crate::send::Sender;
+
+/// The variable that names the relay of `pyrotee status`, too.
+const ADMIN: &str = "PYROTEE_ADMIN";
+
+/// Without another word the relay of this machine is meant.
+const LOCAL: &str = "127.0.0.1:4041";
+
+/// Which dead letters are meant.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct PlaceArgs {
+    /// The running relay's `admin`: :PORT, HOST:PORT or http://HOST:PORT; without any of the three that of
+    /// PYROTEE_ADMIN, or 127.0.0.1:4041
+    #[arg(long, value_name = "ADDR", conflicts_with_all = ["dir", "config"])]
+    admin: Option<String>,
+
+    /// Directory of dead letters, without a relay
+    #[arg(long, value_name = "D", conflicts_with = "config")]
+    dir: Option<PathBuf>,
+
+    /// Configuration that names the directory, without a relay
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Dead letters that can be asked.
+#[derive(Debug)]
+pub(super) enum Place {
+    Relay(Relay),
+    Directory(Store),
+}
+
+impl PlaceArgs {
+    /// Finds them. `change`: something is going to be changed.
+    pub(super) fn find(self, change: bool) -> anyhow::Result<Place> {
+        let dir = match (self.dir, self.config) {
+            (Some(dir), _) => dir,
+            (None, Some(file)) => dir_of(file)?,
+            (None, None) => {
+                let admin = self.admin.or_else(|| std::env::var(ADMIN).ok());
+                let admin = admin.unwrap_or_else(|| LOCAL.to_owned());
+                return Relay::at(&admin).map(Place::Relay);
+            }
+        };
+        Ok(Place::Directory(Store::look(&dir, change)?))
+    }
+
+    /// Whether no relay is asked.
+    pub(super) fn is_offline(&self) -> bool {
+        self.dir.is_some() || self.config.is_some()
+    }
+}
+
+fn dir_of(file: PathBuf) -> anyhow::Result<PathBuf> {
+    let shown = file.display().to_string();
+    let config = config::load(Sources::of_process(Some(file), Flags::default()))?;
+    let letters = config.dead_letters;
+    let letters = letters.with_context(|| {
+        format!(
+            "{shown} keeps no dead letters: set dead-letters.dir, or name a directory with --dir"
+        )
+    })?;
+    Ok(letters.dir)
+}
+
+impl Place {
+    /// A page of letters, and the JSON of it.
+    pub(super) async fn page(&self, wanted: &Wanted) -> anyhow::Result<(Page, String)> {
+        match self {
+            Self::Relay(relay) => {
+                let mut path = format!("{PATH}?limit={}", wanted.limit);
+                for (key, value) in [
+                    ("target", wanted.target.clone()),
+                    ("before", wanted.before.as_ref().map(Id::to_string)),
+                ] {
+                    if let Some(value) = value {
+                        let value = pyroscope_wire::query::encode(&value);
+                        path.push_str(&format!("&{key}={value}"));
+                    }
+                }
+                let answer = relay.get::<Page>(&path).await?;
+                Ok((answer.value, answer.json))
+            }
+            Self::Directory(store) => {
+                let page = Page::of(store, wanted);
+                let json = serde_json::to_string(&page)?;
+                Ok((page, json + "\n"))
+            }
+        }
+    }
+
+    /// What is known of one, and the JSON of it.
+    pub(super) async fn show(&self, id: &Id) -> anyhow::Result<(Shown, String)> {
+        match self {
+            Self::Relay(relay) => {
+                let answer = relay.get::<Shown>(&format!("{PATH}/{id}")).await?;
+                Ok((answer.value, answer.json))
+            }
+            Self::Directory(store) => {
+                let shown = Shown::of(store, id)?;
+                let json = serde_json::to_string(&shown)?;
+                Ok((shown, json + "\n"))
+            }
+        }
+    }
+
+    /// The captured request of one.
+    pub(super) async fn request(&self, id: &Id) -> anyhow::Result<Bytes> {
+        match self {
+            Self::Relay(relay) => relay.fetch(&format!("{PATH}/{id}/request")).await,
+            Self::Directory(store) => Ok(store.request(id)?),
+        }
+    }
+
+    /// Removes letters.
+    pub(super) async fn purge(&self, ids: Vec<String>) -> anyhow::Result<Done> {
+        match self {
+            Self::Relay(relay) => order(relay, PURGE, ids, None).await,
+            Self::Directory(store) => Ok(Done::purged(store, &ids)),
+        }
+    }
+}
+
+/// Has a relay do something.
+async fn order(
+    relay: &Relay,
+    path: &str,
+    ids: Vec<String>,
+    to: Option<String>,
+) -> anyhow::Result<Done> {
+    let json = serde_json::to_vec(&Order { ids, to })?;
+    Ok(relay.post::<Done>(path, json).await?.value)
+}
+
+/// Who sends letters once more.
+#[derive(Debug)]
+pub(super) enum Replayer {
+    /// The relay, to a target of its own.
+    Relay { relay: Relay, to: Option<String> },
+    /// This process, to an address.
+    Process { store: Store, sender: Sender },
+}
+
+impl Replayer {
+    pub(super) async fn replay(&self, ids: Vec<String>) -> anyhow::Result<Done> {
+        match self {
+            Self::Relay { relay, to } => order(relay, REPLAY, ids, to.clone()).await,
+            Self::Process { store, sender } => {
+                let mut done = Done::default();
+                for id in &ids {
+                    match send(store, sender, id).await? {
+                        None => done.note(id, anyhow::Ok(())),
+                        Some(error) => done.note(id, Err(error)),
+                    }
+                }
+                Ok(done)
+            }
+        }
+    }
+}
+
+/// Sends one letter; what is wrong with it, if anything. An error is one that the next letter would meet.
+async fn send(store: &Store, sender: &Sender, id: &str) -> anyhow::Result<Option<anyhow::Error>> {
+    let id = match id.parse::<Id>() {
+        Ok(id) => id,
+        Err(error) => return Ok(Some(error.into())),
+    };
+    let request = match store.request(&id) {
+        Ok(request) => request,
+        Err(error) => return Ok(Some(error.into())),
+    };
+    if let Err(error) = crate::captured::read(&request) {
+        let damaged = error.context(format!("the dead letter {id} is damaged; purge it"));
+        return Ok(Some(damaged));
+    }
+    let replied = sender.replay(request).await?;
+    match replied.status {
+        status if status.is_success() => {
+            store.remove(&id)?;
+            Ok(None)
+        }
+        // It is the profile that is refused, once more.
+        StatusCode::BAD_REQUEST
+        | StatusCode::PAYLOAD_TOO_LARGE
+        | StatusCode::UNPROCESSABLE_ENTITY => Ok(Some(replied.refusal)),
+        _ => Err(replied.refusal),
+    }
+}

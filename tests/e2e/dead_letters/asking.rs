@@ -1,0 +1,141 @@
+//! Ids, rights, pages.
+
+use super::*;
+
+#[test]
+fn ids_do_not_lead_out_of_the_directory() {
+    let home = home();
+    let dir = home.path().join("letters");
+    let target = Upstream::ok();
+    let relay = keeping(&dir).target("central", &target, &[]).spawn();
+    fs::write(
+        home.path().join("secret.http"),
+        b"POST /ingest HTTP/1.1\r\n\r\n",
+    )
+    .unwrap();
+    fs::write(home.path().join("secret.json"), b"{}").unwrap();
+    let admin = relay.admin().to_string();
+    for bad in [
+        "../secret",
+        "20261124T104300.123Z-000001-../../secret",
+        "x",
+        "..%2Fsecret",
+    ] {
+        for args in [&["show", bad][..], &["purge", bad], &["replay", bad]] {
+            let error = badly(&[args, &["--admin", &admin]].concat());
+            assert!(error.contains("is not the id of a dead letter"), "{error}");
+        }
+        for (method, path) in [
+            ("GET", format!("/{bad}")),
+            ("POST", format!("/{bad}/request")),
+        ] {
+            let path = format!("/api/v1/dead-letters{path}");
+            let answer = client::send(relay.admin(), &Request::new(method, &path));
+            assert_eq!(answer.status(), 400, "{method} {path}");
+        }
+        for action in ["purge", "replay"] {
+            let order = json!({ "ids": [bad] }).to_string();
+            let path = format!("/api/v1/dead-letters/{action}");
+            let answer = client::send(relay.admin(), &Request::post(&path, order.as_bytes()));
+            assert_eq!(answer.json()["failed"].as_array().unwrap().len(), 1);
+        }
+    }
+    let unknown = "20261124T104300.123Z-000001-central";
+    let error = badly(&["show", unknown, "--admin", &admin]);
+    assert!(
+        error.contains("404") && error.contains("there is no dead letter"),
+        "{error}"
+    );
+    let error = badly(&["show", unknown, "--dir", dir.to_str().unwrap()]);
+    assert!(error.contains("there is no dead letter"), "{error}");
+    let error = badly(&["ls", "--dir", home.path().join("none").to_str().unwrap()]);
+    assert!(error.contains("is no directory of dead letters"), "{error}");
+    assert!(home.path().join("secret.json").exists());
+}
+
+#[test]
+fn what_changes_something_or_tells_a_profile_is_not_for_everybody() {
+    let home = home();
+    let target = picky();
+    let relay = keeping(home.path())
+        .yaml("admin-token: \"let-me-in\"")
+        .target("central", &target, &[])
+        .spawn();
+    send(&relay, &["bad400"]);
+    has(&relay, 1);
+    let letters = letters(&["--admin", &relay.admin().to_string()]);
+    let id = id(&letters[0]);
+    let order = json!({ "ids": [id] }).to_string();
+    let path = |rest: &str| format!("/api/v1/dead-letters/{rest}");
+    for rest in ["purge", "replay", &format!("{id}/request")] {
+        let request = || Request::post(&path(rest), order.as_bytes());
+        for (field, value, status) in [
+            ("Origin", "http://evil.example", 403),
+            ("Authorization", "Bearer guess", 401),
+        ] {
+            let answer = client::send(relay.admin(), &request().field(field, value));
+            assert_eq!(answer.status(), status, "{rest} {field}");
+        }
+        let get = client::send(relay.admin(), &Request::get(&path(rest)));
+        assert_eq!(get.status(), 405, "{rest}");
+    }
+    has(&relay, 1);
+    let request = Request::post(&path(&format!("{id}/request")), b"");
+    let answer = client::send(relay.admin(), &request);
+    assert_eq!(answer.status(), 200);
+    assert!(answer.body.data.ends_with(b"\r\n\r\nbody of bad400"));
+    for order in ["", "[]", "{}", "{\"ids\":\"x\"}"] {
+        let answer = client::send(
+            relay.admin(),
+            &Request::post(&path("purge"), order.as_bytes()),
+        );
+        assert_eq!(answer.status(), 400, "{order}");
+    }
+    let many = json!({ "ids": vec![id; 1_001] }).to_string();
+    let answer = client::send(
+        relay.admin(),
+        &Request::post(&path("purge"), many.as_bytes()),
+    );
+    assert_eq!(answer.status(), 413);
+}
+
+#[test]
+fn a_list_comes_in_pages() {
+    let home = home();
+    let target = picky();
+    let relay = keeping(home.path()).target("central", &target, &[]).spawn();
+    send(&relay, &["bad400"; 5]);
+    has(&relay, 5);
+    let get = |query: &str| {
+        let path = format!("/api/v1/dead-letters?{query}");
+        client::send(relay.admin(), &Request::get(&path))
+    };
+    let first = get("limit=3").json();
+    assert_eq!(
+        (first["letters"].as_array().unwrap().len(), &first["total"]),
+        (3, &json!(5))
+    );
+    assert_eq!(first["limit_bytes"], 64 << 20);
+    let before = id(&first["letters"][2]).to_owned();
+    let second = get(&format!("limit=3&before={before}")).json();
+    assert_eq!(second["letters"].as_array().unwrap().len(), 2);
+    assert!(id(&second["letters"][0]) < &*before);
+    assert_eq!(get("target=nobody").json()["letters"], json!([]));
+    assert_eq!(get("limit=many").status(), 400);
+    assert_eq!(get("before=x").status(), 400);
+}
+
+#[test]
+fn where_none_are_kept_that_is_said() {
+    let target = Upstream::ok();
+    let relay = Relay::builder()
+        .remote_write("disable-local-writes: true")
+        .target("central", &target, &[])
+        .spawn();
+    let error = badly(&["ls", "--admin", &relay.admin().to_string()]);
+    assert!(error.contains("set dead-letters.dir"), "{error}");
+    let config = relay.home().join("pyrotee.yaml");
+    let error = badly(&["ls", "--config", config.to_str().unwrap()]);
+    assert!(error.contains("keeps no dead letters"), "{error}");
+    assert!(!relay.metrics().text().contains(&format!("\n{KEPT}")));
+}
