@@ -72,7 +72,7 @@ fn as_it_came(record: &Record, surface: Surface) -> Content {
     }
 }
 
-/// Reads what [`write`] has written, or another captured request: of one that does not say when it
+/// Reads what [`write()`] has written, or another captured request: of one that does not say when it
 /// was received, that is now.
 ///
 /// # Errors
