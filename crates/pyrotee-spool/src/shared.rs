@@ -13,7 +13,8 @@ use crate::entry::{Claim, Entry, EntryState, Place};
 use crate::lock;
 use crate::reader::Request;
 
-/// Locks are taken in this order: intake, a queue's, the book's, an entry's.
+/// Locks are taken in this order: intake, a queue's; intake, the book's, an entry's. `offer` takes the
+/// first two, on the path of a client: while they are held nothing is waited for.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) intake: Mutex<Intake>,
@@ -108,9 +109,10 @@ impl Shared {
         }
         let asked = self.queues.iter().enumerate();
         let asked = asked.filter(|(index, _)| targets.contains(index));
-        let taken = asked.filter(|(index, queue)| queue.push_as(number, claim(*index)));
-        let taken = taken.count();
-        if taken == 0 {
+        let took: Vec<_> = asked
+            .filter_map(|(index, queue)| queue.push_as(number, claim(index)).then_some(queue))
+            .collect();
+        if took.is_empty() {
             return (0, None);
         }
         let (sender, receipt) = oneshot::channel();
@@ -120,9 +122,15 @@ impl Shared {
             receipt: (!in_memory).then_some(sender),
         });
         drop(intake);
+        for queue in &took {
+            queue.notify();
+        }
         self.book.bell.ring();
         // Nobody was promised the disk: what is in memory is as durable as it will be.
-        (taken, Some(receipt).filter(|_| self.promises || !in_memory))
+        (
+            took.len(),
+            Some(receipt).filter(|_| self.promises || !in_memory),
+        )
     }
 
     /// Counts what was offered to some targets and cannot be taken.

@@ -3,8 +3,13 @@
 //! Records are told apart by numbers that grow. What is numbered below a mark lies elsewhere (the
 //! spool has written it to disk) and does not count against the limits; for a backend in memory the
 //! mark stays at zero.
+//!
+//! Whoever offers a record waits for this lock, on the path of a client. So nothing is done under it that
+//! takes long, calls out, frees a body or wakes a thread.
 
 mod state;
+#[cfg(test)]
+mod tests;
 mod waiting;
 
 use std::fmt;
@@ -18,8 +23,8 @@ use crate::{Fate, History, Lane, Ledger, Limits, Reason, Tally, Wanted, lock};
 use state::{Phase, State};
 pub use waiting::{Waiting, Waits};
 
-/// Records that are purged under one lock.
-const PURGED_AT_ONCE: usize = 256;
+/// Records that are lost under one hold of the lock: freeing a whole segment's takes milliseconds.
+const LOST_AT_ONCE: usize = 64;
 
 /// One target's queue: limits, order, lanes, deferral, and every entry in the [`Ledger`].
 pub struct Queue<R> {
@@ -86,31 +91,47 @@ impl<R: Waits> Queue<R> {
 
     /// Whether the record was taken, as the next number. Either way the ledger knows.
     pub fn push(&self, record: R) -> bool {
-        self.push_as(0, record)
+        let taken = self.push_as(0, record);
+        if taken {
+            self.notify();
+        }
+        taken
     }
 
-    /// Whether the record was taken, as `number` or the next one, whichever is higher.
+    /// Whether the record was taken, as `number` or the next one, whichever is higher. It is leased
+    /// after [`notify`](Self::notify), which may wake a thread: not a thing to do under a lock.
     pub fn push_as(&self, number: u64, record: R) -> bool {
         let bytes = record.len();
         let mut state = lock(&self.state);
         let phase = state.phase;
-        let refusal = match phase {
-            Phase::Open if state.make_room(&self.limits, &self.ledger, bytes) => None,
-            Phase::Open => Some(Reason::QueueFull),
-            Phase::Closed | Phase::Kept => Some(Reason::Shutdown),
-            Phase::Abandoned(reason) => Some(reason),
+        let room = match phase {
+            Phase::Open => {
+                let room = state.make_room(&self.limits, bytes);
+                room.ok_or(Reason::QueueFull)
+            }
+            Phase::Closed | Phase::Kept => Err(Reason::Shutdown),
+            Phase::Abandoned(reason) => Err(reason),
         };
-        if let Some(reason) = refusal {
-            record.settled(Some(reason));
-            self.ledger.refuse(bytes, reason);
-            return false;
-        }
+        let victims = match room {
+            Ok(victims) => victims,
+            Err(reason) => {
+                drop(state);
+                record.settled(Some(reason));
+                self.ledger.refuse(bytes, reason);
+                return false;
+            }
+        };
         // Under the lock: nobody may settle what is not accepted yet.
         self.ledger.accept(bytes);
         state.insert_new(number, record);
         drop(state);
-        self.changed.notify_one();
+        self.lose(&victims, Reason::QueueFull);
         true
+    }
+
+    /// Wakes the one who leases.
+    pub fn notify(&self) {
+        self.changed.notify_one();
     }
 
     /// Adds what an earlier process left behind, as backlog that lies elsewhere.
@@ -122,7 +143,7 @@ impl<R: Waits> Queue<R> {
         let next = state.next_number;
         state.waiting.fall_behind(next);
         drop(state);
-        self.changed.notify_one();
+        self.notify();
     }
 
     /// Leases a record, numbered `from` or higher, of the first kind that there is one of.
@@ -142,37 +163,40 @@ impl<R: Waits> Queue<R> {
 
     /// Ends the lease of `taken`.
     pub fn settle(&self, mut taken: Taken<R>, fate: Fate) {
-        let mut state = lock(&self.state);
-        let (number, record) = (taken.number, &taken.waiting.record);
-        state.leased.remove(&number);
-        let lost = match (fate, state.phase) {
-            (Fate::Sent, _) => {
-                state.release(number, record.len());
-                record.settled(None);
-                self.ledger.sent(record.len());
-                drop(state);
-                self.changed.notify_one();
-                return;
+        let (number, bytes) = (taken.number, taken.waiting.record.len());
+        let lost = match fate {
+            Fate::Sent => None,
+            Fate::Lost(reason) => Some(reason),
+            Fate::Released | Fate::Retried { .. } => {
+                let mut state = lock(&self.state);
+                let lost = state.lost_on_return(number);
+                if lost.is_none() {
+                    if let Fate::Retried { at, history } = fate {
+                        taken.waiting.due = Some(at);
+                        taken.waiting.history = history;
+                    } else {
+                        taken.waiting.due = None;
+                    }
+                    state.leased.remove(&number);
+                    state.waiting.insert(number, taken.waiting);
+                    drop(state);
+                    self.notify();
+                    return;
+                }
+                lost
             }
-            (Fate::Lost(reason), _) | (_, Phase::Abandoned(reason)) => Some(reason),
-            _ => state
-                .floor
-                .filter(|(floor, _)| number < *floor)
-                .map(|(_, reason)| reason),
         };
-        if let Some(reason) = lost {
-            state.lose(number, record, &self.ledger, reason);
-        } else {
-            if let Fate::Retried { at, history } = fate {
-                taken.waiting.due = Some(at);
-                taken.waiting.history = history;
-            } else {
-                taken.waiting.due = None;
-            }
-            state.waiting.insert(number, taken.waiting);
+        // It counts as leased until everybody knows: nobody may call the queue finished before.
+        taken.waiting.record.settled(lost);
+        match lost {
+            None => self.ledger.sent(bytes),
+            Some(reason) => self.ledger.lose(bytes, reason),
         }
+        let mut state = lock(&self.state);
+        state.leased.remove(&number);
+        state.release(number, bytes);
         drop(state);
-        self.changed.notify_one();
+        self.notify();
     }
 
     /// Undoes the taking of `taken`: as if it had never been leased.
@@ -193,7 +217,7 @@ impl<R: Waits> Queue<R> {
         let next = state.next_number;
         state.waiting.fall_behind(next);
         drop(state);
-        self.changed.notify_one();
+        self.notify();
     }
 
     /// Loses what was received before then. Records lie in the order in which they came in whole,
@@ -222,18 +246,11 @@ impl<R: Waits> Queue<R> {
 
     /// Loses what waits and counts against the limits.
     pub fn lose_held(&self, reason: Reason) {
-        let mut state = lock(&self.state);
-        let held = state.held_from..u64::MAX;
-        let numbers: Vec<_> = state
-            .waiting
-            .records(held)
-            .map(|(number, _)| number)
-            .collect();
-        for number in numbers {
-            state.lose_waiting(number, &self.ledger, reason);
-        }
-        drop(state);
-        self.changed.notify_one();
+        self.lose_each(reason, |state| {
+            let held = state.held_from..u64::MAX;
+            let next = state.waiting.records(held).next();
+            next.map(|(number, _)| number)
+        });
     }
 
     /// No record comes any more.
@@ -243,7 +260,7 @@ impl<R: Waits> Queue<R> {
             state.phase = Phase::Closed;
         }
         drop(state);
-        self.changed.notify_one();
+        self.notify();
     }
 
     /// Loses what is waiting, and what is in flight should it come back.
@@ -254,32 +271,17 @@ impl<R: Waits> Queue<R> {
 
     /// Loses what waits now, as [`Reason::Admin`]; how much that was.
     pub fn purge(&self) -> Tally {
-        let mut purged = Tally::default();
         let end = lock(&self.state).next_number;
-        loop {
-            // In steps, as whoever offers waits for the lock.
-            let mut state = lock(&self.state);
-            let some = state.waiting.records(0..end).take(PURGED_AT_ONCE);
-            let some: Vec<_> = some
-                .map(|(number, record)| (number, record.len()))
-                .collect();
-            for (number, bytes) in &some {
-                state.lose_waiting(*number, &self.ledger, Reason::Admin);
-                purged.profiles += 1;
-                purged.bytes += bytes;
-            }
-            drop(state);
-            self.changed.notify_one();
-            if some.is_empty() {
-                return purged;
-            }
-        }
+        self.lose_each(Reason::Admin, |state| {
+            let next = state.waiting.records(0..end).next();
+            next.map(|(number, _)| number)
+        })
     }
 
     /// Nothing is leased any more, and what is pending stays so: another process will deliver it.
     pub fn keep(&self) {
         lock(&self.state).phase = Phase::Kept;
-        self.changed.notify_one();
+        self.notify();
     }
 
     /// When the oldest pending record was received.
@@ -297,14 +299,43 @@ impl<R: Waits> Queue<R> {
 
     /// Loses the oldest waiting records while `condemned` says so.
     fn lose_while(&self, reason: Reason, condemned: impl Fn(u64, &R) -> bool) {
-        let mut state = lock(&self.state);
-        while let Some((number, oldest)) = state.waiting.oldest()
-            && condemned(number, oldest)
-        {
-            state.lose_waiting(number, &self.ledger, reason);
+        self.lose_each(reason, |state| {
+            let oldest = state.waiting.oldest();
+            let condemned = oldest.filter(|(number, record)| condemned(*number, record));
+            condemned.map(|(number, _)| number)
+        });
+    }
+
+    /// Loses what `next` names, some at a time; how much that was.
+    fn lose_each(&self, reason: Reason, next: impl Fn(&State<R>) -> Option<u64>) -> Tally {
+        let mut lost = Tally::default();
+        loop {
+            let mut state = lock(&self.state);
+            let mut gone = Vec::new();
+            while gone.len() < LOST_AT_ONCE
+                && let Some(number) = next(&state)
+            {
+                gone.extend(state.take_out(number));
+            }
+            state.leaving += gone.len();
+            drop(state);
+            self.lose(&gone, reason);
+            lock(&self.state).leaving -= gone.len();
+            lost.profiles += gone.len() as u64;
+            lost.bytes += gone.iter().map(|it| it.record.len()).sum::<u64>();
+            if gone.len() < LOST_AT_ONCE {
+                break;
+            }
         }
-        drop(state);
-        self.changed.notify_one();
+        self.notify();
+        lost
+    }
+
+    fn lose(&self, gone: &[Waiting<R>], reason: Reason) {
+        for waiting in gone {
+            waiting.record.settled(Some(reason));
+            self.ledger.lose(waiting.record.len(), reason);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::Taken;
 use super::waiting::{Waiting, WaitingRoom, Waits};
-use crate::{History, Ledger, Limits, Reason, Wanted, WhenFull};
+use crate::{History, Limits, Reason, Wanted, WhenFull};
 
 #[derive(Debug)]
 pub(super) struct State<R> {
@@ -15,6 +15,8 @@ pub(super) struct State<R> {
     /// Records that nobody has leased.
     pub(super) waiting: WaitingRoom<R>,
     pub(super) leased: BTreeMap<u64, Leased>,
+    /// Records that were taken out to be lost, and are not accounted for yet.
+    pub(super) leaving: usize,
     /// What counts against the limits, waiting and leased.
     held: Held,
     /// Lower numbers lie elsewhere and do not count.
@@ -65,6 +67,7 @@ impl<R> Default for State<R> {
             phase: Phase::default(),
             waiting: WaitingRoom::default(),
             leased: BTreeMap::new(),
+            leaving: 0,
             held: Held::default(),
             held_from: 0,
             floor: None,
@@ -108,16 +111,20 @@ impl<R: Waits> State<R> {
         }
     }
 
-    pub(super) fn lose(&mut self, number: u64, record: &R, ledger: &Ledger, reason: Reason) {
-        self.release(number, record.len());
-        record.settled(Some(reason));
-        ledger.lose(record.len(), reason);
+    /// Why a lease that did not end with the record's end ends with it nevertheless.
+    pub(super) fn lost_on_return(&self, number: u64) -> Option<Reason> {
+        if let Phase::Abandoned(reason) = self.phase {
+            return Some(reason);
+        }
+        let floor = self.floor.filter(|(floor, _)| number < *floor);
+        floor.map(|(_, reason)| reason)
     }
 
-    pub(super) fn lose_waiting(&mut self, number: u64, ledger: &Ledger, reason: Reason) {
-        if let Some(waiting) = self.waiting.remove(number) {
-            self.lose(number, &waiting.record, ledger, reason);
-        }
+    /// A record that waits no more; whoever asks must account for it.
+    pub(super) fn take_out(&mut self, number: u64) -> Option<Waiting<R>> {
+        let waiting = self.waiting.remove(number)?;
+        self.release(number, waiting.record.len());
+        Some(waiting)
     }
 
     pub(super) fn move_elsewhere(&mut self, number: u64) {
@@ -134,9 +141,9 @@ impl<R: Waits> State<R> {
         self.held_from = number;
     }
 
-    /// Drops the oldest waiting records if the policy says so and that is enough; whether `bytes`
-    /// fit now.
-    pub(super) fn make_room(&mut self, limits: &Limits, ledger: &Ledger, bytes: u64) -> bool {
+    /// The oldest waiting records that must go so that `bytes` fit; `None` if that is not enough, or
+    /// not the policy.
+    pub(super) fn make_room(&mut self, limits: &Limits, bytes: u64) -> Option<Vec<Waiting<R>>> {
         let (mut held, mut victims) = (self.held, Vec::new());
         if limits.when_full == WhenFull::DropOldest {
             for (number, oldest) in self.waiting.records(self.held_from..u64::MAX) {
@@ -148,15 +155,14 @@ impl<R: Waits> State<R> {
             }
         }
         if !held.fits(limits, bytes) {
-            return false;
+            return None;
         }
-        for victim in victims {
-            self.lose_waiting(victim, ledger, Reason::QueueFull);
-        }
-        true
+        let victims = victims.into_iter();
+        Some(victims.filter_map(|victim| self.take_out(victim)).collect())
     }
 
     pub(super) fn is_finished(&self) -> bool {
-        !matches!(self.phase, Phase::Open) && self.waiting.len() + self.leased.len() == 0
+        !matches!(self.phase, Phase::Open)
+            && self.waiting.len() + self.leased.len() + self.leaving == 0
     }
 }

@@ -26,8 +26,8 @@ pub trait Waits {
         self.len() == 0
     }
 
-    /// The target is done with it: it was sent, or lost for a reason. Called once at most, under the
-    /// queue's lock.
+    /// The target is done with it: it was sent, or lost for a reason. Called once at most, and under no
+    /// lock of the queue.
     fn settled(&self, _lost: Option<Reason>) {}
 }
 

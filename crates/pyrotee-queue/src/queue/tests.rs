@@ -1,0 +1,106 @@
+use std::sync::{Arc, OnceLock, mpsc};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use super::{Next, Queue, Waits};
+use crate::{Fate, History, Ledger, Limits, Reason, SurfaceId, Wanted, WhenFull};
+
+type Cell = Arc<OnceLock<Arc<Queue<Curious>>>>;
+
+/// A record that looks at its queue when it is settled.
+#[derive(Debug)]
+struct Curious(Cell);
+
+impl Waits for Curious {
+    fn surface(&self) -> SurfaceId {
+        SurfaceId(1)
+    }
+
+    fn received(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH
+    }
+
+    fn len(&self) -> u64 {
+        1
+    }
+
+    fn settled(&self, _lost: Option<Reason>) {
+        let queue = Arc::clone(self.0.get().unwrap());
+        let (answer, answered) = mpsc::channel();
+        // On a thread of its own, so that a lock that is held fails the test and does not hang it.
+        thread::spawn(move || answer.send(queue.held_from()));
+        let free = answered.recv_timeout(Duration::from_secs(10));
+        assert!(free.is_ok(), "the queue is locked");
+    }
+}
+
+fn queue(records: usize) -> (Arc<Queue<Curious>>, impl Fn() -> Curious) {
+    let limits = Limits {
+        records,
+        bytes: 1 << 30,
+        when_full: WhenFull::DropOldest,
+    };
+    let queue = Arc::new(Queue::new(limits, Arc::<Ledger>::default()));
+    let cell = Cell::default();
+    cell.set(Arc::clone(&queue)).unwrap();
+    (queue, move || Curious(Arc::clone(&cell)))
+}
+
+#[test]
+fn nothing_is_settled_under_the_lock_that_an_offer_waits_for() {
+    let (queue, record) = queue(2);
+    for _ in 0..3 {
+        assert!(queue.push(record()), "the oldest gives way");
+    }
+    let ends = [
+        Fate::Sent,
+        Fate::Lost(Reason::Rejected),
+        Fate::Retried {
+            at: Instant::now(),
+            history: History::default(),
+        },
+    ];
+    for end in ends {
+        queue.push(record());
+        let Next::Ready(taken) = queue.take(&Wanted::ANY, 0) else {
+            panic!("a record waits");
+        };
+        queue.settle(taken, end);
+    }
+    queue.lose_below(u64::MAX, Reason::SpoolFull);
+    queue.push(record());
+    queue.lose_held(Reason::Admin);
+    queue.push(record());
+    queue.expire(SystemTime::now());
+    queue.abandon(Reason::TargetRemoved);
+    assert!(!queue.push(record()));
+    let counts = queue.ledger().snapshot();
+    assert!(
+        counts.balance() && counts.pending.profiles == 0,
+        "{counts:?}"
+    );
+}
+
+#[test]
+fn a_queue_that_loses_many_records_has_ended_when_all_are_accounted_for() {
+    let (queue, record) = queue(1_000);
+    for _ in 0..500 {
+        queue.push(record());
+    }
+    queue.close();
+    let losing = Arc::clone(&queue);
+    let loser = thread::spawn(move || losing.lose_below(450, Reason::SpoolFull));
+    loop {
+        match queue.take(&Wanted::ANY, 0) {
+            Next::Ready(taken) => queue.settle(taken, Fate::Sent),
+            Next::Nothing { .. } => thread::yield_now(),
+            Next::Finished => break,
+        }
+    }
+    let counts = queue.ledger().snapshot();
+    assert_eq!(counts.pending.profiles, 0, "{counts:?}");
+    loser.join().unwrap();
+    assert_eq!(queue.ledger().snapshot(), counts);
+}
