@@ -14,6 +14,7 @@ use tokio::time::sleep;
 use crate::entry::{Claim, Location, Lookup};
 use crate::reader::{Answer, Kept, Request};
 use crate::shared::Live;
+use crate::storage::File;
 
 /// How often a read that failed is repeated before the record is given up …
 const READS: u32 = 3;
@@ -79,6 +80,8 @@ pub(crate) struct SpoolConsumer {
 enum Fetched {
     Record(Arc<Record>),
     OverBudget,
+    /// Its segment went meanwhile.
+    Evicted,
     Lost(Reason),
 }
 
@@ -98,7 +101,10 @@ impl SpoolConsumer {
                 Lookup::There(location) => location,
                 Lookup::Nowhere => return Fetched::Lost(Reason::DiskError),
             };
-            match self.read(claim, location).await {
+            let Some(file) = claim.entry.book.file(location.segment) else {
+                return Fetched::Evicted;
+            };
+            match self.read(claim, location, file).await {
                 None => return Fetched::OverBudget,
                 Some(Answer::Record(record)) => return Fetched::Record(record),
                 Some(Answer::Corrupt) => return Fetched::Lost(Reason::Corrupt),
@@ -110,7 +116,7 @@ impl SpoolConsumer {
     }
 
     /// Has the record read. `None`: the budget is spent.
-    async fn read(&self, claim: &Claim, location: Location) -> Option<Answer> {
+    async fn read(&self, claim: &Claim, location: Location, file: Arc<dyn File>) -> Option<Answer> {
         if let Some((number, record)) = crate::lock(&self.kept).take()
             && number == claim.entry.number
         {
@@ -123,6 +129,7 @@ impl SpoolConsumer {
         let request = Request {
             entry: Arc::clone(&claim.entry),
             location,
+            file,
             reservation,
             answer,
             kept: Arc::clone(&self.kept),
@@ -150,6 +157,8 @@ impl Consumer for SpoolConsumer {
                                 return Some(Lease::new(record, lane, history, Box::new(held)));
                             }
                             Fetched::OverBudget => from = self.queue.held_from(),
+                            // The queue knows why, and loses it when it comes back.
+                            Fetched::Evicted => drop(held),
                             Fetched::Lost(reason) => Box::new(held).settle(Fate::Lost(reason)),
                         }
                     }

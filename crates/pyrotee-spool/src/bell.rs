@@ -1,28 +1,61 @@
 //! How the writer is woken.
 
 use std::sync::{Condvar, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use crate::lock;
 
 /// A bell that is heard even if nobody listens yet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Bell {
-    rung: Mutex<bool>,
+    /// Whoever rings it in this time after work makes no system call, and wakes nobody: the woken
+    /// thread would often get the processor of the one who rings, in the middle of an offer.
+    rest: Duration,
+    state: Mutex<State>,
     heard: Condvar,
 }
 
+#[derive(Debug, Default)]
+struct State {
+    rung: bool,
+    /// Somebody sleeps until it rings.
+    listening: bool,
+}
+
 impl Bell {
-    pub(crate) fn ring(&self) {
-        *lock(&self.rung) = true;
-        self.heard.notify_one();
+    pub(crate) fn new(rest: Duration) -> Self {
+        Self {
+            rest,
+            state: Mutex::default(),
+            heard: Condvar::new(),
+        }
     }
 
-    /// Waits until it rings, for so long at most.
+    pub(crate) fn ring(&self) {
+        let mut state = lock(&self.state);
+        state.rung = true;
+        let wake = std::mem::take(&mut state.listening);
+        drop(state);
+        if wake {
+            self.heard.notify_one();
+        }
+    }
+
+    /// Rests, then waits until it rings, or has rung; for so long at most.
     pub(crate) fn wait(&self, at_most: Duration) {
-        let rung = lock(&self.rung);
-        let waited = self.heard.wait_timeout_while(rung, at_most, |rung| !*rung);
-        let (mut rung, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        *rung = false;
+        let rest = self.rest.min(at_most);
+        if !rest.is_zero() {
+            thread::sleep(rest);
+        }
+        let mut state = lock(&self.state);
+        if !state.rung {
+            state.listening = true;
+            let waited = self
+                .heard
+                .wait_timeout_while(state, at_most - rest, |state| !state.rung);
+            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        *state = State::default();
     }
 }

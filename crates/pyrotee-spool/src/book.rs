@@ -1,9 +1,10 @@
 //! Who has settled what, and which segments that leaves in use.
 //!
-//! Its lock is taken under a queue's lock, and takes an entry's: nothing else may be taken under it.
+//! Its lock takes an entry's; it is never taken together with a queue's.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 use pyrotee_queue::{Reason, Record};
 
@@ -11,7 +12,9 @@ use crate::bell::Bell;
 use crate::entry::{Entry, Location, Place};
 use crate::format::{SavedCursor, TargetId};
 use crate::lock;
+use crate::segments::Segments;
 use crate::settled::Settled;
+use crate::storage::File;
 
 /// The state that a restart needs, beside the records.
 #[derive(Debug)]
@@ -26,7 +29,7 @@ pub(crate) struct Book {
 pub(crate) struct Ledgers {
     pub(crate) cursors: Vec<Cursor>,
     pub(crate) orphans: Vec<Orphan>,
-    pub(crate) segments: BTreeMap<u64, Segment>,
+    pub(crate) segments: Segments,
     /// Settlements since cursors were last saved.
     pub(crate) unsaved: u64,
 }
@@ -47,30 +50,12 @@ pub(crate) struct Orphan {
     pub(crate) pending: BTreeMap<u64, u64>,
 }
 
-/// A file of records.
-#[derive(Debug, Default)]
-pub(crate) struct Segment {
-    pub(crate) bytes: u64,
-    /// Claims on its records.
-    pub(crate) pending: u64,
-    /// Nothing is appended any more.
-    pub(crate) closed: bool,
-    /// Something in it is not what was written.
-    pub(crate) damaged: bool,
-}
-
-impl Segment {
-    pub(crate) fn is_done(&self) -> bool {
-        self.closed && self.pending == 0
-    }
-}
-
 impl Book {
-    pub(crate) fn new(save_every: u64) -> Self {
+    pub(crate) fn new(save_every: u64, rest: Duration) -> Self {
         Self {
             state: Mutex::default(),
             save_every,
-            bell: Bell::default(),
+            bell: Bell::new(rest),
         }
     }
 
@@ -91,12 +76,7 @@ impl Book {
         let mut unneeded = None;
         let mut done = false;
         match &state.place {
-            Place::Disk { location, .. } => {
-                if let Some(segment) = book.segments.get_mut(&location.segment) {
-                    segment.pending = segment.pending.saturating_sub(1);
-                    done = segment.is_done();
-                }
-            }
+            Place::Disk { location, .. } => done = book.segments.release(location.segment, 1),
             Place::Memory(_) | Place::Gone => {}
         }
         if state.claims == 0 {
@@ -134,9 +114,8 @@ impl Book {
         if state.claims == 0 {
             return;
         }
-        if let Some(segment) = book.segments.get_mut(&location.segment) {
-            segment.pending += u64::from(state.claims);
-        }
+        book.segments
+            .claim(location.segment, u64::from(state.claims));
         let held = std::mem::replace(&mut state.place, Place::Gone);
         let shared = match &held {
             Place::Memory(record) => Arc::downgrade(record),
@@ -148,23 +127,10 @@ impl Book {
         drop(held);
     }
 
-    /// Marks a segment as not to be unlinked.
-    pub(crate) fn damage(&self, segment: u64) {
-        if let Some(segment) = lock(&self.state).segments.get_mut(&segment) {
-            segment.damaged = true;
-        }
-    }
-}
-
-impl Ledgers {
-    /// Bytes of all segments.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.segments.values().map(|segment| segment.bytes).sum()
-    }
-
-    /// Claims on all records on disk.
-    pub(crate) fn pending(&self) -> u64 {
-        self.segments.values().map(|segment| segment.pending).sum()
+    /// Where the records of a segment are read from, while there is one.
+    pub(crate) fn file(&self, segment: u64) -> Option<Arc<dyn File>> {
+        let book = lock(&self.state);
+        book.segments.get(segment)?.file.clone()
     }
 }
 

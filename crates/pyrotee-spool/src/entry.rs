@@ -8,7 +8,6 @@ use pyrotee_queue::{Reason, Record, SurfaceId, Waits};
 
 use crate::book::Book;
 use crate::lock;
-use crate::storage::File;
 
 /// One record, for all its targets.
 pub(crate) struct Entry {
@@ -45,10 +44,9 @@ pub(crate) enum Place {
 }
 
 /// A place in a segment.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Location {
     pub(crate) segment: u64,
-    pub(crate) file: Arc<dyn File>,
     pub(crate) offset: u64,
     /// Length of what comes before the body.
     pub(crate) before_body: u32,
@@ -75,7 +73,7 @@ impl Entry {
             Place::Memory(record) => Lookup::Here(Arc::clone(record)),
             Place::Disk { location, shared } => match shared.upgrade() {
                 Some(record) => Lookup::Here(record),
-                None => Lookup::There(location.clone()),
+                None => Lookup::There(*location),
             },
             Place::Gone => Lookup::Nowhere,
         }

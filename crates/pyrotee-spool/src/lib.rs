@@ -66,6 +66,7 @@ mod format;
 mod monitor;
 mod reader;
 mod recovery;
+mod segments;
 mod settings;
 mod settled;
 mod shared;

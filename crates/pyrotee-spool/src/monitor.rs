@@ -82,10 +82,10 @@ impl Monitor {
         let (bytes, segments, orphans, claims) = self.shared.book.with(|book| {
             let (segments, orphans) = (book.segments.len(), book.orphans.len());
             (
-                book.bytes(),
+                book.segments.bytes(),
                 segments as u64,
                 orphans as u64,
-                book.pending(),
+                book.segments.pending(),
             )
         });
         let counters = &self.shared.counters;

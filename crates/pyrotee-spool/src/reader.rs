@@ -11,13 +11,14 @@ use crate::entry::{Entry, Location, Lookup};
 use crate::format::{Crc, FIXED, Lengths};
 use crate::lock;
 use crate::shared::Shared;
-use crate::storage::read_up_to;
+use crate::storage::{File, read_up_to};
 
 /// One record to be read.
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) entry: Arc<Entry>,
     pub(crate) location: Location,
+    pub(crate) file: Arc<dyn File>,
     /// Covers what is read.
     pub(crate) reservation: Reservation,
     pub(crate) answer: oneshot::Sender<Answer>,
@@ -43,6 +44,7 @@ pub(crate) fn run(requests: &mpsc::Receiver<Request>, shared: &Shared, crc: Crc)
         let Request {
             entry,
             location,
+            file,
             reservation,
             answer,
             kept,
@@ -51,7 +53,7 @@ pub(crate) fn run(requests: &mpsc::Receiver<Request>, shared: &Shared, crc: Crc)
         let found = match entry.lookup() {
             Lookup::Here(record) => Answer::Record(record),
             Lookup::There(_) | Lookup::Nowhere => {
-                match read(&location, entry.number, entry.bytes, reservation, crc) {
+                match read(&*file, location, &entry, reservation, crc) {
                     Ok(Some(record)) => {
                         let bytes = u64::from(location.before_body) + entry.bytes;
                         shared.counters.read.add(bytes);
@@ -64,7 +66,9 @@ pub(crate) fn run(requests: &mpsc::Receiver<Request>, shared: &Shared, crc: Crc)
                             offset = location.offset,
                             "record in the spool is damaged"
                         );
-                        shared.book.damage(location.segment);
+                        shared
+                            .book
+                            .with(|book| book.segments.damage(location.segment));
                         shared.counters.corrupt_records.add(1);
                         Answer::Corrupt
                     }
@@ -87,14 +91,13 @@ pub(crate) fn run(requests: &mpsc::Receiver<Request>, shared: &Shared, crc: Crc)
 
 /// `None`: what is there is not that record.
 fn read(
-    location: &Location,
-    number: u64,
-    bytes: u64,
+    file: &dyn File,
+    location: Location,
+    entry: &Entry,
     reservation: Reservation,
     crc: Crc,
 ) -> io::Result<Option<Arc<Record>>> {
-    let file = &*location.file;
-    let Ok(len) = usize::try_from(bytes) else {
+    let Ok(len) = usize::try_from(entry.bytes) else {
         return Ok(None);
     };
     let mut before = vec![0; location.before_body as usize];
@@ -105,7 +108,7 @@ fn read(
         let (fixed, head) = before.split_at_checked(FIXED)?;
         let lengths = Lengths::decode(fixed)?;
         let head = lengths.head(head, crc)?;
-        (head.number == number && lengths.body == bytes).then_some((lengths, head.head))
+        (head.number == entry.number && lengths.body == entry.bytes).then_some((lengths, head.head))
     };
     let Some((lengths, head)) = head() else {
         return Ok(None);

@@ -47,6 +47,9 @@ pub struct Settings {
     pub save_after: Duration,
     /// How long a disk in trouble is left alone.
     pub retry_after: Duration,
+    /// How long the writer rests after work before it looks again. Longer means fewer system calls
+    /// and later receipts.
+    pub rest: Duration,
 }
 
 /// One target: its name, what of it may be held in memory, and its account.
@@ -95,6 +98,7 @@ impl Settings {
             save_every: 64,
             save_after: Duration::from_millis(100),
             retry_after: Duration::from_secs(5),
+            rest: Duration::from_millis(1),
         }
     }
 

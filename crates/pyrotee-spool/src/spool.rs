@@ -57,7 +57,7 @@ pub(crate) fn start(
 ) -> Result<Spool, OpenError> {
     let remains = recovery::read(&*storage, &settings)?;
     let (salt, generation) = (remains.salt, remains.cursors.generation);
-    let book = Arc::new(Book::new(settings.save_every));
+    let book = Arc::new(Book::new(settings.save_every, settings.rest));
     let counters = Counters::default();
     let names: Vec<_> = targets.iter().map(|(name, ..)| name.clone()).collect();
     let queues = targets

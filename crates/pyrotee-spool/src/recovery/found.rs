@@ -9,10 +9,11 @@ use pyrotee_queue::{Queue, Reason};
 use tracing::warn;
 
 use super::{Remains, saved};
-use crate::book::{Book, Cursor, Orphan, Segment};
+use crate::book::{Book, Cursor, Orphan};
 use crate::counters::Counters;
 use crate::entry::{Claim, Entry, EntryState, Location, Place};
 use crate::format::{Names, SavedCursor, TargetId};
+use crate::segments::Segment;
 use crate::settled::Settled;
 use crate::writer::seconds;
 
@@ -76,6 +77,7 @@ pub(crate) fn adopt(
             warn!(segment = remnant.first, "segment of the spool is damaged");
         }
         let segment = Segment {
+            file: remnant.file.clone(),
             bytes: remnant.bytes,
             pending: 0,
             closed: true,
@@ -83,7 +85,9 @@ pub(crate) fn adopt(
         };
         book.with(|book| book.segments.insert(remnant.first, segment));
         gaps.extend(remnant.scan.gaps);
-        let Some(file) = remnant.file else { continue };
+        if remnant.file.is_none() {
+            continue;
+        }
         for found in remnant.scan.found {
             let number = found.number;
             if !found.whole {
@@ -108,7 +112,6 @@ pub(crate) fn adopt(
                     place: Place::Disk {
                         location: Location {
                             segment: remnant.first,
-                            file: Arc::clone(&file),
                             offset: found.offset,
                             before_body: found.before_body,
                         },
@@ -119,11 +122,7 @@ pub(crate) fn adopt(
             for (index, view) in wanting {
                 view.pending.insert(number);
                 *view.by_segment.entry(remnant.first).or_default() += 1;
-                book.with(|book| {
-                    if let Some(segment) = book.segments.get_mut(&remnant.first) {
-                        segment.pending += 1;
-                    }
-                });
+                book.with(|book| book.segments.claim(remnant.first, 1));
                 if let (Some(queue), Ok(target)) = (view.queue, u16::try_from(index)) {
                     counters.recovered.add(1);
                     let again = view.saved.in_flight.contains(&number);

@@ -29,6 +29,7 @@ pub(super) fn settings(dir: &Path) -> Settings {
         save_every: 1 << 40,
         save_after: Duration::from_secs(3_600),
         retry_after: Duration::from_millis(5),
+        rest: Duration::ZERO,
         ..Settings::new(dir)
     }
 }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use pyrotee_queue::Record;
 
 use super::{GROUP, Writer};
-use crate::book::Segment;
 use crate::entry::Location;
 use crate::format::{RecordHead, SegmentHead, TargetId, segment_name};
 use crate::lock;
+use crate::segments::Segment;
 use crate::settings::Fsync;
 use crate::shared::Job;
 use crate::storage::{File, append_all};
@@ -158,7 +158,6 @@ impl Writer {
         append_all(&*active.file, &mut parts)?;
         let location = Location {
             segment: active.first,
-            file: Arc::clone(&active.file),
             offset: active.len,
             before_body: u32::try_from(head.len()).unwrap_or(u32::MAX),
         };
@@ -174,7 +173,7 @@ impl Writer {
     /// index that letting it go is the only way to keep within the limits.
     fn is_full(&self, active: &Active, bytes: u64) -> bool {
         let pending = self.shared.book.with(|book| {
-            let segment = book.segments.get(&active.first);
+            let segment = book.segments.get(active.first);
             segment.map_or(0, |segment| segment.pending)
         });
         active.len + bytes > self.settings.segment() || pending > self.settings.claims() / 4
@@ -209,7 +208,11 @@ impl Writer {
         };
         self.torn.retain(|torn| torn.first != first);
         self.shared.book.with(|book| {
-            book.segments.insert(first, Segment::default());
+            let segment = Segment {
+                file: Some(Arc::clone(&file)),
+                ..Segment::default()
+            };
+            book.segments.insert(first, segment);
         });
         // From here on a failure finds the segment and cuts it.
         let active = self.active.insert(Active {
@@ -231,20 +234,15 @@ impl Writer {
     }
 
     fn grow(&self, segment: u64, bytes: u64) {
-        self.shared.book.with(|book| {
-            if let Some(segment) = book.segments.get_mut(&segment) {
-                segment.bytes += bytes;
-            }
-        });
+        self.shared
+            .book
+            .with(|book| book.segments.grow(segment, bytes));
     }
 
     /// Nothing is appended to it any more.
     pub(super) fn close(&self, active: &Active) {
-        self.shared.book.with(|book| {
-            if let Some(segment) = book.segments.get_mut(&active.first) {
-                segment.closed = true;
-                segment.bytes = active.good;
-            }
-        });
+        self.shared
+            .book
+            .with(|book| book.segments.close(active.first, active.good));
     }
 }

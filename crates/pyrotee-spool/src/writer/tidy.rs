@@ -64,14 +64,7 @@ impl Writer {
 
     /// Unlinks segments in which nothing is pending, and sets damaged ones aside.
     pub(super) fn retire(&mut self) -> io::Result<()> {
-        let done: Vec<_> = self.shared.book.with(|book| {
-            let done = book
-                .segments
-                .iter()
-                .filter(|(_, segment)| segment.is_done());
-            done.map(|(first, segment)| (*first, segment.damaged))
-                .collect()
-        });
+        let done = self.shared.book.with(|book| book.segments.done());
         if done.is_empty() {
             return Ok(());
         }
@@ -102,7 +95,7 @@ impl Writer {
             _ => {}
         }
         self.torn.retain(|torn| torn.first != first);
-        let segment = self.shared.book.with(|book| book.segments.remove(&first));
+        let segment = self.shared.book.with(|book| book.segments.remove(first));
         if let (Some(segment), true) = (segment, damaged) {
             self.shared.counters.quarantined.add(1);
             self.shared.counters.quarantined_bytes.add(segment.bytes);
@@ -117,7 +110,7 @@ impl Writer {
         let quarantined = self.shared.counters.quarantined_bytes.get().min(limit / 4);
         let claims = self.settings.claims();
         let is_full = |book: &mut Ledgers| {
-            book.bytes() + bytes + quarantined > limit || book.pending() > claims
+            book.segments.bytes() + bytes + quarantined > limit || book.segments.pending() > claims
         };
         while self.shared.book.with(is_full) {
             if !self.evict()? {
@@ -144,10 +137,8 @@ impl Writer {
     /// Lets the oldest segment go; whether there was one.
     fn evict(&mut self) -> io::Result<bool> {
         let oldest = self.shared.book.with(|book| {
-            let mut segments = book.segments.iter();
-            let (first, segment) = segments.next()?;
-            let end = segments.next().map(|(next, _)| *next);
-            segment.closed.then_some((*first, segment.damaged, end))
+            let (first, segment, end) = book.segments.oldest()?;
+            segment.closed.then_some((first, segment.damaged, end))
         });
         let Some((first, damaged, end)) = oldest else {
             return Ok(false);
@@ -189,9 +180,7 @@ impl Writer {
                 .partition(|orphan| !is_over(orphan.saved.last_seen, limit, now));
             book.orphans = kept;
             for (segment, pending) in gone.iter().flat_map(|orphan| &orphan.pending) {
-                if let Some(segment) = book.segments.get_mut(segment) {
-                    segment.pending = segment.pending.saturating_sub(*pending);
-                }
+                book.segments.release(*segment, *pending);
             }
             book.unsaved += gone.len() as u64;
             gone

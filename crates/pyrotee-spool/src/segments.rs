@@ -1,0 +1,161 @@
+//! The segments of a spool, and what they add up to. Nothing here takes longer with more of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::storage::File;
+
+/// A file of records.
+#[derive(Debug, Default)]
+pub(crate) struct Segment {
+    /// It stays open while it is here: what is freed with the last handle on an unlinked file takes
+    /// its time, and shall not take that of whoever settles a record.
+    pub(crate) file: Option<Arc<dyn File>>,
+    pub(crate) bytes: u64,
+    /// Claims on its records.
+    pub(crate) pending: u64,
+    /// Nothing is appended any more.
+    pub(crate) closed: bool,
+    /// Something in it is not what was written.
+    pub(crate) damaged: bool,
+}
+
+/// All segments, by the lowest number that may be in them.
+#[derive(Debug, Default)]
+pub(crate) struct Segments {
+    all: BTreeMap<u64, Segment>,
+    /// Those that are closed and that nobody wants anything of.
+    done: BTreeSet<u64>,
+    bytes: u64,
+    pending: u64,
+}
+
+impl Segments {
+    pub(crate) fn insert(&mut self, first: u64, segment: Segment) {
+        self.remove(first);
+        self.bytes += segment.bytes;
+        self.pending += segment.pending;
+        self.all.insert(first, segment);
+        self.change(first, |_| {});
+    }
+
+    pub(crate) fn remove(&mut self, first: u64) -> Option<Segment> {
+        let segment = self.all.remove(&first)?;
+        self.bytes -= segment.bytes;
+        self.pending -= segment.pending;
+        self.done.remove(&first);
+        Some(segment)
+    }
+
+    pub(crate) fn get(&self, first: u64) -> Option<&Segment> {
+        self.all.get(&first)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Bytes of all.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Claims on the records of all.
+    pub(crate) fn pending(&self) -> u64 {
+        self.pending
+    }
+
+    /// The oldest one, and where the next begins.
+    pub(crate) fn oldest(&self) -> Option<(u64, &Segment, Option<u64>)> {
+        let mut all = self.all.iter();
+        let (first, segment) = all.next()?;
+        Some((*first, segment, all.next().map(|(next, _)| *next)))
+    }
+
+    /// Those that may go, and whether they are damaged.
+    pub(crate) fn done(&self) -> Vec<(u64, bool)> {
+        let done = self.done.iter();
+        let damaged = |first| self.get(first).is_some_and(|segment| segment.damaged);
+        done.map(|first| (*first, damaged(*first))).collect()
+    }
+
+    pub(crate) fn grow(&mut self, first: u64, bytes: u64) {
+        self.change(first, |segment| segment.bytes += bytes);
+    }
+
+    /// Nothing is appended any more; it has so many bytes.
+    pub(crate) fn close(&mut self, first: u64, bytes: u64) {
+        self.change(first, |segment| {
+            segment.closed = true;
+            segment.bytes = bytes;
+        });
+    }
+
+    /// It is not to be unlinked.
+    pub(crate) fn damage(&mut self, first: u64) {
+        self.change(first, |segment| segment.damaged = true);
+    }
+
+    pub(crate) fn claim(&mut self, first: u64, claims: u64) {
+        self.change(first, |segment| segment.pending += claims);
+    }
+
+    /// So many claims were settled; whether that was the end of the segment.
+    pub(crate) fn release(&mut self, first: u64, claims: u64) -> bool {
+        self.change(first, |segment| {
+            segment.pending = segment.pending.saturating_sub(claims);
+        });
+        self.done.contains(&first)
+    }
+
+    fn change(&mut self, first: u64, change: impl FnOnce(&mut Segment)) {
+        let Some(segment) = self.all.get_mut(&first) else {
+            return;
+        };
+        self.bytes -= segment.bytes;
+        self.pending -= segment.pending;
+        change(segment);
+        self.bytes += segment.bytes;
+        self.pending += segment.pending;
+        if segment.closed && segment.pending == 0 {
+            self.done.insert(first);
+        } else {
+            self.done.remove(&first);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_sums_are_those_of_the_segments(
+            steps in prop::collection::vec((0..6_u8, 0..5_u64, 0..9_u64), 0..60),
+        ) {
+            let mut segments = Segments::default();
+            for (step, first, amount) in steps {
+                match step {
+                    0 => segments.insert(first, Segment { bytes: amount, ..Segment::default() }),
+                    1 => drop(segments.remove(first)),
+                    2 => segments.grow(first, amount),
+                    3 => segments.close(first, amount),
+                    4 => segments.claim(first, amount),
+                    _ => {
+                        let end = segments.release(first, amount);
+                        prop_assert_eq!(end, segments.done().iter().any(|(done, _)| *done == first));
+                    }
+                }
+                let all = segments.all.values();
+                prop_assert_eq!(segments.bytes(), all.clone().map(|segment| segment.bytes).sum::<u64>());
+                prop_assert_eq!(segments.pending(), all.map(|segment| segment.pending).sum::<u64>());
+                let done = segments.all.iter().filter(|(_, segment)| segment.closed && segment.pending == 0);
+                let done: Vec<_> = done.map(|(first, _)| (*first, false)).collect();
+                prop_assert_eq!(segments.done(), done);
+            }
+        }
+    }
+}
