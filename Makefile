@@ -41,8 +41,9 @@ fuzz: ## fuzz the readers of untrusted bytes, FUZZ_SECONDS (600) each, on stable
 			target/found/$$target corpus/$$target; \
 	done
 
-bench: ## print what tagging costs (release build, some minutes)
+bench: ## print what tagging and the spool cost (release build, some minutes)
 	$(CARGO) bench --locked -p pyrotee --bench tagging
+	$(CARGO) bench --locked -p pyrotee-spool --bench spool
 
 OUTAGE_SVG ?= docs/outage.svg
 
