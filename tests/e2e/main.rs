@@ -31,6 +31,8 @@ mod delivery;
 mod encodings;
 /// Bodies: chunks, trailers, lengths, cut-off and large ones.
 mod framing;
+/// A file system that is full for real.
+mod full_disk;
 /// HTTP/2 and gRPC.
 mod grpc;
 /// gRPC calls of profiles, with a client that was not written for this test.

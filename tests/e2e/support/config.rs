@@ -1,8 +1,9 @@
 //! The configuration of a relay under test.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, process::Command};
 
 use super::{
+    disk::SmallDisk,
     relay::{Ended, Relay},
     upstream::Upstream,
 };
@@ -17,6 +18,7 @@ pub(crate) struct Builder {
     remote_write: Vec<String>,
     top: Vec<String>,
     environment: BTreeMap<String, String>,
+    before: Vec<String>,
 }
 
 impl Builder {
@@ -64,6 +66,12 @@ impl Builder {
         self
     }
 
+    /// Has the relay run where it sees this file system.
+    pub(crate) fn within(mut self, disk: &SmallDisk) -> Self {
+        self.before = disk.enter();
+        self
+    }
+
     /// Starts the relay and waits for both listeners.
     pub(crate) fn spawn(self) -> Relay {
         Relay::spawn(&self)
@@ -74,8 +82,13 @@ impl Builder {
         Relay::refuse(&self)
     }
 
-    pub(super) fn environment(&self) -> &BTreeMap<String, String> {
-        &self.environment
+    /// The command that starts `binary`.
+    pub(super) fn command(&self, binary: &str) -> Command {
+        let words = self.before.iter().map(String::as_str).chain([binary]);
+        let words: Vec<_> = words.collect();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).envs(&self.environment);
+        command
     }
 
     pub(super) fn text(&self, home: &Path) -> String {

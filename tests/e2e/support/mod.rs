@@ -10,6 +10,7 @@
 pub(crate) mod captures;
 pub(crate) mod client;
 mod config;
+mod disk;
 pub(crate) mod h2;
 pub(crate) mod key;
 pub(crate) mod message;
@@ -25,6 +26,7 @@ mod wire;
 pub(crate) use self::{
     client::{Client, Request, Response},
     config::Builder,
+    disk::SmallDisk,
     metrics::{Count, Ledger, Metrics},
     poll::{SOON, eventually, nightly, poll},
     relay::{Ended, Relay},

@@ -5,7 +5,7 @@ use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
     path::PathBuf,
-    process::{Child, ChildStderr, Command, ExitStatus, Stdio},
+    process::{Child, ChildStderr, ExitStatus, Stdio},
     sync::{Arc, Mutex},
     thread,
     time::Duration,
@@ -187,10 +187,10 @@ impl Process {
         let home = tempfile::tempdir().expect("a temporary directory can be made");
         let config: PathBuf = home.path().join("pyrotee.yaml");
         fs::write(&config, builder.text(home.path())).expect("the configuration can be written");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_pyrotee"))
+        let mut child = builder
+            .command(env!("CARGO_BIN_EXE_pyrotee"))
             .args(["run", "--log-format", "json", "--config"])
             .arg(&config)
-            .envs(builder.environment())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

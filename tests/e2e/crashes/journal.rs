@@ -1,0 +1,169 @@
+//! What clients and targets have seen, and whether that can be.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+/// A profile that a client was told to be safe, or to have reached the upstream.
+#[derive(Clone, Copy, Debug)]
+struct Answered {
+    round: usize,
+    begun: Instant,
+    ended: Instant,
+}
+
+/// A target had the profile and said so.
+#[derive(Clone, Copy, Debug)]
+struct Had {
+    round: usize,
+    at: Instant,
+}
+
+/// Everything that was seen from outside.
+#[derive(Debug)]
+pub(super) struct Journal {
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    round: usize,
+    next: usize,
+    sent: BTreeSet<usize>,
+    answered: BTreeMap<usize, Answered>,
+    /// By target and number.
+    had: Vec<BTreeMap<usize, Vec<Had>>>,
+    /// When each round was killed.
+    kills: Vec<Instant>,
+}
+
+/// What a target missed.
+#[derive(Debug)]
+pub(super) struct Missed {
+    /// Answered, and not had.
+    pub(super) lost: BTreeSet<usize>,
+    /// Those among them of whose round something younger was written: a kill does not explain them.
+    pub(super) unexplained: BTreeSet<usize>,
+    /// Had more than once.
+    pub(super) doubled: usize,
+    /// How long before the kill the oldest of them was had for the first time.
+    pub(super) oldest_double: Duration,
+}
+
+impl Journal {
+    pub(super) fn new(targets: usize) -> Self {
+        Self {
+            seen: Mutex::new(Seen {
+                round: 0,
+                next: 0,
+                sent: BTreeSet::new(),
+                answered: BTreeMap::new(),
+                had: vec![BTreeMap::new(); targets],
+                kills: Vec::new(),
+            }),
+        }
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
+        look(&mut self.seen.lock().expect("nobody panics with the lock"))
+    }
+
+    /// A number that no profile has.
+    pub(super) fn next(&self) -> usize {
+        self.with(|seen| {
+            seen.next += 1;
+            seen.next
+        })
+    }
+
+    /// A relay has accepted the connection for it.
+    pub(super) fn sent(&self, number: usize) {
+        self.with(|seen| seen.sent.insert(number));
+    }
+
+    pub(super) fn answered(&self, number: usize, begun: Instant) {
+        self.with(|seen| {
+            let answered = Answered {
+                round: seen.round,
+                begun,
+                ended: Instant::now(),
+            };
+            seen.answered.insert(number, answered);
+        });
+    }
+
+    pub(super) fn had(&self, target: usize, number: usize) {
+        self.with(|seen| {
+            let had = Had {
+                round: seen.round,
+                at: Instant::now(),
+            };
+            seen.had[target].entry(number).or_default().push(had);
+        });
+    }
+
+    /// The relay of this round is dead.
+    pub(super) fn killed(&self) {
+        self.with(|seen| {
+            seen.kills.push(Instant::now());
+            seen.round += 1;
+        });
+    }
+
+    pub(super) fn tried(&self) -> usize {
+        self.with(|seen| seen.sent.len())
+    }
+
+    pub(super) fn taken(&self) -> usize {
+        self.with(|seen| seen.answered.len())
+    }
+
+    /// Profiles that `target` had.
+    pub(super) fn arrived(&self, target: usize) -> usize {
+        self.with(|seen| seen.had[target].len())
+    }
+
+    pub(super) fn missed(&self, target: usize) -> Missed {
+        self.with(|seen| seen.missed(target))
+    }
+}
+
+impl Seen {
+    fn missed(&self, target: usize) -> Missed {
+        let had = &self.had[target];
+        let missing = self.answered.iter();
+        let missing = missing.filter(|(number, _)| !had.contains_key(number));
+        let lost: BTreeMap<_, _> = missing
+            .map(|(number, answered)| (*number, *answered))
+            .collect();
+        // Records are written in the order in which they came. So what a later process delivered shows
+        // that all of its round that had come before was written, too.
+        let written = |(number, answered): (&usize, &Answered)| {
+            let later = had.get(number)?.last()?.round > answered.round;
+            later.then_some((answered.round, answered.begun))
+        };
+        let mut youngest = BTreeMap::<usize, Instant>::new();
+        for (round, begun) in self.answered.iter().filter_map(written) {
+            let youngest = youngest.entry(round).or_insert(begun);
+            *youngest = begun.max(*youngest);
+        }
+        let is_unexplained = |answered: &Answered| {
+            let youngest = youngest.get(&answered.round);
+            youngest.is_some_and(|begun| *begun > answered.ended)
+        };
+        let unexplained = lost.iter().filter(|(_, answered)| is_unexplained(answered));
+        let doubles = had.values().filter(|times| times.len() > 1);
+        let ages = doubles.clone().filter_map(|times| {
+            let kill = self.kills.get(times[0].round)?;
+            Some(kill.saturating_duration_since(times[0].at))
+        });
+        Missed {
+            unexplained: unexplained.map(|(number, _)| *number).collect(),
+            doubled: doubles.clone().count(),
+            oldest_double: ages.max().unwrap_or_default(),
+            lost: lost.into_keys().collect(),
+        }
+    }
+}

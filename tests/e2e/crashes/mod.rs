@@ -1,0 +1,322 @@
+//! A relay that is killed at any moment, with a disk and targets that fail at any moment, loses nothing
+//! that it has answered for, and of the rest no more than it had not written.
+
+mod journal;
+
+use std::{
+    net::{SocketAddr, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::Signal;
+
+use self::journal::Journal;
+use crate::support::{
+    Answer, Arrival, Builder, Relay, Request, SOON, SmallDisk, Upstream, Wire, client::noise,
+    eventually, key::parameter, nightly,
+};
+
+/// Profiles that can be under way when the relay is killed.
+const CLIENTS: usize = 4;
+
+const TARGETS: [&str; 2] = ["one", "two"];
+
+/// How often the relay is killed.
+fn kills() -> usize {
+    if nightly() { 200 } else { 20 }
+}
+
+/// What befalls the disk in a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    None,
+    /// Others take all its space.
+    Full,
+    /// Something that cannot be written lies in its place.
+    ReadOnly,
+    /// The directory has another name for a while.
+    Away,
+}
+
+/// Random enough, and the same every time.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, below: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (self.0 >> 33) % below
+    }
+
+    fn millis(&mut self, below: u64) -> Duration {
+        Duration::from_millis(self.roll(below))
+    }
+}
+
+/// Sends numbered profiles until it is told to stop.
+fn feed(address: SocketAddr, journal: &Journal, stop: &AtomicBool) {
+    let body = noise(3_000);
+    while !stop.load(SeqCst) {
+        let (number, begun) = (journal.next(), Instant::now());
+        let request = Request::profile(&format!("app{number}"), &body);
+        let Ok(stream) = TcpStream::connect_timeout(&address, SOON) else {
+            return;
+        };
+        journal.sent(number);
+        // A relay that dies over it has not answered: then it may be lost, or be there.
+        if exchange(stream, &request.bytes()) == Some(200) {
+            journal.answered(number, begun);
+        }
+    }
+}
+
+fn exchange(stream: TcpStream, request: &[u8]) -> Option<u16> {
+    let mut wire = Wire::new(stream, SOON);
+    wire.send(request).ok()?;
+    Some(wire.head().ok().flatten()?.status())
+}
+
+/// A target that fails in every way there is, and tells the journal what it had.
+fn target(place: usize, address: &str, journal: &Arc<Journal>) -> Upstream {
+    let (journal, count) = (Arc::clone(journal), AtomicUsize::new(0));
+    Upstream::at(address, move |arrival: &Arrival<'_>| {
+        let answer = match count.fetch_add(1, SeqCst) % 60 {
+            7 => return Answer::status(503, b"unavailable"),
+            19 => return Answer::hang_up(),
+            31 => return Answer::raw(b"").reset(),
+            43 => return Answer::never(),
+            55 => Answer::ok().after(Duration::from_millis(20)),
+            _ => Answer::ok(),
+        };
+        let name = parameter(&arrival.head.query(), "name").expect("an upload has a name");
+        let number = name.trim_start_matches("app").parse();
+        journal.had(place, number.expect("it is a number"));
+        answer
+    })
+}
+
+/// Kills a relay often, with whatever `faults` befall its disk.
+struct Ordeal {
+    builder: Builder,
+    disk: SmallDisk,
+    journal: Arc<Journal>,
+    targets: Vec<Option<Upstream>>,
+    addresses: Vec<String>,
+    dice: Dice,
+    /// What ledgers counted as lost, by target: because the spool was full, and as damaged.
+    full: [u64; 2],
+    corrupt: [u64; 2],
+}
+
+impl Ordeal {
+    fn new(spool: &str) -> Self {
+        let disk = SmallDisk::new(48 << 20);
+        let journal = Arc::new(Journal::new(TARGETS.len()));
+        let targets: Vec<_> = (0..TARGETS.len())
+            .map(|place| target(place, "127.0.0.1:0", &journal))
+            .collect();
+        let addresses: Vec<_> = targets
+            .iter()
+            .map(|target| target.address().to_string())
+            .collect();
+        let dir = disk.path().join("spool");
+        let yaml = format!(
+            "spool: {{ dir: \"{}\", segment-bytes: 256KiB, max-bytes: 64MiB, {spool} }}",
+            dir.display()
+        );
+        let mut builder = Relay::builder().within(&disk).yaml(&yaml);
+        for (name, address) in TARGETS.into_iter().zip(&addresses) {
+            let options = ["queue-size: 100000", "replay-rate: 0", "timeout: 1s"];
+            builder = builder.target_address(name, &format!("http://{address}"), &options);
+        }
+        Self {
+            builder,
+            disk,
+            journal,
+            targets: targets.into_iter().map(Some).collect(),
+            addresses,
+            dice: Dice(4_040),
+            full: [0; 2],
+            corrupt: [0; 2],
+        }
+    }
+
+    /// The last target is away in some rounds.
+    fn move_targets(&mut self, round: usize) {
+        let place = TARGETS.len() - 1;
+        if round % 7 == 3 {
+            self.targets[place].take().map(Upstream::stop);
+        } else if self.targets[place].is_none() {
+            let back = target(place, &self.addresses[place], &self.journal);
+            self.targets[place] = Some(back);
+        }
+    }
+
+    fn strike(&self, fault: Fault) {
+        let spool = self.disk.seen().join("spool");
+        match fault {
+            Fault::None => {}
+            Fault::Full => self.disk.fill(),
+            Fault::ReadOnly => self.disk.cover(),
+            Fault::Away => {
+                std::fs::rename(&spool, spool.with_extension("away")).expect("it is there")
+            }
+        }
+    }
+
+    fn heal(&self, fault: Fault) {
+        let spool = self.disk.seen().join("spool");
+        match fault {
+            Fault::None => {}
+            Fault::Full => self.disk.free(),
+            Fault::ReadOnly => self.disk.uncover(),
+            Fault::Away => {
+                // The relay may have begun anew in its place. What it wrote there is given up.
+                drop(std::fs::remove_dir_all(&spool));
+                std::fs::rename(spool.with_extension("away"), &spool).expect("it is there");
+            }
+        }
+    }
+
+    /// One life of a relay.
+    fn round(&mut self, round: usize, fault: Fault) {
+        self.move_targets(round);
+        let mut relay = self.builder.clone().spawn();
+        self.count(&relay, "corrupt");
+        let (before, during) = (self.dice.millis(120), self.dice.millis(150));
+        let (address, stop) = (relay.addr(), AtomicBool::new(false));
+        // Some live on and see the disk come back.
+        let survives = fault != Fault::None && round % 8 == 5;
+        let full = thread::scope(|scope| {
+            for _ in 0..CLIENTS {
+                scope.spawn(|| feed(address, &self.journal, &stop));
+            }
+            thread::sleep(before);
+            self.strike(fault);
+            thread::sleep(during);
+            if survives {
+                self.heal(fault);
+                eventually(3 * SOON, "the disk again", || {
+                    let series = "pyroscope_remote_write_spool_mode";
+                    relay.metrics().value(series, &[("mode", "disk")]) == Some(1.0)
+                });
+            }
+            // A spool without space lets its oldest segment go, and who counts that dies with it.
+            let full = (fault == Fault::Full).then(|| {
+                stop.store(true, SeqCst);
+                thread::sleep(Duration::from_millis(50));
+                TARGETS.map(|name| relay.ledger(name).dropped("spool_full").profiles)
+            });
+            relay.signal(Signal::KILL);
+            assert!(relay.wait(SOON).is_some(), "round {round}");
+            stop.store(true, SeqCst);
+            full
+        });
+        self.journal.killed();
+        if !survives {
+            self.heal(fault);
+        }
+        for (sum, full) in self.full.iter_mut().zip(full.unwrap_or_default()) {
+            *sum += full;
+        }
+    }
+
+    /// Adds up what the start of a relay has found.
+    fn count(&mut self, relay: &Relay, reason: &str) {
+        for (sum, name) in self.corrupt.iter_mut().zip(TARGETS) {
+            *sum += relay.ledger(name).dropped(reason).profiles;
+        }
+    }
+
+    /// Lets everything be delivered, and judges; whether what was answered was promised to be on disk.
+    fn judge(mut self, promised: bool) {
+        self.move_targets(0);
+        let relay = self.builder.clone().spawn();
+        self.count(&relay, "corrupt");
+        eventually(12 * SOON, "everything to be settled", || {
+            TARGETS
+                .iter()
+                .all(|name| relay.ledger(name).pending.profiles == 0)
+        });
+        let (sent, taken) = (self.journal.tried(), self.journal.taken());
+        eprintln!(
+            "{} kills: {sent} profiles sent, {taken} answered 200",
+            kills()
+        );
+        for (place, name) in TARGETS.into_iter().enumerate() {
+            let (missed, ledger) = (self.journal.missed(place), relay.ledger(name));
+            let full = self.full[place] + ledger.dropped("spool_full").profiles;
+            let corrupt = self.corrupt[place];
+            eprintln!(
+                "{name}: {} arrived; lost with the memory of a killed relay {}, {corrupt} counted at the next start; \
+                 {full} counted as spool_full; {} came more than once, as they were delivered up to {:?} before a kill, \
+                 after the cursors were last saved",
+                self.journal.arrived(place),
+                missed.lost.len(),
+                missed.doubled,
+                missed.oldest_double,
+            );
+            let lost = if promised {
+                &missed.lost
+            } else {
+                &missed.unexplained
+            };
+            assert!(
+                lost.len() as u64 <= full,
+                "{name}: only {full} were counted of {lost:?}"
+            );
+            let may_be_lost = missed.lost.len() + sent - taken;
+            assert!(
+                corrupt <= may_be_lost as u64,
+                "{name}: {corrupt} of {may_be_lost}"
+            );
+            let counted =
+                ledger.dropped("corrupt").profiles + ledger.dropped("spool_full").profiles;
+            assert_eq!(ledger.lost().profiles, counted, "{name}: {ledger:?}");
+        }
+        assert!(taken > 2 * kills(), "it was used: {taken}");
+    }
+}
+
+fn faults(round: usize) -> Fault {
+    const FAULTS: [Fault; 4] = [Fault::Full, Fault::None, Fault::ReadOnly, Fault::Away];
+    FAULTS[round % FAULTS.len()]
+}
+
+#[test]
+fn every_profile_that_was_answered_arrives_whenever_the_relay_is_killed() {
+    let mut ordeal = Ordeal::new("fsync: always");
+    ordeal.builder = ordeal.builder.remote_write("disable-local-writes: true");
+    for round in 0..kills() {
+        ordeal.round(round, Fault::None);
+    }
+    ordeal.judge(true);
+}
+
+#[test]
+fn a_disk_that_fails_breaks_no_promise_whenever_the_relay_is_killed() {
+    let mut ordeal = Ordeal::new("fsync: always");
+    ordeal.builder = ordeal.builder.remote_write("disable-local-writes: true");
+    for round in 0..kills() {
+        ordeal.round(round, faults(round));
+    }
+    ordeal.judge(true);
+}
+
+#[test]
+fn beside_a_local_pyroscope_only_what_was_not_written_is_lost() {
+    let upstream = Upstream::ok();
+    let mut ordeal = Ordeal::new("fsync: interval");
+    ordeal.builder = ordeal.builder.upstream(&upstream);
+    for round in 0..kills() {
+        ordeal.round(round, faults(round));
+    }
+    ordeal.judge(false);
+}
