@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    fs,
     net::SocketAddr,
     sync::{
         Arc,
@@ -86,12 +87,9 @@ fn a_200_does_not_lie_on_a_full_disk_and_needs_no_restart_to_be_true_again() {
     assert!(post(relay.addr(), 6..20).is_empty());
     assert!(mode(&relay, "memory_only"));
     disk.free();
-    let mut next = 20..;
-    eventually(3 * SOON, "the promise again", || {
-        taken.extend(post(relay.addr(), next.by_ref().take(1)));
-        taken.len() > 5
-    });
-    assert!(mode(&relay, "disk"));
+    eventually(3 * SOON, "the disk again", || mode(&relay, "disk"));
+    taken.extend(post(relay.addr(), [20]));
+    assert_eq!(taken.len(), 6, "the promise holds again");
     away.store(false, SeqCst);
     let ledger = &|| relay.ledger("central");
     eventually(6 * SOON, "an end", || ledger().pending.profiles == 0);
@@ -209,4 +207,39 @@ fn what_was_answered_on_a_full_disk_arrives_or_is_counted() {
     eventually(Duration::from_secs(30), "space for the next", || {
         post(relay.addr(), [9_999]).len() == 1
     });
+}
+
+#[test]
+fn what_is_delivered_while_the_disk_is_full_is_noted_there() {
+    let disk = SmallDisk::new(8 * MIB);
+    let address = Upstream::ok().stop();
+    let builder = relay_only(
+        &disk,
+        "fsync: always, max-bytes: 16MiB, segment-bytes: 64KiB",
+    )
+    .target_address("central", &format!("http://{address}"), &[]);
+    let mut relay = builder.clone().spawn();
+    assert_eq!(post(relay.addr(), 0..10).len(), 10, "a segment for each");
+    disk.fill();
+    let target = Upstream::at(&address.to_string(), |_| Answer::ok());
+    let segments = || {
+        let files = fs::read_dir(disk.seen().join("spool")).expect("it is there");
+        let names = files.map(|file| file.expect("it can be listed").file_name());
+        names
+            .filter(|name| name.to_string_lossy().ends_with(".log"))
+            .count()
+    };
+    eventually(6 * SOON, "all but the last segment to go", || {
+        segments() <= 1
+    });
+    // What that has given back is not what the notes were written in.
+    relay.signal(Signal::KILL);
+    assert!(relay.wait(SOON).is_some());
+    disk.fill();
+    let relay = builder.spawn();
+    let ledger = relay.wait_ledger("central", "an end", |ledger| ledger.pending.profiles == 0);
+    assert_eq!(ledger.lost(), Count::default(), "{ledger:?}");
+    assert!(ledger.accepted.profiles <= 1, "{ledger:?}");
+    assert_eq!(names(&target).len(), 10);
+    assert!(mode(&relay, "disk"));
 }

@@ -43,8 +43,11 @@ pub struct Settings {
     pub orphan_age: Duration,
     /// Cursors are saved after so many settlements …
     pub save_every: u64,
-    /// … and after this time at the latest.
+    /// … and after this time at the latest. What was settled later comes again after a kill.
     pub save_after: Duration,
+    /// They are synced after this time, if anything is; what was settled later comes again after a
+    /// loss of power.
+    pub sync_cursors_after: Duration,
     /// How long a disk in trouble is left alone.
     pub retry_after: Duration,
     /// How long the writer rests after work before it looks again. Longer means fewer system calls
@@ -96,7 +99,8 @@ impl Settings {
             fsync: Fsync::Interval(Duration::from_millis(100)),
             orphan_age: Duration::from_secs(24 * 60 * 60),
             save_every: 64,
-            save_after: Duration::from_millis(100),
+            save_after: Duration::from_millis(10),
+            sync_cursors_after: Duration::from_millis(100),
             retry_after: Duration::from_secs(5),
             rest: Duration::from_millis(1),
         }

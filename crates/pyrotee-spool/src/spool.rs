@@ -56,7 +56,7 @@ pub(crate) fn start(
     budget: &Arc<Budget>,
 ) -> Result<Spool, OpenError> {
     let remains = recovery::read(&*storage, &settings)?;
-    let (salt, generation) = (remains.salt, remains.cursors.generation);
+    let (salt, cursors) = (remains.salt, (remains.cursors.generation, remains.slot));
     let book = Arc::new(Book::new(settings.save_every, settings.rest));
     let counters = Counters::default();
     let names: Vec<_> = targets.iter().map(|(name, ..)| name.clone()).collect();
@@ -90,14 +90,7 @@ pub(crate) fn start(
         Builder::new()
             .name("spool-read".to_owned())
             .spawn(move || reader::run(&requests, &reads, crc))?;
-        let writer = Writer::new(
-            Arc::clone(&shared),
-            storage,
-            settings,
-            salt,
-            names,
-            generation,
-        );
+        let writer = Writer::new(Arc::clone(&shared), storage, settings, salt, names, cursors);
         Builder::new()
             .name("spool-write".to_owned())
             .spawn(move || writer.run())

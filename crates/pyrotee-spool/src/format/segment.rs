@@ -60,9 +60,13 @@ pub(crate) fn segment_name(first: u64) -> String {
     format!("{first:020}.log")
 }
 
+/// No spool gets there; numbers below can be counted up without a care.
+const NUMBERS: u64 = 1 << 63;
+
 /// The number that the segment of this name begins with.
 pub(crate) fn segment_of(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(".log")?;
     let plain = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
-    plain.then(|| digits.parse().ok()).flatten()
+    let number = plain.then(|| digits.parse().ok()).flatten();
+    number.filter(|number| *number < NUMBERS)
 }

@@ -29,6 +29,16 @@ struct View<'a> {
     by_segment: BTreeMap<u64, u64>,
 }
 
+/// What cannot be delivered.
+struct Losses<'a> {
+    damaged: Vec<(u64, Vec<TargetId>, u64)>,
+    /// Numbers whose records may have lain in bytes that cannot be read.
+    gaps: Vec<Range<u64>>,
+    /// Numbers of segments that the disk does not give.
+    unread: Vec<Range<u64>>,
+    counters: &'a Counters,
+}
+
 impl View<'_> {
     /// Whether it took the record and, as far as is known, did not settle it.
     fn wants(&self, number: u64, takers: &[TargetId]) -> bool {
@@ -40,11 +50,14 @@ impl View<'_> {
     }
 
     /// It is lost, and was never part of this process' account.
-    fn lose(&mut self, number: u64, bytes: u64, counters: &Counters) {
+    fn lose(&mut self, number: u64, bytes: u64, losses: &Losses<'_>) {
         self.saved.settled.insert(number..number + 1);
-        if let Some(queue) = self.queue {
+        let Some(queue) = self.queue else { return };
+        if losses.unread.iter().any(|range| range.contains(&number)) {
+            queue.ledger().refuse(bytes, Reason::DiskError);
+        } else {
             queue.ledger().refuse(bytes, Reason::Corrupt);
-            counters.corrupt_records.add(1);
+            losses.counters.corrupt_records.add(1);
         }
     }
 }
@@ -66,8 +79,12 @@ pub(crate) fn adopt(
     });
     let next = seen.map(|number| number + 1).max().unwrap_or(0);
     let next = next.max(remains.cursors.next);
-    let mut gaps = Vec::new();
-    let mut damaged = Vec::new();
+    let mut losses = Losses {
+        damaged: Vec::new(),
+        gaps: Vec::new(),
+        unread: Vec::new(),
+        counters,
+    };
     let mut adopted = BTreeSet::new();
     counters.quarantined.set(remains.quarantined.0);
     counters.quarantined_bytes.set(remains.quarantined.1);
@@ -84,14 +101,15 @@ pub(crate) fn adopt(
             damaged: remnant.damaged,
         };
         book.with(|book| book.segments.insert(remnant.first, segment));
-        gaps.extend(remnant.scan.gaps);
+        losses.gaps.extend(remnant.scan.gaps);
+        losses.unread.extend(remnant.unread);
         if remnant.file.is_none() {
             continue;
         }
         for found in remnant.scan.found {
             let number = found.number;
             if !found.whole {
-                damaged.push((number, found.takers, found.bytes));
+                losses.damaged.push((number, found.takers, found.bytes));
                 continue;
             }
             // Numbers of segments do not overlap, so that none comes twice.
@@ -135,10 +153,10 @@ pub(crate) fn adopt(
     }
     if remains.cursors.clean {
         // Nothing was written after them.
-        gaps.clear();
+        losses.gaps.clear();
     }
     for view in &mut views {
-        account(view, &damaged, &gaps, &adopted, counters);
+        account(view, &losses, &adopted);
     }
     settle(views, configured.len(), next, book);
     (next, names)
@@ -188,16 +206,10 @@ fn views<'a>(
 }
 
 /// Counts what a target can never get.
-fn account(
-    view: &mut View<'_>,
-    damaged: &[(u64, Vec<TargetId>, u64)],
-    gaps: &[Range<u64>],
-    adopted: &BTreeSet<u64>,
-    counters: &Counters,
-) {
-    for (number, takers, bytes) in damaged {
+fn account(view: &mut View<'_>, losses: &Losses<'_>, adopted: &BTreeSet<u64>) {
+    for (number, takers, bytes) in &losses.damaged {
         if view.wants(*number, takers) && !adopted.contains(number) {
-            view.lose(*number, *bytes, counters);
+            view.lose(*number, *bytes, losses);
         }
     }
     // The cursor knows what was pending when it was saved …
@@ -209,13 +221,13 @@ fn account(
         .flatten();
     let missing = missing.filter(|number| !view.pending.contains(number));
     for number in missing.take(MOST_LOST).collect::<Vec<_>>() {
-        view.lose(number, 0, counters);
+        view.lose(number, 0, losses);
     }
     // … and where nothing can be read, what was written later may have been.
-    let later = gaps.iter().cloned().flatten().take(MOST_LOST);
+    let later = losses.gaps.iter().cloned().flatten().take(MOST_LOST);
     for number in later {
         if number >= view.saved.horizon && view.may_want(number) && !adopted.contains(&number) {
-            view.lose(number, 0, counters);
+            view.lose(number, 0, losses);
         }
     }
 }

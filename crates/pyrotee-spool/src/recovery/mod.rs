@@ -8,6 +8,7 @@ mod scan;
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use tracing::warn;
@@ -19,7 +20,8 @@ use crate::format::{
 use crate::settings::{OpenError, Settings};
 use crate::storage::{File, Storage, read_up_to};
 pub(crate) use found::adopt;
-use scan::{Scan, Scanner, head_of};
+use scan::Scan;
+pub(crate) use scan::{Scanner, head_of};
 
 /// What the directory holds.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub(crate) struct Remains {
     pub(crate) salt: u64,
     pub(crate) names: Names,
     pub(crate) cursors: Cursors,
+    /// The slot that they lie in.
+    pub(crate) slot: usize,
     pub(crate) segments: Vec<Remnant>,
     /// Files that were set aside before, and their length.
     pub(crate) quarantined: (u64, u64),
@@ -39,6 +43,8 @@ pub(crate) struct Remnant {
     pub(crate) bytes: u64,
     pub(crate) file: Option<Arc<dyn File>>,
     pub(crate) damaged: bool,
+    /// Its numbers, if the disk does not give it.
+    pub(crate) unread: Option<Range<u64>>,
     pub(crate) scan: Scan,
 }
 
@@ -78,9 +84,9 @@ pub(crate) fn read(storage: &dyn Storage, settings: &Settings) -> Result<Remains
             .filter_map(|segment| Some(&segment.head.as_ref()?.0))
     };
     let salt = heads().map(|head| head.salt).next();
-    let salt = salt.or_else(|| cursors.as_ref().map(|cursors| cursors.salt));
+    let salt = salt.or_else(|| cursors.as_ref().map(|(_, cursors)| cursors.salt));
     let mut names: Names = heads().flat_map(|head| head.names.clone()).collect();
-    let cursors = cursors.unwrap_or_default();
+    let (slot, cursors) = cursors.unwrap_or_default();
     names.extend(
         cursors
             .targets
@@ -98,6 +104,7 @@ pub(crate) fn read(storage: &dyn Storage, settings: &Settings) -> Result<Remains
         salt,
         names,
         cursors,
+        slot,
         segments,
         quarantined,
     })
@@ -107,9 +114,9 @@ fn read_cursors(
     storage: &dyn Storage,
     settings: &Settings,
     files: &[(String, u64)],
-) -> Result<Option<Cursors>, OpenError> {
-    let mut youngest: Option<Cursors> = None;
-    for slot in CURSORS {
+) -> Result<Option<(usize, Cursors)>, OpenError> {
+    let mut youngest: Option<(usize, Cursors)> = None;
+    for (place, slot) in CURSORS.into_iter().enumerate() {
         let Some((_, len)) = files.iter().find(|(name, _)| name == slot) else {
             continue;
         };
@@ -121,9 +128,9 @@ fn read_cursors(
         });
         match content.map(|bytes| Cursors::decode(&bytes)) {
             Ok(Ok(cursors)) => {
-                let older = youngest.as_ref().map(|other| other.generation);
+                let older = youngest.as_ref().map(|(_, other)| other.generation);
                 if older.is_none_or(|older| older < cursors.generation) {
-                    youngest = Some(cursors);
+                    youngest = Some((place, cursors));
                 }
             }
             Ok(Err(Fault::Newer(version))) => return Err(newer(settings, slot, version)),
@@ -158,11 +165,7 @@ fn open_segment(
             head: head.ok(),
         }),
         Err(error) => {
-            warn!(
-                segment = name,
-                error = &error as &dyn std::error::Error,
-                "failed to read a segment of the spool"
-            );
+            warn_unread(first, &error);
             Ok(Opened {
                 first,
                 len,
@@ -171,6 +174,11 @@ fn open_segment(
             })
         }
     }
+}
+
+fn warn_unread(segment: u64, error: &io::Error) {
+    let error = error as &dyn std::error::Error;
+    warn!(segment, error, "failed to read a segment of the spool");
 }
 
 fn newer(settings: &Settings, file: &str, version: u32) -> OpenError {
@@ -200,7 +208,12 @@ fn remnant(segment: Opened, end: u64, salt: u64, clean: bool) -> Remnant {
         };
         scanner.run(start)
     });
-    let scan = scan.and_then(Result::ok).unwrap_or_else(unreadable);
+    let scan = scan.and_then(|scan| {
+        let failed = |error: &_| warn_unread(segment.first, error);
+        scan.inspect_err(failed).ok()
+    });
+    let unread = scan.is_none().then_some(segment.first..end);
+    let scan = scan.unwrap_or_else(unreadable);
     let mut damaged = scan.stretches > 0 || headless;
     let mut bytes = segment.len;
     // What a process was writing when it died lies at the very end. Nothing is set aside for it.
@@ -222,6 +235,7 @@ fn remnant(segment: Opened, end: u64, salt: u64, clean: bool) -> Remnant {
         bytes,
         file: segment.file,
         damaged,
+        unread,
         scan,
     }
 }

@@ -100,7 +100,6 @@ impl Storage for Disk {
             .truncate(false)
             .open(self.path(name))?;
         file.write_all(content)?;
-        file.set_len(content.len() as u64)?;
         if sync { file.sync_data() } else { Ok(()) }
     }
 

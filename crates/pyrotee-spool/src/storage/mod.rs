@@ -25,7 +25,8 @@ pub(crate) trait Storage: fmt::Debug + Send + Sync {
     /// Opens a file.
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>>;
 
-    /// Overwrites a small file in place, which needs no new blocks if it does not grow.
+    /// Overwrites a small file in place. It never gets shorter, and so needs no new blocks on a disk
+    /// that is full; the rest of what was there before may stay behind `content`.
     fn overwrite(&self, name: &str, content: &[u8], sync: bool) -> io::Result<()>;
 
     /// Gives a file another name.

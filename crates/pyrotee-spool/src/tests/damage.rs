@@ -70,6 +70,19 @@ async fn a_flipped_bit_costs_one_record_at_most_wherever_it_is() {
 }
 
 #[tokio::test]
+async fn what_the_disk_does_not_give_is_no_damage() {
+    let (sim, _) = left_behind().await;
+    sim.spoil(&sim.segments()[1]);
+    let bench = open(&sim, settings(Path::new("")), &NAMES);
+    for target in 0..2 {
+        let counts = bench.counts(target);
+        let missing = RECORDS as u64 - counts.pending.profiles;
+        assert!((5..30).contains(&missing), "{counts:?}");
+        assert_eq!(counts.dropped(Reason::DiskError).profiles, missing);
+    }
+}
+
+#[tokio::test]
 async fn loss_is_what_was_damaged_and_damage_is_set_aside() {
     type Damage = fn(&Sim, &[String]);
     let table: [(&str, Damage, usize); 9] = [
@@ -229,6 +242,7 @@ async fn foreign_files_stay_and_a_newer_version_is_refused() {
         "notes.txt",
         "1.log",
         "00000000000000000001.logs",
+        "18446744073709551615.log",
         "00000000000000000009.corrupt",
     ];
     let sim = left.after_kill();

@@ -287,8 +287,10 @@ proptest! {
     fn the_spool_does_what_a_plain_list_does(
         steps in prop::collection::vec(step(), 1..80),
         save_every in 1..6_u64,
+        sync_cursors_after in prop::sample::select(vec![0, 3_600]),
     ) {
-        run(steps, tight(save_every));
+        let sync_cursors_after = Duration::from_secs(sync_cursors_after);
+        run(steps, Settings { sync_cursors_after, ..tight(save_every) });
     }
 
     /// Without a sync, a killed process still loses nothing that was written.

@@ -1,6 +1,6 @@
 //! A directory in memory that fails when it is told to, and forgets what was not synced.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex};
 
@@ -29,6 +29,8 @@ struct State {
     changes: u64,
     trouble: Option<Trouble>,
     space: Option<Space>,
+    /// Files that cannot be opened.
+    unreadable: BTreeSet<String>,
 }
 
 /// What goes wrong, and when.
@@ -170,6 +172,11 @@ impl Sim {
         change(&mut lock(&data.0).bytes);
     }
 
+    /// From now on the disk does not give a file.
+    pub(super) fn spoil(&self, name: &str) {
+        lock(&self.inner.state).unreadable.insert(name.to_owned());
+    }
+
     /// Removes a file behind the spool's back.
     pub(super) fn take_away(&self, name: &str) {
         assert!(
@@ -213,7 +220,12 @@ impl Storage for Sim {
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {
-        let data = lock(&self.inner.state).files.get(name).cloned();
+        let state = lock(&self.inner.state);
+        if state.unreadable.contains(name) {
+            return Err(io::Error::other("the disk does not give it"));
+        }
+        let data = state.files.get(name).cloned();
+        drop(state);
         let data = data.ok_or(io::ErrorKind::NotFound)?;
         Ok(self.handle(&data))
     }
@@ -231,9 +243,11 @@ impl Storage for Sim {
         let mut data = lock(&data.0);
         match done {
             Done::All => {
-                data.bytes = content.to_vec();
+                let keep = data.bytes.len().max(content.len());
+                data.bytes.resize(keep, 0);
+                data.bytes[..content.len()].copy_from_slice(content);
                 if sync {
-                    data.synced = content.to_vec();
+                    data.synced = data.bytes.clone();
                 }
                 Ok(())
             }

@@ -28,6 +28,7 @@ pub(super) fn settings(dir: &Path) -> Settings {
         fsync: Fsync::Always,
         save_every: 1 << 40,
         save_after: Duration::from_secs(3_600),
+        sync_cursors_after: Duration::ZERO,
         retry_after: Duration::from_millis(5),
         rest: Duration::ZERO,
         ..Settings::new(dir)
@@ -122,7 +123,7 @@ impl Bench {
 
     /// Offers a record; whether it will survive.
     pub(super) async fn keep(&self, name: &str) -> bool {
-        self.offer(name).receipt.durable().await
+        in_time(name, self.offer(name).receipt.durable()).await
     }
 
     /// Offers `count` records of 1,000 bytes.
@@ -137,8 +138,7 @@ impl Bench {
     /// The next record of a target, which must be there.
     pub(super) async fn lease(&self, target: usize) -> Lease {
         let lease = self.consumers[target].lease(&Wanted::ANY);
-        let lease = tokio::time::timeout(Duration::from_secs(10), lease).await;
-        lease.expect("a record is ready").expect("it has not ended")
+        in_time("a lease", lease).await.expect("it has not ended")
     }
 
     pub(super) fn counts(&self, target: usize) -> Counts {
@@ -170,7 +170,9 @@ impl Bench {
         let mut delivered = Vec::new();
         for consumer in &self.consumers {
             let mut names = Vec::new();
-            while let Some(lease) = consumer.lease(&Wanted::ANY).await {
+            while let Some(lease) =
+                in_time("a lease or the end", consumer.lease(&Wanted::ANY)).await
+            {
                 names.push(name(&lease));
                 lease.ack();
             }
@@ -185,6 +187,12 @@ impl Bench {
     pub(super) fn close(self) {
         self.keeper.close();
     }
+}
+
+/// A test that waits for ever shall fail.
+pub(super) async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> T {
+    let result = tokio::time::timeout(Duration::from_secs(10), future).await;
+    result.unwrap_or_else(|_| panic!("it never came: {what}"))
 }
 
 /// Waits for the writer, which works on its own.

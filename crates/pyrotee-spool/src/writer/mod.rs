@@ -23,9 +23,13 @@ use crate::settings::{Fsync, Settings};
 use crate::shared::{Job, Shared};
 use crate::storage::Storage;
 use append::Active;
+use tidy::Survives;
 
 /// Often enough to see that a target has been gone for a day.
 const ROUNDS: Duration = Duration::from_secs(60);
+
+/// A save takes one part in so many of the writer's time, at most.
+const SAVE_SHARE: u32 = 50;
 
 /// Unsynced bytes whose bodies memory must hold, at most, before they are synced.
 const GROUP: u64 = 4 << 20;
@@ -44,6 +48,14 @@ pub(crate) struct Writer {
     torn: Vec<Active>,
     last_sync: Instant,
     last_save: Instant,
+    /// How long that took, without a sync.
+    save_took: Duration,
+    last_cursor_sync: Instant,
+    /// The slot that was synced last; the next save is to the other.
+    slot: usize,
+    /// Saves that were synced, names included: both slots are there after two.
+    slots: u32,
+    cursors_synced: bool,
     /// The disk is in trouble, and left alone until then.
     retry_at: Option<Instant>,
 }
@@ -55,7 +67,7 @@ impl Writer {
         settings: Settings,
         salt: u64,
         names: Names,
-        generation: u64,
+        (generation, slot): (u64, usize),
     ) -> Self {
         let now = Instant::now();
         Self {
@@ -69,6 +81,11 @@ impl Writer {
             torn: Vec::new(),
             last_sync: now,
             last_save: now,
+            save_took: Duration::ZERO,
+            last_cursor_sync: now,
+            slot,
+            slots: 0,
+            cursors_synced: false,
             retry_at: None,
         }
     }
@@ -103,8 +120,17 @@ impl Writer {
             self.sync()?;
         }
         self.drop_orphans(SystemTime::now());
+        // While there is space: later ones take none.
+        while self.slots < 2 {
+            self.save(false, Survives::PowerLoss)?;
+        }
         if self.retry_at.is_some() || self.save_is_due() {
-            self.save(false)?;
+            let survives = if self.cursor_sync_is_due() {
+                Survives::PowerLoss
+            } else {
+                Survives::Kill
+            };
+            self.save(false, survives)?;
         }
         self.retire()
     }
@@ -116,7 +142,10 @@ impl Writer {
             return at.saturating_duration_since(now);
         }
         if self.unsaved() > 0 {
-            next = next.min(self.last_save + self.settings.save_after);
+            next = next.min(self.last_save + self.save_pause());
+        }
+        if !self.cursors_synced {
+            next = next.min(self.last_cursor_sync + self.settings.sync_cursors_after);
         }
         if let (Fsync::Interval(interval), true) = (self.settings.fsync, self.is_unsynced()) {
             next = next.min(self.last_sync + interval);
@@ -129,9 +158,19 @@ impl Writer {
     }
 
     fn save_is_due(&self) -> bool {
-        let unsaved = self.unsaved();
+        let (unsaved, now) = (self.unsaved(), Instant::now());
         unsaved >= self.settings.save_every
-            || unsaved > 0 && self.last_save + self.settings.save_after <= Instant::now()
+            || unsaved > 0 && self.last_save + self.save_pause() <= now
+            || !self.cursors_synced && self.cursor_sync_is_due()
+    }
+
+    fn cursor_sync_is_due(&self) -> bool {
+        self.last_cursor_sync + self.settings.sync_cursors_after <= Instant::now()
+    }
+
+    /// Cursors with many gaps are long: saving them may not become the main thing.
+    fn save_pause(&self) -> Duration {
+        self.settings.save_after.max(SAVE_SHARE * self.save_took)
     }
 
     fn is_unsynced(&self) -> bool {
@@ -211,7 +250,10 @@ impl Writer {
             self.close(&active);
         }
         let clean = self.retry_at.is_none();
-        if let Err(error) = self.retire().and_then(|()| self.save(clean)) {
+        if let Err(error) = self
+            .retire()
+            .and_then(|()| self.save(clean, Survives::PowerLoss))
+        {
             warn!(
                 error = &error as &dyn Error,
                 "failed to save the cursors of the spool"

@@ -13,9 +13,20 @@ use crate::format::{CURSORS, Cursors, SavedCursor, segment_name};
 use crate::lock;
 use crate::settings::Fsync;
 
+/// What a save is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Survives {
+    /// The end of the process: the operating system has it.
+    Kill,
+    /// The end of the machine as well, if the policy cares.
+    PowerLoss,
+}
+
 impl Writer {
-    /// Saves how far every target is, in the older of the two slots.
-    pub(super) fn save(&mut self, clean: bool) -> io::Result<()> {
+    /// Saves how far every target is, in the slot that was not synced last: whatever becomes of this one,
+    /// the other is whole.
+    pub(super) fn save(&mut self, clean: bool, survives: Survives) -> io::Result<()> {
+        let started = Instant::now();
         // Whatever is numbered below was offered to all targets by now.
         let next = lock(&self.shared.intake).next;
         let now = seconds(SystemTime::now());
@@ -41,20 +52,25 @@ impl Writer {
             clean,
             targets,
         };
-        let [even, odd] = CURSORS;
-        let slot = if generation.is_multiple_of(2) {
-            even
-        } else {
-            odd
-        };
-        self.last_save = Instant::now();
-        let sync = self.settings.fsync != Fsync::Never;
+        let cares = self.settings.fsync != Fsync::Never;
+        let sync = cares && survives == Survives::PowerLoss;
         let content = cursors.encode();
+        let [one, other] = CURSORS;
+        let slot = if self.slot == 0 { other } else { one };
+        self.last_save = started;
         self.storage.overwrite(slot, &content, sync)?;
-        if sync && generation <= 2 {
+        if sync && self.slots < 2 {
             self.storage.sync_names()?;
         }
         self.generation = generation;
+        self.cursors_synced = sync || !cares;
+        if self.cursors_synced {
+            self.slot = 1 - self.slot;
+            self.slots = self.slots.saturating_add(1);
+            self.last_cursor_sync = Instant::now();
+        } else {
+            self.save_took = started.elapsed();
+        }
         self.shared.counters.written.add(content.len() as u64);
         self.shared
             .book
@@ -69,8 +85,8 @@ impl Writer {
             return Ok(());
         }
         // First the cursors: what they call pending must be in a segment.
-        if self.unsaved() > 0 {
-            match self.save(false) {
+        if self.unsaved() > 0 || !self.cursors_synced {
+            match self.save(false, Survives::PowerLoss) {
                 // On a disk that is full of our own segments, nothing but unlinking them helps.
                 Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
                 saved => saved?,
@@ -162,7 +178,7 @@ impl Writer {
         });
         self.shared.counters.orphans_dropped.add(orphaned);
         self.shared.counters.evicted_segments.add(1);
-        self.save(false)?;
+        self.save(false, Survives::PowerLoss)?;
         self.remove(first, damaged)?;
         info!(
             segment = first,
