@@ -15,7 +15,7 @@ demo: ## relay requests of real SDKs to a local and a remote stand-in, and show 
 	$(CARGO) build --locked
 	tests/demo/run.sh
 
-test: ## run all tests that need nothing but Rust
+test: ## run all tests that need nothing but Rust and Linux (root or user namespaces, to fill a disk)
 	$(CARGO) test --workspace --locked
 
 interop: test-interop ## the same as test-interop
@@ -35,7 +35,7 @@ nightly: ## run everything, with the heavy cases at full size
 FUZZ_SECONDS ?= 600
 
 fuzz: ## fuzz the readers of untrusted bytes, FUZZ_SECONDS (600) each, on stable and without cargo-fuzz
-	@set -e; cd tests/fuzz; for target in push otlp grpc; do \
+	@set -e; cd tests/fuzz; for target in push otlp grpc segment; do \
 		mkdir -p target/found/$$target; \
 		$(CARGO) run --locked --bin $$target -- -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 \
 			target/found/$$target corpus/$$target; \

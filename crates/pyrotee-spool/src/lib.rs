@@ -63,6 +63,8 @@ mod book;
 mod counters;
 mod entry;
 mod format;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod monitor;
 mod reader;
 mod recovery;

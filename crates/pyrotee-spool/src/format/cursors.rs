@@ -68,6 +68,12 @@ impl Cursors {
         Self::cut(&mut Cut(content)).ok_or(Fault::Damaged)
     }
 
+    /// What a slot says whose checksums fit.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn of_content(content: &[u8]) -> Option<Self> {
+        Self::cut(&mut Cut(content))
+    }
+
     fn cut(cut: &mut Cut<'_>) -> Option<Self> {
         let mut cursors = Self {
             generation: cut.u64()?,

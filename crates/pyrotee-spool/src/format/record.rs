@@ -141,6 +141,15 @@ impl RecordHead {
         bytes
     }
 
+    /// Whether what is read from `bytes` is written as it was read; `None` if nothing is.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn is_stable(bytes: &[u8]) -> Option<bool> {
+        let head = Self::decode(bytes)?;
+        let written = head.encode(&Payload::default(), Crc(0));
+        let again = written.get(FIXED..).and_then(Self::decode);
+        Some(again.as_ref() == Some(&head))
+    }
+
     fn decode(bytes: &[u8]) -> Option<Self> {
         let mut cut = Cut(bytes);
         let number = cut.u64()?;
