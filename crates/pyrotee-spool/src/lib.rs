@@ -6,7 +6,8 @@
 //!
 //! ```text
 //! lock                        locked while a process uses the spool
-//! cursors.0 cursors.1         how far every target is; written in turn, the younger whole one counts
+//! cursors.0 cursors.1         how far every target is; the younger whole one counts. What was synced last
+//!                             is never overwritten next. Behind a slot's content may lie an older one's
 //! 00000000000000000042.log    a segment; its name is the lowest record number that may be in it
 //! *.corrupt                   a damaged segment in which nothing was pending any more
 //! ```
