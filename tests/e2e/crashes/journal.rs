@@ -94,10 +94,11 @@ impl Journal {
         });
     }
 
-    pub(super) fn had(&self, target: usize, number: usize) {
+    /// A target had a profile from the relay of `round`.
+    pub(super) fn had(&self, target: usize, number: usize, round: usize) {
         self.with(|seen| {
             let had = Had {
-                round: seen.round,
+                round,
                 at: Instant::now(),
             };
             seen.had[target].entry(number).or_default().push(had);

@@ -95,9 +95,16 @@ fn target(place: usize, address: &str, journal: &Arc<Journal>) -> Upstream {
             55 => Answer::ok().after(Duration::from_millis(20)),
             _ => Answer::ok(),
         };
+        // The tag tells which relay sent it: what the dead one sent may be read after its end.
         let name = parameter(&arrival.head.query(), "name").expect("an upload has a name");
-        let number = name.trim_start_matches("app").parse();
-        journal.had(place, number.expect("it is a number"));
+        let (app, round) = name.split_once("{round=").expect("it has the tag");
+        let number = app.trim_start_matches("app").parse();
+        let round = round.trim_end_matches('}').parse();
+        journal.had(
+            place,
+            number.expect("it is a number"),
+            round.expect("it is a number"),
+        );
         answer
     })
 }
@@ -131,11 +138,7 @@ impl Ordeal {
             "spool: {{ dir: \"{}\", segment-bytes: 256KiB, max-bytes: 64MiB, {spool} }}",
             dir.display()
         );
-        let mut builder = Relay::builder().within(&disk).yaml(&yaml);
-        for (name, address) in TARGETS.into_iter().zip(&addresses) {
-            let options = ["queue-size: 100000", "replay-rate: 0", "timeout: 1s"];
-            builder = builder.target_address(name, &format!("http://{address}"), &options);
-        }
+        let builder = Relay::builder().within(&disk).yaml(&yaml);
         Self {
             builder,
             disk,
@@ -146,6 +149,17 @@ impl Ordeal {
             full: [0; 2],
             corrupt: [0; 2],
         }
+    }
+
+    /// The relay of a round, which is told by a tag.
+    fn spawn(&self, round: usize) -> Relay {
+        let tag = format!("tags: {{ round: \"{round}\" }}");
+        let options = ["queue-size: 100000", "replay-rate: 0", "timeout: 1s", &tag];
+        let mut builder = self.builder.clone();
+        for (name, address) in TARGETS.into_iter().zip(&self.addresses) {
+            builder = builder.target_address(name, &format!("http://{address}"), &options);
+        }
+        builder.spawn()
     }
 
     /// The last target is away in some rounds.
@@ -188,7 +202,7 @@ impl Ordeal {
     /// One life of a relay.
     fn round(&mut self, round: usize, fault: Fault) {
         self.move_targets(round);
-        let mut relay = self.builder.clone().spawn();
+        let mut relay = self.spawn(round);
         self.count(&relay, "corrupt");
         let (before, during) = (self.dice.millis(120), self.dice.millis(150));
         let (address, stop) = (relay.addr(), AtomicBool::new(false));
@@ -238,7 +252,7 @@ impl Ordeal {
     /// Lets everything be delivered, and judges; whether what was answered was promised to be on disk.
     fn judge(mut self, promised: bool) {
         self.move_targets(0);
-        let relay = self.builder.clone().spawn();
+        let relay = self.spawn(kills());
         self.count(&relay, "corrupt");
         eventually(12 * SOON, "everything to be settled", || {
             TARGETS
