@@ -3,7 +3,7 @@
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run test interop test-interop test-deploy nightly fuzz bench outage check check-fmt check-clippy check-doc check-deny fmt clean
+.PHONY: help build demo run test interop test-interop test-deploy nightly fuzz bench counts counts-renew outage check check-fmt check-clippy check-doc check-deny fmt clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
@@ -44,6 +44,12 @@ fuzz: ## fuzz the readers of untrusted bytes, FUZZ_SECONDS (600) each, on stable
 bench: ## print what tagging and the spool cost (release build, some minutes)
 	$(CARGO) bench --locked -p pyrotee --bench tagging
 	$(CARGO) bench --locked -p pyrotee-spool --bench spool
+
+counts: ## compare instructions and allocations with docs/counts.md (release build; needs valgrind)
+	$(CARGO) bench --locked -p pyrotee --bench counts
+
+counts-renew: ## write them there
+	$(CARGO) bench --locked -p pyrotee --bench counts -- renew
 
 OUTAGE_SVG ?= docs/outage.svg
 

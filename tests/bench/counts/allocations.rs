@@ -1,0 +1,237 @@
+//! Allocations of one request, from the client's bytes to the last target's answer.
+//!
+//! The proxy and the deliverers run in this process over loopback. The client and the Pyroscopes do too,
+//! on threads that allocate nothing while they serve.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use pyroscope_wire::Tags;
+use pyroscope_wire::refusal::Rules;
+use pyrotee_delivery::{Clock, OnAmbiguous, Refusals, Target};
+use pyrotee_net::{Address, Connector, Resolver, Tls};
+use pyrotee_proxy::{Duplicates, Listen, LocalWrites, Proxy, TeeOn, TeeSettings};
+use pyrotee_queue::{Budget, Ledger, Limits, WhenFull, open_memory};
+use stats_alloc::{Region, Stats};
+use tokio_util::sync::CancellationToken;
+
+use super::ALLOCATOR;
+use super::table::Count;
+
+const REQUESTS: u64 = 400;
+/// Until pools, maps and buffers have their size.
+const WARM_UP: u64 = 100;
+
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+
+pub(crate) fn count() -> Vec<Count> {
+    let mut counts = Vec::new();
+    for (size, bytes) in [("2 KB", 2_000), ("50 KB", 50_000), ("1 MB", 1_000_000)] {
+        for targets in [0, 1, 3] {
+            let stats = measure(targets, bytes);
+            let what = format!("request of {size}, targets: {targets}");
+            let per_request = |count: usize| count as u64 / REQUESTS;
+            counts.push(Count {
+                what: what.clone(),
+                unit: "allocations",
+                count: per_request(stats.allocations + stats.reallocations),
+            });
+            let allocated = stats.bytes_allocated as u64;
+            counts.push(Count {
+                what,
+                unit: "bytes allocated",
+                count: allocated / REQUESTS,
+            });
+        }
+    }
+    counts
+}
+
+/// Sends so many requests of 2 KB through a relay without targets.
+pub(crate) fn relay_to_upstream(times: u64) {
+    run(0, 2_000, |client, ledgers| client.send(times, ledgers));
+}
+
+fn measure(targets: usize, bytes: usize) -> Stats {
+    run(targets, bytes, |client, ledgers| {
+        client.send(WARM_UP, ledgers);
+        let region = Region::new(ALLOCATOR);
+        client.send(REQUESTS, ledgers);
+        region.change()
+    })
+}
+
+/// Starts a relay, hands its client over, and stops it.
+fn run<T>(targets: usize, bytes: usize, send: impl FnOnce(&mut Client, &[Arc<Ledger>]) -> T) -> T {
+    // One thread: how two share the work would be chance.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let stop = CancellationToken::new();
+    let upstream = pyroscope();
+    let ledgers: Vec<_> = (0..targets).map(|_| Arc::new(Ledger::default())).collect();
+    let proxy = runtime.block_on(async { relay(upstream, &ledgers, &stop) });
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, proxy.address().port()));
+    runtime.spawn(proxy.run());
+
+    let sent = send(&mut Client::new(address, bytes), &ledgers);
+    stop.cancel();
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    sent
+}
+
+fn relay(upstream: SocketAddr, ledgers: &[Arc<Ledger>], stop: &CancellationToken) -> Proxy {
+    let (resolver, tls) = (Resolver::system().unwrap(), Tls::system().unwrap());
+    let connector = || Connector::new(&resolver, &tls);
+    let limits = Limits {
+        records: 1_000,
+        bytes: 1 << 30,
+        when_full: WhenFull::DropNewest,
+    };
+    let budget = Budget::new(1 << 30);
+    let (producer, consumers) = open_memory(ledgers.iter().map(|it| (limits, Arc::clone(it))));
+    for (number, consumer) in consumers.into_iter().enumerate() {
+        let address = format!("http://{}", pyroscope());
+        let settings = pyrotee_delivery::Settings {
+            name: format!("t{number}"),
+            address: Address::parse(&address).unwrap().address,
+            credentials: None,
+            tenant: None,
+            headers: Vec::new(),
+            tags: Tags::parse([("region".to_owned(), "eu".to_owned())]).unwrap(),
+            timeout: Duration::from_secs(10),
+            workers: 64,
+            max_age: None,
+            on_ambiguous: OnAmbiguous::Retry,
+            replay_rate: None,
+            rules: Rules::default(),
+        };
+        let target = Target::new(
+            &settings,
+            connector(),
+            consumer,
+            Clock::system(),
+            Refusals::unheard(),
+        )
+        .unwrap();
+        tokio::spawn(target.run(stop.clone()));
+    }
+    let settings = pyrotee_proxy::Settings {
+        listen: Listen::All(0),
+        upstream: Some(pyrotee_proxy::Upstream {
+            origin: format!("http://{upstream}").parse().unwrap(),
+            connector: connector(),
+            timeout: Duration::from_secs(10),
+            forwarded_headers: true,
+        }),
+        local_writes: LocalWrites::Forward,
+        tee: (!ledgers.is_empty()).then_some(TeeSettings {
+            max_body: 64 << 20,
+            on: TeeOn::Always,
+            duplicates: Duplicates::Drop,
+            budget,
+            producer,
+        }),
+    };
+    Proxy::bind(settings, tokio::runtime::Handle::current(), stop.clone()).unwrap()
+}
+
+/// Sends one request after the other, and waits until every target has had it.
+struct Client {
+    socket: TcpStream,
+    request: Vec<u8>,
+    sent: u64,
+}
+
+impl Client {
+    fn new(relay: SocketAddr, bytes: usize) -> Self {
+        let socket = TcpStream::connect(relay).unwrap();
+        socket.set_nodelay(true).unwrap();
+        let head = format!(
+            "POST /ingest?name=shop.cpu%7Bpod%3Dcart-1%7D&from=1795500000&until=1795500010&\
+             spyName=gospy&sampleRate=100&format=pprof HTTP/1.1\r\nHost: relay:4040\r\n\
+             User-Agent: Go-http-client/1.1\r\nContent-Type: binary/octet-stream\r\n\
+             Content-Length: {bytes}\r\nAccept-Encoding: gzip\r\n\r\n"
+        );
+        let mut request = head.into_bytes();
+        request.resize(request.len() + bytes, 7);
+        Self {
+            socket,
+            request,
+            sent: 0,
+        }
+    }
+
+    fn send(&mut self, requests: u64, ledgers: &[Arc<Ledger>]) {
+        let mut answer = [0; 1_024];
+        for _ in 0..requests {
+            self.socket.write_all(&self.request).unwrap();
+            let read = self.socket.read(&mut answer).unwrap();
+            assert!(answer[..read].starts_with(b"HTTP/1.1 200"));
+            self.sent += 1;
+            while ledgers
+                .iter()
+                .any(|it| it.snapshot().sent.profiles < self.sent)
+            {
+                thread::yield_now();
+            }
+        }
+    }
+}
+
+/// Takes every profile; the thread ends with the process.
+fn pyroscope() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for socket in listener.incoming() {
+            let mut socket = socket.unwrap();
+            socket.set_nodelay(true).unwrap();
+            thread::spawn(move || serve(&mut socket));
+        }
+    });
+    address
+}
+
+fn serve(socket: &mut TcpStream) {
+    let mut buffer = vec![0; 128 * 1024];
+    loop {
+        let mut filled = 0;
+        let end = loop {
+            let Ok(read @ 1..) = socket.read(&mut buffer[filled..]) else {
+                return;
+            };
+            filled += read;
+            let mut windows = buffer[..filled].windows(4);
+            if let Some(end) = windows.position(|it| it == b"\r\n\r\n") {
+                break end + 4;
+            }
+        };
+        let mut rest = content_length(&buffer[..end]) - (filled - end);
+        while rest > 0 {
+            let Ok(read @ 1..) = socket.read(&mut buffer) else {
+                return;
+            };
+            rest -= read;
+        }
+        if socket.write_all(ANSWER).is_err() {
+            return;
+        }
+    }
+}
+
+fn content_length(head: &[u8]) -> usize {
+    let mut lines = head.split(|byte| *byte == b'\n');
+    let name = b"content-length:";
+    let line = lines.find(|line| {
+        line.get(..name.len())
+            .is_some_and(|it| it.eq_ignore_ascii_case(name))
+    });
+    let value = line.map(|line| &line[name.len()..]).unwrap();
+    str::from_utf8(value).unwrap().trim().parse().unwrap()
+}

@@ -1,0 +1,183 @@
+//! The steps whose instructions are counted.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use pyroscope_wire::{Coding, Encoding, Message, Surface, Tags, ingest};
+use pyrotee_queue::{
+    Budget, Consumer, Head, Ledger, Limits, Payload, Producer, Record, SurfaceId, Wanted, WhenFull,
+    open_memory,
+};
+use pyrotee_spool::{Fsync, Settings};
+
+use super::allocations::relay_to_upstream;
+
+/// Name for the command line, name for the table, the step itself, so many times.
+pub(crate) const STEPS: [(&str, &str, fn(u64)); 6] = [
+    ("name", "put two tags into a name of three labels", name),
+    (
+        "push",
+        "put two tags into a Push of 2 series and 100 KB",
+        push,
+    ),
+    (
+        "memory",
+        "memory queue: offer to 3 targets, lease and ack by each",
+        memory,
+    ),
+    (
+        "spool",
+        "spool: offer 50 KB to 3 targets and have it written",
+        spool,
+    ),
+    (
+        "relay",
+        "relay a request of 2 KB, without targets, client and upstream included",
+        relay_to_upstream,
+    ),
+    ("drain", "spool: the same, and lease and ack by each", drain),
+];
+
+/// Does a step.
+pub(crate) fn run(step: &str, times: u64) {
+    let known = STEPS.iter().find(|(name, ..)| *name == step);
+    let (_, _, run) = known.unwrap_or_else(|| panic!("no step {step}"));
+    run(times);
+}
+
+fn tags() -> Tags {
+    let pairs = [("region", "eu-1"), ("cluster_name", "blue")];
+    Tags::parse(pairs.map(|(key, value)| (key.to_owned(), value.to_owned()))).unwrap()
+}
+
+fn received() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_795_500_000)
+}
+
+fn name(times: u64) {
+    let tags = tags();
+    let query = "name=shop.cpu%7Bpod%3Dcart-1%2Cregion%3Dus%2Cteam%3Dblue%7D&from=1795500000\
+                 &until=1795500010&spyName=gospy&sampleRate=100&format=pprof";
+    for _ in 0..times {
+        let made = ingest::target_query(query, &tags, received()).unwrap();
+        std::hint::black_box(made);
+    }
+}
+
+/// A field of protobuf that has a length.
+fn field(number: u8, value: &[u8]) -> Vec<u8> {
+    let mut out = vec![number << 3 | 2];
+    let mut length = value.len();
+    while length >= 0x80 {
+        out.push(u8::try_from(length & 0x7f).unwrap() | 0x80);
+        length >>= 7;
+    }
+    out.push(u8::try_from(length).unwrap());
+    out.extend_from_slice(value);
+    out
+}
+
+fn push(times: u64) {
+    let label = |key: &str, value: &str| {
+        let both = [field(1, key.as_bytes()), field(2, value.as_bytes())].concat();
+        field(1, &both)
+    };
+    let labels = [
+        label("__name__", "process_cpu"),
+        label("service_name", "shop"),
+        label("region", "us"),
+    ];
+    let sample = field(2, &field(1, &vec![7; 50_000]));
+    let series = field(1, &[labels.concat(), sample].concat());
+    let body = [Bytes::from([&series[..], &series].concat())];
+    let encoding = Encoding::of(Surface::Push, Some(b"application/proto")).unwrap();
+    let tags = tags();
+    for _ in 0..times {
+        let message = Message::read(encoding, Coding::Identity, &body, 1 << 20).unwrap();
+        std::hint::black_box(message.tagged(&tags).unwrap());
+    }
+}
+
+const LIMITS: Limits = Limits {
+    records: 10_000,
+    bytes: 1 << 30,
+    when_full: WhenFull::DropNewest,
+};
+
+fn record(budget: &Arc<Budget>, bytes: usize) -> Arc<Record> {
+    let head = Head {
+        surface: SurfaceId(1),
+        query: "name=shop.cpu&from=1795500000&until=1795500010".into(),
+        content_type: Some(b"binary/octet-stream".as_slice().into()),
+        content_encoding: None,
+        hops: 0,
+        received: SystemTime::now(),
+    };
+    let reservation = budget.reserve(bytes as u64 + Record::OVERHEAD).unwrap();
+    Record::new(head, Payload::from(vec![7; bytes]), reservation)
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_time().build().unwrap()
+}
+
+async fn take(consumer: &dyn Consumer) {
+    consumer.lease(&Wanted::ANY).await.unwrap().ack();
+}
+
+fn memory(times: u64) {
+    let targets = (0..3).map(|_| (LIMITS, Arc::new(Ledger::default())));
+    let (producer, consumers) = open_memory(targets);
+    let budget = Budget::new(1 << 30);
+    runtime().block_on(async {
+        for _ in 0..times {
+            assert_eq!(producer.offer(&record(&budget, 100)).taken, 3);
+            for consumer in &consumers {
+                take(&**consumer).await;
+            }
+        }
+    });
+}
+
+fn spool(times: u64) {
+    with_spool(|producer, _, budget| async move {
+        for _ in 0..times {
+            append(&*producer, &budget).await;
+        }
+    });
+}
+
+fn drain(times: u64) {
+    with_spool(|producer, consumers, budget| async move {
+        for _ in 0..times {
+            append(&*producer, &budget).await;
+            for consumer in &consumers {
+                take(&**consumer).await;
+            }
+        }
+    });
+}
+
+/// One after the other, so that it does not depend on the threads how many are written at once.
+async fn append(producer: &dyn Producer, budget: &Arc<Budget>) {
+    let offered = producer.offer(&record(budget, 50_000));
+    assert_eq!(offered.taken, 3);
+    assert!(offered.receipt.durable().await);
+}
+
+fn with_spool<F: Future<Output = ()>>(
+    run: impl FnOnce(Arc<dyn Producer>, Vec<Arc<dyn Consumer>>, Arc<Budget>) -> F,
+) {
+    let dir = tempfile::tempdir().unwrap();
+    let budget = Budget::new(1 << 30);
+    let settings = Settings {
+        fsync: Fsync::Never,
+        ..Settings::new(dir.path())
+    };
+    let targets = ["a", "b", "c"].map(|name| (name.to_owned(), LIMITS, Arc::default()));
+    let opened = settings.open(targets, &budget).unwrap();
+    runtime().block_on(run(opened.producer, opened.consumers, budget));
+    opened.keeper.close();
+}
