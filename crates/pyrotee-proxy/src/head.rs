@@ -13,6 +13,10 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
 };
 
+/// Most header fields of a request (beyond it: 431) and of an answer. hyper makes room for all of them for each
+/// head that it reads: a thousand would cost 64 KB of allocations for each of the two.
+pub(crate) const MAX_FIELDS: usize = 128;
+
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");

@@ -80,7 +80,7 @@ where
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
             .http1_preserve_header_case(true)
-            .http1_max_headers(1_000)
+            .http1_max_headers(head::MAX_FIELDS)
             .http1_max_buf_size(BUFFERED)
             .build(upstream.connector.clone());
         Self {

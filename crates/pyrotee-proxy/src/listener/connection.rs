@@ -20,14 +20,12 @@ use tower::ServiceExt;
 
 use super::io::ClientIo;
 use crate::client::{Clock, Peer};
+use crate::head;
 use crate::metrics::{ProxyMetrics, Silence};
 use crate::stack::Stack;
 
 /// Largest head of a request, in bytes. Beyond it: 431.
 const MAX_HEAD: usize = 256 * 1024;
-
-/// Most header fields of a request. Beyond it: 431.
-const MAX_FIELDS: usize = 1_000;
 
 /// How long a connection that was told to close may take over it.
 const PARTING: Duration = Duration::from_secs(1);
@@ -102,7 +100,7 @@ fn builder() -> auto::Builder<TokioExecutor> {
         .http1()
         .auto_date_header(false)
         .preserve_header_case(true)
-        .max_headers(MAX_FIELDS)
+        .max_headers(head::MAX_FIELDS)
         .max_buf_size(MAX_HEAD)
         // The clock does it, and spares idle connections.
         .header_read_timeout(None)
