@@ -186,7 +186,7 @@ fn help_tells_the_options_of_each_command() {
         "--log-format",
         "PYROTEE_CONFIG",
     ];
-    let commands: [(&str, &[&str]); 5] = [
+    let commands: [(&str, &[&str]); 6] = [
         ("run", &settings),
         ("check", &settings),
         ("sink", &["--listen", "--status", "--delay", "--json"]),
@@ -195,6 +195,7 @@ fn help_tells_the_options_of_each_command() {
             &["--to", "--name", "--count", "--file", "--timeout"],
         ),
         ("status", &["--admin", "PYROTEE_ADMIN", "--watch", "--json"]),
+        ("healthcheck", &["--admin", "--live", "--timeout"]),
     ];
     let index = run("", &["--help"], &[]);
     assert_eq!(index.code, Some(0));

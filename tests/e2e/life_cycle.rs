@@ -1,11 +1,13 @@
 //! Starting, being watched, stopping.
 
 use std::{
+    io::{BufRead as _, BufReader},
     net::{SocketAddr, TcpListener, TcpStream},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::{
@@ -221,4 +223,18 @@ fn a_relay_is_ready_whatever_its_upstream_and_targets_are_doing() {
     assert_eq!(relay.send(&Request::profile("app", b"x")).status(), 502);
     assert_eq!(probe(&relay, "/-/ready"), 200);
     assert_eq!(probe(&relay, "/-/healthy"), 200);
+}
+
+#[test]
+fn a_sink_ends_well_when_it_is_told_to() {
+    let mut sink = Command::new(env!("CARGO_BIN_EXE_pyrotee"))
+        .args(["sink", "--listen", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the binary was built with this test");
+    let mut line = String::new();
+    let mut out = BufReader::new(sink.stdout.take().expect("it is piped"));
+    out.read_line(&mut line).expect("it says where it listens");
+    kill_process(Pid::from_child(&sink), Signal::TERM).expect("it runs");
+    assert_eq!(sink.wait().expect("the child is ours").code(), Some(0));
 }

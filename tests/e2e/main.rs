@@ -39,6 +39,8 @@ mod grpc;
 mod grpc_calls;
 /// Fields of heads, both ways.
 mod headers;
+/// Whether a relay is ready, as an exit code.
+mod healthcheck;
 /// Targets that do not touch one another.
 mod isolation;
 /// Starting, being watched, stopping.

@@ -63,6 +63,8 @@ pub(crate) struct Relay {
     connector: Connector,
     address: Address,
     token: Option<SecretString>,
+    /// What the answer to anything but a file may take.
+    page: Allowance,
 }
 
 /// What it said.
@@ -80,7 +82,17 @@ impl Relay {
             address: address(admin)?,
             connector: Connector::new(&Resolver::system()?, &Tls::system()?),
             token: std::env::var(TOKEN).ok().map(SecretString::from),
+            page: PAGE,
         })
+    }
+
+    /// The same relay, which has this long for one exchange.
+    pub(crate) fn within(self, timeout: Duration) -> Self {
+        let page = Allowance {
+            time: timeout,
+            ..self.page
+        };
+        Self { page, ..self }
     }
 
     /// Gets the JSON at `path`, which may have a query.
@@ -99,7 +111,6 @@ impl Relay {
         self.read(status, &body)
     }
 
-    #[expect(dead_code, reason = "`pyrotee healthcheck` is about to use it")]
     /// The status of a page that is no JSON, and its text.
     pub(crate) async fn probe(&self, path: &str) -> anyhow::Result<(StatusCode, String)> {
         let (status, body) = self.ask(Method::GET, path, Bytes::new()).await?;
@@ -148,7 +159,7 @@ impl Relay {
         path: &str,
         body: Bytes,
     ) -> anyhow::Result<(StatusCode, Bytes)> {
-        self.exchange_within(PAGE, method, path, body).await
+        self.exchange_within(self.page, method, path, body).await
     }
 
     async fn exchange_within(

@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::build_info::LONG_VERSION;
 use crate::config::{self, Config, Flags, Sources};
-use crate::{dead_letters, run, send, sink, status};
+use crate::run::Signals;
+use crate::{dead_letters, healthcheck, run, send, sink, status};
 
 /// A bind failure, a crash, an upload that failed, a relay that does not answer.
 const FAILED: u8 = 1;
@@ -56,6 +57,7 @@ enum Command {
     Send(send::Args),
     Status(status::Args),
     DeadLetters(dead_letters::Args),
+    Healthcheck(healthcheck::Args),
 }
 
 /// Where the configuration comes from: defaults < file < environment < flags.
@@ -100,15 +102,17 @@ pub fn main() -> ExitCode {
         Command::Run(settings) => with_config(settings, |config| report(run::run(&config))),
         Command::Check(settings) => with_config(settings, |config| report(check(&config))),
         Command::Sink(args) => report(blocking(async {
-            let stop = CancellationToken::new();
+            // In a container it is the first process, which no signal ends by itself.
+            let mut signals = Signals::listen()?;
             tokio::select! {
-                result = sink::run(args, stop.clone()) => result,
-                result = tokio::signal::ctrl_c() => result.map_err(Into::into),
+                result = sink::run(args, CancellationToken::new()) => result,
+                _ = signals.next() => Ok(()),
             }
         })),
         Command::Send(args) => report(blocking(send::run(args))),
         Command::Status(args) => report(blocking(status::run(args))),
         Command::DeadLetters(args) => report(blocking(dead_letters::run(args))),
+        Command::Healthcheck(args) => report(blocking(healthcheck::run(args))),
     }
 }
 

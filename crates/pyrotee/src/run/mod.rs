@@ -13,6 +13,7 @@ use anyhow::Context;
 use crate::config::Config;
 use crate::telemetry;
 use relay::Relay;
+pub(crate) use signals::Signals;
 
 /// Runs the relay until it is told to stop.
 ///
