@@ -33,6 +33,8 @@ mod encodings;
 mod framing;
 /// A file system that is full for real.
 mod full_disk;
+/// Completions and manual pages.
+mod generate;
 /// HTTP/2 and gRPC.
 mod grpc;
 /// gRPC calls of profiles, with a client that was not written for this test.

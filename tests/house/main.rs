@@ -45,10 +45,12 @@ const DIAMOND: [(&str, &[&str]); 7] = [
 
 /// Libraries of one crate: YAML, the command line and the exporter stay out of the others, and so
 /// does every socket out of the two that know nobody.
-const RESERVED: [(&str, &[&str]); 9] = [
+const RESERVED: [(&str, &[&str]); 11] = [
     ("figment", &["pyrotee"]),
     ("saphyr-parser", &["pyrotee"]),
     ("clap", &["pyrotee"]),
+    ("clap_complete", &["pyrotee"]),
+    ("clap_mangen", &["pyrotee"]),
     ("metrics-exporter-prometheus", &["pyrotee"]),
     ("tracing-subscriber", &["pyrotee"]),
     ("anyhow", &["pyrotee"]),

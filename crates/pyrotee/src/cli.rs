@@ -4,13 +4,13 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
 use crate::build_info::LONG_VERSION;
 use crate::config::{self, Config, Flags, Sources};
 use crate::run::Signals;
-use crate::{dead_letters, healthcheck, run, send, sink, status};
+use crate::{dead_letters, generate, healthcheck, run, send, sink, status};
 
 /// A bind failure, a crash, an upload that failed, a relay that does not answer.
 const FAILED: u8 = 1;
@@ -58,6 +58,10 @@ enum Command {
     Status(status::Args),
     DeadLetters(dead_letters::Args),
     Healthcheck(healthcheck::Args),
+    Completions(generate::CompletionsArgs),
+    // For those who make packages.
+    #[command(hide = true)]
+    Man(generate::ManArgs),
 }
 
 /// Where the configuration comes from: defaults < file < environment < flags.
@@ -113,6 +117,8 @@ pub fn main() -> ExitCode {
         Command::Status(args) => report(blocking(status::run(args))),
         Command::DeadLetters(args) => report(blocking(dead_letters::run(args))),
         Command::Healthcheck(args) => report(blocking(healthcheck::run(args))),
+        Command::Completions(args) => report(generate::completions(&args, Cli::command())),
+        Command::Man(args) => report(generate::man(&args, Cli::command())),
     }
 }
 
@@ -165,8 +171,6 @@ fn complain(text: &dyn std::fmt::Display) {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -11,6 +11,7 @@ mod captured;
 pub mod cli;
 pub mod config;
 pub mod dead_letters;
+mod generate;
 pub mod healthcheck;
 mod run;
 pub mod send;

@@ -1,0 +1,56 @@
+//! What is made out of the command line itself: completions for shells, and manual pages.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap_complete::Shell;
+
+const EXAMPLES: &str = "\
+Examples:
+  pyrotee completions bash > ~/.local/share/bash-completion/completions/pyrotee
+  pyrotee completions zsh > ~/.zfunc/_pyrotee        with ~/.zfunc in fpath
+  pyrotee completions fish > ~/.config/fish/completions/pyrotee.fish";
+
+/// Print completions for a shell
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct CompletionsArgs {
+    /// Which one
+    shell: Shell,
+}
+
+/// Write manual pages, one for each command
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct ManArgs {
+    /// Directory for them; it is made if there is none
+    directory: PathBuf,
+}
+
+/// Prints the completions of `command`.
+///
+/// # Errors
+/// The output cannot be written.
+pub(crate) fn completions(
+    args: &CompletionsArgs,
+    mut command: clap::Command,
+) -> anyhow::Result<()> {
+    // The library panics where it cannot write.
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut command, "pyrotee", &mut script);
+    io::stdout()
+        .write_all(&script)
+        .context("failed to write to the output")
+}
+
+/// Writes the pages of `command`.
+///
+/// # Errors
+/// The directory cannot be made or written to.
+pub(crate) fn man(args: &ManArgs, command: clap::Command) -> anyhow::Result<()> {
+    let directory = &args.directory;
+    let written =
+        fs::create_dir_all(directory).and_then(|()| clap_mangen::generate_to(command, directory));
+    written.with_context(|| format!("failed to write to {}", directory.display()))
+}

@@ -1,0 +1,51 @@
+//! Completions and manual pages, as those who make packages get them.
+
+use std::{
+    fs,
+    process::{Command, Stdio},
+};
+
+/// Every command that a user should know.
+const COMMANDS: [&str; 7] = [
+    "run",
+    "check",
+    "sink",
+    "send",
+    "status",
+    "healthcheck",
+    "completions",
+];
+
+fn pyrotee(args: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_pyrotee"))
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the binary was built with this test");
+    assert!(output.status.success(), "{args:?}: {output:?}");
+    String::from_utf8(output.stdout).expect("a command writes UTF-8")
+}
+
+#[test]
+fn shells_complete_every_command() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = pyrotee(&["completions", shell]);
+        for command in COMMANDS {
+            assert!(script.contains(command), "{shell}: {command}");
+        }
+    }
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let home = tempfile::tempdir().unwrap();
+    let pages = home.path().join("man/man1");
+    pyrotee(&["man", pages.to_str().unwrap()]);
+    let index = fs::read_to_string(pages.join("pyrotee.1")).unwrap();
+    for command in COMMANDS {
+        assert!(index.contains(command), "{command}");
+        let page = fs::read_to_string(pages.join(format!("pyrotee-{command}.1"))).unwrap();
+        assert!(page.contains("SYNOPSIS"), "{command}: {page}");
+    }
+    assert!(!pages.join("pyrotee-man.1").exists(), "it is for packages");
+}
