@@ -1,0 +1,71 @@
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path += [str(Path(__file__).parent), str(Path(__file__).parents[1] / "support")]
+
+from engine import RUST, Engine  # noqa: E402
+from nightly import NIGHTLY, pytest_collection_modifyitems, pytest_configure  # noqa: E402, F401
+from relay import Net  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def engine():
+    engine = Engine()
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="session")
+def profile():
+    """How the image is built: as it is shipped if there is time, else quickly."""
+    return os.environ.get("PYROTEE_PROFILE", "dist" if NIGHTLY else "dev")
+
+
+@pytest.fixture(scope="session")
+def base(engine):
+    """An image in which the machine's own programs run, once its folders are mounted."""
+    engine.import_rust()
+    return RUST
+
+
+@pytest.fixture(scope="session")
+def image(engine, profile, base):
+    """The image, built by the Dockerfile; PYROTEE_IMAGE names one that is in the storage already."""
+    ready = os.environ.get("PYROTEE_IMAGE")
+    if ready:
+        return ready
+    tag = "localhost/pyrotee"
+    engine.build(tag, profile)
+    return tag
+
+
+@pytest.fixture(scope="session")
+def binary(engine, image, tmp_path_factory):
+    """The static binary, taken out of the image."""
+    place = tmp_path_factory.mktemp("binary") / "pyrotee"
+    container = engine.podman("create", image)
+    engine.podman("cp", f"{container}:/usr/bin/pyrotee", place)
+    engine.podman("rm", container)
+    return place
+
+
+@pytest.fixture
+def net(engine, image, request):
+    name = "t-" + re.sub("[^a-z0-9]+", "-", request.node.name)[-40:].strip("-")
+    net = Net(engine, image, name)
+    yield net
+    if hasattr(request.node, "failed"):
+        for container in engine.podman("ps", "--all", "--format={{.Names}}").split():
+            print(f"== {container}\n{engine.podman('logs', container, check=False)}")
+    net.close()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    if report.when == "call" and report.failed:
+        item.failed = True

@@ -1,0 +1,98 @@
+"""What the tests of the image do with containers of it."""
+
+import json
+import time
+
+from engine import HARDENED
+
+# Slow machines build and test at once.
+PATIENCE = 60
+
+
+def eventually(what, ask):
+    """Asks until there is an answer that is not false."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        answer = ask()
+        if answer:
+            return answer
+        assert time.monotonic() < end, f"not within {PATIENCE} s: {what}"
+        time.sleep(0.1)
+
+
+class Net:
+    """Containers of one test, in a network of their own, which know each other by name."""
+
+    def __init__(self, engine, image, name):
+        self.engine, self.image, self.name = engine, image, name
+        engine.podman("network", "create", name)
+
+    def start(self, name, *command, options=(), pod=None):
+        """Starts the image, with as few rights as there are, under `name` in the network or in a pod of it."""
+        place = f"--pod={pod}" if pod else f"--network={self.name}:alias={name}"
+        full = f"{self.name}-{name}"
+        self.engine.podman("run", "--detach", f"--name={full}", place, *HARDENED, *options, self.image, *command)
+
+    def sink(self, name, *options):
+        """A stand-in Pyroscope."""
+        self.start(name, "sink", "--listen=0.0.0.0:4040", "--json", *options)
+        eventually(f"{name} listens", lambda: "listening" in self.logs(name))
+
+    def relay(self, *options, name="relay", pod=None):
+        """A relay to `local` that tees to `central`, ready."""
+        settings = {
+            "UPSTREAM__ADDRESS": "http://local:4040",
+            "REMOTE_WRITE__ENABLED": "true",
+            "REMOTE_WRITE__TARGETS__CENTRAL__ADDRESS": "http://central:4040",
+        }
+        variables = [f"--env=PYROTEE__{key}={value}" for key, value in settings.items()]
+        self.start(name, options=[*variables, *options], pod=pod)
+        self.ready(name)
+
+    def ready(self, name="relay"):
+        eventually(f"{name} is ready", lambda: self.exec(name, "healthcheck", check=False).returncode == 0)
+
+    def volume(self, name):
+        name = f"{self.name}-{name}"
+        self.engine.podman("volume", "create", name)
+        return f"--volume={name}:/var/lib/pyrotee"
+
+    def send(self, *options, to="http://relay:4040"):
+        """Sends profiles from a container of its own; what it printed."""
+        return self.engine.podman(
+            "run", "--rm", f"--network={self.name}", *HARDENED, self.image, "send", f"--to={to}", *options
+        )
+
+    def exec(self, name, *command, check=True):
+        return self.engine.podman("exec", f"{self.name}-{name}", "/usr/bin/pyrotee", *command, check=check)
+
+    def target(self, name="relay"):
+        """How the only target of a relay is."""
+        (target,) = json.loads(self.exec(name, "status", "--json"))["targets"]
+        return target
+
+    def logs(self, name):
+        ended = self.engine.podman("logs", f"{self.name}-{name}", check=False)
+        return ended.stdout + ended.stderr
+
+    def received(self, name):
+        """Digests of the bodies that a sink received."""
+        lines = [line for line in self.logs(name).splitlines() if line.startswith("{")]
+        return sorted(json.loads(line)["digest"] for line in lines)
+
+    def end(self, name, *how):
+        """Ends a container as told, `stop` or `kill`; its exit code."""
+        self.engine.podman(*how, f"{self.name}-{name}")
+        return int(self.engine.podman("wait", f"{self.name}-{name}"))
+
+    def remove(self, name):
+        self.engine.podman("rm", "--force", "--time=0", f"{self.name}-{name}")
+
+    def close(self):
+        names = self.engine.podman("ps", "--all", f"--filter=name=^{self.name}-", "--format={{.Names}}").split()
+        if names:
+            self.engine.podman("rm", "--force", "--time=0", *names)
+        self.engine.podman("network", "rm", "--force", self.name, check=False)
+        volumes = self.engine.podman("volume", "ls", "--quiet", f"--filter=name={self.name}-").split()
+        if volumes:
+            self.engine.podman("volume", "rm", *volumes)

@@ -1,0 +1,92 @@
+"""Every command in deploy/docker/README.md, as it stands there, by a `docker` that is podman; and what else is said there."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+
+import pytest
+import yaml
+from engine import ROOT
+from relay import eventually
+
+FOLDER = ROOT / "deploy/docker"
+
+# `docker build` gets the stand-in for the Rust image and what was compiled before; `docker compose` gets stand-ins for Pyroscope.
+DOCKER = """#!/bin/bash
+set -eu
+command=$1; shift
+case $command in
+    build) exec buildah bud {build} --build-arg PROFILE={profile} "$@" ;;
+    compose) exec {python} -m podman_compose "$1" "$2" -f {folder}/compose.sink.yaml "${{@:3}}" ;;
+    *) exec podman "$command" "$@" ;;
+esac
+"""
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return str(listener.getsockname()[1])
+
+
+@pytest.fixture
+def shell(engine, image, profile, tmp_path):
+    """Runs a line of the README; what it printed."""
+    docker = tmp_path / "docker"
+    build = " ".join(map(str, engine.build_arguments()))
+    docker.write_text(DOCKER.format(build=build, profile=profile, python=sys.executable, folder=FOLDER))
+    docker.chmod(0o755)
+    if image != "localhost/pyrotee":
+        engine.podman("tag", image, "localhost/pyrotee")
+    ports = {"PYROTEE_PORT": free_port(), "CENTRAL_PORT": free_port()}
+    environment = engine.environment | ports | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    run = lambda line: engine.run("bash", "-euc", line, cwd=ROOT, env=environment)
+    yield run
+    run("docker compose -f deploy/docker/compose.yaml down --volumes || true")
+
+
+def commands(text):
+    blocks = re.findall(r"```console\n(.*?)```", text, re.S)
+    return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
+
+
+def test_its_commands_do_what_it_says(shell):
+    up, send, status, down, build, version, check = commands((FOLDER / "README.md").read_text())
+    shell(up)
+    eventually("the relay is ready", lambda: "ready" in shell("docker compose -f deploy/docker/compose.yaml exec -T relay pyrotee healthcheck || true"))
+    # There is no terminal here.
+    terminal = lambda line: line.replace(" exec ", " exec -T ")
+    assert shell(terminal(send)).startswith("200 ")
+    logs = "docker compose -f deploy/docker/compose.yaml logs central"
+    eventually("central has it", lambda: "cluster=compose" in shell(logs))
+    assert re.search(r"^central +healthy", shell(terminal(status)), re.M)
+    shell(down)
+    assert "pyrotee_spool" not in shell("docker volume ls")
+    shell(build)
+    assert re.match(r"pyrotee \d", shell(version))
+    assert "http://central:4040" in shell(check)
+
+
+def test_the_services_are_as_closed_as_the_image_allows():
+    services = yaml.safe_load((FOLDER / "compose.yaml").read_text())["services"]
+    assert set(services) == {"relay", "pyroscope", "central"}
+    for name, service in services.items():
+        assert service["read_only"] and service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert all(str(port).startswith("127.0.0.1:") for port in service.get("ports", [])), name
+        assert name == "relay" or re.search(r":\d+\.\d+\.\d+$", service["image"]), name
+
+
+def test_the_dockerfile_has_no_known_faults():
+    hadolint = shutil.which("hadolint", path=os.path.dirname(sys.executable))
+    ended = subprocess.run([hadolint, FOLDER / "Dockerfile"], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout
+
+
+def test_the_compile_script_has_none_either():
+    assert shutil.which("shellcheck"), "install it: apt-get install -y shellcheck"
+    ended = subprocess.run(["shellcheck", FOLDER / "compile"], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout

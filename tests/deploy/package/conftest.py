@@ -1,0 +1,31 @@
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path += [str(Path(__file__).parents[1] / "support")]
+
+from engine import ROOT, Engine, need  # noqa: E402
+from nightly import pytest_collection_modifyitems, pytest_configure  # noqa: E402, F401
+
+
+@pytest.fixture(scope="session")
+def engine():
+    engine = Engine()
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="session")
+def package(engine):
+    """The package, as `make dist` builds it; PYROTEE_DEB names one that is there already."""
+    ready = os.environ.get("PYROTEE_DEB")
+    if ready:
+        return Path(ready).resolve()
+    need({"dpkg-deb": "dpkg", "dpkg-shlibdeps": "dpkg-dev"})
+    out = ROOT / "target/deploy/package-built"
+    engine.run("rm", "-rf", out)
+    engine.run(ROOT / "deploy/package/build", "dist", out, cwd=ROOT, env=os.environ, timeout=3600)
+    (package,) = out.glob("*.deb")
+    return package

@@ -1,0 +1,54 @@
+"""A Debian with systemd as its first process, in a container."""
+
+import re
+import time
+
+from engine import HOME, need
+
+IMAGE = "localhost/pyrotee-debian"
+PATIENCE = 60
+
+
+class Machine:
+    def __init__(self, engine):
+        need({"debootstrap": "debootstrap"})
+        self.engine = engine
+        if engine.podman("image", "exists", IMAGE, check=False).returncode != 0:
+            tree = HOME / "debian"
+            engine.run("rm", "-rf", tree)
+            include = "--include=systemd,systemd-sysv,dbus"
+            engine.run("debootstrap", "--variant=minbase", include, "bookworm", tree, "http://deb.debian.org/debian")
+            engine.run("sh", "-c", f"tar --directory {tree} --create . | podman import - {IMAGE}")
+            engine.run("rm", "-rf", tree)
+        # It makes namespaces for its services.
+        self.container = engine.podman(
+            "run", "--detach", "--privileged", "--systemd=always", "--network=none", IMAGE, "/lib/systemd/systemd"
+        )
+        self.wait("it has started", "systemctl is-system-running | grep -E 'running|degraded'")
+
+    def run(self, line, check=True):
+        """Runs a line of shell in there; what it printed. Everybody is root here: there is no sudo."""
+        line = re.sub(r"\bsudo ", "", line)
+        command = ["exec", "--env=DEBIAN_FRONTEND=noninteractive", self.container, "sh", "-c", line]
+        return self.engine.podman(*command, check=check)
+
+    def wait(self, what, line):
+        end = time.monotonic() + PATIENCE
+        while (ended := self.run(line, check=False)).returncode != 0:
+            assert time.monotonic() < end, f"not within {PATIENCE} s: {what}: {ended}"
+            time.sleep(0.2)
+        return ended.stdout.strip()
+
+    def write(self, path, text):
+        self.engine.podman("exec", "--interactive", self.container, "sh", "-c", f"cat > {path}", input=text)
+
+    def copy(self, path, place):
+        self.engine.podman("cp", path, f"{self.container}:{place}")
+
+    def show(self, *properties):
+        """Properties of the service."""
+        lines = self.run(f"systemctl show pyrotee --property={','.join(properties)}").splitlines()
+        return dict(line.split("=", 1) for line in lines)
+
+    def close(self):
+        self.engine.podman("rm", "--force", "--time=0", self.container)

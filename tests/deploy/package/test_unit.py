@@ -1,0 +1,79 @@
+"""What can be said of the service and of the package's files without installing them."""
+
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+from engine import ROOT, need
+
+FOLDER = ROOT / "deploy/package"
+
+# systemd's own scale, from 0 to 10: the network, which a relay needs, is what is left.
+MOST_EXPOSED = 1.5
+
+
+@pytest.fixture
+def unit():
+    return (FOLDER / "pyrotee.service").read_text()
+
+
+@pytest.fixture(scope="module")
+def check():
+    """`pyrotee check` of a text; what it printed."""
+
+    def check(text, **variables):
+        command = ["cargo", "run", "--quiet", "--locked", "--package=pyrotee", "--", "check", "--config=/dev/stdin"]
+        ended = subprocess.run(command, input=text, capture_output=True, text=True, cwd=ROOT, env=os.environ | variables)
+        assert ended.returncode == 0 and not ended.stderr, ended.stderr
+        return ended.stdout
+
+    return check
+
+
+def analyze(*arguments):
+    need({"systemd-analyze": "systemd"})
+    return subprocess.run(["systemd-analyze", *arguments], capture_output=True, text=True)
+
+
+def test_systemd_understands_every_line_of_the_unit(unit, tmp_path):
+    # It looks for the binary, too.
+    copy = tmp_path / "pyrotee.service"
+    copy.write_text(unit.replace("/usr/bin/pyrotee", shutil.which("true")))
+    verified = analyze("verify", "--man=no", copy)
+    assert (verified.returncode, verified.stdout, verified.stderr) == (0, "", "")
+
+
+def test_the_service_may_do_next_to_nothing():
+    threshold = f"--threshold={int(MOST_EXPOSED * 10)}"
+    rated = analyze("security", "--offline=true", "--no-pager", threshold, FOLDER / "pyrotee.service")
+    assert rated.returncode == 0, rated.stdout
+
+
+def test_the_configuration_is_valid_and_so_is_what_it_proposes(check):
+    text = (FOLDER / "pyrotee.yaml").read_text()
+    assert "127.0.0.1:4042" in check(text)
+    proposed = re.sub(r"^# (?=( |spool:|remote-write:))", "", text, flags=re.M)
+    printed = check(proposed, CENTRAL_TOKEN="S3cret")
+    assert "profiles.example.com" in printed and "/var/lib/pyrotee/spool" in printed
+
+
+def test_a_stop_has_time_to_drain(unit, check):
+    stop = int(re.search(r"^TimeoutStopSec=(\d+)s$", unit, re.M)[1])
+    grace = int(re.search(r"grace: (\d+)s", check(""))[1])
+    assert stop > grace + 5
+
+
+def test_the_changelog_is_of_this_version():
+    version = re.search(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.M)[1]
+    first = (FOLDER / "changelog").read_text().splitlines()[0]
+    assert first.startswith(f"pyrotee ({version}-1) ")
+    assert f"pyrotee_{version}-1_" in (FOLDER / "README.md").read_text()
+
+
+def test_scripts_have_no_known_faults():
+    need({"shellcheck": "shellcheck"})
+    scripts = [FOLDER / "build", FOLDER / "scripts/postrm"]
+    ended = subprocess.run(["shellcheck", *scripts], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout
