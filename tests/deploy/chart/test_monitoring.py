@@ -1,8 +1,11 @@
 """Objects of the Prometheus operator, of Gateway API and for Grafana, whose schemas are not Kubernetes' own."""
 
-import pytest
+import json
 
-from support import CHART, find, values_of
+import pytest
+import yaml
+
+from support import CHART, Chart, find, values_of
 
 MONITORING = values_of(CHART / "ci/monitoring-values.yaml")
 
@@ -52,6 +55,23 @@ def test_the_route_leads_to_the_relay(chart):
     [rule] = route["spec"]["rules"]
     assert set(rule) == {"backendRefs", "matches", "filters"}
     assert rule["backendRefs"] == [{"name": "rel-pyrotee", "port": 80}]
+
+
+def test_rules_and_dashboards_come_as_they_are():
+    """From the chart itself, not from the copy with samples."""
+    objects = Chart(CHART).objects(MONITORING)
+    rules = find(objects, "PrometheusRule")
+    assert rules["spec"] == yaml.safe_load((CHART / "rules/pyrotee.yaml").read_text())
+    assert rules["metadata"]["labels"]["release"] == "prometheus"
+    files = sorted((CHART / "dashboards").glob("*.json"))
+    assert files
+    for file in files:
+        config = find(objects, "ConfigMap", f"rel-pyrotee-dashboard-{file.stem}"[:53].rstrip("-"))
+        assert json.loads(config["data"][file.name]) == json.loads(file.read_text())
+        assert config["metadata"]["labels"]["grafana_dashboard"] == "1"
+        assert config["metadata"]["annotations"] == {"grafana_folder": "Profiling"}
+        # Of an object, and of the annotation that `kubectl apply` adds.
+        assert len(json.dumps(config)) < 256 * 1024, "apply it with --server-side"
 
 
 @pytest.mark.parametrize("name", ["deployment", "daemonset"])

@@ -87,3 +87,8 @@ def run_hook(objects, addresses, name):
 def test_helm_test_sends_a_profile(objects, addresses):
     answer = run_hook(objects, addresses, "send")
     assert answer.returncode == 0, answer.stderr
+
+
+def test_helm_test_asks_whether_the_relay_is_ready(objects, addresses):
+    answer = run_hook(objects, addresses, "ready")
+    assert answer.returncode == 0, answer.stderr
