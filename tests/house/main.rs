@@ -17,7 +17,7 @@ use serde_json::Value;
 const LONGEST: usize = 500;
 
 /// Who may know whom. `pyrotee-net` is not in the first drawing of the diamond: see ADR 0002.
-const DIAMOND: [(&str, &[&str]); 7] = [
+const DIAMOND: [(&str, &[&str]); 8] = [
     (
         "pyrotee",
         &[
@@ -41,6 +41,8 @@ const DIAMOND: [(&str, &[&str]); 7] = [
     ("pyrotee-net", &[]),
     ("pyrotee-queue", &[]),
     ("pyroscope-wire", &[]),
+    // It measures the relay from outside, beside others, and shares no code with it.
+    ("pyrotee-bench", &[]),
 ];
 
 /// Libraries of one crate: YAML, the command line and the exporter stay out of the others, and so
@@ -48,18 +50,19 @@ const DIAMOND: [(&str, &[&str]); 7] = [
 const RESERVED: [(&str, &[&str]); 11] = [
     ("figment", &["pyrotee"]),
     ("saphyr-parser", &["pyrotee"]),
-    ("clap", &["pyrotee"]),
+    ("clap", &["pyrotee", "pyrotee-bench"]),
     ("clap_complete", &["pyrotee"]),
     ("clap_mangen", &["pyrotee"]),
     ("metrics-exporter-prometheus", &["pyrotee"]),
     ("tracing-subscriber", &["pyrotee"]),
-    ("anyhow", &["pyrotee"]),
+    ("anyhow", &["pyrotee", "pyrotee-bench"]),
     ("rustls", &["pyrotee-net"]),
     ("hickory-resolver", &["pyrotee-net"]),
     (
         "hyper",
         &[
             "pyrotee",
+            "pyrotee-bench",
             "pyrotee-delivery",
             "pyrotee-net",
             "pyrotee-proxy",

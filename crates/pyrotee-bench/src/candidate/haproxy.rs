@@ -1,0 +1,34 @@
+//! HAProxy, which forwards and cannot mirror what matters here: no more than a buffer of 16 KB, through an agent.
+
+use std::{fs, process::Command};
+
+use super::{Place, Running, free_port, tools::HAPROXY};
+use crate::{
+    child::{Child, Tells},
+    machine::Role,
+};
+
+pub(super) fn start(place: Place<'_>) -> anyhow::Result<Running> {
+    let address = free_port()?;
+    let config = place.home.join("haproxy.cfg");
+    let text = format!(
+        "global\n  nbthread 1\n  maxconn 4096\n\
+         defaults\n  mode http\n  timeout connect 5s\n  timeout client 600s\n  timeout server 600s\n  option http-keep-alive\n  http-reuse always\n\
+         frontend in\n  bind {address} backlog 4096\n  default_backend local\n\
+         backend local\n  server local {}\n",
+        place.upstream
+    );
+    fs::write(&config, text)?;
+    let mut command = Command::new(HAPROXY.find()?);
+    command.arg("-db").arg("-f").arg(&config);
+    let mut child = Child::start(
+        "haproxy",
+        command,
+        Tells::Stderr,
+        Role::Measured,
+        place.cores,
+        place.home,
+    )?;
+    child.wait_for(address)?;
+    Ok(Running::new(address, Some(child)))
+}

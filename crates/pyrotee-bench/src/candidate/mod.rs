@@ -1,0 +1,176 @@
+//! What is compared: the relay, others who can do a part of it, and nothing at all.
+
+mod bare;
+mod envoy;
+mod haproxy;
+mod nginx;
+mod relay;
+mod tools;
+
+use std::{
+    fmt, io,
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    str::FromStr,
+};
+
+pub(crate) use relay::Settings as RelaySettings;
+pub(crate) use tools::{missing, relay as relay_path};
+
+use crate::{child::Child, machine::Cores};
+
+/// Who stands between the load and the sinks, with how many copies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Candidate {
+    /// Nobody: what load, sinks and kernel take by themselves.
+    Direct,
+    Bare(usize),
+    Relay(usize),
+    /// Streams the request body; cannot mirror.
+    NginxStream,
+    /// Keeps the body in memory first, as mirroring needs it.
+    Nginx(usize),
+    Haproxy,
+    Envoy(usize),
+}
+
+/// Where everything is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    /// A directory of its own.
+    pub(crate) home: &'a Path,
+    pub(crate) cores: Cores,
+    pub(crate) upstream: SocketAddr,
+    pub(crate) targets: &'a [SocketAddr],
+}
+
+/// A candidate that accepts connections.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    /// The relay's metrics.
+    pub(crate) admin: Option<SocketAddr>,
+    child: Option<Child>,
+}
+
+impl Candidate {
+    /// Copies of each request.
+    pub(crate) fn targets(self) -> usize {
+        match self {
+            Self::Direct | Self::NginxStream | Self::Haproxy => 0,
+            Self::Bare(targets)
+            | Self::Relay(targets)
+            | Self::Nginx(targets)
+            | Self::Envoy(targets) => targets,
+        }
+    }
+
+    /// One that is part of this repository, and has to do what it promises.
+    pub(crate) fn is_ours(self) -> bool {
+        matches!(self, Self::Direct | Self::Bare(_) | Self::Relay(_))
+    }
+
+    /// Starts it and waits until it can be used.
+    ///
+    /// # Errors
+    ///
+    /// If it is not installed, or does not start.
+    pub(crate) fn start(
+        self,
+        place: Place<'_>,
+        settings: &RelaySettings,
+    ) -> anyhow::Result<Running> {
+        match self {
+            Self::Direct => Ok(Running::new(place.upstream, None)),
+            Self::Bare(_) => bare::start(place),
+            Self::Relay(_) => relay::start(place, settings),
+            Self::NginxStream => nginx::start(place, nginx::Bodies::Streamed),
+            Self::Nginx(_) => nginx::start(place, nginx::Bodies::InMemory),
+            Self::Haproxy => haproxy::start(place),
+            Self::Envoy(_) => envoy::start(place),
+        }
+    }
+}
+
+impl Running {
+    fn new(address: SocketAddr, child: Option<Child>) -> Self {
+        Self {
+            address,
+            admin: None,
+            child,
+        }
+    }
+
+    /// Ends it.
+    pub(crate) fn end(&mut self) {
+        self.child = None;
+    }
+
+    /// `None` for nobody.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::pid)
+    }
+}
+
+impl fmt::Display for Candidate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Direct => f.write_str("direct"),
+            Self::Bare(targets) => write!(f, "bare-{targets}"),
+            Self::Relay(targets) => write!(f, "relay-{targets}"),
+            Self::NginxStream => f.write_str("nginx-stream"),
+            Self::Nginx(targets) => write!(f, "nginx-{targets}"),
+            Self::Haproxy => f.write_str("haproxy-0"),
+            Self::Envoy(targets) => write!(f, "envoy-{targets}"),
+        }
+    }
+}
+
+impl FromStr for Candidate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, targets) = text.split_once('-').unwrap_or((text, ""));
+        let number = || {
+            targets
+                .parse()
+                .map_err(|_| format!("{text}: how many targets?"))
+        };
+        Ok(match (name, targets) {
+            ("direct", "") => Self::Direct,
+            ("nginx", "stream") => Self::NginxStream,
+            ("haproxy", "0") => Self::Haproxy,
+            ("bare", _) => Self::Bare(number()?),
+            ("relay", _) => Self::Relay(number()?),
+            ("nginx", _) => Self::Nginx(number()?),
+            ("envoy", _) => Self::Envoy(number()?),
+            _ => return Err(format!("no such candidate: {text}")),
+        })
+    }
+}
+
+/// A port that nobody has now. Who cannot say which one it took is told to take this one.
+fn free_port() -> io::Result<SocketAddr> {
+    TcpListener::bind("127.0.0.1:0")?.local_addr()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_candidate_is_read_as_it_is_written() {
+        for text in [
+            "direct",
+            "bare-0",
+            "relay-3",
+            "nginx-stream",
+            "nginx-1",
+            "haproxy-0",
+            "envoy-3",
+        ] {
+            assert_eq!(text.parse::<Candidate>().unwrap().to_string(), text);
+        }
+        assert!("haproxy-3".parse::<Candidate>().is_err());
+    }
+}

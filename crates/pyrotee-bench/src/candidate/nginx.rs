@@ -1,0 +1,87 @@
+//! nginx, given what it needs to be good: bodies in memory, whole segments, connections that are kept on both sides.
+
+use std::{fmt::Write as _, fs, process::Command};
+
+use super::{Place, Running, free_port, tools::NGINX};
+use crate::{
+    child::{Child, Tells},
+    machine::Role,
+};
+
+/// What happens to a body before it goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bodies {
+    Streamed,
+    /// A file is what nginx would take for more than 16 KB by default, which costs 44 ms or twice the CPU.
+    InMemory,
+}
+
+pub(super) fn start(place: Place<'_>, bodies: Bodies) -> anyhow::Result<Running> {
+    let address = free_port()?;
+    let config = place.home.join("nginx.conf");
+    fs::write(&config, text(place, bodies, &address.to_string()))?;
+    let mut command = Command::new(NGINX.find()?);
+    command
+        .arg("-p")
+        .arg(place.home)
+        .arg("-c")
+        .arg(&config)
+        .args(["-e", "stderr"]);
+    let mut child = Child::start(
+        "nginx",
+        command,
+        Tells::Stderr,
+        Role::Measured,
+        place.cores,
+        place.home,
+    )?;
+    child.wait_for(address)?;
+    Ok(Running::new(address, Some(child)))
+}
+
+fn text(place: Place<'_>, bodies: Bodies, address: &str) -> String {
+    let home = place.home.display();
+    let (mut upstreams, mut mirrors, mut locations) = (String::new(), String::new(), String::new());
+    for (index, target) in place.targets.iter().enumerate() {
+        let add = |text: &mut String, line: &str| {
+            writeln!(text, "{line}").expect("a string takes everything")
+        };
+        add(
+            &mut upstreams,
+            &upstream(&format!("t{index}"), &target.to_string()),
+        );
+        add(&mut mirrors, &format!("mirror /mirror{index};"));
+        add(
+            &mut locations,
+            &format!(
+                "location = /mirror{index} {{ internal; proxy_pass http://t{index}$request_uri; }}"
+            ),
+        );
+    }
+    let buffering = match bodies {
+        Bodies::Streamed => "proxy_request_buffering off;",
+        Bodies::InMemory => "proxy_request_buffering on;",
+    };
+    // The temporary directories of a package belong to another user.
+    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|name| format!("{name}_temp_path {home}/{name};\n"))
+        .concat();
+    format!(
+        "daemon off; worker_processes 1; pid {home}/nginx.pid; error_log stderr warn;\n\
+         events {{ worker_connections 16384; }}\n\
+         http {{\n{temporary}access_log off; sendfile on; tcp_nopush on; tcp_nodelay on;\n\
+         keepalive_timeout 600s; keepalive_requests 100000000;\n\
+         client_max_body_size 32m; client_body_buffer_size 6m; proxy_buffering on;\n\
+         proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_set_header Host $host;\n\
+         {}\n{upstreams}\
+         server {{ listen {address} backlog=4096;\n\
+         location / {{ {buffering} {mirrors} proxy_pass http://local; }}\n{locations}}}\n}}\n",
+        upstream("local", &place.upstream.to_string())
+    )
+}
+
+fn upstream(name: &str, address: &str) -> String {
+    format!(
+        "upstream {name} {{ server {address} max_fails=0; keepalive 512; keepalive_requests 100000000; keepalive_timeout 600s; }}"
+    )
+}

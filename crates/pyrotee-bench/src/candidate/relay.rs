@@ -1,0 +1,130 @@
+//! The relay as it is shipped.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Instant,
+};
+
+use serde_json::Value;
+
+use super::{Place, Running, tools};
+use crate::{
+    child::{Child, SOON, Tells},
+    machine::Role,
+};
+
+const MIB: u64 = 1024 * 1024;
+
+/// What differs from the defaults.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// Bytes.
+    pub(crate) memory_limit: u64,
+    /// Room in the spool, if there is one, in bytes; it lies in the first.
+    pub(crate) spool: Option<(PathBuf, u64)>,
+    /// Lines of every target.
+    pub(crate) target: Vec<String>,
+}
+
+impl Default for Settings {
+    /// The defaults of the relay, but for room for more than 100 profiles: a core that is away for a tenth of a second
+    /// fills that at 1,000 a second.
+    fn default() -> Self {
+        Self {
+            memory_limit: 256 * MIB,
+            spool: None,
+            target: vec!["queue-size: 10000".to_owned()],
+        }
+    }
+}
+
+/// The name of the target with this index, as metrics have it.
+pub(crate) fn target(index: usize) -> String {
+    format!("t{index}")
+}
+
+pub(super) fn start(place: Place<'_>, settings: &Settings) -> anyhow::Result<Running> {
+    let config = place.home.join("pyrotee.yaml");
+    fs::write(&config, text(place, settings))?;
+    let mut command = Command::new(tools::relay()?);
+    command
+        .args(["run", "--log-format", "json", "--config"])
+        .arg(&config);
+    let child = Child::start(
+        "relay",
+        command,
+        Tells::Stderr,
+        Role::Measured,
+        place.cores,
+        place.home,
+    )?;
+    let (address, admin) = listening(&child)?;
+    Ok(Running {
+        admin: Some(admin),
+        ..Running::new(address, Some(child))
+    })
+}
+
+fn text(place: Place<'_>, settings: &Settings) -> String {
+    let mut text = format!(
+        "listen: \"127.0.0.1:0\"\nadmin: \"127.0.0.1:0\"\nupstream: {{ address: \"http://{}\" }}\nmemory-limit: {}\n",
+        place.upstream, settings.memory_limit
+    );
+    let mut add = |line: &str| writeln!(text, "{line}").expect("a string takes everything");
+    if let Some((dir, bytes)) = &settings.spool {
+        add(&format!(
+            "spool: {{ dir: \"{}\", max-bytes: {bytes} }}",
+            Path::display(dir)
+        ));
+    }
+    if !place.targets.is_empty() {
+        add("remote-write:\n  enabled: true\n  targets:");
+    }
+    for (index, address) in place.targets.iter().enumerate() {
+        add(&format!(
+            "    {}:\n      address: \"http://{address}\"",
+            target(index)
+        ));
+        add(&format!("      tags: {{ cluster: bench-{index} }}"));
+        settings
+            .target
+            .iter()
+            .for_each(|line| add(&format!("      {line}")));
+    }
+    text
+}
+
+/// Where clients and scrapers connect to, out of the log.
+fn listening(child: &Child) -> anyhow::Result<(SocketAddr, SocketAddr)> {
+    let (mut data, mut admin) = (None, None);
+    let last = Instant::now() + SOON;
+    while Instant::now() < last {
+        let Some(line) = child.line(last - Instant::now())? else {
+            break;
+        };
+        let Ok(line) = serde_json::from_str::<Value>(&line) else {
+            continue;
+        };
+        let field = |name: &str| {
+            line.get(name)
+                .or_else(|| line.get("fields")?.get(name))?
+                .as_str()
+        };
+        if field("message") == Some("listening") {
+            let address = field("address").and_then(|address| address.parse().ok());
+            match field("listener") {
+                Some("data") => data = address,
+                Some("admin") => admin = address,
+                _ => {}
+            }
+        }
+        if let (Some(data), Some(admin)) = (data, admin) {
+            return Ok((data, admin));
+        }
+    }
+    Err(child.trouble("does not say where it listens"))
+}

@@ -1,0 +1,156 @@
+//! Processes that the bench starts, and ends again.
+
+use std::{
+    fs::{self, File},
+    io::{BufRead, BufReader, Read, Write as _},
+    path::{Path, PathBuf},
+    process::{self, Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, anyhow};
+use serde::de::DeserializeOwned;
+
+use crate::machine::{Cores, Role};
+
+/// How long a process may take until it can be used.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// Where a process says what its starter has to know. The other stream goes to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tells {
+    Stdout,
+    Stderr,
+}
+
+/// A running process; killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Child {
+    name: String,
+    child: process::Child,
+    lines: mpsc::Receiver<String>,
+    log: PathBuf,
+}
+
+impl Child {
+    /// Starts a process on the core of its role.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started.
+    pub(crate) fn start(
+        name: &str,
+        mut command: Command,
+        tells: Tells,
+        role: Role,
+        cores: Cores,
+        home: &Path,
+    ) -> anyhow::Result<Self> {
+        let log = home.join(format!("{name}.log"));
+        let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        command.stdin(Stdio::piped());
+        match tells {
+            Tells::Stdout => command.stdout(Stdio::piped()).stderr(file),
+            Tells::Stderr => command.stdout(file).stderr(Stdio::piped()),
+        };
+        let mut child = cores
+            .bound(role, || command.spawn())
+            .with_context(|| format!("cannot start {name}"))?;
+        let out: Box<dyn Read + Send> = match tells {
+            Tells::Stdout => Box::new(child.stdout.take().expect("stdout is piped")),
+            Tells::Stderr => Box::new(child.stderr.take().expect("stderr is piped")),
+        };
+        // Bounded: who writes more than is ever read is not what is measured.
+        let (sender, lines) = mpsc::sync_channel(10_000);
+        thread::spawn(move || {
+            for line in BufReader::new(out).lines().map_while(Result::ok) {
+                drop(sender.try_send(line));
+            }
+        });
+        Ok(Self {
+            name: name.to_owned(),
+            child,
+            lines,
+            log,
+        })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The next line, read as JSON.
+    ///
+    /// # Errors
+    ///
+    /// If none comes within `limit`, or it is something else.
+    pub(crate) fn tell<T: DeserializeOwned>(&self, limit: Duration) -> anyhow::Result<T> {
+        let line = self.line(limit)?;
+        let line = line.ok_or_else(|| self.trouble("says nothing"))?;
+        serde_json::from_str(&line).with_context(|| format!("{} says {line:?}", self.name))
+    }
+
+    /// The next line; `None` if none has come within `limit`.
+    ///
+    /// # Errors
+    ///
+    /// If the process has ended.
+    pub(crate) fn line(&self, limit: Duration) -> anyhow::Result<Option<String>> {
+        match self.lines.recv_timeout(limit) {
+            Ok(line) => Ok(Some(line)),
+            Err(mpsc::RecvTimeoutError::Timeout) => Ok(None),
+            Err(mpsc::RecvTimeoutError::Disconnected) => Err(self.trouble("has ended")),
+        }
+    }
+
+    /// Gives a line to it.
+    pub(crate) fn say(&mut self, line: &str) -> anyhow::Result<()> {
+        let input = self.child.stdin.as_mut().context("its input is open")?;
+        writeln!(input, "{line}").with_context(|| format!("{} does not listen", self.name))
+    }
+
+    /// Waits until something accepts connections at `address`.
+    pub(crate) fn wait_for(&mut self, address: std::net::SocketAddr) -> anyhow::Result<()> {
+        let last = Instant::now() + SOON;
+        while std::net::TcpStream::connect(address).is_err() {
+            if let Some(status) = self.child.try_wait()? {
+                return Err(self.trouble(&format!("has ended with {status}")));
+            }
+            if Instant::now() > last {
+                return Err(self.trouble("does not listen"));
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
+    /// What went wrong, with what it had to say.
+    pub(crate) fn trouble(&self, what: &str) -> anyhow::Error {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let said: Vec<String> = self
+            .lines
+            .try_iter()
+            .chain(log.lines().map(str::to_owned))
+            .collect();
+        let last = said.len().saturating_sub(8);
+        anyhow!("{} {what}\n{}", self.name, said[last..].join("\n"))
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        // Those that have children of their own (nginx) take them along when they are asked; the others are killed at once.
+        if let Some(pid) = rustix::process::Pid::from_raw(self.child.id().cast_signed()) {
+            // It may have ended by itself.
+            let _gone = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+        let last = Instant::now() + Duration::from_millis(300);
+        while Instant::now() < last && matches!(self.child.try_wait(), Ok(None)) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}

@@ -1,0 +1,128 @@
+//! Says which goals are met.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::Context as _;
+use clap::Args;
+
+use super::{
+    Goal, Row,
+    evaluate::{Verdict, evaluate},
+};
+use crate::run::Results;
+
+/// What the command line asks for.
+#[derive(Args, Debug)]
+pub(crate) struct Settings {
+    /// Results (*.jsonl; without one the newest in target/bench) and goals (*.toml; without one those that are built in)
+    files: Vec<PathBuf>,
+    /// Goals whose cells were not run are missed, too
+    #[arg(long)]
+    all: bool,
+}
+
+/// Prints a table; the exit code says whether a gate was missed.
+///
+/// # Errors
+///
+/// If a file cannot be read.
+#[expect(clippy::print_stdout, reason = "this is its output")]
+pub(crate) fn check(settings: &Settings) -> anyhow::Result<ExitCode> {
+    let is_goals = |path: &&PathBuf| {
+        path.extension()
+            .is_some_and(|extension| extension == "toml")
+    };
+    let goals = settings.files.iter().find(is_goals);
+    let mut files: Vec<_> = settings
+        .files
+        .iter()
+        .filter(|path| !is_goals(path))
+        .cloned()
+        .collect();
+    if files.is_empty() {
+        files.push(newest(Path::new("target/bench"))?);
+    }
+    let goals = Goal::all(goals.map(PathBuf::as_path))?;
+    let results = Results::read(&files)?;
+    let rows = evaluate(&goals, &results);
+    println!("{}", table(&rows, true));
+    let count = |verdict| rows.iter().filter(|row| row.verdict == verdict).count();
+    let [missed, kept, reached, not_run] = [
+        Verdict::Missed,
+        Verdict::Kept,
+        Verdict::Reached,
+        Verdict::NotRun,
+    ]
+    .map(count);
+    println!("{missed} missed, {kept} kept, {reached} as aimed at, {not_run} not run");
+    let failed = missed > 0 || settings.all && not_run > 0;
+    Ok(if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// The results that were written last.
+pub(crate) fn newest(folder: &Path) -> anyhow::Result<PathBuf> {
+    let entries = fs::read_dir(folder)
+        .with_context(|| format!("there are no results in {}", folder.display()))?;
+    let paths = entries.flatten().map(|entry| entry.path());
+    let results = paths.filter(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "jsonl")
+    });
+    // Their names are times.
+    results
+        .max()
+        .with_context(|| format!("there are no results in {}", folder.display()))
+}
+
+/// The rows as a table, with those that were not run or without.
+pub(crate) fn table(rows: &[Row<'_>], all: bool) -> String {
+    let mut text =
+        "| goal | | cell | gate | aim | now [min..max] | |\n|---|---|---|---|---|---|---|\n"
+            .to_owned();
+    for row in rows
+        .iter()
+        .filter(|row| all || row.verdict != Verdict::NotRun)
+    {
+        let sign = if row.goal.at == super::At::Most {
+            "≤"
+        } else {
+            "≥"
+        };
+        let now = row
+            .now
+            .map_or_else(|| "–".to_owned(), |now| now.to_string());
+        let noisy = match row.noisy {
+            0 => String::new(),
+            rounds => format!(", {rounds} noisy"),
+        };
+        let verdict = match row.verdict {
+            Verdict::Missed => "**missed**",
+            Verdict::Kept => "kept",
+            Verdict::Reached => "reached",
+            Verdict::NotRun => "not run",
+        };
+        let Row {
+            goal,
+            cell,
+            gate,
+            aim,
+            ..
+        } = row;
+        writeln!(
+            text,
+            "| {} | {} | {cell} | {sign} {gate} | {sign} {aim} | {now}{noisy} | {verdict} |",
+            goal.id, goal.what
+        )
+        .expect("a string takes everything");
+    }
+    text
+}

@@ -1,0 +1,106 @@
+//! Goals: what figures have to be.
+
+mod check;
+mod evaluate;
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use anyhow::Context as _;
+use serde::Deserialize;
+
+pub(crate) use check::{Settings, check, newest, table};
+pub(crate) use evaluate::{Row, evaluate};
+
+/// The goals that this program was built with.
+const OWN: &str = include_str!("../../goals.toml");
+
+/// A figure that has to be below, or above, something. `goals.toml` says what the fields mean.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Goal {
+    pub(crate) id: String,
+    pub(crate) what: String,
+    of: String,
+    against: Option<String>,
+    beside: Option<String>,
+    figure: String,
+    cells: Vec<String>,
+    gate: f64,
+    aim: f64,
+    #[serde(default)]
+    gates: BTreeMap<String, f64>,
+    #[serde(default)]
+    aims: BTreeMap<String, f64>,
+    #[serde(default)]
+    at: At,
+    #[serde(default)]
+    pick: Pick,
+    within: Option<f64>,
+    #[serde(default)]
+    sets: Vec<String>,
+}
+
+/// On which side of its gate a figure has to be.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum At {
+    #[default]
+    Most,
+    Least,
+}
+
+/// Which of many rounds counts.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Pick {
+    #[default]
+    Median,
+    Worst,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    goal: Vec<Goal>,
+}
+
+impl Goal {
+    /// Reads goals from a file, or those that are built in.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read or holds something else.
+    pub(crate) fn all(path: Option<&Path>) -> anyhow::Result<Vec<Self>> {
+        let text = match path {
+            Some(path) => fs::read_to_string(path)
+                .with_context(|| format!("cannot read {}", path.display()))?,
+            None => OWN.to_owned(),
+        };
+        let file: File = toml::from_str(&text).context("these are no goals")?;
+        Ok(file.goal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_goals_that_are_built_in_can_be_read() {
+        let goals = Goal::all(None).unwrap();
+        let ids: std::collections::BTreeSet<_> =
+            goals.iter().map(|goal| goal.id.as_str()).collect();
+        for id in ["P1", "P10", "F1", "F5", "M1", "M3", "D1", "S1", "G3"] {
+            assert!(ids.contains(id), "{id} is missing");
+        }
+        // An aim that is easier than its gate would never be seen.
+        for goal in goals {
+            let further = if goal.at == At::Most {
+                goal.aim <= goal.gate
+            } else {
+                goal.aim >= goal.gate
+            };
+            assert!(further, "{}: {}", goal.id, goal.what);
+        }
+    }
+}

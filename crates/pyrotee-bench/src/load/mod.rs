@@ -1,0 +1,118 @@
+//! Clients: in a closed loop as fast as they are answered, or in an open one on a schedule that waits for nobody.
+//!
+//! `pyrotee-bench load` prints two lines of JSON: one when the warm-up is over, so that others can begin to measure, too, and
+//! one with the figures.
+
+mod client;
+mod figures;
+mod schedule;
+
+use std::{net::SocketAddr, rc::Rc};
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use tokio::{
+    task::JoinSet,
+    time::{Duration, Instant, timeout_at},
+};
+
+use client::Client;
+pub(crate) use client::Style;
+use figures::Book;
+pub(crate) use figures::{Figures, Window};
+use schedule::Schedule;
+
+use crate::wire::Bodies;
+
+/// What the command line asks for.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Settings {
+    /// Whom to send to
+    #[arg(long)]
+    pub(crate) to: SocketAddr,
+    /// Bytes of a body
+    #[arg(long)]
+    pub(crate) size: usize,
+    /// Connections, which are kept
+    #[arg(long)]
+    pub(crate) connections: usize,
+    /// Requests a second; without it every connection sends when it is answered
+    #[arg(long)]
+    pub(crate) rate: Option<f64>,
+    /// Seconds that count
+    #[arg(long)]
+    pub(crate) seconds: f64,
+    /// Seconds before that
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) warm_up: f64,
+    /// Seconds after that in which what was sent may still be answered
+    #[arg(long, default_value_t = 10.0)]
+    pub(crate) patience: f64,
+    /// Ends after so many requests, if that is earlier
+    #[arg(long)]
+    pub(crate) count: Option<u64>,
+    /// The number of the first body
+    #[arg(long, default_value_t = 0)]
+    pub(crate) first: u64,
+    /// How bodies are sent
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) style: Style,
+}
+
+/// The line that says that it counts from now on.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Measuring {
+    pub(crate) measuring: bool,
+}
+
+/// Runs the load and prints what came of it.
+pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
+    let bodies = Rc::new(Bodies::new(settings.size));
+    let mut ready = Vec::new();
+    for _ in 0..settings.connections {
+        let mut client = Client::new(settings.to, settings.style, Rc::clone(&bodies));
+        client.connect().await?;
+        ready.push(client);
+    }
+    let start = Instant::now();
+    let counted = start + Duration::from_secs_f64(settings.warm_up);
+    let end = counted + Duration::from_secs_f64(settings.seconds);
+    let book = Book::new(counted, end);
+    let schedule = Schedule::new(&settings, start, end)?;
+    let local = tokio::task::LocalSet::new();
+    local
+        .run_until(async {
+            let mut clients = JoinSet::new();
+            for client in ready {
+                let (schedule, book) = (Rc::clone(&schedule), Rc::clone(&book));
+                clients.spawn_local(work(client, schedule, book));
+            }
+            let ticking = Rc::clone(&schedule);
+            let clock = tokio::task::spawn_local(async move { ticking.run().await });
+            tokio::time::sleep_until(counted).await;
+            say(&Measuring { measuring: true })?;
+            clock.await??;
+            let last = Instant::now() + Duration::from_secs_f64(settings.patience);
+            while let Ok(Some(_)) = timeout_at(last, clients.join_next()).await {}
+            clients.abort_all();
+            say(&book.close(&schedule.unsent(), schedule.issued()))
+        })
+        .await
+}
+
+async fn work(mut client: Client, schedule: Rc<Schedule>, book: Rc<Book>) {
+    while let Some(ticket) = schedule.next().await {
+        book.sent(ticket);
+        let answer = client.exchange(ticket.number).await;
+        book.answered(ticket, answer);
+    }
+}
+
+/// Prints at once: somebody waits for this line.
+fn say(what: &impl Serialize) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer(&mut out, what)?;
+    out.write_all(b"\n")?;
+    Ok(out.flush()?)
+}

@@ -1,0 +1,38 @@
+//! Where the figures come from.
+
+use std::{fs, path::Path};
+
+use serde::{Deserialize, Serialize};
+
+/// What somebody has to know who compares figures.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Machine {
+    pub(crate) cpu: String,
+    pub(crate) cores: usize,
+    pub(crate) kernel: String,
+    /// The TCP congestion control: `bbr` halves a single stream on loopback.
+    pub(crate) congestion: String,
+    pub(crate) load: String,
+}
+
+pub(crate) fn describe() -> Machine {
+    let cpuinfo = read("/proc/cpuinfo");
+    let model = cpuinfo
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"));
+    let cpu = model.map_or("unknown", |model| {
+        model.trim_start_matches([' ', '\t', ':'])
+    });
+    Machine {
+        cpu: cpu.to_owned(),
+        cores: std::thread::available_parallelism().map_or(1, usize::from),
+        kernel: read("/proc/sys/kernel/osrelease"),
+        congestion: read("/proc/sys/net/ipv4/tcp_congestion_control"),
+        load: read("/proc/loadavg"),
+    }
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    text.trim().to_owned()
+}

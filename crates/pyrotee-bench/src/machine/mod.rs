@@ -1,0 +1,11 @@
+//! The machine under the bench: its cores, and what processes take of it.
+
+mod cores;
+mod describe;
+mod foreign;
+mod process;
+
+pub(crate) use cores::{Cores, Role, bind, open_more_files};
+pub(crate) use describe::{Machine, describe};
+pub(crate) use foreign::Foreign;
+pub(crate) use process::{cpu_seconds, forget_peak, rss, rss_peak};

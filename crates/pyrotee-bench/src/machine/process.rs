@@ -1,0 +1,129 @@
+//! What a process and its children take, read from `/proc`.
+
+use std::{fs, path::PathBuf};
+
+/// A clock tick of `/proc`, in seconds: the same on every Linux.
+const TICK: f64 = 0.01;
+
+/// Seconds that a process, its threads and its children have computed, in user and kernel.
+pub(crate) fn cpu_seconds(pid: u32) -> f64 {
+    family(pid).into_iter().map(cpu_of).sum()
+}
+
+/// Bytes that are resident now.
+pub(crate) fn rss(pid: u32) -> u64 {
+    family(pid)
+        .into_iter()
+        .map(|pid| status(pid, "VmRSS:"))
+        .sum()
+}
+
+/// The most bytes that were resident since [`forget_peak`].
+pub(crate) fn rss_peak(pid: u32) -> u64 {
+    family(pid)
+        .into_iter()
+        .map(|pid| status(pid, "VmHWM:"))
+        .sum()
+}
+
+/// Begins a new peak; where that is not allowed, the peak is that of the whole life.
+pub(crate) fn forget_peak(pid: u32) {
+    for pid in family(pid) {
+        drop(fs::write(proc(pid, "clear_refs"), "5"));
+    }
+}
+
+/// A process and those it has started, as long as they live.
+fn family(pid: u32) -> Vec<u32> {
+    let mut family = vec![pid];
+    let parents: Vec<_> = processes()
+        .filter_map(|pid| Some((pid, parent(pid)?)))
+        .collect();
+    let mut next = 0;
+    while let Some(of) = family.get(next).copied() {
+        let children = parents.iter().filter(|(_, parent)| *parent == of);
+        family.extend(children.map(|(pid, _)| *pid));
+        next += 1;
+    }
+    family
+}
+
+fn processes() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+fn parent(pid: u32) -> Option<u32> {
+    stat(pid)?.get(1)?.parse().ok()
+}
+
+/// The fields of `stat` after the name, which may hold spaces.
+fn stat(pid: u32) -> Option<Vec<String>> {
+    let stat = fs::read_to_string(proc(pid, "stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(')')?;
+    Some(fields.split_whitespace().map(str::to_owned).collect())
+}
+
+/// By nanoseconds where the kernel counts them. Threads that have ended are in the ticks only, so the larger one is true.
+fn cpu_of(pid: u32) -> f64 {
+    let ticks = |field: usize| -> Option<f64> { stat(pid)?.get(field)?.parse().ok() };
+    let ticks = ticks(11)
+        .zip(ticks(12))
+        .map_or(0.0, |(user, system)| user + system);
+    let tasks = fs::read_dir(proc(pid, "task"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let nanos = tasks.filter_map(|task| {
+        let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse::<f64>().ok()
+    });
+    let exact = nanos.sum::<f64>() / 1e9;
+    let coarse = ticks * TICK;
+    // A tick or two is how far the coarse one may be ahead without a thread that has ended.
+    if coarse > exact + 5.0 * TICK {
+        coarse
+    } else {
+        exact
+    }
+}
+
+fn status(pid: u32, field: &str) -> u64 {
+    let text = fs::read_to_string(proc(pid, "status")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(field));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
+}
+
+fn proc(pid: u32, file: &str) -> PathBuf {
+    PathBuf::from(format!("/proc/{pid}/{file}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_knows_its_memory_and_its_time() {
+        let own = std::process::id();
+        assert!(rss(own) > 0 && rss_peak(own) >= rss(own));
+        let before = cpu_seconds(own);
+        let started = std::time::Instant::now();
+        while started.elapsed().as_millis() < 50 {
+            std::hint::black_box(0);
+        }
+        assert!(cpu_seconds(own) > before);
+    }
+
+    #[test]
+    fn a_child_belongs_to_the_family_of_its_parent() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let family = family(std::process::id());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(family.contains(&child.id()), "{family:?}");
+    }
+}

@@ -1,0 +1,53 @@
+//! Results as something to read: Markdown, and pictures beside it.
+
+mod plots;
+mod regions;
+pub(crate) mod stats;
+mod tables;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use clap::Args;
+
+use crate::run::Results;
+
+/// What the command line asks for.
+#[derive(Args, Debug)]
+pub(crate) struct Settings {
+    /// Results (*.jsonl), of as many runs as you like; without one the newest in target/bench
+    files: Vec<PathBuf>,
+    /// A page whose marked regions are replaced, as far as there are results for them; pictures go beside it
+    #[arg(long)]
+    into: Option<PathBuf>,
+}
+
+/// Prints or writes the report.
+///
+/// # Errors
+///
+/// If a file cannot be read or written.
+#[expect(clippy::print_stdout, reason = "this is its output")]
+pub(crate) fn report(settings: &Settings) -> anyhow::Result<()> {
+    let mut files = settings.files.clone();
+    if files.is_empty() {
+        files.push(crate::goals::newest(Path::new("target/bench"))?);
+    }
+    let results = Results::read(&files)?;
+    let regions = tables::regions(&results)?;
+    let Some(page) = &settings.into else {
+        for (name, text) in regions {
+            println!("## {name}\n\n{text}");
+        }
+        return Ok(());
+    };
+    let text =
+        fs::read_to_string(page).with_context(|| format!("cannot read {}", page.display()))?;
+    fs::write(page, regions::replace(&text, &regions)?)?;
+    let folder = page.parent().unwrap_or(Path::new("."));
+    plots::timeline(&folder.join("performance-hang.svg"), &results)?;
+    plots::growth(&folder.join("performance-targets.svg"), &results)
+}

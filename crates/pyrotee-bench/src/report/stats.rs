@@ -1,0 +1,68 @@
+//! Numbers about numbers.
+
+use std::fmt;
+
+/// The middle of some values, and how far they go.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Spread {
+    pub(crate) median: f64,
+    pub(crate) min: f64,
+    pub(crate) max: f64,
+    pub(crate) count: usize,
+}
+
+/// `None` of no values. What is no number is left out.
+pub(crate) fn spread(values: impl Iterator<Item = f64>) -> Option<Spread> {
+    let mut values: Vec<f64> = values.filter(|value| !value.is_nan()).collect();
+    values.sort_by(f64::total_cmp);
+    let (min, max) = (*values.first()?, *values.last()?);
+    let middle = values.len() / 2;
+    let median = match values.len() % 2 {
+        0 => f64::midpoint(values[middle - 1], values[middle]),
+        _ => values[middle],
+    };
+    Some(Spread {
+        median,
+        min,
+        max,
+        count: values.len(),
+    })
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let median = short(self.median);
+        match self.count {
+            1 => f.write_str(&median),
+            _ => write!(f, "{median} [{}..{}]", short(self.min), short(self.max)),
+        }
+    }
+}
+
+/// Three digits that mean something.
+pub(crate) fn short(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        size if size >= 100.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        size if size >= 0.1 => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_of_an_even_number_lies_between_two() {
+        let spread = spread([4.0, 1.0, 3.0, 2.0].into_iter()).unwrap();
+        assert_eq!((spread.min, spread.median, spread.max), (1.0, 2.5, 4.0));
+        assert_eq!(spread.to_string(), "2.50 [1.00..4.00]");
+    }
+
+    #[test]
+    fn nothing_has_no_middle() {
+        assert_eq!(spread([f64::NAN].into_iter()), None);
+    }
+}

@@ -1,0 +1,272 @@
+//! Tables of medians, and of ratios within rounds.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use super::stats::{Spread, short, spread};
+use crate::{
+    goals::{self, Goal, evaluate},
+    run::{Outcome, Results},
+};
+
+/// A figure, as the head of a column.
+type Column = (&'static str, &'static str);
+
+const TRAFFIC: [Column; 6] = [
+    ("p50_ms", "p50 ms"),
+    ("p99_ms", "p99 ms"),
+    ("cpu_ms", "CPU ms a request"),
+    ("rss_mb", "peak RSS MB"),
+    ("rate", "answers a second"),
+    ("delivered", "share delivered"),
+];
+
+const SICK: [Column; 6] = [
+    ("rate", "answers a second"),
+    ("p50_ms", "p50 ms"),
+    ("p99_ms", "p99 ms"),
+    ("cpu_ms", "CPU ms a request"),
+    ("rss_mb", "peak RSS MB"),
+    ("delivered", "healthy targets got"),
+];
+
+const PROCESS: [Column; 7] = [
+    ("rss_mb", "RSS MB"),
+    ("rss_share", "of what is allowed"),
+    ("slope_mb_per_minute", "growth MB/min"),
+    ("start_ms", "start ms"),
+    ("binary_mb", "binary MB"),
+    ("noticed_s", "noticed after s"),
+    ("caught_up_s", "made up after s"),
+];
+
+const GROWTH: [Column; 7] = [
+    ("cpu_ms", "CPU ms a request"),
+    ("cpu_per_copy_ms", "CPU ms a copy"),
+    ("p50_ms", "p50 ms"),
+    ("p99_ms", "p99 ms"),
+    ("rss_mb", "peak RSS MB"),
+    ("spool_gb", "spool GB"),
+    ("cpu_ms_growth", "CPU full / empty"),
+];
+
+const SICKNESSES: [&str; 8] = [
+    "healthy", "dead", "slow", "hang", "stall", "500", "reset", "drip",
+];
+const PROCESSES: [&str; 8] = [
+    "idle",
+    "start",
+    "sidecar",
+    "sidecar-hang",
+    "full",
+    "flood",
+    "large",
+    "recovery",
+];
+
+/// Every region for which there are results, by its name.
+pub(super) fn regions(results: &Results) -> anyhow::Result<Vec<(&'static str, String)>> {
+    let goals = Goal::all(None)?;
+    let rows = evaluate(&goals, results);
+    let first = |cell: &str| cell.split(':').next().unwrap_or_default().to_owned();
+    let grows = |cell: &str| {
+        ["targets", "spool"].contains(&&*first(cell)) || cell.starts_with("connections-")
+    };
+    let all = [
+        ("machine", machine(results)),
+        (
+            "traffic",
+            table(
+                results,
+                |cell| !cell.contains(':') && !PROCESSES.contains(&cell),
+                &TRAFFIC,
+            ),
+        ),
+        ("ratios", ratios(results)),
+        (
+            "faults",
+            table(results, |cell| SICKNESSES.contains(&&*first(cell)), &SICK),
+        ),
+        (
+            "process",
+            table(results, |cell| PROCESSES.contains(&&*first(cell)), &PROCESS),
+        ),
+        ("growth", table(results, grows, &GROWTH)),
+        ("goals", goals::table(&rows, false)),
+    ];
+    // A table without a row is two lines long.
+    Ok(all
+        .into_iter()
+        .filter(|(_, text)| text.lines().count() > 2)
+        .collect())
+}
+
+fn machine(results: &Results) -> String {
+    let mut text = "| set | time (UTC) | rounds | machine | kernel, congestion control | load at the start |\n|---|---|---|---|---|---|\n".to_owned();
+    for run in &results.runs {
+        let machine = &run.machine;
+        let line = format!(
+            "| {} | {} | {} | {} cores, {} | {}, {} | {} |\n",
+            run.set,
+            run.time,
+            run.rounds,
+            machine.cores,
+            machine.cpu,
+            machine.kernel,
+            machine.congestion,
+            machine.load
+        );
+        text += &line;
+    }
+    let (noisy, all) = (
+        results
+            .cells
+            .iter()
+            .filter(|(_, outcome)| outcome.noisy)
+            .count(),
+        results.cells.len(),
+    );
+    write!(
+        text,
+        "\nOthers used more than a tenth of a core in {noisy} of {all} trials."
+    )
+    .expect("a string takes everything");
+    text
+}
+
+/// Medians of all rounds: a row for each cell and candidate.
+fn table(results: &Results, wanted: impl Fn(&str) -> bool, columns: &[Column]) -> String {
+    let mut rows = BTreeMap::<(usize, &str, usize), Vec<&Outcome>>::new();
+    let order = Order::of(results);
+    for (_, outcome) in results
+        .cells
+        .iter()
+        .filter(|(_, outcome)| wanted(&outcome.cell))
+    {
+        let key = (
+            order.cell(&outcome.cell),
+            outcome.cell.as_str(),
+            order.candidate(&outcome.candidate),
+        );
+        rows.entry(key).or_default().push(outcome);
+    }
+    let of = |outcomes: &[&Outcome], figure: &str| {
+        spread(
+            outcomes
+                .iter()
+                .filter_map(|outcome| outcome.figures.get(figure).copied()),
+        )
+    };
+    // A column that nobody fills is not shown.
+    let columns: Vec<_> = columns
+        .iter()
+        .filter(|(figure, _)| rows.values().any(|row| of(row, figure).is_some()))
+        .collect();
+    let mut text = "| cell | candidate |".to_owned();
+    columns
+        .iter()
+        .for_each(|(_, head)| text += &format!(" {head} |"));
+    text += &format!("\n|---|---|{}\n", "---|".repeat(columns.len()));
+    for ((_, cell, _), row) in &rows {
+        text += &format!("| {cell} | {} |", row[0].candidate);
+        for (figure, _) in &columns {
+            let value = of(row, figure).map_or_else(|| "–".to_owned(), |value| short(value.median));
+            text += &format!(" {value} |");
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// The relay against everybody who sends as many copies, within rounds.
+fn ratios(results: &Results) -> String {
+    let figures = ["cpu_ms", "p50_ms", "p99_ms", "rate"];
+    let mut text =
+        "| cell | relay / | CPU | p50 | p99 | answers a second |\n|---|---|---|---|---|---|\n"
+            .to_owned();
+    let order = Order::of(results);
+    for cell in order.cells.iter().filter(|cell| !cell.contains(':')) {
+        for candidate in &order.candidates {
+            let relay = match candidate.rsplit_once('-') {
+                Some(("nginx", "stream")) => "relay-0".to_owned(),
+                Some((name, targets)) if name != "relay" => format!("relay-{targets}"),
+                _ => continue,
+            };
+            let ratios: Vec<_> = figures
+                .iter()
+                .map(|figure| ratio(results, cell, &relay, candidate, figure))
+                .collect();
+            if ratios.iter().all(Option::is_none) {
+                continue;
+            }
+            text += &format!("| {cell} | {relay} / {candidate} |");
+            for ratio in ratios {
+                text += &ratio.map_or_else(|| " – |".to_owned(), |ratio| format!(" {ratio} |"));
+            }
+            text.push('\n');
+        }
+    }
+    text
+}
+
+fn ratio(results: &Results, cell: &str, of: &str, against: &str, figure: &str) -> Option<Spread> {
+    let within = |candidate: &str| -> BTreeMap<(usize, u32), f64> {
+        let all = results
+            .cells
+            .iter()
+            .filter(|(_, outcome)| outcome.cell == cell && outcome.candidate == candidate);
+        all.filter_map(|(run, outcome)| {
+            Some(((*run, outcome.round), *outcome.figures.get(figure)?))
+        })
+        .collect()
+    };
+    let (of, against) = (within(of), within(against));
+    spread(
+        of.iter()
+            .filter_map(|(round, value)| Some(value / against.get(round)?)),
+    )
+}
+
+/// Cells as they first appear, candidates by their names.
+struct Order {
+    cells: Vec<String>,
+    candidates: Vec<String>,
+}
+
+impl Order {
+    fn of(results: &Results) -> Self {
+        let (mut cells, mut candidates) = (Vec::new(), Vec::new());
+        for (_, outcome) in &results.cells {
+            if !cells.contains(&outcome.cell) {
+                cells.push(outcome.cell.clone());
+            }
+            if !candidates.contains(&outcome.candidate) {
+                candidates.push(outcome.candidate.clone());
+            }
+        }
+        // By the number of copies, then by name; `direct` and the one that cannot copy come first.
+        let copies = |name: &str| {
+            name.rsplit_once('-')
+                .and_then(|(_, copies)| copies.parse::<usize>().ok())
+        };
+        candidates.sort_by_key(|name| (copies(name).unwrap_or(0), name.clone()));
+        cells.sort_by_key(|cell| {
+            let shape = cell.rsplit(':').next().unwrap_or_default().to_owned();
+            (shape.contains('x'), shape.contains("MB"), shape)
+        });
+        Self { cells, candidates }
+    }
+
+    fn cell(&self, name: &str) -> usize {
+        self.cells
+            .iter()
+            .position(|cell| cell == name)
+            .unwrap_or(usize::MAX)
+    }
+
+    fn candidate(&self, name: &str) -> usize {
+        self.candidates
+            .iter()
+            .position(|candidate| candidate == name)
+            .unwrap_or(usize::MAX)
+    }
+}

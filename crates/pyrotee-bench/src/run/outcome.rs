@@ -1,0 +1,91 @@
+//! What is written down, a line of JSON for each.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+
+use crate::{load::Window, machine::Machine};
+
+/// A line of a file of results.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub(crate) enum Line {
+    Run(About),
+    Cell(Outcome),
+}
+
+/// How the results that follow came about.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct About {
+    pub(crate) set: String,
+    pub(crate) time: String,
+    pub(crate) seed: u64,
+    pub(crate) rounds: u32,
+    pub(crate) machine: Machine,
+}
+
+/// What one candidate did in one cell, once.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Outcome {
+    pub(crate) cell: String,
+    pub(crate) candidate: String,
+    pub(crate) round: u32,
+    /// Tries before this one, in which others used our cores.
+    pub(crate) repeated: u32,
+    /// Others used our cores in this one as well.
+    pub(crate) noisy: bool,
+    /// The share of the measured core and of the measuring one that others used.
+    pub(crate) foreign: [f64; 2],
+    pub(crate) figures: BTreeMap<String, f64>,
+    /// What did not happen as it has to.
+    pub(crate) faults: Vec<String>,
+    /// Latency over time, where somebody wants to see it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) windows: Vec<Window>,
+}
+
+/// The results of one or more runs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Results {
+    pub(crate) runs: Vec<About>,
+    /// With the set that each belongs to, and the number of its run: rounds of different runs are never compared.
+    pub(crate) cells: Vec<(usize, Outcome)>,
+}
+
+impl Results {
+    /// Reads files of results.
+    ///
+    /// # Errors
+    ///
+    /// If one cannot be read, or is something else.
+    pub(crate) fn read<P: AsRef<Path>>(paths: &[P]) -> anyhow::Result<Self> {
+        let mut results = Self::default();
+        for path in paths {
+            let path = path.as_ref();
+            let text = fs::read_to_string(path)
+                .with_context(|| format!("cannot read {}", path.display()))?;
+            for (number, line) in text.lines().enumerate() {
+                let line = serde_json::from_str(line);
+                let line =
+                    line.with_context(|| format!("{}, line {}", path.display(), number + 1))?;
+                results.add(line);
+            }
+        }
+        Ok(results)
+    }
+
+    pub(crate) fn add(&mut self, line: Line) {
+        match line {
+            Line::Run(about) => self.runs.push(about),
+            Line::Cell(outcome) => self
+                .cells
+                .push((self.runs.len().saturating_sub(1), outcome)),
+        }
+    }
+
+    /// The set of the run with this number.
+    pub(crate) fn set(&self, run: usize) -> &str {
+        self.runs.get(run).map_or("", |about| &about.set)
+    }
+}

@@ -1,0 +1,241 @@
+//! The cells of the sets.
+
+use std::path::Path;
+
+use crate::{
+    candidate::Candidate::{self, Bare, Direct, Envoy, Haproxy, Nginx, NginxStream, Relay},
+    load::Style,
+    run::trial::{KB, Kind, MB, MIB, Shape, Trial},
+    sink::Mode,
+};
+
+const P50KB: Shape = Shape {
+    size: 50 * KB,
+    connections: 64,
+    rate: Some(500.0),
+    style: Style::Length,
+    count: None,
+};
+
+/// The same shape for many candidates.
+fn cell(candidates: &[Candidate], shape: Shape, seconds: f64) -> Vec<Trial> {
+    let trial = |candidate: &Candidate| Trial::traffic(*candidate, shape, seconds);
+    candidates.iter().map(trial).collect()
+}
+
+pub(super) fn quick() -> Vec<Vec<Trial>> {
+    let ours = [Direct, Bare(0), Bare(3), Relay(0), Relay(3)];
+    vec![
+        cell(&ours, P50KB, 3.0),
+        cell(&ours[1..], Shape::closed(50 * KB, 32), 3.0),
+        sick(&[Mode::Dead, slow(), Mode::Hang, Mode::Stall], P50KB, 3.0),
+    ]
+}
+
+pub(super) fn full() -> Vec<Vec<Trial>> {
+    let ours = [
+        Direct,
+        Bare(0),
+        Bare(1),
+        Bare(3),
+        Relay(0),
+        Relay(1),
+        Relay(3),
+    ];
+    let shapes = [
+        Shape::open(2 * KB, 2_000.0),
+        P50KB,
+        Shape::open(50 * KB, 2_000.0),
+        Shape::open(MB, 40.0),
+        Shape::closed(50 * KB, 1),
+        Shape::closed(50 * KB, 32),
+        Shape::closed(50 * KB, 256),
+        Shape::closed(MB, 32),
+    ];
+    shapes.map(|shape| cell(&ours, shape, 3.0)).into()
+}
+
+pub(super) fn peers() -> Vec<Vec<Trial>> {
+    let all = [
+        Direct,
+        Bare(0),
+        Relay(0),
+        NginxStream,
+        Haproxy,
+        Envoy(0),
+        Bare(3),
+        Relay(3),
+        Nginx(3),
+        Envoy(3),
+    ];
+    let shapes = [
+        Shape::open(2 * KB, 2_000.0),
+        P50KB,
+        Shape::open(50 * KB, 2_000.0),
+        Shape::open(MB, 40.0),
+        Shape::closed(50 * KB, 32),
+    ];
+    shapes.map(|shape| cell(&all, shape, 3.0)).into()
+}
+
+fn slow() -> Mode {
+    Mode::Slow(std::time::Duration::from_millis(200))
+}
+
+/// A relay with a last target that is healthy, and with each of these.
+fn sick(modes: &[Mode], shape: Shape, seconds: f64) -> Vec<Trial> {
+    let healthy = Trial::traffic(Relay(3), shape, seconds);
+    let mut trials = vec![healthy.clone().named("healthy")];
+    trials.extend(modes.iter().map(|mode| {
+        let name = mode.to_string();
+        let name = name.split(':').next().unwrap_or_default();
+        healthy.clone().with_last(name, *mode)
+    }));
+    trials
+}
+
+pub(super) fn faults(seconds: f64) -> Vec<Vec<Trial>> {
+    let all = [
+        Mode::Dead,
+        slow(),
+        Mode::Hang,
+        Mode::Stall,
+        Mode::Fail,
+        Mode::Reset,
+        Mode::Drip(100e3),
+    ];
+    vec![
+        sick(&all, P50KB, seconds),
+        sick(&all, Shape::open(5 * MB, 4.0), seconds),
+    ]
+}
+
+/// A target that is away for five seconds and comes back. Half a core is what its backlog may cost.
+pub(super) fn recovery() -> Vec<Trial> {
+    let mut trial = Trial::traffic(Relay(3), Shape::open(20 * KB, 200.0), 40.0)
+        .with_last("recovery", Mode::Dead)
+        .of_kind(Kind::Recovery(5.0));
+    trial.relay.target.push("replay-rate: 20MB".to_owned());
+    vec![trial]
+}
+
+/// Latency while the last target hangs for a while.
+pub(super) fn timelines(candidates: &[Candidate], seconds: f64) -> Vec<Trial> {
+    let changes = vec![(seconds / 3.0, Mode::Hang), (seconds * 2.0 / 3.0, Mode::Ok)];
+    let trial = |candidate: &Candidate| {
+        Trial::traffic(*candidate, P50KB, seconds)
+            .named("timeline")
+            .of_kind(Kind::Timeline(changes.clone()))
+    };
+    candidates.iter().map(trial).collect()
+}
+
+/// Limits of memory, in cells of their own: a queue that is full, and many large bodies at once.
+pub(super) fn memory(seconds: f64) -> Vec<Vec<Trial>> {
+    let limit = 64 * MIB;
+    let hang = Trial::traffic(Relay(3), P50KB, seconds)
+        .with_last("full", Mode::Hang)
+        .of_kind(Kind::Slope);
+    let flood =
+        Trial::traffic(Relay(3), Shape::closed(MB, 256), 5.0).with_last("flood", Mode::Hang);
+    let large =
+        Trial::traffic(Relay(3), Shape::open(5 * MB, 4.0), 5.0).with_last("large", Mode::Stall);
+    vec![
+        [hang, flood, large]
+            .map(|trial| trial.with_memory(limit))
+            .into(),
+    ]
+}
+
+pub(super) fn footprint() -> Vec<Trial> {
+    let relay = Trial::traffic(Relay(3), P50KB, 10.0);
+    let name = |name: &str, trial: Trial| Trial {
+        cell: name.to_owned(),
+        ..trial
+    };
+    vec![
+        name("idle", relay.clone().of_kind(Kind::Idle)),
+        name("start", relay.clone().of_kind(Kind::Start)),
+        relay.clone().named("sidecar").with_memory_apart(24 * MIB),
+        relay
+            .with_last("sidecar-hang", Mode::Hang)
+            .with_memory_apart(24 * MIB),
+    ]
+}
+
+/// Bodies of all sizes and framings, of which every byte is looked at.
+pub(super) fn exact() -> Vec<Trial> {
+    let sizes = [0, 2 * KB, 50 * KB, 5 * MB];
+    let sized = sizes.map(|size| (size, Style::Length));
+    let styles = [(50 * KB, Style::Chunked), (50 * KB, Style::Expect)];
+    let trials = sized.into_iter().chain(styles).map(|(size, style)| {
+        let shape = Shape {
+            connections: 4,
+            style,
+            count: Some(40),
+            ..Shape::open(size, 40.0)
+        };
+        Trial {
+            healthy: Mode::Verify,
+            cell: format!("exact:{}-{}", shape.name(), style.name()),
+            ..Trial::traffic(Relay(1), shape, 2.0)
+        }
+    });
+    trials.collect()
+}
+
+pub(super) fn ci() -> Vec<Vec<Trial>> {
+    let coarse = Shape {
+        rate: Some(200.0),
+        ..P50KB
+    };
+    let sick = sick(
+        &[
+            Mode::Dead,
+            slow(),
+            Mode::Hang,
+            Mode::Stall,
+            Mode::Fail,
+            Mode::Reset,
+        ],
+        coarse,
+        2.0,
+    );
+    let large = self::sick(&[Mode::Hang, Mode::Stall], Shape::open(5 * MB, 4.0), 2.0);
+    let ratio = cell(&[Bare(0), Bare(3), Relay(0), Relay(3)], coarse, 3.0);
+    vec![sick, large, ratio, exact(), footprint()]
+}
+
+pub(super) fn growth() -> Vec<Vec<Trial>> {
+    let targets = [1, 2, 4, 8, 16, 32].map(Relay);
+    let slow = Shape {
+        rate: Some(100.0),
+        ..P50KB
+    };
+    let connections = [100, 1_000, 10_000].map(|connections| {
+        let shape = Shape {
+            connections,
+            ..Shape::open(2 * KB, 500.0)
+        };
+        Trial::traffic(Relay(1), shape, 5.0).named(&format!("connections-{connections}"))
+    });
+    let targets = cell(&targets, slow, 5.0)
+        .into_iter()
+        .map(|trial| trial.named("targets"));
+    vec![targets.collect(), connections.into()]
+}
+
+pub(super) fn spool(gib: f64, into: &Path) -> Vec<Trial> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a size from the command line"
+    )]
+    let bytes = (gib * 1024.0 * MIB as f64) as u64;
+    let shape = Shape {
+        rate: Some(200.0),
+        ..P50KB
+    };
+    let trial = Trial::traffic(Relay(1), shape, 5.0).with_last("spool", Mode::Dead);
+    vec![trial.of_kind(Kind::Spool(into.to_path_buf(), bytes))]
+}

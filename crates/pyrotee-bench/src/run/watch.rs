@@ -1,0 +1,133 @@
+//! Runs a load and looks on.
+
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+
+use super::{
+    ledger::Ledger,
+    rig::Rig,
+    trial::{Kind, Trial},
+};
+use crate::{
+    load::Figures,
+    machine::{Foreign, cpu_seconds, forget_peak, rss, rss_peak},
+    sink::{Counts, Mode},
+};
+
+/// Before it counts.
+const WARM_UP: f64 = 0.5;
+
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Nothing has come for so long: nothing more will.
+const QUIET: Duration = Duration::from_secs(3);
+
+/// How long copies may come after the load has ended.
+const DRAIN: Duration = Duration::from_secs(15);
+
+/// Beyond what a load takes by its own account.
+const SLACK: f64 = 30.0;
+
+/// Everything that was seen in a trial.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) load: Figures,
+    pub(crate) foreign: [f64; 2],
+    /// Seconds that the candidate computed, the delivery of all copies included.
+    pub(crate) cpu: f64,
+    /// Bytes.
+    pub(crate) rss_peak: u64,
+    /// Seconds and bytes.
+    pub(crate) rss: Vec<(f64, u64)>,
+    pub(crate) upstream: Counts,
+    pub(crate) targets: Vec<Counts>,
+    pub(crate) ledgers: Vec<Ledger>,
+    /// Seconds, and the distinct profiles that the last target had by then.
+    pub(crate) last: Vec<(f64, u64)>,
+}
+
+/// Runs the load of a trial on a rig.
+pub(crate) fn watch(trial: &Trial, rig: &mut Rig) -> anyhow::Result<Seen> {
+    let load = rig.load(trial.shape, WARM_UP, trial.seconds, 0)?;
+    load.begun()?;
+    let pid = rig.candidate.pid();
+    if let Some(pid) = pid {
+        forget_peak(pid);
+    }
+    let measures = vec![rig.sinks.pid(), load.child.pid(), std::process::id()];
+    let foreign = Foreign::begin(rig.cores, pid.into_iter().collect(), measures);
+    let cpu = pid.map_or(0.0, cpu_seconds);
+    let begun = Instant::now();
+    let most = trial.seconds + SLACK;
+    let mut changes = changes(trial).into_iter().peekable();
+    let (mut samples, mut last) = (Vec::new(), Vec::new());
+    let figures = loop {
+        if let Some(figures) = load.ended(LOOK)? {
+            break figures;
+        }
+        let at = begun.elapsed().as_secs_f64();
+        if at > most {
+            bail!(load.child.trouble("does not end"));
+        }
+        while let Some((_, mode)) = changes.next_if(|(from, _)| *from <= at) {
+            rig.sinks.turn_last(mode)?;
+        }
+        if let (Kind::Slope, Some(pid)) = (&trial.kind, pid) {
+            samples.push((at, rss(pid)));
+        }
+        if let Kind::Recovery(_) = trial.kind {
+            let (_, targets) = rig.sinks.counts()?;
+            last.extend(targets.last().map(|counts| (at, counts.distinct)));
+        }
+    };
+    let foreign = foreign.end();
+    // Who has to catch up is healthy again.
+    let healthy = match trial.kind {
+        Kind::Recovery(_) => trial.candidate.targets(),
+        _ => trial.healthy_targets(),
+    };
+    let (upstream, targets) = drain(rig, healthy)?;
+    Ok(Seen {
+        load: figures,
+        foreign,
+        cpu: pid.map_or(0.0, cpu_seconds) - cpu,
+        rss_peak: pid.map_or(0, rss_peak),
+        rss: samples,
+        upstream,
+        targets,
+        ledgers: rig.ledgers(trial.candidate.targets())?,
+        last,
+    })
+}
+
+fn changes(trial: &Trial) -> Vec<(f64, Mode)> {
+    match &trial.kind {
+        Kind::Timeline(changes) => changes.clone(),
+        Kind::Recovery(from) => vec![(*from, Mode::Ok)],
+        _ => Vec::new(),
+    }
+}
+
+/// Waits until the healthy targets have everything, or nothing comes any more.
+fn drain(rig: &mut Rig, healthy: usize) -> anyhow::Result<(Counts, Vec<Counts>)> {
+    let end = Instant::now() + DRAIN;
+    let mut before = (0, Instant::now());
+    loop {
+        let (upstream, targets) = rig.sinks.counts()?;
+        let whole = |counts: &Counts| counts.distinct + counts.empty;
+        let complete = targets
+            .iter()
+            .take(healthy)
+            .all(|target| whole(target) >= whole(&upstream));
+        let all = whole(&upstream) + targets.iter().map(|target| target.requests).sum::<u64>();
+        if all != before.0 {
+            before = (all, Instant::now());
+        }
+        if complete || before.1.elapsed() > QUIET || Instant::now() > end {
+            return Ok((upstream, targets));
+        }
+        std::thread::sleep(LOOK / 5);
+    }
+}

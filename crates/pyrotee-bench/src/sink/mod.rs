@@ -1,0 +1,85 @@
+//! Stand-ins for Pyroscopes, healthy and sick, many in one process.
+//!
+//! `pyrotee-bench sink ok hang slow:200` opens a port for each mode, prints where they are and then answers commands from
+//! its standard input, a line of JSON for each: `counts`, `reset`, `mode INDEX MODE`. It ends with its input, so it never
+//! outlives whoever started it.
+
+mod counts;
+mod mode;
+mod port;
+
+use std::net::SocketAddr;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+
+pub(crate) use counts::Counts;
+pub(crate) use mode::Mode;
+use port::Port;
+
+/// What the command line asks for.
+#[derive(Args, Debug)]
+pub(crate) struct Settings {
+    /// A port for each: ok, slow:MS, hang, stall, drip:BYTES_A_SECOND, reset, 500, dead, verify
+    #[arg(required = true, value_name = "MODE")]
+    modes: Vec<Mode>,
+}
+
+/// The first line that a sink prints.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Ports {
+    pub(crate) ports: Vec<SocketAddr>,
+}
+
+/// The answer to a command that has none of its own.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Done {}
+
+/// Serves until its input ends.
+///
+/// # Errors
+///
+/// If a port cannot be opened, or a command is not understood.
+pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<()> {
+    let ports: Vec<Port> = settings
+        .modes
+        .iter()
+        .map(|mode| Port::open(*mode))
+        .collect::<Result<_, _>>()
+        .context("cannot open a port")?;
+    let addresses = ports.iter().map(Port::address).collect();
+    say(&Ports { ports: addresses }).await?;
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    while let Some(line) = lines.next_line().await? {
+        obey(&line, &ports).await?;
+    }
+    Ok(())
+}
+
+async fn obey(line: &str, ports: &[Port]) -> anyhow::Result<()> {
+    let words: Vec<_> = line.split_whitespace().collect();
+    match words.as_slice() {
+        ["counts"] => say(&ports.iter().map(Port::counts).collect::<Vec<_>>()).await,
+        ["reset"] => {
+            ports.iter().for_each(Port::reset);
+            say(&Done {}).await
+        }
+        ["mode", index, mode] => {
+            let port = index.parse().ok().and_then(|index: usize| ports.get(index));
+            let port = port.with_context(|| format!("no port {index}"))?;
+            port.turn(mode.parse().map_err(anyhow::Error::msg)?)?;
+            say(&Done {}).await
+        }
+        _ => bail!("no such command: {line}"),
+    }
+}
+
+async fn say(what: &impl Serialize) -> anyhow::Result<()> {
+    let mut line = serde_json::to_vec(what)?;
+    line.push(b'\n');
+    let mut out = tokio::io::stdout();
+    out.write_all(&line).await?;
+    Ok(out.flush().await?)
+}

@@ -1,0 +1,157 @@
+//! One port: its listener, its connections, its mode.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use anyhow::bail;
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::watch,
+    time::sleep,
+};
+
+use super::{Counts, Mode};
+use crate::wire::{Look, Wire};
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+const FAILED: &[u8] = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n";
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 4096;
+
+#[derive(Debug)]
+pub(super) struct Port {
+    address: SocketAddr,
+    mode: watch::Sender<Mode>,
+    shared: Arc<Shared>,
+    /// Bound, and not listening: connections are refused, and nobody else gets the port.
+    closed: Mutex<Option<TcpSocket>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared(Mutex<Counts>);
+
+impl Port {
+    pub(super) fn open(mode: Mode) -> io::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        let port = Self {
+            address: socket.local_addr()?,
+            mode: watch::Sender::new(mode),
+            shared: Arc::default(),
+            closed: Mutex::new(Some(socket)),
+        };
+        if mode != Mode::Dead {
+            port.listen()?;
+        }
+        Ok(port)
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        self.shared.lock().clone()
+    }
+
+    pub(super) fn reset(&self) {
+        *self.shared.lock() = Counts::default();
+    }
+
+    /// Changes how it behaves, also to those who wait for an answer.
+    pub(super) fn turn(&self, mode: Mode) -> anyhow::Result<()> {
+        if mode == Mode::Dead {
+            bail!("a port can only begin as dead");
+        }
+        self.mode.send_replace(mode);
+        Ok(self.listen()?)
+    }
+
+    fn listen(&self) -> io::Result<()> {
+        let socket = self
+            .closed
+            .lock()
+            .expect("nobody panics with the lock")
+            .take();
+        let Some(socket) = socket else {
+            return Ok(());
+        };
+        let listener = socket.listen(BACKLOG)?;
+        tokio::spawn(accept(
+            listener,
+            self.mode.subscribe(),
+            Arc::clone(&self.shared),
+        ));
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().expect("nobody panics with the lock")
+    }
+}
+
+async fn accept(listener: TcpListener, mode: watch::Receiver<Mode>, shared: Arc<Shared>) {
+    loop {
+        // Out of descriptors: those that are there will end.
+        let Ok((stream, _)) = listener.accept().await else {
+            sleep(std::time::Duration::from_millis(50)).await;
+            continue;
+        };
+        shared.lock().connections += 1;
+        let (mode, shared) = (mode.clone(), Arc::clone(&shared));
+        tokio::spawn(async move {
+            if serve(stream, mode, &shared).await.is_err() {
+                shared.lock().broken += 1;
+            }
+        });
+    }
+}
+
+async fn serve(
+    stream: TcpStream,
+    mut mode: watch::Receiver<Mode>,
+    shared: &Shared,
+) -> io::Result<()> {
+    let mut wire = Wire::new(stream)?;
+    while_not(&mut mode, Mode::Stall).await;
+    while let Some(head) = wire.request_head().await? {
+        while_not(&mut mode, Mode::Stall).await;
+        let now = *mode.borrow();
+        if now == Mode::Reset && !head.probe {
+            // A reset, not an orderly end.
+            return wire.stream().set_zero_linger();
+        }
+        if head.expects {
+            wire.send(CONTINUE).await?;
+        }
+        let look = match now {
+            Mode::Verify => Look::Whole,
+            Mode::Drip(rate) => Look::Slowly(rate),
+            _ => Look::Stamp,
+        };
+        let arrived = wire.body(head.framing, look).await?;
+        if !head.probe {
+            shared.lock().add(arrived);
+        }
+        if let Mode::Slow(late) = now {
+            sleep(late).await;
+        }
+        while_not(&mut mode, Mode::Hang).await;
+        let failed = *mode.borrow() == Mode::Fail && !head.probe;
+        wire.send(if failed { FAILED } else { OK }).await?;
+    }
+    Ok(())
+}
+
+/// Waits as long as the port is in a mode in which nothing happens.
+async fn while_not(mode: &mut watch::Receiver<Mode>, stuck: Mode) {
+    // The sender lives as long as the port, which lives as long as the process.
+    drop(mode.wait_for(|mode| *mode != stuck).await);
+}

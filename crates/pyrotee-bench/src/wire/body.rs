@@ -1,0 +1,242 @@
+//! Bodies, read and not kept.
+
+use std::io;
+
+use rustix::net::RecvFlags;
+use tokio::{io::Interest, time};
+
+use super::{Framing, Stamp, Wire};
+
+/// Discarded at once.
+const AT_ONCE: usize = 1024 * 1024;
+
+/// Bytes read from a drip at once.
+const DRIP: usize = 16 * 1024;
+
+/// How closely a body is looked at.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Look {
+    /// At its stamp and its length; the rest is not copied out of the kernel.
+    Stamp,
+    /// At every byte.
+    Whole,
+    /// At its stamp, and slowly, so many bytes a second.
+    Slowly(f64),
+}
+
+/// A body that came whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Arrived {
+    pub(crate) bytes: u64,
+    pub(crate) stamp: Option<Stamp>,
+    /// It is not what was sent under this stamp, as far as was looked.
+    pub(crate) damaged: bool,
+}
+
+/// What is known of a body while it comes.
+#[derive(Debug, Default)]
+struct Reading {
+    bytes: u64,
+    first: Vec<u8>,
+    check: crc32fast::Hasher,
+}
+
+impl Wire {
+    /// Reads a body to its end.
+    ///
+    /// # Errors
+    ///
+    /// If the connection breaks before the body is whole.
+    pub(crate) async fn body(&mut self, framing: Framing, look: Look) -> io::Result<Arrived> {
+        let mut reading = Reading::default();
+        match framing {
+            Framing::Exactly(length) => self.exactly(length, look, &mut reading).await?,
+            Framing::Chunked => self.chunks(look, &mut reading).await?,
+        }
+        Ok(reading.end(look))
+    }
+
+    async fn chunks(&mut self, look: Look, reading: &mut Reading) -> io::Result<()> {
+        loop {
+            let line = self.line().await?;
+            let size = line.split(';').next().unwrap_or_default().trim();
+            let size = u64::from_str_radix(size, 16).map_err(io::Error::other)?;
+            if size == 0 {
+                // Trailers, up to an empty line.
+                while !self.line().await?.is_empty() {}
+                return Ok(());
+            }
+            self.exactly(size, look, reading).await?;
+            self.line().await?;
+        }
+    }
+
+    async fn line(&mut self) -> io::Result<String> {
+        loop {
+            if let Some(end) = self.ahead.windows(2).position(|pair| pair == b"\r\n") {
+                let line: Vec<u8> = self.ahead.drain(..end + 2).take(end).collect();
+                return String::from_utf8(line).map_err(io::Error::other);
+            }
+            self.must_more().await?;
+        }
+    }
+
+    async fn exactly(&mut self, length: u64, look: Look, reading: &mut Reading) -> io::Result<()> {
+        let mut left = length;
+        while left > 0 {
+            if self.ahead.is_empty() && look == Look::Stamp && reading.stamped() {
+                let gone = self.discard(left).await?;
+                (left, reading.bytes) = (left - gone, reading.bytes + gone);
+                continue;
+            }
+            if self.ahead.is_empty() {
+                self.must_more().await?;
+            }
+            let most = usize::try_from(left).unwrap_or(usize::MAX);
+            let now = most.min(self.ahead.len());
+            reading.see(&self.ahead[..now], look);
+            self.ahead.drain(..now);
+            left -= now as u64;
+            if let Look::Slowly(rate) = look {
+                time::sleep(time::Duration::from_secs_f64(now.min(DRIP) as f64 / rate)).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn must_more(&mut self) -> io::Result<()> {
+        match self.more().await? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets the kernel throw away up to `most` bytes; how many there were.
+    async fn discard(&mut self, most: u64) -> io::Result<u64> {
+        thread_local! {
+            // The kernel wants to be given room, and does not touch it.
+            static ROOM: std::cell::RefCell<Vec<u8>> = std::cell::RefCell::new(vec![0; AT_ONCE]);
+        }
+        let most = usize::try_from(most).unwrap_or(usize::MAX).min(AT_ONCE);
+        let stream = &self.stream;
+        let gone = stream.async_io(Interest::READABLE, || {
+            ROOM.with_borrow_mut(|room| {
+                let (_, gone) = rustix::net::recv(stream, &mut room[..most], RecvFlags::TRUNC)?;
+                Ok(gone)
+            })
+        });
+        match gone.await? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            gone => Ok(gone as u64),
+        }
+    }
+}
+
+impl Reading {
+    fn stamped(&self) -> bool {
+        self.first.len() == Stamp::LENGTH
+    }
+
+    fn see(&mut self, bytes: &[u8], look: Look) {
+        self.bytes += bytes.len() as u64;
+        let missing = (Stamp::LENGTH - self.first.len()).min(bytes.len());
+        let (first, rest) = bytes.split_at(missing);
+        self.first.extend_from_slice(first);
+        if look == Look::Whole {
+            self.check.update(rest);
+        }
+    }
+
+    fn end(self, look: Look) -> Arrived {
+        let stamp = Stamp::read(&self.first);
+        let check = self.check.finalize();
+        let damaged = stamp.map_or(self.bytes > 0, |stamp| {
+            u64::from(stamp.length) != self.bytes || look == Look::Whole && stamp.check != check
+        });
+        Arrived {
+            bytes: self.bytes,
+            stamp,
+            damaged,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::wire::Bodies;
+
+    /// What a reader makes of `bytes`.
+    async fn read(bytes: Vec<u8>, framing: Framing, look: Look) -> io::Result<(Arrived, Wire)> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let mut client = Wire::new(TcpStream::connect(listener.local_addr()?).await?)?;
+        let mut server = Wire::new(listener.accept().await?.0)?;
+        let send = async move { client.send(&bytes).await };
+        let (sent, arrived) = tokio::join!(send, server.body(framing, look));
+        sent?;
+        Ok((arrived?, server))
+    }
+
+    fn body(number: u64, size: usize) -> Vec<u8> {
+        let bodies = Bodies::new(size);
+        [bodies.stamp(number).as_slice(), bodies.rest()].concat()
+    }
+
+    #[tokio::test]
+    async fn a_body_is_known_by_its_stamp_however_it_is_looked_at() {
+        for look in [Look::Stamp, Look::Whole, Look::Slowly(1e12)] {
+            let bytes = [body(7, 100_000).as_slice(), b"GET"].concat();
+            let (arrived, wire) = read(bytes, Framing::Exactly(100_000), look).await.unwrap();
+            assert_eq!(arrived.stamp.unwrap().number, 7);
+            assert_eq!((arrived.bytes, arrived.damaged), (100_000, false));
+            assert!(
+                b"GET".starts_with(&wire.ahead),
+                "nothing of the next message is lost"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn one_changed_byte_is_seen_where_every_byte_is_looked_at() {
+        let mut bytes = body(7, 5_000);
+        bytes[4_999] ^= 1;
+        let (arrived, _) = read(bytes, Framing::Exactly(5_000), Look::Whole)
+            .await
+            .unwrap();
+        assert!(arrived.damaged);
+    }
+
+    #[tokio::test]
+    async fn a_body_of_another_length_than_it_was_sent_with_is_damaged() {
+        let (arrived, _) = read(body(7, 5_000), Framing::Exactly(4_000), Look::Stamp)
+            .await
+            .unwrap();
+        assert!(arrived.damaged);
+    }
+
+    #[tokio::test]
+    async fn chunks_are_put_together() {
+        let body = body(9, 40);
+        let (first, second) = body.split_at(10);
+        let bytes = [
+            b"a\r\n",
+            first,
+            b"\r\n1E;x=y\r\n",
+            second,
+            b"\r\n0\r\nT: v\r\n\r\n",
+        ]
+        .concat();
+        let (arrived, wire) = read(bytes, Framing::Chunked, Look::Whole).await.unwrap();
+        assert_eq!(arrived.stamp.unwrap().number, 9);
+        assert_eq!((arrived.bytes, arrived.damaged), (40, false));
+        assert!(wire.ahead.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_off_is_an_error() {
+        let broken = read(body(7, 50), Framing::Exactly(60), Look::Stamp).await;
+        assert_eq!(broken.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+}

@@ -1,0 +1,120 @@
+//! As much HTTP/1.1 as sinks and clients need, and as little work: what measures must not be the bottleneck.
+//!
+//! A body is never kept. Where nothing has to be checked, the kernel throws it away without copying it.
+
+mod body;
+mod head;
+mod stamp;
+
+pub(crate) use body::{Arrived, Look};
+pub(crate) use head::{Framing, RequestHead, ResponseHead};
+pub(crate) use stamp::{Bodies, Stamp};
+
+use std::io;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+/// Longest head of a message.
+const LONGEST_HEAD: usize = 16 * 1024;
+
+/// Read at once while a head or a checked body is looked for.
+const CHUNK: usize = 16 * 1024;
+
+/// One end of a connection, with what was read beyond the last message.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    stream: TcpStream,
+    ahead: Vec<u8>,
+}
+
+impl Wire {
+    pub(crate) fn new(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        Ok(Self {
+            stream,
+            ahead: Vec::with_capacity(CHUNK),
+        })
+    }
+
+    pub(crate) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    pub(crate) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes).await
+    }
+
+    /// Sends pieces with as few calls as the kernel allows, and copies none of them before.
+    pub(crate) async fn send_all(&mut self, pieces: &[&[u8]]) -> io::Result<()> {
+        let mut slices: Vec<_> = pieces.iter().map(|piece| io::IoSlice::new(piece)).collect();
+        let mut left = slices.as_mut_slice();
+        // Past empty pieces, which would look like a write of nothing.
+        io::IoSlice::advance_slices(&mut left, 0);
+        while !left.is_empty() {
+            let written = self.stream.write_vectored(left).await?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            io::IoSlice::advance_slices(&mut left, written);
+        }
+        Ok(())
+    }
+
+    /// Reads the head of a request; `None` when the client closes instead.
+    ///
+    /// # Errors
+    ///
+    /// If the connection breaks, or what comes is no HTTP/1.1.
+    pub(crate) async fn request_head(&mut self) -> io::Result<Option<RequestHead>> {
+        self.head(RequestHead::parse).await
+    }
+
+    /// Reads the head of an answer, past interim ones; `None` when the server closes instead.
+    ///
+    /// # Errors
+    ///
+    /// If the connection breaks, or what comes is no HTTP/1.1.
+    pub(crate) async fn response_head(&mut self) -> io::Result<Option<ResponseHead>> {
+        loop {
+            let head = self.head(ResponseHead::parse).await?;
+            if head.as_ref().is_none_or(|head| head.status >= 200) {
+                return Ok(head);
+            }
+        }
+    }
+
+    /// Reads the interim answer to `Expect: 100-continue`, or the final one that came in its place.
+    pub(crate) async fn interim(&mut self) -> io::Result<Option<ResponseHead>> {
+        self.head(ResponseHead::parse).await
+    }
+
+    async fn head<H>(
+        &mut self,
+        parse: impl Fn(&[u8]) -> io::Result<Option<(H, usize)>>,
+    ) -> io::Result<Option<H>> {
+        loop {
+            if let Some((head, length)) = parse(&self.ahead)? {
+                self.ahead.drain(..length);
+                return Ok(Some(head));
+            }
+            if self.ahead.len() > LONGEST_HEAD {
+                return Err(io::Error::other("the head of a message is too long"));
+            }
+            if self.more().await? == 0 {
+                return match self.ahead.is_empty() {
+                    true => Ok(None),
+                    false => Err(io::ErrorKind::UnexpectedEof.into()),
+                };
+            }
+        }
+    }
+
+    /// Reads what is there, at least a byte; 0 at the end.
+    async fn more(&mut self) -> io::Result<usize> {
+        self.ahead.reserve(CHUNK);
+        self.stream.read_buf(&mut self.ahead).await
+    }
+}
