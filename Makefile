@@ -47,7 +47,7 @@ bench: bench-build ## measure what the relay costs, 4 minutes (docs/performance.
 	$(BENCH) run --set quick
 	$(BENCH) check
 
-bench-full: bench-build ## measure everything that needs no other program, 55 minutes; SPOOL_GIB=10 for a large spool
+bench-full: bench-build ## measure everything that needs no other program, 45 minutes; SPOOL_GIB=10 for a large spool
 	$(BENCH) run --set full,faults,footprint,growth --spool-gib $(or $(SPOOL_GIB),1)
 	$(BENCH) check
 

@@ -28,7 +28,7 @@ fn sick_targets_are_not_noticed_and_bodies_arrive_byte_for_byte() {
                 "ci",
                 "--seconds",
                 "0.3",
-                "--minutes",
+                "--patience",
                 "0",
                 "--only",
                 only,

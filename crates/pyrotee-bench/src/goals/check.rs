@@ -83,46 +83,67 @@ pub(crate) fn newest(folder: &Path) -> anyhow::Result<PathBuf> {
         .with_context(|| format!("there are no results in {}", folder.display()))
 }
 
+/// A goal with more cells than this shows those that miss it, and the worst of the others.
+const MANY: usize = 4;
+
 /// The rows as a table, with those that were not run or without.
 pub(crate) fn table(rows: &[Row<'_>], all: bool) -> String {
     let mut text =
         "| goal | | cell | gate | aim | now [min..max] | |\n|---|---|---|---|---|---|---|\n"
             .to_owned();
-    for row in rows
-        .iter()
-        .filter(|row| all || row.verdict != Verdict::NotRun)
-    {
-        let sign = if row.goal.at == super::At::Most {
-            "≤"
-        } else {
-            "≥"
-        };
-        let now = row
-            .now
-            .map_or_else(|| "–".to_owned(), |now| now.to_string());
-        let noisy = match row.noisy {
-            0 => String::new(),
-            rounds => format!(", {rounds} noisy"),
-        };
-        let verdict = match row.verdict {
-            Verdict::Missed => "**missed**",
-            Verdict::Kept => "kept",
-            Verdict::Reached => "reached",
-            Verdict::NotRun => "not run",
-        };
-        let Row {
-            goal,
-            cell,
-            gate,
-            aim,
-            ..
-        } = row;
-        writeln!(
-            text,
-            "| {} | {} | {cell} | {sign} {gate} | {sign} {aim} | {now}{noisy} | {verdict} |",
-            goal.id, goal.what
-        )
-        .expect("a string takes everything");
+    let mut add = |row: &Row<'_>, cell: &str| {
+        writeln!(text, "{}", line(row, cell)).expect("a string takes everything")
+    };
+    for of_goal in rows.chunk_by(|one, other| std::ptr::eq(one.goal, other.goal)) {
+        let shown = of_goal
+            .iter()
+            .filter(|row| all || row.verdict != Verdict::NotRun);
+        let shown: Vec<_> = shown.collect();
+        if shown.len() <= MANY {
+            shown.into_iter().for_each(|row| add(row, &row.cell));
+            continue;
+        }
+        let (alone, others): (Vec<_>, Vec<_>) = shown
+            .into_iter()
+            .partition(|row| matches!(row.verdict, Verdict::Missed | Verdict::NotRun));
+        alone.into_iter().for_each(|row| add(row, &row.cell));
+        let worst = others
+            .iter()
+            .max_by(|one, other| one.strain().total_cmp(&other.strain()));
+        if let Some(worst) = worst {
+            add(
+                worst,
+                &format!("{}, the worst of {}", worst.cell, others.len()),
+            );
+        }
     }
     text
+}
+
+fn line(row: &Row<'_>, cell: &str) -> String {
+    let sign = if row.goal.at == super::At::Most {
+        "≤"
+    } else {
+        "≥"
+    };
+    let now = row
+        .now
+        .map_or_else(|| "–".to_owned(), |now| now.to_string());
+    let noisy = match row.noisy {
+        0 => String::new(),
+        rounds => format!(", {rounds} noisy"),
+    };
+    let verdict = match row.verdict {
+        Verdict::Missed => "**missed**",
+        Verdict::Kept => "kept",
+        Verdict::Reached => "reached",
+        Verdict::NotRun => "not run",
+    };
+    let Row {
+        goal, gate, aim, ..
+    } = row;
+    format!(
+        "| {} | {} | {cell} | {sign} {gate} | {sign} {aim} | {now}{noisy} | {verdict} |",
+        goal.id, goal.what
+    )
 }

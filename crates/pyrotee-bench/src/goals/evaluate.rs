@@ -32,6 +32,17 @@ pub(crate) struct Row<'a> {
     pub(crate) verdict: Verdict,
 }
 
+impl Row<'_> {
+    /// How near to its gate, or beyond, a figure is: more is worse.
+    pub(super) fn strain(&self) -> f64 {
+        let value = self.now.map_or(0.0, |now| self.goal.pick(now));
+        match self.goal.at {
+            At::Most => value - self.gate,
+            At::Least => self.gate - value,
+        }
+    }
+}
+
 /// Holds results against goals: a row for each goal and cell.
 pub(crate) fn evaluate<'a>(goals: &'a [Goal], results: &Results) -> Vec<Row<'a>> {
     let rows = goals.iter().flat_map(|goal| {
@@ -193,99 +204,5 @@ fn matches(pattern: &str, name: &str) -> bool {
         Some((begin, end)) => {
             name.len() >= begin.len() + end.len() && name.starts_with(begin) && name.ends_with(end)
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::run::Line;
-
-    fn outcome(cell: &str, candidate: &str, round: u32, figures: &[(&str, f64)]) -> Line {
-        let figures: std::collections::BTreeMap<_, _> = figures
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), *value))
-            .collect();
-        let text = serde_json::json!({
-            "kind": "cell", "cell": cell, "candidate": candidate, "round": round, "repeated": 0, "noisy": false,
-            "foreign": [0.0, 0.0], "figures": figures, "faults": [],
-        });
-        serde_json::from_value(text).unwrap()
-    }
-
-    fn goal(text: &str) -> Goal {
-        toml::from_str(&format!("id = 'X'\nwhat = 'x'\n{text}")).unwrap()
-    }
-
-    fn results(lines: Vec<Line>) -> Results {
-        let mut results = Results::default();
-        lines.into_iter().for_each(|line| results.add(line));
-        results
-    }
-
-    #[test]
-    fn a_ratio_is_taken_within_a_round_and_its_median_counts() {
-        let goals = [goal(
-            "of='a'\nagainst='b'\nfigure='f'\ncells=['c']\ngate=1.5\naim=1.0",
-        )];
-        let mut lines = Vec::new();
-        // Ratios 2, 1.2 and 0.5, of figures that are far from each other between the rounds.
-        for (round, of, base) in [(1, 2.0, 1.0), (2, 120.0, 100.0), (3, 5.0, 10.0)] {
-            lines.push(outcome("c", "a", round, &[("f", of)]));
-            lines.push(outcome("c", "b", round, &[("f", base)]));
-        }
-        let results = results(lines);
-        let rows = evaluate(&goals, &results);
-        let now = rows[0].now.unwrap();
-        assert_eq!((now.min, now.median, now.max), (0.5, 1.2, 2.0));
-        assert_eq!(rows[0].verdict, Verdict::Kept);
-    }
-
-    #[test]
-    fn a_missed_gate_and_a_cell_that_was_not_run_are_told_apart() {
-        let goals = [goal(
-            "of='a'\nfigure='f'\ncells=['c','d']\ngate=1.0\naim=0.5\npick='worst'",
-        )];
-        let results = results(vec![
-            outcome("c", "a", 1, &[("f", 0.1)]),
-            outcome("c", "a", 2, &[("f", 1.1)]),
-        ]);
-        let verdicts: Vec<_> = evaluate(&goals, &results)
-            .iter()
-            .map(|row| row.verdict)
-            .collect();
-        assert_eq!(verdicts, [Verdict::Missed, Verdict::NotRun]);
-    }
-
-    #[test]
-    fn a_sick_cell_is_compared_with_the_healthy_one_of_its_shape() {
-        let text = "of='a'\nbeside='healthy'\nfigure='f'\ncells=['hang:*']\ngate=1.0\naim=1.0";
-        let (ratio, allowed) = (goal(text), goal(&format!("{text}\nwithin=0.5")));
-        let results = results(vec![
-            outcome("hang:x", "a", 1, &[("f", 1.4)]),
-            outcome("healthy:x", "a", 1, &[("f", 1.0)]),
-            outcome("healthy:y", "a", 1, &[("f", 9.0)]),
-        ]);
-        let goals = [ratio, allowed];
-        let rows = evaluate(&goals, &results);
-        assert_eq!(rows[0].verdict, Verdict::Missed);
-        assert_eq!(
-            rows[1].verdict,
-            Verdict::Kept,
-            "a difference of 0.4 is within 0.5"
-        );
-    }
-
-    #[test]
-    fn what_is_added_is_what_comes_on_top_of_a_direct_connection() {
-        let goals = [goal(
-            "of='a'\nagainst='b'\nfigure='added_f'\ncells=['c']\ngate=0.5\naim=0.4",
-        )];
-        let results = results(vec![
-            outcome("c", "direct", 1, &[("f", 1.0)]),
-            outcome("c", "a", 1, &[("f", 2.0)]),
-            outcome("c", "b", 1, &[("f", 3.0)]),
-        ]);
-        assert_eq!(evaluate(&goals, &results)[0].now.unwrap().median, 0.5);
     }
 }

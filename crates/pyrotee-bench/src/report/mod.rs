@@ -1,5 +1,6 @@
 //! Results as something to read: Markdown, and pictures beside it.
 
+mod order;
 mod plots;
 mod regions;
 pub(crate) mod stats;

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use super::stats::{Spread, short, spread};
+use super::{
+    order::Order,
+    stats::{Spread, short, spread},
+};
 use crate::{
     goals::{self, Goal, evaluate},
     run::{Outcome, Results},
@@ -224,49 +227,4 @@ fn ratio(results: &Results, cell: &str, of: &str, against: &str, figure: &str) -
         of.iter()
             .filter_map(|(round, value)| Some(value / against.get(round)?)),
     )
-}
-
-/// Cells as they first appear, candidates by their names.
-struct Order {
-    cells: Vec<String>,
-    candidates: Vec<String>,
-}
-
-impl Order {
-    fn of(results: &Results) -> Self {
-        let (mut cells, mut candidates) = (Vec::new(), Vec::new());
-        for (_, outcome) in &results.cells {
-            if !cells.contains(&outcome.cell) {
-                cells.push(outcome.cell.clone());
-            }
-            if !candidates.contains(&outcome.candidate) {
-                candidates.push(outcome.candidate.clone());
-            }
-        }
-        // By the number of copies, then by name; `direct` and the one that cannot copy come first.
-        let copies = |name: &str| {
-            name.rsplit_once('-')
-                .and_then(|(_, copies)| copies.parse::<usize>().ok())
-        };
-        candidates.sort_by_key(|name| (copies(name).unwrap_or(0), name.clone()));
-        cells.sort_by_key(|cell| {
-            let shape = cell.rsplit(':').next().unwrap_or_default().to_owned();
-            (shape.contains('x'), shape.contains("MB"), shape)
-        });
-        Self { cells, candidates }
-    }
-
-    fn cell(&self, name: &str) -> usize {
-        self.cells
-            .iter()
-            .position(|cell| cell == name)
-            .unwrap_or(usize::MAX)
-    }
-
-    fn candidate(&self, name: &str) -> usize {
-        self.candidates
-            .iter()
-            .position(|candidate| candidate == name)
-            .unwrap_or(usize::MAX)
-    }
 }

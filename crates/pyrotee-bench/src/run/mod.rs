@@ -49,9 +49,9 @@ pub(crate) struct Settings {
     /// Only these candidates, as in relay-3,bare-3
     #[arg(long, value_delimiter = ',')]
     candidates: Vec<Candidate>,
-    /// Minutes after which noisy trials are not repeated any more
+    /// Minutes that repetitions of noisy trials may take, instead of those of the set
     #[arg(long)]
-    minutes: Option<f64>,
+    patience: Option<f64>,
     /// To what the spool grows, in GiB, in the set `growth`
     #[arg(long, default_value_t = 1.0)]
     spool_gib: f64,
@@ -102,7 +102,7 @@ pub(crate) fn run(settings: &Settings) -> anyhow::Result<()> {
 fn plan(settings: &Settings, set: Set) -> Plan {
     let mut plan = set.plan(settings.spool_gib, &settings.into);
     plan.rounds = settings.rounds.unwrap_or(plan.rounds);
-    plan.minutes = settings.minutes.unwrap_or(plan.minutes);
+    plan.patience = settings.patience.unwrap_or(plan.patience);
     plan.retain(|trial| {
         let named = settings
             .only
@@ -112,7 +112,7 @@ fn plan(settings: &Settings, set: Set) -> Plan {
         named && (wanted.is_empty() || wanted.contains(&trial.candidate))
     });
     if let Some(seconds) = settings.seconds {
-        plan.each(|trial| trial.shorten(seconds));
+        plan.each(|trial| trial.last_for(seconds));
     }
     plan
 }

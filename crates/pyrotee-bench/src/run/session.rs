@@ -29,9 +29,8 @@ pub(super) struct Session {
     cores: Cores,
     path: PathBuf,
     file: File,
-    /// No repetitions after so many seconds of a set.
+    /// Seconds that repetitions may still take in this set.
     patience: f64,
-    begun: Instant,
     done: usize,
     all: usize,
     broken: Vec<String>,
@@ -49,7 +48,6 @@ impl Session {
             path,
             file,
             patience: 0.0,
-            begun: Instant::now(),
             done: 0,
             all: 0,
             broken: Vec::new(),
@@ -60,7 +58,7 @@ impl Session {
     #[expect(clippy::print_stdout, reason = "whoever runs it looks on")]
     pub(super) fn begin(&mut self, set: Set, plan: &Plan, seed: u64) -> anyhow::Result<()> {
         (self.done, self.all) = (0, plan.count());
-        (self.begun, self.patience) = (Instant::now(), plan.minutes * 60.0);
+        self.patience = plan.patience * 60.0;
         println!(
             "{set}: {} trials in {} rounds, seed {seed}",
             self.all, plan.rounds
@@ -80,9 +78,11 @@ impl Session {
         let mut repeated = 0;
         self.done += 1;
         let outcome = loop {
+            let begun = Instant::now();
             match measure(trial, round, repeated, self.cores) {
-                Ok(outcome) if outcome.noisy && repeated + 1 < TRIES && !self.is_late() => {
-                    repeated += 1
+                Ok(outcome) if outcome.noisy && repeated + 1 < TRIES && self.patience > 0.0 => {
+                    repeated += 1;
+                    self.patience -= begun.elapsed().as_secs_f64();
                 }
                 Ok(outcome) => break outcome,
                 Err(error) => {
@@ -117,10 +117,6 @@ impl Session {
             return Ok(());
         }
         bail!("not as it has to be:\n{}", self.broken.join("\n"))
-    }
-
-    fn is_late(&self) -> bool {
-        self.begun.elapsed().as_secs_f64() > self.patience
     }
 
     fn write(&mut self, line: &Line) -> anyhow::Result<()> {
@@ -178,6 +174,9 @@ fn told(outcome: &Outcome) -> String {
         "rss_mb",
         "delivered",
         "start_ms",
+        "cpu_ms_growth",
+        "tail_of_before",
+        "slope_mb_per_minute",
         "binary_mb",
     ] {
         if let Some(value) = outcome.figures.get(name) {

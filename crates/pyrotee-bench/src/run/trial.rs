@@ -142,9 +142,9 @@ impl Trial {
         self
     }
 
-    /// The same in so many seconds, if that is fewer. What happens meanwhile happens earlier.
-    pub(crate) fn shorten(&mut self, seconds: f64) {
-        let factor = (seconds / self.seconds).min(1.0);
+    /// The same in so many seconds. What happens meanwhile happens earlier, or later.
+    pub(crate) fn last_for(&mut self, seconds: f64) {
+        let factor = seconds / self.seconds;
         self.seconds *= factor;
         match &mut self.kind {
             Kind::Timeline(changes) => changes.iter_mut().for_each(|(at, _)| *at *= factor),

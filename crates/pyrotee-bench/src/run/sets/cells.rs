@@ -147,20 +147,26 @@ pub(super) fn memory(seconds: f64) -> Vec<Vec<Trial>> {
     ]
 }
 
-pub(super) fn footprint() -> Vec<Trial> {
-    let relay = Trial::traffic(Relay(3), P50KB, 10.0);
-    let name = |name: &str, trial: Trial| Trial {
+/// The process by itself.
+pub(super) fn process() -> Vec<Trial> {
+    let trial = |name: &str, kind: Kind| Trial {
         cell: name.to_owned(),
-        ..trial
+        kind,
+        ..Trial::traffic(Relay(3), P50KB, 1.0)
     };
-    vec![
-        name("idle", relay.clone().of_kind(Kind::Idle)),
-        name("start", relay.clone().of_kind(Kind::Start)),
-        relay.clone().named("sidecar").with_memory_apart(24 * MIB),
-        relay
-            .with_last("sidecar-hang", Mode::Hang)
-            .with_memory_apart(24 * MIB),
-    ]
+    vec![trial("idle", Kind::Idle), trial("start", Kind::Start)]
+}
+
+/// A relay with little memory. A pod sends some profiles every ten seconds; this is a busy one.
+pub(super) fn sidecar() -> Vec<Trial> {
+    let shape = Shape {
+        rate: Some(50.0),
+        ..P50KB
+    };
+    let relay = Trial::traffic(Relay(3), shape, 10.0);
+    let hang = relay.clone().with_last("sidecar-hang", Mode::Hang);
+    let trials = [relay.named("sidecar"), hang];
+    trials.map(|trial| trial.with_memory_apart(24 * MIB)).into()
 }
 
 /// Bodies of all sizes and framings, of which every byte is looked at.
@@ -203,7 +209,7 @@ pub(super) fn ci() -> Vec<Vec<Trial>> {
     );
     let large = self::sick(&[Mode::Hang, Mode::Stall], Shape::open(5 * MB, 4.0), 2.0);
     let ratio = cell(&[Bare(0), Bare(3), Relay(0), Relay(3)], coarse, 3.0);
-    vec![sick, large, ratio, exact(), footprint()]
+    vec![sick, large, ratio, exact(), process(), sidecar()]
 }
 
 pub(super) fn growth() -> Vec<Vec<Trial>> {

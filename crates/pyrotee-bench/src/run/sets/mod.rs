@@ -7,7 +7,8 @@ use std::{fmt, path::Path};
 use clap::ValueEnum;
 
 use self::cells::{
-    ci, exact, faults, footprint, full, growth, memory, peers, quick, recovery, spool, timelines,
+    ci, exact, faults, full, growth, memory, peers, process, quick, recovery, sidecar, spool,
+    timelines,
 };
 use super::trial::Trial;
 use crate::candidate::Candidate::{Envoy, Nginx, Relay};
@@ -35,8 +36,8 @@ pub(crate) enum Set {
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) rounds: u32,
-    /// After so many minutes nothing is repeated.
-    pub(crate) minutes: f64,
+    /// Minutes that repetitions of noisy trials may take.
+    pub(crate) patience: f64,
     every_round: Vec<Vec<Trial>>,
     /// Long ones, whose figures are no ratios.
     once: Vec<Vec<Trial>>,
@@ -44,28 +45,21 @@ pub(crate) struct Plan {
 
 impl Set {
     pub(crate) fn plan(self, spool_gib: f64, into: &Path) -> Plan {
-        let (rounds, minutes, every_round, once) = match self {
-            Self::Quick => (3, 3.5, quick(), vec![footprint()]),
-            Self::Full => (
-                5,
-                35.0,
-                full(),
-                [memory(60.0), vec![footprint(), exact()]].concat(),
-            ),
-            Self::Peers => (
-                5,
-                40.0,
-                peers(),
-                vec![timelines(&[Relay(3), Nginx(3), Envoy(3)], 12.0)],
-            ),
-            Self::Faults => (5, 20.0, faults(5.0), vec![recovery()]),
-            Self::Ci => (1, 1.5, ci(), memory(5.0)),
-            Self::Footprint => (3, 3.0, vec![footprint()], vec![]),
-            Self::Growth => (3, 8.0, growth(), vec![spool(spool_gib, into)]),
+        let (rounds, patience, every_round, once) = match self {
+            Self::Quick => (3, 0.3, quick(), vec![process()]),
+            Self::Full => (5, 6.0, full(), [memory(60.0), vec![exact()]].concat()),
+            Self::Peers => {
+                let timelines = timelines(&[Relay(3), Nginx(3), Envoy(3)], 12.0);
+                (5, 6.0, peers(), vec![timelines])
+            }
+            Self::Faults => (5, 3.0, faults(5.0), vec![recovery()]),
+            Self::Ci => (1, 0.1, ci(), memory(5.0)),
+            Self::Footprint => (3, 1.0, vec![process(), sidecar()], vec![]),
+            Self::Growth => (3, 1.0, growth(), vec![spool(spool_gib, into)]),
         };
         Plan {
             rounds,
-            minutes,
+            patience,
             every_round,
             once,
         }
