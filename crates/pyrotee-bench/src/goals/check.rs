@@ -95,26 +95,30 @@ pub(crate) fn table(rows: &[Row<'_>], all: bool) -> String {
         writeln!(text, "{}", line(row, cell)).expect("a string takes everything")
     };
     for of_goal in rows.chunk_by(|one, other| std::ptr::eq(one.goal, other.goal)) {
-        let shown = of_goal
+        let (not_run, run): (Vec<_>, Vec<_>) = of_goal
             .iter()
-            .filter(|row| all || row.verdict != Verdict::NotRun);
-        let shown: Vec<_> = shown.collect();
-        if shown.len() <= MANY {
-            shown.into_iter().for_each(|row| add(row, &row.cell));
-            continue;
+            .partition(|row| row.verdict == Verdict::NotRun);
+        let (missed, others): (Vec<_>, Vec<_>) = run
+            .iter()
+            .copied()
+            .partition(|row: &&Row<'_>| row.verdict == Verdict::Missed);
+        if run.len() <= MANY {
+            run.iter().for_each(|row| add(row, &row.cell));
+        } else {
+            missed.iter().for_each(|row| add(row, &row.cell));
+            let worst = others
+                .iter()
+                .max_by(|one, other| one.strain().total_cmp(&other.strain()));
+            if let Some(worst) = worst {
+                add(
+                    worst,
+                    &format!("{}, the worst of {}", worst.cell, others.len()),
+                );
+            }
         }
-        let (alone, others): (Vec<_>, Vec<_>) = shown
-            .into_iter()
-            .partition(|row| matches!(row.verdict, Verdict::Missed | Verdict::NotRun));
-        alone.into_iter().for_each(|row| add(row, &row.cell));
-        let worst = others
-            .iter()
-            .max_by(|one, other| one.strain().total_cmp(&other.strain()));
-        if let Some(worst) = worst {
-            add(
-                worst,
-                &format!("{}, the worst of {}", worst.cell, others.len()),
-            );
+        if let (Some(first), true) = (not_run.first(), all) {
+            let cells: Vec<_> = not_run.iter().map(|row| row.cell.as_str()).collect();
+            add(first, &cells.join(", "));
         }
     }
     text
