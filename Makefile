@@ -51,7 +51,7 @@ bench-full: bench-build ## measure everything that needs no other program, 45 mi
 	$(BENCH) run --set full,faults,footprint,growth --spool-gib $(or $(SPOOL_GIB),1)
 	$(BENCH) check
 
-bench-peers: bench-build target/envoy/bin/envoy ## measure beside nginx, HAProxy (apt-get install nginx-core haproxy) and Envoy, 25 minutes
+bench-peers: bench-build target/envoy/bin/envoy ## measure beside nginx, HAProxy (apt-get install nginx haproxy) and Envoy, 25 minutes
 	$(BENCH) run --set peers
 	$(BENCH) check
 
