@@ -1,5 +1,5 @@
 //! What it costs to put tags into a Push of 200 KB (packed), beside sending it untouched: CPU of the
-//! relay per request, with three targets. Run by `make bench-tagging`.
+//! relay per request, with three targets. Run by `make bench-parts`.
 //!
 //! The relay is the real binary and its CPU is the kernel's account of it; the client and the targets
 //! are other processes' business. The variants take turns, so that a noisy machine is noisy for all.

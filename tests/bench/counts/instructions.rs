@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use super::steps::STEPS;
+use super::steps::{STEPS, Step};
 use super::table::Count;
 
 /// Two lengths of a run; what is between them is the step alone, without the start of the process.
@@ -11,10 +11,10 @@ const SHORT: u64 = 200;
 const LONG: u64 = 1_200;
 
 pub(crate) fn count() -> Vec<Count> {
-    let count = |(name, what, _): &(&str, &str, _)| Count {
-        what: (*what).to_owned(),
+    let count = |step: &Step| Count {
+        what: step.what.to_owned(),
         unit: "instructions",
-        count: (collected(name, LONG) - collected(name, SHORT)) / (LONG - SHORT),
+        count: (collected(step.name, LONG) - collected(step.name, SHORT)) / (LONG - SHORT),
     };
     STEPS.iter().map(count).collect()
 }

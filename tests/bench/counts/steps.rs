@@ -13,37 +13,50 @@ use pyrotee_spool::{Fsync, Settings};
 
 use super::allocations::relay_to_upstream;
 
-/// Name for the command line, name for the table, the step itself, so many times.
-pub(crate) const STEPS: [(&str, &str, fn(u64)); 6] = [
-    ("name", "put two tags into a name of three labels", name),
-    (
+/// A step.
+pub(crate) struct Step {
+    /// For the command line.
+    pub(crate) name: &'static str,
+    /// For the table.
+    pub(crate) what: &'static str,
+    /// Does it so many times.
+    run: fn(u64),
+}
+
+const fn step(name: &'static str, what: &'static str, run: fn(u64)) -> Step {
+    Step { name, what, run }
+}
+
+pub(crate) const STEPS: [Step; 6] = [
+    step("name", "put two tags into a name of three labels", name),
+    step(
         "push",
         "put two tags into a Push of 2 series and 100 KB",
         push,
     ),
-    (
+    step(
         "memory",
         "memory queue: offer to 3 targets, lease and ack by each",
         memory,
     ),
-    (
+    step(
         "spool",
         "spool: offer 50 KB to 3 targets and have it written",
         spool,
     ),
-    (
+    step("drain", "spool: the same, and lease and ack by each", drain),
+    step(
         "relay",
         "relay a request of 2 KB, without targets, client and upstream included",
         relay_to_upstream,
     ),
-    ("drain", "spool: the same, and lease and ack by each", drain),
 ];
 
 /// Does a step.
-pub(crate) fn run(step: &str, times: u64) {
-    let known = STEPS.iter().find(|(name, ..)| *name == step);
-    let (_, _, run) = known.unwrap_or_else(|| panic!("no step {step}"));
-    run(times);
+pub(crate) fn run(name: &str, times: u64) {
+    let known = STEPS.iter().find(|step| step.name == name);
+    let step = known.unwrap_or_else(|| panic!("no step {name}"));
+    (step.run)(times);
 }
 
 fn tags() -> Tags {
