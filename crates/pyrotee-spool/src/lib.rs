@@ -66,6 +66,7 @@ mod entry;
 mod format;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+pub mod inspect;
 mod monitor;
 mod reader;
 mod recovery;

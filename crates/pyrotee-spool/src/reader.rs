@@ -53,7 +53,14 @@ pub(crate) fn run(requests: &mpsc::Receiver<Request>, shared: &Shared, crc: Crc)
         let found = match entry.lookup() {
             Lookup::Here(record) => Answer::Record(record),
             Lookup::There(_) | Lookup::Nowhere => {
-                match read(&*file, location, &entry, reservation, crc) {
+                match read(
+                    &*file,
+                    location,
+                    entry.number,
+                    entry.bytes,
+                    reservation,
+                    crc,
+                ) {
                     Ok(Some(record)) => {
                         let bytes = u64::from(location.before_body) + entry.bytes;
                         shared.counters.read.add(bytes);
@@ -90,14 +97,15 @@ pub(crate) fn run(requests: &mpsc::Receiver<Request>, shared: &Shared, crc: Crc)
 }
 
 /// `None`: what is there is not that record.
-fn read(
+pub(crate) fn read(
     file: &dyn File,
     location: Location,
-    entry: &Entry,
+    number: u64,
+    bytes: u64,
     reservation: Reservation,
     crc: Crc,
 ) -> io::Result<Option<Arc<Record>>> {
-    let Ok(len) = usize::try_from(entry.bytes) else {
+    let Ok(len) = usize::try_from(bytes) else {
         return Ok(None);
     };
     let mut before = vec![0; location.before_body as usize];
@@ -108,7 +116,7 @@ fn read(
         let (fixed, head) = before.split_at_checked(FIXED)?;
         let lengths = Lengths::decode(fixed)?;
         let head = lengths.head(head, crc)?;
-        (head.number == entry.number && lengths.body == entry.bytes).then_some((lengths, head.head))
+        (head.number == number && lengths.body == bytes).then_some((lengths, head.head))
     };
     let Some((lengths, head)) = head() else {
         return Ok(None);

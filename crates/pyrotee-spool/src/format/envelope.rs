@@ -4,7 +4,7 @@
 use super::code::{Cut, Put, len32};
 
 /// The version that this code writes, and the newest that it reads.
-const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 
 /// Length of magic, version, checksum, length of the content and its checksum.
 const PREFIX: usize = 24;

@@ -7,9 +7,9 @@ mod record;
 mod segment;
 
 pub(crate) use cursors::{CURSORS, Cursors, SavedCursor};
-pub(crate) use envelope::Fault;
 #[cfg(test)]
 pub(crate) use envelope::of_a_newer_version;
+pub(crate) use envelope::{Fault, VERSION};
 pub(crate) use record::{Crc, FIXED, Lengths, MAGIC, RecordHead};
 pub(crate) use segment::{SegmentHead, segment_name, segment_of};
 

@@ -20,8 +20,7 @@ use crate::format::{
 use crate::settings::{OpenError, Settings};
 use crate::storage::{File, Storage, read_up_to};
 pub(crate) use found::adopt;
-use scan::Scan;
-pub(crate) use scan::{Scanner, head_of};
+pub(crate) use scan::{Found, Scan, Scanner, head_of};
 
 /// What the directory holds.
 #[derive(Debug)]

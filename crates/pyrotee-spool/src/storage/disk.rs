@@ -5,12 +5,18 @@ use std::io::{self, IoSlice, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::thread::sleep;
+use std::time::Duration;
 
-use super::{File, Space, Storage};
+use super::{File, Lock, Space, Storage};
 use crate::lock;
 
 /// What a second process stumbles over.
 const LOCK: &str = "lock";
+
+/// Whoever only looks at a spool holds its lock for a moment: no reason not to start.
+const LOCK_TRIES: u32 = 5;
+const BETWEEN_LOCK_TRIES: Duration = Duration::from_millis(20);
 
 /// Profiles name functions of somebody's program.
 const PRIVATE: u32 = 0o600;
@@ -20,6 +26,7 @@ const PRIVATE: u32 = 0o600;
 pub(crate) struct Disk {
     dir: PathBuf,
     lock: Mutex<Option<fs::File>>,
+    read_only: bool,
 }
 
 impl Disk {
@@ -27,6 +34,15 @@ impl Disk {
         Self {
             dir: dir.to_owned(),
             lock: Mutex::default(),
+            read_only: false,
+        }
+    }
+
+    /// A directory that is never prepared, and whose files are opened for reading alone.
+    pub(crate) fn read_only(dir: &Path) -> Self {
+        Self {
+            read_only: true,
+            ..Self::new(dir)
         }
     }
 
@@ -53,13 +69,21 @@ impl Storage for Disk {
             }
         }
         let file = Self::options().append(true).create(true).open(path)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
+        take(&file)?;
         *held = Some(file);
         Ok(())
+    }
+
+    fn look_at_lock(&self) -> io::Result<Lock> {
+        let file = match Self::options().open(self.path(LOCK)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Lock::Absent),
+            file => file?,
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(Lock::Free),
+            Err(TryLockError::WouldBlock) => Ok(Lock::Held),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
     }
 
     fn list(&self) -> io::Result<Vec<(String, u64)>> {
@@ -86,6 +110,9 @@ impl Storage for Disk {
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {
         let path = self.path(name);
+        if self.read_only {
+            return Ok(Arc::new(Self::options().open(path)?));
+        }
         let file = Self::options().append(true).open(&path);
         // A file that cannot be written can still be delivered.
         let file = file.or_else(|_| Self::options().open(&path))?;
@@ -122,6 +149,18 @@ impl Storage for Disk {
             total: stat.f_blocks.saturating_mul(stat.f_frsize),
         })
     }
+}
+
+fn take(file: &fs::File) -> io::Result<()> {
+    for tries_left in (0..LOCK_TRIES).rev() {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if tries_left > 0 => sleep(BETWEEN_LOCK_TRIES),
+            Err(TryLockError::WouldBlock) => break,
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Err(io::ErrorKind::WouldBlock.into())
 }
 
 impl File for fs::File {

@@ -16,6 +16,11 @@ pub(crate) trait Storage: fmt::Debug + Send + Sync {
     /// `WouldBlock`: somebody else holds the lock.
     fn prepare(&self) -> io::Result<()>;
 
+    /// Whether somebody holds the lock; takes it for no longer than a look.
+    fn look_at_lock(&self) -> io::Result<Lock> {
+        Ok(Lock::Absent)
+    }
+
     /// Names and lengths of all files.
     fn list(&self) -> io::Result<Vec<(String, u64)>>;
 
@@ -55,6 +60,17 @@ pub(crate) trait File: fmt::Debug + Send + Sync {
 
     /// Cuts the end off.
     fn cut(&self, len: u64) -> io::Result<()>;
+}
+
+/// The lock of a directory, for whoever does not want it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lock {
+    /// Nobody has ever locked it.
+    Absent,
+    /// Nobody holds it.
+    Free,
+    /// A process uses the directory.
+    Held,
 }
 
 /// Bytes of a file system.

@@ -10,11 +10,69 @@ use super::support::{ROOMY, open, settings, try_open};
 use crate::OpenError;
 use crate::format::{CURSORS, of_a_newer_version};
 
-const RECORDS: usize = 40;
-const NAMES: [&str; 2] = ["a", "b"];
+pub(super) const RECORDS: usize = 40;
+pub(super) const NAMES: [&str; 2] = ["a", "b"];
 
+type Damage = fn(&Sim, &[String]);
+
+/// What happens to the segments, and how many records that costs each target.
+pub(super) const TABLE: [(&str, Damage, usize); 9] = [
+    (
+        "torn end",
+        |sim, segments| {
+            sim.tamper(segments.last().unwrap(), |bytes| {
+                bytes.truncate(bytes.len() - 10)
+            })
+        },
+        1,
+    ),
+    (
+        "torn end inside of a head",
+        |sim, segments| {
+            sim.tamper(segments.last().unwrap(), |bytes| {
+                bytes.truncate(bytes.len() - 1_000 - 30)
+            })
+        },
+        1,
+    ),
+    (
+        "zeroed page",
+        |sim, segments| sim.tamper(&segments[1], |bytes| bytes[4_096..8_192].fill(0)),
+        5,
+    ),
+    (
+        "zeros at the end",
+        |sim, segments| sim.tamper(&segments[1], |bytes| bytes.extend([0; 4_096])),
+        0,
+    ),
+    (
+        "noise at the end of all",
+        |sim, segments| sim.tamper(segments.last().unwrap(), |bytes| bytes.extend([7; 99])),
+        0,
+    ),
+    (
+        "first page zeroed",
+        |sim, segments| sim.tamper(&segments[1], |bytes| bytes[..4_096].fill(0)),
+        4,
+    ),
+    (
+        "half of a segment",
+        |sim, segments| sim.tamper(&segments[0], |bytes| bytes.truncate(8 * 1_024)),
+        8,
+    ),
+    (
+        "empty segment",
+        |sim, segments| sim.tamper(&segments[0], Vec::clear),
+        15,
+    ),
+    (
+        "missing segment",
+        |sim, segments| sim.take_away(&segments[1]),
+        15,
+    ),
+];
 /// A spool that was closed with forty records for two targets, in three segments.
-async fn left_behind() -> (Arc<Sim>, Vec<String>) {
+pub(super) async fn left_behind() -> (Arc<Sim>, Vec<String>) {
     let sim = Sim::new();
     let bench = open(&sim, settings(Path::new("")), &NAMES);
     let names = bench.fill(RECORDS).await;
@@ -25,7 +83,7 @@ async fn left_behind() -> (Arc<Sim>, Vec<String>) {
 
 /// Opens what is there, delivers everything, and returns how many records are lost, once for each
 /// target. Every record comes whole or is counted.
-async fn lost(sim: &Arc<Sim>, names: &[String], case: &str) -> [usize; 2] {
+pub(super) async fn lost(sim: &Arc<Sim>, names: &[String], case: &str) -> [usize; 2] {
     let bench = open(sim, settings(Path::new("")), &NAMES);
     let (delivered, counts) = bench.drain().await;
     let mut lost = [0; 2];
@@ -84,64 +142,8 @@ async fn what_the_disk_does_not_give_is_no_damage() {
 
 #[tokio::test]
 async fn loss_is_what_was_damaged_and_damage_is_set_aside() {
-    type Damage = fn(&Sim, &[String]);
-    let table: [(&str, Damage, usize); 9] = [
-        (
-            "torn end",
-            |sim, segments| {
-                sim.tamper(segments.last().unwrap(), |bytes| {
-                    bytes.truncate(bytes.len() - 10)
-                })
-            },
-            1,
-        ),
-        (
-            "torn end inside of a head",
-            |sim, segments| {
-                sim.tamper(segments.last().unwrap(), |bytes| {
-                    bytes.truncate(bytes.len() - 1_000 - 30)
-                })
-            },
-            1,
-        ),
-        (
-            "zeroed page",
-            |sim, segments| sim.tamper(&segments[1], |bytes| bytes[4_096..8_192].fill(0)),
-            5,
-        ),
-        (
-            "zeros at the end",
-            |sim, segments| sim.tamper(&segments[1], |bytes| bytes.extend([0; 4_096])),
-            0,
-        ),
-        (
-            "noise at the end of all",
-            |sim, segments| sim.tamper(segments.last().unwrap(), |bytes| bytes.extend([7; 99])),
-            0,
-        ),
-        (
-            "first page zeroed",
-            |sim, segments| sim.tamper(&segments[1], |bytes| bytes[..4_096].fill(0)),
-            4,
-        ),
-        (
-            "half of a segment",
-            |sim, segments| sim.tamper(&segments[0], |bytes| bytes.truncate(8 * 1_024)),
-            8,
-        ),
-        (
-            "empty segment",
-            |sim, segments| sim.tamper(&segments[0], Vec::clear),
-            15,
-        ),
-        (
-            "missing segment",
-            |sim, segments| sim.take_away(&segments[1]),
-            15,
-        ),
-    ];
     let (left, names) = left_behind().await;
-    for (case, damage, expected) in table {
+    for (case, damage, expected) in TABLE {
         let sim = left.after_kill();
         let segments = sim.segments();
         damage(&sim, &segments);

@@ -7,6 +7,9 @@ mod seam;
 /// Files that are not as they were left.
 mod damage;
 
+/// What is told of a directory by those who only look.
+mod inspect;
+
 /// Ends and failures at any change of the disk.
 mod crash;
 
