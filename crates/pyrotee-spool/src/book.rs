@@ -134,10 +134,26 @@ impl Book {
     }
 }
 
+impl Ledgers {
+    /// Targets that have left and have records here.
+    pub(crate) fn orphans(&self) -> impl Iterator<Item = &Orphan> {
+        self.orphans
+            .iter()
+            .filter(|orphan| !orphan.pending.is_empty())
+    }
+}
+
 impl Orphan {
     /// Its claims on a segment that goes; how many, if any. Numbers below `end` are settled with it.
     pub(crate) fn lose_segment(&mut self, segment: u64, end: u64) -> Option<u64> {
         self.saved.settled.insert(0..end.min(self.saved.horizon));
         self.pending.remove(&segment)
+    }
+
+    /// Everything is settled; what was not, by segment. The cursor stays: as long as files list this
+    /// target as a taker, the next start must know that it wants nothing of them.
+    pub(crate) fn lose_all(&mut self) -> BTreeMap<u64, u64> {
+        self.saved.settled.insert(0..self.saved.horizon);
+        std::mem::take(&mut self.pending)
     }
 }

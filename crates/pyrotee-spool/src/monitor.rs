@@ -80,7 +80,7 @@ impl Monitor {
     pub fn stats(&self) -> Stats {
         let unwritten = lock(&self.shared.intake).jobs.len() as u64;
         let (bytes, segments, orphans, claims) = self.shared.book.with(|book| {
-            let (segments, orphans) = (book.segments.len(), book.orphans.len());
+            let (segments, orphans) = (book.segments.len(), book.orphans().count());
             (
                 book.segments.bytes(),
                 segments as u64,

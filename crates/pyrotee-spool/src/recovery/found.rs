@@ -27,6 +27,8 @@ struct View<'a> {
     queue: Option<&'a Queue<Claim>>,
     pending: BTreeSet<u64>,
     by_segment: BTreeMap<u64, u64>,
+    /// A record that is still there lists it.
+    is_listed: bool,
 }
 
 /// What cannot be delivered.
@@ -108,6 +110,9 @@ pub(crate) fn adopt(
         }
         for found in remnant.scan.found {
             let number = found.number;
+            for view in &mut views {
+                view.is_listed |= found.takers.contains(&view.id);
+            }
             if !found.whole {
                 losses.damaged.push((number, found.takers, found.bytes));
                 continue;
@@ -194,6 +199,7 @@ fn views<'a>(
         queue,
         pending: BTreeSet::new(),
         by_segment: BTreeMap::new(),
+        is_listed: false,
     };
     let mut views = Vec::new();
     for (name, queue) in configured.iter().zip(queues) {
@@ -242,7 +248,7 @@ fn settle(views: Vec<View<'_>>, configured: usize, next: u64, book: &Book) {
                     name: view.saved.name,
                     settled: Settled::all_but(view.pending, next),
                 });
-            } else if !view.pending.is_empty() {
+            } else if view.is_listed {
                 let settled = Settled::all_but(view.pending, next);
                 book.orphans.push(Orphan {
                     saved: SavedCursor {

@@ -238,6 +238,33 @@ async fn a_target_that_is_gone_for_too_long_keeps_no_segment() {
 }
 
 #[tokio::test]
+async fn a_removed_target_wants_nothing_again_that_it_had_or_that_was_given_up() {
+    let impatient = Settings {
+        orphan_age: Duration::ZERO,
+        ..settings(Path::new(""))
+    };
+    let sim = Sim::new();
+    let bench = open(&sim, settings(Path::new("")), &["had", "given-up", "b"]);
+    let names = bench.fill(3).await;
+    for _ in 0..3 {
+        bench.lease(0).await.ack();
+    }
+    bench.close();
+    // Its records stay, for b.
+    let bench = open(&sim, impatient, &["b"]);
+    eventually("the drop", || bench.monitor.stats().orphans_dropped == 3).await;
+    bench.close();
+    for _ in 0..2 {
+        let bench = open(&sim, settings(Path::new("")), &["b"]);
+        assert_eq!(bench.monitor.stats().orphans, 0);
+        bench.close();
+    }
+    let bench = open(&sim, settings(Path::new("")), &["had", "given-up", "b"]);
+    assert_eq!(bench.pending().await, [vec![], vec![], names]);
+    bench.close();
+}
+
+#[tokio::test]
 async fn a_spool_closes_by_itself_when_nobody_uses_it() {
     let dir = tempfile::tempdir().unwrap();
     let ledger = Arc::<Ledger>::default();

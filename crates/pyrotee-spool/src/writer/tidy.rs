@@ -191,20 +191,21 @@ impl Writer {
     pub(super) fn drop_orphans(&mut self, now: SystemTime) {
         let limit = self.settings.orphan_age;
         let dropped: Vec<_> = self.shared.book.with(|book| {
-            let (kept, gone): (Vec<_>, _) = std::mem::take(&mut book.orphans)
-                .into_iter()
-                .partition(|orphan| !is_over(orphan.saved.last_seen, limit, now));
-            book.orphans = kept;
-            for (segment, pending) in gone.iter().flat_map(|orphan| &orphan.pending) {
+            let gone = book.orphans.iter_mut().filter(|orphan| {
+                !orphan.pending.is_empty() && is_over(orphan.saved.last_seen, limit, now)
+            });
+            let gone = gone.map(|orphan| (orphan.saved.name.clone(), orphan.lose_all()));
+            let gone: Vec<_> = gone.collect();
+            for (segment, pending) in gone.iter().flat_map(|(_, pending)| pending) {
                 book.segments.release(*segment, *pending);
             }
             book.unsaved += gone.len() as u64;
             gone
         });
-        for orphan in dropped {
-            let records: u64 = orphan.pending.values().sum();
+        for (target, pending) in dropped {
+            let records: u64 = pending.values().sum();
             self.shared.counters.orphans_dropped.add(records);
-            let (target, reason) = (&orphan.saved.name, Reason::TargetRemoved.as_str());
+            let reason = Reason::TargetRemoved.as_str();
             info!(
                 target,
                 records, reason, "spooled records of a removed target are lost"
