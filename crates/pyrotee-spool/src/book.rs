@@ -4,9 +4,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use pyrotee_queue::{Reason, Record};
+use pyrotee_queue::{Reason, Record, Tally};
 
 use crate::bell::Bell;
 use crate::entry::{Entry, Location, Place};
@@ -47,7 +47,22 @@ pub(crate) struct Cursor {
 pub(crate) struct Orphan {
     pub(crate) saved: SavedCursor,
     /// What it has not settled, by segment.
-    pub(crate) pending: BTreeMap<u64, u64>,
+    pub(crate) pending: BTreeMap<u64, Share>,
+}
+
+/// What an orphan has not settled of one segment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Share {
+    pub(crate) tally: Tally,
+    pub(crate) oldest: Option<SystemTime>,
+}
+
+impl Share {
+    pub(crate) fn add(&mut self, bytes: u64, received: SystemTime) {
+        self.tally.profiles += 1;
+        self.tally.bytes += bytes;
+        self.oldest = Some(self.oldest.map_or(received, |oldest| oldest.min(received)));
+    }
 }
 
 impl Book {
@@ -141,18 +156,40 @@ impl Ledgers {
             .iter()
             .filter(|orphan| !orphan.pending.is_empty())
     }
+
+    /// Loses what waits for the orphans that are `condemned`: their names, and how much each lost.
+    pub(crate) fn lose_orphans(
+        &mut self,
+        condemned: impl Fn(&Orphan) -> bool,
+    ) -> Vec<(String, Tally)> {
+        let mut lost = Vec::new();
+        for orphan in &mut self.orphans {
+            if orphan.pending.is_empty() || !condemned(orphan) {
+                continue;
+            }
+            let mut tally = Tally::default();
+            for (segment, share) in orphan.lose_all() {
+                tally.profiles += share.tally.profiles;
+                tally.bytes += share.tally.bytes;
+                self.segments.release(segment, share.tally.profiles);
+            }
+            self.unsaved += 1;
+            lost.push((orphan.saved.name.clone(), tally));
+        }
+        lost
+    }
 }
 
 impl Orphan {
-    /// Its claims on a segment that goes; how many, if any. Numbers below `end` are settled with it.
-    pub(crate) fn lose_segment(&mut self, segment: u64, end: u64) -> Option<u64> {
+    /// Its claims on a segment that goes, if any. Numbers below `end` are settled with it.
+    pub(crate) fn lose_segment(&mut self, segment: u64, end: u64) -> Option<Share> {
         self.saved.settled.insert(0..end.min(self.saved.horizon));
         self.pending.remove(&segment)
     }
 
     /// Everything is settled; what was not, by segment. The cursor stays: as long as files list this
     /// target as a taker, the next start must know that it wants nothing of them.
-    pub(crate) fn lose_all(&mut self) -> BTreeMap<u64, u64> {
+    pub(crate) fn lose_all(&mut self) -> BTreeMap<u64, Share> {
         self.saved.settled.insert(0..self.saved.horizon);
         std::mem::take(&mut self.pending)
     }

@@ -2,6 +2,10 @@
 
 use std::sync::Arc;
 
+use pyrotee_queue::Tally;
+
+use crate::book::Orphan;
+use crate::inspect::{Standing, Survey, TargetSurvey};
 use crate::lock;
 use crate::settings::CLAIM_BYTES;
 use crate::shared::Shared;
@@ -76,6 +80,36 @@ impl Monitor {
         }
     }
 
+    /// What waits for each target, the removed ones last; what is not written yet included.
+    pub fn survey(&self) -> Survey {
+        let stats = self.stats();
+        let (names, orphans) = self.shared.book.with(|book| {
+            let names = book.cursors.iter().map(|cursor| cursor.name.clone());
+            let names: Vec<_> = names.collect();
+            let orphans: Vec<_> = book.orphans().map(of_orphan).collect();
+            (names, orphans)
+        });
+        let configured = names.into_iter().zip(&self.shared.queues);
+        let configured = configured.map(|(name, queue)| TargetSurvey {
+            name,
+            standing: Standing::Configured,
+            pending: queue.ledger().snapshot().pending,
+            oldest: queue.oldest(),
+            in_flight: queue.in_flight().len() as u64,
+        });
+        Survey {
+            in_use: true,
+            clean: false,
+            segments: stats.segments,
+            bytes: stats.bytes,
+            quarantined: stats.quarantined,
+            quarantined_bytes: stats.quarantined_bytes,
+            foreign: Vec::new(),
+            damages: stats.corrupt_stretches,
+            targets: configured.chain(orphans).collect(),
+        }
+    }
+
     /// The spool at this instant.
     pub fn stats(&self) -> Stats {
         let unwritten = lock(&self.shared.intake).jobs.len() as u64;
@@ -111,5 +145,20 @@ impl Monitor {
             orphans,
             orphans_dropped: counters.orphans_dropped.get(),
         }
+    }
+}
+
+fn of_orphan(orphan: &Orphan) -> TargetSurvey {
+    let mut pending = Tally::default();
+    for share in orphan.pending.values() {
+        pending.profiles += share.tally.profiles;
+        pending.bytes += share.tally.bytes;
+    }
+    TargetSurvey {
+        name: orphan.saved.name.clone(),
+        standing: Standing::Removed,
+        pending,
+        oldest: orphan.pending.values().filter_map(|it| it.oldest).min(),
+        in_flight: 0,
     }
 }

@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, mpsc};
 
-use pyrotee_queue::{Budget, Queue, Reason, Record, Waits};
+use pyrotee_queue::{Budget, Queue, Reason, Record, Tally, Waits};
 use tokio::sync::oneshot;
+use tracing::info;
 
-use crate::book::Book;
+use crate::book::{Book, Orphan};
 use crate::counters::Counters;
 use crate::entry::{Claim, Entry, EntryState, Place};
 use crate::lock;
@@ -138,6 +139,25 @@ impl Shared {
         for queue in self.queues.get(targets).into_iter().flatten() {
             queue.ledger().refuse(bytes, reason);
         }
+    }
+
+    /// Loses what waits for removed targets that are `condemned`, for `reason`; who lost what.
+    pub(crate) fn lose_orphans(
+        &self,
+        condemned: impl Fn(&Orphan) -> bool,
+        reason: Reason,
+    ) -> Vec<(String, Tally)> {
+        let lost = self.book.with(|book| book.lose_orphans(condemned));
+        for (target, tally) in &lost {
+            self.counters.orphans_dropped.add(tally.profiles);
+            info!(
+                target,
+                records = tally.profiles,
+                reason = reason.as_str(),
+                "spooled records of a removed target are lost"
+            );
+        }
+        lost
     }
 
     /// Asks the writer to write what is left, and to end.

@@ -9,7 +9,7 @@ use pyrotee_queue::{Queue, Reason};
 use tracing::warn;
 
 use super::{Remains, saved};
-use crate::book::{Book, Cursor, Orphan};
+use crate::book::{Book, Cursor, Orphan, Share};
 use crate::counters::Counters;
 use crate::entry::{Claim, Entry, EntryState, Location, Place};
 use crate::format::{Names, SavedCursor, TargetId};
@@ -26,7 +26,7 @@ struct View<'a> {
     saved: SavedCursor,
     queue: Option<&'a Queue<Claim>>,
     pending: BTreeSet<u64>,
-    by_segment: BTreeMap<u64, u64>,
+    by_segment: BTreeMap<u64, Share>,
     /// A record that is still there lists it.
     is_listed: bool,
 }
@@ -144,7 +144,8 @@ pub(crate) fn adopt(
             });
             for (index, view) in wanting {
                 view.pending.insert(number);
-                *view.by_segment.entry(remnant.first).or_default() += 1;
+                let share = view.by_segment.entry(remnant.first).or_default();
+                share.add(found.bytes, found.received);
                 book.with(|book| book.segments.claim(remnant.first, 1));
                 if let (Some(queue), Ok(target)) = (view.queue, u16::try_from(index)) {
                     counters.recovered.add(1);

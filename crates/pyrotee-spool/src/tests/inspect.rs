@@ -183,6 +183,7 @@ async fn what_waits_is_told_for_each_target_and_can_be_read() {
     bench.lease(0).await.ack();
     let more = bench.fill(2).await;
     let leased = bench.lease(1).await;
+    let live = bench.monitor.survey();
     bench.close();
     drop(leased);
     let sim = sim.after_kill();
@@ -199,6 +200,8 @@ async fn what_waits_is_told_for_each_target_and_can_be_read() {
     assert_eq!(told("b"), (Standing::Configured, 2, 1));
     assert_eq!(told("gone"), (Standing::Removed, 3, 0));
     assert_eq!(survey.targets.len(), 3);
+    assert!(live.in_use);
+    assert_eq!(live.targets, survey.targets, "told alike while it works");
 
     let mut records = Vec::new();
     let budget = Budget::new(2_000);

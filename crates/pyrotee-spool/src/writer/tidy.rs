@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::Writer;
-use crate::book::Ledgers;
+use crate::book::{Ledgers, Orphan};
 use crate::format::{CURSORS, Cursors, SavedCursor, segment_name};
 use crate::lock;
 use crate::settings::Fsync;
@@ -174,6 +174,7 @@ impl Writer {
             let orphans = book.orphans.iter_mut();
             orphans
                 .filter_map(|orphan| orphan.lose_segment(first, end))
+                .map(|share| share.tally.profiles)
                 .sum()
         });
         self.shared.counters.orphans_dropped.add(orphaned);
@@ -190,27 +191,8 @@ impl Writer {
     /// Loses what targets left behind that have been gone for too long.
     pub(super) fn drop_orphans(&mut self, now: SystemTime) {
         let limit = self.settings.orphan_age;
-        let dropped: Vec<_> = self.shared.book.with(|book| {
-            let gone = book.orphans.iter_mut().filter(|orphan| {
-                !orphan.pending.is_empty() && is_over(orphan.saved.last_seen, limit, now)
-            });
-            let gone = gone.map(|orphan| (orphan.saved.name.clone(), orphan.lose_all()));
-            let gone: Vec<_> = gone.collect();
-            for (segment, pending) in gone.iter().flat_map(|(_, pending)| pending) {
-                book.segments.release(*segment, *pending);
-            }
-            book.unsaved += gone.len() as u64;
-            gone
-        });
-        for (target, pending) in dropped {
-            let records: u64 = pending.values().sum();
-            self.shared.counters.orphans_dropped.add(records);
-            let reason = Reason::TargetRemoved.as_str();
-            info!(
-                target,
-                records, reason, "spooled records of a removed target are lost"
-            );
-        }
+        let is_over = |orphan: &Orphan| is_over(orphan.saved.last_seen, limit, now);
+        self.shared.lose_orphans(is_over, Reason::TargetRemoved);
     }
 
     /// Cuts the rests of failed writes off.
