@@ -12,6 +12,7 @@ use crate::bell::Bell;
 use crate::entry::{Entry, Location, Place};
 use crate::format::{SavedCursor, TargetId};
 use crate::lock;
+use crate::recovery::Found;
 use crate::segments::Segments;
 use crate::settled::Settled;
 use crate::storage::File;
@@ -185,6 +186,19 @@ impl Orphan {
     pub(crate) fn lose_segment(&mut self, segment: u64, end: u64) -> Option<Share> {
         self.saved.settled.insert(0..end.min(self.saved.horizon));
         self.pending.remove(&segment)
+    }
+
+    /// It is done with one record of a segment. Records are settled in the order of their receipt.
+    pub(crate) fn settle(&mut self, found: &Found, segment: u64) {
+        self.saved.settled.insert(found.number..found.number + 1);
+        if let Some(share) = self.pending.get_mut(&segment) {
+            share.tally.profiles = share.tally.profiles.saturating_sub(1);
+            share.tally.bytes = share.tally.bytes.saturating_sub(found.bytes);
+            share.oldest = Some(found.received);
+            if share.tally.profiles == 0 {
+                self.pending.remove(&segment);
+            }
+        }
     }
 
     /// Everything is settled; what was not, by segment. The cursor stays: as long as files list this

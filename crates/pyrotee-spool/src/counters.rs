@@ -29,6 +29,11 @@ impl Count {
         self.0.fetch_add(more, Relaxed);
     }
 
+    pub(crate) fn sub(&self, less: u64) {
+        let sub = |value: u64| Some(value.saturating_sub(less));
+        self.0.fetch_update(Relaxed, Relaxed, sub).ok();
+    }
+
     pub(crate) fn set(&self, value: u64) {
         self.0.store(value, Relaxed);
     }

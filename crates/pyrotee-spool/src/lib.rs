@@ -38,7 +38,8 @@
 //! Record numbers grow and are never given twice. A record lists the targets that had taken and not
 //! settled it when it was written. For each target every number is *settled* or pending; a number below
 //! the cursor's horizon that is neither settled nor found in a segment is lost, and counted. What lies above
-//! the horizon is pending for whoever is listed.
+//! the horizon is pending for whoever is listed; so the cursor of a target that has left the
+//! configuration is kept as long as a record lists it.
 //!
 //! A segment belongs to the process that began it. It is unlinked, after the cursors were saved, once
 //! every target has settled all of it; if it was found damaged it is renamed instead.
@@ -61,6 +62,7 @@
 mod backend;
 mod bell;
 mod book;
+mod control;
 mod counters;
 mod entry;
 mod format;
@@ -70,6 +72,7 @@ pub mod inspect;
 mod monitor;
 mod reader;
 mod recovery;
+mod replay;
 mod segments;
 mod settings;
 mod settled;
@@ -80,6 +83,7 @@ mod storage;
 mod tests;
 mod writer;
 
+pub use control::{Control, Replay, ReplayError, ReplayState};
 pub use monitor::{Mode, Monitor, Stats};
 pub use settings::{Fsync, OpenError, Settings, Target};
 pub use spool::{Keeper, Spool};

@@ -7,6 +7,7 @@ use pyrotee_queue::{Budget, Consumer, Producer, Queue};
 
 use crate::backend::{SpoolConsumer, SpoolProducer};
 use crate::book::Book;
+use crate::control::{Control, PATIENCE};
 use crate::counters::Counters;
 use crate::format::Crc;
 use crate::monitor::Monitor;
@@ -27,6 +28,8 @@ pub struct Spool {
     pub consumers: Vec<Arc<dyn Consumer>>,
     /// What can be seen.
     pub monitor: Monitor,
+    /// What can be done to it by hand.
+    pub control: Control,
     /// Who closes it.
     pub keeper: Keeper,
 }
@@ -78,6 +81,14 @@ pub(crate) fn start(
         shared: Arc::clone(&shared),
         max_bytes: settings.max_bytes,
     };
+    let control = Control {
+        shared: Arc::clone(&shared),
+        storage: Arc::downgrade(&storage),
+        crc: Crc::salted(salt),
+        max_bytes: settings.max_bytes,
+        patience: PATIENCE,
+        replay: Arc::default(),
+    };
     let dir = settings.dir.clone();
     let failed = |source| OpenError::Io { dir, source };
     let (reader, requests) = mpsc::channel();
@@ -101,6 +112,7 @@ pub(crate) fn start(
         consumers: shared.queues.iter().map(Arc::clone).map(consumer).collect(),
         producer: Arc::new(SpoolProducer(live)),
         monitor,
+        control,
         keeper: Keeper { shared, writer },
     })
 }

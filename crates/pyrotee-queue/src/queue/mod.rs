@@ -134,6 +134,12 @@ impl<R: Waits> Queue<R> {
         self.changed.notify_one();
     }
 
+    /// Whether a record of so many bytes would be taken without a loss. Others may be faster.
+    pub fn has_room(&self, bytes: u64) -> bool {
+        let state = lock(&self.state);
+        matches!(state.phase, Phase::Open) && state.has_room(&self.limits, bytes)
+    }
+
     /// Adds what an earlier process left behind, as backlog that lies elsewhere.
     pub fn recover(&self, number: u64, record: R) {
         let mut state = lock(&self.state);

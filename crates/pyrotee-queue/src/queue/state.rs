@@ -141,6 +141,10 @@ impl<R: Waits> State<R> {
         self.held_from = number;
     }
 
+    pub(super) fn has_room(&self, limits: &Limits, bytes: u64) -> bool {
+        self.held.fits(limits, bytes)
+    }
+
     /// The oldest waiting records that must go so that `bytes` fit; `None` if that is not enough, or
     /// not the policy.
     pub(super) fn make_room(&mut self, limits: &Limits, bytes: u64) -> Option<Vec<Waiting<R>>> {

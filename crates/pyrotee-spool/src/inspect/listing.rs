@@ -13,7 +13,7 @@ use crate::settled::Settled;
 use crate::storage::{File, Lock, read_up_to};
 
 /// What a damaged segment is called that was set aside.
-const QUARANTINED: &str = ".corrupt";
+pub(crate) const QUARANTINED: &str = ".corrupt";
 
 /// The files of a spool, as they were when it was made.
 #[derive(Debug)]
@@ -61,8 +61,9 @@ pub(super) struct View {
     pub(super) settled: Settled,
     pub(super) horizon: u64,
     pub(super) in_flight: u64,
-    /// It was part of the configuration when the cursors were last saved.
-    pub(super) is_configured: bool,
+    /// Whether it was part of the configuration when the cursors were last saved; `None`: they do not
+    /// mention it.
+    pub(super) is_configured: Option<bool>,
 }
 
 impl Segment {
@@ -75,7 +76,10 @@ impl Segment {
 impl Listing {
     pub(super) fn of(directory: &Directory) -> Result<Self, InspectError> {
         let storage = &*directory.storage;
-        let failed = |source| directory.failed("", source);
+        let failed = |source| InspectError::Io {
+            path: directory.dir.clone(),
+            source,
+        };
         let lock = storage.look_at_lock().map_err(failed)?;
         let in_use = lock == Lock::Held;
         let files: BTreeMap<_, _> = storage.list().map_err(failed)?.into_iter().collect();
@@ -144,7 +148,7 @@ impl Listing {
         let view = |(id, name): (&TargetId, &String)| {
             let mut saved = saved.iter();
             let saved = saved.find(|saved| saved.id == *id && saved.name == *name);
-            let is_configured = saved.is_some_and(|saved| {
+            let is_configured = saved.map(|saved| {
                 Some(saved.last_seen) == last_seen && saved.horizon == self.cursors.next
             });
             let saved = saved.cloned().unwrap_or_default();

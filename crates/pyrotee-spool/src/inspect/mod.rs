@@ -13,6 +13,7 @@ mod verify;
 mod watched;
 
 pub use finding::{Finding, What};
+pub(crate) use listing::QUARANTINED;
 pub use stored::{Select, Stored};
 pub use survey::{Standing, Survey, TargetSurvey};
 pub use verify::Verdict;

@@ -147,11 +147,13 @@ impl Count {
     /// `None`: files still mention it, and that is all.
     fn told(self) -> Option<TargetSurvey> {
         let is_configured = self.view.is_configured;
-        (is_configured || self.pending.profiles > 0).then_some(TargetSurvey {
+        let is_told = is_configured == Some(true) || self.pending.profiles > 0;
+        is_told.then_some(TargetSurvey {
             name: self.view.name,
+            // Those of removed targets are kept: what no cursor mentions came after they were saved.
             standing: match is_configured {
-                true => Standing::Configured,
-                false => Standing::Removed,
+                Some(false) => Standing::Removed,
+                Some(true) | None => Standing::Configured,
             },
             pending: self.pending,
             oldest: self.oldest,

@@ -47,6 +47,15 @@ struct Seen {
 }
 
 impl Directory {
+    /// Bytes of all segments.
+    ///
+    /// # Errors
+    /// It is no spool, or the directory itself cannot be read.
+    pub fn bytes(&self) -> Result<u64, InspectError> {
+        let segments = Listing::of(self)?.segments;
+        Ok(segments.iter().map(|segment| segment.len).sum())
+    }
+
     /// Checks both checksums of every record, the heads of segments and the cursors. Keeps no body in
     /// memory. `on_read` hears of every byte of a segment once, of [`Verdict::bytes`] in all.
     ///

@@ -91,7 +91,11 @@ impl Storage for Disk {
         for entry in fs::read_dir(&self.dir)? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            let metadata = entry.metadata()?;
+            let metadata = match entry.metadata() {
+                // Another process has unlinked it since.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                metadata => metadata?,
+            };
             // Directories are others': dead letters may lie in one.
             if name != LOCK && !metadata.is_dir() {
                 files.push((name, metadata.len()));

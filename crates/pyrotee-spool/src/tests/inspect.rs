@@ -118,6 +118,15 @@ async fn what_a_killed_process_left_half_written_is_a_torn_tail() {
     let left = sim.after_kill();
     bench.close();
     assert!(verify(&left).is_whole());
+    let survey = look(&left).survey().unwrap();
+    assert!(!survey.clean);
+    for (target, name) in survey.targets.iter().zip(NAMES) {
+        // No cursor was saved yet.
+        assert_eq!(
+            (&*target.name, target.standing),
+            (name, Standing::Configured)
+        );
+    }
     let last = left.segments().pop().unwrap();
     for (cut, of) in [(10, "body"), (1_030, "head")] {
         let sim = left.after_kill();

@@ -10,6 +10,9 @@ mod damage;
 /// What is told of a directory by those who only look.
 mod inspect;
 
+/// What is done by hand to a spool that is open.
+mod control;
+
 /// Ends and failures at any change of the disk.
 mod crash;
 

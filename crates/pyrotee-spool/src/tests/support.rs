@@ -12,7 +12,7 @@ use pyrotee_queue::{
 use super::sim::Sim;
 use crate::spool::start;
 use crate::storage::Storage;
-use crate::{Fsync, Keeper, Monitor, OpenError, Settings, Spool, Target};
+use crate::{Control, Fsync, Keeper, Monitor, OpenError, Settings, Spool, Target};
 
 pub(super) const ROOMY: Limits = Limits {
     records: 10_000,
@@ -40,6 +40,7 @@ pub(super) struct Bench {
     pub(super) producer: Arc<dyn Producer>,
     pub(super) consumers: Vec<Arc<dyn Consumer>>,
     pub(super) monitor: Monitor,
+    pub(super) control: Control,
     pub(super) keeper: Keeper,
     pub(super) ledgers: Vec<Arc<Ledger>>,
     pub(super) budget: Arc<Budget>,
@@ -76,6 +77,7 @@ pub(super) fn bench(
         producer: spool.producer,
         consumers: spool.consumers,
         monitor: spool.monitor,
+        control: spool.control,
         keeper: spool.keeper,
         ledgers,
         budget,

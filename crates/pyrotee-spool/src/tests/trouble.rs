@@ -121,6 +121,7 @@ async fn a_directory_that_is_removed_is_made_again() {
         producer: spool.producer,
         consumers: spool.consumers,
         monitor: spool.monitor,
+        control: spool.control,
         keeper: spool.keeper,
         ledgers: vec![ledger],
         budget: Budget::new(1 << 20),
