@@ -81,6 +81,8 @@ mod routes;
 mod secrets;
 /// Profiles that wait on disk.
 mod spool;
+/// What waits on disk, seen and moved by hand.
+mod spool_commands;
 /// How the targets are, as JSON and as a table.
 mod status;
 /// What the tests are written with.

@@ -16,7 +16,7 @@ use pyrotee_queue::{Head, Record, SurfaceId};
 
 /// Nanoseconds since 1970.
 const RECEIVED: &str = "Pyrotee-Received";
-const HOPS: &str = "Pyrotee-Hops";
+pub(crate) const HOPS: &str = "Pyrotee-Hops";
 
 /// Most header fields; ours has six, those of an SDK some more.
 const FIELDS: usize = 64;

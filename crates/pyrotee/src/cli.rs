@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::build_info::LONG_VERSION;
 use crate::config::{self, Config, Flags, Sources};
 use crate::run::Signals;
+use crate::spool::{self, Ended};
 use crate::{dead_letters, generate, healthcheck, run, send, sink, status};
 
 /// A bind failure, a crash, an upload that failed, a relay that does not answer.
@@ -57,6 +58,7 @@ enum Command {
     Send(send::Args),
     Status(status::Args),
     DeadLetters(dead_letters::Args),
+    Spool(spool::Args),
     Healthcheck(healthcheck::Args),
     Completions(generate::CompletionsArgs),
     // For those who make packages.
@@ -116,6 +118,11 @@ pub fn main() -> ExitCode {
         Command::Send(args) => report(blocking(send::run(args))),
         Command::Status(args) => report(blocking(status::run(args))),
         Command::DeadLetters(args) => report(blocking(dead_letters::run(args))),
+        Command::Spool(args) => match blocking(spool::run(args)) {
+            Ok(Ended::Well) => ExitCode::SUCCESS,
+            Ok(Ended::Badly) => ExitCode::from(FAILED),
+            Err(error) => failed(&error),
+        },
         Command::Healthcheck(args) => report(blocking(healthcheck::run(args))),
         Command::Completions(args) => report(generate::completions(&args, Cli::command())),
         Command::Man(args) => report(generate::man(&args, Cli::command())),
@@ -147,7 +154,7 @@ fn check(config: &Config) -> anyhow::Result<()> {
 }
 
 /// Runs a short command on a runtime of one thread.
-fn blocking(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+fn blocking<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?
@@ -157,10 +164,19 @@ fn blocking(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result
 fn report(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            complain(&format!("error: {error:#}"));
-            ExitCode::from(FAILED)
-        }
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    if let Some(faults) = error.downcast_ref::<config::Faults>() {
+        complain(faults);
+        return ExitCode::from(MISCONFIGURED);
+    }
+    complain(&format!("error: {error:#}"));
+    match error.is::<spool::Misused>() {
+        true => ExitCode::from(MISCONFIGURED),
+        false => ExitCode::from(FAILED),
     }
 }
 

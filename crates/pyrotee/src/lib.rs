@@ -16,5 +16,6 @@ pub mod healthcheck;
 mod run;
 pub mod send;
 pub mod sink;
+pub mod spool;
 pub mod status;
 mod telemetry;

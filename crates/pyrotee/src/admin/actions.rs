@@ -9,7 +9,9 @@ use hyper::body::Incoming;
 use pyroscope_wire::query;
 
 use super::routes::{error, json};
+use super::spool::{self, Spool};
 use crate::api::Amount;
+use crate::spool::page;
 use crate::telemetry::Watched;
 
 /// One thing that can be changed; its path.
@@ -17,12 +19,17 @@ use crate::telemetry::Watched;
 pub(super) enum Action {
     /// `?target=NAME`: what waits for the target is lost, counted as `admin`.
     Purge,
+    /// `?what=`: what removed targets left in the spool is lost, or damaged segments are deleted.
+    PurgeSpool,
+    /// `?from=OLD&to=NEW`: what a removed target left in the spool goes to another one.
+    ReplaySpool,
 }
 
 /// Whom an action concerns.
 #[derive(Debug)]
 pub(crate) struct Actions {
     targets: Arc<[Watched]>,
+    spool: Option<Spool>,
 }
 
 impl Action {
@@ -30,18 +37,19 @@ impl Action {
     pub(super) fn at(path: &str) -> Option<Self> {
         match path {
             crate::api::PURGE => Some(Self::Purge),
+            page::PURGE => Some(Self::PurgeSpool),
+            page::REPLAY => Some(Self::ReplaySpool),
             _ => None,
         }
     }
 }
 
 impl Actions {
-    pub(crate) fn new(targets: Arc<[Watched]>) -> Self {
-        Self { targets }
+    pub(crate) fn new(targets: Arc<[Watched]>, spool: Option<Spool>) -> Self {
+        Self { targets, spool }
     }
 
     /// Does it, and says what came of it. No action reads a body so far.
-    #[expect(clippy::unused_async, reason = "others will wait for the disk")]
     pub(super) async fn run(
         &self,
         action: Action,
@@ -50,6 +58,8 @@ impl Actions {
     ) -> Response<Full<Bytes>> {
         match action {
             Action::Purge => self.purge(query),
+            Action::PurgeSpool => spool::purge(self.spool.as_ref(), query).await,
+            Action::ReplaySpool => spool::replay(self.spool.as_ref(), query),
         }
     }
 

@@ -7,6 +7,7 @@ mod guard;
 mod health;
 mod pages;
 mod routes;
+mod spool;
 mod status;
 
 use std::future::Future;
@@ -30,6 +31,7 @@ pub(crate) use actions::Actions;
 pub(crate) use guard::Guard;
 pub(crate) use health::Health;
 pub(crate) use pages::Pages;
+pub(crate) use spool::Spool;
 pub(crate) use status::Status;
 
 /// Connections served at once: a few scrapers and probes.

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::signals::Signals;
 use super::wiring::{self, Outside, Targets};
-use crate::admin::{Actions, Admin, Guard, Health, Pages, Site, Status};
+use crate::admin::{Actions, Admin, Guard, Health, Pages, Site, Spool, Status};
 use crate::build_info::{REVISION, VERSION};
 use crate::config::Config;
 use crate::dead_letters::{Desk, Writer};
@@ -40,6 +40,7 @@ pub(super) struct Relay {
     status: Status,
     guard: Guard,
     dead_letters: Option<Desk>,
+    spool: Option<Spool>,
     /// Of the spool, if there is one.
     keeper: Option<Keeper>,
     /// Of the dead letters, if they are kept.
@@ -70,6 +71,7 @@ impl Relay {
 
         let watched = Arc::clone(&opened.watched);
         let (spool, keeper) = opened.spool.unzip();
+        let monitor = spool.as_ref().map(|spool| spool.monitor.clone());
         let (dead_letters, letters) = opened.dead_letters.unzip();
         let desk = dead_letters
             .clone()
@@ -78,7 +80,7 @@ impl Relay {
                 Desk::new(monitor, producer, Arc::clone(&watched), Arc::clone(&budget))
             });
         let gauges = proxy.gauges();
-        let scrape = Scrape::new(metrics, watched, budget, gauges, spool, dead_letters);
+        let scrape = Scrape::new(metrics, watched, budget, gauges, monitor, dead_letters);
         Ok(Self {
             proxy,
             targets: opened.targets,
@@ -90,6 +92,7 @@ impl Relay {
             guard: Guard::new(config.admin_token.clone()),
             dead_letters: desk,
             watched: opened.watched,
+            spool,
             keeper,
             letters,
             signals,
@@ -104,12 +107,13 @@ impl Relay {
         let pages = Pages {
             scrape: self.scrape,
             status: self.status,
+            spool: self.spool.clone(),
             health: Arc::clone(&health),
         };
         let site = Site {
             pages,
             guard: self.guard,
-            actions: Actions::new(Arc::clone(&self.watched)),
+            actions: Actions::new(Arc::clone(&self.watched), self.spool),
             dead_letters: self.dead_letters,
         };
         let admin = Admin::start(self.admin, site)?;

@@ -8,8 +8,9 @@ use pyrotee_delivery::{Clock, Refusals, Target};
 use pyrotee_net::{Connector, Resolver, Tls};
 use pyrotee_proxy::{LocalWrites, TeeSettings};
 use pyrotee_queue::{Budget, Consumer, Ledger, Producer, open_memory};
-use pyrotee_spool::{Fsync, Keeper, Monitor};
+use pyrotee_spool::{Fsync, Keeper};
 
+use crate::admin::Spool;
 use crate::config::{self, Config, FsyncPolicy};
 use crate::dead_letters::{self, Kept, Writer};
 use crate::telemetry::Watched;
@@ -51,8 +52,8 @@ pub(super) struct Targets {
     pub(super) targets: Vec<Target>,
     /// The same targets, for those who watch them.
     pub(super) watched: Arc<[Watched]>,
-    /// The spool, if profiles wait on disk: what can be seen of it, and who closes it.
-    pub(super) spool: Option<(Monitor, Keeper)>,
+    /// The spool, if profiles wait on disk: what can be seen and done, and who closes it.
+    pub(super) spool: Option<(Spool, Keeper)>,
     /// Where profiles are kept that a target refused, if they are: the same two.
     pub(super) dead_letters: Option<(dead_letters::Monitor, Writer)>,
 }
@@ -113,7 +114,7 @@ impl Targets {
 struct Queues {
     producer: Arc<dyn Producer>,
     consumers: Vec<Arc<dyn Consumer>>,
-    spool: Option<(Monitor, Keeper)>,
+    spool: Option<(Spool, Keeper)>,
 }
 
 impl Queues {
@@ -157,10 +158,15 @@ impl Queues {
             corrupt = stats.corrupt_records,
             "spool is open"
         );
+        let seen = Spool {
+            dir: spool.dir.clone(),
+            monitor: opened.monitor,
+            control: opened.control,
+        };
         Ok(Self {
             producer: opened.producer,
             consumers: opened.consumers,
-            spool: Some((opened.monitor, opened.keeper)),
+            spool: Some((seen, opened.keeper)),
         })
     }
 }

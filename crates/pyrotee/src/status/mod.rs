@@ -12,6 +12,7 @@ use tokio::time::MissedTickBehavior;
 use crate::admin_client::{AdminArgs, Answer, Relay};
 
 use page::{PATH, Page};
+pub(crate) use table::age;
 
 const EXAMPLES: &str = "\
 Examples:

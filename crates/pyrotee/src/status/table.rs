@@ -149,7 +149,7 @@ fn age_of(seconds: f64) -> Option<String> {
 }
 
 /// The two largest units are enough to know what is going on.
-fn age(duration: Duration) -> String {
+pub(crate) fn age(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
     match (days, hours, minutes) {

@@ -1,0 +1,265 @@
+//! What is told of a spool, as JSON: one type for the commands and for `GET /api/v1/spool`.
+//!
+//! `docs/spool.md` describes every field, which a test holds. A reader must take fields that it does
+//! not know: it may be older than the relay.
+
+use std::time::{Duration, SystemTime};
+
+use pyrotee_queue::Tally;
+use pyrotee_spool::ReplayState;
+use pyrotee_spool::inspect::{FORMAT, Standing, Survey, TargetSurvey};
+use serde::{Deserialize, Serialize};
+
+use crate::api::Amount;
+use crate::build_info::VERSION;
+
+/// Where a relay serves it.
+pub(crate) const PATH: &str = "/api/v1/spool";
+
+/// `POST`, with `?what=removed`, and `&target=NAME` for one of them: what removed targets left is lost.
+/// With `?what=quarantined`: damaged segments that were set aside are deleted. Answered with a list of
+/// [`Purged`].
+pub(crate) const PURGE: &str = "/api/v1/spool/purge";
+
+/// `POST`, with `?from=OLD&to=NEW`: what the removed target OLD left goes to NEW. Answered with a
+/// [`Replay`] that has begun.
+pub(crate) const REPLAY: &str = "/api/v1/spool/replay";
+
+/// A spool at one instant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Page {
+    pub(crate) version: String,
+    pub(crate) time: String,
+    pub(crate) dir: String,
+    pub(crate) format: u32,
+    pub(crate) state: String,
+    pub(crate) segments: u64,
+    pub(crate) bytes: u64,
+    pub(crate) max_bytes: Option<u64>,
+    pub(crate) quarantined: Quarantined,
+    pub(crate) damages: u64,
+    pub(crate) foreign: Vec<String>,
+    pub(crate) targets: Vec<Target>,
+    pub(crate) replay: Option<Replay>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Quarantined {
+    pub(crate) files: u64,
+    pub(crate) bytes: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Target {
+    pub(crate) name: String,
+    pub(crate) state: String,
+    pub(crate) pending: Amount,
+    pub(crate) oldest_pending_age_seconds: Option<f64>,
+    pub(crate) in_flight: u64,
+}
+
+/// What a running relay moves from a removed target to another one, or moved last.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Replay {
+    pub(crate) from: String,
+    pub(crate) to: String,
+    pub(crate) state: String,
+    pub(crate) replayed: Amount,
+    pub(crate) left: u64,
+    pub(crate) error: Option<String>,
+}
+
+/// What was lost or deleted as it was asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Purged {
+    /// A target, or `quarantined`.
+    pub(crate) what: String,
+    pub(crate) profiles: Option<u64>,
+    pub(crate) files: Option<u64>,
+    pub(crate) bytes: u64,
+}
+
+impl Purged {
+    /// What a target has lost.
+    pub(crate) fn of((target, lost): (String, Tally)) -> Self {
+        Self {
+            what: target,
+            profiles: Some(lost.profiles),
+            files: None,
+            bytes: lost.bytes,
+        }
+    }
+
+    /// Damaged segments, counted as if they were profiles.
+    pub(crate) fn files(deleted: Tally) -> Self {
+        Self {
+            what: "quarantined".to_owned(),
+            profiles: None,
+            files: Some(deleted.profiles),
+            bytes: deleted.bytes,
+        }
+    }
+}
+
+/// The words of [`Page::state`].
+pub(crate) const STATES: [&str; 4] = ["in_use", MEMORY_ONLY, "closed", "unclean"];
+
+/// The disk of a relay at work is in trouble.
+pub(crate) const MEMORY_ONLY: &str = "memory_only";
+
+impl Page {
+    /// Of files that somebody looks at.
+    pub(crate) fn of(dir: String, survey: Survey, max_bytes: Option<u64>) -> Self {
+        let [in_use, _, closed, unclean] = STATES;
+        let state = match (survey.in_use, survey.clean) {
+            (true, _) => in_use,
+            (false, true) => closed,
+            (false, false) => unclean,
+        };
+        let now = SystemTime::now();
+        let target = |it: TargetSurvey| Target {
+            name: it.name,
+            state: match it.standing {
+                Standing::Configured => "configured",
+                Standing::Removed => "removed",
+            }
+            .to_owned(),
+            pending: it.pending.into(),
+            oldest_pending_age_seconds: it
+                .oldest
+                .map(|oldest| seconds(now.duration_since(oldest).unwrap_or_default())),
+            in_flight: it.in_flight,
+        };
+        Self {
+            version: VERSION.to_owned(),
+            time: humantime::format_rfc3339_millis(now).to_string(),
+            dir,
+            format: FORMAT,
+            state: state.to_owned(),
+            segments: survey.segments,
+            bytes: survey.bytes,
+            max_bytes,
+            quarantined: Quarantined {
+                files: survey.quarantined,
+                bytes: survey.quarantined_bytes,
+            },
+            damages: survey.damages,
+            foreign: survey.foreign,
+            targets: survey.targets.into_iter().map(target).collect(),
+            replay: None,
+        }
+    }
+
+    /// As one line.
+    pub(crate) fn json(&self) -> String {
+        let mut json =
+            serde_json::to_string(self).expect("a tree of texts and numbers is writable as JSON");
+        json.push('\n');
+        json
+    }
+}
+
+impl From<pyrotee_spool::Replay> for Replay {
+    fn from(replay: pyrotee_spool::Replay) -> Self {
+        let (state, error) = match replay.state {
+            ReplayState::Running => ("running", None),
+            ReplayState::Done => ("done", None),
+            ReplayState::Stopped(why) => ("stopped", Some(why)),
+        };
+        Self {
+            from: replay.from,
+            to: replay.to,
+            state: state.to_owned(),
+            replayed: replay.replayed.into(),
+            left: replay.left,
+            error,
+        }
+    }
+}
+
+/// To the millisecond: what is finer than that is noise to read.
+fn seconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1_000.0).round() / 1_000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::time::UNIX_EPOCH;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    const DOCUMENTATION: &str = include_str!("../../../../docs/spool.md");
+
+    /// A page on which there is something to say in every field.
+    fn eventful() -> Page {
+        let target = TargetSurvey {
+            name: "old".to_owned(),
+            standing: Standing::Removed,
+            pending: Tally::default(),
+            oldest: Some(UNIX_EPOCH),
+            in_flight: 1,
+        };
+        let survey = Survey {
+            foreign: vec!["notes.txt".to_owned()],
+            targets: vec![target],
+            ..Survey::default()
+        };
+        let replay = pyrotee_spool::Replay {
+            from: "old".to_owned(),
+            to: "new".to_owned(),
+            state: ReplayState::Stopped("the spool is full".to_owned()),
+            replayed: Tally::default(),
+            left: 1,
+        };
+        Page {
+            replay: Some(replay.into()),
+            ..Page::of("/spool".to_owned(), survey, Some(1))
+        }
+    }
+
+    fn fields(value: &Value, path: &str, found: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(of) => of.iter().for_each(|(name, value)| {
+                let path = format!("{path}.{name}");
+                found.insert(path.trim_start_matches('.').to_owned());
+                fields(value, &path, found);
+            }),
+            Value::Array(of) => of
+                .iter()
+                .for_each(|it| fields(it, &format!("{path}[]"), found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn the_documentation_lists_every_field_and_no_other() {
+        let mut shown = BTreeSet::new();
+        fields(&serde_json::to_value(eventful()).unwrap(), "", &mut shown);
+        let (_, table) = DOCUMENTATION.split_once("### What stats tell").unwrap();
+        let (table, _) = table.split_once("\n### ").unwrap();
+        let rows = table.lines().filter(|line| line.starts_with("| `"));
+        let documented = rows.filter_map(|row| row.split('`').nth(1));
+        let documented: BTreeSet<_> = documented.map(str::to_owned).collect();
+        assert_eq!(documented, shown);
+    }
+
+    #[test]
+    fn the_documentation_explains_every_state() {
+        let (_, row) = DOCUMENTATION.split_once("\n| `state` | ").unwrap();
+        let row = row.lines().next().unwrap();
+        for state in STATES {
+            assert!(row.contains(&format!("`{state}`")), "{state}");
+        }
+    }
+
+    #[test]
+    fn a_reader_takes_what_a_relay_writes() {
+        let page = eventful();
+        let mut json: Value = serde_json::from_str(&page.json()).unwrap();
+        json["of a later version"] = 1.into();
+        assert_eq!(serde_json::from_value::<Page>(json).unwrap(), page);
+    }
+}

@@ -1,0 +1,112 @@
+//! `pyrotee spool replay`: gets what waits for one target to somewhere.
+
+mod configured;
+mod running;
+mod upload;
+mod uploads;
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+
+use super::place::Place;
+use super::{Ended, Misused};
+
+const EXAMPLES: &str = "\
+Examples:
+  pyrotee spool replay --admin :4041 --from old-name --to central
+      A target was renamed in the configuration: the running relay gives what
+      waits for the old name to the new one.
+
+  pyrotee spool replay --dir /var/lib/pyrotee/spool --target central --to http://pyroscope:4040
+      Sends what waits for one target to a Pyroscope or a relay, as it was
+      captured, with no relay running. What is taken does not wait any more;
+      what is refused stays. It may be interrupted and run again.
+
+  pyrotee spool replay --config pyrotee.yaml
+      Sends what waits for each target of the configuration as the relay would:
+      with its tags and credentials. max-age does not count.
+
+  pyrotee spool replay --dir D --to http://pyroscope:4040 --quarantined 00000000000000000042.corrupt
+      Sends what is whole in a damaged segment that was set aside; most of it
+      was delivered before, and arrives twice.
+
+Exit codes: 0 nothing is left, 1 something is, or it failed, 2 the command line
+or the configuration is wrong.";
+
+/// Send what waits for a target, or hand it to another one
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    #[command(flatten)]
+    place: Place,
+
+    /// Ask the running relay whose `admin` this is, with --from and --to
+    #[arg(long, value_name = "ADDR", conflicts_with_all = ["dir", "config"], requires_all = ["from", "to"])]
+    admin: Option<String>,
+
+    /// The removed target whose profiles are handed over, with --admin
+    #[arg(long, value_name = "OLD", requires = "admin")]
+    from: Option<String>,
+
+    /// The target whose profiles are sent; with --config alone all of them
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["admin", "quarantined"])]
+    target: Option<String>,
+
+    /// Base address of a Pyroscope or a relay; with --admin the name of a target
+    #[arg(long, value_name = "URL|NEW")]
+    to: Option<String>,
+
+    /// Damaged segments whose whole records are sent, instead of what waits
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "admin", requires = "to")]
+    quarantined: Vec<PathBuf>,
+
+    /// Most bytes a second, of bodies, such as 2MB
+    #[arg(long, value_name = "BYTES", conflicts_with = "admin")]
+    rate: Option<ByteSize>,
+
+    /// Time for each upload as a whole
+    #[arg(long, value_name = "D", default_value = "30s", value_parser = humantime::parse_duration)]
+    timeout: Duration,
+
+    /// Failures in a row that end it, with --to
+    #[arg(long, value_name = "N", default_value = "5")]
+    failures: NonZeroU32,
+
+    /// How long targets may take nothing before it ends, with --config and without --to
+    #[arg(long, value_name = "D", default_value = "60s", value_parser = humantime::parse_duration)]
+    patience: Duration,
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<Ended> {
+    if let (Some(admin), Some(from), Some(to)) = (&args.admin, &args.from, &args.to) {
+        return running::run(admin, from, to).await;
+    }
+    let found = args.place.clone().find()?;
+    if let Some(to) = &args.to {
+        let destination = upload::Destination::at(to, args.timeout)?;
+        let pace = upload::Pace::of(args.rate.map(|rate| rate.as_u64()));
+        let uploads = uploads::Uploads::new(destination, pace, args.failures);
+        if !args.quarantined.is_empty() {
+            return uploads.quarantined(found.dir, args.quarantined).await;
+        }
+        let Some(target) = args.target else {
+            return Err(missing(
+                "--to sends what waits for one target: name it with --target",
+            ));
+        };
+        return uploads.pending(&found.dir, target).await;
+    }
+    match found.config {
+        Some(config) => configured::run(config, args.target, args.rate, args.patience).await,
+        None => Err(missing(
+            "where to? Give --to URL, or --config FILE instead of --dir to send to its targets",
+        )),
+    }
+}
+
+fn missing(text: &str) -> anyhow::Error {
+    Misused(text.to_owned()).into()
+}
