@@ -26,6 +26,8 @@ const MAX_TENANT: usize = 150;
 const MAX_QUEUE_SIZE: usize = 10_000_000;
 const MAX_WORKERS: usize = 10_000;
 const MIN_WORKERS: usize = 64;
+/// Part of the memory limit that one target's queue may fill, unless it is told otherwise.
+const QUEUE_SHARE: u64 = 4;
 
 /// What a target's defaults and limits depend on.
 pub(super) struct Around {
@@ -194,8 +196,10 @@ fn queue_bytes(scope: &Scope<'_>, around: &Around) -> Option<u64> {
             scope.fault("queue-bytes", &text);
             None
         }
-        // The default shrinks with the memory limit: a sidecar sets one key.
-        Some(limit) => Some(bytes.min(limit)),
+        Some(_) if scope.is_set("queue-bytes") => Some(bytes),
+        // The default shrinks with the memory limit: a sidecar sets one key, and a target that hangs
+        // leaves the others enough.
+        Some(limit) => Some(bytes.min(limit / QUEUE_SHARE)),
         None => Some(bytes),
     }
 }

@@ -66,7 +66,7 @@ fn a_small_memory_limit_shrinks_the_defaults_below_it() {
     case.yaml.push_str("memory-limit: 24MiB\n");
     let config = case.config();
     assert_eq!(config.tee.max_body, 24 << 20);
-    assert_eq!(config.remote_write.targets[0].queue.bytes, 24 << 20);
+    assert_eq!(config.remote_write.targets[0].queue.bytes, 6 << 20);
     assert_eq!(config.warnings(), [""; 0]);
 }
 
