@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-sys.path += [str(Path(__file__).parents[1] / "support")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from engine import ROOT, Engine, need  # noqa: E402
-from nightly import pytest_collection_modifyitems, pytest_configure  # noqa: E402, F401
+from containers.engine import ROOT, Engine, need  # noqa: E402
+from containers.nightly import pytest_collection_modifyitems, pytest_configure  # noqa: E402, F401
 
 
 @pytest.fixture(scope="session")

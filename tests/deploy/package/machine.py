@@ -1,12 +1,11 @@
 """A Debian with systemd as its first process, in a container."""
 
 import re
-import time
 
-from engine import HOME, need
+from containers.engine import HOME, need
+from loopback.processes import eventually
 
 IMAGE = "localhost/pyrotee-debian"
-PATIENCE = 60
 
 
 class Machine:
@@ -33,11 +32,7 @@ class Machine:
         return self.engine.podman(*command, check=check)
 
     def wait(self, what, line):
-        end = time.monotonic() + PATIENCE
-        while (ended := self.run(line, check=False)).returncode != 0:
-            assert time.monotonic() < end, f"not within {PATIENCE} s: {what}: {ended}"
-            time.sleep(0.2)
-        return ended.stdout.strip()
+        eventually(what, lambda: self.run(line, check=False).returncode == 0, within=60)
 
     def write(self, path, text):
         self.engine.podman("exec", "--interactive", self.container, "sh", "-c", f"cat > {path}", input=text)

@@ -5,7 +5,8 @@ import re
 import subprocess
 
 import pytest
-from engine import ROOT, need
+from containers.engine import ROOT, need
+from loopback.readme import commands
 from machine import Machine
 
 pytestmark = pytest.mark.nightly
@@ -13,8 +14,7 @@ pytestmark = pytest.mark.nightly
 # What lintian finds and why it stays: there is no bug of Debian to close, and tokens are for root alone.
 KNOWN = {"initial-upload-closes-no-bugs", "non-standard-file-perm"}
 
-README = (ROOT / "deploy/package/README.md").read_text()
-BLOCKS = [re.findall(r"^\$ (.*)$", block, re.M) for block in re.findall(r"```console\n(.*?)```", README, re.S)]
+README = ROOT / "deploy/package/README.md"
 
 SPOOLING = """
 admin: 127.0.0.1:4041
@@ -78,7 +78,7 @@ def target(machine):
 
 
 def test_it_lives_as_its_readme_says(machine, package, tmp_path):
-    (install, service, status), (check, restart, journal), (remove, purge) = BLOCKS
+    install, service, status, check, restart, journal, remove, purge = commands(README)
     machine.run(install.replace("install", "install --yes"))
     machine.wait("it is ready", "pyrotee healthcheck")
     assert "active (running)" in machine.run(service)

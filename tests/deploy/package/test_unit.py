@@ -6,7 +6,9 @@ import shutil
 import subprocess
 
 import pytest
-from engine import ROOT, need
+from containers.engine import ROOT, need
+from loopback.processes import binary
+from loopback.readme import broken_links
 
 FOLDER = ROOT / "deploy/package"
 
@@ -22,9 +24,10 @@ def unit():
 @pytest.fixture(scope="module")
 def check():
     """`pyrotee check` of a text; what it printed."""
+    pyrotee = binary()
 
     def check(text, **variables):
-        command = ["cargo", "run", "--quiet", "--locked", "--package=pyrotee", "--", "check", "--config=/dev/stdin"]
+        command = [pyrotee, "check", "--config=/dev/stdin"]
         ended = subprocess.run(command, input=text, capture_output=True, text=True, cwd=ROOT, env=os.environ | variables)
         assert ended.returncode == 0 and not ended.stderr, ended.stderr
         return ended.stdout
@@ -70,6 +73,10 @@ def test_the_changelog_is_of_this_version():
     first = (FOLDER / "changelog").read_text().splitlines()[0]
     assert first.startswith(f"pyrotee ({version}-1) ")
     assert f"pyrotee_{version}-1_" in (FOLDER / "README.md").read_text()
+
+
+def test_the_links_of_the_readme_lead_somewhere():
+    assert not list(broken_links(FOLDER / "README.md"))
 
 
 def test_scripts_have_no_known_faults():
