@@ -3,7 +3,7 @@
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run test interop test-interop test-deploy nightly fuzz bench bench-full bench-peers bench-ci bench-build bench-parts counts counts-renew outage check check-fmt check-clippy check-doc check-deny fmt clean
+.PHONY: help build dist demo run test interop test-interop test-deploy nightly fuzz bench bench-full bench-peers bench-ci bench-build bench-parts counts counts-renew outage check check-fmt check-clippy check-doc check-deny fmt clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
@@ -25,6 +25,9 @@ test-interop: ## run the tests with five published SDKs (needs python3 with venv
 
 test-deploy: ## run the tests of deploy/ (tests/deploy/README.md says what they need); DEPLOY=chart for one part
 	tests/deploy/run $(DEPLOY)
+
+dist: ## build what is released into target/dist (needs buildah, and cargo-deb for the Debian package)
+	deploy/dist
 
 nightly: ## run everything, with the heavy cases at full size
 	PYROTEE_NIGHTLY=1 PROPTEST_CASES=20000 $(CARGO) test --workspace --exclude pyrotee-spool --locked
