@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+import yaml
 
 from support import CHART, Chart, find, kinds, relay, set_path, values_of
 
@@ -99,6 +100,15 @@ def test_the_memory_limit_follows_the_relays(chart, limit, spool, expected):
     values["mode"] = "statefulset" if spool else "deployment"
     workload = find(chart.objects(values), "StatefulSet" if spool else "Deployment")
     assert relay(workload)["resources"]["limits"]["memory"] == expected
+
+
+@pytest.mark.parametrize(
+    ("size", "spool", "letters"), [("2Gi", "1638MiB", "64MiB"), ("64Mi", "51MiB", "3MiB"), ("16Mi", "12MiB", "0"), ("1G", "762MiB", "47MiB")]
+)
+def test_what_lies_on_the_volume_follows_its_size(chart, size, spool, letters):
+    values = {**LEAST, "mode": "statefulset", "spool": {"size": size}}
+    file = yaml.safe_load(find(chart.objects(values), "ConfigMap")["data"]["pyrotee.yaml"])
+    assert (file["spool"]["max-bytes"], file["dead-letters"]["max-bytes"]) == (spool, letters)
 
 
 @pytest.mark.parametrize(("grace", "seconds"), [("0", 10), ("300ms", 11), ("1.5s", 12), ("1m30s", 100), ("1h", 3610)])

@@ -15,8 +15,15 @@ comes back empty, so that its own, better message is what people see.
 {{- $spool := $config.spool | default dict }}
 {{- $size := include "pyrotee.bytes" .Values.spool.size }}
 {{- $own := dict "dir" "/var/lib/pyrotee/spool" }}
-{{- with $size }}{{ $_ := set $own "max-bytes" (printf "%dMiB" (max 1 (div (mul (int64 .) 4) (mul 5 1024 1024)) | int64)) }}{{ end }}
+{{- $letters := dict }}
+{{- with $size }}
+{{- $_ := set $own "max-bytes" (printf "%dMiB" (max 1 (div (mul (int64 .) 4) (mul 5 1024 1024)) | int64)) }}
+{{- /* They lie within the spool's directory, and less than 1MiB is refused. */}}
+{{- $share := min 64 (div (int64 .) (mul 20 1024 1024)) | int64 }}
+{{- $_ := set $letters "max-bytes" (eq $share 0 | ternary "0" (printf "%dMiB" $share)) }}
+{{- end }}
 {{- $_ := set $config "spool" (merge (deepCopy $spool) $own) }}
+{{- $_ := set $config "dead-letters" (merge (deepCopy (index $config "dead-letters" | default dict)) $letters) }}
 {{- end }}
 {{- toYaml $config }}
 {{- end }}

@@ -85,7 +85,6 @@ of `config` may hold is the relay's to say (`pyrotee check`).
 
 {{- define "pyrotee.validate.spool" -}}
 {{- $volume := include "pyrotee.spool.volume" . }}
-{{- $dir := include "pyrotee.config.get" (list . "spool.dir" "") }}
 {{- if and (eq $volume "claim") (eq .Values.mode "deployment") (not .Values.spool.existingClaim) }}
 - spool.volume is claim, and a Deployment makes no claims; set mode: statefulset, which makes one for each relay, or name yours in spool.existingClaim
 {{- end }}
@@ -98,23 +97,26 @@ of `config` may hold is the relay's to say (`pyrotee check`).
 {{- if and .Values.spool.existingClaim (ne $volume "claim") }}
 - spool.existingClaim is set, and spool.volume is {{ $volume }}; set spool.volume: claim, or remove spool.existingClaim
 {{- end }}
-{{- if and (eq $volume "none") $dir }}
-{{- $mounted := false }}
-{{- range include "pyrotee.tpl" (dict "value" .Values.extraVolumeMounts "root" .) | fromYamlArray }}
+{{- range $key := list "spool.dir" "dead-letters.dir" }}
+{{- $dir := include "pyrotee.config.get" (list $ $key "") }}
+{{- $mounted := and (ne $volume "none") (hasPrefix "/var/lib/pyrotee/" $dir) }}
+{{- range include "pyrotee.tpl" (dict "value" $.Values.extraVolumeMounts "root" $) | fromYamlArray }}
 {{- if hasPrefix (printf "%s/" (trimSuffix "/" .mountPath)) (printf "%s/" $dir) }}{{ $mounted = true }}{{ end }}
 {{- end }}
-{{- if not $mounted }}
-- config.spool.dir is {{ $dir }}, on the read-only root of the container; remove it and set spool.volume: emptyDir or claim, or mount a volume there with extraVolumeMounts
+{{- if and $dir (not $mounted) }}
+{{- if eq $volume "none" }}
+- config.{{ $key }} is {{ $dir }}, on the read-only root of the container; set spool.volume: emptyDir or claim and remove it, or mount a volume there with extraVolumeMounts
+{{- else }}
+- config.{{ $key }} is {{ $dir }}, and the volume of spool is mounted at /var/lib/pyrotee; remove it, or write a folder below that
 {{- end }}
 {{- end }}
-{{- if and (ne $volume "none") (not (hasPrefix "/var/lib/pyrotee/" $dir)) }}
-- config.spool.dir is {{ $dir }}, and the volume of spool is mounted at /var/lib/pyrotee; remove config.spool.dir, or write a folder below that
 {{- end }}
 {{- if ne $volume "none" }}
 {{- $most := include "pyrotee.bytes" (include "pyrotee.config.get" (list . "spool.max-bytes" "1GiB")) }}
+{{- $letters := include "pyrotee.bytes" (include "pyrotee.config.get" (list . "dead-letters.max-bytes" "64MiB")) }}
 {{- $size := include "pyrotee.bytes" .Values.spool.size }}
-{{- if and $most $size (gt (mul (int64 $most) 10) (mul (int64 $size) 9)) }}
-- config.spool.max-bytes is more than nine tenths of spool.size ({{ .Values.spool.size }}), and a full disk stops the spool; raise spool.size, or remove config.spool.max-bytes, which then is four fifths of it
+{{- if and $most $letters $size (gt (mul 20 (add (int64 $most) (int64 $letters))) (mul 19 (int64 $size))) }}
+- config.spool.max-bytes and config.dead-letters.max-bytes come to more than nineteen twentieths of spool.size ({{ .Values.spool.size }}), and a full disk stops the spool; raise spool.size, or remove them, which then follow it
 {{- end }}
 {{- end }}
 {{- end }}
