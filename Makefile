@@ -34,6 +34,8 @@ nightly: ## run everything, with the heavy cases at full size
 	PROPTEST_CASES=1000 $(CARGO) test -p pyrotee-spool --locked
 	$(MAKE) test-interop
 	$(MAKE) outage OUTAGE_SVG=target/outage.svg
+	PYROTEE_NIGHTLY=1 tests/deploy/run
+	$(MAKE) counts bench-ci
 
 FUZZ_SECONDS ?= 600
 

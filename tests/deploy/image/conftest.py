@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-sys.path += [str(Path(__file__).parent), str(Path(__file__).parents[1] / "support")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from engine import RUST, Engine  # noqa: E402
-from nightly import NIGHTLY, pytest_collection_modifyitems, pytest_configure  # noqa: E402, F401
+from containers.engine import RUST, Engine  # noqa: E402
+from containers.nightly import NIGHTLY, pytest_collection_modifyitems, pytest_configure  # noqa: E402, F401
 from relay import Net  # noqa: E402
 
 

@@ -1,23 +1,13 @@
 """What the tests of the image do with containers of it."""
 
+import functools
 import json
-import time
 
-from engine import HARDENED
+from containers.engine import HARDENED
+from loopback import processes
 
-# Slow machines build and test at once.
-PATIENCE = 60
-
-
-def eventually(what, ask):
-    """Asks until there is an answer that is not false."""
-    end = time.monotonic() + PATIENCE
-    while True:
-        answer = ask()
-        if answer:
-            return answer
-        assert time.monotonic() < end, f"not within {PATIENCE} s: {what}"
-        time.sleep(0.1)
+# A container takes a second to start, and more on a machine that builds beside the tests.
+eventually = functools.partial(processes.eventually, within=60)
 
 
 class Net:
@@ -48,6 +38,14 @@ class Net:
         variables = [f"--env=PYROTEE__{key}={value}" for key, value in settings.items()]
         self.start(name, options=[*variables, *options], pod=pod)
         self.ready(name)
+        names = self.engine.podman("ps", "--format={{.Names}}").split()
+        if f"{self.name}-local" in names:
+            eventually("it finds the local Pyroscope", lambda: self.finds(name, "local"))
+            eventually("it is found", lambda: pod or self.finds("local", name))
+
+    def finds(self, name, other):
+        """The network learns the names of containers a moment after they have started."""
+        return "resolve" not in self.exec(name, "healthcheck", f"--admin={other}:4040", check=False).stderr
 
     def ready(self, name="relay"):
         eventually(f"{name} is ready", lambda: self.exec(name, "healthcheck", check=False).returncode == 0)
@@ -57,11 +55,9 @@ class Net:
         self.engine.podman("volume", "create", name)
         return f"--volume={name}:/var/lib/pyrotee"
 
-    def send(self, *options, to="http://relay:4040"):
-        """Sends profiles from a container of its own; what it printed."""
-        return self.engine.podman(
-            "run", "--rm", f"--network={self.name}", *HARDENED, self.image, "send", f"--to={to}", *options
-        )
+    def send(self, *options):
+        """Sends profiles from the container of the local Pyroscope; what it printed."""
+        return self.exec("local", "send", "--to=http://relay:4040", *options)
 
     def exec(self, name, *command, check=True):
         return self.engine.podman("exec", f"{self.name}-{name}", "/usr/bin/pyrotee", *command, check=check)

@@ -7,7 +7,7 @@ import stat
 import subprocess
 
 import pytest
-from engine import HOME, need
+from containers.engine import HOME, need
 from relay import eventually
 
 # Debian 13: its glibc is newer than the one that is linked in.

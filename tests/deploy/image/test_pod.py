@@ -1,6 +1,6 @@
 """An application and its relay in one pod, as Kubernetes runs a sidecar: the relay is ready before the application starts and stops after it."""
 
-from engine import ROOT, python
+from containers.engine import ROOT, python
 from relay import eventually
 
 PROGRAM = ROOT / "tests/interop/programs/python/busy.py"

@@ -9,7 +9,8 @@ import sys
 
 import pytest
 import yaml
-from engine import ROOT
+from containers.engine import ROOT
+from loopback.readme import broken_links, commands
 from relay import eventually
 
 FOLDER = ROOT / "deploy/docker"
@@ -48,13 +49,8 @@ def shell(engine, image, profile, tmp_path):
     run("docker compose -f deploy/docker/compose.yaml down --volumes || true")
 
 
-def commands(text):
-    blocks = re.findall(r"```console\n(.*?)```", text, re.S)
-    return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
-
-
 def test_its_commands_do_what_it_says(shell):
-    up, send, status, down, build, version, check = commands((FOLDER / "README.md").read_text())
+    up, send, status, down, build, version, check = commands(FOLDER / "README.md")
     shell(up)
     eventually("the relay is ready", lambda: "ready" in shell("docker compose -f deploy/docker/compose.yaml exec -T relay pyrotee healthcheck || true"))
     # There is no terminal here.
@@ -68,6 +64,10 @@ def test_its_commands_do_what_it_says(shell):
     shell(build)
     assert re.match(r"pyrotee \d", shell(version))
     assert "http://central:4040" in shell(check)
+
+
+def test_its_links_lead_somewhere():
+    assert not list(broken_links(FOLDER / "README.md"))
 
 
 def test_the_services_are_as_closed_as_the_image_allows():

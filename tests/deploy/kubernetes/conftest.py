@@ -6,6 +6,19 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from loopback.processes import Family  # noqa: E402
+from manifests import NIGHTLY  # noqa: E402
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "nightly: compiles a part of Kubernetes; PYROTEE_NIGHTLY=1 does it")
+
+
+def pytest_collection_modifyitems(config, items):
+    """By day those of the night are not there, which the summary says."""
+    nightly = [item for item in items if item.get_closest_marker("nightly")]
+    if nightly and not NIGHTLY:
+        config.hook.pytest_deselected(items=nightly)
+        items[:] = [item for item in items if item not in nightly]
 
 
 @pytest.fixture(scope="session")

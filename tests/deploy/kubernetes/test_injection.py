@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from loopback.processes import ROOT
-from manifests import KUBERNETES, NATIVE, NEWEST, NIGHTLY, documents, kustomize, one, pod_of, pyrotee_of, validate
+from manifests import KUBERNETES, NATIVE, NEWEST, documents, kustomize, one, pod_of, pyrotee_of, validate
 from test_manifests import assert_hardened, assert_restricted, effective, fits, workload
 
 KUSTOMIZE = KUBERNETES / "kustomize"
@@ -159,7 +159,7 @@ def test_a_pod_that_the_api_server_changes_has_the_sidecar(family, tmp_path):
     assert init_containers(by_the_api_server(with_init_container("migrate"))) == ["pyrotee", "migrate"]
 
 
-@pytest.mark.skipif(not NIGHTLY, reason="compiles a part of Kubernetes; PYROTEE_NIGHTLY=1 does it")
+@pytest.mark.nightly
 def test_the_code_of_the_api_server_makes_the_same_of_the_policy():
     assert shutil.which("go"), "go is missing: apt-get install golang"
     binary = ROOT / "target/deploy/bin/policy"

@@ -134,14 +134,20 @@ class Engine:
         ]
 
     def build(self, tag, profile, *more, caches=None):
-        """Builds the image from the Dockerfile; its digest."""
+        """Builds the image from the Dockerfile."""
         environment = self.environment | ({"TMPDIR": str(caches)} if caches else {})
         self.run(
             "buildah", "bud", *self.build_arguments(), f"--build-arg=PROFILE={profile}", *more,
             "--tag", tag, "--file", ROOT / "deploy/docker/Dockerfile", ROOT,
             env=environment, timeout=3600,
         )  # fmt: skip
-        return self.podman("image", "inspect", "--format={{.Digest}}", tag)
+
+    def digest(self, tag):
+        """The digest of an image in OCI's format; Docker's tells in which container it was built."""
+        with tempfile.TemporaryDirectory() as place:
+            digest = Path(place) / "digest"
+            self.run("buildah", "push", "--format=oci", f"--digestfile={digest}", tag, f"oci:{place}/image")
+            return digest.read_text()
 
     def clean(self):
         """Ends what is left, of a session that was killed as well."""
