@@ -8,7 +8,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use pyroscope_wire::query;
 
-use super::routes::{error, json};
+use super::answer::{error, json};
 use super::spool::{self, Spool};
 use crate::api::Amount;
 use crate::spool::page;

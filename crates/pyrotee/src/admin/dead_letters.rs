@@ -12,7 +12,7 @@ use pyroscope_wire::query;
 use tokio::time::timeout;
 
 use super::Site;
-use super::routes::{error, json, not_allowed, respond};
+use super::answer::{error, json, not_allowed, respond};
 use crate::dead_letters::api::{MOST_IDS, MOST_LETTERS, Order, PATH, Wanted};
 use crate::dead_letters::{Desk, Error, Id};
 

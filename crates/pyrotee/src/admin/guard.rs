@@ -12,7 +12,7 @@ use http_body_util::Full;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use super::routes;
+use super::answer;
 
 /// Set by browsers, and by nothing else (Fetch Metadata, W3C).
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -82,7 +82,7 @@ impl Refusal {
                 "only the relay's own machine may change something: run the command there, or set admin-token",
             ),
         };
-        let mut response = routes::error(status, text);
+        let mut response = answer::error(status, text);
         if self == Self::Credential {
             let bearer = HeaderValue::from_static("Bearer");
             response.headers_mut().insert(WWW_AUTHENTICATE, bearer);

@@ -2,6 +2,7 @@
 //! data path is saturated, and nothing of them can be reached through the clients' listener.
 
 mod actions;
+mod answer;
 mod dead_letters;
 mod guard;
 mod health;

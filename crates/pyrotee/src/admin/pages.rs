@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 use http_body_util::Full;
 
-use super::routes::{JSON, METRICS, respond, text};
+use super::answer::{JSON, METRICS, respond, text};
 use super::{Health, Spool, Status};
 use crate::status::page;
 use crate::telemetry::Scrape;

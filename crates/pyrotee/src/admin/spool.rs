@@ -8,7 +8,7 @@ use http_body_util::Full;
 use pyroscope_wire::query;
 use pyrotee_spool::{Control, Mode, Monitor, ReplayError};
 
-use super::routes::{error, json};
+use super::answer::{error, json};
 use crate::spool::page::{MEMORY_ONLY, Page, Purged, Replay};
 
 /// A spool that is open.

@@ -7,7 +7,7 @@
 
 use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
 
-use super::scrape::float;
+use super::float;
 use crate::dead_letters::{Monitor, Stats};
 
 /// What a series shows of the dead letters.

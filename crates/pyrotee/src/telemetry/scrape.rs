@@ -19,9 +19,9 @@ use pyrotee_delivery::State;
 use pyrotee_proxy::Gauges;
 use pyrotee_queue::{Budget, Reason, Tally};
 
-use super::Watched;
 use super::dead_letters::DeadLetterSeries;
 use super::spool::SpoolSeries;
+use super::{Watched, float};
 use crate::build_info;
 use crate::dead_letters;
 
@@ -351,12 +351,4 @@ fn since_epoch(at: Option<SystemTime>) -> Duration {
 fn set([profiles, bytes]: &[Counter; 2], tally: Tally) {
     profiles.absolute(tally.profiles);
     bytes.absolute(tally.bytes);
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "gauges are f64; 2^53 bytes are never reached"
-)]
-pub(super) fn float(value: u64) -> f64 {
-    value as f64
 }

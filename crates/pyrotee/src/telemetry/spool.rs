@@ -8,7 +8,7 @@
 use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
 use pyrotee_spool::{Mode, Monitor, Stats};
 
-use super::scrape::float;
+use super::float;
 
 /// What a series shows of the spool.
 type Read = fn(&Stats) -> u64;
