@@ -6,12 +6,14 @@ use std::{
 };
 
 /// Every command that a user should know.
-const COMMANDS: [&str; 7] = [
+const COMMANDS: [&str; 9] = [
     "run",
     "check",
     "sink",
     "send",
     "status",
+    "dead-letters",
+    "spool",
     "healthcheck",
     "completions",
 ];
@@ -42,6 +44,7 @@ fn every_command_has_a_manual_page() {
     let pages = home.path().join("man/man1");
     pyrotee(&["man", pages.to_str().unwrap()]);
     let index = fs::read_to_string(pages.join("pyrotee.1")).unwrap();
+    let index = index.replace(r"\-", "-");
     for command in COMMANDS {
         assert!(index.contains(command), "{command}");
         let page = fs::read_to_string(pages.join(format!("pyrotee-{command}.1"))).unwrap();

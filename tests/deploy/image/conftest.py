@@ -7,16 +7,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from containers.engine import RUST, Engine  # noqa: E402
-from containers.nightly import NIGHTLY, pytest_collection_modifyitems, pytest_configure  # noqa: E402, F401
+from containers.common import NIGHTLY, engine, pytest_collection_modifyitems, pytest_configure  # noqa: E402, F401
+from containers.engine import RUST  # noqa: E402
 from relay import Net  # noqa: E402
-
-
-@pytest.fixture(scope="session")
-def engine():
-    engine = Engine()
-    yield engine
-    engine.close()
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,8 @@ import shutil
 import subprocess
 
 import pytest
+from containers.common import NIGHTLY
 from containers.engine import HOME, ROOT
-from containers.nightly import NIGHTLY
 
 MOST = 12_000_000
 

@@ -6,15 +6,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from containers.engine import ROOT, Engine, need  # noqa: E402
-from containers.nightly import pytest_collection_modifyitems, pytest_configure  # noqa: E402, F401
-
-
-@pytest.fixture(scope="session")
-def engine():
-    engine = Engine()
-    yield engine
-    engine.close()
+from containers.common import engine, pytest_collection_modifyitems, pytest_configure  # noqa: E402, F401
+from containers.engine import ROOT, need  # noqa: E402
 
 
 @pytest.fixture(scope="session")

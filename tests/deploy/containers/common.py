@@ -1,6 +1,10 @@
-"""Tests that take minutes run at night: PYROTEE_NIGHTLY=1. Import all of this into a conftest.py."""
+"""What each conftest.py imports: tests that take minutes run at night (PYROTEE_NIGHTLY=1), and there is one engine for all."""
 
 import os
+
+import pytest
+
+from .engine import Engine
 
 NIGHTLY = bool(os.environ.get("PYROTEE_NIGHTLY"))
 
@@ -17,3 +21,10 @@ def pytest_collection_modifyitems(config, items):
         config.pluginmanager.get_plugin("terminalreporter").write_line(
             f"{len(late)} tests are for the night: PYROTEE_NIGHTLY=1"
         )
+
+
+@pytest.fixture(scope="session")
+def engine():
+    engine = Engine()
+    yield engine
+    engine.close()
