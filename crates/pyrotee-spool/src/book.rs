@@ -88,7 +88,7 @@ impl Book {
             cursor.settled.insert(entry.number..entry.number + 1);
         }
         state.claims = state.claims.saturating_sub(1);
-        state.sent |= lost.is_none();
+        state.judged |= matches!(lost, None | Some(Reason::Rejected | Reason::Undecodable));
         let mut unneeded = None;
         let mut done = false;
         match &state.place {

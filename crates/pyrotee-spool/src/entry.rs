@@ -24,8 +24,8 @@ pub(crate) struct Entry {
 pub(crate) struct EntryState {
     /// Targets that have not settled it.
     pub(crate) claims: u32,
-    /// One target has it at least.
-    pub(crate) sent: bool,
+    /// A target has taken it, or it will be taken by none: there is nothing that a disk could keep.
+    pub(crate) judged: bool,
     pub(crate) place: Place,
 }
 

@@ -95,7 +95,7 @@ impl Shared {
             book: Arc::clone(&self.book),
             state: Mutex::new(EntryState {
                 claims: u32::try_from(self.queues.len()).unwrap_or(u32::MAX),
-                sent: false,
+                judged: false,
                 place: Place::Memory(Arc::clone(record)),
             }),
         });

@@ -131,7 +131,7 @@ pub(crate) fn adopt(
                 book: Arc::clone(book),
                 state: Mutex::new(EntryState {
                     claims: u32::try_from(wanting.len()).unwrap_or(u32::MAX),
-                    sent: false,
+                    judged: false,
                     place: Place::Disk {
                         location: Location {
                             segment: remnant.first,

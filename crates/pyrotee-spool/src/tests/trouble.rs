@@ -29,6 +29,24 @@ async fn without_a_promise_of_the_disk_memory_is_as_good_as_it_gets() {
 }
 
 #[tokio::test]
+async fn what_a_target_rejects_before_it_is_written_needs_no_disk() {
+    // The writer rests while the target is quick.
+    let settings = Settings {
+        rest: Duration::from_millis(300),
+        ..settings(Path::new(""))
+    };
+    let bench = try_open(&Sim::new(), settings, &["a"], ROOMY).unwrap();
+    assert!(bench.keep("0-1000").await);
+    let offered = bench.offer("1-1000");
+    bench.lease(0).await.ack();
+    bench.lease(0).await.lose(Reason::Rejected);
+    assert!(
+        offered.receipt.durable().await,
+        "whoever sends it again is told the same"
+    );
+}
+
+#[tokio::test]
 async fn a_full_disk_means_memory_under_the_limits_and_an_end_of_it_disk_again() {
     let sim = Sim::new();
     let limits = Limits {

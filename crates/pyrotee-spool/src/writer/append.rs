@@ -73,8 +73,9 @@ impl Writer {
     fn write_each(&mut self, jobs: &mut VecDeque<Job>, group: &mut Group) -> io::Result<()> {
         while let Some(job) = jobs.pop_front() {
             let Some((record, takers)) = self.shared.book.wanting(&job.entry) else {
-                let sent = lock(&job.entry.state).sent;
-                job.answer(sent);
+                // Whoever asks for it once more would hear the same.
+                let judged = lock(&job.entry.state).judged;
+                job.answer(judged);
                 continue;
             };
             let written = self.append(&record, job.entry.number, takers, group);
