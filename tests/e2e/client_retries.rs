@@ -315,7 +315,7 @@ fn an_upstream_that_hangs_costs_no_profile_its_place_in_memory() {
     let rig = Rig::with(
         Upstream::answering(Answer::never()),
         Upstream::ok(),
-        &[],
+        &["queue-bytes: 24MiB"],
         |builder| builder.yaml("memory-limit: 24MiB"),
     );
     let address = rig.relay.addr();

@@ -106,13 +106,14 @@ mod tests {
     #[test]
     fn a_process_knows_its_memory_and_its_time() {
         let own = std::process::id();
-        assert!(rss(own) > 0 && rss_peak(own) >= rss(own));
-        let before = cpu_seconds(own);
-        let started = std::time::Instant::now();
-        while started.elapsed().as_millis() < 50 {
-            std::hint::black_box(0);
+        // The kernel counts in batches, and other tests allocate meanwhile.
+        let (now, slack) = (rss(own), 1 << 20);
+        assert!(now > 0 && rss_peak(own) + slack >= now);
+        // Threads of other tests that end take their part along.
+        let (before, started) = (cpu_seconds(own), std::time::Instant::now());
+        while cpu_seconds(own) <= before {
+            assert!(started.elapsed().as_secs() < 10);
         }
-        assert!(cpu_seconds(own) > before);
     }
 
     #[test]
