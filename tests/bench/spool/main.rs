@@ -1,4 +1,4 @@
-//! What the spool costs, beside the queue in memory, on the disk below `TMPDIR`. Run by `make bench`.
+//! What the spool costs, beside the queue in memory, on the disk below `TMPDIR`. Run by `make bench-parts`.
 //!
 //! It ends with 1 if something is missed that a busy machine cannot fake. Times are shown, and with
 //! them how a spin of 5 µs fares on the same threads at the same time. `PYROTEE_SPOOL_GB` is the
