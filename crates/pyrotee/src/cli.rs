@@ -40,7 +40,7 @@ Exit codes: 0 valid, 2 not (every fault is on stderr, with file, line, key and r
 
 /// Relays profiles to the local Pyroscope and tees them to remote ones.
 #[derive(Debug, Parser)]
-#[command(name = "pyrotee", version = LONG_VERSION, about, arg_required_else_help = true)]
+#[command(name = "pyrotee", version = LONG_VERSION, arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
