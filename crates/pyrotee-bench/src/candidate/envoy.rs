@@ -5,10 +5,6 @@ use std::{fs, net::SocketAddr, process::Command};
 use serde_json::{Value, json};
 
 use super::{Place, Running, free_port, tools::ENVOY};
-use crate::{
-    child::{Child, Tells},
-    machine::Role,
-};
 
 /// Connections, pending requests and requests to one cluster.
 const MOST: u32 = 8192;
@@ -29,16 +25,7 @@ pub(super) fn start(place: Place<'_>) -> anyhow::Result<Running> {
         "warn",
         "--disable-hot-restart",
     ]);
-    let mut child = Child::start(
-        "envoy",
-        command,
-        Tells::Stderr,
-        Role::Measured,
-        place.cores,
-        place.home,
-    )?;
-    child.wait_for(address)?;
-    Ok(Running::new(address, Some(child)))
+    Running::at(address, "envoy", command, place)
 }
 
 fn bootstrap(place: Place<'_>, listen: SocketAddr) -> Value {

@@ -3,10 +3,6 @@
 use std::{fs, process::Command};
 
 use super::{Place, Running, free_port, tools::HAPROXY};
-use crate::{
-    child::{Child, Tells},
-    machine::Role,
-};
 
 pub(super) fn start(place: Place<'_>) -> anyhow::Result<Running> {
     let address = free_port()?;
@@ -21,14 +17,5 @@ pub(super) fn start(place: Place<'_>) -> anyhow::Result<Running> {
     fs::write(&config, text)?;
     let mut command = Command::new(HAPROXY.find()?);
     command.arg("-db").arg("-f").arg(&config);
-    let mut child = Child::start(
-        "haproxy",
-        command,
-        Tells::Stderr,
-        Role::Measured,
-        place.cores,
-        place.home,
-    )?;
-    child.wait_for(address)?;
-    Ok(Running::new(address, Some(child)))
+    Running::at(address, "haproxy", command, place)
 }

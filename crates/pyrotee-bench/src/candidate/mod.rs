@@ -11,13 +11,17 @@ use std::{
     fmt, io,
     net::{SocketAddr, TcpListener},
     path::Path,
+    process::Command,
     str::FromStr,
 };
 
 pub(crate) use relay::Settings as RelaySettings;
 pub(crate) use tools::{missing, relay as relay_path};
 
-use crate::{child::Child, machine::Cores};
+use crate::{
+    child::{Child, Tells},
+    machine::{Cores, Role},
+};
 
 /// Who stands between the load and the sinks, with how many copies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,6 +103,25 @@ impl Running {
             admin: None,
             child,
         }
+    }
+
+    /// What `command` starts, once it listens at the address that it was told.
+    fn at(
+        address: SocketAddr,
+        name: &'static str,
+        command: Command,
+        place: Place<'_>,
+    ) -> anyhow::Result<Self> {
+        let mut child = Child::start(
+            name,
+            command,
+            Tells::Stderr,
+            Role::Measured,
+            place.cores,
+            place.home,
+        )?;
+        child.wait_for(address)?;
+        Ok(Self::new(address, Some(child)))
     }
 
     /// Ends it.

@@ -3,10 +3,6 @@
 use std::{fmt::Write as _, fs, process::Command};
 
 use super::{Place, Running, free_port, tools::NGINX};
-use crate::{
-    child::{Child, Tells},
-    machine::Role,
-};
 
 /// What happens to a body before it goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,16 +23,7 @@ pub(super) fn start(place: Place<'_>, bodies: Bodies) -> anyhow::Result<Running>
         .arg("-c")
         .arg(&config)
         .args(["-e", "stderr"]);
-    let mut child = Child::start(
-        "nginx",
-        command,
-        Tells::Stderr,
-        Role::Measured,
-        place.cores,
-        place.home,
-    )?;
-    child.wait_for(address)?;
-    Ok(Running::new(address, Some(child)))
+    Running::at(address, "nginx", command, place)
 }
 
 fn text(place: Place<'_>, bodies: Bodies, address: &str) -> String {
