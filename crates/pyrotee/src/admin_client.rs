@@ -36,6 +36,12 @@ const LONGEST_REFUSAL: usize = 512;
 /// who may list processes.
 const TOKEN: &str = "PYROTEE_ADMIN_TOKEN";
 
+/// The variable that names a relay.
+pub(crate) const ADMIN: &str = "PYROTEE_ADMIN";
+
+/// Without another word the relay of this machine is meant.
+pub(crate) const LOCAL: &str = "127.0.0.1:4041";
+
 /// What an answer may take.
 #[derive(Debug, Clone, Copy)]
 struct Allowance {
@@ -51,8 +57,8 @@ pub struct AdminArgs {
     #[arg(
         long,
         value_name = "ADDR",
-        env = "PYROTEE_ADMIN",
-        default_value = "127.0.0.1:4041"
+        env = ADMIN,
+        default_value = LOCAL
     )]
     pub admin: String,
 }

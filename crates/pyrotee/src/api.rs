@@ -1,5 +1,7 @@
-//! What commands ask of a running relay, beside its status: one type for the relay that answers and the
-//! command that asks. A reader must take fields that it does not know.
+//! What the pages and actions of the admin listener have in common: one type for the relay that answers and
+//! the command that asks. A reader must take fields that it does not know.
+
+use std::time::{Duration, SystemTime};
 
 use pyrotee_queue::Tally;
 use serde::{Deserialize, Serialize};
@@ -19,5 +21,54 @@ pub(crate) struct Amount {
 impl From<Tally> for Amount {
     fn from(Tally { profiles, bytes }: Tally) -> Self {
         Self { profiles, bytes }
+    }
+}
+
+/// An instant, as every page tells one.
+pub(crate) fn time(time: SystemTime) -> String {
+    humantime::format_rfc3339_millis(time).to_string()
+}
+
+/// Seconds to the millisecond: what is finer than that is noise to read.
+pub(crate) fn seconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1_000.0).round() / 1_000.0
+}
+
+/// For the tests that hold a page's documentation against its fields.
+#[cfg(test)]
+pub(crate) mod fields {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    /// Every field of `page` as documentation names it: `targets[].name`, `dropped.REASON.bytes`. The keys of
+    /// what is called `map` are data.
+    pub(crate) fn of(page: &Value, map: Option<&str>) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        collect(page, map, "", &mut found);
+        found
+    }
+
+    /// The first word in code of every row of a table.
+    pub(crate) fn documented(tables: &str) -> impl Iterator<Item = &str> {
+        let rows = tables.lines().filter(|line| line.starts_with("| `"));
+        rows.filter_map(|row| row.split('`').nth(1))
+    }
+
+    fn collect(value: &Value, map: Option<&str>, path: &str, found: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(of) => {
+                let is_map = map.is_some() && path.rsplit('.').next() == map;
+                for (name, value) in of {
+                    let path = format!("{path}.{}", if is_map { "REASON" } else { name });
+                    found.insert(path.trim_start_matches('.').to_owned());
+                    collect(value, map, &path, found);
+                }
+            }
+            Value::Array(of) => of
+                .iter()
+                .for_each(|it| collect(it, map, &format!("{path}[]"), found)),
+            _ => {}
+        }
     }
 }

@@ -11,6 +11,7 @@ use crate::build_info::LONG_VERSION;
 use crate::config::{self, Config, Flags, Sources};
 use crate::run::Signals;
 use crate::spool::{self, Ended};
+use crate::terminal::print;
 use crate::{dead_letters, generate, healthcheck, run, send, sink, status};
 
 /// A bind failure, a crash, an upload that failed, a relay that does not answer.
@@ -70,7 +71,7 @@ enum Command {
 #[derive(Debug, clap::Args)]
 struct Settings {
     /// Configuration file (YAML); without one, defaults and environment alone
-    #[arg(long, value_name = "FILE", env = "PYROTEE_CONFIG")]
+    #[arg(long, value_name = "FILE", env = config::FILE_VARIABLE)]
     config: Option<PathBuf>,
     /// Address for clients, such as :4040 (all interfaces) or 127.0.0.1:4040
     #[arg(long, value_name = "ADDR")]
@@ -143,14 +144,7 @@ fn check(config: &Config) -> anyhow::Result<()> {
     for warning in config.warnings() {
         complain(&format!("warning: {warning}"));
     }
-    let printed = std::io::stdout()
-        .lock()
-        .write_all(config.to_yaml().as_bytes());
-    // Whoever closed the pipe has seen enough.
-    printed.or_else(|error| match error.kind() {
-        std::io::ErrorKind::BrokenPipe => Ok(()),
-        _ => Err(error.into()),
-    })
+    print(&config.to_yaml())
 }
 
 /// Runs a short command on a runtime of one thread.

@@ -19,3 +19,4 @@ pub mod sink;
 pub mod spool;
 pub mod status;
 mod telemetry;
+mod terminal;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use pyroscope_wire::query;
 
 use super::answer::{error, json};
@@ -49,13 +48,8 @@ impl Actions {
         Self { targets, spool }
     }
 
-    /// Does it, and says what came of it. No action reads a body so far.
-    pub(super) async fn run(
-        &self,
-        action: Action,
-        query: &str,
-        _body: Incoming,
-    ) -> Response<Full<Bytes>> {
+    /// Does it, and says what came of it.
+    pub(super) async fn run(&self, action: Action, query: &str) -> Response<Full<Bytes>> {
         match action {
             Action::Purge => self.purge(query),
             Action::PurgeSpool => spool::purge(self.spool.as_ref(), query).await,

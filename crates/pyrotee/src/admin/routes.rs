@@ -29,7 +29,7 @@ pub(super) async fn answer(
             return refusal.response();
         }
         let query = head.uri.query().unwrap_or_default();
-        return site.actions.run(action, query, body).await;
+        return site.actions.run(action, query).await;
     }
     if !matches!(head.method, Method::GET | Method::HEAD) {
         return not_allowed("GET, HEAD", "only GET and HEAD\n");

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use pyrotee_delivery as delivery;
 use pyrotee_queue::{Counts, Reason};
 
+use crate::api::{seconds, time};
 use crate::build_info::VERSION;
 use crate::status::page::{LastError, Page, Suspension, Target, Uploads};
 use crate::telemetry::Watched;
@@ -93,15 +94,6 @@ fn target(
     }
 }
 
-fn time(time: SystemTime) -> String {
-    humantime::format_rfc3339_millis(time).to_string()
-}
-
-/// To the millisecond: what is finer than that is noise to read.
-fn seconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1_000.0).round() / 1_000.0
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -113,6 +105,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::api::fields;
 
     const DOCUMENTATION: &str = include_str!("../../../../docs/status.md");
 
@@ -219,24 +212,6 @@ mod tests {
         );
     }
 
-    /// Every field below `value` as the page names it: `targets[].name`, `dropped.REASON.bytes`.
-    fn fields(value: &Value, path: &str, found: &mut BTreeSet<String>) {
-        match value {
-            Value::Object(of) => {
-                for (name, value) in of {
-                    let map = path.ends_with(".dropped");
-                    let path = format!("{path}.{}", if map { "REASON" } else { name });
-                    found.insert(path.trim_start_matches('.').to_owned());
-                    fields(value, &path, found);
-                }
-            }
-            Value::Array(of) => of
-                .iter()
-                .for_each(|it| fields(it, &format!("{path}[]"), found)),
-            _ => {}
-        }
-    }
-
     #[test]
     fn the_documentation_lists_every_field_and_no_other() {
         let page = Page {
@@ -245,10 +220,8 @@ mod tests {
             time: String::new(),
             targets: vec![eventful()],
         };
-        let mut shown = BTreeSet::new();
-        fields(&serde_json::to_value(page).unwrap(), "", &mut shown);
-        let rows = DOCUMENTATION.lines().filter(|line| line.starts_with("| `"));
-        let documented = rows.filter_map(|row| row.split('`').nth(1));
+        let shown = fields::of(&serde_json::to_value(page).unwrap(), Some("dropped"));
+        let documented = fields::documented(DOCUMENTATION);
         // States have a table of their own, below.
         let documented = documented.filter(|name| State::ALL.iter().all(|it| it.as_str() != *name));
         assert_eq!(

@@ -31,6 +31,9 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
+/// The variable that names the file, for every command that reads one.
+pub(crate) const FILE_VARIABLE: &str = "PYROTEE_CONFIG";
+
 pub use faults::{Fault, Faults};
 pub use load::{Flags, Sources, load};
 pub use settings::{

@@ -1,7 +1,7 @@
 //! `pyrotee dead-letters ls|show|replay|purge`.
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, Write};
+use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -14,6 +14,7 @@ use super::progress::Progress;
 use super::store::Id;
 use super::table;
 use crate::sink::visible;
+use crate::terminal::print;
 
 const HELP: &str = "\
 Examples:
@@ -368,15 +369,5 @@ impl Report {
         print(&format!("{done} of {total} {word}\n"))?;
         ensure!(failed == 0, "{failed} could not be {word}, as said above");
         Ok(())
-    }
-}
-
-/// To stdout; whoever closed it has seen enough.
-fn print(text: &str) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    match printed {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        printed => printed.context("failed to write to the output"),
     }
 }

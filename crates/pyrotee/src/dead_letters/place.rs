@@ -4,19 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use bytes::Bytes;
-use hyper::StatusCode;
 
 use super::api::{Done, Order, PATH, PURGE, Page, REPLAY, Shown, Wanted};
 use super::store::{Id, Store};
-use crate::admin_client::Relay;
+use crate::admin_client::{ADMIN, LOCAL, Relay};
 use crate::config::{self, Flags, Sources};
-use crate::send::Sender;
-
-/// The variable that names the relay of `pyrotee status`, too.
-const ADMIN: &str = "PYROTEE_ADMIN";
-
-/// Without another word the relay of this machine is meant.
-const LOCAL: &str = "127.0.0.1:4041";
+use crate::send::{Sender, refuses_profile};
 
 /// Which dead letters are meant.
 #[derive(Debug, Clone, clap::Args)]
@@ -192,9 +185,7 @@ async fn send(store: &Store, sender: &Sender, id: &str) -> anyhow::Result<Option
             Ok(None)
         }
         // It is the profile that is refused, once more.
-        StatusCode::BAD_REQUEST
-        | StatusCode::PAYLOAD_TOO_LARGE
-        | StatusCode::UNPROCESSABLE_ENTITY => Ok(Some(replied.refusal)),
+        status if refuses_profile(status) => Ok(Some(replied.refusal)),
         _ => Err(replied.refusal),
     }
 }

@@ -3,10 +3,9 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
-const STYLE: &str = "{msg} {wide_bar} {human_pos}/{human_len} letters, {per_sec}, {eta} left";
+use crate::terminal::Bar;
 
 /// Time between two lines.
 const LINES: Duration = Duration::from_secs(5);
@@ -17,17 +16,15 @@ pub(super) struct Progress {
     what: &'static str,
     done: u64,
     total: u64,
-    bar: Option<ProgressBar>,
+    bar: Option<Bar>,
     told: Instant,
 }
 
 impl Progress {
     pub(super) fn new(what: &'static str, total: u64) -> Self {
-        let bar = io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template(STYLE);
-            let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-            ProgressBar::new(total).with_style(style).with_message(what)
-        });
+        let bar = io::stderr()
+            .is_terminal()
+            .then(|| Bar::letters(what, total));
         Self {
             what,
             done: 0,
@@ -41,7 +38,7 @@ impl Progress {
     pub(super) fn add(&mut self, letters: u64) {
         self.done += letters;
         match &self.bar {
-            Some(bar) => bar.inc(letters),
+            Some(bar) => bar.add(letters),
             None if self.told.elapsed() >= LINES && self.done < self.total => {
                 let Self {
                     what, done, total, ..
@@ -59,14 +56,6 @@ impl Progress {
         match &self.bar {
             Some(bar) => bar.suspend(|| drop(writeln!(io::stderr(), "{line}"))),
             None => drop(writeln!(io::stderr(), "{line}")),
-        }
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
         }
     }
 }

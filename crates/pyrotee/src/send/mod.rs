@@ -142,14 +142,9 @@ pub(crate) struct Replied {
 impl Sender {
     /// Sends to the address that `--to` has.
     pub(crate) fn to(to: &str, limit: Duration) -> anyhow::Result<Self> {
-        let parsed = Address::parse(to).map_err(|error| anyhow!("--to {error}"))?;
-        ensure!(
-            parsed.userinfo.is_none(),
-            "--to has credentials, which are not sent: leave them out"
-        );
         Ok(Self {
             connector: Connector::new(&Resolver::system()?, &Tls::system()?),
-            address: parsed.address,
+            address: address(to, "leave them out")?,
             limit,
         })
     }
@@ -187,6 +182,21 @@ impl Sender {
         let (address, status) = (&self.address, answer.status);
         anyhow!("{address} answered {status}: {}", next_step(answer))
     }
+}
+
+/// The address that `--to` has; `instead` of credentials, which are not sent, do that.
+pub(crate) fn address(to: &str, instead: &str) -> anyhow::Result<Address> {
+    let parsed = Address::parse(to).map_err(|error| anyhow!("--to {error}"))?;
+    ensure!(
+        parsed.userinfo.is_none(),
+        "--to has credentials, which are not sent: {instead}"
+    );
+    Ok(parsed.address)
+}
+
+/// Whether a status is about the profile: whoever sends another one may hear something else.
+pub(crate) fn refuses_profile(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 400 | 413 | 422)
 }
 
 /// One line, and under it what a refusal says.

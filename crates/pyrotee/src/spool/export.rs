@@ -12,11 +12,11 @@ use bytesize::ByteSize;
 use pyrotee_queue::{Budget, Record};
 use pyrotee_spool::inspect::{Directory, InspectError, Select, Stored};
 
-use super::bar::Bar;
 use super::open::{known, survey};
 use super::place::Place;
-use super::{Ended, failed_to, print};
+use super::{Ended, failed_to};
 use crate::captured;
+use crate::terminal::{Bar, print};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -4,7 +4,6 @@
 //! something: they take the directory as a relay does, or ask the relay that has it.
 
 mod asked;
-mod bar;
 mod export;
 mod open;
 pub(crate) mod page;
@@ -14,9 +13,7 @@ mod replay;
 mod stats;
 mod verify;
 
-use std::io::{self, ErrorKind, Write};
-
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use pyrotee_spool::inspect::InspectError;
 
 pub(crate) use place::Misused;
@@ -69,14 +66,4 @@ fn failed_to<T>(result: Result<T, InspectError>) -> anyhow::Result<T> {
             None => anyhow!(text),
         }
     })
-}
-
-/// To stdout; whoever closed it has seen enough.
-fn print(text: &str) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    match printed {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        printed => printed.context("failed to write to the output"),
-    }
 }

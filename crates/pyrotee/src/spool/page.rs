@@ -3,14 +3,14 @@
 //! `docs/spool.md` describes every field, which a test holds. A reader must take fields that it does
 //! not know: it may be older than the relay.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use pyrotee_queue::Tally;
 use pyrotee_spool::ReplayState;
 use pyrotee_spool::inspect::{FORMAT, Standing, Survey, TargetSurvey};
 use serde::{Deserialize, Serialize};
 
-use crate::api::Amount;
+use crate::api::{Amount, seconds, time};
 use crate::build_info::VERSION;
 
 /// Where a relay serves it.
@@ -132,7 +132,7 @@ impl Page {
         };
         Self {
             version: VERSION.to_owned(),
-            time: humantime::format_rfc3339_millis(now).to_string(),
+            time: time(now),
             dir,
             format: FORMAT,
             state: state.to_owned(),
@@ -177,11 +177,6 @@ impl From<pyrotee_spool::Replay> for Replay {
     }
 }
 
-/// To the millisecond: what is finer than that is noise to read.
-fn seconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1_000.0).round() / 1_000.0
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -190,6 +185,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::api::fields;
 
     const DOCUMENTATION: &str = include_str!("../../../../docs/spool.md");
 
@@ -220,29 +216,12 @@ mod tests {
         }
     }
 
-    fn fields(value: &Value, path: &str, found: &mut BTreeSet<String>) {
-        match value {
-            Value::Object(of) => of.iter().for_each(|(name, value)| {
-                let path = format!("{path}.{name}");
-                found.insert(path.trim_start_matches('.').to_owned());
-                fields(value, &path, found);
-            }),
-            Value::Array(of) => of
-                .iter()
-                .for_each(|it| fields(it, &format!("{path}[]"), found)),
-            _ => {}
-        }
-    }
-
     #[test]
     fn the_documentation_lists_every_field_and_no_other() {
-        let mut shown = BTreeSet::new();
-        fields(&serde_json::to_value(eventful()).unwrap(), "", &mut shown);
+        let shown = fields::of(&serde_json::to_value(eventful()).unwrap(), None);
         let (_, table) = DOCUMENTATION.split_once("### What stats tell").unwrap();
         let (table, _) = table.split_once("\n### ").unwrap();
-        let rows = table.lines().filter(|line| line.starts_with("| `"));
-        let documented = rows.filter_map(|row| row.split('`').nth(1));
-        let documented: BTreeSet<_> = documented.map(str::to_owned).collect();
+        let documented: BTreeSet<_> = fields::documented(table).map(str::to_owned).collect();
         assert_eq!(documented, shown);
     }
 

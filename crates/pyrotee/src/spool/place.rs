@@ -2,10 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::config::{self, Config, Flags, Sources};
-
-/// The variable that names the configuration of `pyrotee run`, too.
-const CONFIG: &str = "PYROTEE_CONFIG";
+use crate::config::{self, Config, FILE_VARIABLE as CONFIG, Flags, Sources};
 
 /// Where the files are.
 #[derive(Debug, Clone, Default, clap::Args)]

@@ -7,11 +7,12 @@ use bytesize::ByteSize;
 use pyrotee_queue::{Budget, Reason, Tally};
 use pyrotee_spool::inspect::{Standing, Survey};
 
+use super::asked;
 use super::open::{known, open, survey};
 use super::page::Purged;
 use super::place::Place;
-use super::{asked, print};
 use crate::sink::visible;
+use crate::terminal::print;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -6,11 +6,12 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use pyrotee_spool::inspect::Directory;
 
+use super::asked;
 use super::page::{Page, Target};
 use super::place::{Found, Place};
-use super::{asked, print};
 use crate::sink::visible;
 use crate::status::age;
+use crate::terminal::print;
 
 const EXAMPLES: &str = "\
 Examples:

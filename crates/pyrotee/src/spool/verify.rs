@@ -6,10 +6,10 @@ use bytesize::ByteSize;
 use pyrotee_spool::inspect::{Directory, Finding, Verdict};
 use serde_json::json;
 
-use super::bar::Bar;
 use super::place::Place;
-use super::{Ended, failed_to, print};
+use super::{Ended, failed_to};
 use crate::sink::visible;
+use crate::terminal::{Bar, print};
 
 const EXAMPLES: &str = "\
 Examples:

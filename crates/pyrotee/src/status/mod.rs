@@ -3,13 +3,14 @@
 pub(crate) mod page;
 mod table;
 
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use anyhow::Context;
 use tokio::time::MissedTickBehavior;
 
 use crate::admin_client::{AdminArgs, Answer, Relay};
+use crate::terminal::write;
 
 use page::{PATH, Page};
 pub(crate) use table::age;
@@ -64,7 +65,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let relay = Relay::at(&args.relay.admin)?;
     let Some(interval) = args.watch else {
         let answer = relay.get(PATH).await?;
-        let printed = print(&mut io::stdout(), &show(&answer, &args));
+        let printed = write(&mut io::stdout(), &show(&answer, &args));
         return printed.map(drop);
     };
     tokio::select! {
@@ -85,13 +86,13 @@ async fn watch(relay: &Relay, args: &Args, interval: Duration) -> anyhow::Result
             // At first the address may be wrong; later the relay is being restarted.
             Err(error) if !seen => return Err(error),
             Err(error) if args.json => {
-                print(&mut io::stderr(), &format!("error: {error:#}\n"))?;
+                write(&mut io::stderr(), &format!("error: {error:#}\n"))?;
                 continue;
             }
             Err(error) => frame(&format!("error: {error:#}\n")),
         };
         seen = true;
-        if !print(&mut io::stdout(), &text)? {
+        if !write(&mut io::stdout(), &text)? {
             return Ok(());
         }
     }
@@ -115,17 +116,6 @@ fn frame(text: &str) -> String {
     match io::stdout().is_terminal() {
         true => format!("{CLEAR}{text}"),
         false => format!("{text}\n"),
-    }
-}
-
-/// Whether anybody is still there to read.
-fn print(out: &mut impl Write, text: &str) -> anyhow::Result<bool> {
-    let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    match printed {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
-        printed => printed
-            .map(|()| true)
-            .context("failed to write to the output"),
     }
 }
 

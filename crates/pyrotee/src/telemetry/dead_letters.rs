@@ -5,17 +5,14 @@
     reason = "series are made here and nowhere else"
 )]
 
-use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
+use metrics::{Counter, counter, describe_counter};
 
-use super::float;
+use super::series::{self, Read, Row, Series};
 use crate::dead_letters::{Monitor, Stats};
-
-/// What a series shows of the dead letters.
-type Read = fn(&Stats) -> u64;
 
 const LOST: &str = "pyroscope_remote_write_dead_letters_lost_total";
 
-const GAUGES: [(&str, &str, Read); 3] = [
+const GAUGES: [Row<Stats>; 3] = [
     (
         "pyroscope_remote_write_dead_letters",
         "Profiles that were refused and are kept.",
@@ -33,7 +30,7 @@ const GAUGES: [(&str, &str, Read); 3] = [
     ),
 ];
 
-const COUNTERS: [(&str, &str, Read); 3] = [
+const COUNTERS: [Row<Stats>; 3] = [
     (
         "pyroscope_remote_write_dead_letters_kept_total",
         "Profiles that were refused and written down.",
@@ -51,7 +48,7 @@ const COUNTERS: [(&str, &str, Read); 3] = [
     ),
 ];
 
-const LOSSES: [(&str, Read); 3] = [
+const LOSSES: [(&str, Read<Stats>); 3] = [
     ("full", |stats| stats.lost_full),
     ("disk_error", |stats| stats.lost_disk_error),
     ("too_large", |stats| stats.lost_too_large),
@@ -59,15 +56,7 @@ const LOSSES: [(&str, Read); 3] = [
 
 /// Tells the exporter what the series mean.
 pub(super) fn describe() {
-    for (name, text, _) in GAUGES {
-        match name.ends_with("_bytes") {
-            true => describe_gauge!(name, Unit::Bytes, text),
-            false => describe_gauge!(name, text),
-        }
-    }
-    for (name, text, _) in COUNTERS {
-        describe_counter!(name, text);
-    }
+    series::describe(&GAUGES, &COUNTERS);
     describe_counter!(LOST, "Profiles that were refused and could not be kept.");
 }
 
@@ -75,27 +64,23 @@ pub(super) fn describe() {
 #[derive(Debug)]
 pub(super) struct DeadLetterSeries {
     monitor: Monitor,
-    gauges: [(Read, Gauge); GAUGES.len()],
-    counters: [(Read, Counter); COUNTERS.len()],
-    losses: [(Read, Counter); LOSSES.len()],
+    series: Series<Stats>,
+    losses: [(Read<Stats>, Counter); LOSSES.len()],
 }
 
 impl DeadLetterSeries {
     pub(super) fn new(monitor: Monitor) -> Self {
         Self {
             monitor,
-            gauges: GAUGES.map(|(name, _, read)| (read, gauge!(name))),
-            counters: COUNTERS.map(|(name, _, read)| (read, counter!(name))),
+            series: Series::new(&GAUGES, &COUNTERS),
             losses: LOSSES.map(|(reason, read)| (read, counter!(LOST, "reason" => reason))),
         }
     }
 
     pub(super) fn update(&self) {
         let stats = self.monitor.stats();
-        for (read, gauge) in &self.gauges {
-            gauge.set(float(read(&stats)));
-        }
-        for (read, counter) in self.counters.iter().chain(&self.losses) {
+        self.series.update(&stats);
+        for (read, counter) in &self.losses {
             counter.absolute(read(&stats));
         }
     }

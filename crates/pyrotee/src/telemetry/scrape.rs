@@ -19,9 +19,10 @@ use pyrotee_delivery::State;
 use pyrotee_proxy::Gauges;
 use pyrotee_queue::{Budget, Reason, Tally};
 
+use super::Watched;
 use super::dead_letters::DeadLetterSeries;
+use super::series::float;
 use super::spool::SpoolSeries;
-use super::{Watched, float};
 use crate::build_info;
 use crate::dead_letters;
 

@@ -5,17 +5,14 @@
     reason = "series are made here and nowhere else"
 )]
 
-use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
+use metrics::{Gauge, describe_gauge, gauge};
 use pyrotee_spool::{Mode, Monitor, Stats};
 
-use super::float;
-
-/// What a series shows of the spool.
-type Read = fn(&Stats) -> u64;
+use super::series::{self, Row, Series};
 
 const MODE: &str = "pyroscope_remote_write_spool_mode";
 
-const GAUGES: [(&str, &str, Read); 7] = [
+const GAUGES: [Row<Stats>; 7] = [
     (
         "pyroscope_remote_write_spool_bytes",
         "Bytes of all segments.",
@@ -53,7 +50,7 @@ const GAUGES: [(&str, &str, Read); 7] = [
     ),
 ];
 
-const COUNTERS: [(&str, &str, Read); 7] = [
+const COUNTERS: [Row<Stats>; 7] = [
     (
         "pyroscope_remote_write_spool_written_bytes_total",
         "Bytes written, everything included.",
@@ -99,15 +96,7 @@ pub(super) fn describe() {
         MODE,
         "1 for the mode that the spool is in, 0 for the other."
     );
-    for (name, text, _) in GAUGES {
-        match name.ends_with("_bytes") {
-            true => describe_gauge!(name, Unit::Bytes, text),
-            false => describe_gauge!(name, text),
-        }
-    }
-    for (name, text, _) in COUNTERS {
-        describe_counter!(name, text);
-    }
+    series::describe(&GAUGES, &COUNTERS);
 }
 
 /// The series of a spool.
@@ -115,8 +104,7 @@ pub(super) fn describe() {
 pub(super) struct SpoolSeries {
     monitor: Monitor,
     modes: [(Mode, Gauge); 2],
-    gauges: [(Read, Gauge); GAUGES.len()],
-    counters: [(Read, Counter); COUNTERS.len()],
+    series: Series<Stats>,
 }
 
 impl SpoolSeries {
@@ -124,8 +112,7 @@ impl SpoolSeries {
         Self {
             monitor,
             modes: MODES.map(|(word, mode)| (mode, gauge!(MODE, "mode" => word))),
-            gauges: GAUGES.map(|(name, _, read)| (read, gauge!(name))),
-            counters: COUNTERS.map(|(name, _, read)| (read, counter!(name))),
+            series: Series::new(&GAUGES, &COUNTERS),
         }
     }
 
@@ -134,11 +121,6 @@ impl SpoolSeries {
         for (mode, gauge) in &self.modes {
             gauge.set(f64::from(u8::from(*mode == stats.mode)));
         }
-        for (read, gauge) in &self.gauges {
-            gauge.set(float(read(&stats)));
-        }
-        for (read, counter) in &self.counters {
-            counter.absolute(read(&stats));
-        }
+        self.series.update(&stats);
     }
 }

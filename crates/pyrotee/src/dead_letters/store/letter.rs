@@ -8,6 +8,7 @@ use pyrotee_queue::{Reason, Record};
 use serde::{Deserialize, Serialize};
 
 use super::Id;
+use crate::api::time;
 
 /// Longest message that is unpacked to find out whose it is, in bytes.
 const LOOKED_AT: usize = 4 * 1024 * 1024;
@@ -107,10 +108,6 @@ impl Letter {
             ..read
         })
     }
-}
-
-fn time(at: SystemTime) -> String {
-    humantime::format_rfc3339_millis(at).to_string()
 }
 
 /// The name of the application, unless it is too dear to find out.

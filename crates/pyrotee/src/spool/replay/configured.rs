@@ -15,12 +15,12 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::super::bar::Bar;
 use super::super::open::{Opening, open, survey};
-use super::super::{Ended, Misused, print};
+use super::super::{Ended, Misused};
 use crate::config::{self, Config};
 use crate::dead_letters::Kept;
 use crate::sink::visible;
+use crate::terminal::{Bar, print};
 
 /// How often it is looked how far the targets are.
 const LOOK: Duration = Duration::from_millis(100);

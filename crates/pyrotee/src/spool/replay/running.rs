@@ -6,10 +6,10 @@ use anyhow::{Context, bail};
 use bytesize::ByteSize;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::super::bar::Bar;
 use super::super::page::Replay;
-use super::super::{Ended, asked, print};
+use super::super::{Ended, asked};
 use crate::sink::visible;
+use crate::terminal::{Bar, print};
 
 /// How often the relay is asked how far it is.
 const ASK: Duration = Duration::from_millis(500);

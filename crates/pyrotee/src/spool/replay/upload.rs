@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use anyhow::{anyhow, ensure};
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, USER_AGENT};
 use http::uri::PathAndQuery;
@@ -17,6 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::build_info::VERSION;
 use crate::captured::HOPS;
+use crate::send;
 use crate::sink::visible;
 
 /// How much of an answer is read; the rest ends the connection.
@@ -43,14 +43,9 @@ pub(super) enum Failure {
 impl Destination {
     /// What `to` names, which has `timeout` for each upload.
     pub(super) fn at(to: &str, timeout: Duration) -> anyhow::Result<Self> {
-        let parsed = Address::parse(to).map_err(|error| anyhow!("--to {error}"))?;
-        ensure!(
-            parsed.userinfo.is_none(),
-            "--to has credentials, which are not sent: use a target of a configuration (--config)"
-        );
         let connector = Connector::new(&Resolver::system()?, &Tls::system()?);
         Ok(Self {
-            address: parsed.address,
+            address: send::address(to, "use a target of a configuration (--config)")?,
             client: Client::builder(TokioExecutor::new()).build(connector),
             timeout,
         })
@@ -135,11 +130,9 @@ fn judge(status: StatusCode, body: &[u8]) -> Result<(), Failure> {
     let text = String::from_utf8_lossy(body);
     let text: String = text.trim().chars().take(TOLD).collect();
     let said = format!("{status} {}", visible(&text));
-    match status {
-        StatusCode::BAD_REQUEST
-        | StatusCode::PAYLOAD_TOO_LARGE
-        | StatusCode::UNPROCESSABLE_ENTITY => Err(Failure::Refused(said)),
-        _ => Err(Failure::Failed(said)),
+    match send::refuses_profile(status) {
+        true => Err(Failure::Refused(said)),
+        false => Err(Failure::Failed(said)),
     }
 }
 

@@ -13,10 +13,10 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::super::bar::Bar;
 use super::super::open::{known, open, survey};
-use super::super::{Ended, failed_to, print};
+use super::super::{Ended, failed_to};
 use super::upload::{Destination, Failure, Pace};
+use crate::terminal::{Bar, print};
 
 /// After a failure, before the next try.
 const PAUSE: Duration = Duration::from_secs(1);

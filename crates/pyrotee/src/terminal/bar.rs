@@ -8,20 +8,26 @@ use pyrotee_spool::inspect::OnRead;
 const BYTES: &str =
     "{msg} {wide_bar} {binary_bytes}/{binary_total_bytes}, {binary_bytes_per_sec}, {eta} left";
 const PROFILES: &str = "{msg} {wide_bar} {human_pos}/{human_len} profiles, {per_sec}, {eta} left";
+const LETTERS: &str = "{msg} {wide_bar} {human_pos}/{human_len} letters, {per_sec}, {eta} left";
 
 /// A bar that goes when it is dropped.
 #[derive(Debug)]
-pub(super) struct Bar(ProgressBar);
+pub(crate) struct Bar(ProgressBar);
 
 impl Bar {
     /// Counts bytes.
-    pub(super) fn bytes(what: &'static str, total: u64) -> Self {
+    pub(crate) fn bytes(what: &'static str, total: u64) -> Self {
         Self::new(what, total, BYTES)
     }
 
     /// Counts profiles.
-    pub(super) fn profiles(what: &'static str, total: u64) -> Self {
+    pub(crate) fn profiles(what: &'static str, total: u64) -> Self {
         Self::new(what, total, PROFILES)
+    }
+
+    /// Counts dead letters.
+    pub(crate) fn letters(what: &'static str, total: u64) -> Self {
+        Self::new(what, total, LETTERS)
     }
 
     fn new(what: &'static str, total: u64, style: &str) -> Self {
@@ -32,16 +38,21 @@ impl Bar {
         Self(bar)
     }
 
-    pub(super) fn add(&self, count: u64) {
+    pub(crate) fn add(&self, count: u64) {
         self.0.inc(count);
     }
 
-    pub(super) fn set(&self, count: u64) {
+    pub(crate) fn set(&self, count: u64) {
         self.0.set_position(count);
     }
 
+    /// Writes something else meanwhile.
+    pub(crate) fn suspend(&self, write: impl FnOnce()) {
+        self.0.suspend(write);
+    }
+
     /// For whoever is told of bytes from elsewhere.
-    pub(super) fn on_read(&self) -> OnRead {
+    pub(crate) fn on_read(&self) -> OnRead {
         let bar = self.0.clone();
         Arc::new(move |bytes| bar.inc(bytes))
     }

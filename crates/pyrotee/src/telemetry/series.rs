@@ -1,0 +1,64 @@
+//! Series that show one number each of what somebody knows, read at each scrape.
+
+#![expect(
+    clippy::disallowed_macros,
+    reason = "series are made here and nowhere else"
+)]
+
+use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
+
+/// What a series shows of an `S`.
+pub(super) type Read<S> = fn(&S) -> u64;
+
+/// A series: its name, what it means, and its value.
+pub(super) type Row<S> = (&'static str, &'static str, Read<S>);
+
+/// Tells the exporter what the series mean.
+pub(super) fn describe<S>(gauges: &[Row<S>], counters: &[Row<S>]) {
+    for (name, text, _) in gauges {
+        match name.ends_with("_bytes") {
+            true => describe_gauge!(*name, Unit::Bytes, *text),
+            false => describe_gauge!(*name, *text),
+        }
+    }
+    for (name, text, _) in counters {
+        describe_counter!(*name, *text);
+    }
+}
+
+/// The series that show an `S`.
+#[derive(Debug)]
+pub(super) struct Series<S> {
+    gauges: Vec<(Read<S>, Gauge)>,
+    counters: Vec<(Read<S>, Counter)>,
+}
+
+impl<S> Series<S> {
+    pub(super) fn new(gauges: &[Row<S>], counters: &[Row<S>]) -> Self {
+        let gauges = gauges.iter().map(|(name, _, read)| (*read, gauge!(*name)));
+        let counters = counters
+            .iter()
+            .map(|(name, _, read)| (*read, counter!(*name)));
+        Self {
+            gauges: gauges.collect(),
+            counters: counters.collect(),
+        }
+    }
+
+    pub(super) fn update(&self, of: &S) {
+        for (read, gauge) in &self.gauges {
+            gauge.set(float(read(of)));
+        }
+        for (read, counter) in &self.counters {
+            counter.absolute(read(of));
+        }
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "gauges are f64; 2^53 bytes are never reached"
+)]
+pub(super) fn float(value: u64) -> f64 {
+    value as f64
+}
