@@ -21,10 +21,13 @@ pub enum Resolved {
 /// begins at the first `+`, or, without one, at the first `-`. What stands before it is not looked
 /// at, and there are no errors: `abc` is now.
 pub fn resolve(raw: &str, received: SystemTime) -> Resolved {
-    let mut text: String = raw.trim().to_owned();
+    let raw = raw.trim();
+    if is_number(raw) {
+        return Resolved::Absolute;
+    }
+    let mut text = raw.to_owned();
     text.retain(|c| !matches!(c, '_' | ',' | ' '));
-
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+    if is_number(&text) {
         return Resolved::Absolute;
     }
     let now = unix_seconds(received);
@@ -41,6 +44,10 @@ pub fn resolve(raw: &str, received: SystemTime) -> Resolved {
 pub fn unix_seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// An offset is one number and its unit. The servers mean to read several (`1h30m`), but their

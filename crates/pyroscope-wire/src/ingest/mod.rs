@@ -5,6 +5,7 @@
 
 mod describe;
 
+use std::fmt;
 use std::time::SystemTime;
 
 pub use describe::describe;
@@ -60,18 +61,24 @@ pub fn target_query(
     } else {
         let mut parsed = Name::parse(&decoded, Dialect::Modern)?;
         parsed.apply(tags);
-        Some(parsed.to_string())
+        Some(parsed)
     };
 
     let (has_from, has_until) = (from.is_some(), until.is_some());
-    let times = [from, until].into_iter().flatten().filter_map(|value| {
-        match time::resolve(&value.decode(), received) {
+    let times: Vec<_> = [from, until]
+        .into_iter()
+        .flatten()
+        .filter_map(|value| match time::resolve(&value.decode(), received) {
             Resolved::Absolute => None,
-            Resolved::Relative(seconds) => Some((value, seconds.to_string())),
-        }
-    });
-    let mut query = query::replace(raw_query, name.zip(retagged).into_iter().chain(times));
-
+            Resolved::Relative(seconds) => Some((value, seconds)),
+        })
+        .collect();
+    let name = name.as_ref().zip(retagged.as_ref());
+    let name = name.map(|(value, name)| (value.clone(), name as &dyn fmt::Display));
+    let times = times
+        .iter()
+        .map(|(value, seconds)| (value.clone(), seconds as &dyn fmt::Display));
+    let mut query = query::replace(raw_query, name.into_iter().chain(times));
     for (key, present) in [("from", has_from), ("until", has_until)] {
         if !present {
             query.push_str(&format!("&{key}={}", time::unix_seconds(received)));

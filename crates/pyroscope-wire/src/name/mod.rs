@@ -112,7 +112,9 @@ impl fmt::Display for Name<'_> {
             .filter(|(key, _)| !(can_lead && *key == APP_LABEL));
         let mut separator = "{";
         for (key, value) in inside {
-            write!(f, "{separator}{key}={value}")?;
+            for part in [separator, key, "=", value] {
+                f.write_str(part)?;
+            }
             separator = ",";
         }
         f.write_str(if separator == "{" { "{}" } else { "}" })
@@ -134,8 +136,8 @@ fn walk<'n>(
     dialect.check_app(app)?;
 
     // A `}` where a key is expected ends the name; behind a value it only ends the value.
-    while let Some((key, '=', after_key)) = cut(rest, ['=', '}']) {
-        let Some((value, _, after_value)) = cut(after_key, [',', '}']) else {
+    while let Some((key, b'=', after_key)) = cut(rest, [b'=', b'}']) {
+        let Some((value, _, after_value)) = cut(after_key, [b',', b'}']) else {
             break;
         };
         let key = key.trim();
@@ -146,12 +148,13 @@ fn walk<'n>(
     Ok(app)
 }
 
-/// Splits at the first of two delimiters: before, which one, after.
-fn cut(text: &str, delimiters: [char; 2]) -> Option<(&str, char, &str)> {
-    let (before, from) = text.split_at_checked(text.find(delimiters)?)?;
-    let mut after = from.chars();
-    let delimiter = after.next()?;
-    Some((before, delimiter, after.as_str()))
+/// Splits at the first of two ASCII delimiters: before, which one, after.
+fn cut(text: &str, delimiters: [u8; 2]) -> Option<(&str, u8, &str)> {
+    let (at, delimiter) = text
+        .bytes()
+        .enumerate()
+        .find(|(_, byte)| delimiters.contains(byte))?;
+    Some((text.get(..at)?, delimiter, text.get(at + 1..)?))
 }
 
 #[cfg(test)]

@@ -49,10 +49,7 @@ fn every_byte_that_is_not_utf8_becomes_one_replacement_character() {
 fn only_the_bytes_of_the_value_are_replaced() {
     let query = "&b=%7e&from&a=;&name=a+b&&name=z&from=2";
     let [name, from] = first(query, ["name", "from"]);
-    let edits = [
-        (name.unwrap(), "x{y=z w}".to_owned()),
-        (from.unwrap(), "17".to_owned()),
-    ];
+    let edits: [(_, &dyn fmt::Display); 2] = [(name.unwrap(), &"x{y=z w}"), (from.unwrap(), &17)];
     assert_eq!(
         replace(query, edits),
         "&b=%7e&from=17&a=;&name=x%7By%3Dz%20w%7D&&name=z&from=2"
@@ -78,6 +75,13 @@ fn queries() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
+    fn escapes_are_undone_as_everybody_does(raw in prop_oneof![any::<String>(), "[%+a0-9A-Fé=]{0,24}"]) {
+        let spaced = raw.replace('+', " ");
+        let expected: Vec<u8> = percent_encoding::percent_decode_str(&spaced).collect();
+        prop_assert_eq!(unescape(raw.as_bytes()).into_owned(), expected);
+    }
+
+    #[test]
     fn a_span_holds_exactly_the_raw_value(query in queries()) {
         for value in first(&query, ["name", "from"]).into_iter().flatten() {
             prop_assert_eq!(&query[value.span()], value.raw());
@@ -88,7 +92,7 @@ proptest! {
     fn a_replaced_value_reads_back_and_nothing_else_changes(query in queries(), text in any::<String>()) {
         let query = query + "&name=last";
         let [name, from] = first(&query, ["name", "from"]);
-        let edited = replace(&query, [(name.unwrap(), text.clone())]);
+        let edited = replace(&query, [(name.unwrap(), &text as &dyn fmt::Display)]);
         prop_assert_eq!(read(&edited, "name"), Some(text));
         prop_assert_eq!(read(&edited, "from"), from.map(|value| value.decode().into_owned()));
         prop_assert_eq!(edited.split('&').count(), query.split('&').count());
