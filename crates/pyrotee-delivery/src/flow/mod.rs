@@ -151,6 +151,11 @@ impl State {
         }
     }
 
+    /// Whether one upload more may set out, whichever it is.
+    fn has_room(&self) -> bool {
+        self.in_flight < self.concurrency.limit() && self.backlog_in_flight < self.backlog_limit()
+    }
+
     /// Half of all, so that fresh records never wait for a place behind old ones.
     fn backlog_limit(&self) -> usize {
         (self.concurrency.limit() / 2).max(1)

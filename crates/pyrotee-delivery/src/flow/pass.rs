@@ -87,6 +87,7 @@ impl Pass {
         let now = Instant::now();
         let mut state = self.flow.lock();
         let before = state.condition();
+        let had_room = state.has_room();
         self.ended = true;
         let flight = Flight {
             started: self.started,
@@ -99,7 +100,10 @@ impl Pass {
         self.probed = std::mem::take(&mut self.probes);
         let condition = Some(state.condition()).filter(|condition| *condition != before);
         drop(state);
-        self.flow.changed.notify_one();
+        // A success among others leaves the plan as it was, and to make one for each costs.
+        if !had_room || outcome.kind != Kind::Ok || self.probed.any() || condition.is_some() {
+            self.flow.changed.notify_one();
+        }
         Change {
             condition,
             ..change
@@ -232,6 +236,9 @@ impl Pass {
 
 impl Drop for Pass {
     fn drop(&mut self) {
+        if self.ended && !self.probes.any() {
+            return;
+        }
         let now = Instant::now();
         let mut state = self.flow.lock();
         if !self.ended {

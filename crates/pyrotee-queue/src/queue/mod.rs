@@ -201,8 +201,12 @@ impl<R: Waits> Queue<R> {
         let mut state = lock(&self.state);
         state.leased.remove(&number);
         state.release(number, bytes);
+        let finished = state.is_finished();
         drop(state);
-        self.notify();
+        // There is nothing more to lease, so that only the end is news.
+        if finished {
+            self.notify();
+        }
     }
 
     /// Undoes the taking of `taken`: as if it had never been leased.
