@@ -5,6 +5,7 @@
     reason = "series are made here and nowhere else"
 )]
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -87,11 +88,15 @@ pub fn describe() {
     );
 }
 
-/// Handles of one target's series; made once.
+/// Handles of one target's series, made once: to look one up in the exporter costs more than to count.
 #[derive(Debug)]
 pub(crate) struct TargetMetrics {
     target: String,
     address: String,
+    /// Of answers with 200, which most are.
+    ok_time: OnceLock<Histogram>,
+    /// Of uploads that ended well with 200.
+    ok: OnceLock<Counter>,
     pub(crate) sent_bytes: Counter,
     pub(crate) stale_retries: Counter,
     pub(crate) retries: Counter,
@@ -130,6 +135,8 @@ impl TargetMetrics {
             enqueue_to_sent: ["fresh", "backlog"].map(|lane| {
                 histogram!(ENQUEUE_TO_SENT, "target" => target.clone(), "lane" => lane)
             }),
+            ok_time: OnceLock::new(),
+            ok: OnceLock::new(),
             target,
             address,
         };
@@ -140,13 +147,18 @@ impl TargetMetrics {
 
     /// The head of an answer came.
     pub(crate) fn answered(&self, status: StatusCode, took: Duration) {
-        histogram!(
-            RESPONSE_TIME,
-            "target_name" => self.target.clone(),
-            "target_address" => self.address.clone(),
-            "code" => status.as_str().to_owned()
-        )
-        .record(took);
+        let series = || {
+            histogram!(
+                RESPONSE_TIME,
+                "target_name" => self.target.clone(),
+                "target_address" => self.address.clone(),
+                "code" => status.as_str().to_owned()
+            )
+        };
+        match status {
+            StatusCode::OK => self.ok_time.get_or_init(series).record(took),
+            _ => series().record(took),
+        }
     }
 
     /// An upload ended after `took`.
@@ -154,13 +166,7 @@ impl TargetMetrics {
         let kind = outcome.kind;
         if let Some((_, series)) = self.durations.iter().find(|(of, _)| *of == kind) {
             series.record(took);
-            let code = outcome
-                .status
-                .map_or("error".to_owned(), |status| status.as_str().to_owned());
-            counter!(
-                REQUESTS, "target" => self.target.clone(), "code" => code, "outcome" => kind.as_str()
-            )
-            .increment(1);
+            self.count(outcome);
         }
         if kind == Kind::Ambiguous {
             self.ambiguous.increment(1);
@@ -171,6 +177,20 @@ impl TargetMetrics {
         let fault = outcome.fault_kind();
         if let Some(errors) = fault.and_then(|kind| self.errors.get(kind as usize)) {
             errors.increment(1);
+        }
+    }
+
+    fn count(&self, outcome: &Outcome) {
+        let (kind, status) = (outcome.kind, outcome.status);
+        let series = || {
+            let code = status.map_or("error".to_owned(), |status| status.as_str().to_owned());
+            counter!(
+                REQUESTS, "target" => self.target.clone(), "code" => code, "outcome" => kind.as_str()
+            )
+        };
+        match (kind, status) {
+            (Kind::Ok, Some(StatusCode::OK)) => self.ok.get_or_init(series).increment(1),
+            _ => series().increment(1),
         }
     }
 

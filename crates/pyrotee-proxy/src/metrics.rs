@@ -5,6 +5,7 @@
     reason = "series are made here and nowhere else"
 )]
 
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -140,34 +141,51 @@ impl Silence {
     }
 }
 
-/// Handles of the series of the request path; cheap to use, made once.
-#[derive(Debug, Clone)]
+/// Handles of the series of the request path, made once: to look one up in the exporter costs more than
+/// to count.
+#[derive(Debug)]
 pub(crate) struct ProxyMetrics {
     tee: [Counter; TeeResult::ALL.len()],
     upstream_errors: [Counter; FaultKind::ALL.len()],
     silences: [Counter; Silence::ALL.len()],
-    durations: Vec<(&'static str, Histogram)>,
+    routes: Vec<Route>,
+    /// By surface and format, as they come.
+    formats: RwLock<Vec<Ingested>>,
     pub(crate) upstream_retries: Counter,
     pub(crate) connection_limit: Counter,
 }
 
+#[derive(Debug)]
+struct Route {
+    name: &'static str,
+    durations: Histogram,
+    /// Answers with 200, which most are.
+    ok: OnceLock<Counter>,
+}
+
+/// Profiles of one format.
+#[derive(Debug)]
+struct Ingested {
+    surface: Surface,
+    format: &'static str,
+    count: Counter,
+    bytes: Histogram,
+}
+
 impl ProxyMetrics {
-    pub(crate) fn new() -> Self {
-        Self {
+    pub(crate) fn new() -> Arc<Self> {
+        let routes = Surface::ALL.iter().map(|surface| surface.name());
+        Arc::new(Self {
             tee: TeeResult::ALL.map(|result| counter!(TEE, "result" => result.as_str())),
             upstream_errors: FaultKind::ALL
                 .map(|kind| counter!(UPSTREAM_ERRORS, "kind" => kind.as_str())),
             silences: Silence::ALL
                 .map(|phase| counter!(CLIENT_TIMEOUTS, "phase" => phase.as_str())),
-            durations: Surface::ALL
-                .iter()
-                .map(|surface| surface.name())
-                .chain([ELSEWHERE])
-                .map(|route| (route, histogram!(REQUEST_DURATION, "route" => route)))
-                .collect(),
+            routes: routes.chain([ELSEWHERE]).map(Route::new).collect(),
+            formats: RwLock::default(),
             upstream_retries: counter!(UPSTREAM_RETRIES),
             connection_limit: counter!(CONNECTION_LIMIT),
-        }
+        })
     }
 
     pub(crate) fn teed(&self, result: TeeResult) {
@@ -184,21 +202,63 @@ impl ProxyMetrics {
 
     /// A request to `surface`, or elsewhere, was answered; its status is one of few hundred.
     pub(crate) fn answered(&self, surface: Option<Surface>, status: StatusCode, took: Duration) {
-        let route = surface.map_or(ELSEWHERE, Surface::name);
-        counter!(REQUESTS, "route" => route, "code" => status.as_str().to_owned()).increment(1);
-        let durations = self.durations.iter().find(|(other, _)| *other == route);
-        if let Some((_, durations)) = durations {
-            durations.record(took);
+        let name = surface.map_or(ELSEWHERE, Surface::name);
+        if let Some(route) = self.routes.iter().find(|route| route.name == name) {
+            route.answered(status, took);
         }
     }
 
     /// A profile comes in, with the announced size of its body.
     pub(crate) fn ingested(&self, surface: Surface, format: &'static str, expected: Option<u64>) {
-        counter!(INGESTED, "surface" => surface.name(), "format" => format).increment(1);
+        let is_it = |known: &&Ingested| known.surface == surface && known.format == format;
+        let formats = self.formats.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = formats.iter().find(is_it) {
+            return known.count(expected);
+        }
+        drop(formats);
+        let first = Ingested::new(surface, format);
+        first.count(expected);
+        // Should two requests be the first, the second handle is of the same series.
+        let mut formats = self.formats.write().unwrap_or_else(PoisonError::into_inner);
+        formats.push(first);
+    }
+}
+
+impl Route {
+    fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            durations: histogram!(REQUEST_DURATION, "route" => name),
+            ok: OnceLock::new(),
+        }
+    }
+
+    fn answered(&self, status: StatusCode, took: Duration) {
+        let requests =
+            || counter!(REQUESTS, "route" => self.name, "code" => status.as_str().to_owned());
+        match status {
+            StatusCode::OK => self.ok.get_or_init(requests).increment(1),
+            _ => requests().increment(1),
+        }
+        self.durations.record(took);
+    }
+}
+
+impl Ingested {
+    fn new(surface: Surface, format: &'static str) -> Self {
+        Self {
+            surface,
+            format,
+            count: counter!(INGESTED, "surface" => surface.name(), "format" => format),
+            bytes: histogram!(BODY_BYTES, "surface" => surface.name(), "format" => format),
+        }
+    }
+
+    fn count(&self, expected: Option<u64>) {
+        self.count.increment(1);
         if let Some(bytes) = expected {
             #[expect(clippy::cast_precision_loss, reason = "histograms take f64")]
-            histogram!(BODY_BYTES, "surface" => surface.name(), "format" => format)
-                .record(bytes as f64);
+            self.bytes.record(bytes as f64);
         }
     }
 }

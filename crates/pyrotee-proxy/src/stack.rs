@@ -43,7 +43,7 @@ pub(crate) struct Local {
 }
 
 /// Stacks the layers in front of `local`.
-pub(crate) fn build(local: Local, tee: TeeLayer, metrics: ProxyMetrics) -> Stack {
+pub(crate) fn build(local: Local, tee: TeeLayer, metrics: Arc<ProxyMetrics>) -> Stack {
     let local = Arc::new(local);
     let local = service_fn(move |request| {
         let local = Arc::clone(&local);

@@ -6,6 +6,9 @@ use std::net::SocketAddr;
 
 pub(crate) use clock::Clock;
 
-/// Who sent a request; an extension of it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Peer(pub(crate) SocketAddr);
+/// A client's connection. Its requests have an `Arc` of it among their extensions.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) peer: SocketAddr,
+    pub(crate) clock: Clock,
+}

@@ -19,7 +19,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use pyrotee_net::{Connector, Fault};
 use tokio_util::task::TaskTracker;
 
-use crate::client::Peer;
+use crate::client;
 use crate::head;
 use crate::metrics::ProxyMetrics;
 use crate::settings::Upstream;
@@ -53,7 +53,7 @@ where
     forwarded_headers: bool,
     lingering: Arc<Lingering>,
     tunnels: TaskTracker,
-    metrics: ProxyMetrics,
+    metrics: Arc<ProxyMetrics>,
 }
 
 /// What [`Forward::new`] needs.
@@ -61,7 +61,7 @@ where
 pub(crate) struct ForwardSettings {
     pub(crate) upstream: Upstream,
     pub(crate) lingering: Arc<Lingering>,
-    pub(crate) metrics: ProxyMetrics,
+    pub(crate) metrics: Arc<ProxyMetrics>,
 }
 
 impl<B> Forward<B>
@@ -183,9 +183,10 @@ where
     }
 
     fn add_forwarded(&self, request: &mut Request<B>) {
-        let peer = request.extensions().get::<Peer>().copied();
-        if let Some(Peer(peer)) = peer.filter(|_| self.forwarded_headers) {
-            head::add_forwarded(request.headers_mut(), peer.ip());
+        let client = request.extensions().get::<Arc<client::Client>>();
+        let peer = client.map(|client| client.peer.ip());
+        if let Some(peer) = peer.filter(|_| self.forwarded_headers) {
+            head::add_forwarded(request.headers_mut(), peer);
         }
         // HTTP/1.0 knows requests without a host; nobody else does.
         if !request.headers().contains_key(http::header::HOST)

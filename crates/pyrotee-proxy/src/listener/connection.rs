@@ -1,6 +1,7 @@
 //! One client's connection.
 
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
@@ -19,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::io::ClientIo;
-use crate::client::{Clock, Peer};
+use crate::client::{Client, Clock};
 use crate::head;
 use crate::metrics::{ProxyMetrics, Silence};
 use crate::stack::Stack;
@@ -36,9 +37,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(60);
 /// Serves the requests of one connection until it ends, falls silent, or `drain` ends it.
 pub(super) async fn serve(
     socket: TcpStream,
-    peer: Peer,
+    peer: SocketAddr,
     stack: Stack,
-    metrics: ProxyMetrics,
+    metrics: Arc<ProxyMetrics>,
     drain: CancellationToken,
     place: Option<OwnedSemaphorePermit>,
 ) {
@@ -49,11 +50,11 @@ pub(super) async fn serve(
         );
         return;
     }
-    let clock = Arc::new(Clock::new());
-    let io = ClientIo::new(socket, Arc::clone(&clock), place);
+    let clock = Clock::new();
+    let client = Arc::new(Client { peer, clock });
+    let io = ClientIo::new(socket, Arc::clone(&client), place);
     let service = service_fn(|mut request: Request<Incoming>| {
-        request.extensions_mut().insert(peer);
-        request.extensions_mut().insert(Arc::clone(&clock));
+        request.extensions_mut().insert(Arc::clone(&client));
         stack.clone().oneshot(request)
     });
     let builder = builder();
@@ -65,13 +66,13 @@ pub(super) async fn serve(
             biased;
             result = connection.as_mut() => {
                 if let Err(error) = result {
-                    tracing::debug!(peer = %peer.0, error, "client connection failed");
+                    tracing::debug!(%peer, error, "client connection failed");
                 }
                 return;
             }
-            silence = silence(&clock, timer.as_mut()) => {
+            silence = silence(&client.clock, timer.as_mut()) => {
                 metrics.silence(silence);
-                tracing::debug!(peer = %peer.0, ?silence, "client fell silent");
+                tracing::debug!(%peer, ?silence, "client fell silent");
                 connection.as_mut().graceful_shutdown();
                 let _ended = tokio::time::timeout(PARTING, connection.as_mut()).await;
                 return;

@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::client::Clock;
+use crate::client::Client;
 
 /// Most bytes of one read. hyper doubles its read buffer whenever a read fills it, up to the largest
 /// head allowed; one byte less than 64 KiB keeps every buffer at 64 KiB, a fifth of the memory at
@@ -20,19 +20,19 @@ const MAX_READ: u64 = 64 * 1024 - 1;
 #[derive(Debug)]
 pub(super) struct ClientIo {
     io: Take<TcpStream>,
-    clock: Arc<Clock>,
+    client: Arc<Client>,
     _place: Option<OwnedSemaphorePermit>,
 }
 
 impl ClientIo {
     pub(super) fn new(
         io: TcpStream,
-        clock: Arc<Clock>,
+        client: Arc<Client>,
         place: Option<OwnedSemaphorePermit>,
     ) -> Self {
         Self {
             io: io.take(MAX_READ),
-            clock,
+            client,
             _place: place,
         }
     }
@@ -42,7 +42,7 @@ impl ClientIo {
     }
 
     fn note<T>(&self, result: Poll<T>) -> Poll<T> {
-        self.clock.written(result.is_pending());
+        self.client.clock.written(result.is_pending());
         result
     }
 }
@@ -57,7 +57,7 @@ impl AsyncRead for ClientIo {
         self.io.set_limit(MAX_READ);
         ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
         if let Some(bytes) = buf.filled().get(before..).filter(|bytes| !bytes.is_empty()) {
-            self.clock.read(bytes);
+            self.client.clock.read(bytes);
         }
         Poll::Ready(Ok(()))
     }

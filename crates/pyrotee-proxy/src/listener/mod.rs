@@ -15,7 +15,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::client::Peer;
 use crate::metrics::ProxyMetrics;
 use crate::stack::Stack;
 
@@ -34,7 +33,7 @@ pub(crate) struct Listener {
     pub(crate) socket: TcpListener,
     pub(crate) stack: Stack,
     pub(crate) places: Arc<Semaphore>,
-    pub(crate) metrics: ProxyMetrics,
+    pub(crate) metrics: Arc<ProxyMetrics>,
     pub(crate) tasks: TaskTracker,
     /// Stop accepting; connections finish what they are doing.
     pub(crate) drain: CancellationToken,
@@ -47,7 +46,6 @@ impl Listener {
             loop {
                 let place = self.place().await;
                 let (socket, peer) = self.accept().await;
-                let peer = Peer(peer);
                 let serving = connection::serve(
                     socket,
                     peer,

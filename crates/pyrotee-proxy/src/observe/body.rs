@@ -8,15 +8,15 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::RequestGuard;
-use crate::client::Clock;
+use crate::client::Client;
 
 /// A body that the client owes; it is no longer owed when this is dropped.
 #[derive(Debug)]
-pub(super) struct Owed(pub(super) Arc<Clock>);
+pub(super) struct Owed(pub(super) Arc<Client>);
 
 impl Drop for Owed {
     fn drop(&mut self) {
-        self.0.received();
+        self.0.clock.received();
     }
 }
 

@@ -17,14 +17,14 @@ use tower::{Layer, Service};
 use body::Owed;
 pub(crate) use body::{ObservedBody, OwedBody};
 
-use crate::client::Clock;
+use crate::client::Client;
 use crate::head;
 use crate::metrics::ProxyMetrics;
 
 /// Puts an [`Observe`] in front of a service.
 #[derive(Debug, Clone)]
 pub(crate) struct ObserveLayer {
-    pub(crate) metrics: ProxyMetrics,
+    pub(crate) metrics: Arc<ProxyMetrics>,
 }
 
 impl<S> Layer<S> for ObserveLayer {
@@ -42,7 +42,7 @@ impl<S> Layer<S> for ObserveLayer {
 #[derive(Debug, Clone)]
 pub(crate) struct Observe<S> {
     inner: S,
-    metrics: ProxyMetrics,
+    metrics: Arc<ProxyMetrics>,
 }
 
 impl<S, B, R> Service<Request<B>> for Observe<S>
@@ -59,16 +59,16 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let clock = request.extensions().get::<Arc<Clock>>().cloned();
+        let client = request.extensions().get::<Arc<Client>>().cloned();
         // A gRPC stream may be silent for as long as its two ends like.
         let owes = !request.body().is_end_stream() && !head::is_grpc(&request);
-        if let Some(clock) = &clock {
-            clock.begin(owes);
+        if let Some(client) = &client {
+            client.clock.begin(owes);
         }
-        let owed = clock.clone().filter(|_| owes).map(Owed);
+        let owed = client.clone().filter(|_| owes).map(Owed);
         let surface = Surface::recognise(request.method().as_str(), request.uri().path());
         let guard = RequestGuard {
-            clock,
+            client,
             metrics: self.metrics.clone(),
             surface,
             method: request.method().clone(),
@@ -87,8 +87,8 @@ where
 /// A request from its head to the end of its answer.
 #[derive(Debug)]
 pub(crate) struct RequestGuard {
-    clock: Option<Arc<Clock>>,
-    metrics: ProxyMetrics,
+    client: Option<Arc<Client>>,
+    metrics: Arc<ProxyMetrics>,
     surface: Option<Surface>,
     method: Method,
     uri: Uri,
@@ -98,8 +98,8 @@ pub(crate) struct RequestGuard {
 
 impl Drop for RequestGuard {
     fn drop(&mut self) {
-        if let Some(clock) = &self.clock {
-            clock.end();
+        if let Some(client) = &self.client {
+            client.clock.end();
         }
         // Without a status the client left before there was an answer: nginx' 499.
         let status = self

@@ -15,7 +15,7 @@ pub(crate) struct Recorder {
     /// Largest body that is recorded, in bytes.
     pub(crate) max_body: u64,
     pub(crate) stake: Stake,
-    pub(crate) metrics: ProxyMetrics,
+    pub(crate) metrics: Arc<ProxyMetrics>,
 }
 
 /// What hangs on the upstream's answer to a request that is recorded.
