@@ -43,7 +43,9 @@ impl Template {
         let uri = self.uri(&content).ok_or(Reason::InvalidName)?;
         let mut headers = self.headers.clone();
         // hyper says nothing of the length of an empty body, and some servers answer 411 to that.
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(content.len()));
+        if content.is_empty() {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         headers.insert(HOPS, HeaderValue::from(u16::from(record.head().hops) + 1));
         for (name, value) in [
             (CONTENT_TYPE, content.content_type),

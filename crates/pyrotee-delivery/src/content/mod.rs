@@ -121,9 +121,9 @@ impl Content {
         }
     }
 
-    /// Length of the body, in bytes.
-    pub(crate) fn len(&self) -> u64 {
-        self.body.iter().map(|piece| piece.len() as u64).sum()
+    /// Whether the body has no byte.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.body.is_empty()
     }
 }
 
