@@ -9,6 +9,7 @@ mod signals;
 mod wiring;
 
 use anyhow::Context;
+use tokio::runtime::Builder;
 
 use crate::config::Config;
 use crate::telemetry;
@@ -25,11 +26,17 @@ pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    // On one core there is nobody to share work with, and to be ready for it costs.
+    let mut builder = match cores {
+        1 => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    let runtime = builder
         .thread_name("relay")
         // They unpack and pack bodies for targets: more of them than cores would only take time
         // from the threads that serve clients.
-        .max_blocking_threads(std::thread::available_parallelism().map_or(2, usize::from))
+        .max_blocking_threads(cores)
         .enable_all()
         .build()
         .context("failed to start the runtime")?;
