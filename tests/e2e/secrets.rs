@@ -64,11 +64,16 @@ struct Targets {
     redirected: Upstream,
     resetting: Upstream,
     dead: Refusing,
+    /// What systemd would hand over.
+    credentials: tempfile::TempDir,
 }
 
 impl Targets {
     fn new() -> Self {
         let redirected = Upstream::ok();
+        let credentials = tempfile::tempdir().expect("a folder can be made");
+        let token = credentials.path().join("good");
+        std::fs::write(token, "S3cr-token-of-good\n").expect("a file can be written");
         let location = format!("{}/ingest?name=elsewhere", redirected.url());
         Self {
             good: Upstream::ok(),
@@ -78,6 +83,7 @@ impl Targets {
             redirected,
             resetting: Upstream::answering(Answer::raw(b"").unread().reset()),
             dead: Refusing::new(),
+            credentials,
         }
     }
 
@@ -89,11 +95,15 @@ impl Targets {
             .env("E2E_TOKEN", "S3cr-token-by-variable")
             .env("E2E_HEADER", "S3cr-header-by-variable")
             .env("E2E_DNS", "S3cr-dns-password")
+            .env(
+                "CREDENTIALS_DIRECTORY",
+                &self.credentials.path().display().to_string(),
+            )
             .target(
                 "good",
                 &self.good,
                 &[
-                    "auth-token: S3cr-token-of-good",
+                    "auth-token: \"${file:good}\"",
                     "headers: { X-Api-Key: S3cr-header-of-good }",
                     "tags: { env: test }",
                 ],
@@ -187,6 +197,7 @@ fn secrets_of_targets_and_clients_are_shown_nowhere_and_sent_to_nobody_else() {
         .env("E2E_TOKEN", "S3cr-token-by-variable")
         .env("E2E_HEADER", "S3cr-header-by-variable")
         .env("E2E_DNS", "S3cr-dns-password")
+        .env("CREDENTIALS_DIRECTORY", targets.credentials.path())
         .output()
         .expect("the binary was built with this test");
     assert_eq!(check.status.code(), Some(0));

@@ -105,6 +105,7 @@ def test_it_lives_as_its_readme_says(machine, package, tmp_path):
     assert target(machine)["pending"]["profiles"] == 1, "the spool was kept"
 
     faults_are_not_tried_again(machine)
+    a_token_comes_as_a_credential(machine)
 
     machine.run(remove.replace("remove", "remove --yes"))
     assert machine.run("pgrep pyrotee || cat /proc/*/comm | grep -x pyrotee", check=False).returncode == 1
@@ -124,6 +125,16 @@ def has_only_the_rights_it_needs(machine):
     ask = "exec 3<>/dev/tcp/127.0.0.1/4041; printf 'GET /metrics HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3"
     metrics = machine.run(f'bash -c "{ask}"')
     assert {"process_start_time_seconds", "process_open_fds"} <= set(re.findall(r"^\w+", metrics, re.M))
+
+
+def a_token_comes_as_a_credential(machine):
+    machine.write("/root/central.token", "S3cret\n")
+    machine.run("chmod 600 /root/central.token && mkdir /etc/systemd/system/pyrotee.service.d")
+    machine.write("/etc/systemd/system/pyrotee.service.d/token.conf", "[Service]\nLoadCredential=central:/root/central.token\n")
+    machine.write("/etc/pyrotee/pyrotee.yaml", SPOOLING.replace("${CENTRAL_TOKEN}", "${file:central}"))
+    machine.run("systemctl daemon-reload && systemctl restart pyrotee")
+    machine.wait("it is ready", "pyrotee healthcheck")
+    machine.run("rm -r /root/central.token /etc/systemd/system/pyrotee.service.d")
 
 
 def faults_are_not_tried_again(machine):

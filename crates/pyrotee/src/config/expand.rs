@@ -1,9 +1,19 @@
-//! `${VAR}`, `${VAR:-default}` and `$$` in the values of the file.
+//! `${VAR}`, `${VAR:-default}`, `${file:PATH}` and `$$` in the values of the file.
 //!
-//! Runs after the YAML is parsed: what a variable holds is data, it cannot add keys. A lone `$`
-//! stays, as passwords have them.
+//! Runs after the YAML is parsed: what a variable or a file holds is data, it cannot add keys. A lone
+//! `$` stays, as passwords have them.
 
-/// Substitutes variables. Gives `None` if there was nothing to substitute.
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+/// Most bytes of a file that stands for a value: more than any token has.
+const LARGEST: u64 = 64 * 1024;
+
+/// Where systemd puts the credentials of a service.
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+
+/// Substitutes variables and files. Gives `None` if there was nothing to substitute.
 ///
 /// # Errors
 ///
@@ -47,14 +57,21 @@ pub(super) fn expand(
 }
 
 fn substitute(inside: &str, lookup: &impl Fn(&str) -> Option<String>) -> Result<String, String> {
+    // `${file:-default}` is a variable of that name.
+    if let Some(path) = inside
+        .strip_prefix("file:")
+        .filter(|it| !it.starts_with('-'))
+    {
+        return read(path, lookup(CREDENTIALS).as_deref());
+    }
     let (name, default) = match inside.split_once(":-") {
         Some((name, default)) => (name, Some(default)),
         None => (inside, None),
     };
     if !is_name(name) {
         return Err(
-            "has a `${…}` that is neither ${VAR} nor ${VAR:-default}; correct it, or \
-                    write `$${`"
+            "has a `${…}` that is neither ${VAR} nor ${VAR:-default} nor ${file:PATH}; \
+                    correct it, or write `$${`"
                 .to_owned(),
         );
     }
@@ -72,6 +89,36 @@ fn substitute(inside: &str, lookup: &impl Fn(&str) -> Option<String>) -> Result<
             "the variable `{name}` is not set; set it, or write ${{{name}:-default}}"
         )),
     }
+}
+
+/// What a file holds, without the end of its last line. A path that is not absolute names a credential of
+/// the service (systemd.exec(5), `LoadCredential=`).
+fn read(path: &str, credentials: Option<&str>) -> Result<String, String> {
+    let place = match (Path::new(path), credentials) {
+        (path, _) if path.is_absolute() => path.to_owned(),
+        (path, Some(credentials)) => Path::new(credentials).join(path),
+        (_, None) => {
+            return Err(format!(
+                "`${{file:{path}}}` has no absolute path; write one, or have systemd hand it over: \
+                 LoadCredential={path}:/PATH"
+            ));
+        }
+    };
+    let mut text = String::new();
+    File::open(&place)
+        .and_then(|file| file.take(LARGEST + 1).read_to_string(&mut text))
+        .map_err(|error| {
+            let place = place.display();
+            format!("the file `{place}` cannot be read: {error}; see that it is there, is text, and may be read")
+        })?;
+    if text.len() as u64 > LARGEST {
+        let place = place.display();
+        return Err(format!(
+            "the file `{place}` has more than {LARGEST} bytes; name one that holds the value and nothing else"
+        ));
+    }
+    let value = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(value.strip_suffix('\r').unwrap_or(value).to_owned())
 }
 
 /// Whether the whole text is `$NAME`, which Pyroscope 0.37 substituted and pyrotee does not.
@@ -152,6 +199,34 @@ mod tests {
             );
         }
         assert!(expanded("${A:-${HOST}}").unwrap_err()[0].contains("default of `A`"));
+    }
+
+    #[test]
+    fn a_file_stands_for_its_one_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &[u8]| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.display().to_string()
+        };
+        let read = |path: &str| {
+            let credentials = folder.path().display().to_string();
+            expand(&format!("<${{file:{path}}}>"), |name| {
+                (name == CREDENTIALS).then(|| credentials.clone())
+            })
+        };
+        let token = write("token", b"s3cret ${HOST}\r\n");
+        for path in [token.as_str(), "token"] {
+            assert_eq!(read(path).unwrap().unwrap(), "<s3cret ${HOST}>");
+        }
+        assert_eq!(read(&write("two", b"a\n\n")).unwrap().unwrap(), "<a\n>");
+        assert!(read("none").unwrap_err()[0].contains("cannot be read"));
+        assert!(read(&write("binary", b"\xff")).unwrap_err()[0].contains("cannot be read"));
+        let large = vec![b'x'; usize::try_from(LARGEST).unwrap() + 1];
+        assert!(read(&write("large", &large)).unwrap_err()[0].contains("more than"));
+        let alone = expanded("${file:token}").unwrap_err();
+        assert!(alone[0].contains("LoadCredential=token:/PATH"), "{alone:?}");
+        becomes("${file:-x}", "x");
     }
 
     #[test]
