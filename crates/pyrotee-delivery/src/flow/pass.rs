@@ -99,9 +99,10 @@ impl Pass {
         let change = self.judge(&mut state, outcome, flight, now);
         self.probed = std::mem::take(&mut self.probes);
         let condition = Some(state.condition()).filter(|condition| *condition != before);
+        // A success with room before and after it leaves the plan as it was, and to make one for each costs.
+        let has_room = had_room && state.has_room();
         drop(state);
-        // A success among others leaves the plan as it was, and to make one for each costs.
-        if !had_room || outcome.kind != Kind::Ok || self.probed.any() || condition.is_some() {
+        if !has_room || outcome.kind != Kind::Ok || self.probed.any() || condition.is_some() {
             self.flow.changed.notify_one();
         }
         Change {

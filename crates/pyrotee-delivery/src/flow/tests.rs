@@ -206,3 +206,30 @@ async fn throttling_is_a_state_of_its_own() {
     assert!(change.shut_until.is_some());
     assert!(flow.snapshot().next_try <= Some(Duration::from_secs(1)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_success_is_news_only_if_it_leaves_room_or_takes_it() {
+    const SLOW: Duration = Duration::from_secs(1);
+    let flow = Flow::new(64, None);
+    let told = async || {
+        let told = tokio::time::timeout(Duration::from_millis(1), flow.changed());
+        told.await.is_ok()
+    };
+    let send = async |took| {
+        let mut pass = flow.pass(&fresh(INGEST)).expect("everybody may");
+        tokio::time::sleep(took).await;
+        pass.ended(&ok());
+    };
+    // A round of quick answers, and all but one of a round of slow ones.
+    for number in 0..31 {
+        send(if number < 16 { Duration::ZERO } else { SLOW }).await;
+        assert!(!told().await, "there was room and there is");
+    }
+    let passes = [(); 3].map(|()| flow.pass(&fresh(INGEST)).expect("three of four places"));
+    let [mut last, ..] = passes;
+    tokio::time::sleep(SLOW).await;
+    assert_eq!(flow.snapshot().limit, 4);
+    last.ended(&ok());
+    assert_eq!(flow.snapshot().limit, 1, "slow answers mean less at once");
+    assert!(told().await, "two are under way, where one may");
+}
