@@ -5,8 +5,7 @@ use std::{env, process::Command};
 use super::{Place, Running};
 use crate::{
     bare::Listening,
-    child::{Child, SOON, Tells},
-    machine::Role,
+    child::{SOON, Tells},
 };
 
 pub(super) fn start(place: Place<'_>) -> anyhow::Result<Running> {
@@ -15,14 +14,7 @@ pub(super) fn start(place: Place<'_>) -> anyhow::Result<Running> {
     for target in place.targets {
         command.args(["--mirror", &target.to_string()]);
     }
-    let child = Child::start(
-        "bare",
-        command,
-        Tells::Stdout,
-        Role::Measured,
-        place.cores,
-        place.home,
-    )?;
+    let child = place.run("bare", command, Tells::Stdout)?;
     let line: Listening = child.tell(SOON)?;
     Ok(Running::new(line.listening, Some(child)))
 }

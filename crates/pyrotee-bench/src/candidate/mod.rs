@@ -96,6 +96,13 @@ impl Candidate {
     }
 }
 
+impl Place<'_> {
+    /// Starts what is measured here.
+    fn run(self, name: &'static str, command: Command, tells: Tells) -> anyhow::Result<Child> {
+        Child::start(name, command, tells, Role::Measured, self.cores, self.home)
+    }
+}
+
 impl Running {
     fn new(address: SocketAddr, child: Option<Child>) -> Self {
         Self {
@@ -112,14 +119,7 @@ impl Running {
         command: Command,
         place: Place<'_>,
     ) -> anyhow::Result<Self> {
-        let mut child = Child::start(
-            name,
-            command,
-            Tells::Stderr,
-            Role::Measured,
-            place.cores,
-            place.home,
-        )?;
+        let mut child = place.run(name, command, Tells::Stderr)?;
         child.wait_for(address)?;
         Ok(Self::new(address, Some(child)))
     }

@@ -12,10 +12,7 @@ use std::{
 use serde_json::Value;
 
 use super::{Place, Running, tools};
-use crate::{
-    child::{Child, SOON, Tells},
-    machine::Role,
-};
+use crate::child::{Child, SOON, Tells};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -54,14 +51,7 @@ pub(super) fn start(place: Place<'_>, settings: &Settings) -> anyhow::Result<Run
     command
         .args(["run", "--log-format", "json", "--config"])
         .arg(&config);
-    let child = Child::start(
-        "relay",
-        command,
-        Tells::Stderr,
-        Role::Measured,
-        place.cores,
-        place.home,
-    )?;
+    let child = place.run("relay", command, Tells::Stderr)?;
     let (address, admin) = listening(&child)?;
     Ok(Running {
         admin: Some(admin),
