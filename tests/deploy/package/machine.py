@@ -19,9 +19,11 @@ class Machine:
             engine.run("debootstrap", "--variant=minbase", include, "bookworm", tree, "http://deb.debian.org/debian")
             engine.run("sh", "-c", f"tar --directory {tree} --create . | podman import - {IMAGE}")
             engine.run("rm", "-rf", tree)
-        # It makes namespaces for its services.
+        # It makes namespaces for its services, and mounts in them what the machine shall see, such as credentials:
+        # a machine shares its mounts with them, a container does not by itself.
+        start = "mount --make-rshared / && exec /lib/systemd/systemd"
         self.container = engine.podman(
-            "run", "--detach", "--privileged", "--systemd=always", "--network=none", IMAGE, "/lib/systemd/systemd"
+            "run", "--detach", "--privileged", "--systemd=always", "--network=none", IMAGE, "sh", "-c", start
         )
         self.wait("it has started", "systemctl is-system-running | grep -E 'running|degraded'")
 
