@@ -1,36 +1,27 @@
-//! Uploads to one target over connections of its own.
+//! Uploads to one target, over connections that its workers keep.
 
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Response;
 use http::header::{CONTENT_ENCODING, RETRY_AFTER};
+use http::{Response, Uri};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::Connect;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use pyroscope_wire::gzip;
 use pyroscope_wire::refusal::{self, Rules};
-use pyrotee_net::{Connector, Dialer, Fault};
+use pyrotee_net::{Connector, Dial, Dialer, Fault};
 use pyrotee_queue::Record;
 use tokio::time::Instant;
 
+use crate::connection::Connection;
 use crate::metrics::TargetMetrics;
 use crate::outcome::Outcome;
 use crate::redact::Redactor;
 use crate::request::Template;
-use crate::upload::{Progress, UploadBody};
+use crate::upload::Progress;
 use crate::{Clock, Settings, SettingsError};
-
-/// Idle connections are given up before the target does: old Pyroscopes close at 30 s.
-const POOL_IDLE: Duration = Duration::from_secs(20);
-
-/// How often one upload may meet a stale connection: after a restart of the target there can be
-/// several of them, and none has seen a byte of it.
-const STALE_RETRIES: u32 = 3;
 
 /// Bytes of an answer that are looked at.
 const KEPT_ANSWER: usize = 4 * 1024;
@@ -43,31 +34,23 @@ const READ_ANSWER: usize = 64 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct TargetClient<D = Dialer> {
-    http: Client<Connector<D>, UploadBody>,
+    connector: Connector<D>,
+    origin: Uri,
     template: Template,
     reader: Reader,
     timeout: Duration,
 }
 
-impl<D> TargetClient<D>
-where
-    Connector<D>: Connect + Clone + Send + Sync + 'static,
-{
+impl<D: Dial> TargetClient<D> {
     pub(crate) fn new(
         settings: &Settings,
         connector: Connector<D>,
         clock: Clock,
     ) -> Result<Self, SettingsError> {
-        let http = Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(POOL_IDLE)
-            .pool_max_idle_per_host(settings.workers)
-            .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
-            .build(connector);
-        let template = Template::new(settings)?;
         Ok(Self {
-            http,
-            template,
+            connector,
+            origin: settings.address.origin(),
+            template: Template::new(settings)?,
             reader: Reader {
                 rules: settings.rules.clone(),
                 redactor: Redactor::new(settings),
@@ -77,10 +60,16 @@ where
         })
     }
 
-    /// One try to upload `record`.
-    pub(crate) async fn upload(&self, record: &Arc<Record>, metrics: &TargetMetrics) -> Outcome {
+    /// One try to upload `record`, over the connection that is `kept`, or over a new one. What can be used
+    /// again is kept.
+    pub(crate) async fn upload(
+        &self,
+        record: &Arc<Record>,
+        kept: &mut Option<Box<Connection<D>>>,
+        metrics: &TargetMetrics,
+    ) -> Outcome {
         let progress = Arc::new(Progress::default());
-        let exchange = self.exchange(record, &progress, metrics);
+        let exchange = self.exchange(record, kept, &progress, metrics);
         let outcome = tokio::time::timeout(self.timeout, exchange)
             .await
             .unwrap_or_else(|_| {
@@ -103,31 +92,42 @@ where
     async fn exchange(
         &self,
         record: &Arc<Record>,
+        kept: &mut Option<Box<Connection<D>>>,
         progress: &Arc<Progress>,
         metrics: &TargetMetrics,
     ) -> Outcome {
-        let mut stale = 0;
+        // Not in its place while it is in use: who gives up waiting gives the connection up as well.
+        let mut old = kept.take();
         loop {
             // Each try begins with the whole body: half of one is no profile.
             progress.restart();
             let request = match self.template.request(record, progress).await {
                 Ok(request) => request,
-                Err(reason) => return Outcome::unsendable(reason),
+                Err(reason) => {
+                    *kept = old;
+                    return Outcome::unsendable(reason);
+                }
             };
             let started = Instant::now();
-            match self.http.request(request).await {
-                Ok(response) => {
-                    metrics.answered(response.status(), started.elapsed());
-                    return self.reader.read(response).await;
+            let (was_kept, mut connection) = match old.take() {
+                Some(connection) => (true, connection),
+                None => match Connection::open(&self.connector, self.origin.clone()).await {
+                    Ok(connection) => (false, connection),
+                    Err(fault) => return Outcome::failed(fault, false),
+                },
+            };
+            let read = async |response: Response<Incoming>| {
+                metrics.answered(response.status(), started.elapsed());
+                self.reader.read(response).await
+            };
+            match connection.exchange(request, read).await {
+                Ok(outcome) => {
+                    *kept = Some(connection).filter(|connection| connection.is_reusable());
+                    return outcome;
                 }
-                Err(error) => {
-                    let fault = Fault::from(&error);
-                    if !fault.is_stale() || stale == STALE_RETRIES {
-                        return Outcome::failed(fault, progress.has_finished());
-                    }
-                    stale += 1;
-                    metrics.stale_retries.increment(1);
-                }
+                // The target had given it up, and has not seen a byte. What is new cannot be stale.
+                Err(fault) if was_kept && fault.is_stale() => metrics.stale_retries.increment(1),
+                Err(fault) => return Outcome::failed(fault, progress.has_finished()),
             }
         }
     }

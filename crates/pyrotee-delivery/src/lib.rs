@@ -19,6 +19,7 @@
 
 mod client;
 mod clock;
+mod connection;
 mod content;
 mod failure_log;
 mod flow;

@@ -74,8 +74,6 @@ impl Template {
             path.push('?');
             path.push_str(&content.query);
         }
-        PathAndQuery::try_from(path)
-            .ok()
-            .map(|path| self.address.with_path(path))
+        PathAndQuery::try_from(path).ok().map(Uri::from)
     }
 }

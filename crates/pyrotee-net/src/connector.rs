@@ -12,10 +12,10 @@ use hyper::rt::{Read, Write};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::{Connection, HttpConnector};
 use hyper_util::rt::TokioIo;
-use tower::{BoxError, Service};
+use tower::{BoxError, Service, ServiceExt};
 
 use crate::link::Watched;
-use crate::{Resolver, Tls};
+use crate::{Fault, Resolver, Tls};
 
 /// How long one address may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -26,8 +26,38 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// Dials `http://` and `https://` addresses, HTTP/1.1 by ALPN.
 pub type Dialer = HttpsConnector<HttpConnector<Resolver>>;
 
-/// Opens connections and watches them. A pool of hyper-util takes it as its connector;
-/// [`crate::Link`] is in the extensions of what comes out.
+/// What opens the connections of a [`Connector`]: a [`Dialer`], or a stand-in.
+pub trait Dial:
+    Service<
+        Uri,
+        Response: Read + Write + Connection + Unpin + Send + 'static,
+        Error: Into<BoxError>,
+        Future: Send + 'static,
+    > + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<D> Dial for D where
+    D: Service<
+            Uri,
+            Response: Read + Write + Connection + Unpin + Send + 'static,
+            Error: Into<BoxError>,
+            Future: Send + 'static,
+        > + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// A connection that is watched.
+pub type Io<D = Dialer> = TokioIo<Watched<TokioIo<<D as Service<Uri>>::Response>>>;
+
+/// Opens connections and watches them. A pool of hyper-util takes it as its connector; [`crate::Link`]
+/// is in the extensions of what comes out. Who wants no pool has [`Connector::open`].
 #[derive(Clone, Debug)]
 pub struct Connector<D = Dialer> {
     dialer: D,
@@ -86,14 +116,20 @@ impl<D> Connector<D> {
     }
 }
 
-impl<D> Service<Uri> for Connector<D>
-where
-    D: Service<Uri>,
-    D::Response: Read + Write + Connection + Unpin + Send + 'static,
-    D::Error: Into<BoxError>,
-    D::Future: Send + 'static,
-{
-    type Response = TokioIo<Watched<TokioIo<D::Response>>>;
+impl<D: Dial> Connector<D> {
+    /// Opens one connection to `origin`, of which path and query do not count.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none.
+    pub async fn open(&self, origin: Uri) -> Result<Io<D>, Fault> {
+        let connecting = self.clone().oneshot(origin);
+        connecting.await.map_err(|error| Fault::connect(&*error))
+    }
+}
+
+impl<D: Dial> Service<Uri> for Connector<D> {
+    type Response = Io<D>;
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
 

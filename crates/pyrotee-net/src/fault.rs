@@ -78,6 +78,16 @@ impl Fault {
         }
     }
 
+    /// An exchange over the connection of `link` failed with `error`. A request that was not begun,
+    /// because the connection had ended, met a stale one if it had answered before.
+    pub fn broken(error: &hyper::Error, link: &Link) -> Self {
+        let unsent = error.is_canceled() && link.has_answered();
+        Self {
+            stale: unsent || link.is_stale(),
+            ..Self::reset(deepest(error))
+        }
+    }
+
     /// The connection broke while `text`.
     pub fn reset(text: impl Into<String>) -> Self {
         Self {

@@ -22,8 +22,8 @@ mod resolver;
 mod tls;
 
 pub use address::{Address, AddressError, Parsed, UserInfo};
-pub use connector::{Connector, Dialer, Links};
+pub use connector::{Connector, Dial, Dialer, Io, Links};
 pub use fault::{Fault, FaultKind};
-pub use link::Link;
+pub use link::{Link, Watched};
 pub use resolver::{ResolveError, Resolver};
 pub use tls::{Tls, TlsError};

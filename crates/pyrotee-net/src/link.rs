@@ -27,7 +27,12 @@ impl Link {
     /// Whether the last exchange failed as one does on a keep-alive connection that the peer has
     /// given up meanwhile: it had answered before, and not a byte came to this request.
     pub fn is_stale(&self) -> bool {
-        self.state.answered.load(Relaxed) && self.state.silent.load(Relaxed)
+        self.has_answered() && self.state.silent.load(Relaxed)
+    }
+
+    /// Whether a byte has come at all.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.state.answered.load(Relaxed)
     }
 }
 
@@ -47,6 +52,11 @@ impl<T> Watched<T> {
             link: Link::default(),
             open,
         }
+    }
+
+    /// What is known of it.
+    pub fn link(&self) -> &Link {
+        &self.link
     }
 
     fn note_write(&self) {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use hyper_util::client::legacy::connect::Connect;
-use pyrotee_net::{Connector, Dialer};
+use pyrotee_net::{Dial, Dialer};
 use pyrotee_queue::{Consumer, History, Lane, Lease, Reason, Record};
 use tokio::time::{Instant, sleep_until};
 
 use crate::client::TargetClient;
+use crate::connection::Connection;
 use crate::failure_log::{FailureLog, Fate};
 use crate::flow::{Backoff, Change, Flow, Pass};
 use crate::metrics::TargetMetrics;
@@ -51,17 +51,20 @@ enum Verdict {
     },
 }
 
-impl<D> Deliverer<D>
-where
-    Connector<D>: Connect + Clone + Send + Sync + 'static,
-{
+impl<D: Dial> Deliverer<D> {
     /// What was received before then is too old; `None` if nothing ever is.
     pub(super) fn expiry(&self) -> Option<SystemTime> {
         self.clock.now().checked_sub(self.max_age?)
     }
 
-    /// Tries to upload a record, as a probe twice, and says what becomes of it.
-    pub(super) async fn deliver(&self, lease: Lease, mut pass: Pass) {
+    /// Tries to upload a record, as a probe twice, and says what becomes of it. The connection is the
+    /// worker's who does it; there is none where none can be used again.
+    pub(super) async fn deliver(
+        &self,
+        lease: Lease,
+        mut pass: Pass,
+        connection: &mut Option<Box<Connection<D>>>,
+    ) {
         let record = Arc::clone(lease.record());
         let mut history = lease.history();
         let mut tries = 0;
@@ -70,7 +73,7 @@ where
                 lease.lose(Reason::Expired);
                 return;
             }
-            let outcome = self.upload(&record).await;
+            let outcome = self.upload(&record, connection).await;
             tries += 1;
             let change = self.learn(&mut pass, &outcome);
             match self.verdict(&outcome, history) {
@@ -124,9 +127,13 @@ where
         }
     }
 
-    async fn upload(&self, record: &Arc<Record>) -> Outcome {
+    async fn upload(
+        &self,
+        record: &Arc<Record>,
+        connection: &mut Option<Box<Connection<D>>>,
+    ) -> Outcome {
         let started = Instant::now();
-        let outcome = self.client.upload(record, &self.metrics).await;
+        let outcome = self.client.upload(record, connection, &self.metrics).await;
         self.metrics.ended(&outcome, started.elapsed());
         self.journal.note(&outcome, self.clock.now());
         outcome

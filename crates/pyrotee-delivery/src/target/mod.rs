@@ -1,6 +1,7 @@
 //! One target: takes records from its queue and uploads them.
 
 mod deliver;
+mod workers;
 
 #[cfg(test)]
 mod tests;
@@ -8,12 +9,10 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper_util::client::legacy::connect::Connect;
-use pyrotee_net::{Connector, Dialer, Links};
+use pyrotee_net::{Connector, Dial, Dialer, Links};
 use pyrotee_queue::{Consumer, Lease, Reason};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::client::TargetClient;
 use crate::failure_log::FailureLog;
@@ -22,6 +21,7 @@ use crate::metrics::TargetMetrics;
 use crate::monitor::Journal;
 use crate::{Clock, Monitor, Refusals, Settings, SettingsError};
 use deliver::Deliverer;
+use workers::Workers;
 
 /// How often a target that has nothing to do looks for records that are too old.
 const EXPIRY: Duration = Duration::from_secs(5);
@@ -34,10 +34,7 @@ pub struct Target<D = Dialer> {
     links: Links,
 }
 
-impl<D: 'static> Target<D>
-where
-    Connector<D>: Connect + Clone + Send + Sync + 'static,
-{
+impl<D: Dial> Target<D> {
     /// A target that takes what `consumer` leases, and tells `refusals` what it never will.
     ///
     /// # Errors
@@ -87,27 +84,21 @@ where
     /// Delivers until the queue is closed and empty, or until `stop`; what is left then is counted
     /// as lost by the shutdown.
     pub async fn run(self, stop: CancellationToken) {
-        let uploads = TaskTracker::new();
-        loop {
-            let next = tokio::select! {
-                biased;
-                () = stop.cancelled() => None,
-                next = self.next() => next,
-            };
-            let Some((lease, pass)) = next else { break };
-            let (deliverer, stop) = (Arc::clone(&self.deliverer), stop.clone());
-            uploads.spawn(async move {
-                tokio::select! {
-                    biased;
-                    // The lease is released, for `abandon` to count.
-                    () = stop.cancelled() => {}
-                    () = deliverer.deliver(lease, pass) => {}
-                }
-            });
+        let mut workers = Workers::new(&self.deliverer);
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            () = self.deliver(&mut workers) => {}
         }
-        uploads.close();
-        uploads.wait().await;
+        workers.stop().await;
         self.deliverer.consumer.abandon(Reason::Shutdown);
+    }
+
+    async fn deliver(&self, workers: &mut Workers<D>) {
+        while let Some(job) = self.next().await {
+            workers.give(job);
+        }
+        workers.end().await;
     }
 
     /// The next record that may be uploaded; `None` if there will be no more.

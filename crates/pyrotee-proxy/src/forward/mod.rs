@@ -114,9 +114,8 @@ where
         let uri = head::upstream_uri(request.method(), request.uri(), &self.origin)
             .ok_or(ForwardError::Unsupported)?;
         let mut response = if grpc {
-            self.grpc
-                .send(request.map(|body| self.wrap(body)), &uri)
-                .await
+            // In a box: its handshake would make room in every request for what few of them need.
+            Box::pin(self.grpc.send(request.map(|body| self.wrap(body)), &uri)).await
         } else {
             *request.uri_mut() = uri;
             self.send(request).await

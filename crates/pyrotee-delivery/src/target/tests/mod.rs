@@ -1,5 +1,6 @@
 //! The whole delivery stack over pipes, with a scripted target at their other end, in paused time.
 
+mod connections;
 mod outage;
 mod outcomes;
 mod refusals;
@@ -11,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use pyroscope_wire::refusal::Rules;
 use pyroscope_wire::{Surface, Tags};
-use pyrotee_net::{Address, Connector};
+use pyrotee_net::{Address, Connector, Links};
 use pyrotee_queue::{
     Budget, Consumer, Counts, Head, Ledger, Limits, Payload, Producer, Reason, Record, SurfaceId,
     WhenFull, open_memory,
@@ -39,6 +40,7 @@ struct Rig {
     ledger: Arc<Ledger>,
     server: Arc<Server>,
     monitor: Monitor,
+    links: Links,
     budget: Arc<Budget>,
     clock: Clock,
     /// What it told of its refusals.
@@ -102,7 +104,7 @@ impl Rig {
             refusals,
         );
         let target = target.expect("the settings are valid");
-        let monitor = target.monitor();
+        let (monitor, links) = (target.monitor(), target.links().clone());
         let stop = CancellationToken::new();
         let running = tokio::spawn(target.run(stop.clone()));
         Self {
@@ -111,6 +113,7 @@ impl Rig {
             ledger,
             server,
             monitor,
+            links,
             budget: Budget::new(1 << 40),
             clock,
             refused,
