@@ -65,15 +65,15 @@ impl Template {
 
     /// `None` if the tags made the target too long (65,534 bytes is the most that `http` takes).
     fn uri(&self, content: &Content) -> Option<Uri> {
-        let mut path = format!(
-            "{}{}",
+        let mark = if content.query.is_empty() { "" } else { "?" };
+        let path = [
             self.address.prefix(),
-            content.surface.canonical_path()
-        );
-        if !content.query.is_empty() {
-            path.push('?');
-            path.push_str(&content.query);
-        }
+            content.surface.canonical_path(),
+            mark,
+            &content.query,
+        ];
+        // In one piece of just this length, which `Bytes` takes over as it is.
+        let path = path.concat();
         PathAndQuery::try_from(path).ok().map(Uri::from)
     }
 }
