@@ -10,6 +10,7 @@
 //! (Grafana Pyroscope 1.0 and later). Where they differ, [`Dialect`] says which is meant.
 
 pub mod answer;
+mod byte_set;
 mod describe;
 pub mod encoding;
 pub mod grpc;

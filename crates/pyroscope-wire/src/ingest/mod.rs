@@ -5,7 +5,7 @@
 
 mod describe;
 
-use std::fmt;
+use std::fmt::Write;
 use std::time::SystemTime;
 
 pub use describe::describe;
@@ -61,30 +61,41 @@ pub fn target_query(
     } else {
         let mut parsed = Name::parse(&decoded, Dialect::Modern)?;
         parsed.apply(tags);
-        Some(parsed)
+        Some(Text::Name(parsed))
     };
 
-    let (has_from, has_until) = (from.is_some(), until.is_some());
-    let times: Vec<_> = [from, until]
-        .into_iter()
-        .flatten()
-        .filter_map(|value| match time::resolve(&value.decode(), received) {
-            Resolved::Absolute => None,
-            Resolved::Relative(seconds) => Some((value, seconds)),
-        })
-        .collect();
-    let name = name.as_ref().zip(retagged.as_ref());
-    let name = name.map(|(value, name)| (value.clone(), name as &dyn fmt::Display));
-    let times = times
-        .iter()
-        .map(|(value, seconds)| (value.clone(), seconds as &dyn fmt::Display));
-    let mut query = query::replace(raw_query, name.into_iter().chain(times));
-    for (key, present) in [("from", has_from), ("until", has_until)] {
-        if !present {
-            query.push_str(&format!("&{key}={}", time::unix_seconds(received)));
+    let missing = [("from", from.is_none()), ("until", until.is_none())];
+    let edits = [
+        name.zip(retagged),
+        settled(from, received),
+        settled(until, received),
+    ];
+    let mut query = query::replace(raw_query, &edits, |text, out| match text {
+        Text::Name(name) => name.write_to(out),
+        Text::Seconds(seconds) => write!(out, "{seconds}"),
+    });
+    for (key, is_missing) in missing {
+        if is_missing {
+            let _always_ok = write!(query, "&{key}={}", time::unix_seconds(received));
         }
     }
     Ok(query)
+}
+
+/// A time that is counted from now, and what it was at receipt.
+fn settled<'q, 'n>(time: Option<Value<'q>>, received: SystemTime) -> Option<(Value<'q>, Text<'n>)> {
+    // Digits are digits before decoding as well.
+    let time = time.filter(|time| !time::is_number(time.raw()))?;
+    match time::resolve(&time.decode(), received) {
+        Resolved::Absolute => None,
+        Resolved::Relative(seconds) => Some((time, Text::Seconds(seconds))),
+    }
+}
+
+/// What takes the place of a value.
+enum Text<'n> {
+    Name(Name<'n>),
+    Seconds(u64),
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use std::fmt;
 
 use thiserror::Error;
 
+use crate::byte_set::ByteSet;
+
 /// Which generation of servers reads the name. They differ in allowed characters and in wording;
 /// what legacy accepts, modern accepts with the same result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,7 +46,7 @@ impl Dialect {
         if app.is_empty() {
             return Err(NameFault::AppRequired(self));
         }
-        match app.chars().find(|&rune| !self.allows_in_app(rune)) {
+        match first_refused(app, self.allowed_in_app()) {
             Some(rune) => Err(NameFault::AppCharacter {
                 dialect: self,
                 app: app.to_owned(),
@@ -58,7 +60,7 @@ impl Dialect {
         if key.is_empty() {
             return Err(NameFault::KeyRequired(self));
         }
-        match key.chars().find(|&rune| !self.allows_in_key(rune)) {
+        match first_refused(key, self.allowed_in_key()) {
             Some(rune) => Err(NameFault::KeyCharacter {
                 dialect: self,
                 key: key.to_owned(),
@@ -68,14 +70,22 @@ impl Dialect {
         }
     }
 
-    pub(super) fn allows_in_app(self, rune: char) -> bool {
-        let modern_only = rune == '/' && self == Self::Modern;
-        rune.is_ascii_alphanumeric() || matches!(rune, '_' | '.' | '-') || modern_only
+    fn allowed_in_app(self) -> &'static ByteSet {
+        static LEGACY: ByteSet = ByteSet::alphanumeric_and(b"_.-");
+        static MODERN: ByteSet = ByteSet::alphanumeric_and(b"_.-/");
+        match self {
+            Self::Legacy => &LEGACY,
+            Self::Modern => &MODERN,
+        }
     }
 
-    fn allows_in_key(self, rune: char) -> bool {
-        let modern_only = rune == '.' && self == Self::Modern;
-        rune.is_ascii_alphanumeric() || rune == '_' || modern_only
+    fn allowed_in_key(self) -> &'static ByteSet {
+        static LEGACY: ByteSet = ByteSet::alphanumeric_and(b"_");
+        static MODERN: ByteSet = ByteSet::alphanumeric_and(b"_.");
+        match self {
+            Self::Legacy => &LEGACY,
+            Self::Modern => &MODERN,
+        }
     }
 
     fn what_an_app_is(self) -> &'static str {
@@ -91,6 +101,12 @@ impl Dialect {
             Self::Modern => "label name",
         }
     }
+}
+
+/// The first character that is not allowed. Those that are, are ASCII: the byte begins it.
+fn first_refused(text: &str, allowed: &ByteSet) -> Option<char> {
+    let at = allowed.first_not_in(text.as_bytes())?;
+    text.get(at..)?.chars().next()
 }
 
 /// Prints a character as Go's `%q` does: in single quotes, escaped if it cannot be seen.

@@ -15,6 +15,7 @@ use std::fmt;
 
 pub use dialect::{Dialect, NameFault};
 
+use crate::byte_set::ByteSet;
 use crate::tags::Tags;
 
 /// The label that holds the application's name. Written inside the braces it replaces the name.
@@ -36,13 +37,19 @@ impl<'n> Name<'n> {
     /// # Errors
     /// The fault that this server would answer with.
     pub fn parse(input: &'n str, dialect: Dialect) -> Result<Self, NameFault> {
-        let mut labels = Vec::new();
+        // Room for what most names have, and for tags.
+        let mut labels = Vec::with_capacity(8);
         let written = walk(input, dialect, |key, value| labels.push((key, value)))?;
 
-        // The last of equal keys wins: it comes first once the order is reversed.
-        labels.reverse();
+        // The last of equal keys wins.
         labels.sort_by_key(|&(key, _)| key);
-        labels.dedup_by_key(|&mut (key, _)| key);
+        labels.dedup_by(|next, kept| {
+            let same = next.0 == kept.0;
+            if same {
+                kept.1 = next.1;
+            }
+            same
+        });
         Ok(Self {
             dialect,
             written,
@@ -87,6 +94,33 @@ impl<'n> Name<'n> {
         }
     }
 
+    /// Writes the normalized form: the name, then always braces, keys in byte order, no spaces.
+    ///
+    /// The servers do not validate a name that came as `__name__=…` inside the braces, so it may be
+    /// one that cannot stand before them. Then, and only then, it stays where it was.
+    pub(crate) fn write_to(&self, out: &mut impl fmt::Write) -> fmt::Result {
+        let app = self.get(APP_LABEL);
+        let can_lead = app.is_none_or(|app| self.dialect.check_app(app).is_ok());
+        out.write_str(app.filter(|_| can_lead).unwrap_or(self.written))?;
+
+        let inside = self
+            .labels
+            .iter()
+            .filter(|(key, _)| !(can_lead && *key == APP_LABEL));
+        let mut delimiter = '{';
+        for (key, value) in inside {
+            out.write_char(delimiter)?;
+            out.write_str(key)?;
+            out.write_char('=')?;
+            out.write_str(value)?;
+            delimiter = ',';
+        }
+        if delimiter == '{' {
+            out.write_char(delimiter)?;
+        }
+        out.write_char('}')
+    }
+
     fn get(&self, key: &str) -> Option<&'n str> {
         let at = self
             .labels
@@ -96,28 +130,10 @@ impl<'n> Name<'n> {
     }
 }
 
-/// Prints the normalized form: the name, then always braces, keys in byte order, no spaces.
-///
-/// The servers do not validate a name that came as `__name__=…` inside the braces, so it may be one
-/// that cannot stand before them. Then, and only then, it stays where it was.
+/// Prints as [`Name::write_to`] does.
 impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let app = self.app();
-        let can_lead = self.dialect.check_app(app).is_ok();
-        f.write_str(if can_lead { app } else { self.written })?;
-
-        let inside = self
-            .labels
-            .iter()
-            .filter(|(key, _)| !(can_lead && *key == APP_LABEL));
-        let mut separator = "{";
-        for (key, value) in inside {
-            for part in [separator, key, "=", value] {
-                f.write_str(part)?;
-            }
-            separator = ",";
-        }
-        f.write_str(if separator == "{" { "{}" } else { "}" })
+        self.write_to(f)
     }
 }
 
@@ -131,29 +147,38 @@ fn walk<'n>(
     dialect: Dialect,
     mut pair: impl FnMut(&'n str, &'n str),
 ) -> Result<&'n str, NameFault> {
+    // A `}` where a key is expected ends the name; behind a value it only ends the value.
+    static KEY_ENDS: ByteSet = ByteSet::of(b"=}");
+    static VALUE_ENDS: ByteSet = ByteSet::of(b",}");
+
     let (app, mut rest) = input.split_once('{').unwrap_or((input, ""));
-    let app = app.trim();
+    let app = trim(app);
     dialect.check_app(app)?;
 
-    // A `}` where a key is expected ends the name; behind a value it only ends the value.
-    while let Some((key, b'=', after_key)) = cut(rest, [b'=', b'}']) {
-        let Some((value, _, after_value)) = cut(after_key, [b',', b'}']) else {
+    while let Some((key, b'=', after_key)) = cut(rest, &KEY_ENDS) {
+        let Some((value, _, after_value)) = cut(after_key, &VALUE_ENDS) else {
             break;
         };
-        let key = key.trim();
+        let key = trim(key);
         dialect.check_key(key)?;
-        pair(key, value.trim());
+        pair(key, trim(value));
         rest = after_value;
     }
     Ok(app)
 }
 
-/// Splits at the first of two ASCII delimiters: before, which one, after.
-fn cut(text: &str, delimiters: [u8; 2]) -> Option<(&str, u8, &str)> {
-    let (at, delimiter) = text
-        .bytes()
-        .enumerate()
-        .find(|(_, byte)| delimiters.contains(byte))?;
+/// As `str::trim`, which takes long to find out that there is nothing to do.
+fn trim(text: &str) -> &str {
+    match text.as_bytes() {
+        [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => text,
+        _ => text.trim(),
+    }
+}
+
+/// Splits at the first of some ASCII delimiters: before, which one, after.
+fn cut<'n>(text: &'n str, delimiters: &ByteSet) -> Option<(&'n str, u8, &'n str)> {
+    let at = delimiters.first_in(text.as_bytes())?;
+    let delimiter = *text.as_bytes().get(at)?;
     Some((text.get(..at)?, delimiter, text.get(at + 1..)?))
 }
 

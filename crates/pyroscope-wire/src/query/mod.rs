@@ -9,16 +9,16 @@
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
+use std::mem;
 use std::ops::Range;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use memchr::{memchr_iter, memchr2_iter};
+use percent_encoding::percent_encode_byte;
 
-/// Everything but the unreserved characters of RFC 3986 §2.3.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+use crate::byte_set::ByteSet;
+
+/// The unreserved characters of RFC 3986 §2.3.
+static UNRESERVED: ByteSet = ByteSet::alphanumeric_and(b"-._~");
 
 /// The value of one pair, still as the client wrote it, and where it stands in the query.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,8 +44,8 @@ impl<'q> Value<'q> {
     /// as a space, and one U+FFFD for **each** byte that is not UTF-8.
     pub fn decode(&self) -> Cow<'q, str> {
         match unescape(self.raw.as_bytes()) {
-            Cow::Borrowed(bytes) => runes(bytes),
-            Cow::Owned(bytes) => Cow::Owned(runes(&bytes).into_owned()),
+            Cow::Borrowed(_) => Cow::Borrowed(self.raw),
+            Cow::Owned(bytes) => Cow::Owned(runes(bytes)),
         }
     }
 }
@@ -56,11 +56,9 @@ impl<'q> Value<'q> {
 pub fn first<'q, const N: usize>(query: &'q str, keys: [&str; N]) -> [Option<Value<'q>>; N] {
     let mut found = [const { None }; N];
     let mut start = 0;
-    for pair in query.as_bytes().split(|byte| *byte == b'&') {
-        let equals = pair.iter().position(|byte| *byte == b'=');
-        let has_equals = equals.is_some();
-        let (key, _) = pair.split_at(equals.unwrap_or(pair.len()));
-        let decoded = unescape(key);
+    for pair in pairs(query.as_bytes()) {
+        let (key, decoded) = key(pair);
+        let has_equals = key.len() < pair.len();
         let wanted = keys
             .iter()
             .zip(&mut found)
@@ -75,6 +73,9 @@ pub fn first<'q, const N: usize>(query: &'q str, keys: [&str; N]) -> [Option<Val
                 start,
                 has_equals,
             });
+            if found.iter().all(Option::is_some) {
+                break;
+            }
         }
         start += pair.len() + 1;
     }
@@ -83,86 +84,119 @@ pub fn first<'q, const N: usize>(query: &'q str, keys: [&str; N]) -> [Option<Val
 
 /// Writes the query with some values replaced; all other bytes stay as they are.
 ///
-/// Each replacement prints plain text and is encoded here, everything but unreserved characters. The
-/// values must come from [`first`] on this same query.
-pub fn replace<'q>(
+/// `write` prints what takes the place of a value as plain text, which is encoded on its way:
+/// everything but unreserved characters. The values must come from [`first`] on this same query.
+pub fn replace<T, const N: usize>(
     query: &str,
-    edits: impl IntoIterator<Item = (Value<'q>, &'q dyn fmt::Display)>,
+    edits: &[Option<(Value<'_>, T)>; N],
+    write: impl Fn(&T, &mut Encoder<'_>) -> fmt::Result,
 ) -> String {
-    let mut edits: Vec<_> = edits.into_iter().collect();
-    edits.sort_by_key(|(value, _)| value.start);
+    let mut edits = edits.each_ref();
+    edits.sort_by_key(|edit| edit.as_ref().map(|(value, _)| value.start));
 
     let mut out = String::with_capacity(query.len() + query.len() / 4 + 64);
     let mut copied = 0;
-    for (value, text) in &edits {
+    for (value, text) in edits.into_iter().flatten() {
         let span = value.span();
         out.push_str(query.get(copied..span.start).unwrap_or_default());
         if !value.has_equals {
             out.push('=');
         }
-        let _always_ok = write!(Encoder(&mut out), "{text}");
+        let _always_ok = write(text, &mut Encoder(&mut out));
         copied = span.end;
     }
     out.push_str(query.get(copied..).unwrap_or_default());
     out
 }
 
+/// Encodes plain text as the value of a pair: everything but unreserved characters.
+pub fn encode(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 16);
+    let _always_ok = Encoder(&mut out).write_str(text);
+    out
+}
+
 /// Encodes what is printed into it: a name is never there as a whole.
-struct Encoder<'o>(&'o mut String);
+#[derive(Debug)]
+pub struct Encoder<'o>(&'o mut String);
 
 impl Write for Encoder<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.extend(utf8_percent_encode(text, ESCAPED));
+        // Most parts of a name need no escapes.
+        if UNRESERVED.first_not_in(text.as_bytes()).is_none() {
+            self.0.push_str(text);
+        } else {
+            text.bytes().for_each(|byte| self.push(byte));
+        }
+        Ok(())
+    }
+
+    /// Delimiters come one by one, and have no end to look for.
+    fn write_char(&mut self, c: char) -> fmt::Result {
+        match u8::try_from(c) {
+            Ok(byte) if c.is_ascii() => self.push(byte),
+            _ => self.write_str(c.encode_utf8(&mut [0; 4]))?,
+        }
         Ok(())
     }
 }
 
-/// Encodes plain text as the value of a pair: everything but unreserved characters.
-pub fn encode(text: &str) -> impl fmt::Display {
-    utf8_percent_encode(text, ESCAPED)
+impl Encoder<'_> {
+    fn push(&mut self, byte: u8) {
+        if UNRESERVED.contains(byte) {
+            self.0.push(char::from(byte));
+        } else {
+            self.0.push_str(percent_encode_byte(byte));
+        }
+    }
+}
+
+/// The pairs of a query, also empty ones.
+fn pairs(query: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut start = 0;
+    memchr_iter(b'&', query)
+        .chain([query.len()])
+        .filter_map(move |end| query.get(mem::replace(&mut start, end + 1)..end))
+}
+
+/// The key of a pair as it is written, and decoded. Keys with escapes are allowed and never seen.
+fn key(pair: &[u8]) -> (&[u8], Cow<'_, [u8]>) {
+    static MARKS: ByteSet = ByteSet::of(b"=%+");
+    let end = MARKS.first_in(pair).unwrap_or(pair.len());
+    let (plain, rest) = pair.split_at(end);
+    if let [] | [b'=', ..] = rest {
+        return (plain, Cow::Borrowed(plain));
+    }
+    let escaped = pair.split(|byte| *byte == b'=').next().unwrap_or(pair);
+    (escaped, unescape(escaped))
 }
 
 /// Whether `url.ParseQuery` keeps this non-empty pair.
 fn survives(pair: &[u8]) -> bool {
-    let mut bytes = pair.iter();
-    while let Some(byte) = bytes.next() {
-        let mut is_digit = || bytes.next().is_some_and(u8::is_ascii_hexdigit);
-        if *byte == b';' || *byte == b'%' && !(is_digit() && is_digit()) {
-            return false;
-        }
-    }
-    true
+    memchr2_iter(b'%', b';', pair).all(|at| match pair.get(at..) {
+        Some([b'%', rest @ ..]) => escape(rest).is_some(),
+        _ => false,
+    })
 }
 
 /// Undoes escapes. What is not well-formed stays as it is: the pair does not survive anyway.
 ///
 /// By hand, because every profile passes here and `percent_decode` takes 40 instructions for a byte.
 fn unescape(mut raw: &[u8]) -> Cow<'_, [u8]> {
-    let is_special = |byte: &u8| matches!(byte, b'%' | b'+');
-    let mut bytes = Vec::new();
-    while let Some((plain, [special, rest @ ..])) = raw
-        .iter()
-        .position(is_special)
-        .and_then(|at| raw.split_at_checked(at))
-    {
-        if bytes.is_empty() {
-            bytes.reserve_exact(raw.len());
-        }
-        bytes.extend_from_slice(plain);
-        let escaped = (*special == b'%').then(|| escape(rest)).flatten();
-        match escaped {
-            Some((byte, behind)) => {
-                bytes.push(byte);
-                raw = behind;
-            }
-            None => {
-                bytes.push(if *special == b'+' { b' ' } else { b'%' });
-                raw = rest;
-            }
-        }
-    }
-    if bytes.is_empty() {
+    static SPECIAL: ByteSet = ByteSet::of(b"%+");
+    let Some(mut at) = SPECIAL.first_in(raw) else {
         return Cow::Borrowed(raw);
+    };
+    let mut bytes = Vec::with_capacity(raw.len());
+    while let Some((plain, [special, rest @ ..])) = raw.split_at_checked(at) {
+        bytes.extend_from_slice(plain);
+        let (byte, behind) = match special {
+            b'+' => (b' ', rest),
+            _ => escape(rest).unwrap_or((b'%', rest)),
+        };
+        bytes.push(byte);
+        raw = behind;
+        at = SPECIAL.first_in(raw).unwrap_or(raw.len());
     }
     bytes.extend_from_slice(raw);
     Cow::Owned(bytes)
@@ -178,16 +212,16 @@ fn escape(text: &[u8]) -> Option<(u8, &[u8])> {
 
 /// Reads bytes as Go's `for range` over a string does. `from_utf8_lossy` would join the bytes of
 /// a truncated sequence into a single replacement character.
-fn runes(bytes: &[u8]) -> Cow<'_, str> {
-    if let Ok(text) = std::str::from_utf8(bytes) {
-        return Cow::Borrowed(text);
-    }
-    let mut text = String::with_capacity(bytes.len() + 16);
-    for chunk in bytes.utf8_chunks() {
-        text.push_str(chunk.valid());
-        text.extend(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));
-    }
-    Cow::Owned(text)
+fn runes(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|fault| {
+        let bytes = fault.as_bytes();
+        let mut text = String::with_capacity(bytes.len() + 16);
+        for chunk in bytes.utf8_chunks() {
+            text.push_str(chunk.valid());
+            text.extend(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));
+        }
+        text
+    })
 }
 
 #[cfg(test)]
