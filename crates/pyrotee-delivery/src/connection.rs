@@ -1,7 +1,7 @@
 //! A connection to the target, owned by one worker and driven by it.
 //!
-//! A pool would hand a connection from task to task, and drive it in one more: half of what an upload
-//! costs beside its bytes (ADR 0009). Whoever owns a connection needs neither.
+//! A pool would hand it from task to task, and drive it in one more: a third of what an upload costs
+//! beside its bytes (ADR 0009). Whoever owns a connection needs neither.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
