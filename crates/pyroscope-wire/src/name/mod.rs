@@ -130,7 +130,7 @@ impl<'n> Name<'n> {
     }
 }
 
-/// Prints as [`Name::write_to`] does.
+/// Prints the normalized form.
 impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.write_to(f)
