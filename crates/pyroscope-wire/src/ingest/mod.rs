@@ -84,8 +84,7 @@ pub fn target_query(
 
 /// A time that is counted from now, and what it was at receipt.
 fn settled<'q, 'n>(time: Option<Value<'q>>, received: SystemTime) -> Option<(Value<'q>, Text<'n>)> {
-    // Digits are digits before decoding as well.
-    let time = time.filter(|time| !time::is_number(time.raw()))?;
+    let time = time?;
     match time::resolve(&time.decode(), received) {
         Resolved::Absolute => None,
         Resolved::Relative(seconds) => Some((time, Text::Seconds(seconds))),
