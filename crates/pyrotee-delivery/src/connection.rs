@@ -19,11 +19,14 @@ use crate::upload::UploadBody;
 /// How long a farewell may take: a TLS peer is told that this is the end.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// What reads and writes.
+type Driver<D> = http1::Connection<Io<D>, UploadBody>;
+
 /// An HTTP/1.1 connection on which one upload goes at a time.
 pub(crate) struct Connection<D: Dial = Dialer> {
     requests: SendRequest<UploadBody>,
-    /// Reads and writes; `None` once it has ended.
-    driver: Option<http1::Connection<Io<D>, UploadBody>>,
+    /// `None` once it has ended.
+    driver: Option<Driver<D>>,
     link: Link,
 }
 
@@ -56,7 +59,7 @@ impl<D: Dial> Connection<D> {
             if let Poll::Ready(ended) = exchange.as_mut().poll(cx) {
                 return Poll::Ready(ended);
             }
-            drive(&mut self.driver, cx);
+            Self::drive(&mut self.driver, cx);
             exchange.as_mut().poll(cx)
         });
         ended
@@ -72,7 +75,7 @@ impl<D: Dial> Connection<D> {
 
     /// Waits until the target closes it.
     pub(crate) async fn closed(&mut self) {
-        poll_fn(|cx| match drive(&mut self.driver, cx) {
+        poll_fn(|cx| match Self::drive(&mut self.driver, cx) {
             true => Poll::Pending,
             false => Poll::Ready(()),
         })
@@ -87,20 +90,15 @@ impl<D: Dial> Connection<D> {
             drop(timeout(FAREWELL, driver).await);
         }
     }
-}
 
-/// Reads and writes what can be; whether the connection still stands. How it ended is told to the
-/// exchange that it ended.
-fn drive<T, B>(driver: &mut Option<http1::Connection<T, B>>, cx: &mut Context<'_>) -> bool
-where
-    http1::Connection<T, B>: Future + Unpin,
-    T: hyper::rt::Read + hyper::rt::Write,
-    B: http_body::Body + 'static,
-{
-    if let Some(running) = driver
-        && Pin::new(running).poll(cx).is_ready()
-    {
-        *driver = None;
+    /// Reads and writes what can be; whether the connection still stands. How it ended is told to the
+    /// exchange that it ended.
+    fn drive(driver: &mut Option<Driver<D>>, cx: &mut Context<'_>) -> bool {
+        if let Some(running) = driver
+            && Pin::new(running).poll(cx).is_ready()
+        {
+            *driver = None;
+        }
+        driver.is_some()
     }
-    driver.is_some()
 }

@@ -40,18 +40,7 @@ pub trait Dial:
 {
 }
 
-impl<D> Dial for D where
-    D: Service<
-            Uri,
-            Response: Read + Write + Connection + Unpin + Send + 'static,
-            Error: Into<BoxError>,
-            Future: Send + 'static,
-        > + Clone
-        + Send
-        + Sync
-        + 'static
-{
-}
+impl Dial for Dialer {}
 
 /// A connection that is watched.
 pub type Io<D = Dialer> = TokioIo<Watched<TokioIo<<D as Service<Uri>>::Response>>>;

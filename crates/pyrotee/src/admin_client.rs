@@ -9,10 +9,9 @@ use hyper::client::conn::http1;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
 use hyper::rt::{Read, Write};
 use hyper::{Method, Request, StatusCode};
-use pyrotee_net::{Address, Connector, Fault, Resolver, Tls};
+use pyrotee_net::{Address, Connector, Resolver, Tls};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
-use tower::ServiceExt as _;
 
 use crate::build_info::VERSION;
 use crate::sink::visible;
@@ -194,9 +193,8 @@ impl Relay {
         body: Bytes,
     ) -> anyhow::Result<(StatusCode, Bytes)> {
         let address = &self.address;
-        let connected = self.connector.clone().oneshot(address.origin()).await;
+        let connected = self.connector.open(address.origin()).await;
         let io = connected.map_err(|error| {
-            let error = Fault::connect(&*error);
             anyhow!("failed to reach the admin listener at {address}: {error}; is the relay running, and is this its `admin`? (--admin)")
         })?;
         let mut request = Request::builder()

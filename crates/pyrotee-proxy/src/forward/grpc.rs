@@ -14,7 +14,7 @@ use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use pyrotee_net::{Connector, Fault};
 use tokio::sync::Mutex;
-use tower::{BoxError, ServiceExt};
+use tower::BoxError;
 
 use super::ForwardError;
 
@@ -75,8 +75,7 @@ where
         if let Some(sender) = connection.as_ref().filter(|sender| !sender.is_closed()) {
             return Ok(sender.clone());
         }
-        let io = self.connector.clone().oneshot(self.origin.clone()).await;
-        let io = io.map_err(|error| Fault::connect(&*error))?;
+        let io = self.connector.open(self.origin.clone()).await?;
         let handshake = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .keep_alive_interval(PING)

@@ -17,6 +17,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
+use pyrotee_net::Dial;
 use tokio::io::{DuplexStream, duplex};
 use tokio::time::{Instant, sleep};
 use tower::Service;
@@ -175,6 +176,8 @@ impl Server {
 /// Opens pipes to a server.
 #[derive(Clone)]
 pub(super) struct Dialer(pub(super) Arc<Server>);
+
+impl Dial for Dialer {}
 
 impl Service<Uri> for Dialer {
     type Response = Pipe;
