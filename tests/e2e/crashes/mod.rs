@@ -117,9 +117,11 @@ struct Ordeal {
     targets: Vec<Option<Upstream>>,
     addresses: Vec<String>,
     dice: Dice,
-    /// What ledgers counted as lost, by target: because the spool was full, and as damaged.
+    /// What ledgers counted as lost, by target: with a segment that gave way, and as damaged.
     full: [u64; 2],
     corrupt: [u64; 2],
+    /// What befell the last relay's disk.
+    last: Fault,
 }
 
 impl Ordeal {
@@ -148,6 +150,7 @@ impl Ordeal {
             dice: Dice(4_040),
             full: [0; 2],
             corrupt: [0; 2],
+            last: Fault::None,
         }
     }
 
@@ -203,24 +206,32 @@ impl Ordeal {
     fn round(&mut self, round: usize, fault: Fault) {
         self.move_targets(round);
         let mut relay = self.spawn(round);
-        self.count(&relay, "corrupt");
+        self.count(&relay);
+        self.last = fault;
         let (before, during) = (self.dice.millis(120), self.dice.millis(150));
         let (address, stop) = (relay.addr(), AtomicBool::new(false));
         // Some live on and see the disk come back.
-        let survives = fault != Fault::None && round % 8 == 5;
+        let survives = fault != Fault::None && round % 5 == 2;
         let full = thread::scope(|scope| {
-            for _ in 0..CLIENTS {
-                scope.spawn(|| feed(address, &self.journal, &stop));
-            }
+            let clients = || {
+                for _ in 0..CLIENTS {
+                    scope.spawn(|| feed(address, &self.journal, &stop));
+                }
+            };
+            clients();
             thread::sleep(before);
             self.strike(fault);
             thread::sleep(during);
             if survives {
+                stop.store(true, SeqCst);
                 self.heal(fault);
                 eventually(3 * SOON, "the disk again", || {
                     let series = "pyroscope_remote_write_spool_mode";
                     relay.metrics().value(series, &[("mode", "disk")]) == Some(1.0)
                 });
+                stop.store(false, SeqCst);
+                clients();
+                thread::sleep(during);
             }
             // A spool without space lets its oldest segment go, and who counts that dies with it.
             let full = (fault == Fault::Full).then(|| {
@@ -243,9 +254,14 @@ impl Ordeal {
     }
 
     /// Adds up what the start of a relay has found.
-    fn count(&mut self, relay: &Relay, reason: &str) {
-        for (sum, name) in self.corrupt.iter_mut().zip(TARGETS) {
-            *sum += relay.ledger(name).dropped(reason).profiles;
+    fn count(&mut self, relay: &Relay) {
+        for (place, name) in TARGETS.into_iter().enumerate() {
+            let corrupt = relay.ledger(name).dropped("corrupt").profiles;
+            self.corrupt[place] += corrupt;
+            // What was being uploaded when its segment gave way was still pending, and is found missing.
+            if self.last == Fault::Full {
+                self.full[place] += corrupt;
+            }
         }
     }
 
@@ -253,7 +269,7 @@ impl Ordeal {
     fn judge(mut self, promised: bool) {
         self.move_targets(0);
         let relay = self.spawn(kills());
-        self.count(&relay, "corrupt");
+        self.count(&relay);
         eventually(12 * SOON, "everything to be settled", || {
             TARGETS
                 .iter()
@@ -270,7 +286,7 @@ impl Ordeal {
             let corrupt = self.corrupt[place];
             eprintln!(
                 "{name}: {} arrived; lost with the memory of a killed relay {}, {corrupt} counted at the next start; \
-                 {full} counted as spool_full; {} came more than once, as they were delivered up to {:?} before a kill, \
+                 {full} counted after a segment gave way; {} came more than once, as they were delivered up to {:?} before a kill, \
                  after the cursors were last saved",
                 self.journal.arrived(place),
                 missed.lost.len(),
