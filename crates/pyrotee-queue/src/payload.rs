@@ -5,9 +5,12 @@ use bytes::Bytes;
 /// Bodies up to this size end as one allocation of exactly their size.
 const EXACT_UP_TO: usize = 64 * 1024;
 
-/// Frames from this size on are shared, smaller ones are copied together. hyper hands out slices of
-/// a read buffer of up to 64 KiB and a slice pins the whole: a quarter of it at most is waste.
-const SHARE_FROM: usize = 48 * 1024;
+/// Frames from this size on are shared. They are slices of a read buffer of hyper's, of 128 KiB at most,
+/// and a slice pins the whole: an eighth of it at most is waste.
+const SHARE_FROM: usize = 112 * 1024;
+
+/// Frames from this size on are copied by themselves, smaller ones together.
+const APART_FROM: usize = 16 * 1024;
 
 /// A captured body: frames that share memory with nobody, or pin little beyond themselves.
 #[derive(Debug, Clone, Default)]
@@ -35,9 +38,12 @@ impl Payload {
 
 impl From<Vec<u8>> for Payload {
     fn from(body: Vec<u8>) -> Self {
-        let mut buffer = PayloadBuffer::new(Some(body.len() as u64));
-        buffer.push(&Bytes::from(body));
-        buffer.finish()
+        let len = body.len() as u64;
+        let whole = (len > 0).then(|| Bytes::from(body.into_boxed_slice()));
+        Self {
+            frames: whole.into_iter().collect(),
+            len,
+        }
     }
 }
 
@@ -74,13 +80,17 @@ impl PayloadBuffer {
         self.len == 0
     }
 
-    /// Appends a frame: a reference to a large one, a copy of a small one.
+    /// Appends a frame: a reference to a large one, a copy of a smaller one.
     pub fn push(&mut self, frame: &Bytes) {
-        if frame.len() >= SHARE_FROM && !self.fits_exactly() {
-            self.flush();
-            self.frames.push(frame.clone());
-        } else {
+        if frame.len() < APART_FROM || self.exactly().is_some() {
             self.copy(frame);
+        } else {
+            self.flush();
+            self.frames.push(if frame.len() < SHARE_FROM {
+                Bytes::copy_from_slice(frame)
+            } else {
+                frame.clone()
+            });
         }
         self.len += frame.len() as u64;
     }
@@ -99,10 +109,10 @@ impl PayloadBuffer {
         }
     }
 
-    /// The whole body is known to end as one copy, so that copying at once saves doing it later.
-    fn fits_exactly(&self) -> bool {
-        self.expected
-            .is_some_and(|expected| expected <= EXACT_UP_TO as u64)
+    /// The length of a body that is known to end as one copy: copying at once saves doing it later.
+    fn exactly(&self) -> Option<usize> {
+        let expected = usize::try_from(self.expected?).ok()?;
+        (expected <= EXACT_UP_TO).then_some(expected)
     }
 
     fn copy(&mut self, frame: &Bytes) {
@@ -112,13 +122,9 @@ impl PayloadBuffer {
         let missing = (self.tail.len() + frame.len()).saturating_sub(self.tail.capacity());
         if missing > 0 {
             let announced = self
-                .expected
-                .map_or(0, |expected| expected.saturating_sub(self.len));
-            let announced = usize::try_from(announced).unwrap_or(usize::MAX);
-            let wanted = announced
-                .min(EXACT_UP_TO)
-                .max(self.tail.len())
-                .max(frame.len());
+                .exactly()
+                .map_or(0, |expected| expected.saturating_sub(self.tail.len()));
+            let wanted = announced.max(self.tail.len()).max(frame.len());
             self.tail.reserve_exact(wanted);
         }
         self.tail.extend_from_slice(frame);
@@ -169,6 +175,17 @@ mod tests {
         assert_eq!(payload.frames().len(), 6);
         assert_eq!(payload.frames()[0].as_ptr(), large.as_ptr(), "not copied");
         assert_eq!(payload.frames()[1], "ab");
+    }
+
+    #[test]
+    fn a_frame_that_could_pin_much_more_than_itself_is_copied() {
+        let buffer = Bytes::from(vec![1; SHARE_FROM]);
+        let mut captured = PayloadBuffer::new(None);
+        captured.push(&buffer.slice(..SHARE_FROM - 1));
+        captured.push(&buffer.slice(..APART_FROM));
+        let payload = captured.finish();
+        assert_eq!(payload.frames().len(), 2);
+        assert!(buffer.is_unique(), "nothing else refers to it");
     }
 
     #[test]

@@ -33,9 +33,9 @@ use replay::ReplayBody;
 /// Idle connections to the upstream are given up before it does: old Pyroscopes close at 30 s.
 const POOL_IDLE: Duration = Duration::from_secs(20);
 
-/// Most bytes of a request that wait to be written to the upstream, and of a head that comes back. By
-/// itself hyper holds 400 KiB for each connection, which no budget sees.
-const BUFFERED: usize = 128 * 1024;
+/// So many bytes of a request wait to be written to the upstream before no more of it is taken, and a
+/// head that comes back has at most. By itself hyper holds 400 KiB for each connection, which no budget sees.
+const BUFFERED: usize = 64 * 1024;
 
 /// What goes to the upstream: repeatable while short, read to its end in any case.
 type UpstreamBody<B> = ReplayBody<LingerBody<B>>;

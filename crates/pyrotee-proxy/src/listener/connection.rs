@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::io::ClientIo;
-use crate::client::{Client, Clock};
+use crate::client::{Client, Clock, Uploads};
 use crate::head;
 use crate::metrics::{ProxyMetrics, Silence};
 use crate::stack::Stack;
@@ -40,6 +40,7 @@ pub(super) async fn serve(
     peer: SocketAddr,
     stack: Stack,
     metrics: Arc<ProxyMetrics>,
+    uploads: Arc<Uploads>,
     drain: CancellationToken,
     place: Option<OwnedSemaphorePermit>,
 ) {
@@ -50,8 +51,11 @@ pub(super) async fn serve(
         );
         return;
     }
-    let clock = Clock::new();
-    let client = Arc::new(Client { peer, clock });
+    let client = Arc::new(Client {
+        peer,
+        clock: Clock::new(),
+        uploads,
+    });
     let io = ClientIo::new(socket, Arc::clone(&client), place);
     let service = service_fn(|mut request: Request<Incoming>| {
         request.extensions_mut().insert(Arc::clone(&client));

@@ -11,11 +11,6 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::client::Client;
 
-/// Most bytes of one read. hyper doubles its read buffer whenever a read fills it, up to the largest
-/// head allowed; one byte less than 64 KiB keeps every buffer at 64 KiB, a fifth of the memory at
-/// the same speed for profiles.
-const MAX_READ: u64 = 64 * 1024 - 1;
-
 /// The socket of one client, with its place among the connections.
 #[derive(Debug)]
 pub(super) struct ClientIo {
@@ -31,7 +26,7 @@ impl ClientIo {
         place: Option<OwnedSemaphorePermit>,
     ) -> Self {
         Self {
-            io: io.take(MAX_READ),
+            io: io.take(client.uploads.read_limit()),
             client,
             _place: place,
         }
@@ -54,7 +49,8 @@ impl AsyncRead for ClientIo {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        self.io.set_limit(MAX_READ);
+        let limit = self.client.uploads.read_limit();
+        self.io.set_limit(limit);
         ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
         if let Some(bytes) = buf.filled().get(before..).filter(|bytes| !bytes.is_empty()) {
             self.client.clock.read(bytes);

@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::client::Uploads;
 use crate::metrics::ProxyMetrics;
 use crate::stack::Stack;
 
@@ -42,6 +43,7 @@ pub(crate) struct Listener {
 impl Listener {
     /// Accepts until `drain`.
     pub(crate) async fn run(self) {
+        let uploads = Arc::new(Uploads::default());
         let accept = async {
             loop {
                 let place = self.place().await;
@@ -51,6 +53,7 @@ impl Listener {
                     peer,
                     self.stack.clone(),
                     self.metrics.clone(),
+                    Arc::clone(&uploads),
                     self.drain.clone(),
                     place,
                 );

@@ -8,15 +8,27 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::RequestGuard;
-use crate::client::Client;
+use crate::client::{Client, Upload};
 
 /// A body that the client owes; it is no longer owed when this is dropped.
 #[derive(Debug)]
-pub(super) struct Owed(pub(super) Arc<Client>);
+pub(super) struct Owed {
+    client: Arc<Client>,
+    _upload: Upload,
+}
+
+impl Owed {
+    pub(super) fn new(client: Arc<Client>) -> Self {
+        Self {
+            _upload: client.uploads.begin(),
+            client,
+        }
+    }
+}
 
 impl Drop for Owed {
     fn drop(&mut self) {
-        self.0.clock.received();
+        self.client.clock.received();
     }
 }
 

@@ -65,7 +65,7 @@ where
         if let Some(client) = &client {
             client.clock.begin(owes);
         }
-        let owed = client.clone().filter(|_| owes).map(Owed);
+        let owed = client.clone().filter(|_| owes).map(Owed::new);
         let surface = Surface::recognise(request.method().as_str(), request.uri().path());
         let guard = RequestGuard {
             client,
