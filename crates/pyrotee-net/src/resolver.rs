@@ -28,11 +28,19 @@ pub struct Resolver {
 
 /// A name that could not be resolved.
 #[derive(Debug, thiserror::Error)]
-#[error("resolve {name}")]
+#[error("cannot resolve {name}: {}", why(.cause))]
 pub struct ResolveError {
     name: String,
-    #[source]
-    source: NetError,
+    cause: NetError,
+}
+
+/// What hickory says of a name that does not exist is its query, as Rust's debugging prints it.
+fn why(cause: &NetError) -> String {
+    if cause.is_no_records_found() {
+        "there is no address of that name".to_owned()
+    } else {
+        cause.to_string()
+    }
 }
 
 impl Resolver {
@@ -55,9 +63,9 @@ impl Resolver {
         let options = builder.options_mut();
         options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
         options.negative_max_ttl = Some(NEGATIVE_TTL);
-        let inner = builder.build().map_err(|source| ResolveError {
+        let inner = builder.build().map_err(|cause| ResolveError {
             name: "any name: /etc/resolv.conf cannot be used".to_owned(),
-            source,
+            cause,
         })?;
         Ok(Self {
             inner: Arc::new(inner),
@@ -81,9 +89,9 @@ impl Service<Name> for Resolver {
                 resolver
                     .lookup_ip(name.as_str())
                     .await
-                    .map_err(|source| ResolveError {
+                    .map_err(|cause| ResolveError {
                         name: name.as_str().to_owned(),
-                        source,
+                        cause,
                     })?;
             // The connector puts the port in.
             let addresses: Vec<_> = addresses.iter().map(|ip| SocketAddr::new(ip, 0)).collect();
@@ -110,6 +118,17 @@ mod tests {
         assert!(
             addresses.iter().all(|address| address.ip().is_loopback()),
             "{addresses:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_name_without_an_address_is_told() {
+        let resolver = Resolver::system().unwrap();
+        // Reserved never to exist (RFC 6761): hickory asks nobody for it.
+        let asked = resolver.oneshot("nowhere.invalid".parse().unwrap()).await;
+        assert_eq!(
+            asked.err().map(|error| error.to_string()).as_deref(),
+            Some("cannot resolve nowhere.invalid: there is no address of that name")
         );
     }
 }

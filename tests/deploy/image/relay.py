@@ -45,7 +45,7 @@ class Net:
 
     def finds(self, name, other):
         """The network learns the names of containers a moment after they have started."""
-        return "resolve" not in self.exec(name, "healthcheck", f"--admin={other}:4040", check=False).stderr
+        return "cannot resolve" not in self.exec(name, "healthcheck", f"--admin={other}:4040", check=False).stderr
 
     def ready(self, name="relay"):
         eventually(f"{name} is ready", lambda: self.exec(name, "healthcheck", check=False).returncode == 0)
