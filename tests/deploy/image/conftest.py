@@ -15,7 +15,7 @@ from relay import Net  # noqa: E402
 @pytest.fixture(scope="session")
 def profile():
     """How the image is built: as it is shipped if there is time, else quickly."""
-    return os.environ.get("PYROTEE_PROFILE", "dist" if NIGHTLY else "dev")
+    return os.environ.get("PYROTEE_PROFILE", "release" if NIGHTLY else "dev")
 
 
 @pytest.fixture(scope="session")

@@ -55,7 +55,7 @@ def test_nothing_else_is_in_it(engine, image):
 
 def test_it_is_small(facts, profile):
     # A binary with symbols that was built in a hurry says nothing about what is shipped.
-    assert facts["Size"] <= (MOST if profile == "dist" else 20 * MOST)
+    assert facts["Size"] <= (MOST if profile == "release" else 20 * MOST)
 
 
 def test_the_binary_is_static(binary):

@@ -19,6 +19,6 @@ def package(engine):
     need({"dpkg-deb": "dpkg", "dpkg-shlibdeps": "dpkg-dev"})
     out = ROOT / "target/deploy/package-built"
     engine.run("rm", "-rf", out)
-    engine.run(ROOT / "deploy/package/build", "dist", out, cwd=ROOT, env=os.environ, timeout=3600)
+    engine.run(ROOT / "deploy/package/build", "release", out, cwd=ROOT, env=os.environ, timeout=3600)
     (package,) = out.glob("*.deb")
     return package
