@@ -200,7 +200,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_chunking_gives_the_same_bytes(
-            chunks in prop::collection::vec(0usize..90_000, 0..8),
+            chunks in prop::collection::vec(0usize..130_000, 0..8),
             lie in prop::option::of(0u64..300_000),
         ) {
             let mut body = Vec::new();
