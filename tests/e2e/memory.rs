@@ -14,9 +14,6 @@ const PER_CONNECTION: u64 = 160 * 1024;
 /// The program itself, the runtime and the allocator's slack.
 const FIXED: u64 = 16 * MIB;
 
-/// What the program takes of that when it has nothing to do. One that is built for tests takes more.
-const IDLE: u64 = 10 * MIB;
-
 /// What clients send at the same time.
 struct Load {
     clients: usize,
@@ -33,7 +30,7 @@ const MANY: Load = Load {
 
 /// More at once than the limit has room for.
 const LARGE: Load = Load {
-    clients: 128,
+    clients: 96,
     profiles: 1_000,
     length: 1_000_000,
 };
@@ -80,8 +77,7 @@ fn under_load(what: &str, answer: Answer, load: &Load) {
     assert_eq!(lost, ledger.lost().profiles, "{ledger:?}");
 
     let peak = relay.rss_peak();
-    let fixed = FIXED + idle.saturating_sub(IDLE);
-    let bound = LIMIT * 115 / 100 + fixed + PER_CONNECTION * clients as u64;
+    let bound = LIMIT * 115 / 100 + FIXED + PER_CONNECTION * clients as u64;
     eprintln!(
         "{what}: peak {} of {} KiB allowed after {profiles} profiles; {} KiB idle, {} KiB pending",
         peak / 1024,
