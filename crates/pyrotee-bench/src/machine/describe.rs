@@ -23,9 +23,11 @@ pub(crate) fn describe() -> Machine {
     let cpu = model.map_or("unknown", |model| {
         model.trim_start_matches([' ', '\t', ':'])
     });
+    // Not those that this process may use: it has bound itself to one by now.
+    let cores = cpuinfo.lines().filter(|line| line.starts_with("processor"));
     Machine {
         cpu: cpu.to_owned(),
-        cores: std::thread::available_parallelism().map_or(1, usize::from),
+        cores: cores.count(),
         kernel: read("/proc/sys/kernel/osrelease"),
         congestion: read("/proc/sys/net/ipv4/tcp_congestion_control"),
         load: read("/proc/loadavg"),
