@@ -10,11 +10,16 @@ use super::{
     rig::Rig,
     trial::{MB, Shape, Trial},
 };
-use crate::machine::{Cores, cpu_seconds, rss};
+use crate::{
+    load::Figures,
+    machine::{Cores, cpu_seconds, rss},
+    report::stats::spread,
+};
 
 const BYTES: &str = "pyroscope_remote_write_spool_bytes";
 
-/// Seconds of a measurement.
+/// How often it is measured in either state, of which the medians count, and for how many seconds.
+const LOOKS: usize = 3;
 const LOOK: f64 = 5.0;
 
 /// Seconds after which somebody looks how full it is.
@@ -63,6 +68,7 @@ pub(crate) fn grow(trial: &Trial, dir: &Path, bytes: u64, cores: Cores) -> anyho
     Ok(map)
 }
 
+/// Puts medians of some measurements into `map`, and the sum of their errors.
 fn look(
     when: &str,
     trial: &Trial,
@@ -71,22 +77,30 @@ fn look(
     map: &mut Map,
 ) -> anyhow::Result<()> {
     let pid = rig.candidate.pid().expect("a relay is a process");
-    let load = rig.load(trial.shape, 1.0, LOOK, *numbers)?;
-    load.begun()?;
-    let cpu = cpu_seconds(pid);
-    let figures = wait(&load)?;
-    let cpu = cpu_seconds(pid) - cpu;
-    *numbers += figures.numbers;
+    let mut looks = Vec::with_capacity(LOOKS);
+    for _ in 0..LOOKS {
+        let load = rig.load(trial.shape, 1.0, LOOK, *numbers)?;
+        load.begun()?;
+        let cpu = cpu_seconds(pid);
+        let figures = wait(&load)?;
+        let cpu = cpu_seconds(pid) - cpu;
+        *numbers += figures.numbers;
+        looks.push((cpu * 1e3 / figures.answered.max(1) as f64, figures));
+    }
+    let median = |of: fn(&(f64, Figures)) -> f64| {
+        spread(looks.iter().map(of)).map_or(f64::NAN, |spread| spread.median)
+    };
     let mut set = |name: &str, value: f64| map.insert(format!("{name}_{when}"), value);
-    set("cpu_ms", cpu * 1e3 / figures.answered.max(1) as f64);
-    set("p50_ms", figures.latency.p50);
-    set("p99_ms", figures.latency.p99);
+    set("cpu_ms", median(|(cpu, _)| *cpu));
+    set("p50_ms", median(|(_, figures)| figures.latency.p50));
+    set("p99_ms", median(|(_, figures)| figures.latency.p99));
     set("rss_mb", rss(pid) as f64 / 1e6);
-    set("errors", (figures.errors + figures.stuck) as f64);
+    let errors = |(_, figures): &(f64, Figures)| figures.errors + figures.stuck;
+    set("errors", looks.iter().map(errors).sum::<u64>() as f64);
     Ok(())
 }
 
-fn wait(load: &super::rig::Load) -> anyhow::Result<crate::load::Figures> {
+fn wait(load: &super::rig::Load) -> anyhow::Result<Figures> {
     let limit = crate::child::SOON * 2;
     load.ended(limit)?
         .ok_or_else(|| load.child.trouble("does not end"))
