@@ -18,6 +18,7 @@ mod address;
 mod connector;
 mod fault;
 mod link;
+mod listen;
 mod resolver;
 mod tls;
 
@@ -25,5 +26,6 @@ pub use address::{Address, AddressError, Parsed, UserInfo};
 pub use connector::{Connector, Dial, Dialer, Io, Links};
 pub use fault::{Fault, FaultKind};
 pub use link::{Link, Watched};
+pub use listen::{BindError, Listen, bind};
 pub use resolver::{ResolveError, Resolver};
 pub use tls::{Tls, TlsError};

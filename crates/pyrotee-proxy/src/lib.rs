@@ -29,7 +29,6 @@ mod stack;
 mod tee;
 
 pub use answer::{Manner, OwnBody};
-pub use listener::{BindError, Listen, bind};
 pub use proxy::{Gauges, Proxy};
 pub use settings::{Duplicates, LocalWrites, Settings, TeeOn, TeeSettings, Upstream};
 pub use tee::HOPS;

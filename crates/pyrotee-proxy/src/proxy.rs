@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pyrotee_net::Links;
+use pyrotee_net::{BindError, Links, bind};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +16,7 @@ use crate::metrics::ProxyMetrics;
 use crate::settings::{Settings, TeeSettings};
 use crate::stack::{self, Local};
 use crate::tee::{Recorder, Repeats, Stake, TeeLayer};
-use crate::{BindError, Duplicates, LocalWrites, TeeOn};
+use crate::{Duplicates, LocalWrites, TeeOn};
 
 /// How much of the rest of a body is read after an early answer, if nothing is teed.
 const LINGER_BYTES: u64 = 64 * 1024 * 1024;
@@ -61,7 +61,7 @@ impl Proxy {
         runtime: Handle,
         drain: CancellationToken,
     ) -> Result<Self, BindError> {
-        let (socket, address) = listener::bind(settings.listen)?;
+        let (socket, address) = bind(settings.listen)?;
         let metrics = ProxyMetrics::new();
         let tasks = TaskTracker::new();
         let capacity = listener::places();

@@ -4,10 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
-use pyrotee_net::Connector;
+use pyrotee_net::{Connector, Listen};
 use pyrotee_queue::{Budget, Producer};
-
-use crate::Listen;
 
 /// What the proxy is to do.
 #[derive(Debug)]

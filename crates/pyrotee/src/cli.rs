@@ -1,18 +1,17 @@
 //! The command line.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use pyrotee_config::{Config, Faults, Flags, Sources};
 use tokio_util::sync::CancellationToken;
 
 use crate::build_info::LONG_VERSION;
-use crate::config::{self, Config, Flags, Sources};
-use crate::run::Signals;
-use crate::spool::{self, Ended};
-use crate::terminal::print;
-use crate::{dead_letters, generate, healthcheck, run, send, sink, status};
+use crate::commands::spool::{Ended, Misused};
+use crate::commands::{check, dead_letters, generate, healthcheck, send, sink, spool, status};
+use crate::run::{self, Signals};
+use crate::terminal::complain;
 
 /// A bind failure, a crash, an upload that failed, a relay that does not answer.
 const FAILED: u8 = 1;
@@ -33,12 +32,6 @@ as dropped by `shutdown` and logged, or waits on disk if there is a spool.
 Exit codes: 0 stopped, 1 an address cannot be bound or a part of the relay crashed,
 2 the configuration is wrong (every fault is on stderr).";
 
-const CHECK_HELP: &str = "\
-Example:
-  pyrotee check --config pyrotee.yaml > /dev/null && kubectl rollout restart …
-
-Exit codes: 0 valid, 2 not (every fault is on stderr, with file, line, key and remedy).";
-
 /// Relays profiles to the local Pyroscope and tees them to remote ones.
 #[derive(Debug, Parser)]
 #[command(name = "pyrotee", version = LONG_VERSION, arg_required_else_help = true)]
@@ -51,10 +44,10 @@ struct Cli {
 enum Command {
     /// Run the relay
     #[command(after_help = RUN_HELP)]
-    Run(Settings),
+    Run(ConfigArgs),
     /// Check a configuration and print what it comes to, without its secrets
-    #[command(after_help = CHECK_HELP)]
-    Check(Settings),
+    #[command(after_help = check::EXAMPLES)]
+    Check(ConfigArgs),
     Sink(sink::Args),
     Send(send::Args),
     Status(status::Args),
@@ -69,9 +62,9 @@ enum Command {
 
 /// Where the configuration comes from: defaults < file < environment < flags.
 #[derive(Debug, clap::Args)]
-struct Settings {
+struct ConfigArgs {
     /// Configuration file (YAML); without one, defaults and environment alone
-    #[arg(long, value_name = "FILE", env = config::FILE_VARIABLE)]
+    #[arg(long, value_name = "FILE", env = pyrotee_config::FILE_VARIABLE)]
     config: Option<PathBuf>,
     /// Address for clients, such as :4040 (all interfaces) or 127.0.0.1:4040
     #[arg(long, value_name = "ADDR")]
@@ -90,8 +83,8 @@ struct Settings {
     log_format: Option<String>,
 }
 
-impl Settings {
-    fn load(self) -> Result<Config, config::Faults> {
+impl ConfigArgs {
+    fn load(self) -> Result<Config, Faults> {
         let flags = Flags {
             listen: self.listen,
             admin: self.admin,
@@ -99,15 +92,15 @@ impl Settings {
             log_level: self.log_level,
             log_format: self.log_format,
         };
-        config::load(Sources::of_process(self.config, flags))
+        pyrotee_config::load(Sources::of_process(self.config, flags))
     }
 }
 
 /// Runs what the command line asks for; the process ends with what it returns.
 pub fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Run(settings) => with_config(settings, |config| report(run::run(&config))),
-        Command::Check(settings) => with_config(settings, |config| report(check(&config))),
+        Command::Run(args) => with_config(args, |config| report(run::run(&config))),
+        Command::Check(args) => with_config(args, |config| report(check::run(&config))),
         Command::Sink(args) => report(blocking(async {
             // In a container it is the first process, which no signal ends by itself.
             let mut signals = Signals::listen()?;
@@ -130,21 +123,14 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn with_config(settings: Settings, run: impl FnOnce(Config) -> ExitCode) -> ExitCode {
-    match settings.load() {
+fn with_config(args: ConfigArgs, run: impl FnOnce(Config) -> ExitCode) -> ExitCode {
+    match args.load() {
         Ok(config) => run(config),
         Err(faults) => {
             complain(&faults);
             ExitCode::from(MISCONFIGURED)
         }
     }
-}
-
-fn check(config: &Config) -> anyhow::Result<()> {
-    for warning in config.warnings() {
-        complain(&format!("warning: {warning}"));
-    }
-    print(&config.to_yaml())
 }
 
 /// Runs a short command on a runtime of one thread.
@@ -163,20 +149,15 @@ fn report(result: anyhow::Result<()>) -> ExitCode {
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
-    if let Some(faults) = error.downcast_ref::<config::Faults>() {
+    if let Some(faults) = error.downcast_ref::<Faults>() {
         complain(faults);
         return ExitCode::from(MISCONFIGURED);
     }
     complain(&format!("error: {error:#}"));
-    match error.is::<spool::Misused>() {
+    match error.is::<Misused>() {
         true => ExitCode::from(MISCONFIGURED),
         false => ExitCode::from(FAILED),
     }
-}
-
-/// To stderr, which may be closed: then there is nobody to tell.
-fn complain(text: &dyn std::fmt::Display) {
-    let _told = writeln!(std::io::stderr().lock(), "{text}");
 }
 
 #[cfg(test)]

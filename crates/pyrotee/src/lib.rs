@@ -1,22 +1,13 @@
-//! The binary's library: configuration, wiring, life cycle, admin listener, subcommands.
+//! The binary's library: the command line, its commands, and the relay that `pyrotee run` starts.
 //!
-//! Nothing depends on it. It is the only crate that knows all others, YAML, the command line and
-//! the exporter of metrics.
+//! Nothing depends on it. It is the only crate that knows all others, the command line and the exporter of
+//! metrics. `commands` has one file or folder for each command, `run` builds and runs the relay, `telemetry`
+//! fills metrics and logs, `client` asks other servers, `terminal` prints.
 
-mod admin;
-mod admin_client;
-mod api;
 mod build_info;
-mod captured;
 pub mod cli;
-pub mod config;
-pub mod dead_letters;
-mod generate;
-pub mod healthcheck;
+mod client;
+mod commands;
 mod run;
-pub mod send;
-pub mod sink;
-pub mod spool;
-pub mod status;
 mod telemetry;
 mod terminal;

@@ -1,10 +1,7 @@
 //! Accepts clients and serves each on a task of its own, HTTP/1.1 or HTTP/2 by prior knowledge.
 
-mod bind;
 mod connection;
 mod io;
-
-pub use bind::{BindError, Listen, bind};
 
 use std::io::ErrorKind;
 use std::sync::Arc;

@@ -5,13 +5,14 @@
 //! and go. A part that ends before its time starts the same stop, and makes the exit code 1.
 
 mod relay;
+pub(crate) mod settings;
 mod signals;
 mod wiring;
 
 use anyhow::Context;
+use pyrotee_config::Config;
 use tokio::runtime::Builder;
 
-use crate::config::Config;
 use crate::telemetry;
 use relay::Relay;
 pub(crate) use signals::Signals;

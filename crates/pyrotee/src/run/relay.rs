@@ -6,8 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use pyrotee_admin::{
+    Actions, Admin, Guard, Health, LetterService, OpenSpool, Pages, Site, StatusSource, TargetView,
+};
+use pyrotee_config::Config;
 use pyrotee_delivery::Target;
-use pyrotee_proxy::{Proxy, bind};
+use pyrotee_letters::Writer;
+use pyrotee_net::bind;
+use pyrotee_proxy::Proxy;
 use pyrotee_queue::{Budget, Reason};
 use pyrotee_spool::Keeper;
 use tokio::runtime::Handle;
@@ -15,13 +21,11 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::settings;
 use super::signals::Signals;
-use super::wiring::{self, Outside, Targets};
-use crate::admin::{Actions, Admin, Guard, Health, Pages, Site, Spool, Status};
+use super::wiring::{Outside, Targets};
 use crate::build_info::{REVISION, VERSION};
-use crate::config::Config;
-use crate::dead_letters::{Desk, Writer};
-use crate::telemetry::{self, Scrape, Watched};
+use crate::telemetry::{self, Scrape};
 
 /// How long parts may take to let go once they are told to stop at once.
 const LETTING_GO: Duration = Duration::from_secs(2);
@@ -34,13 +38,13 @@ const PROGRESS: Duration = Duration::from_secs(5);
 pub(super) struct Relay {
     proxy: Proxy,
     targets: Vec<Target>,
-    watched: Arc<[Watched]>,
+    views: Arc<[TargetView]>,
     admin: TcpListener,
     scrape: Scrape,
-    status: Status,
+    status: StatusSource,
     guard: Guard,
-    dead_letters: Option<Desk>,
-    spool: Option<Spool>,
+    dead_letters: Option<LetterService>,
+    spool: Option<OpenSpool>,
     /// Of the spool, if there is one.
     keeper: Option<Keeper>,
     /// Of the dead letters, if they are kept.
@@ -62,25 +66,33 @@ impl Relay {
 
         let opened = Targets::open(config, &outside, &budget)?;
         let producer = opened.producer.as_ref().map(Arc::downgrade);
-        let settings = wiring::proxy(config, opened.producer, &budget, &outside);
+        let settings = settings::proxy(config, opened.producer, &budget, || outside.connector());
         let proxy = Proxy::bind(settings, Handle::current(), drain.clone())
             .context("failed to start the clients' listener: choose another `listen`")?;
         let (admin, address) = bind(config.admin)
             .context("failed to start the admin listener: choose another `admin`")?;
         tracing::info!(listener = "admin", %address, "listening");
 
-        let watched = Arc::clone(&opened.watched);
+        let views = opened.views;
         let (spool, keeper) = opened.spool.unzip();
         let monitor = spool.as_ref().map(|spool| spool.monitor.clone());
         let (dead_letters, letters) = opened.dead_letters.unzip();
-        let desk = dead_letters
+        let letter_service = dead_letters
             .clone()
             .zip(producer)
             .map(|(monitor, producer)| {
-                Desk::new(monitor, producer, Arc::clone(&watched), Arc::clone(&budget))
+                LetterService::new(monitor, producer, Arc::clone(&views), Arc::clone(&budget))
             });
         let gauges = proxy.gauges();
-        let scrape = Scrape::new(metrics, watched, budget, gauges, monitor, dead_letters);
+        let scrape = Scrape::new(
+            metrics,
+            Arc::clone(&views),
+            opened.links,
+            budget,
+            gauges,
+            monitor,
+            dead_letters,
+        );
         Ok(Self {
             proxy,
             targets: opened.targets,
@@ -88,10 +100,10 @@ impl Relay {
                 .into_std()
                 .context("failed to hand over the admin listener")?,
             scrape,
-            status: Status::new(Arc::clone(&opened.watched)),
+            status: StatusSource::new(Arc::clone(&views)),
             guard: Guard::new(config.admin_token.clone()),
-            dead_letters: desk,
-            watched: opened.watched,
+            dead_letters: letter_service,
+            views,
             spool,
             keeper,
             letters,
@@ -103,9 +115,9 @@ impl Relay {
 
     /// Serves until a signal, or until a part ends that should not, and then stops everything.
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let health = Arc::new(Health::new());
+        let health = Arc::new(Health::default());
         let pages = Pages {
-            scrape: self.scrape,
+            metrics: Box::new(self.scrape),
             status: self.status,
             spool: self.spool.clone(),
             health: Arc::clone(&health),
@@ -113,14 +125,14 @@ impl Relay {
         let site = Site {
             pages,
             guard: self.guard,
-            actions: Actions::new(Arc::clone(&self.watched), self.spool),
+            actions: Actions::new(Arc::clone(&self.views), self.spool),
             dead_letters: self.dead_letters,
         };
-        let admin = Admin::start(self.admin, site)?;
+        let admin = Admin::start(self.admin, site).context("failed to start the admin thread")?;
         let mut running = Running {
             parts: JoinSet::new(),
             signals: self.signals,
-            watched: self.watched,
+            views: self.views,
             stop: CancellationToken::new(),
             crashed: None,
         };
@@ -169,7 +181,7 @@ struct Running {
     /// does, and empty.
     parts: JoinSet<()>,
     signals: Signals,
-    watched: Arc<[Watched]>,
+    views: Arc<[TargetView]>,
     /// No more waiting for anything.
     stop: CancellationToken,
     crashed: Option<anyhow::Error>,
@@ -256,7 +268,7 @@ impl Running {
     }
 
     fn snapshots(&self) -> impl Iterator<Item = (&str, pyrotee_queue::Counts)> {
-        self.watched
+        self.views
             .iter()
             .map(|target| (target.name.as_str(), target.counts()))
     }

@@ -6,9 +6,9 @@
 )]
 
 use metrics::{Counter, counter, describe_counter};
+use pyrotee_letters::{Monitor, Stats};
 
 use super::series::{self, Read, Row, Series};
-use crate::dead_letters::{Monitor, Stats};
 
 const LOST: &str = "pyroscope_remote_write_dead_letters_lost_total";
 

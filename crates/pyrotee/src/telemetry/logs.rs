@@ -1,9 +1,8 @@
 //! Structured logs on stderr.
 
+use pyrotee_config::{Log, LogFormat, LogLevel};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt;
-
-use crate::config::{Log, LogFormat, LogLevel};
 
 /// Installs the log for the whole process. A second call changes nothing.
 pub(crate) fn install(log: &Log) {

@@ -6,9 +6,7 @@ mod recorder;
 mod scrape;
 mod series;
 mod spool;
-mod watched;
 
 pub(crate) use logs::install as install_logs;
 pub(crate) use recorder::install as install_metrics;
 pub(crate) use scrape::Scrape;
-pub(crate) use watched::Watched;

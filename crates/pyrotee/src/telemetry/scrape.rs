@@ -15,16 +15,16 @@ use std::time::{Duration, SystemTime};
 use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::PrometheusHandle;
 use pyroscope_wire::Surface;
+use pyrotee_admin::{Metrics, TargetView};
 use pyrotee_delivery::State;
+use pyrotee_net::Links;
 use pyrotee_proxy::Gauges;
 use pyrotee_queue::{Budget, Reason, Tally};
 
-use super::Watched;
 use super::dead_letters::DeadLetterSeries;
 use super::series::float;
 use super::spool::SpoolSeries;
 use crate::build_info;
-use crate::dead_letters;
 
 const BUILD_INFO: &str = "pyroscope_relay_build_info";
 const CONNECTIONS: &str = "pyroscope_relay_connections";
@@ -165,7 +165,7 @@ pub(super) fn describe() {
 pub(crate) struct Scrape {
     handle: PrometheusHandle,
     process: metrics_process::Collector,
-    targets: Arc<[Watched]>,
+    targets: Arc<[TargetView]>,
     /// In the order of the targets.
     series: Vec<Series>,
     budget: Arc<Budget>,
@@ -181,11 +181,12 @@ pub(crate) struct Scrape {
 impl Scrape {
     pub(crate) fn new(
         handle: PrometheusHandle,
-        targets: Arc<[Watched]>,
+        targets: Arc<[TargetView]>,
+        links: Vec<Links>,
         budget: Arc<Budget>,
         proxy: Gauges,
         spool: Option<pyrotee_spool::Monitor>,
-        dead_letters: Option<dead_letters::Monitor>,
+        dead_letters: Option<pyrotee_letters::Monitor>,
     ) -> Self {
         gauge!(
             BUILD_INFO,
@@ -198,7 +199,7 @@ impl Scrape {
         Self {
             handle,
             process: metrics_process::Collector::default(),
-            series: targets.iter().map(Series::new).collect(),
+            series: targets.iter().zip(links).map(Series::new).collect(),
             targets,
             budget,
             memory: ["inflight", "queues"].map(|pool| gauge!(MEMORY, "pool" => pool)),
@@ -209,9 +210,10 @@ impl Scrape {
             turn: Mutex::new(()),
         }
     }
+}
 
-    /// The text of `/metrics`.
-    pub(crate) fn render(&self) -> String {
+impl Metrics for Scrape {
+    fn render(&self) -> String {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         for (target, series) in self.targets.iter().zip(&self.series) {
             series.update(target);
@@ -232,8 +234,7 @@ impl Scrape {
         self.handle.render()
     }
 
-    /// Empties the exporter's sample buffers, which grow until then; to be called every few seconds.
-    pub(crate) fn upkeep(&self) {
+    fn upkeep(&self) {
         self.handle.run_upkeep();
     }
 }
@@ -248,6 +249,7 @@ struct Series {
     legacy_pending: Gauge,
     legacy_dropped: Counter,
     oldest: Gauge,
+    links: Links,
     connections: Gauge,
     opened: Counter,
     states: [(State, Gauge); State::ALL.len()],
@@ -260,16 +262,16 @@ struct Series {
 }
 
 impl Series {
-    fn new(watched: &Watched) -> Self {
-        let (target, address) = (watched.name.clone(), watched.address.clone());
+    fn new((view, links): (&TargetView, Links)) -> Self {
+        let (target, address) = (view.name.clone(), view.address.clone());
         let legacy = [
             ("target_name", target.clone()),
             ("target_address", address.clone()),
         ];
-        gauge!(QUEUE_CAPACITY, &legacy).set(float(watched.queue.records as u64));
-        gauge!(QUEUE_WORKERS, &legacy).set(float(watched.workers as u64));
-        gauge!(PENDING_LIMIT, "target" => target.clone()).set(float(watched.queue.bytes));
-        let tenant = watched.tenant.clone().unwrap_or_default();
+        gauge!(QUEUE_CAPACITY, &legacy).set(float(view.limits.records as u64));
+        gauge!(QUEUE_WORKERS, &legacy).set(float(view.workers as u64));
+        gauge!(PENDING_LIMIT, "target" => target.clone()).set(float(view.limits.bytes));
+        let tenant = view.tenant.clone().unwrap_or_default();
         gauge!(TARGET_INFO, "target" => target.clone(), "address" => address, "tenant" => tenant)
             .set(1);
         let counters =
@@ -298,6 +300,7 @@ impl Series {
             legacy_pending: gauge!(QUEUE_PENDING, &legacy),
             legacy_dropped: counter!(QUEUE_DROPPED, &legacy),
             oldest: gauge!(OLDEST_PENDING, "target" => target.clone()),
+            links,
             connections: gauge!(TARGET_CONNECTIONS, "target" => target.clone()),
             opened: counter!(TARGET_OPENED, "target" => target.clone()),
             states: State::ALL.map(state),
@@ -310,7 +313,7 @@ impl Series {
         }
     }
 
-    fn update(&self, target: &Watched) {
+    fn update(&self, target: &TargetView) {
         let counts = target.counts();
         set(&self.accepted, counts.accepted);
         set(&self.sent, counts.sent);
@@ -323,8 +326,8 @@ impl Series {
         self.legacy_pending.set(float(counts.pending.profiles));
         self.legacy_dropped.absolute(counts.refused.profiles);
         self.oldest.set(target.oldest().unwrap_or_default());
-        self.connections.set(float(target.links.open()));
-        self.opened.absolute(target.links.opened());
+        self.connections.set(float(self.links.open()));
+        self.opened.absolute(self.links.opened());
 
         let status = target.monitor.status();
         for (state, gauge) in &self.states {

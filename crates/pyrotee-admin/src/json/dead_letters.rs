@@ -1,0 +1,149 @@
+//! What is asked of the dead letters, and what they say: the same for a running relay, which speaks it as
+//! JSON, and for a directory. A reader must take fields that it does not know.
+
+use std::error::Error as StdError;
+
+use pyrotee_letters::{Error, Id, Letter, Store};
+use serde::{Deserialize, Serialize};
+
+use super::chain;
+
+/// `GET`: a [`LetterPage`]. `GET` with `/ID` behind it: what is [`LetterDetail`] of one. `POST` with `/ID/request`:
+/// its captured request.
+pub const PATH: &str = "/api/v1/dead-letters";
+/// `POST` an [`BatchRequest`]: answered with what was [`BatchResult`].
+pub const REPLAY: &str = "/api/v1/dead-letters/replay";
+/// The same.
+pub const PURGE: &str = "/api/v1/dead-letters/purge";
+
+/// Letters of one page, at most.
+pub const MOST_LETTERS: usize = 1_000;
+/// Ids of one order, at most.
+pub const MOST_IDS: usize = 1_000;
+
+/// Which letters are wanted, the youngest first.
+#[derive(Debug, Clone, Default)]
+pub struct PageQuery {
+    pub target: Option<String>,
+    /// Only those that are older than this one.
+    pub before: Option<Id>,
+    pub limit: usize,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LetterPage {
+    /// The youngest first.
+    pub letters: Vec<Letter>,
+    /// Letters of the target, or all of them, whatever the page holds.
+    pub total: u64,
+    /// What all letters take of the disk.
+    pub bytes: u64,
+    /// What they may take; `null` where nobody keeps a limit.
+    pub limit_bytes: Option<u64>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LetterDetail {
+    pub letter: Letter,
+    /// The lines of the captured request's head.
+    pub head: Vec<String>,
+    /// Length of its body.
+    pub body_bytes: u64,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct BatchRequest {
+    pub ids: Vec<String>,
+    /// Another target than the letter's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+}
+
+/// What became of each id of an order.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchResult {
+    pub done: Vec<String>,
+    /// There was no room or no time: ask again for these.
+    pub left: Vec<String>,
+    pub failed: Vec<BatchFailure>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchFailure {
+    pub id: String,
+    pub error: String,
+}
+
+impl LetterPage {
+    pub fn of(store: &Store, wanted: &PageQuery) -> Self {
+        let ids = store.ids(wanted.target.as_deref());
+        let size = store.size();
+        let older = |id: &&Id| wanted.before.as_ref().is_none_or(|before| *id < before);
+        let letters = ids.iter().rev().filter(older);
+        let letters = letters.take(wanted.limit.min(MOST_LETTERS));
+        Self {
+            letters: letters.filter_map(|id| known(store, id)).collect(),
+            total: ids.len() as u64,
+            bytes: size.bytes,
+            limit_bytes: Some(size.max_bytes).filter(|limit| *limit < u64::MAX),
+        }
+    }
+}
+
+/// What is known of a letter; of a damaged one, that it is. `None`: it went meanwhile.
+fn known(store: &Store, id: &Id) -> Option<Letter> {
+    match store.letter(id) {
+        Ok(letter) => Some(letter),
+        Err(Error::Gone(_)) => None,
+        Err(error) => Some(Letter::unreadable(id, &error.to_string())),
+    }
+}
+
+impl LetterDetail {
+    pub fn of(store: &Store, id: &Id) -> Result<Self, Error> {
+        let request = store.request(id)?;
+        let end = request.windows(4).position(|window| window == b"\r\n\r\n");
+        let end = end.ok_or_else(|| Error::Damaged {
+            id: id.clone(),
+            why: "the head of its request does not end".to_owned(),
+        })?;
+        let (head, rest) = request.split_at_checked(end).unwrap_or_default();
+        Ok(Self {
+            letter: store.letter(id).or_else(|error| match error {
+                Error::Damaged { .. } => Ok(Letter::unreadable(id, &error.to_string())),
+                error => Err(error),
+            })?,
+            head: String::from_utf8_lossy(head)
+                .split("\r\n")
+                .map(str::to_owned)
+                .collect(),
+            body_bytes: rest.len().saturating_sub(4) as u64,
+        })
+    }
+}
+
+impl BatchResult {
+    /// Removes letters.
+    pub fn purged(store: &Store, ids: &[String]) -> Self {
+        let mut done = Self::default();
+        for id in ids {
+            done.note(id, id.parse::<Id>().and_then(|id| store.remove(&id)));
+        }
+        done
+    }
+
+    /// What became of one.
+    pub fn note(
+        &mut self,
+        id: &str,
+        result: Result<(), impl Into<Box<dyn StdError + Send + Sync>>>,
+    ) {
+        match result {
+            Ok(()) => self.done.push(id.to_owned()),
+            Err(error) => self.failed.push(BatchFailure {
+                id: id.to_owned(),
+                error: chain(&*error.into()),
+            }),
+        }
+    }
+}

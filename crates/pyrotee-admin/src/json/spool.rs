@@ -1,0 +1,240 @@
+//! What is told of a spool, as JSON: one type for the commands and for `GET /api/v1/spool`.
+//!
+//! `docs/spool.md` describes every field, which a test holds. A reader must take fields that it does
+//! not know: it may be older than the relay.
+
+use std::time::SystemTime;
+
+use pyrotee_queue::Tally;
+use pyrotee_spool::ReplayState;
+use pyrotee_spool::inspect::{FORMAT, Standing, Survey, TargetSurvey};
+use serde::{Deserialize, Serialize};
+
+use super::{Amount, VERSION, line, seconds, time};
+
+/// Where a relay serves it.
+pub const PATH: &str = "/api/v1/spool";
+
+/// `POST`, with `?what=removed`, and `&target=NAME` for one of them: what removed targets left is lost.
+/// With `?what=quarantined`: damaged segments that were set aside are deleted. Answered with a list of
+/// [`Purged`].
+pub const PURGE: &str = "/api/v1/spool/purge";
+
+/// `POST`, with `?from=OLD&to=NEW`: what the removed target OLD left goes to NEW. Answered with a
+/// [`ReplayProgress`] that has begun.
+pub const REPLAY: &str = "/api/v1/spool/replay";
+
+/// A spool at one instant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SpoolPage {
+    pub version: String,
+    pub time: String,
+    pub dir: String,
+    pub format: u32,
+    pub state: String,
+    pub segments: u64,
+    pub bytes: u64,
+    pub max_bytes: Option<u64>,
+    pub quarantined: Quarantined,
+    pub damages: u64,
+    pub foreign: Vec<String>,
+    pub targets: Vec<TargetBacklog>,
+    pub replay: Option<ReplayProgress>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Quarantined {
+    pub files: u64,
+    pub bytes: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TargetBacklog {
+    pub name: String,
+    pub state: String,
+    pub pending: Amount,
+    pub oldest_pending_age_seconds: Option<f64>,
+    pub in_flight: u64,
+}
+
+/// What a running relay moves from a removed target to another one, or moved last.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReplayProgress {
+    pub from: String,
+    pub to: String,
+    pub state: String,
+    pub replayed: Amount,
+    pub left: u64,
+    pub error: Option<String>,
+}
+
+/// What was lost or deleted as it was asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Purged {
+    /// A target, or `quarantined`.
+    pub what: String,
+    pub profiles: Option<u64>,
+    pub files: Option<u64>,
+    pub bytes: u64,
+}
+
+impl Purged {
+    /// What a target has lost.
+    pub fn of((target, lost): (String, Tally)) -> Self {
+        Self {
+            what: target,
+            profiles: Some(lost.profiles),
+            files: None,
+            bytes: lost.bytes,
+        }
+    }
+
+    /// Damaged segments, counted as if they were profiles.
+    pub fn files(deleted: Tally) -> Self {
+        Self {
+            what: "quarantined".to_owned(),
+            profiles: None,
+            files: Some(deleted.profiles),
+            bytes: deleted.bytes,
+        }
+    }
+}
+
+/// The words of [`SpoolPage::state`].
+pub const STATES: [&str; 4] = ["in_use", MEMORY_ONLY, "closed", "unclean"];
+
+/// The disk of a relay at work is in trouble.
+pub const MEMORY_ONLY: &str = "memory_only";
+
+impl SpoolPage {
+    /// Of files that somebody looks at.
+    pub fn of(dir: String, survey: Survey, max_bytes: Option<u64>) -> Self {
+        let [in_use, _, closed, unclean] = STATES;
+        let state = match (survey.in_use, survey.clean) {
+            (true, _) => in_use,
+            (false, true) => closed,
+            (false, false) => unclean,
+        };
+        let now = SystemTime::now();
+        let target = |it: TargetSurvey| TargetBacklog {
+            name: it.name,
+            state: match it.standing {
+                Standing::Configured => "configured",
+                Standing::Removed => "removed",
+            }
+            .to_owned(),
+            pending: it.pending.into(),
+            oldest_pending_age_seconds: it
+                .oldest
+                .map(|oldest| seconds(now.duration_since(oldest).unwrap_or_default())),
+            in_flight: it.in_flight,
+        };
+        Self {
+            version: VERSION.to_owned(),
+            time: time(now),
+            dir,
+            format: FORMAT,
+            state: state.to_owned(),
+            segments: survey.segments,
+            bytes: survey.bytes,
+            max_bytes,
+            quarantined: Quarantined {
+                files: survey.quarantined,
+                bytes: survey.quarantined_bytes,
+            },
+            damages: survey.damages,
+            foreign: survey.foreign,
+            targets: survey.targets.into_iter().map(target).collect(),
+            replay: None,
+        }
+    }
+
+    /// As one line.
+    pub fn json(&self) -> String {
+        line(self)
+    }
+}
+
+impl From<pyrotee_spool::Replay> for ReplayProgress {
+    fn from(replay: pyrotee_spool::Replay) -> Self {
+        let (state, error) = match replay.state {
+            ReplayState::Running => ("running", None),
+            ReplayState::Done => ("done", None),
+            ReplayState::Stopped(why) => ("stopped", Some(why)),
+        };
+        Self {
+            from: replay.from,
+            to: replay.to,
+            state: state.to_owned(),
+            replayed: replay.replayed.into(),
+            left: replay.left,
+            error,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::time::UNIX_EPOCH;
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::json::fields;
+
+    const DOCUMENTATION: &str = include_str!("../../../../docs/spool.md");
+
+    /// A page on which there is something to say in every field.
+    fn eventful() -> SpoolPage {
+        let target = TargetSurvey {
+            name: "old".to_owned(),
+            standing: Standing::Removed,
+            pending: Tally::default(),
+            oldest: Some(UNIX_EPOCH),
+            in_flight: 1,
+        };
+        let survey = Survey {
+            foreign: vec!["notes.txt".to_owned()],
+            targets: vec![target],
+            ..Survey::default()
+        };
+        let replay = pyrotee_spool::Replay {
+            from: "old".to_owned(),
+            to: "new".to_owned(),
+            state: ReplayState::Stopped("the spool is full".to_owned()),
+            replayed: Tally::default(),
+            left: 1,
+        };
+        SpoolPage {
+            replay: Some(replay.into()),
+            ..SpoolPage::of("/spool".to_owned(), survey, Some(1))
+        }
+    }
+
+    #[test]
+    fn the_documentation_lists_every_field_and_no_other() {
+        let shown = fields::of(&serde_json::to_value(eventful()).unwrap(), None);
+        let (_, table) = DOCUMENTATION.split_once("### What stats tell").unwrap();
+        let (table, _) = table.split_once("\n### ").unwrap();
+        let documented: BTreeSet<_> = fields::documented(table).map(str::to_owned).collect();
+        assert_eq!(documented, shown);
+    }
+
+    #[test]
+    fn the_documentation_explains_every_state() {
+        let (_, row) = DOCUMENTATION.split_once("\n| `state` | ").unwrap();
+        let row = row.lines().next().unwrap();
+        for state in STATES {
+            assert!(row.contains(&format!("`{state}`")), "{state}");
+        }
+    }
+
+    #[test]
+    fn a_reader_takes_what_a_relay_writes() {
+        let page = eventful();
+        let mut json: Value = serde_json::from_str(&page.json()).unwrap();
+        json["of a later version"] = 1.into();
+        assert_eq!(serde_json::from_value::<SpoolPage>(json).unwrap(), page);
+    }
+}

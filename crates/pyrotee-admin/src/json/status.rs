@@ -1,0 +1,61 @@
+//! The JSON of `/api/v1/status`: one type for the relay that writes it and the command that reads it.
+//!
+//! `docs/status.md` describes every field, which a test holds. A reader must take fields that it does
+//! not know and words that are new: it may be older than the relay.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Amount;
+
+/// Where it is served.
+pub const PATH: &str = "/api/v1/status";
+
+/// A relay and its targets at one instant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StatusPage {
+    pub version: String,
+    pub started: String,
+    pub time: String,
+    pub targets: Vec<TargetStatus>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TargetStatus {
+    pub name: String,
+    pub address: String,
+    pub state: String,
+    pub next_try_seconds: Option<f64>,
+    pub suspended: Vec<SuspendedSurface>,
+    pub last_success: Option<String>,
+    pub last_error: Option<LastError>,
+    pub oldest_pending_age_seconds: Option<f64>,
+    pub attempts: u64,
+    pub uploads: Uploads,
+    pub accepted: Amount,
+    pub sent: Amount,
+    pub pending: Amount,
+    pub dropped: BTreeMap<String, Amount>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SuspendedSurface {
+    pub surface: String,
+    pub next_try_seconds: Option<f64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LastError {
+    pub at: String,
+    pub outcome: String,
+    pub status: Option<u16>,
+    pub text: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Uploads {
+    pub in_flight: usize,
+    pub limit: usize,
+    pub most: usize,
+}

@@ -1,0 +1,37 @@
+//! The admin listener and what it tells: metrics, status, health, dead letters, the spool, and what can be
+//! changed by hand.
+//!
+//! [`Admin`] serves a [`Site`] on a listener, a thread and a runtime of its own, so that it answers while the
+//! data path is saturated. [`json`] holds the types of every JSON document, which the server writes and the
+//! commands read. `routes` picks the page or the action of a request, `guard` decides who may change something.
+//!
+//! What this crate does not do: it knows no exporter of metrics (a [`Metrics`] renders them) and no
+//! configuration.
+
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "tests may spawn bare tasks")
+)]
+
+mod actions;
+mod dead_letters;
+mod guard;
+mod health;
+pub mod json;
+mod listener;
+mod pages;
+mod response;
+mod routes;
+mod spool;
+mod status;
+mod target_view;
+
+pub use actions::Actions;
+pub use dead_letters::LetterService;
+pub use guard::Guard;
+pub use health::Health;
+pub use listener::{Admin, Site};
+pub use pages::{Metrics, Pages};
+pub use spool::OpenSpool;
+pub use status::StatusSource;
+pub use target_view::TargetView;

@@ -1,0 +1,98 @@
+//! The spool, for those who ask the relay about it.
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use http_body_util::Full;
+use pyroscope_wire::query;
+use pyrotee_spool::{Control, Mode, Monitor, ReplayError};
+
+use crate::json::spool::{MEMORY_ONLY, Purged, ReplayProgress, SpoolPage};
+use crate::response::{error, json};
+
+/// A spool that is open.
+#[derive(Debug, Clone)]
+pub struct OpenSpool {
+    pub dir: PathBuf,
+    pub monitor: Monitor,
+    pub control: Control,
+}
+
+const NONE: &str = "this relay has no spool: its configuration does not set spool.dir";
+
+/// What waits, and for whom.
+pub(super) fn page(spool: Option<&OpenSpool>) -> Response<Full<Bytes>> {
+    let Some(spool) = spool else {
+        return error(StatusCode::NOT_FOUND, NONE);
+    };
+    let max_bytes = spool.monitor.stats().max_bytes;
+    let dir = spool.dir.display().to_string();
+    let mut page = SpoolPage::of(dir, spool.monitor.survey(), Some(max_bytes));
+    if spool.monitor.mode() == Mode::MemoryOnly {
+        MEMORY_ONLY.clone_into(&mut page.state);
+    }
+    page.replay = spool.control.progress().map(ReplayProgress::from);
+    json(StatusCode::OK, &page)
+}
+
+/// Loses what the query names.
+pub(super) async fn purge(spool: Option<&OpenSpool>, raw_query: &str) -> Response<Full<Bytes>> {
+    let Some(spool) = spool else {
+        return error(StatusCode::NOT_FOUND, NONE);
+    };
+    let [what, target] = query::first(raw_query, ["what", "target"]);
+    let what = what.map(|what| what.decode()).unwrap_or_default();
+    let target = target.map(|target| target.decode().into_owned());
+    match &*what {
+        "removed" => {
+            let lost = spool.control.purge_removed(target.as_deref());
+            let lost: Vec<_> = lost.into_iter().map(Purged::of).collect();
+            json(StatusCode::OK, &lost)
+        }
+        "quarantined" => {
+            let control = spool.control.clone();
+            let deleted = tokio::task::spawn_blocking(move || control.purge_quarantined()).await;
+            match deleted {
+                Ok(Ok(deleted)) => json(StatusCode::OK, &[Purged::files(deleted)]),
+                Ok(Err(failed)) => internal(&failed),
+                Err(failed) => internal(&failed),
+            }
+        }
+        _ => error(
+            StatusCode::BAD_REQUEST,
+            "write ?what=removed, with &target=NAME for one of them, or ?what=quarantined",
+        ),
+    }
+}
+
+fn internal(failed: &dyn std::error::Error) -> Response<Full<Bytes>> {
+    let text = format!("failed to delete damaged segments: {failed}");
+    error(StatusCode::INTERNAL_SERVER_ERROR, &text)
+}
+
+/// Hands what a removed target left to another one.
+pub(super) fn replay(spool: Option<&OpenSpool>, raw_query: &str) -> Response<Full<Bytes>> {
+    let Some(spool) = spool else {
+        return error(StatusCode::NOT_FOUND, NONE);
+    };
+    let names = query::first(raw_query, ["from", "to"]);
+    let [Some(from), Some(to)] = names.map(|name| name.map(|name| name.decode())) else {
+        return error(StatusCode::BAD_REQUEST, "write ?from=OLD&to=NEW");
+    };
+    match spool.control.replay(&from, &to) {
+        Ok(begun) => json(StatusCode::OK, &ReplayProgress::from(begun)),
+        Err(refused) => {
+            let status = match refused {
+                ReplayError::Running { .. } | ReplayError::Configured { .. } => {
+                    StatusCode::CONFLICT
+                }
+                ReplayError::UnknownFrom { .. } | ReplayError::UnknownTo { .. } => {
+                    StatusCode::NOT_FOUND
+                }
+                ReplayError::Thread(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            };
+            error(status, &refused.to_string())
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The status page: what is known of each target, for people and programs that ask now and then.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use pyrotee_delivery as delivery;
+use pyrotee_queue::{Counts, Reason};
+
+use crate::json::status::{LastError, StatusPage, SuspendedSurface, TargetStatus, Uploads};
+use crate::json::{VERSION, seconds, time};
+use crate::target_view::TargetView;
+
+/// Everything that the status page tells.
+#[derive(Debug)]
+pub struct StatusSource {
+    started: SystemTime,
+    targets: Arc<[TargetView]>,
+}
+
+impl StatusSource {
+    /// The status of a relay that started just now.
+    pub fn new(targets: Arc<[TargetView]>) -> Self {
+        Self {
+            started: SystemTime::now(),
+            targets,
+        }
+    }
+
+    /// The page of this instant.
+    pub(crate) fn page(&self) -> StatusPage {
+        let target = |it: &TargetView| {
+            target(
+                (&it.name, &it.address),
+                it.monitor.status(),
+                &it.counts(),
+                it.oldest(),
+            )
+        };
+        StatusPage {
+            version: VERSION.to_owned(),
+            started: time(self.started),
+            time: time(SystemTime::now()),
+            targets: self.targets.iter().map(target).collect(),
+        }
+    }
+}
+
+fn target(
+    (name, address): (&str, &str),
+    status: delivery::Status,
+    counts: &Counts,
+    oldest: Option<Duration>,
+) -> TargetStatus {
+    let suspension = |it: delivery::Suspension| SuspendedSurface {
+        surface: it.surface.name().to_owned(),
+        next_try_seconds: it.next_try.map(seconds),
+    };
+    let last_error = |it: delivery::LastError| LastError {
+        at: time(it.at),
+        outcome: it.outcome.to_owned(),
+        status: it.status,
+        text: it.text,
+    };
+    let dropped = Reason::ALL
+        .into_iter()
+        .map(|reason| (reason.as_str().to_owned(), counts.dropped(reason)))
+        .filter(|(_, tally)| tally.profiles > 0);
+    TargetStatus {
+        name: name.to_owned(),
+        address: address.to_owned(),
+        state: status.state.as_str().to_owned(),
+        next_try_seconds: status.next_try.map(seconds),
+        suspended: status.suspended.into_iter().map(suspension).collect(),
+        last_success: status.last_success.map(time),
+        last_error: status.last_error.map(last_error),
+        oldest_pending_age_seconds: oldest.map(seconds),
+        attempts: status.attempts,
+        uploads: Uploads {
+            in_flight: status.in_flight,
+            limit: status.limit,
+            most: status.workers,
+        },
+        accepted: counts.accepted.into(),
+        sent: counts.sent.into(),
+        pending: counts.pending.into(),
+        dropped: dropped
+            .map(|(reason, tally)| (reason, tally.into()))
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::time::UNIX_EPOCH;
+
+    use pyroscope_wire::Surface;
+    use pyrotee_delivery::State;
+    use pyrotee_queue::Ledger;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::json::fields;
+
+    const DOCUMENTATION: &str = include_str!("../../../docs/status.md");
+
+    /// A target of which there is something to say in every field.
+    fn eventful() -> TargetStatus {
+        let ledger = Ledger::default();
+        for bytes in [100, 200, 300] {
+            ledger.accept(bytes);
+        }
+        ledger.sent(100);
+        ledger.lose(200, Reason::Expired);
+        ledger.refuse(50, Reason::QueueFull);
+        let at = |second: u64| UNIX_EPOCH + Duration::from_secs(1_795_500_000 + second);
+        let status = delivery::Status {
+            state: State::Open,
+            next_try: Some(Duration::from_micros(12_345_678)),
+            suspended: vec![delivery::Suspension {
+                surface: Surface::Push,
+                next_try: Some(Duration::from_secs(30)),
+            }],
+            last_success: Some(at(0)),
+            last_error: Some(delivery::LastError {
+                at: at(7),
+                outcome: "transient",
+                status: Some(503),
+                text: "no upstream".to_owned(),
+            }),
+            attempts: 17,
+            in_flight: 1,
+            limit: 4,
+            workers: 64,
+        };
+        let of = ("central", "https://profiles.example.com");
+        target(
+            of,
+            status,
+            &ledger.snapshot(),
+            Some(Duration::from_millis(3_200)),
+        )
+    }
+
+    #[test]
+    fn a_target_is_shown_with_all_that_is_known_of_it() {
+        assert_eq!(
+            serde_json::to_value(eventful()).unwrap(),
+            json!({
+                "name": "central", "address": "https://profiles.example.com",
+                "state": "open", "next_try_seconds": 12.346,
+                "suspended": [{ "surface": "push", "next_try_seconds": 30.0 }],
+                "last_success": "2026-11-24T06:00:00.000Z",
+                "last_error": {
+                    "at": "2026-11-24T06:00:07.000Z", "outcome": "transient",
+                    "status": 503, "text": "no upstream",
+                },
+                "oldest_pending_age_seconds": 3.2, "attempts": 17,
+                "uploads": { "in_flight": 1, "limit": 4, "most": 64 },
+                "accepted": { "profiles": 4, "bytes": 650 },
+                "sent": { "profiles": 1, "bytes": 100 },
+                "pending": { "profiles": 1, "bytes": 300 },
+                "dropped": {
+                    "expired": { "profiles": 1, "bytes": 200 },
+                    "queue_full": { "profiles": 1, "bytes": 50 },
+                },
+            })
+        );
+    }
+
+    #[test]
+    fn a_target_of_which_nothing_is_known_has_every_field() {
+        let status = delivery::Status {
+            state: State::Healthy,
+            next_try: None,
+            suspended: Vec::new(),
+            last_success: None,
+            last_error: None,
+            attempts: 0,
+            in_flight: 0,
+            limit: 4,
+            workers: 64,
+        };
+        let shown = serde_json::to_value(target(("a", "b"), status, &Counts::default(), None));
+        let shown = shown.unwrap();
+        let eventful = serde_json::to_value(eventful()).unwrap();
+        let names = |value: &Value| {
+            value
+                .as_object()
+                .unwrap()
+                .keys()
+                .cloned()
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(names(&shown), names(&eventful));
+        for absent in [
+            "next_try_seconds",
+            "last_success",
+            "last_error",
+            "oldest_pending_age_seconds",
+        ] {
+            assert_eq!(shown[absent], Value::Null, "{absent}");
+        }
+        assert_eq!(
+            (&shown["suspended"], &shown["dropped"]),
+            (&json!([]), &json!({}))
+        );
+    }
+
+    #[test]
+    fn the_documentation_lists_every_field_and_no_other() {
+        let page = StatusPage {
+            version: VERSION.to_owned(),
+            started: String::new(),
+            time: String::new(),
+            targets: vec![eventful()],
+        };
+        let shown = fields::of(&serde_json::to_value(page).unwrap(), Some("dropped"));
+        let documented = fields::documented(DOCUMENTATION);
+        // States have a table of their own, below.
+        let documented = documented.filter(|name| State::ALL.iter().all(|it| it.as_str() != *name));
+        assert_eq!(
+            documented.map(str::to_owned).collect::<BTreeSet<_>>(),
+            shown
+        );
+    }
+
+    #[test]
+    fn the_documentation_explains_every_state() {
+        for state in State::ALL {
+            let row = format!("\n| `{}` | ", state.as_str());
+            assert_eq!(DOCUMENTATION.matches(&row).count(), 1, "{row}");
+        }
+    }
+
+    #[test]
+    fn the_documented_example_is_such_a_page() {
+        let (_, rest) = DOCUMENTATION.split_once("```json\n").unwrap();
+        let (example, _) = rest.split_once("```").unwrap();
+        let page: StatusPage = serde_json::from_str(example).unwrap();
+        let example: Value = serde_json::from_str(example).unwrap();
+        assert_eq!(serde_json::to_value(page).unwrap(), example);
+    }
+}

@@ -1,0 +1,63 @@
+//! What can be read of one target. The one list of views serves the scrape, the status page, the dead
+//! letters and the words at the end of a run.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use pyrotee_delivery::Monitor;
+use pyrotee_queue::{Consumer, Counts, Ledger, Limits, Tally};
+
+/// A target as seen from outside: its settings without secrets, and where its numbers are.
+#[derive(Debug)]
+pub struct TargetView {
+    /// The target's name.
+    pub name: String,
+    /// As written in the configuration, without userinfo.
+    pub address: String,
+    /// Value of `X-Scope-OrgID`; `None` if none is sent.
+    pub tenant: Option<String>,
+    /// Most uploads at once.
+    pub workers: usize,
+    /// Limits of the queue.
+    pub limits: Limits,
+    /// The target's account.
+    pub ledger: Arc<Ledger>,
+    /// The target's side of the queue.
+    pub consumer: Arc<dyn Consumer>,
+    /// State of the target's deliveries.
+    pub monitor: Monitor,
+}
+
+impl TargetView {
+    /// Its account.
+    pub fn counts(&self) -> Counts {
+        self.ledger.snapshot()
+    }
+
+    /// Loses what waits for it; how much that was.
+    pub fn purge(&self) -> Tally {
+        self.consumer.purge()
+    }
+
+    /// Whether a profile of `bytes` that is not new may be added: half of the queue is for fresh ones.
+    pub fn has_room_for(&self, bytes: u64) -> bool {
+        let pending = self.counts().pending;
+        let records = self.limits.records as u64 / 2;
+        let fits = pending.profiles < records
+            && pending.bytes.saturating_add(bytes) <= self.limits.bytes / 2;
+        pending.profiles == 0 || fits
+    }
+
+    /// Since the receipt of the oldest pending profile; `None` if none is pending.
+    pub fn oldest(&self) -> Option<Duration> {
+        let oldest = self.consumer.oldest()?;
+        // A wall clock may have been set back.
+        Some(SystemTime::now().duration_since(oldest).unwrap_or_default())
+    }
+}
+
+/// The names of all targets, for an error that lists them.
+pub(crate) fn known(targets: &[TargetView]) -> String {
+    let names: Vec<_> = targets.iter().map(|target| &*target.name).collect();
+    names.join(", ")
+}

@@ -1,0 +1,230 @@
+//! The layer of the file: read, checked against the schema, variables substituted.
+
+use std::{collections::HashMap, fs, io::Read, path::Path, sync::Arc};
+
+use figment::value::{Dict, Empty, Tag, Value};
+
+use crate::{
+    expand,
+    faults::{Fault, Origin, dotted},
+    schema::{self, Key, Shape},
+    yaml::{self, Kind, Node},
+};
+
+/// A configuration is written by hand; more than this is another file by mistake.
+const MAX_BYTES: u64 = 1024 * 1024;
+
+/// What a file says, as figment takes it, and what figment cannot keep about it.
+pub(crate) struct File {
+    pub(crate) dict: Dict,
+    pub(crate) notes: Notes,
+    /// Every value, checked or not: the environment looks for names in it.
+    pub(crate) root: Option<Node>,
+}
+
+/// Where each key of the file was written, by path.
+#[derive(Default)]
+pub(crate) struct Notes(HashMap<Vec<String>, Note>);
+
+/// What is known about one key of the file.
+pub(crate) struct Note {
+    pub(crate) origin: Origin,
+    /// Position among all keys of the file: figment sorts maps by name.
+    pub(crate) rank: usize,
+    /// What was written, if substitution made something else of it.
+    pub(crate) written: Option<String>,
+    /// The value is a `$NAME` that Pyroscope 0.37 would have substituted.
+    pub(crate) bare_variable: bool,
+}
+
+impl Notes {
+    pub(crate) fn get(&self, path: &[String]) -> Option<&Note> {
+        self.0.get(path)
+    }
+
+    /// Paths of the values that look like a variable but are none, in the order of the file.
+    pub(crate) fn bare_variables(&self) -> Vec<&[String]> {
+        let mut found: Vec<_> = self
+            .0
+            .iter()
+            .filter(|(_, note)| note.bare_variable)
+            .collect();
+        found.sort_by_key(|(_, note)| note.rank);
+        found.into_iter().map(|(path, _)| path.as_slice()).collect()
+    }
+}
+
+/// Reads a file. `Err` means that nothing can be said about the rest of the configuration.
+pub(crate) fn read(
+    path: &Path,
+    variables: &HashMap<String, String>,
+    faults: &mut Vec<Fault>,
+) -> Result<File, Fault> {
+    let name: Arc<str> = path.display().to_string().into();
+    let fault = |line, text| Fault {
+        origin: Origin::File(Arc::clone(&name), line),
+        key: String::new(),
+        text,
+    };
+    let mut bytes = Vec::new();
+    let opened = fs::File::open(path).and_then(|file| {
+        // One byte more tells a file of just that size from a longer one.
+        file.take(MAX_BYTES + 1).read_to_end(&mut bytes)
+    });
+    if let Err(error) = opened {
+        let text = format!("cannot be read ({error}); check path and permissions");
+        return Err(fault(None, text));
+    }
+    if u64::try_from(bytes.len()).is_ok_and(|len| len > MAX_BYTES) {
+        return Err(fault(
+            None,
+            "is larger than 1 MiB; is it the right file?".to_owned(),
+        ));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let valid = error
+            .as_bytes()
+            .iter()
+            .take(error.utf8_error().valid_up_to());
+        let line = 1 + valid.filter(|byte| **byte == b'\n').count();
+        fault(Some(line), "is not UTF-8; save it as UTF-8".to_owned())
+    })?;
+    let root = yaml::parse(text.trim_start_matches('\u{feff}'), &name, faults)?;
+    let mut checker = Checker {
+        file: name,
+        variables,
+        faults,
+        notes: Notes::default(),
+    };
+    let dict = match &root {
+        None => Dict::new(),
+        Some(node) => checker.root(node),
+    };
+    Ok(File {
+        dict,
+        notes: checker.notes,
+        root,
+    })
+}
+
+struct Checker<'a> {
+    file: Arc<str>,
+    variables: &'a HashMap<String, String>,
+    faults: &'a mut Vec<Fault>,
+    notes: Notes,
+}
+
+/// Stands for a value in which a fault has been found, so that it is not taken for absent.
+fn faulty() -> Value {
+    Value::Empty(Tag::Default, Empty::Unit)
+}
+
+impl Checker<'_> {
+    fn root(&mut self, node: &Node) -> Dict {
+        let value = self.value(node, &schema::ROOT, &mut Vec::new(), false);
+        value.and_then(Value::into_dict).unwrap_or_default()
+    }
+
+    fn fault(&mut self, line: usize, path: &[String], text: String) {
+        let origin = Origin::File(Arc::clone(&self.file), Some(line));
+        self.faults.push(Fault {
+            origin,
+            key: dotted(path),
+            text,
+        });
+    }
+
+    /// Turns a node into a figment value; `None` means that the key counts as absent.
+    fn value(
+        &mut self,
+        node: &Node,
+        shape: &Shape,
+        path: &mut Vec<String>,
+        chosen: bool,
+    ) -> Option<Value> {
+        match (shape, &node.kind) {
+            (Shape::Text, Kind::Text(text)) => Some(self.text(text, node.line, path)),
+            // Under a key of the user's choice all text is data: the tag `answer: null` says null.
+            (Shape::Text, Kind::Null(text)) if chosen => Some(Value::from(text.clone())),
+            // An address must be there, so that a forgotten one is better called empty.
+            (Shape::Text, Kind::Null(_)) => path
+                .last()
+                .filter(|key| *key == "address")
+                .map(|_| Value::from("")),
+            (Shape::Text, Kind::Map(_) | Kind::List) => {
+                let text = "takes one value, not a list or map; write `key: value`";
+                self.fault(node.line, path, text.to_owned());
+                Some(faulty())
+            }
+            (_, Kind::Null(_)) => Some(Value::from(Dict::new())),
+            (_, Kind::Text(_) | Kind::List) => {
+                let text = "takes keys of its own; indent them below it as `key: value`";
+                self.fault(node.line, path, text.to_owned());
+                Some(faulty())
+            }
+            (Shape::Section(keys), Kind::Map(_)) => Some(self.section(node, keys, path)),
+            (Shape::Map(of), Kind::Map(_)) => Some(self.map(node, of, path)),
+        }
+    }
+
+    fn section(&mut self, node: &Node, keys: &[Key], path: &mut Vec<String>) -> Value {
+        let mut dict = Dict::new();
+        for entry in node.entries() {
+            path.push(entry.key.clone());
+            match keys.iter().find(|key| key.name == entry.key) {
+                None => self.fault(entry.line, path, schema::remedy(&entry.key, keys)),
+                Some(key) => {
+                    self.note(entry.line, path);
+                    if let Some(value) = self.value(&entry.value, &key.shape, path, false) {
+                        dict.insert(entry.key.clone(), value);
+                    }
+                }
+            }
+            path.pop();
+        }
+        Value::from(dict)
+    }
+
+    fn map(&mut self, node: &Node, of: &Shape, path: &mut Vec<String>) -> Value {
+        let mut dict = Dict::new();
+        for entry in node.entries() {
+            path.push(entry.key.clone());
+            self.note(entry.line, path);
+            if let Some(value) = self.value(&entry.value, of, path, true) {
+                dict.insert(entry.key.clone(), value);
+            }
+            path.pop();
+        }
+        Value::from(dict)
+    }
+
+    fn note(&mut self, line: usize, path: &[String]) {
+        let origin = Origin::File(Arc::clone(&self.file), Some(line));
+        let rank = self.notes.0.len();
+        let note = Note {
+            origin,
+            rank,
+            written: None,
+            bare_variable: false,
+        };
+        self.notes.0.insert(path.to_vec(), note);
+    }
+
+    fn text(&mut self, text: &str, line: usize, path: &[String]) -> Value {
+        match expand::expand(text, |name| self.variables.get(name).cloned()) {
+            Ok(expanded) => {
+                if let Some(note) = self.notes.0.get_mut(path) {
+                    note.bare_variable = expand::is_bare_variable(text);
+                    note.written = expanded.is_some().then(|| text.to_owned());
+                }
+                Value::from(expanded.unwrap_or_else(|| text.to_owned()))
+            }
+            Err(problems) => {
+                for problem in problems {
+                    self.fault(line, path, problem);
+                }
+                faulty()
+            }
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The layers of a configuration.
+
+/// Names of layers in figment's metadata; the source beside them is a variable or flag.
+pub(crate) const DEFAULT: &str = "default";
+pub(crate) const FILE: &str = "file";
+pub(crate) const ENVIRONMENT: &str = "environment";
+pub(crate) const FLAG: &str = "flag";

@@ -1,0 +1,237 @@
+//! Walks the layered values and says, of each, what it is, where it came from, or what is wrong.
+//!
+//! A fault may repeat a value that is wrong, for that helps; but never the value of a key that may
+//! hold a secret (those are read with [`Scope::text`] and judged by texts that do not quote), never
+//! what a variable in `${…}` held (the `${…}` is shown), and nothing that looks like a URL with
+//! credentials.
+
+use std::cell::RefCell;
+
+use figment::{
+    Figment, Source,
+    value::{Dict, Value},
+};
+
+use crate::{
+    faults::{Fault, Origin, dotted},
+    file::{Note, Notes},
+    layers::{DEFAULT, ENVIRONMENT, FLAG},
+};
+
+/// Longest value that a fault repeats.
+const MAX_VALUE: usize = 60;
+
+static NOTHING: Dict = Dict::new();
+
+/// All values of all sources, the faults found so far, and what to warn of.
+pub(crate) struct Tree<'f> {
+    figment: &'f Figment,
+    root: Value,
+    notes: Notes,
+    faults: RefCell<Vec<Fault>>,
+    warnings: RefCell<Vec<String>>,
+}
+
+/// The keys of one section or map.
+pub(crate) struct Scope<'t> {
+    tree: &'t Tree<'t>,
+    path: Vec<String>,
+    dict: &'t Dict,
+}
+
+impl<'f> Tree<'f> {
+    pub(crate) fn new(figment: &'f Figment, notes: Notes, faults: Vec<Fault>) -> Self {
+        let root = figment
+            .find_value("")
+            .unwrap_or_else(|_| Value::from(Dict::new()));
+        let tree = Self {
+            figment,
+            root,
+            notes,
+            faults: RefCell::new(faults),
+            warnings: RefCell::default(),
+        };
+        for path in tree.notes.bare_variables() {
+            let text = "is taken as it stands; write ${NAME} to put in a variable";
+            tree.warn(format!(
+                "{}: a value of the form `$NAME` {text}",
+                dotted(path)
+            ));
+        }
+        tree
+    }
+
+    pub(crate) fn root(&self) -> Scope<'_> {
+        let dict = self.root.as_dict().unwrap_or(&NOTHING);
+        Scope {
+            tree: self,
+            path: Vec::new(),
+            dict,
+        }
+    }
+
+    pub(crate) fn warn(&self, warning: String) {
+        self.warnings.borrow_mut().push(warning);
+    }
+
+    pub(crate) fn take_warnings(&self) -> Vec<String> {
+        self.warnings.take()
+    }
+
+    pub(crate) fn into_faults(self) -> Vec<Fault> {
+        self.faults.into_inner()
+    }
+
+    /// Where a key was written: in the source that set its value, or for a section in the file.
+    fn origin(&self, path: &[String], value: Option<&Value>) -> Origin {
+        let in_file = || self.notes.get(path).map(|note| note.origin.clone());
+        if matches!(value, Some(Value::Dict(..)) | None)
+            && let Some(origin) = in_file()
+        {
+            return origin;
+        }
+        // The tag of a dict is that of the last layer below it, defaults included.
+        let set = value.and_then(|value| self.set_by(value));
+        set.or_else(in_file).unwrap_or(Origin::Nowhere)
+    }
+
+    fn set_by(&self, value: &Value) -> Option<Origin> {
+        if let Value::Dict(_, dict) = value {
+            return dict.values().find_map(|value| self.set_by(value));
+        }
+        let metadata = self.figment.get_metadata(value.tag())?;
+        let name = match &metadata.source {
+            Some(Source::Custom(name)) => name.clone(),
+            _ => return None,
+        };
+        match metadata.name.as_ref() {
+            ENVIRONMENT => Some(Origin::Environment(name)),
+            FLAG => Some(Origin::Flag(name)),
+            _ => None,
+        }
+    }
+}
+
+impl<'t> Scope<'t> {
+    pub(crate) fn tree(&self) -> &'t Tree<'t> {
+        self.tree
+    }
+
+    /// The path of one of the keys, or of the scope itself for an empty one, as texts show it.
+    pub(crate) fn shown_path(&self, key: &str) -> String {
+        dotted(&self.path_of(key))
+    }
+
+    fn path_of(&self, key: &str) -> Vec<String> {
+        let key = (!key.is_empty()).then(|| key.to_owned());
+        self.path.iter().cloned().chain(key).collect()
+    }
+
+    /// The keys below a key; none if it is absent or faulty.
+    pub(crate) fn scope(&self, key: &str) -> Scope<'t> {
+        let dict = self
+            .dict
+            .get(key)
+            .and_then(Value::as_dict)
+            .unwrap_or(&NOTHING);
+        Scope {
+            tree: self.tree,
+            path: self.path_of(key),
+            dict,
+        }
+    }
+
+    /// The keys that are there: those of the file in its order, then the others by name.
+    pub(crate) fn keys(&self) -> Vec<&'t str> {
+        let rank = |key: &str| self.note(key).map_or(usize::MAX, |note| note.rank);
+        let mut keys: Vec<&str> = self.dict.keys().map(String::as_str).collect();
+        keys.sort_by_key(|key| rank(key));
+        keys
+    }
+
+    fn note(&self, key: &str) -> Option<&'t Note> {
+        self.tree.notes.get(&self.path_of(key))
+    }
+
+    /// Whether a fault has been found with the key's value before.
+    pub(crate) fn is_faulty(&self, key: &str) -> bool {
+        matches!(self.dict.get(key), Some(Value::Empty(..)))
+    }
+
+    /// Whether anybody set the key, rightly or not.
+    pub(crate) fn is_set(&self, key: &str) -> bool {
+        let Some(value) = self.dict.get(key) else {
+            return false;
+        };
+        let metadata = self.tree.figment.get_metadata(value.tag());
+        metadata.is_none_or(|metadata| metadata.name != DEFAULT)
+    }
+
+    /// The value of a key, if it is there.
+    pub(crate) fn text(&self, key: &str) -> Option<&'t str> {
+        self.dict.get(key).and_then(Value::as_str)
+    }
+
+    /// Types the value of a key that holds no secret. The parser says what is wrong with a value
+    /// in words that go behind it: "has no unit; write …".
+    pub(crate) fn parse<T>(
+        &self,
+        key: &str,
+        parser: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let text = self.text(key)?;
+        parser(text)
+            .map_err(|problem| {
+                self.fault(key, &format!("{} {problem}", self.shown_value(key, text)))
+            })
+            .ok()
+    }
+
+    fn shown_value(&self, key: &str, text: &str) -> String {
+        let by_file = self
+            .dict
+            .get(key)
+            .and_then(|value| self.tree.set_by(value))
+            .is_none();
+        let written = self.note(key).and_then(|note| note.written.as_deref());
+        let text = written.filter(|_| by_file).unwrap_or(text);
+        if text.is_empty() {
+            return "an empty value".to_owned();
+        }
+        if text.contains('@') || text.contains("//") || text.chars().any(char::is_control) {
+            return "the value".to_owned();
+        }
+        let mut start: String = text.chars().take(MAX_VALUE).collect();
+        if start.len() < text.len() {
+            start.push('…');
+        }
+        format!("`{start}`")
+    }
+
+    /// Adds a fault of a key, or of the scope itself for an empty one.
+    pub(crate) fn fault(&self, key: &str, text: &str) {
+        let path = self.path_of(key);
+        let value = self.dict.get(key).filter(|_| !key.is_empty());
+        let origin = match value.map(|value| self.tree.origin(&path, Some(value))) {
+            // What nobody wrote is missing, or wrong, where its section was written.
+            None | Some(Origin::Nowhere) => self.origin_of_scope(),
+            Some(origin) => origin,
+        };
+        let fault = Fault {
+            origin,
+            key: dotted(&path),
+            text: text.to_owned(),
+        };
+        self.tree.faults.borrow_mut().push(fault);
+    }
+
+    fn origin_of_scope(&self) -> Origin {
+        let origin = self.tree.origin(&self.path, None);
+        let set = || self.dict.values().find_map(|value| self.tree.set_by(value));
+        if origin == Origin::Nowhere {
+            set().unwrap_or(origin)
+        } else {
+            origin
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Every key there is, with its default: the one list that reading, the environment, suggestions
+//! and the test of `docs/configuration.md` share.
+
+/// What may stand under a key.
+#[derive(Debug)]
+pub(crate) enum Shape {
+    /// One scalar.
+    Text,
+    /// Fixed keys.
+    Section(&'static [Key]),
+    /// Keys of the user's choice, each with the same thing under it.
+    Map(&'static Shape),
+}
+
+/// A fixed key.
+#[derive(Debug)]
+pub(crate) struct Key {
+    pub(crate) name: &'static str,
+    pub(crate) shape: Shape,
+    /// In the notation that the key is written in; also what a zero stands for where 0.37 had it so.
+    pub(crate) default: Option<&'static str>,
+}
+
+const fn text(name: &'static str, default: &'static str) -> Key {
+    Key {
+        name,
+        shape: Shape::Text,
+        default: Some(default),
+    }
+}
+
+const fn optional(name: &'static str) -> Key {
+    Key {
+        name,
+        shape: Shape::Text,
+        default: None,
+    }
+}
+
+const fn section(name: &'static str, keys: &'static [Key]) -> Key {
+    Key {
+        name,
+        shape: Shape::Section(keys),
+        default: None,
+    }
+}
+
+const fn map(name: &'static str, of: &'static Shape) -> Key {
+    Key {
+        name,
+        shape: Shape::Map(of),
+        default: None,
+    }
+}
+
+/// The address of the upstream, unless nothing is written locally.
+pub(crate) const UPSTREAM_ADDRESS: &str = "http://127.0.0.1:4042";
+
+/// The whole configuration.
+pub(crate) static ROOT: Shape = Shape::Section(&[
+    text("listen", ":4040"),
+    text("admin", ":4041"),
+    optional("admin-token"),
+    section(
+        "upstream",
+        &[
+            optional("address"),
+            text("timeout", "60s"),
+            text("forwarded-headers", "true"),
+        ],
+    ),
+    text("memory-limit", "256MiB"),
+    section(
+        "tee",
+        &[
+            text("max-body", "64MiB"),
+            text("on", "always"),
+            text("duplicates", "drop"),
+        ],
+    ),
+    section(
+        "spool",
+        &[
+            optional("dir"),
+            text("max-bytes", "1GiB"),
+            text("segment-bytes", "8MiB"),
+            text("fsync", "interval"),
+        ],
+    ),
+    section(
+        "dead-letters",
+        &[optional("dir"), text("max-bytes", "64MiB")],
+    ),
+    section("shutdown", &[text("grace", "25s")]),
+    section("log", &[text("level", "info"), text("format", "text")]),
+    section(
+        "remote-write",
+        &[
+            text("enabled", "false"),
+            text("disable-local-writes", "false"),
+            map("targets", &Shape::Section(TARGET)),
+        ],
+    ),
+]);
+
+/// The keys of a target.
+pub(crate) static TARGET: &[Key] = &[
+    optional("address"),
+    optional("auth-token"),
+    optional("basic-auth-user"),
+    optional("basic-auth-password"),
+    optional("tenant-id"),
+    map("headers", &Shape::Text),
+    map("tags", &Shape::Text),
+    text("timeout", "10s"),
+    text("queue-size", "100"),
+    text("queue-bytes", "64MiB"),
+    // Zero stands for max(4 × CPUs, 64), which is known only at start.
+    text("queue-workers", "0"),
+    text("on-full", "drop-newest"),
+    text("max-age", "55m"),
+    text("on-ambiguous", "retry"),
+    text("replay-rate", "2MB"),
+    map("outcomes", &Shape::Text),
+];
+
+/// The default of a key of a target.
+pub(crate) fn target_default(name: &str) -> &'static str {
+    let key = TARGET.iter().find(|key| key.name == name);
+    key.and_then(|key| key.default).unwrap_or_default()
+}
+
+/// What to write instead of a key that is not known in a section.
+pub(crate) fn remedy(unknown: &str, keys: &[Key]) -> String {
+    let plain = unknown.to_ascii_lowercase().replace('_', "-");
+    let near = keys
+        .iter()
+        .map(|key| (strsim::damerau_levenshtein(key.name, &plain), key.name))
+        .min()
+        .filter(|(distance, name)| *distance <= 1.max(name.len() / 3));
+    if let Some((_, name)) = near {
+        return format!("unknown key; did you mean `{name}`?");
+    }
+    if let Some(section) = home(&plain, &ROOT, "") {
+        return format!("unknown key here; it belongs under `{section}`");
+    }
+    let names: Vec<_> = keys.iter().map(|key| key.name).collect();
+    format!("unknown key; known here: {}", names.join(", "))
+}
+
+/// The section that does have the key, for one that was indented wrongly.
+fn home(name: &str, shape: &Shape, path: &str) -> Option<String> {
+    match shape {
+        Shape::Text => None,
+        Shape::Map(of) => home(name, of, &format!("{path}.NAME")),
+        Shape::Section(keys) => {
+            if !path.is_empty() && keys.iter().any(|key| key.name == name) {
+                return Some(path.to_owned());
+            }
+            keys.iter().find_map(|key| {
+                let dot = if path.is_empty() { "" } else { "." };
+                home(name, &key.shape, &format!("{path}{dot}{}", key.name))
+            })
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Profiles that a target rejected.
+
+use std::path::PathBuf;
+
+use super::spool::at_least;
+use crate::{
+    reader::Scope,
+    settings::{DeadLetters, Spool},
+    values,
+};
+
+/// A letter takes half of it at most, and two blocks of the disk at least.
+const LEAST_BYTES: u64 = 1024 * 1024;
+
+/// Where they lie within a spool.
+const WITHIN_SPOOL: &str = "dead-letters";
+
+/// Dead letters, if they have a place: one of their own, or one in the spool.
+pub(super) fn dead_letters(
+    scope: &Scope<'_>,
+    spool: Option<&Spool>,
+) -> Option<Option<DeadLetters>> {
+    let max_bytes = scope.parse("max-bytes", |text| {
+        let enough = |bytes| at_least(LEAST_BYTES, bytes, "dead letters");
+        values::size_or_none(text)?.map(enough).transpose()
+    });
+    if scope.is_faulty("dir") {
+        return None;
+    }
+    let dir = scope.text("dir").filter(|dir| !dir.is_empty());
+    let dir = match (dir.map(PathBuf::from), spool) {
+        (Some(dir), Some(spool)) if dir == spool.dir => {
+            let inside = dir.join(WITHIN_SPOOL);
+            let inside = inside.display();
+            scope.fault(
+                "dir",
+                &format!("is the directory of the spool; write another, such as {inside}"),
+            );
+            return None;
+        }
+        (Some(dir), _) => dir,
+        (None, Some(spool)) => spool.dir.join(WITHIN_SPOOL),
+        (None, None) => {
+            if scope.is_set("max-bytes") && max_bytes?.is_some() {
+                scope.fault(
+                    "dir",
+                    "is missing, and there is no spool; write the directory of the dead letters, \
+                     such as /var/lib/pyrotee/dead-letters",
+                );
+                return None;
+            }
+            return max_bytes.map(|_| None);
+        }
+    };
+    Some(max_bytes?.map(|max_bytes| DeadLetters { dir, max_bytes }))
+}

@@ -1,0 +1,104 @@
+//! The headers that a target gets with every request. Their values are secrets: tokens of gateways
+//! are what they are mostly used for.
+
+use std::collections::HashSet;
+
+use http::{HeaderName, HeaderValue};
+use secrecy::SecretString;
+
+use crate::reader::Scope;
+
+/// Set or removed by pyrotee itself, or bound to one connection (RFC 9110 §7.6.1).
+const RESERVED: [&str; 15] = [
+    "connection",
+    "expect",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-authentication-info",
+    "proxy-connection",
+    "pyrotee-hops",
+    "te",
+    "trailer",
+    "trailers",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// The headers of a target, in the order of the file.
+pub(super) fn headers(target: &Scope<'_>) -> Option<Vec<(HeaderName, SecretString)>> {
+    if target.is_faulty("headers") {
+        return None;
+    }
+    let scope = target.scope("headers");
+    let mut seen = HashSet::new();
+    let read = scope.keys().into_iter().map(|key| {
+        let name = name(&scope, key, target);
+        let value = value(&scope, key);
+        let name = name?;
+        if !seen.insert(name.clone()) {
+            scope.fault(
+                key,
+                "differs from another header only in case; keep one of the two",
+            );
+            return None;
+        }
+        Some((name, value?))
+    });
+    // Collected first: stopping at a fault would hide those behind it.
+    let read: Vec<_> = read.collect();
+    read.into_iter().collect()
+}
+
+fn name(scope: &Scope<'_>, key: &str, target: &Scope<'_>) -> Option<HeaderName> {
+    let Ok(name) = HeaderName::from_bytes(key.as_bytes()) else {
+        scope.fault(
+            key,
+            "is not the name of a header; write it without spaces or `:`",
+        );
+        return None;
+    };
+    let given =
+        |key: &str| target.is_faulty(key) || target.text(key).is_some_and(|t| !t.is_empty());
+    let lower = name.as_str();
+    if RESERVED.contains(&lower) || lower.starts_with("content-") {
+        scope.fault(
+            key,
+            "is a header that pyrotee sets or removes itself; remove it",
+        );
+    } else if lower == "authorization" && ["auth-token", "basic-auth-user"].into_iter().any(given) {
+        scope.fault(
+            key,
+            "stands beside auth-token or basic-auth-user; keep one of the two",
+        );
+    } else if lower == "authorization" && has_userinfo(target) {
+        scope.fault(
+            key,
+            "stands beside a user in the address; keep one of the two",
+        );
+    } else if lower == "x-scope-orgid" && given("tenant-id") {
+        scope.fault(key, "stands beside tenant-id; keep one of the two");
+    } else {
+        return Some(name);
+    }
+    None
+}
+
+/// Also if the address is not valid otherwise: both faults are then told at once.
+fn has_userinfo(target: &Scope<'_>) -> bool {
+    target
+        .text("address")
+        .is_some_and(|text| text.contains('@'))
+}
+
+fn value(scope: &Scope<'_>, key: &str) -> Option<SecretString> {
+    let text = scope.text(key)?;
+    if HeaderValue::from_str(text).is_err() {
+        let text = "has a line break or a character that headers do not allow; remove it";
+        scope.fault(key, text);
+        return None;
+    }
+    Some(SecretString::from(text))
+}

@@ -1,0 +1,144 @@
+//! What concerns the process and the request path.
+
+use std::time::Duration;
+
+use pyrotee_net::{Address, Listen};
+
+use super::loops::refuse_loop;
+use crate::{
+    listen,
+    reader::Scope,
+    schema,
+    settings::{
+        Duplicates, LocalWrites, Log, LogFormat, LogLevel, RemoteWrite, Tee, TeeOn, Upstream,
+    },
+    values,
+};
+
+/// Words for `tee.on`.
+pub(crate) const TEE_ON: &[(&str, TeeOn)] = &[
+    ("always", TeeOn::Always),
+    ("upstream-success", TeeOn::UpstreamSuccess),
+];
+
+/// Words for `tee.duplicates`.
+pub(crate) const DUPLICATES: &[(&str, Duplicates)] =
+    &[("drop", Duplicates::Drop), ("tee", Duplicates::Tee)];
+
+/// Words for `log.level`.
+pub(crate) const LEVELS: &[(&str, LogLevel)] = &[
+    ("error", LogLevel::Error),
+    ("warn", LogLevel::Warn),
+    ("info", LogLevel::Info),
+    ("debug", LogLevel::Debug),
+    ("trace", LogLevel::Trace),
+];
+
+/// Words for `log.format`.
+pub(crate) const FORMATS: &[(&str, LogFormat)] =
+    &[("text", LogFormat::Text), ("json", LogFormat::Json)];
+
+/// Both listeners.
+pub(super) fn listen(root: &Scope<'_>) -> Option<(Listen, Listen)> {
+    let listen = root.parse("listen", listen::parse);
+    let admin = root.parse("admin", listen::parse);
+    let (listen, admin) = (listen?, admin?);
+    if listen::clash(&admin, &listen) {
+        let (key, other, at) = if root.is_set("admin") {
+            ("admin", "listen", listen)
+        } else {
+            ("listen", "admin", admin)
+        };
+        root.fault(
+            key,
+            &format!("is the same as `{other}` ({at}); write another port"),
+        );
+        return None;
+    }
+    Some((listen, admin))
+}
+
+pub(super) fn memory_limit(root: &Scope<'_>) -> Option<u64> {
+    root.parse("memory-limit", values::size)
+}
+
+/// A default that the memory limit does not allow shrinks with it: a sidecar sets one key.
+pub(super) fn tee(root: &Scope<'_>, memory_limit: Option<u64>) -> Option<Tee> {
+    let scope = root.scope("tee");
+    let max_body = scope.parse("max-body", values::size);
+    let on = scope.parse("on", |text| values::word(text, TEE_ON));
+    let duplicates = scope.parse("duplicates", |text| values::word(text, DUPLICATES));
+    let max_body = match memory_limit {
+        Some(limit) if !scope.is_set("max-body") => max_body?.min(limit),
+        _ => max_body?,
+    };
+    Some(Tee {
+        max_body,
+        on: on?,
+        duplicates: duplicates?,
+    })
+}
+
+pub(super) fn shutdown_grace(root: &Scope<'_>) -> Option<Duration> {
+    root.scope("shutdown").parse("grace", values::duration)
+}
+
+pub(super) fn log(root: &Scope<'_>) -> Option<Log> {
+    let scope = root.scope("log");
+    let level = scope.parse("level", |text| values::word(text, LEVELS));
+    let format = scope.parse("format", |text| values::word(text, FORMATS));
+    Some(Log {
+        level: level?,
+        format: format?,
+    })
+}
+
+/// The upstream; there is none if nothing is written locally and no address is given.
+pub(super) fn upstream(
+    scope: &Scope<'_>,
+    remote_write: Option<&RemoteWrite>,
+    own: Option<Listen>,
+) -> Option<Option<Upstream>> {
+    let timeout = scope.parse("timeout", values::wait);
+    let forwarded_headers = scope.parse("forwarded-headers", values::boolean);
+    let address = match scope.text("address") {
+        Some(text) => Some(address(scope, text, own)),
+        None if scope.is_faulty("address") => Some(None),
+        None if remote_write?.local_writes == LocalWrites::Discard => None,
+        None => Some(address(scope, schema::UPSTREAM_ADDRESS, own)),
+    };
+    let (timeout, forwarded_headers) = (timeout?, forwarded_headers?);
+    match address {
+        None => Some(None),
+        Some(address) => Some(Some(Upstream {
+            address: address?,
+            timeout,
+            forwarded_headers,
+        })),
+    }
+}
+
+fn address(scope: &Scope<'_>, text: &str, own: Option<Listen>) -> Option<Address> {
+    match Address::parse(text) {
+        Err(error) => scope.fault("address", &error.to_string()),
+        // Clients bring their own credentials, which pass; these would go nowhere.
+        Ok(parsed) if parsed.userinfo.is_some() => {
+            scope.fault(
+                "address",
+                "has a user or password, which only targets take; remove it",
+            );
+        }
+        // A request keeps the path that the client wrote, so there is nothing to put before it.
+        Ok(parsed) if !parsed.address.prefix().is_empty() => {
+            scope.fault(
+                "address",
+                "has a path, but requests keep the path of the client; remove it",
+            );
+        }
+        Ok(parsed) => {
+            refuse_loop(scope, &parsed.address, own);
+            return Some(parsed.address);
+        }
+    }
+    None
+}

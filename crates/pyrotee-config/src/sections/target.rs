@@ -1,0 +1,212 @@
+//! One target.
+
+use pyroscope_wire::tags::{TagFaultKind, Tags};
+use pyrotee_net::{Address, Listen, Parsed};
+
+use super::{credentials, headers, loops::refuse_loop, outcomes};
+use crate::{
+    faults::shown,
+    reader::Scope,
+    schema,
+    settings::{OnFull, Target},
+    values,
+};
+
+/// Words for `on-full`.
+pub(crate) const ON_FULL: &[(&str, OnFull)] = &[
+    ("drop-newest", OnFull::DropNewest),
+    ("drop-oldest", OnFull::DropOldest),
+];
+
+/// Longest name, as it is a metric's label and later that of a file.
+const MAX_NAME: usize = 63;
+/// The limit of Pyroscope (dskit `tenant`).
+const MAX_TENANT: usize = 150;
+/// More cannot be meant; and no data structure sized by it can overflow.
+const MAX_QUEUE_SIZE: usize = 10_000_000;
+const MAX_WORKERS: usize = 10_000;
+const MIN_WORKERS: usize = 64;
+/// Part of the memory limit that one target's queue may fill, unless it is told otherwise.
+const QUEUE_SHARE: u64 = 4;
+
+/// What a target's defaults and limits depend on.
+pub(super) struct Around {
+    pub(super) cpus: usize,
+    pub(super) memory_limit: Option<u64>,
+    pub(super) listen: Option<Listen>,
+}
+
+/// Reads the target of a name. All its faults are found, whichever comes first.
+pub(super) fn target(name: &str, targets: &Scope<'_>, around: &Around) -> Option<Target> {
+    let scope = &targets.scope(name);
+    if targets.is_faulty(name) {
+        return None;
+    }
+    let valid_name = check_name(name, scope);
+    let parsed = address(scope, name, targets);
+    if let Some(parsed) = &parsed {
+        refuse_loop(scope, &parsed.address, around.listen);
+    }
+    let userinfo = parsed.as_ref().and_then(|parsed| parsed.userinfo.as_ref());
+    let credentials = credentials::credentials(scope, userinfo);
+    let tenant = tenant(scope);
+    let headers = headers::headers(scope);
+    let tags = tags(scope);
+    let timeout = scope.parse("timeout", |text| {
+        // As 0.37 did, zero means the default.
+        let given = values::duration(text)?;
+        if given.is_zero() {
+            values::duration(schema::target_default("timeout"))
+        } else {
+            Ok(given)
+        }
+    });
+    let queue_size = scope.parse("queue-size", |text| {
+        match values::count(text, MAX_QUEUE_SIZE)? {
+            0 => values::count(schema::target_default("queue-size"), MAX_QUEUE_SIZE),
+            given => Ok(given),
+        }
+    });
+    let queue_bytes = queue_bytes(scope, around);
+    let queue_workers = queue_workers(scope, around);
+    let on_full = scope.parse("on-full", |text| values::word(text, ON_FULL));
+    let max_age = outcomes::max_age(scope);
+    let on_ambiguous = outcomes::on_ambiguous(scope);
+    let replay_rate = outcomes::replay_rate(scope);
+    let outcomes = outcomes::rules(scope);
+    Some(Target {
+        name: valid_name?,
+        address: parsed?.address,
+        credentials: credentials?,
+        tenant: tenant?,
+        headers: headers?,
+        tags: tags?,
+        timeout: timeout?,
+        queue_size: queue_size?,
+        queue_bytes: queue_bytes?,
+        queue_workers: queue_workers?,
+        on_full: on_full?,
+        max_age: max_age?,
+        on_ambiguous: on_ambiguous?,
+        replay_rate: replay_rate?,
+        outcomes: outcomes?,
+    })
+}
+
+fn check_name(name: &str, scope: &Scope<'_>) -> Option<String> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
+    if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(allowed) {
+        let text = "a target's name has 1 to 63 letters, digits, `_`, `.` or `-`; choose another";
+        scope.fault("", text);
+        return None;
+    }
+    Some(name.to_owned())
+}
+
+fn address(scope: &Scope<'_>, name: &str, targets: &Scope<'_>) -> Option<Parsed> {
+    let Some(text) = scope.text("address") else {
+        if !scope.is_faulty("address") {
+            // The environment cannot write `-`, so that it may have made a target by mistake.
+            let alike = |other: &&str| *other != name && other.replace('-', "_") == name;
+            let hint = match targets.keys().into_iter().find(alike) {
+                Some(other) => format!(" (or did you mean the target `{other}`?)"),
+                None => String::new(),
+            };
+            scope.fault(
+                "address",
+                &format!("is missing; write http://HOST:PORT{hint}"),
+            );
+        }
+        return None;
+    };
+    match Address::parse(text) {
+        Ok(parsed) => Some(parsed),
+        Err(error) => {
+            scope.fault("address", &error.to_string());
+            None
+        }
+    }
+}
+
+fn tenant(scope: &Scope<'_>) -> Option<Option<String>> {
+    let Some(text) = scope.text("tenant-id").filter(|text| !text.is_empty()) else {
+        return (!scope.is_faulty("tenant-id")).then_some(None);
+    };
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"!-_.*'()".contains(&b);
+    if text.len() > MAX_TENANT || !text.bytes().all(allowed) {
+        // The value is not shown: a token put under the wrong key looks just like this.
+        let text = "has more than 150 characters, or others than letters, digits and `!-_.*'()`; \
+                    write the id alone";
+        scope.fault("tenant-id", text);
+        return None;
+    }
+    Some(Some(text.to_owned()))
+}
+
+fn tags(scope: &Scope<'_>) -> Option<Tags> {
+    if scope.is_faulty("tags") {
+        return None;
+    }
+    let tags = scope.scope("tags");
+    let keys = tags.keys();
+    let pairs: Vec<(String, String)> = keys
+        .iter()
+        .filter_map(|key| Some(((*key).to_owned(), tags.text(key)?.to_owned())))
+        .collect();
+    let whole = pairs.len() == keys.len();
+    match Tags::parse(pairs) {
+        Ok(parsed) => whole.then_some(parsed),
+        Err(faults) => {
+            for fault in faults {
+                tags.fault(&fault.key, &tag_fault(&fault.kind));
+            }
+            None
+        }
+    }
+}
+
+/// The wording of the wire crate in the form of all faults here: "problem; remedy".
+fn tag_fault(kind: &TagFaultKind) -> String {
+    if let TagFaultKind::SameAs(other) = kind {
+        return format!(
+            "is sent under the same key as `{}`; keep one of the two",
+            shown(other)
+        );
+    }
+    let text = kind.to_string();
+    match text.rsplit_once(": ") {
+        Some((problem, remedy)) => format!("{problem}; {remedy}"),
+        None => text,
+    }
+}
+
+fn queue_bytes(scope: &Scope<'_>, around: &Around) -> Option<u64> {
+    let bytes = scope.parse("queue-bytes", values::size)?;
+    match around.memory_limit {
+        Some(limit) if bytes > limit && scope.is_set("queue-bytes") => {
+            let limit = values::format_size(limit);
+            let text = format!(
+                "is more than `memory-limit` ({limit}), which holds all queues; \
+                                raise that or lower this"
+            );
+            scope.fault("queue-bytes", &text);
+            None
+        }
+        Some(_) if scope.is_set("queue-bytes") => Some(bytes),
+        // The default shrinks with the memory limit: a sidecar sets one key, and a target that hangs
+        // leaves the others enough.
+        Some(limit) => Some(bytes.min(limit / QUEUE_SHARE)),
+        None => Some(bytes),
+    }
+}
+
+fn queue_workers(scope: &Scope<'_>, around: &Around) -> Option<usize> {
+    scope.parse("queue-workers", |text| {
+        let given = values::count(text, MAX_WORKERS)?;
+        let default = around
+            .cpus
+            .saturating_mul(4)
+            .clamp(MIN_WORKERS, MAX_WORKERS);
+        Ok(if given == 0 { default } else { given })
+    })
+}

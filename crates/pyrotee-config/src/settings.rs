@@ -1,0 +1,218 @@
+//! What a configuration says, as plain values: typed, checked, complete. The types here belong to the
+//! configuration alone; `pyrotee` converts them into the settings of each crate.
+
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::HeaderName;
+use pyroscope_wire::Tags;
+use pyroscope_wire::refusal::Rules;
+use pyrotee_net::{Address, Listen};
+use secrecy::SecretString;
+
+/// Everything that can be configured.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where clients send requests.
+    pub listen: Listen,
+    /// Where metrics and health checks are served; never reachable through `listen`.
+    pub admin: Listen,
+    /// What whoever is not on this machine shows to change something there; `None` lets nobody else.
+    pub admin_token: Option<SecretString>,
+    /// The local Pyroscope; `None` if nothing is written locally and no address was given.
+    pub upstream: Option<Upstream>,
+    /// Bytes that bodies being received, queued and sent may take, all targets together.
+    pub memory_limit: u64,
+    pub tee: Tee,
+    /// Where profiles wait on disk; `None` keeps them in memory alone.
+    pub spool: Option<Spool>,
+    /// Where profiles are kept that a target rejected; `None` keeps none.
+    pub dead_letters: Option<DeadLetters>,
+    /// How long requests and queues may take to finish after a signal; may be zero.
+    pub shutdown_grace: Duration,
+    pub log: Log,
+    pub remote_write: RemoteWrite,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// The local Pyroscope that every request goes to.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    pub address: Address,
+    /// From the end of the request body to the head of the response.
+    pub timeout: Duration,
+    /// Whether `X-Forwarded-For`, `-Host` and `-Proto` are appended.
+    pub forwarded_headers: bool,
+}
+
+/// What is recorded of the requests that pass.
+#[derive(Clone, Debug)]
+pub struct Tee {
+    /// Longest body that is recorded, in bytes; a longer one still goes to the upstream.
+    pub max_body: u64,
+    pub on: TeeOn,
+    pub duplicates: Duplicates,
+}
+
+/// The spool.
+#[derive(Clone, Debug)]
+pub struct Spool {
+    pub dir: PathBuf,
+    /// Limit of all segments together, in bytes.
+    pub max_bytes: u64,
+    /// Length at which a segment is full, in bytes.
+    pub segment_bytes: u64,
+    pub fsync: FsyncPolicy,
+}
+
+/// Profiles that a target rejected.
+#[derive(Clone, Debug)]
+pub struct DeadLetters {
+    pub dir: PathBuf,
+    /// Limit of all files together, in bytes.
+    pub max_bytes: u64,
+}
+
+/// When what was written is made to survive a loss of power.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FsyncPolicy {
+    /// Before a client is told that its profile was taken.
+    Always,
+    /// A tenth of a second later at most.
+    Interval,
+    /// When the operating system likes to.
+    Never,
+}
+
+/// What goes to the log, and how it looks.
+#[derive(Clone, Debug)]
+pub struct Log {
+    pub level: LogLevel,
+    pub format: LogFormat,
+}
+
+/// The least grave thing that is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// The targets, and whether anything goes to them.
+#[derive(Clone, Debug)]
+pub struct RemoteWrite {
+    /// If not, pyrotee is a proxy and nothing else.
+    pub enabled: bool,
+    /// `Forward` whenever `enabled` is false, as in Pyroscope 0.37.
+    pub local_writes: LocalWrites,
+    /// In the order of the file, then those that only the environment names.
+    pub targets: Vec<Target>,
+}
+
+/// What happens to an ingestion request locally.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LocalWrites {
+    /// The upstream gets it and answers.
+    Forward,
+    /// The upstream does not get it; the relay answers.
+    Discard,
+}
+
+/// Which profiles are teed (`tee.on`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TeeOn {
+    /// Every profile that arrives whole, whatever the upstream answers.
+    Always,
+    /// Profiles that the upstream answered with 2xx.
+    UpstreamSuccess,
+}
+
+/// What to do with a client's retry of a profile that was already teed (`tee.duplicates`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Duplicates {
+    /// Relay it without teeing it again.
+    Drop,
+    /// Tee it like any other profile.
+    Tee,
+}
+
+/// One remote Pyroscope. Fields are named as the keys that set them.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The key in the map of targets: the target's identity, 1 to 63 characters.
+    pub name: String,
+    pub address: Address,
+    /// From `auth-token`, `basic-auth-*` or the address; `None` sends none.
+    pub credentials: Option<Credentials>,
+    /// `tenant-id`; `None` sends no tenant.
+    pub tenant: Option<String>,
+    /// Headers of every upload, in the order of the file. Their values may be secrets.
+    pub headers: Vec<(HeaderName, SecretString)>,
+    pub tags: Tags,
+    /// Limit of one whole upload, connecting included.
+    pub timeout: Duration,
+    /// Profiles that may be pending.
+    pub queue_size: usize,
+    /// Bytes of profiles that may be pending.
+    pub queue_bytes: u64,
+    /// Most uploads at once.
+    pub queue_workers: usize,
+    pub on_full: OnFull,
+    /// Age, counted from receipt, at which a profile is dropped; `None` keeps it until it is delivered.
+    pub max_age: Option<Duration>,
+    pub on_ambiguous: OnAmbiguous,
+    /// Bytes per second at which a backlog is sent; `None` is no limit.
+    pub replay_rate: Option<NonZeroU64>,
+    /// What responses mean: the rules of `outcomes` in front of the built-in ones.
+    pub outcomes: Rules,
+}
+
+/// How a target authenticates pyrotee.
+#[derive(Clone, Debug)]
+pub enum Credentials {
+    /// `Authorization: Bearer`.
+    Bearer(SecretString),
+    /// `Authorization: Basic` (RFC 7617). `user` holds no colon; `password` may be empty.
+    Basic {
+        user: SecretString,
+        password: SecretString,
+    },
+}
+
+/// Which profile is dropped when a target's queue is full (`on-full`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFull {
+    /// The one that does not fit any more.
+    DropNewest,
+    /// As many of the oldest ones as make room.
+    DropOldest,
+}
+
+/// What to do with a profile when it is unknown whether the target received it (`on-ambiguous`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnAmbiguous {
+    /// Send it again; the target may count it twice.
+    Retry,
+    /// Drop it and count it; it may be lost.
+    Drop,
+}
+
+impl Config {
+    /// What is allowed but probably not meant, one sentence each, to be logged at start. Holds no
+    /// secret.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        self.warnings.clone()
+    }
+}

@@ -1,0 +1,107 @@
+//! `docs/configuration.md` says what is so.
+
+use std::collections::BTreeMap;
+
+use super::{Case, target, yaml};
+use crate::schema::{self, Shape};
+
+const PAGE: &str = include_str!("../../../../docs/configuration.md");
+
+/// Keys and defaults as the table has them; `–` is no default.
+fn documented() -> BTreeMap<String, Option<String>> {
+    let code = |cell: &str| cell.trim().trim_matches('`').to_owned();
+    let rows = PAGE.lines().filter(|line| line.starts_with("| `"));
+    rows.map(|row| {
+        let cells: Vec<&str> = row.split(" | ").collect();
+        assert_eq!(cells.len(), 4, "{row}");
+        let default = Some(code(cells[2])).filter(|default| default != "–");
+        (code(cells[0].trim_start_matches('|')), default)
+    })
+    .collect()
+}
+
+fn keys(
+    shape: &Shape,
+    path: &str,
+    default: Option<&str>,
+    found: &mut BTreeMap<String, Option<String>>,
+) {
+    match shape {
+        Shape::Text => {
+            let default = match path {
+                "upstream.address" => Some(schema::UPSTREAM_ADDRESS),
+                "remote-write.targets.NAME.queue-workers" => Some("max(4 × CPUs, 64)"),
+                _ => default,
+            };
+            found.insert(path.to_owned(), default.map(str::to_owned));
+        }
+        Shape::Map(of) => keys(of, &format!("{path}.NAME"), None, found),
+        Shape::Section(of) => {
+            for key in *of {
+                let path = format!("{path}.{}", key.name);
+                keys(&key.shape, path.trim_start_matches('.'), key.default, found);
+            }
+        }
+    }
+}
+
+/// The fenced blocks of a language.
+fn blocks(language: &str) -> Vec<&'static str> {
+    let fence = format!("```{language}\n");
+    let starts = PAGE
+        .match_indices(&fence)
+        .map(|(at, fence)| &PAGE[at + fence.len()..]);
+    starts
+        .map(|rest| &rest[..rest.find("```").unwrap()])
+        .collect()
+}
+
+fn in_page(text: &str) -> Case {
+    yaml(text).env("ARCHIVE_PASSWORD", "x%2Fy")
+}
+
+#[test]
+fn the_table_lists_every_key_with_its_default() {
+    let mut known = BTreeMap::new();
+    keys(&schema::ROOT, "", None, &mut known);
+    assert_eq!(documented(), known);
+}
+
+#[test]
+fn documented_defaults_are_in_force() {
+    let all = target("").env("PYROTEE__SPOOL__DIR", "/var/lib/pyrotee/spool");
+    let mut text = all.config().to_yaml();
+    text.push('\n');
+    for (key, default) in documented() {
+        let name = key.rsplit('.').next().unwrap();
+        let default = match default.as_deref() {
+            None | Some("max(4 × CPUs, 64)") => continue,
+            // Written in the target of this test, or rendered in other words.
+            _ if ["enabled", "address"].contains(&name) => continue,
+            Some("60s") => "1m".to_owned(),
+            Some(listener) if listener.starts_with(':') => format!("\"{listener}\""),
+            Some(other) => other.to_owned(),
+        };
+        assert!(
+            text.contains(&format!("{name}: {default}\n")),
+            "{key}: {default}\n{text}"
+        );
+    }
+}
+
+#[test]
+fn examples_load() {
+    let examples = blocks("yaml");
+    assert_eq!(examples.len(), 4);
+    for example in examples {
+        let config = in_page(example).env("CENTRAL_TOKEN", "t").config();
+        assert!(config.remote_write.enabled);
+    }
+}
+
+#[test]
+fn faults_look_as_shown() {
+    let (file, shown) = (blocks("yml"), blocks("text"));
+    assert_eq!((file.len(), shown.len()), (1, 1));
+    assert_eq!(in_page(file[0]).faults(), shown[0].trim_end());
+}

@@ -1,0 +1,241 @@
+//! A record as a file: the raw request that brings it to a Pyroscope once more.
+//!
+//! `pyrotee send --file X.http` sends it, and so can anything that writes bytes to a socket. It is what a
+//! target without tags would get: times that were absent or relative stand for those of the receipt,
+//! and a gRPC frame is taken off. Two header fields of our own keep what a request does not tell.
+
+use std::io::{self, Write};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::HeaderValue;
+use pyroscope_wire::Surface;
+use pyrotee_delivery::Content;
+use pyrotee_queue::{Head, Record, SurfaceId};
+
+/// Nanoseconds since 1970.
+const RECEIVED: &str = "Pyrotee-Received";
+pub const HOPS: &str = "Pyrotee-Hops";
+
+/// Most header fields; ours has six, those of an SDK some more.
+const FIELDS: usize = 64;
+
+/// Why a file is not a captured request that brings a profile.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// It does not parse as HTTP/1.1.
+    #[error("it is no captured request")]
+    NoRequest(#[from] httparse::Error),
+    /// It ends before the blank line.
+    #[error("its head does not end")]
+    HeadDoesNotEnd,
+    /// It is a request, but not for an ingestion surface.
+    #[error("{method} {path} brings no profile")]
+    NoProfile {
+        /// As in the request line.
+        method: String,
+        /// Without the query.
+        path: String,
+    },
+    /// `Content-Length` and the rest of the file differ.
+    #[error("its body is not as long as its head says")]
+    Length,
+}
+
+/// Writes a record. One that no target could be sent is written as it came.
+///
+/// # Errors
+/// Those of `out`, and a record whose surface this version does not know.
+pub fn write(record: &Record, out: &mut impl Write) -> io::Result<()> {
+    let head = record.head();
+    let unknown = || io::Error::other("its surface is not known to this version of pyrotee");
+    let surface = Surface::from_id(head.surface.0).ok_or_else(unknown)?;
+    let content = Content::untagged(record).unwrap_or_else(|_reason| as_it_came(record, surface));
+    write!(out, "POST {}", surface.canonical_path())?;
+    if !content.query.is_empty() {
+        write!(out, "?{}", content.query)?;
+    }
+    write!(out, " HTTP/1.1\r\nHost: pyrotee\r\n")?;
+    let fields = [
+        ("Content-Type", &content.content_type),
+        ("Content-Encoding", &content.content_encoding),
+    ];
+    for (name, value) in fields {
+        if let Some(value) = value {
+            write!(out, "{name}: ")?;
+            out.write_all(value.as_bytes())?;
+            out.write_all(b"\r\n")?;
+        }
+    }
+    let length: usize = content.body.iter().map(Bytes::len).sum();
+    let received = head.received.duration_since(UNIX_EPOCH).unwrap_or_default();
+    write!(
+        out,
+        "Content-Length: {length}\r\n{HOPS}: {}\r\n{RECEIVED}: {}\r\n\r\n",
+        head.hops,
+        received.as_nanos()
+    )?;
+    content
+        .body
+        .iter()
+        .try_for_each(|piece| out.write_all(piece))
+}
+
+fn as_it_came(record: &Record, surface: Surface) -> Content {
+    let head = record.head();
+    let value = |field: &Option<Box<[u8]>>| HeaderValue::from_bytes(field.as_deref()?).ok();
+    Content {
+        surface,
+        query: head.query.to_string(),
+        content_type: value(&head.content_type),
+        content_encoding: value(&head.content_encoding),
+        body: record.body().frames().to_vec(),
+    }
+}
+
+/// Reads what [`write()`] has written, or another captured request: of one that does not say when it
+/// was received, that is now.
+///
+/// # Errors
+/// It is no request for an ingestion surface; the text says what is missing.
+pub fn read(file: &Bytes) -> Result<(Head, Bytes), ReadError> {
+    let mut fields = [httparse::EMPTY_HEADER; FIELDS];
+    let mut request = httparse::Request::new(&mut fields);
+    let httparse::Status::Complete(start) = request.parse(file)? else {
+        return Err(ReadError::HeadDoesNotEnd);
+    };
+    let (method, target) = (
+        request.method.unwrap_or_default(),
+        request.path.unwrap_or_default(),
+    );
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let surface = Surface::recognise(method, path).ok_or_else(|| ReadError::NoProfile {
+        method: method.to_owned(),
+        path: path.to_owned(),
+    })?;
+    let field = |name: &str| {
+        let mut fields = request.headers.iter();
+        fields
+            .find(|field| field.name.eq_ignore_ascii_case(name))
+            .map(|field| field.value)
+    };
+    let number =
+        |name: &str| -> Option<u128> { str::from_utf8(field(name)?).ok()?.trim().parse().ok() };
+    let body = file.slice(start..);
+    let length = number("Content-Length");
+    if field("Content-Length").is_some() && length != Some(body.len() as u128) {
+        return Err(ReadError::Length);
+    }
+    let received = number(RECEIVED)
+        .map(|nanos| UNIX_EPOCH + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)));
+    let head = Head {
+        surface: SurfaceId(surface.id()),
+        query: query.into(),
+        content_type: field("Content-Type").map(Into::into),
+        content_encoding: field("Content-Encoding").map(Into::into),
+        hops: number(HOPS)
+            .and_then(|hops| u8::try_from(hops).ok())
+            .unwrap_or(0),
+        received: received.unwrap_or_else(SystemTime::now),
+    };
+    Ok((head, body))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use pyrotee_queue::{Budget, Payload};
+
+    use super::*;
+
+    const BODY: &[u8] = b"a\r\n\r\nbody\0";
+
+    fn record(surface: Surface, query: &str, content_type: &str, body: &[u8]) -> Arc<Record> {
+        let head = Head {
+            surface: SurfaceId(surface.id()),
+            query: query.into(),
+            content_type: Some(content_type.as_bytes().into()),
+            content_encoding: None,
+            hops: 2,
+            received: UNIX_EPOCH + Duration::new(1_795_500_000, 7),
+        };
+        let reservation = Budget::new(1 << 20).reserve(100).unwrap();
+        Record::new(head, Payload::from(body.to_vec()), reservation)
+    }
+
+    fn written(record: &Record) -> Bytes {
+        let mut out = Vec::new();
+        write(record, &mut out).unwrap();
+        out.into()
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let record = record(
+            Surface::Ingest,
+            "name=a{b=c}&from=1&until=2",
+            "x/y; z",
+            BODY,
+        );
+        let (head, body) = read(&written(&record)).unwrap();
+        assert_eq!(&head, record.head());
+        assert_eq!(body, BODY);
+    }
+
+    #[test]
+    fn times_that_depend_on_when_they_are_read_are_those_of_the_receipt() {
+        let record = record(Surface::Ingest, "name=a&from=now-10s", "x/y", BODY);
+        let (head, _) = read(&written(&record)).unwrap();
+        assert_eq!(&*head.query, "name=a&from=1795499990&until=1795500000");
+        assert_eq!(head.received, record.head().received);
+    }
+
+    #[test]
+    fn a_message_loses_its_grpc_frame() {
+        let framed = [b"\0\0\0\0\x03", &b"abc"[..]].concat();
+        let record = record(Surface::Push, "", "application/grpc+proto", &framed);
+        let (head, body) = read(&written(&record)).unwrap();
+        assert_eq!(body, &b"abc"[..]);
+        assert_eq!(
+            head.content_type.as_deref(),
+            Some(&b"application/proto"[..])
+        );
+    }
+
+    #[test]
+    fn what_no_target_could_be_sent_is_written_as_it_came() {
+        let record = record(Surface::Push, "", "application/grpc", b"no frame");
+        let (head, body) = read(&written(&record)).unwrap();
+        assert_eq!(body, &b"no frame"[..]);
+        assert_eq!(&head, record.head());
+    }
+
+    #[test]
+    fn a_request_of_a_client_was_received_now() {
+        let before = SystemTime::now();
+        let (head, body) = read(&Bytes::from(
+            "POST /ingest?name=a HTTP/1.1\r\nhost: x\r\n\r\nbody",
+        ))
+        .unwrap();
+        assert!(head.received >= before && head.hops == 0);
+        assert_eq!((&*head.query, &*body), ("name=a", &b"body"[..]));
+    }
+
+    #[test]
+    fn what_is_none_says_why() {
+        for (file, says) in [
+            ("", "does not end"),
+            ("nonsense\r\n\r\n", "no captured request"),
+            ("GET /ingest HTTP/1.1\r\n\r\n", "brings no profile"),
+            ("POST /other HTTP/1.1\r\n\r\n", "brings no profile"),
+            (
+                "POST /ingest HTTP/1.1\r\nContent-Length: 5\r\n\r\nbody",
+                "not as long",
+            ),
+        ] {
+            let error = read(&Bytes::from(file)).unwrap_err().to_string();
+            assert!(error.contains(says), "{file}: {error}");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What is known of a refusal.
+
+use std::time::SystemTime;
+
+use pyroscope_wire::encoding::{Coding, Encoding};
+use pyroscope_wire::{Message, Surface, ingest};
+use pyrotee_queue::{Reason, Record};
+use serde::{Deserialize, Serialize};
+
+use super::Id;
+
+/// Longest message that is unpacked to find out whose it is, in bytes.
+const LOOKED_AT: usize = 4 * 1024 * 1024;
+
+/// Longest name of an application that is kept, in characters.
+const LONGEST_APP: usize = 256;
+
+/// Why a record was refused.
+#[derive(Debug, Clone)]
+pub struct Cause {
+    /// The name of the target.
+    pub target: String,
+    pub reason: Reason,
+    pub tries: u32,
+    pub status: Option<u16>,
+    pub answer: String,
+}
+
+/// A profile that was refused, in words: the `.json` of a letter. A reader must take fields that it does
+/// not know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Letter {
+    pub id: String,
+    /// The target that it was meant for.
+    pub target: String,
+    /// `ingest`, `push` or `otlp`.
+    pub surface: String,
+    /// The application, if it could be told.
+    pub app: Option<String>,
+    pub received: String,
+    pub rejected: String,
+    /// `rejected` by the target, or `undecodable` here.
+    pub reason: String,
+    /// Uploads that it was blamed for since the relay started.
+    pub tries: u32,
+    /// Status of the last answer, if there was one.
+    pub status: Option<u16>,
+    /// What the target said, in one line.
+    pub answer: String,
+    /// Length of the captured body.
+    pub bytes: u64,
+}
+
+impl Letter {
+    pub(super) fn new(number: u64, record: &Record, cause: &Cause, at: SystemTime) -> Self {
+        let head = record.head();
+        let target = cause.target.clone();
+        let id = Id { number, at, target };
+        let surface = Surface::from_id(head.surface.0);
+        Self {
+            id: id.to_string(),
+            target: id.target,
+            surface: surface.map_or("unknown", Surface::name).to_owned(),
+            app: surface
+                .and_then(|surface| app(surface, record))
+                .map(|app| app.chars().take(LONGEST_APP).collect()),
+            received: time(head.received),
+            rejected: time(at),
+            reason: cause.reason.as_str().to_owned(),
+            tries: cause.tries,
+            status: cause.status,
+            answer: cause.answer.clone(),
+            bytes: record.len(),
+        }
+    }
+
+    /// What is told of a letter whose `.json` cannot be read.
+    pub fn unreadable(id: &Id, why: &str) -> Self {
+        Self {
+            id: id.to_string(),
+            target: id.target.clone(),
+            surface: "unknown".to_owned(),
+            app: None,
+            received: time(id.at),
+            rejected: time(id.at),
+            reason: "unknown".to_owned(),
+            tries: 0,
+            status: None,
+            answer: why.to_owned(),
+            bytes: 0,
+        }
+    }
+
+    pub(super) fn to_json(&self) -> Vec<u8> {
+        let json = serde_json::to_vec_pretty(self);
+        let mut json = json.expect("a tree of texts and numbers is writable as JSON");
+        json.push(b'\n');
+        json
+    }
+
+    pub(super) fn from_json(id: &Id, json: &[u8]) -> serde_json::Result<Self> {
+        let read: Self = serde_json::from_slice(json)?;
+        // The name of the file is what it is found by.
+        Ok(Self {
+            id: id.to_string(),
+            target: id.target.clone(),
+            ..read
+        })
+    }
+}
+
+/// RFC 3339, to the millisecond.
+fn time(at: SystemTime) -> String {
+    humantime::format_rfc3339_millis(at).to_string()
+}
+
+/// The name of the application, unless it is too dear to find out.
+fn app(surface: Surface, record: &Record) -> Option<String> {
+    let head = record.head();
+    if surface == Surface::Ingest {
+        let content_type = head.content_type.as_deref();
+        let content_type = content_type.and_then(|value| str::from_utf8(value).ok());
+        let app = ingest::describe(&head.query, content_type).app;
+        return Some(app).filter(|app| !app.is_empty());
+    }
+    let encoding = Encoding::of(surface, head.content_type.as_deref())?;
+    let coding = Coding::of(head.content_encoding.as_deref()).ok()?;
+    // Held while it is unpacked.
+    let _charged = record.reserve(LOOKED_AT as u64)?;
+    let message = Message::read(encoding, coding, record.body().frames(), LOOKED_AT).ok()?;
+    message.describe().ok().map(|description| description.app)
+}

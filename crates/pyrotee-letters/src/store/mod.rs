@@ -1,0 +1,254 @@
+//! A bounded directory of letters: for each the request as it was captured, and beside it what is
+//! known of its refusal.
+//!
+//! ```text
+//! lock                                       locked by whoever may change something
+//! 20261124T104300.123Z-000042-central.http   the request, as `pyrotee send --file` takes it
+//! 20261124T104300.123Z-000042-central.json   a [`Letter`]
+//! *.http.tmp *.json.tmp                      on their way; what is left of them goes at the next start
+//! ```
+//!
+//! A letter is there when its `.json` is, which is renamed last and removed first. All files together
+//! never take more than the limit. What has another name is nobody's business here.
+
+mod files;
+mod id;
+mod index;
+mod letter;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use pyrotee_queue::Record;
+
+pub use id::Id;
+use index::Index;
+pub use letter::{Cause, Letter};
+
+use crate::captured;
+
+/// What a captured request has beside the head and the body of its record, at most.
+const AROUND: u64 = 1_024;
+
+/// A directory of letters.
+#[derive(Debug)]
+pub struct Store {
+    dir: PathBuf,
+    /// Bytes of all files together.
+    max_bytes: u64,
+    index: Mutex<Index>,
+    /// Letters that made room for others.
+    evicted: AtomicU64,
+    /// `None` if nothing is to be changed.
+    _lock: Option<fs::File>,
+}
+
+/// Why a letter cannot be kept, read or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("`{0}` is not the id of a dead letter; `pyrotee dead-letters ls` shows them")]
+    NoId(String),
+    #[error("there is no dead letter {0}; it was replayed, purged, or made room for others")]
+    Gone(Id),
+    #[error("the dead letter {id} is damaged: {why}; purge it")]
+    Damaged { id: Id, why: String },
+    #[error("it takes more than half of dead-letters.max-bytes")]
+    TooLarge,
+    #[error(
+        "another process uses the dead letters in {0}: ask the relay that does, with --admin, or give \
+         each relay its own directory"
+    )]
+    Locked(PathBuf),
+    #[error(
+        "{0} is no directory of dead letters: check --dir, or dead-letters.dir of the configuration"
+    )]
+    NoDirectory(PathBuf),
+    #[error("failed to use the dead letters in {dir}")]
+    Io {
+        dir: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// How many there are, and what they take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Size {
+    pub letters: u64,
+    pub bytes: u64,
+    pub max_bytes: u64,
+}
+
+impl Store {
+    /// Opens the directory of a relay, and makes it if it is not there. What is over the limit goes, the
+    /// oldest first; so does what was left of letters that were half written.
+    pub fn open(dir: &Path, max_bytes: u64) -> Result<Self, Error> {
+        let failed = failure(dir);
+        files::make_dir(dir).map_err(&failed)?;
+        let lock = files::lock(dir)?;
+        let found = files::find(dir).map_err(&failed)?;
+        for half in &found.halves {
+            files::remove(&dir.join(half)).map_err(&failed)?;
+        }
+        let store = Self {
+            dir: dir.to_owned(),
+            max_bytes,
+            index: Mutex::new(Index::of(found.letters)),
+            evicted: AtomicU64::new(0),
+            _lock: Some(lock),
+        };
+        store.make_room(&mut store.index(), 0)?;
+        Ok(store)
+    }
+
+    /// Looks at a directory that is there, to change something in it or not, and keeps no limit.
+    pub fn look(dir: &Path, change: bool) -> Result<Self, Error> {
+        if !dir.is_dir() {
+            return Err(Error::NoDirectory(dir.to_owned()));
+        }
+        let lock = change.then(|| files::lock(dir)).transpose()?;
+        let found = files::find(dir).map_err(failure(dir))?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            max_bytes: u64::MAX,
+            index: Mutex::new(Index::of(found.letters)),
+            evicted: AtomicU64::new(0),
+            _lock: lock,
+        })
+    }
+
+    /// Keeps a record and why it was refused.
+    pub fn keep(&self, record: &Record, cause: &Cause, at: SystemTime) -> Result<(), Error> {
+        let number = self.index().number();
+        let letter = Letter::new(number, record, cause, at);
+        let id = letter.id.parse::<Id>()?;
+        let json = letter.to_json();
+        let request = record.len() + record.head().len() as u64 + AROUND;
+        let most = files::on_disk(request) + files::on_disk(json.len() as u64);
+        if most > self.max_bytes / 2 {
+            return Err(Error::TooLarge);
+        }
+        let mut index = self.index();
+        self.make_room(&mut index, most)?;
+        // From now on the bytes are taken, whatever is on disk already.
+        index.promise(most);
+        drop(index);
+
+        let written = files::write_both(&self.dir, &id, &json, |out| captured::write(record, out));
+        let mut index = self.index();
+        index.keep_promise(most);
+        let request = written.map_err(failure(&self.dir))?;
+        index.insert(
+            id,
+            files::on_disk(request) + files::on_disk(json.len() as u64),
+        );
+        Ok(())
+    }
+
+    /// Removes a letter.
+    pub fn remove(&self, id: &Id) -> Result<(), Error> {
+        let mut index = self.index();
+        if !index.contains(id) {
+            return Err(Error::Gone(id.clone()));
+        }
+        files::remove_both(&self.dir, id).map_err(failure(&self.dir))?;
+        index.remove(id);
+        Ok(())
+    }
+
+    /// What is known of the refusal.
+    pub fn letter(&self, id: &Id) -> Result<Letter, Error> {
+        let json = self.read(id, files::JSON)?;
+        Letter::from_json(id, &json).map_err(|error| Error::Damaged {
+            id: id.clone(),
+            why: format!("its .json says nothing that is known ({error})"),
+        })
+    }
+
+    /// The captured request.
+    pub fn request(&self, id: &Id) -> Result<Bytes, Error> {
+        self.read(id, files::HTTP).map(Bytes::from)
+    }
+
+    /// Length of the captured request, in bytes.
+    pub fn request_len(&self, id: &Id) -> Result<u64, Error> {
+        let path = files::path(&self.dir, id, files::HTTP);
+        let metadata = fs::metadata(path).map_err(|error| self.unread(id, error))?;
+        Ok(metadata.len())
+    }
+
+    /// The ids of all letters, the oldest first, or of those that a target refused.
+    pub fn ids(&self, target: Option<&str>) -> Vec<Id> {
+        let index = self.index();
+        let ids = index.ids();
+        ids.filter(|id| target.is_none_or(|target| id.target == target))
+            .cloned()
+            .collect()
+    }
+
+    pub fn size(&self) -> Size {
+        let index = self.index();
+        Size {
+            letters: index.letters(),
+            bytes: index.bytes(),
+            max_bytes: self.max_bytes,
+        }
+    }
+
+    /// How many letters made room for others.
+    pub fn evicted(&self) -> u64 {
+        self.evicted.load(Relaxed)
+    }
+
+    fn read(&self, id: &Id, ending: &str) -> Result<Vec<u8>, Error> {
+        if !self.index().contains(id) {
+            return Err(Error::Gone(id.clone()));
+        }
+        fs::read(files::path(&self.dir, id, ending)).map_err(|error| self.unread(id, error))
+    }
+
+    /// Why a file of a letter cannot be read.
+    fn unread(&self, id: &Id, source: io::Error) -> Error {
+        let there = self.index().contains(id);
+        match (source.kind(), there) {
+            (io::ErrorKind::NotFound, false) => Error::Gone(id.clone()),
+            (io::ErrorKind::NotFound, true) => Error::Damaged {
+                id: id.clone(),
+                why: "one of its files is not there".to_owned(),
+            },
+            _ => failure(&self.dir)(source),
+        }
+    }
+
+    /// Removes the oldest letters until `bytes` fit.
+    fn make_room(&self, index: &mut Index, bytes: u64) -> Result<(), Error> {
+        while index.bytes().saturating_add(bytes) > self.max_bytes {
+            let Some(oldest) = index.ids().next().cloned() else {
+                break;
+            };
+            files::remove_both(&self.dir, &oldest).map_err(failure(&self.dir))?;
+            index.remove(&oldest);
+            self.evicted.fetch_add(1, Relaxed);
+        }
+        Ok(())
+    }
+
+    fn index(&self) -> MutexGuard<'_, Index> {
+        // It stays true even if a holder panicked: each change is one step.
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn failure(dir: &Path) -> impl Fn(io::Error) -> Error + '_ {
+    |source| Error::Io {
+        dir: dir.to_owned(),
+        source,
+    }
+}

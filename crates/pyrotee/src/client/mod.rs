@@ -1,0 +1,3 @@
+//! What the commands ask other servers with.
+
+pub(crate) mod admin;

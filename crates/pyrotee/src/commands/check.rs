@@ -1,0 +1,22 @@
+//! `pyrotee check`: prints the effective configuration, its warnings, and nothing secret.
+
+use pyrotee_config::Config;
+
+use crate::terminal::{complain, print};
+
+pub(crate) const EXAMPLES: &str = "\
+Example:
+  pyrotee check --config pyrotee.yaml > /dev/null && kubectl rollout restart …
+
+Exit codes: 0 valid, 2 not (every fault is on stderr, with file, line, key and remedy).";
+
+/// Prints a configuration that has loaded, so that it is valid.
+///
+/// # Errors
+/// The output cannot be written.
+pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
+    for warning in config.warnings() {
+        complain(&format!("warning: {warning}"));
+    }
+    print(&config.to_yaml())
+}

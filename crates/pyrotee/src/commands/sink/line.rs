@@ -1,0 +1,216 @@
+//! One received profile as one line: for people, or as JSON.
+
+use std::io::IsTerminal;
+use std::time::SystemTime;
+
+use hyper::StatusCode;
+use pyroscope_wire::ingest::{self, Description};
+use pyroscope_wire::{Message, Surface, query};
+use serde_json::{Map, Value, json};
+
+use super::digest::Digest;
+use crate::terminal::visible;
+
+/// How lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Style {
+    Plain,
+    Colour,
+    Json,
+}
+
+/// What a line tells.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) received: SystemTime,
+    pub(super) surface: Surface,
+    /// Read by the rules of the surface.
+    pub(super) what: Description,
+    pub(super) from: Option<String>,
+    pub(super) until: Option<String>,
+    pub(super) body: Digest,
+    pub(super) outcome: Outcome,
+}
+
+/// How the request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Answered(StatusCode),
+    /// The body broke off: there is nobody left to answer.
+    Incomplete,
+}
+
+impl Style {
+    /// Colours are for terminals whose user did not decline them (<https://no-color.org>).
+    pub(super) fn choose(json: bool) -> Self {
+        let declined = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        match json {
+            true => Self::Json,
+            false if std::io::stdout().is_terminal() && !declined => Self::Colour,
+            false => Self::Plain,
+        }
+    }
+}
+
+impl Line {
+    pub(super) fn new(
+        surface: Surface,
+        raw_query: &str,
+        content_type: Option<&str>,
+        message: Option<&Message>,
+        body: Digest,
+        outcome: Outcome,
+    ) -> Self {
+        let what = match message.and_then(|message| message.describe().ok()) {
+            Some(what) => what,
+            // A message that cannot be read has neither name nor labels to show.
+            None => ingest::describe(raw_query, content_type),
+        };
+        let times = query::first(raw_query, ["from", "until"]);
+        let [from, until] = times.map(|value| value.map(|value| value.decode().into_owned()));
+        Self {
+            received: SystemTime::now(),
+            surface,
+            what,
+            from,
+            until,
+            body,
+            outcome,
+        }
+    }
+
+    pub(super) fn render(&self, style: Style) -> String {
+        match style {
+            Style::Json => self.json().to_string(),
+            Style::Colour => self.text(true),
+            Style::Plain => self.text(false),
+        }
+    }
+
+    /// What has a fixed width comes first, so that the columns stay straight.
+    fn text(&self, colour: bool) -> String {
+        let (status, tint) = match self.outcome {
+            Outcome::Answered(status) if status.is_success() => (status.as_u16().to_string(), "32"),
+            Outcome::Answered(status) => (status.as_u16().to_string(), "33"),
+            Outcome::Incomplete => ("cut".to_owned(), "31"),
+        };
+        let paint = |code: &str, text: String| match colour {
+            true => format!("\x1b[{code}m{text}\x1b[0m"),
+            false => text,
+        };
+        let time = humantime::format_rfc3339_millis(self.received).to_string();
+        let mut line = format!(
+            "{}  {}  {:<8}  {:<10}  {:>10} B  {}  {}",
+            paint("2", time),
+            paint(tint, status),
+            self.surface.name(),
+            self.what.format.as_str(),
+            self.body.bytes,
+            paint("2", self.body.to_string()),
+            paint("1", visible(&self.what.app)),
+        );
+        line.push_str(&visible(&self.tags()));
+        for (key, time) in [("from", &self.from), ("until", &self.until)] {
+            line.push_str(&format!(
+                "  {key}={}",
+                visible(time.as_deref().unwrap_or("-"))
+            ));
+        }
+        line
+    }
+
+    fn tags(&self) -> String {
+        let pairs: Vec<_> = self
+            .what
+            .labels
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        format!("{{{}}}", pairs.join(","))
+    }
+
+    fn json(&self) -> Value {
+        let tags: Map<String, Value> = self
+            .what
+            .labels
+            .iter()
+            .map(|(key, value)| (key.clone(), json!(value)))
+            .collect();
+        let status = match self.outcome {
+            Outcome::Answered(status) => json!(status.as_u16()),
+            Outcome::Incomplete => Value::Null,
+        };
+        json!({
+            "time": humantime::format_rfc3339_millis(self.received).to_string(),
+            "surface": self.surface.name(),
+            "app": self.what.app,
+            "tags": tags,
+            "format": self.what.format.as_str(),
+            "bytes": self.body.bytes,
+            "digest": self.body.to_string(),
+            "status": status,
+            "from": self.from,
+            "until": self.until,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+
+    fn line(query: &str, outcome: Outcome) -> Line {
+        let body = Digest::of(b"abc");
+        let content_type = Some("multipart/form-data; boundary=x");
+        let mut line = Line::new(Surface::Ingest, query, content_type, None, body, outcome);
+        line.received = UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
+        line
+    }
+
+    const OK: Outcome = Outcome::Answered(StatusCode::OK);
+
+    #[test]
+    fn a_line_tells_what_came_and_what_was_answered() {
+        let text = line("name=shop%7Bb=2,a=1%7D&from=17&until=now-1h", OK).render(Style::Plain);
+        assert_eq!(
+            text,
+            "2023-11-14T22:13:20.123Z  200  ingest    multipart            3 B  ba7816bf8f01cfea  \
+             shop{a=1,b=2}  from=17  until=now-1h"
+        );
+    }
+
+    #[test]
+    fn colours_only_wrap_the_words() {
+        let line = line("name=shop", Outcome::Incomplete);
+        let mut bare = line.render(Style::Colour);
+        for code in ["0", "1", "2", "31"] {
+            bare = bare.replace(&format!("\x1b[{code}m"), "");
+        }
+        assert_eq!(bare, line.render(Style::Plain));
+        assert!(bare.contains("  cut  "), "{bare}");
+    }
+
+    #[test]
+    fn control_characters_of_a_client_are_shown_not_obeyed() {
+        let text = line("name=a%0A%1B%5B2J&from=%0D", OK).render(Style::Plain);
+        assert!(!text.contains(char::is_control), "{text:?}");
+        assert!(text.contains(r"a\n\u{1b}[2J"), "{text}");
+    }
+
+    #[test]
+    fn json_has_the_same_in_one_line() {
+        let text = line("name=shop%7Ba=%0A1%7D&from=17", OK).render(Style::Json);
+        assert!(!text.contains('\n'));
+        let read: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            read,
+            json!({
+                "time": "2023-11-14T22:13:20.123Z", "surface": "ingest", "app": "shop",
+                "tags": {"a": "1"}, "format": "multipart", "bytes": 3,
+                "digest": "ba7816bf8f01cfea", "status": 200, "from": "17", "until": null,
+            })
+        );
+    }
+}

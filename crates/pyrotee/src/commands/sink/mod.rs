@@ -1,0 +1,78 @@
+//! `pyrotee sink`: a stand-in for a Pyroscope that stores nothing and shows what it received.
+//!
+//! Memory stays constant whatever is sent: bodies are hashed while they stream, and a request whose
+//! line cannot be printed yet waits for its turn.
+
+pub(crate) mod digest;
+mod line;
+mod requests;
+mod serve;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context;
+use hyper::StatusCode;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use line::Style;
+use serve::Answer;
+
+const EXAMPLES: &str = "\
+Examples:
+  pyrotee sink
+      Listens where pyrotee expects its upstream, one line for each profile.
+
+  pyrotee sink --listen 127.0.0.1:4050 --status 503 --delay 2s
+      A target that is slow and then refuses: shows retries and backoff.
+
+  pyrotee sink --listen 127.0.0.1:0 --json | tail -n +2 | jq .app
+      On any free port. The first line says which, and is no JSON.
+
+The digest is the beginning of the SHA-256 of the body; `pyrotee send` prints
+the same one.";
+
+/// Receive profiles, print one line for each, store nothing
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Address and port to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4042")]
+    pub(crate) listen: SocketAddr,
+
+    /// Status to answer profiles with; from 400 on, with an error text in the shape of Pyroscope's
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u16).range(200..=599))]
+    pub(crate) status: u16,
+
+    /// Time to wait before each answer, such as 300ms or 1m30s
+    #[arg(long, value_name = "D", default_value = "0s", value_parser = humantime::parse_duration)]
+    pub(crate) delay: Duration,
+
+    /// Print each profile as a JSON object on a line of its own
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Listens until `shutdown`, or until nobody reads the output any more.
+///
+/// # Errors
+/// The address cannot be bound, or the output cannot be written.
+pub(crate) async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let status = StatusCode::from_u16(args.status).context("--status is no status of HTTP")?;
+    let listener = TcpListener::bind(args.listen).await.with_context(|| {
+        format!(
+            "failed to listen on {}: choose another --listen",
+            args.listen
+        )
+    })?;
+    let answer = Answer {
+        status,
+        delay: args.delay,
+    };
+    let style = Style::choose(args.json);
+    serve::serve(listener, answer, style, &mut std::io::stdout(), &shutdown).await
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,252 @@
+//! `pyrotee spool export`: takes profiles out as files, and leaves them where they are.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use anyhow::{Context, anyhow, bail};
+use bytesize::ByteSize;
+use pyrotee_letters::write_captured;
+use pyrotee_queue::{Budget, Record};
+use pyrotee_spool::inspect::{Directory, InspectError, Select, Stored};
+
+use super::open::{known, survey};
+use super::place::Place;
+use super::{Ended, failed_to};
+use crate::terminal::{Bar, print};
+
+const EXAMPLES: &str = "\
+Examples:
+  pyrotee spool export --dir /var/lib/pyrotee/spool --out /tmp/profiles
+      Every profile that waits for somebody, one file for each, named by time
+      and number. Nothing is taken away: what waits goes on waiting.
+
+  pyrotee spool export --config pyrotee.yaml --target central --since 2h --out /tmp/profiles
+      Those that wait for one target and came within the last two hours.
+
+  pyrotee spool export --dir /var/lib/pyrotee/spool --quarantined --out /tmp/saved
+      What is whole in damaged segments that were set aside; most of it was
+      delivered before.
+
+  for f in /tmp/profiles/*.http; do pyrotee send --to http://127.0.0.1:4040 --file $f; done
+      Sends them.
+
+A file is a raw HTTP request: what a target without tags would be sent. It may
+be done while a relay uses the spool. A profile has the same name each time.
+
+Exit codes: 0 all are written, 1 some are damaged or it failed, 2 the command
+line or the configuration is wrong.";
+
+/// Profiles name functions of somebody's program.
+const PRIVATE: u32 = 0o600;
+const PRIVATE_DIR: u32 = 0o700;
+
+/// What is not written to its end.
+const PART: &str = ".part";
+
+/// Write what waits in a spool as files that `pyrotee send` sends
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    #[command(flatten)]
+    place: Place,
+
+    /// Directory to write them to; is made if it is not there
+    #[arg(long, value_name = "D")]
+    out: PathBuf,
+
+    /// Only what waits for the target of this name
+    #[arg(long, value_name = "NAME")]
+    target: Option<String>,
+
+    /// Only what was received since then: 2026-11-24T06:00:00Z, or 2h for two hours ago
+    #[arg(long, value_name = "T", value_parser = time)]
+    since: Option<SystemTime>,
+
+    /// Only what was received before then
+    #[arg(long, value_name = "T", value_parser = time)]
+    until: Option<SystemTime>,
+
+    /// What is whole in damaged segments that were set aside, instead of what waits
+    #[arg(long)]
+    quarantined: bool,
+
+    /// Write into a directory that is not empty, over files of the same name
+    #[arg(long)]
+    force: bool,
+}
+
+/// What was written so far.
+#[derive(Default)]
+struct Done {
+    profiles: u64,
+    bytes: u64,
+    damaged: u64,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<Ended> {
+    let dir = args.place.clone().find()?.dir;
+    let survey = survey(&dir)?;
+    if let Some(target) = args.target.as_deref().filter(|_| !args.quarantined) {
+        known(&survey, target)?;
+    }
+    make(&args.out, args.force)?;
+    let (select, total) = match args.quarantined {
+        true => (Select::Quarantined, survey.quarantined_bytes),
+        false => (Select::Pending, survey.bytes),
+    };
+    let bar = Bar::bytes("export", total);
+    let budget = Budget::new(u64::MAX);
+    let mut done = Done::default();
+    let exported = Directory::at(&dir).each(select, |stored| {
+        bar.add(stored.bytes);
+        if !args.wants(&stored) {
+            return Ok(());
+        }
+        match read(&stored, &budget)? {
+            Some(record) => {
+                write(&args.out, &stored, &record)?;
+                done.profiles += 1;
+                done.bytes += stored.bytes;
+            }
+            None => done.damaged += 1,
+        }
+        Ok(())
+    });
+    drop(bar);
+    let summary = done.summary(&args.out);
+    match exported {
+        Ok(()) => print(&summary)?,
+        Err(Failure::Spool(error)) => failed_to(Err(error)).context(summary)?,
+        Err(Failure::Written(error)) => return Err(error.context(summary.trim_end().to_owned())),
+    }
+    Ok(match done.damaged {
+        0 => Ended::Well,
+        _ => Ended::Badly,
+    })
+}
+
+impl Args {
+    fn wants(&self, stored: &Stored) -> bool {
+        let of_target = |target: &String| stored.targets.contains(target);
+        self.target.as_ref().is_none_or(of_target)
+            && self.since.is_none_or(|since| stored.received >= since)
+            && self.until.is_none_or(|until| stored.received < until)
+    }
+}
+
+/// Why an export ends.
+enum Failure {
+    Spool(InspectError),
+    Written(anyhow::Error),
+}
+
+impl From<InspectError> for Failure {
+    fn from(error: InspectError) -> Self {
+        Self::Spool(error)
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Written(error)
+    }
+}
+
+fn read(stored: &Stored, budget: &Arc<Budget>) -> anyhow::Result<Option<Arc<Record>>> {
+    let read = stored.read(budget);
+    read.with_context(|| format!("failed to read {} in {}", stored.number, stored.file))
+}
+
+/// Writes one profile: under another name until it is whole, so that a file is one.
+fn write(out: &Path, stored: &Stored, record: &Record) -> anyhow::Result<()> {
+    let path = out.join(name(stored));
+    let part = path.with_extension(PART.trim_start_matches('.'));
+    let write = || -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        let file = options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(PRIVATE);
+        let mut file = BufWriter::new(file.open(&part)?);
+        write_captured(record, &mut file)?;
+        file.flush()?;
+        fs::rename(&part, &path)
+    };
+    write().map_err(|error| {
+        drop(fs::remove_file(&part));
+        let next = match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                ": make room and run it again with --force, which writes the same files"
+            }
+            _ => "",
+        };
+        anyhow!("failed to write {}: {error}{next}", path.display())
+    })
+}
+
+/// Sorts by time, then by number; the same each time.
+fn name(stored: &Stored) -> String {
+    let time = humantime::format_rfc3339_millis(stored.received).to_string();
+    let time: String = time.chars().filter(|c| !matches!(c, '-' | ':')).collect();
+    format!("{time}-{:020}.http", stored.number)
+}
+
+fn make(out: &Path, force: bool) -> anyhow::Result<()> {
+    let shown = out.display();
+    let mut builder = DirBuilder::new();
+    let builder = builder.recursive(true).mode(PRIVATE_DIR);
+    builder
+        .create(out)
+        .with_context(|| format!("failed to make {shown}"))?;
+    let mut entries = fs::read_dir(out).with_context(|| format!("failed to read {shown}"))?;
+    if entries.next().is_some() && !force {
+        bail!("{shown} is not empty: give another --out, or --force to write into it");
+    }
+    Ok(())
+}
+
+impl Done {
+    fn summary(&self, out: &Path) -> String {
+        let (profiles, bytes) = (self.profiles, ByteSize(self.bytes).display().iec());
+        let damaged = match self.damaged {
+            0 => String::new(),
+            damaged => format!("; {damaged} are damaged and left out, see `pyrotee spool verify`"),
+        };
+        let out = out.display();
+        format!("exported {profiles} profiles, {bytes}, to {out}{damaged}\n")
+    }
+}
+
+/// A time, or how long ago.
+fn time(text: &str) -> Result<SystemTime, String> {
+    if let Ok(time) = humantime::parse_rfc3339_weak(text) {
+        return Ok(time);
+    }
+    let ago = humantime::parse_duration(text)
+        .map_err(|_| "write 2026-11-24T06:00:00Z, or 2h for two hours ago".to_owned())?;
+    let time = SystemTime::now().checked_sub(ago);
+    time.ok_or_else(|| "is too long ago".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn times_are_absolute_or_ago() {
+        assert_eq!(
+            time("2026-11-24T06:00:00Z").unwrap(),
+            SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_500_000)
+        );
+        let ago = time("2h").unwrap().elapsed().unwrap();
+        assert!((7_200..7_300).contains(&ago.as_secs()));
+        assert!(time("yesterday").is_err());
+    }
+}

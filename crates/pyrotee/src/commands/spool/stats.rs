@@ -1,0 +1,158 @@
+//! `pyrotee spool stats`: what waits, and for whom.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use pyrotee_admin::json::spool::{SpoolPage, TargetBacklog};
+use pyrotee_spool::inspect::Directory;
+
+use super::asked;
+use super::place::{Found, Place};
+use crate::commands::status::age;
+use crate::terminal::print;
+use crate::terminal::visible;
+
+const EXAMPLES: &str = "\
+Examples:
+  pyrotee spool stats --dir /var/lib/pyrotee/spool
+      What waits for each target, also while a relay uses it.
+
+  pyrotee spool stats --admin :4041
+      The same of a running relay, what is not written yet included.
+
+  pyrotee spool stats --config pyrotee.yaml --json | jq '.targets[] | select(.state == \"removed\")'
+      Targets that left the configuration and have profiles here; docs/spool.md
+      describes every field.
+
+Nothing is changed. IN FLIGHT were being delivered when that was last written
+down: if the relay was killed then, they may arrive twice.
+
+Exit codes: 0 shown, 1 it is no spool or cannot be read, 2 the command line or
+the configuration is wrong.";
+
+const HEAD: [&str; 5] = ["TARGET", "STATE", "PENDING", "OLDEST", "IN FLIGHT"];
+
+/// Show what waits in a spool, and for whom
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    #[command(flatten)]
+    place: Place,
+
+    /// Ask the running relay whose `admin` this is: :PORT, HOST:PORT or http://HOST:PORT
+    #[arg(long, value_name = "ADDR", conflicts_with_all = ["dir", "config"])]
+    admin: Option<String>,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+    let page = match &args.admin {
+        Some(admin) => asked::page(admin).await?,
+        None => of_files(args.place.find()?)?,
+    };
+    match args.json {
+        true => print(&page.json()),
+        false => print(&table(&page)),
+    }
+}
+
+fn of_files(Found { dir, config }: Found) -> anyhow::Result<SpoolPage> {
+    let directory = Directory::at(&dir);
+    let survey = super::failed_to(directory.survey())?;
+    let max_bytes = config.and_then(|config| Some(config.spool?.max_bytes));
+    Ok(SpoolPage::of(dir.display().to_string(), survey, max_bytes))
+}
+
+fn table(page: &SpoolPage) -> String {
+    let mut text = String::new();
+    let most = page.max_bytes.map_or_else(String::new, |most| {
+        format!(" of {}", ByteSize(most).display().iec())
+    });
+    let of_state = match page.state.as_str() {
+        "closed" => "closed cleanly",
+        "unclean" => "not in use, and not closed cleanly: the last process was killed",
+        "in_use" => "in use",
+        "memory_only" => "in use, and its disk in trouble: profiles stay in memory",
+        other => other,
+    };
+    let segments = page.segments;
+    let bytes = ByteSize(page.bytes).display().iec();
+    _ = writeln!(text, "{}: {}", visible(&page.dir), visible(of_state));
+    _ = writeln!(
+        text,
+        "format {}, {segments} segments, {bytes}{most}",
+        page.format
+    );
+    if page.quarantined.files > 0 {
+        let (files, bytes) = (page.quarantined.files, ByteSize(page.quarantined.bytes));
+        let bytes = bytes.display().iec();
+        _ = writeln!(
+            text,
+            "{files} damaged segments are set aside, {bytes}: `pyrotee spool export --quarantined` takes out what is whole"
+        );
+    }
+    if page.damages > 0 {
+        _ = writeln!(text, "{} damages: see `pyrotee spool verify`", page.damages);
+    }
+    if !page.foreign.is_empty() {
+        let foreign: Vec<_> = page.foreign.iter().map(|it| visible(it)).collect();
+        _ = writeln!(
+            text,
+            "foreign files, which are left alone: {}",
+            foreign.join(", ")
+        );
+    }
+    if let Some(replay) = &page.replay {
+        let (from, to) = (visible(&replay.from), visible(&replay.to));
+        let (state, replayed, left) = (
+            visible(&replay.state),
+            replay.replayed.profiles,
+            replay.left,
+        );
+        _ = writeln!(
+            text,
+            "replay from {from} to {to}: {state}, {replayed} replayed, {left} left"
+        );
+    }
+    if page.targets.is_empty() {
+        text.push_str("nothing waits here for anybody\n");
+        return text;
+    }
+    let rows: Vec<_> = page.targets.iter().map(row).collect();
+    let head = HEAD.map(str::to_owned);
+    let mut widths = [0; HEAD.len()];
+    for row in rows.iter().chain([&head]) {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    text.push('\n');
+    for row in [&head].into_iter().chain(&rows) {
+        let cells = row.iter().zip(widths);
+        let cells: Vec<_> = cells
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
+        _ = writeln!(text, "{}", cells.join("  ").trim_end());
+    }
+    text
+}
+
+fn row(target: &TargetBacklog) -> [String; HEAD.len()] {
+    let (profiles, bytes) = (target.pending.profiles, target.pending.bytes);
+    let oldest = target.oldest_pending_age_seconds;
+    let oldest = oldest.and_then(|it| Duration::try_from_secs_f64(it).ok());
+    [
+        visible(&target.name),
+        visible(&target.state),
+        match profiles {
+            0 => "0".to_owned(),
+            _ => format!("{profiles} ({})", ByteSize(bytes).display().iec()),
+        },
+        oldest.map_or_else(|| "-".to_owned(), age),
+        target.in_flight.to_string(),
+    ]
+}

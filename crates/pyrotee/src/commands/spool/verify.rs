@@ -1,0 +1,126 @@
+//! `pyrotee spool verify`: reads every byte.
+
+use std::fmt::Write as _;
+
+use bytesize::ByteSize;
+use pyrotee_spool::inspect::{Directory, Finding, Verdict};
+use serde_json::json;
+
+use super::place::Place;
+use super::{Ended, failed_to};
+use crate::terminal::visible;
+use crate::terminal::{Bar, print};
+
+const EXAMPLES: &str = "\
+Examples:
+  pyrotee spool verify --dir /var/lib/pyrotee/spool
+      Checks both checksums of every record, the heads of segments and the
+      cursors; prints each damage with its file, offset and length, and how
+      many profiles of which targets it costs.
+
+  pyrotee spool verify --config pyrotee.yaml --json
+      The same for a program.
+
+Nothing is changed, and no profile is kept in memory as a whole. A spool may be
+checked while a relay uses it: the end of what that is writing is no damage.
+
+Exit codes: 0 whole, 1 damaged, or it is no spool or cannot be read, 2 the
+command line or the configuration is wrong.";
+
+/// Check every byte of a spool
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    #[command(flatten)]
+    place: Place,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<Ended> {
+    let found = args.place.find()?;
+    let directory = Directory::at(&found.dir);
+    let bar = Bar::bytes("verify", failed_to(directory.bytes())?);
+    let verdict = failed_to(directory.verify(&bar.on_read()))?;
+    drop(bar);
+    match args.json {
+        true => print(&json(&verdict))?,
+        false => print(&text(&verdict))?,
+    }
+    Ok(match verdict.is_whole() {
+        true => Ended::Well,
+        false => Ended::Badly,
+    })
+}
+
+fn text(verdict: &Verdict) -> String {
+    let mut text = String::new();
+    for Finding {
+        file,
+        offset,
+        len,
+        what,
+    } in &verdict.findings
+    {
+        let what = visible(&what.to_string());
+        _ = writeln!(
+            text,
+            "{}: offset {offset}, {len} bytes: {what}",
+            visible(file)
+        );
+    }
+    for (target, hurt) in &verdict.hurt {
+        let target = visible(target);
+        _ = writeln!(
+            text,
+            "{target}: {hurt} profiles cannot be delivered any more"
+        );
+    }
+    let (records, segments) = (verdict.records, verdict.segments);
+    let bytes = ByteSize(verdict.bytes).display().iec();
+    let damages = verdict.findings.iter().filter(|it| it.what.is_damage());
+    match damages.count() {
+        0 => {
+            _ = writeln!(
+                text,
+                "whole: {records} records in {segments} segments, {bytes}"
+            )
+        }
+        damages => {
+            _ = writeln!(
+                text,
+                "damaged: {damages} places; {records} records in {segments} segments are whole, {bytes} were read"
+            );
+            text.push_str(
+                "next: start the relay, which delivers what is whole, counts the rest as `corrupt` and sets damaged\n\
+                 segments aside; or take out what is whole with `pyrotee spool export`\n",
+            );
+        }
+    }
+    if verdict.quarantined > 0 {
+        let files = verdict.quarantined;
+        _ = writeln!(
+            text,
+            "{files} damaged segments were set aside before and not read: see `pyrotee spool export --quarantined`"
+        );
+    }
+    text
+}
+
+fn json(verdict: &Verdict) -> String {
+    let finding = |it: &Finding| {
+        json!({
+            "file": it.file, "offset": it.offset, "length": it.len,
+            "what": it.what.to_string(), "damage": it.what.is_damage(),
+        })
+    };
+    let findings: Vec<_> = verdict.findings.iter().map(finding).collect();
+    let json = json!({
+        "whole": verdict.is_whole(), "in_use": verdict.in_use, "segments": verdict.segments,
+        "bytes": verdict.bytes, "records": verdict.records, "quarantined": verdict.quarantined,
+        "findings": findings, "hurt": verdict.hurt,
+    });
+    format!("{json}\n")
+}

@@ -1,0 +1,132 @@
+//! `pyrotee status`: asks a running relay how its targets are, and shows it.
+
+mod table;
+
+use std::io::{self, IsTerminal};
+use std::time::Duration;
+
+use anyhow::Context;
+use pyrotee_admin::json::status::{PATH, StatusPage};
+use tokio::time::MissedTickBehavior;
+
+use crate::client::admin::{AdminArgs, Answer, Relay};
+use crate::terminal::write;
+pub(crate) use table::age;
+
+const EXAMPLES: &str = "\
+Examples:
+  pyrotee status
+      The targets of the relay on this machine, one line for each.
+
+  pyrotee status --admin relay.internal:4041 --watch 5
+      Those of another one, again every 5 seconds. A relay that goes away
+      after the first answer is waited for.
+
+  pyrotee status --json | jq -r '.targets[] | select(.state != \"healthy\").name'
+      The names of those that need a look; docs/status.md describes every field.
+
+STATE tells how long a target is still left alone. PENDING, SENT and DROPPED
+are profiles; OLDEST is the age of the oldest one that is pending.
+
+Exit codes: 0 shown, 1 there is no answer, or none of a pyrotee.";
+
+/// Width of a table that no terminal shows.
+const WIDTH: usize = 120;
+
+/// Less would be a load test.
+const SHORTEST: Duration = Duration::from_millis(100);
+
+/// Home, and nothing below: one write for a whole frame does not flicker.
+const CLEAR: &str = "\x1b[H\x1b[J";
+
+/// Show how the targets of a running relay are
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) relay: AdminArgs,
+
+    /// Ask again every 2 seconds, or as many as are given, until Ctrl-C
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = interval)]
+    pub(crate) watch: Option<Duration>,
+
+    /// Print the JSON as it came
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Asks as told and prints what comes back.
+///
+/// # Errors
+/// An argument cannot be used, or the relay gives no status; the text says what to do next.
+pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    let relay = Relay::at(&args.relay.admin)?;
+    let Some(interval) = args.watch else {
+        let answer = relay.get(PATH).await?;
+        let printed = write(&mut io::stdout(), &show(&answer, &args));
+        return printed.map(drop);
+    };
+    tokio::select! {
+        watched = watch(&relay, &args, interval) => watched,
+        interrupted = tokio::signal::ctrl_c() => interrupted.context("failed to listen for Ctrl-C"),
+    }
+}
+
+/// Shows one answer after the other until nobody reads them any more.
+async fn watch(relay: &Relay, args: &Args, interval: Duration) -> anyhow::Result<()> {
+    let mut ticks = tokio::time::interval(interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut seen = false;
+    loop {
+        ticks.tick().await;
+        let text = match relay.get(PATH).await {
+            Ok(answer) => show(&answer, args),
+            // At first the address may be wrong; later the relay is being restarted.
+            Err(error) if !seen => return Err(error),
+            Err(error) if args.json => {
+                write(&mut io::stderr(), &format!("error: {error:#}\n"))?;
+                continue;
+            }
+            Err(error) => frame(&format!("error: {error:#}\n")),
+        };
+        seen = true;
+        if !write(&mut io::stdout(), &text)? {
+            return Ok(());
+        }
+    }
+}
+
+fn show(answer: &Answer<StatusPage>, args: &Args) -> String {
+    if args.json {
+        return answer.json.clone();
+    }
+    let width = terminal_size::terminal_size_of(io::stdout())
+        .map_or(WIDTH, |(terminal_size::Width(width), _)| usize::from(width));
+    let table = table::render(&answer.value, width);
+    match args.watch {
+        Some(_) => frame(&format!("{}\n{table}", table::title(&answer.value))),
+        None => table,
+    }
+}
+
+/// One of many: on a terminal it replaces the one before.
+fn frame(text: &str) -> String {
+    match io::stdout().is_terminal() {
+        true => format!("{CLEAR}{text}"),
+        false => format!("{text}\n"),
+    }
+}
+
+/// Seconds, with a unit or without.
+fn interval(text: &str) -> Result<Duration, String> {
+    let bare = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let text = if bare { &format!("{text}s") } else { text };
+    let interval = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    match interval < SHORTEST {
+        true => Err("is less than a tenth of a second".to_owned()),
+        false => Ok(interval),
+    }
+}
+
+#[cfg(test)]
+mod tests;

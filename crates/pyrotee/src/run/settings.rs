@@ -1,0 +1,109 @@
+//! From the configuration to the settings of each crate. Every choice of the configuration is matched
+//! here and nowhere else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pyrotee_config::{Config, Credentials, Duplicates, FsyncPolicy, LocalWrites, OnAmbiguous};
+use pyrotee_config::{OnFull, Spool, Target, TeeOn};
+use pyrotee_net::Connector;
+use pyrotee_queue::{Budget, Limits, Producer, WhenFull};
+
+/// How long a written record may wait for the disk with `fsync: interval`.
+const FSYNC_AFTER: Duration = Duration::from_millis(100);
+
+/// Most bytes of memory for the spool's index of records on disk: some 250,000 records of one target.
+const MOST_INDEX: u64 = 64 * 1024 * 1024;
+
+/// The settings of one target's deliveries.
+pub(crate) fn delivery(target: &Target) -> pyrotee_delivery::Settings {
+    let credentials = |credentials: Credentials| match credentials {
+        Credentials::Bearer(token) => pyrotee_delivery::Credentials::Bearer(token),
+        Credentials::Basic { user, password } => {
+            pyrotee_delivery::Credentials::Basic { user, password }
+        }
+    };
+    pyrotee_delivery::Settings {
+        name: target.name.clone(),
+        address: target.address.clone(),
+        credentials: target.credentials.clone().map(credentials),
+        tenant: target.tenant.clone(),
+        headers: target.headers.clone(),
+        tags: target.tags.clone(),
+        timeout: target.timeout,
+        workers: target.queue_workers,
+        max_age: target.max_age,
+        on_ambiguous: match target.on_ambiguous {
+            OnAmbiguous::Retry => pyrotee_delivery::OnAmbiguous::Retry,
+            OnAmbiguous::Drop => pyrotee_delivery::OnAmbiguous::Drop,
+        },
+        replay_rate: target.replay_rate,
+        rules: target.outcomes.clone(),
+    }
+}
+
+/// The limits of one target's queue.
+pub(super) fn limits(target: &Target) -> Limits {
+    Limits {
+        records: target.queue_size,
+        bytes: target.queue_bytes,
+        when_full: match target.on_full {
+            OnFull::DropNewest => WhenFull::DropNewest,
+            OnFull::DropOldest => WhenFull::DropOldest,
+        },
+    }
+}
+
+/// The settings of the spool.
+pub(super) fn spool(spool: &Spool, memory_limit: u64) -> pyrotee_spool::Settings {
+    pyrotee_spool::Settings {
+        max_bytes: spool.max_bytes,
+        segment_bytes: spool.segment_bytes,
+        index_bytes: MOST_INDEX.min(memory_limit / 4),
+        fsync: match spool.fsync {
+            FsyncPolicy::Always => pyrotee_spool::Fsync::Always,
+            FsyncPolicy::Interval => pyrotee_spool::Fsync::Interval(FSYNC_AFTER),
+            FsyncPolicy::Never => pyrotee_spool::Fsync::Never,
+        },
+        ..pyrotee_spool::Settings::new(&spool.dir)
+    }
+}
+
+/// The settings of the request path. Without a `producer` pyrotee is a proxy and nothing else.
+pub(super) fn proxy(
+    config: &Config,
+    producer: Option<Arc<dyn Producer>>,
+    budget: &Arc<Budget>,
+    connector: impl FnOnce() -> Connector,
+) -> pyrotee_proxy::Settings {
+    let upstream = config.upstream.as_ref();
+    let upstream = upstream.map(|upstream| pyrotee_proxy::Upstream {
+        origin: upstream.address.origin(),
+        connector: connector(),
+        timeout: upstream.timeout,
+        forwarded_headers: upstream.forwarded_headers,
+    });
+    let local_writes = match (&producer, config.remote_write.local_writes) {
+        (Some(_), LocalWrites::Discard) => pyrotee_proxy::LocalWrites::Discard,
+        (None, _) | (_, LocalWrites::Forward) => pyrotee_proxy::LocalWrites::Forward,
+    };
+    let tee = producer.map(|producer| pyrotee_proxy::TeeSettings {
+        max_body: config.tee.max_body,
+        on: match config.tee.on {
+            TeeOn::Always => pyrotee_proxy::TeeOn::Always,
+            TeeOn::UpstreamSuccess => pyrotee_proxy::TeeOn::UpstreamSuccess,
+        },
+        duplicates: match config.tee.duplicates {
+            Duplicates::Drop => pyrotee_proxy::Duplicates::Drop,
+            Duplicates::Tee => pyrotee_proxy::Duplicates::Tee,
+        },
+        budget: Arc::clone(budget),
+        producer,
+    });
+    pyrotee_proxy::Settings {
+        listen: config.listen,
+        upstream,
+        local_writes,
+        tee,
+    }
+}
