@@ -4,9 +4,10 @@
 //! that never sends its first byte. So the socket tells the clock what moves, requests tell it when
 //! they begin and end, and the connection's task asks it when to give up.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
+use pyrotee_queue::lock;
 use tokio::time::Instant;
 
 use crate::metrics::Silence;
@@ -57,7 +58,7 @@ impl Clock {
 
     /// Bytes came.
     pub(crate) fn read(&self, bytes: &[u8]) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if bytes.starts_with(b"PRI * HTTP/2") {
             state.multiplexed = true;
         }
@@ -73,7 +74,7 @@ impl Clock {
 
     /// The client takes what is written, or does not.
     pub(crate) fn written(&self, blocked: bool) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         match (blocked, state.write_by) {
             (true, None) => state.write_by = Some(Instant::now() + STALL),
             (false, Some(_)) => state.write_by = None,
@@ -83,7 +84,7 @@ impl Clock {
 
     /// A request begins; `body`: there is more of it to come.
     pub(crate) fn begin(&self, body: bool) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.in_head = false;
         state.in_flight += 1;
         state.receiving += u32::from(body);
@@ -92,7 +93,7 @@ impl Clock {
 
     /// The body of a request is whole, broken, or of no interest any more.
     pub(crate) fn received(&self) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.receiving = state.receiving.saturating_sub(1);
         if state.receiving == 0 {
             state.read_by = None;
@@ -101,7 +102,7 @@ impl Clock {
 
     /// A request has been answered.
     pub(crate) fn end(&self) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.in_flight = state.in_flight.saturating_sub(1);
         if state.in_flight == 0 && state.receiving == 0 {
             state.read_by = Some(Instant::now() + IDLE);
@@ -110,7 +111,7 @@ impl Clock {
 
     /// When the connection has been silent for too long, and what it owed.
     pub(crate) fn deadline(&self) -> Option<(Instant, Silence)> {
-        let state = self.lock();
+        let state = lock(&self.state);
         let reading = state.read_by.map(|by| {
             let phase = match (state.receiving, state.in_head) {
                 (1.., _) => Silence::Body,
@@ -121,10 +122,6 @@ impl Clock {
         });
         let writing = state.write_by.map(|by| (by, Silence::Answer));
         reading.into_iter().chain(writing).min_by_key(|(by, _)| *by)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,12 +1,13 @@
 //! A body that can be sent once more, and that knows for whom an upload waits.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use pyrotee_queue::lock;
 use tokio::time::{Instant, sleep_until};
 
 /// Bodies up to this size can be repeated: nearly every profile, and little to hold per request.
@@ -153,8 +154,4 @@ impl<B> Shared<B> {
             _ => self.kept = None,
         }
     }
-}
-
-fn lock<B>(shared: &Mutex<Shared<B>>) -> MutexGuard<'_, Shared<B>> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,9 +3,9 @@
 //! Two policies need both. `tee.on: upstream-success` offers a record once it is whole *and* the
 //! upstream took it; `tee.duplicates: drop` remembers a try that was teed *and* failed.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use pyrotee_queue::Record;
+use pyrotee_queue::{Record, lock};
 
 use super::recorder::{Recorder, Stake};
 use super::repeats::{ExpectGuard, Opening, Try};
@@ -54,7 +54,7 @@ impl Verdict {
 
     /// The body is whole.
     pub(super) fn whole(self: &Arc<Self>, pending: Pending) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let State::Answered { success, .. } = *state else {
             // Open -> Whole
             *state = State::Whole(pending);
@@ -66,7 +66,7 @@ impl Verdict {
 
     /// The upstream has answered, or will not.
     pub(super) fn answered(self: &Arc<Self>, success: bool) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if let State::Answered { .. } = *state {
             // The first answer counts: an error after it is the body's.
             return;
@@ -100,9 +100,5 @@ impl Verdict {
                 }
             }
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -17,9 +17,9 @@ mod memory;
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use pyrotee_queue::{Budget, Record, Reservation, SurfaceId};
+use pyrotee_queue::{Budget, Record, Reservation, SurfaceId, lock};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::task::TaskTracker;
@@ -114,12 +114,12 @@ impl Repeats {
 
     /// Whether a whole request repeats a failed try.
     pub(super) fn knows(&self, key: &Key) -> bool {
-        self.lock().knows(key)
+        lock(&self.failed).knows(key)
     }
 
     /// Whether that cannot be said yet, as what had failed by `turn` has no digest.
     pub(super) fn must_wait(&self, key: &Key, turn: u64) -> bool {
-        let failed = self.lock();
+        let failed = lock(&self.failed);
         failed.expects(key, turn) && !failed.knows(key)
     }
 
@@ -213,14 +213,10 @@ impl Repeats {
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Memory) -> T) -> T {
-        let mut failed = self.lock();
+        let mut failed = lock(&self.failed);
         let changed = change(&mut failed);
         self.any.store(!failed.is_empty(), Ordering::Release);
         changed
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Memory> {
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
