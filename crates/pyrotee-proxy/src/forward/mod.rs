@@ -105,7 +105,7 @@ where
         let version = request.version();
         let grpc = head::is_grpc(&request);
         head::prepare_request(&mut request);
-        if self.forwarded_headers && head::proxies(request.headers()) >= MAX_PROXIES {
+        if self.forwarded_headers && head::count_proxies(request.headers()) >= MAX_PROXIES {
             // Whoever is still sending shall see the answer.
             drop(self.wrap(request.into_body()));
             return Err(ForwardError::Loop);
@@ -131,7 +131,7 @@ where
 
     async fn send(&self, mut request: Request<B>) -> Result<Response<Incoming>, ForwardError> {
         *request.version_mut() = Version::HTTP_11;
-        let tunnel = head::upgrade(request.headers())
+        let tunnel = head::requested_upgrade(request.headers())
             .and_then(|_| request.extensions_mut().remove::<OnUpgrade>());
         let request = request.map(|body| self.wrap(body));
         if let Some(client) = tunnel {
