@@ -18,6 +18,7 @@ mod answer;
 mod client;
 mod discard;
 mod forward;
+mod guard_body;
 mod head;
 mod listener;
 pub mod metrics;

@@ -32,16 +32,16 @@ pub struct Proxy {
 /// What a scrape asks the proxy.
 #[derive(Debug, Clone)]
 pub struct Gauges {
-    places: Arc<Semaphore>,
-    capacity: usize,
+    permits: Arc<Semaphore>,
+    max_connections: usize,
     links: Option<Links>,
 }
 
 impl Gauges {
     /// Connections of clients.
     pub fn client_connections(&self) -> usize {
-        self.capacity
-            .saturating_sub(self.places.available_permits())
+        self.max_connections
+            .saturating_sub(self.permits.available_permits())
     }
 
     /// Connections to the upstream; none if there is no upstream.
@@ -64,15 +64,15 @@ impl Proxy {
         let (socket, address) = listener::bind(settings.listen)?;
         let metrics = ProxyMetrics::new();
         let tasks = TaskTracker::new();
-        let capacity = listener::places();
-        let places = Arc::new(Semaphore::new(capacity));
+        let max_connections = listener::max_connections();
+        let permits = Arc::new(Semaphore::new(max_connections));
         let links = settings
             .upstream
             .as_ref()
             .map(|upstream| upstream.connector.links().clone());
         let gauges = Gauges {
-            places: Arc::clone(&places),
-            capacity,
+            permits: Arc::clone(&permits),
+            max_connections,
             links,
         };
 
@@ -114,7 +114,7 @@ impl Proxy {
         let listener = Listener {
             socket,
             stack,
-            places,
+            permits,
             metrics,
             tasks,
             drain,

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Either;
 use hyper::body::Incoming;
-use pyroscope_wire::Surface;
 use pyroscope_wire::answer::Code;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceBuilder, service_fn};
@@ -17,15 +16,16 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::LocalWrites;
 use crate::answer::{self, LocalAnswer, Manner, OwnBody};
+use crate::client::RequestContext;
 use crate::discard::discard;
 use crate::forward::{Forward, ForwardError, LingerBody, Lingering};
 use crate::metrics::ProxyMetrics;
-use crate::observe::{ObserveLayer, ObservedBody, OwedBody};
+use crate::observe::{ObserveLayer, ObservedBody, UploadBody};
 use crate::rescue::RescueLayer;
 use crate::tee::{TeeBody, TeeLayer};
 
 /// A request's body below the tee.
-type LocalBody = TeeBody<OwedBody<Incoming>>;
+type LocalBody = TeeBody<UploadBody<Incoming>>;
 
 /// An answer's body above everything that could panic.
 type CaughtBody = UnsyncBoxBody<Bytes, BoxError>;
@@ -68,7 +68,7 @@ impl Local {
         request: Request<LocalBody>,
     ) -> Result<Response<LocalAnswer>, ForwardError> {
         if self.writes == LocalWrites::Discard
-            && let Some(surface) = surface(&request)
+            && let Some(surface) = RequestContext::surface_of(&request)
         {
             let manner = Manner::of(&request, surface);
             return Ok(discard(request.into_body(), manner)
@@ -90,10 +90,6 @@ impl Local {
             }
         }
     }
-}
-
-fn surface<B>(request: &Request<B>) -> Option<Surface> {
-    Surface::recognise(request.method().as_str(), request.uri().path())
 }
 
 #[expect(

@@ -19,7 +19,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use pyrotee_net::{Connector, Fault};
 use tokio_util::task::TaskTracker;
 
-use crate::client;
+use crate::client::RequestContext;
 use crate::head;
 use crate::metrics::ProxyMetrics;
 use crate::settings::Upstream;
@@ -182,8 +182,7 @@ where
     }
 
     fn add_forwarded(&self, request: &mut Request<B>) {
-        let client = request.extensions().get::<Arc<client::Client>>();
-        let peer = client.map(|client| client.peer.ip());
+        let peer = RequestContext::of(request).map(|context| context.client.peer.ip());
         if let Some(peer) = peer.filter(|_| self.forwarded_headers) {
             head::add_forwarded(request.headers_mut(), peer);
         }

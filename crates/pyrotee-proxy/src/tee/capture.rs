@@ -208,7 +208,7 @@ impl Capture {
 
     fn refuse(&self, reason: Reason) {
         self.recorder.producer.refuse(self.len, reason);
-        self.recorder.metrics.teed(match reason {
+        self.recorder.metrics.tee_result(match reason {
             Reason::TooLarge => TeeResult::TooLarge,
             Reason::InvalidName => TeeResult::InvalidName,
             Reason::Duplicate => TeeResult::Duplicate,
@@ -220,7 +220,7 @@ impl Capture {
 impl Drop for Capture {
     fn drop(&mut self) {
         if !matches!(self.state, State::Done) {
-            self.recorder.metrics.teed(TeeResult::Incomplete);
+            self.recorder.metrics.tee_result(TeeResult::Incomplete);
         }
     }
 }

@@ -17,9 +17,10 @@ use tower::{Layer, Service};
 
 use super::capture::{Capture, Outcome};
 use super::recorder::{Recorder, Stake};
-use super::response::{AnswerBody, ResponseFuture, Waiting};
+use super::response::{ResponseFuture, TeeResponseBody, VerdictGuard};
 use super::verdict::Verdict;
 use super::{HOPS, MAX_HOPS, TeeBody};
+use crate::client::RequestContext;
 use crate::metrics::TeeResult;
 
 /// The coding of the message in a gRPC frame.
@@ -61,7 +62,7 @@ where
     S: Service<Request<TeeBody<B>>, Response = Response<R>>,
     B: Body<Data = Bytes>,
 {
-    type Response = Response<AnswerBody<R>>;
+    type Response = Response<TeeResponseBody<R>>;
     type Error = S::Error;
     type Future = ResponseFuture<S::Future>;
 
@@ -90,19 +91,18 @@ where
 fn recording<B: Body>(
     recorder: &Arc<Recorder>,
     request: &Request<B>,
-) -> Result<(Capture, Option<Waiting>), Outcome> {
-    let surface = Surface::recognise(request.method().as_str(), request.uri().path());
-    let surface = surface.ok_or(Outcome::Passed)?;
+) -> Result<(Capture, Option<VerdictGuard>), Outcome> {
+    let surface = RequestContext::surface_of(request).ok_or(Outcome::Passed)?;
     let headers = request.headers();
     let hops = hops(headers);
     if hops > MAX_HOPS {
-        recorder.metrics.teed(TeeResult::Loop);
+        recorder.metrics.tee_result(TeeResult::Loop);
         return Err(Outcome::Loop);
     }
     let query = request.uri().query().unwrap_or_default();
     let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     let written = Written::of(surface, query, content_type).ok_or_else(|| {
-        recorder.metrics.teed(TeeResult::NotUnderstood);
+        recorder.metrics.tee_result(TeeResult::NotUnderstood);
         Outcome::NotUnderstood
     })?;
     let expected = request.body().size_hint().exact();
@@ -129,7 +129,7 @@ fn recording<B: Body>(
             (repeats.suspect(opening), Some(verdict))
         }
     };
-    let waiting = verdict.as_ref().map(Waiting::new);
+    let waiting = verdict.as_ref().map(VerdictGuard::new);
     let capture = Capture::start(recorder, head, expected).awaiting(verdict, suspicion);
     Ok((capture, waiting))
 }

@@ -23,10 +23,7 @@ pub(crate) use capture::Outcome;
 pub(crate) use layer::TeeLayer;
 pub(crate) use recorder::{Recorder, Stake};
 pub(crate) use repeats::Repeats;
-use response::AnswerBody;
-
-/// The body of an answer above the tee.
-pub(crate) type TeedAnswer = AnswerBody<crate::answer::LocalAnswer>;
+pub(crate) use response::TeeResponseBody;
 
 /// The header that counts relays, so that a ring of them does not carry a profile for ever.
 pub const HOPS: http::HeaderName = http::HeaderName::from_static("pyrotee-hops");

@@ -34,7 +34,7 @@ impl Recorder {
     pub(super) fn offer(&self, record: &Arc<Record>) -> Offered {
         let offered = self.producer.offer(record);
         let none = offered.taken == 0 && offered.refused > 0;
-        self.metrics.teed(if none {
+        self.metrics.tee_result(if none {
             TeeResult::Refused
         } else {
             TeeResult::Accepted

@@ -93,7 +93,10 @@ impl Verdict {
                 // Nobody waits for what becomes of it: the ledgers have counted it.
                 let _counted = self.recorder.offer(&record);
             }
-            Pending::Offer(_) => self.recorder.metrics.teed(TeeResult::SkippedLocalRejected),
+            Pending::Offer(_) => self
+                .recorder
+                .metrics
+                .tee_result(TeeResult::SkippedLocalRejected),
             Pending::Try(attempt) => {
                 if let Stake::Repeats(repeats) = &self.recorder.stake {
                     repeats.ended(self, attempt, success);

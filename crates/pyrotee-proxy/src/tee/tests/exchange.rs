@@ -10,7 +10,7 @@ use http_body::{Body, Frame};
 use tokio::sync::oneshot;
 use tower::{Layer, Service, service_fn};
 
-use super::{Frames, poll_now};
+use super::{Frames, from_listener, poll_now};
 use crate::tee::{TeeBody, TeeLayer};
 
 type Answer = Result<Response<Frames>, &'static str>;
@@ -34,7 +34,7 @@ impl Exchange {
             let answer = answer.take().expect("one request");
             async move { answer.await.expect("the upstream answers") }
         }));
-        let future = tee.call(request);
+        let future = tee.call(from_listener(request));
         let client = Box::pin(async move {
             let mut body = Box::pin(future.await?.into_body());
             while let Some(frame) = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx)).await {

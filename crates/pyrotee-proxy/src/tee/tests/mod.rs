@@ -5,6 +5,7 @@ mod repeats;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -17,6 +18,7 @@ use pyrotee_queue::{Budget, Consumer, Ledger, Limits, Reason, Wanted, WhenFull, 
 use tower::{Layer, Service, service_fn};
 
 use super::{Recorder, Stake, TeeBody, TeeLayer};
+use crate::client::{Client, RequestContext};
 use crate::metrics::ProxyMetrics;
 
 const MAX_BODY: u64 = 100_000;
@@ -106,6 +108,14 @@ fn request(body: Frames) -> Request<Frames> {
         .unwrap()
 }
 
+/// Attaches to a request what the listener does.
+fn from_listener(mut request: Request<Frames>) -> Request<Frames> {
+    let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 4040));
+    let client = Arc::new(Client::new(peer, Arc::default()));
+    RequestContext::attach(&client, &mut request);
+    request
+}
+
 impl Bench {
     /// The target takes one profile.
     async fn deliver(&self) {
@@ -135,7 +145,7 @@ impl Bench {
         poll_fn(|cx| Service::<Request<Frames>>::poll_ready(&mut tee, cx))
             .await
             .unwrap();
-        let response = tee.call(request).await.unwrap();
+        let response = tee.call(from_listener(request)).await.unwrap();
         assert_eq!(response.status(), status);
         drop(tee);
         seen
