@@ -10,13 +10,13 @@ use http_body_util::Either;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use crate::answer::LocalAnswer;
 use crate::forward::ForwardError;
 use crate::guard_body::GuardBody;
+use crate::synthetic_response::LocalResponseBody;
 use crate::tee::TeeResponseBody;
 
 /// The body of a response above the tee: one of the upstream, or a synthetic one.
-type ResponseBody = TeeResponseBody<LocalAnswer>;
+type ResponseBody = TeeResponseBody<LocalResponseBody>;
 
 /// Puts a [`Rescue`] in front of a service.
 #[derive(Debug, Clone, Copy)]

@@ -27,7 +27,7 @@ impl VerdictGuard {
     }
 
     fn report(&self, success: bool) {
-        self.0.answered(success);
+        self.0.set_response(success);
     }
 }
 

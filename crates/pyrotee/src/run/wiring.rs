@@ -181,7 +181,7 @@ pub(super) fn proxy(
     let upstream = config
         .upstream
         .as_ref()
-        .map(|upstream| pyrotee_proxy::Upstream {
+        .map(|upstream| pyrotee_proxy::UpstreamSettings {
             origin: upstream.address.origin(),
             connector: outside.connector(),
             timeout: upstream.timeout,
