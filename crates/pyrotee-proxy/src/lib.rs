@@ -16,6 +16,7 @@
 )]
 
 mod client;
+mod dedup;
 mod discard;
 mod forward;
 mod guard_body;

@@ -10,12 +10,13 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::dedup::RetryFilter;
 use crate::forward::{BackgroundReader, Forward};
 use crate::listener::{self, Listener};
 use crate::metrics::ProxyMetrics;
 use crate::settings::{Settings, TeeSettings};
 use crate::stack::{self, LocalEndpoint};
-use crate::tee::{Recorder, ResponsePolicy, RetryFilter, TeeLayer};
+use crate::tee::{Recorder, ResponsePolicy, TeeLayer};
 use crate::{BindError, Duplicates, LocalWrites, TeeOn};
 
 /// Maximum number of bytes of a request's body that are read after an early response, without a tee.

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use pyroscope_wire::name::NameFault;
 use pyrotee_queue::{Head, Offered, PayloadBuffer, Reason, Record, Reservation};
 
-use super::dedup::{Attempt, Digesting, RequestKey};
 use super::recorder::{Recorder, ResponsePolicy};
 use super::verdict::{ResponseAction, Verdict};
+use crate::dedup::{Attempt, AttemptOwner as _, Digesting, RequestKey};
 use crate::metrics::TeeResult;
 
 /// How the capture of a request ended, or why there was none.
@@ -188,8 +188,7 @@ impl Capture {
     fn check_duplicate(&self, key: &RequestKey) -> bool {
         match (&self.recorder.response_policy, &self.verdict) {
             (ResponsePolicy::FilterRetries(filter), Some(verdict)) if filter.is_retry(key) => {
-                let attempt = Attempt::Digested(*key);
-                verdict.set_body_complete(ResponseAction::Remember(attempt));
+                verdict.attempt_made(Attempt::Digested(*key));
                 true
             }
             _ => false,

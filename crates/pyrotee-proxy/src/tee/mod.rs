@@ -9,7 +9,6 @@
 
 mod body;
 mod capture;
-mod dedup;
 mod layer;
 mod recorder;
 mod response;
@@ -20,12 +19,11 @@ mod tests;
 
 pub(crate) use body::TeeBody;
 pub(crate) use capture::CaptureEnd;
-pub(crate) use dedup::RetryFilter;
 pub(crate) use layer::TeeLayer;
 pub(crate) use recorder::{Recorder, ResponsePolicy};
 pub(crate) use response::TeeResponseBody;
 
-/// The header that counts the relays which a profile has passed, to detect loops of relays.
+/// The header that counts relays, so that a ring of them does not carry a profile for ever.
 pub const HOPS: http::HeaderName = http::HeaderName::from_static("pyrotee-hops");
 
 /// A profile that has passed more relays than this is forwarded and not teed.

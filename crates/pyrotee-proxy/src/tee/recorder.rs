@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pyrotee_queue::{Budget, Offered, Producer, Record};
 
-use super::dedup::RetryFilter;
+use crate::dedup::RetryFilter;
 use crate::metrics::{ProxyMetrics, TeeResult};
 
 /// Turns captures into records: limits them, reserves memory for them, and offers the records to

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 
 use pyrotee_queue::{Record, lock};
 
-use super::dedup::{Attempt, Fingerprint, UndigestedGuard};
 use super::recorder::{Recorder, ResponsePolicy};
+use crate::dedup::{Attempt, AttemptOwner, Fingerprint, UndigestedGuard};
 use crate::metrics::TeeResult;
 
 /// Waits for the body and the response of a request, in any order, and then performs the
@@ -109,5 +109,11 @@ impl Verdict {
                 }
             }
         }
+    }
+}
+
+impl AttemptOwner for Verdict {
+    fn attempt_made(self: &Arc<Self>, attempt: Attempt) {
+        self.set_body_complete(ResponseAction::Remember(attempt));
     }
 }

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::{Body, Frame};
+use http_body_util::BodyExt as _;
 use tokio::sync::oneshot;
 use tower::{Layer, Service, service_fn};
 
@@ -37,7 +38,7 @@ impl Exchange {
         let future = tee.call(from_listener(request));
         let client = Box::pin(async move {
             let mut body = Box::pin(future.await?.into_body());
-            while let Some(frame) = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+            while let Some(frame) = body.frame().await {
                 frame?;
             }
             Ok(())

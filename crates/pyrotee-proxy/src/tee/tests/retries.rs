@@ -11,7 +11,8 @@ use tokio_util::task::TaskTracker;
 
 use super::exchange::Exchange;
 use super::{Bench, Frames, bench};
-use crate::tee::{ResponsePolicy, RetryFilter};
+use crate::dedup::RetryFilter;
+use crate::tee::ResponsePolicy;
 
 /// Longer than what is digested at once.
 pub(super) const LONG: usize = 80_000;

@@ -24,11 +24,10 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::task::TaskTracker;
 
-use super::verdict::{ResponseAction, Verdict};
 use digest::Digest;
-pub(super) use digest::Digesting;
+pub(crate) use digest::Digesting;
 use failed_attempts::FailedAttempts;
-pub(super) use failed_attempts::{Fingerprint, RequestKey};
+pub(crate) use failed_attempts::{Fingerprint, RequestKey};
 
 /// Maximum size of all records that are held until the upstream responds, in bytes. SDKs send profiles
 /// of up to 5 to 20 MB.
@@ -59,7 +58,7 @@ pub(crate) struct RetryFilter {
 
 /// An attempt of a client to send a profile that is teed, until its response is known.
 #[derive(Debug)]
-pub(super) enum Attempt {
+pub(crate) enum Attempt {
     /// The record is held, to be digested if the attempt fails.
     Held {
         record: Arc<Record>,
@@ -67,6 +66,14 @@ pub(super) enum Attempt {
     },
     /// The body is digested.
     Digested(RequestKey),
+}
+
+/// The owner of an [`Attempt`]: it waits for the response, and then calls
+/// [`RetryFilter::attempt_ended`].
+pub(crate) trait AttemptOwner: Send + Sync + 'static {
+    /// Takes the attempt. Called a second time, with the digest, if a long record was held and its attempt
+    /// has failed.
+    fn attempt_made(self: &Arc<Self>, attempt: Attempt);
 }
 
 impl RetryFilter {
@@ -89,7 +96,7 @@ impl RetryFilter {
     }
 
     /// Returns the fingerprint of a request whose client announced `len` bytes of body.
-    pub(super) fn fingerprint(
+    pub(crate) fn fingerprint(
         &self,
         surface: SurfaceId,
         query: &str,
@@ -100,7 +107,7 @@ impl RetryFilter {
     }
 
     /// Starts the digest of a body, if the request may be a retry.
-    pub(super) fn start_digest(&self, fingerprint: Fingerprint) -> Option<Box<Digesting>> {
+    pub(crate) fn start_digest(&self, fingerprint: Fingerprint) -> Option<Box<Digesting>> {
         if !self.any_failed.load(Ordering::Acquire) {
             return None;
         }
@@ -110,7 +117,7 @@ impl RetryFilter {
 
     /// Adds an attempt that failed before it was digested: its client may retry before its body was
     /// read to the end. The attempt counts as undigested until the guard is dropped.
-    pub(super) fn add_undigested(self: &Arc<Self>, fingerprint: Fingerprint) -> UndigestedGuard {
+    pub(crate) fn add_undigested(self: &Arc<Self>, fingerprint: Fingerprint) -> UndigestedGuard {
         let generation = self.update(|failed| failed.add_undigested(fingerprint));
         UndigestedGuard {
             filter: Arc::clone(self),
@@ -120,19 +127,19 @@ impl RetryFilter {
     }
 
     /// Whether a complete request is a retry of a failed attempt.
-    pub(super) fn is_retry(&self, key: &RequestKey) -> bool {
+    pub(crate) fn is_retry(&self, key: &RequestKey) -> bool {
         lock(&self.failed).contains(key)
     }
 
     /// Whether it is unknown if a complete request is a retry, because an attempt that failed up to
     /// `generation` is not digested yet.
-    pub(super) fn is_undecided(&self, key: &RequestKey, generation: u64) -> bool {
+    pub(crate) fn is_undecided(&self, key: &RequestKey, generation: u64) -> bool {
         let failed = lock(&self.failed);
         failed.matches_undigested(key, generation) && !failed.contains(key)
     }
 
     /// Spawns a task that calls `then` once [`Self::is_undecided`] is false.
-    pub(super) fn when_decided(
+    pub(crate) fn when_decided(
         self: &Arc<Self>,
         key: RequestKey,
         generation: u64,
@@ -153,11 +160,11 @@ impl RetryFilter {
         self.tasks.spawn_on(wait, &self.runtime);
     }
 
-    /// Gives `verdict` the attempt of a record that at least one target's queue took. `key` is `Some` if
+    /// Gives `owner` the attempt of a record that at least one target's queue took. `key` is `Some` if
     /// the body was digested while it passed.
-    pub(super) fn record_taken(
+    pub(crate) fn record_taken(
         self: &Arc<Self>,
-        verdict: &Arc<Verdict>,
+        owner: &Arc<impl AttemptOwner>,
         record: Arc<Record>,
         key: Option<RequestKey>,
     ) {
@@ -171,15 +178,15 @@ impl RetryFilter {
         } else if digest::is_short(&record) {
             Attempt::Digested(self.key(&record, digest::digest_short(&record)))
         } else {
-            return self.digest_later(verdict, record);
+            return self.digest_later(owner, record);
         };
-        verdict.set_body_complete(ResponseAction::Remember(attempt));
+        owner.attempt_made(attempt);
     }
 
     /// Forgets an attempt whose response was a success, and remembers any other.
-    pub(super) fn attempt_ended(
+    pub(crate) fn attempt_ended(
         self: &Arc<Self>,
-        verdict: &Arc<Verdict>,
+        owner: &Arc<impl AttemptOwner>,
         attempt: Attempt,
         success: bool,
     ) {
@@ -188,26 +195,26 @@ impl RetryFilter {
             Attempt::Held { record, .. } if digest::is_short(&record) => {
                 self.remember(self.key(&record, digest::digest_short(&record)));
             }
-            Attempt::Held { record, .. } => self.digest_later(verdict, record),
+            Attempt::Held { record, .. } => self.digest_later(owner, record),
             Attempt::Digested(key) if success => self.update(|failed| failed.remove(&key)),
             Attempt::Digested(key) => self.remember(key),
         }
     }
 
-    /// Spawns a task that digests a long record, and then gives the attempt to `verdict`.
-    fn digest_later(self: &Arc<Self>, verdict: &Arc<Verdict>, record: Arc<Record>) {
+    /// Spawns a task that digests a long record, and then gives the attempt to `owner`.
+    fn digest_later(self: &Arc<Self>, owner: &Arc<impl AttemptOwner>, record: Arc<Record>) {
         // A record larger than the whole budget may still be digested, alone.
         let share = cost(&record).min(self.digest_budget.limit());
         let Some(reservation) = self.digest_budget.reserve(share) else {
             // Records arrive faster than they are digested: this attempt is not remembered.
             return;
         };
-        let (filter, verdict) = (Arc::clone(self), Arc::clone(verdict));
+        let (filter, owner) = (Arc::clone(self), Arc::clone(owner));
         let digest = async move {
             let _permit = filter.digest_permit.acquire().await;
             let key = filter.key(&record, digest::digest_long(&record).await);
             drop((record, reservation));
-            verdict.set_body_complete(ResponseAction::Remember(Attempt::Digested(key)));
+            owner.attempt_made(Attempt::Digested(key));
         };
         self.tasks.spawn_on(digest, &self.runtime);
     }
@@ -235,7 +242,7 @@ impl RetryFilter {
 
 /// Marks a failed attempt as undigested until it is dropped.
 #[derive(Debug)]
-pub(super) struct UndigestedGuard {
+pub(crate) struct UndigestedGuard {
     filter: Arc<RetryFilter>,
     fingerprint: Fingerprint,
     generation: u64,
