@@ -1,4 +1,4 @@
-//! Addresses to listen on.
+//! Binds the address to listen on.
 
 use std::fmt;
 use std::io;
@@ -6,15 +6,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tokio::net::{TcpListener, TcpSocket};
 
-/// Connections that may wait to be accepted.
+/// Maximum number of connections that wait in the kernel to be accepted.
 const BACKLOG: u32 = 1_024;
 
-/// Where to listen.
+/// The address to listen on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listen {
-    /// A port on all interfaces, IPv6 and IPv4.
+    /// This port on all interfaces, IPv6 and IPv4.
     All(u16),
-    /// One address.
+    /// This address only.
     One(SocketAddr),
 }
 
@@ -27,7 +27,7 @@ impl fmt::Display for Listen {
     }
 }
 
-/// An address that cannot be listened on.
+/// An address could not be bound.
 #[derive(Debug, thiserror::Error)]
 #[error("listen on {listen}")]
 pub struct BindError {
@@ -36,15 +36,15 @@ pub struct BindError {
     source: io::Error,
 }
 
-/// Binds a listening socket and tells its address. Port 0 takes any free port.
+/// Binds a listening socket and returns it with its address. Port 0 takes any free port.
 ///
 /// # Errors
 ///
-/// If the address is in use, not ours, or not allowed.
+/// If the address is in use, not an address of this machine, or not permitted.
 pub fn bind(listen: Listen) -> Result<(TcpListener, SocketAddr), BindError> {
     let bound = match listen {
         Listen::One(address) => open(address),
-        // One socket takes both families, unless the machine has no IPv6 at all.
+        // One IPv6 socket takes both families. On a machine without IPv6, fall back to IPv4.
         Listen::All(port) => open((IpAddr::V6(Ipv6Addr::UNSPECIFIED), port).into())
             .or_else(|_| open((IpAddr::V4(Ipv4Addr::UNSPECIFIED), port).into())),
     };
@@ -57,7 +57,7 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
-    // A restart must not wait for connections of the last run.
+    // Otherwise connections of the last run in TIME_WAIT would block a restart.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)

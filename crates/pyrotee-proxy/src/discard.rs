@@ -1,60 +1,62 @@
-//! Stands in for the upstream when local writes are disabled.
-
-use std::future::poll_fn;
-use std::pin::Pin;
+//! Responds in place of the upstream when local writes are disabled.
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use http_body::Body;
+use http_body_util::BodyExt as _;
 use pyroscope_wire::answer::{Code, bad_name};
 use pyrotee_queue::Reason;
 
-use crate::answer::{Manner, OwnBody};
-use crate::tee::{Outcome, TeeBody};
+use crate::synthetic_response::{ResponseFormat, SyntheticBody};
+use crate::tee::{CaptureEnd, TeeBody};
 
-/// Reads `body` to its end and says what became of the profile, as a Pyroscope would.
-pub(crate) async fn discard<B>(mut body: TeeBody<B>, manner: Manner) -> Response<OwnBody>
+/// Reads `body` to its end and returns the response that Pyroscope would give, by how the capture
+/// of the profile ended.
+pub(crate) async fn discard<B>(
+    mut body: TeeBody<B>,
+    format: ResponseFormat,
+) -> Response<SyntheticBody>
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-        if frame.is_err() || body.is_end_stream() {
+    while let Some(Ok(_)) = body.frame().await {
+        if body.is_end_stream() {
             break;
         }
     }
-    answer(body.into_outcome(), manner).await
+    respond(body.into_capture_end(), format).await
 }
 
-async fn answer(outcome: Outcome, manner: Manner) -> Response<OwnBody> {
-    match outcome {
-        Outcome::Offered(offered) if offered.taken == 0 && offered.refused > 0 => {
-            manner.overloaded("every target's queue is full")
+async fn respond(end: CaptureEnd, format: ResponseFormat) -> Response<SyntheticBody> {
+    match end {
+        CaptureEnd::Offered(offered) if offered.taken == 0 && offered.refused > 0 => {
+            format.overloaded("every target's queue is full")
         }
-        // A 200 must not lie: it waits for what the backend promises.
-        Outcome::Offered(offered) => match offered.receipt.durable().await {
-            true => manner.taken(),
-            false => manner.overloaded("the profile could not be stored"),
+        // A 200 promises what the queue's backend promises, so it waits until that holds.
+        CaptureEnd::Offered(offered) => match offered.receipt.durable().await {
+            true => format.success(),
+            false => format.overloaded("the profile could not be stored"),
         },
-        Outcome::Undecided | Outcome::Repeated => manner.taken(),
-        Outcome::Lost(Reason::TooLarge) => {
-            manner.overloaded("the profile is larger than tee.max-body")
+        CaptureEnd::Deferred | CaptureEnd::Duplicate => format.success(),
+        CaptureEnd::Dropped(Reason::TooLarge) => {
+            format.overloaded("the profile is larger than tee.max-body")
         }
-        Outcome::Lost(_) => manner.overloaded("the memory limit is reached"),
-        Outcome::InvalidName(fault) => manner.error(
+        CaptureEnd::Dropped(_) => format.overloaded("the memory limit is reached"),
+        CaptureEnd::InvalidName(fault) => format.error(
             StatusCode::BAD_REQUEST,
             Code::InvalidArgument,
             &bad_name(&fault),
         ),
-        // Pyroscope's answer to a body that breaks off, should the client still listen.
-        Outcome::Incomplete => {
-            manner.error(StatusCode::REQUEST_TIMEOUT, Code::Unknown, "unexpected EOF")
+        // Pyroscope's response to a body that breaks off; the client may still read it.
+        CaptureEnd::Incomplete => {
+            format.error(StatusCode::REQUEST_TIMEOUT, Code::Unknown, "unexpected EOF")
         }
-        Outcome::NotUnderstood => manner.error(
+        CaptureEnd::NotUnderstood => format.error(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Code::Unimplemented,
             "the content type is none that Pyroscope takes here",
         ),
-        Outcome::Loop | Outcome::Passed => manner.error(
+        CaptureEnd::Loop | CaptureEnd::NotRecorded => format.error(
             StatusCode::LOOP_DETECTED,
             Code::FailedPrecondition,
             "the profile has passed too many relays: a target leads back here",

@@ -1,11 +1,12 @@
-//! The request path: clients in front, the local Pyroscope behind, a tee between them.
+//! The request path: relays client requests to the upstream and tees profiles to the targets.
 //!
 //! Invariants:
 //!
-//! - What the upstream gets is what the client sent, and what the client gets is what the upstream
-//!   answered: method, raw target, end-to-end headers, body, declared trailers.
-//! - No target is waited for. The only thing known of targets here is [`pyrotee_queue::Producer`].
-//! - Every request is answered: errors become answers in one place, `rescue`.
+//! - The upstream receives what the client sent, and the client receives what the upstream
+//!   responded: method, raw request target, end-to-end headers, body, declared trailers.
+//! - The request path never waits for a target. It knows targets only as a
+//!   [`pyrotee_queue::Producer`].
+//! - Every request gets a response: errors become responses in one place, `rescue`.
 //!
 //! A request passes `listener → observe → catch panics → rescue → tee → forward | discard`.
 
@@ -14,10 +15,11 @@
     allow(clippy::disallowed_methods, reason = "tests may spawn bare tasks")
 )]
 
-mod answer;
 mod client;
+mod dedup;
 mod discard;
 mod forward;
+mod guard_body;
 mod head;
 mod listener;
 pub mod metrics;
@@ -26,9 +28,10 @@ mod proxy;
 mod rescue;
 mod settings;
 mod stack;
+mod synthetic_response;
 mod tee;
 
-pub use answer::{Manner, OwnBody};
 pub use proxy::{Gauges, Proxy};
-pub use settings::{Duplicates, LocalWrites, Settings, TeeOn, TeeSettings, Upstream};
+pub use settings::{Duplicates, LocalWrites, Settings, TeeOn, TeeSettings, UpstreamSettings};
+pub use synthetic_response::{ResponseFormat, SyntheticBody};
 pub use tee::HOPS;

@@ -1,4 +1,4 @@
-//! What the request path counts.
+//! Metrics of the request path.
 
 #![expect(
     clippy::disallowed_macros,
@@ -15,27 +15,27 @@ use pyrotee_net::FaultKind;
 
 /// Requests by route and status.
 pub const REQUESTS: &str = "pyroscope_relay_requests_total";
-/// Time from a request's head to the end of its answer.
+/// Time from a request's head to the end of its response.
 pub const REQUEST_DURATION: &str = "pyroscope_relay_request_duration_seconds";
-/// Announced sizes of ingested bodies.
+/// Sizes of ingested bodies, by their `Content-Length`.
 pub const BODY_BYTES: &str = "pyroscope_relay_request_body_bytes";
-/// Profiles that came in.
+/// Ingestion requests, by surface and format.
 pub const INGESTED: &str = "pyroscope_relay_ingested_total";
 /// Exchanges with the upstream that failed.
 pub const UPSTREAM_ERRORS: &str = "pyroscope_relay_upstream_errors_total";
-/// Requests repeated because a kept-alive connection had gone stale.
+/// Requests sent again because their connection to the upstream was stale.
 pub const UPSTREAM_RETRIES: &str = "pyroscope_relay_upstream_retries_total";
 /// What the tee did with ingestion requests.
 pub const TEE: &str = "pyroscope_relay_tee_total";
-/// Connections closed because nothing came, or not enough.
+/// Client connections closed by a timeout.
 pub const CLIENT_TIMEOUTS: &str = "pyroscope_relay_client_timeouts_total";
-/// Times that a new connection had to wait for a place.
+/// Times that accepting paused at the connection limit.
 pub const CONNECTION_LIMIT: &str = "pyroscope_relay_connection_limit_hits_total";
 
-/// The `route` of requests that are no ingestion.
-const ELSEWHERE: &str = "other";
+/// The `route` label of requests that are no ingestion.
+const OTHER_ROUTE: &str = "other";
 
-/// Tells the exporter what the series mean.
+/// Registers the help texts of the series.
 pub fn describe() {
     describe_counter!(
         REQUESTS,
@@ -119,53 +119,57 @@ impl TeeResult {
     }
 }
 
-/// Which wait of a client ended: the `phase` label.
+/// What a client was too slow to do when its connection timed out: the `phase` label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Silence {
+pub(crate) enum TimeoutPhase {
+    /// To send a request's head.
     Head,
+    /// To send a request's body.
     Body,
-    Answer,
+    /// To read a response.
+    Response,
+    /// To send another request.
     Idle,
 }
 
-impl Silence {
-    const ALL: [Self; 4] = [Self::Head, Self::Body, Self::Answer, Self::Idle];
+impl TimeoutPhase {
+    const ALL: [Self; 4] = [Self::Head, Self::Body, Self::Response, Self::Idle];
 
     const fn as_str(self) -> &'static str {
         match self {
             Self::Head => "head",
             Self::Body => "body",
-            Self::Answer => "answer",
+            Self::Response => "answer",
             Self::Idle => "idle",
         }
     }
 }
 
-/// Handles of the series of the request path, made once: to look one up in the exporter costs more than
-/// to count.
+/// Handles of the request path's series. They are made once: looking up a series in the exporter costs
+/// more than counting.
 #[derive(Debug)]
 pub(crate) struct ProxyMetrics {
     tee: [Counter; TeeResult::ALL.len()],
     upstream_errors: [Counter; FaultKind::ALL.len()],
-    silences: [Counter; Silence::ALL.len()],
-    routes: Vec<Route>,
-    /// By surface and format, as they come.
-    formats: RwLock<Vec<Ingested>>,
+    client_timeouts: [Counter; TimeoutPhase::ALL.len()],
+    routes: Vec<RouteMetrics>,
+    /// One entry per surface and format, added by the first profile.
+    formats: RwLock<Vec<FormatMetrics>>,
     pub(crate) upstream_retries: Counter,
     pub(crate) connection_limit: Counter,
 }
 
 #[derive(Debug)]
-struct Route {
+struct RouteMetrics {
     name: &'static str,
     durations: Histogram,
-    /// Answers with 200, which most are.
+    /// Responses with 200, which are the most frequent.
     ok: OnceLock<Counter>,
 }
 
-/// Profiles of one format.
+/// Series of one surface and format.
 #[derive(Debug)]
-struct Ingested {
+struct FormatMetrics {
     surface: Surface,
     format: &'static str,
     count: Counter,
@@ -179,52 +183,57 @@ impl ProxyMetrics {
             tee: TeeResult::ALL.map(|result| counter!(TEE, "result" => result.as_str())),
             upstream_errors: FaultKind::ALL
                 .map(|kind| counter!(UPSTREAM_ERRORS, "kind" => kind.as_str())),
-            silences: Silence::ALL
+            client_timeouts: TimeoutPhase::ALL
                 .map(|phase| counter!(CLIENT_TIMEOUTS, "phase" => phase.as_str())),
-            routes: routes.chain([ELSEWHERE]).map(Route::new).collect(),
+            routes: routes.chain([OTHER_ROUTE]).map(RouteMetrics::new).collect(),
             formats: RwLock::default(),
             upstream_retries: counter!(UPSTREAM_RETRIES),
             connection_limit: counter!(CONNECTION_LIMIT),
         })
     }
 
-    pub(crate) fn teed(&self, result: TeeResult) {
-        bump(&self.tee, result as usize);
+    pub(crate) fn tee_result(&self, result: TeeResult) {
+        increment(&self.tee, result as usize);
     }
 
     pub(crate) fn upstream_error(&self, kind: FaultKind) {
-        bump(&self.upstream_errors, kind as usize);
+        increment(&self.upstream_errors, kind as usize);
     }
 
-    pub(crate) fn silence(&self, phase: Silence) {
-        bump(&self.silences, phase as usize);
+    pub(crate) fn client_timeout(&self, phase: TimeoutPhase) {
+        increment(&self.client_timeouts, phase as usize);
     }
 
-    /// A request to `surface`, or elsewhere, was answered; its status is one of few hundred.
-    pub(crate) fn answered(&self, surface: Option<Surface>, status: StatusCode, took: Duration) {
-        let name = surface.map_or(ELSEWHERE, Surface::name);
+    /// Counts a request to `surface`, or to another route. A status is one of few hundred values.
+    pub(crate) fn request_ended(
+        &self,
+        surface: Option<Surface>,
+        status: StatusCode,
+        took: Duration,
+    ) {
+        let name = surface.map_or(OTHER_ROUTE, Surface::name);
         if let Some(route) = self.routes.iter().find(|route| route.name == name) {
-            route.answered(status, took);
+            route.request_ended(status, took);
         }
     }
 
-    /// A profile comes in, with the announced size of its body.
+    /// Counts an ingestion request whose client announced `expected` bytes of body.
     pub(crate) fn ingested(&self, surface: Surface, format: &'static str, expected: Option<u64>) {
-        let is_it = |known: &&Ingested| known.surface == surface && known.format == format;
+        let is_it = |known: &&FormatMetrics| known.surface == surface && known.format == format;
         let formats = self.formats.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = formats.iter().find(is_it) {
             return known.count(expected);
         }
         drop(formats);
-        let first = Ingested::new(surface, format);
+        let first = FormatMetrics::new(surface, format);
         first.count(expected);
-        // Should two requests be the first, the second handle is of the same series.
+        // If two requests race to be the first, both handles count into the same series.
         let mut formats = self.formats.write().unwrap_or_else(PoisonError::into_inner);
         formats.push(first);
     }
 }
 
-impl Route {
+impl RouteMetrics {
     fn new(name: &'static str) -> Self {
         Self {
             name,
@@ -233,7 +242,7 @@ impl Route {
         }
     }
 
-    fn answered(&self, status: StatusCode, took: Duration) {
+    fn request_ended(&self, status: StatusCode, took: Duration) {
         let requests =
             || counter!(REQUESTS, "route" => self.name, "code" => status.as_str().to_owned());
         match status {
@@ -244,7 +253,7 @@ impl Route {
     }
 }
 
-impl Ingested {
+impl FormatMetrics {
     fn new(surface: Surface, format: &'static str) -> Self {
         Self {
             surface,
@@ -263,8 +272,8 @@ impl Ingested {
     }
 }
 
-fn bump(counters: &[Counter], place: usize) {
-    if let Some(counter) = counters.get(place) {
+fn increment(counters: &[Counter], index: usize) {
+    if let Some(counter) = counters.get(index) {
         counter.increment(1);
     }
 }

@@ -1,4 +1,4 @@
-//! From settings to a running proxy.
+//! Builds the proxy from its settings and runs it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,18 +10,19 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::forward::{Forward, ForwardSettings, Lingering};
+use crate::dedup::RetryFilter;
+use crate::forward::{BackgroundReader, Forward};
 use crate::listener::{self, Listener};
 use crate::metrics::ProxyMetrics;
 use crate::settings::{Settings, TeeSettings};
-use crate::stack::{self, Local};
-use crate::tee::{Recorder, Repeats, Stake, TeeLayer};
+use crate::stack::{self, LocalEndpoint};
+use crate::tee::{Recorder, ResponsePolicy, TeeLayer};
 use crate::{Duplicates, LocalWrites, TeeOn};
 
-/// How much of the rest of a body is read after an early answer, if nothing is teed.
-const LINGER_BYTES: u64 = 64 * 1024 * 1024;
+/// Maximum number of bytes of a request's body that are read after an early response, without a tee.
+const MAX_REST_BYTES: u64 = 64 * 1024 * 1024;
 
-/// A proxy that listens and does not serve yet.
+/// The proxy: its address is bound, and [`Proxy::run`] serves requests.
 #[derive(Debug)]
 pub struct Proxy {
     listener: Listener,
@@ -29,33 +30,34 @@ pub struct Proxy {
     gauges: Gauges,
 }
 
-/// What a scrape asks the proxy.
+/// Numbers of open connections, for the scrape.
 #[derive(Debug, Clone)]
 pub struct Gauges {
-    places: Arc<Semaphore>,
-    capacity: usize,
+    permits: Arc<Semaphore>,
+    max_connections: usize,
     links: Option<Links>,
 }
 
 impl Gauges {
-    /// Connections of clients.
+    /// Returns the number of client connections.
     pub fn client_connections(&self) -> usize {
-        self.capacity
-            .saturating_sub(self.places.available_permits())
+        self.max_connections
+            .saturating_sub(self.permits.available_permits())
     }
 
-    /// Connections to the upstream; none if there is no upstream.
+    /// Returns the number of connections to the upstream; 0 if there is no upstream.
     pub fn upstream_connections(&self) -> u64 {
         self.links.as_ref().map_or(0, Links::open)
     }
 }
 
 impl Proxy {
-    /// Binds the address and builds the request path. Tasks run on `runtime`; `drain` ends them.
+    /// Binds the address and builds the request path. Background tasks run on `runtime`. Cancelling `drain`
+    /// stops accepting connections and closes each after its current request.
     ///
     /// # Errors
     ///
-    /// If the address cannot be listened on.
+    /// If the address cannot be bound.
     pub fn bind(
         settings: Settings,
         runtime: Handle,
@@ -64,57 +66,54 @@ impl Proxy {
         let (socket, address) = bind(settings.listen)?;
         let metrics = ProxyMetrics::new();
         let tasks = TaskTracker::new();
-        let capacity = listener::places();
-        let places = Arc::new(Semaphore::new(capacity));
+        let max_connections = listener::max_connections();
+        let permits = Arc::new(Semaphore::new(max_connections));
         let links = settings
             .upstream
             .as_ref()
             .map(|upstream| upstream.connector.links().clone());
         let gauges = Gauges {
-            places: Arc::clone(&places),
-            capacity,
+            permits: Arc::clone(&permits),
+            max_connections,
             links,
         };
 
-        let lingering = Arc::new(Lingering {
+        let max_rest_bytes = settings
+            .tee
+            .as_ref()
+            .map_or(MAX_REST_BYTES, |tee| tee.max_body);
+        let recorder = settings.tee.map(|tee| {
+            let response_policy = response_policy(&tee, settings.local_writes, &tasks, &runtime);
+            Arc::new(Recorder {
+                producer: tee.producer,
+                budget: tee.budget,
+                max_body: tee.max_body,
+                response_policy,
+                metrics: metrics.clone(),
+            })
+        });
+        let background_reader = Arc::new(BackgroundReader {
             tasks: tasks.clone(),
             runtime,
-            max_bytes: settings
-                .tee
-                .as_ref()
-                .map_or(LINGER_BYTES, |tee| tee.max_body),
+            max_bytes: max_rest_bytes,
             max_time: settings
                 .upstream
                 .as_ref()
                 .map_or(Duration::from_secs(60), |u| u.timeout),
         });
         let forward = settings.upstream.map(|upstream| {
-            Forward::new(ForwardSettings {
-                upstream,
-                lingering: Arc::clone(&lingering),
-                metrics: metrics.clone(),
-            })
+            Forward::new(upstream, Arc::clone(&background_reader), metrics.clone())
         });
-        let recorder = settings.tee.map(|tee| {
-            let stake = stake(&tee, settings.local_writes, &lingering);
-            Arc::new(Recorder {
-                producer: tee.producer,
-                budget: tee.budget,
-                max_body: tee.max_body,
-                stake,
-                metrics: metrics.clone(),
-            })
-        });
-        let local = Local {
+        let endpoint = LocalEndpoint {
             forward,
-            writes: settings.local_writes,
-            lingering,
+            local_writes: settings.local_writes,
+            background_reader,
         };
-        let stack = stack::build(local, TeeLayer::new(recorder), metrics.clone());
+        let stack = stack::build(endpoint, TeeLayer::new(recorder), metrics.clone());
         let listener = Listener {
             socket,
             stack,
-            places,
+            permits,
             metrics,
             tasks,
             drain,
@@ -126,18 +125,18 @@ impl Proxy {
         })
     }
 
-    /// The address that clients reach.
+    /// Returns the bound address, with the actual port if the configured one was 0.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What a scrape asks.
+    /// Returns the numbers of open connections.
     pub fn gauges(&self) -> Gauges {
         self.gauges.clone()
     }
 
-    /// Serves until drained; returns when every request is answered and every recording has ended.
-    /// The producer is dropped with the last of them.
+    /// Serves until drained. Returns when all requests and all captures have ended, and drops the
+    /// producer.
     pub async fn run(self) {
         let tasks = self.listener.tasks.clone();
         self.listener.run().await;
@@ -146,17 +145,22 @@ impl Proxy {
     }
 }
 
-/// What the tee needs the upstream's answer for.
-fn stake(tee: &TeeSettings, local_writes: LocalWrites, tasks: &Lingering) -> Stake {
+/// Returns what the tee does with the upstream's response under these settings.
+fn response_policy(
+    tee: &TeeSettings,
+    local_writes: LocalWrites,
+    tasks: &TaskTracker,
+    runtime: &Handle,
+) -> ResponsePolicy {
     match (local_writes, tee.on, tee.duplicates) {
-        // Without local writes there is no upstream to wait for: the queues decide the answer.
-        (LocalWrites::Discard, ..) | (_, TeeOn::Always, Duplicates::Tee) => Stake::Nothing,
-        // What failed was not teed, so that its repetition has to be.
-        (_, TeeOn::UpstreamSuccess, _) => Stake::Offer,
-        (_, TeeOn::Always, Duplicates::Drop) => Stake::Repeats(Repeats::new(
+        // Without local writes there is no upstream: the response depends on the queues.
+        (LocalWrites::Discard, ..) | (_, TeeOn::Always, Duplicates::Tee) => ResponsePolicy::Ignore,
+        // A failed request was not teed, so its retry must be.
+        (_, TeeOn::UpstreamSuccess, _) => ResponsePolicy::OfferOnSuccess,
+        (_, TeeOn::Always, Duplicates::Drop) => ResponsePolicy::FilterRetries(RetryFilter::new(
             tee.budget.limit(),
-            tasks.tasks.clone(),
-            tasks.runtime.clone(),
+            tasks.clone(),
+            runtime.clone(),
         )),
     }
 }

@@ -1,4 +1,4 @@
-//! Turns errors into answers: the one place where that happens.
+//! Turns errors into responses: the only place where that happens.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -11,7 +11,12 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use crate::forward::ForwardError;
-use crate::tee::TeedAnswer;
+use crate::guard_body::GuardBody;
+use crate::synthetic_response::LocalResponseBody;
+use crate::tee::TeeResponseBody;
+
+/// The body of a response above the tee: one of the upstream, or a synthetic one.
+type ResponseBody = TeeResponseBody<LocalResponseBody>;
 
 /// Puts a [`Rescue`] in front of a service.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +30,7 @@ impl<S> Layer<S> for RescueLayer {
     }
 }
 
-/// Answers for `inner` when it fails.
+/// Responds to a request with an error when `inner` fails.
 #[derive(Debug, Clone)]
 pub(crate) struct Rescue<S> {
     inner: S,
@@ -33,14 +38,14 @@ pub(crate) struct Rescue<S> {
 
 impl<S, B> Service<Request<B>> for Rescue<S>
 where
-    S: Service<Request<B>, Response = Response<TeedAnswer>, Error = ForwardError>,
+    S: Service<Request<B>, Response = Response<ResponseBody>, Error = ForwardError>,
 {
-    type Response = Response<TeedAnswer>;
+    type Response = Response<ResponseBody>;
     type Error = Infallible;
     type Future = ResponseFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // A service that cannot be ready says so again when it is called, and is answered for then.
+        // A service that is not ready fails again when it is called; `call` responds then.
         self.inner.poll_ready(cx).map(|_error| Ok(()))
     }
 
@@ -52,7 +57,7 @@ where
 }
 
 pin_project! {
-    /// The inner response, or an answer in its stead.
+    /// The inner response, or a synthetic one if there is none.
     #[derive(Debug)]
     pub(crate) struct ResponseFuture<F> {
         #[pin]
@@ -62,9 +67,9 @@ pin_project! {
 
 impl<F> Future for ResponseFuture<F>
 where
-    F: Future<Output = Result<Response<TeedAnswer>, ForwardError>>,
+    F: Future<Output = Result<Response<ResponseBody>, ForwardError>>,
 {
-    type Output = Result<Response<TeedAnswer>, Infallible>;
+    type Output = Result<Response<ResponseBody>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let result = ready!(self.project().inner.poll(cx));
@@ -72,8 +77,8 @@ where
     }
 }
 
-fn rescued(error: ForwardError) -> Response<TeedAnswer> {
+fn rescued(error: ForwardError) -> Response<ResponseBody> {
     error
         .into_response()
-        .map(|body| TeedAnswer::indifferent(Either::Right(body)))
+        .map(|body| GuardBody::new(Either::Right(body), None))
 }

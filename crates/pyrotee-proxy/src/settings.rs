@@ -1,4 +1,4 @@
-//! What the proxy is told to do; nothing in here is left to check.
+//! Settings of the proxy. They are validated: nothing in here is left to check.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,71 +7,71 @@ use http::Uri;
 use pyrotee_net::{Connector, Listen};
 use pyrotee_queue::{Budget, Producer};
 
-/// What the proxy is to do.
+/// Settings of the proxy.
 #[derive(Debug)]
 pub struct Settings {
-    /// Where clients come in.
+    /// Address that clients connect to.
     pub listen: Listen,
-    /// The local Pyroscope; `None` if there is none.
-    pub upstream: Option<Upstream>,
-    /// Whether ingestion goes to the upstream.
+    /// The upstream; `None` if there is none.
+    pub upstream: Option<UpstreamSettings>,
+    /// What the proxy does with ingestion requests besides teeing them.
     pub local_writes: LocalWrites,
-    /// What is teed; `None`: nothing, a pure proxy.
+    /// The tee; `None` for a pure proxy.
     pub tee: Option<TeeSettings>,
 }
 
-/// The local Pyroscope.
+/// Settings of the upstream, the local Pyroscope.
 #[derive(Debug)]
-pub struct Upstream {
-    /// Scheme and authority.
+pub struct UpstreamSettings {
+    /// Scheme and authority of the upstream.
     pub origin: Uri,
-    /// Opens connections to it.
+    /// Opens connections to the upstream.
     pub connector: Connector,
-    /// From the end of a request's body to the head of its answer.
+    /// Maximum time from the end of a request's body to the head of the response.
     pub timeout: Duration,
-    /// Whether `X-Forwarded-For`, `-Host` and `-Proto` are added.
+    /// Whether to add `X-Forwarded-For`, `X-Forwarded-Host` and `X-Forwarded-Proto`.
     pub forwarded_headers: bool,
 }
 
-/// What becomes of profiles locally.
+/// What the proxy does with ingestion requests besides teeing them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LocalWrites {
-    /// They go to the upstream, which answers.
+    /// Forwards them to the upstream, whose response the client gets.
     Forward,
-    /// They go to the targets alone; the relay answers.
+    /// Keeps them from the upstream and responds itself.
     Discard,
 }
 
 /// Which profiles are teed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TeeOn {
-    /// All that arrive whole, whatever the upstream answers.
+    /// All profiles whose body is complete, whatever the upstream responds.
     Always,
-    /// Those that the upstream answered with 2xx.
+    /// Only profiles to which the upstream responds with a 2xx.
     UpstreamSuccess,
 }
 
-/// What becomes of a request that its client repeats because it got no 2xx, although its profile was
-/// teed.
+/// What the tee does with duplicates: requests that a client sends again because it got no 2xx,
+/// although the profile was teed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Duplicates {
-    /// It is relayed and not teed.
+    /// Forwards them to the upstream and does not tee them.
     Drop,
-    /// It is teed like any other.
+    /// Tees them like any other request.
     Tee,
 }
 
-/// The tee.
+/// Settings of the tee.
 #[derive(Debug)]
 pub struct TeeSettings {
     /// Largest body that is teed, in bytes.
     pub max_body: u64,
     /// Which profiles are teed.
     pub on: TeeOn,
-    /// Whether repetitions are.
+    /// What the tee does with duplicates.
     pub duplicates: Duplicates,
-    /// The memory that recordings are charged to.
+    /// The memory budget that captures reserve from.
     pub budget: Arc<Budget>,
-    /// The targets.
+    /// Puts records into the queues of the targets.
     pub producer: Arc<dyn Producer>,
 }

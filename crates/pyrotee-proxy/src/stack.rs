@@ -1,4 +1,4 @@
-//! The one place that stacks the layers.
+//! Stacks the layers of the request path: the only place that does.
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -8,7 +8,6 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Either;
 use hyper::body::Incoming;
-use pyroscope_wire::Surface;
 use pyroscope_wire::answer::Code;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceBuilder, service_fn};
@@ -16,91 +15,85 @@ use tower_http::body::UnsyncBoxBody;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::LocalWrites;
-use crate::answer::{self, LocalAnswer, Manner, OwnBody};
+use crate::client::RequestContext;
 use crate::discard::discard;
-use crate::forward::{Forward, ForwardError, LingerBody, Lingering};
+use crate::forward::{BackgroundReader, Forward, ForwardError};
 use crate::metrics::ProxyMetrics;
-use crate::observe::{ObserveLayer, ObservedBody, OwedBody};
+use crate::observe::{ObserveLayer, ObservedBody, UploadBody};
 use crate::rescue::RescueLayer;
+use crate::synthetic_response::{self, LocalResponseBody, ResponseFormat, SyntheticBody};
 use crate::tee::{TeeBody, TeeLayer};
 
-/// A request's body below the tee.
-type LocalBody = TeeBody<OwedBody<Incoming>>;
+/// The body of a request below the tee.
+type LocalRequestBody = TeeBody<UploadBody<Incoming>>;
 
-/// An answer's body above everything that could panic.
-type CaughtBody = UnsyncBoxBody<Bytes, BoxError>;
+/// The body of a response above the layer that catches panics.
+type CatchPanicBody = UnsyncBoxBody<Bytes, BoxError>;
 
-/// The whole request path. It never fails: every error has become an answer.
+/// The whole request path. It never fails: every error becomes a response.
 pub(crate) type Stack =
-    BoxCloneSyncService<Request<Incoming>, Response<ObservedBody<CaughtBody>>, Infallible>;
+    BoxCloneSyncService<Request<Incoming>, Response<ObservedBody<CatchPanicBody>>, Infallible>;
 
-/// The end of the request path: the local upstream, or what stands in for it.
+/// The innermost service of the request path: forwards requests to the upstream, or responds itself.
 #[derive(Debug)]
-pub(crate) struct Local {
-    pub(crate) forward: Option<Forward<LocalBody>>,
-    pub(crate) writes: LocalWrites,
-    pub(crate) lingering: Arc<Lingering>,
+pub(crate) struct LocalEndpoint {
+    /// `None` if no upstream is configured.
+    pub(crate) forward: Option<Forward<LocalRequestBody>>,
+    pub(crate) local_writes: LocalWrites,
+    pub(crate) background_reader: Arc<BackgroundReader>,
 }
 
-/// Stacks the layers in front of `local`.
-pub(crate) fn build(local: Local, tee: TeeLayer, metrics: Arc<ProxyMetrics>) -> Stack {
-    let local = Arc::new(local);
-    let local = service_fn(move |request| {
-        let local = Arc::clone(&local);
-        async move { local.answer(request).await }
+/// Stacks the layers in front of `endpoint`.
+pub(crate) fn build(endpoint: LocalEndpoint, tee: TeeLayer, metrics: Arc<ProxyMetrics>) -> Stack {
+    let endpoint = Arc::new(endpoint);
+    let endpoint = service_fn(move |request| {
+        let endpoint = Arc::clone(&endpoint);
+        async move { endpoint.respond(request).await }
     });
     let stack = ServiceBuilder::new()
-        // Outermost: what it measures is what the client sees.
+        // Outermost: measures what the client sees.
         .layer(ObserveLayer { metrics })
-        // A panic is answered, counted as a 500, and ends neither the connection nor the relay.
+        // Below Observe, which counts the 500. A panic ends neither the connection nor the relay.
         .layer(CatchPanicLayer::custom(panicked))
-        // Above the tee, which must still see that the upstream failed.
+        // Above the tee, which must see the error of a failed upstream.
         .layer(RescueLayer)
-        // Innermost: it records what is relayed, and its body tells Discard what became of it.
+        // Innermost: records what is relayed. Its body tells `discard` how the capture ended.
         .layer(tee)
-        .service(local);
+        .service(endpoint);
     BoxCloneSyncService::new(stack)
 }
 
-impl Local {
-    async fn answer(
+impl LocalEndpoint {
+    async fn respond(
         &self,
-        request: Request<LocalBody>,
-    ) -> Result<Response<LocalAnswer>, ForwardError> {
-        if self.writes == LocalWrites::Discard
-            && let Some(surface) = surface(&request)
+        request: Request<LocalRequestBody>,
+    ) -> Result<Response<LocalResponseBody>, ForwardError> {
+        if self.local_writes == LocalWrites::Discard
+            && let Some(surface) = RequestContext::surface_of(&request)
         {
-            let manner = Manner::of(&request, surface);
-            return Ok(discard(request.into_body(), manner)
+            let format = ResponseFormat::of(&request, surface);
+            return Ok(discard(request.into_body(), format)
                 .await
                 .map(Either::Right));
         }
         match &self.forward {
             Some(forward) => Ok(forward.relay(request).await?.map(Either::Left)),
             None => {
-                drop(LingerBody::new(
-                    request.into_body(),
-                    Arc::clone(&self.lingering),
-                ));
+                self.background_reader.read_rest(request.into_body());
                 let message = "no upstream is configured: only ingestion is served here";
-                Ok(
-                    answer::error(StatusCode::NOT_FOUND, Code::NotFound, message)
-                        .map(Either::Right),
-                )
+                let status = StatusCode::NOT_FOUND;
+                let response = synthetic_response::error(status, Code::NotFound, message);
+                Ok(response.map(Either::Right))
             }
         }
     }
-}
-
-fn surface<B>(request: &Request<B>) -> Option<Surface> {
-    Surface::recognise(request.method().as_str(), request.uri().path())
 }
 
 #[expect(
     clippy::needless_pass_by_value,
     reason = "the layer hands the panic over"
 )]
-fn panicked(panic: Box<dyn Any + Send>) -> Response<OwnBody> {
+fn panicked(panic: Box<dyn Any + Send>) -> Response<SyntheticBody> {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text
         .or_else(|| panic.downcast_ref::<&str>().copied())
@@ -109,7 +102,7 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response<OwnBody> {
         panic = text,
         "a request made the relay panic, which is a bug"
     );
-    answer::error(
+    synthetic_response::error(
         StatusCode::INTERNAL_SERVER_ERROR,
         Code::Internal,
         "internal error of the relay",

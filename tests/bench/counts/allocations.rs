@@ -123,7 +123,7 @@ fn relay(upstream: SocketAddr, ledgers: &[Arc<Ledger>], stop: &CancellationToken
     }
     let settings = pyrotee_proxy::Settings {
         listen: Listen::All(0),
-        upstream: Some(pyrotee_proxy::Upstream {
+        upstream: Some(pyrotee_proxy::UpstreamSettings {
             origin: format!("http://{upstream}").parse().unwrap(),
             connector: connector(),
             timeout: Duration::from_secs(10),

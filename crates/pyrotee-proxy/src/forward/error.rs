@@ -1,4 +1,4 @@
-//! Why the upstream's answer did not come.
+//! Errors of forwarding a request to the upstream.
 
 use std::time::Duration;
 
@@ -6,21 +6,21 @@ use http::{Response, StatusCode};
 use pyroscope_wire::answer::Code;
 use pyrotee_net::{Fault, FaultKind};
 
-use crate::answer::{self, OwnBody};
+use crate::synthetic_response::{self, SyntheticBody};
 
-/// A request that the upstream did not answer.
+/// Why the upstream did not respond to a request.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ForwardError {
-    /// No connection, or it broke.
+    /// The connection could not be opened, or it broke.
     #[error("the upstream cannot be reached: {0}")]
     Unreachable(#[from] Fault),
-    /// Nothing came back in time.
+    /// The upstream did not respond within `upstream.timeout`.
     #[error("the upstream did not answer within {0:?}")]
     Timeout(Duration),
-    /// `CONNECT`, which asks for a forward proxy.
+    /// The method is `CONNECT`, which only a forward proxy serves.
     #[error("this is a reverse proxy: CONNECT has no meaning here")]
     Unsupported,
-    /// The upstream leads back here, or nobody knows where it leads.
+    /// The request has passed [`MAX_PROXIES`] proxies: the upstream probably leads back to this relay.
     #[error(
         "the request has passed {MAX_PROXIES} proxies, as X-Forwarded-For says: \
          does the relay's upstream.address lead back to the relay?"
@@ -28,12 +28,12 @@ pub(crate) enum ForwardError {
     Loop,
 }
 
-/// More proxies before this one are taken for a ring. A long chain is a CDN, a load balancer, an ingress, a
-/// gateway and a sidecar.
+/// Number of proxies in `X-Forwarded-For` from which a request is taken to be in a loop. A long chain without
+/// a loop has five: a CDN, a load balancer, an ingress, a gateway and a sidecar.
 pub(super) const MAX_PROXIES: usize = 16;
 
 impl ForwardError {
-    /// What the upstream did wrong, if it was that.
+    /// Returns the kind of the upstream's fault; `None` if the upstream is not at fault.
     pub(super) fn kind(&self) -> Option<FaultKind> {
         match self {
             Self::Unreachable(fault) => Some(fault.kind()),
@@ -42,8 +42,8 @@ impl ForwardError {
         }
     }
 
-    /// What the client is told. The one place where an error becomes an answer.
-    pub(crate) fn into_response(self) -> Response<OwnBody> {
+    /// Returns the response that the client gets instead of the upstream's.
+    pub(crate) fn into_response(self) -> Response<SyntheticBody> {
         let (status, code) = match self {
             Self::Unreachable(_) => (StatusCode::BAD_GATEWAY, Code::Unavailable),
             Self::Timeout(_) => (StatusCode::GATEWAY_TIMEOUT, Code::DeadlineExceeded),
@@ -51,6 +51,6 @@ impl ForwardError {
             Self::Loop => (StatusCode::LOOP_DETECTED, Code::FailedPrecondition),
         };
         tracing::debug!(status = status.as_u16(), error = %self, "request failed");
-        answer::error(status, code, &self.to_string())
+        synthetic_response::error(status, code, &self.to_string())
     }
 }

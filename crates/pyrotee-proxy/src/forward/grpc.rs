@@ -1,7 +1,7 @@
-//! HTTP/2 towards the upstream, for gRPC alone.
+//! The HTTP/2 connection to the upstream, for gRPC calls only.
 //!
-//! hyper-util's pool sends the authority that it connects to; a gRPC server must see the one that the
-//! client meant. So the one connection that HTTP/2 needs is kept here.
+//! hyper-util's pool sends the authority that it connects to, but a gRPC server must see the authority
+//! that the client sent. So [`GrpcClient`] keeps a connection of its own.
 
 use std::time::Duration;
 
@@ -18,16 +18,16 @@ use tower::BoxError;
 
 use super::ForwardError;
 
-/// How often a connection with calls on it is asked whether it still lives, and how long the answer
-/// may take: calls have no other limit than their client's patience.
+/// Interval between HTTP/2 pings on a connection with calls in flight, and the timeout of each ping.
+/// gRPC calls have no other timeout.
 const PING: Duration = Duration::from_secs(20);
 
-/// A connection to the upstream that is opened when it is needed.
+/// Sends gRPC calls over one connection, which is opened by the first call.
 #[derive(Debug)]
 pub(super) struct GrpcClient<B> {
     connector: Connector,
     origin: Uri,
-    /// Held while connecting: calls that come meanwhile wait for the same connection.
+    /// Locked while connecting, so that concurrent calls wait for the same connection.
     connection: Mutex<Option<SendRequest<B>>>,
 }
 
@@ -44,13 +44,13 @@ where
         }
     }
 
-    /// Sends one call; `target` has the upstream's authority and the client's path.
+    /// Sends one call. `upstream_uri` has the upstream's authority and the client's path.
     pub(super) async fn send(
         &self,
         mut request: Request<B>,
-        target: &Uri,
+        upstream_uri: &Uri,
     ) -> Result<Response<Incoming>, ForwardError> {
-        *request.uri_mut() = keep_authority(request.uri(), target);
+        *request.uri_mut() = keep_authority(request.uri(), upstream_uri);
         *request.version_mut() = Version::HTTP_2;
         request.headers_mut().remove(http::header::HOST);
         let mut sender = self.sender().await?;
@@ -58,7 +58,7 @@ where
             Ok(response) => return Ok(response),
             Err(error) => error,
         };
-        // The connection went away before the call got onto it: nothing was sent, so try another.
+        // The connection closed before anything was sent, so the call can use another one.
         let Some(request) = error.take_message() else {
             return Err(Fault::reset(error.into_error().to_string()).into());
         };
@@ -96,14 +96,14 @@ where
     }
 }
 
-/// The client's authority with the upstream's scheme: what `:authority` says is the client's.
-fn keep_authority(client: &Uri, target: &Uri) -> Uri {
+/// Returns `upstream_uri` with the client's authority, which becomes `:authority`.
+fn keep_authority(client: &Uri, upstream_uri: &Uri) -> Uri {
     let mut parts = Parts::default();
-    parts.scheme = target.scheme().cloned();
-    parts.authority = client.authority().or(target.authority()).cloned();
-    parts.path_and_query = target
+    parts.scheme = upstream_uri.scheme().cloned();
+    parts.authority = client.authority().or(upstream_uri.authority()).cloned();
+    parts.path_and_query = upstream_uri
         .path_and_query()
         .cloned()
         .or(Some(PathAndQuery::from_static("/")));
-    Uri::from_parts(parts).unwrap_or_else(|_| target.clone())
+    Uri::from_parts(parts).unwrap_or_else(|_| upstream_uri.clone())
 }

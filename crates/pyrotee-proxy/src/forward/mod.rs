@@ -1,4 +1,4 @@
-//! Hands a request to the local upstream and its answer to the client, both as they stream.
+//! Forwards a request to the upstream and the response to the client, streaming both.
 
 mod error;
 mod grpc;
@@ -19,28 +19,30 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use pyrotee_net::{Connector, Fault};
 use tokio_util::task::TaskTracker;
 
-use crate::client;
+use crate::client::RequestContext;
 use crate::head;
 use crate::metrics::ProxyMetrics;
-use crate::settings::Upstream;
+use crate::settings::UpstreamSettings;
 
 pub(crate) use error::ForwardError;
 use error::MAX_PROXIES;
 use grpc::GrpcClient;
-pub(crate) use linger::{LingerBody, Lingering};
+pub(crate) use linger::BackgroundReader;
+use linger::LingerBody;
 use replay::ReplayBody;
 
-/// Idle connections to the upstream are given up before it does: old Pyroscopes close at 30 s.
+/// Idle time after which a connection to the upstream is closed. Old Pyroscopes close at 30 s, so that
+/// a longer time would leave stale connections in the pool.
 const POOL_IDLE: Duration = Duration::from_secs(20);
 
-/// So many bytes of a request wait to be written to the upstream before no more of it is taken, and a
-/// head that comes back has at most. By itself hyper holds 400 KiB for each connection, which no budget sees.
-const BUFFERED: usize = 64 * 1024;
+/// Size of the buffers of a connection to the upstream, in bytes: it limits how much of a request waits to
+/// be written, and the head of a response. hyper's default of 400 KiB per connection is outside of any budget.
+const BUFFER_BYTES: usize = 64 * 1024;
 
-/// What goes to the upstream: repeatable while short, read to its end in any case.
+/// The body of a request to the upstream.
 type UpstreamBody<B> = ReplayBody<LingerBody<B>>;
 
-/// Where requests go.
+/// Forwards requests to the upstream.
 #[derive(Debug)]
 pub(crate) struct Forward<B>
 where
@@ -51,17 +53,9 @@ where
     origin: Uri,
     timeout: Duration,
     forwarded_headers: bool,
-    lingering: Arc<Lingering>,
+    background_reader: Arc<BackgroundReader>,
     tunnels: TaskTracker,
     metrics: Arc<ProxyMetrics>,
-}
-
-/// What [`Forward::new`] needs.
-#[derive(Debug)]
-pub(crate) struct ForwardSettings {
-    pub(crate) upstream: Upstream,
-    pub(crate) lingering: Arc<Lingering>,
-    pub(crate) metrics: Arc<ProxyMetrics>,
 }
 
 impl<B> Forward<B>
@@ -69,19 +63,18 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<tower::BoxError>,
 {
-    pub(crate) fn new(settings: ForwardSettings) -> Self {
-        let ForwardSettings {
-            upstream,
-            lingering,
-            metrics,
-        } = settings;
+    pub(crate) fn new(
+        upstream: UpstreamSettings,
+        background_reader: Arc<BackgroundReader>,
+        metrics: Arc<ProxyMetrics>,
+    ) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(POOL_IDLE)
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
             .http1_preserve_header_case(true)
             .http1_max_headers(head::MAX_FIELDS)
-            .http1_max_buf_size(BUFFERED)
+            .http1_max_buf_size(BUFFER_BYTES)
             .build(upstream.connector.clone());
         Self {
             client,
@@ -89,15 +82,15 @@ where
             origin: upstream.origin,
             timeout: upstream.timeout,
             forwarded_headers: upstream.forwarded_headers,
-            lingering,
-            // Not waited for: a WebSocket has no end of its own, and is cut when the process ends.
+            background_reader,
+            // Shutdown does not wait for tunnels: a WebSocket may stay open for ever.
             tunnels: TaskTracker::new(),
             metrics,
         }
     }
 
-    /// Relays `request`, whose body may still be on its way, and returns as soon as the upstream's
-    /// head is there.
+    /// Forwards `request` and returns as soon as the head of the response has arrived, even if the
+    /// request's body is not complete yet.
     pub(crate) async fn relay(
         &self,
         mut request: Request<B>,
@@ -105,16 +98,16 @@ where
         let version = request.version();
         let grpc = head::is_grpc(&request);
         head::prepare_request(&mut request);
-        if self.forwarded_headers && head::proxies(request.headers()) >= MAX_PROXIES {
-            // Whoever is still sending shall see the answer.
-            drop(self.wrap(request.into_body()));
+        if self.forwarded_headers && head::count_proxies(request.headers()) >= MAX_PROXIES {
+            // A client that is still sending would not see the response.
+            self.background_reader.read_rest(request.into_body());
             return Err(ForwardError::Loop);
         }
         self.add_forwarded(&mut request);
         let uri = head::upstream_uri(request.method(), request.uri(), &self.origin)
             .ok_or(ForwardError::Unsupported)?;
         let mut response = if grpc {
-            // In a box: its handshake would make room in every request for what few of them need.
+            // Boxed, because the handshake would make the future of every request larger.
             Box::pin(self.grpc.send(request.map(|body| self.wrap(body)), &uri)).await
         } else {
             *request.uri_mut() = uri;
@@ -131,11 +124,11 @@ where
 
     async fn send(&self, mut request: Request<B>) -> Result<Response<Incoming>, ForwardError> {
         *request.version_mut() = Version::HTTP_11;
-        let tunnel = head::upgrade(request.headers())
+        let tunnel = head::requested_upgrade(request.headers())
             .and_then(|_| request.extensions_mut().remove::<OnUpgrade>());
         let request = request.map(|body| self.wrap(body));
         if let Some(client) = tunnel {
-            // Neither side is bound to say anything before both have switched.
+            // Without timeout and replay: neither side has to send anything before both have switched.
             let response = self
                 .client
                 .request(request)
@@ -146,13 +139,13 @@ where
         self.send_twice_if_stale(request).await
     }
 
-    /// One exchange; a second one if the first met a kept-alive connection that the upstream had
-    /// already closed, and the body is still at hand.
+    /// Sends `request`, and sends it again if the connection was stale and the body can be replayed.
+    /// Fails if the upload stalls.
     async fn send_twice_if_stale(
         &self,
         request: Request<UpstreamBody<B>>,
     ) -> Result<Response<Incoming>, ForwardError> {
-        let progress = request.body().progress();
+        let upload = request.body().handle();
         let size = request.body().size_hint();
         let (parts, body) = request.into_parts();
         let again = parts.clone();
@@ -162,7 +155,7 @@ where
                 Ok(response) => return Ok(response),
                 Err(error) => Fault::from(&error),
             };
-            let body = progress
+            let body = upload
                 .replay(size)
                 .filter(|_| fault.is_stale())
                 .ok_or(fault)?;
@@ -173,21 +166,20 @@ where
         tokio::select! {
             biased;
             result = exchange => Ok(result?),
-            () = progress.stalled(self.timeout) => Err(ForwardError::Timeout(self.timeout)),
+            () = upload.stalled(self.timeout) => Err(ForwardError::Timeout(self.timeout)),
         }
     }
 
     fn wrap(&self, body: B) -> UpstreamBody<B> {
-        ReplayBody::new(LingerBody::new(body, Arc::clone(&self.lingering)))
+        ReplayBody::new(LingerBody::new(body, Arc::clone(&self.background_reader)))
     }
 
     fn add_forwarded(&self, request: &mut Request<B>) {
-        let client = request.extensions().get::<Arc<client::Client>>();
-        let peer = client.map(|client| client.peer.ip());
+        let peer = RequestContext::of(request).map(|context| context.client.peer.ip());
         if let Some(peer) = peer.filter(|_| self.forwarded_headers) {
             head::add_forwarded(request.headers_mut(), peer);
         }
-        // HTTP/1.0 knows requests without a host; nobody else does.
+        // Only HTTP/1.0 allows requests without Host.
         if !request.headers().contains_key(http::header::HOST)
             && let Some(host) = self.origin.authority()
             && let Ok(host) = HeaderValue::from_str(host.as_str())

@@ -1,41 +1,42 @@
-//! A body that can be sent once more, and that knows for whom an upload waits.
+//! A request body that can be sent a second time, and that tells whether its upload has stalled.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use pyrotee_queue::lock;
 use tokio::time::{Instant, sleep_until};
 
-/// Bodies up to this size can be repeated: nearly every profile, and little to hold per request.
-const REPLAYABLE: usize = 64 * 1024;
+/// Largest body that can be replayed, in bytes: larger than most profiles, and little to keep per request.
+const MAX_REPLAY_BYTES: usize = 64 * 1024;
 
-/// Hands the frames of `inner` on and keeps references to them while they are few.
+/// Passes `inner` on, and keeps its frames for a replay up to [`MAX_REPLAY_BYTES`].
 #[derive(Debug)]
 pub(crate) struct ReplayBody<B> {
     shared: Arc<Mutex<Shared<B>>>,
-    /// Frames given out by this handle.
-    given: usize,
+    /// Number of frames that this body has returned.
+    returned: usize,
     size: SizeHint,
 }
 
 #[derive(Debug)]
 struct Shared<B> {
     inner: B,
-    /// What has passed so far; `None` once it was too much or broke off.
+    /// All frames so far; `None` if the body cannot be replayed: too large, with trailers, or failed.
     kept: Option<Vec<Bytes>>,
     kept_bytes: usize,
-    /// The next frame is the client's to send: the upstream is waiting, not waited for.
-    client_owes: bool,
-    /// When the upstream last took something.
-    moved: Instant,
+    /// The upload waits for the client to send the next frame, not for the upstream.
+    waits_for_client: bool,
+    /// When the upstream last asked for a frame.
+    last_progress: Instant,
 }
 
-/// Watches one upload for progress.
+/// Observes the upload of a [`ReplayBody`], and replays it.
 #[derive(Debug)]
-pub(crate) struct Progress<B>(Arc<Mutex<Shared<B>>>);
+pub(crate) struct ReplayHandle<B>(Arc<Mutex<Shared<B>>>);
 
 impl<B: Body<Data = Bytes> + Unpin> ReplayBody<B> {
     pub(crate) fn new(inner: B) -> Self {
@@ -44,48 +45,49 @@ impl<B: Body<Data = Bytes> + Unpin> ReplayBody<B> {
             inner,
             kept: Some(Vec::new()),
             kept_bytes: 0,
-            client_owes: false,
-            moved: Instant::now(),
+            waits_for_client: false,
+            last_progress: Instant::now(),
         };
         Self {
             shared: Arc::new(Mutex::new(shared)),
-            given: 0,
+            returned: 0,
             size,
         }
     }
 
-    /// Watches this upload, and its repetition.
-    pub(crate) fn progress(&self) -> Progress<B> {
-        Progress(Arc::clone(&self.shared))
+    /// Returns a handle to this upload and to its replay.
+    pub(crate) fn handle(&self) -> ReplayHandle<B> {
+        ReplayHandle(Arc::clone(&self.shared))
     }
 }
 
-impl<B> Progress<B> {
-    /// The same body from its start, if all that has passed was kept.
+impl<B> ReplayHandle<B> {
+    /// Returns the same body from its start; `None` if not all of its frames were kept.
     pub(crate) fn replay(&self, size: SizeHint) -> Option<ReplayBody<B>> {
         let mut shared = lock(&self.0);
-        shared.moved = Instant::now();
+        shared.last_progress = Instant::now();
         let whole = shared.kept.is_some();
         whole.then(|| ReplayBody {
             shared: Arc::clone(&self.0),
-            given: 0,
+            returned: 0,
             size,
         })
     }
 
-    /// Resolves when the upstream has neither taken a byte nor answered for `limit`. A client that
-    /// is slow to send does not count: it has a limit of its own.
+    /// Resolves when the upload has made no progress for `limit`: the upstream has neither asked for a
+    /// frame nor responded. Time spent waiting for the client does not count: `ConnectionTimeouts`
+    /// limits that.
     pub(crate) async fn stalled(&self, limit: Duration) {
         loop {
-            let (moved, client_owes) = {
+            let (last_progress, waits_for_client) = {
                 let shared = lock(&self.0);
-                (shared.moved, shared.client_owes)
+                (shared.last_progress, shared.waits_for_client)
             };
             let now = Instant::now();
-            let deadline = if client_owes {
+            let deadline = if waits_for_client {
                 now + limit
             } else {
-                moved + limit
+                last_progress + limit
             };
             if deadline <= now {
                 return;
@@ -107,20 +109,20 @@ impl<B: Body<Data = Bytes> + Unpin> Body for ReplayBody<B> {
         let kept = shared
             .kept
             .as_ref()
-            .and_then(|kept| kept.get(self.given))
+            .and_then(|kept| kept.get(self.returned))
             .cloned();
         if let Some(frame) = kept {
             drop(shared);
-            self.given += 1;
+            self.returned += 1;
             return Poll::Ready(Some(Ok(Frame::data(frame))));
         }
         let frame = Pin::new(&mut shared.inner).poll_frame(cx);
-        shared.client_owes = frame.is_pending();
-        shared.moved = Instant::now();
+        shared.waits_for_client = frame.is_pending();
+        shared.last_progress = Instant::now();
         if let Poll::Ready(Some(frame)) = &frame {
             shared.keep(frame);
             drop(shared);
-            self.given += 1;
+            self.returned += 1;
         }
         frame
     }
@@ -130,12 +132,12 @@ impl<B: Body<Data = Bytes> + Unpin> Body for ReplayBody<B> {
         shared
             .kept
             .as_ref()
-            .is_none_or(|kept| self.given >= kept.len())
+            .is_none_or(|kept| self.returned >= kept.len())
             && shared.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.given == 0 {
+        if self.returned == 0 {
             self.size
         } else {
             SizeHint::default()
@@ -146,15 +148,13 @@ impl<B: Body<Data = Bytes> + Unpin> Body for ReplayBody<B> {
 impl<B> Shared<B> {
     fn keep<E>(&mut self, frame: &Result<Frame<Bytes>, E>) {
         let data = frame.as_ref().ok().and_then(Frame::data_ref);
-        self.kept_bytes += data.map_or(REPLAYABLE + 1, Bytes::len);
+        self.kept_bytes += data.map_or(MAX_REPLAY_BYTES + 1, Bytes::len);
         match (&mut self.kept, data) {
-            (Some(kept), Some(data)) if self.kept_bytes <= REPLAYABLE => kept.push(data.clone()),
-            // Too long, trailers, or broken off: such a body is not worth a second try.
+            (Some(kept), Some(data)) if self.kept_bytes <= MAX_REPLAY_BYTES => {
+                kept.push(data.clone())
+            }
+            // Too large, with trailers, or failed.
             _ => self.kept = None,
         }
     }
-}
-
-fn lock<B>(shared: &Mutex<Shared<B>>) -> MutexGuard<'_, Shared<B>> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

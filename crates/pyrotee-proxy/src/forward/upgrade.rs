@@ -1,4 +1,4 @@
-//! A connection that both ends agreed to use for something else, such as a WebSocket.
+//! Tunnels for connections that switch protocols, such as WebSockets.
 
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
@@ -7,7 +7,8 @@ use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
 use tokio_util::task::TaskTracker;
 
-/// If the upstream switched, carries bytes between it and `client` until one of them closes.
+/// If `response` is a 101, spawns a task that copies bytes between the client and the upstream until
+/// one of them closes.
 pub(super) fn tunnel(
     client: OnUpgrade,
     mut response: Response<Incoming>,
@@ -24,7 +25,7 @@ pub(super) fn tunnel(
                 }
             };
             let (mut client, mut upstream) = (TokioIo::new(client), TokioIo::new(upstream));
-            // How a tunnel ends is between its two ends.
+            // An error is an end of the tunnel like any other.
             let _bytes = copy_bidirectional(&mut client, &mut upstream).await;
         });
     }

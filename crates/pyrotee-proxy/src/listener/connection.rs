@@ -1,4 +1,4 @@
-//! One client's connection.
+//! Serves one client's connection.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -20,29 +20,29 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::io::ClientIo;
-use crate::client::{Client, Clock, Uploads};
+use crate::client::{ActiveUploads, Client, ConnectionTimeouts, RequestContext};
 use crate::head;
-use crate::metrics::{ProxyMetrics, Silence};
+use crate::metrics::{ProxyMetrics, TimeoutPhase};
 use crate::stack::Stack;
 
-/// Largest head of a request, in bytes. Beyond it: 431.
+/// Largest head of a request, in bytes; a larger one gets a 431.
 const MAX_HEAD: usize = 256 * 1024;
 
-/// How long a connection that was told to close may take over it.
-const PARTING: Duration = Duration::from_secs(1);
+/// How long a connection that timed out may take to close.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Silence after which a client is asked whether it still lives.
-const KEEP_ALIVE: Duration = Duration::from_secs(60);
+/// Idle time after which TCP probes whether the client is still there.
+const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 
-/// Serves the requests of one connection until it ends, falls silent, or `drain` ends it.
+/// Serves the requests of one connection until it ends, times out, or `drain` ends it.
 pub(super) async fn serve(
     socket: TcpStream,
     peer: SocketAddr,
     stack: Stack,
     metrics: Arc<ProxyMetrics>,
-    uploads: Arc<Uploads>,
+    uploads: Arc<ActiveUploads>,
     drain: CancellationToken,
-    place: Option<OwnedSemaphorePermit>,
+    permit: Option<OwnedSemaphorePermit>,
 ) {
     if let Err(error) = prepare(&socket) {
         tracing::debug!(
@@ -51,14 +51,10 @@ pub(super) async fn serve(
         );
         return;
     }
-    let client = Arc::new(Client {
-        peer,
-        clock: Clock::new(),
-        uploads,
-    });
-    let io = ClientIo::new(socket, Arc::clone(&client), place);
+    let client = Arc::new(Client::new(peer, uploads));
+    let io = ClientIo::new(socket, Arc::clone(&client), permit);
     let service = service_fn(|mut request: Request<Incoming>| {
-        request.extensions_mut().insert(Arc::clone(&client));
+        RequestContext::attach(&client, &mut request);
         stack.clone().oneshot(request)
     });
     let builder = builder();
@@ -74,11 +70,11 @@ pub(super) async fn serve(
                 }
                 return;
             }
-            silence = silence(&client.clock, timer.as_mut()) => {
-                metrics.silence(silence);
-                tracing::debug!(%peer, ?silence, "client fell silent");
+            phase = timed_out(&client.timeouts, timer.as_mut()) => {
+                metrics.client_timeout(phase);
+                tracing::debug!(%peer, ?phase, "client connection timed out");
                 connection.as_mut().graceful_shutdown();
-                let _ended = tokio::time::timeout(PARTING, connection.as_mut()).await;
+                let _ended = tokio::time::timeout(CLOSE_TIMEOUT, connection.as_mut()).await;
                 return;
             }
             () = drain.cancelled(), if !draining => {
@@ -89,13 +85,13 @@ pub(super) async fn serve(
     }
 }
 
-/// Sends at once, and notices a client that vanished without a word: a WebSocket or a gRPC stream may
-/// be silent for as long as it likes, but not for ever.
+/// Turns Nagle's algorithm off and TCP keepalive on. Keepalive detects a client that vanished without
+/// closing: WebSockets and gRPC streams have no other limit on their silence.
 fn prepare(socket: &TcpStream) -> std::io::Result<()> {
     socket.set_nodelay(true)?;
     let keep_alive = TcpKeepalive::new()
-        .with_time(KEEP_ALIVE)
-        .with_interval(KEEP_ALIVE / 3);
+        .with_time(TCP_KEEPALIVE)
+        .with_interval(TCP_KEEPALIVE / 3);
     SockRef::from(socket).set_tcp_keepalive(&keep_alive)
 }
 
@@ -107,7 +103,7 @@ fn builder() -> auto::Builder<TokioExecutor> {
         .preserve_header_case(true)
         .max_headers(head::MAX_FIELDS)
         .max_buf_size(MAX_HEAD)
-        // The clock does it, and spares idle connections.
+        // ConnectionTimeouts does this, and allows idle connections more time.
         .header_read_timeout(None)
         .timer(TokioTimer::new());
     builder
@@ -118,11 +114,11 @@ fn builder() -> auto::Builder<TokioExecutor> {
     builder
 }
 
-/// Resolves when the clock has run out. It is polled after every step of the connection, so that
-/// a deadline that came nearer is seen; one that moved away is noticed when the timer fires.
-async fn silence(clock: &Clock, mut timer: Pin<&mut Sleep>) -> Silence {
+/// Resolves when the connection's deadline has passed. It is polled after every step of the connection,
+/// so it sees a deadline that moved closer at once, and one that moved away when the timer fires.
+async fn timed_out(timeouts: &ConnectionTimeouts, mut timer: Pin<&mut Sleep>) -> TimeoutPhase {
     poll_fn(|cx| {
-        while let Some((deadline, phase)) = clock.deadline() {
+        while let Some((deadline, phase)) = timeouts.deadline() {
             if deadline < timer.deadline() || timer.is_elapsed() {
                 timer.as_mut().reset(deadline);
             }

@@ -1,4 +1,4 @@
-//! A client's socket that tells its clock what moves.
+//! A client's socket that reports its reads and writes to the connection's timeouts.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -11,24 +11,24 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::client::Client;
 
-/// The socket of one client, with its place among the connections.
+/// The socket of one client; it holds the connection's permit.
 #[derive(Debug)]
 pub(super) struct ClientIo {
     io: Take<TcpStream>,
     client: Arc<Client>,
-    _place: Option<OwnedSemaphorePermit>,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl ClientIo {
     pub(super) fn new(
         io: TcpStream,
         client: Arc<Client>,
-        place: Option<OwnedSemaphorePermit>,
+        permit: Option<OwnedSemaphorePermit>,
     ) -> Self {
         Self {
             io: io.take(client.uploads.read_limit()),
             client,
-            _place: place,
+            _permit: permit,
         }
     }
 
@@ -36,8 +36,8 @@ impl ClientIo {
         Pin::new(self.io.get_mut())
     }
 
-    fn note<T>(&self, result: Poll<T>) -> Poll<T> {
-        self.client.clock.written(result.is_pending());
+    fn note_write<T>(&self, result: Poll<T>) -> Poll<T> {
+        self.client.timeouts.write_polled(result.is_pending());
         result
     }
 }
@@ -53,7 +53,7 @@ impl AsyncRead for ClientIo {
         self.io.set_limit(limit);
         ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
         if let Some(bytes) = buf.filled().get(before..).filter(|bytes| !bytes.is_empty()) {
-            self.client.clock.read(bytes);
+            self.client.timeouts.bytes_read(bytes);
         }
         Poll::Ready(Ok(()))
     }
@@ -66,7 +66,7 @@ impl AsyncWrite for ClientIo {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let result = self.write().poll_write(cx, buf);
-        self.note(result)
+        self.note_write(result)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -87,6 +87,6 @@ impl AsyncWrite for ClientIo {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let result = self.write().poll_write_vectored(cx, bufs);
-        self.note(result)
+        self.note_write(result)
     }
 }

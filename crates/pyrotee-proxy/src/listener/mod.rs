@@ -1,4 +1,4 @@
-//! Accepts clients and serves each on a task of its own, HTTP/1.1 or HTTP/2 by prior knowledge.
+//! Accepts client connections and serves each in its own task, over HTTP/1.1 or HTTP/2 by prior knowledge.
 
 mod connection;
 mod io;
@@ -12,38 +12,39 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::client::Uploads;
+use crate::client::ActiveUploads;
 use crate::metrics::ProxyMetrics;
 use crate::stack::Stack;
 
-/// Connections served at once, if the limit of file descriptors allows it.
+/// Maximum number of client connections, if the limit of file descriptors allows it.
 const MAX_CONNECTIONS: usize = 16_384;
 
-/// File descriptors left for targets, logs, the admin listener and files.
+/// File descriptors reserved for targets, logs, the admin listener and files.
 const RESERVED_DESCRIPTORS: usize = 256;
 
-/// How long accepting pauses when the process is out of descriptors or memory.
+/// How long accepting pauses when the process is out of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves the clients of one address until told to stop.
+/// Serves the clients of one address until it is drained.
 #[derive(Debug)]
 pub(crate) struct Listener {
     pub(crate) socket: TcpListener,
     pub(crate) stack: Stack,
-    pub(crate) places: Arc<Semaphore>,
+    /// One permit per client connection.
+    pub(crate) permits: Arc<Semaphore>,
     pub(crate) metrics: Arc<ProxyMetrics>,
     pub(crate) tasks: TaskTracker,
-    /// Stop accepting; connections finish what they are doing.
+    /// When cancelled, accepting stops and connections finish their requests.
     pub(crate) drain: CancellationToken,
 }
 
 impl Listener {
-    /// Accepts until `drain`.
+    /// Accepts connections until `drain` is cancelled.
     pub(crate) async fn run(self) {
-        let uploads = Arc::new(Uploads::default());
+        let uploads = Arc::new(ActiveUploads::default());
         let accept = async {
             loop {
-                let place = self.place().await;
+                let permit = self.acquire_permit().await;
                 let (socket, peer) = self.accept().await;
                 let serving = connection::serve(
                     socket,
@@ -52,7 +53,7 @@ impl Listener {
                     self.metrics.clone(),
                     Arc::clone(&uploads),
                     self.drain.clone(),
-                    place,
+                    permit,
                 );
                 self.tasks.spawn(serving);
             }
@@ -63,14 +64,15 @@ impl Listener {
         }
     }
 
-    /// Waits for a place: at the limit clients wait in the kernel's backlog, and that is counted.
-    async fn place(&self) -> Option<OwnedSemaphorePermit> {
-        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
-            return Some(place);
+    /// Waits for a connection permit. At the limit, new clients wait in the kernel's backlog, and the
+    /// metric `connection_limit` is incremented.
+    async fn acquire_permit(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+            return Some(permit);
         }
         self.metrics.connection_limit.increment(1);
         tracing::warn!("all client connections are in use, new ones wait");
-        Arc::clone(&self.places).acquire_owned().await.ok()
+        Arc::clone(&self.permits).acquire_owned().await.ok()
     }
 
     async fn accept(&self) -> (TcpStream, std::net::SocketAddr) {
@@ -78,7 +80,7 @@ impl Listener {
             match self.socket.accept().await {
                 Ok(accepted) => return accepted,
                 Err(error) => match error.kind() {
-                    // The client was gone before we came to it.
+                    // The client left before its connection was accepted.
                     ErrorKind::ConnectionAborted
                     | ErrorKind::ConnectionReset
                     | ErrorKind::Interrupted => {}
@@ -92,9 +94,9 @@ impl Listener {
     }
 }
 
-/// Places for client connections: each may need a descriptor towards the upstream as well. The
-/// soft limit is raised to the hard one first.
-pub(crate) fn places() -> usize {
+/// Returns the maximum number of client connections. It raises the soft limit of file descriptors
+/// to the hard one, and counts two descriptors per connection: one may go to the upstream.
+pub(crate) fn max_connections() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
     let limit = getrlimit(Resource::Nofile);

@@ -1,4 +1,4 @@
-//! The body that is recorded while it streams.
+//! A request's body that is captured while it streams.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -7,49 +7,49 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::capture::{Capture, Outcome};
+use super::capture::{Capture, CaptureEnd};
 
 pin_project! {
-    /// Passes `inner` on, frame by frame, and shows each to the recording.
+    /// Passes `inner` on unchanged, and gives each frame to the capture.
     #[derive(Debug)]
     pub(crate) struct TeeBody<B> {
         #[pin]
         inner: B,
         capture: Option<Capture>,
-        outcome: Outcome,
+        end: CaptureEnd,
     }
 }
 
 impl<B: Body<Data = Bytes>> TeeBody<B> {
-    /// A body that nobody records, because of `outcome`.
-    pub(super) fn passing(inner: B, outcome: Outcome) -> Self {
+    /// A body that is not captured, for the reason `end`.
+    pub(super) fn passing(inner: B, end: CaptureEnd) -> Self {
         Self {
             inner,
             capture: None,
-            outcome,
+            end,
         }
     }
 
     /// A body that `capture` records.
     pub(super) fn recording(inner: B, capture: Capture) -> Self {
         if inner.is_end_stream() {
-            // Never polled: this is all there is.
+            // An empty body is never polled, so it ends here.
             return Self {
                 inner,
                 capture: None,
-                outcome: capture.complete(),
+                end: capture.complete(),
             };
         }
         Self {
             inner,
             capture: Some(capture),
-            outcome: Outcome::Incomplete,
+            end: CaptureEnd::Incomplete,
         }
     }
 
-    /// What became of the profile; of use once the body has ended.
-    pub(crate) fn into_outcome(self) -> Outcome {
-        self.outcome
+    /// Returns how the capture ended. Before the end of the body this is `Incomplete`.
+    pub(crate) fn into_capture_end(self) -> CaptureEnd {
+        self.end
     }
 }
 
@@ -81,7 +81,7 @@ impl<B: Body<Data = Bytes>> Body for TeeBody<B> {
             None => true,
         };
         if ended && let Some(capture) = this.capture.take() {
-            *this.outcome = capture.complete();
+            *this.end = capture.complete();
         }
         Poll::Ready(frame)
     }

@@ -1,4 +1,4 @@
-//! One recording, from the head of a request to what became of it.
+//! The capture of one request, from its head to the end of its body.
 
 use std::sync::Arc;
 
@@ -6,42 +6,45 @@ use bytes::Bytes;
 use pyroscope_wire::name::NameFault;
 use pyrotee_queue::{Head, Offered, PayloadBuffer, Reason, Record, Reservation};
 
-use super::recorder::{Recorder, Stake};
-use super::repeats::{Key, Suspicion, Try};
-use super::verdict::{Pending, Verdict};
+use super::recorder::{Recorder, ResponsePolicy};
+use super::verdict::{ResponseAction, Verdict};
+use crate::dedup::{Attempt, AttemptOwner as _, Digesting, RequestKey};
 use crate::metrics::TeeResult;
 
-/// What became of a request that passed the tee.
+/// How the capture of a request ended, or why there was none.
 #[must_use]
 #[derive(Debug)]
-pub(crate) enum Outcome {
-    /// Nothing was to be recorded.
-    Passed,
-    /// It has come round a ring of relays.
+pub(crate) enum CaptureEnd {
+    /// The request is no ingestion, or nothing is teed.
+    NotRecorded,
+    /// The request has passed more relays than [`super::MAX_HOPS`].
     Loop,
-    /// It is written in a way that Pyroscope does not take here, such as gRPC-web.
+    /// Pyroscope does not accept this `Content-Type` on this surface, such as gRPC-Web.
     NotUnderstood,
-    /// The profile was offered to the targets.
+    /// The record was offered to the targets.
     Offered(Offered),
-    /// Its client has sent it before, and then it was offered.
-    Repeated,
-    /// The profile could not be recorded.
-    Lost(Reason),
-    /// Its name is one that every Pyroscope refuses.
+    /// The request is a client's retry of one that was offered.
+    Duplicate,
+    /// The profile was not recorded, for this reason.
+    Dropped(Reason),
+    /// Every Pyroscope refuses the profile's name.
     InvalidName(NameFault),
-    /// It waits for the upstream's answer, or for what is made of a request before it.
-    Undecided,
-    /// The body did not arrive whole.
+    /// Whether the record is offered depends on the upstream's response, or on the digest of an earlier
+    /// request.
+    Deferred,
+    /// The body did not arrive completely.
     Incomplete,
 }
 
-/// A recording under way.
+/// The capture of a request that is in progress.
 #[derive(Debug)]
 pub(crate) struct Capture {
     recorder: Arc<Recorder>,
-    /// What the upstream's answer is told to, if something hangs on it.
+    /// The verdict on the request; `None` if the upstream's response is ignored.
     verdict: Option<Arc<Verdict>>,
-    suspicion: Option<Box<Suspicion>>,
+    /// The digest of the body; `None` if the request cannot be a client's retry.
+    digesting: Option<Box<Digesting>>,
+    /// Bytes of the body so far.
     len: u64,
     state: State,
 }
@@ -53,65 +56,67 @@ enum State {
         buffer: PayloadBuffer,
         reservation: Reservation,
     },
-    /// Only the length is still counted.
-    Lost(Reason),
-    Unnamed(NameFault),
-    Done,
+    /// Only the length is counted.
+    Dropped(Reason),
+    /// Only the length is counted.
+    InvalidName(NameFault),
+    Ended,
 }
 
 impl Capture {
-    /// Starts to record a request whose client announced `expected` bytes of body.
+    /// Starts to record a request whose client announced `expected` bytes of body; `None` if the length
+    /// was not announced.
     pub(super) fn start(recorder: &Arc<Recorder>, head: Head, expected: Option<u64>) -> Self {
         let cost = Record::OVERHEAD + head.len() as u64;
         let state = match recorder.budget.reserve(cost) {
             _ if expected.is_some_and(|len| len > recorder.max_body) => {
-                State::Lost(Reason::TooLarge)
+                State::Dropped(Reason::TooLarge)
             }
             Some(reservation) => State::Recording {
                 head,
                 buffer: PayloadBuffer::new(expected),
                 reservation,
             },
-            None => State::Lost(Reason::Budget),
+            None => State::Dropped(Reason::Budget),
         };
         Self::new(recorder, state)
     }
 
-    /// Only measures a request whose name nobody can tag.
-    pub(super) fn unnamed(recorder: &Arc<Recorder>, fault: NameFault) -> Self {
-        Self::new(recorder, State::Unnamed(fault))
+    /// A capture that counts the bytes of a request with an invalid name.
+    pub(super) fn with_invalid_name(recorder: &Arc<Recorder>, fault: NameFault) -> Self {
+        Self::new(recorder, State::InvalidName(fault))
     }
 
     fn new(recorder: &Arc<Recorder>, state: State) -> Self {
         Self {
             recorder: Arc::clone(recorder),
             verdict: None,
-            suspicion: None,
+            digesting: None,
             len: 0,
             state,
         }
     }
 
-    /// The same, with what hangs on the upstream's answer, and on what was answered before.
-    pub(super) fn awaiting(
+    /// Attaches the verdict, and the digest if this may be a client's retry.
+    pub(super) fn with_verdict(
         mut self,
         verdict: Option<Arc<Verdict>>,
-        suspicion: Option<Box<Suspicion>>,
+        digesting: Option<Box<Digesting>>,
     ) -> Self {
         self.verdict = verdict;
-        self.suspicion = suspicion;
+        self.digesting = digesting;
         self
     }
 
-    /// A frame passes.
+    /// Records a frame of the body.
     pub(super) fn push(&mut self, frame: &Bytes) {
         self.len += frame.len() as u64;
         if self.len > self.recorder.max_body {
-            // Not remembered either.
-            self.suspicion = None;
+            // A body over the limit is neither teed nor remembered.
+            self.digesting = None;
         }
-        if let Some(suspicion) = &mut self.suspicion {
-            suspicion.push(frame);
+        if let Some(digesting) = &mut self.digesting {
+            digesting.push(frame);
         }
         let State::Recording {
             buffer,
@@ -122,40 +127,40 @@ impl Capture {
             return;
         };
         if self.len > self.recorder.max_body {
-            // Recording -> Lost
-            self.state = State::Lost(Reason::TooLarge);
+            // Recording -> Dropped
+            self.state = State::Dropped(Reason::TooLarge);
         } else if reservation.grow(frame.len() as u64) {
             buffer.push(frame);
         } else {
-            // Recording -> Lost
-            self.state = State::Lost(Reason::Budget);
+            // Recording -> Dropped
+            self.state = State::Dropped(Reason::Budget);
         }
     }
 
-    /// The body is whole.
-    pub(super) fn complete(mut self) -> Outcome {
-        let Some(suspicion) = self.suspicion.take() else {
+    /// Ends the capture of a complete body.
+    pub(super) fn complete(mut self) -> CaptureEnd {
+        let Some(digesting) = self.digesting.take() else {
             return self.end(None);
         };
-        let (key, turn) = suspicion.finish(self.len);
-        if let Stake::Repeats(repeats) = &self.recorder.stake
-            && repeats.must_wait(&key, turn)
+        let (key, generation) = digesting.finish(self.len);
+        if let ResponsePolicy::FilterRetries(filter) = &self.recorder.response_policy
+            && filter.is_undecided(&key, generation)
         {
-            let repeats = Arc::clone(repeats);
-            repeats.once_known(key, turn, move || drop(self.end(Some(key))));
-            return Outcome::Undecided;
+            let filter = Arc::clone(filter);
+            filter.when_decided(key, generation, move || drop(self.end(Some(key))));
+            return CaptureEnd::Deferred;
         }
         self.end(Some(key))
     }
 
-    fn end(mut self, key: Option<Key>) -> Outcome {
-        // any -> Done
-        let state = std::mem::replace(&mut self.state, State::Done);
+    fn end(mut self, key: Option<RequestKey>) -> CaptureEnd {
+        // any -> Ended
+        let state = std::mem::replace(&mut self.state, State::Ended);
         if let Some(key) = &key
-            && self.repeats(key)
+            && self.check_duplicate(key)
         {
             self.refuse(Reason::Duplicate);
-            return Outcome::Repeated;
+            return CaptureEnd::Duplicate;
         }
         match state {
             State::Recording {
@@ -166,49 +171,51 @@ impl Capture {
                 let record = Record::new(head, buffer.finish(), reservation);
                 self.hand_over(record, key)
             }
-            State::Lost(reason) => {
+            State::Dropped(reason) => {
                 self.refuse(reason);
-                Outcome::Lost(reason)
+                CaptureEnd::Dropped(reason)
             }
-            State::Unnamed(fault) => {
+            State::InvalidName(fault) => {
                 self.refuse(Reason::InvalidName);
-                Outcome::InvalidName(fault)
+                CaptureEnd::InvalidName(fault)
             }
-            State::Done => Outcome::Passed,
+            State::Ended => CaptureEnd::NotRecorded,
         }
     }
 
-    /// Whether this was teed before. A lost recording is no loss then.
-    fn repeats(&self, key: &Key) -> bool {
-        match (&self.recorder.stake, &self.verdict) {
-            (Stake::Repeats(repeats), Some(verdict)) if repeats.knows(key) => {
-                verdict.whole(Pending::Try(Try::Digested(*key)));
+    /// Returns whether this request is a retry of one that was teed; if so, its attempt is given to the
+    /// verdict. A retry is a duplicate even if it could not be recorded: its profile is not lost.
+    fn check_duplicate(&self, key: &RequestKey) -> bool {
+        match (&self.recorder.response_policy, &self.verdict) {
+            (ResponsePolicy::FilterRetries(filter), Some(verdict)) if filter.is_retry(key) => {
+                verdict.attempt_made(Attempt::Digested(*key));
                 true
             }
             _ => false,
         }
     }
 
-    fn hand_over(&self, record: Arc<Record>, key: Option<Key>) -> Outcome {
-        match (&self.recorder.stake, &self.verdict) {
-            (Stake::Offer, Some(verdict)) => {
-                verdict.whole(Pending::Offer(record));
-                Outcome::Undecided
+    fn hand_over(&self, record: Arc<Record>, key: Option<RequestKey>) -> CaptureEnd {
+        match (&self.recorder.response_policy, &self.verdict) {
+            (ResponsePolicy::OfferOnSuccess, Some(verdict)) => {
+                verdict.set_body_complete(ResponseAction::Offer(record));
+                CaptureEnd::Deferred
             }
-            (Stake::Repeats(repeats), Some(verdict)) => {
+            (ResponsePolicy::FilterRetries(filter), Some(verdict)) => {
                 let offered = self.recorder.offer(&record);
                 if offered.taken > 0 {
-                    repeats.teed(verdict, record, key);
+                    filter.record_taken(verdict, record, key);
                 }
-                Outcome::Offered(offered)
+                CaptureEnd::Offered(offered)
             }
-            _ => Outcome::Offered(self.recorder.offer(&record)),
+            _ => CaptureEnd::Offered(self.recorder.offer(&record)),
         }
     }
 
+    /// Counts a profile that is offered to no target.
     fn refuse(&self, reason: Reason) {
         self.recorder.producer.refuse(self.len, reason);
-        self.recorder.metrics.teed(match reason {
+        self.recorder.metrics.tee_result(match reason {
             Reason::TooLarge => TeeResult::TooLarge,
             Reason::InvalidName => TeeResult::InvalidName,
             Reason::Duplicate => TeeResult::Duplicate,
@@ -219,8 +226,8 @@ impl Capture {
 
 impl Drop for Capture {
     fn drop(&mut self) {
-        if !matches!(self.state, State::Done) {
-            self.recorder.metrics.teed(TeeResult::Incomplete);
+        if !matches!(self.state, State::Ended) {
+            self.recorder.metrics.tee_result(TeeResult::Incomplete);
         }
     }
 }

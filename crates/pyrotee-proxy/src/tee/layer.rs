@@ -1,4 +1,4 @@
-//! The layer that decides what is recorded.
+//! The layer that decides which requests are captured.
 
 use std::num::IntErrorKind;
 use std::sync::Arc;
@@ -15,14 +15,15 @@ use pyroscope_wire::ingest::{self, Format};
 use pyrotee_queue::{Head, SurfaceId};
 use tower::{Layer, Service};
 
-use super::capture::{Capture, Outcome};
-use super::recorder::{Recorder, Stake};
-use super::response::{AnswerBody, ResponseFuture, Waiting};
+use super::capture::{Capture, CaptureEnd};
+use super::recorder::{Recorder, ResponsePolicy};
+use super::response::{ResponseFuture, TeeResponseBody, VerdictGuard};
 use super::verdict::Verdict;
 use super::{HOPS, MAX_HOPS, TeeBody};
+use crate::client::RequestContext;
 use crate::metrics::TeeResult;
 
-/// The coding of the message in a gRPC frame.
+/// The header that names the compression of the messages in a gRPC body.
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 
 /// Puts a [`Tee`] in front of a service.
@@ -32,7 +33,7 @@ pub(crate) struct TeeLayer {
 }
 
 impl TeeLayer {
-    /// Without a recorder nothing is teed: a pure proxy.
+    /// A layer that captures ingestion requests for `recorder`; `None` for a pure proxy.
     pub(crate) fn new(recorder: Option<Arc<Recorder>>) -> Self {
         Self { recorder }
     }
@@ -49,7 +50,7 @@ impl<S> Layer<S> for TeeLayer {
     }
 }
 
-/// Records ingestion requests on their way to `inner`.
+/// Captures ingestion requests on their way to `inner`.
 #[derive(Debug, Clone)]
 pub(crate) struct Tee<S> {
     inner: S,
@@ -61,7 +62,7 @@ where
     S: Service<Request<TeeBody<B>>, Response = Response<R>>,
     B: Body<Data = Bytes>,
 {
-    type Response = Response<AnswerBody<R>>;
+    type Response = Response<TeeResponseBody<R>>;
     type Error = S::Error;
     type Future = ResponseFuture<S::Future>;
 
@@ -70,103 +71,100 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let recording = match &self.recorder {
-            Some(recorder) => recording(recorder, &request),
-            None => Err(Outcome::Passed),
+        let capture = match &self.recorder {
+            Some(recorder) => start_capture(recorder, &request),
+            None => Err(CaptureEnd::NotRecorded),
         };
-        let (request, waiting) = match recording {
-            Ok((capture, waiting)) => (
-                request.map(|body| TeeBody::recording(body, capture)),
-                waiting,
-            ),
-            Err(outcome) => (request.map(|body| TeeBody::passing(body, outcome)), None),
+        let (request, guard) = match capture {
+            Ok((capture, guard)) => (request.map(|body| TeeBody::recording(body, capture)), guard),
+            Err(end) => (request.map(|body| TeeBody::passing(body, end)), None),
         };
-        ResponseFuture::new(self.inner.call(request), waiting)
+        ResponseFuture::new(self.inner.call(request), guard)
     }
 }
 
-/// The recording of a request, with what waits for the upstream's answer if it depends on that; or
-/// why there is none.
-fn recording<B: Body>(
+/// Starts the capture of a request, with a guard if the capture depends on the upstream's response.
+/// Returns an error if the request is not to be captured.
+fn start_capture<B: Body>(
     recorder: &Arc<Recorder>,
     request: &Request<B>,
-) -> Result<(Capture, Option<Waiting>), Outcome> {
-    let surface = Surface::recognise(request.method().as_str(), request.uri().path());
-    let surface = surface.ok_or(Outcome::Passed)?;
+) -> Result<(Capture, Option<VerdictGuard>), CaptureEnd> {
+    let surface = RequestContext::surface_of(request).ok_or(CaptureEnd::NotRecorded)?;
     let headers = request.headers();
     let hops = hops(headers);
     if hops > MAX_HOPS {
-        recorder.metrics.teed(TeeResult::Loop);
-        return Err(Outcome::Loop);
+        recorder.metrics.tee_result(TeeResult::Loop);
+        return Err(CaptureEnd::Loop);
     }
     let query = request.uri().query().unwrap_or_default();
     let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-    let written = Written::of(surface, query, content_type).ok_or_else(|| {
-        recorder.metrics.teed(TeeResult::NotUnderstood);
-        Outcome::NotUnderstood
+    let format = BodyFormat::of(surface, query, content_type).ok_or_else(|| {
+        recorder.metrics.tee_result(TeeResult::NotUnderstood);
+        CaptureEnd::NotUnderstood
     })?;
     let expected = request.body().size_hint().exact();
-    recorder.metrics.ingested(surface, written.format, expected);
+    recorder.metrics.ingested(surface, format.label, expected);
     if surface == Surface::Ingest
         && let Err(fault) = ingest::check_name(query)
     {
-        return Ok((Capture::unnamed(recorder, fault), None));
+        return Ok((Capture::with_invalid_name(recorder, fault), None));
     }
     let head = Head {
         surface: SurfaceId(surface.id()),
         query: query.into(),
         content_type: copy(headers, &CONTENT_TYPE),
-        content_encoding: copy(headers, &written.coding),
+        content_encoding: copy(headers, &format.encoding_header),
         hops,
         received: SystemTime::now(),
     };
-    let (suspicion, verdict) = match &recorder.stake {
-        Stake::Nothing => (None, None),
-        Stake::Offer => (None, Some(Verdict::new(recorder, None))),
-        Stake::Repeats(repeats) => {
-            let opening = repeats.opening(head.surface, query, expected);
-            let verdict = Verdict::new(recorder, Some(opening));
-            (repeats.suspect(opening), Some(verdict))
+    let (digesting, verdict) = match &recorder.response_policy {
+        ResponsePolicy::Ignore => (None, None),
+        ResponsePolicy::OfferOnSuccess => (None, Some(Verdict::new(recorder, None))),
+        ResponsePolicy::FilterRetries(filter) => {
+            let fingerprint = filter.fingerprint(head.surface, query, expected);
+            let verdict = Verdict::new(recorder, Some(fingerprint));
+            (filter.start_digest(fingerprint), Some(verdict))
         }
     };
-    let waiting = verdict.as_ref().map(Waiting::new);
-    let capture = Capture::start(recorder, head, expected).awaiting(verdict, suspicion);
-    Ok((capture, waiting))
+    let guard = verdict.as_ref().map(VerdictGuard::new);
+    let capture = Capture::start(recorder, head, expected).with_verdict(verdict, digesting);
+    Ok((capture, guard))
 }
 
-/// How a profile is written, as its head says.
-struct Written {
-    /// The `format` label.
-    format: &'static str,
-    /// The header that names the coding of the body, or of the message in it.
-    coding: HeaderName,
+/// How the head of a request describes its body.
+struct BodyFormat {
+    /// The `format` label of the metrics.
+    label: &'static str,
+    /// The header that names the compression of the body, or of the gRPC message in it.
+    encoding_header: HeaderName,
 }
 
-impl Written {
-    /// `None` if no Pyroscope takes it on this surface.
+impl BodyFormat {
+    /// Returns the format of a body; `None` if Pyroscope does not accept `content_type` on this
+    /// surface.
     fn of(surface: Surface, query: &str, content_type: Option<&[u8]>) -> Option<Self> {
         if surface == Surface::Ingest {
             let content_type = content_type.and_then(|text| std::str::from_utf8(text).ok());
-            let format = Format::of(query, content_type).as_str();
+            let label = Format::of(query, content_type).as_str();
             return Some(Self {
-                format,
-                coding: CONTENT_ENCODING,
+                label,
+                encoding_header: CONTENT_ENCODING,
             });
         }
         let encoding = Encoding::of(surface, content_type)?;
-        let coding = match encoding.framing() {
+        let encoding_header = match encoding.framing() {
             Framing::Plain => CONTENT_ENCODING,
             Framing::Grpc => GRPC_ENCODING,
         };
         Some(Self {
-            format: encoding.as_str(),
-            coding,
+            label: encoding.as_str(),
+            encoding_header,
         })
     }
 }
 
-/// Relays passed before this one. What is not a number was not written by a relay; a number that
-/// is too large to count is too many.
+/// Returns the number of relays that the request has passed: 0 if the header is no number, because a
+/// relay did not write it then, and 255 if the number is larger than that.
 fn hops(headers: &HeaderMap) -> u8 {
     let hops: Option<&str> = headers.get(&HOPS).and_then(|value| value.to_str().ok());
     match hops.map(|hops| hops.trim().parse::<u8>()) {

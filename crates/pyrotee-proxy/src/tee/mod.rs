@@ -1,17 +1,16 @@
-//! Records profiles while they stream past.
+//! Records profiles while they stream to the upstream.
 //!
 //! Invariants:
 //!
-//! - No frame is delayed, changed or held: recording looks at what passes and copies or shares it.
-//! - Only a body that arrived whole is offered. The end is seen at `None`, at trailers, or when the
-//!   inner body says so after a frame: a body with a length is never polled again after its last.
-//! - Nothing that goes wrong here is the client's business. It is counted, and the stream goes on.
+//! - The tee delays, changes or holds back no frame: it copies or shares each frame that passes.
+//! - Only a complete body is offered. Its end is seen at `None`, at trailers, or when the inner body
+//!   says so after a frame: a body with a length is not polled again after its last frame.
+//! - A failure of the tee never affects the client. It is counted, and the stream goes on.
 
 mod body;
 mod capture;
 mod layer;
 mod recorder;
-mod repeats;
 mod response;
 mod verdict;
 
@@ -19,17 +18,13 @@ mod verdict;
 mod tests;
 
 pub(crate) use body::TeeBody;
-pub(crate) use capture::Outcome;
+pub(crate) use capture::CaptureEnd;
 pub(crate) use layer::TeeLayer;
-pub(crate) use recorder::{Recorder, Stake};
-pub(crate) use repeats::Repeats;
-use response::AnswerBody;
-
-/// The body of an answer above the tee.
-pub(crate) type TeedAnswer = AnswerBody<crate::answer::LocalAnswer>;
+pub(crate) use recorder::{Recorder, ResponsePolicy};
+pub(crate) use response::TeeResponseBody;
 
 /// The header that counts relays, so that a ring of them does not carry a profile for ever.
 pub const HOPS: http::HeaderName = http::HeaderName::from_static("pyrotee-hops");
 
-/// A profile that has passed more relays than this is relayed and not teed.
+/// A profile that has passed more relays than this is forwarded and not teed.
 pub(crate) const MAX_HOPS: u8 = 3;

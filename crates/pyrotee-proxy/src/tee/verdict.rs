@@ -1,21 +1,24 @@
-//! Where the two halves of one request meet: its body, and the answer to it.
+//! Joins the two results of one request: whether its body is complete, and whether the upstream's
+//! response is a success.
 //!
-//! Two policies need both. `tee.on: upstream-success` offers a record once it is whole *and* the
-//! upstream took it; `tee.duplicates: drop` remembers a try that was teed *and* failed.
+//! Two settings need both. `tee.on: upstream-success` offers a record when its body is complete and
+//! the response is a success. `tee.duplicates: drop` remembers an attempt that was teed and got a
+//! failed response.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use pyrotee_queue::Record;
+use pyrotee_queue::{Record, lock};
 
-use super::recorder::{Recorder, Stake};
-use super::repeats::{ExpectGuard, Opening, Try};
+use super::recorder::{Recorder, ResponsePolicy};
+use crate::dedup::{Attempt, AttemptOwner, Fingerprint, UndigestedGuard};
 use crate::metrics::TeeResult;
 
-/// Does what hangs on a request's body and its answer when both are known, whichever comes first.
+/// Waits for the body and the response of a request, in any order, and then performs the
+/// [`ResponseAction`] of the body.
 #[derive(Debug)]
 pub(crate) struct Verdict {
     recorder: Arc<Recorder>,
-    opening: Option<Opening>,
+    fingerprint: Option<Fingerprint>,
     state: Mutex<State>,
 }
 
@@ -23,86 +26,94 @@ pub(crate) struct Verdict {
 enum State {
     /// Neither is known.
     Open,
-    /// The body is whole.
-    Whole(Pending),
-    /// The answer is known, and whether it was a success. A failed try is waited for until it is
-    /// remembered, or its body broke off: as long as the verdict lives.
-    Answered {
+    /// The body is complete.
+    BodyComplete(ResponseAction),
+    /// The response is known. A failed attempt counts as undigested until it is remembered or its body
+    /// fails, which is as long as the verdict lives.
+    Responded {
         success: bool,
-        _expected: Option<ExpectGuard>,
+        _undigested: Option<UndigestedGuard>,
     },
 }
 
-/// What is done when the answer is known.
+/// What to do when the response is known.
 #[derive(Debug)]
-pub(super) enum Pending {
-    /// The record is offered if the upstream took it.
+pub(super) enum ResponseAction {
+    /// Offer the record after a success, drop it otherwise.
     Offer(Arc<Record>),
-    /// The try is remembered if its client got no 2xx, and forgotten otherwise.
-    Try(Try),
+    /// Forget the attempt after a success, remember it otherwise.
+    Remember(Attempt),
 }
 
 impl Verdict {
-    /// `opening` is what a repetition would be known by at its head.
-    pub(super) fn new(recorder: &Arc<Recorder>, opening: Option<Opening>) -> Arc<Self> {
+    /// A verdict on a request; `fingerprint` identifies a retry of it by its head.
+    pub(super) fn new(recorder: &Arc<Recorder>, fingerprint: Option<Fingerprint>) -> Arc<Self> {
         Arc::new(Self {
             recorder: Arc::clone(recorder),
-            opening,
+            fingerprint,
             state: Mutex::new(State::Open),
         })
     }
 
-    /// The body is whole.
-    pub(super) fn whole(self: &Arc<Self>, pending: Pending) {
-        let mut state = self.lock();
-        let State::Answered { success, .. } = *state else {
-            // Open -> Whole
-            *state = State::Whole(pending);
+    /// Notes that the body is complete.
+    pub(super) fn set_body_complete(self: &Arc<Self>, action: ResponseAction) {
+        let mut state = lock(&self.state);
+        let State::Responded { success, .. } = *state else {
+            // Open -> BodyComplete
+            *state = State::BodyComplete(action);
             return;
         };
         drop(state);
-        self.settle(pending, success);
+        self.perform(action, success);
     }
 
-    /// The upstream has answered, or will not.
-    pub(super) fn answered(self: &Arc<Self>, success: bool) {
-        let mut state = self.lock();
-        if let State::Answered { .. } = *state {
-            // The first answer counts: an error after it is the body's.
+    /// Notes that the upstream has responded, or will not respond. Only the first call counts: an
+    /// error after the response concerns the response's body.
+    pub(super) fn set_response(self: &Arc<Self>, success: bool) {
+        let mut state = lock(&self.state);
+        if let State::Responded { .. } = *state {
             return;
         }
-        let expected = match (&self.recorder.stake, self.opening) {
-            (Stake::Repeats(repeats), Some(opening)) if !success => Some(repeats.expect(opening)),
+        let undigested = match (&self.recorder.response_policy, self.fingerprint) {
+            (ResponsePolicy::FilterRetries(filter), Some(fingerprint)) if !success => {
+                Some(filter.add_undigested(fingerprint))
+            }
             _ => None,
         };
-        // Open | Whole -> Answered
-        let answered = State::Answered {
+        // Open | BodyComplete -> Responded
+        let responded = State::Responded {
             success,
-            _expected: expected,
+            _undigested: undigested,
         };
-        let before = std::mem::replace(&mut *state, answered);
+        let before = std::mem::replace(&mut *state, responded);
         drop(state);
-        if let State::Whole(pending) = before {
-            self.settle(pending, success);
+        if let State::BodyComplete(action) = before {
+            self.perform(action, success);
         }
     }
 
-    fn settle(self: &Arc<Self>, pending: Pending, success: bool) {
-        match pending {
-            Pending::Offer(record) if success => {
-                // Nobody waits for what becomes of it: the ledgers have counted it.
+    fn perform(self: &Arc<Self>, action: ResponseAction, success: bool) {
+        match action {
+            ResponseAction::Offer(record) if success => {
+                // The ledgers have counted the offer; nobody needs its receipt.
                 let _counted = self.recorder.offer(&record);
             }
-            Pending::Offer(_) => self.recorder.metrics.teed(TeeResult::SkippedLocalRejected),
-            Pending::Try(attempt) => {
-                if let Stake::Repeats(repeats) = &self.recorder.stake {
-                    repeats.ended(self, attempt, success);
+            ResponseAction::Offer(_) => {
+                self.recorder
+                    .metrics
+                    .tee_result(TeeResult::SkippedLocalRejected);
+            }
+            ResponseAction::Remember(attempt) => {
+                if let ResponsePolicy::FilterRetries(filter) = &self.recorder.response_policy {
+                    filter.attempt_ended(self, attempt, success);
                 }
             }
         }
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+impl AttemptOwner for Verdict {
+    fn attempt_made(self: &Arc<Self>, attempt: Attempt) {
+        self.set_body_complete(ResponseAction::Remember(attempt));
     }
 }

@@ -77,7 +77,7 @@ pub(super) fn proxy(
     connector: impl FnOnce() -> Connector,
 ) -> pyrotee_proxy::Settings {
     let upstream = config.upstream.as_ref();
-    let upstream = upstream.map(|upstream| pyrotee_proxy::Upstream {
+    let upstream = upstream.map(|upstream| pyrotee_proxy::UpstreamSettings {
         origin: upstream.address.origin(),
         connector: connector(),
         timeout: upstream.timeout,

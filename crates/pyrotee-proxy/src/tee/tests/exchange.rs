@@ -7,37 +7,38 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::{Body, Frame};
+use http_body_util::BodyExt as _;
 use tokio::sync::oneshot;
 use tower::{Layer, Service, service_fn};
 
-use super::{Frames, poll_now};
+use super::{Frames, from_listener, poll_now};
 use crate::tee::{TeeBody, TeeLayer};
 
-type Answer = Result<Response<Frames>, &'static str>;
+type UpstreamResponse = Result<Response<Frames>, &'static str>;
 type Future = Pin<Box<dyn std::future::Future<Output = Result<(), &'static str>>>>;
 
 /// A request under way. To drop it is to be a client that leaves.
 pub(super) struct Exchange {
     client: Future,
     body: TeeBody<Frames>,
-    upstream: oneshot::Sender<Answer>,
+    upstream: oneshot::Sender<UpstreamResponse>,
 }
 
 impl Exchange {
     pub(super) fn begin(layer: &TeeLayer, request: Request<Frames>) -> Self {
-        let (upstream, answer) = oneshot::channel::<Answer>();
-        let mut answer = Some(answer);
+        let (upstream, response) = oneshot::channel::<UpstreamResponse>();
+        let mut response = Some(response);
         let body = Arc::new(Mutex::new(None));
         let arrived = Arc::clone(&body);
         let mut tee = layer.layer(service_fn(move |request: Request<TeeBody<Frames>>| {
             *arrived.lock().unwrap() = Some(request.into_body());
-            let answer = answer.take().expect("one request");
-            async move { answer.await.expect("the upstream answers") }
+            let response = response.take().expect("one request");
+            async move { response.await.expect("the upstream responds") }
         }));
-        let future = tee.call(request);
+        let future = tee.call(from_listener(request));
         let client = Box::pin(async move {
             let mut body = Box::pin(future.await?.into_body());
-            while let Some(frame) = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+            while let Some(frame) = body.frame().await {
                 frame?;
             }
             Ok(())
@@ -56,14 +57,14 @@ impl Exchange {
         self
     }
 
-    /// The upstream answers, and the client reads that to its end.
-    pub(super) fn answer(self, status: u16) -> Reading {
+    /// The upstream responds, and the client reads the response to its end.
+    pub(super) fn respond(self, status: u16) -> Reading {
         let body = Frames::new(&[Bytes::from_static(b"said")], true);
         self.finish(Ok(response(status, body)))
     }
 
-    /// The upstream answers a call of gRPC, with a status in its trailers if there is one.
-    pub(super) fn answer_call(self, status: Option<&'static str>) -> Reading {
+    /// The upstream responds to a gRPC call, with a status in the trailers if there is one.
+    pub(super) fn respond_grpc(self, status: Option<&'static str>) -> Reading {
         let mut body = Frames::new(&[Bytes::from_static(b"said")], false);
         let trailers = status.map(|status| {
             let status = ("grpc-status".parse().unwrap(), status.parse().unwrap());
@@ -82,13 +83,13 @@ impl Exchange {
         self.finish(Err("connection refused"))
     }
 
-    fn finish(self, answer: Answer) -> Reading {
+    fn finish(self, response: UpstreamResponse) -> Reading {
         let Self {
             mut client,
             body,
             upstream,
         } = self;
-        drop(upstream.send(answer));
+        drop(upstream.send(response));
         let mut cx = Context::from_waker(std::task::Waker::noop());
         match client.as_mut().poll(&mut cx) {
             Poll::Ready(_ended) => Reading(body),
@@ -103,7 +104,7 @@ fn response(status: u16, body: Frames) -> Response<Frames> {
     response
 }
 
-/// A body whose request is answered, and that may still be read.
+/// A body whose request has got its response, and that may still be read.
 pub(super) struct Reading(TeeBody<Frames>);
 
 impl Reading {

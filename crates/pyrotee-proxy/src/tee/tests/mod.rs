@@ -1,10 +1,11 @@
 mod exchange;
 mod model;
-mod repeats;
+mod retries;
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -16,7 +17,8 @@ use proptest::prelude::*;
 use pyrotee_queue::{Budget, Consumer, Ledger, Limits, Reason, Wanted, WhenFull, open_memory};
 use tower::{Layer, Service, service_fn};
 
-use super::{Recorder, Stake, TeeBody, TeeLayer};
+use super::{Recorder, ResponsePolicy, TeeBody, TeeLayer};
+use crate::client::{Client, RequestContext};
 use crate::metrics::ProxyMetrics;
 
 const MAX_BODY: u64 = 100_000;
@@ -73,7 +75,7 @@ struct Bench {
     budget: Arc<Budget>,
 }
 
-fn bench(stake: Stake, memory: u64) -> Bench {
+fn bench(response_policy: ResponsePolicy, memory: u64) -> Bench {
     let ledger = Arc::new(Ledger::default());
     let limits = Limits {
         records: 100,
@@ -86,7 +88,7 @@ fn bench(stake: Stake, memory: u64) -> Bench {
         producer,
         budget: Arc::clone(&budget),
         max_body: MAX_BODY,
-        stake,
+        response_policy,
         metrics: ProxyMetrics::new(),
     };
     let layer = TeeLayer::new(Some(Arc::new(recorder)));
@@ -106,6 +108,14 @@ fn request(body: Frames) -> Request<Frames> {
         .unwrap()
 }
 
+/// Attaches to a request what the listener does.
+fn from_listener(mut request: Request<Frames>) -> Request<Frames> {
+    let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 4040));
+    let client = Arc::new(Client::new(peer, Arc::default()));
+    RequestContext::attach(&client, &mut request);
+    request
+}
+
 impl Bench {
     /// The target takes one profile.
     async fn deliver(&self) {
@@ -114,7 +124,7 @@ impl Bench {
     }
 
     /// Sends a request through the tee to an upstream that reads at most `frames` frames, polls as
-    /// hyper does and answers `status`; what the upstream has read.
+    /// hyper does and responds with `status`; returns what the upstream has read.
     async fn send(&self, request: Request<Frames>, frames: usize, status: StatusCode) -> Vec<u8> {
         let mut seen = Vec::new();
         let upstream = service_fn(|request: Request<TeeBody<Frames>>| {
@@ -135,7 +145,7 @@ impl Bench {
         poll_fn(|cx| Service::<Request<Frames>>::poll_ready(&mut tee, cx))
             .await
             .unwrap();
-        let response = tee.call(request).await.unwrap();
+        let response = tee.call(from_listener(request)).await.unwrap();
         assert_eq!(response.status(), status);
         drop(tee);
         seen
@@ -178,7 +188,7 @@ fn chunks(sizes: &[usize]) -> Vec<Bytes> {
 
 #[tokio::test]
 async fn trailers_end_a_recording() {
-    let bench = bench(Stake::Nothing, 1 << 20);
+    let bench = bench(ResponsePolicy::Ignore, 1 << 20);
     let mut body = Frames::new(&chunks(&[3]), false);
     body.frames.push_back(Frame::trailers(HeaderMap::new()));
     // hyper does not poll again after trailers.
@@ -188,7 +198,7 @@ async fn trailers_end_a_recording() {
 
 #[tokio::test]
 async fn a_body_with_a_length_ends_at_its_last_frame() {
-    let bench = bench(Stake::Nothing, 1 << 20);
+    let bench = bench(ResponsePolicy::Ignore, 1 << 20);
     let body = Frames::new(&chunks(&[3, 4]), true);
     bench.send(request(body), 2, StatusCode::OK).await;
     assert_eq!(bench.taken().await.len(), 1);
@@ -196,7 +206,7 @@ async fn a_body_with_a_length_ends_at_its_last_frame() {
 
 #[tokio::test]
 async fn an_empty_body_that_nobody_polls_is_teed() {
-    let bench = bench(Stake::Nothing, 1 << 20);
+    let bench = bench(ResponsePolicy::Ignore, 1 << 20);
     bench
         .send(request(Frames::new(&[], true)), 0, StatusCode::OK)
         .await;
@@ -208,7 +218,7 @@ async fn an_empty_body_that_nobody_polls_is_teed() {
 
 #[tokio::test]
 async fn a_body_over_the_limit_is_forwarded_and_counted_in_full() {
-    let bench = bench(Stake::Nothing, 1 << 20);
+    let bench = bench(ResponsePolicy::Ignore, 1 << 20);
     let body = Frames::new(&chunks(&[60_000, 60_000, 5]), false);
     let seen = bench.send(request(body), 9, StatusCode::OK).await;
     assert_eq!(seen.len(), 120_005);
@@ -220,7 +230,7 @@ async fn a_body_over_the_limit_is_forwarded_and_counted_in_full() {
 
 #[tokio::test]
 async fn a_spent_budget_loses_the_copy_and_not_the_request() {
-    let bench = bench(Stake::Nothing, 30_000);
+    let bench = bench(ResponsePolicy::Ignore, 30_000);
     let body = Frames::new(&chunks(&[20_000, 20_000]), true);
     let seen = bench.send(request(body), 9, StatusCode::OK).await;
     assert_eq!(seen.len(), 40_000);
@@ -233,7 +243,7 @@ async fn a_spent_budget_loses_the_copy_and_not_the_request() {
 
 #[tokio::test]
 async fn a_name_that_nobody_can_tag_is_counted_and_sent_to_nobody() {
-    let bench = bench(Stake::Nothing, 1 << 20);
+    let bench = bench(ResponsePolicy::Ignore, 1 << 20);
     let request = Request::post("/ingest?name=app%7Ba%3D1%7D%7Bb%3D2%7D")
         .body(Frames::new(&chunks(&[10]), true))
         .unwrap();
@@ -254,7 +264,7 @@ async fn what_went_round_in_a_ring_is_relayed_and_not_teed() {
         ("99999999999", 0),
         ("none", 1),
     ] {
-        let bench = bench(Stake::Nothing, 1 << 20);
+        let bench = bench(ResponsePolicy::Ignore, 1 << 20);
         let mut request = request(Frames::new(&chunks(&[10]), true));
         request
             .headers_mut()
@@ -267,7 +277,7 @@ async fn what_went_round_in_a_ring_is_relayed_and_not_teed() {
 #[tokio::test]
 async fn only_ingestion_is_recorded() {
     for (method, path) in [("GET", "/ingest?name=a"), ("POST", "/render?name=a")] {
-        let bench = bench(Stake::Nothing, 1 << 20);
+        let bench = bench(ResponsePolicy::Ignore, 1 << 20);
         let request = Request::builder().method(method).uri(path);
         let request = request.body(Frames::new(&chunks(&[10]), true)).unwrap();
         bench.send(request, 9, StatusCode::OK).await;
@@ -287,7 +297,7 @@ async fn upstream_success_needs_the_body_and_a_2xx() {
         (StatusCode::UNPROCESSABLE_ENTITY, 9, 0),
         (StatusCode::OK, 1, 0),
     ] {
-        let bench = bench(Stake::Offer, 1 << 20);
+        let bench = bench(ResponsePolicy::OfferOnSuccess, 1 << 20);
         let body = Frames::new(&chunks(&[10, 10]), true);
         bench.send(request(body), read, status).await;
         assert_eq!(bench.budget.receiving(), 0, "nothing is left behind");
@@ -307,7 +317,7 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
-            let bench = bench(Stake::Nothing, 1 << 20);
+            let bench = bench(ResponsePolicy::Ignore, 1 << 20);
             let chunks = chunks(&sizes);
             let sent = chunks.concat();
             let mut body = Frames::new(&chunks, announced);

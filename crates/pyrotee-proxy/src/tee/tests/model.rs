@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 use tokio::time::{Instant, advance, timeout};
 
 use super::exchange::{Exchange, Reading};
-use super::repeats::{LONG, Watched, watched};
+use super::retries::{LONG, Watched, watched};
 
 /// How a try ends, in a model of the whole.
 #[derive(Debug, Clone, Copy)]
@@ -73,10 +73,10 @@ proptest! {
                 let exchange = watched.begin(query, &vec![fill; len], announced);
                 let whole = !matches!(end, End::LeftHalfway) || (len == 0 && announced);
                 match end {
-                    End::Success => exchange.read().answer(200).read(),
-                    End::EarlySuccess => exchange.answer(200).read(),
-                    End::Refused => exchange.read().answer(503).read(),
-                    End::EarlyRefused => exchange.answer(413).read(),
+                    End::Success => exchange.read().respond(200).read(),
+                    End::EarlySuccess => exchange.respond(200).read(),
+                    End::Refused => exchange.read().respond(503).read(),
+                    End::EarlyRefused => exchange.respond(413).read(),
                     End::Unreachable => exchange.read().fail().read(),
                     End::Left => drop(exchange.read()),
                     End::LeftHalfway => drop(exchange),
@@ -119,8 +119,8 @@ proptest! {
                 tries[place] = match (before, action) {
                     (Stage::Gone, _) => Stage::Begun(watched.begin("app", &vec![7; len], announced)),
                     (Stage::Begun(it), 0 | 1) => Stage::Begun(it.read()),
-                    (Stage::Begun(it), 2) => Stage::Answered(it.answer(200)),
-                    (Stage::Begun(it), 3) => Stage::Answered(it.answer(503)),
+                    (Stage::Begun(it), 2) => Stage::Answered(it.respond(200)),
+                    (Stage::Begun(it), 3) => Stage::Answered(it.respond(503)),
                     (Stage::Begun(it), 4) => Stage::Answered(it.fail()),
                     (Stage::Answered(it), 0..=3) => {
                         it.read();
@@ -150,7 +150,7 @@ fn paused() -> Runtime {
     runtime.enable_time().start_paused(true).build().unwrap()
 }
 
-/// When all is answered or given up, nobody waits for anybody, and the memory is the queue's alone.
+/// When all requests have ended, nobody waits for anybody, and the memory is the queue's alone.
 async fn check_nothing_is_held(watched: &Watched) {
     let digested = timeout(Duration::from_secs(1_000), watched.digested()).await;
     assert!(digested.is_ok(), "a repetition waits for ever");

@@ -8,7 +8,7 @@ use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use pyroscope_wire::answer::Code;
 use pyroscope_wire::encoding::Framing;
 use pyroscope_wire::{Coding, Encoding, Message, Surface};
-use pyrotee_proxy::{Manner, OwnBody};
+use pyrotee_proxy::{ResponseFormat, SyntheticBody};
 
 use super::digest::{Digest, Hasher};
 use super::line::{Line, Outcome};
@@ -23,7 +23,7 @@ const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 /// A request after its body has been read.
 #[derive(Debug)]
 pub(super) struct Received {
-    pub(super) response: Response<OwnBody>,
+    pub(super) response: Response<SyntheticBody>,
     /// None if it was no profile.
     pub(super) line: Option<Line>,
 }
@@ -37,7 +37,7 @@ pub(super) async fn receive(
     status: StatusCode,
 ) -> hyper::Result<Received> {
     let surface = Surface::recognise(request.method().as_str(), request.uri().path());
-    let manner = surface.map(|surface| Manner::of(&request, surface));
+    let format = surface.map(|surface| ResponseFormat::of(&request, surface));
     let (head, body) = request.into_parts();
     let keep = if matches!(surface, Some(Surface::Push | Surface::Otlp)) {
         KEPT
@@ -46,7 +46,7 @@ pub(super) async fn receive(
     };
     let body = read(body, keep).await;
 
-    let (Some(surface), Some(manner)) = (surface, manner) else {
+    let (Some(surface), Some(format)) = (surface, format) else {
         body.end?;
         let response = elsewhere(&head.method, head.uri.path());
         return Ok(Received {
@@ -75,7 +75,7 @@ pub(super) async fn receive(
         outcome,
     );
     Ok(Received {
-        response: as_told(manner, status),
+        response: as_told(format, status),
         line: Some(line),
     })
 }
@@ -129,20 +129,20 @@ fn message(surface: Surface, headers: &HeaderMap, body: &[Bytes]) -> Option<Mess
 }
 
 /// As a Pyroscope would answer on this surface.
-fn as_told(manner: Manner, status: StatusCode) -> Response<OwnBody> {
+fn as_told(format: ResponseFormat, status: StatusCode) -> Response<SyntheticBody> {
     if status.is_client_error() || status.is_server_error() {
         let message = format!("the sink was told to answer {}", status.as_u16());
-        return manner.error(status, Code::of_status(status.as_u16()), &message);
+        return format.error(status, Code::of_status(status.as_u16()), &message);
     }
-    let mut response = manner.taken();
+    let mut response = format.success();
     *response.status_mut() = status;
     response
 }
 
-fn elsewhere(method: &Method, path: &str) -> Response<OwnBody> {
+fn elsewhere(method: &Method, path: &str) -> Response<SyntheticBody> {
     if matches!(*method, Method::GET | Method::HEAD) && path == "/" {
-        return OwnBody::text(GREETING);
+        return SyntheticBody::text(GREETING);
     }
     let message = format!("the sink takes profiles only, not {method} {path}");
-    Manner::Ingest.error(StatusCode::NOT_FOUND, Code::NotFound, &message)
+    ResponseFormat::Ingest.error(StatusCode::NOT_FOUND, Code::NotFound, &message)
 }

@@ -11,7 +11,7 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
-use pyrotee_proxy::OwnBody;
+use pyrotee_proxy::SyntheticBody;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -129,7 +129,7 @@ async fn respond(
     request: Request<Incoming>,
     answer: Answer,
     lines: mpsc::Sender<Line>,
-) -> hyper::Result<Response<OwnBody>> {
+) -> hyper::Result<Response<SyntheticBody>> {
     let received = receive(request, answer.status).await?;
     if let Some(line) = received.line {
         // The loop has ended only if the sink is about to.

@@ -11,7 +11,8 @@ use tokio_util::task::TaskTracker;
 
 use super::exchange::Exchange;
 use super::{Bench, Frames, bench};
-use crate::tee::{Repeats, Stake};
+use crate::dedup::RetryFilter;
+use crate::tee::ResponsePolicy;
 
 /// Longer than what is digested at once.
 pub(super) const LONG: usize = 80_000;
@@ -21,11 +22,11 @@ pub(super) struct Watched {
     tasks: TaskTracker,
 }
 
-/// A bench that remembers what failed, and holds at most an eighth of `memory` for answers.
+/// A bench that remembers what failed, and holds at most an eighth of `memory` until the upstream responds.
 pub(super) fn watched(memory: u64) -> Watched {
     let tasks = TaskTracker::new();
-    let repeats = Repeats::new(memory, tasks.clone(), Handle::current());
-    let bench = bench(Stake::Repeats(repeats), 16 << 20);
+    let filter = RetryFilter::new(memory, tasks.clone(), Handle::current());
+    let bench = bench(ResponsePolicy::FilterRetries(filter), 16 << 20);
     Watched { bench, tasks }
 }
 
@@ -59,14 +60,14 @@ impl Watched {
 #[tokio::test(start_paused = true)]
 async fn every_end_but_a_2xx_is_remembered() {
     let ends: [fn(Exchange); 8] = [
-        |it| it.read().answer(503).read(),
-        |it| it.answer(413).read(),
-        |it| it.read().answer(302).read(),
+        |it| it.read().respond(503).read(),
+        |it| it.respond(413).read(),
+        |it| it.read().respond(302).read(),
         |it| it.read().fail().read(),
         |it| it.fail().read(),
         |it| drop(it.read()),
-        |it| it.read().answer_call(Some("14")).read(),
-        |it| it.read().answer_call(None).read(),
+        |it| it.read().respond_grpc(Some("14")).read(),
+        |it| it.read().respond_grpc(None).read(),
     ];
     for (number, end) in ends.into_iter().enumerate() {
         for len in [0, 10, LONG] {
@@ -74,7 +75,7 @@ async fn every_end_but_a_2xx_is_remembered() {
             let body = vec![7; len];
             end(watched.begin("app", &body, true));
             watched.digested().await;
-            watched.begin("app", &body, true).read().answer(503).read();
+            watched.begin("app", &body, true).read().respond(503).read();
             assert_eq!(watched.counts(), (1, 1), "{number}, {len} bytes");
         }
     }
@@ -83,9 +84,9 @@ async fn every_end_but_a_2xx_is_remembered() {
 #[tokio::test(start_paused = true)]
 async fn a_2xx_is_the_end_of_it() {
     let ends: [fn(Exchange); 3] = [
-        |it| it.read().answer(204).read(),
-        |it| it.answer(200).read(),
-        |it| it.read().answer_call(Some("0")).read(),
+        |it| it.read().respond(204).read(),
+        |it| it.respond(200).read(),
+        |it| it.read().respond_grpc(Some("0")).read(),
     ];
     for end in ends {
         let watched = watched(16 << 20);
@@ -135,8 +136,8 @@ async fn a_long_repetition_that_comes_before_the_digest_waits_for_it() {
     other[LONG - 1] += 1;
     let other = watched.begin("app", &other, false).read();
     assert_eq!(watched.counts(), (1, 0), "nothing is known yet");
-    again.answer(503).read();
-    other.answer(200).read();
+    again.respond(503).read();
+    other.respond(200).read();
     watched.digested().await;
     assert_eq!(watched.counts(), (2, 1));
 }
@@ -148,8 +149,8 @@ async fn a_repetition_that_overtakes_the_rest_of_its_first_try_waits_for_it() {
         let mut body = Frames::new(&[Bytes::from_static(b"profile")], announced);
         body.breaks = breaks;
         // Refused before it was read.
-        let first = watched.exchange("app", body).answer(502);
-        let again = watched.begin("app", b"profile", true).read().answer(200);
+        let first = watched.exchange("app", body).respond(502);
+        let again = watched.begin("app", b"profile", true).read().respond(200);
         tokio::task::yield_now().await;
         assert_eq!(watched.counts(), (0, 0), "nothing is known yet");
         first.read();
@@ -184,7 +185,7 @@ async fn what_waits_for_answers_is_bounded_and_still_remembered() {
         watched.digested().await;
         assert_eq!(watched.bench.budget.recorded(), before);
         let (teed, repeated) = watched.counts();
-        queries.iter().for_each(|it| begin(it).answer(200).read());
+        queries.iter().for_each(|it| begin(it).respond(200).read());
         assert_eq!(watched.counts(), (teed, repeated + 20));
     }
 }

@@ -1,4 +1,8 @@
-//! Answers of our own, as a Pyroscope would give them on the surface that was asked.
+//! Responses that pyrotee makes itself, in the format that Pyroscope uses on the same surface.
+//!
+//! They have a body type of their own: `Full::with_trailers` of http-body-util does not forward
+//! `is_end_stream`, so over HTTP/2 a response without a body would no longer end with its head, which
+//! gRPC requires of errors (*Trailers-Only*).
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -15,31 +19,32 @@ use pyroscope_wire::answer::{CONTENT_TYPE as JSON, Code, error_body};
 
 use crate::head;
 
-/// The body of an answer: the upstream's as it streams, or one of our own.
-pub(crate) type LocalAnswer = Either<Incoming, OwnBody>;
+/// The body of a response below the tee: the upstream's as it streams, or a synthetic one.
+pub(crate) type LocalResponseBody = Either<Incoming, SyntheticBody>;
 
-/// Seconds after which a client may try again when no queue took its profile.
+/// Seconds after which a client may retry when no queue took its profile.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
-/// A gRPC message of no bytes.
+/// A gRPC frame with an empty message: no compression, length 0.
 const EMPTY_MESSAGE: Bytes = Bytes::from_static(&[0; 5]);
 
-/// How the client of a request expects to be answered.
+/// The format in which the client of an ingestion request expects its response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Manner {
-    /// `/ingest`: success has neither a body nor a type. The Go SDK accepts nothing but a 200.
+pub enum ResponseFormat {
+    /// `/ingest`: a success has neither a body nor a `Content-Type`.
     Ingest,
-    /// Success is an empty message in this type.
+    /// Connect or OTLP over HTTP: a success is an empty message of this `Content-Type`.
     Message(&'static str),
-    /// Status and text are trailers of a 200.
+    /// gRPC: the HTTP status is always 200; the gRPC status is in the trailers, or in the headers of an
+    /// error.
     Grpc,
 }
 
-impl Manner {
-    /// The manner of a request on `surface`.
+impl ResponseFormat {
+    /// Returns the format for the response to `request`, which was sent to `surface`.
     pub fn of<B>(request: &Request<B>, surface: Surface) -> Self {
         let content_type = request
             .headers()
@@ -51,36 +56,41 @@ impl Manner {
             Surface::Ingest => Self::Ingest,
             Surface::Push if content_type.starts_with(b"application/json") => Self::Message(JSON),
             Surface::Push => Self::Message("application/proto"),
-            // In whatever type a client of OTLP writes, Pyroscope answers in this one.
+            // Pyroscope responds in this type, whatever type the OTLP client sent.
             Surface::Otlp => Self::Message("application/x-protobuf"),
         }
     }
 
-    /// The profile was taken: a 200, since some SDKs accept nothing else.
-    pub fn taken(self) -> Response<OwnBody> {
+    /// Returns the response to a profile that was accepted: a 200, because the Go SDK accepts no other
+    /// status.
+    pub fn success(self) -> Response<SyntheticBody> {
         match self {
-            Self::Ingest => own(StatusCode::OK, None, OwnBody::of(Bytes::new())),
-            Self::Message(JSON) => own(StatusCode::OK, Some(JSON), OwnBody::of("{}".into())),
-            Self::Message(kind) => own(StatusCode::OK, Some(kind), OwnBody::of(Bytes::new())),
+            Self::Ingest => build(StatusCode::OK, None, SyntheticBody::of(Bytes::new())),
+            Self::Message(JSON) => {
+                build(StatusCode::OK, Some(JSON), SyntheticBody::of("{}".into()))
+            }
+            Self::Message(kind) => {
+                build(StatusCode::OK, Some(kind), SyntheticBody::of(Bytes::new()))
+            }
             Self::Grpc => {
                 let mut trailers = HeaderMap::new();
                 trailers.insert(GRPC_STATUS, HeaderValue::from_static("0"));
-                let body = OwnBody {
+                let body = SyntheticBody {
                     data: Some(EMPTY_MESSAGE),
                     trailers: Some(trailers),
                 };
-                own(StatusCode::OK, Some("application/grpc"), body)
+                build(StatusCode::OK, Some("application/grpc"), body)
             }
         }
     }
 
-    /// The profile was not taken. Over gRPC `status` has no place, and `code` tells all.
-    pub fn error(self, status: StatusCode, code: Code, message: &str) -> Response<OwnBody> {
+    /// Returns the response to a profile that was not accepted. gRPC uses `code` and ignores `status`.
+    pub fn error(self, status: StatusCode, code: Code, message: &str) -> Response<SyntheticBody> {
         if self != Self::Grpc {
             return error(status, code, message);
         }
-        let body = OwnBody::of(Bytes::new());
-        let mut response = own(StatusCode::OK, Some("application/grpc"), body);
+        let body = SyntheticBody::of(Bytes::new());
+        let mut response = build(StatusCode::OK, Some("application/grpc"), body);
         let headers = response.headers_mut();
         headers.insert(GRPC_STATUS, HeaderValue::from(u16::from(code.grpc())));
         if let Ok(message) = HeaderValue::from_str(message) {
@@ -89,8 +99,8 @@ impl Manner {
         response
     }
 
-    /// No queue took the profile.
-    pub fn overloaded(self, message: &str) -> Response<OwnBody> {
+    /// Returns a 503 with `Retry-After`: the profile could not be queued.
+    pub fn overloaded(self, message: &str) -> Response<SyntheticBody> {
         let status = StatusCode::SERVICE_UNAVAILABLE;
         let mut response = self.error(status, Code::Unavailable, message);
         response
@@ -100,16 +110,20 @@ impl Manner {
     }
 }
 
-/// An error as Pyroscope writes it: a connect code and a text, as JSON.
-pub(crate) fn error(status: StatusCode, code: Code, message: &str) -> Response<OwnBody> {
-    own(
+/// Returns an error as Pyroscope writes it: a Connect code and a message, in JSON.
+pub(crate) fn error(status: StatusCode, code: Code, message: &str) -> Response<SyntheticBody> {
+    build(
         status,
         Some(JSON),
-        OwnBody::of(error_body(code, message).into()),
+        SyntheticBody::of(error_body(code, message).into()),
     )
 }
 
-fn own(status: StatusCode, content_type: Option<&'static str>, body: OwnBody) -> Response<OwnBody> {
+fn build(
+    status: StatusCode,
+    content_type: Option<&'static str>,
+    body: SyntheticBody,
+) -> Response<SyntheticBody> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     if let Some(kind) = content_type {
@@ -120,17 +134,18 @@ fn own(status: StatusCode, content_type: Option<&'static str>, body: OwnBody) ->
     response
 }
 
-/// A short body, with trailers if gRPC wants them.
+/// The body of a response that pyrotee makes itself: at most one frame of data, then trailers if there
+/// are any.
 #[derive(Debug)]
-pub struct OwnBody {
+pub struct SyntheticBody {
     data: Option<Bytes>,
     trailers: Option<HeaderMap>,
 }
 
-impl OwnBody {
-    /// A text for people.
+impl SyntheticBody {
+    /// Returns a 200 with a plain text.
     pub fn text(text: &'static str) -> Response<Self> {
-        own(
+        build(
             StatusCode::OK,
             Some("text/plain; charset=utf-8"),
             Self::of(Bytes::from(text)),
@@ -145,7 +160,7 @@ impl OwnBody {
     }
 }
 
-impl Body for OwnBody {
+impl Body for SyntheticBody {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -154,10 +169,8 @@ impl Body for OwnBody {
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let data = self.data.take().map(Frame::data);
-        Poll::Ready(
-            data.or_else(|| self.trailers.take().map(Frame::trailers))
-                .map(Ok),
-        )
+        let frame = data.or_else(|| self.trailers.take().map(Frame::trailers));
+        Poll::Ready(frame.map(Ok))
     }
 
     fn is_end_stream(&self) -> bool {

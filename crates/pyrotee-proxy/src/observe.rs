@@ -1,6 +1,4 @@
-//! Measures every request, and keeps the connection's clock informed.
-
-mod body;
+//! Measures every request, and reports its start and end to the connection's timeouts.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,16 +8,19 @@ use std::task::{Context, Poll, ready};
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body::Body;
 use pin_project_lite::pin_project;
-use pyroscope_wire::Surface;
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
-use body::Owed;
-pub(crate) use body::{ObservedBody, OwedBody};
-
-use crate::client::Client;
+use crate::client::{RequestContext, UploadGuard};
+use crate::guard_body::{BodyGuard, GuardBody};
 use crate::head;
 use crate::metrics::ProxyMetrics;
+
+/// A request's body; its upload ends with its last frame.
+pub(crate) type UploadBody<B> = GuardBody<B, UploadGuard>;
+
+/// A response's body; its request ends with its last frame.
+pub(crate) type ObservedBody<B> = GuardBody<B, RequestGuard>;
 
 /// Puts an [`Observe`] in front of a service.
 #[derive(Debug, Clone)]
@@ -38,7 +39,7 @@ impl<S> Layer<S> for ObserveLayer {
     }
 }
 
-/// Counts the requests that pass to `inner`.
+/// Counts and times the requests to `inner`.
 #[derive(Debug, Clone)]
 pub(crate) struct Observe<S> {
     inner: S,
@@ -47,7 +48,7 @@ pub(crate) struct Observe<S> {
 
 impl<S, B, R> Service<Request<B>> for Observe<S>
 where
-    S: Service<Request<OwedBody<B>>, Response = Response<R>>,
+    S: Service<Request<UploadBody<B>>, Response = Response<R>>,
     B: Body,
 {
     type Response = Response<ObservedBody<R>>;
@@ -59,24 +60,24 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let client = request.extensions().get::<Arc<Client>>().cloned();
+        let context = RequestContext::of(&request).cloned();
         // A gRPC stream may be silent for as long as its two ends like.
-        let owes = !request.body().is_end_stream() && !head::is_grpc(&request);
-        if let Some(client) = &client {
-            client.clock.begin(owes);
+        let has_body = !request.body().is_end_stream() && !head::is_grpc(&request);
+        let client = context.as_ref().map(|context| &context.client);
+        if let Some(client) = client {
+            client.timeouts.request_started(has_body);
         }
-        let owed = client.clone().filter(|_| owes).map(Owed::new);
-        let surface = Surface::recognise(request.method().as_str(), request.uri().path());
+        let upload = client.filter(|_| has_body);
+        let upload = upload.map(|client| client.begin_upload());
         let guard = RequestGuard {
-            client,
+            context,
             metrics: self.metrics.clone(),
-            surface,
             method: request.method().clone(),
             uri: request.uri().clone(),
             status: None,
             started: Instant::now(),
         };
-        let request = request.map(|body| OwedBody::new(body, owed));
+        let request = request.map(|body| GuardBody::new(body, upload));
         ResponseFuture {
             inner: self.inner.call(request),
             guard: Some(guard),
@@ -84,31 +85,34 @@ where
     }
 }
 
-/// A request from its head to the end of its answer.
+/// A request in flight. Dropping the guard counts the request and ends it for the connection.
 #[derive(Debug)]
 pub(crate) struct RequestGuard {
-    client: Option<Arc<Client>>,
+    context: Option<RequestContext>,
     metrics: Arc<ProxyMetrics>,
-    surface: Option<Surface>,
     method: Method,
     uri: Uri,
+    /// The response's status; `None` until there is a response.
     status: Option<StatusCode>,
     started: Instant,
 }
 
+impl BodyGuard for RequestGuard {}
+
 impl Drop for RequestGuard {
     fn drop(&mut self) {
-        if let Some(client) = &self.client {
-            client.clock.end();
+        if let Some(context) = &self.context {
+            context.client.timeouts.request_ended();
         }
-        // Without a status the client left before there was an answer: nginx' 499.
+        // Without a status the client left before there was a response: nginx' 499.
         let status = self
             .status
             .or_else(|| StatusCode::from_u16(499).ok())
             .unwrap_or_default();
+        let surface = self.context.as_ref().and_then(|context| context.surface);
         let took = self.started.elapsed();
-        self.metrics.answered(self.surface, status, took);
-        // The query stays out: a name is nobody's business, and may hold more than a name.
+        self.metrics.request_ended(surface, status, took);
+        // Without the query: the name in it may hold private data.
         tracing::debug!(
             method = %self.method,
             path = self.uri.path(),
@@ -120,7 +124,7 @@ impl Drop for RequestGuard {
 }
 
 pin_project! {
-    /// The inner response, with the measurement going on in its body.
+    /// The inner response; its body takes over the guard of the request.
     #[derive(Debug)]
     pub(crate) struct ResponseFuture<F> {
         #[pin]
@@ -142,6 +146,6 @@ where
         if let Some(guard) = &mut guard {
             guard.status = Some(response.status());
         }
-        Poll::Ready(Ok(response.map(|inner| ObservedBody::new(inner, guard))))
+        Poll::Ready(Ok(response.map(|inner| GuardBody::new(inner, guard))))
     }
 }

@@ -1,0 +1,147 @@
+//! Turns a client's request head into the upstream's, and the upstream's response head into the
+//! client's.
+
+use http::header::{CONNECTION, COOKIE, HOST, TE, UPGRADE};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
+
+use super::hop_by_hop::{requested_upgrade, strip};
+use super::{has_element, is_grpc};
+
+/// Prepares a client's head for the upstream: sets `Host` to the authority that the client asked
+/// for, removes hop-by-hop headers, and passes on an upgrade and the `TE: trailers` of gRPC.
+pub(crate) fn prepare_request<B>(request: &mut Request<B>) {
+    let upgrade = requested_upgrade(request.headers());
+    let te = is_grpc(request) && has_element(request.headers(), &TE, "trailers");
+    // The authority of an absolute target, or `:authority`, overrules Host (RFC 9112 §3.2.2).
+    let host = request.uri().authority();
+    let host = host.and_then(|host| HeaderValue::from_str(host.as_str()).ok());
+    let keep_transfer_encoding = request.version() == Version::HTTP_11;
+    let multiplexed = request.version() == Version::HTTP_2 && !is_grpc(request);
+    let headers = request.headers_mut();
+    strip(headers, keep_transfer_encoding);
+    if multiplexed {
+        join_cookies(headers);
+    }
+    if let Some(host) = host
+        && headers.get(HOST) != Some(&host)
+    {
+        headers.insert(HOST, host);
+    }
+    if let Some(protocol) = upgrade {
+        insert_upgrade(headers, protocol);
+    }
+    if te {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+/// Prepares the upstream's head for a client that spoke `client`.
+pub(crate) fn prepare_response<B>(response: &mut Response<B>, client: Version) {
+    let switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    let upgrade = headers.get(UPGRADE).filter(|_| switching).cloned();
+    strip(headers, client == Version::HTTP_11);
+    if let Some(protocol) = upgrade {
+        insert_upgrade(headers, protocol);
+    }
+}
+
+fn insert_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, protocol);
+}
+
+/// Joins cookies into one field: HTTP/2 may split them over several, HTTP/1.1 may not (RFC 9113
+/// §8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let crumbs: Vec<_> = headers
+        .get_all(COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    if crumbs.len() > 1
+        && let Ok(cookies) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
+    {
+        headers.insert(COOKIE, cookies);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderName;
+
+    use super::*;
+
+    /// The headers of a request as the upstream gets them.
+    fn prepared(headers: &[(&str, &str)]) -> HeaderMap {
+        let mut request = Request::builder().uri("/ingest?name=a");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut request = request.body(()).unwrap();
+        prepare_request(&mut request);
+        request.into_parts().0.headers
+    }
+
+    fn names(headers: &HeaderMap) -> Vec<&str> {
+        headers.keys().map(HeaderName::as_str).collect()
+    }
+
+    #[test]
+    fn what_ends_here_is_gone_and_the_rest_keeps_its_order() {
+        let headers = prepared(&[
+            ("connection", "keep-alive, X-Secret"),
+            ("a", "1"),
+            ("keep-alive", "timeout=5"),
+            ("b", "2"),
+            ("x-secret", "s"),
+            ("a", "3"),
+            ("proxy-authorization", "p"),
+            ("te", "trailers"),
+            ("z", "9"),
+        ]);
+        assert_eq!(names(&headers), ["a", "b", "z"]);
+        assert_eq!(headers.get_all("a").iter().count(), 2);
+    }
+
+    #[test]
+    fn connection_cannot_remove_what_frames_the_message() {
+        let headers = prepared(&[
+            ("connection", "content-length, host, transfer-encoding"),
+            ("host", "h"),
+            ("content-length", "3"),
+            ("transfer-encoding", "chunked"),
+        ]);
+        assert_eq!(
+            names(&headers),
+            ["host", "content-length", "transfer-encoding"]
+        );
+    }
+
+    #[test]
+    fn websockets_pass_and_h2c_does_not() {
+        let headers = prepared(&[
+            ("connection", "Upgrade, HTTP2-Settings"),
+            ("upgrade", "h2c, websocket"),
+            ("http2-settings", "AAMAAABkAARAAAAAAAIAAAAA"),
+        ]);
+        assert_eq!(headers["upgrade"], "websocket");
+        assert!(!headers.contains_key("http2-settings"));
+
+        let headers = prepared(&[("connection", "upgrade"), ("upgrade", "h2c")]);
+        assert_eq!(names(&headers), [""; 0]);
+    }
+
+    #[test]
+    fn crumbs_of_http2_become_one_cookie() {
+        let request = Request::post("http://h/").version(Version::HTTP_2);
+        let mut request = request
+            .header(COOKIE, "a=1")
+            .header(COOKIE, "b=2")
+            .body(())
+            .unwrap();
+        prepare_request(&mut request);
+        let cookies: Vec<_> = request.headers().get_all(COOKIE).iter().collect();
+        assert_eq!(cookies, ["a=1; b=2"]);
+    }
+}
