@@ -11,7 +11,7 @@ use http_body::Body;
 use hyper::body::Incoming;
 use pyroscope_wire::gzip;
 use pyroscope_wire::refusal::{self, Rules};
-use pyrotee_net::{Connector, Dial, Dialer, Fault};
+use pyrotee_net::{Connector, ExchangeError};
 use pyrotee_queue::Record;
 use tokio::time::Instant;
 
@@ -33,18 +33,18 @@ const TOLD_ANSWER: usize = 2 * 1024;
 const READ_ANSWER: usize = 64 * 1024;
 
 #[derive(Debug)]
-pub(crate) struct TargetClient<D = Dialer> {
-    connector: Connector<D>,
+pub(crate) struct TargetClient {
+    connector: Connector,
     origin: Uri,
     template: Template,
     reader: Reader,
     timeout: Duration,
 }
 
-impl<D: Dial> TargetClient<D> {
+impl TargetClient {
     pub(crate) fn new(
         settings: &Settings,
-        connector: Connector<D>,
+        connector: Connector,
         clock: Clock,
     ) -> Result<Self, SettingsError> {
         Ok(Self {
@@ -65,7 +65,7 @@ impl<D: Dial> TargetClient<D> {
     pub(crate) async fn upload(
         &self,
         record: &Arc<Record>,
-        kept: &mut Option<Box<Connection<D>>>,
+        kept: &mut Option<Box<Connection>>,
         metrics: &TargetMetrics,
     ) -> Outcome {
         let progress = Arc::new(Progress::default());
@@ -80,7 +80,10 @@ impl<D: Dial> TargetClient<D> {
                     "uploading"
                 };
                 let text = format!("{doing} took longer than {:?}", self.timeout);
-                Outcome::failed(Fault::timeout(text, connecting), progress.has_finished())
+                Outcome::failed(
+                    ExchangeError::timeout(text, connecting),
+                    progress.has_finished(),
+                )
             });
         // An empty body is never asked for: an answer is all there is to see of it.
         if progress.has_finished() || outcome.status.is_some() {
@@ -92,7 +95,7 @@ impl<D: Dial> TargetClient<D> {
     async fn exchange(
         &self,
         record: &Arc<Record>,
-        kept: &mut Option<Box<Connection<D>>>,
+        kept: &mut Option<Box<Connection>>,
         progress: &Arc<Progress>,
         metrics: &TargetMetrics,
     ) -> Outcome {
@@ -113,7 +116,7 @@ impl<D: Dial> TargetClient<D> {
                 Some(connection) => (true, connection),
                 None => match Connection::open(&self.connector, self.origin.clone()).await {
                     Ok(connection) => (false, connection),
-                    Err(fault) => return Outcome::failed(fault, false),
+                    Err(error) => return Outcome::failed(error, false),
                 },
             };
             let read = async |response: Response<Incoming>| {
@@ -126,8 +129,8 @@ impl<D: Dial> TargetClient<D> {
                     return outcome;
                 }
                 // The target had given it up, and has not seen a byte. What is new cannot be stale.
-                Err(fault) if was_kept && fault.is_stale() => metrics.stale_retries.increment(1),
-                Err(fault) => return Outcome::failed(fault, progress.has_finished()),
+                Err(error) if was_kept && error.is_stale() => metrics.stale_retries.increment(1),
+                Err(error) => return Outcome::failed(error, progress.has_finished()),
             }
         }
     }

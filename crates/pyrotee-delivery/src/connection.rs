@@ -11,7 +11,7 @@ use std::time::Duration;
 use http::{Request, Response, Uri};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
-use pyrotee_net::{Connector, Dial, Dialer, Fault, Io, Link};
+use pyrotee_net::{ConnectionState, Connector, ExchangeError, Io};
 use tokio::time::timeout;
 
 use crate::upload::UploadBody;
@@ -20,28 +20,31 @@ use crate::upload::UploadBody;
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// What reads and writes.
-type Driver<D> = http1::Connection<Io<D>, UploadBody>;
+type Driver = http1::Connection<Io, UploadBody>;
 
 /// An HTTP/1.1 connection on which one upload goes at a time.
-pub(crate) struct Connection<D: Dial = Dialer> {
+pub(crate) struct Connection {
     requests: SendRequest<UploadBody>,
     /// `None` once it has ended.
-    driver: Option<Driver<D>>,
-    link: Link,
+    driver: Option<Driver>,
+    state: ConnectionState,
 }
 
-impl<D: Dial> Connection<D> {
+impl Connection {
     /// In a box, since it goes from hand to hand.
-    pub(crate) async fn open(connector: &Connector<D>, origin: Uri) -> Result<Box<Self>, Fault> {
+    pub(crate) async fn open(
+        connector: &Connector,
+        origin: Uri,
+    ) -> Result<Box<Self>, ExchangeError> {
         let io = connector.open(origin).await?;
-        let link = io.inner().link().clone();
+        let state = io.inner().state().clone();
         let (requests, driver) = http1::handshake(io)
             .await
-            .map_err(|error| Fault::broken(&error, &link))?;
+            .map_err(|error| ExchangeError::broken(&error, &state))?;
         Ok(Box::new(Self {
             requests,
             driver: Some(driver),
-            link,
+            state,
         }))
     }
 
@@ -50,7 +53,7 @@ impl<D: Dial> Connection<D> {
         &mut self,
         request: Request<UploadBody>,
         read: impl AsyncFnOnce(Response<Incoming>) -> T,
-    ) -> Result<T, Fault> {
+    ) -> Result<T, ExchangeError> {
         let answer = self.requests.send_request(request);
         let exchange = async { Ok(read(answer.await?).await) };
         let mut exchange = pin!(exchange);
@@ -64,7 +67,7 @@ impl<D: Dial> Connection<D> {
         });
         ended
             .await
-            .map_err(|error: hyper::Error| Fault::broken(&error, &self.link))
+            .map_err(|error: hyper::Error| ExchangeError::broken(&error, &self.state))
     }
 
     /// Whether another request may follow: the last answer was read to its end, and both sides keep the
@@ -93,7 +96,7 @@ impl<D: Dial> Connection<D> {
 
     /// Reads and writes what can be; whether the connection still stands. How it ended is told to the
     /// exchange that it ended.
-    fn drive(driver: &mut Option<Driver<D>>, cx: &mut Context<'_>) -> bool {
+    fn drive(driver: &mut Option<Driver>, cx: &mut Context<'_>) -> bool {
         if let Some(running) = driver
             && Pin::new(running).poll(cx).is_ready()
         {

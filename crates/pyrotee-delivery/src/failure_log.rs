@@ -59,7 +59,7 @@ impl FailureLog {
                     "target did not take a profile"
                 );
             }
-        } else if let Some(kind) = outcome.fault_kind() {
+        } else if let Some(kind) = outcome.error_kind() {
             let kind = kind.as_str();
             if let Some(left_out) = self.speak(kind) {
                 let error = outcome.text.as_str();

@@ -13,7 +13,7 @@ use metrics::{
     Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
     gauge, histogram,
 };
-use pyrotee_net::FaultKind;
+use pyrotee_net::ExchangeErrorKind;
 use pyrotee_queue::Lane;
 
 use crate::Settings;
@@ -104,7 +104,7 @@ pub(crate) struct TargetMetrics {
     transitions: [Counter; State::ALL.len()],
     retry_after: Gauge,
     durations: [(Kind, Histogram); Kind::SENT.len()],
-    errors: [Counter; FaultKind::ALL.len()],
+    errors: [Counter; ExchangeErrorKind::ALL.len()],
     enqueue_to_sent: [Histogram; 2],
 }
 
@@ -129,7 +129,7 @@ impl TargetMetrics {
                     histogram!(REQUEST_DURATION, "target" => target.clone(), "outcome" => outcome);
                 (kind, series)
             }),
-            errors: FaultKind::ALL.map(|kind| {
+            errors: ExchangeErrorKind::ALL.map(|kind| {
                 counter!(REQUEST_ERRORS, "target" => target.clone(), "kind" => kind.as_str())
             }),
             enqueue_to_sent: ["fresh", "backlog"].map(|lane| {
@@ -174,8 +174,8 @@ impl TargetMetrics {
         if let Some(asked) = outcome.retry_after {
             self.retry_after.set(asked);
         }
-        let fault = outcome.fault_kind();
-        if let Some(errors) = fault.and_then(|kind| self.errors.get(kind as usize)) {
+        let kind = outcome.error_kind();
+        if let Some(errors) = kind.and_then(|kind| self.errors.get(kind as usize)) {
             errors.increment(1);
         }
     }

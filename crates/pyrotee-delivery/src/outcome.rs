@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use pyroscope_wire::refusal::Meaning;
-use pyrotee_net::{Fault, FaultKind};
+use pyrotee_net::{ExchangeError, ExchangeErrorKind};
 use pyrotee_queue::Reason;
 
 /// What came of one try to upload a record.
@@ -17,7 +17,7 @@ pub(crate) struct Outcome {
     pub(crate) text: String,
     /// The pause that the target asked for.
     pub(crate) retry_after: Option<Duration>,
-    fault: Option<Fault>,
+    error: Option<ExchangeError>,
 }
 
 /// The kinds of outcomes that deliveries go by.
@@ -105,23 +105,23 @@ impl Outcome {
             status: Some(status),
             text,
             retry_after,
-            fault: None,
+            error: None,
         }
     }
 
     /// No answer came. `whole`: everything had gone out, so that the target may have it.
-    pub(crate) fn failed(fault: Fault, whole: bool) -> Self {
-        let kind = match fault.kind() {
-            FaultKind::Tls => Kind::Broken,
-            _ if whole && !fault.is_connect() => Kind::Ambiguous,
+    pub(crate) fn failed(error: ExchangeError, whole: bool) -> Self {
+        let kind = match error.kind() {
+            ExchangeErrorKind::Tls => Kind::Broken,
+            _ if whole && !error.is_connect() => Kind::Ambiguous,
             _ => Kind::Transient,
         };
         Self {
             kind,
             status: None,
-            text: fault.to_string(),
+            text: error.to_string(),
             retry_after: None,
-            fault: Some(fault),
+            error: Some(error),
         }
     }
 
@@ -132,18 +132,18 @@ impl Outcome {
             status: None,
             text: reason.as_str().to_owned(),
             retry_after: None,
-            fault: None,
+            error: None,
         }
     }
 
     /// Whether it was no connection at all.
     pub(crate) fn is_connect(&self) -> bool {
-        self.fault.as_ref().is_some_and(Fault::is_connect)
+        self.error.as_ref().is_some_and(ExchangeError::is_connect)
     }
 
     /// What kind of failure kept the answer away.
-    pub(crate) fn fault_kind(&self) -> Option<FaultKind> {
-        self.fault.as_ref().map(Fault::kind)
+    pub(crate) fn error_kind(&self) -> Option<ExchangeErrorKind> {
+        self.error.as_ref().map(ExchangeError::kind)
     }
 }
 
@@ -153,11 +153,17 @@ mod tests {
 
     #[test]
     fn a_failure_is_ambiguous_only_if_the_whole_body_had_gone_out() {
-        let kind = |fault, whole| Outcome::failed(fault, whole).kind;
-        assert_eq!(kind(Fault::reset("reset"), true), Kind::Ambiguous);
-        assert_eq!(kind(Fault::reset("reset"), false), Kind::Transient);
-        assert_eq!(kind(Fault::timeout("late", false), true), Kind::Ambiguous);
-        assert_eq!(kind(Fault::timeout("late", true), true), Kind::Transient);
+        let kind = |error, whole| Outcome::failed(error, whole).kind;
+        assert_eq!(kind(ExchangeError::reset("reset"), true), Kind::Ambiguous);
+        assert_eq!(kind(ExchangeError::reset("reset"), false), Kind::Transient);
+        assert_eq!(
+            kind(ExchangeError::timeout("late", false), true),
+            Kind::Ambiguous
+        );
+        assert_eq!(
+            kind(ExchangeError::timeout("late", true), true),
+            Kind::Transient
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pyrotee_net::Links;
+use pyrotee_net::ConnectionCounts;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -34,7 +34,7 @@ pub struct Proxy {
 pub struct Gauges {
     places: Arc<Semaphore>,
     capacity: usize,
-    links: Option<Links>,
+    connections: Option<ConnectionCounts>,
 }
 
 impl Gauges {
@@ -46,7 +46,7 @@ impl Gauges {
 
     /// Connections to the upstream; none if there is no upstream.
     pub fn upstream_connections(&self) -> u64 {
-        self.links.as_ref().map_or(0, Links::open)
+        self.connections.as_ref().map_or(0, ConnectionCounts::open)
     }
 }
 
@@ -66,14 +66,14 @@ impl Proxy {
         let tasks = TaskTracker::new();
         let capacity = listener::places();
         let places = Arc::new(Semaphore::new(capacity));
-        let links = settings
+        let connections = settings
             .upstream
             .as_ref()
-            .map(|upstream| upstream.connector.links().clone());
+            .map(|upstream| upstream.connector.counts().clone());
         let gauges = Gauges {
             places: Arc::clone(&places),
             capacity,
-            links,
+            connections,
         };
 
         let lingering = Arc::new(Lingering {

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use http::StatusCode;
 use pyroscope_wire::refusal::Meaning;
-use pyrotee_net::Fault;
+use pyrotee_net::ExchangeError;
 use pyrotee_queue::{
     Budget, Fate, Head, History, Lane, Lease, Payload, Reason, Record, Settle, Surfaces, Wanted,
 };
@@ -44,7 +44,7 @@ fn ok() -> Outcome {
 }
 
 fn refused() -> Outcome {
-    Outcome::failed(Fault::timeout("nobody listens", true), false)
+    Outcome::failed(ExchangeError::timeout("nobody listens", true), false)
 }
 
 fn answered(status: u16, meaning: Meaning) -> Outcome {

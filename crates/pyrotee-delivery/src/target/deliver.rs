@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use pyrotee_net::{Dial, Dialer};
 use pyrotee_queue::{Consumer, History, Lane, Lease, Reason, Record};
 use tokio::time::{Instant, sleep_until};
 
@@ -25,9 +24,9 @@ const POISON_TRIES: u32 = 8;
 
 /// What all uploads of one target share.
 #[derive(Debug)]
-pub(super) struct Deliverer<D = Dialer> {
+pub(super) struct Deliverer {
     pub(super) name: String,
-    pub(super) client: TargetClient<D>,
+    pub(super) client: TargetClient,
     pub(super) consumer: Arc<dyn Consumer>,
     pub(super) flow: Arc<Flow>,
     pub(super) journal: Arc<Journal>,
@@ -51,7 +50,7 @@ enum Verdict {
     },
 }
 
-impl<D: Dial> Deliverer<D> {
+impl Deliverer {
     /// What was received before then is too old; `None` if nothing ever is.
     pub(super) fn expiry(&self) -> Option<SystemTime> {
         self.clock.now().checked_sub(self.max_age?)
@@ -63,7 +62,7 @@ impl<D: Dial> Deliverer<D> {
         &self,
         lease: Lease,
         mut pass: Pass,
-        connection: &mut Option<Box<Connection<D>>>,
+        connection: &mut Option<Box<Connection>>,
     ) {
         let record = Arc::clone(lease.record());
         let mut history = lease.history();
@@ -130,7 +129,7 @@ impl<D: Dial> Deliverer<D> {
     async fn upload(
         &self,
         record: &Arc<Record>,
-        connection: &mut Option<Box<Connection<D>>>,
+        connection: &mut Option<Box<Connection>>,
     ) -> Outcome {
         let started = Instant::now();
         let outcome = self.client.upload(record, connection, &self.metrics).await;

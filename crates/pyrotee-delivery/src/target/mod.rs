@@ -9,7 +9,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pyrotee_net::{Connector, Dial, Dialer, Links};
+use pyrotee_net::{ConnectionCounts, Connector};
 use pyrotee_queue::{Consumer, Lease, Reason};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -28,13 +28,13 @@ const EXPIRY: Duration = Duration::from_secs(5);
 
 /// A target that is ready to run.
 #[derive(Debug)]
-pub struct Target<D = Dialer> {
-    deliverer: Arc<Deliverer<D>>,
+pub struct Target {
+    deliverer: Arc<Deliverer>,
     monitor: Monitor,
-    links: Links,
+    connections: ConnectionCounts,
 }
 
-impl<D: Dial> Target<D> {
+impl Target {
     /// A target that takes what `consumer` leases, and tells `refusals` what it never will.
     ///
     /// # Errors
@@ -42,12 +42,12 @@ impl<D: Dial> Target<D> {
     /// If a setting cannot be sent as a header.
     pub fn new(
         settings: &Settings,
-        connector: Connector<D>,
+        connector: Connector,
         consumer: Arc<dyn Consumer>,
         clock: Clock,
         refusals: Refusals,
     ) -> Result<Self, SettingsError> {
-        let links = connector.links().clone();
+        let connections = connector.counts().clone();
         let flow = Flow::new(settings.workers, settings.replay_rate);
         let journal = Arc::<Journal>::default();
         let monitor = Monitor::new(Arc::clone(&flow), Arc::clone(&journal), settings.workers);
@@ -67,13 +67,13 @@ impl<D: Dial> Target<D> {
         Ok(Self {
             deliverer: Arc::new(deliverer),
             monitor,
-            links,
+            connections,
         })
     }
 
-    /// The counts of its connections.
-    pub fn links(&self) -> &Links {
-        &self.links
+    /// The counts of the connections to this target.
+    pub fn connections(&self) -> &ConnectionCounts {
+        &self.connections
     }
 
     /// Tells how it is doing, also once it runs.
@@ -94,7 +94,7 @@ impl<D: Dial> Target<D> {
         self.deliverer.consumer.abandon(Reason::Shutdown);
     }
 
-    async fn deliver(&self, workers: &mut Workers<D>) {
+    async fn deliver(&self, workers: &mut Workers) {
         while let Some(job) = self.next().await {
             workers.give(job);
         }

@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use pyrotee_net::{Dial, Dialer};
 use pyrotee_queue::Lease;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -21,14 +20,14 @@ type Job = (Lease, Pass);
 
 /// The workers of one target. There are as many as were ever busy at once within the last while.
 #[derive(Debug)]
-pub(super) struct Workers<D: Dial = Dialer> {
-    deliverer: Arc<Deliverer<D>>,
+pub(super) struct Workers {
+    deliverer: Arc<Deliverer>,
     idle: Arc<Idle>,
     tasks: JoinSet<()>,
 }
 
-impl<D: Dial> Workers<D> {
-    pub(super) fn new(deliverer: &Arc<Deliverer<D>>) -> Self {
+impl Workers {
+    pub(super) fn new(deliverer: &Arc<Deliverer>) -> Self {
         Self {
             deliverer: Arc::clone(deliverer),
             idle: Arc::default(),
@@ -61,7 +60,7 @@ impl<D: Dial> Workers<D> {
     }
 }
 
-async fn work<D: Dial>(deliverer: &Deliverer<D>, idle: &Idle, mut job: Job) {
+async fn work(deliverer: &Deliverer, idle: &Idle, mut job: Job) {
     let mut connection = None;
     loop {
         let (lease, pass) = job;
@@ -109,7 +108,7 @@ impl Idle {
     }
 
     /// Waits for the next job, as long as the connection is good for one.
-    async fn rest<D: Dial>(&self, connection: &mut Connection<D>) -> Option<Job> {
+    async fn rest(&self, connection: &mut Connection) -> Option<Job> {
         let (worker, mut job) = oneshot::channel();
         self.with(|idle| idle.push(worker))?;
         let next = timeout(IDLE, async {

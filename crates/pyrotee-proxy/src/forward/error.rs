@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{Response, StatusCode};
 use pyroscope_wire::answer::Code;
-use pyrotee_net::{Fault, FaultKind};
+use pyrotee_net::{ExchangeError, ExchangeErrorKind};
 
 use crate::answer::{self, OwnBody};
 
@@ -13,7 +13,7 @@ use crate::answer::{self, OwnBody};
 pub(crate) enum ForwardError {
     /// No connection, or it broke.
     #[error("the upstream cannot be reached: {0}")]
-    Unreachable(#[from] Fault),
+    Unreachable(#[from] ExchangeError),
     /// Nothing came back in time.
     #[error("the upstream did not answer within {0:?}")]
     Timeout(Duration),
@@ -34,10 +34,10 @@ pub(super) const MAX_PROXIES: usize = 16;
 
 impl ForwardError {
     /// What the upstream did wrong, if it was that.
-    pub(super) fn kind(&self) -> Option<FaultKind> {
+    pub(super) fn kind(&self) -> Option<ExchangeErrorKind> {
         match self {
             Self::Unreachable(fault) => Some(fault.kind()),
-            Self::Timeout(_) => Some(FaultKind::Timeout),
+            Self::Timeout(_) => Some(ExchangeErrorKind::Timeout),
             Self::Unsupported | Self::Loop => None,
         }
     }

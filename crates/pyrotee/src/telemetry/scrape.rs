@@ -323,8 +323,8 @@ impl Series {
         self.legacy_pending.set(float(counts.pending.profiles));
         self.legacy_dropped.absolute(counts.refused.profiles);
         self.oldest.set(target.oldest().unwrap_or_default());
-        self.connections.set(float(target.links.open()));
-        self.opened.absolute(target.links.opened());
+        self.connections.set(float(target.connections.open()));
+        self.opened.absolute(target.connections.opened());
 
         let status = target.monitor.status();
         for (state, gauge) in &self.states {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use pyrotee_delivery::{Monitor, Target};
-use pyrotee_net::Links;
+use pyrotee_net::ConnectionCounts;
 use pyrotee_queue::{Consumer, Counts, Ledger, Limits, Tally};
 
 use crate::config;
@@ -20,7 +20,7 @@ pub(crate) struct Watched {
     pub(super) tenant: Option<String>,
     pub(super) workers: usize,
     pub(super) queue: Limits,
-    pub(super) links: Links,
+    pub(super) connections: ConnectionCounts,
     ledger: Arc<Ledger>,
     consumer: Arc<dyn Consumer>,
     /// What its deliverer knows.
@@ -41,7 +41,7 @@ impl Watched {
             tenant: upload.tenant.clone(),
             workers: upload.workers,
             queue: *queue,
-            links: running.links().clone(),
+            connections: running.connections().clone(),
             ledger,
             consumer,
             monitor: running.monitor(),

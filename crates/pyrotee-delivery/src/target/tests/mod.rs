@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use pyroscope_wire::refusal::Rules;
 use pyroscope_wire::{Surface, Tags};
-use pyrotee_net::{Address, Connector, Links};
+use pyrotee_net::{Address, ConnectionCounts, Connector};
 use pyrotee_queue::{
     Budget, Consumer, Counts, Head, Ledger, Limits, Payload, Producer, Reason, Record, SurfaceId,
     WhenFull, open_memory,
@@ -40,7 +40,7 @@ struct Rig {
     ledger: Arc<Ledger>,
     server: Arc<Server>,
     monitor: Monitor,
-    links: Links,
+    connections: ConnectionCounts,
     budget: Arc<Budget>,
     clock: Clock,
     /// What it told of its refusals.
@@ -92,7 +92,8 @@ impl Rig {
         let (producer, mut consumers) = open_memory([(LIMITS, Arc::clone(&ledger))]);
         let consumer = consumers.pop().expect("one target");
         let server = Arc::new(server);
-        let connector = Connector::over(server::Dialer(Arc::clone(&server)));
+        let dialled = Arc::clone(&server);
+        let connector = Connector::in_process(move || dialled.connect());
         let refused = Arc::<Mutex<Vec<String>>>::default();
         let heard = Arc::clone(&refused);
         let refusals = Refusals::told_to(move |refusal| heard.lock().unwrap().push(told(refusal)));
@@ -104,7 +105,7 @@ impl Rig {
             refusals,
         );
         let target = target.expect("the settings are valid");
-        let (monitor, links) = (target.monitor(), target.links().clone());
+        let (monitor, connections) = (target.monitor(), target.connections().clone());
         let stop = CancellationToken::new();
         let running = tokio::spawn(target.run(stop.clone()));
         Self {
@@ -113,7 +114,7 @@ impl Rig {
             ledger,
             server,
             monitor,
-            links,
+            connections,
             budget: Budget::new(1 << 40),
             clock,
             refused,
