@@ -4,17 +4,14 @@ use std::sync::Arc;
 
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 use pyroscope_wire::Tags;
-use pyrotee_net::Address;
+use pyrotee_net::{Address, HOPS};
 use pyrotee_queue::{Reason, Record};
 
 use crate::content::Content;
 use crate::upload::{Progress, UploadBody};
 use crate::{Settings, SettingsError};
-
-/// Counts relays, so that a ring of them does not carry a profile for ever.
-const HOPS: HeaderName = HeaderName::from_static("pyrotee-hops");
 
 /// Writes the requests of one target.
 #[derive(Debug)]

@@ -32,4 +32,3 @@ pub use answer::{Manner, OwnBody};
 pub use listener::{BindError, Listen, bind};
 pub use proxy::{Gauges, Proxy};
 pub use settings::{Duplicates, LocalWrites, Settings, TeeOn, TeeSettings, Upstream};
-pub use tee::HOPS;

@@ -28,8 +28,5 @@ use response::AnswerBody;
 /// The body of an answer above the tee.
 pub(crate) type TeedAnswer = AnswerBody<crate::answer::LocalAnswer>;
 
-/// The header that counts relays, so that a ring of them does not carry a profile for ever.
-pub const HOPS: http::HeaderName = http::HeaderName::from_static("pyrotee-hops");
-
-/// A profile that has passed more relays than this is relayed and not teed.
+/// A profile that has passed more relays than this, by its [`pyrotee_net::HOPS`], is relayed and not teed.
 pub(crate) const MAX_HOPS: u8 = 3;

@@ -10,12 +10,11 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use pyrotee_delivery::Content;
-use pyrotee_net::{Address, Connector, Resolver, Tls};
+use pyrotee_net::{Address, Connector, HOPS, Resolver, Tls};
 use pyrotee_queue::Record;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::build_info::VERSION;
-use crate::captured::HOPS;
 use crate::send;
 use crate::sink::visible;
 
