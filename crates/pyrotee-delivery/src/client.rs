@@ -1,13 +1,11 @@
 //! Uploads to one target, over connections that its workers keep.
 
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{CONTENT_ENCODING, RETRY_AFTER};
 use http::{Response, Uri};
-use http_body::Body;
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use pyroscope_wire::gzip;
 use pyroscope_wire::refusal::{self, Rules};
@@ -150,7 +148,7 @@ impl Reader {
         let mut kept = Vec::new();
         let mut read = 0;
         // The status has been said: an answer that breaks off after it changes nothing.
-        while let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        while let Some(Ok(frame)) = body.frame().await {
             let Some(data) = frame.data_ref() else {
                 continue;
             };

@@ -2,10 +2,10 @@
 //! while, with the number of those that were left out.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
-use pyrotee_queue::Reason;
+use pyrotee_queue::{Reason, lock};
 use tokio::time::Instant;
 
 use crate::outcome::Outcome;
@@ -81,7 +81,7 @@ impl FailureLog {
 
     /// Whether to speak of a failure of `kind` now: how many were left out since the last line.
     fn speak(&self, kind: &str) -> Option<u64> {
-        let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kinds = lock(&self.kinds);
         let now = Instant::now();
         match kinds.get_mut(kind) {
             Some(quiet) if now < quiet.until => {

@@ -1,9 +1,10 @@
 //! Keeps what is told of a target.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use pyroscope_wire::Surface;
+use pyrotee_queue::lock;
 
 use crate::flow::Flow;
 use crate::outcome::{Kind, Outcome};
@@ -29,7 +30,7 @@ impl Monitor {
     /// What is known now.
     pub fn status(&self) -> Status {
         let flow = self.flow.snapshot();
-        let entries = self.journal.lock().clone();
+        let entries = lock(&self.journal.0).clone();
         let suspended = flow.suspended.into_iter();
         Status {
             state: flow.condition,
@@ -64,7 +65,7 @@ struct Entries {
 impl Journal {
     /// An upload ended.
     pub(crate) fn note(&self, outcome: &Outcome, at: SystemTime) {
-        let mut entries = self.lock();
+        let mut entries = lock(&self.0);
         if !matches!(outcome.kind, Kind::Unsendable(_)) {
             entries.attempts += 1;
         }
@@ -78,9 +79,5 @@ impl Journal {
             status: outcome.status.map(|status| status.as_u16()),
             text: outcome.text.clone(),
         });
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Entries> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -50,6 +50,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Locks a mutex whose data stays true even if a holder panicked: every critical section here
 /// is a handful of additions.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -18,7 +18,7 @@ use pyroscope_wire::grpc::Frame;
 use pyroscope_wire::{Surface, Tags, ingest};
 use pyrotee_queue::{Head, Reason, Record};
 
-use decoded::Decoded;
+use decoded::{DecodedBody, TaggedBody};
 
 /// The parts of an upload that depend on the record.
 #[derive(Debug)]
@@ -93,16 +93,10 @@ impl Content {
         let encoding = encoding(surface, head)?;
         let coding = Coding::of(head.content_encoding.as_deref());
         let coding = coding.map_err(|_fault| Reason::Undecodable)?;
-        let delivery = Decoded::tagged(record, encoding, coding, tags).await?;
-        let packed = delivery.coding.content_encoding();
-        let packed = packed.map(HeaderValue::from_static);
-        Ok(Self::with_body(
-            surface,
-            head,
-            encoding,
-            packed,
-            delivery.body,
-        ))
+        let TaggedBody { coding, pieces } =
+            DecodedBody::tagged(record, encoding, coding, tags).await?;
+        let coding = coding.content_encoding().map(HeaderValue::from_static);
+        Ok(Self::with_body(surface, head, encoding, coding, pieces))
     }
 
     fn with_body(

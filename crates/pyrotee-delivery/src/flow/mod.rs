@@ -21,10 +21,10 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use pyrotee_queue::SurfaceId;
+use pyrotee_queue::{SurfaceId, lock};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -134,7 +134,7 @@ impl Flow {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

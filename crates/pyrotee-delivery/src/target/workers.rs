@@ -1,9 +1,9 @@
 //! Those who upload: each has a task and a connection of its own, and keeps both for a while.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use pyrotee_queue::Lease;
+use pyrotee_queue::{Lease, lock};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -127,14 +127,10 @@ impl Idle {
     }
 
     fn close(&self) {
-        *self.lock() = None;
+        *lock(&self.waiting) = None;
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut Vec<oneshot::Sender<Job>>) -> T) -> Option<T> {
-        self.lock().as_mut().map(change)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Vec<oneshot::Sender<Job>>>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.waiting).as_mut().map(change)
     }
 }
