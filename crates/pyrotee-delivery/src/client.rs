@@ -78,7 +78,7 @@ impl TargetClient {
                     "uploading"
                 };
                 let text = format!("{doing} took longer than {:?}", self.timeout);
-                Outcome::failed(
+                Outcome::no_response(
                     ExchangeError::timeout(text, connecting),
                     progress.has_finished(),
                 )
@@ -114,7 +114,7 @@ impl TargetClient {
                 Some(connection) => (true, connection),
                 None => match Connection::open(&self.connector, self.origin.clone()).await {
                     Ok(connection) => (false, connection),
-                    Err(error) => return Outcome::failed(error, false),
+                    Err(error) => return Outcome::no_response(error, false),
                 },
             };
             let read = async |response: Response<Incoming>| {
@@ -128,7 +128,7 @@ impl TargetClient {
                 }
                 // The target had given it up, and has not seen a byte. What is new cannot be stale.
                 Err(error) if was_kept && error.is_stale() => metrics.stale_retries.increment(1),
-                Err(error) => return Outcome::failed(error, progress.has_finished()),
+                Err(error) => return Outcome::no_response(error, progress.has_finished()),
             }
         }
     }
@@ -160,7 +160,7 @@ impl Reader {
             }
         }
         if head.status.is_success() {
-            return Outcome::taken(head.status);
+            return Outcome::acked(head.status);
         }
         let mut cut = read > kept.len();
         // Nobody asked for it, but gateways pack what they like.
@@ -174,7 +174,7 @@ impl Reader {
         let asked =
             asked.and_then(|value| refusal::retry_after(value.as_bytes(), self.clock.now()));
         let told = one_line(&self.redactor.redact(&answer, cut));
-        Outcome::answered(head.status, meaning, told, asked)
+        Outcome::response(head.status, meaning, told, asked)
     }
 }
 

@@ -44,7 +44,7 @@ struct Quiet {
 impl FailureLog {
     /// Logs an upload to `target` that failed, and what becomes of the record.
     pub(crate) fn note(&self, target: &str, outcome: &Outcome, fate: Fate) {
-        let outcome_kind = outcome.kind.as_str();
+        let outcome_kind = outcome.as_str();
         let fate = fate.as_str();
         if let Some(status) = outcome.status {
             if let Some(left_out) = self.speak(status.as_str()) {

@@ -13,11 +13,12 @@ use metrics::{
     Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
     gauge, histogram,
 };
+use pyroscope_wire::refusal::Meaning;
 use pyrotee_net::ExchangeErrorKind;
 use pyrotee_queue::Lane;
 
 use crate::Settings;
-use crate::outcome::{Kind, Outcome};
+use crate::outcome::Outcome;
 use crate::status::State;
 
 /// Bytes of profiles in uploads that went out; the name of Pyroscope 0.37.
@@ -88,6 +89,17 @@ pub fn describe() {
     );
 }
 
+/// The meanings that an upload can have: the values of the `outcome` label.
+const MEANINGS: [Meaning; 7] = [
+    Meaning::Taken,
+    Meaning::Throttled,
+    Meaning::Transient,
+    Meaning::Ambiguous,
+    Meaning::Rejected,
+    Meaning::Unknown,
+    Meaning::Broken,
+];
+
 /// Handles of one target's series, made once: to look one up in the exporter costs more than to count.
 #[derive(Debug)]
 pub(crate) struct TargetMetrics {
@@ -103,7 +115,7 @@ pub(crate) struct TargetMetrics {
     ambiguous: Counter,
     transitions: [Counter; State::ALL.len()],
     retry_after: Gauge,
-    durations: [(Kind, Histogram); Kind::SENT.len()],
+    durations: [(Meaning, Histogram); MEANINGS.len()],
     errors: [Counter; ExchangeErrorKind::ALL.len()],
     enqueue_to_sent: [Histogram; 2],
 }
@@ -123,11 +135,11 @@ impl TargetMetrics {
                 counter!(TRANSITIONS, "target" => target.clone(), "to" => state.as_str())
             }),
             retry_after: gauge!(RETRY_AFTER, "target" => target.clone()),
-            durations: Kind::SENT.map(|kind| {
-                let outcome = kind.as_str();
+            durations: MEANINGS.map(|meaning| {
+                let outcome = meaning.as_str();
                 let series =
                     histogram!(REQUEST_DURATION, "target" => target.clone(), "outcome" => outcome);
-                (kind, series)
+                (meaning, series)
             }),
             errors: ExchangeErrorKind::ALL.map(|kind| {
                 counter!(REQUEST_ERRORS, "target" => target.clone(), "kind" => kind.as_str())
@@ -163,13 +175,16 @@ impl TargetMetrics {
 
     /// An upload ended after `took`.
     pub(crate) fn ended(&self, outcome: &Outcome, took: Duration) {
-        let kind = outcome.kind;
-        if let Some((_, series)) = self.durations.iter().find(|(of, _)| *of == kind) {
-            series.record(took);
-            self.count(outcome);
-        }
-        if kind == Kind::Ambiguous {
-            self.ambiguous.increment(1);
+        // An unsendable record is no upload.
+        if let Ok(meaning) = outcome.meaning {
+            let mut durations = self.durations.iter();
+            if let Some((_, series)) = durations.find(|(of, _)| *of == meaning) {
+                series.record(took);
+            }
+            self.count(meaning, outcome.status);
+            if meaning == Meaning::Ambiguous {
+                self.ambiguous.increment(1);
+            }
         }
         if let Some(asked) = outcome.retry_after {
             self.retry_after.set(asked);
@@ -180,16 +195,15 @@ impl TargetMetrics {
         }
     }
 
-    fn count(&self, outcome: &Outcome) {
-        let (kind, status) = (outcome.kind, outcome.status);
+    fn count(&self, meaning: Meaning, status: Option<StatusCode>) {
         let series = || {
             let code = status.map_or("error".to_owned(), |status| status.as_str().to_owned());
             counter!(
-                REQUESTS, "target" => self.target.clone(), "code" => code, "outcome" => kind.as_str()
+                REQUESTS, "target" => self.target.clone(), "code" => code, "outcome" => meaning.as_str()
             )
         };
-        match (kind, status) {
-            (Kind::Ok, Some(StatusCode::OK)) => self.ok.get_or_init(series).increment(1),
+        match (meaning, status) {
+            (Meaning::Taken, Some(StatusCode::OK)) => self.ok.get_or_init(series).increment(1),
             _ => series().increment(1),
         }
     }

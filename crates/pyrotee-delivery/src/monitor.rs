@@ -4,10 +4,11 @@ use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use pyroscope_wire::Surface;
+use pyroscope_wire::refusal::Meaning;
 use pyrotee_queue::lock;
 
 use crate::flow::Flow;
-use crate::outcome::{Kind, Outcome};
+use crate::outcome::Outcome;
 use crate::status::{LastError, Status, Suspension};
 
 /// Tells the status of a target, also when the target runs elsewhere. Cheap to clone.
@@ -66,17 +67,17 @@ impl Journal {
     /// An upload ended.
     pub(crate) fn note(&self, outcome: &Outcome, at: SystemTime) {
         let mut entries = lock(&self.0);
-        if !matches!(outcome.kind, Kind::Unsendable(_)) {
+        if outcome.meaning.is_ok() {
             entries.attempts += 1;
         }
-        if outcome.kind == Kind::Ok {
+        if outcome.meaning == Ok(Meaning::Taken) {
             entries.last_success = Some(at);
             return;
         }
         entries.last_error = Some(LastError {
             at,
-            outcome: outcome.kind.as_str(),
-            status: outcome.status.map(|status| status.as_u16()),
+            outcome: outcome.as_str(),
+            status: outcome.status_code(),
             text: outcome.text.clone(),
         });
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pyroscope_wire::refusal::Meaning;
 use pyrotee_queue::{Lane, Lease, SurfaceId};
 use tokio::time::Instant;
 
@@ -9,7 +10,7 @@ use super::backoff::Backoff;
 use super::circuit::{Admission, Circuit, Gravity};
 use super::concurrency::Flight;
 use super::{Condition, Flow, State};
-use crate::outcome::{Kind, Outcome};
+use crate::outcome::Outcome;
 
 /// The right to one upload. Dropping it says that nothing was learnt.
 #[must_use]
@@ -102,7 +103,11 @@ impl Pass {
         // A success with room before and after it leaves the plan as it was, and to make one for each costs.
         let has_room = had_room && state.has_room();
         drop(state);
-        if !has_room || outcome.kind != Kind::Ok || self.probed.any() || condition.is_some() {
+        if !has_room
+            || outcome.meaning != Ok(Meaning::Taken)
+            || self.probed.any()
+            || condition.is_some()
+        {
             self.flow.changed.notify_one();
         }
         Change {
@@ -142,21 +147,21 @@ impl Pass {
 
     fn judge(&self, state: &mut State, outcome: &Outcome, flight: Flight, now: Instant) -> Change {
         let mut recovered = false;
-        match outcome.kind {
-            Kind::Ok => {
+        match outcome.meaning {
+            Ok(Meaning::Taken) => {
                 state.taken += 1;
                 let took = now.saturating_duration_since(self.started);
                 recovered |= self.reached(state, now);
                 state.concurrency.took(took, flight, now);
             }
-            Kind::Rejected | Kind::Unknown => recovered |= self.reached(state, now),
-            Kind::Throttled => {
+            Ok(Meaning::Rejected | Meaning::Unknown) => recovered |= self.reached(state, now),
+            Ok(Meaning::Throttled) => {
                 // Whoever throttles has let the surface in.
                 recovered |= self.surface_reached(state);
                 let gravity = Gravity::Asked(outcome.retry_after);
                 self.target_failed(state, gravity, flight, now);
             }
-            Kind::Transient | Kind::Ambiguous => {
+            Ok(Meaning::Transient | Meaning::Ambiguous) => {
                 let gravity = if outcome.is_connect() {
                     Gravity::Certain
                 } else {
@@ -165,7 +170,7 @@ impl Pass {
                 self.surface_untried(state, now);
                 self.target_failed(state, gravity, flight, now);
             }
-            Kind::Broken => {
+            Ok(Meaning::Broken) => {
                 match outcome.status {
                     Some(_) => recovered |= self.target_reached(state, now),
                     None => self.target_untried(state, now),
@@ -176,7 +181,7 @@ impl Pass {
                     .or_insert_with(|| Circuit::new(Backoff::BROKEN, 1));
                 circuit.failed(Gravity::Certain, self.probes.surface, now);
             }
-            Kind::Unsendable(_) => {
+            Err(_unsendable) => {
                 self.target_untried(state, now);
                 self.surface_untried(state, now);
             }

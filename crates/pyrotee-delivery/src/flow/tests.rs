@@ -40,16 +40,16 @@ fn fresh(surface: SurfaceId) -> Lease {
 }
 
 fn ok() -> Outcome {
-    Outcome::taken(StatusCode::OK)
+    Outcome::acked(StatusCode::OK)
 }
 
 fn refused() -> Outcome {
-    Outcome::failed(ExchangeError::timeout("nobody listens", true), false)
+    Outcome::no_response(ExchangeError::timeout("nobody listens", true), false)
 }
 
 fn answered(status: u16, meaning: Meaning) -> Outcome {
     let status = StatusCode::from_u16(status).unwrap();
-    Outcome::answered(status, meaning, "no".to_owned(), None)
+    Outcome::response(status, meaning, "no".to_owned(), None)
 }
 
 fn wants(plan: &Plan, surface: SurfaceId) -> bool {

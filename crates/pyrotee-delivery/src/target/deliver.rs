@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use pyroscope_wire::refusal::Meaning;
 use pyrotee_queue::{Consumer, History, Lane, Lease, Reason, Record};
 use tokio::time::{Instant, sleep_until};
 
@@ -12,7 +13,7 @@ use crate::failure_log::{FailureLog, Fate};
 use crate::flow::{Backoff, Change, Flow, Pass};
 use crate::metrics::TargetMetrics;
 use crate::monitor::Journal;
-use crate::outcome::{Kind, Outcome};
+use crate::outcome::Outcome;
 use crate::status::State;
 use crate::{Clock, OnAmbiguous, Refusal, Refusals};
 
@@ -94,7 +95,7 @@ impl Deliverer {
                         record: &record,
                         reason,
                         tries: history.failures.saturating_add(1),
-                        status: outcome.status.map(|status| status.as_u16()),
+                        status: outcome.status_code(),
                         answer: &outcome.text,
                     });
                     lease.lose(reason);
@@ -161,7 +162,7 @@ impl Deliverer {
         tracing::warn!(
             target,
             state = state.as_str(),
-            status = outcome.status.map(|status| status.as_u16()),
+            status = outcome.status_code(),
             said = outcome.text,
             next_try_seconds = next_try.map(|wait| wait.as_secs()),
             "target takes no profiles; they wait, and one of them is tried from time to time"
@@ -169,29 +170,29 @@ impl Deliverer {
     }
 
     fn verdict(&self, outcome: &Outcome, history: History) -> Verdict {
-        match outcome.kind {
-            Kind::Ok => Verdict::Taken,
-            Kind::Rejected => Verdict::Lost(Reason::Rejected),
-            Kind::Unsendable(reason) => Verdict::Lost(reason),
-            Kind::Ambiguous if self.on_ambiguous == OnAmbiguous::Drop => {
+        match outcome.meaning {
+            Ok(Meaning::Taken) => Verdict::Taken,
+            Ok(Meaning::Rejected) => Verdict::Lost(Reason::Rejected),
+            Err(reason) => Verdict::Lost(reason),
+            Ok(Meaning::Ambiguous) if self.on_ambiguous == OnAmbiguous::Drop => {
                 Verdict::Lost(Reason::Ambiguous)
             }
             // It is not the record's fault.
-            Kind::Broken => Verdict::Again {
+            Ok(Meaning::Broken) => Verdict::Again {
                 delay: Backoff::FAILING.delay(1),
                 history,
             },
-            kind => self.blame(kind, history),
+            Ok(meaning) => self.blame(meaning, history),
         }
     }
 
     /// One failure more, unless the record is to blame for all of them.
-    fn blame(&self, kind: Kind, history: History) -> Verdict {
+    fn blame(&self, meaning: Meaning, history: History) -> Verdict {
         let taken = self.flow.taken();
         let others_were_taken = history.failures == 0 || taken > history.taken;
         let history = History {
             failures: history.failures.saturating_add(1),
-            unexplained: history.unexplained + u32::from(kind == Kind::Unknown),
+            unexplained: history.unexplained + u32::from(meaning == Meaning::Unknown),
             alone: history.alone + u32::from(others_were_taken),
             taken,
         };
