@@ -39,5 +39,5 @@ pub use content::Content;
 pub use monitor::Monitor;
 pub use refusals::{Refusal, Refusals};
 pub use settings::{Credentials, OnAmbiguous, Settings, SettingsError};
-pub use status::{LastError, State, Status, Suspension};
+pub use status::{LastError, Status, Suspension, TargetState};
 pub use target::Target;

@@ -19,7 +19,7 @@ use pyrotee_queue::Lane;
 
 use crate::Settings;
 use crate::outcome::Outcome;
-use crate::status::State;
+use crate::status::TargetState;
 
 /// Bytes of profiles in uploads that went out; the name of Pyroscope 0.37.
 pub const SENT_BYTES: &str = "pyroscope_remote_write_client_sent_bytes";
@@ -113,7 +113,7 @@ pub(crate) struct TargetMetrics {
     pub(crate) stale_retries: Counter,
     pub(crate) retries: Counter,
     ambiguous: Counter,
-    transitions: [Counter; State::ALL.len()],
+    transitions: [Counter; TargetState::ALL.len()],
     retry_after: Gauge,
     durations: [(Meaning, Histogram); MEANINGS.len()],
     errors: [Counter; ExchangeErrorKind::ALL.len()],
@@ -131,7 +131,7 @@ impl TargetMetrics {
             stale_retries: counter!(STALE_RETRIES, "target" => target.clone()),
             retries: counter!(RETRIES, "target" => target.clone()),
             ambiguous: counter!(AMBIGUOUS, "target" => target.clone()),
-            transitions: State::ALL.map(|state| {
+            transitions: TargetState::ALL.map(|state| {
                 counter!(TRANSITIONS, "target" => target.clone(), "to" => state.as_str())
             }),
             retry_after: gauge!(RETRY_AFTER, "target" => target.clone()),
@@ -219,7 +219,7 @@ impl TargetMetrics {
     }
 
     /// The target's state is another now.
-    pub(crate) fn changed(&self, state: State) {
+    pub(crate) fn changed(&self, state: TargetState) {
         if let Some(transitions) = self.transitions.get(state as usize) {
             transitions.increment(1);
         }

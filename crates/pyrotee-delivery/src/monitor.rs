@@ -7,20 +7,20 @@ use pyroscope_wire::Surface;
 use pyroscope_wire::refusal::Meaning;
 use pyrotee_queue::lock;
 
-use crate::flow::Flow;
+use crate::flow::FlowControl;
 use crate::outcome::Outcome;
 use crate::status::{LastError, Status, Suspension};
 
 /// Tells the status of a target, also when the target runs elsewhere. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Monitor {
-    flow: Arc<Flow>,
+    flow: Arc<FlowControl>,
     journal: Arc<Journal>,
     workers: usize,
 }
 
 impl Monitor {
-    pub(crate) fn new(flow: Arc<Flow>, journal: Arc<Journal>, workers: usize) -> Self {
+    pub(crate) fn new(flow: Arc<FlowControl>, journal: Arc<Journal>, workers: usize) -> Self {
         Self {
             flow,
             journal,
@@ -34,7 +34,7 @@ impl Monitor {
         let entries = lock(&self.journal.0).clone();
         let suspended = flow.suspended.into_iter();
         Status {
-            state: flow.condition,
+            state: flow.state,
             next_try: flow.next_try,
             suspended: suspended
                 .filter_map(|(surface, next_try)| {

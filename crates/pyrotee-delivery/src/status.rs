@@ -6,7 +6,7 @@ use pyroscope_wire::Surface;
 
 /// Whether a target is given profiles, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum TargetState {
     /// It takes what it is given, as far as is known.
     Healthy,
     /// It asked for less: the next upload waits.
@@ -17,7 +17,7 @@ pub enum State {
     Suspended,
 }
 
-impl State {
+impl TargetState {
     /// Every state.
     pub const ALL: [Self; 4] = [Self::Healthy, Self::Throttled, Self::Open, Self::Suspended];
 
@@ -36,7 +36,7 @@ impl State {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
     /// The state of the target as a whole.
-    pub state: State,
+    pub state: TargetState,
     /// Until somebody may try again; `None` if nobody has to wait.
     pub next_try: Option<Duration>,
     /// The surfaces that it refuses.
@@ -83,9 +83,11 @@ mod tests {
 
     #[test]
     fn the_states_have_distinct_names() {
-        for state in State::ALL {
+        for state in TargetState::ALL {
             let name = state.as_str();
-            let twins = State::ALL.iter().filter(|other| other.as_str() == name);
+            let twins = TargetState::ALL
+                .iter()
+                .filter(|other| other.as_str() == name);
             assert_eq!(twins.count(), 1, "{name}");
         }
     }

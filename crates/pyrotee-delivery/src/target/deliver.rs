@@ -10,11 +10,11 @@ use tokio::time::{Instant, sleep_until};
 use crate::client::TargetClient;
 use crate::connection::Connection;
 use crate::failure_log::{FailureLog, Fate};
-use crate::flow::{Backoff, Change, Flow, Pass};
+use crate::flow::{Backoff, FlowChange, FlowControl, Permit};
 use crate::metrics::TargetMetrics;
 use crate::monitor::Journal;
 use crate::outcome::Outcome;
-use crate::status::State;
+use crate::status::TargetState;
 use crate::{Clock, OnAmbiguous, Refusal, Refusals};
 
 /// Tries of a record that is refused in words that nobody knows.
@@ -29,7 +29,7 @@ pub(super) struct Deliverer {
     pub(super) name: String,
     pub(super) client: TargetClient,
     pub(super) consumer: Arc<dyn Consumer>,
-    pub(super) flow: Arc<Flow>,
+    pub(super) flow: Arc<FlowControl>,
     pub(super) journal: Arc<Journal>,
     pub(super) clock: Clock,
     pub(super) refusals: Refusals,
@@ -62,7 +62,7 @@ impl Deliverer {
     pub(super) async fn deliver(
         &self,
         lease: Lease,
-        mut pass: Pass,
+        mut permit: Permit,
         connection: &mut Option<Box<Connection>>,
     ) {
         let record = Arc::clone(lease.record());
@@ -75,7 +75,7 @@ impl Deliverer {
             }
             let outcome = self.upload(&record, connection).await;
             tries += 1;
-            let change = self.learn(&mut pass, &outcome);
+            let change = self.learn(&mut permit, &outcome);
             match self.verdict(&outcome, history) {
                 Verdict::Taken => {
                     // What ended an outage has waited for that end, wherever it lay when it was leased.
@@ -106,22 +106,26 @@ impl Deliverer {
                     history: learnt,
                 } => {
                     // An announcement has told the same already.
-                    if change.condition.is_none() {
+                    if change.state.is_none() {
                         self.log.note(&self.name, &outcome, Fate::Kept);
                     }
                     self.metrics.retries.increment(1);
                     history = learnt;
                     // A probe tries a record twice, so that one that was unlucky does not stand for all;
                     // then it is another's turn, so that one that is the culprit does not either.
-                    let second = if tries == 1 { pass.hold() } else { None };
+                    let second = if tries == 1 {
+                        permit.hold_probe()
+                    } else {
+                        None
+                    };
                     let Some(at) = second else {
                         // Behind the next probe, which another record is to be.
-                        let from = change.shut_until.unwrap_or_else(Instant::now);
+                        let from = change.blocked_until.unwrap_or_else(Instant::now);
                         lease.retry(from + delay, history);
                         return;
                     };
                     sleep_until(at).await;
-                    pass.again();
+                    permit.restart();
                 }
             }
         }
@@ -140,25 +144,25 @@ impl Deliverer {
     }
 
     /// Tells the flow, and whoever has to know of a change.
-    fn learn(&self, pass: &mut Pass, outcome: &Outcome) -> Change {
-        let change = pass.ended(outcome);
+    fn learn(&self, permit: &mut Permit, outcome: &Outcome) -> FlowChange {
+        let change = permit.complete(outcome);
         if change.recovered {
             self.consumer.fall_behind();
         }
-        if let Some(state) = change.condition {
+        if let Some(state) = change.state {
             self.metrics.changed(state);
-            self.announce(state, outcome, change.shut_until);
+            self.announce(state, outcome, change.blocked_until);
         }
         change
     }
 
-    fn announce(&self, state: State, outcome: &Outcome, shut_until: Option<Instant>) {
+    fn announce(&self, state: TargetState, outcome: &Outcome, blocked_until: Option<Instant>) {
         let target = self.name.as_str();
-        if state == State::Healthy {
+        if state == TargetState::Healthy {
             tracing::info!(target, "target takes profiles again");
             return;
         }
-        let next_try = shut_until.map(|until| until.saturating_duration_since(Instant::now()));
+        let next_try = blocked_until.map(|until| until.saturating_duration_since(Instant::now()));
         tracing::warn!(
             target,
             state = state.as_str(),
@@ -188,7 +192,7 @@ impl Deliverer {
 
     /// One failure more, unless the record is to blame for all of them.
     fn blame(&self, meaning: Meaning, history: History) -> Verdict {
-        let taken = self.flow.taken();
+        let taken = self.flow.acked();
         let others_were_taken = history.failures == 0 || taken > history.taken;
         let history = History {
             failures: history.failures.saturating_add(1),

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::client::TargetClient;
 use crate::failure_log::FailureLog;
-use crate::flow::{Flow, Pass};
+use crate::flow::{FlowControl, Permit};
 use crate::metrics::TargetMetrics;
 use crate::monitor::Journal;
 use crate::{Clock, Monitor, Refusals, Settings, SettingsError};
@@ -48,7 +48,7 @@ impl Target {
         refusals: Refusals,
     ) -> Result<Self, SettingsError> {
         let connections = connector.counts().clone();
-        let flow = Flow::new(settings.workers, settings.replay_rate);
+        let flow = FlowControl::new(settings.workers, settings.replay_rate);
         let journal = Arc::<Journal>::default();
         let monitor = Monitor::new(Arc::clone(&flow), Arc::clone(&journal), settings.workers);
         let deliverer = Deliverer {
@@ -102,7 +102,7 @@ impl Target {
     }
 
     /// The next record that may be uploaded; `None` if there will be no more.
-    async fn next(&self) -> Option<(Lease, Pass)> {
+    async fn next(&self) -> Option<(Lease, Permit)> {
         let Deliverer { flow, consumer, .. } = &*self.deliverer;
         loop {
             if let Some(received_before) = self.deliverer.expiry() {
@@ -115,8 +115,8 @@ impl Target {
                 // Even if nothing is wanted: it may be the end.
                 lease = consumer.lease(&plan.wanted) => {
                     let lease = lease?;
-                    if let Some(pass) = flow.pass(&lease) {
-                        return Some((lease, pass));
+                    if let Some(permit) = flow.permit(&lease) {
+                        return Some((lease, permit));
                     }
                 }
                 () = flow.changed() => {}

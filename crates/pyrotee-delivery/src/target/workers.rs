@@ -10,13 +10,13 @@ use tokio::time::timeout;
 
 use super::deliver::Deliverer;
 use crate::connection::Connection;
-use crate::flow::Pass;
+use crate::flow::Permit;
 
 /// Idle connections are given up before the target does: old Pyroscopes close at 30 s.
 const IDLE: Duration = Duration::from_secs(20);
 
 /// One record, and the right to upload it.
-type Job = (Lease, Pass);
+type Job = (Lease, Permit);
 
 /// The workers of one target. There are as many as were ever busy at once within the last while.
 #[derive(Debug)]
@@ -63,8 +63,8 @@ impl Workers {
 async fn work(deliverer: &Deliverer, idle: &Idle, mut job: Job) {
     let mut connection = None;
     loop {
-        let (lease, pass) = job;
-        deliverer.deliver(lease, pass, &mut connection).await;
+        let (lease, permit) = job;
+        deliverer.deliver(lease, permit, &mut connection).await;
         // Without a connection a new worker is as good.
         let Some(kept) = &mut connection else { return };
         match idle.rest(kept).await {

@@ -100,7 +100,7 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     use pyroscope_wire::Surface;
-    use pyrotee_delivery::State;
+    use pyrotee_delivery::TargetState;
     use pyrotee_queue::Ledger;
     use serde_json::{Value, json};
 
@@ -120,7 +120,7 @@ mod tests {
         ledger.refuse(50, Reason::QueueFull);
         let at = |second: u64| UNIX_EPOCH + Duration::from_secs(1_795_500_000 + second);
         let status = delivery::Status {
-            state: State::Open,
+            state: TargetState::Open,
             next_try: Some(Duration::from_micros(12_345_678)),
             suspended: vec![delivery::Suspension {
                 surface: Surface::Push,
@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn a_target_of_which_nothing_is_known_has_every_field() {
         let status = delivery::Status {
-            state: State::Healthy,
+            state: TargetState::Healthy,
             next_try: None,
             suspended: Vec::new(),
             last_success: None,
@@ -223,7 +223,8 @@ mod tests {
         let shown = fields::of(&serde_json::to_value(page).unwrap(), Some("dropped"));
         let documented = fields::documented(DOCUMENTATION);
         // States have a table of their own, below.
-        let documented = documented.filter(|name| State::ALL.iter().all(|it| it.as_str() != *name));
+        let documented =
+            documented.filter(|name| TargetState::ALL.iter().all(|it| it.as_str() != *name));
         assert_eq!(
             documented.map(str::to_owned).collect::<BTreeSet<_>>(),
             shown
@@ -232,7 +233,7 @@ mod tests {
 
     #[test]
     fn the_documentation_explains_every_state() {
-        for state in State::ALL {
+        for state in TargetState::ALL {
             let row = format!("\n| `{}` | ", state.as_str());
             assert_eq!(DOCUMENTATION.matches(&row).count(), 1, "{row}");
         }

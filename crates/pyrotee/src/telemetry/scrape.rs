@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::PrometheusHandle;
 use pyroscope_wire::Surface;
-use pyrotee_delivery::State;
+use pyrotee_delivery::TargetState;
 use pyrotee_proxy::Gauges;
 use pyrotee_queue::{Budget, Reason, Tally};
 
@@ -250,7 +250,7 @@ struct Series {
     oldest: Gauge,
     connections: Gauge,
     opened: Counter,
-    states: [(State, Gauge); State::ALL.len()],
+    states: [(TargetState, Gauge); TargetState::ALL.len()],
     suspended: Vec<(Surface, Gauge)>,
     in_flight: Gauge,
     last_success: Gauge,
@@ -280,7 +280,7 @@ impl Series {
             );
             (reason, counters)
         };
-        let state = |state: State| {
+        let state = |state: TargetState| {
             let gauge = gauge!(TARGET_STATE, "target" => target.clone(), "state" => state.as_str());
             (state, gauge)
         };
@@ -300,7 +300,7 @@ impl Series {
             oldest: gauge!(OLDEST_PENDING, "target" => target.clone()),
             connections: gauge!(TARGET_CONNECTIONS, "target" => target.clone()),
             opened: counter!(TARGET_OPENED, "target" => target.clone()),
-            states: State::ALL.map(state),
+            states: TargetState::ALL.map(state),
             suspended: Surface::ALL.iter().copied().map(suspended).collect(),
             in_flight: gauge!(IN_FLIGHT, "target" => target.clone()),
             last_success: gauge!(LAST_SUCCESS, "target" => target.clone()),
