@@ -1,8 +1,8 @@
-//! What the delivery path counts, per target.
+//! The metrics of the delivery path, per target.
 
 #![expect(
     clippy::disallowed_macros,
-    reason = "series are made here and nowhere else"
+    reason = "this module makes all series of the crate"
 )]
 
 use std::sync::OnceLock;
@@ -21,30 +21,30 @@ use crate::Settings;
 use crate::outcome::Outcome;
 use crate::status::TargetState;
 
-/// Bytes of profiles in uploads that went out; the name of Pyroscope 0.37.
+/// Profile bytes of uploads that were sent; the name is Pyroscope 0.37's.
 pub const SENT_BYTES: &str = "pyroscope_remote_write_client_sent_bytes";
-/// Time to the head of an answer; the name of Pyroscope 0.37.
+/// Time to the head of a response; the name is Pyroscope 0.37's.
 pub const RESPONSE_TIME: &str = "pyroscope_remote_write_client_response_time";
 /// Uploads by status and outcome.
 pub const REQUESTS: &str = "pyroscope_remote_write_requests_total";
-/// Uploads without an answer, by kind.
+/// Uploads without a response, by kind of error.
 pub const REQUEST_ERRORS: &str = "pyroscope_remote_write_request_errors_total";
 /// Time of a whole upload, by outcome.
 pub const REQUEST_DURATION: &str = "pyroscope_remote_write_request_duration_seconds";
-/// Records given back to the queue for another try.
+/// Records that are retried.
 pub const RETRIES: &str = "pyroscope_remote_write_retries_total";
-/// Uploads that may have arrived although no answer came.
+/// Uploads without a response that may have arrived.
 pub const AMBIGUOUS: &str = "pyroscope_remote_write_ambiguous_total";
 /// Changes of a target's state.
 pub const TRANSITIONS: &str = "pyroscope_remote_write_circuit_transitions_total";
-/// The pause that the target asked for last.
+/// The target's last `Retry-After`.
 pub const RETRY_AFTER: &str = "pyroscope_remote_write_retry_after_seconds";
-/// Uploads repeated because a kept-alive connection had gone stale.
+/// Uploads repeated at once because of a stale connection.
 pub const STALE_RETRIES: &str = "pyroscope_remote_write_stale_retries_total";
-/// From receipt to the target's answer.
+/// Time from the receipt of a record to the target's acknowledgement.
 pub const ENQUEUE_TO_SENT: &str = "pyroscope_remote_write_enqueue_to_sent_seconds";
 
-/// Tells the exporter what the series mean.
+/// Registers the description of each series.
 pub fn describe() {
     describe_counter!(SENT_BYTES, "Profile bytes of uploads that went out.");
     describe_histogram!(
@@ -100,14 +100,14 @@ const MEANINGS: [Meaning; 7] = [
     Meaning::Broken,
 ];
 
-/// Handles of one target's series, made once: to look one up in the exporter costs more than to count.
+/// Handles of one target's series. They are kept because looking one up in the exporter costs more than counting.
 #[derive(Debug)]
 pub(crate) struct TargetMetrics {
     target: String,
     address: String,
-    /// Of answers with 200, which most are.
+    /// Response time of status 200, which most responses have.
     ok_time: OnceLock<Histogram>,
-    /// Of uploads that ended well with 200.
+    /// Number of successful uploads with status 200.
     ok: OnceLock<Counter>,
     pub(crate) sent_bytes: Counter,
     pub(crate) stale_retries: Counter,
@@ -152,13 +152,13 @@ impl TargetMetrics {
             target,
             address,
         };
-        // A series that is there from the start can be told from one that is missing.
+        // A series that is zero from the start differs from one that is missing.
         metrics.retry_after.set(0);
         metrics
     }
 
-    /// The head of an answer came.
-    pub(crate) fn answered(&self, status: StatusCode, took: Duration) {
+    /// Counts a response whose head arrived after `took`.
+    pub(crate) fn response_head(&self, status: StatusCode, took: Duration) {
         let series = || {
             histogram!(
                 RESPONSE_TIME,
@@ -173,8 +173,8 @@ impl TargetMetrics {
         }
     }
 
-    /// An upload ended after `took`.
-    pub(crate) fn ended(&self, outcome: &Outcome, took: Duration) {
+    /// Counts an upload that ended after `took`.
+    pub(crate) fn upload_ended(&self, outcome: &Outcome, took: Duration) {
         // An unsendable record is no upload.
         if let Ok(meaning) = outcome.meaning {
             let mut durations = self.durations.iter();
@@ -208,8 +208,8 @@ impl TargetMetrics {
         }
     }
 
-    /// The target took a record after it had waited for `waited` since its receipt.
-    pub(crate) fn taken(&self, lane: Lane, waited: Duration) {
+    /// Counts a record that the target acknowledged `waited` after its receipt.
+    pub(crate) fn acked(&self, lane: Lane, waited: Duration) {
         let [fresh, backlog] = &self.enqueue_to_sent;
         let series = match lane {
             Lane::Fresh => fresh,
@@ -218,8 +218,8 @@ impl TargetMetrics {
         series.record(waited);
     }
 
-    /// The target's state is another now.
-    pub(crate) fn changed(&self, state: TargetState) {
+    /// Counts a change of the target's state to `state`.
+    pub(crate) fn state_changed(&self, state: TargetState) {
         if let Some(transitions) = self.transitions.get(state as usize) {
             transitions.increment(1);
         }

@@ -52,11 +52,11 @@ impl Status {
 
 fn target(
     (name, address): (&str, &str),
-    status: delivery::Status,
+    status: delivery::TargetStatus,
     counts: &Counts,
     oldest: Option<Duration>,
 ) -> Target {
-    let suspension = |it: delivery::Suspension| Suspension {
+    let suspension = |it: delivery::SuspendedSurface| Suspension {
         surface: it.surface.name().to_owned(),
         next_try_seconds: it.next_try.map(seconds),
     };
@@ -119,10 +119,10 @@ mod tests {
         ledger.lose(200, Reason::Expired);
         ledger.refuse(50, Reason::QueueFull);
         let at = |second: u64| UNIX_EPOCH + Duration::from_secs(1_795_500_000 + second);
-        let status = delivery::Status {
+        let status = delivery::TargetStatus {
             state: TargetState::Open,
             next_try: Some(Duration::from_micros(12_345_678)),
-            suspended: vec![delivery::Suspension {
+            suspended: vec![delivery::SuspendedSurface {
                 surface: Surface::Push,
                 next_try: Some(Duration::from_secs(30)),
             }],
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_target_of_which_nothing_is_known_has_every_field() {
-        let status = delivery::Status {
+        let status = delivery::TargetStatus {
             state: TargetState::Healthy,
             next_try: None,
             suspended: Vec::new(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use anyhow::Context;
-use pyrotee_delivery::Refusals;
+use pyrotee_delivery::DeadLetterSink;
 
 use super::store::{Size, Store};
 use super::writer::{Counters, Writer};
@@ -15,7 +15,7 @@ use crate::config;
 pub(crate) struct Kept {
     pub(crate) monitor: Monitor,
     pub(crate) writer: Writer,
-    pub(crate) refusals: Refusals,
+    pub(crate) sink: DeadLetterSink,
 }
 
 /// What can be seen.
@@ -43,7 +43,7 @@ impl Kept {
         let store = Arc::new(Store::open(&config.dir, config.max_bytes)?);
         let counters = Arc::<Counters>::default();
         let started = Writer::start(Arc::clone(&store), Arc::clone(&counters), most_waiting);
-        let (writer, refusals) = started.context("start their thread")?;
+        let (writer, sink) = started.context("start their thread")?;
         let size = store.size();
         tracing::info!(
             dir = %config.dir.display(),
@@ -54,7 +54,7 @@ impl Kept {
         Ok(Self {
             monitor: Monitor { store, counters },
             writer,
-            refusals,
+            sink,
         })
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use pyrotee_delivery::Target;
+use pyrotee_delivery::Deliverer;
 use pyrotee_proxy::{Proxy, bind};
 use pyrotee_queue::{Budget, Reason};
 use pyrotee_spool::Keeper;
@@ -33,7 +33,7 @@ const PROGRESS: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Relay {
     proxy: Proxy,
-    targets: Vec<Target>,
+    targets: Vec<Deliverer>,
     watched: Arc<[Watched]>,
     admin: TcpListener,
     scrape: Scrape,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use pyrotee_delivery::{Clock, Refusals, Target};
+use pyrotee_delivery::{DeadLetterSink, Deliverer, WallClock};
 use pyrotee_net::{Connector, Resolver, Tls};
 use pyrotee_proxy::{LocalWrites, TeeSettings};
 use pyrotee_queue::{Budget, Consumer, Ledger, Producer, open_memory};
@@ -49,7 +49,7 @@ const WAITING_LETTERS: u64 = 8;
 pub(super) struct Targets {
     /// What the tee offers to; `None` if remote write is disabled.
     pub(super) producer: Option<Arc<dyn Producer>>,
-    pub(super) targets: Vec<Target>,
+    pub(super) targets: Vec<Deliverer>,
     /// The same targets, for those who watch them.
     pub(super) watched: Arc<[Watched]>,
     /// The spool, if profiles wait on disk: what can be seen and done, and who closes it.
@@ -87,15 +87,15 @@ impl Targets {
         let letters = letters
             .transpose()
             .context("failed to open the dead letters")?;
-        let (refusals, dead_letters) = match letters {
-            Some(kept) => (kept.refusals, Some((kept.monitor, kept.writer))),
-            None => (Refusals::unheard(), None),
+        let (sink, dead_letters) = match letters {
+            Some(kept) => (kept.sink, Some((kept.monitor, kept.writer))),
+            None => (DeadLetterSink::disabled(), None),
         };
         let (mut targets, mut watched) = (Vec::new(), Vec::new());
         for ((target, ledger), consumer) in configured.iter().zip(ledgers).zip(consumers) {
-            let (connector, clock) = (outside.connector(), Clock::system());
-            let (feed, refusals) = (Arc::clone(&consumer), refusals.clone());
-            let running = Target::new(&target.upload, connector, feed, clock, refusals)
+            let (connector, clock) = (outside.connector(), WallClock::system());
+            let (feed, sink) = (Arc::clone(&consumer), sink.clone());
+            let running = Deliverer::new(&target.upload, connector, feed, clock, sink)
                 .with_context(|| format!("failed to prepare target {}", target.upload.name))?;
             watched.push(Watched::new(target, ledger, consumer, &running));
             targets.push(running);

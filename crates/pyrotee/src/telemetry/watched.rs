@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use pyrotee_delivery::{Monitor, Target};
+use pyrotee_delivery::{Deliverer, TargetMonitor};
 use pyrotee_net::ConnectionCounts;
 use pyrotee_queue::{Consumer, Counts, Ledger, Limits, Tally};
 
@@ -24,7 +24,7 @@ pub(crate) struct Watched {
     ledger: Arc<Ledger>,
     consumer: Arc<dyn Consumer>,
     /// What its deliverer knows.
-    pub(crate) monitor: Monitor,
+    pub(crate) monitor: TargetMonitor,
 }
 
 impl Watched {
@@ -32,7 +32,7 @@ impl Watched {
         configured: &config::Target,
         ledger: Arc<Ledger>,
         consumer: Arc<dyn Consumer>,
-        running: &Target,
+        running: &Deliverer,
     ) -> Self {
         let config::Target { upload, queue } = configured;
         Self {
