@@ -24,8 +24,8 @@ use crate::{ExchangeError, Resolver, Tls};
 /// How long one address may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// TCP keep-alive: idle time before the first probe. A peer that vanished without closing the connection is
-/// detected after this time and three more probes.
+/// TCP keep-alive: idle time before the first probe, three times the time between probes. The kernel closes the
+/// connection of a peer that does not answer them.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 /// A socket with or without TLS, or the near end of a pipe.
