@@ -45,7 +45,12 @@ const DIAMOND: [(&str, &[&str]); 11] = [
     ),
     (
         "pyrotee-letters",
-        &["pyroscope-wire", "pyrotee-delivery", "pyrotee-queue"],
+        &[
+            "pyroscope-wire",
+            "pyrotee-delivery",
+            "pyrotee-net",
+            "pyrotee-queue",
+        ],
     ),
     (
         "pyrotee-proxy",

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use pyrotee_delivery as delivery;
 use pyrotee_queue::{Counts, Reason};
 
-use crate::json::status::{LastError, StatusPage, SuspendedSurface, TargetStatus, Uploads};
+use crate::json::status::{LastErrorJson, StatusPage, SuspensionJson, TargetJson, UploadsJson};
 use crate::json::{VERSION, seconds, time};
 use crate::target_view::TargetView;
 
@@ -47,15 +47,15 @@ impl StatusSource {
 
 fn target(
     (name, address): (&str, &str),
-    status: delivery::Status,
+    status: delivery::TargetStatus,
     counts: &Counts,
     oldest: Option<Duration>,
-) -> TargetStatus {
-    let suspension = |it: delivery::Suspension| SuspendedSurface {
+) -> TargetJson {
+    let suspension = |it: delivery::SuspendedSurface| SuspensionJson {
         surface: it.surface.name().to_owned(),
         next_try_seconds: it.next_try.map(seconds),
     };
-    let last_error = |it: delivery::LastError| LastError {
+    let last_error = |it: delivery::LastError| LastErrorJson {
         at: time(it.at),
         outcome: it.outcome.to_owned(),
         status: it.status,
@@ -65,7 +65,7 @@ fn target(
         .into_iter()
         .map(|reason| (reason.as_str().to_owned(), counts.dropped(reason)))
         .filter(|(_, tally)| tally.profiles > 0);
-    TargetStatus {
+    TargetJson {
         name: name.to_owned(),
         address: address.to_owned(),
         state: status.state.as_str().to_owned(),
@@ -75,7 +75,7 @@ fn target(
         last_error: status.last_error.map(last_error),
         oldest_pending_age_seconds: oldest.map(seconds),
         attempts: status.attempts,
-        uploads: Uploads {
+        uploads: UploadsJson {
             in_flight: status.in_flight,
             limit: status.limit,
             most: status.workers,
@@ -95,7 +95,7 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     use pyroscope_wire::Surface;
-    use pyrotee_delivery::State;
+    use pyrotee_delivery::TargetState;
     use pyrotee_queue::Ledger;
     use serde_json::{Value, json};
 
@@ -105,7 +105,7 @@ mod tests {
     const DOCUMENTATION: &str = include_str!("../../../docs/status.md");
 
     /// A target of which there is something to say in every field.
-    fn eventful() -> TargetStatus {
+    fn eventful() -> TargetJson {
         let ledger = Ledger::default();
         for bytes in [100, 200, 300] {
             ledger.accept(bytes);
@@ -114,10 +114,10 @@ mod tests {
         ledger.lose(200, Reason::Expired);
         ledger.refuse(50, Reason::QueueFull);
         let at = |second: u64| UNIX_EPOCH + Duration::from_secs(1_795_500_000 + second);
-        let status = delivery::Status {
-            state: State::Open,
+        let status = delivery::TargetStatus {
+            state: TargetState::Open,
             next_try: Some(Duration::from_micros(12_345_678)),
-            suspended: vec![delivery::Suspension {
+            suspended: vec![delivery::SuspendedSurface {
                 surface: Surface::Push,
                 next_try: Some(Duration::from_secs(30)),
             }],
@@ -170,8 +170,8 @@ mod tests {
 
     #[test]
     fn a_target_of_which_nothing_is_known_has_every_field() {
-        let status = delivery::Status {
-            state: State::Healthy,
+        let status = delivery::TargetStatus {
+            state: TargetState::Healthy,
             next_try: None,
             suspended: Vec::new(),
             last_success: None,
@@ -218,7 +218,8 @@ mod tests {
         let shown = fields::of(&serde_json::to_value(page).unwrap(), Some("dropped"));
         let documented = fields::documented(DOCUMENTATION);
         // States have a table of their own, below.
-        let documented = documented.filter(|name| State::ALL.iter().all(|it| it.as_str() != *name));
+        let documented =
+            documented.filter(|name| TargetState::ALL.iter().all(|it| it.as_str() != *name));
         assert_eq!(
             documented.map(str::to_owned).collect::<BTreeSet<_>>(),
             shown
@@ -227,7 +228,7 @@ mod tests {
 
     #[test]
     fn the_documentation_explains_every_state() {
-        for state in State::ALL {
+        for state in TargetState::ALL {
             let row = format!("\n| `{}` | ", state.as_str());
             assert_eq!(DOCUMENTATION.matches(&row).count(), 1, "{row}");
         }

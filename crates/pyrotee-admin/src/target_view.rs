@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use pyrotee_delivery::Monitor;
+use pyrotee_delivery::TargetMonitor;
 use pyrotee_queue::{Consumer, Counts, Ledger, Limits, Tally};
 
 /// A target as seen from outside: its settings without secrets, and where its numbers are.
@@ -25,7 +25,7 @@ pub struct TargetView {
     /// The target's side of the queue.
     pub consumer: Arc<dyn Consumer>,
     /// State of the target's deliveries.
-    pub monitor: Monitor,
+    pub monitor: TargetMonitor,
 }
 
 impl TargetView {

@@ -1,17 +1,15 @@
-//! Uploads to one target, over connections that its workers keep.
+//! Uploads records to one target, over connections that its workers keep.
 
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{CONTENT_ENCODING, RETRY_AFTER};
 use http::{Response, Uri};
-use http_body::Body;
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use pyroscope_wire::gzip;
 use pyroscope_wire::refusal::{self, Rules};
-use pyrotee_net::{Connector, Dial, Dialer, Fault};
+use pyrotee_net::{Connector, ExchangeError};
 use pyrotee_queue::Record;
 use tokio::time::Instant;
 
@@ -19,39 +17,41 @@ use crate::connection::Connection;
 use crate::metrics::TargetMetrics;
 use crate::outcome::Outcome;
 use crate::redact::Redactor;
-use crate::request::Template;
-use crate::upload::Progress;
-use crate::{Clock, Settings, SettingsError};
+use crate::request::RequestTemplate;
+use crate::upload_body::UploadProgress;
+use crate::{Settings, SettingsError, WallClock};
 
-/// Bytes of an answer that are looked at.
-const KEPT_ANSWER: usize = 4 * 1024;
+/// Bytes at the start of a response body that decide what the response means.
+const CLASSIFIED_BYTES: usize = 4 * 1024;
 
-/// Most bytes of an answer that are told.
-const TOLD_ANSWER: usize = 2 * 1024;
+/// Most bytes of a response body that logs, status page and dead letters show.
+const SHOWN_BYTES: usize = 2 * 1024;
 
-/// Bytes of an answer that are read so that its connection can be used again.
-const READ_ANSWER: usize = 64 * 1024;
+/// Most bytes of a response body that are read so that the connection can be used again. A longer body ends the
+/// connection.
+const DRAINED_BYTES: usize = 64 * 1024;
 
+/// Uploads records to one target.
 #[derive(Debug)]
-pub(crate) struct TargetClient<D = Dialer> {
-    connector: Connector<D>,
+pub(crate) struct TargetClient {
+    connector: Connector,
     origin: Uri,
-    template: Template,
-    reader: Reader,
+    template: RequestTemplate,
+    reader: ResponseReader,
     timeout: Duration,
 }
 
-impl<D: Dial> TargetClient<D> {
+impl TargetClient {
     pub(crate) fn new(
         settings: &Settings,
-        connector: Connector<D>,
-        clock: Clock,
+        connector: Connector,
+        clock: WallClock,
     ) -> Result<Self, SettingsError> {
         Ok(Self {
             connector,
             origin: settings.address.origin(),
-            template: Template::new(settings)?,
-            reader: Reader {
+            template: RequestTemplate::new(settings)?,
+            reader: ResponseReader {
                 rules: settings.rules.clone(),
                 redactor: Redactor::new(settings),
                 clock,
@@ -60,15 +60,15 @@ impl<D: Dial> TargetClient<D> {
         })
     }
 
-    /// One try to upload `record`, over the connection that is `kept`, or over a new one. What can be used
-    /// again is kept.
+    /// Uploads `record` once, over the `kept` connection or over a new one, and keeps the connection if it can be
+    /// used again.
     pub(crate) async fn upload(
         &self,
         record: &Arc<Record>,
-        kept: &mut Option<Box<Connection<D>>>,
+        kept: &mut Option<Box<Connection>>,
         metrics: &TargetMetrics,
     ) -> Outcome {
-        let progress = Arc::new(Progress::default());
+        let progress = Arc::new(UploadProgress::default());
         let exchange = self.exchange(record, kept, &progress, metrics);
         let outcome = tokio::time::timeout(self.timeout, exchange)
             .await
@@ -80,9 +80,12 @@ impl<D: Dial> TargetClient<D> {
                     "uploading"
                 };
                 let text = format!("{doing} took longer than {:?}", self.timeout);
-                Outcome::failed(Fault::timeout(text, connecting), progress.has_finished())
+                Outcome::no_response(
+                    ExchangeError::timeout(text, connecting),
+                    progress.has_finished(),
+                )
             });
-        // An empty body is never asked for: an answer is all there is to see of it.
+        // hyper never polls an empty body: only the response shows that it was sent.
         if progress.has_finished() || outcome.status.is_some() {
             metrics.sent_bytes.increment(record.len());
         }
@@ -92,14 +95,14 @@ impl<D: Dial> TargetClient<D> {
     async fn exchange(
         &self,
         record: &Arc<Record>,
-        kept: &mut Option<Box<Connection<D>>>,
-        progress: &Arc<Progress>,
+        kept: &mut Option<Box<Connection>>,
+        progress: &Arc<UploadProgress>,
         metrics: &TargetMetrics,
     ) -> Outcome {
-        // Not in its place while it is in use: who gives up waiting gives the connection up as well.
+        // Taken out while it is in use: a timeout drops this future, and the connection with it.
         let mut old = kept.take();
         loop {
-            // Each try begins with the whole body: half of one is no profile.
+            // Each attempt sends the whole body.
             progress.restart();
             let request = match self.template.request(record, progress).await {
                 Ok(request) => request,
@@ -113,11 +116,11 @@ impl<D: Dial> TargetClient<D> {
                 Some(connection) => (true, connection),
                 None => match Connection::open(&self.connector, self.origin.clone()).await {
                     Ok(connection) => (false, connection),
-                    Err(fault) => return Outcome::failed(fault, false),
+                    Err(error) => return Outcome::no_response(error, false),
                 },
             };
             let read = async |response: Response<Incoming>| {
-                metrics.answered(response.status(), started.elapsed());
+                metrics.response_head(response.status(), started.elapsed());
                 self.reader.read(response).await
             };
             match connection.exchange(request, read).await {
@@ -125,62 +128,64 @@ impl<D: Dial> TargetClient<D> {
                     *kept = Some(connection).filter(|connection| connection.is_reusable());
                     return outcome;
                 }
-                // The target had given it up, and has not seen a byte. What is new cannot be stale.
-                Err(fault) if was_kept && fault.is_stale() => metrics.stale_retries.increment(1),
-                Err(fault) => return Outcome::failed(fault, progress.has_finished()),
+                // The target closed the idle connection and received nothing of this request. A new connection
+                // cannot be stale.
+                Err(error) if was_kept && error.is_stale() => metrics.stale_retries.increment(1),
+                Err(error) => return Outcome::no_response(error, progress.has_finished()),
             }
         }
     }
 }
 
-/// Reads answers.
+/// Reads responses, and decides what they mean.
 #[derive(Debug)]
-struct Reader {
+struct ResponseReader {
     rules: Rules,
     redactor: Redactor,
-    clock: Clock,
+    clock: WallClock,
 }
 
-impl Reader {
+impl ResponseReader {
     async fn read(&self, response: Response<Incoming>) -> Outcome {
         let (head, mut body) = response.into_parts();
         let mut kept = Vec::new();
         let mut read = 0;
-        // The status has been said: an answer that breaks off after it changes nothing.
-        while let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        // An error is ignored: the status has arrived, and a body that breaks off after it changes nothing.
+        while let Some(Ok(frame)) = body.frame().await {
             let Some(data) = frame.data_ref() else {
                 continue;
             };
-            let room = KEPT_ANSWER.saturating_sub(kept.len());
+            let room = CLASSIFIED_BYTES.saturating_sub(kept.len());
             kept.extend(data.iter().take(room));
             read += data.len();
-            if read > READ_ANSWER {
+            if read > DRAINED_BYTES {
                 break;
             }
         }
         if head.status.is_success() {
-            return Outcome::taken(head.status);
+            return Outcome::acked(head.status);
         }
         let mut cut = read > kept.len();
-        // Nobody asked for it, but gateways pack what they like.
+        // The request does not accept gzip, but some gateways compress anyhow.
         if head.headers.contains_key(CONTENT_ENCODING) {
-            kept = gzip::start(&[kept.into()], KEPT_ANSWER);
-            cut |= kept.len() == KEPT_ANSWER;
+            kept = gzip::start(&[kept.into()], CLASSIFIED_BYTES);
+            cut |= kept.len() == CLASSIFIED_BYTES;
         }
-        let answer = String::from_utf8_lossy(&kept);
-        let meaning = self.rules.judge(head.status.as_u16(), &answer);
-        let asked = head.headers.get(RETRY_AFTER);
-        let asked =
-            asked.and_then(|value| refusal::retry_after(value.as_bytes(), self.clock.now()));
-        let told = one_line(&self.redactor.redact(&answer, cut));
-        Outcome::answered(head.status, meaning, told, asked)
+        let text = String::from_utf8_lossy(&kept);
+        let meaning = self.rules.judge(head.status.as_u16(), &text);
+        let retry_after = head
+            .headers
+            .get(RETRY_AFTER)
+            .and_then(|value| refusal::retry_after(value.as_bytes(), self.clock.now()));
+        let shown = one_line(&self.redactor.redact(&text, cut));
+        Outcome::response(head.status, meaning, shown, retry_after)
     }
 }
 
-/// What an answer says, in one line of bounded length; a character that was cut in two is left out.
-fn one_line(answer: &str) -> String {
-    let mut line = answer.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut ends = (0..=TOLD_ANSWER.min(line.len())).rev();
+/// `text` as one line of at most [`SHOWN_BYTES`], without a character that was cut in two at its end.
+fn one_line(text: &str) -> String {
+    let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut ends = (0..=SHOWN_BYTES.min(line.len())).rev();
     let end = ends.find(|end| line.is_char_boundary(*end));
     line.truncate(end.unwrap_or(0));
     line.truncate(line.trim_end_matches('\u{fffd}').len());
@@ -195,6 +200,6 @@ mod tests {
     fn an_answer_is_one_line_without_half_a_character() {
         assert_eq!(one_line(" {\"code\":\n\t\"x\"}\n"), "{\"code\": \"x\"}");
         assert_eq!(one_line("gr\u{fffd}"), "gr");
-        assert_eq!(one_line(&"ü".repeat(2_000)).len(), TOLD_ANSWER);
+        assert_eq!(one_line(&"ü".repeat(2_000)).len(), SHOWN_BYTES);
     }
 }

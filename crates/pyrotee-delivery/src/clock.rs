@@ -1,21 +1,22 @@
-//! What time it is on the wall.
+//! The wall clock.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// Tells how old profiles are. A clock of its own, since tests stop time and the system does not.
+/// A wall clock, which tells how old a record is. Tests pass a clock of their own: pausing tokio's clock does not
+/// stop the system's. Cheap to clone.
 #[derive(Clone)]
-pub struct Clock(Arc<dyn Fn() -> SystemTime + Send + Sync>);
+pub struct WallClock(Arc<dyn Fn() -> SystemTime + Send + Sync>);
 
-impl Clock {
-    /// The clock of the system.
+impl WallClock {
+    /// The system's clock.
     pub fn system() -> Self {
-        Self::of(SystemTime::now)
+        Self::from_fn(SystemTime::now)
     }
 
-    /// Any other.
-    pub fn of(now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
+    /// A clock that shows what `now` returns.
+    pub fn from_fn(now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
         Self(Arc::new(now))
     }
 
@@ -24,8 +25,8 @@ impl Clock {
     }
 }
 
-impl fmt::Debug for Clock {
+impl fmt::Debug for WallClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Clock")
+        f.write_str("WallClock")
     }
 }

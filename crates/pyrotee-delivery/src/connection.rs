@@ -1,7 +1,7 @@
-//! A connection to the target, owned by one worker and driven by it.
+//! A connection to a target, which one worker owns and drives.
 //!
-//! A pool would hand it from task to task, and drive it in one more: a third of what an upload costs
-//! beside its bytes (ADR 0009). Whoever owns a connection needs neither.
+//! A pool would pass connections between tasks and drive each in a task of its own, which is a third of the cost
+//! of an upload beside its bytes (ADR 0009).
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -11,51 +11,55 @@ use std::time::Duration;
 use http::{Request, Response, Uri};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
-use pyrotee_net::{Connector, Dial, Dialer, Fault, Io, Link};
+use pyrotee_net::{ConnectionState, Connector, ExchangeError, Io};
 use tokio::time::timeout;
 
-use crate::upload::UploadBody;
+use crate::upload_body::UploadBody;
 
-/// How long a farewell may take: a TLS peer is told that this is the end.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// How long closing may take: a TLS connection ends with a message to the peer.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What reads and writes.
-type Driver<D> = http1::Connection<Io<D>, UploadBody>;
+/// The future that reads and writes the connection.
+type Driver = http1::Connection<Io, UploadBody>;
 
-/// An HTTP/1.1 connection on which one upload goes at a time.
-pub(crate) struct Connection<D: Dial = Dialer> {
+/// An HTTP/1.1 connection to a target that carries one upload at a time.
+pub(crate) struct Connection {
     requests: SendRequest<UploadBody>,
-    /// `None` once it has ended.
-    driver: Option<Driver<D>>,
-    link: Link,
+    /// `None` after the connection has ended.
+    driver: Option<Driver>,
+    state: ConnectionState,
 }
 
-impl<D: Dial> Connection<D> {
-    /// In a box, since it goes from hand to hand.
-    pub(crate) async fn open(connector: &Connector<D>, origin: Uri) -> Result<Box<Self>, Fault> {
+impl Connection {
+    /// Opens a connection. Boxed, because it moves between worker and client with each upload.
+    pub(crate) async fn open(
+        connector: &Connector,
+        origin: Uri,
+    ) -> Result<Box<Self>, ExchangeError> {
         let io = connector.open(origin).await?;
-        let link = io.inner().link().clone();
+        let state = io.inner().state().clone();
         let (requests, driver) = http1::handshake(io)
             .await
-            .map_err(|error| Fault::broken(&error, &link))?;
+            .map_err(|error| ExchangeError::broken(&error, &state))?;
         Ok(Box::new(Self {
             requests,
             driver: Some(driver),
-            link,
+            state,
         }))
     }
 
-    /// Sends a request, and reads its answer with `read`.
+    /// Sends a request, and reads the response with `read`.
     pub(crate) async fn exchange<T>(
         &mut self,
         request: Request<UploadBody>,
         read: impl AsyncFnOnce(Response<Incoming>) -> T,
-    ) -> Result<T, Fault> {
-        let answer = self.requests.send_request(request);
-        let exchange = async { Ok(read(answer.await?).await) };
+    ) -> Result<T, ExchangeError> {
+        let response = self.requests.send_request(request);
+        let exchange = async { Ok(read(response.await?).await) };
         let mut exchange = pin!(exchange);
         let ended = poll_fn(|cx| {
-            // What it writes comes first, and what it has read last: most answers need no third look.
+            // Poll the exchange first, so that it queues the request, then the driver, which writes and reads,
+            // then the exchange again with what was read: most responses are complete then.
             if let Poll::Ready(ended) = exchange.as_mut().poll(cx) {
                 return Poll::Ready(ended);
             }
@@ -64,16 +68,16 @@ impl<D: Dial> Connection<D> {
         });
         ended
             .await
-            .map_err(|error: hyper::Error| Fault::broken(&error, &self.link))
+            .map_err(|error: hyper::Error| ExchangeError::broken(&error, &self.state))
     }
 
-    /// Whether another request may follow: the last answer was read to its end, and both sides keep the
-    /// connection.
+    /// Whether another request may follow: the last response was read to its end, and both sides keep the
+    /// connection open.
     pub(crate) fn is_reusable(&self) -> bool {
         self.driver.is_some() && self.requests.is_ready()
     }
 
-    /// Waits until the target closes it.
+    /// Waits until the target closes the connection.
     pub(crate) async fn closed(&mut self) {
         poll_fn(|cx| match Self::drive(&mut self.driver, cx) {
             true => Poll::Pending,
@@ -82,18 +86,18 @@ impl<D: Dial> Connection<D> {
         .await;
     }
 
-    /// Says farewell.
+    /// Closes the connection.
     pub(crate) async fn close(self: Box<Self>) {
         drop(self.requests);
         if let Some(driver) = self.driver {
-            // It was to end anyhow.
-            drop(timeout(FAREWELL, driver).await);
+            // An error or a timeout ends the connection as well.
+            drop(timeout(CLOSE_TIMEOUT, driver).await);
         }
     }
 
-    /// Reads and writes what can be; whether the connection still stands. How it ended is told to the
-    /// exchange that it ended.
-    fn drive(driver: &mut Option<Driver<D>>, cx: &mut Context<'_>) -> bool {
+    /// Reads and writes without waiting; whether the connection is still open. hyper reports an error to the
+    /// exchange, not here.
+    fn drive(driver: &mut Option<Driver>, cx: &mut Context<'_>) -> bool {
         if let Some(running) = driver
             && Pin::new(running).poll(cx).is_ready()
         {

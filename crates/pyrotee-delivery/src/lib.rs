@@ -1,16 +1,16 @@
-//! The delivery path: leases records and uploads them, one [`Target`] beside the other.
+//! The delivery path: one [`Deliverer`] per target leases the target's records and uploads them.
 //!
 //! Invariants:
 //!
 //! - Targets share nothing but the records: each has its own queue, connections, limits and delays.
-//! - What a target is sent comes from the record and its own settings. No header of a client but
-//!   `Content-Type` and `Content-Encoding` gets this far.
-//! - Every lease is settled: acked when the target took the record, lost with a reason when it never
-//!   will, given back for later otherwise.
-//! - A target that cannot be used is tried by one probe at a time, and one that returns is not run
-//!   over: uploads at once grow from one, and the backlog is paced. See `flow`.
-//! - A profile is uploaded whole or not at all: each try begins with its first byte.
-//! - Redirects are never followed: credentials stay with the address they were given for.
+//! - An upload consists of the record and the target's settings. A record contains no header of a client except
+//!   `Content-Type` and `Content-Encoding`.
+//! - Every lease is settled: acked when the target acknowledged the record, dropped with a reason when it never
+//!   will, retried otherwise.
+//! - A target whose circuit breaker is open is sent one probe at a time. After it recovers, the number of uploads
+//!   at once grows from one, and the backlog is paced. See `flow`.
+//! - Each attempt sends the whole body from its first byte.
+//! - Redirects are never followed, so credentials are sent only to the configured address.
 
 #![cfg_attr(
     test,
@@ -21,23 +21,23 @@ mod client;
 mod clock;
 mod connection;
 mod content;
+mod dead_letters;
+mod deliverer;
 mod failure_log;
 mod flow;
 pub mod metrics;
 mod monitor;
 mod outcome;
 mod redact;
-mod refusals;
 mod request;
 mod settings;
 mod status;
-mod target;
-mod upload;
+mod upload_body;
 
-pub use clock::Clock;
+pub use clock::WallClock;
 pub use content::Content;
-pub use monitor::Monitor;
-pub use refusals::{Refusal, Refusals};
+pub use dead_letters::{DeadLetter, DeadLetterSink};
+pub use deliverer::Deliverer;
+pub use monitor::TargetMonitor;
 pub use settings::{Credentials, OnAmbiguous, Settings, SettingsError};
-pub use status::{LastError, State, Status, Suspension};
-pub use target::Target;
+pub use status::{LastError, SuspendedSurface, TargetState, TargetStatus};

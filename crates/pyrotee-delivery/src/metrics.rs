@@ -1,8 +1,8 @@
-//! What the delivery path counts, per target.
+//! The metrics of the delivery path, per target.
 
 #![expect(
     clippy::disallowed_macros,
-    reason = "series are made here and nowhere else"
+    reason = "this module makes all series of the crate"
 )]
 
 use std::sync::OnceLock;
@@ -13,37 +13,38 @@ use metrics::{
     Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
     gauge, histogram,
 };
-use pyrotee_net::FaultKind;
+use pyroscope_wire::refusal::Meaning;
+use pyrotee_net::ExchangeErrorKind;
 use pyrotee_queue::Lane;
 
 use crate::Settings;
-use crate::outcome::{Kind, Outcome};
-use crate::status::State;
+use crate::outcome::Outcome;
+use crate::status::TargetState;
 
-/// Bytes of profiles in uploads that went out; the name of Pyroscope 0.37.
+/// Profile bytes of uploads that were sent; the name is Pyroscope 0.37's.
 pub const SENT_BYTES: &str = "pyroscope_remote_write_client_sent_bytes";
-/// Time to the head of an answer; the name of Pyroscope 0.37.
+/// Time to the head of a response; the name is Pyroscope 0.37's.
 pub const RESPONSE_TIME: &str = "pyroscope_remote_write_client_response_time";
 /// Uploads by status and outcome.
 pub const REQUESTS: &str = "pyroscope_remote_write_requests_total";
-/// Uploads without an answer, by kind.
+/// Uploads without a response, by kind of error.
 pub const REQUEST_ERRORS: &str = "pyroscope_remote_write_request_errors_total";
 /// Time of a whole upload, by outcome.
 pub const REQUEST_DURATION: &str = "pyroscope_remote_write_request_duration_seconds";
-/// Records given back to the queue for another try.
+/// Records that are retried.
 pub const RETRIES: &str = "pyroscope_remote_write_retries_total";
-/// Uploads that may have arrived although no answer came.
+/// Uploads without a response that may have arrived.
 pub const AMBIGUOUS: &str = "pyroscope_remote_write_ambiguous_total";
 /// Changes of a target's state.
 pub const TRANSITIONS: &str = "pyroscope_remote_write_circuit_transitions_total";
-/// The pause that the target asked for last.
+/// The target's last `Retry-After`.
 pub const RETRY_AFTER: &str = "pyroscope_remote_write_retry_after_seconds";
-/// Uploads repeated because a kept-alive connection had gone stale.
+/// Uploads repeated at once because of a stale connection.
 pub const STALE_RETRIES: &str = "pyroscope_remote_write_stale_retries_total";
-/// From receipt to the target's answer.
+/// Time from the receipt of a record to the target's acknowledgement.
 pub const ENQUEUE_TO_SENT: &str = "pyroscope_remote_write_enqueue_to_sent_seconds";
 
-/// Tells the exporter what the series mean.
+/// Registers the description of each series.
 pub fn describe() {
     describe_counter!(SENT_BYTES, "Profile bytes of uploads that went out.");
     describe_histogram!(
@@ -88,23 +89,34 @@ pub fn describe() {
     );
 }
 
-/// Handles of one target's series, made once: to look one up in the exporter costs more than to count.
+/// The meanings that an upload can have: the values of the `outcome` label.
+const MEANINGS: [Meaning; 7] = [
+    Meaning::Taken,
+    Meaning::Throttled,
+    Meaning::Transient,
+    Meaning::Ambiguous,
+    Meaning::Rejected,
+    Meaning::Unknown,
+    Meaning::Broken,
+];
+
+/// Handles of one target's series. They are kept because looking one up in the exporter costs more than counting.
 #[derive(Debug)]
 pub(crate) struct TargetMetrics {
     target: String,
     address: String,
-    /// Of answers with 200, which most are.
+    /// Response time of status 200, which most responses have.
     ok_time: OnceLock<Histogram>,
-    /// Of uploads that ended well with 200.
+    /// Number of successful uploads with status 200.
     ok: OnceLock<Counter>,
     pub(crate) sent_bytes: Counter,
     pub(crate) stale_retries: Counter,
     pub(crate) retries: Counter,
     ambiguous: Counter,
-    transitions: [Counter; State::ALL.len()],
+    transitions: [Counter; TargetState::ALL.len()],
     retry_after: Gauge,
-    durations: [(Kind, Histogram); Kind::SENT.len()],
-    errors: [Counter; FaultKind::ALL.len()],
+    durations: [(Meaning, Histogram); MEANINGS.len()],
+    errors: [Counter; ExchangeErrorKind::ALL.len()],
     enqueue_to_sent: [Histogram; 2],
 }
 
@@ -119,17 +131,17 @@ impl TargetMetrics {
             stale_retries: counter!(STALE_RETRIES, "target" => target.clone()),
             retries: counter!(RETRIES, "target" => target.clone()),
             ambiguous: counter!(AMBIGUOUS, "target" => target.clone()),
-            transitions: State::ALL.map(|state| {
+            transitions: TargetState::ALL.map(|state| {
                 counter!(TRANSITIONS, "target" => target.clone(), "to" => state.as_str())
             }),
             retry_after: gauge!(RETRY_AFTER, "target" => target.clone()),
-            durations: Kind::SENT.map(|kind| {
-                let outcome = kind.as_str();
+            durations: MEANINGS.map(|meaning| {
+                let outcome = meaning.as_str();
                 let series =
                     histogram!(REQUEST_DURATION, "target" => target.clone(), "outcome" => outcome);
-                (kind, series)
+                (meaning, series)
             }),
-            errors: FaultKind::ALL.map(|kind| {
+            errors: ExchangeErrorKind::ALL.map(|kind| {
                 counter!(REQUEST_ERRORS, "target" => target.clone(), "kind" => kind.as_str())
             }),
             enqueue_to_sent: ["fresh", "backlog"].map(|lane| {
@@ -140,13 +152,13 @@ impl TargetMetrics {
             target,
             address,
         };
-        // A series that is there from the start can be told from one that is missing.
+        // A series that is zero from the start differs from one that is missing.
         metrics.retry_after.set(0);
         metrics
     }
 
-    /// The head of an answer came.
-    pub(crate) fn answered(&self, status: StatusCode, took: Duration) {
+    /// Counts a response whose head arrived after `took`.
+    pub(crate) fn response_head(&self, status: StatusCode, took: Duration) {
         let series = || {
             histogram!(
                 RESPONSE_TIME,
@@ -161,41 +173,43 @@ impl TargetMetrics {
         }
     }
 
-    /// An upload ended after `took`.
-    pub(crate) fn ended(&self, outcome: &Outcome, took: Duration) {
-        let kind = outcome.kind;
-        if let Some((_, series)) = self.durations.iter().find(|(of, _)| *of == kind) {
-            series.record(took);
-            self.count(outcome);
-        }
-        if kind == Kind::Ambiguous {
-            self.ambiguous.increment(1);
+    /// Counts an upload that ended after `took`.
+    pub(crate) fn upload_ended(&self, outcome: &Outcome, took: Duration) {
+        // An unsendable record is no upload.
+        if let Ok(meaning) = outcome.meaning {
+            let mut durations = self.durations.iter();
+            if let Some((_, series)) = durations.find(|(of, _)| *of == meaning) {
+                series.record(took);
+            }
+            self.count(meaning, outcome.status);
+            if meaning == Meaning::Ambiguous {
+                self.ambiguous.increment(1);
+            }
         }
         if let Some(asked) = outcome.retry_after {
             self.retry_after.set(asked);
         }
-        let fault = outcome.fault_kind();
-        if let Some(errors) = fault.and_then(|kind| self.errors.get(kind as usize)) {
+        let kind = outcome.error_kind();
+        if let Some(errors) = kind.and_then(|kind| self.errors.get(kind as usize)) {
             errors.increment(1);
         }
     }
 
-    fn count(&self, outcome: &Outcome) {
-        let (kind, status) = (outcome.kind, outcome.status);
+    fn count(&self, meaning: Meaning, status: Option<StatusCode>) {
         let series = || {
             let code = status.map_or("error".to_owned(), |status| status.as_str().to_owned());
             counter!(
-                REQUESTS, "target" => self.target.clone(), "code" => code, "outcome" => kind.as_str()
+                REQUESTS, "target" => self.target.clone(), "code" => code, "outcome" => meaning.as_str()
             )
         };
-        match (kind, status) {
-            (Kind::Ok, Some(StatusCode::OK)) => self.ok.get_or_init(series).increment(1),
+        match (meaning, status) {
+            (Meaning::Taken, Some(StatusCode::OK)) => self.ok.get_or_init(series).increment(1),
             _ => series().increment(1),
         }
     }
 
-    /// The target took a record after it had waited for `waited` since its receipt.
-    pub(crate) fn taken(&self, lane: Lane, waited: Duration) {
+    /// Counts a record that the target acknowledged `waited` after its receipt.
+    pub(crate) fn acked(&self, lane: Lane, waited: Duration) {
         let [fresh, backlog] = &self.enqueue_to_sent;
         let series = match lane {
             Lane::Fresh => fresh,
@@ -204,8 +218,8 @@ impl TargetMetrics {
         series.record(waited);
     }
 
-    /// The target's state is another now.
-    pub(crate) fn changed(&self, state: State) {
+    /// Counts a change of the target's state to `state`.
+    pub(crate) fn state_changed(&self, state: TargetState) {
         if let Some(transitions) = self.transitions.get(state as usize) {
             transitions.increment(1);
         }

@@ -1,48 +1,50 @@
-//! Keeps what is told of a target.
+//! Collects what the status page shows of a target.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use pyroscope_wire::Surface;
+use pyroscope_wire::refusal::Meaning;
+use pyrotee_queue::lock;
 
-use crate::flow::Flow;
-use crate::outcome::{Kind, Outcome};
-use crate::status::{LastError, Status, Suspension};
+use crate::flow::FlowControl;
+use crate::outcome::Outcome;
+use crate::status::{LastError, SuspendedSurface, TargetStatus};
 
-/// Tells the status of a target, also when the target runs elsewhere. Cheap to clone.
+/// Shows the status of a target while its deliverer runs. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Monitor {
-    flow: Arc<Flow>,
-    journal: Arc<Journal>,
+pub struct TargetMonitor {
+    flow: Arc<FlowControl>,
+    summary: SharedSummary,
     workers: usize,
 }
 
-impl Monitor {
-    pub(crate) fn new(flow: Arc<Flow>, journal: Arc<Journal>, workers: usize) -> Self {
+impl TargetMonitor {
+    pub(crate) fn new(flow: Arc<FlowControl>, summary: SharedSummary, workers: usize) -> Self {
         Self {
             flow,
-            journal,
+            summary,
             workers,
         }
     }
 
-    /// What is known now.
-    pub fn status(&self) -> Status {
+    /// The status now.
+    pub fn status(&self) -> TargetStatus {
         let flow = self.flow.snapshot();
-        let entries = self.journal.lock().clone();
+        let summary = lock(&self.summary).clone();
         let suspended = flow.suspended.into_iter();
-        Status {
-            state: flow.condition,
+        TargetStatus {
+            state: flow.state,
             next_try: flow.next_try,
             suspended: suspended
                 .filter_map(|(surface, next_try)| {
                     let surface = Surface::from_id(surface.0)?;
-                    Some(Suspension { surface, next_try })
+                    Some(SuspendedSurface { surface, next_try })
                 })
                 .collect(),
-            last_success: entries.last_success,
-            last_error: entries.last_error,
-            attempts: entries.attempts,
+            last_success: summary.last_success,
+            last_error: summary.last_error,
+            attempts: summary.attempts,
             in_flight: flow.in_flight,
             limit: flow.limit,
             workers: self.workers,
@@ -50,37 +52,32 @@ impl Monitor {
     }
 }
 
-/// What happened last to one target.
-#[derive(Debug, Default)]
-pub(crate) struct Journal(Mutex<Entries>);
+/// The summary of one target, shared by its uploader and its monitors.
+pub(crate) type SharedSummary = Arc<Mutex<UploadSummary>>;
 
+/// The last success, the last error and the number of one target's uploads.
 #[derive(Debug, Clone, Default)]
-struct Entries {
+pub(crate) struct UploadSummary {
     last_success: Option<SystemTime>,
     last_error: Option<LastError>,
     attempts: u64,
 }
 
-impl Journal {
-    /// An upload ended.
-    pub(crate) fn note(&self, outcome: &Outcome, at: SystemTime) {
-        let mut entries = self.lock();
-        if !matches!(outcome.kind, Kind::Unsendable(_)) {
-            entries.attempts += 1;
+impl UploadSummary {
+    /// Adds the outcome of an upload that ended at `at`.
+    pub(crate) fn add(&mut self, outcome: &Outcome, at: SystemTime) {
+        if outcome.meaning.is_ok() {
+            self.attempts += 1;
         }
-        if outcome.kind == Kind::Ok {
-            entries.last_success = Some(at);
+        if outcome.meaning == Ok(Meaning::Taken) {
+            self.last_success = Some(at);
             return;
         }
-        entries.last_error = Some(LastError {
+        self.last_error = Some(LastError {
             at,
-            outcome: outcome.kind.as_str(),
-            status: outcome.status.map(|status| status.as_u16()),
+            outcome: outcome.as_str(),
+            status: outcome.status_code(),
             text: outcome.text.clone(),
         });
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Entries> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,149 +1,99 @@
-//! What came of an upload.
+//! The result of one upload.
 
 use std::time::Duration;
 
 use http::StatusCode;
 use pyroscope_wire::refusal::Meaning;
-use pyrotee_net::{Fault, FaultKind};
+use pyrotee_net::{ExchangeError, ExchangeErrorKind};
 use pyrotee_queue::Reason;
 
-/// What came of one try to upload a record.
+/// The result of one attempt to upload a record.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    pub(crate) kind: Kind,
-    /// `None` if no answer came.
+    /// What the result means for the record and for the target; `Err` if no request can be made of the record,
+    /// with the reason of its drop.
+    pub(crate) meaning: Result<Meaning, Reason>,
+    /// `None` if there was no response.
     pub(crate) status: Option<StatusCode>,
-    /// What the target said, or what went wrong, in one line without secrets; empty for a success.
+    /// The response's body or the error, in one line without secrets; empty for a success.
     pub(crate) text: String,
-    /// The pause that the target asked for.
+    /// The response's `Retry-After`.
     pub(crate) retry_after: Option<Duration>,
-    fault: Option<Fault>,
-}
-
-/// The kinds of outcomes that deliveries go by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// The target has the profile.
-    Ok,
-    /// The target wants a pause.
-    Throttled,
-    /// It may work later.
-    Transient,
-    /// It may have worked.
-    Ambiguous,
-    /// It will never work with this profile.
-    Rejected,
-    /// Refused in words that nobody knows.
-    Unknown,
-    /// It works with no profile of this surface, until somebody mends something.
-    Broken,
-    /// There was nothing to send.
-    Unsendable(Reason),
-}
-
-impl Kind {
-    /// Those that an upload can have.
-    pub(crate) const SENT: [Self; 7] = [
-        Self::Ok,
-        Self::Throttled,
-        Self::Transient,
-        Self::Ambiguous,
-        Self::Rejected,
-        Self::Unknown,
-        Self::Broken,
-    ];
-
-    /// The value of the `outcome` label.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Throttled => "throttled",
-            Self::Transient => "transient",
-            Self::Ambiguous => "ambiguous",
-            Self::Rejected => "rejected",
-            Self::Unknown => "unknown",
-            Self::Broken => "broken",
-            Self::Unsendable(reason) => reason.as_str(),
-        }
-    }
-}
-
-impl From<Meaning> for Kind {
-    fn from(meaning: Meaning) -> Self {
-        match meaning {
-            Meaning::Taken => Self::Ok,
-            Meaning::Throttled => Self::Throttled,
-            Meaning::Transient => Self::Transient,
-            Meaning::Ambiguous => Self::Ambiguous,
-            Meaning::Rejected => Self::Rejected,
-            Meaning::Broken => Self::Broken,
-            Meaning::Unknown => Self::Unknown,
-        }
-    }
+    error: Option<ExchangeError>,
 }
 
 impl Outcome {
-    /// The target took the profile.
-    pub(crate) fn taken(status: StatusCode) -> Self {
-        Self::answered(status, Meaning::Taken, String::new(), None)
+    /// The target acknowledged the profile.
+    pub(crate) fn acked(status: StatusCode) -> Self {
+        Self::response(status, Meaning::Taken, String::new(), None)
     }
 
-    /// The target answered with something else than a success, which has `meaning`.
-    pub(crate) fn answered(
+    /// The target sent a response with `meaning`.
+    pub(crate) fn response(
         status: StatusCode,
         meaning: Meaning,
         text: String,
         retry_after: Option<Duration>,
     ) -> Self {
-        let kind = match (Kind::from(meaning), retry_after) {
-            // Whoever names a time wants to be left alone until then.
-            (Kind::Transient, Some(_)) => Kind::Throttled,
-            (kind, _) => kind,
+        let meaning = match (meaning, retry_after) {
+            // A `Retry-After` asks for a pause of all uploads.
+            (Meaning::Transient, Some(_)) => Meaning::Throttled,
+            (meaning, _) => meaning,
         };
         Self {
-            kind,
+            meaning: Ok(meaning),
             status: Some(status),
             text,
             retry_after,
-            fault: None,
+            error: None,
         }
     }
 
-    /// No answer came. `whole`: everything had gone out, so that the target may have it.
-    pub(crate) fn failed(fault: Fault, whole: bool) -> Self {
-        let kind = match fault.kind() {
-            FaultKind::Tls => Kind::Broken,
-            _ if whole && !fault.is_connect() => Kind::Ambiguous,
-            _ => Kind::Transient,
+    /// There was no response. `body_sent`: the whole body was sent, so the target may have the profile.
+    pub(crate) fn no_response(error: ExchangeError, body_sent: bool) -> Self {
+        let meaning = match error.kind() {
+            ExchangeErrorKind::Tls => Meaning::Broken,
+            _ if body_sent && !error.is_connect() => Meaning::Ambiguous,
+            _ => Meaning::Transient,
         };
         Self {
-            kind,
+            meaning: Ok(meaning),
             status: None,
-            text: fault.to_string(),
+            text: error.to_string(),
             retry_after: None,
-            fault: Some(fault),
+            error: Some(error),
         }
     }
 
-    /// There was nothing to send.
+    /// No request can be made of the record.
     pub(crate) fn unsendable(reason: Reason) -> Self {
         Self {
-            kind: Kind::Unsendable(reason),
+            meaning: Err(reason),
             status: None,
             text: reason.as_str().to_owned(),
             retry_after: None,
-            fault: None,
+            error: None,
         }
     }
 
-    /// Whether it was no connection at all.
-    pub(crate) fn is_connect(&self) -> bool {
-        self.fault.as_ref().is_some_and(Fault::is_connect)
+    /// The value of the `outcome` label: the meaning, or the reason of the drop.
+    pub(crate) fn as_str(&self) -> &'static str {
+        self.meaning.map_or_else(Reason::as_str, Meaning::as_str)
     }
 
-    /// What kind of failure kept the answer away.
-    pub(crate) fn fault_kind(&self) -> Option<FaultKind> {
-        self.fault.as_ref().map(Fault::kind)
+    /// Whether connecting failed.
+    pub(crate) fn is_connect(&self) -> bool {
+        self.error.as_ref().is_some_and(ExchangeError::is_connect)
+    }
+
+    /// The status as the number that logs and status pages show.
+    pub(crate) fn status_code(&self) -> Option<u16> {
+        self.status.map(|status| status.as_u16())
+    }
+
+    /// Why there was no response; `None` if there was one, or no request.
+    pub(crate) fn error_kind(&self) -> Option<ExchangeErrorKind> {
+        self.error.as_ref().map(ExchangeError::kind)
     }
 }
 
@@ -153,22 +103,25 @@ mod tests {
 
     #[test]
     fn a_failure_is_ambiguous_only_if_the_whole_body_had_gone_out() {
-        let kind = |fault, whole| Outcome::failed(fault, whole).kind;
-        assert_eq!(kind(Fault::reset("reset"), true), Kind::Ambiguous);
-        assert_eq!(kind(Fault::reset("reset"), false), Kind::Transient);
-        assert_eq!(kind(Fault::timeout("late", false), true), Kind::Ambiguous);
-        assert_eq!(kind(Fault::timeout("late", true), true), Kind::Transient);
+        let meaning = |error, body_sent| Outcome::no_response(error, body_sent).meaning.unwrap();
+        let reset = || ExchangeError::reset("reset");
+        let timeout = |connecting| ExchangeError::timeout("late", connecting);
+        assert_eq!(meaning(reset(), true), Meaning::Ambiguous);
+        assert_eq!(meaning(reset(), false), Meaning::Transient);
+        assert_eq!(meaning(timeout(false), true), Meaning::Ambiguous);
+        assert_eq!(meaning(timeout(true), true), Meaning::Transient);
     }
 
     #[test]
     fn who_names_a_time_is_left_alone_until_then() {
         let after = Some(Duration::from_secs(5));
-        let kind = |meaning, after| {
+        let meaning = |meaning, after| {
             let status = StatusCode::SERVICE_UNAVAILABLE;
-            Outcome::answered(status, meaning, String::new(), after).kind
+            let outcome = Outcome::response(status, meaning, String::new(), after);
+            outcome.meaning.unwrap()
         };
-        assert_eq!(kind(Meaning::Transient, after), Kind::Throttled);
-        assert_eq!(kind(Meaning::Transient, None), Kind::Transient);
-        assert_eq!(kind(Meaning::Rejected, after), Kind::Rejected);
+        assert_eq!(meaning(Meaning::Transient, after), Meaning::Throttled);
+        assert_eq!(meaning(Meaning::Transient, None), Meaning::Transient);
+        assert_eq!(meaning(Meaning::Rejected, after), Meaning::Rejected);
     }
 }

@@ -1,5 +1,5 @@
-//! Keeps a target's own secrets out of what is told of its answers: there are gateways that repeat
-//! the credentials which they refuse.
+//! Removes a target's secrets from its responses before they are shown: some gateways repeat the credentials
+//! that they refuse.
 
 use std::fmt;
 
@@ -7,15 +7,15 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::Settings;
 
-/// What stands where a secret was.
+/// Replacement for a secret.
 const REDACTED: &str = "<redacted>";
 
-/// Shorter ones are words of the language more often than secrets.
+/// Secrets shorter than this are not removed: they are likely to be ordinary words.
 const SHORTEST: usize = 4;
 
-/// Finds the secrets of one target.
+/// Removes the secrets of one target from texts.
 pub(crate) struct Redactor {
-    /// The longest first: one may be a part of another.
+    /// The longest first, since one may be part of another.
     secrets: Vec<SecretString>,
 }
 
@@ -27,14 +27,13 @@ impl Redactor {
         Self { secrets }
     }
 
-    /// `text` without secrets. If it is only the `start` of what was said, a secret that may have
-    /// been cut in two at its end goes too.
-    pub(crate) fn redact(&self, text: &str, start: bool) -> String {
+    /// `text` without secrets. If `text` was `truncated`, the start of a secret at its end is removed too.
+    pub(crate) fn redact(&self, text: &str, truncated: bool) -> String {
         let mut text = text.to_owned();
         for secret in &self.secrets {
             text = text.replace(secret.expose_secret(), REDACTED);
         }
-        if start {
+        if truncated {
             let cut = self
                 .secrets
                 .iter()

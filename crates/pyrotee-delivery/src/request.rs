@@ -1,30 +1,27 @@
-//! From a record to the request that a target gets.
+//! Makes the upload request of a record.
 
 use std::sync::Arc;
 
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 use pyroscope_wire::Tags;
-use pyrotee_net::Address;
+use pyrotee_net::{Address, HOPS};
 use pyrotee_queue::{Reason, Record};
 
 use crate::content::Content;
-use crate::upload::{Progress, UploadBody};
+use crate::upload_body::{UploadBody, UploadProgress};
 use crate::{Settings, SettingsError};
 
-/// Counts relays, so that a ring of them does not carry a profile for ever.
-const HOPS: HeaderName = HeaderName::from_static("pyrotee-hops");
-
-/// Writes the requests of one target.
+/// The parts that all upload requests to one target have in common.
 #[derive(Debug)]
-pub(crate) struct Template {
+pub(crate) struct RequestTemplate {
     address: Address,
     tags: Arc<Tags>,
     headers: HeaderMap,
 }
 
-impl Template {
+impl RequestTemplate {
     pub(crate) fn new(settings: &Settings) -> Result<Self, SettingsError> {
         Ok(Self {
             address: settings.address.clone(),
@@ -33,16 +30,16 @@ impl Template {
         })
     }
 
-    /// The upload of `record`, or why there cannot be one.
+    /// The upload request of `record`; `Err` is the reason of its drop.
     pub(crate) async fn request(
         &self,
         record: &Arc<Record>,
-        progress: &Arc<Progress>,
+        progress: &Arc<UploadProgress>,
     ) -> Result<Request<UploadBody>, Reason> {
         let content = Content::of(record, &self.tags).await?;
         let uri = self.uri(&content).ok_or(Reason::InvalidName)?;
         let mut headers = self.headers.clone();
-        // hyper says nothing of the length of an empty body, and some servers answer 411 to that.
+        // hyper sends no Content-Length for an empty body, and some servers then respond with 411.
         if content.is_empty() {
             headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
@@ -63,7 +60,7 @@ impl Template {
         Ok(request)
     }
 
-    /// `None` if the tags made the target too long (65,534 bytes is the most that `http` takes).
+    /// Path and query of the request; `None` if the tags make them longer than the 65,534 bytes that `http` allows.
     fn uri(&self, content: &Content) -> Option<Uri> {
         let mark = if content.query.is_empty() { "" } else { "?" };
         let path = [
@@ -72,7 +69,7 @@ impl Template {
             mark,
             &content.query,
         ];
-        // In one piece of just this length, which `Bytes` takes over as it is.
+        // Concatenated into a string of exactly this length, which `Bytes` takes without a copy.
         let path = path.concat();
         PathAndQuery::try_from(path).ok().map(Uri::from)
     }

@@ -1,4 +1,4 @@
-//! What a target is.
+//! The settings of a target.
 
 use std::num::NonZeroU64;
 use std::time::Duration;
@@ -12,55 +12,56 @@ use pyroscope_wire::refusal::Rules;
 use pyrotee_net::Address;
 use secrecy::{ExposeSecret, SecretString};
 
-/// The tenant, for Pyroscopes that have several.
+/// Header with the tenant, for Pyroscopes that have several.
 const TENANT: HeaderName = HeaderName::from_static("x-scope-orgid");
 
-/// Who is uploading.
+/// Value of `User-Agent`.
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("pyrotee/", env!("CARGO_PKG_VERSION")));
 
-/// One target, checked: nothing in here can be wrong in a way that a user should hear of later.
+/// The settings of one target. Its values are valid, except that [`crate::Deliverer::new`] rejects one that
+/// cannot be sent as a header.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Its identity, and the `target` label.
+    /// The target's identity, and the value of the `target` label.
     pub name: String,
-    /// Where its Pyroscope is.
+    /// Address of the remote Pyroscope.
     pub address: Address,
-    /// How it knows us.
+    /// Credentials that every upload carries.
     pub credentials: Option<Credentials>,
     /// Value of `X-Scope-OrgID`.
     pub tenant: Option<String>,
-    /// Further headers; their values may be secrets.
+    /// Further headers of every upload; their values may be secrets.
     pub headers: Vec<(HeaderName, SecretString)>,
-    /// Labels that every profile gets.
+    /// Labels that are added to every profile.
     pub tags: Tags,
-    /// Limit of one whole upload, connecting included.
+    /// Time limit of one whole upload, connecting included.
     pub timeout: Duration,
     /// Most uploads at once; 0 is taken for 1.
     pub workers: usize,
-    /// How long after its receipt a profile is given up; `None` keeps it until it is delivered. The
-    /// times that a profile itself tells do not count.
+    /// A record expires this long after its receipt; `None` keeps it until it is delivered. The times in the
+    /// profile itself do not count.
     pub max_age: Option<Duration>,
-    /// What becomes of a profile that the target may have.
+    /// What to do when it is unknown whether the target received a profile.
     pub on_ambiguous: OnAmbiguous,
-    /// Most bytes a second, lengths of captured bodies, that the backlog of a target which was away
-    /// is sent at; `None` is no limit. Fresh profiles are not held back.
+    /// Pacing of the backlog: most bytes per second, counted as lengths of captured bodies; `None` is no limit. It
+    /// does not apply to fresh profiles.
     pub replay_rate: Option<NonZeroU64>,
-    /// What answers mean that are no success.
+    /// What responses other than 2xx mean.
     pub rules: Rules,
 }
 
-/// What becomes of a profile whose upload ended so that nobody knows whether the target has it: a
-/// timeout, or a connection that broke after the whole body went out.
+/// What to do when an upload was ambiguous: after the whole body was sent, it timed out or the connection broke,
+/// so it is unknown whether the target received the profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnAmbiguous {
-    /// It is sent again. If the target had it, its samples count twice, for no Pyroscope knows a
-    /// profile again.
+    /// Retry. If the target had received the profile, its samples count twice: a Pyroscope does not recognise a
+    /// duplicate.
     Retry,
-    /// It is given up and counted. If the target did not have it, it is lost.
+    /// Drop the record. If the target had not received the profile, it is lost.
     Drop,
 }
 
-/// Credentials of a target.
+/// Credentials that pyrotee sends to a target.
 #[derive(Clone, Debug)]
 pub enum Credentials {
     /// `Authorization: Bearer`.
@@ -74,7 +75,7 @@ pub enum Credentials {
     },
 }
 
-/// A setting that cannot be sent as a header. The value is not repeated: it may be a secret.
+/// A setting that cannot be sent as a header. The message does not contain the value: it may be a secret.
 #[derive(Debug, thiserror::Error)]
 #[error("send {what} as a header")]
 pub struct SettingsError {
@@ -106,7 +107,7 @@ impl Settings {
 }
 
 impl Settings {
-    /// Everything that must not be told of this target, in each form that it is sent in.
+    /// The secrets of this target, in each form in which they are sent.
     pub(crate) fn secrets(&self) -> Vec<SecretString> {
         let mut secrets: Vec<_> = self
             .headers

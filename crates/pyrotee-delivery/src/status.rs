@@ -1,23 +1,24 @@
-//! What is known of a target, for people: the states it can be in and what happened last.
+//! The status of a target, as the status page shows it.
 
 use std::time::{Duration, SystemTime};
 
 use pyroscope_wire::Surface;
 
-/// Whether a target is given profiles, in one word.
+/// Whether profiles are sent to a target, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// It takes what it is given, as far as is known.
+pub enum TargetState {
+    /// All circuit breakers are closed.
     Healthy,
-    /// It asked for less: the next upload waits.
+    /// The target asked for a pause: no upload starts until it is over.
     Throttled,
-    /// It cannot be reached or fails: one probe at a time is all that goes out.
+    /// The target's circuit breaker is open, since the target cannot be reached or fails: one probe at a time is
+    /// sent.
     Open,
-    /// It refuses every upload of at least one surface, and takes others.
+    /// The target refuses every upload of at least one surface: that surface is suspended.
     Suspended,
 }
 
-impl State {
+impl TargetState {
     /// Every state.
     pub const ALL: [Self; 4] = [Self::Healthy, Self::Throttled, Self::Open, Self::Suspended];
 
@@ -32,48 +33,48 @@ impl State {
     }
 }
 
-/// What is known of a target at one instant.
+/// The status of a target at one instant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Status {
+pub struct TargetStatus {
     /// The state of the target as a whole.
-    pub state: State,
-    /// Until somebody may try again; `None` if nobody has to wait.
+    pub state: TargetState,
+    /// Time until the next attempt; `None` if uploads are not blocked, or a probe is in flight.
     pub next_try: Option<Duration>,
-    /// The surfaces that it refuses.
-    pub suspended: Vec<Suspension>,
-    /// When it last took a profile.
+    /// The suspended surfaces.
+    pub suspended: Vec<SuspendedSurface>,
+    /// When the target last acknowledged a profile; `None` if it never has.
     pub last_success: Option<SystemTime>,
-    /// What went wrong last.
+    /// The last upload that failed; `None` if none has.
     pub last_error: Option<LastError>,
-    /// Uploads tried since the start.
+    /// Uploads since the start of the process.
     pub attempts: u64,
-    /// Uploads under way.
+    /// Uploads in flight.
     pub in_flight: usize,
-    /// Uploads that may be under way at once, now.
+    /// The concurrency limit: how many uploads may be in flight now.
     pub limit: usize,
-    /// The most that `limit` can become.
+    /// Upper bound of `limit`.
     pub workers: usize,
 }
 
-/// A surface whose uploads the target refuses, whatever is in them.
+/// A surface whose uploads the target refuses regardless of their content.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Suspension {
+pub struct SuspendedSurface {
     /// The surface.
     pub surface: Surface,
-    /// Until it is probed; `None` while the probe is under way.
+    /// Time until the next probe; `None` while a probe is in flight.
     pub next_try: Option<Duration>,
 }
 
 /// An upload that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastError {
-    /// When.
+    /// When it ended.
     pub at: SystemTime,
-    /// What was made of it: the `outcome` label.
+    /// The value of the `outcome` label.
     pub outcome: &'static str,
-    /// The status of the answer, if there was one.
+    /// Status of the response; `None` if there was none.
     pub status: Option<u16>,
-    /// One line of what the target said or why it said nothing, without the target's secrets.
+    /// Body of the response or the error: one line, without the target's secrets.
     pub text: String,
 }
 
@@ -83,9 +84,11 @@ mod tests {
 
     #[test]
     fn the_states_have_distinct_names() {
-        for state in State::ALL {
+        for state in TargetState::ALL {
             let name = state.as_str();
-            let twins = State::ALL.iter().filter(|other| other.as_str() == name);
+            let twins = TargetState::ALL
+                .iter()
+                .filter(|other| other.as_str() == name);
             assert_eq!(twins.count(), 1, "{name}");
         }
     }

@@ -11,11 +11,11 @@ use bytes::Bytes;
 use http::HeaderValue;
 use pyroscope_wire::Surface;
 use pyrotee_delivery::Content;
+use pyrotee_net::HOPS;
 use pyrotee_queue::{Head, Record, SurfaceId};
 
 /// Nanoseconds since 1970.
 const RECEIVED: &str = "Pyrotee-Received";
-pub const HOPS: &str = "Pyrotee-Hops";
 
 /// Most header fields; ours has six, those of an SDK some more.
 const FIELDS: usize = 64;
@@ -69,9 +69,10 @@ pub fn write(record: &Record, out: &mut impl Write) -> io::Result<()> {
     }
     let length: usize = content.body.iter().map(Bytes::len).sum();
     let received = head.received.duration_since(UNIX_EPOCH).unwrap_or_default();
+    // `Pyrotee-Hops` is `HOPS`, capitalised like the other fields of the file.
     write!(
         out,
-        "Content-Length: {length}\r\n{HOPS}: {}\r\n{RECEIVED}: {}\r\n\r\n",
+        "Content-Length: {length}\r\nPyrotee-Hops: {}\r\n{RECEIVED}: {}\r\n\r\n",
         head.hops,
         received.as_nanos()
     )?;
@@ -133,7 +134,7 @@ pub fn read(file: &Bytes) -> Result<(Head, Bytes), ReadError> {
         query: query.into(),
         content_type: field("Content-Type").map(Into::into),
         content_encoding: field("Content-Encoding").map(Into::into),
-        hops: number(HOPS)
+        hops: number(HOPS.as_str())
             .and_then(|hops| u8::try_from(hops).ok())
             .unwrap_or(0),
         received: received.unwrap_or_else(SystemTime::now),

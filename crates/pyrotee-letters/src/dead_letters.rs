@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use pyrotee_delivery::Refusals;
+use pyrotee_delivery::DeadLetterSink;
 
 use crate::store::{Error, Size, Store};
 use crate::writer::{Counters, Writer};
@@ -16,8 +16,8 @@ pub struct DeadLetters {
     pub monitor: Monitor,
     /// The thread that writes; whoever holds it closes it.
     pub writer: Writer,
-    /// Takes rejected records from deliveries.
-    pub refusals: Refusals,
+    /// Receives rejected records from the deliverers.
+    pub sink: DeadLetterSink,
 }
 
 /// Reads the letters of a running process, and counts what happens to them. Cheap to clone.
@@ -49,7 +49,7 @@ impl DeadLetters {
         let store = Arc::new(Store::open(dir, max_bytes)?);
         let counters = Arc::<Counters>::default();
         let started = Writer::start(Arc::clone(&store), Arc::clone(&counters), most_waiting);
-        let (writer, refusals) = started.map_err(|source| Error::Io {
+        let (writer, sink) = started.map_err(|source| Error::Io {
             dir: dir.to_owned(),
             source,
         })?;
@@ -63,7 +63,7 @@ impl DeadLetters {
         Ok(Self {
             monitor: Monitor { store, counters },
             writer,
-            refusals,
+            sink,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Dead letters: profiles that a target rejected, kept on disk with the target's response, so that somebody can
 //! look at them and send them again.
 //!
-//! A delivery reports a rejected record to [`pyrotee_delivery::Refusals`], a function that never waits. `writer`
+//! A delivery reports a rejected record to [`pyrotee_delivery::DeadLetterSink`], a function that never waits. `writer`
 //! hands the record to a thread of its own, and `store` keeps the directory within its bound. `captured` is the
 //! format of the request file in a letter; `pyrotee spool export` writes the same format.
 //!
@@ -13,7 +13,7 @@ mod dead_letters;
 mod store;
 mod writer;
 
-pub use captured::{HOPS, ReadError, read as read_captured, write as write_captured};
+pub use captured::{ReadError, read as read_captured, write as write_captured};
 pub use dead_letters::{DeadLetters, Monitor, Stats};
 pub use store::{Cause, Error, Id, Letter, Size, Store};
 pub use writer::Writer;

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::SystemTime;
 
-use pyrotee_delivery::{Refusal, Refusals};
+use pyrotee_delivery::{DeadLetter, DeadLetterSink};
 use pyrotee_queue::Record;
 
 use super::store::{Cause, Error, Store};
@@ -49,10 +49,10 @@ impl Writer {
         store: Arc<Store>,
         counters: Arc<Counters>,
         most_waiting: u64,
-    ) -> io::Result<(Self, Refusals)> {
+    ) -> io::Result<(Self, DeadLetterSink)> {
         let (sender, messages) = sync_channel(PLACES);
         let waiting = Arc::<AtomicU64>::default();
-        let refusals = intake(
+        let sink = intake(
             sender.clone(),
             Arc::clone(&counters),
             Arc::clone(&waiting),
@@ -61,7 +61,7 @@ impl Writer {
         let thread = Builder::new()
             .name("dead-letters".to_owned())
             .spawn(move || run(&messages, &store, &counters, &waiting))?;
-        Ok((Self { sender, thread }, refusals))
+        Ok((Self { sender, thread }, sink))
     }
 
     /// Writes what waits, and ends. Blocks until that is done; what is refused later is not kept.
@@ -78,12 +78,12 @@ fn intake(
     counters: Arc<Counters>,
     waiting: Arc<AtomicU64>,
     most_waiting: u64,
-) -> Refusals {
-    Refusals::told_to(move |refusal| {
-        let bytes = refusal.record.len();
+) -> DeadLetterSink {
+    DeadLetterSink::new(move |letter| {
+        let bytes = letter.record.len();
         let before = waiting.fetch_add(bytes, Relaxed);
         let fits = before == 0 || before.saturating_add(bytes) <= most_waiting;
-        if !fits || sender.try_send(Message::of(refusal)).is_err() {
+        if !fits || sender.try_send(Message::of(letter)).is_err() {
             waiting.fetch_sub(bytes, Relaxed);
             counters.lost_full.fetch_add(1, Relaxed);
         }
@@ -91,15 +91,15 @@ fn intake(
 }
 
 impl Message {
-    fn of(refusal: &Refusal<'_>) -> Self {
+    fn of(letter: &DeadLetter<'_>) -> Self {
         Self::Keep {
-            record: Arc::clone(refusal.record),
+            record: Arc::clone(letter.record),
             cause: Cause {
-                target: refusal.target.to_owned(),
-                reason: refusal.reason,
-                tries: refusal.tries,
-                status: refusal.status,
-                answer: refusal.answer.to_owned(),
+                target: letter.target.to_owned(),
+                reason: letter.reason,
+                tries: letter.tries,
+                status: letter.status,
+                answer: letter.response.to_owned(),
             },
             at: SystemTime::now(),
         }
@@ -140,14 +140,14 @@ mod tests {
     use super::super::store::tests::{Home, record};
     use super::*;
 
-    fn tell(refusals: &Refusals, record: &Arc<Record>) {
-        refusals.tell(&Refusal {
+    fn offer(sink: &DeadLetterSink, record: &Arc<Record>) {
+        sink.offer(&DeadLetter {
             target: "central",
             record,
             reason: Reason::Rejected,
             tries: 1,
             status: Some(400),
-            answer: "no",
+            response: "no",
         });
     }
 
@@ -155,13 +155,13 @@ mod tests {
     fn written(home: &Home, bytes: usize, times: u64, change: impl FnOnce()) -> Arc<Counters> {
         let counters = Arc::<Counters>::default();
         let store = Arc::new(home.open());
-        let (writer, refusals) =
+        let (writer, sink) =
             Writer::start(Arc::clone(&store), Arc::clone(&counters), 1 << 30).unwrap();
         change();
         let record = record("name=a", bytes);
-        (0..times).for_each(|_| tell(&refusals, &record));
+        (0..times).for_each(|_| offer(&sink, &record));
         writer.close();
-        tell(&refusals, &record);
+        offer(&sink, &record);
         assert_eq!(Arc::strong_count(&record), 1, "nothing is held");
         assert_eq!(counters.lost_full.load(Relaxed), 1, "the last one");
         counters
@@ -196,9 +196,9 @@ mod tests {
             let counters = Arc::<Counters>::default();
             // Nobody takes anything out.
             let (sender, messages) = sync_channel(PLACES);
-            let refusals = intake(sender, Arc::clone(&counters), Arc::default(), most_waiting);
+            let sink = intake(sender, Arc::clone(&counters), Arc::default(), most_waiting);
             let record = record("name=a", bytes);
-            (0..100).for_each(|_| tell(&refusals, &record));
+            (0..100).for_each(|_| offer(&sink, &record));
             assert_eq!(Arc::strong_count(&record), 1 + waiting, "{bytes}");
             assert_eq!(counters.lost_full.load(Relaxed), 100 - waiting as u64);
             drop(messages);

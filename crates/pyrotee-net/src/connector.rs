@@ -1,6 +1,8 @@
-//! Opens connections.
+//! Opens connections to one server: sockets, or pipes to a stand-in within the process.
 
+use std::fmt;
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -8,60 +10,57 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
-use hyper::rt::{Read, Write};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::{Connection, HttpConnector};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
+use tokio::io::DuplexStream;
+use tokio::net::TcpStream;
+use tokio_util::either::Either;
 use tower::{BoxError, Service, ServiceExt};
 
-use crate::link::Watched;
-use crate::{Fault, Resolver, Tls};
+use crate::tracked_io::TrackedIo;
+use crate::{ExchangeError, Resolver, Tls};
 
 /// How long one address may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A peer that vanished without a word is noticed after this time.
+/// TCP keep-alive: idle time before the first probe, three times the time between probes. The kernel closes the
+/// connection of a peer that does not answer them.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
-/// Dials `http://` and `https://` addresses, HTTP/1.1 by ALPN.
-pub type Dialer = HttpsConnector<HttpConnector<Resolver>>;
+/// A socket with or without TLS, or the near end of a pipe.
+pub(crate) type Stream = Either<TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>, DuplexStream>;
 
-/// What opens the connections of a [`Connector`]: a [`Dialer`], or a stand-in.
-pub trait Dial:
-    Service<
-        Uri,
-        Response: Read + Write + Connection + Unpin + Send + 'static,
-        Error: Into<BoxError>,
-        Future: Send + 'static,
-    > + Clone
-    + Send
-    + Sync
-    + 'static
-{
+/// A connection as `hyper` takes it; [`TrackedIo::state`] is its [`crate::ConnectionState`].
+pub type Io = TokioIo<TrackedIo>;
+
+/// Opens connections and counts them.
+///
+/// It is the connector of a `hyper-util` pool, which finds the [`crate::ConnectionState`] in the extensions of
+/// each connection. [`Connector::open`] opens a connection without a pool.
+#[derive(Clone)]
+pub struct Connector {
+    dialer: Dialer,
+    counts: ConnectionCounts,
 }
 
-impl Dial for Dialer {}
-
-/// A connection that is watched.
-pub type Io<D = Dialer> = TokioIo<Watched<TokioIo<<D as Service<Uri>>::Response>>>;
-
-/// Opens connections and watches them. A pool of hyper-util takes it as its connector; [`crate::Link`]
-/// is in the extensions of what comes out. Who wants no pool has [`Connector::open`].
-#[derive(Clone, Debug)]
-pub struct Connector<D = Dialer> {
-    dialer: D,
-    links: Links,
+#[derive(Clone)]
+enum Dialer {
+    /// Dials `http://` and `https://` addresses; HTTP/1.1 by ALPN.
+    Socket(HttpsConnector<HttpConnector<Resolver>>),
+    /// Calls a function instead, for tests that pause the clock.
+    Pipe(Arc<dyn Fn() -> io::Result<DuplexStream> + Send + Sync>),
 }
 
-/// Counts the connections of one [`Connector`].
+/// How many connections one [`Connector`] has opened, and how many of them are open now. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Links {
+pub struct ConnectionCounts {
     opened: Arc<AtomicU64>,
     open: Arc<AtomicU64>,
 }
 
-impl Links {
-    /// Connections opened so far.
+impl ConnectionCounts {
+    /// Connections opened since the start.
     pub fn opened(&self) -> u64 {
         self.opened.load(Relaxed)
     }
@@ -73,7 +72,7 @@ impl Links {
 }
 
 impl Connector {
-    /// A connector with counts of its own.
+    /// A connector over sockets, with counts of its own.
     pub fn new(resolver: &Resolver, tls: &Tls) -> Self {
         let mut http = HttpConnector::new_with_resolver(resolver.clone());
         http.enforce_http(false);
@@ -86,53 +85,75 @@ impl Connector {
             .https_or_http()
             .enable_http1()
             .wrap_connector(http);
-        Self::over(dialer)
+        Self::over(Dialer::Socket(dialer))
     }
-}
 
-impl<D> Connector<D> {
-    /// A connector with counts of its own that dials in some other way, such as within a process.
-    pub fn over(dialer: D) -> Self {
+    /// A connector that calls `dial` for each connection instead of opening a socket, with counts of its own.
+    /// A test serves the other end of the pipe itself and can pause the clock, which it cannot with sockets.
+    pub fn in_process(dial: impl Fn() -> io::Result<DuplexStream> + Send + Sync + 'static) -> Self {
+        Self::over(Dialer::Pipe(Arc::new(dial)))
+    }
+
+    fn over(dialer: Dialer) -> Self {
         Self {
             dialer,
-            links: Links::default(),
+            counts: ConnectionCounts::default(),
         }
     }
 
-    /// The counts.
-    pub fn links(&self) -> &Links {
-        &self.links
+    /// The counts of this connector's connections.
+    pub fn counts(&self) -> &ConnectionCounts {
+        &self.counts
     }
-}
 
-impl<D: Dial> Connector<D> {
-    /// Opens one connection to `origin`, of which path and query do not count.
+    /// Opens one connection to the scheme and authority of `origin`.
     ///
     /// # Errors
     ///
-    /// Why there is none.
-    pub async fn open(&self, origin: Uri) -> Result<Io<D>, Fault> {
+    /// If the name does not resolve, nobody accepts the connection, or the TLS handshake fails.
+    pub async fn open(&self, origin: Uri) -> Result<Io, ExchangeError> {
         let connecting = self.clone().oneshot(origin);
-        connecting.await.map_err(|error| Fault::connect(&*error))
+        connecting
+            .await
+            .map_err(|error| ExchangeError::connect(&*error))
     }
 }
 
-impl<D: Dial> Service<Uri> for Connector<D> {
-    type Response = Io<D>;
+impl Service<Uri> for Connector {
+    type Response = Io;
     type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Io, BoxError>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.dialer.poll_ready(cx).map_err(Into::into)
+        match &mut self.dialer {
+            Dialer::Socket(dialer) => dialer.poll_ready(cx),
+            Dialer::Pipe(_) => Poll::Ready(Ok(())),
+        }
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let connecting = self.dialer.call(uri);
-        let links = self.links.clone();
-        Box::pin(async move {
-            let io = connecting.await.map_err(Into::into)?;
-            links.opened.fetch_add(1, Relaxed);
-            Ok(TokioIo::new(Watched::new(TokioIo::new(io), links.open)))
-        })
+        let ConnectionCounts { opened, open } = self.counts.clone();
+        let track = move |stream| {
+            opened.fetch_add(1, Relaxed);
+            TokioIo::new(TrackedIo::new(stream, open))
+        };
+        match &mut self.dialer {
+            Dialer::Socket(dialer) => {
+                let connecting = dialer.call(uri);
+                Box::pin(async move { Ok(track(Stream::Left(TokioIo::new(connecting.await?)))) })
+            }
+            Dialer::Pipe(dial) => {
+                let pipe = dial();
+                Box::pin(async move { Ok(track(Stream::Right(pipe?))) })
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connector")
+            .field("counts", &self.counts)
+            .finish_non_exhaustive()
     }
 }

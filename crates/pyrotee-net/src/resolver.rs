@@ -1,4 +1,4 @@
-//! Names to addresses.
+//! Resolves host names.
 
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -15,12 +15,12 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hyper_util::client::legacy::connect::dns::Name;
 use tower::Service;
 
-/// A name that did not resolve is asked for again after this time at the latest, whatever the zone
-/// says: Services of Kubernetes appear minutes after the pods that name them.
+/// Longest time for which a failed lookup is cached, even if the zone allows more: a Kubernetes Service
+/// can appear minutes after the pods that name it.
 const NEGATIVE_TTL: Duration = Duration::from_secs(5);
 
-/// Resolves names as the system is configured (`/etc/resolv.conf` with its search list and `ndots`,
-/// `/etc/hosts`), with one cache for the whole process.
+/// Resolves host names with the system's configuration (`/etc/resolv.conf` with its search list and `ndots`,
+/// `/etc/hosts`). Clones share one cache.
 #[derive(Clone, Debug)]
 pub struct Resolver {
     inner: Arc<TokioResolver>,
@@ -34,7 +34,7 @@ pub struct ResolveError {
     cause: NetError,
 }
 
-/// What hickory says of a name that does not exist is its query, as Rust's debugging prints it.
+/// For a name that does not exist hickory's own text is the query in `Debug` format.
 fn why(cause: &NetError) -> String {
     if cause.is_no_records_found() {
         "there is no address of that name".to_owned()
@@ -45,11 +45,11 @@ fn why(cause: &NetError) -> String {
 
 impl Resolver {
     /// The system's resolver. Without a readable `/etc/resolv.conf` the name server is the local
-    /// host, as for glibc.
+    /// host, as in glibc.
     ///
     /// # Errors
     ///
-    /// If the configuration of the system names no usable server.
+    /// If the system's configuration names no usable name server.
     pub fn system() -> Result<Self, ResolveError> {
         let mut builder = TokioResolver::builder_tokio().unwrap_or_else(|error| {
             tracing::debug!(
@@ -93,7 +93,7 @@ impl Service<Name> for Resolver {
                         name: name.as_str().to_owned(),
                         cause,
                     })?;
-            // The connector puts the port in.
+            // The connector replaces the port.
             let addresses: Vec<_> = addresses.iter().map(|ip| SocketAddr::new(ip, 0)).collect();
             Ok(addresses.into_iter())
         })

@@ -1,28 +1,29 @@
-//! Trust for https.
+//! The certificates that https connections trust.
 
 use std::sync::Arc;
 
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
 
-/// TLS settings for all clients: TLS 1.2 and 1.3, roots of Mozilla's list (an image from scratch
-/// has no store) and of the system, if it has one (`SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured).
+/// TLS settings of all clients: TLS 1.2 and 1.3; root certificates from Mozilla's list (an image from scratch
+/// has no certificate store) and from the system's store, if there is one (`SSL_CERT_FILE` and
+/// `SSL_CERT_DIR` are honoured).
 #[derive(Clone, Debug)]
 pub struct Tls {
     pub(crate) config: ClientConfig,
 }
 
-/// TLS cannot be set up.
+/// Setting up TLS failed.
 #[derive(Debug, thiserror::Error)]
 #[error("set up TLS")]
 pub struct TlsError(#[from] rustls::Error);
 
 impl Tls {
-    /// Reads the roots. A certificate of the system that cannot be used is skipped and logged.
+    /// Reads the root certificates. A certificate of the system that cannot be used is skipped and logged.
     ///
     /// # Errors
     ///
-    /// If the cryptography does not support the protocol versions.
+    /// If the cryptography library does not support the protocol versions.
     pub fn system() -> Result<Self, TlsError> {
         let mut roots = RootCertStore {
             roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),

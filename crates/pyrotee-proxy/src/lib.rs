@@ -34,4 +34,3 @@ mod tee;
 pub use proxy::{Gauges, Proxy};
 pub use settings::{Duplicates, LocalWrites, Settings, TeeOn, TeeSettings, UpstreamSettings};
 pub use synthetic_response::{ResponseFormat, SyntheticBody};
-pub use tee::HOPS;

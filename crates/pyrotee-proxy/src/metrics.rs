@@ -11,7 +11,7 @@ use std::time::Duration;
 use http::StatusCode;
 use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
 use pyroscope_wire::Surface;
-use pyrotee_net::FaultKind;
+use pyrotee_net::ExchangeErrorKind;
 
 /// Requests by route and status.
 pub const REQUESTS: &str = "pyroscope_relay_requests_total";
@@ -150,7 +150,7 @@ impl TimeoutPhase {
 #[derive(Debug)]
 pub(crate) struct ProxyMetrics {
     tee: [Counter; TeeResult::ALL.len()],
-    upstream_errors: [Counter; FaultKind::ALL.len()],
+    upstream_errors: [Counter; ExchangeErrorKind::ALL.len()],
     client_timeouts: [Counter; TimeoutPhase::ALL.len()],
     routes: Vec<RouteMetrics>,
     /// One entry per surface and format, added by the first profile.
@@ -181,7 +181,7 @@ impl ProxyMetrics {
         let routes = Surface::ALL.iter().map(|surface| surface.name());
         Arc::new(Self {
             tee: TeeResult::ALL.map(|result| counter!(TEE, "result" => result.as_str())),
-            upstream_errors: FaultKind::ALL
+            upstream_errors: ExchangeErrorKind::ALL
                 .map(|kind| counter!(UPSTREAM_ERRORS, "kind" => kind.as_str())),
             client_timeouts: TimeoutPhase::ALL
                 .map(|phase| counter!(CLIENT_TIMEOUTS, "phase" => phase.as_str())),
@@ -196,7 +196,7 @@ impl ProxyMetrics {
         increment(&self.tee, result as usize);
     }
 
-    pub(crate) fn upstream_error(&self, kind: FaultKind) {
+    pub(crate) fn upstream_error(&self, kind: ExchangeErrorKind) {
         increment(&self.upstream_errors, kind as usize);
     }
 

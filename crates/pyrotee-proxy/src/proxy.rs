@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pyrotee_net::{BindError, Links, bind};
+use pyrotee_net::{BindError, ConnectionCounts, bind};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -35,7 +35,7 @@ pub struct Proxy {
 pub struct Gauges {
     permits: Arc<Semaphore>,
     max_connections: usize,
-    links: Option<Links>,
+    connections: Option<ConnectionCounts>,
 }
 
 impl Gauges {
@@ -47,7 +47,7 @@ impl Gauges {
 
     /// Returns the number of connections to the upstream; 0 if there is no upstream.
     pub fn upstream_connections(&self) -> u64 {
-        self.links.as_ref().map_or(0, Links::open)
+        self.connections.as_ref().map_or(0, ConnectionCounts::open)
     }
 }
 
@@ -68,14 +68,14 @@ impl Proxy {
         let tasks = TaskTracker::new();
         let max_connections = listener::max_connections();
         let permits = Arc::new(Semaphore::new(max_connections));
-        let links = settings
+        let connections = settings
             .upstream
             .as_ref()
-            .map(|upstream| upstream.connector.links().clone());
+            .map(|upstream| upstream.connector.counts().clone());
         let gauges = Gauges {
             permits: Arc::clone(&permits),
             max_connections,
-            links,
+            connections,
         };
 
         let max_rest_bytes = settings

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use pyroscope_wire::Tags;
 use pyroscope_wire::refusal::Rules;
-use pyrotee_delivery::{Clock, OnAmbiguous, Refusals, Target};
+use pyrotee_delivery::{DeadLetterSink, Deliverer, OnAmbiguous, WallClock};
 use pyrotee_net::{Address, Connector, Listen, Resolver, Tls};
 use pyrotee_proxy::{Duplicates, LocalWrites, Proxy, TeeOn, TeeSettings};
 use pyrotee_queue::{Budget, Ledger, Limits, WhenFull, open_memory};
@@ -111,15 +111,15 @@ fn relay(upstream: SocketAddr, ledgers: &[Arc<Ledger>], stop: &CancellationToken
             replay_rate: None,
             rules: Rules::default(),
         };
-        let target = Target::new(
+        let deliverer = Deliverer::new(
             &settings,
             connector(),
             consumer,
-            Clock::system(),
-            Refusals::unheard(),
+            WallClock::system(),
+            DeadLetterSink::disabled(),
         )
         .unwrap();
-        tokio::spawn(target.run(stop.clone()));
+        tokio::spawn(deliverer.run(stop.clone()));
     }
     let settings = pyrotee_proxy::Settings {
         listen: Listen::All(0),

@@ -32,7 +32,7 @@ fuzz_target!(|data: &[u8]| {
 
     let encoding = Encoding::of(Surface::Push, Some(b"application/grpc")).unwrap();
     for coding in [Coding::Identity, Coding::Gzip] {
-        let untagged = message::untagged(encoding, coding, &pieces);
+        let unframed = message::unframe(encoding, coding, &pieces);
         let read = Message::read(encoding, coding, &pieces, LIMIT_BYTES);
         let again = Message::read(encoding, coding, &whole, LIMIT_BYTES);
         assert_eq!(read.as_ref().err(), again.as_ref().err());
@@ -41,9 +41,9 @@ fuzz_target!(|data: &[u8]| {
         assert!(read.bytes().len() <= LIMIT_BYTES);
 
         // What a target without tags gets, read as what it is sent as, is the same message.
-        let delivery = untagged.unwrap();
-        let plain = Encoding::of(Surface::Push, Some(delivery.content_type.as_bytes())).unwrap();
-        let delivered = Message::read(plain, delivery.coding, &delivery.body, LIMIT_BYTES);
+        let (coding, body) = unframed.unwrap();
+        let plain = Encoding::of(Surface::Push, Some(encoding.content_type().as_bytes())).unwrap();
+        let delivered = Message::read(plain, coding, &body, LIMIT_BYTES);
         assert_eq!(delivered.unwrap().bytes(), read.bytes());
         drop(read.tagged(&tags()));
     }

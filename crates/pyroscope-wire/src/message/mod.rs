@@ -1,5 +1,7 @@
 //! The message of a Push or OTLP request: read once, tagged for every target that has tags.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use crate::describe::{Description, Format};
@@ -20,16 +22,6 @@ pub struct Message {
     limit_bytes: usize,
 }
 
-/// What goes to a target: the body, and the headers that tell how to read it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Delivery {
-    pub content_type: &'static str,
-    /// What to say in `Content-Encoding`.
-    pub coding: Coding,
-    /// Slices of what was received, wherever it is unchanged; none of them is empty.
-    pub body: Vec<Bytes>,
-}
-
 impl Message {
     /// Takes the message out of a body, which may lie in several pieces. A single piece that is not
     /// compressed is not copied.
@@ -45,14 +37,10 @@ impl Message {
         body: &[Bytes],
         limit_bytes: usize,
     ) -> Result<Self, Undecodable> {
-        let framed = unframe(encoding, coding, body)?;
-        let (coding, pieces) = match &framed {
-            Some((coding, pieces)) => (*coding, &pieces[..]),
-            None => (coding, body),
-        };
+        let (coding, pieces) = unframe(encoding, coding, body)?;
         let length: usize = pieces.iter().map(Bytes::len).sum();
-        let bytes = match (coding, pieces) {
-            (Coding::Gzip, _) if length > 0 => gzip::decompress(pieces, limit_bytes)?.into(),
+        let bytes = match (coding, &*pieces) {
+            (Coding::Gzip, _) if length > 0 => gzip::decompress(&pieces, limit_bytes)?.into(),
             _ if length > limit_bytes => return Err(Undecodable::TooLarge { limit_bytes }),
             (_, [piece]) => piece.clone(),
             _ => pieces.concat().into(),
@@ -128,38 +116,18 @@ impl Message {
     }
 }
 
-/// What goes to a target without tags: the message as it was received, out of its gRPC frame.
-/// Nothing is decompressed.
+/// The message of a body and its coding. A message in a gRPC frame is taken out of the frame; a body without
+/// a frame is the message itself. Nothing is decompressed.
 ///
 /// # Errors
-/// A gRPC call is not exactly one frame.
-pub fn untagged(
+/// A gRPC call is not exactly one frame, or its frame is compressed and `coding` does not say how.
+pub fn unframe(
     encoding: Encoding,
     coding: Coding,
     body: &[Bytes],
-) -> Result<Delivery, Undecodable> {
-    let (coding, body) = match unframe(encoding, coding, body)? {
-        Some(message) => message,
-        None => {
-            let pieces = body.iter().filter(|piece| !piece.is_empty());
-            (coding, pieces.cloned().collect())
-        }
-    };
-    Ok(Delivery {
-        content_type: encoding.content_type(),
-        coding,
-        body,
-    })
-}
-
-/// The message in a gRPC frame and its coding; `None` if there is no frame around it.
-fn unframe(
-    encoding: Encoding,
-    coding: Coding,
-    body: &[Bytes],
-) -> Result<Option<(Coding, Vec<Bytes>)>, Undecodable> {
+) -> Result<(Coding, Cow<'_, [Bytes]>), Undecodable> {
     if encoding.framing() == Framing::Plain {
-        return Ok(None);
+        return Ok((coding, Cow::Borrowed(body)));
     }
     let frame = Frame::read(body)?;
     let coding = match (frame.compressed, coding) {
@@ -167,7 +135,7 @@ fn unframe(
         (true, Coding::Gzip) => Coding::Gzip,
         (true, Coding::Identity) => return Err(FrameFault::CodingMissing.into()),
     };
-    Ok(Some((coding, frame.message)))
+    Ok((coding, Cow::Owned(frame.message)))
 }
 
 #[cfg(test)]

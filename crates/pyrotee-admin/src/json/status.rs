@@ -18,21 +18,21 @@ pub struct StatusPage {
     pub version: String,
     pub started: String,
     pub time: String,
-    pub targets: Vec<TargetStatus>,
+    pub targets: Vec<TargetJson>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TargetStatus {
+pub struct TargetJson {
     pub name: String,
     pub address: String,
     pub state: String,
     pub next_try_seconds: Option<f64>,
-    pub suspended: Vec<SuspendedSurface>,
+    pub suspended: Vec<SuspensionJson>,
     pub last_success: Option<String>,
-    pub last_error: Option<LastError>,
+    pub last_error: Option<LastErrorJson>,
     pub oldest_pending_age_seconds: Option<f64>,
     pub attempts: u64,
-    pub uploads: Uploads,
+    pub uploads: UploadsJson,
     pub accepted: Amount,
     pub sent: Amount,
     pub pending: Amount,
@@ -40,13 +40,13 @@ pub struct TargetStatus {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SuspendedSurface {
+pub struct SuspensionJson {
     pub surface: String,
     pub next_try_seconds: Option<f64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LastError {
+pub struct LastErrorJson {
     pub at: String,
     pub outcome: String,
     pub status: Option<u16>,
@@ -54,7 +54,7 @@ pub struct LastError {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Uploads {
+pub struct UploadsJson {
     pub in_flight: usize,
     pub limit: usize,
     pub most: usize,

@@ -4,12 +4,13 @@
 use std::collections::HashSet;
 
 use http::{HeaderName, HeaderValue};
+use pyrotee_net::HOPS;
 use secrecy::SecretString;
 
 use crate::reader::Scope;
 
-/// Set or removed by pyrotee itself, or bound to one connection (RFC 9110 §7.6.1).
-const RESERVED: [&str; 15] = [
+/// Set or removed by pyrotee itself beside [`HOPS`], or bound to one connection (RFC 9110 §7.6.1).
+const RESERVED: [&str; 14] = [
     "connection",
     "expect",
     "host",
@@ -19,7 +20,6 @@ const RESERVED: [&str; 15] = [
     "proxy-authorization",
     "proxy-authentication-info",
     "proxy-connection",
-    "pyrotee-hops",
     "te",
     "trailer",
     "trailers",
@@ -63,7 +63,7 @@ fn name(scope: &Scope<'_>, key: &str, target: &Scope<'_>) -> Option<HeaderName> 
     let given =
         |key: &str| target.is_faulty(key) || target.text(key).is_some_and(|t| !t.is_empty());
     let lower = name.as_str();
-    if RESERVED.contains(&lower) || lower.starts_with("content-") {
+    if RESERVED.contains(&lower) || lower.starts_with("content-") || name == HOPS {
         scope.fault(
             key,
             "is a header that pyrotee sets or removes itself; remove it",

@@ -1,7 +1,7 @@
 //! One target.
 
 use pyroscope_wire::tags::{TagFaultKind, Tags};
-use pyrotee_net::{Address, Listen, Parsed};
+use pyrotee_net::{Address, Listen, ParsedAddress};
 
 use super::{credentials, headers, loops::refuse_loop, outcomes};
 use crate::{
@@ -103,7 +103,7 @@ fn check_name(name: &str, scope: &Scope<'_>) -> Option<String> {
     Some(name.to_owned())
 }
 
-fn address(scope: &Scope<'_>, name: &str, targets: &Scope<'_>) -> Option<Parsed> {
+fn address(scope: &Scope<'_>, name: &str, targets: &Scope<'_>) -> Option<ParsedAddress> {
     let Some(text) = scope.text("address") else {
         if !scope.is_faulty("address") {
             // The environment cannot write `-`, so that it may have made a target by mistake.

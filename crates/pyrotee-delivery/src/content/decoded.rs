@@ -1,66 +1,78 @@
-//! A body that was unpacked, and what was made of it for each set of tags.
+//! A body that was unpacked, and its rewritten form for each set of tags.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use pyroscope_wire::Undecodable;
 use pyroscope_wire::encoding::{Coding, Encoding};
-use pyroscope_wire::message::{Delivery, Message, untagged};
+use pyroscope_wire::message::{Message, unframe};
 use pyroscope_wire::{Tags, gzip};
-use pyrotee_queue::{Reason, Record, Reservation};
+use pyrotee_queue::{Reason, Record, Reservation, lock};
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 
-/// Largest message that is unpacked, in bytes; what is larger is a bomb, or nothing that a
-/// Pyroscope would take.
-const LARGEST: u64 = 64 * 1024 * 1024;
+/// Largest message that is unpacked, in bytes. A larger body is a decompression bomb, or a message that no
+/// Pyroscope would take: its record is dropped as `undecodable`.
+const MAX_MESSAGE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// How far a body may grow at the first try; profiles grow three- to fivefold. A try costs the
-/// budget what it may grow to, so a bomb never holds more than it was granted.
-const FIRST_TRY: u64 = 8;
+/// First limit of an unpacked body, as a multiple of its packed size; profiles grow three- to fivefold. After
+/// an attempt that exceeds its limit, the limit grows by the same factor. Each attempt reserves its limit in
+/// the budget beforehand, so a bomb never holds more than was reserved.
+const GROWTH: u64 = 8;
 
-/// What the smallest body may grow to: tags may be many times as long as a series without samples.
-const SMALLEST_GRANT: u64 = 64 * 1024;
+/// Lowest limit of an attempt, in bytes: tags may be many times as long as a series without samples.
+const MIN_GRANT_BYTES: u64 = 64 * 1024;
 
-/// One body, shared by all targets that have tags. It lives as long as its record.
+/// The unpacked body of one record, shared by all targets that have tags. The record owns it.
 #[derive(Debug)]
-pub(super) struct Decoded {
-    message: Result<Held<Message>, Reason>,
-    variants: Mutex<Vec<(Arc<Tags>, Variant)>>,
+pub(super) struct DecodedBody {
+    message: Result<Charged<Message>, Reason>,
+    tagged: Mutex<Vec<(Arc<Tags>, TaggedCell)>>,
 }
 
-/// A message with one set of tags, made by whoever needs it first.
-type Variant = Arc<OnceCell<Result<Arc<Held<Delivery>>, Reason>>>;
+/// A body with the labels of one set of tags. The first target that needs it fills the cell.
+type TaggedCell = Arc<OnceCell<Result<Arc<Charged<TaggedBody>>, Reason>>>;
 
-/// Something that the budget is charged for.
-#[derive(Debug)]
-struct Held<T> {
-    it: T,
-    _share: Reservation,
+/// A body with a target's tags in it, as it is sent.
+#[derive(Debug, Clone)]
+pub(super) struct TaggedBody {
+    /// The `Content-Encoding` of the upload.
+    pub(super) coding: Coding,
+    /// Pieces that are never empty: slices of the message where it is unchanged.
+    pub(super) pieces: Vec<Bytes>,
 }
 
-impl Decoded {
-    /// The body of `record`, whose head declares `coding`, with `tags` in it, packed if it came packed.
+/// A value whose bytes are reserved in the budget until it is dropped.
+#[derive(Debug)]
+struct Charged<T> {
+    value: T,
+    _reservation: Reservation,
+}
+
+impl DecodedBody {
+    /// Returns the body of `record` with `tags` in it, compressed if it was received compressed. `coding` is
+    /// the one that the record's head declares.
     pub(super) async fn tagged(
         record: &Arc<Record>,
         encoding: Encoding,
         coding: Coding,
         tags: &Arc<Tags>,
-    ) -> Result<Delivery, Reason> {
-        // A gRPC frame may be plain although a coding was declared: what came counts.
-        let received = untagged(encoding, coding, record.body().frames());
-        let packing = received.map_err(|_fault| Reason::Undecodable)?.coding;
+    ) -> Result<TaggedBody, Reason> {
+        // A gRPC frame may be plain although its call declares a coding: the frame's own flag counts.
+        let received = unframe(encoding, coding, record.body().frames());
+        let (received, _) = received.map_err(|_fault| Reason::Undecodable)?;
         let decoded = record
             .derive(|| Self::unpack(Arc::clone(record), encoding, coding))
             .await;
         let decoded = decoded.ok_or(Reason::Undecodable)?;
         let message = decoded.message.as_ref().map_err(|reason| *reason)?;
-        let variant = decoded.variant(tags);
-        let made = variant
-            .get_or_init(|| pack(record, message.it.clone(), packing, tags))
+        let cell = decoded.cell(tags);
+        let tagged = cell
+            .get_or_init(|| pack(record, message.value.clone(), received, tags))
             .await;
-        made.as_ref()
-            .map(|held| held.it.clone())
+        tagged
+            .as_ref()
+            .map(|charged| charged.value.clone())
             .map_err(|reason| *reason)
     }
 
@@ -68,87 +80,83 @@ impl Decoded {
         let message = blocking(move || read(&record, encoding, coding)).await;
         Self {
             message,
-            variants: Mutex::default(),
+            tagged: Mutex::default(),
         }
     }
 
-    /// Few targets have tags, and most of them the same or none: a list will do.
-    fn variant(&self, tags: &Arc<Tags>) -> Variant {
-        let mut variants = self.variants.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, variant)) = variants.iter().find(|(other, _)| other == tags) {
-            return Arc::clone(variant);
+    /// The cell of `tags`. A list suffices: few targets have tags, and most of those the same.
+    fn cell(&self, tags: &Arc<Tags>) -> TaggedCell {
+        let mut tagged = lock(&self.tagged);
+        if let Some((_, cell)) = tagged.iter().find(|(other, _)| other == tags) {
+            return Arc::clone(cell);
         }
-        let variant = Variant::default();
-        variants.push((Arc::clone(tags), Arc::clone(&variant)));
-        variant
+        let cell = TaggedCell::default();
+        tagged.push((Arc::clone(tags), Arc::clone(&cell)));
+        cell
     }
 }
 
-/// Unpacks the body, within what the budget grants.
-fn read(record: &Record, encoding: Encoding, coding: Coding) -> Result<Held<Message>, Reason> {
-    let mut growth = FIRST_TRY;
+/// Unpacks the body within what the budget grants.
+fn read(record: &Record, encoding: Encoding, coding: Coding) -> Result<Charged<Message>, Reason> {
+    let mut growth = GROWTH;
     loop {
-        let most = record
+        let grant = record
             .len()
             .saturating_mul(growth)
-            .clamp(SMALLEST_GRANT, LARGEST);
-        let share = record.reserve(most).ok_or(Reason::Budget)?;
-        let limit = usize::try_from(most).unwrap_or(usize::MAX);
+            .clamp(MIN_GRANT_BYTES, MAX_MESSAGE_BYTES);
+        let reservation = record.reserve(grant).ok_or(Reason::Budget)?;
+        let limit = usize::try_from(grant).unwrap_or(usize::MAX);
         match Message::read(encoding, coding, record.body().frames(), limit) {
             Ok(message) => {
-                drop(share);
-                let held = record
+                drop(reservation);
+                let reservation = record
                     .reserve(message.bytes().len() as u64)
                     .ok_or(Reason::Budget)?;
-                return Ok(Held {
-                    it: message,
-                    _share: held,
+                return Ok(Charged {
+                    value: message,
+                    _reservation: reservation,
                 });
             }
-            Err(Undecodable::TooLarge { .. }) if most < LARGEST => {
-                growth = growth.saturating_mul(FIRST_TRY);
+            Err(Undecodable::TooLarge { .. }) if grant < MAX_MESSAGE_BYTES => {
+                growth = growth.saturating_mul(GROWTH);
             }
             Err(_fault) => return Err(Reason::Undecodable),
         }
     }
 }
 
+/// Puts `tags` into `message` and compresses the result with `coding`.
 async fn pack(
     record: &Record,
     message: Message,
-    packing: Coding,
+    coding: Coding,
     tags: &Arc<Tags>,
-) -> Result<Arc<Held<Delivery>>, Reason> {
+) -> Result<Arc<Charged<TaggedBody>>, Reason> {
     let (tags, plain) = (Arc::clone(tags), message.bytes().len());
-    let delivery = blocking(move || {
+    let pieces = blocking(move || {
         let pieces = message
             .tagged(&tags)
             .map_err(|_fault| Reason::Undecodable)?;
-        let body = match packing {
+        Ok(match coding {
             Coding::Identity => pieces,
             Coding::Gzip => vec![gzip::compress(&pieces)],
-        };
-        Ok(Delivery {
-            content_type: message.content_type(),
-            coding: packing,
-            body,
         })
     });
-    let delivery = delivery.await?;
-    let sent: usize = delivery.body.iter().map(Bytes::len).sum();
-    let added = match packing {
+    let pieces = pieces.await?;
+    let sent: usize = pieces.iter().map(Bytes::len).sum();
+    let added = match coding {
         // Slices of the message, which is charged already, and the new text between them.
-        Coding::Identity => sent.saturating_sub(plain) + delivery.body.len() * size_of::<Bytes>(),
+        Coding::Identity => sent.saturating_sub(plain) + pieces.len() * size_of::<Bytes>(),
         Coding::Gzip => sent,
     };
-    let share = record.reserve(added as u64).ok_or(Reason::Budget)?;
-    Ok(Arc::new(Held {
-        it: delivery,
-        _share: share,
+    let reservation = record.reserve(added as u64).ok_or(Reason::Budget)?;
+    Ok(Arc::new(Charged {
+        value: TaggedBody { coding, pieces },
+        _reservation: reservation,
     }))
 }
 
-/// Runs what takes long on a thread that serves nobody else.
+/// Runs `work` on a thread for blocking work, since it takes long.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Reason> + Send + 'static,
 ) -> Result<T, Reason> {

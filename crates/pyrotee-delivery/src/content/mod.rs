@@ -1,8 +1,7 @@
-//! What of a record goes to a target: its query or its body with the target's tags.
+//! The content of an upload: a record's query and body, with the target's tags in one of them.
 //!
-//! Bodies of Push and OTLP are rewritten off the request path and off its threads, unpacked once for
-//! all targets and packed once for each distinct set of tags (ADR 0005). A target without tags gets
-//! the bytes that came.
+//! Bodies of Push and OTLP are rewritten on threads for blocking work, unpacked once for all targets and packed
+//! once for each distinct set of tags (ADR 0005). A target without tags is sent the bytes as they were received.
 
 mod decoded;
 
@@ -18,29 +17,29 @@ use pyroscope_wire::grpc::Frame;
 use pyroscope_wire::{Surface, Tags, ingest};
 use pyrotee_queue::{Head, Reason, Record};
 
-use decoded::Decoded;
+use decoded::{DecodedBody, TaggedBody};
 
 /// The parts of an upload that depend on the record.
 #[derive(Debug)]
 pub struct Content {
-    /// How the profile came in, and goes out.
+    /// The surface that the profile was received on and is sent to.
     pub surface: Surface,
-    /// Without `?`; empty if there is none.
+    /// The query without `?`; empty if there is none.
     pub query: String,
-    /// `Content-Type`, if there is one.
+    /// Value of `Content-Type`; `None` to send none.
     pub content_type: Option<HeaderValue>,
-    /// `Content-Encoding`, if the body is packed.
+    /// Value of `Content-Encoding`; `None` if the body is not compressed.
     pub content_encoding: Option<HeaderValue>,
-    /// In pieces that are never empty.
+    /// The body in pieces that are never empty.
     pub body: Vec<Bytes>,
 }
 
 impl Content {
-    /// What a target without tags gets of a record: the bytes that came, but for times that would be
-    /// read at delivery and for the frame of a gRPC message.
+    /// The content for a target without tags: the bytes as they were received, except that times which depend on
+    /// when they are read become those of the receipt, and that a gRPC message loses its frame.
     ///
     /// # Errors
-    /// Why no target can be sent it.
+    /// The reason to drop the record, if no target can be sent it.
     pub fn untagged(record: &Record) -> Result<Self, Reason> {
         let (surface, head) = (surface(record)?, record.head());
         if surface == Surface::Ingest {
@@ -57,7 +56,7 @@ impl Content {
         ))
     }
 
-    /// What `record` comes to with `tags`, or why it cannot be sent.
+    /// The content for a target with `tags`; `Err` is the reason to drop the record.
     pub(crate) async fn of(record: &Arc<Record>, tags: &Arc<Tags>) -> Result<Self, Reason> {
         if tags.is_empty() {
             return Self::untagged(record);
@@ -70,7 +69,7 @@ impl Content {
         }
     }
 
-    /// Tags go into the name, the body stays as it is.
+    /// Puts the tags into the name; the body stays unchanged.
     fn with_name(record: &Record, tags: &Tags) -> Result<Self, Reason> {
         let head = record.head();
         let query = ingest::target_query(&head.query, tags, head.received);
@@ -83,7 +82,7 @@ impl Content {
         })
     }
 
-    /// Tags go into the message, the query stays as it is.
+    /// Puts the tags into the message; the query stays unchanged.
     async fn with_labels(
         record: &Arc<Record>,
         surface: Surface,
@@ -93,16 +92,10 @@ impl Content {
         let encoding = encoding(surface, head)?;
         let coding = Coding::of(head.content_encoding.as_deref());
         let coding = coding.map_err(|_fault| Reason::Undecodable)?;
-        let delivery = Decoded::tagged(record, encoding, coding, tags).await?;
-        let packed = delivery.coding.content_encoding();
-        let packed = packed.map(HeaderValue::from_static);
-        Ok(Self::with_body(
-            surface,
-            head,
-            encoding,
-            packed,
-            delivery.body,
-        ))
+        let TaggedBody { coding, pieces } =
+            DecodedBody::tagged(record, encoding, coding, tags).await?;
+        let coding = coding.content_encoding().map(HeaderValue::from_static);
+        Ok(Self::with_body(surface, head, encoding, coding, pieces))
     }
 
     fn with_body(
@@ -135,7 +128,8 @@ fn encoding(surface: Surface, head: &Head) -> Result<Encoding, Reason> {
     Encoding::of(surface, head.content_type.as_deref()).ok_or(Reason::Undecodable)
 }
 
-/// The message as it came, out of its gRPC frame, and how it is coded: nobody here has to know how.
+/// The `Content-Encoding` and the message as they were received, without a gRPC frame. The coding need not be one
+/// that pyrotee knows.
 fn as_received(
     encoding: Encoding,
     head: &Head,

@@ -1,49 +1,50 @@
-//! How long to wait after a failure.
+//! Exponential backoff: the delay before the next attempt after a failure.
 
 use std::time::Duration;
 
-/// Shortest and longest `Retry-After` that is taken at its word: less is a loop, more is an outage that
-/// nobody ordered.
-const ASKED: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(300)];
+/// Shortest and longest `Retry-After` that is obeyed. A shorter pause would be a busy loop, a longer one an
+/// outage by a mistake of the target.
+const RETRY_AFTER_RANGE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(300)];
 
-/// A bound that doubles from failure to failure, and how much of it is left to chance.
-///
-/// A delay lies between `least` times the bound and the bound. Full jitter goes down to zero, and by
-/// chance tries a target that is down more often than it ought to.
+/// Exponential backoff with jitter: the bound doubles from failure to failure up to `max`, and a delay is random
+/// between `min_fraction` of the bound and the bound. Full jitter would go down to zero, and probe a target that
+/// is down too often.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Backoff {
-    first: Duration,
-    longest: Duration,
-    least: f64,
+    initial: Duration,
+    max: Duration,
+    min_fraction: f64,
 }
 
 impl Backoff {
-    /// For a target, and for a record that failed: never more than six tries a minute once it has grown.
+    /// For a target that fails, and for a record whose upload failed: at most six attempts a minute from the
+    /// sixth failure on.
     pub(crate) const FAILING: Self = Self {
-        first: Duration::from_secs(1),
-        longest: Duration::from_secs(30),
-        least: 1.0 / 3.0,
+        initial: Duration::from_secs(1),
+        max: Duration::from_secs(30),
+        min_fraction: 1.0 / 3.0,
     };
 
-    /// For a (target, surface) that is set up wrongly: people are not faster than that.
+    /// For a suspended surface: a person must repair the configuration, which takes longer than this.
     pub(crate) const BROKEN: Self = Self {
-        first: Duration::from_secs(30),
-        longest: Duration::from_secs(120),
-        least: 5.0 / 6.0,
+        initial: Duration::from_secs(30),
+        max: Duration::from_secs(120),
+        min_fraction: 5.0 / 6.0,
     };
 
-    /// The delay after that many failures in a row.
+    /// The delay after this number of consecutive failures.
     pub(crate) fn delay(self, failures: u32) -> Duration {
-        let doubled = 1 << failures.saturating_sub(1).min(10);
-        let bound = self.first.saturating_mul(doubled).min(self.longest);
-        bound.mul_f64(self.least + (1.0 - self.least) * fastrand::f64())
+        let factor = 1 << failures.saturating_sub(1).min(10);
+        let bound = self.initial.saturating_mul(factor).min(self.max);
+        bound.mul_f64(self.min_fraction + (1.0 - self.min_fraction) * fastrand::f64())
     }
 
-    /// The delay that a target asked for; a tenth more at random, since it asks everybody.
-    pub(crate) fn asked(retry_after: Duration) -> Duration {
-        let [least, most] = ASKED;
-        retry_after
-            .clamp(least, most)
+    /// The delay for a target's `Retry-After`, plus up to a tenth at random: the target sends the same value to
+    /// all its clients.
+    pub(crate) fn retry_after(requested: Duration) -> Duration {
+        let [min, max] = RETRY_AFTER_RANGE;
+        requested
+            .clamp(min, max)
             .mul_f64(1.0 + fastrand::f64() / 10.0)
     }
 }
@@ -82,7 +83,7 @@ mod tests {
 
     #[test]
     fn what_a_target_asks_for_is_clamped() {
-        let asked = |seconds| Backoff::asked(Duration::from_secs(seconds)).as_secs_f64();
+        let asked = |seconds| Backoff::retry_after(Duration::from_secs(seconds)).as_secs_f64();
         assert!((1.0..=1.1).contains(&asked(0)));
         assert!((5.0..=5.5).contains(&asked(5)));
         assert!((300.0..=330.0).contains(&asked(u64::MAX)));

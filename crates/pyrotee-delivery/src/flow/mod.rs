@@ -1,19 +1,19 @@
-//! What may go to a target now, and how much of it at once.
+//! Flow control of one target: which records may be sent now, and how many at once.
 //!
-//! One state for one target: a circuit for the target, one for each surface that is set up wrongly
-//! there, a limit of uploads at once, and the pace of the backlog. It knows neither queue nor network:
-//! it is asked for a [`Plan`], told of every upload that starts and how it ended.
+//! It consists of a circuit breaker for the target, one for each surface that the target refuses as a whole, a
+//! concurrency limit, and the pacing of the backlog. It knows neither queue nor network: the deliverer asks for
+//! a [`LeasePlan`], takes a [`Permit`] for each leased record, and reports each outcome to the permit.
 //!
 //! Invariants:
 //!
-//! - While a circuit is open, at most one upload goes through it: its probe.
-//! - Every [`Pass`] that was given out comes back, by [`Pass::ended`] or by being dropped.
+//! - While a circuit breaker is open, at most one upload at a time passes it: its probe.
+//! - Every [`Permit`] gives its place back, by [`Permit::complete`] or by being dropped.
 
 mod backoff;
-mod circuit;
-mod concurrency;
-mod pace;
-mod pass;
+mod circuit_breaker;
+mod concurrency_limit;
+mod pacer;
+mod permit;
 mod plan;
 
 #[cfg(test)]
@@ -21,142 +21,154 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use pyrotee_queue::SurfaceId;
+use pyrotee_queue::{SurfaceId, lock};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::status::State as Condition;
+use crate::status::TargetState;
 
 pub(crate) use backoff::Backoff;
-use circuit::Circuit;
-use concurrency::Concurrency;
-use pace::Pace;
-pub(crate) use pass::{Change, Pass};
-pub(crate) use plan::Plan;
+use circuit_breaker::CircuitBreaker;
+use concurrency_limit::ConcurrencyLimit;
+use pacer::Pacer;
+pub(crate) use permit::{FlowChange, Permit};
+pub(crate) use plan::LeasePlan;
 
-/// Failures in a row that open the circuit of a target: fewer may be the records' fault.
-const TOLERANCE: u32 = 5;
+/// Consecutive failures that open the target's circuit breaker: fewer may be the records' fault.
+const FAILURE_THRESHOLD: u32 = 5;
 
-/// The state of one target's deliveries.
+/// Flow control of one target, shared by its deliverer and all permits.
 #[derive(Debug)]
-pub(crate) struct Flow {
-    state: Mutex<State>,
-    /// One permit for a change, for the one who plans.
+pub(crate) struct FlowControl {
+    state: Mutex<FlowState>,
+    /// Notified when the last plan may have become wrong.
     changed: Notify,
 }
 
 #[derive(Debug)]
-struct State {
-    target: Circuit,
-    /// Those that were ever refused as a whole.
-    surfaces: BTreeMap<SurfaceId, Circuit>,
-    /// The target's circuit was opened last because it asked for a pause.
+struct FlowState {
+    target: CircuitBreaker,
+    /// Only the surfaces that the target has ever refused as a whole.
+    surfaces: BTreeMap<SurfaceId, CircuitBreaker>,
+    /// The target's circuit breaker opened last because the target asked for a pause.
     throttled: bool,
-    concurrency: Concurrency,
-    pace: Pace,
+    concurrency: ConcurrencyLimit,
+    pacer: Pacer,
     in_flight: usize,
     backlog_in_flight: usize,
-    /// When as many uploads as allowed were last under way.
-    full_at: Option<Instant>,
-    /// Records that the target took.
-    taken: u64,
+    /// When the uploads in flight last reached a limit.
+    limit_reached_at: Option<Instant>,
+    /// Records that the target acknowledged.
+    acked: u64,
 }
 
-/// What a scrape or a status page asks.
+/// The state of a [`FlowControl`] for metrics and the status page.
 #[derive(Debug, Clone)]
-pub(crate) struct Snapshot {
-    pub(crate) condition: Condition,
-    /// Until somebody may try; `None`: nobody waits, or a probe is out.
+pub(crate) struct FlowSnapshot {
+    pub(crate) state: TargetState,
+    /// Time until the next probe of the target; `None` if no upload is blocked, or a probe is in flight.
     pub(crate) next_try: Option<Duration>,
-    /// The suspended surfaces, and when each is tried next.
+    /// The suspended surfaces, each with the time until its next probe.
     pub(crate) suspended: Vec<(SurfaceId, Option<Duration>)>,
     pub(crate) in_flight: usize,
     pub(crate) limit: usize,
 }
 
-impl Flow {
-    /// For a target that bears `most` uploads at once, and `replay_rate` bytes of backlog a second.
-    pub(crate) fn new(most: usize, replay_rate: Option<NonZeroU64>) -> Arc<Self> {
+impl FlowControl {
+    /// For at most `max_uploads` at once, and `replay_rate` bytes per second of backlog.
+    pub(crate) fn new(max_uploads: usize, replay_rate: Option<NonZeroU64>) -> Arc<Self> {
         Arc::new(Self {
-            state: Mutex::new(State {
-                target: Circuit::new(Backoff::FAILING, TOLERANCE),
+            state: Mutex::new(FlowState {
+                target: CircuitBreaker::new(Backoff::FAILING, FAILURE_THRESHOLD),
                 surfaces: BTreeMap::new(),
                 throttled: false,
-                concurrency: Concurrency::new(most),
-                pace: Pace::new(replay_rate),
+                concurrency: ConcurrencyLimit::new(max_uploads),
+                pacer: Pacer::new(replay_rate),
                 in_flight: 0,
                 backlog_in_flight: 0,
-                full_at: None,
-                taken: 0,
+                limit_reached_at: None,
+                acked: 0,
             }),
             changed: Notify::new(),
         })
     }
 
-    /// What may be leased now.
-    pub(crate) fn plan(&self) -> Plan {
+    /// Which records may be leased now.
+    pub(crate) fn plan(&self) -> LeasePlan {
         self.lock().plan(Instant::now())
     }
 
-    /// Waits until the last plan may be out of date, but for the time.
+    /// Waits until the last plan may have become wrong for another reason than the time.
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;
     }
 
-    /// Records that the target took so far.
-    pub(crate) fn taken(&self) -> u64 {
-        self.lock().taken
+    /// Number of records that the target acknowledged.
+    pub(crate) fn acked(&self) -> u64 {
+        self.lock().acked
     }
 
-    pub(crate) fn snapshot(&self) -> Snapshot {
+    pub(crate) fn snapshot(&self) -> FlowSnapshot {
         let now = Instant::now();
-        let wait = |circuit: &Circuit| {
-            let at = circuit.next_try();
+        let wait = |breaker: &CircuitBreaker| {
+            let at = breaker.blocked_until();
             at.map(|at| at.saturating_duration_since(now))
         };
         let state = self.lock();
         let suspended = state
             .surfaces
             .iter()
-            .filter(|(_, circuit)| !circuit.is_closed());
-        Snapshot {
-            condition: state.condition(),
+            .filter(|(_, breaker)| !breaker.is_closed());
+        FlowSnapshot {
+            state: state.target_state(),
             next_try: wait(&state.target),
             suspended: suspended
-                .map(|(surface, circuit)| (*surface, wait(circuit)))
+                .map(|(surface, breaker)| (*surface, wait(breaker)))
                 .collect(),
             in_flight: state.in_flight,
             limit: state.concurrency.limit(),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, FlowState> {
+        lock(&self.state)
     }
 }
 
-impl State {
-    fn condition(&self) -> Condition {
-        if self.surfaces.values().any(|circuit| !circuit.is_closed()) {
-            Condition::Suspended
+impl FlowState {
+    fn target_state(&self) -> TargetState {
+        if self.surfaces.values().any(|breaker| !breaker.is_closed()) {
+            TargetState::Suspended
         } else if self.target.is_closed() {
-            Condition::Healthy
+            TargetState::Healthy
         } else if self.throttled {
-            Condition::Throttled
+            TargetState::Throttled
         } else {
-            Condition::Open
+            TargetState::Open
         }
     }
 
-    /// Whether one upload more may set out, whichever it is.
+    /// Counts an upload that starts.
+    fn enter(&mut self, is_backlog: bool) {
+        self.in_flight += 1;
+        self.backlog_in_flight += usize::from(is_backlog);
+    }
+
+    /// Counts an upload that has ended.
+    fn leave(&mut self, is_backlog: bool) {
+        self.in_flight -= 1;
+        self.backlog_in_flight -= usize::from(is_backlog);
+    }
+
+    /// Whether another upload may start, of either lane.
     fn has_room(&self) -> bool {
         self.in_flight < self.concurrency.limit() && self.backlog_in_flight < self.backlog_limit()
     }
 
-    /// Half of all, so that fresh records never wait for a place behind old ones.
+    /// Half of the concurrency limit, so that fresh records never wait for a place behind the backlog.
     fn backlog_limit(&self) -> usize {
         (self.concurrency.limit() / 2).max(1)
     }

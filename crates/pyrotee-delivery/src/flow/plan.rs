@@ -1,23 +1,23 @@
-//! What a target may be given at an instant.
+//! Which records of a target may be leased at one instant.
 
 use pyrotee_queue::{Lane, Surfaces, Wanted};
 use tokio::time::Instant;
 
-use super::State;
-use super::circuit::Admission;
+use super::FlowState;
+use super::circuit_breaker::Admission;
 
-/// What may be leased, in order of preference, and until when that stays true.
+/// Which records may be leased, in order of preference, and how long this stays true.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Plan {
-    /// Nothing: nobody may upload now.
+pub(crate) struct LeasePlan {
+    /// Empty if no record may be uploaded now.
     pub(crate) wanted: Vec<Wanted>,
-    /// When time alone makes another plan; `None`: it does not.
+    /// When the passing of time makes another plan necessary; `None` if it does not.
     pub(crate) until: Option<Instant>,
 }
 
-impl Plan {
-    fn want(&mut self, surfaces: Surfaces, kinds: &[(Lane, bool)]) {
-        let wanted = kinds.iter().map(|&(lane, early)| Wanted {
+impl LeasePlan {
+    fn want(&mut self, surfaces: Surfaces, records: &[(Lane, bool)]) {
+        let wanted = records.iter().map(|&(lane, early)| Wanted {
             lane,
             surfaces,
             early,
@@ -25,12 +25,12 @@ impl Plan {
         self.wanted.extend(wanted);
     }
 
-    fn not_after(&mut self, at: Instant) {
+    fn limit_until(&mut self, at: Instant) {
         self.until = Some(self.until.map_or(at, |until| until.min(at)));
     }
 }
 
-/// For a probe: any record, one that waits for its next try as well if there is no other.
+/// For a probe: any record, preferably one that is not waiting for its next retry. The flag is [`Wanted::early`].
 const ANY: [(Lane, bool); 4] = [
     (Lane::Fresh, false),
     (Lane::Backlog, false),
@@ -41,26 +41,26 @@ const ANY: [(Lane, bool); 4] = [
 const FRESH: [(Lane, bool); 1] = [(Lane::Fresh, false)];
 const BACKLOG: [(Lane, bool); 1] = [(Lane::Backlog, false)];
 
-impl State {
-    pub(super) fn plan(&self, now: Instant) -> Plan {
-        let mut plan = Plan::default();
+impl FlowState {
+    pub(super) fn plan(&self, now: Instant) -> LeasePlan {
+        let mut plan = LeasePlan::default();
         if self.in_flight >= self.concurrency.limit() {
             return plan;
         }
-        let admission = self.target.admits(now);
-        if let Admission::NobodyUntil(until) = admission {
-            plan.not_after(until);
+        let admission = self.target.admission(now);
+        if let Admission::BlockedUntil(until) = admission {
+            plan.limit_until(until);
         }
-        if !matches!(admission, Admission::Everybody | Admission::Probe) {
+        if !matches!(admission, Admission::All | Admission::Probe) {
             return plan;
         }
         let (mut open, mut due) = (Surfaces::ALL, Surfaces::NONE);
-        for (surface, circuit) in &self.surfaces {
-            match circuit.admits(now) {
-                Admission::Everybody => continue,
+        for (surface, breaker) in &self.surfaces {
+            match breaker.admission(now) {
+                Admission::All => continue,
                 Admission::Probe => due = due.with(*surface),
-                Admission::NobodyUntil(until) => plan.not_after(until),
-                Admission::Nobody => {}
+                Admission::BlockedUntil(until) => plan.limit_until(until),
+                Admission::ProbeInFlight => {}
             }
             open = open.without(*surface);
         }
@@ -73,8 +73,8 @@ impl State {
         }
         plan.want(open, &FRESH);
         if self.backlog_in_flight < self.backlog_limit() {
-            match self.pace.waits_until(now) {
-                Some(until) => plan.not_after(until),
+            match self.pacer.blocked_until(now) {
+                Some(until) => plan.limit_until(until),
                 None => plan.want(open, &BACKLOG),
             }
         }

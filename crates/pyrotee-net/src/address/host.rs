@@ -1,4 +1,4 @@
-//! The part of an address that says which machine and port.
+//! Parses the host and the port of an address.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -11,12 +11,19 @@ use super::AddressError;
 const MAX_NAME: usize = 253;
 const MAX_LABEL: usize = 63;
 
-/// A host without brackets, what it is if it is an IP address, and a port if one is written.
-type Place = (String, Option<IpAddr>, Option<u16>);
+/// The host and the port of an address.
+pub(super) struct HostPort {
+    /// Without the brackets of an IPv6 address.
+    pub(super) host: String,
+    /// `None` if the host is a name.
+    pub(super) ip: Option<IpAddr>,
+    /// `None` if the address has no port.
+    pub(super) port: Option<u16>,
+}
 
-/// Reads `HOST` or `HOST:PORT`.
-pub(super) fn parse(place: &str) -> Result<Place, AddressError> {
-    if let Some(rest) = place.strip_prefix('[') {
+/// Parses `HOST` or `HOST:PORT`.
+pub(super) fn parse(text: &str) -> Result<HostPort, AddressError> {
+    if let Some(rest) = text.strip_prefix('[') {
         let (host, after) = rest.split_once(']').ok_or(AddressError::V6)?;
         let ip = Ipv6Addr::from_str(host).map_err(|_| AddressError::V6)?;
         let port = match after.strip_prefix(':') {
@@ -24,15 +31,22 @@ pub(super) fn parse(place: &str) -> Result<Place, AddressError> {
             None if after.is_empty() => None,
             None => return Err(AddressError::Port),
         };
-        return Ok((host.to_owned(), Some(IpAddr::V6(ip)), port));
+        return Ok(HostPort {
+            host: host.to_owned(),
+            ip: Some(IpAddr::V6(ip)),
+            port,
+        });
     }
-    let (host, port) = match place.split_once(':') {
+    let (host, port) = match text.split_once(':') {
         Some((_, rest)) if rest.contains(':') => return Err(AddressError::Brackets),
         Some((host, digits)) => (host, Some(port(digits)?)),
-        None => (place, None),
+        None => (text, None),
     };
-    let ip = name_or_v4(host)?;
-    Ok((host.to_owned(), ip, port))
+    Ok(HostPort {
+        host: host.to_owned(),
+        ip: name_or_v4(host)?,
+        port,
+    })
 }
 
 fn port(digits: &str) -> Result<u16, AddressError> {

@@ -1,9 +1,8 @@
-//! The address of a target or of the local upstream: where to connect and under which path.
+//! The address of a target or of the upstream: where to connect, and the path prefix.
 //!
-//! An [`Address`] never holds a secret. A `user:pass@` in the text is split off while parsing and
-//! handed out apart, so an address may be logged and used as a metric label. For the same reason
-//! no [`AddressError`] repeats any part of the text it refuses: the faulty part may be a password.
-//! Nothing here resolves a name or opens a socket.
+//! An [`Address`] never holds a secret. The parser returns a `user:pass@` apart from it, so an address may be
+//! logged and used as a metric label. For the same reason no [`AddressError`] repeats any part of the text:
+//! the faulty part may be a password. This module resolves no name and opens no socket.
 
 mod host;
 
@@ -13,6 +12,8 @@ use http::Uri;
 use http::uri::{self, Authority, PathAndQuery, Scheme};
 use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
+
+use host::HostPort;
 
 /// Where requests go: scheme, host, port and an optional path prefix.
 ///
@@ -29,9 +30,9 @@ pub struct Address {
     prefix: String,
 }
 
-/// What a text held: the address, and the credentials that stood in front of its host.
+/// What [`Address::parse`] returns: the address, and the credentials of its text apart from it.
 #[derive(Clone, Debug)]
-pub struct Parsed {
+pub struct ParsedAddress {
     /// The address without its credentials.
     pub address: Address,
     /// The `user:pass@` part, if there was one.
@@ -41,13 +42,13 @@ pub struct Parsed {
 /// Credentials from an address, percent-decoded. `Debug` shows neither part.
 #[derive(Clone, Debug)]
 pub struct UserInfo {
-    /// What stood before the first `:`; some services take a token here.
+    /// The part before the first `:`; some services take a token here.
     pub user: SecretString,
-    /// What stood after it; `None` if there was no `:`.
+    /// The part after the first `:`; `None` if there is no `:`.
     pub password: Option<SecretString>,
 }
 
-/// Why a text is not an address. Each text ends with what to write instead.
+/// Why a text is not an address. Each message ends with what to write instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AddressError {
@@ -84,13 +85,13 @@ pub enum AddressError {
 }
 
 impl Address {
-    /// Reads `http://` or `https://`, optional `user:pass@`, a host (name, IPv4, `[IPv6]`), an
+    /// Parses `http://` or `https://`, an optional `user:pass@`, a host (name, IPv4, `[IPv6]`), an
     /// optional port and an optional path prefix.
     ///
     /// # Errors
     ///
-    /// Says what is wrong and what to write, without repeating the text.
-    pub fn parse(text: &str) -> Result<Parsed, AddressError> {
+    /// If the text has another form. The error says what is wrong without repeating the text.
+    pub fn parse(text: &str) -> Result<ParsedAddress, AddressError> {
         if text.is_empty() {
             return Err(AddressError::Empty);
         }
@@ -110,22 +111,22 @@ impl Address {
         if path.contains('@') {
             return Err(AddressError::LateAt);
         }
-        let (userinfo, place) = match authority.rsplit_once('@') {
-            Some((info, place)) => (Some(userinfo(info)?), place),
+        let (userinfo, host_port) = match authority.rsplit_once('@') {
+            Some((info, host_port)) => (Some(userinfo(info)?), host_port),
             None => (None, authority),
         };
-        let (host, ip, port) = host::parse(place)?;
+        let HostPort { host, ip, port } = host::parse(host_port)?;
         let default_port = if scheme == Scheme::HTTPS { 443 } else { 80 };
         let address = Address {
-            written: format!("{scheme_text}://{place}{path}"),
+            written: format!("{scheme_text}://{host_port}{path}"),
             scheme,
             host,
             ip,
             port: port.unwrap_or(default_port),
-            authority: Authority::from_str(place).map_err(|_| AddressError::Host)?,
+            authority: Authority::from_str(host_port).map_err(|_| AddressError::Host)?,
             prefix: prefix(path)?,
         };
-        Ok(Parsed { address, userinfo })
+        Ok(ParsedAddress { address, userinfo })
     }
 
     /// `http` or `https`.
@@ -140,31 +141,31 @@ impl Address {
         &self.host
     }
 
-    /// The host as an IP address, if it was written as one.
+    /// The host as an IP address; `None` if it is a name.
     #[must_use]
     pub fn ip(&self) -> Option<IpAddr> {
         self.ip
     }
 
-    /// The port to connect to: the one written, else that of the scheme.
+    /// The port to connect to: the one of the text, or the scheme's default.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Host and port as written, for a `Host` header: no userinfo, no default port added.
+    /// Host and port as written, for a `Host` header: without userinfo, without an added default port.
     #[must_use]
     pub fn authority(&self) -> &Authority {
         &self.authority
     }
 
-    /// Scheme and authority with the path `/`: what a connector is called with.
+    /// Scheme and authority with the path `/`: the argument of [`crate::Connector::open`].
     #[must_use]
     pub fn origin(&self) -> Uri {
         self.with_path(PathAndQuery::from_static("/"))
     }
 
-    /// The address of `path` on this host, the prefix not added.
+    /// The address of `path` on this host, without the prefix.
     #[must_use]
     pub fn with_path(&self, path: PathAndQuery) -> Uri {
         let mut parts = uri::Parts::default();
@@ -174,7 +175,7 @@ impl Address {
         Uri::from_parts(parts).expect("scheme, authority and path are all there")
     }
 
-    /// What goes before a surface's path: empty, or `/prefix` without a slash at its end.
+    /// Path prefix, which goes before a surface's path: empty, or `/prefix` without a slash at its end.
     #[must_use]
     pub fn prefix(&self) -> &str {
         &self.prefix

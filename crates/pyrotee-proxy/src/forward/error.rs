@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{Response, StatusCode};
 use pyroscope_wire::answer::Code;
-use pyrotee_net::{Fault, FaultKind};
+use pyrotee_net::{ExchangeError, ExchangeErrorKind};
 
 use crate::synthetic_response::{self, SyntheticBody};
 
@@ -13,7 +13,7 @@ use crate::synthetic_response::{self, SyntheticBody};
 pub(crate) enum ForwardError {
     /// The connection could not be opened, or it broke.
     #[error("the upstream cannot be reached: {0}")]
-    Unreachable(#[from] Fault),
+    Unreachable(#[from] ExchangeError),
     /// The upstream did not respond within `upstream.timeout`.
     #[error("the upstream did not answer within {0:?}")]
     Timeout(Duration),
@@ -34,10 +34,10 @@ pub(super) const MAX_PROXIES: usize = 16;
 
 impl ForwardError {
     /// Returns the kind of the upstream's fault; `None` if the upstream is not at fault.
-    pub(super) fn kind(&self) -> Option<FaultKind> {
+    pub(super) fn kind(&self) -> Option<ExchangeErrorKind> {
         match self {
             Self::Unreachable(fault) => Some(fault.kind()),
-            Self::Timeout(_) => Some(FaultKind::Timeout),
+            Self::Timeout(_) => Some(ExchangeErrorKind::Timeout),
             Self::Unsupported | Self::Loop => None,
         }
     }

@@ -12,7 +12,7 @@ use http_body::Body;
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use pyrotee_net::{Connector, Fault};
+use pyrotee_net::{Connector, ExchangeError};
 use tokio::sync::Mutex;
 use tower::BoxError;
 
@@ -60,17 +60,17 @@ where
         };
         // The connection closed before anything was sent, so the call can use another one.
         let Some(request) = error.take_message() else {
-            return Err(Fault::reset(error.into_error().to_string()).into());
+            return Err(ExchangeError::reset(error.into_error().to_string()).into());
         };
         *self.connection.lock().await = None;
         let mut sender = self.sender().await?;
         sender
             .send_request(request)
             .await
-            .map_err(|error| Fault::reset(error.to_string()).into())
+            .map_err(|error| ExchangeError::reset(error.to_string()).into())
     }
 
-    async fn sender(&self) -> Result<SendRequest<B>, Fault> {
+    async fn sender(&self) -> Result<SendRequest<B>, ExchangeError> {
         let mut connection = self.connection.lock().await;
         if let Some(sender) = connection.as_ref().filter(|sender| !sender.is_closed()) {
             return Ok(sender.clone());
@@ -82,7 +82,8 @@ where
             .keep_alive_timeout(PING)
             .handshake::<_, B>(io)
             .await;
-        let (sender, driver) = handshake.map_err(|error| Fault::reset(error.to_string()))?;
+        let (sender, driver) =
+            handshake.map_err(|error| ExchangeError::reset(error.to_string()))?;
         hyper::rt::Executor::execute(&TokioExecutor::new(), async move {
             if let Err(error) = driver.await {
                 tracing::debug!(

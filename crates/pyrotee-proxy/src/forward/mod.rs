@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use pyrotee_net::{Connector, Fault};
+use pyrotee_net::{Connector, ExchangeError};
 use tokio_util::task::TaskTracker;
 
 use crate::client::RequestContext;
@@ -133,7 +133,7 @@ where
                 .client
                 .request(request)
                 .await
-                .map_err(|e| Fault::from(&e))?;
+                .map_err(|e| ExchangeError::from(&e))?;
             return Ok(upgrade::tunnel(client, response, &self.tunnels));
         }
         self.send_twice_if_stale(request).await
@@ -153,7 +153,7 @@ where
             let first = self.client.request(Request::from_parts(parts, body)).await;
             let fault = match first {
                 Ok(response) => return Ok(response),
-                Err(error) => Fault::from(&error),
+                Err(error) => ExchangeError::from(&error),
             };
             let body = upload
                 .replay(size)
@@ -161,7 +161,7 @@ where
                 .ok_or(fault)?;
             self.metrics.upstream_retries.increment(1);
             let second = self.client.request(Request::from_parts(again, body)).await;
-            second.map_err(|error| Fault::from(&error))
+            second.map_err(|error| ExchangeError::from(&error))
         };
         tokio::select! {
             biased;

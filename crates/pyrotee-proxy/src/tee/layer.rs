@@ -12,6 +12,7 @@ use http_body::Body;
 use pyroscope_wire::Surface;
 use pyroscope_wire::encoding::{Encoding, Framing};
 use pyroscope_wire::ingest::{self, Format};
+use pyrotee_net::HOPS;
 use pyrotee_queue::{Head, SurfaceId};
 use tower::{Layer, Service};
 
@@ -19,7 +20,7 @@ use super::capture::{Capture, CaptureEnd};
 use super::recorder::{Recorder, ResponsePolicy};
 use super::response::{ResponseFuture, TeeResponseBody, VerdictGuard};
 use super::verdict::Verdict;
-use super::{HOPS, MAX_HOPS, TeeBody};
+use super::{MAX_HOPS, TeeBody};
 use crate::client::RequestContext;
 use crate::metrics::TeeResult;
 

@@ -23,8 +23,5 @@ pub(crate) use layer::TeeLayer;
 pub(crate) use recorder::{Recorder, ResponsePolicy};
 pub(crate) use response::TeeResponseBody;
 
-/// The header that counts relays, so that a ring of them does not carry a profile for ever.
-pub const HOPS: http::HeaderName = http::HeaderName::from_static("pyrotee-hops");
-
 /// A profile that has passed more relays than this is forwarded and not teed.
 pub(crate) const MAX_HOPS: u8 = 3;

@@ -10,7 +10,7 @@ use pyrotee_admin::{
     Actions, Admin, Guard, Health, LetterService, OpenSpool, Pages, Site, StatusSource, TargetView,
 };
 use pyrotee_config::Config;
-use pyrotee_delivery::Target;
+use pyrotee_delivery::Deliverer;
 use pyrotee_letters::Writer;
 use pyrotee_net::bind;
 use pyrotee_proxy::Proxy;
@@ -37,7 +37,7 @@ const PROGRESS: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Relay {
     proxy: Proxy,
-    targets: Vec<Target>,
+    deliverers: Vec<Deliverer>,
     views: Arc<[TargetView]>,
     admin: TcpListener,
     scrape: Scrape,
@@ -87,7 +87,7 @@ impl Relay {
         let scrape = Scrape::new(
             metrics,
             Arc::clone(&views),
-            opened.links,
+            opened.connections,
             budget,
             gauges,
             monitor,
@@ -95,7 +95,7 @@ impl Relay {
         );
         Ok(Self {
             proxy,
-            targets: opened.targets,
+            deliverers: opened.deliverers,
             admin: admin
                 .into_std()
                 .context("failed to hand over the admin listener")?,
@@ -139,8 +139,8 @@ impl Relay {
         let beating = Arc::clone(&health);
         let mut beat = JoinSet::new();
         beat.spawn(async move { beating.beat().await });
-        for target in self.targets {
-            running.parts.spawn(target.run(running.stop.clone()));
+        for deliverer in self.deliverers {
+            running.parts.spawn(deliverer.run(running.stop.clone()));
         }
         let address = self.proxy.address();
         running.parts.spawn(self.proxy.run());

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use anyhow::Context;
 use pyrotee_admin::{OpenSpool, TargetView};
 use pyrotee_config::Config;
-use pyrotee_delivery::{Clock, Refusals, Target};
+use pyrotee_delivery::{DeadLetterSink, Deliverer, WallClock};
 use pyrotee_letters::{DeadLetters, Monitor, Writer};
-use pyrotee_net::{Connector, Links, Resolver, Tls};
+use pyrotee_net::{ConnectionCounts, Connector, Resolver, Tls};
 use pyrotee_queue::{Budget, Consumer, Ledger, Producer, open_memory};
 use pyrotee_spool::Keeper;
 
@@ -42,11 +42,11 @@ const WAITING_LETTERS: u64 = 8;
 pub(super) struct Targets {
     /// What the tee offers to; `None` if remote write is disabled.
     pub(super) producer: Option<Arc<dyn Producer>>,
-    pub(super) targets: Vec<Target>,
+    pub(super) deliverers: Vec<Deliverer>,
     /// The same targets as seen from outside, in the same order.
     pub(super) views: Arc<[TargetView]>,
     /// Their connections, in the same order.
-    pub(super) links: Vec<Links>,
+    pub(super) connections: Vec<ConnectionCounts>,
     /// The spool, if profiles wait on disk: what can be seen and done, and who closes it.
     pub(super) spool: Option<(OpenSpool, Keeper)>,
     /// Where profiles are kept that a target refused, if they are: the same two.
@@ -82,23 +82,18 @@ impl Targets {
         let letters = letters
             .transpose()
             .context("failed to open the dead letters")?;
-        let (refusals, dead_letters) = match letters {
-            Some(open) => (open.refusals, Some((open.monitor, open.writer))),
-            None => (Refusals::unheard(), None),
+        let (sink, dead_letters) = match letters {
+            Some(open) => (open.sink, Some((open.monitor, open.writer))),
+            None => (DeadLetterSink::disabled(), None),
         };
-        let (mut targets, mut views, mut links) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut deliverers, mut views, mut connections) = (Vec::new(), Vec::new(), Vec::new());
         for ((target, ledger), consumer) in configured.iter().zip(ledgers).zip(consumers) {
-            let (connector, clock) = (outside.connector(), Clock::system());
-            let (feed, refusals) = (Arc::clone(&consumer), refusals.clone());
-            let running = Target::new(
-                &settings::delivery(target),
-                connector,
-                feed,
-                clock,
-                refusals,
-            )
-            .with_context(|| format!("failed to prepare target {}", target.name))?;
-            links.push(running.links().clone());
+            let (connector, clock) = (outside.connector(), WallClock::system());
+            let (feed, sink) = (Arc::clone(&consumer), sink.clone());
+            let deliverer =
+                Deliverer::new(&settings::delivery(target), connector, feed, clock, sink)
+                    .with_context(|| format!("failed to prepare target {}", target.name))?;
+            connections.push(deliverer.connections().clone());
             views.push(TargetView {
                 name: target.name.clone(),
                 address: target.address.to_string(),
@@ -107,15 +102,15 @@ impl Targets {
                 limits: settings::limits(target),
                 ledger,
                 consumer,
-                monitor: running.monitor(),
+                monitor: deliverer.monitor(),
             });
-            targets.push(running);
+            deliverers.push(deliverer);
         }
         Ok(Self {
             producer: enabled.then_some(producer),
-            targets,
+            deliverers,
             views: views.into(),
-            links,
+            connections,
             spool,
             dead_letters,
         })

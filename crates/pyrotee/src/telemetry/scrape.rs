@@ -16,8 +16,8 @@ use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, g
 use metrics_exporter_prometheus::PrometheusHandle;
 use pyroscope_wire::Surface;
 use pyrotee_admin::{Metrics, TargetView};
-use pyrotee_delivery::State;
-use pyrotee_net::Links;
+use pyrotee_delivery::TargetState;
+use pyrotee_net::ConnectionCounts;
 use pyrotee_proxy::Gauges;
 use pyrotee_queue::{Budget, Reason, Tally};
 
@@ -182,7 +182,7 @@ impl Scrape {
     pub(crate) fn new(
         handle: PrometheusHandle,
         targets: Arc<[TargetView]>,
-        links: Vec<Links>,
+        connections: Vec<ConnectionCounts>,
         budget: Arc<Budget>,
         proxy: Gauges,
         spool: Option<pyrotee_spool::Monitor>,
@@ -199,7 +199,7 @@ impl Scrape {
         Self {
             handle,
             process: metrics_process::Collector::default(),
-            series: targets.iter().zip(links).map(Series::new).collect(),
+            series: targets.iter().zip(connections).map(Series::new).collect(),
             targets,
             budget,
             memory: ["inflight", "queues"].map(|pool| gauge!(MEMORY, "pool" => pool)),
@@ -249,10 +249,10 @@ struct Series {
     legacy_pending: Gauge,
     legacy_dropped: Counter,
     oldest: Gauge,
-    links: Links,
+    counts: ConnectionCounts,
     connections: Gauge,
     opened: Counter,
-    states: [(State, Gauge); State::ALL.len()],
+    states: [(TargetState, Gauge); TargetState::ALL.len()],
     suspended: Vec<(Surface, Gauge)>,
     in_flight: Gauge,
     last_success: Gauge,
@@ -262,7 +262,7 @@ struct Series {
 }
 
 impl Series {
-    fn new((view, links): (&TargetView, Links)) -> Self {
+    fn new((view, counts): (&TargetView, ConnectionCounts)) -> Self {
         let (target, address) = (view.name.clone(), view.address.clone());
         let legacy = [
             ("target_name", target.clone()),
@@ -282,7 +282,7 @@ impl Series {
             );
             (reason, counters)
         };
-        let state = |state: State| {
+        let state = |state: TargetState| {
             let gauge = gauge!(TARGET_STATE, "target" => target.clone(), "state" => state.as_str());
             (state, gauge)
         };
@@ -300,10 +300,10 @@ impl Series {
             legacy_pending: gauge!(QUEUE_PENDING, &legacy),
             legacy_dropped: counter!(QUEUE_DROPPED, &legacy),
             oldest: gauge!(OLDEST_PENDING, "target" => target.clone()),
-            links,
+            counts,
             connections: gauge!(TARGET_CONNECTIONS, "target" => target.clone()),
             opened: counter!(TARGET_OPENED, "target" => target.clone()),
-            states: State::ALL.map(state),
+            states: TargetState::ALL.map(state),
             suspended: Surface::ALL.iter().copied().map(suspended).collect(),
             in_flight: gauge!(IN_FLIGHT, "target" => target.clone()),
             last_success: gauge!(LAST_SUCCESS, "target" => target.clone()),
@@ -326,8 +326,8 @@ impl Series {
         self.legacy_pending.set(float(counts.pending.profiles));
         self.legacy_dropped.absolute(counts.refused.profiles);
         self.oldest.set(target.oldest().unwrap_or_default());
-        self.connections.set(float(self.links.open()));
-        self.opened.absolute(self.links.opened());
+        self.connections.set(float(self.counts.open()));
+        self.opened.absolute(self.counts.opened());
 
         let status = target.monitor.status();
         for (state, gauge) in &self.states {

@@ -268,7 +268,7 @@ async fn what_went_round_in_a_ring_is_relayed_and_not_teed() {
         let mut request = request(Frames::new(&chunks(&[10]), true));
         request
             .headers_mut()
-            .insert(crate::HOPS, hops.parse().unwrap());
+            .insert(pyrotee_net::HOPS, hops.parse().unwrap());
         bench.send(request, 9, StatusCode::OK).await;
         assert_eq!(bench.taken().await.len(), teed, "{hops}");
     }

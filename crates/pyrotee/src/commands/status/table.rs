@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use bytesize::ByteSize;
 use pyrotee_admin::json::Amount;
-use pyrotee_admin::json::status::{LastError, StatusPage, SuspendedSurface, TargetStatus};
+use pyrotee_admin::json::status::{LastErrorJson, StatusPage, SuspensionJson, TargetJson};
 
 use crate::terminal::visible;
 
@@ -85,7 +85,7 @@ fn cut(text: &str, room: usize) -> String {
     text
 }
 
-fn row(target: &TargetStatus, now: Option<SystemTime>) -> [String; HEAD.len()] {
+fn row(target: &TargetJson, now: Option<SystemTime>) -> [String; HEAD.len()] {
     let or_nothing = |text: Option<String>| text.unwrap_or_else(|| NOTHING.to_owned());
     let state = visible(&target.state);
     let dropped = target.dropped.values().map(|amount| amount.profiles);
@@ -112,17 +112,17 @@ fn pending(Amount { profiles, bytes }: Amount) -> String {
     }
 }
 
-fn failure(error: &LastError, now: Option<SystemTime>) -> String {
+fn failure(error: &LastErrorJson, now: Option<SystemTime>) -> String {
     let status = error.status.map(|status| format!("{status} "));
     let (ago, text) = (ago(&error.at, now), visible(&error.text));
     format!("{ago}: {}{text}", status.unwrap_or_default())
 }
 
 fn suspended(
-    SuspendedSurface {
+    SuspensionJson {
         surface,
         next_try_seconds,
-    }: &SuspendedSurface,
+    }: &SuspensionJson,
 ) -> String {
     let surface = visible(surface);
     match next_try_seconds.and_then(age_of) {

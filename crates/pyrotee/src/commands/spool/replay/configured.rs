@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use bytesize::ByteSize;
 use pyrotee_config::Config;
-use pyrotee_delivery::{Clock, Monitor, Refusals, Target};
+use pyrotee_delivery::{DeadLetterSink, Deliverer, TargetMonitor, WallClock};
 use pyrotee_letters::DeadLetters;
 use pyrotee_net::{Connector, Resolver, Tls};
 use pyrotee_queue::{Budget, Reason};
@@ -58,21 +58,21 @@ pub(super) async fn run(
         .map(|it| DeadLetters::open(&it.dir, it.max_bytes, config.memory_limit / WAITING_LETTERS));
     let letters = letters.transpose();
     let letters = letters.context("failed to open the dead letters")?;
-    let refusals = letters.as_ref().map(|kept| kept.refusals.clone());
-    let refusals = refusals.unwrap_or_else(Refusals::unheard);
+    let sink = letters.as_ref().map(|kept| kept.sink.clone());
+    let sink = sink.unwrap_or_else(DeadLetterSink::disabled);
     let (resolver, tls) = (Resolver::system()?, Tls::system()?);
     let stop = CancellationToken::new();
     let (mut running, mut monitors) = (JoinSet::new(), Vec::new());
     for (target, opening) in targets.iter().zip(&opened.targets) {
         let connector = Connector::new(&resolver, &tls);
         let consumer = Arc::clone(&opening.consumer);
-        let (clock, refusals) = (Clock::system(), refusals.clone());
-        let ready = Target::new(
+        let (clock, sink) = (WallClock::system(), sink.clone());
+        let ready = Deliverer::new(
             &settings::delivery(target),
             connector,
             consumer,
             clock,
-            refusals,
+            sink,
         );
         let name = &opening.name;
         let ready = ready.with_context(|| format!("failed to prepare target {name}"))?;
@@ -151,7 +151,7 @@ async fn watch(
 
 fn report(
     targets: &[Opening],
-    monitors: &[Monitor],
+    monitors: &[TargetMonitor],
     gave_up: Option<Duration>,
 ) -> anyhow::Result<Ended> {
     let mut text = String::new();

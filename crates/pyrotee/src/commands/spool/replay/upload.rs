@@ -10,8 +10,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use pyrotee_delivery::Content;
-use pyrotee_letters::HOPS;
-use pyrotee_net::{Address, Connector, Dialer, Resolver, Tls};
+use pyrotee_net::{Address, Connector, HOPS, Resolver, Tls};
 use pyrotee_queue::Record;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -28,7 +27,7 @@ const TOLD: usize = 256;
 /// Where to.
 pub(super) struct Destination {
     pub(super) address: Address,
-    client: Client<Connector<Dialer>, Full<Bytes>>,
+    client: Client<Connector, Full<Bytes>>,
     timeout: Duration,
 }
 

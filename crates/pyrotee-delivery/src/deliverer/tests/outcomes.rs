@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use pyroscope_wire::refusal::Rule;
 
 use super::*;
-use crate::State;
+use crate::TargetState;
 
 /// A server that does `act` the first `times` times, and takes everything afterwards.
 fn first(times: usize, act: Act) -> Server {
@@ -63,7 +63,7 @@ async fn what_the_target_will_never_take_is_rejected_at_once() {
         assert_eq!(counts.dropped(Reason::Rejected).profiles, 1, "{status}");
         assert_eq!(counts.sent.profiles, 1);
         let status = rig.monitor.status();
-        assert_eq!((status.state, status.attempts), (State::Healthy, 2));
+        assert_eq!((status.state, status.attempts), (TargetState::Healthy, 2));
         assert_eq!(
             status.last_error.map(|error| error.outcome),
             Some("rejected")
@@ -207,7 +207,7 @@ async fn a_pause_that_the_target_asks_for_is_kept_by_all() {
         rig.offer("first");
         pause(0.1).await;
         let state = rig.monitor.status();
-        assert_eq!(state.state, State::Throttled);
+        assert_eq!(state.state, TargetState::Throttled);
         assert!(state.next_try.is_some());
         for number in 0..50 {
             rig.offer(&format!("{number}"));
@@ -237,7 +237,7 @@ async fn a_surface_that_is_refused_as_a_whole_waits_and_the_others_do_not() {
         pause(1.0).await;
         if number == 200 {
             let status = rig.monitor.status();
-            assert_eq!(status.state, State::Suspended);
+            assert_eq!(status.state, TargetState::Suspended);
             assert_eq!(status.suspended.len(), 1);
             assert_eq!(status.suspended[0].surface, Surface::Ingest);
             assert_eq!(rig.counts().sent.profiles, 201, "every Push, at once");
@@ -252,7 +252,7 @@ async fn a_surface_that_is_refused_as_a_whole_waits_and_the_others_do_not() {
             .count()
     });
     assert!(refused <= 12, "{refused}");
-    assert_eq!(rig.monitor.status().state, State::Healthy);
+    assert_eq!(rig.monitor.status().state, TargetState::Healthy);
     rig.drained().await;
 }
 
@@ -323,6 +323,6 @@ async fn rules_of_the_target_go_before_those_that_are_built_in() {
     let counts = rig.settled().await;
     assert_eq!(counts.sent.profiles, 1);
     assert_eq!(rig.server.names().len(), 2);
-    assert_eq!(rig.monitor.status().state, State::Healthy);
+    assert_eq!(rig.monitor.status().state, TargetState::Healthy);
     rig.drained().await;
 }

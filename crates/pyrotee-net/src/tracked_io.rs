@@ -1,4 +1,5 @@
-//! What is known of one connection.
+//! A connection that tracks what `hyper` does not report: whether the peer has ever sent a byte, and whether
+//! it has sent one since the last write.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -9,68 +10,72 @@ use std::task::{Context, Poll, ready};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// The state of one connection, shared between its socket and whoever asks after a failure.
+use crate::connector::Stream;
+
+/// Whether one connection has gone stale. The connection updates it, and the code that handles a failed
+/// exchange reads it. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Link {
-    state: Arc<State>,
+pub struct ConnectionState {
+    flags: Arc<Flags>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    /// A byte has come at all: some exchange before this one was answered.
+struct Flags {
+    /// The peer has sent at least one byte: an earlier exchange on this connection got a response.
     answered: AtomicBool,
-    /// No byte has come since the last attempt to write.
+    /// The peer has sent no byte since the last attempt to write.
     silent: AtomicBool,
 }
 
-impl Link {
-    /// Whether the last exchange failed as one does on a keep-alive connection that the peer has
-    /// given up meanwhile: it had answered before, and not a byte came to this request.
+impl ConnectionState {
+    /// Whether the last exchange failed on a stale connection: the peer answered an earlier request on it and
+    /// sent no byte of a response to this one.
     pub fn is_stale(&self) -> bool {
-        self.has_answered() && self.state.silent.load(Relaxed)
+        self.has_answered() && self.flags.silent.load(Relaxed)
     }
 
-    /// Whether a byte has come at all.
+    /// Whether the peer has sent at least one byte.
     pub(crate) fn has_answered(&self) -> bool {
-        self.state.answered.load(Relaxed)
+        self.flags.answered.load(Relaxed)
     }
 }
 
-/// A connection that keeps its [`Link`] true.
+/// A connection that updates its [`ConnectionState`] and counts as open until it is dropped.
 #[derive(Debug)]
-pub struct Watched<T> {
-    io: T,
-    link: Link,
+pub struct TrackedIo {
+    io: Stream,
+    state: ConnectionState,
     open: Arc<AtomicU64>,
 }
 
-impl<T> Watched<T> {
-    pub(crate) fn new(io: T, open: Arc<AtomicU64>) -> Self {
+impl TrackedIo {
+    /// Adds one to `open`, and subtracts it again on drop.
+    pub(crate) fn new(io: Stream, open: Arc<AtomicU64>) -> Self {
         open.fetch_add(1, Relaxed);
         Self {
             io,
-            link: Link::default(),
+            state: ConnectionState::default(),
             open,
         }
     }
 
-    /// What is known of it.
-    pub fn link(&self) -> &Link {
-        &self.link
+    /// The state that this connection updates.
+    pub fn state(&self) -> &ConnectionState {
+        &self.state
     }
 
     fn note_write(&self) {
-        self.link.state.silent.store(true, Relaxed);
+        self.state.flags.silent.store(true, Relaxed);
     }
 }
 
-impl<T> Drop for Watched<T> {
+impl Drop for TrackedIo {
     fn drop(&mut self) {
         self.open.fetch_sub(1, Relaxed);
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
+impl AsyncRead for TrackedIo {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -79,20 +84,20 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
         if buf.filled().len() > before {
-            self.link.state.silent.store(false, Relaxed);
-            self.link.state.answered.store(true, Relaxed);
+            self.state.flags.silent.store(false, Relaxed);
+            self.state.flags.answered.store(true, Relaxed);
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
+impl AsyncWrite for TrackedIo {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        // Before the attempt: a connection that was reset meanwhile fails the write itself.
+        // Before the attempt: on a connection that the peer has reset, the write itself fails.
         self.note_write();
         Pin::new(&mut self.io).poll_write(cx, buf)
     }
@@ -119,10 +124,10 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
     }
 }
 
-impl<T: Connection> Connection for Watched<T> {
+impl Connection for TrackedIo {
     fn connected(&self) -> Connected {
-        // Not what the socket says of itself: the pool copies all of it for every answer, and nobody reads it.
-        Connected::new().extra(self.link.clone())
+        // Without the socket's own extensions: the pool copies them for every response, and nobody reads them.
+        Connected::new().extra(self.state.clone())
     }
 }
 
@@ -136,27 +141,27 @@ mod tests {
     async fn only_a_silent_connection_that_answered_before_is_stale() {
         let open = Arc::new(AtomicU64::new(0));
         let (near, mut far) = duplex(64);
-        let mut near = Watched::new(near, Arc::clone(&open));
-        let link = near.link.clone();
+        let mut near = TrackedIo::new(Stream::Right(near), Arc::clone(&open));
+        let state = near.state.clone();
         assert_eq!(open.load(Relaxed), 1);
 
         near.write_all(b"first").await.unwrap();
         assert!(
-            !link.is_stale(),
+            !state.is_stale(),
             "a fresh connection that says nothing is not stale"
         );
         far.write_all(b"answer").await.unwrap();
         near.read_exact(&mut [0; 6]).await.unwrap();
-        assert!(!link.is_stale(), "it answered");
+        assert!(!state.is_stale(), "it answered");
         near.write_all(b"second").await.unwrap();
-        assert!(link.is_stale());
+        assert!(state.is_stale());
         far.write_all(b"a").await.unwrap();
         near.read_exact(&mut [0; 1]).await.unwrap();
-        assert!(!link.is_stale(), "one byte is an answer that broke off");
+        assert!(!state.is_stale(), "one byte is an answer that broke off");
 
         drop(far);
         near.write_all(b"third").await.unwrap_err();
-        assert!(link.is_stale(), "the write itself failed");
+        assert!(state.is_stale(), "the write itself failed");
         drop(near);
         assert_eq!(open.load(Relaxed), 0);
     }

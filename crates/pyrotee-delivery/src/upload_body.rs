@@ -1,4 +1,4 @@
-//! The body of an upload: bytes that are shared with every other target.
+//! The body of an upload, and how far it was sent. All targets share its bytes.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -10,40 +10,40 @@ use std::vec::IntoIter;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-/// How far an upload came, for whoever has to say why it failed.
+/// How far an upload has come, which decides what its failure means.
 #[derive(Debug, Default)]
-pub(crate) struct Progress {
+pub(crate) struct UploadProgress {
     started: AtomicBool,
     finished: AtomicBool,
 }
 
-impl Progress {
-    /// Another try begins.
+impl UploadProgress {
+    /// Starts another attempt.
     pub(crate) fn restart(&self) {
         self.started.store(false, Relaxed);
         self.finished.store(false, Relaxed);
     }
 
-    /// The connection stood: the body was asked for.
+    /// Whether hyper has asked for the body: the connection is open.
     pub(crate) fn has_started(&self) -> bool {
         self.started.load(Relaxed)
     }
 
-    /// The whole body went out.
+    /// Whether hyper has taken the whole body.
     pub(crate) fn has_finished(&self) -> bool {
         self.finished.load(Relaxed)
     }
 }
 
-/// A body on its way to a target.
+/// The body of an upload in pieces, which reports its progress.
 #[derive(Debug)]
 pub(crate) struct UploadBody {
     pieces: IntoIter<Bytes>,
-    progress: Arc<Progress>,
+    progress: Arc<UploadProgress>,
 }
 
 impl UploadBody {
-    pub(crate) fn new(pieces: Vec<Bytes>, progress: Arc<Progress>) -> Self {
+    pub(crate) fn new(pieces: Vec<Bytes>, progress: Arc<UploadProgress>) -> Self {
         Self {
             pieces: pieces.into_iter(),
             progress,

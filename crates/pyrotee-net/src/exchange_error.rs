@@ -1,4 +1,4 @@
-//! Why an exchange with another server failed.
+//! Why an HTTP exchange with another server failed.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -6,26 +6,26 @@ use std::io;
 
 use hyper_util::client::legacy;
 
-use crate::{Link, ResolveError};
+use crate::{ConnectionState, ResolveError};
 
 type Cause = dyn StdError + 'static;
 
-/// What kind of failure it was: the `kind` label of error counters.
+/// Why an exchange failed, as the `kind` label of the error counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum FaultKind {
-    /// The name did not resolve.
+pub enum ExchangeErrorKind {
+    /// The host name did not resolve.
     Dns,
-    /// No connection.
+    /// Nobody accepted the connection.
     Connect,
     /// The TLS handshake failed, or the certificate is not trusted.
     Tls,
-    /// It took too long.
+    /// A time limit ran out.
     Timeout,
-    /// The connection broke, or what came over it was not HTTP.
+    /// The connection broke, or the peer sent something that is not HTTP.
     Reset,
 }
 
-impl FaultKind {
+impl ExchangeErrorKind {
     /// Every kind.
     pub const ALL: [Self; 5] = [
         Self::Dns,
@@ -47,21 +47,22 @@ impl FaultKind {
     }
 }
 
-/// A failed exchange.
+/// An exchange with another server that ended without a response: connecting, sending the request or
+/// receiving the response failed. `Display` is the innermost cause.
 #[derive(Debug)]
-pub struct Fault {
-    kind: FaultKind,
-    /// There was no connection, so nothing of the request left.
+pub struct ExchangeError {
+    kind: ExchangeErrorKind,
+    /// There was no connection, so the peer received nothing of the request.
     connecting: bool,
     stale: bool,
     text: String,
 }
 
-impl Fault {
-    /// Something took longer than it may; `text` says what. `connecting`: it was the connection.
+impl ExchangeError {
+    /// A time limit ran out; `text` says which. `connecting`: there was no connection yet.
     pub fn timeout(text: impl Into<String>, connecting: bool) -> Self {
         Self {
-            kind: FaultKind::Timeout,
+            kind: ExchangeErrorKind::Timeout,
             connecting,
             stale: false,
             text: text.into(),
@@ -78,20 +79,20 @@ impl Fault {
         }
     }
 
-    /// An exchange over the connection of `link` failed with `error`. A request that was not begun,
-    /// because the connection had ended, met a stale one if it had answered before.
-    pub fn broken(error: &hyper::Error, link: &Link) -> Self {
-        let unsent = error.is_canceled() && link.has_answered();
+    /// An exchange over a connection in `state` failed with `error`. If hyper did not start to send the
+    /// request because the connection had ended, the connection was stale if it had answered before.
+    pub fn broken(error: &hyper::Error, state: &ConnectionState) -> Self {
+        let unsent = error.is_canceled() && state.has_answered();
         Self {
-            stale: unsent || link.is_stale(),
+            stale: unsent || state.is_stale(),
             ..Self::reset(deepest(error))
         }
     }
 
-    /// The connection broke while `text`.
+    /// The connection broke; `text` says how.
     pub fn reset(text: impl Into<String>) -> Self {
         Self {
-            kind: FaultKind::Reset,
+            kind: ExchangeErrorKind::Reset,
             connecting: false,
             stale: false,
             text: text.into(),
@@ -99,27 +100,27 @@ impl Fault {
     }
 
     /// Kind of the failure.
-    pub fn kind(&self) -> FaultKind {
+    pub fn kind(&self) -> ExchangeErrorKind {
         self.kind
     }
 
-    /// Whether it was no connection at all: nothing of the request left.
+    /// Whether connecting failed: the peer received nothing of the request.
     pub fn is_connect(&self) -> bool {
         self.connecting
     }
 
-    /// Whether a kept-alive connection had gone stale, so that the request may be repeated at once.
+    /// Whether the exchange failed on a stale connection, so that the request may be repeated at once.
     pub fn is_stale(&self) -> bool {
         self.stale
     }
 }
 
-impl From<&legacy::Error> for Fault {
+impl From<&legacy::Error> for ExchangeError {
     fn from(error: &legacy::Error) -> Self {
         if error.is_connect() {
             return Self::connect(error);
         }
-        let stale = link(error).is_some_and(|link| link.is_stale());
+        let stale = connection_state(error).is_some_and(|state| state.is_stale());
         Self {
             stale,
             ..Self::reset(deepest(error))
@@ -127,39 +128,39 @@ impl From<&legacy::Error> for Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ExchangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-impl StdError for Fault {}
+impl StdError for ExchangeError {}
 
-fn link(error: &legacy::Error) -> Option<Link> {
+fn connection_state(error: &legacy::Error) -> Option<ConnectionState> {
     let mut extras = http::Extensions::new();
     error.connect_info()?.get_extras(&mut extras);
-    extras.remove::<Link>()
+    extras.remove::<ConnectionState>()
 }
 
-fn connect_kind(error: &Cause) -> FaultKind {
+fn connect_kind(error: &Cause) -> ExchangeErrorKind {
     for cause in causes(error) {
         if cause.is::<ResolveError>() {
-            return FaultKind::Dns;
+            return ExchangeErrorKind::Dns;
         }
         if cause.is::<rustls::Error>() {
-            return FaultKind::Tls;
+            return ExchangeErrorKind::Tls;
         }
         if cause
             .downcast_ref::<io::Error>()
             .is_some_and(|io| io.kind() == io::ErrorKind::TimedOut)
         {
-            return FaultKind::Timeout;
+            return ExchangeErrorKind::Timeout;
         }
     }
-    FaultKind::Connect
+    ExchangeErrorKind::Connect
 }
 
-/// The chain of causes. An `io::Error` keeps what it wraps out of `source()`: that is unpacked.
+/// The chain of causes. `io::Error::source()` skips the error that it wraps: `get_ref` returns it.
 fn causes<'a>(error: &'a Cause) -> impl Iterator<Item = &'a Cause> {
     std::iter::successors(Some(error), |&error: &&'a Cause| {
         let wrapped = error
@@ -172,7 +173,7 @@ fn causes<'a>(error: &'a Cause) -> impl Iterator<Item = &'a Cause> {
     })
 }
 
-/// The innermost cause says most: "connection refused" rather than "client error (Connect)".
+/// Text of the innermost cause, which says most: "connection refused" rather than "client error (Connect)".
 fn deepest(error: &Cause) -> String {
     causes(error)
         .last()

@@ -1,9 +1,9 @@
 //! The whole delivery stack over pipes, with a scripted target at their other end, in paused time.
 
 mod connections;
+mod dead_letters;
 mod outage;
 mod outcomes;
-mod refusals;
 mod schedule;
 mod server;
 
@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use pyroscope_wire::refusal::Rules;
 use pyroscope_wire::{Surface, Tags};
-use pyrotee_net::{Address, Connector, Links};
+use pyrotee_net::{Address, ConnectionCounts, Connector};
 use pyrotee_queue::{
     Budget, Consumer, Counts, Head, Ledger, Limits, Payload, Producer, Reason, Record, SurfaceId,
     WhenFull, open_memory,
@@ -21,8 +21,8 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Target;
-use crate::{Clock, Monitor, OnAmbiguous, Refusal, Refusals, Settings};
+use super::Deliverer;
+use crate::{DeadLetter, DeadLetterSink, OnAmbiguous, Settings, TargetMonitor, WallClock};
 use server::{Act, Server};
 
 const LIMITS: Limits = Limits {
@@ -39,12 +39,12 @@ struct Rig {
     consumer: Arc<dyn Consumer>,
     ledger: Arc<Ledger>,
     server: Arc<Server>,
-    monitor: Monitor,
-    links: Links,
+    monitor: TargetMonitor,
+    connections: ConnectionCounts,
     budget: Arc<Budget>,
-    clock: Clock,
-    /// What it told of its refusals.
-    refused: Arc<Mutex<Vec<String>>>,
+    clock: WallClock,
+    /// The dead letters, each as a line.
+    dead_letters: Arc<Mutex<Vec<String>>>,
     running: JoinHandle<()>,
     stop: CancellationToken,
 }
@@ -68,12 +68,12 @@ fn settings() -> Settings {
     }
 }
 
-fn told(refusal: &Refusal<'_>) -> String {
-    let query = &refusal.record.head().query;
+fn line(letter: &DeadLetter<'_>) -> String {
+    let query = &letter.record.head().query;
     let name = query.split('&').next().unwrap_or_default();
     format!(
         "{} {name} {:?} after {}: {:?} {}",
-        refusal.target, refusal.reason, refusal.tries, refusal.status, refusal.answer
+        letter.target, letter.reason, letter.tries, letter.status, letter.response
     )
 }
 
@@ -85,38 +85,39 @@ impl Rig {
     fn with(settings: &Settings, server: Server) -> Self {
         // The wall clock of these tests is stopped with the other.
         let start = Instant::now();
-        let clock = Clock::of(move || {
+        let clock = WallClock::from_fn(move || {
             SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_397_490) + start.elapsed()
         });
         let ledger = Arc::<Ledger>::default();
         let (producer, mut consumers) = open_memory([(LIMITS, Arc::clone(&ledger))]);
         let consumer = consumers.pop().expect("one target");
         let server = Arc::new(server);
-        let connector = Connector::over(server::Dialer(Arc::clone(&server)));
-        let refused = Arc::<Mutex<Vec<String>>>::default();
-        let heard = Arc::clone(&refused);
-        let refusals = Refusals::told_to(move |refusal| heard.lock().unwrap().push(told(refusal)));
-        let target = Target::new(
+        let dialled = Arc::clone(&server);
+        let connector = Connector::in_process(move || dialled.connect());
+        let dead_letters = Arc::<Mutex<Vec<String>>>::default();
+        let received = Arc::clone(&dead_letters);
+        let sink = DeadLetterSink::new(move |letter| received.lock().unwrap().push(line(letter)));
+        let deliverer = Deliverer::new(
             settings,
             connector,
             Arc::clone(&consumer),
             clock.clone(),
-            refusals,
+            sink,
         );
-        let target = target.expect("the settings are valid");
-        let (monitor, links) = (target.monitor(), target.links().clone());
+        let deliverer = deliverer.expect("the settings are valid");
+        let (monitor, connections) = (deliverer.monitor(), deliverer.connections().clone());
         let stop = CancellationToken::new();
-        let running = tokio::spawn(target.run(stop.clone()));
+        let running = tokio::spawn(deliverer.run(stop.clone()));
         Self {
             producer: Some(producer),
             consumer,
             ledger,
             server,
             monitor,
-            links,
+            connections,
             budget: Budget::new(1 << 40),
             clock,
-            refused,
+            dead_letters,
             running,
             stop,
         }

@@ -2,25 +2,19 @@
 
 use std::future::pending;
 use std::io;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, Uri};
+use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
-use pyrotee_net::Dial;
 use tokio::io::{DuplexStream, duplex};
 use tokio::time::{Instant, sleep};
-use tower::Service;
 
 /// What the server does with an upload.
 #[derive(Debug, Clone)]
@@ -115,6 +109,23 @@ impl Server {
         })
     }
 
+    /// Opens a pipe to the server and returns its near end.
+    pub(super) fn connect(self: &Arc<Self>) -> io::Result<DuplexStream> {
+        self.seen.lock().unwrap().connects.push(Instant::now());
+        if !(self.door.lock().unwrap())() {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        let (near, far) = duplex(16 * 1024);
+        let server = Arc::clone(self);
+        tokio::spawn(async move {
+            let service = service_fn(|request| server.serve(request));
+            let connection = http1::Builder::new().serve_connection(TokioIo::new(far), service);
+            // A connection that was closed on purpose ends with an error.
+            drop(connection.await);
+        });
+        Ok(near)
+    }
+
     async fn serve(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, io::Error> {
         let (head, mut body) = request.into_parts();
         let query = head.uri.query().unwrap_or_default();
@@ -170,74 +181,5 @@ impl Server {
 
     fn keep(&self, name: String) {
         self.seen.lock().unwrap().kept.push((Instant::now(), name));
-    }
-}
-
-/// Opens pipes to a server.
-#[derive(Clone)]
-pub(super) struct Dialer(pub(super) Arc<Server>);
-
-impl Dial for Dialer {}
-
-impl Service<Uri> for Dialer {
-    type Response = Pipe;
-    type Error = io::Error;
-    type Future = std::future::Ready<io::Result<Pipe>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Uri) -> Self::Future {
-        let server = Arc::clone(&self.0);
-        server.seen.lock().unwrap().connects.push(Instant::now());
-        if !(server.door.lock().unwrap())() {
-            return std::future::ready(Err(io::ErrorKind::ConnectionRefused.into()));
-        }
-        let (near, far) = duplex(16 * 1024);
-        tokio::spawn(async move {
-            let service = service_fn(|request| server.serve(request));
-            let connection = http1::Builder::new().serve_connection(TokioIo::new(far), service);
-            // A connection that was closed on purpose ends with an error.
-            drop(connection.await);
-        });
-        std::future::ready(Ok(Pipe(TokioIo::new(near))))
-    }
-}
-
-/// The near end of a pipe.
-pub(super) struct Pipe(TokioIo<DuplexStream>);
-
-impl Connection for Pipe {
-    fn connected(&self) -> Connected {
-        Connected::new()
-    }
-}
-
-impl Read for Pipe {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
-    }
-}
-
-impl Write for Pipe {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }

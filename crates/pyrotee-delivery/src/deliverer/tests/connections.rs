@@ -23,7 +23,7 @@ async fn uploads_that_follow_each_other_share_one() {
     for _ in 0..10 {
         taken(&rig, 1).await;
     }
-    assert_eq!((connects(&rig), rig.links.open()), (1, 1));
+    assert_eq!((connects(&rig), rig.connections.open()), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -33,7 +33,7 @@ async fn there_are_as_many_as_were_busy_at_once() {
     assert_eq!(connects(&rig), 4);
     taken(&rig, 4).await;
     taken(&rig, 2).await;
-    assert_eq!((connects(&rig), rig.links.open()), (4, 4));
+    assert_eq!((connects(&rig), rig.connections.open()), (4, 4));
 }
 
 #[tokio::test(start_paused = true)]
@@ -44,9 +44,9 @@ async fn what_is_idle_for_long_is_closed() {
         pause(15.0).await;
         taken(&rig, 1).await;
     }
-    assert_eq!((connects(&rig), rig.links.open()), (2, 1));
+    assert_eq!((connects(&rig), rig.connections.open()), (2, 1));
     pause(25.0).await;
-    assert_eq!(rig.links.open(), 0);
+    assert_eq!(rig.connections.open(), 0);
     taken(&rig, 1).await;
     assert_eq!(connects(&rig), 3);
 }
@@ -55,10 +55,10 @@ async fn what_is_idle_for_long_is_closed() {
 async fn a_target_does_not_wait_for_those_who_are_idle() {
     let rig = Rig::new(Server::new(|_| Act::OK));
     taken(&rig, 3).await;
-    let (start, links) = (Instant::now(), rig.links.clone());
+    let (start, connections) = (Instant::now(), rig.connections.clone());
     rig.drained().await;
     assert!(start.elapsed() < Duration::from_secs(1));
-    assert_eq!(links.open(), 0);
+    assert_eq!(connections.open(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -71,7 +71,7 @@ async fn what_the_target_closes_is_replaced_without_a_failure() {
     let rig = Rig::new(Server::new(move |_| farewell(200)));
     for _ in 0..3 {
         taken(&rig, 1).await;
-        assert_eq!(rig.links.open(), 0);
+        assert_eq!(rig.connections.open(), 0);
     }
     assert_eq!(connects(&rig), 3);
     assert_eq!(rig.server.names().len(), 3);
@@ -88,5 +88,5 @@ async fn who_gives_up_waiting_gives_the_connection_up_as_well() {
     rig.offer("late");
     pause(12.0).await;
     assert_eq!(rig.settled().await.sent.profiles, 2);
-    assert_eq!((connects(&rig), rig.links.open()), (2, 1));
+    assert_eq!((connects(&rig), rig.connections.open()), (2, 1));
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::*;
-use crate::State;
+use crate::TargetState;
 
 /// Pyroscope's default limits of a tenant, in bytes and seconds.
 struct Limiter {
@@ -65,7 +65,7 @@ async fn ten_minutes_of_outage_are_survived_and_made_up_for_politely() {
         offered.push(Instant::now());
         pause(APART).await;
         if offered.len() == 1_000 {
-            assert_eq!(rig.monitor.status().state, State::Open);
+            assert_eq!(rig.monitor.status().state, TargetState::Open);
         }
     }
     let counts = rig.settled().await;

@@ -1,42 +1,44 @@
-//! How fast a backlog may go out.
+//! Pacing: how many bytes per second of a backlog are sent.
 
 use std::num::NonZeroU64;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Unused time that may be made up for: timers are no finer than a millisecond.
+/// Unused time that later records may use, because timers are no finer than a millisecond.
 const CREDIT: Duration = Duration::from_millis(100);
 
-/// Bytes per second, on the average. A record of any size passes; what it costs is paid afterwards.
+/// Holds an average rate. A record of any size passes at once; the next one waits as long as its bytes take at
+/// the rate.
 #[derive(Debug)]
-pub(super) struct Pace {
-    /// Bytes per second; `None`: as fast as it goes.
+pub(super) struct Pacer {
+    /// Bytes per second; `None` is no limit.
     rate: Option<NonZeroU64>,
-    paid_until: Option<Instant>,
+    /// End of the time that the bytes sent so far take.
+    busy_until: Option<Instant>,
 }
 
-impl Pace {
+impl Pacer {
     pub(super) fn new(rate: Option<NonZeroU64>) -> Self {
         Self {
             rate,
-            paid_until: None,
+            busy_until: None,
         }
     }
 
-    /// When the next may go; `None`: now.
-    pub(super) fn waits_until(&self, now: Instant) -> Option<Instant> {
-        self.paid_until.filter(|until| *until > now)
+    /// Earliest time for the next record; `None` is now.
+    pub(super) fn blocked_until(&self, now: Instant) -> Option<Instant> {
+        self.busy_until.filter(|until| *until > now)
     }
 
-    /// `bytes` go out.
+    /// Charges a record of `bytes` that is sent now.
     pub(super) fn charge(&mut self, bytes: u64, now: Instant) {
         let Some(rate) = self.rate else { return };
         let nanos = u128::from(bytes) * 1_000_000_000 / u128::from(rate.get());
         let cost = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
         let from = now.checked_sub(CREDIT).unwrap_or(now);
-        let from = self.paid_until.map_or(from, |until| until.max(from));
-        self.paid_until = from.checked_add(cost);
+        let from = self.busy_until.map_or(from, |until| until.max(from));
+        self.busy_until = from.checked_add(cost);
     }
 }
 
@@ -48,12 +50,12 @@ mod tests {
     async fn the_rate_holds_over_time_for_records_of_any_size() {
         let start = Instant::now();
         for size in [100, 20_000, 3_000_000] {
-            let mut pace = Pace::new(NonZeroU64::new(2_000_000));
+            let mut pacer = Pacer::new(NonZeroU64::new(2_000_000));
             let (mut now, mut sent) = (start, 0);
             while now < start + Duration::from_secs(60) {
-                pace.charge(size, now);
+                pacer.charge(size, now);
                 sent += size;
-                now = pace.waits_until(now).unwrap_or(now);
+                now = pacer.blocked_until(now).unwrap_or(now);
             }
             let expected = 60 * 2_000_000;
             assert!(
@@ -66,13 +68,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn idle_time_is_not_saved_up() {
         let start = Instant::now();
-        let mut pace = Pace::new(NonZeroU64::new(1_000));
-        pace.charge(1_000, start);
+        let mut pacer = Pacer::new(NonZeroU64::new(1_000));
+        pacer.charge(1_000, start);
         let later = start + Duration::from_secs(3_600);
-        assert_eq!(pace.waits_until(later), None);
-        pace.charge(1_000, later);
+        assert_eq!(pacer.blocked_until(later), None);
+        pacer.charge(1_000, later);
         assert_eq!(
-            pace.waits_until(later),
+            pacer.blocked_until(later),
             Some(later + Duration::from_millis(900))
         );
     }
@@ -80,8 +82,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn without_a_rate_nobody_waits() {
         let now = Instant::now();
-        let mut pace = Pace::new(None);
-        pace.charge(u64::MAX, now);
-        assert_eq!(pace.waits_until(now), None);
+        let mut pacer = Pacer::new(None);
+        pacer.charge(u64::MAX, now);
+        assert_eq!(pacer.blocked_until(now), None);
     }
 }

@@ -1,16 +1,16 @@
-//! Who hears of records that are given up.
+//! Which dropped records become dead letters.
 
 use super::*;
 
-/// What was told of the records that a server of one act refused.
-async fn refused_by(settings: &Settings, surface: Surface, act: Act) -> Vec<String> {
+/// The dead letters of one record that the server meets with `act`.
+async fn dead_letters_of(settings: &Settings, surface: Surface, act: Act) -> Vec<String> {
     let rig = Rig::with(settings, Server::new(move |_| act.clone()));
     // An odd number of bytes is no message of protobuf here.
     rig.offer_sized(surface, "a", 101);
     rig.settled().await;
-    let told = rig.refused.lock().unwrap().clone();
+    let letters = rig.dead_letters.lock().unwrap().clone();
     rig.drained().await;
-    told
+    letters
 }
 
 #[tokio::test(start_paused = true)]
@@ -25,8 +25,8 @@ async fn a_refusal_is_told_with_the_answer_and_the_tries() {
         ),
     ] {
         let answer = Act::answer(status, text);
-        let refused = refused_by(&settings(), Surface::Ingest, answer).await;
-        assert_eq!(refused, [format!("central name=a Rejected {told}")]);
+        let letters = dead_letters_of(&settings(), Surface::Ingest, answer).await;
+        assert_eq!(letters, [format!("central name=a Rejected {told}")]);
     }
 }
 
@@ -37,18 +37,18 @@ async fn secrets_are_not_told() {
         ..settings()
     };
     let answer = Act::answer(400, "who is hunter2-hunter2?");
-    let refused = refused_by(&settings, Surface::Ingest, answer).await;
-    assert_eq!(refused.len(), 1);
-    assert!(!refused[0].contains("hunter2"), "{refused:?}");
+    let letters = dead_letters_of(&settings, Surface::Ingest, answer).await;
+    assert_eq!(letters.len(), 1);
+    assert!(!letters[0].contains("hunter2"), "{letters:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_nobody_can_read_is_told_without_an_answer() {
     let tags = Tags::parse([("env".to_owned(), "test".to_owned())]).expect("it is a tag");
     let settings = Settings { tags, ..settings() };
-    let refused = refused_by(&settings, Surface::Push, Act::OK).await;
+    let letters = dead_letters_of(&settings, Surface::Push, Act::OK).await;
     let told = "central name=a Undecodable after 1: None undecodable";
-    assert_eq!(refused, [told]);
+    assert_eq!(letters, [told]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -62,7 +62,7 @@ async fn what_is_lost_for_another_reason_is_not_told() {
         Act::answer(503, ""),
         Act::CloseAfterBody { keep: false },
     ] {
-        let refused = refused_by(&given_up, Surface::Ingest, act.clone()).await;
-        assert!(refused.is_empty(), "{act:?}: {refused:?}");
+        let letters = dead_letters_of(&given_up, Surface::Ingest, act.clone()).await;
+        assert!(letters.is_empty(), "{act:?}: {letters:?}");
     }
 }

@@ -1,0 +1,141 @@
+//! The workers of one target. Each has a task and a connection of its own and keeps both while the target has
+//! records for it.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use pyrotee_queue::{Lease, lock};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::uploader::Uploader;
+use crate::connection::Connection;
+use crate::flow::Permit;
+
+/// A worker ends, and closes its connection, after this time without an assignment. Old Pyroscopes close idle
+/// connections after 30 s; this is shorter so that the connection does not go stale.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A leased record, and the permit to upload it.
+pub(super) type Assignment = (Lease, Permit);
+
+/// The workers of one target: as many as were busy at once within the last [`IDLE_TIMEOUT`].
+#[derive(Debug)]
+pub(super) struct Workers {
+    uploader: Arc<Uploader>,
+    idle: Arc<IdleWorkers>,
+    tasks: JoinSet<()>,
+}
+
+impl Workers {
+    pub(super) fn new(uploader: &Arc<Uploader>) -> Self {
+        Self {
+            uploader: Arc::clone(uploader),
+            idle: Arc::default(),
+            tasks: JoinSet::new(),
+        }
+    }
+
+    /// Gives the assignment to the idle worker that was busy last, since its connection is the least likely to be
+    /// stale, or to a new worker.
+    pub(super) fn assign(&mut self, assignment: Assignment) {
+        let Some(assignment) = self.idle.assign(assignment) else {
+            return;
+        };
+        // Collect the workers that have ended. One that panicked has dropped its lease and its permit.
+        while self.tasks.try_join_next().is_some() {}
+        let (uploader, idle) = (Arc::clone(&self.uploader), Arc::clone(&self.idle));
+        self.tasks
+            .spawn(async move { work(&uploader, &idle, assignment).await });
+    }
+
+    /// Ends the idle workers, and waits for the busy ones.
+    pub(super) async fn finish(&mut self) {
+        self.idle.close();
+        while self.tasks.join_next().await.is_some() {}
+    }
+
+    /// Aborts all workers. Their leases are released.
+    pub(super) async fn stop(mut self) {
+        self.tasks.shutdown().await;
+    }
+}
+
+async fn work(uploader: &Uploader, idle: &IdleWorkers, mut assignment: Assignment) {
+    let mut connection = None;
+    loop {
+        let (lease, permit) = assignment;
+        uploader.deliver(lease, permit, &mut connection).await;
+        // Without a connection this worker has no advantage over a new one.
+        let Some(kept) = &mut connection else { return };
+        match idle.wait(kept).await {
+            Some(next) => assignment = next,
+            None => break,
+        }
+    }
+    if let Some(connection) = connection {
+        connection.close().await;
+    }
+}
+
+/// The workers that wait for an assignment.
+#[derive(Debug)]
+struct IdleWorkers {
+    /// The last one is assigned first; `None` after the queue has ended.
+    waiting: Mutex<Option<Vec<oneshot::Sender<Assignment>>>>,
+}
+
+impl Default for IdleWorkers {
+    fn default() -> Self {
+        Self {
+            waiting: Mutex::new(Some(Vec::new())),
+        }
+    }
+}
+
+impl IdleWorkers {
+    /// Gives `assignment` to an idle worker, or returns it if there is none.
+    fn assign(&self, mut assignment: Assignment) -> Option<Assignment> {
+        loop {
+            let Some(worker) = self.with(Vec::pop).flatten() else {
+                return Some(assignment);
+            };
+            match worker.send(assignment) {
+                Ok(()) => return None,
+                // That worker has ended.
+                Err(returned) => assignment = returned,
+            }
+        }
+    }
+
+    /// Waits for the next assignment; `None` after [`IDLE_TIMEOUT`], or if the target closes the connection.
+    async fn wait(&self, connection: &mut Connection) -> Option<Assignment> {
+        let (worker, mut assigned) = oneshot::channel();
+        self.with(|waiting| waiting.push(worker))?;
+        let next = timeout(IDLE_TIMEOUT, async {
+            tokio::select! {
+                biased;
+                next = &mut assigned => next.ok(),
+                () = connection.closed() => None,
+            }
+        });
+        if let Ok(Some(next)) = next.await {
+            return Some(next);
+        }
+        // An assignment may have been sent meanwhile.
+        assigned.close();
+        assigned.try_recv().ok()
+    }
+
+    fn close(&self) {
+        *lock(&self.waiting) = None;
+    }
+
+    fn with<T>(
+        &self,
+        change: impl FnOnce(&mut Vec<oneshot::Sender<Assignment>>) -> T,
+    ) -> Option<T> {
+        lock(&self.waiting).as_mut().map(change)
+    }
+}
