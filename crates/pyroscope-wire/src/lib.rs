@@ -17,12 +17,12 @@ pub mod grpc;
 pub mod gzip;
 pub mod ingest;
 pub mod message;
-#[cfg(test)]
-mod mirror;
 pub mod name;
 mod otlp;
 mod push;
 pub mod query;
+#[cfg(test)]
+mod reference_model;
 pub mod refusal;
 mod row;
 mod schema;

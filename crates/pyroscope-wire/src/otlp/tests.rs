@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 
 use crate::encoding::{Coding, Encoding};
 use crate::message::Message;
-use crate::mirror::{Any, Attribute, Dictionary, ExportRequest, Resource, ResourceProfiles};
+use crate::reference_model::{
+    Any, Attribute, Dictionary, ExportRequest, Resource, ResourceProfiles,
+};
 use crate::undecodable::{ProtobufFault, Undecodable};
 use crate::{Surface, Tags};
 

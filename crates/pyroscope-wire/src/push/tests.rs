@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::encoding::{Coding, Encoding};
 use crate::message::Message;
-use crate::mirror::{Label, PushRequest, Sample, Series};
+use crate::reference_model::{Label, PushRequest, Sample, Series};
 use crate::splice::proto::put_varint;
 use crate::undecodable::{ProtobufFault, Undecodable};
 use crate::{Format, Surface, Tags};
