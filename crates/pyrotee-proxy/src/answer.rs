@@ -11,7 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Either;
 use hyper::body::Incoming;
 use pyroscope_wire::Surface;
-use pyroscope_wire::answer::{CONTENT_TYPE as JSON, Code, error_body};
+use pyroscope_wire::error_response::{CONTENT_TYPE as JSON, RpcCode, error_body};
 
 use crate::head;
 
@@ -21,7 +21,7 @@ pub(crate) type LocalAnswer = Either<Incoming, OwnBody>;
 /// Seconds after which a client may try again when no queue took its profile.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
-const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_STATUS: HeaderName = HeaderName::from_static(pyroscope_wire::grpc::STATUS);
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 /// A gRPC message of no bytes.
@@ -75,14 +75,17 @@ impl Manner {
     }
 
     /// The profile was not taken. Over gRPC `status` has no place, and `code` tells all.
-    pub fn error(self, status: StatusCode, code: Code, message: &str) -> Response<OwnBody> {
+    pub fn error(self, status: StatusCode, code: RpcCode, message: &str) -> Response<OwnBody> {
         if self != Self::Grpc {
             return error(status, code, message);
         }
         let body = OwnBody::of(Bytes::new());
         let mut response = own(StatusCode::OK, Some("application/grpc"), body);
         let headers = response.headers_mut();
-        headers.insert(GRPC_STATUS, HeaderValue::from(u16::from(code.grpc())));
+        headers.insert(
+            GRPC_STATUS,
+            HeaderValue::from(u16::from(code.grpc_status())),
+        );
         if let Ok(message) = HeaderValue::from_str(message) {
             headers.insert(GRPC_MESSAGE, message);
         }
@@ -92,7 +95,7 @@ impl Manner {
     /// No queue took the profile.
     pub fn overloaded(self, message: &str) -> Response<OwnBody> {
         let status = StatusCode::SERVICE_UNAVAILABLE;
-        let mut response = self.error(status, Code::Unavailable, message);
+        let mut response = self.error(status, RpcCode::Unavailable, message);
         response
             .headers_mut()
             .insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
@@ -101,7 +104,7 @@ impl Manner {
 }
 
 /// An error as Pyroscope writes it: a connect code and a text, as JSON.
-pub(crate) fn error(status: StatusCode, code: Code, message: &str) -> Response<OwnBody> {
+pub(crate) fn error(status: StatusCode, code: RpcCode, message: &str) -> Response<OwnBody> {
     own(
         status,
         Some(JSON),

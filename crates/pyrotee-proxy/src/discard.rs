@@ -6,7 +6,7 @@ use std::pin::Pin;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use http_body::Body;
-use pyroscope_wire::answer::{Code, bad_name};
+use pyroscope_wire::error_response::{RpcCode, invalid_name_message};
 use pyrotee_queue::Reason;
 
 use crate::answer::{Manner, OwnBody};
@@ -42,21 +42,23 @@ async fn answer(outcome: Outcome, manner: Manner) -> Response<OwnBody> {
         Outcome::Lost(_) => manner.overloaded("the memory limit is reached"),
         Outcome::InvalidName(fault) => manner.error(
             StatusCode::BAD_REQUEST,
-            Code::InvalidArgument,
-            &bad_name(&fault),
+            RpcCode::InvalidArgument,
+            &invalid_name_message(&fault),
         ),
         // Pyroscope's answer to a body that breaks off, should the client still listen.
-        Outcome::Incomplete => {
-            manner.error(StatusCode::REQUEST_TIMEOUT, Code::Unknown, "unexpected EOF")
-        }
+        Outcome::Incomplete => manner.error(
+            StatusCode::REQUEST_TIMEOUT,
+            RpcCode::Unknown,
+            "unexpected EOF",
+        ),
         Outcome::NotUnderstood => manner.error(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Code::Unimplemented,
+            RpcCode::Unimplemented,
             "the content type is none that Pyroscope takes here",
         ),
         Outcome::Loop | Outcome::Passed => manner.error(
             StatusCode::LOOP_DETECTED,
-            Code::FailedPrecondition,
+            RpcCode::FailedPrecondition,
             "the profile has passed too many relays: a target leads back here",
         ),
     }

@@ -9,7 +9,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::Either;
 use hyper::body::Incoming;
 use pyroscope_wire::Surface;
-use pyroscope_wire::answer::Code;
+use pyroscope_wire::error_response::RpcCode;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceBuilder, service_fn};
 use tower_http::body::UnsyncBoxBody;
@@ -84,7 +84,7 @@ impl Local {
                 ));
                 let message = "no upstream is configured: only ingestion is served here";
                 Ok(
-                    answer::error(StatusCode::NOT_FOUND, Code::NotFound, message)
+                    answer::error(StatusCode::NOT_FOUND, RpcCode::NotFound, message)
                         .map(Either::Right),
                 )
             }
@@ -111,7 +111,7 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response<OwnBody> {
     );
     answer::error(
         StatusCode::INTERNAL_SERVER_ERROR,
-        Code::Internal,
+        RpcCode::Internal,
         "internal error of the relay",
     )
 }

@@ -19,7 +19,7 @@ fn pieces(bytes: &[u8]) -> Vec<Bytes> {
 }
 
 fn framed(flag: u8, message: &[u8]) -> Vec<u8> {
-    let mut body = Frame::prefix(false, message.len()).unwrap().to_vec();
+    let mut body = GrpcFrame::prefix(false, message.len()).unwrap().to_vec();
     body[0] = flag;
     body.extend(message);
     body
@@ -191,10 +191,10 @@ fn without_tags_the_message_goes_out_as_it_was_received() {
             Coding::Gzip,
         ),
     ] {
-        let delivery = untagged(encoding, coding, &pieces(body)).unwrap();
-        assert_eq!(delivery.body.concat(), wanted);
-        assert_eq!(delivery.coding, sent_as);
-        assert_eq!(delivery.content_type, "application/json");
+        let sent = untagged(encoding, coding, &pieces(body)).unwrap();
+        assert_eq!(sent.body.concat(), wanted);
+        assert_eq!(sent.coding, sent_as);
+        assert_eq!(sent.content_type, "application/json");
     }
     let cut = untagged(grpc, Coding::Gzip, &pieces(b"\x01\0\0"));
     assert_eq!(cut, Err(FrameFault::Truncated.into()));

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::schema::{Contents, text};
+use crate::message::{MessageContents, lossy_text};
 use crate::splice::proto::{Fields, last, put_field, remove_tagged};
 use crate::splice::{Splice, cut};
 use crate::tags::Tags;
@@ -37,8 +37,8 @@ pub(super) fn upsert(
     splice.apply(source)
 }
 
-pub(super) fn contents(source: &Bytes) -> Result<Contents, Undecodable> {
-    let mut contents = Contents::default();
+pub(super) fn contents(source: &Bytes) -> Result<MessageContents, Undecodable> {
+    let mut contents = MessageContents::default();
     for series in Fields::new(source) {
         let series = series?;
         if series.number != 1 {
@@ -53,7 +53,7 @@ pub(super) fn contents(source: &Bytes) -> Result<Contents, Undecodable> {
                     let value = last(source, pair.clone(), 2)?;
                     let value = source.get(value.unwrap_or_default()).unwrap_or_default();
                     let name = name(source, pair)?;
-                    contents.labels.push((text(name), text(value)));
+                    contents.labels.push((lossy_text(name), lossy_text(value)));
                 }
                 2 => {
                     let profile = last(source, field.delimited()?, 1)?;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use pyroscope_wire::Undecodable;
 use pyroscope_wire::encoding::{Coding, Encoding};
-use pyroscope_wire::message::{Delivery, Message, untagged};
+use pyroscope_wire::message::{EncodedBody, Message, untagged};
 use pyroscope_wire::{Tags, gzip};
 use pyrotee_queue::{Reason, Record, Reservation};
 use tokio::sync::OnceCell;
@@ -30,7 +30,7 @@ pub(super) struct Decoded {
 }
 
 /// A message with one set of tags, made by whoever needs it first.
-type Variant = Arc<OnceCell<Result<Arc<Held<Delivery>>, Reason>>>;
+type Variant = Arc<OnceCell<Result<Arc<Held<EncodedBody>>, Reason>>>;
 
 /// Something that the budget is charged for.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Decoded {
         encoding: Encoding,
         coding: Coding,
         tags: &Arc<Tags>,
-    ) -> Result<Delivery, Reason> {
+    ) -> Result<EncodedBody, Reason> {
         // A gRPC frame may be plain although a coding was declared: what came counts.
         let received = untagged(encoding, coding, record.body().frames());
         let packing = received.map_err(|_fault| Reason::Undecodable)?.coding;
@@ -118,7 +118,7 @@ async fn pack(
     message: Message,
     packing: Coding,
     tags: &Arc<Tags>,
-) -> Result<Arc<Held<Delivery>>, Reason> {
+) -> Result<Arc<Held<EncodedBody>>, Reason> {
     let (tags, plain) = (Arc::clone(tags), message.bytes().len());
     let delivery = blocking(move || {
         let pieces = message
@@ -128,7 +128,7 @@ async fn pack(
             Coding::Identity => pieces,
             Coding::Gzip => vec![gzip::compress(&pieces)],
         };
-        Ok(Delivery {
+        Ok(EncodedBody {
             content_type: message.content_type(),
             coding: packing,
             body,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::{Response, StatusCode};
-use pyroscope_wire::answer::Code;
+use pyroscope_wire::error_response::RpcCode;
 use pyrotee_net::{Fault, FaultKind};
 
 use crate::answer::{self, OwnBody};
@@ -45,10 +45,10 @@ impl ForwardError {
     /// What the client is told. The one place where an error becomes an answer.
     pub(crate) fn into_response(self) -> Response<OwnBody> {
         let (status, code) = match self {
-            Self::Unreachable(_) => (StatusCode::BAD_GATEWAY, Code::Unavailable),
-            Self::Timeout(_) => (StatusCode::GATEWAY_TIMEOUT, Code::DeadlineExceeded),
-            Self::Unsupported => (StatusCode::METHOD_NOT_ALLOWED, Code::Unimplemented),
-            Self::Loop => (StatusCode::LOOP_DETECTED, Code::FailedPrecondition),
+            Self::Unreachable(_) => (StatusCode::BAD_GATEWAY, RpcCode::Unavailable),
+            Self::Timeout(_) => (StatusCode::GATEWAY_TIMEOUT, RpcCode::DeadlineExceeded),
+            Self::Unsupported => (StatusCode::METHOD_NOT_ALLOWED, RpcCode::Unimplemented),
+            Self::Loop => (StatusCode::LOOP_DETECTED, RpcCode::FailedPrecondition),
         };
         tracing::debug!(status = status.as_u16(), error = %self, "request failed");
         answer::error(status, code, &self.to_string())

@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use super::verdict::Verdict;
 use crate::head;
 
-const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_STATUS: HeaderName = HeaderName::from_static(pyroscope_wire::grpc::STATUS);
 
 /// A recording that waits for what the upstream says. To drop it is to say that nothing came of it.
 #[derive(Debug)]
