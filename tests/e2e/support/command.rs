@@ -7,6 +7,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{SOON, poll};
@@ -17,7 +18,7 @@ pub(crate) struct Run {
     home: TempDir,
 }
 
-/// What a command came to.
+/// The exit code and the output of a command.
 #[derive(Debug)]
 pub(crate) struct Done {
     pub(crate) code: Option<i32>,
@@ -45,6 +46,22 @@ pub(crate) fn start(file: &str, args: &[&str], environment: &[(&str, &str)]) -> 
 /// Runs a command that ends by itself.
 pub(crate) fn run(file: &str, args: &[&str], environment: &[(&str, &str)]) -> Done {
     start(file, args, environment).done()
+}
+
+/// Runs `pyrotee` with these arguments, without a configuration.
+pub(crate) fn pyrotee(args: &[&str]) -> Done {
+    let output = Command::new(env!("CARGO_BIN_EXE_pyrotee"))
+        .args(args)
+        .env_remove("PYROTEE_CONFIG")
+        .stdin(Stdio::null())
+        .output()
+        .expect("the binary was built with this test");
+    let text = |bytes| String::from_utf8(bytes).expect("a command writes UTF-8");
+    Done {
+        code: output.status.code(),
+        out: text(output.stdout),
+        err: text(output.stderr),
+    }
 }
 
 impl Run {
@@ -78,6 +95,27 @@ impl Run {
             rest.get(..end.unwrap_or(rest.len()))?.parse().ok()
         });
         found.unwrap_or_else(|| panic!("no {marker:?} in {}", self.read(name)))
+    }
+}
+
+impl Done {
+    /// The output as JSON.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}", self.all()))
+    }
+
+    /// The exit code and both outputs, for the text of a failure.
+    pub(crate) fn all(&self) -> String {
+        format!("{:?}\n{}\n{}", self.code, self.out, self.err)
+    }
+
+    /// Asserts the exit code, and that these words are in the outputs.
+    pub(crate) fn expect(self, code: i32, words: &[&str]) -> Self {
+        assert_eq!(self.code, Some(code), "{}", self.all());
+        for word in words {
+            assert!(self.all().contains(word), "{word}: {}", self.all());
+        }
+        self
     }
 }
 
