@@ -4,6 +4,8 @@
 //!
 //! Fields called `unknown_…` are in no schema.
 
+use bytes::Bytes;
+
 /// The keys and values of tags.
 pub(crate) type TagPairs<'t> = [(&'t str, &'t str)];
 
@@ -163,5 +165,17 @@ impl Attribute {
         }
         let index = usize::try_from(self.key_index).unwrap_or(usize::MAX);
         strings.get(index).map_or("", String::as_str)
+    }
+}
+
+/// Asserts that every part lies at its own address within one of the pieces.
+pub(crate) fn assert_not_copied(parts: impl Iterator<Item = Bytes>, pieces: &[Bytes]) {
+    for part in parts.filter(|part| !part.is_empty()) {
+        let (start, length) = (part.as_ptr().addr(), part.len());
+        let within = |piece: &Bytes| {
+            let from = piece.as_ptr().addr();
+            from <= start && start + length <= from + piece.len()
+        };
+        assert!(pieces.iter().any(within), "{part:?} was copied");
     }
 }

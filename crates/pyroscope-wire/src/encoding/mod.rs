@@ -97,17 +97,21 @@ impl Encoding {
         tags: &Tags,
         limit_bytes: usize,
     ) -> Result<Vec<Bytes>, Undecodable> {
-        match self.surface {
-            MessageSurface::Push => push::upsert(self.syntax, source, tags, limit_bytes),
-            MessageSurface::Otlp => otlp::upsert(self.syntax, source, tags, limit_bytes),
+        match (self.surface, self.syntax) {
+            (MessageSurface::Push, Syntax::Proto) => push::proto::upsert(source, tags, limit_bytes),
+            (MessageSurface::Push, Syntax::Json) => push::json::upsert(source, tags, limit_bytes),
+            (MessageSurface::Otlp, Syntax::Proto) => otlp::proto::upsert(source, tags, limit_bytes),
+            (MessageSurface::Otlp, Syntax::Json) => otlp::json::upsert(source, tags, limit_bytes),
         }
     }
 
     /// Parses a message of this encoding.
     pub(crate) fn contents(self, source: &Bytes) -> Result<MessageContents, Undecodable> {
-        match self.surface {
-            MessageSurface::Push => push::contents(self.syntax, source),
-            MessageSurface::Otlp => otlp::contents(self.syntax, source),
+        match (self.surface, self.syntax) {
+            (MessageSurface::Push, Syntax::Proto) => push::proto::contents(source),
+            (MessageSurface::Push, Syntax::Json) => push::json::contents(source),
+            (MessageSurface::Otlp, Syntax::Proto) => otlp::proto::contents(source),
+            (MessageSurface::Otlp, Syntax::Json) => otlp::json::contents(source),
         }
     }
 

@@ -11,11 +11,13 @@ use crate::splice::json::{JsonEditor, JsonObject, elements, slice, string};
 use crate::tags::Tags;
 use crate::undecodable::Undecodable;
 
-pub(super) fn upsert(
+/// Adds the tags to every resource.
+pub(crate) fn upsert(
     source: &Bytes,
     tags: &Tags,
     limit_bytes: usize,
 ) -> Result<Vec<Bytes>, Undecodable> {
+    let tags = &*super::with_app_attribute(tags);
     let fresh = elements(tags, |key, value| {
         format!("{{\"key\":{key},\"value\":{{\"stringValue\":{value}}}}}")
     });
@@ -38,7 +40,8 @@ pub(super) fn upsert(
     editor.finish()
 }
 
-pub(super) fn contents(source: &Bytes) -> Result<MessageContents, Undecodable> {
+/// Parses a message.
+pub(crate) fn contents(source: &Bytes) -> Result<MessageContents, Undecodable> {
     let root = JsonObject::root(source)?;
     let strings = JsonStringTable::of(root)?;
     let mut contents = MessageContents::default();

@@ -16,18 +16,13 @@
 //! refuses a profile that has the label twice (`pkg/ingester/otlp/ingest_handler.go`). All other keys
 //! are sent as they are configured.
 
-mod json;
-mod proto;
+pub(crate) mod json;
+pub(crate) mod proto;
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
-
-use crate::encoding::Syntax;
-use crate::message::MessageContents;
 use crate::surface::last_segments_are;
 use crate::tags::Tags;
-use crate::undecodable::Undecodable;
 
 const GRPC_SERVICE: &str = "opentelemetry.proto.collector.profiles.v1development.ProfilesService";
 
@@ -43,30 +38,8 @@ pub(crate) fn recognises(path: &str) -> bool {
         || last_segments_are(path, &[GRPC_SERVICE, "Export"])
 }
 
-/// Adds the tags to every resource of a message.
-pub(crate) fn upsert(
-    syntax: Syntax,
-    source: &Bytes,
-    tags: &Tags,
-    limit_bytes: usize,
-) -> Result<Vec<Bytes>, Undecodable> {
-    let attributes = attributes(tags);
-    match syntax {
-        Syntax::Proto => proto::upsert(source, &attributes, limit_bytes),
-        Syntax::Json => json::upsert(source, &attributes, limit_bytes),
-    }
-}
-
-/// Parses a message.
-pub(crate) fn contents(syntax: Syntax, source: &Bytes) -> Result<MessageContents, Undecodable> {
-    match syntax {
-        Syntax::Proto => proto::contents(source),
-        Syntax::Json => json::contents(source),
-    }
-}
-
-/// The tags as attributes: the tag `service_name` has the key `service.name`.
-fn attributes(tags: &Tags) -> Cow<'_, Tags> {
+/// The tags as they are sent: the tag `service_name` has the key `service.name`.
+fn with_app_attribute(tags: &Tags) -> Cow<'_, Tags> {
     match tags.has(APP_LABEL.as_bytes()) {
         true => Cow::Owned(tags.with_key(APP_LABEL, APP_ATTRIBUTE)),
         false => Cow::Borrowed(tags),

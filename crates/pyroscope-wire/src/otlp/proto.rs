@@ -11,12 +11,14 @@ use crate::splice::{Splice, cut};
 use crate::tags::Tags;
 use crate::undecodable::Undecodable;
 
-pub(super) fn upsert(
+/// Adds the tags to every resource.
+pub(crate) fn upsert(
     source: &Bytes,
     tags: &Tags,
     limit_bytes: usize,
 ) -> Result<Vec<Bytes>, Undecodable> {
-    let attributes = attributes(tags);
+    let tags = &*super::with_app_attribute(tags);
+    let attributes = encode_attributes(tags);
     let mut resource = Vec::with_capacity(attributes.len() + 8);
     put_field(&mut resource, 1, &attributes);
     let strings = ProtoStringTable::new(source);
@@ -48,7 +50,8 @@ pub(super) fn upsert(
     splice.apply(source)
 }
 
-pub(super) fn contents(source: &Bytes) -> Result<MessageContents, Undecodable> {
+/// Parses a message.
+pub(crate) fn contents(source: &Bytes) -> Result<MessageContents, Undecodable> {
     let strings = ProtoStringTable::new(source);
     let mut contents = MessageContents::default();
     let mut dictionaries = Vec::new();
@@ -84,7 +87,7 @@ pub(super) fn contents(source: &Bytes) -> Result<MessageContents, Undecodable> {
     Ok(contents)
 }
 
-fn attributes(tags: &Tags) -> Vec<u8> {
+fn encode_attributes(tags: &Tags) -> Vec<u8> {
     let mut attributes = Vec::new();
     for (key, value) in tags.iter() {
         let mut any = Vec::with_capacity(value.len() + 4);

@@ -7,7 +7,8 @@ use crate::splice::json::{JsonEditor, JsonObject, elements, slice};
 use crate::tags::Tags;
 use crate::undecodable::Undecodable;
 
-pub(super) fn upsert(
+/// Adds the tags to every series.
+pub(crate) fn upsert(
     source: &Bytes,
     tags: &Tags,
     limit_bytes: usize,
@@ -25,7 +26,8 @@ pub(super) fn upsert(
     editor.finish()
 }
 
-pub(super) fn contents(source: &Bytes) -> Result<MessageContents, Undecodable> {
+/// Parses a message.
+pub(crate) fn contents(source: &Bytes) -> Result<MessageContents, Undecodable> {
     let mut contents = MessageContents::default();
     for series in JsonObject::root(source)?.list("series")? {
         let series = JsonObject::read(series?)?;

@@ -15,16 +15,10 @@
 //! so that a target refuses or accepts them as the local upstream does. Push has no grammar for labels,
 //! so values may contain `,` and `}`.
 
-mod json;
-mod proto;
+pub(crate) mod json;
+pub(crate) mod proto;
 
-use bytes::Bytes;
-
-use crate::encoding::Syntax;
-use crate::message::MessageContents;
 use crate::surface::last_segments_are;
-use crate::tags::Tags;
-use crate::undecodable::Undecodable;
 
 /// The label that holds the name of the application.
 pub(crate) const APP_LABEL: &str = "service_name";
@@ -32,27 +26,6 @@ pub(crate) const APP_LABEL: &str = "service_name";
 /// Whether a `POST` to this raw path is for Push.
 pub(crate) fn recognises(path: &str) -> bool {
     last_segments_are(path, &["push.v1.PusherService", "Push"])
-}
-
-/// Adds the tags to every series of a message.
-pub(crate) fn upsert(
-    syntax: Syntax,
-    source: &Bytes,
-    tags: &Tags,
-    limit_bytes: usize,
-) -> Result<Vec<Bytes>, Undecodable> {
-    match syntax {
-        Syntax::Proto => proto::upsert(source, tags, limit_bytes),
-        Syntax::Json => json::upsert(source, tags, limit_bytes),
-    }
-}
-
-/// Parses a message.
-pub(crate) fn contents(syntax: Syntax, source: &Bytes) -> Result<MessageContents, Undecodable> {
-    match syntax {
-        Syntax::Proto => proto::contents(source),
-        Syntax::Json => json::contents(source),
-    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use crate::splice::{Splice, cut};
 use crate::tags::Tags;
 use crate::undecodable::Undecodable;
 
-pub(super) fn upsert(
+/// Adds the tags to every series.
+pub(crate) fn upsert(
     source: &Bytes,
     tags: &Tags,
     limit_bytes: usize,
@@ -37,7 +38,8 @@ pub(super) fn upsert(
     splice.apply(source)
 }
 
-pub(super) fn contents(source: &Bytes) -> Result<MessageContents, Undecodable> {
+/// Parses a message.
+pub(crate) fn contents(source: &Bytes) -> Result<MessageContents, Undecodable> {
     let mut contents = MessageContents::default();
     for series in Fields::new(source) {
         let series = series?;

@@ -92,13 +92,7 @@ pub(crate) fn tagged(message: &Message, again: impl Fn(&[u8]) -> Message) -> Opt
     if let Ok(parts) = message.profiles() {
         let parts: Vec<_> = parts.collect();
         assert!(second.profiles().unwrap().eq(parts.iter().cloned()));
-        for part in parts.iter().filter(|part| !part.is_empty()) {
-            let (start, length) = (part.as_ptr().addr(), part.len());
-            assert!(pieces.iter().any(|piece| {
-                let from = piece.as_ptr().addr();
-                from <= start && start + length <= from + piece.len()
-            }));
-        }
+        reference_model::assert_not_copied(parts.into_iter(), &pieces);
     }
     Some(tagged)
 }
