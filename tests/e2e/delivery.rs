@@ -1,33 +1,16 @@
-//! What a target gets, and what becomes of it.
+//! What a target gets, and which responses it takes a profile with.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
+use std::collections::BTreeMap;
+
+use crate::support::{
+    Answer, Builder, Client, Count, Relay, Request, Rig, SOON, Upstream,
+    client::noise,
+    key::{self, Key},
+    poll,
 };
 
-use crate::{
-    load::{self, Sink},
-    support::{
-        Answer, Builder, Client, Count, Relay, Request, Rig, SOON, Upstream,
-        client::noise,
-        eventually,
-        key::{self, Key},
-        poll,
-        ports::Refusing,
-    },
-};
-
-/// A relay to `sink`, with a local upstream that has to be kept.
-fn towards(sink: &Sink, options: &[&str]) -> (Relay, Upstream) {
-    let upstream = Upstream::ok();
-    let relay = Relay::builder()
-        .upstream(&upstream)
-        .target_address("central", &sink.url(), options)
-        .spawn();
-    (relay, upstream)
-}
-
-fn send_named(relay: &Relay, names: impl IntoIterator<Item = String>) {
+/// Sends a profile of each name, one after the other, on one connection.
+pub(crate) fn send_named(relay: &Relay, names: impl IntoIterator<Item = String>) {
     let mut client = Client::connect(relay.addr());
     for name in names {
         let answer = client.exchange(&Request::profile(&name, b"profile"));
@@ -196,181 +179,6 @@ fn what_a_target_says_when_it_refuses_is_logged_shortened_and_not_each_time() {
             .then_some(())
     });
     assert!(spoken.is_some(), "{:?}", refusals().len());
-}
-
-#[test]
-fn a_target_that_closes_after_each_answer_loses_nothing() {
-    let target = Upstream::answering(Answer::ok().close());
-    let rig = Rig::with(Upstream::ok(), target, &["queue-size: 1000"], |b| b);
-    send_named(&rig.relay, (0..200).map(|index| format!("app{index}")));
-    let ledger = rig.settled(200);
-    assert_eq!(ledger.sent.profiles, 200, "{ledger:?}");
-    let names: Vec<_> = rig
-        .target
-        .requests()
-        .iter()
-        .map(|r| r.head.query())
-        .collect();
-    assert_eq!(names.len(), 200, "each once");
-}
-
-#[test]
-fn a_kept_connection_that_went_stale_is_a_free_retry_that_is_counted_apart() {
-    let target = Upstream::script(|arrival| match arrival.nth {
-        0 => Answer::ok(),
-        _ => Answer::raw(b"").unread().close(),
-    });
-    let rig = Rig::with(Upstream::ok(), target, &[], |builder| builder);
-    for index in 0..4 {
-        rig.send(&Request::profile("app", b"profile"));
-        rig.settled(index + 1);
-    }
-    assert_eq!(rig.settled(4).sent.profiles, 4);
-    let metrics = rig.relay.metrics();
-    let labels = [("target", "central")];
-    let retries = metrics.value("pyroscope_remote_write_stale_retries_total", &labels);
-    assert_eq!(retries, Some(3.0));
-    let errors = metrics.sum("pyroscope_remote_write_request_errors_total", &labels);
-    assert_eq!(errors, 0.0);
-}
-
-#[test]
-fn connections_to_a_target_are_kept_and_used_again() {
-    let rig = Rig::new();
-    for index in 0..50 {
-        rig.send(&Request::profile("app", b"profile"));
-        rig.settled(index + 1);
-    }
-    assert_eq!(rig.target.connections(), 1);
-}
-
-#[test]
-fn a_dead_target_is_hardly_connected_to_under_steady_load() {
-    let (upstream, dead) = (Upstream::ok(), Refusing::new());
-    let relay = Relay::builder()
-        .upstream(&upstream)
-        .target_address("dead", &dead.url(), &[])
-        .spawn();
-    let mut client = Client::connect(relay.addr());
-    let end = Instant::now() + Duration::from_secs(3);
-    let mut sent: u32 = 0;
-    while Instant::now() < end {
-        let answer = client.exchange(&Request::profile("app", b"profile"));
-        assert_eq!(answer.status(), 200);
-        sent += 1;
-    }
-    let labels = [("target", "dead"), ("kind", "connect")];
-    let metrics = relay.metrics();
-    let tries = metrics.sum("pyroscope_remote_write_request_errors_total", &labels);
-    assert!(
-        (1.0..=8.0).contains(&tries),
-        "{tries} tries, {sent} profiles"
-    );
-    let ledger = relay.ledger("dead");
-    assert_eq!(ledger.accepted.profiles, u64::from(sent));
-    assert_eq!(ledger.sent.profiles, 0);
-}
-
-#[test]
-fn a_target_that_comes_back_gets_what_waited_for_it() {
-    let upstream = Upstream::ok();
-    let address = Upstream::ok().stop();
-    let relay = Relay::builder()
-        .upstream(&upstream)
-        .target_address("central", &format!("http://{address}"), &[])
-        .spawn();
-    send_named(&relay, (0..10).map(|index| format!("app{index}")));
-    let labels = [("target", "central"), ("kind", "connect")];
-    let failed = "pyroscope_remote_write_request_errors_total";
-    eventually(SOON, "a failed try", || {
-        relay.metrics().sum(failed, &labels) > 0.0
-    });
-    let target = Upstream::at(&address.to_string(), |_| Answer::ok());
-    let ledger = relay.wait_ledger("central", "all sent", |ledger| ledger.sent.profiles == 10);
-    assert_eq!(ledger.lost(), Count::default(), "{ledger:?}");
-    assert_eq!(target.requests().len(), 10, "each once");
-}
-
-#[test]
-fn a_full_queue_drops_the_newest_or_the_oldest_as_told() {
-    // The first is at the target, the second waits, and then there is no room.
-    for (policy, names) in [("drop-newest", ["a", "b"]), ("drop-oldest", ["a", "d"])] {
-        let sink = Sink::gated();
-        let on_full = format!("on-full: {policy}");
-        let (relay, _upstream) = towards(&sink, &["queue-workers: 1", "queue-size: 2", &on_full]);
-        send_named(&relay, ["a".to_owned()]);
-        sink.wait_for(1);
-        send_named(&relay, ["b", "c", "d"].map(str::to_owned));
-        let ledger = relay.ledger("central");
-        assert_eq!(ledger.accepted, Count::new(4, 28), "{policy}");
-        assert_eq!(ledger.pending, Count::new(2, 14), "{policy}");
-        assert_eq!(ledger.dropped("queue_full"), Count::new(2, 14), "{policy}");
-        sink.open();
-        let ledger = relay.wait_ledger("central", "two sent", |ledger| ledger.sent.profiles == 2);
-        assert_eq!(ledger.lost(), Count::new(2, 14), "{policy}");
-        assert_eq!(sink.names(), names, "{policy}");
-    }
-}
-
-#[test]
-fn a_queue_is_full_by_bytes_as_well() {
-    let sink = Sink::gated();
-    let (relay, _upstream) = towards(&sink, &["queue-workers: 1", "queue-bytes: 100KiB"]);
-    let body = noise(40_000);
-    let failed = load::push(relay.addr(), 1, 5, |_| load::upload("app", &body));
-    assert_eq!(failed, Vec::<String>::new());
-    let ledger = relay.ledger("central");
-    assert_eq!(ledger.pending, Count::new(2, 80_000), "{ledger:?}");
-    assert_eq!(ledger.dropped("queue_full"), Count::new(3, 120_000));
-    sink.open();
-    relay.wait_ledger("central", "two sent", |ledger| ledger.sent.profiles == 2);
-}
-
-#[test]
-fn one_worker_keeps_the_order() {
-    let sink = Sink::gated();
-    let (relay, _upstream) = towards(&sink, &["queue-workers: 1"]);
-    let names: Vec<_> = (0..50).map(|index| format!("app{index}")).collect();
-    send_named(&relay, names.clone());
-    sink.wait_for(1);
-    sink.open();
-    relay.wait_ledger("central", "all sent", |ledger| ledger.sent.profiles == 50);
-    assert_eq!(sink.names(), names);
-    assert_eq!(sink.peak(), 1);
-}
-
-#[test]
-fn workers_bound_the_uploads_at_once() {
-    let sink = Sink::gated();
-    let (relay, _upstream) = towards(&sink, &["queue-workers: 3"]);
-    send_named(&relay, (0..20).map(|index| format!("app{index}")));
-    sink.wait_for(3);
-    let metrics = relay.metrics();
-    let in_flight = "pyroscope_remote_write_inflight_requests";
-    assert_eq!(
-        metrics.value(in_flight, &[("target", "central")]),
-        Some(3.0)
-    );
-    assert_eq!(metrics.ledger("central").pending.profiles, 20);
-    sink.open();
-    relay.wait_ledger("central", "all sent", |ledger| ledger.sent.profiles == 20);
-    assert_eq!(sink.peak(), 3);
-}
-
-#[test]
-fn a_target_that_answers_too_late_is_a_timeout() {
-    let rig = Rig::with(
-        Upstream::ok(),
-        Upstream::answering(Answer::never()),
-        &["timeout: 200ms", "on-ambiguous: drop"],
-        |builder| builder,
-    );
-    rig.send(&Request::profile("app", b"profile"));
-    let ledger = rig.settled(1);
-    assert_eq!(ledger.dropped("ambiguous"), Count::new(1, 7));
-    let labels = [("target", "central"), ("kind", "timeout")];
-    let name = "pyroscope_remote_write_request_errors_total";
-    assert_eq!(rig.relay.metrics().value(name, &labels), Some(1.0));
 }
 
 #[test]

@@ -1,9 +1,8 @@
 //! Completions and manual pages, as those who make packages get them.
 
-use std::{
-    fs,
-    process::{Command, Stdio},
-};
+use std::fs;
+
+use crate::support::command;
 
 /// Every command that a user should know.
 const COMMANDS: [&str; 9] = [
@@ -19,13 +18,9 @@ const COMMANDS: [&str; 9] = [
 ];
 
 fn pyrotee(args: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_pyrotee"))
-        .args(args)
-        .stdin(Stdio::null())
-        .output()
-        .expect("the binary was built with this test");
-    assert!(output.status.success(), "{args:?}: {output:?}");
-    String::from_utf8(output.stdout).expect("a command writes UTF-8")
+    let done = command::pyrotee(args);
+    assert_eq!(done.code, Some(0), "{args:?}: {done:?}");
+    done.out
 }
 
 #[test]

@@ -1,25 +1,21 @@
 //! `pyrotee healthcheck`: exit codes for those who cannot ask by HTTP.
 
-use std::{
-    net::TcpListener,
-    process::{Command, Output, Stdio},
+use std::net::TcpListener;
+
+use crate::support::{
+    Answer, Request, Rig, SOON, Upstream,
+    command::{Done, pyrotee},
+    eventually,
+    ports::Refusing,
 };
 
-use crate::support::{Answer, Request, Rig, SOON, Upstream, eventually, ports::Refusing};
-
-fn healthcheck(admin: &str, more: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_pyrotee"))
-        .args(["healthcheck", "--admin", admin])
-        .args(more)
-        .stdin(Stdio::null())
-        .output()
-        .expect("the binary was built with this test")
+fn healthcheck(admin: &str, more: &[&str]) -> Done {
+    pyrotee(&[&["healthcheck", "--admin", admin], more].concat())
 }
 
 /// Exit code, stdout, stderr.
-fn read(output: &Output) -> (Option<i32>, &str, &str) {
-    let [out, err] = [&output.stdout, &output.stderr].map(|it| str::from_utf8(it).unwrap());
-    (output.status.code(), out, err)
+fn read(done: &Done) -> (Option<i32>, &str, &str) {
+    (done.code, &done.out, &done.err)
 }
 
 #[test]
@@ -46,13 +42,13 @@ fn a_stopping_relay_is_alive_but_not_ready() {
     rig.relay.sigterm();
     let admin = rig.relay.admin().to_string();
     eventually(SOON, "not ready", || {
-        healthcheck(&admin, &[]).status.code() == Some(1)
+        healthcheck(&admin, &[]).code == Some(1)
     });
     let stopping = healthcheck(&admin, &[]);
     let (code, out, err) = read(&stopping);
     assert_eq!((code, out), (Some(1), ""));
     assert_eq!(err, "error: not ready: starting or stopping\n");
-    assert_eq!(healthcheck(&admin, &["--live"]).status.code(), Some(0));
+    assert_eq!(healthcheck(&admin, &["--live"]).code, Some(0));
 }
 
 #[test]

@@ -15,17 +15,19 @@
 mod admin;
 /// Requests of real SDKs, byte for byte to the upstream and tagged to a target.
 mod captures;
+/// The command `check`: the faults of a configuration, and the sources of its values.
+mod check;
 /// Clients that try again because the local upstream failed.
 mod client_retries;
 /// Codings that nobody here knows, and refusals of gRPC.
 mod codings;
-/// The commands, as a shell sees them.
+/// The help, the version and the flags of the commands, as a shell sees them.
 mod command_line;
 /// A relay that is killed at any moment.
 mod crashes;
 /// Profiles that a target rejected.
 mod dead_letters;
-/// What a target gets, and what becomes of it.
+/// What a target gets, and which responses it takes a profile with.
 mod delivery;
 /// Content types and codings that nobody touches.
 mod encodings;
@@ -67,8 +69,12 @@ mod patience;
 mod push;
 /// Pushes that no target gets, and those that only a target gets.
 mod push_ends;
+/// Pushes that nobody can read.
+mod push_unreadable;
 /// The query of an upload.
 mod query;
+/// The queue of a target: its limits, its order and its workers.
+mod queues;
 /// Profiles that a target does not simply take.
 mod refusals;
 /// `disable-local-writes`.
@@ -79,6 +85,8 @@ mod relay_ring;
 mod routes;
 /// What must not be seen.
 mod secrets;
+/// The commands `send` and `sink`.
+mod send_and_sink;
 /// Profiles that wait on disk.
 mod spool;
 /// What waits on disk, seen and moved by hand.
@@ -89,6 +97,8 @@ mod status;
 mod support;
 /// Tags of a target in the name of a profile.
 mod tags;
+/// The connections to a target: kept, stale, refused, and too slow.
+mod target_connections;
 /// Targets over https.
 mod tls;
 /// An upstream or targets that are gone, slow, early or rude.

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    process::{Child, Command, ExitStatus, Output, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use crate::support::{
     Relay, Request, SOON, Upstream,
     client::{self, Client},
+    command::{Done, pyrotee, run},
     eventually, poll,
     ports::Refusing,
 };
@@ -55,18 +56,13 @@ impl Half {
         answer.json()
     }
 
-    fn command(&self, more: &[&str]) -> Output {
+    fn command(&self, more: &[&str]) -> Done {
         command(&self.relay.admin().to_string(), more)
     }
 }
 
-fn command(admin: &str, more: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_pyrotee"))
-        .args(["status", "--admin", admin])
-        .args(more)
-        .stdin(Stdio::null())
-        .output()
-        .expect("the binary was built with this test")
+fn command(admin: &str, more: &[&str]) -> Done {
+    pyrotee(&[&["status", "--admin", admin], more].concat())
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -131,7 +127,7 @@ fn what_happened_last_is_told() {
         error["text"].as_str().unwrap().contains("refused"),
         "{error}"
     );
-    let table = text(&half.command(&[]).stdout);
+    let table = half.command(&[]).out;
     assert!(
         table.contains("open") && table.contains("refused"),
         "{table}"
@@ -192,11 +188,8 @@ fn a_scrape_tells_the_same_state() {
 fn the_command_prints_a_line_for_each_target() {
     let half = Half::new();
     let done = half.command(&[]);
-    assert_eq!(
-        (done.status.code(), text(&done.stderr)),
-        (Some(0), String::new())
-    );
-    let table = text(&done.stdout);
+    assert_eq!((done.code, done.err.as_str()), (Some(0), ""));
+    let table = done.out;
     let lines: Vec<_> = table.lines().collect();
     assert!(lines[0].starts_with("TARGET "), "{table}");
     assert!(lines[1].starts_with("good "), "{table}");
@@ -215,8 +208,8 @@ fn the_command_prints_a_line_for_each_target() {
 fn the_command_prints_the_json_as_it_came() {
     let half = Half::new();
     let done = half.command(&["--json"]);
-    assert_eq!(done.status.code(), Some(0));
-    let printed: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(done.code, Some(0));
+    let printed: Value = serde_json::from_str(&done.out).unwrap();
     let page = half.page();
     assert_eq!(printed["started"], page["started"]);
     // Nothing happens to this one any more; the other is tried again and again.
@@ -227,24 +220,18 @@ fn the_command_prints_the_json_as_it_came() {
 #[test]
 fn the_address_may_come_from_the_environment() {
     let half = Half::new();
-    let done = Command::new(env!("CARGO_BIN_EXE_pyrotee"))
-        .arg("status")
-        .env("PYROTEE_ADMIN", format!(":{}", half.relay.admin().port()))
-        .output()
-        .expect("the binary was built with this test");
-    assert_eq!(done.status.code(), Some(0), "{done:?}");
-    assert!(text(&done.stdout).contains("\ngood "));
+    let admin = format!(":{}", half.relay.admin().port());
+    let done = run("", &["status"], &[("PYROTEE_ADMIN", &admin)]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert!(done.out.contains("\ngood "));
 }
 
 #[test]
 fn an_address_where_nobody_listens_says_what_to_look_at() {
     let nobody = Refusing::new();
     let done = command(&nobody.url(), &["--watch"]);
-    assert_eq!(
-        (done.status.code(), text(&done.stdout)),
-        (Some(1), String::new())
-    );
-    let error = text(&done.stderr);
+    assert_eq!((done.code, done.out.as_str()), (Some(1), ""));
+    let error = done.err;
     for word in [&nobody.url(), "refused", "is the relay running", "--admin"] {
         assert!(error.contains(word), "{word}: {error}");
     }
@@ -254,8 +241,8 @@ fn an_address_where_nobody_listens_says_what_to_look_at() {
 fn the_listener_of_the_clients_is_told_from_that_of_the_admin() {
     let half = Half::new();
     let done = command(&half.relay.addr().to_string(), &[]);
-    assert_eq!(done.status.code(), Some(1));
-    assert!(text(&done.stderr).contains("--admin"), "{done:?}");
+    assert_eq!(done.code, Some(1));
+    assert!(done.err.contains("--admin"), "{done:?}");
 }
 
 /// A command that watches; it ends with the test, however that ends.
@@ -328,8 +315,8 @@ fn nothing_of_it_tells_a_secret() {
     });
     let answer = client::send(half.relay.admin(), &Request::get("/api/v1/status"));
     let page = answer.head.text() + &text(&answer.body.data);
-    let table = text(&half.command(&[]).stdout);
-    let json = text(&half.command(&["--json"]).stdout);
+    let table = half.command(&[]).out;
+    let json = half.command(&["--json"]).out;
     for shown in [page, table, json] {
         assert!(shown.contains("dead"), "{shown}");
         assert!(!shown.contains("S3cr"), "{shown}");

@@ -1,17 +1,18 @@
-//! Sets of bytes, made by the compiler and asked with one look into a table: every byte of a query
-//! and of a name is asked for several times, for every profile and target.
+//! Sets of bytes as lookup tables that the compiler builds. Each byte of a query and of a name is
+//! tested several times for every profile and target, so a test is one table lookup.
 
-/// A set of ASCII characters, so that what is found of it, or before it, is whole in UTF-8.
+/// A set of ASCII characters. A text can be cut at each member of the set: no member is part of a
+/// longer UTF-8 sequence.
 #[derive(Debug)]
 pub(crate) struct ByteSet([bool; 256]);
 
 impl ByteSet {
-    /// These bytes.
+    /// The set of these bytes.
     pub(crate) const fn of(bytes: &[u8]) -> Self {
         Self([false; 256]).and(bytes)
     }
 
-    /// ASCII letters and digits, and these.
+    /// The set of ASCII letters, digits and these bytes.
     #[expect(clippy::indexing_slicing, reason = "a fault does not compile")]
     pub(crate) const fn alphanumeric_and(others: &[u8]) -> Self {
         let mut table = [false; 256];
@@ -37,12 +38,12 @@ impl ByteSet {
         self.0.get(usize::from(byte)).is_some_and(|is_in| *is_in)
     }
 
-    /// Where the first byte is that is in the set.
+    /// The position of the first byte that is in the set.
     pub(crate) fn first_in(&self, bytes: &[u8]) -> Option<usize> {
         bytes.iter().position(|byte| self.contains(*byte))
     }
 
-    /// Where the first byte is that is not in the set.
+    /// The position of the first byte that is not in the set.
     pub(crate) fn first_not_in(&self, bytes: &[u8]) -> Option<usize> {
         bytes.iter().position(|byte| !self.contains(*byte))
     }

@@ -1,36 +1,36 @@
-//! What a request is, in words for people: logs, the sink, a status page.
+//! Descriptions of requests for people: for logs, the sink and the status page.
 
-/// A request in short.
+/// A summary of one request that carries profiles.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
-    /// The name of the application. A name that does not parse is here as it came; a message that
-    /// has none is of `unknown_service`, as Pyroscope calls it.
+    /// The name of the application. A name that does not parse is given unchanged; a message without
+    /// a name is given as `unknown_service`, which is the name that Pyroscope stores it under.
     pub app: String,
-    /// Labels of the first series, in order of their names. In `/ingest` the name of the
-    /// application is none of them, in the other surfaces it is one.
+    /// Labels of the first series, sorted by name. They include the name of the application for Push
+    /// and OTLP, not for `/ingest`.
     pub labels: Vec<(String, String)>,
     pub format: Format,
-    /// How many sets of labels there are: always one in `/ingest`.
+    /// The number of series, each with its own labels. Always 1 for `/ingest`.
     pub series: usize,
 }
 
-/// How Pyroscope will read the body.
+/// The format in which Pyroscope parses a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
     Trie,
     Tree,
     Lines,
     Jfr,
-    /// pprof as the whole body.
+    /// The body is a pprof profile.
     Pprof,
     Speedscope,
-    /// pprof as a part of `multipart/form-data`.
+    /// The body is `multipart/form-data`; one of its parts is a pprof profile.
     Multipart,
-    /// Collapsed stacks; also what an unknown format is taken for.
+    /// Collapsed stacks. Pyroscope parses every unknown format as this one.
     Groups,
-    /// A message of Push or OTLP in protobuf.
+    /// A Push or OTLP message in protobuf.
     Proto,
-    /// A message of Push or OTLP in JSON.
+    /// A Push or OTLP message in JSON.
     Json,
 }
 

@@ -1,25 +1,30 @@
 //! The length-prefixed framing of gRPC, for unary calls.
 //!
 //! A frame is one byte of flags (0, or 1 if the message is compressed), the length of the message
-//! in four bytes, the highest first, and the message. A unary call has exactly one of them.
+//! as a big-endian `u32`, and the message. A unary call has exactly one frame.
 
 use bytes::Bytes;
 
 use crate::undecodable::{FrameFault, Undecodable};
 
+/// The header or trailer in which a gRPC response has its status: `0`, or the number of an
+/// [`RpcCode`](crate::error_response::RpcCode).
+pub const STATUS: &str = "grpc-status";
+
+/// Length of the flags and of the message length, in bytes.
 const PREFIX: usize = 5;
 
-/// The message of a unary call, still as it came.
+/// The message of a unary call, not yet decompressed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Frame {
-    /// Whether the message is written in the coding of `grpc-encoding`.
+pub struct GrpcFrame {
+    /// Whether the message is compressed with the coding that `grpc-encoding` names.
     pub compressed: bool,
     /// Slices of the body; none of them is empty.
     pub message: Vec<Bytes>,
 }
 
-impl Frame {
-    /// Reads a body that may lie in several pieces; nothing is copied.
+impl GrpcFrame {
+    /// Reads a body that may consist of several pieces, without copying it.
     ///
     /// # Errors
     /// The body is not exactly one frame.
@@ -47,7 +52,7 @@ impl Frame {
         }
     }
 
-    /// The five bytes that go before a message of `length` bytes.
+    /// The five bytes before a message of `length` bytes.
     ///
     /// # Errors
     /// The length does not fit into four bytes.
@@ -79,8 +84,8 @@ mod tests {
 
     use super::*;
 
-    fn read(body: &[u8]) -> Result<Frame, Undecodable> {
-        Frame::read(&[Bytes::copy_from_slice(body)])
+    fn read(body: &[u8]) -> Result<GrpcFrame, Undecodable> {
+        GrpcFrame::read(&[Bytes::copy_from_slice(body)])
     }
 
     #[test]
@@ -97,7 +102,7 @@ mod tests {
         ] {
             assert_eq!(read(body), Err(fault.into()), "{body:?}");
         }
-        let empty = Frame {
+        let empty = GrpcFrame {
             compressed: false,
             message: vec![],
         };
@@ -107,7 +112,7 @@ mod tests {
     #[test]
     fn a_length_beyond_four_bytes_is_not_written() {
         assert_eq!(
-            Frame::prefix(false, usize::MAX),
+            GrpcFrame::prefix(false, usize::MAX),
             Err(FrameFault::Length.into())
         );
     }
@@ -119,13 +124,13 @@ mod tests {
             compressed in any::<bool>(),
             cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
         ) {
-            let prefix = Frame::prefix(compressed, message.len()).unwrap();
+            let prefix = GrpcFrame::prefix(compressed, message.len()).unwrap();
             let body = Bytes::from([&prefix[..], &message].concat());
             let mut at: Vec<_> = cuts.iter().map(|cut| cut.index(body.len())).collect();
             at.extend([0, body.len()]);
             at.sort_unstable();
             let pieces: Vec<_> = at.windows(2).map(|pair| body.slice(pair[0]..pair[1])).collect();
-            let frame = Frame::read(&pieces).unwrap();
+            let frame = GrpcFrame::read(&pieces).unwrap();
             prop_assert_eq!(frame.compressed, compressed);
             prop_assert!(frame.message.iter().all(|piece| !piece.is_empty()));
             prop_assert_eq!(frame.message.concat(), message);
@@ -134,7 +139,7 @@ mod tests {
         #[test]
         fn any_bytes_are_read_without_a_panic(body in prop::collection::vec(any::<u8>(), 0..16)) {
             if let Ok(frame) = read(&body) {
-                let prefix = Frame::prefix(frame.compressed, body.len() - 5).unwrap();
+                let prefix = GrpcFrame::prefix(frame.compressed, body.len() - 5).unwrap();
                 prop_assert_eq!([&prefix[..], &frame.message.concat()].concat(), body);
             }
         }

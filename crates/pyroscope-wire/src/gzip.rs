@@ -1,4 +1,4 @@
-//! gzip with a bound on what comes out.
+//! gzip compression, and decompression with a limit on the output.
 
 use std::io::{self, BufRead, Read, Write};
 
@@ -9,18 +9,18 @@ use flate2::write::GzEncoder;
 
 use crate::undecodable::Undecodable;
 
-/// Unpacks a body that may lie in several frames.
+/// Decompresses a body that may consist of several pieces.
 ///
-/// Several gzip members after each other are one text, and anything else behind a member is a
-/// fault, as in Go.
+/// As in Go, several gzip members in a row are decompressed to one text, and any other bytes behind a
+/// member are an error.
 ///
 /// # Errors
-/// [`Undecodable::TooLarge`] as soon as more than `limit_bytes` come out, [`Undecodable::Gzip`] if
-/// the body is damaged or cut short.
-pub fn decompress(frames: &[Bytes], limit_bytes: usize) -> Result<Vec<u8>, Undecodable> {
-    let mut out = Vec::with_capacity(expected(frames).min(limit_bytes));
+/// [`Undecodable::TooLarge`] as soon as the output exceeds `limit_bytes`, [`Undecodable::Gzip`] if the
+/// body is damaged or truncated.
+pub fn decompress(pieces: &[Bytes], limit_bytes: usize) -> Result<Vec<u8>, Undecodable> {
+    let mut out = Vec::with_capacity(expected_length(pieces).min(limit_bytes));
     let most = u64::try_from(limit_bytes).unwrap_or(u64::MAX);
-    MultiGzDecoder::new(Frames::new(frames))
+    MultiGzDecoder::new(PieceReader::new(pieces))
         .take(most.saturating_add(1))
         .read_to_end(&mut out)
         .map_err(|_damaged| Undecodable::Gzip)?;
@@ -30,79 +30,81 @@ pub fn decompress(frames: &[Bytes], limit_bytes: usize) -> Result<Vec<u8>, Undec
     Ok(out)
 }
 
-/// What the beginning of a body says, up to `limit_bytes`.
+/// Decompresses the start of a body, up to `limit_bytes`.
 ///
-/// For answers of which only the beginning was kept: a stream that was cut short or is damaged
-/// further on gives what came out before, one that is no gzip gives nothing. Nobody may rely on what
-/// comes out, since no checksum was seen.
-pub fn start(frames: &[Bytes], limit_bytes: usize) -> Vec<u8> {
-    // What is unpacked in the same step as damaged bytes is lost, so that the steps are short.
+/// For responses of which only the start was kept: a truncated or damaged stream gives the bytes
+/// before the damage, and a body that is not gzip gives no bytes. The bytes are not verified, because
+/// the checksum is at the end of the stream.
+pub fn start(pieces: &[Bytes], limit_bytes: usize) -> Vec<u8> {
+    // The decoder loses the output of a step that contains damaged bytes, so the steps are short.
     const STEP: usize = 32;
-    let steps: Vec<Bytes> = frames
+    let steps: Vec<Bytes> = pieces
         .iter()
-        .flat_map(|frame| frame.chunks(STEP).map(|step| frame.slice_ref(step)))
+        .flat_map(|piece| piece.chunks(STEP).map(|step| piece.slice_ref(step)))
         .collect();
     let mut out = Vec::new();
     let most = u64::try_from(limit_bytes).unwrap_or(u64::MAX);
-    // What was read before an error stays in `out`.
-    let _damaged = MultiGzDecoder::new(Frames::new(&steps))
+    // The bytes read before an error stay in `out`.
+    let _damaged = MultiGzDecoder::new(PieceReader::new(&steps))
         .take(most)
         .read_to_end(&mut out);
     out
 }
 
-/// Packs a body at the fastest level: what travels once is not worth more.
-pub fn compress(segments: &[Bytes]) -> Bytes {
-    let length: usize = segments.iter().map(Bytes::len).sum();
+/// Compresses a body at the fastest level, because it is sent only once.
+pub fn compress(pieces: &[Bytes]) -> Bytes {
+    let length: usize = pieces.iter().map(Bytes::len).sum();
     let out = Vec::with_capacity(length / 2 + 32);
     let mut encoder = GzEncoder::new(out, Compression::fast());
-    segments
+    pieces
         .iter()
-        .try_for_each(|segment| encoder.write_all(segment))
+        .try_for_each(|piece| encoder.write_all(piece))
         .and_then(|()| encoder.finish())
         .map(Bytes::from)
-        .expect("a Vec takes all that is written")
+        .expect("a Vec accepts every write")
 }
 
-/// The length that the trailer promises, as far as it is possible: a guess for one allocation.
-fn expected(frames: &[Bytes]) -> usize {
-    let length: usize = frames.iter().map(Bytes::len).sum();
+/// The decompressed length that the trailer states, capped at a plausible length. The output buffer is
+/// allocated with this capacity.
+fn expected_length(pieces: &[Bytes]) -> usize {
+    let length: usize = pieces.iter().map(Bytes::len).sum();
     let mut promised = 0_u32;
-    for byte in frames
+    for byte in pieces
         .iter()
         .rev()
-        .flat_map(|frame| frame.iter().rev())
+        .flat_map(|piece| piece.iter().rev())
         .take(4)
     {
         promised = promised << 8 | u32::from(*byte);
     }
-    // A trailer may lie: beyond what profiles shrink by, memory is taken only as it is filled.
+    // A trailer may lie. Profiles shrink by less than this factor; beyond it the buffer grows as
+    // output arrives.
     let plausible = length.saturating_mul(8);
     usize::try_from(promised)
         .unwrap_or(usize::MAX)
         .min(plausible)
 }
 
-/// Frames, read one after the other.
-struct Frames<'f> {
-    current: &'f [u8],
-    rest: std::slice::Iter<'f, Bytes>,
+/// Reads the pieces of a body in sequence.
+struct PieceReader<'p> {
+    current: &'p [u8],
+    rest: std::slice::Iter<'p, Bytes>,
 }
 
-impl<'f> Frames<'f> {
-    fn new(frames: &'f [Bytes]) -> Self {
+impl<'p> PieceReader<'p> {
+    fn new(pieces: &'p [Bytes]) -> Self {
         Self {
             current: &[],
-            rest: frames.iter(),
+            rest: pieces.iter(),
         }
     }
 }
 
-impl BufRead for Frames<'_> {
+impl BufRead for PieceReader<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         while self.current.is_empty() {
             match self.rest.next() {
-                Some(frame) => self.current = frame,
+                Some(piece) => self.current = piece,
                 None => break,
             }
         }
@@ -114,7 +116,7 @@ impl BufRead for Frames<'_> {
     }
 }
 
-impl Read for Frames<'_> {
+impl Read for PieceReader<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let read = self.fill_buf()?.read(out)?;
         self.consume(read);
@@ -223,8 +225,8 @@ mod tests {
             let mut at: Vec<_> = cuts.iter().map(|cut| cut.index(packed.len())).collect();
             at.extend([0, packed.len()]);
             at.sort_unstable();
-            let frames: Vec<_> = at.windows(2).map(|pair| packed.slice(pair[0]..pair[1])).collect();
-            prop_assert_eq!(decompress(&frames, text.len() * 2).unwrap(), text.repeat(2));
+            let pieces: Vec<_> = at.windows(2).map(|pair| packed.slice(pair[0]..pair[1])).collect();
+            prop_assert_eq!(decompress(&pieces, text.len() * 2).unwrap(), text.repeat(2));
         }
 
         #[test]

@@ -1,31 +1,30 @@
-//! What Pyroscope speaks, and nothing else: which requests carry profiles, how the name of a
-//! profile is read, how tags are put into it or into the body, how times are understood, what a
-//! refusal looks like and what it means.
+//! The protocols of Pyroscope: which requests carry profiles ([`Surface`]), how the name of a
+//! profile is parsed ([`Name`]), how a target's tags are put into the name or into the body
+//! ([`Tags`], [`Message`]), how times are read ([`time`]), how an error response is written
+//! ([`error_response`]) and what an error response of a target means ([`refusal`]).
 //!
-//! Everything here is a pure function of bytes. No sockets, no clock, no logging, no other crate of
-//! pyrotee; times of receipt are parameters. All functions take whatever a client may send and
-//! return a value or a fault: none of them panics on input.
+//! Everything here is a pure function of bytes. This crate opens no sockets, reads no clock, writes
+//! no log and uses no other crate of pyrotee; the time of receipt is a parameter. Every function
+//! accepts whatever a client may send and returns a value or a fault; none of them panics on input.
 //!
 //! Two generations of servers are described: *legacy* (Pyroscope 0.37 and before) and *modern*
-//! (Grafana Pyroscope 1.0 and later). Where they differ, [`Dialect`] says which is meant.
+//! (Grafana Pyroscope 1.0 and later). Where they differ, a [`Dialect`] parameter selects one.
 
-pub mod answer;
 mod byte_set;
 mod describe;
 pub mod encoding;
+pub mod error_response;
 pub mod grpc;
 pub mod gzip;
 pub mod ingest;
 pub mod message;
-#[cfg(test)]
-mod mirror;
 pub mod name;
 mod otlp;
 mod push;
 pub mod query;
+#[cfg(test)]
+mod reference_model;
 pub mod refusal;
-mod row;
-mod schema;
 mod splice;
 pub mod surface;
 pub mod tags;

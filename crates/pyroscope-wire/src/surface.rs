@@ -1,21 +1,24 @@
-//! The table of ingestion surfaces: the requests that carry profiles.
+//! The ingestion surfaces: the endpoints that take profiles.
 //!
-//! To add one, write its module with a `Row` and name it in the enum, in [`Surface::ALL`] and in
-//! `Surface::row`. A prefix before the surface (`/pyroscope/ingest`, the base path of an SDK) does
-//! not matter: only what Pyroscope itself routes on is looked at.
+//! To add a surface, write its module, and add a variant to [`Surface`] and to [`Surface::ALL`]. The
+//! compiler then names every `match` that needs an arm for the new surface.
+//!
+//! Pyroscope routes on the last segments of a path, so a prefix before them (`/pyroscope/ingest`,
+//! the base path of an SDK) does not matter here either.
 
-use crate::row::Row;
+use percent_encoding::percent_decode_str;
+
 use crate::{ingest, otlp, push};
 
-/// One way in which profiles reach a Pyroscope.
+/// An endpoint of Pyroscope that takes profiles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Surface {
-    /// `POST …/ingest`, tags in the `name` query parameter.
+    /// `POST …/ingest`. Tags go into the `name` query parameter.
     Ingest,
-    /// `POST …/push.v1.PusherService/Push`, tags in the labels of every series in the body.
+    /// `POST …/push.v1.PusherService/Push`. Tags go into the labels of every series in the body.
     Push,
-    /// `POST …/v1development/profiles` or its gRPC call, tags in the attributes of every resource in
-    /// the body.
+    /// `POST …/v1development/profiles`, or the same as a gRPC call. Tags go into the attributes of
+    /// every resource in the body.
     Otlp,
 }
 
@@ -23,18 +26,11 @@ impl Surface {
     /// Every surface, for metric labels and for tests.
     pub const ALL: &'static [Self] = &[Self::Ingest, Self::Push, Self::Otlp];
 
-    fn row(self) -> &'static Row {
-        match self {
-            Self::Ingest => &ingest::ROW,
-            Self::Push => &push::ROW,
-            Self::Otlp => &otlp::ROW,
-        }
-    }
-
-    /// Tells which surface a request is for, if any.
+    /// The surface that a request is for, or `None` for a request that carries no profiles, which is
+    /// relayed and not teed.
     ///
     /// `path` is the raw path of the request target, without the query. Every surface takes `POST`
-    /// and nothing else; anything that is not recognised is relayed and not teed.
+    /// and no other method.
     pub fn recognise(method: &str, path: &str) -> Option<Self> {
         if method != "POST" {
             return None;
@@ -42,28 +38,63 @@ impl Surface {
         Self::ALL
             .iter()
             .copied()
-            .find(|surface| (surface.row().recognise)(path))
+            .find(|surface| surface.recognises(path))
     }
 
-    /// The number of the surface in stored records. It never changes its meaning.
-    pub fn id(self) -> u8 {
-        self.row().id
+    /// Whether a `POST` to this raw path is for the surface.
+    fn recognises(self, path: &str) -> bool {
+        match self {
+            Self::Ingest => ingest::recognises(path),
+            Self::Push => push::recognises(path),
+            Self::Otlp => otlp::recognises(path),
+        }
     }
 
-    /// The surface with this number, if this version knows it.
+    /// The number of the surface in records on disk. A number is never given to another surface.
+    pub const fn id(self) -> u8 {
+        match self {
+            Self::Ingest => 1,
+            Self::Push => 2,
+            Self::Otlp => 3,
+        }
+    }
+
+    /// The surface with this number; `None` if this version has no surface of that number.
     pub fn from_id(id: u8) -> Option<Self> {
         Self::ALL.iter().copied().find(|surface| surface.id() == id)
     }
 
     /// A short word for metric labels and logs.
-    pub fn name(self) -> &'static str {
-        self.row().name
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Push => "push",
+            Self::Otlp => "otlp",
+        }
     }
 
-    /// The path that every Pyroscope serves it at, to be appended to a target's own prefix.
-    pub fn canonical_path(self) -> &'static str {
-        self.row().canonical_path
+    /// The path at which every Pyroscope serves the surface, to be appended to the path prefix of a
+    /// target's address.
+    pub const fn canonical_path(self) -> &'static str {
+        match self {
+            Self::Ingest => "/ingest",
+            Self::Push => "/push.v1.PusherService/Push",
+            Self::Otlp => "/v1development/profiles",
+        }
     }
+}
+
+/// Whether the last segments of a raw path are `wanted` after their percent escapes are decoded.
+///
+/// Pyroscope decodes the path before it routes. A malformed escape leaves a `%` in the segment, which
+/// no surface has in its path, so such a path matches nothing.
+pub(crate) fn last_segments_are(path: &str, wanted: &[&str]) -> bool {
+    let mut segments = path.rsplit('/');
+    path.starts_with('/')
+        && wanted.iter().rev().all(|wanted| {
+            let segment = segments.next();
+            segment.is_some_and(|segment| percent_decode_str(segment).eq(wanted.bytes()))
+        })
 }
 
 #[cfg(test)]

@@ -1,37 +1,37 @@
 //! How Pyroscope reads `from` and `until` (its package `attime`, the same in both generations).
 //!
-//! Only one thing is decided here: does a time mean the same whenever it is read, or is it counted
-//! from *now*? The second kind has to be resolved at receipt, because a target reads it later.
+//! This module decides whether a time is absolute or relative to *now*. Relative times must be
+//! resolved at receipt, because a target reads them later.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What a time means for a request that is delivered later.
+/// A `from` or `until` time of a request that is delivered later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Resolved {
-    /// A point in time, in whatever unit: leave the client's bytes alone.
+pub enum ResolvedTime {
+    /// An absolute time in some unit. The client's bytes go to the target unchanged.
     Absolute,
-    /// Counted from the time of receipt; Unix seconds.
+    /// A time relative to now, resolved at receipt, in Unix seconds.
     Relative(u64),
 }
 
 /// Reads a (percent-decoded) time that was received at `received`.
 ///
-/// Digits alone are absolute: their number decides the unit (19 nanoseconds, 16 microseconds,
-/// 13 milliseconds, 8 perhaps a date, else seconds). Anything else is *now* plus an offset that
-/// begins at the first `+`, or, without one, at the first `-`. What stands before it is not looked
-/// at, and there are no errors: `abc` is now.
-pub fn resolve(raw: &str, received: SystemTime) -> Resolved {
+/// A text of digits is absolute; the number of digits decides the unit (19: nanoseconds, 16:
+/// microseconds, 13: milliseconds, 8: possibly a date, otherwise seconds). Every other text is *now*
+/// plus an offset. The offset begins at the first `+`, or at the first `-` if there is no `+`; the
+/// text before it is ignored. No text is an error: `abc` means *now*.
+pub fn resolve(raw: &str, received: SystemTime) -> ResolvedTime {
     let raw = raw.trim();
     if is_number(raw) {
-        return Resolved::Absolute;
+        return ResolvedTime::Absolute;
     }
     let mut text = raw.to_owned();
     text.retain(|c| !matches!(c, '_' | ',' | ' '));
     if is_number(&text) {
-        return Resolved::Absolute;
+        return ResolvedTime::Absolute;
     }
     let now = unix_seconds(received);
-    Resolved::Relative(if let Some((_, offset)) = text.split_once('+') {
+    ResolvedTime::Relative(if let Some((_, offset)) = text.split_once('+') {
         now.saturating_add(seconds(offset))
     } else if let Some((_, offset)) = text.split_once('-') {
         now.saturating_sub(seconds(offset))
@@ -40,7 +40,7 @@ pub fn resolve(raw: &str, received: SystemTime) -> Resolved {
     })
 }
 
-/// Whole seconds since 1970; a clock before that counts as 1970.
+/// Whole seconds since 1970; 0 for a time before 1970.
 pub fn unix_seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())
@@ -50,14 +50,14 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// An offset is one number and its unit. The servers mean to read several (`1h30m`), but their
-/// search for the end of a unit runs to the end of the text, so that the rest is never seen.
+/// Reads an offset: one number and its unit. The servers mean to read several pairs (`1h30m`), but
+/// their search for the end of a unit runs to the end of the text, so they ignore all but the first.
 fn seconds(offset: &str) -> u64 {
     let digits = offset
         .find(|c: char| !c.is_ascii_digit())
         .unwrap_or(offset.len());
     let (number, unit) = offset.split_at_checked(digits).unwrap_or_default();
-    // No number counts as none of the unit; one that is too large as the largest.
+    // A missing number counts as 0, one that does not fit as the largest number.
     let count = if number.is_empty() {
         0
     } else {
@@ -66,7 +66,7 @@ fn seconds(offset: &str) -> u64 {
     count.saturating_mul(seconds_in(unit))
 }
 
-/// Units are told apart by how they begin, in this order; an unknown one counts nothing.
+/// The seconds in a unit, which is recognised by its prefix, in this order; 0 for an unknown unit.
 fn seconds_in(unit: &str) -> u64 {
     const DAY: u64 = 24 * 3600;
     let units = [
@@ -95,7 +95,7 @@ mod tests {
 
     const NOW: u64 = 1_577_836_800;
 
-    fn at(raw: &str) -> Resolved {
+    fn at(raw: &str) -> ResolvedTime {
         resolve(raw, UNIX_EPOCH + Duration::from_millis(NOW * 1000 + 999))
     }
 
@@ -115,7 +115,7 @@ mod tests {
             "99999999999999999999",
             "\t1577836800\u{a0}",
         ] {
-            assert_eq!(at(raw), Resolved::Absolute, "{raw}");
+            assert_eq!(at(raw), ResolvedTime::Absolute, "{raw}");
         }
     }
 
@@ -152,21 +152,21 @@ mod tests {
             ("+99999999999999999999y", u64::MAX),
             ("1６", NOW),
         ] {
-            assert_eq!(at(raw), Resolved::Relative(expected), "{raw:?}");
+            assert_eq!(at(raw), ResolvedTime::Relative(expected), "{raw:?}");
         }
     }
 
     #[test]
     fn a_clock_before_1970_does_not_matter() {
         let before = UNIX_EPOCH - Duration::from_secs(5);
-        assert_eq!(resolve("now-1h", before), Resolved::Relative(0));
+        assert_eq!(resolve("now-1h", before), ResolvedTime::Relative(0));
     }
 
     proptest! {
         #[test]
         fn what_was_resolved_is_absolute(raw in prop_oneof![any::<String>(), "(now)?[+-][0-9]{0,25}[a-zA-Z]{0,3}"]) {
-            if let Resolved::Relative(seconds) = at(&raw) {
-                prop_assert_eq!(at(&seconds.to_string()), Resolved::Absolute);
+            if let ResolvedTime::Relative(seconds) = at(&raw) {
+                prop_assert_eq!(at(&seconds.to_string()), ResolvedTime::Absolute);
             }
         }
     }

@@ -1,14 +1,16 @@
-//! Why a body could not be read, so that tags cannot be put into it.
+//! Why a body could not be decoded. No tags can be put into such a body.
 
 use thiserror::Error;
 
-/// What is wrong with a body. `Display` reads after "failed to" and shows nothing of the body.
+/// Why a body could not be decoded. `Display` completes the sentence "failed to …" and contains
+/// nothing of the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Undecodable {
-    /// Also what a decompression bomb is.
+    /// The decoded message, or the message with tags, exceeds the limit. A decompression bomb ends
+    /// here too.
     #[error("decode a body to no more than {limit_bytes} bytes")]
     TooLarge { limit_bytes: usize },
-    /// Neither `identity` nor `gzip`.
+    /// The content coding is neither `identity` nor `gzip`.
     #[error("undo an unknown content coding")]
     Coding,
     #[error("unpack gzip")]
@@ -17,12 +19,12 @@ pub enum Undecodable {
     Frame(FrameFault),
     #[error("read protobuf: {0}")]
     Protobuf(ProtobufFault),
-    /// Not JSON, not UTF-8, or not of the shape that the surface has.
+    /// The body is not UTF-8, not JSON, or its objects do not have the types of the surface's schema.
     #[error("read JSON")]
     Json,
 }
 
-/// What is wrong with the framing of a gRPC call.
+/// Why a body is not exactly one gRPC frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum FrameFault {
     #[error("it is cut short")]
@@ -37,7 +39,7 @@ pub enum FrameFault {
     Length,
 }
 
-/// What is wrong with a protobuf message.
+/// Why bytes are not a protobuf message of the expected type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ProtobufFault {
     #[error("it is cut short")]

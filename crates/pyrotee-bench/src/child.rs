@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{BufRead, BufReader, Read, Write as _},
+    io::{self, BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
     process::{self, Command, Stdio},
     sync::mpsc,
@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::machine::{Cores, Role};
 
@@ -23,6 +23,14 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 pub(crate) enum Tells {
     Stdout,
     Stderr,
+}
+
+/// Prints a line of JSON at once, because the process that started this one waits for it.
+pub(crate) fn say(what: &impl Serialize) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    serde_json::to_writer(&mut out, what)?;
+    out.write_all(b"\n")?;
+    Ok(out.flush()?)
 }
 
 /// A running process; killed when dropped.
@@ -50,18 +58,15 @@ impl Child {
     ) -> anyhow::Result<Self> {
         let log = home.join(format!("{name}.log"));
         let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        let (out, pipe) = io::pipe()?;
         command.stdin(Stdio::piped());
         match tells {
-            Tells::Stdout => command.stdout(Stdio::piped()).stderr(file),
-            Tells::Stderr => command.stdout(file).stderr(Stdio::piped()),
+            Tells::Stdout => command.stdout(pipe).stderr(file),
+            Tells::Stderr => command.stdout(file).stderr(pipe),
         };
-        let mut child = cores
+        let child = cores
             .bound(role, || command.spawn())
             .with_context(|| format!("cannot start {name}"))?;
-        let out: Box<dyn Read + Send> = match tells {
-            Tells::Stdout => Box::new(child.stdout.take().expect("stdout is piped")),
-            Tells::Stderr => Box::new(child.stderr.take().expect("stderr is piped")),
-        };
         // Bounded: who writes more than is ever read is not what is measured.
         let (sender, lines) = mpsc::sync_channel(10_000);
         thread::spawn(move || {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt as _;
-use pyroscope_wire::answer::{Code, bad_name};
+use pyroscope_wire::error_response::{RpcCode, invalid_name_message};
 use pyrotee_queue::Reason;
 
 use crate::synthetic_response::{ResponseFormat, SyntheticBody};
@@ -44,21 +44,23 @@ async fn respond(end: CaptureEnd, format: ResponseFormat) -> Response<SyntheticB
         CaptureEnd::Dropped(_) => format.overloaded("the memory limit is reached"),
         CaptureEnd::InvalidName(fault) => format.error(
             StatusCode::BAD_REQUEST,
-            Code::InvalidArgument,
-            &bad_name(&fault),
+            RpcCode::InvalidArgument,
+            &invalid_name_message(&fault),
         ),
         // Pyroscope's response to a body that breaks off; the client may still read it.
-        CaptureEnd::Incomplete => {
-            format.error(StatusCode::REQUEST_TIMEOUT, Code::Unknown, "unexpected EOF")
-        }
+        CaptureEnd::Incomplete => format.error(
+            StatusCode::REQUEST_TIMEOUT,
+            RpcCode::Unknown,
+            "unexpected EOF",
+        ),
         CaptureEnd::NotUnderstood => format.error(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Code::Unimplemented,
+            RpcCode::Unimplemented,
             "the content type is none that Pyroscope takes here",
         ),
         CaptureEnd::Loop | CaptureEnd::NotRecorded => format.error(
             StatusCode::LOOP_DETECTED,
-            Code::FailedPrecondition,
+            RpcCode::FailedPrecondition,
             "the profile has passed too many relays: a target leads back here",
         ),
     }

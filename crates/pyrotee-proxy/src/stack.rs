@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Either;
 use hyper::body::Incoming;
-use pyroscope_wire::answer::Code;
+use pyroscope_wire::error_response::RpcCode;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceBuilder, service_fn};
 use tower_http::body::UnsyncBoxBody;
@@ -82,7 +82,7 @@ impl LocalEndpoint {
                 self.background_reader.read_rest(request.into_body());
                 let message = "no upstream is configured: only ingestion is served here";
                 let status = StatusCode::NOT_FOUND;
-                let response = synthetic_response::error(status, Code::NotFound, message);
+                let response = synthetic_response::error(status, RpcCode::NotFound, message);
                 Ok(response.map(Either::Right))
             }
         }
@@ -104,7 +104,7 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response<SyntheticBody> {
     );
     synthetic_response::error(
         StatusCode::INTERNAL_SERVER_ERROR,
-        Code::Internal,
+        RpcCode::Internal,
         "internal error of the relay",
     )
 }

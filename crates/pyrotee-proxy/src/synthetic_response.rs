@@ -15,7 +15,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Either;
 use hyper::body::Incoming;
 use pyroscope_wire::Surface;
-use pyroscope_wire::answer::{CONTENT_TYPE as JSON, Code, error_body};
+use pyroscope_wire::error_response::{CONTENT_TYPE as JSON, RpcCode, error_body};
 
 use crate::head;
 
@@ -25,7 +25,7 @@ pub(crate) type LocalResponseBody = Either<Incoming, SyntheticBody>;
 /// Seconds after which a client may retry when no queue took its profile.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
-const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_STATUS: HeaderName = HeaderName::from_static(pyroscope_wire::grpc::STATUS);
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 /// A gRPC frame with an empty message: no compression, length 0.
@@ -85,14 +85,22 @@ impl ResponseFormat {
     }
 
     /// Returns the response to a profile that was not accepted. gRPC uses `code` and ignores `status`.
-    pub fn error(self, status: StatusCode, code: Code, message: &str) -> Response<SyntheticBody> {
+    pub fn error(
+        self,
+        status: StatusCode,
+        code: RpcCode,
+        message: &str,
+    ) -> Response<SyntheticBody> {
         if self != Self::Grpc {
             return error(status, code, message);
         }
         let body = SyntheticBody::of(Bytes::new());
         let mut response = build(StatusCode::OK, Some("application/grpc"), body);
         let headers = response.headers_mut();
-        headers.insert(GRPC_STATUS, HeaderValue::from(u16::from(code.grpc())));
+        headers.insert(
+            GRPC_STATUS,
+            HeaderValue::from(u16::from(code.grpc_status())),
+        );
         if let Ok(message) = HeaderValue::from_str(message) {
             headers.insert(GRPC_MESSAGE, message);
         }
@@ -102,7 +110,7 @@ impl ResponseFormat {
     /// Returns a 503 with `Retry-After`: the profile could not be queued.
     pub fn overloaded(self, message: &str) -> Response<SyntheticBody> {
         let status = StatusCode::SERVICE_UNAVAILABLE;
-        let mut response = self.error(status, Code::Unavailable, message);
+        let mut response = self.error(status, RpcCode::Unavailable, message);
         response
             .headers_mut()
             .insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
@@ -111,7 +119,7 @@ impl ResponseFormat {
 }
 
 /// Returns an error as Pyroscope writes it: a Connect code and a message, in JSON.
-pub(crate) fn error(status: StatusCode, code: Code, message: &str) -> Response<SyntheticBody> {
+pub(crate) fn error(status: StatusCode, code: RpcCode, message: &str) -> Response<SyntheticBody> {
     build(
         status,
         Some(JSON),

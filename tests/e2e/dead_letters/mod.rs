@@ -8,14 +8,14 @@ mod replay;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{
-    Answer, Builder, Relay, Request, SOON, Upstream, client, eventually, key::parameter,
+    Answer, Builder, Relay, Request, SOON, Upstream, client, command::pyrotee, eventually,
+    key::parameter,
 };
 
 const KEPT: &str = "pyroscope_remote_write_dead_letters";
@@ -73,19 +73,10 @@ fn has(relay: &Relay, letters: u32) {
     });
 }
 
-/// What a command came to: its exit code, stdout and stderr.
+/// Runs `pyrotee dead-letters`; its exit code, stdout and stderr.
 fn command(args: &[&str]) -> (Option<i32>, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_pyrotee"))
-        .arg("dead-letters")
-        .args(args)
-        .output()
-        .expect("the binary was built with this test");
-    let text = |bytes| String::from_utf8(bytes).expect("it writes UTF-8");
-    (
-        output.status.code(),
-        text(output.stdout),
-        text(output.stderr),
-    )
+    let done = pyrotee(&[&["dead-letters"], args].concat());
+    (done.code, done.out, done.err)
 }
 
 fn well(args: &[&str]) -> String {

@@ -7,7 +7,6 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
 };
 
 use rustix::process::Signal;
@@ -15,7 +14,11 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::{
-    Builder, Client, Relay, Request, SOON, Upstream, client::noise, eventually, key::parameter,
+    Builder, Client, Relay, Request, SOON, Upstream,
+    client::noise,
+    command::{Done, pyrotee},
+    eventually,
+    key::parameter,
 };
 
 /// A directory for a spool and what belongs to it.
@@ -91,51 +94,6 @@ fn killed(home: &Home, others: &[&str]) {
     send(&relay, &numbered(10));
     relay.signal(Signal::KILL);
     assert!(relay.wait(SOON).is_some());
-}
-
-/// What a command came to.
-struct Done {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl Done {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}", self.all()))
-    }
-
-    fn all(&self) -> String {
-        format!("{:?}\n{}\n{}", self.code, self.out, self.err)
-    }
-
-    fn expect(self, code: i32, words: &[&str]) -> Self {
-        assert_eq!(self.code, Some(code), "{}", self.all());
-        for word in words {
-            assert!(self.all().contains(word), "{word}: {}", self.all());
-        }
-        self
-    }
-}
-
-/// Runs `pyrotee` with these arguments.
-fn pyrotee(args: &[&str]) -> Done {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = Command::new(env!("CARGO_BIN_EXE_pyrotee"))
-        .args(args)
-        .env_remove("PYROTEE_CONFIG")
-        .stdin(Stdio::null())
-        .output()
-        .expect("the binary was built with this test");
-    let text = |bytes| String::from_utf8(bytes).expect("a command writes UTF-8");
-    Done {
-        code: status.code(),
-        out: text(stdout),
-        err: text(stderr),
-    }
 }
 
 fn spool(args: &[&str]) -> Done {

@@ -20,6 +20,16 @@ fn pending(home: &Home, name: &str) -> u64 {
     target(&page, name)["pending"]["profiles"].as_u64().unwrap()
 }
 
+/// A relay with two profiles for a target that is down.
+fn running(home: &Home) -> Relay {
+    let relay = home
+        .relay()
+        .target_address("central", &nobody(), &[])
+        .spawn();
+    send(&relay, &numbered(2));
+    relay
+}
+
 #[test]
 fn a_replay_offline_sends_all_once_and_leaves_the_others_alone() {
     let home = Home::new();
@@ -206,11 +216,7 @@ fn a_running_relay_gives_what_a_renamed_target_left_to_its_new_name() {
 #[test]
 fn a_spool_in_use_is_not_taken_and_whom_to_ask_is_told() {
     let home = Home::new();
-    let relay = home
-        .relay()
-        .target_address("central", &nobody(), &[])
-        .spawn();
-    send(&relay, &numbered(2));
+    let relay = running(&home);
     let dir = home.spool();
     let to = nobody();
     let commands: [&[&str]; 4] = [
@@ -319,11 +325,7 @@ fn a_relay_without_a_spool_says_so() {
 #[test]
 fn a_program_in_a_browser_cannot_move_or_lose_anything() {
     let home = Home::new();
-    let relay = home
-        .relay()
-        .target_address("central", &nobody(), &[])
-        .spawn();
-    send(&relay, &numbered(2));
+    let relay = running(&home);
     wait_until_written(&relay, 2.0);
     for path in [
         "/api/v1/spool/purge?what=quarantined",

@@ -9,6 +9,7 @@
 
 pub(crate) mod captures;
 pub(crate) mod client;
+pub(crate) mod command;
 mod config;
 mod disk;
 pub(crate) mod h2;

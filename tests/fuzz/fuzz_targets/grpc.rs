@@ -7,7 +7,7 @@ mod common;
 use bytes::Bytes;
 use common::{LIMIT_BYTES, tags};
 use libfuzzer_sys::fuzz_target;
-use pyroscope_wire::grpc::Frame;
+use pyroscope_wire::grpc::GrpcFrame;
 use pyroscope_wire::{Coding, Encoding, Message, Surface, message};
 
 fuzz_target!(|data: &[u8]| {
@@ -20,13 +20,13 @@ fuzz_target!(|data: &[u8]| {
         .collect();
     let whole = [Bytes::copy_from_slice(body)];
 
-    let frame = Frame::read(&pieces);
-    let other = Frame::read(&whole);
+    let frame = GrpcFrame::read(&pieces);
+    let other = GrpcFrame::read(&whole);
     assert_eq!(frame.is_ok(), other.is_ok());
     if let (Ok(frame), Ok(other)) = (&frame, &other) {
         assert_eq!(frame.message.concat(), other.message.concat());
         let message = frame.message.concat();
-        let prefix = Frame::prefix(frame.compressed, message.len()).unwrap();
+        let prefix = GrpcFrame::prefix(frame.compressed, message.len()).unwrap();
         assert_eq!([&prefix[..], &message].concat(), body);
     }
 

@@ -4,56 +4,29 @@
 
 mod common;
 
-use common::mirror::{ExportRequest, Pairs};
-use common::{read, tagged, tags};
+use common::reference_model::{ExportRequest, TagPairs, upsert_tags};
+use common::{by_syntax, check_json, check_proto, tags};
 use libfuzzer_sys::fuzz_target;
-use prost::Message as _;
-use pyroscope_wire::{ProtobufFault, Surface, Tags, Undecodable};
+use pyroscope_wire::{Surface, Tags};
 use serde_json::{Value, json};
 
-fuzz_target!(|data: &[u8]| {
-    match data.split_first() {
-        Some((b'j', body)) => json(body),
-        Some((_, body)) => proto(body),
-        None => {}
-    }
-});
+fuzz_target!(|data: &[u8]| by_syntax(data, proto, json));
 
 fn proto(body: &[u8]) {
-    let again = |body: &[u8]| read(Surface::Otlp, "application/x-protobuf", body);
-    let message = again(body);
-    let rewritten = tagged(&message, again);
-    let Ok(request) = ExportRequest::decode(body) else {
-        return;
-    };
-    let Some(rewritten) = rewritten else {
-        let fault = message.tagged(&tags()).unwrap_err();
-        assert!(matches!(
-            fault,
-            Undecodable::Protobuf(ProtobufFault::Group) | Undecodable::TooLarge { .. }
-        ));
-        return;
-    };
     let tags = tags();
     let pairs = attributes(&tags);
-    assert_eq!(
-        ExportRequest::decode(&rewritten[..]).unwrap(),
-        request.upsert(&pairs)
+    check_proto(
+        Surface::Otlp,
+        "application/x-protobuf",
+        body,
+        |_message, request: ExportRequest| request.upsert(&pairs),
     );
 }
 
 fn json(body: &[u8]) {
-    let again = |body: &[u8]| read(Surface::Otlp, "application/json", body);
-    let Some(rewritten) = tagged(&again(body), again) else {
-        return;
-    };
-    let Ok(value) = serde_json::from_slice(body) else {
-        return;
-    };
-    let rewritten: Value = serde_json::from_slice(&rewritten).unwrap();
     let tags = tags();
     let pairs = attributes(&tags);
-    assert_eq!(rewritten, upsert(value, &pairs));
+    check_json(Surface::Otlp, body, |request| upsert(request, &pairs));
 }
 
 /// The tags as they are sent in OTLP: the name of the application has another key there. The order
@@ -71,7 +44,7 @@ fn attributes(tags: &Tags) -> Vec<(&str, &str)> {
         .collect()
 }
 
-fn upsert(mut request: Value, tags: &Pairs<'_>) -> Value {
+fn upsert(mut request: Value, tags: &TagPairs<'_>) -> Value {
     let table: Vec<_> = both(&request["dictionary"], "stringTable", "string_table").collect();
     let table: Vec<_> = table.into_iter().cloned().collect();
     for name in ["resourceProfiles", "resource_profiles"] {
@@ -80,14 +53,12 @@ fn upsert(mut request: Value, tags: &Pairs<'_>) -> Value {
         };
         for profiles in list {
             let old = profiles["resource"]["attributes"].as_array().cloned();
-            let mut attributes: Vec<_> = tags
-                .iter()
-                .map(|(key, value)| json!({"key": key, "value": {"stringValue": value}}))
-                .collect();
-            attributes.extend(old.unwrap_or_default().into_iter().filter(|attribute| {
-                let key = key(attribute, &table);
-                tags.iter().all(|(tag, _)| *tag != key)
-            }));
+            let mut attributes = old.unwrap_or_default();
+            let attribute =
+                |key: &str, value: &str| json!({"key": key, "value": {"stringValue": value}});
+            upsert_tags(&mut attributes, tags, attribute, |attribute, tag| {
+                key(attribute, &table) == tag
+            });
             profiles["resource"]["attributes"] = attributes.into();
         }
     }

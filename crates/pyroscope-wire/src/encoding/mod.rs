@@ -1,45 +1,49 @@
-//! How a body of Push or OTLP is written, as its headers say.
+//! The encoding of a Push or OTLP body, read from its headers.
 //!
-//! What Pyroscope itself would not take for a unary call (gRPC-web, connect streams, any other
-//! `Content-Type`) has no [`Encoding`]: such a request is relayed and not teed.
+//! A request that Pyroscope itself does not accept as a unary call (gRPC-web, connect streams, any
+//! other `Content-Type`) has no [`Encoding`]: it is relayed and not teed.
 
-use crate::schema::Schema;
+use bytes::Bytes;
+
+use crate::message::MessageContents;
 use crate::surface::Surface;
+use crate::tags::Tags;
 use crate::undecodable::Undecodable;
 use crate::{otlp, push};
 
-/// Surface, framing and syntax of a body; made from a `Content-Type`, so all of them fit together.
+/// Surface, framing and syntax of a Push or OTLP body. It is made from a `Content-Type`, so that only
+/// combinations exist that Pyroscope accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Encoding {
-    messages: Messages,
+    surface: MessageSurface,
     framing: Framing,
     syntax: Syntax,
 }
 
-/// The surfaces whose bodies are messages.
+/// The surfaces whose body is one message, which holds the labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Messages {
+enum MessageSurface {
     Push,
     Otlp,
 }
 
-/// What surrounds a message.
+/// The framing around a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Framing {
-    /// Connect unary or OTLP over HTTP: the message is the body.
+    /// No framing: the body is the message (connect unary, OTLP over HTTP).
     Plain,
-    /// A length-prefixed message; its coding is in `grpc-encoding`, not in `Content-Encoding`.
+    /// A length-prefixed message. `grpc-encoding` names its coding, not `Content-Encoding`.
     Grpc,
 }
 
-/// In what a message is written.
+/// The syntax of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Syntax {
     Proto,
     Json,
 }
 
-/// How a body, or the message in a gRPC frame, is compressed.
+/// The compression of a body, or of the message in a gRPC frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Coding {
     Identity,
@@ -47,69 +51,79 @@ pub enum Coding {
 }
 
 impl Encoding {
-    /// Reads a `Content-Type` as Pyroscope does for this surface; `None` if it would refuse it, and
+    /// Reads a `Content-Type` as Pyroscope does for this surface. `None` if Pyroscope refuses it, and
     /// for `/ingest`, whose bodies are not messages.
     ///
-    /// OTLP over HTTP wants its types to the letter, without parameters. Push, which is connect,
-    /// compares without regard to case and takes `charset=utf-8` beside JSON.
+    /// OTLP over HTTP compares types byte by byte and accepts no parameters. Push uses connect, which
+    /// ignores case and accepts `charset=utf-8` after a JSON type.
     pub fn of(surface: Surface, content_type: Option<&[u8]>) -> Option<Self> {
         let text = std::str::from_utf8(content_type?).ok()?;
-        let (messages, framing, syntax) = match surface {
+        let (surface, (framing, syntax)) = match surface {
             Surface::Ingest => return None,
-            Surface::Push => {
-                let (framing, syntax) = connect(text)?;
-                (Messages::Push, framing, syntax)
-            }
-            Surface::Otlp => {
-                let (framing, syntax) = otlp(text)?;
-                (Messages::Otlp, framing, syntax)
-            }
+            Surface::Push => (MessageSurface::Push, connect(text)?),
+            Surface::Otlp => (MessageSurface::Otlp, otlp(text)?),
         };
         Some(Self {
-            messages,
+            surface,
             framing,
             syntax,
         })
     }
 
-    /// What surrounds the message.
+    /// The framing around the message.
     pub fn framing(self) -> Framing {
         self.framing
     }
 
-    /// In what the message is written.
+    /// The syntax of the message.
     pub fn syntax(self) -> Syntax {
         self.syntax
     }
 
-    /// The `Content-Type` of the delivery: connect unary or OTLP over HTTP, whatever came in.
+    /// The `Content-Type` with which the message is sent to a target: connect unary or OTLP over HTTP,
+    /// also for a message that was received in a gRPC frame.
     pub fn content_type(self) -> &'static str {
-        match (self.messages, self.syntax) {
-            (Messages::Push, Syntax::Proto) => "application/proto",
-            (Messages::Otlp, Syntax::Proto) => "application/x-protobuf",
-            (Messages::Push | Messages::Otlp, Syntax::Json) => "application/json",
+        match (self.surface, self.syntax) {
+            (MessageSurface::Push, Syntax::Proto) => "application/proto",
+            (MessageSurface::Otlp, Syntax::Proto) => "application/x-protobuf",
+            (MessageSurface::Push | MessageSurface::Otlp, Syntax::Json) => "application/json",
         }
     }
 
-    /// How to read and tag the message.
-    pub(crate) fn schema(self) -> Schema {
-        match (self.messages, self.syntax) {
-            (Messages::Push, Syntax::Proto) => push::PROTO,
-            (Messages::Push, Syntax::Json) => push::JSON,
-            (Messages::Otlp, Syntax::Proto) => otlp::PROTO,
-            (Messages::Otlp, Syntax::Json) => otlp::JSON,
+    /// Adds tags to a message of this encoding, as [`Message::tagged`](crate::Message::tagged) does.
+    pub(crate) fn upsert(
+        self,
+        source: &Bytes,
+        tags: &Tags,
+        limit_bytes: usize,
+    ) -> Result<Vec<Bytes>, Undecodable> {
+        match (self.surface, self.syntax) {
+            (MessageSurface::Push, Syntax::Proto) => push::proto::upsert(source, tags, limit_bytes),
+            (MessageSurface::Push, Syntax::Json) => push::json::upsert(source, tags, limit_bytes),
+            (MessageSurface::Otlp, Syntax::Proto) => otlp::proto::upsert(source, tags, limit_bytes),
+            (MessageSurface::Otlp, Syntax::Json) => otlp::json::upsert(source, tags, limit_bytes),
         }
     }
 
-    /// The label that names the application.
-    pub(crate) fn app(self) -> &'static str {
-        match self.messages {
-            Messages::Push => push::APP,
-            Messages::Otlp => otlp::APP,
+    /// Parses a message of this encoding.
+    pub(crate) fn contents(self, source: &Bytes) -> Result<MessageContents, Undecodable> {
+        match (self.surface, self.syntax) {
+            (MessageSurface::Push, Syntax::Proto) => push::proto::contents(source),
+            (MessageSurface::Push, Syntax::Json) => push::json::contents(source),
+            (MessageSurface::Otlp, Syntax::Proto) => otlp::proto::contents(source),
+            (MessageSurface::Otlp, Syntax::Json) => otlp::json::contents(source),
         }
     }
 
-    /// A short word for metric labels and logs, out of a closed set.
+    /// The label (Push) or attribute (OTLP) that holds the name of the application.
+    pub(crate) fn app_label(self) -> &'static str {
+        match self.surface {
+            MessageSurface::Push => push::APP_LABEL,
+            MessageSurface::Otlp => otlp::APP_ATTRIBUTE,
+        }
+    }
+
+    /// A short word for metric labels and logs, from a closed set.
     pub fn as_str(self) -> &'static str {
         match (self.framing, self.syntax) {
             (Framing::Plain, Syntax::Proto) => "proto",
@@ -121,10 +135,10 @@ impl Encoding {
 }
 
 impl Coding {
-    /// Reads `Content-Encoding`, or `grpc-encoding` of a gRPC call.
+    /// Reads `Content-Encoding`, or `grpc-encoding` of a gRPC call. An absent header means identity.
     ///
     /// # Errors
-    /// Anything but `identity` and `gzip`, a list of codings included.
+    /// The value is neither `identity` nor `gzip`, for example a list of codings.
     pub fn of(header: Option<&[u8]>) -> Result<Self, Undecodable> {
         let name = header.unwrap_or_default().trim_ascii();
         if name.is_empty() || name.eq_ignore_ascii_case(b"identity") {
@@ -136,7 +150,7 @@ impl Coding {
         }
     }
 
-    /// The value of `Content-Encoding`; none for identity, as usual.
+    /// The value of `Content-Encoding`; `None` for identity, which needs no header.
     pub fn content_encoding(self) -> Option<&'static str> {
         match self {
             Self::Identity => None,

@@ -1,19 +1,19 @@
-//! What a request to `/ingest` is, by its query and its `Content-Type`.
+//! Describes requests to `/ingest` by query and `Content-Type`.
 
 use crate::describe::{Description, Format};
 use crate::name::{Dialect, Name};
-use crate::query::{self, Value};
+use crate::query::{self, QueryValue};
 
 impl Format {
     /// The format of a request, from its raw query and its `Content-Type`.
     pub fn of(raw_query: &str, content_type: Option<&str>) -> Self {
         let [format] = query::first(raw_query, ["format"]);
-        let format = format.as_ref().map(Value::decode).unwrap_or_default();
+        let format = format.as_ref().map(QueryValue::decode).unwrap_or_default();
         Self::decide(&format, content_type.unwrap_or_default())
     }
 
-    /// Decides as both generations of servers do, in their order: `format` before `Content-Type`,
-    /// except for the two binary formats of old agents, which either of them may name.
+    /// Both generations of servers look at `format` first and at `Content-Type` second. The two binary
+    /// formats of old agents are an exception: either of the two may name them.
     fn decide(format: &str, content_type: &str) -> Self {
         match (format, content_type) {
             ("trie", _) | (_, "binary/octet-stream+trie") => Self::Trie,
@@ -31,10 +31,10 @@ impl Format {
 /// Describes a request by its raw query and its `Content-Type`.
 pub fn describe(raw_query: &str, content_type: Option<&str>) -> Description {
     let [name, format] = query::first(raw_query, ["name", "format"]);
-    let format = format.as_ref().map(Value::decode).unwrap_or_default();
+    let format = format.as_ref().map(QueryValue::decode).unwrap_or_default();
     let format = Format::decide(&format, content_type.unwrap_or_default());
 
-    let name = name.as_ref().map(Value::decode).unwrap_or_default();
+    let name = name.as_ref().map(QueryValue::decode).unwrap_or_default();
     let (app, labels) = match Name::parse(&name, Dialect::Modern) {
         Ok(parsed) => (
             parsed.app().to_owned(),

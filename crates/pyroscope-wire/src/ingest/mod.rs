@@ -1,7 +1,7 @@
 //! `POST …/ingest`: the surface whose labels and times are query parameters.
 //!
-//! Invariant: a query is never rebuilt. What goes to a target is the client's query with the values
-//! of `name`, `from` and `until` replaced where they have to be, and nothing else.
+//! Invariant: a query is never rebuilt. A target gets the client's query, in which at most the values
+//! of `name`, `from` and `until` are replaced.
 
 mod describe;
 
@@ -12,21 +12,20 @@ pub use describe::describe;
 
 pub use crate::describe::{Description, Format};
 use crate::name::{Dialect, Name, NameFault};
-use crate::query::{self, Value};
-use crate::row::{Row, last_segments_are};
+use crate::query::{self, QueryValue};
+use crate::surface::last_segments_are;
 use crate::tags::Tags;
-use crate::time::{self, Resolved};
+use crate::time::{self, ResolvedTime};
 
-pub(crate) const ROW: Row = Row {
-    id: 1,
-    name: "ingest",
-    canonical_path: "/ingest",
-    recognise: |path| last_segments_are(path, &["ingest"]),
-};
+/// Whether a `POST` to this raw path is for `/ingest`.
+pub(crate) fn recognises(path: &str) -> bool {
+    last_segments_are(path, &["ingest"])
+}
 
-/// Tells whether some generation of Pyroscope would accept the name in this query.
+/// Checks that some generation of Pyroscope accepts the name in this query.
 ///
-/// Asking the modern dialect is enough: whatever the legacy one accepts, it accepts as well.
+/// The name is checked against the modern dialect only, because the modern dialect accepts every
+/// name that the legacy dialect accepts.
 ///
 /// # Errors
 /// The fault in the words of the modern dialect.
@@ -38,41 +37,41 @@ pub fn check_name(raw_query: &str) -> Result<(), NameFault> {
     )
 }
 
-/// Makes the query for a target that gets the profile later, and with tags of its own.
+/// Makes the query for a target: the client's query with the target's tags and with absolute times.
 ///
-/// - `name`: the tags are put in, replacing labels of the same key, and the whole is encoded anew.
-///   Without tags its bytes stay as they are.
+/// - `name`: the tags are added, replacing labels of the same key, and the value is encoded anew.
+///   Without tags the bytes of the value stay unchanged.
 /// - `from`, `until`: appended as Unix seconds of receipt if absent, replaced by Unix seconds if
-///   empty or relative (`now-1h`), untouched if absolute. Otherwise the target would take the time
-///   of delivery.
+///   empty or relative (`now-1h`), unchanged if absolute. A target would read an absent or relative
+///   time as the time of delivery.
 ///
 /// # Errors
-/// The name is one that no Pyroscope accepts; the words are those of the modern dialect.
+/// No Pyroscope accepts the name; the fault is in the words of the modern dialect.
 pub fn target_query(
     raw_query: &str,
     tags: &Tags,
     received: SystemTime,
 ) -> Result<String, NameFault> {
     let [name, from, until] = query::first(raw_query, ["name", "from", "until"]);
-    let decoded = name.as_ref().map(Value::decode).unwrap_or_default();
+    let decoded = name.as_ref().map(QueryValue::decode).unwrap_or_default();
     let retagged = if tags.is_empty() {
         Name::check(&decoded, Dialect::Modern)?;
         None
     } else {
         let mut parsed = Name::parse(&decoded, Dialect::Modern)?;
         parsed.apply(tags);
-        Some(Text::Name(parsed))
+        Some(NewValue::Name(parsed))
     };
 
     let missing = [("from", from.is_none()), ("until", until.is_none())];
     let edits = [
         name.zip(retagged),
-        settled(from, received),
-        settled(until, received),
+        resolved(from, received),
+        resolved(until, received),
     ];
-    let mut query = query::replace(raw_query, &edits, |text, out| match text {
-        Text::Name(name) => name.write_to(out),
-        Text::Seconds(seconds) => write!(out, "{seconds}"),
+    let mut query = query::replace(raw_query, &edits, |value, out| match value {
+        NewValue::Name(name) => name.write_to(out),
+        NewValue::Seconds(seconds) => write!(out, "{seconds}"),
     });
     for (key, is_missing) in missing {
         if is_missing {
@@ -82,17 +81,20 @@ pub fn target_query(
     Ok(query)
 }
 
-/// A time that is counted from now, and what it was at receipt.
-fn settled<'q, 'n>(time: Option<Value<'q>>, received: SystemTime) -> Option<(Value<'q>, Text<'n>)> {
+/// The Unix seconds that replace a time relative to receipt; `None` for an absolute or absent time.
+fn resolved<'q, 'n>(
+    time: Option<QueryValue<'q>>,
+    received: SystemTime,
+) -> Option<(QueryValue<'q>, NewValue<'n>)> {
     let time = time?;
     match time::resolve(&time.decode(), received) {
-        Resolved::Absolute => None,
-        Resolved::Relative(seconds) => Some((time, Text::Seconds(seconds))),
+        ResolvedTime::Absolute => None,
+        ResolvedTime::Relative(seconds) => Some((time, NewValue::Seconds(seconds))),
     }
 }
 
-/// What takes the place of a value.
-enum Text<'n> {
+/// The new value of a query parameter.
+enum NewValue<'n> {
     Name(Name<'n>),
     Seconds(u64),
 }

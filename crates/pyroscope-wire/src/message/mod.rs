@@ -1,20 +1,24 @@
-//! The message of a Push or OTLP request: read once, tagged for every target that has tags.
+//! The message of a Push or OTLP request. It is decoded once and tagged for each target with tags.
+
+mod contents;
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
 
+pub(crate) use contents::{MessageContents, lossy_text};
+
 use crate::describe::{Description, Format};
 use crate::encoding::{Coding, Encoding, Framing, Syntax};
-use crate::grpc::Frame;
+use crate::grpc::GrpcFrame;
 use crate::gzip;
 use crate::tags::Tags;
 use crate::undecodable::{FrameFault, Undecodable};
 
-/// A decoded message, to be shared by all targets.
+/// A decoded Push or OTLP message, which all targets share.
 ///
-/// Reading undoes framing and compression and no more: whether the message itself can be
-/// understood shows when it is tagged or described.
+/// [`Message::read`] removes framing and compression and does not parse the message: a malformed
+/// message is an error of [`Message::tagged`] and [`Message::describe`].
 #[derive(Debug, Clone)]
 pub struct Message {
     encoding: Encoding,
@@ -23,11 +27,11 @@ pub struct Message {
 }
 
 impl Message {
-    /// Takes the message out of a body, which may lie in several pieces. A single piece that is not
+    /// Decodes the message of a body, which may consist of several pieces. A single piece that is not
     /// compressed is not copied.
     ///
-    /// `coding` is the `Content-Encoding`, or the `grpc-encoding` of a gRPC call. An empty message
-    /// needs no gzip around it.
+    /// `coding` is the `Content-Encoding`, or the `grpc-encoding` of a gRPC call. An empty message is
+    /// accepted as it is, even if `coding` is gzip.
     ///
     /// # Errors
     /// The message has more than `limit_bytes`, or framing or compression is damaged.
@@ -52,47 +56,46 @@ impl Message {
         })
     }
 
-    /// The message, decoded.
+    /// The decoded message.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 
-    /// The `Content-Type` of [`Message::tagged`], which has no `Content-Encoding`.
+    /// The `Content-Type` for [`Message::tagged`], which needs no `Content-Encoding`.
     pub fn content_type(&self) -> &'static str {
         self.encoding.content_type()
     }
 
-    /// The message with the tags in every series (Push) or every resource (OTLP), as slices of the
-    /// message with new text between them. Compressing it is up to the caller: see
-    /// [`gzip::compress`].
+    /// The message with the tags in every series (Push) or every resource (OTLP): slices of the
+    /// message, with new text between them. It is not compressed; see [`gzip::compress`].
     ///
-    /// Labels of a tag's name are replaced, all other bytes stay: profiles, unknown fields, their
-    /// order and spelling. A message without series stays as it is.
+    /// A label with the name of a tag is replaced. All other bytes stay unchanged: profiles, unknown
+    /// fields, order and spelling. A message without series stays unchanged as a whole.
     ///
     /// # Errors
-    /// The message is not what the surface expects, or the new text and what it takes to hold the
-    /// pieces come to more memory than the limit that the message was read with.
+    /// The message does not follow the schema of the surface, or the new text and the list of pieces
+    /// take more memory than the limit given to [`Message::read`].
     pub fn tagged(&self, tags: &Tags) -> Result<Vec<Bytes>, Undecodable> {
         if tags.is_empty() {
             return Ok(vec![self.bytes.clone()]);
         }
-        (self.encoding.schema().upsert)(&self.bytes, tags, self.limit_bytes)
+        self.encoding.upsert(&self.bytes, tags, self.limit_bytes)
     }
 
     /// Describes the message by its first series.
     ///
-    /// This and [`Message::profiles`] are for tools: what they return may take more memory than
-    /// the message itself.
+    /// [`Message::describe`] and [`Message::profiles`] are for tools: the results may take more memory
+    /// than the message itself.
     ///
     /// # Errors
-    /// The message is not what the surface expects.
+    /// The message does not follow the schema of the surface.
     pub fn describe(&self) -> Result<Description, Undecodable> {
-        let mut contents = (self.encoding.schema().contents)(&self.bytes)?;
+        let mut contents = self.encoding.contents(&self.bytes)?;
         contents.labels.sort();
         let app = contents
             .labels
             .iter()
-            .find(|(name, value)| name == self.encoding.app() && !value.is_empty());
+            .find(|(name, value)| name == self.encoding.app_label() && !value.is_empty());
         Ok(Description {
             app: app.map_or("unknown_service", |(_, app)| app).to_owned(),
             labels: contents.labels,
@@ -104,14 +107,14 @@ impl Message {
         })
     }
 
-    /// What tags never change, to compare what different targets got: for Push every `raw_profile`
-    /// (in JSON its text, quotes and base64 included), for OTLP every `ScopeProfiles`, then the
-    /// dictionary. All are slices of the message.
+    /// The parts that tags never change, to compare the uploads of different targets: for Push every
+    /// `raw_profile` (in JSON its text, with quotes and base64), for OTLP every `ScopeProfiles`, then
+    /// the dictionary. All parts are slices of the message.
     ///
     /// # Errors
-    /// The message is not what the surface expects.
+    /// The message does not follow the schema of the surface.
     pub fn profiles(&self) -> Result<impl Iterator<Item = Bytes> + use<>, Undecodable> {
-        let contents = (self.encoding.schema().contents)(&self.bytes)?;
+        let contents = self.encoding.contents(&self.bytes)?;
         Ok(contents.profiles.into_iter())
     }
 }
@@ -129,7 +132,7 @@ pub fn unframe(
     if encoding.framing() == Framing::Plain {
         return Ok((coding, Cow::Borrowed(body)));
     }
-    let frame = Frame::read(body)?;
+    let frame = GrpcFrame::read(body)?;
     let coding = match (frame.compressed, coding) {
         (false, _) => Coding::Identity,
         (true, Coding::Gzip) => Coding::Gzip,

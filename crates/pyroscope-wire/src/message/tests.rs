@@ -19,7 +19,7 @@ fn pieces(bytes: &[u8]) -> Vec<Bytes> {
 }
 
 fn framed(flag: u8, message: &[u8]) -> Vec<u8> {
-    let mut body = Frame::prefix(false, message.len()).unwrap().to_vec();
+    let mut body = GrpcFrame::prefix(false, message.len()).unwrap().to_vec();
     body[0] = flag;
     body.extend(message);
     body

@@ -1,4 +1,4 @@
-//! What the two generations of Pyroscope allow in a name, and the words in which they refuse.
+//! The characters that the two generations of Pyroscope allow in a name, and the texts of their errors.
 
 use std::fmt;
 
@@ -6,8 +6,9 @@ use thiserror::Error;
 
 use crate::byte_set::ByteSet;
 
-/// Which generation of servers reads the name. They differ in allowed characters and in wording;
-/// what legacy accepts, modern accepts with the same result.
+/// The generation of servers by whose rules a name is parsed. The generations differ in allowed
+/// characters and in the words of an error. Every name that legacy accepts, modern accepts with the
+/// same result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Dialect {
     /// Pyroscope up to 0.37: no `/` in an application name, no `.` in a key.
@@ -16,28 +17,28 @@ pub enum Dialect {
     Modern,
 }
 
-/// Why a name is refused. `Display` is what the server of that dialect answers.
+/// Why a name is refused. `Display` is the text of a server of that dialect.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum NameFault {
-    /// There is no application name before the braces, or no `name` parameter at all.
+    /// The name has no application before the braces, or the query has no `name` parameter.
     #[error("{} is required", .0.what_an_app_is())]
     AppRequired(Dialect),
-    /// The application name has a character that the dialect does not allow.
-    #[error("invalid {}: {app}: character is not allowed: {}", .dialect.what_an_app_is(), Rune(*.rune))]
+    /// The application has a character that the dialect does not allow.
+    #[error("invalid {}: {app}: character is not allowed: {}", .dialect.what_an_app_is(), QuotedChar(*.character))]
     AppCharacter {
         dialect: Dialect,
         app: String,
-        rune: char,
+        character: char,
     },
     /// A `=` has no key before it.
     #[error("{} is required", .0.what_a_key_is())]
     KeyRequired(Dialect),
     /// A key has a character that the dialect does not allow.
-    #[error("invalid {}: {key}: character is not allowed: {}", .dialect.what_a_key_is(), Rune(*.rune))]
+    #[error("invalid {}: {key}: character is not allowed: {}", .dialect.what_a_key_is(), QuotedChar(*.character))]
     KeyCharacter {
         dialect: Dialect,
         key: String,
-        rune: char,
+        character: char,
     },
 }
 
@@ -47,10 +48,10 @@ impl Dialect {
             return Err(NameFault::AppRequired(self));
         }
         match first_refused(app, self.allowed_in_app()) {
-            Some(rune) => Err(NameFault::AppCharacter {
+            Some(character) => Err(NameFault::AppCharacter {
                 dialect: self,
                 app: app.to_owned(),
-                rune,
+                character,
             }),
             None => Ok(()),
         }
@@ -61,10 +62,10 @@ impl Dialect {
             return Err(NameFault::KeyRequired(self));
         }
         match first_refused(key, self.allowed_in_key()) {
-            Some(rune) => Err(NameFault::KeyCharacter {
+            Some(character) => Err(NameFault::KeyCharacter {
                 dialect: self,
                 key: key.to_owned(),
-                rune,
+                character,
             }),
             None => Ok(()),
         }
@@ -110,9 +111,9 @@ fn first_refused(text: &str, allowed: &ByteSet) -> Option<char> {
 }
 
 /// Prints a character as Go's `%q` does: in single quotes, escaped if it cannot be seen.
-struct Rune(char);
+struct QuotedChar(char);
 
-impl fmt::Display for Rune {
+impl fmt::Display for QuotedChar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let code = u32::from(self.0);
         match self.0 {
@@ -163,7 +164,7 @@ mod tests {
             ('\u{e0001}', r"'\U000e0001'"),
             ('\x0b', r"'\v'"),
         ] {
-            assert_eq!(Rune(c).to_string(), quoted);
+            assert_eq!(QuotedChar(c).to_string(), quoted);
         }
     }
 

@@ -1,13 +1,12 @@
 //! The value of the `name` query parameter: `app{key=value,…}`.
 //!
-//! The grammar is a state machine of four states, the same in both dialects but for the allowed
-//! characters. It forgives a lot (no closing brace, text behind it) and has **no escaping**: only
-//! `,` and `}` end a value, everything else belongs to it, and a value that holds one of these two
-//! cannot be written. [`Tags`] therefore refuses such values before they get here.
+//! The servers parse a name with a state machine of four states. Both dialects share the states and
+//! differ in the allowed characters. A missing closing brace and text behind it are no errors. The
+//! grammar has **no escaping**: only `,` and `}` end a value, so no value can contain one of them.
+//! [`Tags`] therefore refuses such values before they get here.
 //!
-//! The law that makes rewriting safe: what [`Name`] prints is read by the server as exactly the
-//! labels that `Name` holds. A plain normalized form would break it for one kind of name, see
-//! [`Name`]'s `Display`.
+//! Invariant: the server reads a printed [`Name`] as exactly the labels of that `Name`. For one kind
+//! of name the normalized form would break this invariant: see the `Display` of [`Name`].
 
 mod dialect;
 
@@ -21,21 +20,21 @@ use crate::tags::Tags;
 /// The label that holds the application's name. Written inside the braces it replaces the name.
 const APP_LABEL: &str = "__name__";
 
-/// A parsed name. It borrows from the text it was parsed from and from the tags put into it.
+/// A parsed `name` parameter. It borrows from the parsed text and from the tags applied to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name<'n> {
     dialect: Dialect,
-    /// What stands before the braces.
+    /// The text before the braces.
     written: &'n str,
     /// Sorted by key, each key once; may hold [`APP_LABEL`].
     labels: Vec<(&'n str, &'n str)>,
 }
 
 impl<'n> Name<'n> {
-    /// Reads a name (already percent-decoded) as a server of that dialect reads it.
+    /// Parses a name (already percent-decoded) as a server of that dialect does.
     ///
     /// # Errors
-    /// The fault that this server would answer with.
+    /// The fault with which this server refuses the name.
     pub fn parse(input: &'n str, dialect: Dialect) -> Result<Self, NameFault> {
         // Room for what most names have, and for tags.
         let mut labels = Vec::with_capacity(8);
@@ -57,7 +56,7 @@ impl<'n> Name<'n> {
         })
     }
 
-    /// Tells whether a name would parse, without building it.
+    /// Checks that a name parses, without building a [`Name`].
     ///
     /// # Errors
     /// As [`Name::parse`].
@@ -65,12 +64,12 @@ impl<'n> Name<'n> {
         walk(input, dialect, |_, _| ()).map(|_| ())
     }
 
-    /// The name of the application, as the server understands it.
+    /// The name of the application, as the server reads it.
     pub fn app(&self) -> &'n str {
         self.get(APP_LABEL).unwrap_or(self.written)
     }
 
-    /// The labels in order of their keys, without the name of the application.
+    /// The labels, sorted by key, without the name of the application.
     pub fn labels(&self) -> impl Iterator<Item = (&'n str, &'n str)> {
         self.labels
             .iter()
@@ -78,14 +77,15 @@ impl<'n> Name<'n> {
             .filter(|&(key, _)| key != APP_LABEL)
     }
 
-    /// Puts the tags in; where the name has one of these keys, the tag wins.
+    /// Adds the tags. A tag replaces a label with the same key.
     pub fn apply(&mut self, tags: &'n Tags) {
         for (key, value) in tags.iter() {
             self.upsert(key, value);
         }
     }
 
-    /// The caller vouches that the pair can be written in this grammar, as [`Tags`] does.
+    /// Adds a label or replaces its value. The caller guarantees that the grammar can express the pair,
+    /// as [`Tags`] does.
     pub(crate) fn upsert(&mut self, key: &'n str, value: &'n str) {
         let at = self.labels.partition_point(|&(existing, _)| existing < key);
         match self.labels.get_mut(at) {

@@ -6,50 +6,53 @@ use std::cell::OnceCell;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use crate::schema::Contents;
-use crate::splice::json::{Editor, Object, elements, slice, string};
+use crate::message::MessageContents;
+use crate::splice::json::{JsonEditor, JsonObject, elements, slice, string};
 use crate::tags::Tags;
 use crate::undecodable::Undecodable;
 
-pub(super) fn upsert(
+/// Adds the tags to every resource.
+pub(crate) fn upsert(
     source: &Bytes,
     tags: &Tags,
     limit_bytes: usize,
 ) -> Result<Vec<Bytes>, Undecodable> {
+    let tags = &*super::with_app_attribute(tags);
     let fresh = elements(tags, |key, value| {
         format!("{{\"key\":{key},\"value\":{{\"stringValue\":{value}}}}}")
     });
-    let root = Object::root(source)?;
-    let strings = Strings::of(root)?;
-    let mut editor = Editor::new(source, limit_bytes);
+    let root = JsonObject::root(source)?;
+    let strings = JsonStringTable::of(root)?;
+    let mut editor = JsonEditor::new(source, limit_bytes);
     for profiles in both(root, "resourceProfiles", "resource_profiles")? {
-        let profiles = Object::read(profiles?)?;
+        let profiles = JsonObject::read(profiles?)?;
         let Some(resource) = profiles.get("resource")? else {
             let resource = format!("{{\"attributes\":[{fresh}]}}");
             editor.set(profiles, "resource", &resource)?;
             continue;
         };
-        let resource = Object::read(resource)?;
+        let resource = JsonObject::read(resource)?;
         editor.upsert(resource, "attributes", &fresh, |attribute| {
-            let key = strings.key(Object::read(attribute)?)?;
+            let key = strings.key(JsonObject::read(attribute)?)?;
             Ok(tags.has(key.as_bytes()))
         })?;
     }
     editor.finish()
 }
 
-pub(super) fn contents(source: &Bytes) -> Result<Contents, Undecodable> {
-    let root = Object::root(source)?;
-    let strings = Strings::of(root)?;
-    let mut contents = Contents::default();
+/// Parses a message.
+pub(crate) fn contents(source: &Bytes) -> Result<MessageContents, Undecodable> {
+    let root = JsonObject::root(source)?;
+    let strings = JsonStringTable::of(root)?;
+    let mut contents = MessageContents::default();
     for profiles in both(root, "resourceProfiles", "resource_profiles")? {
-        let profiles = Object::read(profiles?)?;
+        let profiles = JsonObject::read(profiles?)?;
         contents.series += 1;
         if let (1, Some(resource)) = (contents.series, profiles.get("resource")?) {
-            for attribute in Object::read(resource)?.list("attributes")? {
-                let attribute = Object::read(attribute?)?;
+            for attribute in JsonObject::read(resource)?.list("attributes")? {
+                let attribute = JsonObject::read(attribute?)?;
                 if let Some(value) = attribute.get("value")? {
-                    let value = strings.value(Object::read(value)?)?;
+                    let value = strings.value(JsonObject::read(value)?)?;
                     let label = (strings.key(attribute)?, value);
                     contents
                         .labels
@@ -68,7 +71,7 @@ pub(super) fn contents(source: &Bytes) -> Result<Contents, Undecodable> {
 
 /// The elements of a list under either of its names.
 fn both<'a>(
-    object: Object<'a>,
+    object: JsonObject<'a>,
     camel: &str,
     snake: &str,
 ) -> Result<impl Iterator<Item = Result<&'a RawValue, Undecodable>> + use<'a>, Undecodable> {
@@ -77,7 +80,7 @@ fn both<'a>(
 
 /// A value under either of its names.
 fn either<'a>(
-    object: Object<'a>,
+    object: JsonObject<'a>,
     camel: &str,
     snake: &str,
 ) -> Result<Option<&'a RawValue>, Undecodable> {
@@ -87,27 +90,27 @@ fn either<'a>(
     }
 }
 
-/// The table of strings, which is read only if an attribute refers to it.
+/// The string table of the dictionary. It is read when an attribute first refers to it.
 #[derive(Debug)]
-struct Strings<'a> {
-    dictionary: Option<Object<'a>>,
+struct JsonStringTable<'a> {
+    dictionary: Option<JsonObject<'a>>,
     table: OnceCell<Vec<&'a RawValue>>,
 }
 
-impl<'a> Strings<'a> {
-    fn of(root: Object<'a>) -> Result<Self, Undecodable> {
+impl<'a> JsonStringTable<'a> {
+    fn of(root: JsonObject<'a>) -> Result<Self, Undecodable> {
         Ok(Self {
-            dictionary: root.get("dictionary")?.map(Object::read).transpose()?,
+            dictionary: root.get("dictionary")?.map(JsonObject::read).transpose()?,
             table: OnceCell::new(),
         })
     }
 
-    fn key(&self, attribute: Object<'a>) -> Result<String, Undecodable> {
+    fn key(&self, attribute: JsonObject<'a>) -> Result<String, Undecodable> {
         let index = either(attribute, "keyStrindex", "key_strindex")?;
         self.resolve(attribute.get("key")?, index)
     }
 
-    fn value(&self, any: Object<'a>) -> Result<String, Undecodable> {
+    fn value(&self, any: JsonObject<'a>) -> Result<String, Undecodable> {
         let own = either(any, "stringValue", "string_value")?;
         let index = either(any, "stringValueStrindex", "string_value_strindex")?;
         self.resolve(own, index)

@@ -10,53 +10,38 @@
 //! ProfilesDictionary           { 5: repeated string string_table }
 //! ```
 //!
-//! A tag becomes a string attribute of every resource, and every attribute of its name goes; a
-//! resource that is not there is added. A key may also be a number in the table of strings, which
-//! is looked up. The tag `service_name` is sent as the attribute `service.name`: Pyroscope makes the
-//! label out of that one, and refuses a profile that has the label twice
-//! (`pkg/ingester/otlp/ingest_handler.go`). All other keys are sent as they are configured.
+//! A tag becomes a string attribute of every resource and replaces all attributes of its name; a
+//! missing resource is added. A key may also be an index into the string table. The tag `service_name`
+//! is sent as the attribute `service.name`, because Pyroscope makes the label of that attribute, and
+//! refuses a profile that has the label twice (`pkg/ingester/otlp/ingest_handler.go`). All other keys
+//! are sent as they are configured.
 
-mod json;
-mod proto;
+pub(crate) mod json;
+pub(crate) mod proto;
 
 use std::borrow::Cow;
 
-use crate::row::{Row, last_segments_are};
-use crate::schema::Schema;
+use crate::surface::last_segments_are;
 use crate::tags::Tags;
-
-pub(crate) const ROW: Row = Row {
-    id: 3,
-    name: "otlp",
-    canonical_path: "/v1development/profiles",
-    recognise: |path| {
-        last_segments_are(path, &["v1development", "profiles"])
-            || last_segments_are(path, &[GRPC_SERVICE, "Export"])
-    },
-};
 
 const GRPC_SERVICE: &str = "opentelemetry.proto.collector.profiles.v1development.ProfilesService";
 
-/// The attribute that names the application.
-pub(crate) const APP: &str = "service.name";
+/// The attribute that holds the name of the application.
+pub(crate) const APP_ATTRIBUTE: &str = "service.name";
 
-/// The label that Pyroscope makes out of [`APP`].
+/// The label that Pyroscope makes of [`APP_ATTRIBUTE`].
 const APP_LABEL: &str = "service_name";
 
-pub(crate) const PROTO: Schema = Schema {
-    upsert: |source, tags, limit| proto::upsert(source, &attributes(tags), limit),
-    contents: proto::contents,
-};
+/// Whether a `POST` to this raw path is for OTLP, over HTTP or as a gRPC call.
+pub(crate) fn recognises(path: &str) -> bool {
+    last_segments_are(path, &["v1development", "profiles"])
+        || last_segments_are(path, &[GRPC_SERVICE, "Export"])
+}
 
-pub(crate) const JSON: Schema = Schema {
-    upsert: |source, tags, limit| json::upsert(source, &attributes(tags), limit),
-    contents: json::contents,
-};
-
-/// The tags as attributes.
-fn attributes(tags: &Tags) -> Cow<'_, Tags> {
+/// The tags as they are sent: the tag `service_name` has the key `service.name`.
+fn with_app_attribute(tags: &Tags) -> Cow<'_, Tags> {
     match tags.has(APP_LABEL.as_bytes()) {
-        true => Cow::Owned(tags.with_key(APP_LABEL, APP)),
+        true => Cow::Owned(tags.with_key(APP_LABEL, APP_ATTRIBUTE)),
         false => Cow::Borrowed(tags),
     }
 }

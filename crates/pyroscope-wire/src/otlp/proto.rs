@@ -5,21 +5,23 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::schema::{Contents, text};
+use crate::message::{MessageContents, lossy_text};
 use crate::splice::proto::{Fields, last, put_field, remove_tagged};
 use crate::splice::{Splice, cut};
 use crate::tags::Tags;
 use crate::undecodable::Undecodable;
 
-pub(super) fn upsert(
+/// Adds the tags to every resource.
+pub(crate) fn upsert(
     source: &Bytes,
     tags: &Tags,
     limit_bytes: usize,
 ) -> Result<Vec<Bytes>, Undecodable> {
-    let attributes = attributes(tags);
+    let tags = &*super::with_app_attribute(tags);
+    let attributes = encode_attributes(tags);
     let mut resource = Vec::with_capacity(attributes.len() + 8);
     put_field(&mut resource, 1, &attributes);
-    let strings = Strings::new(source);
+    let strings = ProtoStringTable::new(source);
 
     let mut splice = Splice::new(limit_bytes);
     for profiles in Fields::new(source) {
@@ -48,9 +50,10 @@ pub(super) fn upsert(
     splice.apply(source)
 }
 
-pub(super) fn contents(source: &Bytes) -> Result<Contents, Undecodable> {
-    let strings = Strings::new(source);
-    let mut contents = Contents::default();
+/// Parses a message.
+pub(crate) fn contents(source: &Bytes) -> Result<MessageContents, Undecodable> {
+    let strings = ProtoStringTable::new(source);
+    let mut contents = MessageContents::default();
     let mut dictionaries = Vec::new();
     for field in Fields::new(source) {
         let field = field?;
@@ -84,7 +87,7 @@ pub(super) fn contents(source: &Bytes) -> Result<Contents, Undecodable> {
     Ok(contents)
 }
 
-fn attributes(tags: &Tags) -> Vec<u8> {
+fn encode_attributes(tags: &Tags) -> Vec<u8> {
     let mut attributes = Vec::new();
     for (key, value) in tags.iter() {
         let mut any = Vec::with_capacity(value.len() + 4);
@@ -97,14 +100,15 @@ fn attributes(tags: &Tags) -> Vec<u8> {
     attributes
 }
 
-/// The table of strings, which stands behind the resources and is read only if one refers to it.
+/// The string table of the dictionary, which follows the resources. It is read when an attribute first
+/// refers to it.
 #[derive(Debug)]
-struct Strings<'s> {
+struct ProtoStringTable<'s> {
     source: &'s [u8],
     table: OnceCell<Vec<&'s [u8]>>,
 }
 
-impl<'s> Strings<'s> {
+impl<'s> ProtoStringTable<'s> {
     fn new(source: &'s [u8]) -> Self {
         Self {
             source,
@@ -124,7 +128,7 @@ impl<'s> Strings<'s> {
             return Ok(None);
         };
         let value = self.resolve(any, 1, 8)?;
-        Ok((!value.is_empty()).then(|| (text(key), text(value))))
+        Ok((!value.is_empty()).then(|| (lossy_text(key), lossy_text(value))))
     }
 
     /// The string of a field, or the one that the number in another field refers to.

@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 
 use crate::encoding::{Coding, Encoding};
 use crate::message::Message;
-use crate::mirror::{Any, Attribute, Dictionary, ExportRequest, Resource, ResourceProfiles};
+use crate::reference_model::{
+    Any, Attribute, Dictionary, ExportRequest, Resource, ResourceProfiles, assert_not_copied,
+};
 use crate::undecodable::{ProtobufFault, Undecodable};
 use crate::{Surface, Tags};
 
@@ -26,17 +28,6 @@ fn json(body: impl Into<Bytes>) -> Message {
 
 fn some_tags() -> Tags {
     Tags::parse([("env", "new"), ("z", "")].map(|(k, v)| (k.to_owned(), v.to_owned()))).unwrap()
-}
-
-fn assert_not_copied(parts: impl Iterator<Item = Bytes>, pieces: &[Bytes]) {
-    for part in parts.filter(|part| !part.is_empty()) {
-        let (start, length) = (part.as_ptr().addr(), part.len());
-        let within = |piece: &Bytes| {
-            let from = piece.as_ptr().addr();
-            from <= start && start + length <= from + piece.len()
-        };
-        assert!(pieces.iter().any(within), "{part:?} was copied");
-    }
 }
 
 fn requests() -> impl Strategy<Value = ExportRequest> {

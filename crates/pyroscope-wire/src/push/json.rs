@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 
-use crate::schema::Contents;
-use crate::splice::json::{Editor, Object, elements, slice};
+use crate::message::MessageContents;
+use crate::splice::json::{JsonEditor, JsonObject, elements, slice};
 use crate::tags::Tags;
 use crate::undecodable::Undecodable;
 
-pub(super) fn upsert(
+/// Adds the tags to every series.
+pub(crate) fn upsert(
     source: &Bytes,
     tags: &Tags,
     limit_bytes: usize,
@@ -15,30 +16,31 @@ pub(super) fn upsert(
     let fresh = elements(tags, |name, value| {
         format!("{{\"name\":{name},\"value\":{value}}}")
     });
-    let mut editor = Editor::new(source, limit_bytes);
-    for series in Object::root(source)?.list("series")? {
-        let series = Object::read(series?)?;
+    let mut editor = JsonEditor::new(source, limit_bytes);
+    for series in JsonObject::root(source)?.list("series")? {
+        let series = JsonObject::read(series?)?;
         editor.upsert(series, "labels", &fresh, |label| {
-            Ok(tags.has(Object::read(label)?.string("name")?.as_bytes()))
+            Ok(tags.has(JsonObject::read(label)?.string("name")?.as_bytes()))
         })?;
     }
     editor.finish()
 }
 
-pub(super) fn contents(source: &Bytes) -> Result<Contents, Undecodable> {
-    let mut contents = Contents::default();
-    for series in Object::root(source)?.list("series")? {
-        let series = Object::read(series?)?;
+/// Parses a message.
+pub(crate) fn contents(source: &Bytes) -> Result<MessageContents, Undecodable> {
+    let mut contents = MessageContents::default();
+    for series in JsonObject::root(source)?.list("series")? {
+        let series = JsonObject::read(series?)?;
         contents.series += 1;
         if contents.series == 1 {
             for label in series.list("labels")? {
-                let label = Object::read(label?)?;
+                let label = JsonObject::read(label?)?;
                 let pair = (label.string("name")?, label.string("value")?);
                 contents.labels.push(pair);
             }
         }
         for sample in series.list("samples")? {
-            let sample = Object::read(sample?)?;
+            let sample = JsonObject::read(sample?)?;
             let profile = match sample.get("rawProfile")? {
                 None => sample.get("raw_profile")?,
                 found => found,

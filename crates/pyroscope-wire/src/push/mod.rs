@@ -10,36 +10,23 @@
 //! RawSample        { 1: bytes raw_profile, 2: string ID }
 //! ```
 //!
-//! A tag takes every label of its name out of every series and is put before the ones that stay:
-//! Pyroscope sorts labels, and refuses a series that has a name twice. Other names keep even
-//! their duplicates, so that a target judges them as the local upstream does. Labels have no
-//! grammar here; values with `,` or `}` are fine.
+//! A tag replaces all labels of its name in every series. The tags are put before the other labels:
+//! Pyroscope sorts labels, and refuses a series that has a name twice. Duplicates of other names stay,
+//! so that a target refuses or accepts them as the local upstream does. Push has no grammar for labels,
+//! so values may contain `,` and `}`.
 
-mod json;
-mod proto;
+pub(crate) mod json;
+pub(crate) mod proto;
 
-use crate::row::{Row, last_segments_are};
-use crate::schema::Schema;
+use crate::surface::last_segments_are;
 
-pub(crate) const ROW: Row = Row {
-    id: 2,
-    name: "push",
-    canonical_path: "/push.v1.PusherService/Push",
-    recognise: |path| last_segments_are(path, &["push.v1.PusherService", "Push"]),
-};
+/// The label that holds the name of the application.
+pub(crate) const APP_LABEL: &str = "service_name";
 
-/// The label that names the application.
-pub(crate) const APP: &str = "service_name";
-
-pub(crate) const PROTO: Schema = Schema {
-    upsert: proto::upsert,
-    contents: proto::contents,
-};
-
-pub(crate) const JSON: Schema = Schema {
-    upsert: json::upsert,
-    contents: json::contents,
-};
+/// Whether a `POST` to this raw path is for Push.
+pub(crate) fn recognises(path: &str) -> bool {
+    last_segments_are(path, &["push.v1.PusherService", "Push"])
+}
 
 #[cfg(test)]
 mod tests;

@@ -4,13 +4,14 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::schema::{Contents, text};
+use crate::message::{MessageContents, lossy_text};
 use crate::splice::proto::{Fields, last, put_field, remove_tagged};
 use crate::splice::{Splice, cut};
 use crate::tags::Tags;
 use crate::undecodable::Undecodable;
 
-pub(super) fn upsert(
+/// Adds the tags to every series.
+pub(crate) fn upsert(
     source: &Bytes,
     tags: &Tags,
     limit_bytes: usize,
@@ -37,8 +38,9 @@ pub(super) fn upsert(
     splice.apply(source)
 }
 
-pub(super) fn contents(source: &Bytes) -> Result<Contents, Undecodable> {
-    let mut contents = Contents::default();
+/// Parses a message.
+pub(crate) fn contents(source: &Bytes) -> Result<MessageContents, Undecodable> {
+    let mut contents = MessageContents::default();
     for series in Fields::new(source) {
         let series = series?;
         if series.number != 1 {
@@ -53,7 +55,7 @@ pub(super) fn contents(source: &Bytes) -> Result<Contents, Undecodable> {
                     let value = last(source, pair.clone(), 2)?;
                     let value = source.get(value.unwrap_or_default()).unwrap_or_default();
                     let name = name(source, pair)?;
-                    contents.labels.push((text(name), text(value)));
+                    contents.labels.push((lossy_text(name), lossy_text(value)));
                 }
                 2 => {
                     let profile = last(source, field.delimited()?, 1)?;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::encoding::{Coding, Encoding};
 use crate::message::Message;
-use crate::mirror::{Label, PushRequest, Sample, Series};
+use crate::reference_model::{Label, PushRequest, Sample, Series, assert_not_copied};
 use crate::splice::proto::put_varint;
 use crate::undecodable::{ProtobufFault, Undecodable};
 use crate::{Format, Surface, Tags};
@@ -52,18 +52,6 @@ fn some_tags() -> impl Strategy<Value = Tags> {
 
 fn pairs(tags: &Tags) -> Vec<(&str, &str)> {
     tags.iter().collect()
-}
-
-/// Every part is found in one piece, at its own address.
-fn assert_not_copied(parts: impl Iterator<Item = Bytes>, pieces: &[Bytes]) {
-    for part in parts.filter(|part| !part.is_empty()) {
-        let (start, length) = (part.as_ptr().addr(), part.len());
-        let within = |piece: &Bytes| {
-            let from = piece.as_ptr().addr();
-            from <= start && start + length <= from + piece.len()
-        };
-        assert!(pieces.iter().any(within), "{part:?} was copied");
-    }
 }
 
 fn requests() -> impl Strategy<Value = PushRequest> {

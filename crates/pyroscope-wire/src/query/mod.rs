@@ -1,11 +1,11 @@
 //! Raw query strings, read exactly as Go's `url.ParseQuery` reads them.
 //!
-//! Pyroscope is written in Go, so what its parser drops does not exist for the server: a pair that
-//! holds a raw `;` or a malformed percent escape is gone without an error. The usual Rust readers
-//! (the WHATWG form rules) keep such pairs and would see parameters that the server does not.
+//! Pyroscope is written in Go, and Go's parser silently drops a pair that has a raw `;` or a malformed
+//! percent escape. The usual Rust parsers (the WHATWG form rules) keep such pairs and would read
+//! parameters that the server does not read.
 //!
-//! A query is only ever edited in place: [`replace`] changes the bytes of single values and leaves
-//! order, unknown parameters and spelling of everything else as the client sent them.
+//! A query is only edited in place: [`replace`] changes the bytes of single values. The order, the
+//! unknown parameters and the spelling of everything else stay as the client sent them.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
@@ -20,28 +20,28 @@ use crate::byte_set::ByteSet;
 /// The unreserved characters of RFC 3986 §2.3.
 static UNRESERVED: ByteSet = ByteSet::alphanumeric_and(b"-._~");
 
-/// The value of one pair, still as the client wrote it, and where it stands in the query.
+/// The value of one parameter as the client wrote it, and its position in the query.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Value<'q> {
+pub struct QueryValue<'q> {
     raw: &'q str,
     start: usize,
     has_equals: bool,
 }
 
-impl<'q> Value<'q> {
+impl<'q> QueryValue<'q> {
     /// The value before decoding.
     pub fn raw(&self) -> &'q str {
         self.raw
     }
 
-    /// The bytes of the raw value within the query. Empty, right behind the key, if the pair has
-    /// no `=`.
+    /// The range of the raw value within the query; an empty range behind the key if the pair has no
+    /// `=`.
     pub fn span(&self) -> Range<usize> {
         self.start..self.start + self.raw.len()
     }
 
-    /// The value as a Go server sees it once it has looked at it rune by rune: escapes undone, `+`
-    /// as a space, and one U+FFFD for **each** byte that is not UTF-8.
+    /// The value as a Go server reads it rune by rune: escapes decoded, `+` as a space, and one U+FFFD
+    /// for **each** byte that is not UTF-8.
     pub fn decode(&self) -> Cow<'q, str> {
         match unescape(self.raw.as_bytes()) {
             Cow::Borrowed(_) => Cow::Borrowed(self.raw),
@@ -50,10 +50,10 @@ impl<'q> Value<'q> {
     }
 }
 
-/// Finds the first surviving pair of each key, in one pass over the query.
+/// Finds the first pair of each key that `url.ParseQuery` keeps, in one pass over the query.
 ///
 /// Keys are compared after decoding, as the server does: `%6eame=x` sets `name`.
-pub fn first<'q, const N: usize>(query: &'q str, keys: [&str; N]) -> [Option<Value<'q>>; N] {
+pub fn first<'q, const N: usize>(query: &'q str, keys: [&str; N]) -> [Option<QueryValue<'q>>; N] {
     let mut found = [const { None }; N];
     let mut start = 0;
     for pair in pairs(query.as_bytes()) {
@@ -68,7 +68,7 @@ pub fn first<'q, const N: usize>(query: &'q str, keys: [&str; N]) -> [Option<Val
         {
             let end = start + pair.len();
             let start = start + key.len() + usize::from(has_equals);
-            *slot = Some(Value {
+            *slot = Some(QueryValue {
                 raw: query.get(start..end).unwrap_or_default(),
                 start,
                 has_equals,
@@ -82,14 +82,14 @@ pub fn first<'q, const N: usize>(query: &'q str, keys: [&str; N]) -> [Option<Val
     found
 }
 
-/// Writes the query with some values replaced; all other bytes stay as they are.
+/// Writes the query with some values replaced; all other bytes stay unchanged.
 ///
-/// `write` prints what takes the place of a value as plain text, which is encoded on its way:
-/// everything but unreserved characters. The values must come from [`first`] on this same query.
+/// `write` prints the new value as plain text into an encoder, which percent-encodes everything but
+/// unreserved characters. The values must come from [`first`] on the same query.
 pub fn replace<T, const N: usize>(
     query: &str,
-    edits: &[Option<(Value<'_>, T)>; N],
-    write: impl Fn(&T, &mut Encoder<'_>) -> fmt::Result,
+    edits: &[Option<(QueryValue<'_>, T)>; N],
+    write: impl Fn(&T, &mut PercentEncoder<'_>) -> fmt::Result,
 ) -> String {
     let mut edits = edits.each_ref();
     edits.sort_by_key(|edit| edit.as_ref().map(|(value, _)| value.start));
@@ -102,25 +102,27 @@ pub fn replace<T, const N: usize>(
         if !value.has_equals {
             out.push('=');
         }
-        let _always_ok = write(text, &mut Encoder(&mut out));
+        let _always_ok = write(text, &mut PercentEncoder(&mut out));
         copied = span.end;
     }
     out.push_str(query.get(copied..).unwrap_or_default());
     out
 }
 
-/// Encodes plain text as the value of a pair: everything but unreserved characters.
+/// Encodes plain text as the value of a query parameter: everything but unreserved characters is
+/// percent-encoded.
 pub fn encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 16);
-    let _always_ok = Encoder(&mut out).write_str(text);
+    let _always_ok = PercentEncoder(&mut out).write_str(text);
     out
 }
 
-/// Encodes what is printed into it: a name is never there as a whole.
+/// Percent-encodes the text written to it, so that a name is encoded part by part without being
+/// printed first.
 #[derive(Debug)]
-pub struct Encoder<'o>(&'o mut String);
+pub struct PercentEncoder<'o>(&'o mut String);
 
-impl Write for Encoder<'_> {
+impl Write for PercentEncoder<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         // Most parts of a name need no escapes.
         if UNRESERVED.first_not_in(text.as_bytes()).is_none() {
@@ -141,7 +143,7 @@ impl Write for Encoder<'_> {
     }
 }
 
-impl Encoder<'_> {
+impl PercentEncoder<'_> {
     fn push(&mut self, byte: u8) {
         if UNRESERVED.contains(byte) {
             self.0.push(char::from(byte));

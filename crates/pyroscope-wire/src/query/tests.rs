@@ -95,7 +95,7 @@ proptest! {
         prop_assert_eq!(encode(&text), expected.clone());
 
         let mut out = String::new();
-        text.chars().for_each(|c| Encoder(&mut out).write_char(c).unwrap());
+        text.chars().for_each(|c| PercentEncoder(&mut out).write_char(c).unwrap());
         prop_assert_eq!(out, expected);
     }
 

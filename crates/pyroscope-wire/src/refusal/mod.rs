@@ -1,41 +1,41 @@
-//! What an answer that is no success means for the profile that was sent and for the target.
+//! The meaning of an error response for the profile that was sent and for the target.
 //!
-//! The status alone does not tell: Grafana Pyroscope answers 422 to a profile that it will never
-//! take, to one that it could not store just now and, before 2.2, to one that came too fast. Its
-//! texts tell them apart, mostly. So the built-in table has rows of statuses and texts, and a user
-//! can put rows of their own in front of it, because texts change and gateways have their own.
+//! The status is not enough: Grafana Pyroscope responds with 422 to a profile that it will never take,
+//! to one that it could not store just now and, before 2.2, to one beyond the rate limit. The text of
+//! the response tells most of them apart. So the built-in rules match statuses and texts, and a user
+//! can add rules that are tried first, because texts change and gateways write their own.
 //!
-//! Nothing here decides what happens next: how often a profile is tried again, and when it is given
-//! up, is the business of the delivery.
+//! This module does not decide how often a profile is retried or when it is dropped: the delivery
+//! does.
 
+mod built_in;
 mod retry_after;
 mod rule;
-mod table;
 
 pub use retry_after::retry_after;
 pub use rule::{Rule, RuleFault};
 
-/// What an answer means.
+/// What an error response means for the profile that was sent and for the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Meaning {
-    /// The target has the profile. Only a user's own rule says so.
+    /// The target has the profile. No built-in rule has this meaning.
     Taken,
-    /// The target could take the profile, but it gets too many: all of it needs a pause.
+    /// The target gets too many profiles: uploads to the target must pause.
     Throttled,
-    /// Something is out of order that will pass: the same profile may be taken later.
+    /// A temporary failure: the target may take the same profile later.
     Transient,
-    /// The target may have the profile or not, as after a timeout. Only a user's own rule says so.
+    /// It is unknown whether the target has the profile. No built-in rule has this meaning.
     Ambiguous,
     /// The target will never take this profile.
     Rejected,
-    /// The target takes no profile at all until somebody repairs it, or what we know of it.
+    /// The target takes no profile at all until its operator, or its configuration here, is fixed.
     Broken,
-    /// No rule and no row explains it.
+    /// No rule matches the response.
     Unknown,
 }
 
 impl Meaning {
-    /// The meanings that a rule may have, in the order in which texts name them.
+    /// The meanings that a user's rule may have, in the order in which error messages list them.
     const OF_RULES: [Self; 6] = [
         Self::Taken,
         Self::Throttled,
@@ -45,7 +45,7 @@ impl Meaning {
         Self::Broken,
     ];
 
-    /// Its word, for configurations, metric labels and logs.
+    /// The word for the meaning in configurations, metric labels and logs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Taken => "ok",
@@ -58,11 +58,11 @@ impl Meaning {
         }
     }
 
-    /// Reads the meaning of a rule.
+    /// Reads the meaning of a user's rule.
     ///
     /// # Errors
-    /// [`RuleFault::Meaning`] for any other word, `unknown` included: that is what there is without
-    /// a rule.
+    /// [`RuleFault::Meaning`] for any other word, also for `unknown`, which is the meaning of a
+    /// response that no rule matches.
     pub fn parse(word: &str) -> Result<Self, RuleFault> {
         Self::OF_RULES
             .into_iter()
@@ -71,40 +71,38 @@ impl Meaning {
     }
 }
 
-/// The built-in table, and the rules of a user in front of it.
-///
-/// The default has no rules of a user.
+/// Classifies error responses: by the rules of a user, then by the built-in rules. The default has no
+/// rules of a user.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rules {
     own: Vec<Rule>,
 }
 
 impl Rules {
-    /// Puts rules in front of the built-in table.
+    /// Adds the rules of a user, which are tried before the built-in rules.
     ///
-    /// Those with a text are asked before those without, whatever their order: a rule for a status
-    /// as a whole would hide all others of that status. Otherwise the order given is kept.
+    /// Rules with a text are tried before rules without one, because a rule without a text hides all
+    /// other rules of its status. Otherwise the rules keep their order.
     pub fn new(mut own: Vec<Rule>) -> Self {
         own.sort_by_key(|rule| !rule.has_text());
         Self { own }
     }
 
-    /// What an answer means, from its status and the start of its body, unpacked.
+    /// The meaning of a response by its status and the start of its decompressed body.
     ///
-    /// The first rule that fits decides, else the first row of the table, else it is
-    /// [`Meaning::Unknown`]. So is a 2xx, which neither rules nor rows are for: a success is the
-    /// caller's to see.
+    /// The first rule that matches decides; without one the meaning is [`Meaning::Unknown`]. No rule
+    /// matches a 2xx, so the caller must handle a success before.
     pub fn judge(&self, status: u16, text: &str) -> Meaning {
         let text = text.to_ascii_lowercase();
         self.own
             .iter()
             .find(|rule| rule.fits(status, &text))
             .map(Rule::meaning)
-            .or_else(|| table::meaning(status, &text))
+            .or_else(|| built_in::meaning(status, &text))
             .unwrap_or(Meaning::Unknown)
     }
 
-    /// The rules of the user, in the order in which they are asked.
+    /// The rules of the user, in the order in which they are tried.
     pub fn own(&self) -> &[Rule] {
         &self.own
     }

@@ -1,17 +1,17 @@
-//! How long a target wants to be left alone.
+//! The `Retry-After` header of a response.
 
 use std::time::{Duration, SystemTime};
 
 /// Reads the value of a `Retry-After` header (RFC 9110 §10.2.3) that was received at `now`.
 ///
-/// Both of its forms are taken: a number of seconds and a date, the latter in all three notations of
-/// RFC 9110 §5.6.7. A date in the past is no time at all, a number that is too large for any clock the
-/// largest there is: the caller has to clamp what comes out. `None` for anything else.
+/// Accepts both forms: a number of seconds, and a date in each of the three notations of RFC 9110
+/// §5.6.7. A date in the past gives zero. A number that does not fit gives `u64::MAX` seconds, so the
+/// caller must clamp the result. `None` for any other value.
 pub fn retry_after(value: &[u8], now: SystemTime) -> Option<Duration> {
     let text = str::from_utf8(value).ok()?;
     let text = text.trim_matches([' ', '\t']);
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        // Digits that do not fit are too many.
+        // Parsing digits fails only if the number does not fit.
         return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
     let date = httpdate::parse_http_date(text).ok()?;

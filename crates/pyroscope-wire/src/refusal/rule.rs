@@ -1,22 +1,23 @@
-//! A rule of a user's own: a status, perhaps a text, and what they mean.
+//! A user's rule for error responses: a status, an optional text, and a meaning.
 
 use thiserror::Error;
 
 use super::Meaning;
 
-/// What answers of one status mean, either all of them or those with a certain text.
+/// A user's rule: gives a meaning to the responses with one status, or to those of them that contain a
+/// text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     status: u16,
-    /// As it was written.
+    /// The text as the user wrote it.
     text: Option<String>,
-    /// As it is looked for: lower case.
+    /// The text in lower case, for comparison.
     needle: String,
     meaning: Meaning,
 }
 
-/// What is wrong with a rule; `Display` states the problem and then the remedy, and repeats neither
-/// the pattern nor the meaning.
+/// Why a rule is refused. `Display` states the problem and then the remedy, and repeats neither the
+/// pattern nor the meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum RuleFault {
     #[error(
@@ -30,14 +31,14 @@ pub enum RuleFault {
 }
 
 impl Rule {
-    /// Reads a pair of a configuration.
+    /// Reads a rule from a configuration: a pattern and its meaning.
     ///
-    /// The pattern is a status of three digits, and behind it, after a space, any text that the
-    /// answer has to contain. ASCII letters are the same in either case. The text is compared with
-    /// the answer as it was sent: a quote inside JSON stands there as `\"`.
+    /// The pattern is a status of three digits and, after a space, an optional text that the response
+    /// must contain. The case of ASCII letters does not matter. The text is compared with the body as
+    /// the target sent it, so a quote inside JSON must be written as `\"`.
     ///
     /// # Errors
-    /// What is wrong with the pattern, else what is wrong with the meaning.
+    /// The fault of the pattern, or else the fault of the meaning.
     pub fn parse(pattern: &str, meaning: &str) -> Result<Self, RuleFault> {
         let pattern = pattern.trim();
         let (status, text) = match pattern.split_once(char::is_whitespace) {
@@ -53,7 +54,7 @@ impl Rule {
         })
     }
 
-    /// The pattern, so that [`Rule::parse`] reads the same.
+    /// The pattern in the form that [`Rule::parse`] reads.
     pub fn pattern(&self) -> String {
         match &self.text {
             Some(text) => format!("{} {text}", self.status),
@@ -61,12 +62,12 @@ impl Rule {
         }
     }
 
-    /// What such an answer means; never [`Meaning::Unknown`].
+    /// The meaning of a response that the rule matches; never [`Meaning::Unknown`].
     pub fn meaning(&self) -> Meaning {
         self.meaning
     }
 
-    /// Whether both are for the same answers: the second of them would never be asked.
+    /// Whether both rules match the same responses, so that the second one has no effect.
     pub fn is_same_pattern(&self, other: &Self) -> bool {
         self.status == other.status && self.needle == other.needle
     }
@@ -75,7 +76,7 @@ impl Rule {
         self.text.is_some()
     }
 
-    /// Whether it is for an answer of this status and, in lower case, this text.
+    /// Whether the rule matches a response with this status and this text, which is in lower case.
     pub(super) fn fits(&self, status: u16, text: &str) -> bool {
         self.status == status && text.contains(&self.needle)
     }

@@ -1,6 +1,6 @@
-//! Parts of a JSON text, and where they stand in it.
+//! Values of a JSON text and their positions in it.
 //!
-//! Of an object that has a key twice the last value counts; Pyroscope's reader refuses such a text.
+//! If an object has a key twice, the last value counts. Pyroscope refuses such a text.
 
 use std::ops::Range;
 
@@ -12,14 +12,14 @@ use crate::splice::Splice;
 use crate::tags::Tags;
 use crate::undecodable::Undecodable;
 
-/// An object of a text that has been checked as a whole.
+/// An object of a JSON text that has been validated as a whole.
 ///
-/// Nothing but what is looked for is kept: a text of nothing but commas and brackets would
-/// otherwise take many times its own length in memory.
+/// The members are parsed again on each access and not stored. Stored members of a text of commas and
+/// brackets would take many times the memory of the text.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Object<'a>(&'a RawValue);
+pub(crate) struct JsonObject<'a>(&'a RawValue);
 
-impl<'a> Object<'a> {
+impl<'a> JsonObject<'a> {
     /// The outermost object of a text.
     pub(crate) fn root(source: &'a [u8]) -> Result<Self, Undecodable> {
         let text = std::str::from_utf8(source).map_err(|_not_utf8| Undecodable::Json)?;
@@ -32,23 +32,23 @@ impl<'a> Object<'a> {
         is_object.then_some(Self(raw)).ok_or(Undecodable::Json)
     }
 
-    /// A value that is there; `null` means that it is not, as in protobuf's JSON.
+    /// The value of a key; `None` if it is absent or `null`, which are the same in protobuf's JSON.
     pub(crate) fn get(self, key: &str) -> Result<Option<&'a RawValue>, Undecodable> {
         let value = self.find(key)?;
         Ok(value.filter(|value| value.get() != "null"))
     }
 
-    /// The elements of a list, none if it is not there.
-    pub(crate) fn list(self, key: &str) -> Result<Elements<'a>, Undecodable> {
+    /// The elements of a list; no elements if the list is absent.
+    pub(crate) fn list(self, key: &str) -> Result<JsonValues<'a>, Undecodable> {
         let text = match self.get(key)? {
             Some(list) if list.get().starts_with('[') => list.get(),
             Some(_) => return Err(Undecodable::Json),
             None => "[]",
         };
-        Ok(Elements { text, at: 1 })
+        Ok(JsonValues { text, at: 1 })
     }
 
-    /// A string, empty if it is not there.
+    /// The string of a key; empty if it is absent.
     pub(crate) fn string(self, key: &str) -> Result<String, Undecodable> {
         Ok(self.get(key)?.map(string).transpose()?.unwrap_or_default())
     }
@@ -69,21 +69,21 @@ impl<'a> Object<'a> {
         self.members().next().is_none()
     }
 
-    /// The keys; the value of each is to be taken with [`Elements::value`].
-    fn members(self) -> Elements<'a> {
+    /// The keys. The caller must take the value of each key with [`JsonValues::value`].
+    fn members(self) -> JsonValues<'a> {
         let text = self.0.get();
-        Elements { text, at: 1 }
+        JsonValues { text, at: 1 }
     }
 }
 
-/// The values between two brackets.
+/// Iterates over the values between two brackets.
 #[derive(Debug)]
-pub(crate) struct Elements<'a> {
+pub(crate) struct JsonValues<'a> {
     text: &'a str,
     at: usize,
 }
 
-impl<'a> Elements<'a> {
+impl<'a> JsonValues<'a> {
     fn value(&mut self) -> Result<&'a RawValue, Undecodable> {
         let rest = self.text.get(self.at..).unwrap_or_default();
         let rest = rest.trim_start_matches([' ', '\t', '\r', '\n', ',', ':']);
@@ -94,7 +94,7 @@ impl<'a> Elements<'a> {
     }
 }
 
-impl<'a> Iterator for Elements<'a> {
+impl<'a> Iterator for JsonValues<'a> {
     type Item = Result<&'a RawValue, Undecodable>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -104,20 +104,20 @@ impl<'a> Iterator for Elements<'a> {
     }
 }
 
-/// A string, with its escapes undone.
+/// A string with its escapes decoded.
 pub(crate) fn string(raw: &RawValue) -> Result<String, Undecodable> {
     serde_json::from_str(raw.get()).map_err(|_not_text| Undecodable::Json)
 }
 
-/// A JSON text being edited.
+/// Edits of one JSON text.
 #[derive(Debug)]
-pub(crate) struct Editor<'a> {
+pub(crate) struct JsonEditor<'a> {
     source: &'a Bytes,
     splice: Splice,
 }
 
-impl<'a> Editor<'a> {
-    /// For edits that take no more than `limit_bytes` of memory.
+impl<'a> JsonEditor<'a> {
+    /// An empty list of edits, which may take `limit_bytes` of memory.
     pub(crate) fn new(source: &'a Bytes, limit_bytes: usize) -> Self {
         Self {
             source,
@@ -125,10 +125,10 @@ impl<'a> Editor<'a> {
         }
     }
 
-    /// Gives an object a value that it does not have.
+    /// Sets a key that is absent or `null`.
     pub(crate) fn set(
         &mut self,
-        object: Object<'a>,
+        object: JsonObject<'a>,
         key: &str,
         value: &str,
     ) -> Result<(), Undecodable> {
@@ -145,11 +145,11 @@ impl<'a> Editor<'a> {
         Ok(())
     }
 
-    /// Upserts tags in the list `key` of an object: elements of their names go, and `fresh`, the
-    /// tags as elements with commas between them, comes before all others.
+    /// Puts tags into the list `key` of an object: removes the elements for which `is_tagged` is true,
+    /// and puts `fresh`, the tags as elements separated by commas, before the others.
     pub(crate) fn upsert(
         &mut self,
-        object: Object<'a>,
+        object: JsonObject<'a>,
         key: &str,
         fresh: &str,
         is_tagged: impl Fn(&'a RawValue) -> Result<bool, Undecodable>,
@@ -159,7 +159,8 @@ impl<'a> Editor<'a> {
         };
         let list = self.range(list);
         let end = list.end - 1;
-        // Up to here all is settled; `gap` tells whether an element behind it has been taken out.
+        // The text up to `settled` needs no more edits. `gap` is true if the element behind it was
+        // removed.
         let mut settled = list.start + 1;
         let mut gap = false;
         let mut first = true;
@@ -187,10 +188,10 @@ impl<'a> Editor<'a> {
         Ok(())
     }
 
-    /// The text with all edits made.
+    /// The edited text in pieces.
     ///
     /// # Errors
-    /// There was more to edit than the limit allows.
+    /// The edits exceed the limit.
     pub(crate) fn finish(self) -> Result<Vec<Bytes>, Undecodable> {
         self.splice.apply(self.source)
     }
@@ -209,12 +210,12 @@ pub(crate) fn elements(tags: &Tags, element: impl Fn(&str, &str) -> String) -> S
     elements.join(",")
 }
 
-/// A part of the source without a copy.
+/// A value as a slice of the source, without a copy.
 pub(crate) fn slice(source: &Bytes, raw: &RawValue) -> Bytes {
     super::cut(source, range(source, raw))
 }
 
-/// Where a value stands in the text that it was read from.
+/// The range of a value in the text from which it was parsed.
 fn range(source: &[u8], raw: &RawValue) -> Range<usize> {
     let start = raw.get().as_ptr().addr() - source.as_ptr().addr();
     start..start + raw.get().len()

@@ -1,7 +1,7 @@
-//! Changing a few bytes of a message and leaving all the others where they are.
+//! Edits of a message that copy only the new text: the unchanged parts stay slices of the message.
 //!
-//! A rewrite is a list of edits on the message as it came; what lies between them is never copied.
-//! So unknown fields, their order and their spelling survive without being understood.
+//! A rewrite is a list of edits of the received message. Unknown fields, the order of fields and their
+//! spelling stay unchanged, because only the edited ranges are parsed and replaced.
 
 pub(crate) mod json;
 pub(crate) mod proto;
@@ -12,41 +12,41 @@ use bytes::Bytes;
 
 use crate::undecodable::Undecodable;
 
-/// What an edit takes in memory beside its text: itself and two pieces of the result.
+/// The memory that an edit takes beside its text: the edit itself and two pieces of the result.
 const EDIT_BYTES: usize = size_of::<Edit>() + 2 * size_of::<Bytes>();
 
-/// Edits that have been collected for one message.
+/// The edits of one message.
 ///
-/// The tags may be a hundred times as long as an empty series, so a message can be made that grows
-/// beyond all bounds. Edits stop at a limit, and the rewrite fails.
+/// The tags may be a hundred times as long as an empty series, so a crafted message could grow without
+/// bound. At `limit_bytes` no more edits are stored, and [`Splice::apply`] fails.
 #[derive(Debug)]
 pub(crate) struct Splice {
     limit_bytes: usize,
     spent: usize,
     edits: Vec<Edit>,
-    /// All new text, so that it is one allocation however many edits there are.
+    /// The new text of all edits, in one allocation.
     fresh: Vec<u8>,
     added: usize,
     removed: usize,
 }
 
-/// A part of the message, and the part of the new text that takes its place.
+/// A range of the message, and the range of the new text that replaces it.
 #[derive(Debug)]
 struct Edit {
     old: Range<usize>,
     new: Range<usize>,
 }
 
-/// A length-delimited field whose length is not known yet.
+/// A length-delimited field that is being edited; its new length is not known yet.
 #[derive(Debug)]
-pub(crate) struct Open {
+pub(crate) struct OpenField {
     edit: usize,
     added: usize,
     removed: usize,
 }
 
 impl Splice {
-    /// For edits that take no more than `limit_bytes` of memory.
+    /// An empty list of edits, which may take `limit_bytes` of memory.
     pub(crate) fn new(limit_bytes: usize) -> Self {
         Self {
             limit_bytes,
@@ -58,7 +58,7 @@ impl Splice {
         }
     }
 
-    /// Puts `text` in the place of a part of the message. Parts must not overlap.
+    /// Replaces a range of the message by `text`. Ranges must not overlap.
     pub(crate) fn replace(&mut self, old: Range<usize>, text: &[u8]) {
         if !self.spend(EDIT_BYTES + text.len()) {
             return;
@@ -71,14 +71,14 @@ impl Splice {
         self.edits.push(Edit { old, new });
     }
 
-    /// Takes a part of the message out.
+    /// Removes a range of the message.
     pub(crate) fn remove(&mut self, old: Range<usize>) {
         self.replace(old, &[]);
     }
 
-    /// Begins to edit within a protobuf field; [`Splice::close`] writes its new length.
-    pub(crate) fn open(&mut self, field: &proto::Field) -> Open {
-        let open = Open {
+    /// Begins to edit inside a protobuf field; [`Splice::close`] writes the new length of the field.
+    pub(crate) fn open(&mut self, field: &proto::Field) -> OpenField {
+        let open = OpenField {
             edit: self.edits.len(),
             added: self.added,
             removed: self.removed,
@@ -90,11 +90,17 @@ impl Splice {
         open
     }
 
-    /// Ends what [`Splice::open`] began, with `text` put before what the field held.
+    /// Ends the edits that [`Splice::open`] began, and puts `text` before the old value of the field.
     ///
-    /// `source` is the message; the tag of the field stays as it was spelled.
-    pub(crate) fn close(&mut self, open: &Open, source: &[u8], field: &proto::Field, text: &[u8]) {
-        // A tag and a length have ten bytes at most each.
+    /// `source` is the message. The spelling of the field's tag stays unchanged.
+    pub(crate) fn close(
+        &mut self,
+        open: &OpenField,
+        source: &[u8],
+        field: &proto::Field,
+        text: &[u8],
+    ) {
+        // A tag and a length have at most ten bytes each.
         if !self.spend(20 + text.len()) {
             return;
         }
@@ -113,10 +119,10 @@ impl Splice {
         }
     }
 
-    /// The message with all edits made, in pieces: slices of `source` and the new text between.
+    /// The edited message in pieces: slices of `source`, and the new text between them.
     ///
     /// # Errors
-    /// There was more to edit than the limit allows.
+    /// The edits exceed the limit.
     pub(crate) fn apply(mut self, source: &Bytes) -> Result<Vec<Bytes>, Undecodable> {
         let limit_bytes = self.limit_bytes;
         if self.spent > limit_bytes {
@@ -136,14 +142,14 @@ impl Splice {
         Ok(pieces)
     }
 
-    /// Whether that much more is within the limit. Once it is not, nothing is any more.
+    /// Adds to the memory spent; `false` if it exceeds the limit, then and for every later call.
     fn spend(&mut self, bytes: usize) -> bool {
         self.spent = self.spent.saturating_add(bytes);
         self.spent <= self.limit_bytes
     }
 }
 
-/// A part of `bytes` without a copy; nothing if there is no such part.
+/// A slice of `bytes` without a copy; empty if the range is out of bounds.
 pub(crate) fn cut(bytes: &Bytes, range: Range<usize>) -> Bytes {
     match bytes.get(range) {
         Some(part) => bytes.slice_ref(part),

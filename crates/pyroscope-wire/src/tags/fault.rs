@@ -1,19 +1,19 @@
-//! Why a tag cannot be sent, and what to do about it.
+//! Why a tag is refused, and what the user can do.
 
 use thiserror::Error;
 
 use super::MAX_VALUE_BYTES;
 
-/// What is wrong with one tag. Never shows the value, which may be long.
+/// Why one tag is refused. `Display` does not contain the value, which may be long.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("tag {key:?}: {kind}")]
 pub struct TagFault {
-    /// The key as it was written.
+    /// The key as the user wrote it.
     pub key: String,
     pub kind: TagFaultKind,
 }
 
-/// The kinds of faults; `Display` states the problem and then the remedy.
+/// The kinds of faults of a tag. `Display` states the problem and then the remedy.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TagFaultKind {
     #[error("the key is empty: give it a name of letters, digits and '_'")]

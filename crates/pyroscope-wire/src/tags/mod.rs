@@ -1,8 +1,8 @@
-//! Tags of a target, checked once at start so that no request can be spoilt by them.
+//! The tags of a target, validated once when the configuration is read.
 //!
-//! What passes here can be written in every surface's way of carrying labels and is accepted by
-//! both generations of Pyroscope. The strictest of them decides: the `name` of `/ingest`, which has
-//! no escaping (`x: "a,b=c"` would arrive as two labels).
+//! Valid tags can be written on every surface, and both generations of Pyroscope accept them. The
+//! rules are those of the strictest surface, `/ingest`: its `name` parameter has no escaping, so
+//! `x: "a,b=c"` would arrive as two labels.
 
 mod fault;
 
@@ -14,11 +14,11 @@ pub use fault::{TagFault, TagFaultKind};
 /// The longest value that Grafana Pyroscope stores, in bytes (its `max_label_value_length`).
 const MAX_VALUE_BYTES: usize = 2048;
 
-/// Labels to which Pyroscope gives a meaning of its own, or which it adds itself: a second one of
-/// the same name makes it refuse or drop the whole profile.
+/// Labels that Pyroscope interprets or adds itself. A second label of the same name makes it refuse or
+/// drop the whole profile.
 const RESERVED: [&str; 3] = ["pyroscope_spy", "profile_id", "jfr_event"];
 
-/// Valid tags, in order of their keys.
+/// The valid tags of a target, sorted by key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tags {
     pairs: BTreeMap<String, String>,
@@ -26,13 +26,13 @@ pub struct Tags {
 }
 
 impl Tags {
-    /// Checks tags as they were written in a configuration.
+    /// Validates the tags of a configuration.
     ///
-    /// A `-` in a key is sent as `_`: no Pyroscope accepts it, and its documentation uses it. An
-    /// empty value is allowed, as it was in Pyroscope's own remote write.
+    /// A `-` in a key is sent as `_`: no Pyroscope accepts a `-`, but its documentation uses it. An
+    /// empty value is valid, as it was in Pyroscope's own remote write.
     ///
     /// # Errors
-    /// Every fault of every tag, in the order in which they were written.
+    /// Every fault of every tag, in the order of the configuration.
     pub fn parse(pairs: impl IntoIterator<Item = (String, String)>) -> Result<Self, Vec<TagFault>> {
         let mut tags = Self::default();
         let mut faults = Vec::new();
@@ -69,12 +69,13 @@ impl Tags {
         }
     }
 
-    /// Keys that are sent otherwise than written, as (written, sent): worth one warning at start.
+    /// The keys that are changed before they are sent, as (written, sent). The caller warns about them
+    /// once, at start.
     pub fn renamed(&self) -> &[(String, String)] {
         &self.renamed
     }
 
-    /// Whether there is nothing to add.
+    /// Whether there are no tags.
     pub fn is_empty(&self) -> bool {
         self.pairs.is_empty()
     }

@@ -1,4 +1,4 @@
-//! A request on its way, and a copy of what passes.
+//! Forwards a request while it arrives, and captures it for the mirrors.
 
 use std::{
     net::SocketAddr,
@@ -15,23 +15,19 @@ use hyper::{
 };
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 
-use super::mirror::{Copy, Mirror};
+use super::mirror::{CapturedRequest, Mirror};
 
-/// Sends a request on while it comes; its copy goes to the mirrors when it is whole.
+/// Forwards a request while it arrives. When the body is complete, the captured request is offered to
+/// the mirrors.
 pub(super) async fn forward(
     mut request: Request<Incoming>,
     upstream: SocketAddr,
-    client: Client<HttpConnector, Recorded>,
+    client: Client<HttpConnector, RecordingBody>,
     mirrors: Arc<[Mirror]>,
 ) -> Response<Either<Incoming, Empty<Bytes>>> {
-    let path = request
-        .uri()
-        .path_and_query()
-        .map_or("/", |path| path.as_str());
-    let uri = format!("http://{upstream}{path}").parse();
-    *request.uri_mut() = uri.expect("what was a path is one");
-    let copy = Copy::of(&request);
-    let request = request.map(|inner| Recorded {
+    let copy = CapturedRequest::of(&request);
+    *request.uri_mut() = copy.uri(upstream);
+    let request = request.map(|inner| RecordingBody {
         inner,
         copy: (!mirrors.is_empty()).then_some(copy),
         mirrors,
@@ -46,15 +42,15 @@ pub(super) async fn forward(
     }
 }
 
-/// A body that keeps what passes.
+/// A request body that records the frames that pass.
 #[derive(Debug)]
-pub(super) struct Recorded {
+pub(super) struct RecordingBody {
     inner: Incoming,
-    copy: Option<Copy>,
+    copy: Option<CapturedRequest>,
     mirrors: Arc<[Mirror]>,
 }
 
-impl Body for Recorded {
+impl Body for RecordingBody {
     type Data = Bytes;
     type Error = hyper::Error;
 

@@ -1,4 +1,4 @@
-//! Copies, and those who carry them.
+//! Mirrors: bounded queues of captured requests, and the tasks that upload them.
 
 use std::{
     collections::VecDeque,
@@ -12,34 +12,34 @@ use std::{
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::{
-    HeaderMap, Request, Uri,
+    HeaderMap, Method, Request, Uri,
     body::{Body, Frame, SizeHint},
     header::CONTENT_TYPE,
 };
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use tokio::sync::{Mutex, mpsc};
 
-/// Copies that may wait for one mirror.
+/// Requests in the queue of one mirror; at this limit new ones are lost.
 const QUEUE: usize = 10_000;
 
-/// Uploads to one mirror at once.
+/// Concurrent uploads to one mirror.
 const WORKERS: usize = 16;
 
-/// What a mirror gets.
+/// A request that is sent again to each mirror.
 #[derive(Debug)]
-pub(super) struct Copy {
+pub(super) struct CapturedRequest {
     path: String,
     headers: HeaderMap,
     pub(super) frames: Vec<Bytes>,
 }
 
-impl Copy {
+impl CapturedRequest {
     pub(super) fn of<B>(request: &Request<B>) -> Self {
         let mut headers = HeaderMap::new();
         if let Some(value) = request.headers().get(CONTENT_TYPE) {
-            // A copy: a clone would keep the buffer in which hyper has read it.
+            // Copied, because a clone would keep hyper's read buffer.
             let value = http::HeaderValue::from_bytes(value.as_bytes());
-            headers.insert(CONTENT_TYPE, value.expect("it was one"));
+            headers.insert(CONTENT_TYPE, value.expect("it was a valid value"));
         }
         let path = request
             .uri()
@@ -51,10 +51,17 @@ impl Copy {
             frames: Vec::new(),
         }
     }
+
+    /// The address of the request at another server.
+    pub(super) fn uri(&self, to: SocketAddr) -> Uri {
+        let uri = format!("http://{to}{}", self.path).parse();
+        uri.expect("the path was valid in the request")
+    }
 }
 
+/// The queue of one mirror.
 #[derive(Debug)]
-pub(super) struct Mirror(mpsc::Sender<Arc<Copy>>);
+pub(super) struct Mirror(mpsc::Sender<Arc<CapturedRequest>>);
 
 impl Mirror {
     pub(super) fn start(to: SocketAddr) -> Self {
@@ -66,48 +73,45 @@ impl Mirror {
         Self(sender)
     }
 
-    /// Full is full: the copy is lost.
-    pub(super) fn offer(&self, copy: &Arc<Copy>) {
+    /// Puts a request into the queue; a full queue loses it.
+    pub(super) fn offer(&self, copy: &Arc<CapturedRequest>) {
         drop(self.0.try_send(Arc::clone(copy)));
     }
 }
 
 async fn work(
-    queue: Arc<Mutex<mpsc::Receiver<Arc<Copy>>>>,
-    client: Client<HttpConnector, Frames>,
+    queue: Arc<Mutex<mpsc::Receiver<Arc<CapturedRequest>>>>,
+    client: Client<HttpConnector, PiecesBody>,
     to: SocketAddr,
 ) {
     loop {
         let next = queue.lock().await.recv().await;
         let Some(copy) = next else { return };
-        let uri: Uri = format!("http://{to}{}", copy.path)
-            .parse()
-            .expect("it was a path");
-        let mut request = Request::post(uri)
-            .body(Frames::of(&copy))
-            .expect("the address is good");
+        let mut request = Request::new(PiecesBody::of(&copy));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = copy.uri(to);
         *request.headers_mut() = copy.headers.clone();
         if let Ok(mut response) = client.request(request).await {
-            // To its end, or the connection could not be used again.
+            // A connection can be reused only after its response was read to the end.
             while let Some(Ok(_)) = response.body_mut().frame().await {}
         }
     }
 }
 
-/// A body in pieces whose length is known.
+/// A body of several pieces with a known length.
 #[derive(Debug)]
-struct Frames {
+struct PiecesBody {
     left: VecDeque<Bytes>,
 }
 
-impl Frames {
-    fn of(copy: &Copy) -> Self {
+impl PiecesBody {
+    fn of(copy: &CapturedRequest) -> Self {
         let left = copy.frames.iter().cloned().collect();
         Self { left }
     }
 }
 
-impl Body for Frames {
+impl Body for PiecesBody {
     type Data = Bytes;
     type Error = Infallible;
 

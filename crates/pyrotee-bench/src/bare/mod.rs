@@ -16,6 +16,7 @@ use hyper_util::{
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
+use crate::child::say;
 use forward::forward;
 use mirror::Mirror;
 
@@ -39,10 +40,9 @@ pub(crate) struct Listening {
 /// Forwards until it is killed.
 pub(crate) async fn serve(settings: Settings) -> anyhow::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let line = Listening {
+    say(&Listening {
         listening: listener.local_addr()?,
-    };
-    say(&line)?;
+    })?;
     let mirrors: Arc<[Mirror]> = settings
         .mirror
         .iter()
@@ -74,12 +74,4 @@ where
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     Client::builder(TokioExecutor::new()).build(connector)
-}
-
-fn say(line: &Listening) -> anyhow::Result<()> {
-    use std::io::Write as _;
-    let mut out = std::io::stdout().lock();
-    serde_json::to_writer(&mut out, line)?;
-    out.write_all(b"\n")?;
-    Ok(out.flush()?)
 }

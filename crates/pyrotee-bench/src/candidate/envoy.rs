@@ -4,17 +4,17 @@ use std::{fs, net::SocketAddr, process::Command};
 
 use serde_json::{Value, json};
 
-use super::{Place, Running, free_port, tools::ENVOY};
+use super::{Running, Setup, free_port, tools::ENVOY};
 
 /// Connections, pending requests and requests to one cluster.
 const MOST: u32 = 8192;
 
-pub(super) fn start(place: Place<'_>) -> anyhow::Result<Running> {
+pub(super) fn start(setup: Setup<'_>) -> anyhow::Result<Running> {
     let address = free_port()?;
-    let config = place.home.join("envoy.json");
+    let config = setup.home.join("envoy.json");
     fs::write(
         &config,
-        serde_json::to_vec_pretty(&bootstrap(place, address))?,
+        serde_json::to_vec_pretty(&bootstrap(setup, address))?,
     )?;
     let mut command = Command::new(ENVOY.find()?);
     command.arg("-c").arg(&config);
@@ -25,19 +25,19 @@ pub(super) fn start(place: Place<'_>) -> anyhow::Result<Running> {
         "warn",
         "--disable-hot-restart",
     ]);
-    Running::at(address, "envoy", command, place)
+    Running::at(address, "envoy", command, setup)
 }
 
-fn bootstrap(place: Place<'_>, listen: SocketAddr) -> Value {
-    let names: Vec<_> = (0..place.targets.len())
+fn bootstrap(setup: Setup<'_>, listen: SocketAddr) -> Value {
+    let names: Vec<_> = (0..setup.targets.len())
         .map(|index| format!("t{index}"))
         .collect();
     let mirrors: Vec<_> = names
         .iter()
         .map(|name| json!({ "cluster": name }))
         .collect();
-    let targets = names.iter().zip(place.targets);
-    let mut clusters = vec![cluster("local", place.upstream)];
+    let targets = names.iter().zip(setup.targets);
+    let mut clusters = vec![cluster("local", setup.upstream)];
     clusters.extend(targets.map(|(name, address)| cluster(name, *address)));
     let route = json!({
         "match": { "prefix": "/" },

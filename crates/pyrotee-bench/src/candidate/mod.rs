@@ -38,9 +38,9 @@ pub(crate) enum Candidate {
     Envoy(usize),
 }
 
-/// Where everything is.
+/// What a candidate needs to start: its directory, its cores and the addresses of the sinks.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place<'a> {
+pub(crate) struct Setup<'a> {
     /// A directory of its own.
     pub(crate) home: &'a Path,
     pub(crate) cores: Cores,
@@ -81,22 +81,22 @@ impl Candidate {
     /// If it is not installed, or does not start.
     pub(crate) fn start(
         self,
-        place: Place<'_>,
+        setup: Setup<'_>,
         settings: &RelaySettings,
     ) -> anyhow::Result<Running> {
         match self {
-            Self::Direct => Ok(Running::new(place.upstream, None)),
-            Self::Bare(_) => bare::start(place),
-            Self::Relay(_) => relay::start(place, settings),
-            Self::NginxStream => nginx::start(place, nginx::Bodies::Streamed),
-            Self::Nginx(_) => nginx::start(place, nginx::Bodies::InMemory),
-            Self::Haproxy => haproxy::start(place),
-            Self::Envoy(_) => envoy::start(place),
+            Self::Direct => Ok(Running::new(setup.upstream, None)),
+            Self::Bare(_) => bare::start(setup),
+            Self::Relay(_) => relay::start(setup, settings),
+            Self::NginxStream => nginx::start(setup, nginx::Bodies::Streamed),
+            Self::Nginx(_) => nginx::start(setup, nginx::Bodies::InMemory),
+            Self::Haproxy => haproxy::start(setup),
+            Self::Envoy(_) => envoy::start(setup),
         }
     }
 }
 
-impl Place<'_> {
+impl Setup<'_> {
     /// Starts what is measured here.
     fn run(self, name: &'static str, command: Command, tells: Tells) -> anyhow::Result<Child> {
         Child::start(name, command, tells, Role::Measured, self.cores, self.home)
@@ -117,9 +117,9 @@ impl Running {
         address: SocketAddr,
         name: &'static str,
         command: Command,
-        place: Place<'_>,
+        setup: Setup<'_>,
     ) -> anyhow::Result<Self> {
-        let mut child = place.run(name, command, Tells::Stderr)?;
+        let mut child = setup.run(name, command, Tells::Stderr)?;
         child.wait_for(address)?;
         Ok(Self::new(address, Some(child)))
     }

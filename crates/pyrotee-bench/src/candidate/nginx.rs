@@ -1,8 +1,8 @@
 //! nginx, given what it needs to be good: bodies in memory, whole segments, connections that are kept on both sides.
 
-use std::{fmt::Write as _, fs, process::Command};
+use std::{fs, process::Command};
 
-use super::{Place, Running, free_port, tools::NGINX};
+use super::{Running, Setup, free_port, tools::NGINX};
 
 /// What happens to a body before it goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,37 +12,28 @@ pub(super) enum Bodies {
     InMemory,
 }
 
-pub(super) fn start(place: Place<'_>, bodies: Bodies) -> anyhow::Result<Running> {
+pub(super) fn start(setup: Setup<'_>, bodies: Bodies) -> anyhow::Result<Running> {
     let address = free_port()?;
-    let config = place.home.join("nginx.conf");
-    fs::write(&config, text(place, bodies, &address.to_string()))?;
+    let config = setup.home.join("nginx.conf");
+    fs::write(&config, text(setup, bodies, &address.to_string()))?;
     let mut command = Command::new(NGINX.find()?);
     command
         .arg("-p")
-        .arg(place.home)
+        .arg(setup.home)
         .arg("-c")
         .arg(&config)
         .args(["-e", "stderr"]);
-    Running::at(address, "nginx", command, place)
+    Running::at(address, "nginx", command, setup)
 }
 
-fn text(place: Place<'_>, bodies: Bodies, address: &str) -> String {
-    let home = place.home.display();
+fn text(setup: Setup<'_>, bodies: Bodies, address: &str) -> String {
+    let home = setup.home.display();
     let (mut upstreams, mut mirrors, mut locations) = (String::new(), String::new(), String::new());
-    for (index, target) in place.targets.iter().enumerate() {
-        let add = |text: &mut String, line: &str| {
-            writeln!(text, "{line}").expect("a string takes everything")
-        };
-        add(
-            &mut upstreams,
-            &upstream(&format!("t{index}"), &target.to_string()),
-        );
-        add(&mut mirrors, &format!("mirror /mirror{index};"));
-        add(
-            &mut locations,
-            &format!(
-                "location = /mirror{index} {{ internal; proxy_pass http://t{index}$request_uri; }}"
-            ),
+    for (index, target) in setup.targets.iter().enumerate() {
+        upstreams += &upstream(&format!("t{index}"), &target.to_string());
+        mirrors += &format!("mirror /mirror{index};\n");
+        locations += &format!(
+            "location = /mirror{index} {{ internal; proxy_pass http://t{index}$request_uri; }}\n"
         );
     }
     let buffering = match bodies {
@@ -60,15 +51,15 @@ fn text(place: Place<'_>, bodies: Bodies, address: &str) -> String {
          keepalive_timeout 600s; keepalive_requests 100000000;\n\
          client_max_body_size 32m; client_body_buffer_size 6m; proxy_buffering on;\n\
          proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_set_header Host $host;\n\
-         {}\n{upstreams}\
+         {}{upstreams}\
          server {{ listen {address} backlog=4096;\n\
          location / {{ {buffering} {mirrors} proxy_pass http://local; }}\n{locations}}}\n}}\n",
-        upstream("local", &place.upstream.to_string())
+        upstream("local", &setup.upstream.to_string())
     )
 }
 
 fn upstream(name: &str, address: &str) -> String {
     format!(
-        "upstream {name} {{ server {address} max_fails=0; keepalive 512; keepalive_requests 100000000; keepalive_timeout 600s; }}"
+        "upstream {name} {{ server {address} max_fails=0; keepalive 512; keepalive_requests 100000000; keepalive_timeout 600s; }}\n"
     )
 }

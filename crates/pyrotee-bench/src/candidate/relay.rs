@@ -11,10 +11,11 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Place, Running, tools};
-use crate::child::{Child, SOON, Tells};
-
-const MIB: u64 = 1024 * 1024;
+use super::{Running, Setup, tools};
+use crate::{
+    child::{Child, SOON, Tells},
+    run::MIB,
+};
 
 /// What differs from the defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,14 +45,14 @@ pub(crate) fn target(index: usize) -> String {
     format!("t{index}")
 }
 
-pub(super) fn start(place: Place<'_>, settings: &Settings) -> anyhow::Result<Running> {
-    let config = place.home.join("pyrotee.yaml");
-    fs::write(&config, text(place, settings))?;
+pub(super) fn start(setup: Setup<'_>, settings: &Settings) -> anyhow::Result<Running> {
+    let config = setup.home.join("pyrotee.yaml");
+    fs::write(&config, text(setup, settings))?;
     let mut command = Command::new(tools::relay()?);
     command
         .args(["run", "--log-format", "json", "--config"])
         .arg(&config);
-    let child = place.run("relay", command, Tells::Stderr)?;
+    let child = setup.run("relay", command, Tells::Stderr)?;
     let (address, admin) = listening(&child)?;
     Ok(Running {
         admin: Some(admin),
@@ -59,10 +60,10 @@ pub(super) fn start(place: Place<'_>, settings: &Settings) -> anyhow::Result<Run
     })
 }
 
-fn text(place: Place<'_>, settings: &Settings) -> String {
+fn text(setup: Setup<'_>, settings: &Settings) -> String {
     let mut text = format!(
         "listen: \"127.0.0.1:0\"\nadmin: \"127.0.0.1:0\"\nupstream: {{ address: \"http://{}\" }}\nmemory-limit: {}\n",
-        place.upstream, settings.memory_limit
+        setup.upstream, settings.memory_limit
     );
     let mut add = |line: &str| writeln!(text, "{line}").expect("a string takes everything");
     if let Some((dir, bytes)) = &settings.spool {
@@ -71,10 +72,10 @@ fn text(place: Place<'_>, settings: &Settings) -> String {
             Path::display(dir)
         ));
     }
-    if !place.targets.is_empty() {
+    if !setup.targets.is_empty() {
         add("remote-write:\n  enabled: true\n  targets:");
     }
-    for (index, address) in place.targets.iter().enumerate() {
+    for (index, address) in setup.targets.iter().enumerate() {
         add(&format!(
             "    {}:\n      address: \"http://{address}\"",
             target(index)

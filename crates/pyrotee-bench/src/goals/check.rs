@@ -1,17 +1,11 @@
 //! Says which goals are met.
 
-use std::{
-    fmt::Write as _,
-    fs,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{fmt::Write as _, path::PathBuf, process::ExitCode};
 
-use anyhow::Context as _;
 use clap::Args;
 
 use super::{
-    Goal, Row,
+    Goal, GoalResult,
     evaluate::{Verdict, evaluate},
 };
 use crate::run::Results;
@@ -38,15 +32,12 @@ pub(crate) fn check(settings: &Settings) -> anyhow::Result<ExitCode> {
             .is_some_and(|extension| extension == "toml")
     };
     let goals = settings.files.iter().find(is_goals);
-    let mut files: Vec<_> = settings
+    let files: Vec<_> = settings
         .files
         .iter()
         .filter(|path| !is_goals(path))
         .cloned()
         .collect();
-    if files.is_empty() {
-        files.push(newest(Path::new("target/bench"))?);
-    }
     let goals = Goal::all(goals.map(PathBuf::as_path))?;
     let results = Results::read(&files)?;
     let rows = evaluate(&goals, &results);
@@ -68,30 +59,15 @@ pub(crate) fn check(settings: &Settings) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// The results that were written last.
-pub(crate) fn newest(folder: &Path) -> anyhow::Result<PathBuf> {
-    let entries = fs::read_dir(folder)
-        .with_context(|| format!("there are no results in {}", folder.display()))?;
-    let paths = entries.flatten().map(|entry| entry.path());
-    let results = paths.filter(|path| {
-        path.extension()
-            .is_some_and(|extension| extension == "jsonl")
-    });
-    // Their names are times.
-    results
-        .max()
-        .with_context(|| format!("there are no results in {}", folder.display()))
-}
-
 /// A goal with more cells than this shows those that miss it, and the worst of the others.
 const MANY: usize = 4;
 
 /// The rows as a table, with those that were not run or without.
-pub(crate) fn table(rows: &[Row<'_>], all: bool) -> String {
+pub(crate) fn table(rows: &[GoalResult<'_>], all: bool) -> String {
     let mut text =
         "| goal | | cell | gate | aim | now [min..max] | |\n|---|---|---|---|---|---|---|\n"
             .to_owned();
-    let mut add = |row: &Row<'_>, cell: &str| {
+    let mut add = |row: &GoalResult<'_>, cell: &str| {
         writeln!(text, "{}", line(row, cell)).expect("a string takes everything")
     };
     for of_goal in rows.chunk_by(|one, other| std::ptr::eq(one.goal, other.goal)) {
@@ -101,7 +77,7 @@ pub(crate) fn table(rows: &[Row<'_>], all: bool) -> String {
         let (missed, others): (Vec<_>, Vec<_>) = run
             .iter()
             .copied()
-            .partition(|row: &&Row<'_>| row.verdict == Verdict::Missed);
+            .partition(|row: &&GoalResult<'_>| row.verdict == Verdict::Missed);
         if run.len() <= MANY {
             run.iter().for_each(|row| add(row, &row.cell));
         } else {
@@ -124,7 +100,7 @@ pub(crate) fn table(rows: &[Row<'_>], all: bool) -> String {
     text
 }
 
-fn line(row: &Row<'_>, cell: &str) -> String {
+fn line(row: &GoalResult<'_>, cell: &str) -> String {
     let sign = if row.goal.at == super::At::Most {
         "≤"
     } else {
@@ -143,7 +119,7 @@ fn line(row: &Row<'_>, cell: &str) -> String {
         Verdict::Reached => "reached",
         Verdict::NotRun => "not run",
     };
-    let Row {
+    let GoalResult {
         goal, gate, aim, ..
     } = row;
     format!(

@@ -19,9 +19,9 @@ pub(crate) enum Verdict {
     NotRun,
 }
 
-/// A goal in one cell.
+/// The figure of a goal in one cell, compared with gate and aim.
 #[derive(Clone, Debug)]
-pub(crate) struct Row<'a> {
+pub(crate) struct GoalResult<'a> {
     pub(crate) goal: &'a Goal,
     pub(crate) cell: String,
     pub(crate) gate: f64,
@@ -32,7 +32,7 @@ pub(crate) struct Row<'a> {
     pub(crate) verdict: Verdict,
 }
 
-impl Row<'_> {
+impl GoalResult<'_> {
     /// How near to its gate, or beyond, a figure is: more is worse.
     pub(super) fn strain(&self) -> f64 {
         let value = self.now.map_or(0.0, |now| self.goal.pick(now));
@@ -44,7 +44,7 @@ impl Row<'_> {
 }
 
 /// Holds results against goals: a row for each goal and cell.
-pub(crate) fn evaluate<'a>(goals: &'a [Goal], results: &Results) -> Vec<Row<'a>> {
+pub(crate) fn evaluate<'a>(goals: &'a [Goal], results: &Results) -> Vec<GoalResult<'a>> {
     let rows = goals.iter().flat_map(|goal| {
         goal.cells(results)
             .into_iter()
@@ -85,7 +85,7 @@ impl Goal {
         cells
     }
 
-    fn row(&self, cell: String, results: &Results) -> Row<'_> {
+    fn row(&self, cell: String, results: &Results) -> GoalResult<'_> {
         let points = self.points(&cell, results);
         let gate = self.gates.get(&cell).copied().unwrap_or(self.gate);
         let aim = self.aims.get(&cell).copied().unwrap_or(self.aim);
@@ -100,7 +100,7 @@ impl Goal {
             }
             Some(_) => Verdict::Missed,
         };
-        Row {
+        GoalResult {
             goal: self,
             cell,
             gate,
@@ -167,7 +167,7 @@ impl Goal {
             (Some(beside), Some((_, shape))) => format!("{beside}:{shape}"),
             _ => of.cell.clone(),
         };
-        find(results, run, of.round, &cell, candidate)
+        results.find(run, of.round, &cell, candidate)
     }
 }
 
@@ -176,25 +176,8 @@ fn figure(results: &Results, run: usize, of: &Outcome, name: &str) -> Option<f64
     let Some(name) = name.strip_prefix("added_") else {
         return of.figures.get(name).copied();
     };
-    let direct = find(results, run, of.round, &of.cell, "direct")?;
+    let direct = results.find(run, of.round, &of.cell, "direct")?;
     Some(of.figures.get(name)? - direct.figures.get(name)?)
-}
-
-fn find<'a>(
-    results: &'a Results,
-    run: usize,
-    round: u32,
-    cell: &str,
-    candidate: &str,
-) -> Option<&'a Outcome> {
-    let mut all = results
-        .cells
-        .iter()
-        .filter(|(of, _)| *of == run)
-        .map(|(_, outcome)| outcome);
-    all.find(|outcome| {
-        outcome.round == round && outcome.cell == cell && outcome.candidate == candidate
-    })
 }
 
 /// Whether a name is like a pattern, in which one star stands for anything.

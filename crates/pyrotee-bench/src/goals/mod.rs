@@ -10,8 +10,8 @@ use std::{collections::BTreeMap, fs, path::Path};
 use anyhow::Context as _;
 use serde::Deserialize;
 
-pub(crate) use check::{Settings, check, newest, table};
-pub(crate) use evaluate::{Row, evaluate};
+pub(crate) use check::{Settings, check, table};
+pub(crate) use evaluate::{GoalResult, evaluate};
 
 /// The goals that this program was built with.
 const OWN: &str = include_str!("../../goals.toml");

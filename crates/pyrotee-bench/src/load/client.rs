@@ -61,11 +61,11 @@ impl Client {
         Ok(())
     }
 
-    /// Sends a body and waits for the answer.
+    /// Sends a body and waits for the response.
     ///
     /// # Errors
     ///
-    /// If no connection can be made, it breaks, or the answer is not 200.
+    /// If no connection can be made, it breaks, or the status is not 200.
     pub(super) async fn exchange(&mut self, number: u64) -> io::Result<()> {
         let mut wire = match self.wire.take() {
             Some(wire) => wire,

@@ -49,7 +49,7 @@ pub(crate) struct Figures {
     pub(crate) stuck: u64,
     /// Due, but no connection was free.
     pub(crate) unsent: u64,
-    /// All answers 200, those of the warm-up included: what has to be at the upstream.
+    /// All responses with status 200, those of the warm-up included: the upstream must have as many requests.
     pub(crate) taken: u64,
     /// Numbers that were used, those of the warm-up included.
     pub(crate) numbers: u64,
@@ -106,10 +106,10 @@ impl Book {
         }
     }
 
-    pub(super) fn answered(&self, ticket: Ticket, answer: io::Result<()>) {
+    pub(super) fn answered(&self, ticket: Ticket, response: io::Result<()>) {
         let now = Instant::now();
         let mut pages = self.pages.borrow_mut();
-        pages.figures.taken += u64::from(answer.is_ok());
+        pages.figures.taken += u64::from(response.is_ok());
         if ticket.from < self.from {
             return;
         }
@@ -120,7 +120,7 @@ impl Book {
         if let Some(place) = place {
             pages.under_way.swap_remove(place);
         }
-        match answer {
+        match response {
             Ok(()) => {
                 pages.figures.answered += 1;
                 pages.figures.in_time += u64::from(now <= self.end);

@@ -22,7 +22,7 @@ use figures::Book;
 pub(crate) use figures::{Figures, Window};
 use schedule::Schedule;
 
-use crate::wire::Bodies;
+use crate::{child::say, wire::Bodies};
 
 /// What the command line asks for.
 #[derive(Args, Clone, Debug)]
@@ -103,16 +103,7 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
 async fn work(mut client: Client, schedule: Rc<Schedule>, book: Rc<Book>) {
     while let Some(ticket) = schedule.next().await {
         book.sent(ticket);
-        let answer = client.exchange(ticket.number).await;
-        book.answered(ticket, answer);
+        let response = client.exchange(ticket.number).await;
+        book.answered(ticket, response);
     }
-}
-
-/// Prints at once: somebody waits for this line.
-fn say(what: &impl Serialize) -> anyhow::Result<()> {
-    use std::io::Write as _;
-    let mut out = std::io::stdout().lock();
-    serde_json::to_writer(&mut out, what)?;
-    out.write_all(b"\n")?;
-    Ok(out.flush()?)
 }

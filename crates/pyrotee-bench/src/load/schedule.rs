@@ -47,7 +47,7 @@ pub(super) struct Schedule {
 
 impl Schedule {
     pub(super) fn new(settings: &Settings, start: Instant, end: Instant) -> io::Result<Rc<Self>> {
-        // Timers of the runtime are good to a millisecond, which is longer than many an answer takes.
+        // Timers of the runtime are good to a millisecond, which is longer than many responses take.
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         #[expect(
             deprecated,

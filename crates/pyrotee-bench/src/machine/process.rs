@@ -1,6 +1,9 @@
 //! What a process and its children take, read from `/proc`.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// A clock tick of `/proc`, in seconds: the same on every Linux.
 const TICK: f64 = 0.01;
@@ -12,18 +15,12 @@ pub(crate) fn cpu_seconds(pid: u32) -> f64 {
 
 /// Bytes that are resident now.
 pub(crate) fn rss(pid: u32) -> u64 {
-    family(pid)
-        .into_iter()
-        .map(|pid| status(pid, "VmRSS:"))
-        .sum()
+    status(pid, "VmRSS:")
 }
 
 /// The most bytes that were resident since [`forget_peak`].
 pub(crate) fn rss_peak(pid: u32) -> u64 {
-    family(pid)
-        .into_iter()
-        .map(|pid| status(pid, "VmHWM:"))
-        .sum()
+    status(pid, "VmHWM:")
 }
 
 /// Begins a new peak; where that is not allowed, the peak is that of the whole life.
@@ -49,8 +46,12 @@ fn family(pid: u32) -> Vec<u32> {
 }
 
 fn processes() -> impl Iterator<Item = u32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+    entries("/proc").filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// The entries of a directory; none if it cannot be read.
+fn entries(path: impl AsRef<Path>) -> impl Iterator<Item = fs::DirEntry> {
+    fs::read_dir(path).into_iter().flatten().flatten()
 }
 
 fn parent(pid: u32) -> Option<u32> {
@@ -70,11 +71,7 @@ fn cpu_of(pid: u32) -> f64 {
     let ticks = ticks(11)
         .zip(ticks(12))
         .map_or(0.0, |(user, system)| user + system);
-    let tasks = fs::read_dir(proc(pid, "task"))
-        .into_iter()
-        .flatten()
-        .flatten();
-    let nanos = tasks.filter_map(|task| {
+    let nanos = entries(proc(pid, "task")).filter_map(|task| {
         let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
         text.split_whitespace().next()?.parse::<f64>().ok()
     });
@@ -88,11 +85,14 @@ fn cpu_of(pid: u32) -> f64 {
     }
 }
 
+/// The bytes in a field of `status`, of a process and its children.
 fn status(pid: u32, field: &str) -> u64 {
-    let text = fs::read_to_string(proc(pid, "status")).unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix(field));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    kib.unwrap_or(0) * 1024
+    let bytes = family(pid).into_iter().filter_map(|pid| {
+        let text = fs::read_to_string(proc(pid, "status")).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix(field))?;
+        Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
+    });
+    bytes.sum()
 }
 
 fn proc(pid: u32, file: &str) -> PathBuf {

@@ -33,11 +33,7 @@ pub(crate) struct Settings {
 /// If a file cannot be read or written.
 #[expect(clippy::print_stdout, reason = "this is its output")]
 pub(crate) fn report(settings: &Settings) -> anyhow::Result<()> {
-    let mut files = settings.files.clone();
-    if files.is_empty() {
-        files.push(crate::goals::newest(Path::new("target/bench"))?);
-    }
-    let results = Results::read(&files)?;
+    let results = Results::read(&settings.files)?;
     let regions = tables::regions(&results)?;
     let Some(page) = &settings.into else {
         for (name, text) in regions {

@@ -34,16 +34,15 @@ impl Order {
     }
 
     pub(super) fn cell(&self, name: &str) -> usize {
-        self.cells
-            .iter()
-            .position(|cell| cell == name)
-            .unwrap_or(usize::MAX)
+        position(&self.cells, name)
     }
 
     pub(super) fn candidate(&self, name: &str) -> usize {
-        self.candidates
-            .iter()
-            .position(|candidate| candidate == name)
-            .unwrap_or(usize::MAX)
+        position(&self.candidates, name)
     }
+}
+
+fn position(names: &[String], name: &str) -> usize {
+    let position = names.iter().position(|known| known == name);
+    position.unwrap_or(usize::MAX)
 }

@@ -35,7 +35,7 @@ struct Series {
     points: Vec<(f64, f64)>,
 }
 
-/// The slowest answer of every tenth of a second while the third of three targets hangs. Nothing without results.
+/// The slowest response of every tenth of a second while the third of three targets hangs. Nothing without results.
 pub(super) fn timeline(path: &Path, results: &Results) -> anyhow::Result<()> {
     let mut all = Vec::new();
     for (name, candidate) in [
@@ -43,11 +43,9 @@ pub(super) fn timeline(path: &Path, results: &Results) -> anyhow::Result<()> {
         ("nginx", "nginx-3"),
         ("Envoy", "envoy-3"),
     ] {
-        let cells = results.cells.iter().map(|(_, outcome)| outcome);
-        let mut of = cells.filter(|outcome| {
-            outcome.candidate == candidate && outcome.cell.starts_with("timeline:")
-        });
-        let points = of.next_back().map(|outcome| {
+        let outcomes = results.of(candidate);
+        let timelines = outcomes.filter(|outcome| outcome.cell.starts_with("timeline:"));
+        let points = timelines.last().map(|outcome| {
             outcome
                 .windows
                 .iter()
@@ -84,11 +82,9 @@ pub(super) fn growth(path: &Path, results: &Results) -> anyhow::Result<()> {
     let mut points = Vec::new();
     for targets in [1_u32, 2, 4, 8, 16, 32] {
         let candidate = format!("relay-{targets}");
-        let cells = results.cells.iter().map(|(_, outcome)| outcome);
-        let of = cells.filter(|outcome| {
-            outcome.candidate == candidate && outcome.cell.starts_with("targets:")
-        });
-        let cpu = spread(of.filter_map(|outcome| outcome.figures.get("cpu_ms").copied()));
+        let outcomes = results.of(&candidate);
+        let cells = outcomes.filter(|outcome| outcome.cell.starts_with("targets:"));
+        let cpu = spread(cells.filter_map(|outcome| outcome.figures.get("cpu_ms").copied()));
         points.extend(cpu.map(|cpu| (f64::from(targets), cpu.median)));
     }
     let all = match points.is_empty() {

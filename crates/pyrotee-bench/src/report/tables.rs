@@ -1,6 +1,6 @@
 //! Tables of medians, and of ratios within rounds.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::collections::BTreeMap;
 
 use super::{
     order::Order,
@@ -120,20 +120,10 @@ fn machine(results: &Results) -> String {
         );
         text += &line;
     }
-    let (noisy, all) = (
-        results
-            .cells
-            .iter()
-            .filter(|(_, outcome)| outcome.noisy)
-            .count(),
-        results.cells.len(),
-    );
-    write!(
-        text,
-        "\nOthers used more than a tenth of a core in {noisy} of {all} trials."
-    )
-    .expect("a string takes everything");
-    text
+    let outcomes = results.cells.iter().map(|(_, outcome)| outcome);
+    let noisy = outcomes.filter(|outcome| outcome.noisy).count();
+    let all = results.cells.len();
+    text + &format!("\nOthers used more than a tenth of a core in {noisy} of {all} trials.")
 }
 
 /// Medians of all rounds: a row for each cell and candidate.
@@ -211,20 +201,12 @@ fn ratios(results: &Results) -> String {
     text
 }
 
+/// The ratio of a figure of two candidates, taken within each round.
 fn ratio(results: &Results, cell: &str, of: &str, against: &str, figure: &str) -> Option<Spread> {
-    let within = |candidate: &str| -> BTreeMap<(usize, u32), f64> {
-        let all = results
-            .cells
-            .iter()
-            .filter(|(_, outcome)| outcome.cell == cell && outcome.candidate == candidate);
-        all.filter_map(|(run, outcome)| {
-            Some(((*run, outcome.round), *outcome.figures.get(figure)?))
-        })
-        .collect()
-    };
-    let (of, against) = (within(of), within(against));
-    spread(
-        of.iter()
-            .filter_map(|(round, value)| Some(value / against.get(round)?)),
-    )
+    let outcomes = results.cells.iter();
+    let outcomes = outcomes.filter(|(_, outcome)| outcome.cell == cell && outcome.candidate == of);
+    spread(outcomes.filter_map(|(run, outcome)| {
+        let other = results.find(*run, outcome.round, cell, against)?;
+        Some(outcome.figures.get(figure)? / other.figures.get(figure)?)
+    }))
 }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `rate` | answers a second |
 //! | `p50_ms` … `max_ms` | latency of answered requests |
-//! | `errors`, `stuck`, `unsent` | requests that failed, had no answer, had no connection |
+//! | `errors`, `stuck`, `unsent` | requests that failed, got no response, found no free connection |
 //! | `answered` | share of the requests that were due |
 //! | `late_ms` | 99th percentile of the schedule's own lateness |
 //! | `cpu_ms` | CPU of the candidate for a request, its copies included |
@@ -24,7 +24,7 @@ use super::{
     trial::{Kind, MIB, Trial},
     watch::Seen,
 };
-use crate::{candidate::Candidate, load::Window, sink::Counts};
+use crate::{candidate::Candidate, load::Window};
 
 /// The process itself, the runtime and what the allocator holds, in bytes.
 const FIXED: f64 = 16.0 * MIB as f64;
@@ -64,32 +64,26 @@ pub(crate) fn of(trial: &Trial, seen: &Seen) -> Map {
         set("rss_mb", seen.rss_peak as f64 / 1e6);
     }
     let healthy: Vec<_> = seen.targets.iter().take(trial.healthy_targets()).collect();
-    let least = healthy
-        .iter()
-        .map(|target| target.distinct + target.empty)
-        .min();
-    let came = seen.upstream.distinct + seen.upstream.empty;
-    if let Some(least) = least {
+    let came = seen.upstream.profiles();
+    if let Some(least) = healthy.iter().map(|target| target.profiles()).min() {
         set("delivered", share(least, came));
     }
     let all = || healthy.iter().copied().chain([&seen.upstream]);
     set("damaged", sum(all().map(|counts| counts.damaged)));
     set("doubled", sum(all().map(|counts| counts.doubled)));
-    let missing = |counts: &Counts| came.saturating_sub(counts.distinct + counts.empty);
+    let missing = healthy
+        .iter()
+        .map(|counts| came.saturating_sub(counts.profiles()));
     let unseen = load.taken.saturating_sub(came);
-    set(
-        "missing",
-        sum(healthy.iter().map(|counts| missing(counts))) + unseen as f64,
-    );
+    set("missing", sum(missing.chain([unseen])));
     if let Candidate::Relay(_) = trial.candidate {
-        let dropped = seen
-            .ledgers
-            .iter()
-            .take(healthy.len())
-            .map(|ledger| ledger.dropped());
-        // `Crowded` means that one of them may take the place of all.
+        let ledgers = seen.ledgers.iter().take(healthy.len());
+        // In a crowded trial one target may use the memory of all.
         if !trial.crowded {
-            set("dropped", dropped.sum());
+            set(
+                "dropped",
+                ledgers.map(|ledger| ledger.profiles.dropped).sum(),
+            );
         }
         set("unaccounted", unaccounted(seen, healthy.len()));
         let budget = OVERHEAD * trial.relay.memory_limit as f64;
@@ -109,17 +103,15 @@ pub(crate) fn of(trial: &Trial, seen: &Seen) -> Map {
 
 /// Profiles in the relay's accounts that contradict themselves or what the sinks saw.
 fn unaccounted(seen: &Seen, healthy: usize) -> f64 {
-    let came = (seen.upstream.distinct + seen.upstream.empty) as f64;
+    let came = seen.upstream.profiles() as f64;
     let each = seen.ledgers.iter().enumerate().map(|(index, ledger)| {
-        let offered = (ledger.accepted() - came).abs();
-        let known = ledger.sent() + ledger.pending() + ledger.dropped();
-        let balance = (ledger.accepted() - known)
-            .abs()
-            .max(f64::from(!ledger.balances()));
+        let profiles = &ledger.profiles;
+        let offered = (profiles.accepted - came).abs();
+        let balance = profiles.imbalance().max(f64::from(!ledger.balances()));
         let counts = seen.targets.get(index).filter(|_| index < healthy);
-        // One that came may not be counted yet, as its answer is under way; one that is counted has come.
+        // A profile may arrive before it is counted as sent, and is never counted before it arrives.
         let sent = counts.map_or(0.0, |counts| {
-            (ledger.sent() - (counts.distinct + counts.empty) as f64).max(0.0)
+            (profiles.sent - counts.profiles() as f64).max(0.0)
         });
         offered + balance + sent
     });
@@ -157,7 +149,7 @@ fn recovery(seen: &Seen, back: f64, map: &mut Map) {
     }
 }
 
-/// The slowest answer of a tenth of a second, exceeded in every tenth of them.
+/// The slowest response of a tenth of a second, exceeded in every tenth of them.
 fn tail(windows: &[Window], within: std::ops::Range<f64>) -> Option<f64> {
     let inside = windows.iter().filter(|window| within.contains(&window.at));
     let mut slowest: Vec<_> = inside.map(|window| window.max).collect();

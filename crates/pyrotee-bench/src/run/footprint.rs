@@ -27,7 +27,7 @@ pub(crate) fn idle(trial: &Trial, cores: Cores) -> anyhow::Result<Map> {
     Ok(map)
 }
 
-/// From the start of the process to the end of the first answer that came through it.
+/// From the start of the process to the end of the first response that came through it.
 pub(crate) fn start(trial: &Trial, cores: Cores) -> anyhow::Result<Map> {
     let mut rig = Rig::start(trial, cores)?;
     let mut times = Vec::new();

@@ -1,4 +1,4 @@
-//! The relay's account of a target, read as anybody would read it.
+//! The relay's ledger of a target, read from its metrics.
 
 use std::{
     io::{Read, Write as _},
@@ -8,17 +8,24 @@ use std::{
 
 use anyhow::Context as _;
 
-/// Profiles and bytes of one target.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+/// The relay's ledger of one target.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Ledger {
-    accepted: [f64; 2],
-    sent: [f64; 2],
-    pending: [f64; 2],
-    dropped: [f64; 2],
+    pub(crate) profiles: Account,
+    bytes: Account,
+}
+
+/// One side of a ledger, in profiles or in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Account {
+    pub(crate) accepted: f64,
+    pub(crate) sent: f64,
+    pending: f64,
+    pub(crate) dropped: f64,
 }
 
 impl Ledger {
-    /// Scrapes the accounts of so many targets.
+    /// Scrapes the ledgers of the first targets, as many as `targets` says.
     pub(crate) fn scrape(admin: SocketAddr, targets: usize) -> anyhow::Result<Vec<Self>> {
         let text = get(admin, "/metrics")?;
         Ok((0..targets)
@@ -27,49 +34,35 @@ impl Ledger {
     }
 
     fn read(text: &str, target: &str) -> Self {
-        let both = |stem: &str, suffix: &str| {
-            ["profiles", "bytes"].map(|unit| {
-                sum(
-                    text,
-                    &format!("pyroscope_remote_write_{stem}_{unit}{suffix}"),
-                    target,
-                )
-            })
-        };
-        Self {
-            accepted: both("accepted", "_total"),
-            sent: both("sent", "_total"),
-            pending: both("pending", ""),
-            dropped: both("dropped", "_total"),
-        }
-    }
-
-    pub(crate) fn accepted(&self) -> f64 {
-        self.accepted[0]
-    }
-
-    pub(crate) fn sent(&self) -> f64 {
-        self.sent[0]
-    }
-
-    pub(crate) fn pending(&self) -> f64 {
-        self.pending[0]
-    }
-
-    pub(crate) fn dropped(&self) -> f64 {
-        self.dropped[0]
+        let [profiles, bytes] = ["profiles", "bytes"].map(|unit| {
+            let series = |stem: &str, suffix: &str| {
+                let name = format!("pyroscope_remote_write_{stem}_{unit}{suffix}");
+                sum(text, &name, target)
+            };
+            Account {
+                accepted: series("accepted", "_total"),
+                sent: series("sent", "_total"),
+                pending: series("pending", ""),
+                dropped: series("dropped", "_total"),
+            }
+        });
+        Self { profiles, bytes }
     }
 
     /// Whether `accepted = sent + pending + dropped`, in profiles and in bytes.
     pub(crate) fn balances(&self) -> bool {
-        (0..2).all(|unit| {
-            let known = self.sent[unit] + self.pending[unit] + self.dropped[unit];
-            (self.accepted[unit] - known).abs() < 0.5
-        })
+        self.profiles.imbalance() < 0.5 && self.bytes.imbalance() < 0.5
     }
 }
 
-/// All series of this name and target, added up.
+impl Account {
+    /// By how much `accepted` and `sent + pending + dropped` differ.
+    pub(crate) fn imbalance(&self) -> f64 {
+        (self.accepted - (self.sent + self.pending + self.dropped)).abs()
+    }
+}
+
+/// The sum of all series with this name and target.
 fn sum(text: &str, name: &str, target: &str) -> f64 {
     let label = format!("target=\"{target}\"");
     let samples = text.lines().filter_map(|line| {
@@ -80,7 +73,7 @@ fn sum(text: &str, name: &str, target: &str) -> f64 {
     samples.sum()
 }
 
-/// One series of the whole process.
+/// The value of a series without labels.
 pub(crate) fn value(admin: SocketAddr, name: &str) -> anyhow::Result<f64> {
     let text = get(admin, "/metrics")?;
     let value = text
@@ -90,21 +83,21 @@ pub(crate) fn value(admin: SocketAddr, name: &str) -> anyhow::Result<f64> {
     value.with_context(|| format!("there is no {name} in the metrics"))
 }
 
-/// The body of an answer.
+/// Sends a `GET` and returns the body of the response, which must have status 200.
 pub(crate) fn get(address: SocketAddr, path: &str) -> anyhow::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     stream.write_all(
         format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes(),
     )?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let (head, body) = answer
+    let mut response = String::new();
+    stream.read_to_string(&mut response)?;
+    let (head, body) = response
         .split_once("\r\n\r\n")
-        .context("an answer has a head")?;
+        .context("a response has a head")?;
     anyhow::ensure!(
         head.starts_with("HTTP/1.1 200"),
-        "{path} is answered with {head:?}"
+        "the response to {path} is {head:?}"
     );
     Ok(body.to_owned())
 }
@@ -126,8 +119,9 @@ pyroscope_remote_write_dropped_profiles_total{target=\"t1\",reason=\"queue_full\
     #[test]
     fn an_account_is_read_over_all_reasons_and_for_one_target() {
         let ledger = Ledger::read(TEXT, "t1");
+        let profiles = ledger.profiles;
         assert_eq!(
-            (ledger.accepted(), ledger.sent(), ledger.dropped()),
+            (profiles.accepted, profiles.sent, profiles.dropped),
             (10.0, 6.0, 3.0)
         );
         assert!(ledger.balances());

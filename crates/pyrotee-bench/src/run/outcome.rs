@@ -1,6 +1,10 @@
 //! What is written down, a line of JSON for each.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
@@ -54,15 +58,18 @@ pub(crate) struct Results {
 }
 
 impl Results {
-    /// Reads files of results.
+    /// Reads files of results; without one the newest in `target/bench`.
     ///
     /// # Errors
     ///
-    /// If one cannot be read, or is something else.
-    pub(crate) fn read<P: AsRef<Path>>(paths: &[P]) -> anyhow::Result<Self> {
+    /// If a file cannot be read, or is not one of results.
+    pub(crate) fn read(paths: &[PathBuf]) -> anyhow::Result<Self> {
         let mut results = Self::default();
-        for path in paths {
-            let path = path.as_ref();
+        let newest = match paths {
+            [] => Some(newest(Path::new("target/bench"))?),
+            _ => None,
+        };
+        for path in paths.iter().chain(&newest) {
             let text = fs::read_to_string(path)
                 .with_context(|| format!("cannot read {}", path.display()))?;
             for (number, line) in text.lines().enumerate() {
@@ -84,8 +91,42 @@ impl Results {
         }
     }
 
+    /// The outcomes of a candidate.
+    pub(crate) fn of<'a>(&'a self, candidate: &'a str) -> impl Iterator<Item = &'a Outcome> {
+        let outcomes = self.cells.iter().map(|(_, outcome)| outcome);
+        outcomes.filter(move |outcome| outcome.candidate == candidate)
+    }
+
+    /// The outcome of a candidate in a cell, in one round of one run.
+    pub(crate) fn find(
+        &self,
+        run: usize,
+        round: u32,
+        cell: &str,
+        candidate: &str,
+    ) -> Option<&Outcome> {
+        let mut cells = self.cells.iter().filter(|(of, _)| *of == run);
+        let found = cells.find(|(_, outcome)| {
+            outcome.round == round && outcome.cell == cell && outcome.candidate == candidate
+        });
+        found.map(|(_, outcome)| outcome)
+    }
+
     /// The set of the run with this number.
     pub(crate) fn set(&self, run: usize) -> &str {
         self.runs.get(run).map_or("", |about| &about.set)
     }
+}
+
+/// The newest file of results in a folder.
+fn newest(folder: &Path) -> anyhow::Result<PathBuf> {
+    let none = || format!("there are no results in {}", folder.display());
+    let entries = fs::read_dir(folder).with_context(none)?;
+    let paths = entries.flatten().map(|entry| entry.path());
+    let results = paths.filter(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "jsonl")
+    });
+    // The names are times.
+    results.max().with_context(none)
 }

@@ -16,7 +16,7 @@ use super::{
     trial::{Shape, Trial},
 };
 use crate::{
-    candidate::{Place, Running},
+    candidate::{Running, Setup},
     child::{Child, SOON, Tells},
     load::{Figures, Measuring},
     machine::{Cores, Role},
@@ -50,13 +50,8 @@ impl Rig {
     pub(crate) fn start(trial: &Trial, cores: Cores) -> anyhow::Result<Self> {
         let home = tempfile::Builder::new().prefix("pyrotee-bench").tempdir()?;
         let sinks = Sinks::start(&trial.modes(), cores, home.path())?;
-        let place = Place {
-            home: home.path(),
-            cores,
-            upstream: sinks.upstream(),
-            targets: sinks.targets(),
-        };
-        let candidate = trial.candidate.start(place, &trial.relay)?;
+        let setup = sinks.setup(home.path(), cores);
+        let candidate = trial.candidate.start(setup, &trial.relay)?;
         Ok(Self {
             candidate,
             sinks,
@@ -68,14 +63,9 @@ impl Rig {
     /// Ends the candidate and starts it anew; when it was started.
     pub(crate) fn start_again(&mut self, trial: &Trial) -> anyhow::Result<Instant> {
         self.candidate.end();
-        let place = Place {
-            home: self.home.path(),
-            cores: self.cores,
-            upstream: self.sinks.upstream(),
-            targets: self.sinks.targets(),
-        };
+        let setup = self.sinks.setup(self.home.path(), self.cores);
         let begun = Instant::now();
-        self.candidate = trial.candidate.start(place, &trial.relay)?;
+        self.candidate = trial.candidate.start(setup, &trial.relay)?;
         Ok(begun)
     }
 
@@ -136,10 +126,8 @@ impl Load {
 
     /// The figures, if it ends within `limit`.
     pub(crate) fn ended(&self, limit: Duration) -> anyhow::Result<Option<Figures>> {
-        match self.child.line(limit)? {
-            Some(line) => Ok(Some(serde_json::from_str(&line)?)),
-            None => Ok(None),
-        }
+        let line = self.child.line(limit)?;
+        Ok(line.map(|line| serde_json::from_str(&line)).transpose()?)
     }
 }
 
@@ -159,12 +147,14 @@ impl Sinks {
         self.child.pid()
     }
 
-    fn upstream(&self) -> SocketAddr {
-        self.ports[0]
-    }
-
-    fn targets(&self) -> &[SocketAddr] {
-        &self.ports[1..]
+    /// What a candidate needs to start in front of these sinks.
+    fn setup<'a>(&'a self, home: &'a Path, cores: Cores) -> Setup<'a> {
+        Setup {
+            home,
+            cores,
+            upstream: self.ports[0],
+            targets: &self.ports[1..],
+        }
     }
 
     /// What came to the upstream, and to the targets.

@@ -37,7 +37,7 @@ pub(crate) enum Kind {
     Recovery(f64),
     /// A process that has nothing to do.
     Idle,
-    /// From the start to the first answer.
+    /// The time from the start to the first response.
     Start,
     /// The cost of a request while a spool in this directory grows to so many bytes.
     Spool(PathBuf, u64),
@@ -60,8 +60,8 @@ pub(crate) struct Trial {
 }
 
 impl Shape {
-    pub(crate) fn open(size: usize, rate: f64) -> Self {
-        // Enough that none is missing while answers take less than a tenth of a second.
+    pub(crate) const fn open(size: usize, rate: f64) -> Self {
+        // Enough that none is missing while responses take less than a tenth of a second.
         let connections = if size >= MB { 16 } else { 64 };
         Self {
             size,

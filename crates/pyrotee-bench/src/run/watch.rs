@@ -116,12 +116,11 @@ fn drain(rig: &mut Rig, healthy: usize) -> anyhow::Result<(Counts, Vec<Counts>)>
     let mut before = (0, Instant::now());
     loop {
         let (upstream, targets) = rig.sinks.counts()?;
-        let whole = |counts: &Counts| counts.distinct + counts.empty;
         let complete = targets
             .iter()
             .take(healthy)
-            .all(|target| whole(target) >= whole(&upstream));
-        let all = whole(&upstream) + targets.iter().map(|target| target.requests).sum::<u64>();
+            .all(|target| target.profiles() >= upstream.profiles());
+        let all = upstream.profiles() + targets.iter().map(|target| target.requests).sum::<u64>();
         if all != before.0 {
             before = (all, Instant::now());
         }

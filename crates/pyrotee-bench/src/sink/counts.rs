@@ -25,6 +25,11 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
+    /// The different profiles that arrived. Empty bodies count one each, because they have no number.
+    pub(crate) fn profiles(&self) -> u64 {
+        self.distinct + self.empty
+    }
+
     pub(super) fn add(&mut self, arrived: Arrived) {
         self.requests += 1;
         self.bytes += arrived.bytes;

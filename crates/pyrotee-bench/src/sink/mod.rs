@@ -13,8 +13,9 @@ use std::net::SocketAddr;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
+use crate::child::say;
 pub(crate) use counts::Counts;
 pub(crate) use mode::Mode;
 use port::Port;
@@ -33,7 +34,7 @@ pub(crate) struct Ports {
     pub(crate) ports: Vec<SocketAddr>,
 }
 
-/// The answer to a command that has none of its own.
+/// The reply to a command that returns nothing.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Done {}
 
@@ -50,36 +51,28 @@ pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<()> {
         .collect::<Result<_, _>>()
         .context("cannot open a port")?;
     let addresses = ports.iter().map(Port::address).collect();
-    say(&Ports { ports: addresses }).await?;
+    say(&Ports { ports: addresses })?;
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) = lines.next_line().await? {
-        obey(&line, &ports).await?;
+        obey(&line, &ports)?;
     }
     Ok(())
 }
 
-async fn obey(line: &str, ports: &[Port]) -> anyhow::Result<()> {
+fn obey(line: &str, ports: &[Port]) -> anyhow::Result<()> {
     let words: Vec<_> = line.split_whitespace().collect();
     match words.as_slice() {
-        ["counts"] => say(&ports.iter().map(Port::counts).collect::<Vec<_>>()).await,
+        ["counts"] => say(&ports.iter().map(Port::counts).collect::<Vec<_>>()),
         ["reset"] => {
             ports.iter().for_each(Port::reset);
-            say(&Done {}).await
+            say(&Done {})
         }
         ["mode", index, mode] => {
             let port = index.parse().ok().and_then(|index: usize| ports.get(index));
             let port = port.with_context(|| format!("no port {index}"))?;
             port.turn(mode.parse().map_err(anyhow::Error::msg)?)?;
-            say(&Done {}).await
+            say(&Done {})
         }
         _ => bail!("no such command: {line}"),
     }
-}
-
-async fn say(what: &impl Serialize) -> anyhow::Result<()> {
-    let mut line = serde_json::to_vec(what)?;
-    line.push(b'\n');
-    let mut out = tokio::io::stdout();
-    out.write_all(&line).await?;
-    Ok(out.flush().await?)
 }

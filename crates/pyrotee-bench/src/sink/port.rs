@@ -63,7 +63,7 @@ impl Port {
         *self.shared.lock() = Counts::default();
     }
 
-    /// Changes how it behaves, also to those who wait for an answer.
+    /// Changes the mode, also for requests that wait for a response.
     pub(super) fn turn(&self, mode: Mode) -> anyhow::Result<()> {
         if mode == Mode::Dead {
             bail!("a port can only begin as dead");

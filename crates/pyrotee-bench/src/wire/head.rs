@@ -27,7 +27,7 @@ pub(crate) struct RequestHead {
 pub(crate) struct ResponseHead {
     pub(crate) status: u16,
     pub(crate) framing: Framing,
-    /// The server ends the connection after this answer.
+    /// The server ends the connection after this response.
     pub(crate) closes: bool,
 }
 

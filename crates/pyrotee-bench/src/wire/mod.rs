@@ -72,7 +72,7 @@ impl Wire {
         self.head(RequestHead::parse).await
     }
 
-    /// Reads the head of an answer, past interim ones; `None` when the server closes instead.
+    /// Reads the head of a response and skips interim ones; `None` when the server closes instead.
     ///
     /// # Errors
     ///
@@ -86,7 +86,7 @@ impl Wire {
         }
     }
 
-    /// Reads the interim answer to `Expect: 100-continue`, or the final one that came in its place.
+    /// Reads the interim response to `Expect: 100-continue`, or the final response that came instead.
     pub(crate) async fn interim(&mut self) -> io::Result<Option<ResponseHead>> {
         self.head(ResponseHead::parse).await
     }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::HeaderValue;
 use pyroscope_wire::encoding::{Coding, Encoding, Framing};
-use pyroscope_wire::grpc::Frame;
+use pyroscope_wire::grpc::GrpcFrame;
 use pyroscope_wire::{Surface, Tags, ingest};
 use pyrotee_queue::{Head, Reason, Record};
 
@@ -139,7 +139,7 @@ fn as_received(
     match encoding.framing() {
         Framing::Plain => Ok((coding, frames.to_vec())),
         Framing::Grpc => {
-            let frame = Frame::read(frames).map_err(|_fault| Reason::Undecodable)?;
+            let frame = GrpcFrame::read(frames).map_err(|_fault| Reason::Undecodable)?;
             match (frame.compressed, coding) {
                 (false, _) => Ok((None, frame.message)),
                 (true, Some(coding)) => Ok((Some(coding), frame.message)),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::{Response, StatusCode};
-use pyroscope_wire::answer::Code;
+use pyroscope_wire::error_response::RpcCode;
 use pyrotee_net::{ExchangeError, ExchangeErrorKind};
 
 use crate::synthetic_response::{self, SyntheticBody};
@@ -45,10 +45,10 @@ impl ForwardError {
     /// Returns the response that the client gets instead of the upstream's.
     pub(crate) fn into_response(self) -> Response<SyntheticBody> {
         let (status, code) = match self {
-            Self::Unreachable(_) => (StatusCode::BAD_GATEWAY, Code::Unavailable),
-            Self::Timeout(_) => (StatusCode::GATEWAY_TIMEOUT, Code::DeadlineExceeded),
-            Self::Unsupported => (StatusCode::METHOD_NOT_ALLOWED, Code::Unimplemented),
-            Self::Loop => (StatusCode::LOOP_DETECTED, Code::FailedPrecondition),
+            Self::Unreachable(_) => (StatusCode::BAD_GATEWAY, RpcCode::Unavailable),
+            Self::Timeout(_) => (StatusCode::GATEWAY_TIMEOUT, RpcCode::DeadlineExceeded),
+            Self::Unsupported => (StatusCode::METHOD_NOT_ALLOWED, RpcCode::Unimplemented),
+            Self::Loop => (StatusCode::LOOP_DETECTED, RpcCode::FailedPrecondition),
         };
         tracing::debug!(status = status.as_u16(), error = %self, "request failed");
         synthetic_response::error(status, code, &self.to_string())

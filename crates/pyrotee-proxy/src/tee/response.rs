@@ -12,7 +12,7 @@ use super::verdict::Verdict;
 use crate::guard_body::{BodyGuard, GuardBody};
 use crate::head;
 
-const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_STATUS: HeaderName = HeaderName::from_static(pyroscope_wire::grpc::STATUS);
 
 /// The body of a response above the tee.
 pub(crate) type TeeResponseBody<B> = GuardBody<B, VerdictGuard>;

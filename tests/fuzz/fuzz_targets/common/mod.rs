@@ -1,18 +1,70 @@
-//! Laws that hold for the messages of every surface, and the model of the unit tests.
+//! Checks that hold for the messages of every surface, and the reference model of the unit tests.
 
 #![allow(dead_code, reason = "no target needs all of it")]
 
-#[path = "../../../../crates/pyroscope-wire/src/mirror.rs"]
-pub(crate) mod mirror;
+#[path = "../../../../crates/pyroscope-wire/src/reference_model.rs"]
+pub(crate) mod reference_model;
 
 use bytes::Bytes;
-use pyroscope_wire::{Coding, Encoding, Message, Surface, Tags};
+use pyroscope_wire::{Coding, Encoding, Message, ProtobufFault, Surface, Tags, Undecodable};
+use serde_json::Value;
 
 pub(crate) const LIMIT_BYTES: usize = 1 << 20;
 
 pub(crate) fn tags() -> Tags {
     let pairs = [("a", ""), ("env", "x\"\\ü"), ("service_name", "shop")];
     Tags::parse(pairs.map(|(key, value)| (key.to_owned(), value.to_owned()))).unwrap()
+}
+
+/// Calls the check for the syntax that the first byte names, with the other bytes.
+pub(crate) fn by_syntax(data: &[u8], proto: impl FnOnce(&[u8]), json: impl FnOnce(&[u8])) {
+    match data.split_first() {
+        Some((b'j', body)) => json(body),
+        Some((_, body)) => proto(body),
+        None => {}
+    }
+}
+
+/// Checks that tagging a protobuf message gives the same as `upsert`, the reference model.
+pub(crate) fn check_proto<R: prost::Message + Default + PartialEq + std::fmt::Debug>(
+    surface: Surface,
+    content_type: &str,
+    body: &[u8],
+    upsert: impl FnOnce(&Message, R) -> R,
+) {
+    let again = |body: &[u8]| read(surface, content_type, body);
+    let message = again(body);
+    let rewritten = tagged(&message, again);
+    // prost refuses more, such as text that is not UTF-8: what it accepts, we accept.
+    let Ok(request) = R::decode(body) else {
+        return;
+    };
+    let Some(rewritten) = rewritten else {
+        let fault = message.tagged(&tags()).unwrap_err();
+        assert!(matches!(
+            fault,
+            Undecodable::Protobuf(ProtobufFault::Group) | Undecodable::TooLarge { .. }
+        ));
+        return;
+    };
+    assert_eq!(
+        R::decode(&rewritten[..]).unwrap(),
+        upsert(&message, request)
+    );
+}
+
+/// Checks that tagging a JSON message gives the same as `upsert`, which changes the parsed text.
+pub(crate) fn check_json(surface: Surface, body: &[u8], upsert: impl FnOnce(Value) -> Value) {
+    let again = |body: &[u8]| read(surface, "application/json", body);
+    let Some(rewritten) = tagged(&again(body), again) else {
+        return;
+    };
+    // Depth and numbers have limits in a Value that they do not have in text.
+    let Ok(value) = serde_json::from_slice(body) else {
+        return;
+    };
+    let rewritten: Value = serde_json::from_slice(&rewritten).unwrap();
+    assert_eq!(rewritten, upsert(value));
 }
 
 pub(crate) fn read(surface: Surface, content_type: &str, body: &[u8]) -> Message {
@@ -40,13 +92,7 @@ pub(crate) fn tagged(message: &Message, again: impl Fn(&[u8]) -> Message) -> Opt
     if let Ok(parts) = message.profiles() {
         let parts: Vec<_> = parts.collect();
         assert!(second.profiles().unwrap().eq(parts.iter().cloned()));
-        for part in parts.iter().filter(|part| !part.is_empty()) {
-            let (start, length) = (part.as_ptr().addr(), part.len());
-            assert!(pieces.iter().any(|piece| {
-                let from = piece.as_ptr().addr();
-                from <= start && start + length <= from + piece.len()
-            }));
-        }
+        reference_model::assert_not_copied(parts.into_iter(), &pieces);
     }
     Some(tagged)
 }

@@ -3,7 +3,7 @@ mod seen;
 use proptest::prelude::*;
 
 use self::seen::SEEN;
-use super::table::{Row, Statuses, TABLE};
+use super::built_in::{BuiltInRule, RULES, StatusSet};
 use super::*;
 
 #[test]
@@ -61,16 +61,16 @@ fn the_code_in_a_text_counts_more_than_words_that_a_label_may_hold() {
 
 #[test]
 fn no_row_is_hidden_by_another_that_means_something_else() {
-    for row in TABLE {
-        let Row {
+    for rule in RULES {
+        let BuiltInRule {
             statuses,
             texts,
             meaning,
-        } = row;
+        } = rule;
         let one = match statuses {
-            Statuses::These(statuses) => statuses.to_vec(),
+            StatusSet::OneOf(statuses) => statuses.to_vec(),
             // The two that no row above names.
-            Statuses::Hundreds(hundreds) => vec![hundreds * 100, hundreds * 100 + 98],
+            StatusSet::Class(digit) => vec![digit * 100, digit * 100 + 98],
         };
         for status in one {
             for text in texts.iter().chain(texts.is_empty().then_some(&"")) {
@@ -79,7 +79,7 @@ fn no_row_is_hidden_by_another_that_means_something_else() {
                         .all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase())
                 );
                 assert_eq!(
-                    table::meaning(status, text),
+                    built_in::meaning(status, text),
                     Some(*meaning),
                     "{status} {text}"
                 );

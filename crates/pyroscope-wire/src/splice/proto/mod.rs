@@ -1,7 +1,7 @@
-//! The fields of a protobuf message, and where they stand in it.
+//! The fields of a protobuf message and their positions in it.
 //!
-//! Accepts what Go's protobuf accepts (non-canonical varints, fields in any order, fields it does
-//! not know) with one exception: groups, which no Pyroscope or OTLP message has had.
+//! Accepts the messages that Go's protobuf accepts (non-canonical varints, fields in any order, unknown
+//! fields) with one exception: groups, which no Pyroscope or OTLP message has ever had.
 
 use std::ops::Range;
 
@@ -12,20 +12,21 @@ use crate::undecodable::{ProtobufFault, Undecodable};
 /// The highest number that a field can have.
 const MAX_NUMBER: u64 = (1 << 29) - 1;
 
-/// Where a field stands.
+/// A field of a message and its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Field {
     pub(crate) number: u32,
-    wire: Wire,
-    /// Where its tag begins and ends.
+    wire_type: WireType,
+    /// The positions at which the tag begins and ends.
     pub(crate) start: usize,
     pub(crate) tag_end: usize,
-    /// Where its value stands, without the length before it.
+    /// The range of the value, without the length before it.
     pub(crate) value: Range<usize>,
 }
 
+/// How the value of a field is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wire {
+enum WireType {
     Varint,
     Fixed64,
     Delimited,
@@ -33,29 +34,33 @@ enum Wire {
 }
 
 impl Field {
-    /// From its tag to the end of its value.
+    /// The range from the tag to the end of the value.
     pub(crate) fn range(&self) -> Range<usize> {
         self.start..self.value.end
     }
 
     /// The value, if the field is a string, bytes or a message.
     pub(crate) fn delimited(&self) -> Result<Range<usize>, Undecodable> {
-        match self.wire {
-            Wire::Delimited => Ok(self.value.clone()),
-            Wire::Varint | Wire::Fixed64 | Wire::Fixed32 => Err(ProtobufFault::Type.into()),
+        match self.wire_type {
+            WireType::Delimited => Ok(self.value.clone()),
+            WireType::Varint | WireType::Fixed64 | WireType::Fixed32 => {
+                Err(ProtobufFault::Type.into())
+            }
         }
     }
 
     /// The value, if the field is an integer.
     pub(crate) fn varint(&self, source: &[u8]) -> Result<u64, Undecodable> {
-        match self.wire {
-            Wire::Varint => Fields::within(source, self.value.clone()).varint(),
-            Wire::Fixed64 | Wire::Delimited | Wire::Fixed32 => Err(ProtobufFault::Type.into()),
+        match self.wire_type {
+            WireType::Varint => Fields::within(source, self.value.clone()).varint(),
+            WireType::Fixed64 | WireType::Delimited | WireType::Fixed32 => {
+                Err(ProtobufFault::Type.into())
+            }
         }
     }
 }
 
-/// Reads the fields of a message, or of a message within it. Positions count from the start of the
+/// Iterates over the fields of a message or of a nested message. Positions count from the start of the
 /// outermost message.
 #[derive(Debug)]
 pub(crate) struct Fields<'a> {
@@ -88,24 +93,24 @@ impl<'a> Fields<'a> {
             (1..=MAX_NUMBER).contains(&number)
         });
         let number = number.ok_or(ProtobufFault::Number)?;
-        let (wire, value) = match tag & 7 {
+        let (wire_type, value) = match tag & 7 {
             0 => {
                 let from = self.at;
                 self.varint()?;
-                (Wire::Varint, from..self.at)
+                (WireType::Varint, from..self.at)
             }
-            1 => (Wire::Fixed64, self.take(8)?),
+            1 => (WireType::Fixed64, self.take(8)?),
             2 => {
                 let length = self.varint()?;
-                (Wire::Delimited, self.take(length)?)
+                (WireType::Delimited, self.take(length)?)
             }
-            5 => (Wire::Fixed32, self.take(4)?),
+            5 => (WireType::Fixed32, self.take(4)?),
             3 | 4 => return Err(ProtobufFault::Group.into()),
             _ => return Err(ProtobufFault::Type.into()),
         };
         Ok(Field {
             number,
-            wire,
+            wire_type,
             start,
             tag_end,
             value,
@@ -143,13 +148,13 @@ impl<'a> Fields<'a> {
 impl Iterator for Fields<'_> {
     type Item = Result<Field, Undecodable>;
 
-    /// After a fault there is no telling where the next field begins: callers stop at the first.
+    /// After a fault the position of the next field is unknown, so callers stop at the first fault.
     fn next(&mut self) -> Option<Self::Item> {
         (self.at < self.bytes.len()).then(|| self.field())
     }
 }
 
-/// The string, bytes or message with this number in a message: the last one, as protobuf has it.
+/// The last string, bytes or message with this field number; protobuf ignores the ones before it.
 pub(crate) fn last(
     source: &[u8],
     message: Range<usize>,
@@ -165,8 +170,8 @@ pub(crate) fn last(
     Ok(found)
 }
 
-/// Takes the pairs out whose key is that of a tag. Pairs are the first field of a list, `key_of`
-/// reads the key of one.
+/// Removes the pairs whose key is the key of a tag. Pairs are field 1 of `list`; `key_of` reads the key
+/// of a pair.
 pub(crate) fn remove_tagged<'s>(
     splice: &mut Splice,
     source: &'s [u8],
@@ -183,7 +188,7 @@ pub(crate) fn remove_tagged<'s>(
     Ok(())
 }
 
-/// Writes a varint in as few bytes as it takes.
+/// Writes a varint in its shortest form.
 pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: usize) {
     while value >= 0x80 {
         out.push(u8::try_from(value & 0x7f).unwrap_or_default() | 0x80);

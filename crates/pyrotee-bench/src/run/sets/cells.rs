@@ -1,6 +1,6 @@
 //! The cells of the sets.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use crate::{
     candidate::Candidate::{self, Bare, Direct, Envoy, Haproxy, Nginx, NginxStream, Relay},
@@ -9,15 +9,15 @@ use crate::{
     sink::Mode,
 };
 
-const P50KB: Shape = Shape {
-    size: 50 * KB,
-    connections: 64,
-    rate: Some(500.0),
-    style: Style::Length,
-    count: None,
-};
+const P50KB: Shape = Shape::open(50 * KB, 500.0);
 
-/// The same shape for many candidates.
+/// Cells with the same candidates, one for each shape.
+fn cells(candidates: &[Candidate], shapes: &[Shape]) -> Vec<Vec<Trial>> {
+    let cell = |shape: &Shape| cell(candidates, *shape, 3.0);
+    shapes.iter().map(cell).collect()
+}
+
+/// A cell: trials with the same shape, one for each candidate.
 fn cell(candidates: &[Candidate], shape: Shape, seconds: f64) -> Vec<Trial> {
     let trial = |candidate: &Candidate| Trial::traffic(*candidate, shape, seconds);
     candidates.iter().map(trial).collect()
@@ -28,7 +28,7 @@ pub(super) fn quick() -> Vec<Vec<Trial>> {
     vec![
         cell(&ours, P50KB, 3.0),
         cell(&ours[1..], Shape::closed(50 * KB, 32), 3.0),
-        sick(&[Mode::Dead, slow(), Mode::Hang, Mode::Stall], P50KB, 3.0),
+        sick(&[Mode::Dead, SLOW, Mode::Hang, Mode::Stall], P50KB, 3.0),
     ]
 }
 
@@ -52,7 +52,7 @@ pub(super) fn full() -> Vec<Vec<Trial>> {
         Shape::closed(50 * KB, 256),
         Shape::closed(MB, 32),
     ];
-    shapes.map(|shape| cell(&ours, shape, 3.0)).into()
+    cells(&ours, &shapes)
 }
 
 pub(super) fn peers() -> Vec<Vec<Trial>> {
@@ -75,12 +75,21 @@ pub(super) fn peers() -> Vec<Vec<Trial>> {
         Shape::open(MB, 40.0),
         Shape::closed(50 * KB, 32),
     ];
-    shapes.map(|shape| cell(&all, shape, 3.0)).into()
+    cells(&all, &shapes)
 }
 
-fn slow() -> Mode {
-    Mode::Slow(std::time::Duration::from_millis(200))
-}
+const SLOW: Mode = Mode::Slow(Duration::from_millis(200));
+
+/// Every mode of a sick target. The last one takes as long as its rate allows.
+const SICK: [Mode; 7] = [
+    Mode::Dead,
+    SLOW,
+    Mode::Hang,
+    Mode::Stall,
+    Mode::Fail,
+    Mode::Reset,
+    Mode::Drip(100e3),
+];
 
 /// A relay with a last target that is healthy, and with each of these.
 fn sick(modes: &[Mode], shape: Shape, seconds: f64) -> Vec<Trial> {
@@ -95,18 +104,9 @@ fn sick(modes: &[Mode], shape: Shape, seconds: f64) -> Vec<Trial> {
 }
 
 pub(super) fn faults(seconds: f64) -> Vec<Vec<Trial>> {
-    let all = [
-        Mode::Dead,
-        slow(),
-        Mode::Hang,
-        Mode::Stall,
-        Mode::Fail,
-        Mode::Reset,
-        Mode::Drip(100e3),
-    ];
     vec![
-        sick(&all, P50KB, seconds),
-        sick(&all, Shape::open(5 * MB, 4.0), seconds),
+        sick(&SICK, P50KB, seconds),
+        sick(&SICK, Shape::open(5 * MB, 4.0), seconds),
     ]
 }
 
@@ -159,11 +159,7 @@ pub(super) fn process() -> Vec<Trial> {
 
 /// A relay with little memory. A pod sends some profiles every ten seconds; this is a busy one.
 pub(super) fn sidecar() -> Vec<Trial> {
-    let shape = Shape {
-        rate: Some(50.0),
-        ..P50KB
-    };
-    let relay = Trial::traffic(Relay(3), shape, 10.0);
+    let relay = Trial::traffic(Relay(3), Shape::open(50 * KB, 50.0), 10.0);
     let hang = relay.clone().with_last("sidecar-hang", Mode::Hang);
     let trials = [relay.named("sidecar"), hang];
     trials.map(|trial| trial.with_memory_apart(24 * MIB)).into()
@@ -191,33 +187,16 @@ pub(super) fn exact() -> Vec<Trial> {
 }
 
 pub(super) fn ci() -> Vec<Vec<Trial>> {
-    let coarse = Shape {
-        rate: Some(200.0),
-        ..P50KB
-    };
-    let sick = sick(
-        &[
-            Mode::Dead,
-            slow(),
-            Mode::Hang,
-            Mode::Stall,
-            Mode::Fail,
-            Mode::Reset,
-        ],
-        coarse,
-        2.0,
-    );
-    let large = self::sick(&[Mode::Hang, Mode::Stall], Shape::open(5 * MB, 4.0), 2.0);
+    let coarse = Shape::open(50 * KB, 200.0);
+    let small = sick(&SICK[..6], coarse, 2.0);
+    let large = sick(&[Mode::Hang, Mode::Stall], Shape::open(5 * MB, 4.0), 2.0);
     let ratio = cell(&[Bare(0), Bare(3), Relay(0), Relay(3)], coarse, 3.0);
-    vec![sick, large, ratio, exact(), process(), sidecar()]
+    vec![small, large, ratio, exact(), process(), sidecar()]
 }
 
 pub(super) fn growth() -> Vec<Vec<Trial>> {
     let targets = [1, 2, 4, 8, 16, 32].map(Relay);
-    let slow = Shape {
-        rate: Some(100.0),
-        ..P50KB
-    };
+    let slow = Shape::open(50 * KB, 100.0);
     let connections = [100, 1_000, 10_000].map(|connections| {
         let shape = Shape {
             connections,
@@ -238,10 +217,7 @@ pub(super) fn spool(gib: f64, into: &Path) -> Vec<Trial> {
         reason = "a size from the command line"
     )]
     let bytes = (gib * 1024.0 * MIB as f64) as u64;
-    let shape = Shape {
-        rate: Some(200.0),
-        ..P50KB
-    };
+    let shape = Shape::open(50 * KB, 200.0);
     let trial = Trial::traffic(Relay(1), shape, 5.0).with_last("spool", Mode::Dead);
     vec![trial.of_kind(Kind::Spool(into.to_path_buf(), bytes))]
 }

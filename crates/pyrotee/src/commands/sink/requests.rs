@@ -5,8 +5,8 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
-use pyroscope_wire::answer::Code;
 use pyroscope_wire::encoding::Framing;
+use pyroscope_wire::error_response::RpcCode;
 use pyroscope_wire::{Coding, Encoding, Message, Surface};
 use pyrotee_proxy::{ResponseFormat, SyntheticBody};
 
@@ -132,7 +132,7 @@ fn message(surface: Surface, headers: &HeaderMap, body: &[Bytes]) -> Option<Mess
 fn as_told(format: ResponseFormat, status: StatusCode) -> Response<SyntheticBody> {
     if status.is_client_error() || status.is_server_error() {
         let message = format!("the sink was told to answer {}", status.as_u16());
-        return format.error(status, Code::of_status(status.as_u16()), &message);
+        return format.error(status, RpcCode::from_http_status(status.as_u16()), &message);
     }
     let mut response = format.success();
     *response.status_mut() = status;
@@ -144,5 +144,5 @@ fn elsewhere(method: &Method, path: &str) -> Response<SyntheticBody> {
         return SyntheticBody::text(GREETING);
     }
     let message = format!("the sink takes profiles only, not {method} {path}");
-    ResponseFormat::Ingest.error(StatusCode::NOT_FOUND, Code::NotFound, &message)
+    ResponseFormat::Ingest.error(StatusCode::NOT_FOUND, RpcCode::NotFound, &message)
 }

@@ -1,4 +1,4 @@
-//! Refusals in the shape and the words of Pyroscope, for the answers that pyrotee gives itself.
+//! Error responses as Pyroscope writes them, for the requests that pyrotee answers itself.
 
 use serde_json::Value;
 
@@ -7,10 +7,10 @@ use crate::name::NameFault;
 /// The `Content-Type` of [`error_body`].
 pub const CONTENT_TYPE: &str = "application/json";
 
-/// What went wrong, in the words of the connect protocol and the numbers of gRPC, which are the same
-/// list (connectrpc.com, "Error codes").
+/// An error code of the connect protocol and of gRPC. Both have the same list: connect writes a code
+/// as a word, gRPC as a number (connectrpc.com, "Error codes").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Code {
+pub enum RpcCode {
     Unknown,
     InvalidArgument,
     DeadlineExceeded,
@@ -24,9 +24,9 @@ pub enum Code {
     Unauthenticated,
 }
 
-impl Code {
-    /// The code that Pyroscope puts beside an HTTP status.
-    pub const fn of_status(status: u16) -> Self {
+impl RpcCode {
+    /// The code that Pyroscope sends with an HTTP status.
+    pub const fn from_http_status(status: u16) -> Self {
         match status {
             400 | 413 => Self::InvalidArgument,
             401 => Self::Unauthenticated,
@@ -41,7 +41,7 @@ impl Code {
         }
     }
 
-    /// The word of connect.
+    /// The word that the connect protocol writes.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
@@ -58,8 +58,8 @@ impl Code {
         }
     }
 
-    /// The number of gRPC.
-    pub const fn grpc(self) -> u8 {
+    /// The number that gRPC writes in `grpc-status`.
+    pub const fn grpc_status(self) -> u8 {
         match self {
             Self::Unknown => 2,
             Self::InvalidArgument => 3,
@@ -76,14 +76,14 @@ impl Code {
     }
 }
 
-/// The body of a refusal: JSON with a code of the connect protocol and a text, and a newline.
-pub fn error_body(code: Code, message: &str) -> String {
+/// The body of an error response: a JSON object with `code` and `message`, and a newline.
+pub fn error_body(code: RpcCode, message: &str) -> String {
     let message = Value::from(message);
     format!("{{\"code\":\"{}\",\"message\":{message}}}\n", code.as_str())
 }
 
-/// What Pyroscope says of a name that it refuses; its status is 400.
-pub fn bad_name(fault: &NameFault) -> String {
+/// The message with which Pyroscope refuses a name; the response has status 400.
+pub fn invalid_name_message(fault: &NameFault) -> String {
     format!("name: {fault}")
 }
 
@@ -98,8 +98,8 @@ mod tests {
     fn a_refused_name_is_answered_in_the_words_of_pyroscope() {
         assert_eq!(
             error_body(
-                Code::InvalidArgument,
-                &bad_name(&NameFault::AppRequired(Dialect::Modern))
+                RpcCode::InvalidArgument,
+                &invalid_name_message(&NameFault::AppRequired(Dialect::Modern))
             ),
             "{\"code\":\"invalid_argument\",\"message\":\"name: service name is required\"}\n"
         );
@@ -108,7 +108,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_arrives_as_it_is(message in any::<String>()) {
-            let body = error_body(Code::Unknown, &message);
+            let body = error_body(RpcCode::Unknown, &message);
             prop_assert_eq!(body.matches('\n').count(), 1);
             let read: Value = serde_json::from_str(&body).unwrap();
             prop_assert_eq!(&read["code"], &Value::from("unknown"));

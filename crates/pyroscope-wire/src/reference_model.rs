@@ -1,10 +1,13 @@
-//! The messages of Push and OTLP as prost reads them, and what tagging means on them: the model
-//! that tests and fuzz targets hold the rewriting against. It shares no code with it.
+//! A second implementation of tagging, for tests and fuzz targets: prost decodes a Push or OTLP message,
+//! and the tags are added to the decoded message. Tests compare its result with that of
+//! `Message::tagged`, with which it shares no code.
 //!
 //! Fields called `unknown_…` are in no schema.
 
-/// Keys and values of tags.
-pub(crate) type Pairs<'t> = [(&'t str, &'t str)];
+use bytes::Bytes;
+
+/// The keys and values of tags.
+pub(crate) type TagPairs<'t> = [(&'t str, &'t str)];
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct PushRequest {
@@ -97,22 +100,16 @@ pub(crate) struct Any {
 }
 
 impl PushRequest {
-    pub(crate) fn upsert(mut self, tags: &Pairs<'_>) -> Self {
+    pub(crate) fn upsert(mut self, tags: &TagPairs<'_>) -> Self {
         for series in &mut self.series {
-            let mut labels: Vec<_> = tags
-                .iter()
-                .map(|&(name, value)| Label {
-                    name: name.to_owned(),
-                    value: value.to_owned(),
-                    unknown_fixed: 0,
-                })
-                .collect();
-            labels.extend(
-                std::mem::take(&mut series.labels)
-                    .into_iter()
-                    .filter(|label| tags.iter().all(|(name, _)| *name != label.name)),
-            );
-            series.labels = labels;
+            let label = |name: &str, value: &str| Label {
+                name: name.to_owned(),
+                value: value.to_owned(),
+                unknown_fixed: 0,
+            };
+            upsert_tags(&mut series.labels, tags, label, |label, key| {
+                label.name == key
+            });
         }
         self
     }
@@ -127,31 +124,38 @@ impl PushRequest {
 }
 
 impl ExportRequest {
-    pub(crate) fn upsert(mut self, tags: &Pairs<'_>) -> Self {
+    pub(crate) fn upsert(mut self, tags: &TagPairs<'_>) -> Self {
         let strings = self.dictionary.clone().unwrap_or_default().strings;
         for profiles in &mut self.profiles {
             let resource = profiles.resource.get_or_insert_default();
-            let mut attributes: Vec<_> = tags
-                .iter()
-                .map(|&(key, value)| Attribute {
-                    key: key.to_owned(),
-                    value: Some(Any {
-                        string: Some(value.to_owned()),
-                        int: None,
-                    }),
-                    key_index: 0,
-                })
-                .collect();
-            attributes.extend(std::mem::take(&mut resource.attributes).into_iter().filter(
-                |attribute| {
-                    let key = attribute.key(&strings);
-                    tags.iter().all(|(tag, _)| *tag != key)
-                },
-            ));
-            resource.attributes = attributes;
+            let attribute = |key: &str, value: &str| Attribute {
+                key: key.to_owned(),
+                value: Some(Any {
+                    string: Some(value.to_owned()),
+                    int: None,
+                }),
+                key_index: 0,
+            };
+            upsert_tags(
+                &mut resource.attributes,
+                tags,
+                attribute,
+                |attribute, key| attribute.key(&strings) == key,
+            );
         }
         self
     }
+}
+
+/// Removes the entries whose key is the key of a tag, and puts the tags before the others.
+pub(crate) fn upsert_tags<T>(
+    entries: &mut Vec<T>,
+    tags: &TagPairs<'_>,
+    new: impl Fn(&str, &str) -> T,
+    has_key: impl Fn(&T, &str) -> bool,
+) {
+    entries.retain(|entry| !tags.iter().any(|(key, _)| has_key(entry, key)));
+    entries.splice(..0, tags.iter().map(|&(key, value)| new(key, value)));
 }
 
 impl Attribute {
@@ -161,5 +165,17 @@ impl Attribute {
         }
         let index = usize::try_from(self.key_index).unwrap_or(usize::MAX);
         strings.get(index).map_or("", String::as_str)
+    }
+}
+
+/// Asserts that every part lies at its own address within one of the pieces.
+pub(crate) fn assert_not_copied(parts: impl Iterator<Item = Bytes>, pieces: &[Bytes]) {
+    for part in parts.filter(|part| !part.is_empty()) {
+        let (start, length) = (part.as_ptr().addr(), part.len());
+        let within = |piece: &Bytes| {
+            let from = piece.as_ptr().addr();
+            from <= start && start + length <= from + piece.len()
+        };
+        assert!(pieces.iter().any(within), "{part:?} was copied");
     }
 }
