@@ -48,8 +48,11 @@ pub use seam::{
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Locks a mutex whose data stays true even if a holder panicked: every critical section here
-/// is a handful of additions.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// Locks `mutex` even if a thread that held it panicked.
+///
+/// The critical sections of this workspace are short and call nothing that can panic half-way through a
+/// change, so the data behind a poisoned mutex is still consistent. Passing the panic on would turn the
+/// failure of one request into the failure of all later ones.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

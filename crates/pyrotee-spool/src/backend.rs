@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use pyrotee_queue::{
     Consumer, Fate, Lease, LeaseFuture, Next, Offered, Producer, Queue, Reason, Receipt, Record,
-    Settle, Taken, Tally, Waits, Wanted,
+    Settle, Taken, Tally, Waits, Wanted, lock,
 };
 use tokio::sync::oneshot;
 use tokio::time::sleep;
@@ -117,7 +117,7 @@ impl SpoolConsumer {
 
     /// Has the record read. `None`: the budget is spent.
     async fn read(&self, claim: &Claim, location: Location, file: Arc<dyn File>) -> Option<Answer> {
-        if let Some((number, record)) = crate::lock(&self.kept).take()
+        if let Some((number, record)) = lock(&self.kept).take()
             && number == claim.entry.number
         {
             claim.entry.share(&record);

@@ -4,7 +4,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::lock;
+use pyrotee_queue::lock;
 
 /// A bell that is heard even if nobody listens yet.
 #[derive(Debug)]

@@ -6,12 +6,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, SystemTime};
 
-use pyrotee_queue::{Reason, Record, Tally};
+use pyrotee_queue::{Reason, Record, Tally, lock};
 
 use crate::bell::Bell;
 use crate::entry::{Entry, Location, Place};
 use crate::format::{SavedCursor, TargetId};
-use crate::lock;
 use crate::recovery::Found;
 use crate::segments::Segments;
 use crate::settled::Settled;

@@ -6,12 +6,11 @@ use std::sync::{Arc, Mutex, Weak};
 use std::thread::Builder;
 use std::time::Duration;
 
-use pyrotee_queue::{Reason, Tally};
+use pyrotee_queue::{Reason, Tally, lock};
 use tracing::{info, warn};
 
 use crate::format::{Crc, TargetId};
 use crate::inspect::QUARANTINED;
-use crate::lock;
 use crate::replay::Mover;
 use crate::shared::Shared;
 use crate::storage::Storage;

@@ -4,10 +4,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::SystemTime;
 
-use pyrotee_queue::{Reason, Record, SurfaceId, Waits};
+use pyrotee_queue::{Reason, Record, SurfaceId, Waits, lock};
 
 use crate::book::Book;
-use crate::lock;
 
 /// One record, for all its targets.
 pub(crate) struct Entry {

@@ -87,10 +87,3 @@ pub use control::{Control, Replay, ReplayError, ReplayState};
 pub use monitor::{Mode, Monitor, Stats};
 pub use settings::{Fsync, OpenError, Settings, Target};
 pub use spool::{Keeper, Spool};
-
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// Locks a mutex whose data stays true even if a holder panicked: no critical section calls out.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}

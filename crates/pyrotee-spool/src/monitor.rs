@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use pyrotee_queue::Tally;
+use pyrotee_queue::{Tally, lock};
 
 use crate::book::Orphan;
 use crate::inspect::{Standing, Survey, TargetSurvey};
-use crate::lock;
 use crate::settings::CLAIM_BYTES;
 use crate::shared::Shared;
 

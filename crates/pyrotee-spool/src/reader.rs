@@ -3,13 +3,12 @@
 use std::io;
 use std::sync::{Arc, Mutex, mpsc};
 
-use pyrotee_queue::{Payload, Record, Reservation};
+use pyrotee_queue::{Payload, Record, Reservation, lock};
 use tokio::sync::oneshot;
 use tracing::warn;
 
 use crate::entry::{Entry, Location, Lookup};
 use crate::format::{Crc, FIXED, Lengths};
-use crate::lock;
 use crate::shared::Shared;
 use crate::storage::{File, read_up_to};
 

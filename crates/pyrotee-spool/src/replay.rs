@@ -9,14 +9,13 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
 
-use pyrotee_queue::{Record, Reservation};
+use pyrotee_queue::{Record, Reservation, lock};
 use tokio::time::Instant;
 use tracing::warn;
 
 use crate::control::{Control, ReplayState};
 use crate::entry::Location;
 use crate::format::TargetId;
-use crate::lock;
 use crate::reader;
 use crate::recovery::{Found, Scanner, head_of};
 use crate::storage::File;

@@ -4,14 +4,13 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, mpsc};
 
-use pyrotee_queue::{Budget, Queue, Reason, Record, Tally, Waits};
+use pyrotee_queue::{Budget, Queue, Reason, Record, Tally, Waits, lock};
 use tokio::sync::oneshot;
 use tracing::info;
 
 use crate::book::{Book, Orphan};
 use crate::counters::Counters;
 use crate::entry::{Claim, Entry, EntryState, Place};
-use crate::lock;
 use crate::reader::Request;
 
 /// Locks are taken in this order: intake, a queue's; intake, the book's, an entry's. `offer` takes the

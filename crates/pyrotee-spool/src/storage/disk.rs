@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::thread::sleep;
 use std::time::Duration;
 
+use pyrotee_queue::lock;
+
 use super::{File, Lock, Space, Storage};
-use crate::lock;
 
 /// What a second process stumbles over.
 const LOCK: &str = "lock";

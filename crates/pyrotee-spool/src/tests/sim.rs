@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex};
 
+use pyrotee_queue::lock;
+
 use crate::format::segment_of;
-use crate::lock;
 use crate::storage::{File, Space, Storage};
 
 type Files = BTreeMap<String, Arc<Data>>;

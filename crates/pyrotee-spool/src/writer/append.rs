@@ -4,12 +4,11 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
-use pyrotee_queue::Record;
+use pyrotee_queue::{Record, lock};
 
 use super::{GROUP, Writer};
 use crate::entry::Location;
 use crate::format::{RecordHead, SegmentHead, TargetId, segment_name};
-use crate::lock;
 use crate::segments::Segment;
 use crate::settings::Fsync;
 use crate::shared::Job;

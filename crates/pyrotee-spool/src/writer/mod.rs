@@ -13,12 +13,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use pyrotee_queue::Reason;
+use pyrotee_queue::{Reason, lock};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::format::{Crc, Names};
-use crate::lock;
 use crate::settings::{Fsync, Settings};
 use crate::shared::{Job, Shared};
 use crate::storage::Storage;

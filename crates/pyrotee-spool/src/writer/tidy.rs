@@ -3,14 +3,13 @@
 use std::io;
 use std::time::{Duration, SystemTime};
 
-use pyrotee_queue::Reason;
+use pyrotee_queue::{Reason, lock};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::Writer;
 use crate::book::{Ledgers, Orphan};
 use crate::format::{CURSORS, Cursors, SavedCursor, segment_name};
-use crate::lock;
 use crate::settings::Fsync;
 
 /// What a save is for.
