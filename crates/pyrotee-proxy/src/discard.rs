@@ -27,7 +27,7 @@ where
 
 async fn answer(outcome: Outcome, manner: Manner) -> Response<OwnBody> {
     match outcome {
-        Outcome::Offered(offered) if offered.taken == 0 && offered.refused > 0 => {
+        Outcome::Offered(offered) if offered.queued == 0 && offered.refused > 0 => {
             manner.overloaded("every target's queue is full")
         }
         // A 200 must not lie: it waits for what the backend promises.

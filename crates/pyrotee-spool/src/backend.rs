@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use pyrotee_queue::{
-    Consumer, Fate, Lease, LeaseFuture, Next, Offered, Producer, Queue, Reason, Receipt, Record,
-    Settle, Taken, Tally, Waits, Wanted, lock,
+    Consumer, Lease, LeaseEnd, LeaseFilter, LeaseFuture, LeasedEntry, OfferResult, Producer, Queue,
+    QueuedRecord, Reason, Receipt, Record, Settle, TakeResult, Tally, lock,
 };
 use tokio::sync::oneshot;
 use tokio::time::sleep;
@@ -27,11 +27,11 @@ const BUDGET_AGAIN: Duration = Duration::from_millis(20);
 pub(crate) struct SpoolProducer(pub(crate) Arc<Live>);
 
 impl Producer for SpoolProducer {
-    fn offer(&self, record: &Arc<Record>) -> Offered {
+    fn offer(&self, record: &Arc<Record>) -> OfferResult {
         self.offer_to_all_of(0..self.0.shared.queues.len(), record)
     }
 
-    fn offer_to(&self, target: usize, record: &Arc<Record>) -> Offered {
+    fn offer_to_target(&self, target: usize, record: &Arc<Record>) -> OfferResult {
         let last = self.0.shared.queues.len();
         self.offer_to_all_of(target.min(last)..target.saturating_add(1).min(last), record)
     }
@@ -43,18 +43,18 @@ impl Producer for SpoolProducer {
 }
 
 impl SpoolProducer {
-    fn offer_to_all_of(&self, targets: Range<usize>, record: &Arc<Record>) -> Offered {
+    fn offer_to_all_of(&self, targets: Range<usize>, record: &Arc<Record>) -> OfferResult {
         let shared = &self.0.shared;
         let size = record.len() + record.head().len() as u64;
-        let (taken, receipt) = if size > shared.longest_record {
+        let (queued, receipt) = if size > shared.longest_record {
             shared.refuse(targets.clone(), record.len(), Reason::SpoolFull);
             (0, None)
         } else {
             shared.offer(targets.clone(), record)
         };
-        Offered {
-            taken,
-            refused: targets.len() - taken,
+        OfferResult {
+            queued,
+            refused: targets.len() - queued,
             receipt: receipt.map_or_else(Receipt::immediate, Receipt::later),
         }
     }
@@ -142,32 +142,32 @@ impl SpoolConsumer {
 }
 
 impl Consumer for SpoolConsumer {
-    fn lease<'a>(&'a self, wanted: &'a [Wanted]) -> LeaseFuture<'a> {
+    fn lease<'a>(&'a self, filters: &'a [LeaseFilter]) -> LeaseFuture<'a> {
         Box::pin(async move {
             // While the budget is spent, only what is in memory already.
             let mut from = 0;
             loop {
-                match self.queue.take(wanted, from) {
-                    Next::Ready(taken) => {
-                        let (lane, history) = (taken.lane, taken.history());
-                        let claim = taken.waiting.record.clone();
-                        let held = InFlight::new(self, taken);
+                match self.queue.take(filters, from) {
+                    TakeResult::Leased(leased) => {
+                        let (lane, history) = (leased.lane(), leased.history());
+                        let claim = leased.record().clone();
+                        let lease = SpoolLease::new(self, leased);
                         match self.fetch(&claim).await {
                             Fetched::Record(record) => {
-                                return Some(Lease::new(record, lane, history, Box::new(held)));
+                                return Some(Lease::new(record, lane, history, Box::new(lease)));
                             }
-                            Fetched::OverBudget => from = self.queue.held_from(),
+                            Fetched::OverBudget => from = self.queue.in_memory_from(),
                             // The queue knows why, and loses it when it comes back.
-                            Fetched::Evicted => drop(held),
-                            Fetched::Lost(reason) => Box::new(held).settle(Fate::Lost(reason)),
+                            Fetched::Evicted => drop(lease),
+                            Fetched::Lost(reason) => Box::new(lease).settle(LeaseEnd::Lost(reason)),
                         }
                     }
-                    Next::Finished => return None,
-                    Next::Nothing { .. } if from > 0 => {
+                    TakeResult::Finished => return None,
+                    TakeResult::NoMatch { .. } if from > 0 => {
                         sleep(BUDGET_AGAIN).await;
                         from = 0;
                     }
-                    Next::Nothing { due } => self.queue.changed(due).await,
+                    TakeResult::NoMatch { next_due } => self.queue.changed(next_due).await,
                 }
             }
         })
@@ -184,7 +184,7 @@ impl Consumer for SpoolConsumer {
     /// [`Reason::Shutdown`] loses nothing: the next process delivers it.
     fn abandon(&self, reason: Reason) {
         match reason {
-            Reason::Shutdown => self.queue.keep(),
+            Reason::Shutdown => self.queue.freeze(),
             reason => self.queue.abandon(reason),
         }
     }
@@ -199,35 +199,35 @@ impl Consumer for SpoolConsumer {
 }
 
 /// A record that left the queue. Until it is leased, dropping it undoes that.
-struct InFlight {
+struct SpoolLease {
     queue: Arc<Queue<Claim>>,
-    taken: Option<Taken<Claim>>,
+    leased: Option<LeasedEntry<Claim>>,
     /// The threads live until the last lease has ended.
     _live: Arc<Live>,
 }
 
-impl InFlight {
-    fn new(consumer: &SpoolConsumer, taken: Taken<Claim>) -> Self {
+impl SpoolLease {
+    fn new(consumer: &SpoolConsumer, leased: LeasedEntry<Claim>) -> Self {
         Self {
             queue: Arc::clone(&consumer.queue),
-            taken: Some(taken),
+            leased: Some(leased),
             _live: Arc::clone(&consumer.live),
         }
     }
 }
 
-impl Settle for InFlight {
-    fn settle(mut self: Box<Self>, fate: Fate) {
-        if let Some(taken) = self.taken.take() {
-            self.queue.settle(taken, fate);
+impl Settle for SpoolLease {
+    fn settle(mut self: Box<Self>, end: LeaseEnd) {
+        if let Some(leased) = self.leased.take() {
+            self.queue.settle(leased, end);
         }
     }
 }
 
-impl Drop for InFlight {
+impl Drop for SpoolLease {
     fn drop(&mut self) {
-        if let Some(taken) = self.taken.take() {
-            self.queue.put_back(taken);
+        if let Some(leased) = self.leased.take() {
+            self.queue.put_back(leased);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::SystemTime;
 
-use pyrotee_queue::{Reason, Record, SurfaceId, Waits, lock};
+use pyrotee_queue::{QueuedRecord, Reason, Record, SurfaceId, lock};
 
 use crate::book::Book;
 
@@ -90,7 +90,7 @@ impl Entry {
     }
 }
 
-impl Waits for Claim {
+impl QueuedRecord for Claim {
     fn surface(&self) -> SurfaceId {
         self.entry.surface
     }

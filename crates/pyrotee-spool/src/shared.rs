@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, mpsc};
 
-use pyrotee_queue::{Budget, Queue, Reason, Record, Tally, Waits, lock};
+use pyrotee_queue::{Budget, Queue, QueuedRecord, Reason, Record, Tally, lock};
 use tokio::sync::oneshot;
 use tracing::info;
 

@@ -6,8 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use pyrotee_queue::{
-    Budget, Consumer, Head, Ledger, Limits, Payload, Producer, Receipt, Record, SurfaceId, Wanted,
-    WhenFull, open_memory,
+    Budget, Consumer, Head, LeaseFilter, Ledger, Limits, Payload, Producer, Receipt, Record,
+    SurfaceId, WhenFull, open_memory,
 };
 use pyrotee_spool::{Keeper, Monitor, Settings, Target};
 use tokio::runtime::Runtime;
@@ -81,7 +81,7 @@ impl Rig {
     pub(crate) fn deliver(&self, runtime: &Runtime, targets: usize) -> Vec<JoinHandle<()>> {
         let consumers = self.consumers.iter().take(targets).cloned();
         let deliver = |consumer: Arc<dyn Consumer>| async move {
-            while let Some(lease) = consumer.lease(&Wanted::ANY).await {
+            while let Some(lease) = consumer.lease(&LeaseFilter::ANY).await {
                 lease.ack();
             }
         };

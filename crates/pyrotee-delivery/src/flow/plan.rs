@@ -1,6 +1,6 @@
 //! What a target may be given at an instant.
 
-use pyrotee_queue::{Lane, Surfaces, Wanted};
+use pyrotee_queue::{Lane, LeaseFilter, Surfaces};
 use tokio::time::Instant;
 
 use super::State;
@@ -10,17 +10,17 @@ use super::circuit::Admission;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Plan {
     /// Nothing: nobody may upload now.
-    pub(crate) wanted: Vec<Wanted>,
+    pub(crate) wanted: Vec<LeaseFilter>,
     /// When time alone makes another plan; `None`: it does not.
     pub(crate) until: Option<Instant>,
 }
 
 impl Plan {
     fn want(&mut self, surfaces: Surfaces, kinds: &[(Lane, bool)]) {
-        let wanted = kinds.iter().map(|&(lane, early)| Wanted {
+        let wanted = kinds.iter().map(|&(lane, deferred)| LeaseFilter {
             lane,
             surfaces,
-            early,
+            deferred,
         });
         self.wanted.extend(wanted);
     }

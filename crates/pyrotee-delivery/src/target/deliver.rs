@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use pyrotee_net::{Dial, Dialer};
-use pyrotee_queue::{Consumer, History, Lane, Lease, Reason, Record};
+use pyrotee_queue::{Consumer, Lane, Lease, Reason, Record, RetryHistory};
 use tokio::time::{Instant, sleep_until};
 
 use crate::client::TargetClient;
@@ -47,7 +47,7 @@ enum Verdict {
     /// It is tried again, this long after somebody may.
     Again {
         delay: Duration,
-        history: History,
+        history: RetryHistory,
     },
 }
 
@@ -169,7 +169,7 @@ impl<D: Dial> Deliverer<D> {
         );
     }
 
-    fn verdict(&self, outcome: &Outcome, history: History) -> Verdict {
+    fn verdict(&self, outcome: &Outcome, history: RetryHistory) -> Verdict {
         match outcome.kind {
             Kind::Ok => Verdict::Taken,
             Kind::Rejected => Verdict::Lost(Reason::Rejected),
@@ -187,16 +187,18 @@ impl<D: Dial> Deliverer<D> {
     }
 
     /// One failure more, unless the record is to blame for all of them.
-    fn blame(&self, kind: Kind, history: History) -> Verdict {
+    fn blame(&self, kind: Kind, history: RetryHistory) -> Verdict {
         let taken = self.flow.taken();
-        let others_were_taken = history.failures == 0 || taken > history.taken;
-        let history = History {
+        let others_were_taken = history.failures == 0 || taken > history.acked_at_last_failure;
+        let history = RetryHistory {
             failures: history.failures.saturating_add(1),
-            unexplained: history.unexplained + u32::from(kind == Kind::Unknown),
-            alone: history.alone + u32::from(others_were_taken),
-            taken,
+            unknown_failures: history.unknown_failures + u32::from(kind == Kind::Unknown),
+            failures_while_healthy: history.failures_while_healthy + u32::from(others_were_taken),
+            acked_at_last_failure: taken,
         };
-        if history.unexplained >= UNKNOWN_TRIES || history.alone >= POISON_TRIES {
+        if history.unknown_failures >= UNKNOWN_TRIES
+            || history.failures_while_healthy >= POISON_TRIES
+        {
             return Verdict::Lost(Reason::Rejected);
         }
         Verdict::Again {

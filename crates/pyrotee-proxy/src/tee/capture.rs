@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use pyroscope_wire::name::NameFault;
-use pyrotee_queue::{Head, Offered, PayloadBuffer, Reason, Record, Reservation};
+use pyrotee_queue::{Head, OfferResult, PayloadBuffer, Reason, Record, Reservation};
 
 use super::recorder::{Recorder, Stake};
 use super::repeats::{Key, Suspicion, Try};
@@ -22,7 +22,7 @@ pub(crate) enum Outcome {
     /// It is written in a way that Pyroscope does not take here, such as gRPC-web.
     NotUnderstood,
     /// The profile was offered to the targets.
-    Offered(Offered),
+    Offered(OfferResult),
     /// Its client has sent it before, and then it was offered.
     Repeated,
     /// The profile could not be recorded.
@@ -197,7 +197,7 @@ impl Capture {
             }
             (Stake::Repeats(repeats), Some(verdict)) => {
                 let offered = self.recorder.offer(&record);
-                if offered.taken > 0 {
+                if offered.queued > 0 {
                     repeats.teed(verdict, record, key);
                 }
                 Outcome::Offered(offered)

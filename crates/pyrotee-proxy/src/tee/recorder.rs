@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pyrotee_queue::{Budget, Offered, Producer, Record};
+use pyrotee_queue::{Budget, OfferResult, Producer, Record};
 
 use super::repeats::Repeats;
 use crate::metrics::{ProxyMetrics, TeeResult};
@@ -31,9 +31,9 @@ pub(crate) enum Stake {
 
 impl Recorder {
     /// Hands a whole record to the targets.
-    pub(super) fn offer(&self, record: &Arc<Record>) -> Offered {
+    pub(super) fn offer(&self, record: &Arc<Record>) -> OfferResult {
         let offered = self.producer.offer(record);
-        let none = offered.taken == 0 && offered.refused > 0;
+        let none = offered.queued == 0 && offered.refused > 0;
         self.metrics.teed(if none {
             TeeResult::Refused
         } else {

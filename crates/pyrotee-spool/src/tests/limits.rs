@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use pyrotee_queue::{Reason, Wanted};
+use pyrotee_queue::{LeaseFilter, Reason};
 
 use super::sim::Sim;
 use super::support::{ROOMY, bench, body, name, open, settings, try_open};
@@ -73,7 +73,7 @@ async fn the_index_has_a_limit_of_its_own() {
 async fn a_record_that_can_never_fit_is_refused() {
     let sim = Sim::new();
     let bench = open(&sim, settings(Path::new("")), &["a"]);
-    assert_eq!(bench.offer("600000-600000").taken, 0);
+    assert_eq!(bench.offer("600000-600000").queued, 0);
     assert_eq!(bench.lost(0, Reason::SpoolFull), 1);
     // One that is larger than a segment gets its own.
     for number in 0..8 {
@@ -161,7 +161,7 @@ async fn a_spent_budget_delays_the_backlog_and_loses_nothing() {
     // On disk, and no room to read it.
     let none = tokio::time::timeout(
         Duration::from_millis(30),
-        bench.consumers[0].lease(&Wanted::ANY),
+        bench.consumers[0].lease(&LeaseFilter::ANY),
     );
     assert!(none.await.is_err());
     drop(all);

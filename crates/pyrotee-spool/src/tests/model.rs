@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
-use pyrotee_queue::{History, Lane, Lease, Reason, Wanted};
+use pyrotee_queue::{Lane, Lease, LeaseFilter, Reason, RetryHistory};
 use tokio::time::Instant;
 
 use super::sim::Sim;
@@ -145,7 +145,7 @@ impl Model {
                 .map(|(number, _)| *number)
         };
         let Some(number) = of(Lane::Fresh).or_else(|| of(Lane::Backlog)) else {
-            let nothing = self.bench.consumers[target].lease(&Wanted::ANY);
+            let nothing = self.bench.consumers[target].lease(&LeaseFilter::ANY);
             assert!(tokio::time::timeout(Duration::ZERO, nothing).await.is_err());
             return;
         };
@@ -182,7 +182,7 @@ impl Model {
             Step::Retry(_) => {
                 known.deferred = true;
                 let later = Instant::now() + Duration::from_secs(3_600);
-                lease.retry(later, History::default());
+                lease.retry(later, RetryHistory::default());
                 true
             }
             _ => {
@@ -331,7 +331,7 @@ async fn overflow(steps: Vec<Step>) {
         match step {
             Step::Offer(bytes) => assert!(bench.keep(&format!("{number}-{bytes}")).await),
             Step::Lease(target) => {
-                let lease = bench.consumers[target].lease(&Wanted::ANY);
+                let lease = bench.consumers[target].lease(&LeaseFilter::ANY);
                 if let Ok(Some(lease)) = tokio::time::timeout(Duration::from_millis(2), lease).await
                 {
                     name(&lease);

@@ -33,7 +33,7 @@ async fn what_one_target_was_offered_is_not_the_others_after_a_restart_either() 
     let sim = Sim::new();
     let bench = open(&sim, settings(Path::new("")), &NAMES);
     assert!(bench.keep("1-10").await);
-    let offered = bench.producer.offer_to(1, &bench.record("2-10"));
+    let offered = bench.producer.offer_to_target(1, &bench.record("2-10"));
     assert!(offered.receipt.durable().await);
     let killed = sim.after_kill();
     bench.close();

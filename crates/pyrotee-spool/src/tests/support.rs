@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use pyrotee_queue::{
-    Budget, Consumer, Counts, Head, Lease, Ledger, Limits, Offered, Payload, Producer, Reason,
-    Record, SurfaceId, Wanted, WhenFull,
+    Budget, Consumer, Counts, Head, Lease, LeaseFilter, Ledger, Limits, OfferResult, Payload,
+    Producer, Reason, Record, SurfaceId, WhenFull,
 };
 
 use super::sim::Sim;
@@ -113,7 +113,7 @@ pub(super) fn name(lease: &Lease) -> String {
 }
 
 impl Bench {
-    pub(super) fn offer(&self, name: &str) -> Offered {
+    pub(super) fn offer(&self, name: &str) -> OfferResult {
         self.producer.offer(&self.record(name))
     }
 
@@ -139,7 +139,7 @@ impl Bench {
 
     /// The next record of a target, which must be there.
     pub(super) async fn lease(&self, target: usize) -> Lease {
-        let lease = self.consumers[target].lease(&Wanted::ANY);
+        let lease = self.consumers[target].lease(&LeaseFilter::ANY);
         in_time("a lease", lease).await.expect("it has not ended")
     }
 
@@ -173,7 +173,7 @@ impl Bench {
         for consumer in &self.consumers {
             let mut names = Vec::new();
             while let Some(lease) =
-                in_time("a lease or the end", consumer.lease(&Wanted::ANY)).await
+                in_time("a lease or the end", consumer.lease(&LeaseFilter::ANY)).await
             {
                 names.push(name(&lease));
                 lease.ack();

@@ -63,7 +63,7 @@ async fn a_full_disk_means_memory_under_the_limits_and_an_end_of_it_disk_again()
     assert_eq!(bench.monitor.mode(), Mode::MemoryOnly);
     for (number, taken) in [(6, 1), (7, 1), (8, 0), (9, 0)] {
         let offered = bench.offer(&format!("{number}-1000"));
-        assert_eq!(offered.taken, taken);
+        assert_eq!(offered.queued, taken);
         assert!(taken == 0 || !offered.receipt.durable().await);
     }
     assert_eq!(bench.lost(0, Reason::QueueFull), 2, "three are held");

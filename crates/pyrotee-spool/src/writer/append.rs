@@ -111,7 +111,7 @@ impl Writer {
         }
         if let Some(last) = last {
             for queue in &self.shared.queues {
-                queue.moved_elsewhere(last + 1);
+                queue.moved_to_disk(last + 1);
             }
         }
         for job in receipts {

@@ -238,7 +238,7 @@ impl Writer {
         let left = std::mem::take(&mut lock(&self.shared.intake).jobs);
         drop(left);
         for queue in &self.shared.queues {
-            queue.lose_held(Reason::Shutdown);
+            queue.lose_in_memory(Reason::Shutdown);
         }
         if let Some(mut active) = self.active.take() {
             if self.settings.fsync != Fsync::Never

@@ -162,7 +162,7 @@ impl Writer {
             self.shared
                 .queues
                 .iter()
-                .map(|queue| queue.held_from())
+                .map(|queue| queue.in_memory_from())
                 .max()
                 .unwrap_or(0)
         });

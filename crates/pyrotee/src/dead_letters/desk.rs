@@ -149,9 +149,9 @@ impl Desk {
         let offered = {
             let producer = self.producer.upgrade();
             let producer = producer.context("the relay is stopping: ask the next one")?;
-            producer.offer_to(index, &record)
+            producer.offer_to_target(index, &record)
         };
-        if offered.taken == 0 {
+        if offered.queued == 0 {
             bail!(
                 "the queue of {} refused it: see its dropped profiles in `pyrotee status`",
                 target.name

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use bytesize::ByteSize;
-use pyrotee_queue::{Budget, Consumer, Counts, History, Lease, Record, Tally, Wanted};
+use pyrotee_queue::{Budget, Consumer, Counts, Lease, LeaseFilter, Record, RetryHistory, Tally};
 use pyrotee_spool::inspect::{Directory, InspectError, Select};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
@@ -93,7 +93,7 @@ impl Uploads {
         bar: &Bar,
     ) -> anyhow::Result<()> {
         while counts().pending.profiles > self.refused {
-            let Some(lease) = consumer.lease(&Wanted::ANY).await else {
+            let Some(lease) = consumer.lease(&LeaseFilter::ANY).await else {
                 break;
             };
             if !self.may_go(lease.record().len()).await {
@@ -237,7 +237,7 @@ impl Uploads {
 fn settle(lease: Lease, fate: &Fate) {
     match fate {
         Fate::Sent => lease.ack(),
-        Fate::Refused => lease.retry(Instant::now() + ASIDE, History::default()),
+        Fate::Refused => lease.retry(Instant::now() + ASIDE, RetryHistory::default()),
         Fate::Again => drop(lease),
     }
 }
