@@ -1,4 +1,4 @@
-//! The seam: producer, consumers, leases.
+//! The spool as a backend of `pyrotee_queue`: producer, consumers and leases.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
@@ -11,20 +11,20 @@ use pyrotee_queue::{
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-use crate::entry::{Claim, Location, Lookup};
-use crate::reader::{Answer, Kept, Request};
-use crate::shared::Live;
+use crate::reader::{LateRead, ReadRequest, ReadResult};
+use crate::shared::RunningSpool;
+use crate::spooled_record::{Lookup, RecordClaim, SegmentPosition};
 use crate::storage::File;
 
-/// How often a read that failed is repeated before the record is given up …
-const READS: u32 = 3;
-/// … and the time between.
+/// Attempts to read a record before it is dropped as `disk_error`.
+const READ_ATTEMPTS: u32 = 3;
+/// Time between two attempts.
 const BETWEEN_READS: Duration = Duration::from_millis(50);
-/// How often a spent budget is asked again.
-const BUDGET_AGAIN: Duration = Duration::from_millis(20);
+/// Time between two attempts to reserve memory while the budget has no room.
+const BETWEEN_RESERVATIONS: Duration = Duration::from_millis(20);
 
 #[derive(Debug)]
-pub(crate) struct SpoolProducer(pub(crate) Arc<Live>);
+pub(crate) struct SpoolProducer(pub(crate) Arc<RunningSpool>);
 
 impl Producer for SpoolProducer {
     fn offer(&self, record: &Arc<Record>) -> OfferResult {
@@ -70,81 +70,86 @@ impl Drop for SpoolProducer {
 
 #[derive(Debug)]
 pub(crate) struct SpoolConsumer {
-    live: Arc<Live>,
-    queue: Arc<Queue<Claim>>,
-    /// What was read for a lease that nobody waited for.
-    kept: Arc<Kept>,
+    spool: Arc<RunningSpool>,
+    queue: Arc<Queue<RecordClaim>>,
+    late: Arc<LateRead>,
 }
 
-/// What became of the attempt to get a record into memory.
-enum Fetched {
+/// The result of getting a record into memory.
+enum FetchResult {
     Record(Arc<Record>),
+    /// The budget has no room.
     OverBudget,
-    /// Its segment went meanwhile.
+    /// The segment of the record was evicted meanwhile.
     Evicted,
     Lost(Reason),
 }
 
 impl SpoolConsumer {
-    pub(crate) fn new(live: Arc<Live>, queue: Arc<Queue<Claim>>) -> Self {
+    pub(crate) fn new(spool: Arc<RunningSpool>, queue: Arc<Queue<RecordClaim>>) -> Self {
         Self {
-            live,
+            spool,
             queue,
-            kept: Arc::new(Mutex::default()),
+            late: Arc::new(Mutex::default()),
         }
     }
 
-    async fn fetch(&self, claim: &Claim) -> Fetched {
-        for attempt in 1..=READS {
-            let location = match claim.entry.lookup() {
-                Lookup::Here(record) => return Fetched::Record(record),
-                Lookup::There(location) => location,
-                Lookup::Nowhere => return Fetched::Lost(Reason::DiskError),
+    async fn fetch(&self, claim: &RecordClaim) -> FetchResult {
+        for attempt in 1..=READ_ATTEMPTS {
+            let position = match claim.record.lookup() {
+                Lookup::Memory(record) => return FetchResult::Record(record),
+                Lookup::Disk(position) => position,
+                Lookup::Released => return FetchResult::Lost(Reason::DiskError),
             };
-            let Some(file) = claim.entry.book.file(location.segment) else {
-                return Fetched::Evicted;
+            let Some(file) = claim.record.tracker.file(position.segment) else {
+                return FetchResult::Evicted;
             };
-            match self.read(claim, location, file).await {
-                None => return Fetched::OverBudget,
-                Some(Answer::Record(record)) => return Fetched::Record(record),
-                Some(Answer::Corrupt) => return Fetched::Lost(Reason::Corrupt),
-                Some(Answer::Failed) if attempt < READS => sleep(BETWEEN_READS).await,
-                Some(Answer::Failed) => {}
+            match self.read(claim, position, file).await {
+                None => return FetchResult::OverBudget,
+                Some(ReadResult::Record(record)) => return FetchResult::Record(record),
+                Some(ReadResult::Corrupt) => return FetchResult::Lost(Reason::Corrupt),
+                Some(ReadResult::Failed) if attempt < READ_ATTEMPTS => sleep(BETWEEN_READS).await,
+                Some(ReadResult::Failed) => {}
             }
         }
-        Fetched::Lost(Reason::DiskError)
+        FetchResult::Lost(Reason::DiskError)
     }
 
-    /// Has the record read. `None`: the budget is spent.
-    async fn read(&self, claim: &Claim, location: Location, file: Arc<dyn File>) -> Option<Answer> {
-        if let Some((number, record)) = lock(&self.kept).take()
-            && number == claim.entry.number
+    /// Asks the reader thread for the record. `None`: the budget has no room.
+    async fn read(
+        &self,
+        claim: &RecordClaim,
+        position: SegmentPosition,
+        file: Arc<dyn File>,
+    ) -> Option<ReadResult> {
+        if let Some((number, record)) = lock(&self.late).take()
+            && number == claim.record.number
         {
-            claim.entry.share(&record);
-            return Some(Answer::Record(record));
+            claim.record.cache(&record);
+            return Some(ReadResult::Record(record));
         }
-        let bytes = claim.len() + u64::from(location.before_body) + Record::OVERHEAD;
-        let reservation = self.live.shared.budget.reserve(bytes)?;
-        let (answer, answered) = oneshot::channel();
-        let request = Request {
-            entry: Arc::clone(&claim.entry),
-            location,
+        let bytes = claim.len() + u64::from(position.before_body) + Record::OVERHEAD;
+        let reservation = self.spool.shared.budget.reserve(bytes)?;
+        let (reply, result) = oneshot::channel();
+        let request = ReadRequest {
+            record: Arc::clone(&claim.record),
+            position,
             file,
             reservation,
-            answer,
-            kept: Arc::clone(&self.kept),
+            reply,
+            late: Arc::clone(&self.late),
         };
-        if self.live.reader.send(request).is_err() {
-            return Some(Answer::Failed);
+        if self.spool.reader.send(request).is_err() {
+            return Some(ReadResult::Failed);
         }
-        Some(answered.await.unwrap_or(Answer::Failed))
+        Some(result.await.unwrap_or(ReadResult::Failed))
     }
 }
 
 impl Consumer for SpoolConsumer {
     fn lease<'a>(&'a self, filters: &'a [LeaseFilter]) -> LeaseFuture<'a> {
         Box::pin(async move {
-            // While the budget is spent, only what is in memory already.
+            // While the budget has no room, only records that are in memory are leased.
             let mut from = 0;
             loop {
                 match self.queue.take(filters, from) {
@@ -153,18 +158,20 @@ impl Consumer for SpoolConsumer {
                         let claim = leased.record().clone();
                         let lease = SpoolLease::new(self, leased);
                         match self.fetch(&claim).await {
-                            Fetched::Record(record) => {
+                            FetchResult::Record(record) => {
                                 return Some(Lease::new(record, lane, history, Box::new(lease)));
                             }
-                            Fetched::OverBudget => from = self.queue.in_memory_from(),
-                            // The queue knows why, and loses it when it comes back.
-                            Fetched::Evicted => drop(lease),
-                            Fetched::Lost(reason) => Box::new(lease).settle(LeaseEnd::Lost(reason)),
+                            FetchResult::OverBudget => from = self.queue.in_memory_from(),
+                            // The queue drops the record when it is put back.
+                            FetchResult::Evicted => drop(lease),
+                            FetchResult::Lost(reason) => {
+                                Box::new(lease).settle(LeaseEnd::Lost(reason))
+                            }
                         }
                     }
                     TakeResult::Finished => return None,
                     TakeResult::NoMatch { .. } if from > 0 => {
-                        sleep(BUDGET_AGAIN).await;
+                        sleep(BETWEEN_RESERVATIONS).await;
                         from = 0;
                     }
                     TakeResult::NoMatch { next_due } => self.queue.changed(next_due).await,
@@ -181,7 +188,7 @@ impl Consumer for SpoolConsumer {
         self.queue.expire(received_before);
     }
 
-    /// [`Reason::Shutdown`] loses nothing: the next process delivers it.
+    /// [`Reason::Shutdown`] drops no record: the next process delivers those that are pending.
     fn abandon(&self, reason: Reason) {
         match reason {
             Reason::Shutdown => self.queue.freeze(),
@@ -198,20 +205,20 @@ impl Consumer for SpoolConsumer {
     }
 }
 
-/// A record that left the queue. Until it is leased, dropping it undoes that.
+/// A record that was taken out of its queue. Dropping it puts the record back.
 struct SpoolLease {
-    queue: Arc<Queue<Claim>>,
-    leased: Option<LeasedEntry<Claim>>,
-    /// The threads live until the last lease has ended.
-    _live: Arc<Live>,
+    queue: Arc<Queue<RecordClaim>>,
+    leased: Option<LeasedEntry<RecordClaim>>,
+    /// Keeps the threads running until the last lease has ended.
+    _spool: Arc<RunningSpool>,
 }
 
 impl SpoolLease {
-    fn new(consumer: &SpoolConsumer, leased: LeasedEntry<Claim>) -> Self {
+    fn new(consumer: &SpoolConsumer, leased: LeasedEntry<RecordClaim>) -> Self {
         Self {
             queue: Arc::clone(&consumer.queue),
             leased: Some(leased),
-            _live: Arc::clone(&consumer.live),
+            _spool: Arc::clone(&consumer.spool),
         }
     }
 }

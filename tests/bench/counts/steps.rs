@@ -192,5 +192,5 @@ fn with_spool<F: Future<Output = ()>>(
     let targets = ["a", "b", "c"].map(|name| (name.to_owned(), LIMITS, Arc::default()));
     let opened = settings.open(targets, &budget).unwrap();
     runtime().block_on(run(opened.producer, opened.consumers, budget));
-    opened.keeper.close();
+    opened.closer.close();
 }

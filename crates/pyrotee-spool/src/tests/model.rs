@@ -11,7 +11,7 @@ use pyrotee_queue::{Lane, Lease, LeaseFilter, Reason, RetryHistory};
 use tokio::time::Instant;
 
 use super::sim::Sim;
-use super::support::{Bench, name, open, settings};
+use super::support::{TestSpool, name, open, settings};
 use crate::{Fsync, Settings};
 
 const NAMES: [&str; 2] = ["a", "b"];
@@ -66,9 +66,9 @@ struct Held {
 struct Model {
     sim: Arc<Sim>,
     settings: Settings,
-    bench: Bench,
+    spool: TestSpool,
     waiting: [Waiting; 2],
-    /// Settled by a target, and perhaps not noted on disk.
+    /// NumberSet by a target, and perhaps not noted on disk.
     settled: [Waiting; 2],
     held: Vec<Held>,
     offered: usize,
@@ -78,7 +78,7 @@ impl Model {
     fn new(settings: Settings) -> Self {
         let sim = Sim::new();
         Self {
-            bench: open(&sim, settings.clone(), &NAMES),
+            spool: open(&sim, settings.clone(), &NAMES),
             sim,
             settings,
             waiting: Default::default(),
@@ -93,7 +93,7 @@ impl Model {
             Step::Offer(bytes) => self.offer(bytes).await,
             Step::Lease(target) => self.lease(target).await,
             Step::FallBehind(target) => {
-                self.bench.consumers[target].fall_behind();
+                self.spool.consumers[target].fall_behind();
                 let waiting = self.waiting[target].values_mut();
                 let held = self.held.iter_mut().filter(|held| held.target == target);
                 waiting
@@ -116,14 +116,14 @@ impl Model {
                 .iter()
                 .filter(|held| held.target == target)
                 .count();
-            let pending = self.bench.counts(target).pending.profiles;
+            let pending = self.spool.counts(target).pending.profiles;
             assert_eq!(pending, (self.waiting[target].len() + held) as u64);
         }
     }
 
     async fn offer(&mut self, bytes: usize) {
         let name = format!("{}-{bytes}", self.offered);
-        assert!(self.bench.keep(&name).await);
+        assert!(self.spool.keep(&name).await);
         for waiting in &mut self.waiting {
             let known = Known {
                 name: name.clone(),
@@ -145,12 +145,12 @@ impl Model {
                 .map(|(number, _)| *number)
         };
         let Some(number) = of(Lane::Fresh).or_else(|| of(Lane::Backlog)) else {
-            let nothing = self.bench.consumers[target].lease(&LeaseFilter::ANY);
+            let nothing = self.spool.consumers[target].lease(&LeaseFilter::ANY);
             assert!(tokio::time::timeout(Duration::ZERO, nothing).await.is_err());
             return;
         };
         let known = waiting.remove(&number).unwrap();
-        let lease = self.bench.lease(target).await;
+        let lease = self.spool.lease(target).await;
         assert_eq!(
             (name(&lease), lease.lane()),
             (known.name.clone(), known.lane)
@@ -207,17 +207,17 @@ impl Model {
             self.held.clear_leases(&mut self.waiting);
             let settings = self.settings.clone();
             let after = Sim::new();
-            let bench = std::mem::replace(&mut self.bench, open(&after, settings, &NAMES));
-            bench.close();
+            let spool = std::mem::replace(&mut self.spool, open(&after, settings, &NAMES));
+            spool.close();
             left(&self.sim)
         };
-        let bench = open(&found, self.settings.clone(), &NAMES);
+        let spool = open(&found, self.settings.clone(), &NAMES);
         if crash {
             self.held.clear_leases(&mut self.waiting);
         }
         self.sim = found;
-        self.bench = bench;
-        let pending = self.bench.pending().await;
+        self.spool = spool;
+        let pending = self.spool.pending().await;
         for (target, pending) in pending.into_iter().enumerate() {
             let number = |name: &String| name.split('-').next().unwrap().parse::<usize>().unwrap();
             let found: Waiting = pending
@@ -242,7 +242,7 @@ impl Model {
                     "{number} of {target} came again"
                 );
             }
-            assert_eq!(self.bench.lost(target, Reason::Corrupt), 0);
+            assert_eq!(self.spool.lost(target, Reason::Corrupt), 0);
             self.waiting[target] = found;
         }
     }
@@ -325,13 +325,13 @@ async fn overflow(steps: Vec<Step>) {
         ..tight(5)
     };
     let mut sim = Sim::new();
-    let mut bench = open(&sim, settings.clone(), &NAMES);
+    let mut spool = open(&sim, settings.clone(), &NAMES);
     let mut leases: Vec<(usize, Lease)> = Vec::new();
     for (number, step) in steps.into_iter().enumerate() {
         match step {
-            Step::Offer(bytes) => assert!(bench.keep(&format!("{number}-{bytes}")).await),
+            Step::Offer(bytes) => assert!(spool.keep(&format!("{number}-{bytes}")).await),
             Step::Lease(target) => {
-                let lease = bench.consumers[target].lease(&LeaseFilter::ANY);
+                let lease = spool.consumers[target].lease(&LeaseFilter::ANY);
                 if let Ok(Some(lease)) = tokio::time::timeout(Duration::from_millis(2), lease).await
                 {
                     name(&lease);
@@ -346,24 +346,24 @@ async fn overflow(steps: Vec<Step>) {
             }
             Step::Restart => {
                 leases.clear();
-                let before = [0, 1].map(|target| bench.counts(target).pending.profiles);
-                bench.close();
-                bench = open(&sim, settings.clone(), &NAMES);
+                let before = [0, 1].map(|target| spool.counts(target).pending.profiles);
+                spool.close();
+                spool = open(&sim, settings.clone(), &NAMES);
                 for (target, before) in before.into_iter().enumerate() {
-                    assert_eq!(bench.counts(target).accepted.profiles, before);
-                    assert_eq!(bench.lost(target, Reason::Corrupt), 0);
+                    assert_eq!(spool.counts(target).accepted.profiles, before);
+                    assert_eq!(spool.lost(target, Reason::Corrupt), 0);
                 }
             }
             Step::Kill => {
                 sim = sim.after_kill();
                 leases.clear();
-                bench = open(&sim, settings.clone(), &NAMES);
+                spool = open(&sim, settings.clone(), &NAMES);
             }
             _ => {}
         }
         assert!(sim.bytes() <= settings.max_bytes, "{}", sim.bytes());
         for target in 0..2 {
-            bench.counts(target);
+            spool.counts(target);
         }
     }
 }

@@ -329,7 +329,7 @@ impl File for Handle {
         })
     }
 
-    fn cut(&self, len: u64) -> io::Result<()> {
+    fn truncate(&self, len: u64) -> io::Result<()> {
         self.inner.whole(|_| {
             lock(&self.data.0)
                 .bytes

@@ -9,7 +9,7 @@ use anyhow::{Context, anyhow};
 use pyrotee_delivery::Target;
 use pyrotee_proxy::{Proxy, bind};
 use pyrotee_queue::{Budget, Reason};
-use pyrotee_spool::Keeper;
+use pyrotee_spool::Closer;
 use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, interval, sleep_until, timeout};
@@ -42,7 +42,7 @@ pub(super) struct Relay {
     dead_letters: Option<Desk>,
     spool: Option<Spool>,
     /// Of the spool, if there is one.
-    keeper: Option<Keeper>,
+    closer: Option<Closer>,
     /// Of the dead letters, if they are kept.
     letters: Option<Writer>,
     signals: Signals,
@@ -70,7 +70,7 @@ impl Relay {
         tracing::info!(listener = "admin", %address, "listening");
 
         let watched = Arc::clone(&opened.watched);
-        let (spool, keeper) = opened.spool.unzip();
+        let (spool, closer) = opened.spool.unzip();
         let monitor = spool.as_ref().map(|spool| spool.monitor.clone());
         let (dead_letters, letters) = opened.dead_letters.unzip();
         let desk = dead_letters
@@ -93,7 +93,7 @@ impl Relay {
             dead_letters: desk,
             watched: opened.watched,
             spool,
-            keeper,
+            closer,
             letters,
             signals,
             grace: config.shutdown_grace,
@@ -143,8 +143,8 @@ impl Relay {
         if let Some(letters) = self.letters {
             close("dead letters", move || letters.close()).await;
         }
-        if let Some(keeper) = self.keeper {
-            close("spool", move || keeper.close()).await;
+        if let Some(closer) = self.closer {
+            close("spool", move || closer.close()).await;
         }
         let crashed = running.last_words();
         admin.stop();

@@ -8,7 +8,7 @@ use pyrotee_delivery::{Clock, Refusals, Target};
 use pyrotee_net::{Connector, Resolver, Tls};
 use pyrotee_proxy::{LocalWrites, TeeSettings};
 use pyrotee_queue::{Budget, Consumer, Ledger, Producer, open_memory};
-use pyrotee_spool::{Fsync, Keeper};
+use pyrotee_spool::{Closer, Fsync};
 
 use crate::admin::Spool;
 use crate::config::{self, Config, FsyncPolicy};
@@ -53,7 +53,7 @@ pub(super) struct Targets {
     /// The same targets, for those who watch them.
     pub(super) watched: Arc<[Watched]>,
     /// The spool, if profiles wait on disk: what can be seen and done, and who closes it.
-    pub(super) spool: Option<(Spool, Keeper)>,
+    pub(super) spool: Option<(Spool, Closer)>,
     /// Where profiles are kept that a target refused, if they are: the same two.
     pub(super) dead_letters: Option<(dead_letters::Monitor, Writer)>,
 }
@@ -114,7 +114,7 @@ impl Targets {
 struct Queues {
     producer: Arc<dyn Producer>,
     consumers: Vec<Arc<dyn Consumer>>,
-    spool: Option<(Spool, Keeper)>,
+    spool: Option<(Spool, Closer)>,
 }
 
 impl Queues {
@@ -166,7 +166,7 @@ impl Queues {
         Ok(Self {
             producer: opened.producer,
             consumers: opened.consumers,
-            spool: Some((seen, opened.keeper)),
+            spool: Some((seen, opened.closer)),
         })
     }
 }

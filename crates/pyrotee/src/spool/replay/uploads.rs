@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use bytesize::ByteSize;
 use pyrotee_queue::{Budget, Consumer, Counts, Lease, LeaseFilter, Record, RetryHistory, Tally};
-use pyrotee_spool::inspect::{Directory, InspectError, Select};
+use pyrotee_spool::inspect::{Directory, InspectError, Selection};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -80,7 +80,7 @@ impl Uploads {
         let result = until_interrupted(&stop, sending).await;
         drop(bar);
         // It waits for the disk, and nobody else for this thread.
-        opened.keeper.close();
+        opened.closer.close();
         let left = counts().pending.profiles;
         let corrupt = counts().dropped(pyrotee_queue::Reason::Corrupt).profiles;
         self.report(result, left, corrupt)
@@ -282,7 +282,7 @@ fn read(dir: &Path, names: &[String], sender: &mpsc::Sender<Arc<Record>>) -> any
             Self::Failed(error)
         }
     }
-    let read = Directory::at(dir).each(Select::Quarantined, |stored| {
+    let read = Directory::at(dir).each(Selection::Quarantined, |stored| {
         if !names.contains(&stored.file) {
             return Ok(());
         }
