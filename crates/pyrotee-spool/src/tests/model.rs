@@ -47,19 +47,19 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// A record that waits, by the number of its offer.
 #[derive(Debug, Clone)]
-struct Known {
+struct ExpectedRecord {
     name: String,
     lane: Lane,
     deferred: bool,
 }
 
-type Waiting = BTreeMap<usize, Known>;
+type PendingRecords = BTreeMap<usize, ExpectedRecord>;
 
 /// A lease, and where the record belongs.
-struct Held {
+struct LeasedRecord {
     target: usize,
     number: usize,
-    known: Known,
+    expected: ExpectedRecord,
     lease: Lease,
 }
 
@@ -67,10 +67,10 @@ struct Model {
     sim: Arc<Sim>,
     settings: Settings,
     spool: TestSpool,
-    waiting: [Waiting; 2],
+    waiting: [PendingRecords; 2],
     /// NumberSet by a target, and perhaps not noted on disk.
-    settled: [Waiting; 2],
-    held: Vec<Held>,
+    settled: [PendingRecords; 2],
+    leased: Vec<LeasedRecord>,
     offered: usize,
 }
 
@@ -83,7 +83,7 @@ impl Model {
             settings,
             waiting: Default::default(),
             settled: Default::default(),
-            held: Vec::new(),
+            leased: Vec::new(),
             offered: 0,
         }
     }
@@ -95,29 +95,32 @@ impl Model {
             Step::FallBehind(target) => {
                 self.spool.consumers[target].fall_behind();
                 let waiting = self.waiting[target].values_mut();
-                let held = self.held.iter_mut().filter(|held| held.target == target);
+                let leased = self
+                    .leased
+                    .iter_mut()
+                    .filter(|leased| leased.target == target);
                 waiting
-                    .chain(held.map(|held| &mut held.known))
-                    .for_each(|known| known.lane = Lane::Backlog);
+                    .chain(leased.map(|leased| &mut leased.expected))
+                    .for_each(|expected| expected.lane = Lane::Backlog);
             }
             Step::Restart => self.restart(false, Arc::clone).await,
             Step::Kill => self.restart(true, |sim| sim.after_kill()).await,
             Step::PowerLoss => self.restart(true, |sim| sim.after_power_loss()).await,
             Step::Ack(at) | Step::Lose(at) | Step::Release(at) | Step::Retry(at) => {
-                if !self.held.is_empty() {
-                    let held = self.held.swap_remove(at.index(self.held.len()));
-                    self.settle(&step, held);
+                if !self.leased.is_empty() {
+                    let leased = self.leased.swap_remove(at.index(self.leased.len()));
+                    self.settle(&step, leased);
                 }
             }
         }
         for target in 0..2 {
-            let held = self
-                .held
+            let leased = self
+                .leased
                 .iter()
-                .filter(|held| held.target == target)
+                .filter(|leased| leased.target == target)
                 .count();
             let pending = self.spool.counts(target).pending.profiles;
-            assert_eq!(pending, (self.waiting[target].len() + held) as u64);
+            assert_eq!(pending, (self.waiting[target].len() + leased) as u64);
         }
     }
 
@@ -125,12 +128,12 @@ impl Model {
         let name = format!("{}-{bytes}", self.offered);
         assert!(self.spool.keep(&name).await);
         for waiting in &mut self.waiting {
-            let known = Known {
+            let expected = ExpectedRecord {
                 name: name.clone(),
                 lane: Lane::Fresh,
                 deferred: false,
             };
-            waiting.insert(self.offered, known);
+            waiting.insert(self.offered, expected);
         }
         self.offered += 1;
     }
@@ -138,10 +141,10 @@ impl Model {
     async fn lease(&mut self, target: usize) {
         let waiting = &mut self.waiting[target];
         let of = |lane| {
-            let due = |known: &Known| known.lane == lane && !known.deferred;
+            let due = |expected: &ExpectedRecord| expected.lane == lane && !expected.deferred;
             waiting
                 .iter()
-                .find(|(_, known)| due(known))
+                .find(|(_, expected)| due(expected))
                 .map(|(number, _)| *number)
         };
         let Some(number) = of(Lane::Fresh).or_else(|| of(Lane::Backlog)) else {
@@ -149,27 +152,27 @@ impl Model {
             assert!(tokio::time::timeout(Duration::ZERO, nothing).await.is_err());
             return;
         };
-        let known = waiting.remove(&number).unwrap();
+        let expected = waiting.remove(&number).unwrap();
         let lease = self.spool.lease(target).await;
         assert_eq!(
             (name(&lease), lease.lane()),
-            (known.name.clone(), known.lane)
+            (expected.name.clone(), expected.lane)
         );
-        self.held.push(Held {
+        self.leased.push(LeasedRecord {
             target,
             number,
-            known,
+            expected,
             lease,
         });
     }
 
-    fn settle(&mut self, step: &Step, held: Held) {
-        let Held {
+    fn settle(&mut self, step: &Step, leased: LeasedRecord) {
+        let LeasedRecord {
             target,
             number,
-            mut known,
+            mut expected,
             lease,
-        } = held;
+        } = leased;
         let back = match step {
             Step::Ack(_) => {
                 lease.ack();
@@ -180,7 +183,7 @@ impl Model {
                 false
             }
             Step::Retry(_) => {
-                known.deferred = true;
+                expected.deferred = true;
                 let later = Instant::now() + Duration::from_secs(3_600);
                 lease.retry(later, RetryHistory::default());
                 true
@@ -195,7 +198,7 @@ impl Model {
         } else {
             &mut self.settled
         };
-        place[target].insert(number, known);
+        place[target].insert(number, expected);
     }
 
     /// A new process opens what the old one left. If that was no clean end, what was settled may
@@ -204,7 +207,7 @@ impl Model {
         let found = if crash {
             left(&self.sim)
         } else {
-            self.held.clear_leases(&mut self.waiting);
+            self.leased.clear_leases(&mut self.waiting);
             let settings = self.settings.clone();
             let after = Sim::new();
             let spool = std::mem::replace(&mut self.spool, open(&after, settings, &NAMES));
@@ -213,22 +216,22 @@ impl Model {
         };
         let spool = open(&found, self.settings.clone(), &NAMES);
         if crash {
-            self.held.clear_leases(&mut self.waiting);
+            self.leased.clear_leases(&mut self.waiting);
         }
         self.sim = found;
         self.spool = spool;
         let pending = self.spool.pending().await;
         for (target, pending) in pending.into_iter().enumerate() {
             let number = |name: &String| name.split('-').next().unwrap().parse::<usize>().unwrap();
-            let found: Waiting = pending
+            let found: PendingRecords = pending
                 .iter()
                 .map(|name| {
-                    let known = Known {
+                    let expected = ExpectedRecord {
                         name: name.clone(),
                         lane: Lane::Backlog,
                         deferred: false,
                     };
-                    (number(name), known)
+                    (number(name), expected)
                 })
                 .collect();
             for number in self.waiting[target].keys() {
@@ -249,13 +252,13 @@ impl Model {
 }
 
 trait Clear {
-    fn clear_leases(&mut self, waiting: &mut [Waiting; 2]);
+    fn clear_leases(&mut self, waiting: &mut [PendingRecords; 2]);
 }
 
-impl Clear for Vec<Held> {
-    fn clear_leases(&mut self, waiting: &mut [Waiting; 2]) {
-        for held in self.drain(..) {
-            waiting[held.target].insert(held.number, held.known);
+impl Clear for Vec<LeasedRecord> {
+    fn clear_leases(&mut self, waiting: &mut [PendingRecords; 2]) {
+        for leased in self.drain(..) {
+            waiting[leased.target].insert(leased.number, leased.expected);
         }
     }
 }
