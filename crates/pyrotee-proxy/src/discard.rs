@@ -29,7 +29,7 @@ where
 
 async fn respond(end: CaptureEnd, format: ResponseFormat) -> Response<SyntheticBody> {
     match end {
-        CaptureEnd::Offered(offered) if offered.taken == 0 && offered.refused > 0 => {
+        CaptureEnd::Offered(offered) if offered.queued == 0 && offered.refused > 0 => {
             format.overloaded("every target's queue is full")
         }
         // A 200 promises what the queue's backend promises, so it waits until that holds.

@@ -1,9 +1,9 @@
-//! One budget of bytes for everything that is being received, queued and sent.
+//! One budget of bytes for all bodies that are being received, queued or sent.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// The global memory limit, in bytes. Bodies shared by several targets are charged once.
+/// The global memory limit. A body that several targets share is charged once.
 #[derive(Debug)]
 pub struct Budget {
     limit: u64,
@@ -26,19 +26,19 @@ impl Budget {
         self.limit
     }
 
-    /// Bytes charged by bodies that are still being received.
+    /// Bytes charged to bodies that are still being received.
     pub fn receiving(&self) -> u64 {
         self.used
             .load(Relaxed)
             .saturating_sub(self.recorded.load(Relaxed))
     }
 
-    /// Bytes charged by records: queued or in flight to a target.
+    /// Bytes charged to records, which are queued or in flight.
     pub fn recorded(&self) -> u64 {
         self.recorded.load(Relaxed)
     }
 
-    /// Charges `bytes`, or `None` if the limit would be passed.
+    /// Charges `bytes`. `None`, with nothing charged: the limit would be exceeded.
     pub fn reserve(self: &Arc<Self>, bytes: u64) -> Option<Reservation> {
         let mut reservation = Reservation {
             budget: Arc::clone(self),
@@ -57,7 +57,7 @@ impl Budget {
     }
 }
 
-/// A share of the [`Budget`] that returns when it is dropped.
+/// Bytes charged to a [`Budget`]. Dropping the reservation returns them.
 #[derive(Debug)]
 pub struct Reservation {
     budget: Arc<Budget>,
@@ -66,7 +66,7 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// Charges `bytes` more; `false`, with nothing charged, if the limit would be passed.
+    /// Charges `bytes` more. `false`, with nothing charged: the limit would be exceeded.
     pub fn grow(&mut self, bytes: u64) -> bool {
         let taken = self.budget.take(bytes);
         if taken {
@@ -83,17 +83,17 @@ impl Reservation {
         self.bytes
     }
 
-    /// Another share of the same budget, for what belongs to the same record.
+    /// Another reservation in the same budget, for what belongs to the same record.
     pub(crate) fn sibling(&self, bytes: u64) -> Option<Self> {
-        let share = self.budget.reserve(bytes)?;
+        let sibling = self.budget.reserve(bytes)?;
         Some(if self.recorded {
-            share.into_recorded()
+            sibling.into_recorded()
         } else {
-            share
+            sibling
         })
     }
 
-    /// Moves the share from "receiving" to "recorded", for the gauges.
+    /// Moves the bytes from "receiving" to "recorded", for the gauges.
     pub(crate) fn into_recorded(mut self) -> Self {
         if !self.recorded {
             self.recorded = true;

@@ -1,10 +1,12 @@
 //! The account of one target.
 
+use std::iter::Sum;
+use std::ops::AddAssign;
 use std::sync::Mutex;
 
 use crate::{Reason, lock};
 
-/// A number of profiles and the length of their captured bodies, in bytes.
+/// A number of profiles, and the total length of their captured bodies.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Profiles.
@@ -13,8 +15,25 @@ pub struct Tally {
     pub bytes: u64,
 }
 
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.profiles += other.profiles;
+        self.bytes += other.bytes;
+    }
+}
+
+impl Sum for Tally {
+    fn sum<I: Iterator<Item = Self>>(tallies: I) -> Self {
+        tallies.fold(Self::default(), |mut sum, tally| {
+            sum += tally;
+            sum
+        })
+    }
+}
+
 impl Tally {
-    fn add(&mut self, bytes: u64) {
+    /// Adds one profile of `bytes`.
+    pub fn add(&mut self, bytes: u64) {
         self.profiles += 1;
         self.bytes += bytes;
     }
@@ -29,24 +48,24 @@ impl Tally {
     }
 }
 
-/// What became of all that was offered to a target, at one instant.
+/// A snapshot of a [`Ledger`]: how many profiles one target was offered, and how each of them ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Offered to the target, a refusal included.
+    /// Offered to the target, including those that its queue refused.
     pub accepted: Tally,
     /// Acknowledged by the target.
     pub sent: Tally,
     /// Queued or in flight.
     pub pending: Tally,
-    /// Refused by the queue or never captured: the part of the drops that never was pending.
+    /// Refused by the queue or never captured: the part of the drops that was never pending.
     pub refused: Tally,
     dropped: [Tally; Reason::ALL.len()],
 }
 
 impl Counts {
-    /// Lost for `reason`.
+    /// Dropped for `reason`.
     pub fn dropped(&self, reason: Reason) -> Tally {
-        // The array has a place for each reason, in the order of their declaration.
+        // The array has one element per reason, in the order of their declaration.
         self.dropped
             .get(reason as usize)
             .copied()
@@ -69,21 +88,21 @@ impl Counts {
     }
 }
 
-/// The account of one target. Every change is one step, so that each snapshot balances.
+/// The account of one target. Every change is one step under one lock, so that each snapshot balances.
 #[derive(Debug, Default)]
 pub struct Ledger {
     counts: Mutex<Counts>,
 }
 
 impl Ledger {
-    /// A record of `bytes` entered the queue.
+    /// Counts a record of `bytes` that entered the queue.
     pub fn accept(&self, bytes: u64) {
         let mut counts = lock(&self.counts);
         counts.accepted.add(bytes);
         counts.pending.add(bytes);
     }
 
-    /// A profile of `bytes` was offered and not taken.
+    /// Counts a profile of `bytes` that was offered and not queued, for `reason`.
     pub fn refuse(&self, bytes: u64, reason: Reason) {
         let mut counts = lock(&self.counts);
         counts.accepted.add(bytes);
@@ -91,21 +110,21 @@ impl Ledger {
         counts.drop_for(bytes, reason);
     }
 
-    /// A pending record of `bytes` was acknowledged.
+    /// Counts a pending record of `bytes` as acknowledged.
     pub fn sent(&self, bytes: u64) {
         let mut counts = lock(&self.counts);
         counts.pending.sub(bytes);
         counts.sent.add(bytes);
     }
 
-    /// A pending record of `bytes` was lost.
+    /// Counts a pending record of `bytes` as dropped, for `reason`.
     pub fn lose(&self, bytes: u64, reason: Reason) {
         let mut counts = lock(&self.counts);
         counts.pending.sub(bytes);
         counts.drop_for(bytes, reason);
     }
 
-    /// The account at this instant.
+    /// The counts at this instant.
     pub fn snapshot(&self) -> Counts {
         lock(&self.counts).clone()
     }

@@ -1,19 +1,20 @@
-//! The seam between those who capture profiles and those who deliver them.
+//! The queue between the request path, which captures profiles, and the delivery path, which uploads them.
 //!
-//! A [`Record`] is one captured request. The request path *offers* it once to a [`Producer`], which
-//! stands for all targets; each target's deliverer *leases* it from its own [`Consumer`] and settles
-//! the [`Lease`]: ack, lose (with a [`Reason`]), retry (not before an instant), or release by dropping it.
+//! A [`Record`] is one captured request. The request path *offers* each record once, to a [`Producer`] that
+//! serves all targets. The workers of each target *lease* records from the target's own [`Consumer`] and
+//! settle each [`Lease`]: ack, lose (with a [`Reason`]), retry (not before an instant), or release by
+//! dropping the lease.
 //!
 //! Invariants, for every backend:
 //!
-//! - `offer` never waits. What does not fit is lost by the stated policy and counted.
-//! - A record lies in memory once, however many targets it has ([`std::sync::Arc`]), and every byte
-//!   of it is charged to the one [`Budget`] until the last target has settled.
-//! - Per target, at every instant: `accepted = sent + pending + Σ dropped{reason}` in records and in
-//!   bytes, out of one [`Ledger`].
-//! - A record that is leased, or waits for its next try, still counts as pending and against the limits.
+//! - `offer` never waits. A record that does not fit is dropped by the stated policy and counted.
+//! - A record is in memory once, however many targets it has ([`std::sync::Arc`]), and its bytes are
+//!   charged to the one [`Budget`] until the last target has settled it.
+//! - Per target, at every instant, in records and in bytes: `accepted = sent + pending + Σ dropped{reason}`.
+//!   One [`Ledger`] per target counts all of them.
+//! - A record that is leased or deferred still counts as pending, and against the limits.
 //!
-//! What this crate does not do: no sockets, no files, no knowledge of what Pyroscope speaks.
+//! This crate opens no sockets and no files, and knows nothing of Pyroscope's protocols.
 
 #![warn(missing_docs)]
 #![cfg_attr(
@@ -21,34 +22,38 @@
     allow(clippy::disallowed_methods, reason = "tests may spawn bare tasks")
 )]
 
+mod backend;
 mod budget;
 #[cfg(feature = "conformance")]
 pub mod conformance;
-mod history;
 mod ledger;
 mod memory;
 mod payload;
 mod queue;
 mod reason;
 mod record;
-mod seam;
+mod retry_history;
 
+pub use backend::{
+    Consumer, FRESH_FOR, Lane, Lease, LeaseEnd, LeaseFilter, LeaseFuture, Limits, OfferResult,
+    Producer, Receipt, Settle, Surfaces, WhenFull,
+};
 pub use budget::{Budget, Reservation};
-pub use history::History;
 pub use ledger::{Counts, Ledger, Tally};
 pub use memory::open as open_memory;
 pub use payload::{Payload, PayloadBuffer};
-pub use queue::{Next, Queue, Taken, Waiting, Waits};
+pub use queue::{LeasedEntry, Queue, QueuedRecord, TakeResult};
 pub use reason::Reason;
 pub use record::{Head, Record, SurfaceId};
-pub use seam::{
-    Consumer, FRESH_FOR, Fate, Lane, Lease, LeaseFuture, Limits, Offered, Producer, Receipt,
-    Settle, Surfaces, Wanted, WhenFull,
-};
+pub use retry_history::RetryHistory;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Locks `mutex` and ignores poisoning: for data that stays consistent even if a holder panics.
+/// Locks `mutex` even if a thread that held it panicked.
+///
+/// The critical sections of this workspace are short and call nothing that can panic half-way through a
+/// change, so the data behind a poisoned mutex is still consistent. Passing the panic on would turn the
+/// failure of one request into the failure of all later ones.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

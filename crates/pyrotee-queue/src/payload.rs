@@ -2,17 +2,17 @@
 
 use bytes::Bytes;
 
-/// Bodies up to this size end as one allocation of exactly their size.
+/// Bodies up to this size, in bytes, end as one allocation of exactly their size.
 const EXACT_UP_TO: usize = 64 * 1024;
 
-/// Frames from this size on are shared. They are slices of a read buffer of hyper's, of 128 KiB at most,
-/// and a slice pins the whole: an eighth of it at most is waste.
+/// Frames from this size on, in bytes, are shared. A frame is a slice of one of hyper's read buffers, of
+/// 128 KiB at most, and keeps the whole buffer in memory: at most one eighth of it is waste.
 const SHARE_FROM: usize = 112 * 1024;
 
-/// Frames from this size on are copied by themselves, smaller ones together.
-const APART_FROM: usize = 16 * 1024;
+/// Frames from this size on, in bytes, are copied one by one; smaller ones are copied together.
+const SEPARATE_FROM: usize = 16 * 1024;
 
-/// A captured body: frames that share memory with nobody, or pin little beyond themselves.
+/// A captured body, as frames that own their memory or waste little of the buffer that they share.
 #[derive(Debug, Clone, Default)]
 pub struct Payload {
     frames: Vec<Bytes>,
@@ -25,12 +25,12 @@ impl Payload {
         self.len
     }
 
-    /// Whether there is no byte.
+    /// Whether the body is empty.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The body in order, in pieces that are never empty.
+    /// The frames of the body, in order. No frame is empty.
     pub fn frames(&self) -> &[Bytes] {
         &self.frames
     }
@@ -47,20 +47,20 @@ impl From<Vec<u8>> for Payload {
     }
 }
 
-/// Collects the frames of a body while it streams.
+/// Collects the frames of a body while the body streams.
 #[derive(Debug)]
 pub struct PayloadBuffer {
     frames: Vec<Bytes>,
-    /// Small frames, copied together; the end of the body so far.
+    /// The end of the body so far: small frames, copied together.
     tail: Vec<u8>,
     len: u64,
-    /// Bytes that the client announced, if it did.
+    /// The length that the client announced, in bytes.
     expected: Option<u64>,
 }
 
 impl PayloadBuffer {
-    /// A buffer for a body of `expected` bytes, if the client said so. Nothing is allocated yet: an
-    /// announced length is a claim, not a byte.
+    /// An empty buffer. `expected`: the length that the client announced, in bytes. Allocates nothing yet,
+    /// because a client may announce more than it sends.
     pub fn new(expected: Option<u64>) -> Self {
         Self {
             frames: Vec::new(),
@@ -80,9 +80,9 @@ impl PayloadBuffer {
         self.len == 0
     }
 
-    /// Appends a frame: a reference to a large one, a copy of a smaller one.
+    /// Appends a frame: shares a large one, copies a smaller one.
     pub fn push(&mut self, frame: &Bytes) {
-        if frame.len() < APART_FROM || self.exactly().is_some() {
+        if frame.len() < SEPARATE_FROM || self.exactly().is_some() {
             self.copy(frame);
         } else {
             self.flush();
@@ -95,7 +95,7 @@ impl PayloadBuffer {
         self.len += frame.len() as u64;
     }
 
-    /// The body as captured.
+    /// Ends the body and returns it.
     pub fn finish(mut self) -> Payload {
         self.flush();
         if self.frames.len() > 1 && self.len <= EXACT_UP_TO as u64 {
@@ -109,7 +109,8 @@ impl PayloadBuffer {
         }
     }
 
-    /// The length of a body that is known to end as one copy: copying at once saves doing it later.
+    /// The announced length, if the body ends as one allocation: copying the frames right away saves copying
+    /// them again in [`finish`](Self::finish).
     fn exactly(&self) -> Option<usize> {
         let expected = usize::try_from(self.expected?).ok()?;
         (expected <= EXACT_UP_TO).then_some(expected)
@@ -182,7 +183,7 @@ mod tests {
         let buffer = Bytes::from(vec![1; SHARE_FROM]);
         let mut captured = PayloadBuffer::new(None);
         captured.push(&buffer.slice(..SHARE_FROM - 1));
-        captured.push(&buffer.slice(..APART_FROM));
+        captured.push(&buffer.slice(..SEPARATE_FROM));
         let payload = captured.finish();
         assert_eq!(payload.frames().len(), 2);
         assert!(buffer.is_unique(), "nothing else refers to it");

@@ -1,13 +1,13 @@
-//! Why a record was lost: a closed list, the `reason` label of every drop counter.
+//! Why a record was dropped: a closed list, the values of the `reason` label.
 
-/// The reason of a drop.
+/// Why a record was dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// The target's queue was full, in records or bytes.
     QueueFull,
-    /// The spool was full.
+    /// The spool was full, or the record is larger than the spool can hold.
     SpoolFull,
-    /// The global memory budget was spent.
+    /// The global memory budget had no room.
     Budget,
     /// The body is larger than `tee.max-body`.
     TooLarge,
@@ -15,25 +15,25 @@ pub enum Reason {
     InvalidName,
     /// The body cannot be decoded, so that no tag can be added.
     Undecodable,
-    /// Older than the target's `max-age`.
+    /// The record was older than the target's `max-age`.
     Expired,
-    /// The target refused this very profile.
+    /// The target rejected this profile, or the profile is poison.
     Rejected,
-    /// The upload may or may not have arrived, and may not be repeated.
+    /// It is unknown whether the upload arrived, and it must not be repeated.
     Ambiguous,
     /// The upload failed.
     UploadFailed,
-    /// A client's repetition of a profile that was teed already.
+    /// A client's retry of a profile that was teed already.
     Duplicate,
-    /// Damaged on disk.
+    /// The record was damaged on disk.
     Corrupt,
-    /// The disk failed.
+    /// The disk could not be read.
     DiskError,
-    /// Still pending when the relay had to stop.
+    /// The record was still pending when the relay stopped.
     Shutdown,
-    /// The target left the configuration.
+    /// The target was removed from the configuration.
     TargetRemoved,
-    /// An operator's command.
+    /// An operator's command dropped the record.
     Admin,
 }
 

@@ -9,58 +9,58 @@ use tokio::sync::OnceCell;
 
 use crate::{Payload, Reservation};
 
-/// Which ingestion surface a record came in by. The number is given by `pyroscope-wire` and
-/// means nothing here; it must stay the same for ever, since it is written to disk.
+/// The ingestion surface that a record came in by, as a number that `pyroscope-wire` assigns. It is
+/// written to disk, so the number of a surface never changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SurfaceId(pub u8);
 
-/// The parts of a request's head that a delivery needs. They are copies: a clone of hyper's
-/// `HeaderMap` would pin the read buffer of the connection.
+/// The parts of a request's head that a delivery needs. All are copies: a clone of hyper's `HeaderMap`
+/// would keep the read buffer of the connection in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
-    /// How the profile came in.
+    /// The surface that the profile came in by.
     pub surface: SurfaceId,
     /// The raw query, without `?`, as the client wrote it.
     pub query: Box<str>,
-    /// `Content-Type`, byte for byte (a multipart boundary is in it).
+    /// `Content-Type`, byte for byte (it may contain a multipart boundary).
     pub content_type: Option<Box<[u8]>>,
     /// `Content-Encoding`, byte for byte.
     pub content_encoding: Option<Box<[u8]>>,
-    /// How many relays the profile has passed before this one.
+    /// How many relays the profile passed before this one.
     pub hops: u8,
-    /// When the head arrived; a profile without times of its own belongs to this instant.
+    /// When the head arrived. Profiles without timestamps are sent with this time.
     pub received: SystemTime,
 }
 
 impl Head {
-    /// Bytes that the head's copies take.
+    /// Bytes of memory that the copies take.
     pub fn len(&self) -> usize {
         let bytes = |field: &Option<Box<[u8]>>| field.as_ref().map_or(0, |value| value.len());
         self.query.len() + bytes(&self.content_type) + bytes(&self.content_encoding)
     }
 
-    /// Whether there is nothing to copy.
+    /// Whether all parts are empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// One captured request: shared by all targets, changed by none. Tags are applied at delivery.
+/// One captured request, shared by all targets and never changed. Tags are applied at delivery.
 pub struct Record {
     head: Head,
     body: Payload,
-    /// What deliverers have made of the body, once for all targets.
+    /// What the delivery path derived from the body, once for all targets.
     derived: OnceCell<Box<dyn Any + Send + Sync>>,
-    /// The budget gets these bytes back when the last target has settled.
+    /// Returns its bytes to the budget when the last target has settled the record.
     reservation: Reservation,
 }
 
 impl Record {
-    /// Bytes that a record costs beside its head and body, for the budget: the allocations, the
-    /// slots in the queues, the request that is built to send it (measured, see ADR 0003).
+    /// Bytes of memory that a record costs beside its head and body, for the budget: its allocations, its
+    /// entries in the queues and the request that is built to send it (measured, see ADR 0003).
     pub const OVERHEAD: u64 = 1_300;
 
-    /// A record whose memory `reservation` already covers.
+    /// A record whose memory is already charged to `reservation`.
     pub fn new(head: Head, body: Payload, reservation: Reservation) -> Arc<Self> {
         Arc::new(Self {
             head,
@@ -70,7 +70,7 @@ impl Record {
         })
     }
 
-    /// What the client said about the body.
+    /// The head of the captured request.
     pub fn head(&self) -> &Head {
         &self.head
     }
@@ -80,13 +80,13 @@ impl Record {
         &self.body
     }
 
-    /// Length of the captured body, in bytes: what the ledger counts.
+    /// Length of the captured body, in bytes. The ledger counts this length.
     pub fn len(&self) -> u64 {
         self.body.len()
     }
 
-    /// What `make` makes of this record: made by whoever asks first, shared by all who ask later,
-    /// and dropped with the record. `None` if others have made something of another type.
+    /// Derives a value from this record with `make`. The first call makes the value; later calls return the
+    /// same one, and it is dropped with the record. `None`: an earlier call made a value of another type.
     pub async fn derive<T, F>(&self, make: impl FnOnce() -> F) -> Option<&T>
     where
         T: Send + Sync + 'static,
@@ -96,7 +96,8 @@ impl Record {
         self.derived.get_or_init(make).await.downcast_ref()
     }
 
-    /// Charges `bytes` for what is derived from this record, or `None` if the budget is spent.
+    /// Charges `bytes` to the budget for a value that is derived from this record. `None`: the budget has
+    /// no room.
     pub fn reserve(&self, bytes: u64) -> Option<Reservation> {
         self.reservation.sibling(bytes)
     }

@@ -1,37 +1,37 @@
-//! The seam: producer, consumers, leases.
+//! The spool as a backend of `pyrotee_queue`: producer, consumers and leases.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use pyrotee_queue::{
-    Consumer, Fate, Lease, LeaseFuture, Next, Offered, Producer, Queue, Reason, Receipt, Record,
-    Settle, Taken, Tally, Waits, Wanted,
+    Consumer, Lease, LeaseEnd, LeaseFilter, LeaseFuture, LeasedEntry, OfferResult, Producer, Queue,
+    QueuedRecord, Reason, Receipt, Record, Settle, TakeResult, Tally, lock,
 };
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-use crate::entry::{Claim, Location, Lookup};
-use crate::reader::{Answer, Kept, Request};
-use crate::shared::Live;
+use crate::reader::{LateRead, ReadRequest, ReadResult};
+use crate::shared::RunningSpool;
+use crate::spooled_record::{Lookup, RecordClaim, SegmentPosition};
 use crate::storage::File;
 
-/// How often a read that failed is repeated before the record is given up …
-const READS: u32 = 3;
-/// … and the time between.
+/// Attempts to read a record before it is dropped as `disk_error`.
+const READ_ATTEMPTS: u32 = 3;
+/// Time between two attempts.
 const BETWEEN_READS: Duration = Duration::from_millis(50);
-/// How often a spent budget is asked again.
-const BUDGET_AGAIN: Duration = Duration::from_millis(20);
+/// Time between two attempts to reserve memory while the budget has no room.
+const BETWEEN_RESERVATIONS: Duration = Duration::from_millis(20);
 
 #[derive(Debug)]
-pub(crate) struct SpoolProducer(pub(crate) Arc<Live>);
+pub(crate) struct SpoolProducer(pub(crate) Arc<RunningSpool>);
 
 impl Producer for SpoolProducer {
-    fn offer(&self, record: &Arc<Record>) -> Offered {
+    fn offer(&self, record: &Arc<Record>) -> OfferResult {
         self.offer_to_all_of(0..self.0.shared.queues.len(), record)
     }
 
-    fn offer_to(&self, target: usize, record: &Arc<Record>) -> Offered {
+    fn offer_to_target(&self, target: usize, record: &Arc<Record>) -> OfferResult {
         let last = self.0.shared.queues.len();
         self.offer_to_all_of(target.min(last)..target.saturating_add(1).min(last), record)
     }
@@ -43,18 +43,18 @@ impl Producer for SpoolProducer {
 }
 
 impl SpoolProducer {
-    fn offer_to_all_of(&self, targets: Range<usize>, record: &Arc<Record>) -> Offered {
+    fn offer_to_all_of(&self, targets: Range<usize>, record: &Arc<Record>) -> OfferResult {
         let shared = &self.0.shared;
         let size = record.len() + record.head().len() as u64;
-        let (taken, receipt) = if size > shared.longest_record {
+        let (queued, receipt) = if size > shared.longest_record {
             shared.refuse(targets.clone(), record.len(), Reason::SpoolFull);
             (0, None)
         } else {
             shared.offer(targets.clone(), record)
         };
-        Offered {
-            taken,
-            refused: targets.len() - taken,
+        OfferResult {
+            queued,
+            refused: targets.len() - queued,
             receipt: receipt.map_or_else(Receipt::immediate, Receipt::later),
         }
     }
@@ -70,104 +70,111 @@ impl Drop for SpoolProducer {
 
 #[derive(Debug)]
 pub(crate) struct SpoolConsumer {
-    live: Arc<Live>,
-    queue: Arc<Queue<Claim>>,
-    /// What was read for a lease that nobody waited for.
-    kept: Arc<Kept>,
+    spool: Arc<RunningSpool>,
+    queue: Arc<Queue<RecordClaim>>,
+    late: Arc<LateRead>,
 }
 
-/// What became of the attempt to get a record into memory.
-enum Fetched {
+/// The result of getting a record into memory.
+enum FetchResult {
     Record(Arc<Record>),
+    /// The budget has no room.
     OverBudget,
-    /// Its segment went meanwhile.
+    /// The segment of the record was evicted meanwhile.
     Evicted,
     Lost(Reason),
 }
 
 impl SpoolConsumer {
-    pub(crate) fn new(live: Arc<Live>, queue: Arc<Queue<Claim>>) -> Self {
+    pub(crate) fn new(spool: Arc<RunningSpool>, queue: Arc<Queue<RecordClaim>>) -> Self {
         Self {
-            live,
+            spool,
             queue,
-            kept: Arc::new(Mutex::default()),
+            late: Arc::new(Mutex::default()),
         }
     }
 
-    async fn fetch(&self, claim: &Claim) -> Fetched {
-        for attempt in 1..=READS {
-            let location = match claim.entry.lookup() {
-                Lookup::Here(record) => return Fetched::Record(record),
-                Lookup::There(location) => location,
-                Lookup::Nowhere => return Fetched::Lost(Reason::DiskError),
+    async fn fetch(&self, claim: &RecordClaim) -> FetchResult {
+        for attempt in 1..=READ_ATTEMPTS {
+            let position = match claim.record.lookup() {
+                Lookup::Memory(record) => return FetchResult::Record(record),
+                Lookup::Disk(position) => position,
+                Lookup::Released => return FetchResult::Lost(Reason::DiskError),
             };
-            let Some(file) = claim.entry.book.file(location.segment) else {
-                return Fetched::Evicted;
+            let Some(file) = claim.record.tracker.file(position.segment) else {
+                return FetchResult::Evicted;
             };
-            match self.read(claim, location, file).await {
-                None => return Fetched::OverBudget,
-                Some(Answer::Record(record)) => return Fetched::Record(record),
-                Some(Answer::Corrupt) => return Fetched::Lost(Reason::Corrupt),
-                Some(Answer::Failed) if attempt < READS => sleep(BETWEEN_READS).await,
-                Some(Answer::Failed) => {}
+            match self.read(claim, position, file).await {
+                None => return FetchResult::OverBudget,
+                Some(ReadResult::Record(record)) => return FetchResult::Record(record),
+                Some(ReadResult::Corrupt) => return FetchResult::Lost(Reason::Corrupt),
+                Some(ReadResult::Failed) if attempt < READ_ATTEMPTS => sleep(BETWEEN_READS).await,
+                Some(ReadResult::Failed) => {}
             }
         }
-        Fetched::Lost(Reason::DiskError)
+        FetchResult::Lost(Reason::DiskError)
     }
 
-    /// Has the record read. `None`: the budget is spent.
-    async fn read(&self, claim: &Claim, location: Location, file: Arc<dyn File>) -> Option<Answer> {
-        if let Some((number, record)) = crate::lock(&self.kept).take()
-            && number == claim.entry.number
+    /// Asks the reader thread for the record. `None`: the budget has no room.
+    async fn read(
+        &self,
+        claim: &RecordClaim,
+        position: SegmentPosition,
+        file: Arc<dyn File>,
+    ) -> Option<ReadResult> {
+        if let Some((number, record)) = lock(&self.late).take()
+            && number == claim.record.number
         {
-            claim.entry.share(&record);
-            return Some(Answer::Record(record));
+            claim.record.cache(&record);
+            return Some(ReadResult::Record(record));
         }
-        let bytes = claim.len() + u64::from(location.before_body) + Record::OVERHEAD;
-        let reservation = self.live.shared.budget.reserve(bytes)?;
-        let (answer, answered) = oneshot::channel();
-        let request = Request {
-            entry: Arc::clone(&claim.entry),
-            location,
+        let bytes = claim.len() + u64::from(position.before_body) + Record::OVERHEAD;
+        let reservation = self.spool.shared.budget.reserve(bytes)?;
+        let (reply, result) = oneshot::channel();
+        let request = ReadRequest {
+            record: Arc::clone(&claim.record),
+            position,
             file,
             reservation,
-            answer,
-            kept: Arc::clone(&self.kept),
+            reply,
+            late: Arc::clone(&self.late),
         };
-        if self.live.reader.send(request).is_err() {
-            return Some(Answer::Failed);
+        if self.spool.reader.send(request).is_err() {
+            return Some(ReadResult::Failed);
         }
-        Some(answered.await.unwrap_or(Answer::Failed))
+        Some(result.await.unwrap_or(ReadResult::Failed))
     }
 }
 
 impl Consumer for SpoolConsumer {
-    fn lease<'a>(&'a self, wanted: &'a [Wanted]) -> LeaseFuture<'a> {
+    fn lease<'a>(&'a self, filters: &'a [LeaseFilter]) -> LeaseFuture<'a> {
         Box::pin(async move {
-            // While the budget is spent, only what is in memory already.
+            // While the budget has no room, only records that are in memory are leased.
             let mut from = 0;
             loop {
-                match self.queue.take(wanted, from) {
-                    Next::Ready(taken) => {
-                        let (lane, history) = (taken.lane, taken.history());
-                        let claim = taken.waiting.record.clone();
-                        let held = InFlight::new(self, taken);
+                match self.queue.take(filters, from) {
+                    TakeResult::Leased(leased) => {
+                        let (lane, history) = (leased.lane(), leased.history());
+                        let claim = leased.record().clone();
+                        let lease = SpoolLease::new(self, leased);
                         match self.fetch(&claim).await {
-                            Fetched::Record(record) => {
-                                return Some(Lease::new(record, lane, history, Box::new(held)));
+                            FetchResult::Record(record) => {
+                                return Some(Lease::new(record, lane, history, Box::new(lease)));
                             }
-                            Fetched::OverBudget => from = self.queue.held_from(),
-                            // The queue knows why, and loses it when it comes back.
-                            Fetched::Evicted => drop(held),
-                            Fetched::Lost(reason) => Box::new(held).settle(Fate::Lost(reason)),
+                            FetchResult::OverBudget => from = self.queue.in_memory_from(),
+                            // The queue drops the record when it is put back.
+                            FetchResult::Evicted => drop(lease),
+                            FetchResult::Lost(reason) => {
+                                Box::new(lease).settle(LeaseEnd::Lost(reason))
+                            }
                         }
                     }
-                    Next::Finished => return None,
-                    Next::Nothing { .. } if from > 0 => {
-                        sleep(BUDGET_AGAIN).await;
+                    TakeResult::Finished => return None,
+                    TakeResult::NoMatch { .. } if from > 0 => {
+                        sleep(BETWEEN_RESERVATIONS).await;
                         from = 0;
                     }
-                    Next::Nothing { due } => self.queue.changed(due).await,
+                    TakeResult::NoMatch { next_due } => self.queue.changed(next_due).await,
                 }
             }
         })
@@ -181,10 +188,10 @@ impl Consumer for SpoolConsumer {
         self.queue.expire(received_before);
     }
 
-    /// [`Reason::Shutdown`] loses nothing: the next process delivers it.
+    /// [`Reason::Shutdown`] drops no record: the next process delivers those that are pending.
     fn abandon(&self, reason: Reason) {
         match reason {
-            Reason::Shutdown => self.queue.keep(),
+            Reason::Shutdown => self.queue.freeze(),
             reason => self.queue.abandon(reason),
         }
     }
@@ -198,36 +205,36 @@ impl Consumer for SpoolConsumer {
     }
 }
 
-/// A record that left the queue. Until it is leased, dropping it undoes that.
-struct InFlight {
-    queue: Arc<Queue<Claim>>,
-    taken: Option<Taken<Claim>>,
-    /// The threads live until the last lease has ended.
-    _live: Arc<Live>,
+/// A record that was taken out of its queue. Dropping it puts the record back.
+struct SpoolLease {
+    queue: Arc<Queue<RecordClaim>>,
+    leased: Option<LeasedEntry<RecordClaim>>,
+    /// Keeps the threads running until the last lease has ended.
+    _spool: Arc<RunningSpool>,
 }
 
-impl InFlight {
-    fn new(consumer: &SpoolConsumer, taken: Taken<Claim>) -> Self {
+impl SpoolLease {
+    fn new(consumer: &SpoolConsumer, leased: LeasedEntry<RecordClaim>) -> Self {
         Self {
             queue: Arc::clone(&consumer.queue),
-            taken: Some(taken),
-            _live: Arc::clone(&consumer.live),
+            leased: Some(leased),
+            _spool: Arc::clone(&consumer.spool),
         }
     }
 }
 
-impl Settle for InFlight {
-    fn settle(mut self: Box<Self>, fate: Fate) {
-        if let Some(taken) = self.taken.take() {
-            self.queue.settle(taken, fate);
+impl Settle for SpoolLease {
+    fn settle(mut self: Box<Self>, end: LeaseEnd) {
+        if let Some(leased) = self.leased.take() {
+            self.queue.settle(leased, end);
         }
     }
 }
 
-impl Drop for InFlight {
+impl Drop for SpoolLease {
     fn drop(&mut self) {
-        if let Some(taken) = self.taken.take() {
-            self.queue.put_back(taken);
+        if let Some(leased) = self.leased.take() {
+            self.queue.put_back(leased);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What can be done by hand to a spool that is open.
+//! An operator's commands on an open spool.
 
 use std::fmt;
 use std::io;
@@ -6,142 +6,141 @@ use std::sync::{Arc, Mutex, Weak};
 use std::thread::Builder;
 use std::time::Duration;
 
-use pyrotee_queue::{Reason, Tally};
+use pyrotee_queue::{Reason, Tally, lock};
 use tracing::{info, warn};
 
-use crate::format::{Crc, TargetId};
-use crate::inspect::QUARANTINED;
-use crate::lock;
-use crate::replay::Mover;
+use crate::format::{Crc, TargetId, quarantined_segment_of};
+use crate::removed_target::RemovedTarget;
+use crate::replay::ReplayWorker;
 use crate::shared::Shared;
 use crate::storage::Storage;
 
-/// Longer than a deliverer that works takes for what is in memory.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a replay waits for room: longer than a working target takes for the records that are in memory.
+pub(crate) const ROOM_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A handle for whoever looks after a spool. It keeps nothing alive that works.
+/// Runs an operator's commands on an open spool. It does not keep the spool open.
 #[derive(Clone)]
 pub struct Control {
     pub(crate) shared: Arc<Shared>,
-    /// Whoever has it has the directory.
+    /// Cannot be upgraded once the spool is closed: another process may use the directory then.
     pub(crate) storage: Weak<dyn Storage>,
     pub(crate) crc: Crc,
     pub(crate) max_bytes: u64,
-    /// How long a replay waits for room before it says that there is none.
-    pub(crate) patience: Duration,
-    pub(crate) replay: Arc<Mutex<Option<Replay>>>,
+    /// How long a replay waits for room in the budget or in the queue before it stops.
+    pub(crate) room_timeout: Duration,
+    /// The progress of the last replay.
+    pub(crate) progress: Arc<Mutex<Option<ReplayProgress>>>,
 }
 
-/// What moves, or moved last, from a removed target to another one.
+/// The progress of a replay, which hands the pending records of a removed target to another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Replay {
-    /// The removed target.
+pub struct ReplayProgress {
+    /// The name of the removed target.
     pub from: String,
-    /// Who gets its records.
+    /// The name of the target that gets the records.
     pub to: String,
-    /// Whether it still does.
+    /// Whether the replay is running.
     pub state: ReplayState,
-    /// What `to` has taken.
+    /// Records that `to` has queued.
     pub replayed: Tally,
-    /// Records that still wait for `from`.
+    /// Records that are still pending for `from`.
     pub left: u64,
 }
 
-/// How far a replay is.
+/// Whether a replay is running, or how it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReplayState {
-    /// It works.
+    /// The replay is running.
     Running,
-    /// Nothing waits for the removed target any more.
+    /// No record is pending for the removed target any more.
     Done,
-    /// It ended before that: why, and what to do.
+    /// The replay ended before that: why, and what to do.
     Stopped(String),
 }
 
-/// Why a replay does not begin.
+/// Why a replay cannot begin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReplayError {
-    /// There is one.
+    /// Another replay is running.
     #[error("a replay from {from} to {to} is not done yet: wait for it, see /api/v1/spool")]
     Running {
-        /// The removed target of that one.
+        /// The removed target of the running replay.
         from: String,
-        /// Who gets its records.
+        /// The target that gets the records.
         to: String,
     },
-    /// It is delivered to already.
+    /// The target is configured, so its records are delivered already.
     #[error(
         "{from} is a target of this relay, which delivers what waits for it: only what a removed target left can be replayed"
     )]
     Configured {
-        /// The target.
+        /// The name of the target.
         from: String,
     },
-    /// Nothing waits for a removed target of this name.
+    /// No removed target of this name has pending records.
     #[error("nothing waits for a removed target {from}; there are: {}", known.join(", "))]
     UnknownFrom {
         /// The name.
         from: String,
-        /// Names that there are.
+        /// The names that exist.
         known: Vec<String>,
     },
-    /// No target has this name.
+    /// No configured target has this name.
     #[error("no target {to}; there are: {}", known.join(", "))]
     UnknownTo {
         /// The name.
         to: String,
-        /// Names that there are.
+        /// The names that exist.
         known: Vec<String>,
     },
-    /// The operating system gives no thread.
+    /// The operating system cannot start a thread: the text of its error.
     #[error("failed to start a thread: {0}")]
     Thread(String),
 }
 
 impl Control {
-    /// Loses what waits for removed targets, or for the one of this name; who lost what.
+    /// Drops the pending records of all removed targets, or of the one with this name. Returns the name of
+    /// each and how many records it lost.
     pub fn purge_removed(&self, name: Option<&str>) -> Vec<(String, Tally)> {
-        let condemned =
-            |orphan: &crate::book::Orphan| name.is_none_or(|name| orphan.saved.name == name);
-        let lost = self.shared.lose_orphans(condemned, Reason::Admin);
-        self.shared.book.bell.ring();
+        let is_lost = |removed: &RemovedTarget| name.is_none_or(|name| removed.saved.name == name);
+        let lost = self.shared.lose_removed(is_lost, Reason::Admin);
+        self.shared.tracker.wakeup.notify();
         lost
     }
 
-    /// Deletes the damaged segments that were set aside: how many files, and their bytes.
+    /// Deletes the quarantined segments. Returns how many files they were, and their bytes.
     ///
     /// # Errors
-    /// What the operating system says; some may be deleted then.
+    /// The operating system cannot list or delete files. Some may be deleted already.
     pub fn purge_quarantined(&self) -> io::Result<Tally> {
         let mut purged = Tally::default();
         let storage = self.storage()?;
         for (name, len) in storage.list()? {
-            if !name.ends_with(QUARANTINED) {
+            if quarantined_segment_of(&name).is_none() {
                 continue;
             }
             storage.remove(&name)?;
             self.shared.counters.quarantined.sub(1);
             self.shared.counters.quarantined_bytes.sub(len);
-            purged.profiles += 1;
-            purged.bytes += len;
+            purged.add(len);
         }
         Ok(purged)
     }
 
-    /// Begins to hand what waits for the removed target `from` to the target `to`, one record after
-    /// the other on a thread of its own. A record counts as settled for `from` once `to` has it as
-    /// safely as the spool promises.
+    /// Begins to hand the pending records of the removed target `from` to the target `to`, one at a time, on a
+    /// thread of its own. A record is settled for `from` once the receipt of its offer to `to` has resolved.
     ///
     /// # Errors
-    /// There is nothing to do, nobody to do it for, or it is being done.
-    pub fn replay(&self, from: &str, to: &str) -> Result<Replay, ReplayError> {
-        let (configured, orphans) = self.shared.book.with(|book| {
-            let configured = book.cursors.iter().map(|it| it.name.clone());
-            let orphans = book
-                .orphans()
+    /// `from` has no pending records or is configured, `to` is not configured, another replay is running, or
+    /// the thread cannot be started.
+    pub fn replay(&self, from: &str, to: &str) -> Result<ReplayProgress, ReplayError> {
+        let (configured, removed) = self.shared.tracker.with(|tracker| {
+            let configured = tracker.cursors.iter().map(|it| it.name.clone());
+            let removed = tracker
+                .removed_with_records()
                 .map(|it| (it.saved.name.clone(), it.saved.id));
-            let orphans: Vec<(String, TargetId)> = orphans.collect();
-            (configured.collect::<Vec<_>>(), orphans)
+            let removed: Vec<(String, TargetId)> = removed.collect();
+            (configured.collect::<Vec<_>>(), removed)
         });
         if configured.iter().any(|name| name == from) {
             let from = from.to_owned();
@@ -151,70 +150,64 @@ impl Control {
             let (to, known) = (to.to_owned(), configured);
             return Err(ReplayError::UnknownTo { to, known });
         };
-        let Some((_, orphan)) = orphans.iter().find(|(name, _)| name == from) else {
-            let known = orphans.into_iter().map(|(name, _)| name).collect();
+        let Some((_, id)) = removed.iter().find(|(name, _)| name == from) else {
+            let known = removed.into_iter().map(|(name, _)| name).collect();
             let from = from.to_owned();
             return Err(ReplayError::UnknownFrom { from, known });
         };
-        let mut current = lock(&self.replay);
-        if let Some(Replay {
+        let mut progress = lock(&self.progress);
+        if let Some(ReplayProgress {
             from, to, state, ..
-        }) = &*current
+        }) = &*progress
             && *state == ReplayState::Running
         {
             let (from, to) = (from.clone(), to.clone());
             return Err(ReplayError::Running { from, to });
         }
-        let begun = Replay {
+        let begun = ReplayProgress {
             from: from.to_owned(),
             to: to.to_owned(),
             state: ReplayState::Running,
             replayed: Tally::default(),
-            left: self.waiting_for(*orphan),
+            left: self.pending_of_removed(*id),
         };
-        let mover = Mover {
+        let worker = ReplayWorker {
             control: self.clone(),
-            orphan: *orphan,
-            target,
+            from: *id,
+            to: target,
         };
         let thread = Builder::new().name("spool-replay".to_owned());
         thread
-            .spawn(move || mover.run())
+            .spawn(move || worker.run())
             .map_err(|error| ReplayError::Thread(error.to_string()))?;
         info!(from, to, records = begun.left, "replay begins");
-        *current = Some(begun.clone());
+        *progress = Some(begun.clone());
         Ok(begun)
     }
 
-    /// The directory, as long as the spool is open.
+    /// The directory, while the spool is open.
     pub(crate) fn storage(&self) -> io::Result<Arc<dyn Storage>> {
         let closed = || io::Error::other("the spool is closed");
         self.storage.upgrade().ok_or_else(closed)
     }
 
-    /// The replay that is under way, or was last.
-    pub fn progress(&self) -> Option<Replay> {
-        lock(&self.replay).clone()
+    /// The progress of the last replay. `None`: none was begun.
+    pub fn progress(&self) -> Option<ReplayProgress> {
+        lock(&self.progress).clone()
     }
 
-    pub(crate) fn waiting_for(&self, orphan: TargetId) -> u64 {
-        self.shared.book.with(|book| {
-            let mut orphans = book.orphans();
-            let orphan = orphans.find(|it| it.saved.id == orphan);
-            let shares = orphan.map(|orphan| orphan.pending.values());
-            shares
-                .into_iter()
-                .flatten()
-                .map(|it| it.tally.profiles)
-                .sum()
+    fn pending_of_removed(&self, id: TargetId) -> u64 {
+        self.shared.tracker.with(|tracker| {
+            let removed = tracker.removed_target(id);
+            removed.map_or(0, |removed| removed.pending().profiles)
         })
     }
 
-    /// The replay moved on, or ended.
-    pub(crate) fn note(&self, orphan: TargetId, change: impl FnOnce(&mut Replay)) {
-        let left = self.waiting_for(orphan);
-        let mut current = lock(&self.replay);
-        let Some(replay) = &mut *current else { return };
+    /// Updates the progress of the replay from the removed target `from`, and logs its end.
+    pub(crate) fn update_progress(&self, from: TargetId, change: impl FnOnce(&mut ReplayProgress)) {
+        let left = self.pending_of_removed(from);
+        let mut progress = lock(&self.progress);
+        let Some(replay) = &mut *progress else { return };
         replay.left = left;
         change(replay);
         match &replay.state {

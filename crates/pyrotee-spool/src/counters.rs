@@ -1,30 +1,31 @@
-//! What the spool counts for whoever watches it.
+//! The counters and gauges that a `Monitor` reads.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Counters and gauges that no lock covers.
+/// Counters and gauges that no lock guards.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    pub(crate) written: Count,
-    pub(crate) body: Count,
-    pub(crate) read: Count,
-    pub(crate) corrupt_records: Count,
-    pub(crate) corrupt_stretches: Count,
-    pub(crate) quarantined: Count,
-    pub(crate) quarantined_bytes: Count,
-    pub(crate) recovered: Count,
-    pub(crate) redelivered: Count,
-    pub(crate) evicted_segments: Count,
-    pub(crate) orphans_dropped: Count,
-    pub(crate) free: Count,
-    pub(crate) memory_only: Count,
-    pub(crate) troubles: Count,
+    pub(crate) written: Counter,
+    pub(crate) body: Counter,
+    pub(crate) read: Counter,
+    pub(crate) corrupt_records: Counter,
+    pub(crate) corrupt_stretches: Counter,
+    pub(crate) quarantined: Counter,
+    pub(crate) quarantined_bytes: Counter,
+    pub(crate) recovered: Counter,
+    pub(crate) redelivered: Counter,
+    pub(crate) evicted_segments: Counter,
+    pub(crate) lost_of_removed: Counter,
+    pub(crate) free: Counter,
+    pub(crate) memory_only: Counter,
+    pub(crate) troubles: Counter,
 }
 
+/// One counter or gauge.
 #[derive(Debug, Default)]
-pub(crate) struct Count(AtomicU64);
+pub(crate) struct Counter(AtomicU64);
 
-impl Count {
+impl Counter {
     pub(crate) fn add(&self, more: u64) {
         self.0.fetch_add(more, Relaxed);
     }

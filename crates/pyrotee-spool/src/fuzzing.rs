@@ -1,4 +1,4 @@
-//! The readers of files, on bytes: for `tests/fuzz`, which sees nothing of this crate otherwise.
+//! The decoders of files, applied to bytes. Only `tests/fuzz` uses this module.
 
 use std::io::{self, IoSlice};
 use std::ops::Range;
@@ -8,17 +8,17 @@ use std::time::SystemTime;
 use pyrotee_queue::{Head, Payload, SurfaceId};
 
 use crate::format::{Crc, Cursors, Names, RecordHead, SegmentHead};
-use crate::recovery::{Scanner, head_of};
+use crate::recovery::{SegmentScanner, head_of};
 use crate::storage::File;
 
-/// What a start finds in a segment.
+/// A record that recovery finds in a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundRecord {
-    /// The record's number.
+    /// The number of the record.
     pub number: u64,
-    /// Where it lies.
+    /// The range of its bytes in the segment.
     pub bytes: Range<u64>,
-    /// Its body is what was written.
+    /// Whether its body is what was written.
     pub whole: bool,
 }
 
@@ -45,12 +45,12 @@ impl File for Bytes {
         Ok(())
     }
 
-    fn cut(&self, _: u64) -> io::Result<()> {
+    fn truncate(&self, _: u64) -> io::Result<()> {
         Err(io::ErrorKind::ReadOnlyFilesystem.into())
     }
 }
 
-/// A segment with records of these bodies, numbered from zero, and where each of them ends.
+/// A segment with records of these bodies, numbered from zero, and the offset at which each of them ends.
 pub fn segment(salt: u64, bodies: &[&[u8]]) -> (Vec<u8>, Vec<u64>) {
     let head = SegmentHead {
         salt,
@@ -80,7 +80,7 @@ pub fn segment(salt: u64, bodies: &[&[u8]]) -> (Vec<u8>, Vec<u64>) {
     (bytes, ends)
 }
 
-/// Reads a segment as a start does that finds it last. `salt` stands in for a head that cannot be read.
+/// Reads a segment as recovery reads the last one. `salt` is used if the head cannot be read.
 pub fn scan(bytes: Vec<u8>, salt: u64) -> Vec<FoundRecord> {
     let len = bytes.len() as u64;
     let file: Arc<dyn File> = Arc::new(Bytes(bytes));
@@ -89,7 +89,7 @@ pub fn scan(bytes: Vec<u8>, salt: u64) -> Vec<FoundRecord> {
         Some((head, len)) => (head.salt, head.first, len as u64),
         None => (salt, 0, 0),
     };
-    let scanner = Scanner {
+    let scanner = SegmentScanner {
         file,
         len,
         crc: Crc::salted(salt),
@@ -97,27 +97,28 @@ pub fn scan(bytes: Vec<u8>, salt: u64) -> Vec<FoundRecord> {
         numbers: first..u64::MAX,
     };
     let scan = scanner.run(start).unwrap_or_default();
-    let found = scan.found.into_iter().map(|found| FoundRecord {
-        number: found.number,
-        bytes: found.offset..found.offset + u64::from(found.before_body) + found.bytes,
-        whole: found.whole,
+    let found = scan.records.into_iter().map(|record| FoundRecord {
+        number: record.number,
+        bytes: record.offset..record.end(),
+        whole: record.whole,
     });
     found.collect()
 }
 
-/// Reads a cursor slot; if it can be read, writes it again, and tells whether that says the same.
+/// Decodes a cursor slot and encodes it again: whether decoding the result gives the same cursors. `None`: the
+/// bytes are no cursor slot.
 pub fn cursors(bytes: &[u8]) -> Option<bool> {
     let cursors = Cursors::decode(bytes).ok()?;
     Some(Cursors::decode(&cursors.encode()).as_ref() == Ok(&cursors))
 }
 
-/// The same for what lies behind the checksums of a slot.
+/// Does the same as [`cursors`] with the content of a slot, without its checksums.
 pub fn cursors_content(content: &[u8]) -> Option<bool> {
     let cursors = Cursors::of_content(content)?;
     Some(Cursors::decode(&cursors.encode()).as_ref() == Ok(&cursors))
 }
 
-/// The same for what lies behind the checksum of a record's head: whether that is written as it was.
+/// Does the same as [`cursors`] with the head of a record, without its checksum.
 pub fn record_head(bytes: &[u8]) -> Option<bool> {
     RecordHead::is_stable(bytes)
 }

@@ -1,19 +1,20 @@
-//! The backend that keeps records on disk, once for all targets, until each target is done with them.
+//! The backend that keeps records on disk, once for all targets, until each target has settled them.
 //!
 //! # On disk
 //!
-//! One directory. All numbers are little-endian. Files:
+//! The spool is one directory. All numbers are little-endian. Files:
 //!
 //! ```text
-//! lock                        locked while a process uses the spool
-//! cursors.0 cursors.1         how far every target is; the younger whole one counts. What was synced last
-//!                             is never overwritten next. Behind a slot's content may lie an older one's
+//! lock                        locked while a process has the spool open
+//! cursors.0 cursors.1         how far every target is. The more recent whole slot counts. The slot that was
+//!                             synced last is never overwritten next. Bytes of a longer earlier content may
+//!                             follow the content of a slot
 //! 00000000000000000042.log    a segment; its name is the lowest record number that may be in it
-//! *.corrupt                   a damaged segment in which nothing was pending any more
+//! *.corrupt                   a quarantined segment: damaged, without pending records
 //! ```
 //!
-//! Segment heads and cursor slots are *envelopes*. The first 16 bytes of one never change, so that a
-//! version that does not know the rest can say so, and a flipped bit is not taken for a later version:
+//! Segment heads and cursor slots are *envelopes*. The layout of the first 16 bytes is the same in all
+//! versions, so that an older pyrotee can refuse a newer version, and a flipped bit is not taken for one:
 //!
 //! ```text
 //! envelope = magic [u8; 8] ("PYROTEES" | "PYROTEEC"), version u32, crc32 of these 12 bytes,
@@ -32,27 +33,28 @@
 //!            [ length u32, content encoding ]  flags bit 1
 //! ```
 //!
-//! The head's checksum covers the lengths, the body's checksum and the head. Both checksums of a record start
-//! from the spool's salt: a client cannot write into a body what a resync would take for a record.
+//! The checksum of a head covers the lengths, the checksum of the body and the head. The salt of the spool is the
+//! start value of both checksums of a record, so that a client cannot write bytes into a body that a resync
+//! would take for a record.
 //!
-//! Record numbers grow and are never given twice. A record lists the targets that had taken and not
-//! settled it when it was written. For each target every number is *settled* or pending; a number below
-//! the cursor's horizon that is neither settled nor found in a segment is lost, and counted. What lies above
-//! the horizon is pending for whoever is listed; so the cursor of a target that has left the
-//! configuration is kept as long as a record lists it.
+//! Record numbers grow, and no number is used twice. A record lists its *takers*: the targets that had queued and
+//! not settled it when it was written. For each target a record is settled or pending. A record below the
+//! horizon of the target's cursor that is neither settled nor found in a segment is lost, and counted. A record
+//! above the horizon is pending for all of its takers. So the cursor of a removed target is kept as long as a
+//! record lists the target.
 //!
-//! A segment belongs to the process that began it. It is unlinked, after the cursors were saved, once
-//! every target has settled all of it; if it was found damaged it is renamed instead.
+//! Only the process that began a segment appends to it. Once every target has settled all records of a segment,
+//! the cursors are saved and the segment is unlinked. A damaged segment is quarantined (renamed) instead.
 //!
 //! # In memory
 //!
-//! A record stays in memory, charged to the budget, until it is written. Then an index of 250 to
-//! 320 bytes for each target that wants it is left, which has a limit of its own. When it is leased the
-//! record is read back, once for all targets that lease it at the same time, and charged again.
+//! A record stays in memory, charged to the budget, until it is written. Then an index of 250 to 320 bytes
+//! remains for each target that has not settled it; the index has its own limit. When the record is leased, it is
+//! read back once for all targets that lease it at the same time, and charged to the budget again.
 //!
-//! # What it does not do
+//! # What this crate does not do
 //!
-//! It does not judge what it is given, does not repair bodies, and keeps nothing of a record's tries.
+//! It does not validate records, does not repair bodies, and does not store the retry history of a record.
 
 #![cfg_attr(
     test,
@@ -60,37 +62,31 @@
 )]
 
 mod backend;
-mod bell;
-mod book;
 mod control;
 mod counters;
-mod entry;
 mod format;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 pub mod inspect;
 mod monitor;
+mod number_set;
+mod open_spool;
 mod reader;
 mod recovery;
+mod removed_target;
 mod replay;
 mod segments;
 mod settings;
-mod settled;
 mod shared;
-mod spool;
+mod spooled_record;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod tracker;
+mod wakeup;
 mod writer;
 
-pub use control::{Control, Replay, ReplayError, ReplayState};
+pub use control::{Control, ReplayError, ReplayProgress, ReplayState};
 pub use monitor::{Mode, Monitor, Stats};
-pub use settings::{Fsync, OpenError, Settings, Target};
-pub use spool::{Keeper, Spool};
-
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// Locks a mutex whose data stays true even if a holder panicked: no critical section calls out.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+pub use open_spool::{Closer, OpenSpool};
+pub use settings::{Fsync, OpenError, Settings, TargetQueue};

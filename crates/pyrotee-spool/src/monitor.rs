@@ -1,70 +1,69 @@
-//! What can be seen of a spool.
+//! Gauges and counters of an open spool.
 
 use std::sync::Arc;
 
-use pyrotee_queue::Tally;
+use pyrotee_queue::lock;
 
-use crate::book::Orphan;
-use crate::inspect::{Standing, Survey, TargetSurvey};
-use crate::lock;
+use crate::inspect::{Membership, Survey, TargetSurvey};
+use crate::removed_target::RemovedTarget;
 use crate::settings::CLAIM_BYTES;
 use crate::shared::Shared;
 
 /// Whether records reach the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// They do.
+    /// Records are written to disk.
     Disk,
-    /// The disk is in trouble: they stay in memory, under the limits of their targets.
+    /// The disk fails: records stay in memory, under the limits of their targets.
     MemoryOnly,
 }
 
-/// A spool at one instant.
+/// Gauges and counters of a spool at one instant. Counters count since the start of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stats {
     /// Whether records reach the disk.
     pub mode: Mode,
     /// Bytes of all segments.
     pub bytes: u64,
-    /// The limit of that.
+    /// Most bytes of all segments.
     pub max_bytes: u64,
-    /// Segments.
+    /// Number of segments.
     pub segments: u64,
-    /// Bytes of memory that the index of what is on disk takes, about.
+    /// Approximate bytes of memory of the index of records on disk.
     pub index_bytes: u64,
-    /// What the file system had left when the last segment was begun.
+    /// Free bytes of the file system when the last segment was begun.
     pub free_bytes: u64,
-    /// Records that wait to be written.
+    /// Records that are not written yet.
     pub unwritten: u64,
-    /// Bytes written since the start, everything included.
+    /// Bytes written, heads and cursors included.
     pub written_bytes: u64,
-    /// Bytes of bodies among them.
+    /// Bytes of bodies written.
     pub written_body_bytes: u64,
-    /// Bytes read back for deliveries since the start.
+    /// Bytes read back for deliveries.
     pub read_bytes: u64,
-    /// Times that the disk failed since the start.
+    /// Number of times that the disk failed.
     pub troubles: u64,
-    /// Records lost to damage since the start, once for each target.
+    /// Records lost to damage, counted once per target.
     pub corrupt_records: u64,
-    /// Damaged stretches that the start has found.
+    /// Damaged ranges of bytes that were found at the start.
     pub corrupt_stretches: u64,
-    /// Damaged segments that were set aside and still lie there.
+    /// Number of quarantined segments.
     pub quarantined: u64,
-    /// Their bytes.
+    /// Bytes of all quarantined segments.
     pub quarantined_bytes: u64,
-    /// Records that the start has found pending, once for each target.
+    /// Records that were found pending at the start, counted once per target.
     pub recovered: u64,
-    /// Those among them that were being delivered when the cursors were last saved.
+    /// Recovered records that were in flight when the cursors were last saved, counted once per target.
     pub redelivered: u64,
-    /// Segments that went because the spool was full.
+    /// Segments that were evicted because the spool was full.
     pub evicted_segments: u64,
-    /// Targets that left the configuration and have records here.
-    pub orphans: u64,
-    /// Records of such targets that were lost since the start.
-    pub orphans_dropped: u64,
+    /// Removed targets that have pending records.
+    pub removed_targets: u64,
+    /// Records of removed targets that were dropped.
+    pub lost_of_removed: u64,
 }
 
-/// A handle for gauges and counters. It keeps nothing alive that works.
+/// Reads the gauges and counters of a spool. It does not keep the spool open.
 #[derive(Debug, Clone)]
 pub struct Monitor {
     pub(crate) shared: Arc<Shared>,
@@ -80,19 +79,19 @@ impl Monitor {
         }
     }
 
-    /// What waits for each target, the removed ones last; what is not written yet included.
+    /// How much is pending for each target, the removed targets last. Records that are not written yet count.
     pub fn survey(&self) -> Survey {
         let stats = self.stats();
-        let (names, orphans) = self.shared.book.with(|book| {
-            let names = book.cursors.iter().map(|cursor| cursor.name.clone());
+        let (names, removed) = self.shared.tracker.with(|tracker| {
+            let names = tracker.cursors.iter().map(|cursor| cursor.name.clone());
             let names: Vec<_> = names.collect();
-            let orphans: Vec<_> = book.orphans().map(of_orphan).collect();
-            (names, orphans)
+            let removed: Vec<_> = tracker.removed_with_records().map(of_removed).collect();
+            (names, removed)
         });
         let configured = names.into_iter().zip(&self.shared.queues);
         let configured = configured.map(|(name, queue)| TargetSurvey {
             name,
-            standing: Standing::Configured,
+            membership: Membership::Configured,
             pending: queue.ledger().snapshot().pending,
             oldest: queue.oldest(),
             in_flight: queue.in_flight().len() as u64,
@@ -106,20 +105,19 @@ impl Monitor {
             quarantined_bytes: stats.quarantined_bytes,
             foreign: Vec::new(),
             damages: stats.corrupt_stretches,
-            targets: configured.chain(orphans).collect(),
+            targets: configured.chain(removed).collect(),
         }
     }
 
-    /// The spool at this instant.
+    /// The gauges and counters at this instant.
     pub fn stats(&self) -> Stats {
-        let unwritten = lock(&self.shared.intake).jobs.len() as u64;
-        let (bytes, segments, orphans, claims) = self.shared.book.with(|book| {
-            let (segments, orphans) = (book.segments.len(), book.orphans().count());
+        let unwritten = lock(&self.shared.intake).writes.len() as u64;
+        let (bytes, segments, removed_targets, claims) = self.shared.tracker.with(|tracker| {
             (
-                book.segments.bytes(),
-                segments as u64,
-                orphans as u64,
-                book.segments.pending(),
+                tracker.segments.bytes(),
+                tracker.segments.len() as u64,
+                tracker.removed_with_records().count() as u64,
+                tracker.segments.pending(),
             )
         });
         let counters = &self.shared.counters;
@@ -142,23 +140,18 @@ impl Monitor {
             recovered: counters.recovered.get(),
             redelivered: counters.redelivered.get(),
             evicted_segments: counters.evicted_segments.get(),
-            orphans,
-            orphans_dropped: counters.orphans_dropped.get(),
+            removed_targets,
+            lost_of_removed: counters.lost_of_removed.get(),
         }
     }
 }
 
-fn of_orphan(orphan: &Orphan) -> TargetSurvey {
-    let mut pending = Tally::default();
-    for share in orphan.pending.values() {
-        pending.profiles += share.tally.profiles;
-        pending.bytes += share.tally.bytes;
-    }
+fn of_removed(removed: &RemovedTarget) -> TargetSurvey {
     TargetSurvey {
-        name: orphan.saved.name.clone(),
-        standing: Standing::Removed,
-        pending,
-        oldest: orphan.pending.values().filter_map(|it| it.oldest).min(),
+        name: removed.saved.name.clone(),
+        membership: Membership::Removed,
+        pending: removed.pending(),
+        oldest: removed.pending.values().filter_map(|it| it.oldest).min(),
         in_flight: 0,
     }
 }

@@ -1,105 +1,97 @@
-//! The thread that reads records back.
+//! The thread that reads records back from disk.
 
 use std::io;
 use std::sync::{Arc, Mutex, mpsc};
 
-use pyrotee_queue::{Payload, Record, Reservation};
+use pyrotee_queue::{Payload, Record, Reservation, lock};
 use tokio::sync::oneshot;
 use tracing::warn;
 
-use crate::entry::{Entry, Location, Lookup};
-use crate::format::{Crc, FIXED, Lengths};
-use crate::lock;
+use crate::format::{Crc, PREFIX_LEN, RecordPrefix};
 use crate::shared::Shared;
+use crate::spooled_record::{Lookup, SegmentPosition, SpooledRecord};
 use crate::storage::{File, read_up_to};
 
-/// One record to be read.
+/// Asks the thread to read one record.
 #[derive(Debug)]
-pub(crate) struct Request {
-    pub(crate) entry: Arc<Entry>,
-    pub(crate) location: Location,
+pub(crate) struct ReadRequest {
+    pub(crate) record: Arc<SpooledRecord>,
+    pub(crate) position: SegmentPosition,
     pub(crate) file: Arc<dyn File>,
-    /// Covers what is read.
+    /// Covers the bytes to be read.
     pub(crate) reservation: Reservation,
-    pub(crate) answer: oneshot::Sender<Answer>,
-    pub(crate) kept: Arc<Kept>,
+    pub(crate) reply: oneshot::Sender<ReadResult>,
+    pub(crate) late: Arc<LateRead>,
 }
 
-/// A record whose reader was gone when it came. Deliverers give up waiting whenever an upload ends,
-/// and a slow disk shall not start anew each time.
-pub(crate) type Kept = Mutex<Option<(u64, Arc<Record>)>>;
+/// A record, with its number, that was read after its lease was given up. A worker gives up a lease whenever
+/// an upload ends; the next lease takes the record from here, so that a slow disk need not read it again.
+pub(crate) type LateRead = Mutex<Option<(u64, Arc<Record>)>>;
 
+/// The result of reading one record.
 #[derive(Debug)]
-pub(crate) enum Answer {
+pub(crate) enum ReadResult {
     Record(Arc<Record>),
-    /// It is not what was written.
+    /// The bytes on disk are not what was written.
     Corrupt,
-    /// The disk does not give it.
+    /// The operating system cannot read the file.
     Failed,
 }
 
-/// Reads until nobody can ask any more.
-pub(crate) fn run(requests: &mpsc::Receiver<Request>, shared: &Shared, crc: Crc) {
+/// Reads records until all senders of requests are dropped.
+pub(crate) fn run(requests: &mpsc::Receiver<ReadRequest>, shared: &Shared, crc: Crc) {
     while let Ok(request) = requests.recv() {
-        let Request {
-            entry,
-            location,
+        let ReadRequest {
+            record,
+            position,
             file,
             reservation,
-            answer,
-            kept,
+            reply,
+            late,
         } = request;
-        // Another target may have had it read meanwhile.
-        let found = match entry.lookup() {
-            Lookup::Here(record) => Answer::Record(record),
-            Lookup::There(_) | Lookup::Nowhere => {
+        // It may have been read for another target meanwhile.
+        let result = match record.lookup() {
+            Lookup::Memory(record) => ReadResult::Record(record),
+            Lookup::Disk(_) | Lookup::Released => {
                 match read(
                     &*file,
-                    location,
-                    entry.number,
-                    entry.bytes,
+                    position,
+                    record.number,
+                    record.bytes,
                     reservation,
                     crc,
                 ) {
-                    Ok(Some(record)) => {
-                        let bytes = u64::from(location.before_body) + entry.bytes;
+                    Ok(Some(body)) => {
+                        let bytes = u64::from(position.before_body) + record.bytes;
                         shared.counters.read.add(bytes);
-                        entry.share(&record);
-                        Answer::Record(record)
+                        record.cache(&body);
+                        ReadResult::Record(body)
                     }
                     Ok(None) => {
-                        warn!(
-                            segment = location.segment,
-                            offset = location.offset,
-                            "record in the spool is damaged"
-                        );
-                        shared
-                            .book
-                            .with(|book| book.segments.damage(location.segment));
-                        shared.counters.corrupt_records.add(1);
-                        Answer::Corrupt
+                        shared.note_damaged(position);
+                        ReadResult::Corrupt
                     }
                     Err(error) => {
                         warn!(
-                            segment = location.segment,
+                            segment = position.segment,
                             error = &error as &dyn std::error::Error,
                             "failed to read the spool"
                         );
-                        Answer::Failed
+                        ReadResult::Failed
                     }
                 }
             }
         };
-        if let Err(Answer::Record(record)) = answer.send(found) {
-            *lock(&kept) = Some((entry.number, record));
+        if let Err(ReadResult::Record(body)) = reply.send(result) {
+            *lock(&late) = Some((record.number, body));
         }
     }
 }
 
-/// `None`: what is there is not that record.
+/// Reads the record with this number and body length. `None`: the bytes at `position` are not that record.
 pub(crate) fn read(
     file: &dyn File,
-    location: Location,
+    position: SegmentPosition,
     number: u64,
     bytes: u64,
     reservation: Reservation,
@@ -108,27 +100,27 @@ pub(crate) fn read(
     let Ok(len) = usize::try_from(bytes) else {
         return Ok(None);
     };
-    let mut before = vec![0; location.before_body as usize];
-    if read_up_to(file, location.offset, &mut before)? < before.len() {
+    let mut before = vec![0; position.before_body as usize];
+    if read_up_to(file, position.offset, &mut before)? < before.len() {
         return Ok(None);
     }
     let head = || {
-        let (fixed, head) = before.split_at_checked(FIXED)?;
-        let lengths = Lengths::decode(fixed)?;
-        let head = lengths.head(head, crc)?;
-        (head.number == number && lengths.body == bytes).then_some((lengths, head.head))
+        let (prefix, head) = before.split_at_checked(PREFIX_LEN)?;
+        let prefix = RecordPrefix::decode(prefix)?;
+        let head = prefix.decode_head(head, crc)?;
+        (head.number == number && prefix.body_len == bytes).then_some((prefix, head.head))
     };
-    let Some((lengths, head)) = head() else {
+    let Some((prefix, head)) = head() else {
         return Ok(None);
     };
     let mut body = vec![0; len];
-    let offset = location.offset + u64::from(location.before_body);
+    let offset = position.offset + u64::from(position.before_body);
     if read_up_to(file, offset, &mut body)? < len {
         return Ok(None);
     }
     let mut hasher = crc.start();
     hasher.update(&body);
-    if hasher.finalize() != lengths.body_crc {
+    if hasher.finalize() != prefix.body_crc {
         return Ok(None);
     }
     Ok(Some(Record::new(head, Payload::from(body), reservation)))

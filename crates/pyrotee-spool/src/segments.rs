@@ -1,30 +1,30 @@
-//! The segments of a spool, and what they add up to. Nothing here takes longer with more of them.
+//! The segments of a spool and their totals. Totals are kept up to date, so no method iterates over all segments.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::storage::File;
 
-/// A file of records.
+/// A segment: a file of records.
 #[derive(Debug, Default)]
 pub(crate) struct Segment {
-    /// It stays open while it is here: what is freed with the last handle on an unlinked file takes
-    /// its time, and shall not take that of whoever settles a record.
+    /// The open file; `None` if it cannot be opened. It stays open until the segment is removed: closing the
+    /// last handle of an unlinked file takes long, and the request path may be waiting for a settlement.
     pub(crate) file: Option<Arc<dyn File>>,
     pub(crate) bytes: u64,
-    /// Claims on its records.
+    /// Number of claims on its records.
     pub(crate) pending: u64,
-    /// Nothing is appended any more.
+    /// Whether the writer is done with it.
     pub(crate) closed: bool,
-    /// Something in it is not what was written.
+    /// Whether a part of it is damaged.
     pub(crate) damaged: bool,
 }
 
-/// All segments, by the lowest number that may be in them.
+/// All segments, by the lowest record number that may be in each.
 #[derive(Debug, Default)]
 pub(crate) struct Segments {
     all: BTreeMap<u64, Segment>,
-    /// Those that are closed and that nobody wants anything of.
+    /// Segments that are closed and have no claims.
     done: BTreeSet<u64>,
     bytes: u64,
     pending: u64,
@@ -55,24 +55,24 @@ impl Segments {
         self.all.len()
     }
 
-    /// Bytes of all.
+    /// Bytes of all segments.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Claims on the records of all.
+    /// Number of claims on the records of all segments.
     pub(crate) fn pending(&self) -> u64 {
         self.pending
     }
 
-    /// The oldest one, and where the next begins.
+    /// The oldest segment, and the number at which the next one begins.
     pub(crate) fn oldest(&self) -> Option<(u64, &Segment, Option<u64>)> {
         let mut all = self.all.iter();
         let (first, segment) = all.next()?;
         Some((*first, segment, all.next().map(|(next, _)| *next)))
     }
 
-    /// Those that may go, and whether they are damaged.
+    /// The segments to be removed, and whether each is damaged.
     pub(crate) fn done(&self) -> Vec<(u64, bool)> {
         let done = self.done.iter();
         let damaged = |first| self.get(first).is_some_and(|segment| segment.damaged);
@@ -83,7 +83,7 @@ impl Segments {
         self.change(first, |segment| segment.bytes += bytes);
     }
 
-    /// Nothing is appended any more; it has so many bytes.
+    /// Notes that the writer is done with a segment, and its length.
     pub(crate) fn close(&mut self, first: u64, bytes: u64) {
         self.change(first, |segment| {
             segment.closed = true;
@@ -91,7 +91,7 @@ impl Segments {
         });
     }
 
-    /// It is not to be unlinked.
+    /// Notes that a segment is damaged, so that it is quarantined instead of unlinked.
     pub(crate) fn damage(&mut self, first: u64) {
         self.change(first, |segment| segment.damaged = true);
     }
@@ -100,7 +100,7 @@ impl Segments {
         self.change(first, |segment| segment.pending += claims);
     }
 
-    /// So many claims were settled; whether that was the end of the segment.
+    /// Takes claims off a segment. Returns whether the segment can be removed.
     pub(crate) fn release(&mut self, first: u64, claims: u64) -> bool {
         self.change(first, |segment| {
             segment.pending = segment.pending.saturating_sub(claims);

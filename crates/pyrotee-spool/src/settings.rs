@@ -1,4 +1,4 @@
-//! What a spool is opened with, and why it is not.
+//! The settings of a spool, and why opening one fails.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,67 +7,68 @@ use std::time::Duration;
 
 use pyrotee_queue::{Budget, Ledger, Limits};
 
-use crate::spool::{Spool, start};
+use crate::open_spool::{OpenSpool, open_in};
 use crate::storage::Disk;
 
-/// Memory of one record on disk that one target wants: its share of the entry, its places in the
-/// queue's maps (measured: 250 with three targets, 320 with one).
+/// Bytes of memory per record on disk and target that has not settled it: the target's share of the spooled
+/// record and its entries in the queue's maps (measured: 250 with three targets, 320 with one).
 pub(crate) const CLAIM_BYTES: u64 = 320;
 
-/// When what was written is made to survive a loss of power. A killed process loses nothing that
-/// was written, whatever the policy.
+/// When written records are synced, so that they survive a power loss. Written records survive the end of the
+/// process whatever the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fsync {
     /// Before the receipt resolves.
     Always,
-    /// Some time after.
+    /// This long after they were written.
     Interval(Duration),
-    /// When the operating system likes to.
+    /// Never; the operating system writes them back when it chooses to.
     Never,
 }
 
-/// A spool that is not open yet.
+/// The settings of a spool. [`Settings::open`] opens it.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The directory. Nothing else should lie in it.
+    /// The directory. It should contain no other files.
     pub dir: PathBuf,
-    /// All segments together.
+    /// Most bytes of all segments. At the limit the oldest segment is evicted.
     pub max_bytes: u64,
-    /// One segment; brought to between 1/512 and 1/4 of `max_bytes`.
+    /// Bytes of a full segment; clamped to between 1/512 and 1/4 of `max_bytes`.
     pub segment_bytes: u64,
-    /// What may be kept in memory of records on disk; the oldest segment goes when it is more.
+    /// Most bytes of memory for the index of records on disk. At the limit the oldest segment is evicted.
     pub index_bytes: u64,
-    /// When to sync.
+    /// When written records are synced.
     pub fsync: Fsync,
-    /// How long the data of a target that left the configuration is kept.
-    pub orphan_age: Duration,
-    /// Cursors are saved after so many settlements …
+    /// How long the pending records of a removed target are kept.
+    pub keep_removed_for: Duration,
+    /// Number of settlements after which the cursors are saved.
     pub save_every: u64,
-    /// … and after this time at the latest. What was settled later comes again after a kill.
+    /// Time after which the cursors are saved at the latest. Records that were settled since the last save are
+    /// delivered again if the process is killed.
     pub save_after: Duration,
-    /// They are synced after this time, if anything is; what was settled later comes again after a
-    /// loss of power.
+    /// Time after which saved cursors are synced, unless `fsync` is `Never`. Records that were settled since
+    /// the last sync are delivered again after a power loss.
     pub sync_cursors_after: Duration,
-    /// How long a disk in trouble is left alone.
+    /// Time until the next attempt to write after the disk failed.
     pub retry_after: Duration,
-    /// How long the writer rests after work before it looks again. Longer means fewer system calls
-    /// and later receipts.
-    pub rest: Duration,
+    /// Minimum sleep of the writer thread after a batch. A longer sleep means fewer system calls and later
+    /// receipts.
+    pub min_sleep: Duration,
 }
 
-/// One target: its name, what of it may be held in memory, and its account.
-pub type Target = (String, Limits, Arc<Ledger>);
+/// The queue of one target: the target's name, the limits of its records in memory, and its account.
+pub type TargetQueue = (String, Limits, Arc<Ledger>);
 
-/// Why a spool cannot be opened. Reads after "failed to".
+/// Why a spool cannot be opened. The text reads after "failed to".
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Another process has it.
+    /// Another process has the spool open.
     #[error("lock {dir}: another process uses this spool; give each its own directory")]
     Locked {
         /// The directory.
         dir: PathBuf,
     },
-    /// A later pyrotee wrote it.
+    /// A file was written by a newer pyrotee, in a later version of the format.
     #[error(
         "read {file}: it has version {version} of the spool format and was written by a newer pyrotee; \
          run that version until the spool is empty, or move the file away"
@@ -75,7 +76,7 @@ pub enum OpenError {
     Newer {
         /// The file.
         file: PathBuf,
-        /// Its version.
+        /// The version of its format.
         version: u32,
     },
     /// The directory cannot be used.
@@ -83,13 +84,13 @@ pub enum OpenError {
     Io {
         /// The directory.
         dir: PathBuf,
-        /// What the operating system says.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
 
 impl Settings {
-    /// The defaults of pyrotee for a spool in `dir`.
+    /// The default settings for a spool in `dir`.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self {
             dir: dir.into(),
@@ -97,37 +98,41 @@ impl Settings {
             segment_bytes: 8 << 20,
             index_bytes: 64 << 20,
             fsync: Fsync::Interval(Duration::from_millis(100)),
-            orphan_age: Duration::from_secs(24 * 60 * 60),
+            keep_removed_for: Duration::from_secs(24 * 60 * 60),
             save_every: 64,
             save_after: Duration::from_millis(10),
             sync_cursors_after: Duration::from_millis(100),
             retry_after: Duration::from_secs(5),
-            rest: Duration::from_millis(1),
+            min_sleep: Duration::from_millis(1),
         }
     }
 
-    /// Opens the spool; `budget` is charged for what is read back. Blocks while files are read.
+    /// Opens the spool with one queue per target. Records that are read back are charged to `budget`. Blocks
+    /// while files are read.
+    ///
+    /// # Errors
+    /// Another process has the spool open, a newer pyrotee wrote it, or the directory cannot be used.
     pub fn open(
         self,
-        targets: impl IntoIterator<Item = Target>,
+        targets: impl IntoIterator<Item = TargetQueue>,
         budget: &Arc<Budget>,
-    ) -> Result<Spool, OpenError> {
+    ) -> Result<OpenSpool, OpenError> {
         let storage = Arc::new(Disk::new(&self.dir));
-        start(self, storage, targets.into_iter().collect(), budget)
+        open_in(self, storage, targets.into_iter().collect(), budget)
     }
 
-    /// Length at which a segment is full.
+    /// Length at which a segment is full, in bytes.
     pub(crate) fn segment(&self) -> u64 {
         let (least, most) = (self.max_bytes / 512, self.max_bytes / 4);
         self.segment_bytes.clamp(least, most.max(least))
     }
 
-    /// How many claims the index may hold.
+    /// Most claims that the index may hold.
     pub(crate) fn claims(&self) -> u64 {
         self.index_bytes / CLAIM_BYTES
     }
 
-    /// The largest record, head and all.
+    /// Most bytes of a record, with its head.
     pub(crate) fn longest_record(&self) -> u64 {
         self.max_bytes / 2
     }

@@ -1,79 +1,87 @@
-//! What producer, consumers and the two threads share.
+//! What producer, consumers and the two threads of a spool share.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, mpsc};
 
-use pyrotee_queue::{Budget, Queue, Reason, Record, Tally, Waits};
+use pyrotee_queue::{Budget, Queue, QueuedRecord, Reason, Record, Tally, lock};
 use tokio::sync::oneshot;
-use tracing::info;
+use tracing::{info, warn};
 
-use crate::book::{Book, Orphan};
 use crate::counters::Counters;
-use crate::entry::{Claim, Entry, EntryState, Place};
-use crate::lock;
-use crate::reader::Request;
+use crate::reader::ReadRequest;
+use crate::removed_target::RemovedTarget;
+use crate::spooled_record::{
+    RecordClaim, RecordLocation, SegmentPosition, SpooledRecord, SpooledState,
+};
+use crate::tracker::SettlementTracker;
 
-/// Locks are taken in this order: intake, a queue's; intake, the book's, an entry's. `offer` takes the
-/// first two, on the path of a client: while they are held nothing is waited for.
+/// The state of an open spool.
+///
+/// Locks are taken in this order: intake, a queue's; or intake, the tracker's, a record's. `offer` takes the
+/// locks of the intake and of queues on the request path, so no critical section of these waits.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) intake: Mutex<Intake>,
-    pub(crate) queues: Vec<Arc<Queue<Claim>>>,
-    pub(crate) book: Arc<Book>,
+    pub(crate) queues: Vec<Arc<Queue<RecordClaim>>>,
+    pub(crate) tracker: Arc<SettlementTracker>,
     pub(crate) budget: Arc<Budget>,
     pub(crate) counters: Counters,
+    /// Most bytes of a record, with its head.
     pub(crate) longest_record: u64,
-    /// Whether a receipt promises the disk.
-    pub(crate) promises: bool,
+    /// Whether a receipt promises that the record is on disk (`fsync: always`).
+    pub(crate) receipts_promise_disk: bool,
 }
 
-/// What was offered and not written yet.
+/// The records that were offered and not written yet.
 #[derive(Debug)]
 pub(crate) struct Intake {
-    /// The next record's number.
+    /// The number of the next record.
     pub(crate) next: u64,
-    /// In the order of their numbers. Their records are bounded by the targets' limits.
-    pub(crate) jobs: VecDeque<Job>,
-    /// Jobs that nobody wants any more are swept out at this length.
+    /// In the order of their numbers. The limits of the targets bound them.
+    pub(crate) writes: VecDeque<PendingWrite>,
+    /// At this length, writes of records that every target has settled are removed.
     sweep_at: usize,
+    /// Whether the disk fails, so that records stay in memory.
     pub(crate) memory_only: bool,
+    /// Whether the spool is being closed.
     pub(crate) closing: bool,
 }
 
 /// A record to be written.
 #[derive(Debug)]
-pub(crate) struct Job {
-    pub(crate) entry: Arc<Entry>,
-    /// Gone if the record will not be durable in time.
+pub(crate) struct PendingWrite {
+    pub(crate) record: Arc<SpooledRecord>,
+    /// Resolves the receipt of the offer. `None`: the spool is or was in memory-only mode.
     pub(crate) receipt: Option<oneshot::Sender<()>>,
 }
 
+/// Least number of pending writes that is swept.
 const SWEEP_FROM: usize = 1_024;
 
 impl Intake {
     pub(crate) fn new(next: u64) -> Self {
         Self {
             next,
-            jobs: VecDeque::new(),
+            writes: VecDeque::new(),
             sweep_at: SWEEP_FROM,
             memory_only: false,
             closing: false,
         }
     }
 
-    fn push(&mut self, job: Job) {
-        if self.jobs.len() >= self.sweep_at {
-            self.jobs.retain(|job| job.entry.is_wanted());
-            self.sweep_at = SWEEP_FROM.max(2 * self.jobs.len());
+    fn push(&mut self, write: PendingWrite) {
+        if self.writes.len() >= self.sweep_at {
+            self.writes.retain(|write| write.record.is_claimed());
+            self.sweep_at = SWEEP_FROM.max(2 * self.writes.len());
         }
-        self.jobs.push_back(job);
+        self.writes.push_back(write);
     }
 }
 
 impl Shared {
-    /// Offers a record to the queues of some targets; how many took it, and what tells when it is
-    /// written.
+    /// Offers a record to the queues of some targets. Returns how many queued it, and what resolves when it
+    /// is durable; `None`: it is as durable as it will be.
     pub(crate) fn offer(
         &self,
         targets: Range<usize>,
@@ -81,75 +89,76 @@ impl Shared {
     ) -> (usize, Option<oneshot::Receiver<()>>) {
         let mut intake = lock(&self.intake);
         if intake.closing {
-            // The writer may have taken its last look.
+            // The writer may have taken the last writes already.
             self.refuse(targets, record.len(), Reason::Shutdown);
             return (0, None);
         }
         let number = intake.next;
         intake.next += 1;
-        let entry = Arc::new(Entry {
+        let spooled = Arc::new(SpooledRecord {
             number,
             surface: record.head().surface,
             received: record.head().received,
             bytes: record.len(),
-            book: Arc::clone(&self.book),
-            state: Mutex::new(EntryState {
+            tracker: Arc::clone(&self.tracker),
+            state: Mutex::new(SpooledState {
                 claims: u32::try_from(self.queues.len()).unwrap_or(u32::MAX),
-                judged: false,
-                place: Place::Memory(Arc::clone(record)),
+                resolved: false,
+                location: RecordLocation::Memory(Arc::clone(record)),
             }),
         });
-        let claim = |index| Claim {
-            entry: Arc::clone(&entry),
+        let claim = |index| RecordClaim {
+            record: Arc::clone(&spooled),
             target: u16::try_from(index).unwrap_or(u16::MAX),
         };
-        // Who is not asked is done with it, before anybody can write it down.
+        // The other targets settle it before the writer sees it, so that it is not written for them.
         let others = (0..self.queues.len()).filter(|index| !targets.contains(index));
         for other in others {
             claim(other).settled(Some(Reason::Admin));
         }
-        let asked = self.queues.iter().enumerate();
-        let asked = asked.filter(|(index, _)| targets.contains(index));
-        let took: Vec<_> = asked
+        let offered = self.queues.iter().enumerate();
+        let offered = offered.filter(|(index, _)| targets.contains(index));
+        let queued: Vec<_> = offered
             .filter_map(|(index, queue)| queue.push_as(number, claim(index)).then_some(queue))
             .collect();
-        if took.is_empty() {
+        if queued.is_empty() {
             return (0, None);
         }
         let (sender, receipt) = oneshot::channel();
         let in_memory = intake.memory_only;
-        intake.push(Job {
-            entry,
+        intake.push(PendingWrite {
+            record: spooled,
             receipt: (!in_memory).then_some(sender),
         });
         drop(intake);
-        for queue in &took {
+        for queue in &queued {
             queue.notify();
         }
-        self.book.bell.ring();
-        // Nobody was promised the disk: what is in memory is as durable as it will be.
+        self.tracker.wakeup.notify();
+        // In memory-only mode a receipt fails if it promises the disk, and resolves at once if not.
         (
-            took.len(),
-            Some(receipt).filter(|_| self.promises || !in_memory),
+            queued.len(),
+            Some(receipt).filter(|_| self.receipts_promise_disk || !in_memory),
         )
     }
 
-    /// Counts what was offered to some targets and cannot be taken.
+    /// Counts a profile that cannot be queued as lost for some targets.
     pub(crate) fn refuse(&self, targets: Range<usize>, bytes: u64, reason: Reason) {
         for queue in self.queues.get(targets).into_iter().flatten() {
             queue.ledger().refuse(bytes, reason);
         }
     }
 
-    /// Loses what waits for removed targets that are `condemned`, for `reason`; who lost what.
-    pub(crate) fn lose_orphans(
+    /// Drops the pending records of the removed targets that `is_lost` selects, for `reason`. Returns the
+    /// name of each and how many records it lost.
+    pub(crate) fn lose_removed(
         &self,
-        condemned: impl Fn(&Orphan) -> bool,
+        is_lost: impl Fn(&RemovedTarget) -> bool,
         reason: Reason,
     ) -> Vec<(String, Tally)> {
-        let lost = self.book.with(|book| book.lose_orphans(condemned));
+        let lost = self.tracker.with(|tracker| tracker.lose_removed(is_lost));
         for (target, tally) in &lost {
-            self.counters.orphans_dropped.add(tally.profiles);
+            self.counters.lost_of_removed.add(tally.profiles);
             info!(
                 target,
                 records = tally.profiles,
@@ -160,24 +169,42 @@ impl Shared {
         lost
     }
 
-    /// Asks the writer to write what is left, and to end.
+    /// Notes that the record at `position` is damaged: its segment is quarantined instead of unlinked.
+    pub(crate) fn note_damaged(&self, position: SegmentPosition) {
+        warn!(
+            segment = position.segment,
+            offset = position.offset,
+            "record in the spool is damaged"
+        );
+        self.tracker
+            .with(|tracker| tracker.segments.damage(position.segment));
+        self.counters.corrupt_records.add(1);
+    }
+
+    /// How many of `max_bytes` quarantined segments take away from the others: a quarter at most.
+    pub(crate) fn quarantined_bytes(&self, max_bytes: u64) -> u64 {
+        self.counters.quarantined_bytes.get().min(max_bytes / 4)
+    }
+
+    /// Asks the writer to write the remaining records and to end. Closes the queues.
     pub(crate) fn stop(&self) {
         lock(&self.intake).closing = true;
         for queue in &self.queues {
             queue.close();
         }
-        self.book.bell.ring();
+        self.tracker.wakeup.notify();
     }
 }
 
-/// While one of these lives, the threads do.
+/// A spool whose threads run. Producer, consumers and leases share one; dropping the last reference stops the
+/// threads.
 #[derive(Debug)]
-pub(crate) struct Live {
+pub(crate) struct RunningSpool {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) reader: mpsc::Sender<Request>,
+    pub(crate) reader: mpsc::Sender<ReadRequest>,
 }
 
-impl Drop for Live {
+impl Drop for RunningSpool {
     fn drop(&mut self) {
         self.shared.stop();
     }

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use pyroscope_wire::{Coding, Encoding, Message, Surface, Tags, ingest};
 use pyrotee_queue::{
-    Budget, Consumer, Head, Ledger, Limits, Payload, Producer, Record, SurfaceId, Wanted, WhenFull,
-    open_memory,
+    Budget, Consumer, Head, LeaseFilter, Ledger, Limits, Payload, Producer, Record, SurfaceId,
+    WhenFull, open_memory,
 };
 use pyrotee_spool::{Fsync, Settings};
 
@@ -137,7 +137,7 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 async fn take(consumer: &dyn Consumer) {
-    consumer.lease(&Wanted::ANY).await.unwrap().ack();
+    consumer.lease(&LeaseFilter::ANY).await.unwrap().ack();
 }
 
 fn memory(times: u64) {
@@ -146,7 +146,7 @@ fn memory(times: u64) {
     let budget = Budget::new(1 << 30);
     runtime().block_on(async {
         for _ in 0..times {
-            assert_eq!(producer.offer(&record(&budget, 100)).taken, 3);
+            assert_eq!(producer.offer(&record(&budget, 100)).queued, 3);
             for consumer in &consumers {
                 take(&**consumer).await;
             }
@@ -176,7 +176,7 @@ fn drain(times: u64) {
 /// One after the other, so that it does not depend on the threads how many are written at once.
 async fn append(producer: &dyn Producer, budget: &Arc<Budget>) {
     let offered = producer.offer(&record(budget, 50_000));
-    assert_eq!(offered.taken, 3);
+    assert_eq!(offered.queued, 3);
     assert!(offered.receipt.durable().await);
 }
 
@@ -192,5 +192,5 @@ fn with_spool<F: Future<Output = ()>>(
     let targets = ["a", "b", "c"].map(|name| (name.to_owned(), LIMITS, Arc::default()));
     let opened = settings.open(targets, &budget).unwrap();
     runtime().block_on(run(opened.producer, opened.consumers, budget));
-    opened.keeper.close();
+    opened.closer.close();
 }

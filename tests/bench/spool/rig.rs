@@ -6,10 +6,10 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use pyrotee_queue::{
-    Budget, Consumer, Head, Ledger, Limits, Payload, Producer, Receipt, Record, SurfaceId, Wanted,
-    WhenFull, open_memory,
+    Budget, Consumer, Head, LeaseFilter, Ledger, Limits, Payload, Producer, Receipt, Record,
+    SurfaceId, WhenFull, open_memory,
 };
-use pyrotee_spool::{Keeper, Monitor, Settings, Target};
+use pyrotee_spool::{Closer, Monitor, Settings, TargetQueue};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -28,7 +28,7 @@ pub(crate) struct Rig {
     pub(crate) consumers: Vec<Arc<dyn Consumer>>,
     pub(crate) ledgers: Vec<Arc<Ledger>>,
     pub(crate) monitor: Option<Monitor>,
-    keeper: Option<Keeper>,
+    closer: Option<Closer>,
 }
 
 /// What a run at a steady pace has shown.
@@ -56,13 +56,13 @@ impl Rig {
             consumers,
             ledgers,
             monitor: None,
-            keeper: None,
+            closer: None,
         }
     }
 
     pub(crate) fn spool(settings: Settings) -> Self {
         let (budget, limits, ledgers) = parts();
-        let name = |(number, ledger): (usize, &Arc<Ledger>)| -> Target {
+        let name = |(number, ledger): (usize, &Arc<Ledger>)| -> TargetQueue {
             (format!("target-{number}"), limits, Arc::clone(ledger))
         };
         let targets: Vec<_> = ledgers.iter().enumerate().map(name).collect();
@@ -73,7 +73,7 @@ impl Rig {
             consumers: spool.consumers,
             ledgers,
             monitor: Some(spool.monitor),
-            keeper: Some(spool.keeper),
+            closer: Some(spool.closer),
         }
     }
 
@@ -81,7 +81,7 @@ impl Rig {
     pub(crate) fn deliver(&self, runtime: &Runtime, targets: usize) -> Vec<JoinHandle<()>> {
         let consumers = self.consumers.iter().take(targets).cloned();
         let deliver = |consumer: Arc<dyn Consumer>| async move {
-            while let Some(lease) = consumer.lease(&Wanted::ANY).await {
+            while let Some(lease) = consumer.lease(&LeaseFilter::ANY).await {
                 lease.ack();
             }
         };
@@ -170,8 +170,8 @@ impl Rig {
             runtime.block_on(deliverer).unwrap();
         }
         drop(self.consumers);
-        if let Some(keeper) = self.keeper {
-            keeper.close();
+        if let Some(closer) = self.closer {
+            closer.close();
         }
         for ledger in self.ledgers {
             let counts = ledger.snapshot();

@@ -164,9 +164,9 @@ impl LetterService {
         let offered = {
             let producer = self.producer.upgrade();
             let producer = producer.ok_or(ReplayError::Stopping)?;
-            producer.offer_to(index, &record)
+            producer.offer_to_target(index, &record)
         };
-        if offered.taken == 0 {
+        if offered.queued == 0 {
             return Err(ReplayError::Refused(target.name.clone()));
         }
         drop(record);

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use pyrotee_queue::Tally;
 use pyrotee_spool::ReplayState;
-use pyrotee_spool::inspect::{FORMAT, Standing, Survey, TargetSurvey};
+use pyrotee_spool::inspect::{FORMAT_VERSION, Membership, Survey, TargetSurvey};
 use serde::{Deserialize, Serialize};
 
 use super::{Amount, VERSION, line, seconds, time};
@@ -118,9 +118,9 @@ impl SpoolPage {
         let now = SystemTime::now();
         let target = |it: TargetSurvey| TargetBacklog {
             name: it.name,
-            state: match it.standing {
-                Standing::Configured => "configured",
-                Standing::Removed => "removed",
+            state: match it.membership {
+                Membership::Configured => "configured",
+                Membership::Removed => "removed",
             }
             .to_owned(),
             pending: it.pending.into(),
@@ -133,7 +133,7 @@ impl SpoolPage {
             version: VERSION.to_owned(),
             time: time(now),
             dir,
-            format: FORMAT,
+            format: FORMAT_VERSION,
             state: state.to_owned(),
             segments: survey.segments,
             bytes: survey.bytes,
@@ -155,8 +155,8 @@ impl SpoolPage {
     }
 }
 
-impl From<pyrotee_spool::Replay> for ReplayProgress {
-    fn from(replay: pyrotee_spool::Replay) -> Self {
+impl From<pyrotee_spool::ReplayProgress> for ReplayProgress {
+    fn from(replay: pyrotee_spool::ReplayProgress) -> Self {
         let (state, error) = match replay.state {
             ReplayState::Running => ("running", None),
             ReplayState::Done => ("done", None),
@@ -189,7 +189,7 @@ mod tests {
     fn eventful() -> SpoolPage {
         let target = TargetSurvey {
             name: "old".to_owned(),
-            standing: Standing::Removed,
+            membership: Membership::Removed,
             pending: Tally::default(),
             oldest: Some(UNIX_EPOCH),
             in_flight: 1,
@@ -199,7 +199,7 @@ mod tests {
             targets: vec![target],
             ..Survey::default()
         };
-        let replay = pyrotee_spool::Replay {
+        let replay = pyrotee_spool::ReplayProgress {
             from: "old".to_owned(),
             to: "new".to_owned(),
             state: ReplayState::Stopped("the spool is full".to_owned()),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use pyroscope_wire::refusal::Meaning;
-use pyrotee_queue::{Consumer, History, Lane, Lease, Reason, Record, lock};
+use pyrotee_queue::{Consumer, Lane, Lease, Reason, Record, RetryHistory, lock};
 use tokio::time::{Instant, sleep_until};
 
 use crate::client::TargetClient;
@@ -48,7 +48,7 @@ enum Settlement {
     /// Retry `delay` after the target accepts uploads again.
     Retry {
         delay: Duration,
-        history: History,
+        history: RetryHistory,
     },
 }
 
@@ -166,7 +166,7 @@ impl Uploader {
         lease.ack();
     }
 
-    fn drop_record(&self, lease: Lease, outcome: &Outcome, reason: Reason, history: History) {
+    fn drop_record(&self, lease: Lease, outcome: &Outcome, reason: Reason, history: RetryHistory) {
         self.log.dropped(&self.name, outcome, reason);
         self.dead_letters.offer(&DeadLetter {
             target: &self.name,
@@ -179,7 +179,7 @@ impl Uploader {
         lease.lose(reason);
     }
 
-    fn settlement(&self, outcome: &Outcome, history: History) -> Settlement {
+    fn settlement(&self, outcome: &Outcome, history: RetryHistory) -> Settlement {
         match outcome.meaning {
             Ok(Meaning::Taken) => Settlement::Ack,
             Ok(Meaning::Rejected) => Settlement::Drop(Reason::Rejected),
@@ -197,17 +197,17 @@ impl Uploader {
     }
 
     /// Adds one failure to the record's history, and drops the record if its failures show that it is the cause.
-    fn count_failure(&self, meaning: Meaning, history: History) -> Settlement {
+    fn count_failure(&self, meaning: Meaning, history: RetryHistory) -> Settlement {
         let acked = self.flow.acked();
-        let while_healthy = history.failures == 0 || acked > history.taken;
-        let history = History {
+        let while_healthy = history.failures == 0 || acked > history.acked_at_last_failure;
+        let history = RetryHistory {
             failures: history.failures.saturating_add(1),
-            unexplained: history.unexplained + u32::from(meaning == Meaning::Unknown),
-            alone: history.alone + u32::from(while_healthy),
-            taken: acked,
+            unknown_failures: history.unknown_failures + u32::from(meaning == Meaning::Unknown),
+            failures_while_healthy: history.failures_while_healthy + u32::from(while_healthy),
+            acked_at_last_failure: acked,
         };
-        if history.unexplained >= MAX_UNKNOWN_RESPONSES
-            || history.alone >= MAX_FAILURES_WHILE_HEALTHY
+        if history.unknown_failures >= MAX_UNKNOWN_RESPONSES
+            || history.failures_while_healthy >= MAX_FAILURES_WHILE_HEALTHY
         {
             return Settlement::Drop(Reason::Rejected);
         }

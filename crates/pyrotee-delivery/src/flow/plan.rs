@@ -1,6 +1,6 @@
 //! Which records of a target may be leased at one instant.
 
-use pyrotee_queue::{Lane, Surfaces, Wanted};
+use pyrotee_queue::{Lane, LeaseFilter, Surfaces};
 use tokio::time::Instant;
 
 use super::FlowState;
@@ -10,17 +10,17 @@ use super::circuit_breaker::Admission;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct LeasePlan {
     /// Empty if no record may be uploaded now.
-    pub(crate) wanted: Vec<Wanted>,
+    pub(crate) wanted: Vec<LeaseFilter>,
     /// When the passing of time makes another plan necessary; `None` if it does not.
     pub(crate) until: Option<Instant>,
 }
 
 impl LeasePlan {
     fn want(&mut self, surfaces: Surfaces, records: &[(Lane, bool)]) {
-        let wanted = records.iter().map(|&(lane, early)| Wanted {
+        let wanted = records.iter().map(|&(lane, deferred)| LeaseFilter {
             lane,
             surfaces,
-            early,
+            deferred,
         });
         self.wanted.extend(wanted);
     }
@@ -30,7 +30,7 @@ impl LeasePlan {
     }
 }
 
-/// For a probe: any record, preferably one that is not waiting for its next retry. The flag is [`Wanted::early`].
+/// For a probe: any record, preferably one that is not waiting for its next retry. The flag is [`LeaseFilter::deferred`].
 const ANY: [(Lane, bool); 4] = [
     (Lane::Fresh, false),
     (Lane::Backlog, false),

@@ -6,7 +6,8 @@ use http::StatusCode;
 use pyroscope_wire::refusal::Meaning;
 use pyrotee_net::ExchangeError;
 use pyrotee_queue::{
-    Budget, Fate, Head, History, Lane, Lease, Payload, Reason, Record, Settle, Surfaces, Wanted,
+    Budget, Head, Lane, Lease, LeaseEnd, LeaseFilter, Payload, Reason, Record, RetryHistory,
+    Settle, Surfaces,
 };
 
 use super::*;
@@ -18,7 +19,7 @@ const PUSH: SurfaceId = SurfaceId(2);
 struct Nobody;
 
 impl Settle for Nobody {
-    fn settle(self: Box<Self>, _: Fate) {}
+    fn settle(self: Box<Self>, _: LeaseEnd) {}
 }
 
 fn lease(surface: SurfaceId, lane: Lane, bytes: usize) -> Lease {
@@ -32,7 +33,7 @@ fn lease(surface: SurfaceId, lane: Lane, bytes: usize) -> Lease {
     };
     let reservation = Budget::new(1 << 30).reserve(0).expect("nothing is asked");
     let record = Record::new(head, Payload::from(vec![0; bytes]), reservation);
-    Lease::new(record, lane, History::default(), Box::new(Nobody))
+    Lease::new(record, lane, RetryHistory::default(), Box::new(Nobody))
 }
 
 fn fresh(surface: SurfaceId) -> Lease {
@@ -65,10 +66,10 @@ async fn until(plan: &LeasePlan) {
 #[tokio::test(start_paused = true)]
 async fn fresh_records_are_wanted_before_the_backlog() {
     let flow = FlowControl::new(64, None);
-    let wanted = |lane| Wanted {
+    let wanted = |lane| LeaseFilter {
         lane,
         surfaces: Surfaces::ALL,
-        early: false,
+        deferred: false,
     };
     let plan = flow.plan();
     assert_eq!(plan.wanted, [wanted(Lane::Fresh), wanted(Lane::Backlog)]);
@@ -112,7 +113,7 @@ async fn a_target_that_cannot_be_reached_is_tried_by_one_probe_twice() {
     assert_eq!(early.complete(&ok()).state, None);
 
     until(&flow.plan()).await;
-    assert!(flow.plan().wanted.iter().any(|wanted| wanted.early));
+    assert!(flow.plan().wanted.iter().any(|wanted| wanted.deferred));
     let mut probe = flow.permit(&fresh(PUSH)).expect("a probe is due");
     assert!(!wants(&flow.plan(), INGEST), "one is enough");
     assert_eq!(probe.complete(&refused()).state, None, "it is open still");

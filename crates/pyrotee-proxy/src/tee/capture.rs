@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use pyroscope_wire::name::NameFault;
-use pyrotee_queue::{Head, Offered, PayloadBuffer, Reason, Record, Reservation};
+use pyrotee_queue::{Head, OfferResult, PayloadBuffer, Reason, Record, Reservation};
 
 use super::recorder::{Recorder, ResponsePolicy};
 use super::verdict::{ResponseAction, Verdict};
@@ -22,7 +22,7 @@ pub(crate) enum CaptureEnd {
     /// Pyroscope does not accept this `Content-Type` on this surface, such as gRPC-Web.
     NotUnderstood,
     /// The record was offered to the targets.
-    Offered(Offered),
+    Offered(OfferResult),
     /// The request is a client's retry of one that was offered.
     Duplicate,
     /// The profile was not recorded, for this reason.
@@ -203,7 +203,7 @@ impl Capture {
             }
             (ResponsePolicy::FilterRetries(filter), Some(verdict)) => {
                 let offered = self.recorder.offer(&record);
-                if offered.taken > 0 {
+                if offered.queued > 0 {
                     filter.record_taken(verdict, record, key);
                 }
                 CaptureEnd::Offered(offered)

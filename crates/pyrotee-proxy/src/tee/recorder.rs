@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pyrotee_queue::{Budget, Offered, Producer, Record};
+use pyrotee_queue::{Budget, OfferResult, Producer, Record};
 
 use crate::dedup::RetryFilter;
 use crate::metrics::{ProxyMetrics, TeeResult};
@@ -33,9 +33,9 @@ pub(crate) enum ResponsePolicy {
 
 impl Recorder {
     /// Offers a record to the targets.
-    pub(super) fn offer(&self, record: &Arc<Record>) -> Offered {
+    pub(super) fn offer(&self, record: &Arc<Record>) -> OfferResult {
         let offered = self.producer.offer(record);
-        let none = offered.taken == 0 && offered.refused > 0;
+        let none = offered.queued == 0 && offered.refused > 0;
         self.metrics.tee_result(if none {
             TeeResult::Refused
         } else {

@@ -1,131 +1,119 @@
 //! Lanes, surfaces, deferral and age.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::{ANY, Bench, MOMENT, Opened, ROOMY, query};
-use crate::{History, Lane, Ledger, Limits, Reason, SurfaceId, Surfaces, Tally, Wanted};
+use super::harness::{ANY, Harness, MOMENT, OpenBackend, ROOMY, query};
+use crate::{Lane, LeaseFilter, Reason, RetryHistory, SurfaceId, Surfaces, Tally};
 
-pub(super) async fn a_retried_record_comes_when_it_is_due_and_remembers<F>(open: &F)
-where
-    F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened,
-{
-    let bench = Bench::new(open, &[ROOMY]);
+pub(super) async fn a_retried_record_comes_when_it_is_due_and_remembers(open: &OpenBackend<'_>) {
+    let harness = Harness::new(open, &[ROOMY]);
     for name in ["a", "b"] {
-        assert_eq!(bench.offer(name, 10).await, 1);
+        assert_eq!(harness.offer(name, 10).await, 1);
     }
-    let a = bench.lease(0).await;
-    assert_eq!(a.history(), History::default());
-    let history = History {
+    let a = harness.lease(0).await;
+    assert_eq!(a.history(), RetryHistory::default());
+    let history = RetryHistory {
         failures: 3,
-        unexplained: 2,
-        alone: 1,
-        taken: 7,
+        unknown_failures: 2,
+        failures_while_healthy: 1,
+        acked_at_last_failure: 7,
     };
     let due = Instant::now() + 5 * MOMENT;
     a.retry(due, history);
     assert_eq!(
-        bench.counts(0).pending.profiles,
+        harness.counts(0).pending.profiles,
         2,
         "a deferred record counts"
     );
-    let b = bench.lease(0).await;
+    let b = harness.lease(0).await;
     assert_eq!(query(&b), "b");
-    assert!(bench.is_waiting(&ANY).await);
-    let early = ANY.map(|wanted| Wanted {
-        early: true,
-        ..wanted
+    assert!(harness.is_waiting(&ANY).await);
+    let deferred = ANY.map(|filter| LeaseFilter {
+        deferred: true,
+        ..filter
     });
-    let a = bench.lease_of(0, &early).await;
+    let a = harness.lease_of(0, &deferred).await;
     assert_eq!((query(&a), a.history()), ("a", history));
     a.retry(due, history);
-    let a = bench.lease(0).await;
+    let a = harness.lease(0).await;
     assert!(Instant::now() >= due);
     assert_eq!((query(&a), a.history()), ("a", history));
     // A release is no try.
     drop(a);
-    let a = bench.lease(0).await;
+    let a = harness.lease(0).await;
     assert_eq!((query(&a), a.history()), ("a", history));
     a.ack();
     b.ack();
-    bench.check_balance();
+    harness.check_balance();
 }
 
-pub(super) async fn what_is_asked_for_first_comes_first<F>(open: &F)
-where
-    F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened,
-{
-    let bench = Bench::new(open, &[ROOMY]);
+pub(super) async fn what_is_asked_for_first_comes_first(open: &OpenBackend<'_>) {
+    let harness = Harness::new(open, &[ROOMY]);
     for name in ["a", "b"] {
-        assert_eq!(bench.offer(name, 10).await, 1);
+        assert_eq!(harness.offer(name, 10).await, 1);
     }
-    bench.consumer(0).fall_behind();
+    harness.consumer(0).fall_behind();
     let [fresh, backlog] = ANY;
-    assert!(bench.is_waiting(&[fresh]).await);
-    assert!(bench.is_waiting(&[]).await);
-    assert_eq!(bench.offer("c", 10).await, 1);
-    for (wanted, name, lane) in [
+    assert!(harness.is_waiting(&[fresh]).await);
+    assert!(harness.is_waiting(&[]).await);
+    assert_eq!(harness.offer("c", 10).await, 1);
+    for (filters, name, lane) in [
         ([fresh, backlog], "c", Lane::Fresh),
         ([fresh, backlog], "a", Lane::Backlog),
         ([backlog, fresh], "b", Lane::Backlog),
     ] {
-        let lease = bench.lease_of(0, &wanted).await;
+        let lease = harness.lease_of(0, &filters).await;
         assert_eq!((query(&lease), lease.lane()), (name, lane));
         lease.ack();
     }
-    bench.check_balance();
+    harness.check_balance();
 }
 
-pub(super) async fn surfaces_are_leased_apart<F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened>(
-    open: &F,
-) {
-    let bench = Bench::new(open, &[ROOMY]);
+pub(super) async fn surfaces_are_leased_apart(open: &OpenBackend<'_>) {
+    let harness = Harness::new(open, &[ROOMY]);
     for (surface, name) in [(1, "a"), (2, "b"), (200, "c")] {
-        assert_eq!(bench.offer_by(surface, name, 10).await, 1);
+        assert_eq!(harness.offer_by(surface, name, 10).await, 1);
     }
-    let of = |surfaces| Wanted { surfaces, ..ANY[0] };
+    let of = |surfaces| LeaseFilter { surfaces, ..ANY[0] };
     let none = Surfaces::NONE;
     assert!(
-        bench
+        harness
             .is_waiting(&[of(none), of(none.with(SurfaceId(3)))])
             .await
     );
-    let lease = bench
+    let lease = harness
         .lease_of(0, &[of(Surfaces::ALL.without(SurfaceId(1)))])
         .await;
     assert_eq!(query(&lease), "b");
     drop(lease);
     for (surface, name) in [(1, "a"), (200, "c"), (2, "b")] {
-        let lease = bench
+        let lease = harness
             .lease_of(0, &[of(none.with(SurfaceId(surface)))])
             .await;
         assert_eq!(query(&lease), name);
         lease.ack();
     }
-    bench.check_balance();
+    harness.check_balance();
 }
 
-pub(super) async fn what_is_too_old_is_lost_unless_it_is_leased<F>(open: &F)
-where
-    F: Fn(Vec<(Limits, Arc<Ledger>)>) -> Opened,
-{
-    let bench = Bench::new(open, &[ROOMY]);
+pub(super) async fn what_is_too_old_is_lost_unless_it_is_leased(open: &OpenBackend<'_>) {
+    let harness = Harness::new(open, &[ROOMY]);
     // A record of n bytes was received n seconds after the epoch.
     for (name, bytes) in [("a", 10), ("b", 20), ("c", 30), ("d", 40)] {
-        assert_eq!(bench.offer(name, bytes).await, 1);
+        assert_eq!(harness.offer(name, bytes).await, 1);
     }
-    let a = bench.lease(0).await;
-    let b = bench.lease(0).await;
+    let a = harness.lease(0).await;
+    let b = harness.lease(0).await;
     b.retry(
         Instant::now() + Duration::from_secs(3_600),
-        History::default(),
+        RetryHistory::default(),
     );
     let limit = SystemTime::UNIX_EPOCH + Duration::from_secs(30);
-    bench.consumer(0).expire(limit);
+    harness.consumer(0).expire(limit);
     assert_eq!(
-        bench.counts(0).dropped(Reason::Expired),
+        harness.counts(0).dropped(Reason::Expired),
         Tally {
             profiles: 1,
             bytes: 20
@@ -133,10 +121,10 @@ where
     );
     a.ack();
     for name in ["c", "d"] {
-        let lease = bench.lease(0).await;
+        let lease = harness.lease(0).await;
         assert_eq!(query(&lease), name);
         lease.ack();
     }
-    assert_eq!(bench.counts(0).pending, Tally::default());
-    bench.check_balance();
+    assert_eq!(harness.counts(0).pending, Tally::default());
+    harness.check_balance();
 }

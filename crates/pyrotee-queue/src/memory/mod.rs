@@ -1,4 +1,4 @@
-//! The backend that keeps records in memory. Nothing survives the process.
+//! The backend that keeps records in memory only: they do not survive the process.
 
 #[cfg(test)]
 mod tests;
@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::{
-    Consumer, Fate, Lease, LeaseFuture, Ledger, Limits, Next, Offered, Producer, Queue, Reason,
-    Receipt, Record, Settle, Taken, Tally, Wanted,
+    Consumer, Lease, LeaseEnd, LeaseFilter, LeaseFuture, LeasedEntry, Ledger, Limits, OfferResult,
+    Producer, Queue, Reason, Receipt, Record, Settle, TakeResult, Tally,
 };
 
 type RecordQueue = Queue<Arc<Record>>;
 
-/// Opens one queue for each target: a producer for all, a consumer for each, in the same order.
+/// Opens one in-memory queue per target. Returns a producer for all targets and one consumer per target, in
+/// the order of `targets`.
 pub fn open(
     targets: impl IntoIterator<Item = (Limits, Arc<Ledger>)>,
 ) -> (Arc<dyn Producer>, Vec<Arc<dyn Consumer>>) {
@@ -32,13 +33,13 @@ struct MemoryProducer {
 }
 
 impl Producer for MemoryProducer {
-    fn offer(&self, record: &Arc<Record>) -> Offered {
+    fn offer(&self, record: &Arc<Record>) -> OfferResult {
         offer_each(&self.queues, record)
     }
 
-    fn offer_to(&self, target: usize, record: &Arc<Record>) -> Offered {
-        let alone = self.queues.get(target).map(std::slice::from_ref);
-        offer_each(alone.unwrap_or_default(), record)
+    fn offer_to_target(&self, target: usize, record: &Arc<Record>) -> OfferResult {
+        let queue = self.queues.get(target).map(std::slice::from_ref);
+        offer_each(queue.unwrap_or_default(), record)
     }
 
     fn refuse(&self, bytes: u64, reason: Reason) {
@@ -48,12 +49,12 @@ impl Producer for MemoryProducer {
     }
 }
 
-fn offer_each(queues: &[Arc<RecordQueue>], record: &Arc<Record>) -> Offered {
-    let taken = queues.iter().filter(|queue| queue.push(Arc::clone(record)));
-    let taken = taken.count();
-    Offered {
-        taken,
-        refused: queues.len() - taken,
+fn offer_each(queues: &[Arc<RecordQueue>], record: &Arc<Record>) -> OfferResult {
+    let queued = queues.iter().filter(|queue| queue.push(Arc::clone(record)));
+    let queued = queued.count();
+    OfferResult {
+        queued,
+        refused: queues.len() - queued,
         receipt: Receipt::immediate(),
     }
 }
@@ -70,14 +71,14 @@ impl Drop for MemoryProducer {
 struct MemoryConsumer(Arc<RecordQueue>);
 
 impl Consumer for MemoryConsumer {
-    fn lease<'a>(&'a self, wanted: &'a [Wanted]) -> LeaseFuture<'a> {
+    fn lease<'a>(&'a self, filters: &'a [LeaseFilter]) -> LeaseFuture<'a> {
         Box::pin(async move {
             loop {
-                // A permit is kept for whoever comes late, so nothing is missed between the two.
-                match self.0.take(wanted, 0) {
-                    Next::Ready(taken) => return Some(self.lease_of(taken)),
-                    Next::Finished => return None,
-                    Next::Nothing { due } => self.0.changed(due).await,
+                // `Queue` keeps a permit for a change between the two calls, so no change is missed.
+                match self.0.take(filters, 0) {
+                    TakeResult::Leased(leased) => return Some(self.lease_of(leased)),
+                    TakeResult::Finished => return None,
+                    TakeResult::NoMatch { next_due } => self.0.changed(next_due).await,
                 }
             }
         })
@@ -105,24 +106,24 @@ impl Consumer for MemoryConsumer {
 }
 
 impl MemoryConsumer {
-    fn lease_of(&self, taken: Taken<Arc<Record>>) -> Lease {
-        let record = Arc::clone(&taken.waiting.record);
-        let (lane, history) = (taken.lane, taken.waiting.history);
-        let in_flight = InFlight {
+    fn lease_of(&self, leased: LeasedEntry<Arc<Record>>) -> Lease {
+        let record = Arc::clone(leased.record());
+        let (lane, history) = (leased.lane(), leased.history());
+        let settle = MemoryLease {
             queue: Arc::clone(&self.0),
-            taken,
+            leased,
         };
-        Lease::new(record, lane, history, Box::new(in_flight))
+        Lease::new(record, lane, history, Box::new(settle))
     }
 }
 
-struct InFlight {
+struct MemoryLease {
     queue: Arc<RecordQueue>,
-    taken: Taken<Arc<Record>>,
+    leased: LeasedEntry<Arc<Record>>,
 }
 
-impl Settle for InFlight {
-    fn settle(self: Box<Self>, fate: Fate) {
-        self.queue.settle(self.taken, fate);
+impl Settle for MemoryLease {
+    fn settle(self: Box<Self>, end: LeaseEnd) {
+        self.queue.settle(self.leased, end);
     }
 }

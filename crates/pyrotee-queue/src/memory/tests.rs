@@ -6,14 +6,14 @@ use tokio::time::{Instant, advance};
 
 use super::*;
 use crate::conformance;
-use crate::{Budget, FRESH_FOR, Head, History, Lane, Payload, SurfaceId, Surfaces, WhenFull};
+use crate::{Budget, FRESH_FOR, Head, Lane, Payload, RetryHistory, SurfaceId, Surfaces, WhenFull};
 
 #[tokio::test(start_paused = true)]
 async fn memory_passes_the_conformance_suite() {
     conformance::run(open).await;
 }
 
-const ANY: [Wanted; 2] = Wanted::ANY;
+const ANY: [LeaseFilter; 2] = LeaseFilter::ANY;
 
 const LIMITS: Limits = Limits {
     records: 8,
@@ -46,9 +46,9 @@ async fn a_record_that_has_waited_for_long_is_backlog() {
     let (producer, consumer, _ledger) = opened(LIMITS);
     let budget = Budget::new(1_000);
     let offer = |name| producer.offer(&record(&budget, 1, name, 1, 0));
-    assert_eq!(offer("old").taken, 1);
+    assert_eq!(offer("old").queued, 1);
     advance(FRESH_FOR - Duration::from_millis(1)).await;
-    assert_eq!(offer("young").taken, 1);
+    assert_eq!(offer("young").queued, 1);
     let lease = consumer.lease(&ANY).await.expect("one is ready");
     assert_eq!(
         (&*lease.record().head().query, lease.lane()),
@@ -72,7 +72,7 @@ enum Step {
     Lease {
         lanes: usize,
         surface: u8,
-        early: bool,
+        deferred: bool,
     },
     Ack(prop::sample::Index),
     Lose(prop::sample::Index),
@@ -87,7 +87,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (1..4_u8, 0..40_usize).prop_map(|(surface, bytes)| Step::Offer { surface, bytes }),
         4 => (0..3_usize, 0..4_u8, any::<bool>())
-            .prop_map(|(lanes, surface, early)| Step::Lease { lanes, surface, early }),
+            .prop_map(|(lanes, surface, deferred)| Step::Lease { lanes, surface, deferred }),
         1 => any::<prop::sample::Index>().prop_map(Step::Ack),
         1 => any::<prop::sample::Index>().prop_map(Step::Lose),
         1 => any::<prop::sample::Index>().prop_map(Step::Release),
@@ -150,8 +150,8 @@ async fn follow(steps: Vec<Step>) {
                 while !fits(&kept) && kept.pop_first().is_some() {}
                 let taken = fits(&kept);
                 let name = offered.to_string();
-                let answer = producer.offer(&record(&budget, surface, &name, bytes, offered));
-                assert_eq!(answer.taken == 1, taken);
+                let result = producer.offer(&record(&budget, surface, &name, bytes, offered));
+                assert_eq!(result.queued == 1, taken);
                 if taken {
                     kept.insert(offered, known);
                     waiting = kept;
@@ -161,19 +161,19 @@ async fn follow(steps: Vec<Step>) {
             Step::Lease {
                 lanes,
                 surface,
-                early,
+                deferred,
             } => {
                 let surfaces = match surface {
                     0 => Surfaces::ALL,
                     one => Surfaces::NONE.with(SurfaceId(one)),
                 };
-                let wanted: Vec<_> = ANY
+                let filters: Vec<_> = ANY
                     .into_iter()
                     .skip(lanes)
-                    .map(|wanted| Wanted {
+                    .map(|filter| LeaseFilter {
                         surfaces,
-                        early,
-                        ..wanted
+                        deferred,
+                        ..filter
                     })
                     .collect();
                 let old = |known: &Known| now - known.offered >= FRESH_FOR;
@@ -181,16 +181,16 @@ async fn follow(steps: Vec<Step>) {
                     number < behind || waiting.range(number..).any(|(_, known)| old(known))
                 };
                 let mut expected = None;
-                for wanted in &wanted {
+                for filter in &filters {
                     let mut fit: Vec<_> = waiting
                         .iter()
                         .filter(|(_, known)| surface == 0 || known.surface == surface)
-                        .filter(|(_, known)| (known.due > now) == early)
+                        .filter(|(_, known)| (known.due > now) == deferred)
                         .filter(|(number, _)| {
-                            (wanted.lane == Lane::Backlog) == is_backlog(**number)
+                            (filter.lane == Lane::Backlog) == is_backlog(**number)
                         })
                         .collect();
-                    if early {
+                    if deferred {
                         fit.sort_by_key(|(number, known)| (known.due, **number));
                     }
                     expected = expected.or(fit.first().map(|(number, _)| **number));
@@ -199,7 +199,7 @@ async fn follow(steps: Vec<Step>) {
                 if let Some((number, _)) = waiting.iter().rfind(|(_, known)| old(known)) {
                     behind = behind.max(number + 1);
                 }
-                let lease = tokio_test::task::spawn(consumer.lease(&wanted)).poll();
+                let lease = tokio_test::task::spawn(consumer.lease(&filters)).poll();
                 let got = match lease {
                     std::task::Poll::Ready(lease) => lease,
                     std::task::Poll::Pending => None,
@@ -207,7 +207,7 @@ async fn follow(steps: Vec<Step>) {
                 let number = got
                     .as_ref()
                     .map(|lease| lease.record().head().query.parse().unwrap());
-                assert_eq!(number, expected, "{wanted:?} of {waiting:?}");
+                assert_eq!(number, expected, "{filters:?} of {waiting:?}");
                 if let (Some(number), Some(lease)) = (number, got) {
                     let known = waiting.remove(&number).unwrap();
                     leased.push((number, known, lease));
@@ -222,7 +222,7 @@ async fn follow(steps: Vec<Step>) {
                     Step::Lose(_) => lease.lose(Reason::Rejected),
                     Step::Retry(_, seconds) => {
                         let due = now + Duration::from_secs(seconds);
-                        lease.retry(due, History::default());
+                        lease.retry(due, RetryHistory::default());
                         waiting.insert(number, Known { due, ..known });
                     }
                     _ => {

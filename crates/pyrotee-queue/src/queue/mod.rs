@@ -1,16 +1,17 @@
-//! One target's queue, whatever its backend keeps in it.
+//! One target's queue: limits, order, lanes, deferral and accounting, shared by all backends.
 //!
-//! Records are told apart by numbers that grow. What is numbered below a mark lies elsewhere (the
-//! spool has written it to disk) and does not count against the limits; for a backend in memory the
-//! mark stays at zero.
+//! Each record of a queue has a number; numbers grow. Records below `in_memory_from` are on disk and do not
+//! count against the limits. The memory backend leaves that mark at zero.
 //!
-//! Whoever offers a record waits for this lock, on the path of a client. So nothing is done under it that
-//! takes long, calls out, frees a body or wakes a thread.
+//! `Producer::offer` takes the lock of the queue, on the request path. So no critical section calls a
+//! backend, frees a body, wakes a thread or does anything else that takes long.
 
+mod drops;
+mod entry;
+mod index;
 mod state;
 #[cfg(test)]
 mod tests;
-mod waiting;
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -19,48 +20,20 @@ use std::time::SystemTime;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use crate::{Fate, History, Lane, Ledger, Limits, Reason, Tally, Wanted, lock};
+use crate::{LeaseEnd, LeaseFilter, Ledger, Limits, Reason, lock};
+pub use entry::{LeasedEntry, QueuedRecord, TakeResult};
 use state::{Phase, State};
-pub use waiting::{Waiting, Waits};
 
-/// Records that are lost under one hold of the lock: freeing a whole segment's takes milliseconds.
-const LOST_AT_ONCE: usize = 64;
-
-/// One target's queue: limits, order, lanes, deferral, and every entry in the [`Ledger`].
+/// One target's queue: limits, order, lanes, deferral, and every change of the [`Ledger`].
 pub struct Queue<R> {
     limits: Limits,
     ledger: Arc<Ledger>,
     state: Mutex<State<R>>,
-    /// One permit for a change, for the one who leases.
+    /// Holds one permit after a change, for the consumer.
     changed: Notify,
 }
 
-/// A record on its way to be leased.
-#[derive(Debug)]
-pub struct Taken<R> {
-    /// The number of its offer.
-    pub number: u64,
-    /// The part of the queue that it came from.
-    pub lane: Lane,
-    /// The record itself.
-    pub waiting: Waiting<R>,
-}
-
-/// What [`Queue::take`] found.
-#[derive(Debug)]
-pub enum Next<R> {
-    /// A record, which counts as leased until it is settled.
-    Ready(Taken<R>),
-    /// Nothing that is wanted.
-    Nothing {
-        /// When the next deferred record is due.
-        due: Option<Instant>,
-    },
-    /// Nothing comes any more.
-    Finished,
-}
-
-impl<R: Waits> Queue<R> {
+impl<R: QueuedRecord> Queue<R> {
     /// An empty queue.
     pub fn new(limits: Limits, ledger: Arc<Ledger>) -> Self {
         Self {
@@ -76,11 +49,11 @@ impl<R: Waits> Queue<R> {
         &self.ledger
     }
 
-    /// Waits until something may have changed since the last [`Queue::take`], which said when the next
-    /// deferred record is `due`.
-    pub async fn changed(&self, due: Option<Instant>) {
+    /// Waits until [`Queue::take`] may find a record again: until the queue changes, or until `next_due`,
+    /// which the last call of `take` returned.
+    pub async fn changed(&self, next_due: Option<Instant>) {
         let changed = self.changed.notified();
-        match due {
+        match next_due {
             None => changed.await,
             Some(due) => tokio::select! {
                 () = changed => {}
@@ -89,17 +62,18 @@ impl<R: Waits> Queue<R> {
         }
     }
 
-    /// Whether the record was taken, as the next number. Either way the ledger knows.
+    /// Queues a record under the next number. `false`: the record was refused. The ledger counts either.
     pub fn push(&self, record: R) -> bool {
-        let taken = self.push_as(0, record);
-        if taken {
+        let queued = self.push_as(0, record);
+        if queued {
             self.notify();
         }
-        taken
+        queued
     }
 
-    /// Whether the record was taken, as `number` or the next one, whichever is higher. It is leased
-    /// after [`notify`](Self::notify), which may wake a thread: not a thing to do under a lock.
+    /// Queues a record as `number` or as the next number, whichever is higher. `false`: the record was
+    /// refused. The ledger counts either. The consumer does not see the record before
+    /// [`notify`](Self::notify), which the caller calls once it holds no lock: it may wake a thread.
     pub fn push_as(&self, number: u64, record: R) -> bool {
         let bytes = record.len();
         let mut state = lock(&self.state);
@@ -109,7 +83,7 @@ impl<R: Waits> Queue<R> {
                 let room = state.make_room(&self.limits, bytes);
                 room.ok_or(Reason::QueueFull)
             }
-            Phase::Closed | Phase::Kept => Err(Reason::Shutdown),
+            Phase::Closed | Phase::Frozen => Err(Reason::Shutdown),
             Phase::Abandoned(reason) => Err(reason),
         };
         let victims = match room {
@@ -121,7 +95,7 @@ impl<R: Waits> Queue<R> {
                 return false;
             }
         };
-        // Under the lock: nobody may settle what is not accepted yet.
+        // Under the lock: no record may be settled before it is accepted.
         self.ledger.accept(bytes);
         state.insert_new(number, record);
         drop(state);
@@ -129,62 +103,63 @@ impl<R: Waits> Queue<R> {
         true
     }
 
-    /// Wakes the one who leases.
+    /// Wakes the consumer.
     pub fn notify(&self) {
         self.changed.notify_one();
     }
 
-    /// Whether a record of so many bytes would be taken without a loss. Others may be faster.
+    /// Whether a record of `bytes` would be queued now without dropping another one.
     pub fn has_room(&self, bytes: u64) -> bool {
         let state = lock(&self.state);
         matches!(state.phase, Phase::Open) && state.has_room(&self.limits, bytes)
     }
 
-    /// Adds what an earlier process left behind, as backlog that lies elsewhere.
+    /// Queues a record that an earlier process left on disk, as backlog.
     pub fn recover(&self, number: u64, record: R) {
         let mut state = lock(&self.state);
         self.ledger.accept(record.len());
-        state.held_from = state.held_from.max(number.saturating_add(1));
+        state.in_memory_from = state.in_memory_from.max(number.saturating_add(1));
         state.insert_new(number, record);
         let next = state.next_number;
-        state.waiting.fall_behind(next);
+        state.queued.fall_behind(next);
         drop(state);
         self.notify();
     }
 
-    /// Leases a record, numbered `from` or higher, of the first kind that there is one of.
-    pub fn take(&self, wanted: &[Wanted], from: u64) -> Next<R> {
+    /// Takes out the oldest record, numbered `from` or higher, that passes the first of `filters` that any
+    /// record passes.
+    pub fn take(&self, filters: &[LeaseFilter], from: u64) -> TakeResult<R> {
         let mut state = lock(&self.state);
-        if matches!(state.phase, Phase::Kept) {
-            return Next::Finished;
+        if matches!(state.phase, Phase::Frozen) {
+            return TakeResult::Finished;
         }
-        match state.take(wanted, from) {
-            Some(taken) => Next::Ready(taken),
-            None if state.is_finished() => Next::Finished,
-            None => Next::Nothing {
-                due: state.waiting.next_due(),
+        match state.take(filters, from) {
+            Some(leased) => TakeResult::Leased(leased),
+            None if state.is_finished() => TakeResult::Finished,
+            None => TakeResult::NoMatch {
+                next_due: state.queued.next_due(),
             },
         }
     }
 
-    /// Ends the lease of `taken`.
-    pub fn settle(&self, mut taken: Taken<R>, fate: Fate) {
-        let (number, bytes) = (taken.number, taken.waiting.record.len());
-        let lost = match fate {
-            Fate::Sent => None,
-            Fate::Lost(reason) => Some(reason),
-            Fate::Released | Fate::Retried { .. } => {
+    /// Ends the lease of a record.
+    pub fn settle(&self, mut leased: LeasedEntry<R>, end: LeaseEnd) {
+        let (number, bytes) = (leased.number, leased.record().len());
+        let lost = match end {
+            LeaseEnd::Acked => None,
+            LeaseEnd::Lost(reason) => Some(reason),
+            LeaseEnd::Released | LeaseEnd::Retried { .. } => {
                 let mut state = lock(&self.state);
                 let lost = state.lost_on_return(number);
                 if lost.is_none() {
-                    if let Fate::Retried { at, history } = fate {
-                        taken.waiting.due = Some(at);
-                        taken.waiting.history = history;
+                    if let LeaseEnd::Retried { at, history } = end {
+                        leased.entry.due = Some(at);
+                        leased.entry.history = history;
                     } else {
-                        taken.waiting.due = None;
+                        leased.entry.due = None;
                     }
                     state.leased.remove(&number);
-                    state.waiting.insert(number, taken.waiting);
+                    state.queued.insert(number, leased.entry);
                     drop(state);
                     self.notify();
                     return;
@@ -192,8 +167,9 @@ impl<R: Waits> Queue<R> {
                 lost
             }
         };
-        // It counts as leased until everybody knows: nobody may call the queue finished before.
-        taken.waiting.record.settled(lost);
+        // The record counts as leased until backend and ledger know its end, so that the queue does not
+        // count as finished before.
+        leased.record().settled(lost);
         match lost {
             None => self.ledger.sent(bytes),
             Some(reason) => self.ledger.lose(bytes, reason),
@@ -203,67 +179,44 @@ impl<R: Waits> Queue<R> {
         state.release(number, bytes);
         let finished = state.is_finished();
         drop(state);
-        // There is nothing more to lease, so that only the end is news.
+        // The end of a lease gives the consumer no record, so only the end of the queue wakes it.
         if finished {
             self.notify();
         }
     }
 
-    /// Undoes the taking of `taken`: as if it had never been leased.
-    pub fn put_back(&self, taken: Taken<R>) {
-        let fate = match taken.waiting.due {
-            None => Fate::Released,
-            Some(at) => Fate::Retried {
+    /// Puts a record back as if it had never been taken: a deferred one stays deferred.
+    pub fn put_back(&self, leased: LeasedEntry<R>) {
+        let end = match leased.entry.due {
+            None => LeaseEnd::Released,
+            Some(at) => LeaseEnd::Retried {
                 at,
-                history: taken.waiting.history,
+                history: leased.entry.history,
             },
         };
-        self.settle(taken, fate);
+        self.settle(leased, end);
     }
 
-    /// All that is pending is backlog from now on.
+    /// Moves all pending records to the backlog.
     pub fn fall_behind(&self) {
         let mut state = lock(&self.state);
         let next = state.next_number;
-        state.waiting.fall_behind(next);
+        state.queued.fall_behind(next);
         drop(state);
         self.notify();
     }
 
-    /// Loses what was received before then. Records lie in the order in which they came in whole,
-    /// which is nearly that of their receipt: one that is out of order is found when it comes first.
-    pub fn expire(&self, received_before: SystemTime) {
-        self.lose_while(Reason::Expired, |_, record| {
-            record.received() < received_before
-        });
+    /// Takes the records below `number` off the in-memory limits: the backend has written them to disk.
+    pub fn moved_to_disk(&self, number: u64) {
+        lock(&self.state).moved_to_disk(number);
     }
 
-    /// Loses what is numbered below `number`, for `reason`; what is leased, when it comes back.
-    pub fn lose_below(&self, number: u64, reason: Reason) {
-        lock(&self.state).floor = Some((number, reason));
-        self.lose_while(reason, |oldest, _| oldest < number);
+    /// The mark between records on disk (below) and records in memory (at or above).
+    pub fn in_memory_from(&self) -> u64 {
+        lock(&self.state).in_memory_from
     }
 
-    /// What is numbered below `number` does not count against the limits any more.
-    pub fn moved_elsewhere(&self, number: u64) {
-        lock(&self.state).move_elsewhere(number);
-    }
-
-    /// What is numbered lower lies elsewhere.
-    pub fn held_from(&self) -> u64 {
-        lock(&self.state).held_from
-    }
-
-    /// Loses what waits and counts against the limits.
-    pub fn lose_held(&self, reason: Reason) {
-        self.lose_each(reason, |state| {
-            let held = state.held_from..u64::MAX;
-            let next = state.waiting.records(held).next();
-            next.map(|(number, _)| number)
-        });
-    }
-
-    /// No record comes any more.
+    /// Closes the queue to new records. Pending records are still leased.
     pub fn close(&self) {
         let mut state = lock(&self.state);
         if matches!(state.phase, Phase::Open) {
@@ -273,79 +226,23 @@ impl<R: Waits> Queue<R> {
         self.notify();
     }
 
-    /// Loses what is waiting, and what is in flight should it come back.
-    pub fn abandon(&self, reason: Reason) {
-        lock(&self.state).phase = Phase::Abandoned(reason);
-        self.lose_while(reason, |_, _| true);
-    }
-
-    /// Loses what waits now, as [`Reason::Admin`]; how much that was.
-    pub fn purge(&self) -> Tally {
-        let end = lock(&self.state).next_number;
-        self.lose_each(Reason::Admin, |state| {
-            let next = state.waiting.records(0..end).next();
-            next.map(|(number, _)| number)
-        })
-    }
-
-    /// Nothing is leased any more, and what is pending stays so: another process will deliver it.
-    pub fn keep(&self) {
-        lock(&self.state).phase = Phase::Kept;
+    /// Stops leasing. Pending records stay pending: a later process delivers them.
+    pub fn freeze(&self) {
+        lock(&self.state).phase = Phase::Frozen;
         self.notify();
     }
 
-    /// When the oldest pending record was received.
+    /// When the oldest pending record was received, in flight included. `None`: no record is pending.
     pub fn oldest(&self) -> Option<SystemTime> {
         let state = lock(&self.state);
-        let waiting = state.waiting.oldest().map(|(_, record)| record.received());
+        let queued = state.queued.oldest().map(|(_, record)| record.received());
         let leased = state.leased.values().map(|leased| leased.received);
-        leased.chain(waiting).min()
+        leased.chain(queued).min()
     }
 
-    /// The numbers of what is leased.
+    /// The numbers of the leased records.
     pub fn in_flight(&self) -> Vec<u64> {
         lock(&self.state).leased.keys().copied().collect()
-    }
-
-    /// Loses the oldest waiting records while `condemned` says so.
-    fn lose_while(&self, reason: Reason, condemned: impl Fn(u64, &R) -> bool) {
-        self.lose_each(reason, |state| {
-            let oldest = state.waiting.oldest();
-            let condemned = oldest.filter(|(number, record)| condemned(*number, record));
-            condemned.map(|(number, _)| number)
-        });
-    }
-
-    /// Loses what `next` names, some at a time; how much that was.
-    fn lose_each(&self, reason: Reason, next: impl Fn(&State<R>) -> Option<u64>) -> Tally {
-        let mut lost = Tally::default();
-        loop {
-            let mut state = lock(&self.state);
-            let mut gone = Vec::new();
-            while gone.len() < LOST_AT_ONCE
-                && let Some(number) = next(&state)
-            {
-                gone.extend(state.take_out(number));
-            }
-            state.leaving += gone.len();
-            drop(state);
-            self.lose(&gone, reason);
-            lock(&self.state).leaving -= gone.len();
-            lost.profiles += gone.len() as u64;
-            lost.bytes += gone.iter().map(|it| it.record.len()).sum::<u64>();
-            if gone.len() < LOST_AT_ONCE {
-                break;
-            }
-        }
-        self.notify();
-        lost
-    }
-
-    fn lose(&self, gone: &[Waiting<R>], reason: Reason) {
-        for waiting in gone {
-            waiting.record.settled(Some(reason));
-            self.ledger.lose(waiting.record.len(), reason);
-        }
     }
 }
 
@@ -354,12 +251,5 @@ impl<R> fmt::Debug for Queue<R> {
         f.debug_struct("Queue")
             .field("limits", &self.limits)
             .finish_non_exhaustive()
-    }
-}
-
-impl<R> Taken<R> {
-    /// What is known of earlier tries.
-    pub fn history(&self) -> History {
-        self.waiting.history
     }
 }

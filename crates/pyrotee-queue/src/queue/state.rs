@@ -1,28 +1,29 @@
-//! What a queue knows, under its lock.
+//! The state of a queue that its lock guards.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use tokio::time::Instant;
 
-use super::Taken;
-use super::waiting::{Waiting, WaitingRoom, Waits};
-use crate::{History, Limits, Reason, Wanted, WhenFull};
+use super::entry::{LeasedEntry, QueueEntry, QueuedRecord};
+use super::index::EntryIndex;
+use crate::{LeaseFilter, Limits, Reason, RetryHistory, WhenFull};
 
 #[derive(Debug)]
 pub(super) struct State<R> {
     pub(super) phase: Phase,
-    /// Records that nobody has leased.
-    pub(super) waiting: WaitingRoom<R>,
-    pub(super) leased: BTreeMap<u64, Leased>,
-    /// Records that were taken out to be lost, and are not accounted for yet.
-    pub(super) leaving: usize,
-    /// What counts against the limits, waiting and leased.
-    held: Held,
-    /// Lower numbers lie elsewhere and do not count.
-    pub(super) held_from: u64,
-    /// What is leased and numbered lower is lost when it comes back.
-    pub(super) floor: Option<(u64, Reason)>,
+    /// Records that are pending and not leased.
+    pub(super) queued: EntryIndex<R>,
+    /// Records that are leased, by their number.
+    pub(super) leased: BTreeMap<u64, InFlightRecord>,
+    /// Records that were taken out to be dropped and are not in the ledger yet.
+    pub(super) unaccounted: usize,
+    /// What counts against the limits, queued and leased.
+    in_memory: Usage,
+    /// Records below this number are on disk, outside the in-memory limits.
+    pub(super) in_memory_from: u64,
+    /// Leased records below this number are dropped for this reason when they are released.
+    pub(super) lost_below: Option<(u64, Reason)>,
     pub(super) next_number: u64,
 }
 
@@ -30,27 +31,27 @@ pub(super) struct State<R> {
 pub(super) enum Phase {
     #[default]
     Open,
-    /// The producer is gone: what is pending is still delivered.
+    /// The producer is gone. Pending records are still delivered.
     Closed,
-    /// Nothing is delivered any more but what is in flight; what is pending stays pending.
-    Kept,
-    /// Nothing is delivered any more but what is in flight; the rest is lost.
+    /// No record is leased any more; pending records stay pending.
+    Frozen,
+    /// No record is leased any more; a leased record that is released is dropped for this reason.
     Abandoned(Reason),
 }
 
 #[derive(Debug)]
-pub(super) struct Leased {
+pub(super) struct InFlightRecord {
     pub(super) received: SystemTime,
     bytes: u64,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
-struct Held {
+struct Usage {
     records: usize,
     bytes: u64,
 }
 
-impl Held {
+impl Usage {
     fn sub(&mut self, bytes: u64) {
         self.records = self.records.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(bytes);
@@ -65,100 +66,102 @@ impl<R> Default for State<R> {
     fn default() -> Self {
         Self {
             phase: Phase::default(),
-            waiting: WaitingRoom::default(),
+            queued: EntryIndex::default(),
             leased: BTreeMap::new(),
-            leaving: 0,
-            held: Held::default(),
-            held_from: 0,
-            floor: None,
+            unaccounted: 0,
+            in_memory: Usage::default(),
+            in_memory_from: 0,
+            lost_below: None,
             next_number: 0,
         }
     }
 }
 
-impl<R: Waits> State<R> {
+impl<R: QueuedRecord> State<R> {
+    /// Queues a record as `number` or as the next number, whichever is higher.
     pub(super) fn insert_new(&mut self, number: u64, record: R) {
         let number = number.max(self.next_number);
         self.next_number = number + 1;
-        if number >= self.held_from {
-            self.held.records += 1;
-            self.held.bytes += record.len();
+        if number >= self.in_memory_from {
+            self.in_memory.records += 1;
+            self.in_memory.bytes += record.len();
         }
-        let waiting = Waiting {
+        let entry = QueueEntry {
             record,
             offered: Instant::now(),
-            history: History::default(),
+            history: RetryHistory::default(),
             due: None,
         };
-        self.waiting.insert(number, waiting);
+        self.queued.insert(number, entry);
     }
 
-    pub(super) fn take(&mut self, wanted: &[Wanted], from: u64) -> Option<Taken<R>> {
-        let taken = self.waiting.take(wanted, from, Instant::now())?;
-        let record = &taken.waiting.record;
-        let leased = Leased {
+    pub(super) fn take(&mut self, filters: &[LeaseFilter], from: u64) -> Option<LeasedEntry<R>> {
+        let leased = self.queued.take(filters, from, Instant::now())?;
+        let record = leased.record();
+        let in_flight = InFlightRecord {
             received: record.received(),
             bytes: record.len(),
         };
-        self.leased.insert(taken.number, leased);
-        Some(taken)
+        self.leased.insert(leased.number, in_flight);
+        Some(leased)
     }
 
-    /// What was pending as `number` counts no more.
+    /// Takes a record that is not pending any more off the limits.
     pub(super) fn release(&mut self, number: u64, bytes: u64) {
-        if number >= self.held_from {
-            self.held.sub(bytes);
+        if number >= self.in_memory_from {
+            self.in_memory.sub(bytes);
         }
     }
 
-    /// Why a lease that did not end with the record's end ends with it nevertheless.
+    /// Why a leased record that is released must be dropped; `None`: it goes back into the queue.
     pub(super) fn lost_on_return(&self, number: u64) -> Option<Reason> {
         if let Phase::Abandoned(reason) = self.phase {
             return Some(reason);
         }
-        let floor = self.floor.filter(|(floor, _)| number < *floor);
-        floor.map(|(_, reason)| reason)
+        let lost = self.lost_below.filter(|(end, _)| number < *end);
+        lost.map(|(_, reason)| reason)
     }
 
-    /// A record that waits no more; whoever asks must account for it.
-    pub(super) fn take_out(&mut self, number: u64) -> Option<Waiting<R>> {
-        let waiting = self.waiting.remove(number)?;
-        self.release(number, waiting.record.len());
-        Some(waiting)
+    /// Takes a queued record out. The caller must account for it.
+    pub(super) fn take_out(&mut self, number: u64) -> Option<QueueEntry<R>> {
+        let entry = self.queued.remove(number)?;
+        self.release(number, entry.record.len());
+        Some(entry)
     }
 
-    pub(super) fn move_elsewhere(&mut self, number: u64) {
-        if number <= self.held_from {
+    /// Takes the records below `number` off the limits, because they are on disk.
+    pub(super) fn moved_to_disk(&mut self, number: u64) {
+        if number <= self.in_memory_from {
             return;
         }
-        let moved = self.held_from..number;
-        for (_, record) in self.waiting.records(moved.clone()) {
-            self.held.sub(record.len());
+        let moved = self.in_memory_from..number;
+        for (_, record) in self.queued.records(moved.clone()) {
+            self.in_memory.sub(record.len());
         }
         for (_, leased) in self.leased.range(moved) {
-            self.held.sub(leased.bytes);
+            self.in_memory.sub(leased.bytes);
         }
-        self.held_from = number;
+        self.in_memory_from = number;
     }
 
     pub(super) fn has_room(&self, limits: &Limits, bytes: u64) -> bool {
-        self.held.fits(limits, bytes)
+        self.in_memory.fits(limits, bytes)
     }
 
-    /// The oldest waiting records that must go so that `bytes` fit; `None` if that is not enough, or
-    /// not the policy.
-    pub(super) fn make_room(&mut self, limits: &Limits, bytes: u64) -> Option<Vec<Waiting<R>>> {
-        let (mut held, mut victims) = (self.held, Vec::new());
+    /// Takes out the oldest queued records that must be dropped so that `bytes` fit. `None`, with nothing
+    /// taken out: dropping all of them is not enough, or the policy is to drop the newest.
+    pub(super) fn make_room(&mut self, limits: &Limits, bytes: u64) -> Option<Vec<QueueEntry<R>>> {
+        let (mut usage, mut victims) = (self.in_memory, Vec::new());
         if limits.when_full == WhenFull::DropOldest {
-            for (number, oldest) in self.waiting.records(self.held_from..u64::MAX) {
-                if held.fits(limits, bytes) {
+            for (number, oldest) in self.queued.records(self.in_memory_from..u64::MAX) {
+                if usage.fits(limits, bytes) {
                     break;
                 }
-                held.sub(oldest.len());
+                usage.sub(oldest.len());
                 victims.push(number);
             }
         }
-        if !held.fits(limits, bytes) {
+        if !usage.fits(limits, bytes) {
             return None;
         }
         let victims = victims.into_iter();
@@ -167,6 +170,6 @@ impl<R: Waits> State<R> {
 
     pub(super) fn is_finished(&self) -> bool {
         !matches!(self.phase, Phase::Open)
-            && self.waiting.len() + self.leased.len() + self.leaving == 0
+            && self.queued.len() + self.leased.len() + self.unaccounted == 0
     }
 }

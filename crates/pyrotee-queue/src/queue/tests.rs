@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::{Next, Queue, Waits};
-use crate::{Fate, History, Ledger, Limits, Reason, SurfaceId, Wanted, WhenFull};
+use super::{Queue, QueuedRecord, TakeResult};
+use crate::{LeaseEnd, LeaseFilter, Ledger, Limits, Reason, RetryHistory, SurfaceId, WhenFull};
 
 type Cell = Arc<OnceLock<Arc<Queue<Curious>>>>;
 
@@ -13,7 +13,7 @@ type Cell = Arc<OnceLock<Arc<Queue<Curious>>>>;
 #[derive(Debug)]
 struct Curious(Cell);
 
-impl Waits for Curious {
+impl QueuedRecord for Curious {
     fn surface(&self) -> SurfaceId {
         SurfaceId(1)
     }
@@ -28,10 +28,10 @@ impl Waits for Curious {
 
     fn settled(&self, _lost: Option<Reason>) {
         let queue = Arc::clone(self.0.get().unwrap());
-        let (answer, answered) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         // On a thread of its own, so that a lock that is held fails the test and does not hang it.
-        thread::spawn(move || answer.send(queue.held_from()));
-        let free = answered.recv_timeout(Duration::from_secs(10));
+        thread::spawn(move || sender.send(queue.in_memory_from()));
+        let free = receiver.recv_timeout(Duration::from_secs(10));
         assert!(free.is_ok(), "the queue is locked");
     }
 }
@@ -55,23 +55,23 @@ fn nothing_is_settled_under_the_lock_that_an_offer_waits_for() {
         assert!(queue.push(record()), "the oldest gives way");
     }
     let ends = [
-        Fate::Sent,
-        Fate::Lost(Reason::Rejected),
-        Fate::Retried {
+        LeaseEnd::Acked,
+        LeaseEnd::Lost(Reason::Rejected),
+        LeaseEnd::Retried {
             at: Instant::now(),
-            history: History::default(),
+            history: RetryHistory::default(),
         },
     ];
     for end in ends {
         queue.push(record());
-        let Next::Ready(taken) = queue.take(&Wanted::ANY, 0) else {
+        let TakeResult::Leased(leased) = queue.take(&LeaseFilter::ANY, 0) else {
             panic!("a record waits");
         };
-        queue.settle(taken, end);
+        queue.settle(leased, end);
     }
     queue.lose_below(u64::MAX, Reason::SpoolFull);
     queue.push(record());
-    queue.lose_held(Reason::Admin);
+    queue.lose_in_memory(Reason::Admin);
     queue.push(record());
     queue.expire(SystemTime::now());
     queue.abandon(Reason::TargetRemoved);
@@ -93,10 +93,10 @@ fn a_queue_that_loses_many_records_has_ended_when_all_are_accounted_for() {
     let losing = Arc::clone(&queue);
     let loser = thread::spawn(move || losing.lose_below(450, Reason::SpoolFull));
     loop {
-        match queue.take(&Wanted::ANY, 0) {
-            Next::Ready(taken) => queue.settle(taken, Fate::Sent),
-            Next::Nothing { .. } => thread::yield_now(),
-            Next::Finished => break,
+        match queue.take(&LeaseFilter::ANY, 0) {
+            TakeResult::Leased(leased) => queue.settle(leased, LeaseEnd::Acked),
+            TakeResult::NoMatch { .. } => thread::yield_now(),
+            TakeResult::Finished => break,
         }
     }
     let counts = queue.ledger().snapshot();

@@ -1,100 +1,116 @@
-//! The cursor slots.
+//! The cursor slots: two files that are overwritten in turn.
+
+use std::cmp::Reverse;
+
+use bytes::BufMut;
 
 use super::TargetId;
-use super::code::{Cut, Put, len32};
-use super::envelope::{Fault, seal, unseal};
-use crate::settled::Settled;
+use super::envelope::{FormatError, seal, unseal};
+use super::fields::{FieldReader, len32, put_short};
+use crate::number_set::NumberSet;
 
 const MAGIC: [u8; 8] = *b"PYROTEEC";
 
-/// The two slots, written in turn.
-pub(crate) const CURSORS: [&str; 2] = ["cursors.0", "cursors.1"];
+/// The names of the two slots.
+pub(crate) const CURSOR_SLOTS: [&str; 2] = ["cursors.0", "cursors.1"];
 
-/// How far every target is.
+/// The content of a cursor slot: how far every target is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Cursors {
-    /// The slot with the higher one is the younger.
+    /// Counts saves. The slot with the higher generation is the more recent one.
     pub(crate) generation: u64,
     pub(crate) salt: u64,
-    /// The number of the next record.
+    /// The number of the next record when the cursors were saved.
     pub(crate) next: u64,
-    /// Nothing was written after this.
+    /// Whether the spool was closed and nothing was written after these cursors.
     pub(crate) clean: bool,
     pub(crate) targets: Vec<SavedCursor>,
 }
 
-/// How far one target is.
+/// How far one target is, as saved on disk.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct SavedCursor {
     pub(crate) id: TargetId,
     pub(crate) name: String,
-    /// When it was last part of the configuration, in seconds since the epoch.
+    /// When the target last belonged to the configuration, in seconds since the epoch.
     pub(crate) last_seen: u64,
-    /// Nothing is said about this number and those above.
+    /// The cursor says nothing about the records from this number on.
     pub(crate) horizon: u64,
-    pub(crate) settled: Settled,
-    /// What was being delivered.
+    pub(crate) settled: NumberSet,
+    /// Numbers of the records that were in flight.
     pub(crate) in_flight: Vec<u64>,
 }
 
 impl Cursors {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut content = Vec::new();
-        content.put_u64(self.generation);
-        content.put_u64(self.salt);
-        content.put_u64(self.next);
+        content.put_u64_le(self.generation);
+        content.put_u64_le(self.salt);
+        content.put_u64_le(self.next);
         content.put_u8(u8::from(self.clean));
-        content.put_u16(u16::try_from(self.targets.len()).unwrap_or(u16::MAX));
+        content.put_u16_le(u16::try_from(self.targets.len()).unwrap_or(u16::MAX));
         for target in &self.targets {
-            content.put_u16(target.id);
-            content.put_short(target.name.as_bytes());
-            content.put_u64(target.last_seen);
-            content.put_u64(target.horizon);
-            content.put_u32(len32(target.settled.len()));
+            content.put_u16_le(target.id);
+            put_short(&mut content, target.name.as_bytes());
+            content.put_u64_le(target.last_seen);
+            content.put_u64_le(target.horizon);
+            content.put_u32_le(len32(target.settled.len()));
             for range in target.settled.ranges() {
-                content.put_u64(range.start);
-                content.put_u64(range.end);
+                content.put_u64_le(range.start);
+                content.put_u64_le(range.end);
             }
-            content.put_u32(len32(target.in_flight.len()));
+            content.put_u32_le(len32(target.in_flight.len()));
             for number in &target.in_flight {
-                content.put_u64(*number);
+                content.put_u64_le(*number);
             }
         }
         seal(MAGIC, &content)
     }
 
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Fault> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
         let (content, _) = unseal(MAGIC, bytes)?;
-        Self::cut(&mut Cut(content)).ok_or(Fault::Damaged)
+        Self::read(&mut FieldReader(content)).ok_or(FormatError::Damaged)
     }
 
-    /// What a slot says whose checksums fit.
+    /// Decodes what follows the checksums of a slot.
     #[cfg(feature = "fuzzing")]
     pub(crate) fn of_content(content: &[u8]) -> Option<Self> {
-        Self::cut(&mut Cut(content))
+        Self::read(&mut FieldReader(content))
     }
 
-    fn cut(cut: &mut Cut<'_>) -> Option<Self> {
+    /// The cursor of the target with this number and name.
+    pub(crate) fn of_target(&self, id: TargetId, name: &str) -> Option<&SavedCursor> {
+        let mut targets = self.targets.iter();
+        targets.find(|saved| saved.id == id && saved.name == name)
+    }
+
+    /// The most recent of `slots`, each with what the caller knows of it; the first if they are equal.
+    pub(crate) fn latest<T>(slots: impl IntoIterator<Item = (T, Self)>) -> Option<(T, Self)> {
+        let generation = |(_, cursors): &(T, Self)| Reverse(cursors.generation);
+        slots.into_iter().min_by_key(generation)
+    }
+
+    fn read(fields: &mut FieldReader<'_>) -> Option<Self> {
         let mut cursors = Self {
-            generation: cut.u64()?,
-            salt: cut.u64()?,
-            next: cut.u64()?,
-            clean: cut.u8()? != 0,
+            generation: fields.u64()?,
+            salt: fields.u64()?,
+            next: fields.u64()?,
+            clean: fields.u8()? != 0,
             targets: Vec::new(),
         };
-        for _ in 0..cut.u16()? {
+        for _ in 0..fields.u16()? {
             let mut target = SavedCursor {
-                id: cut.u16()?,
-                name: cut.text()?,
-                last_seen: cut.u64()?,
-                horizon: cut.u64()?,
+                id: fields.u16()?,
+                name: fields.text()?,
+                last_seen: fields.u64()?,
+                horizon: fields.u64()?,
                 ..SavedCursor::default()
             };
-            for _ in 0..cut.u32()? {
-                target.settled.insert(cut.u64()?..cut.u64()?);
+            for _ in 0..fields.u32()? {
+                target.settled.insert(fields.u64()?..fields.u64()?);
             }
-            for _ in 0..cut.u32()? {
-                target.in_flight.push(cut.u64()?);
+            for _ in 0..fields.u32()? {
+                target.in_flight.push(fields.u64()?);
             }
             cursors.targets.push(target);
         }

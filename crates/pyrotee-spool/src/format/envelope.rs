@@ -1,61 +1,64 @@
-//! What a segment's head and a cursor slot begin with. The first sixteen bytes never change with
-//! the version and have a checksum of their own: a flipped bit is no newer version.
+//! The envelope: the versioned prefix of a segment head and of a cursor slot. The layout of its first sixteen
+//! bytes is the same in all versions. They have their own checksum, so that a flipped bit is not taken for a
+//! newer version.
 
-use super::code::{Cut, Put, len32};
+use bytes::BufMut;
 
-/// The version that this code writes, and the newest that it reads.
+use super::fields::{FieldReader, len32};
+
+/// The version of the on-disk format that this code writes, and the newest that it reads.
 pub(crate) const VERSION: u32 = 1;
 
-/// Length of magic, version, checksum, length of the content and its checksum.
-const PREFIX: usize = 24;
+/// Length of an envelope without its content: magic, version, checksum, length and checksum of the content.
+const PREFIX_LEN: usize = 24;
 
-/// Why an envelope cannot be opened.
+/// Why a segment head or a cursor slot cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// It is not what was written.
+pub(crate) enum FormatError {
+    /// The bytes are not what was written.
     Damaged,
-    /// A later version of the format.
+    /// A newer pyrotee wrote it, in this version of the format.
     Newer(u32),
 }
 
-/// `content` behind a prefix.
+/// Puts `content` into an envelope.
 pub(super) fn seal(magic: [u8; 8], content: &[u8]) -> Vec<u8> {
-    let mut sealed = Vec::with_capacity(PREFIX + content.len());
+    let mut sealed = Vec::with_capacity(PREFIX_LEN + content.len());
     sealed.extend_from_slice(&magic);
-    sealed.put_u32(VERSION);
+    sealed.put_u32_le(VERSION);
     let crc = crc32fast::hash(&sealed);
-    sealed.put_u32(crc);
-    sealed.put_u32(len32(content.len()));
-    sealed.put_u32(crc32fast::hash(content));
+    sealed.put_u32_le(crc);
+    sealed.put_u32_le(len32(content.len()));
+    sealed.put_u32_le(crc32fast::hash(content));
     sealed.extend_from_slice(content);
     sealed
 }
 
-/// The content, and how many bytes the envelope took.
-pub(super) fn unseal(magic: [u8; 8], bytes: &[u8]) -> Result<(&[u8], usize), Fault> {
-    let mut cut = Cut(bytes);
-    let head = cut.bytes(12).ok_or(Fault::Damaged)?;
-    let crc = cut.u32().ok_or(Fault::Damaged)?;
+/// The content of the envelope at the start of `bytes`, and the length of the envelope with its content.
+pub(super) fn unseal(magic: [u8; 8], bytes: &[u8]) -> Result<(&[u8], usize), FormatError> {
+    let mut fields = FieldReader(bytes);
+    let head = fields.bytes(12).ok_or(FormatError::Damaged)?;
+    let crc = fields.u32().ok_or(FormatError::Damaged)?;
     if !head.starts_with(&magic) || crc32fast::hash(head) != crc {
-        return Err(Fault::Damaged);
+        return Err(FormatError::Damaged);
     }
-    let version = Cut(head.get(8..).unwrap_or_default()).u32();
+    let version = FieldReader(head.get(8..).unwrap_or_default()).u32();
     match version {
         Some(VERSION) => {}
-        Some(newer) if newer > VERSION => return Err(Fault::Newer(newer)),
-        _ => return Err(Fault::Damaged),
+        Some(newer) if newer > VERSION => return Err(FormatError::Newer(newer)),
+        _ => return Err(FormatError::Damaged),
     }
     let mut content = || {
-        let len = cut.u32()?;
-        let crc = cut.u32()?;
-        let content = cut.bytes(usize::try_from(len).ok()?)?;
+        let len = fields.u32()?;
+        let crc = fields.u32()?;
+        let content = fields.bytes(usize::try_from(len).ok()?)?;
         (crc32fast::hash(content) == crc).then_some(content)
     };
-    let content = content().ok_or(Fault::Damaged)?;
-    Ok((content, PREFIX + content.len()))
+    let content = content().ok_or(FormatError::Damaged)?;
+    Ok((content, PREFIX_LEN + content.len()))
 }
 
-/// A sealed envelope of a version that does not exist yet.
+/// The same envelope in a version that does not exist yet.
 #[cfg(test)]
 pub(crate) fn of_a_newer_version(mut sealed: Vec<u8>) -> Vec<u8> {
     sealed[8..12].copy_from_slice(&(VERSION + 1).to_le_bytes());

@@ -1,22 +1,24 @@
-//! Bytes on disk. Everything is little-endian, written and read by hand; nothing here does I/O.
+//! The on-disk format, as drawn in the documentation of the crate. No function here does I/O.
 
-mod code;
 mod cursors;
 mod envelope;
+mod fields;
 mod record;
 mod segment;
 
-pub(crate) use cursors::{CURSORS, Cursors, SavedCursor};
+pub(crate) use cursors::{CURSOR_SLOTS, Cursors, SavedCursor};
 #[cfg(test)]
 pub(crate) use envelope::of_a_newer_version;
-pub(crate) use envelope::{Fault, VERSION};
-pub(crate) use record::{Crc, FIXED, Lengths, MAGIC, RecordHead};
-pub(crate) use segment::{SegmentHead, segment_name, segment_of};
+pub(crate) use envelope::{FormatError, VERSION};
+pub(crate) use record::{Crc, MAGIC, PREFIX_LEN, RecordHead, RecordPrefix};
+pub(crate) use segment::{
+    SegmentHead, quarantined_name, quarantined_segment_of, salt_and_names, segment_name, segment_of,
+};
 
 use std::collections::BTreeMap;
 
-/// A target's number in this spool; it stays with the name as long as any file mentions it.
+/// The number of a target in this spool. It stands for the same name as long as any file mentions it.
 pub(crate) type TargetId = u16;
 
-/// The names behind the numbers.
+/// The names of targets by their numbers.
 pub(crate) type Names = BTreeMap<TargetId, String>;

@@ -1,26 +1,28 @@
-//! Records.
+//! The records in a segment.
 
 use std::time::{Duration, SystemTime};
 
+use bytes::BufMut;
 use crc32fast::Hasher;
 use pyrotee_queue::{Head, Payload, SurfaceId};
 
 use super::TargetId;
-use super::code::{Cut, Put, len32};
+use super::fields::{FieldReader, len32};
 
-/// What a record begins with.
+/// The first bytes of a record.
 pub(crate) const MAGIC: [u8; 4] = *b"\xf0PyR";
 
-/// Length of the part that comes before the head.
-pub(crate) const FIXED: usize = 24;
+/// Length of a [`RecordPrefix`], in bytes.
+pub(crate) const PREFIX_LEN: usize = 24;
 
-/// No head is longer: hyper takes no request target beyond 64 KiB.
+/// Longest head of a record, in bytes: hyper accepts no request target beyond 64 KiB.
 const LONGEST_HEAD: u32 = 1 << 20;
 
 const HAS_TYPE: u8 = 1;
 const HAS_ENCODING: u8 = 2;
 
-/// The checksum of this spool.
+/// The checksum of records, with the salt of the spool as its start value. A client does not know the salt,
+/// so it cannot write bytes into a body that would pass for a record.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Crc(u32);
 
@@ -43,11 +45,11 @@ impl Crc {
     }
 }
 
-/// The fixed part of a record.
+/// The prefix of a record: magic, lengths and checksums.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Lengths {
-    pub(crate) head: u32,
-    pub(crate) body: u64,
+pub(crate) struct RecordPrefix {
+    pub(crate) head_len: u32,
+    pub(crate) body_len: u64,
     pub(crate) body_crc: u32,
     head_crc: u32,
 }
@@ -56,48 +58,50 @@ pub(crate) struct Lengths {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RecordHead {
     pub(crate) number: u64,
-    /// Who took it, and had not settled it when it was written.
+    /// The targets that had queued and not settled the record when it was written.
     pub(crate) takers: Vec<TargetId>,
     pub(crate) head: Head,
 }
 
-impl Lengths {
-    /// Reads the fixed part; `None` if this cannot be one.
+impl RecordPrefix {
+    /// Decodes a prefix. `None`: the bytes cannot be one.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut cut = Cut(bytes);
-        if cut.bytes(MAGIC.len())? != MAGIC {
+        let mut fields = FieldReader(bytes);
+        if fields.bytes(MAGIC.len())? != MAGIC {
             return None;
         }
-        let lengths = Self {
-            head: cut.u32()?,
-            body: cut.u64()?,
-            body_crc: cut.u32()?,
-            head_crc: cut.u32()?,
+        let prefix = Self {
+            head_len: fields.u32()?,
+            body_len: fields.u64()?,
+            body_crc: fields.u32()?,
+            head_crc: fields.u32()?,
         };
-        (lengths.head <= LONGEST_HEAD).then_some(lengths)
+        (prefix.head_len <= LONGEST_HEAD).then_some(prefix)
     }
 
-    /// Length of what comes before the body.
+    /// Length of prefix and head, in bytes.
     pub(crate) fn before_body(self) -> u64 {
-        FIXED as u64 + u64::from(self.head)
+        PREFIX_LEN as u64 + u64::from(self.head_len)
     }
 
-    pub(crate) fn whole(self) -> u64 {
-        self.before_body().saturating_add(self.body)
+    /// Length of the record, in bytes.
+    pub(crate) fn record_len(self) -> u64 {
+        self.before_body().saturating_add(self.body_len)
     }
 
+    /// The part of the prefix that the head's checksum covers.
     fn covered(self) -> [u8; 16] {
         let mut covered = [0; 16];
         let (head, rest) = covered.split_at_mut(4);
         let (body, crc) = rest.split_at_mut(8);
-        head.copy_from_slice(&self.head.to_le_bytes());
-        body.copy_from_slice(&self.body.to_le_bytes());
+        head.copy_from_slice(&self.head_len.to_le_bytes());
+        body.copy_from_slice(&self.body_len.to_le_bytes());
         crc.copy_from_slice(&self.body_crc.to_le_bytes());
         covered
     }
 
-    /// Reads the head, if it is what was written.
-    pub(crate) fn head(self, bytes: &[u8], crc: Crc) -> Option<RecordHead> {
+    /// Decodes the head in `bytes`. `None`: it is not what was written.
+    pub(crate) fn decode_head(self, bytes: &[u8], crc: Crc) -> Option<RecordHead> {
         let sum = crc.of([self.covered().as_slice(), bytes]);
         (sum == self.head_crc)
             .then(|| RecordHead::decode(bytes))
@@ -106,60 +110,61 @@ impl Lengths {
 }
 
 impl RecordHead {
-    /// Everything that is written before `body`.
+    /// Encodes prefix and head of a record with this body.
     pub(crate) fn encode(&self, body: &Payload, crc: Crc) -> Vec<u8> {
         let mut head = Vec::with_capacity(64 + self.head.len());
-        head.put_u64(self.number);
-        head.put_u64(nanoseconds(self.head.received));
+        head.put_u64_le(self.number);
+        head.put_u64_le(nanoseconds(self.head.received));
         head.put_u8(self.head.surface.0);
         head.put_u8(self.head.hops);
         let (content_type, encoding) = (&self.head.content_type, &self.head.content_encoding);
         let flag = |field: &Option<Box<[u8]>>, bit| if field.is_some() { bit } else { 0 };
         head.put_u8(flag(content_type, HAS_TYPE) | flag(encoding, HAS_ENCODING));
-        head.put_u16(u16::try_from(self.takers.len()).unwrap_or(u16::MAX));
+        head.put_u16_le(u16::try_from(self.takers.len()).unwrap_or(u16::MAX));
         for taker in &self.takers {
-            head.put_u16(*taker);
+            head.put_u16_le(*taker);
         }
-        head.put_u32(len32(self.head.query.len()));
+        head.put_u32_le(len32(self.head.query.len()));
         head.extend_from_slice(self.head.query.as_bytes());
         for field in [content_type, encoding].into_iter().flatten() {
-            head.put_u32(len32(field.len()));
+            head.put_u32_le(len32(field.len()));
             head.extend_from_slice(field);
         }
-        let lengths = Lengths {
-            head: len32(head.len()),
-            body: body.len(),
+        let prefix = RecordPrefix {
+            head_len: len32(head.len()),
+            body_len: body.len(),
             body_crc: crc.of(body.frames().iter().map(|frame| &**frame)),
             head_crc: 0,
         };
-        let head_crc = crc.of([lengths.covered().as_slice(), &head]);
-        let mut bytes = Vec::with_capacity(FIXED + head.len());
+        let head_crc = crc.of([prefix.covered().as_slice(), &head]);
+        let mut bytes = Vec::with_capacity(PREFIX_LEN + head.len());
         bytes.extend_from_slice(&MAGIC);
-        bytes.extend_from_slice(&lengths.covered());
-        bytes.put_u32(head_crc);
+        bytes.extend_from_slice(&prefix.covered());
+        bytes.put_u32_le(head_crc);
         bytes.extend_from_slice(&head);
         bytes
     }
 
-    /// Whether what is read from `bytes` is written as it was read; `None` if nothing is.
+    /// Decodes and encodes `bytes`: whether decoding the result gives the same head. `None`: `bytes` is no
+    /// head.
     #[cfg(feature = "fuzzing")]
     pub(crate) fn is_stable(bytes: &[u8]) -> Option<bool> {
         let head = Self::decode(bytes)?;
         let written = head.encode(&Payload::default(), Crc(0));
-        let again = written.get(FIXED..).and_then(Self::decode);
+        let again = written.get(PREFIX_LEN..).and_then(Self::decode);
         Some(again.as_ref() == Some(&head))
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut cut = Cut(bytes);
-        let number = cut.u64()?;
-        let received = SystemTime::UNIX_EPOCH.checked_add(Duration::from_nanos(cut.u64()?))?;
-        let (surface, hops, flags) = (SurfaceId(cut.u8()?), cut.u8()?, cut.u8()?);
-        let count = cut.u16()?;
-        let takers = (0..count).map(|_| cut.u16()).collect::<Option<_>>()?;
+        let mut fields = FieldReader(bytes);
+        let number = fields.u64()?;
+        let received = SystemTime::UNIX_EPOCH.checked_add(Duration::from_nanos(fields.u64()?))?;
+        let (surface, hops, flags) = (SurfaceId(fields.u8()?), fields.u8()?, fields.u8()?);
+        let count = fields.u16()?;
+        let takers = (0..count).map(|_| fields.u16()).collect::<Option<_>>()?;
         let mut field = || {
-            let len = cut.u32()?;
-            cut.bytes(usize::try_from(len).ok()?)
+            let len = fields.u32()?;
+            fields.bytes(usize::try_from(len).ok()?)
         };
         let query = std::str::from_utf8(field()?).ok()?.into();
         let mut optional = |bit| match flags & bit {

@@ -1,71 +1,106 @@
-//! Names and heads of segments.
+//! File names and heads of segments.
 
-use super::code::{Cut, Put};
-use super::envelope::{Fault, seal, unseal};
+use bytes::BufMut;
+
+use super::cursors::Cursors;
+use super::envelope::{FormatError, seal, unseal};
+use super::fields::{FieldReader, put_short};
 use super::{Names, TargetId};
 
 const MAGIC: [u8; 8] = *b"PYROTEES";
 
-/// What a segment says of itself.
+/// What the file name of a segment ends in.
+const SUFFIX: &str = ".log";
+
+/// What the file name of a quarantined segment ends in.
+const QUARANTINED: &str = ".corrupt";
+
+/// The head of a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SegmentHead {
-    /// Where the checksums of records start from.
+    /// Start value of the records' checksums; see [`Crc`](super::Crc).
     pub(crate) salt: u64,
-    /// The lowest number that may be in it.
+    /// The lowest record number that may be in the segment.
     pub(crate) first: u64,
+    /// The names of all targets when the segment was begun.
     pub(crate) names: Names,
 }
 
 impl SegmentHead {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut content = Vec::new();
-        content.put_u64(self.salt);
-        content.put_u64(self.first);
+        content.put_u64_le(self.salt);
+        content.put_u64_le(self.first);
         put_names(&mut content, &self.names);
         seal(MAGIC, &content)
     }
 
-    /// The head, and its length.
-    pub(crate) fn decode(bytes: &[u8]) -> Result<(Self, usize), Fault> {
+    /// Decodes the head at the start of `bytes`. Returns its length too.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<(Self, usize), FormatError> {
         let (content, len) = unseal(MAGIC, bytes)?;
-        let mut cut = Cut(content);
+        let mut fields = FieldReader(content);
         let mut head = || {
             Some(Self {
-                salt: cut.u64()?,
-                first: cut.u64()?,
-                names: cut_names(&mut cut)?,
+                salt: fields.u64()?,
+                first: fields.u64()?,
+                names: read_names(&mut fields)?,
             })
         };
-        Ok((head().ok_or(Fault::Damaged)?, len))
+        Ok((head().ok_or(FormatError::Damaged)?, len))
     }
 }
 
 fn put_names(content: &mut Vec<u8>, names: &Names) {
-    content.put_u16(u16::try_from(names.len()).unwrap_or(u16::MAX));
+    content.put_u16_le(u16::try_from(names.len()).unwrap_or(u16::MAX));
     for (id, name) in names {
-        content.put_u16(*id);
-        content.put_short(name.as_bytes());
+        content.put_u16_le(*id);
+        put_short(content, name.as_bytes());
     }
 }
 
-fn cut_names(cut: &mut Cut<'_>) -> Option<Names> {
-    let count: TargetId = cut.u16()?;
+fn read_names(fields: &mut FieldReader<'_>) -> Option<Names> {
+    let count: TargetId = fields.u16()?;
     (0..count)
-        .map(|_| Some((cut.u16()?, cut.text()?)))
+        .map(|_| Some((fields.u16()?, fields.text()?)))
         .collect()
 }
 
-/// The name of the segment that begins with number `first`.
+/// The file name of the segment that begins with number `first`.
 pub(crate) fn segment_name(first: u64) -> String {
-    format!("{first:020}.log")
+    format!("{first:020}{SUFFIX}")
 }
 
-/// No spool gets there; numbers below can be counted up without a care.
+/// The file name of the same segment in quarantine.
+pub(crate) fn quarantined_name(first: u64) -> String {
+    format!("{first:020}{QUARANTINED}")
+}
+
+/// The number that the quarantined segment with this file name begins with, or zero if the name has none.
+/// `None`: no quarantined segment has such a name.
+pub(crate) fn quarantined_segment_of(name: &str) -> Option<u64> {
+    let stem = name.strip_suffix(QUARANTINED)?;
+    Some(segment_of(&format!("{stem}{SUFFIX}")).unwrap_or(0))
+}
+
+/// The salt and the target names of a spool with these segment heads, in the order of their numbers. The
+/// salt is that of the first head, else that of the cursors; `None`: there are neither.
+pub(crate) fn salt_and_names(
+    heads: &[&SegmentHead],
+    cursors: Option<&Cursors>,
+) -> (Option<u64>, Names) {
+    let salt = heads.first().map(|head| head.salt);
+    let mut names: Names = heads.iter().flat_map(|head| head.names.clone()).collect();
+    let saved = cursors.iter().flat_map(|cursors| &cursors.targets);
+    names.extend(saved.map(|saved| (saved.id, saved.name.clone())));
+    (salt.or(cursors.map(|cursors| cursors.salt)), names)
+}
+
+/// No spool reaches this record number, so lower ones can be incremented without overflow.
 const NUMBERS: u64 = 1 << 63;
 
-/// The number that the segment of this name begins with.
+/// The number that the segment with this file name begins with. `None`: no segment has such a name.
 pub(crate) fn segment_of(name: &str) -> Option<u64> {
-    let digits = name.strip_suffix(".log")?;
+    let digits = name.strip_suffix(SUFFIX)?;
     let plain = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
     let number = plain.then(|| digits.parse().ok()).flatten();
     number.filter(|number| *number < NUMBERS)

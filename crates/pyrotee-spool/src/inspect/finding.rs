@@ -1,58 +1,60 @@
-//! What is not as it was written.
+//! Damage and other anomalies in a spool directory.
 
 use std::fmt;
 
-use super::listing::{Listing, Scanned, Segment};
-use crate::format::Fault;
+use super::listing::{Listing, SegmentFile};
+use super::read::ScannedSegment;
+use crate::format::FormatError;
 
-/// A place in a spool directory that is not as it was written.
+/// A range of bytes in a spool directory that is not what a spool would have written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// The file's name.
+    /// The name of the file.
     pub file: String,
-    /// Where it begins, in bytes.
+    /// The start of the range, in bytes.
     pub offset: u64,
-    /// How long it is, in bytes.
+    /// The length of the range, in bytes.
     pub len: u64,
-    /// What it is.
-    pub what: What,
+    /// What is wrong there.
+    pub kind: FindingKind,
 }
 
-/// What a finding is.
+/// What is wrong at a [`Finding`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum What {
-    /// The head of a segment; its records may be whole.
+pub enum FindingKind {
+    /// The head of a segment is damaged. Its records may be whole.
     SegmentHead,
-    /// Where heads of records should be; how many there were shows from the numbers around them.
+    /// Bytes between records cannot be read as record heads. The numbers of the records around them show
+    /// how many records were there.
     RecordHead,
-    /// The body of one record.
+    /// The body of one record is damaged.
     Body,
-    /// The file ends inside of a record, and a process wrote on after it.
+    /// The file ends inside a record, although the process went on to write another file or closed cleanly.
     CutShort,
-    /// The end of what a process wrote when it was killed.
+    /// An incomplete record at the end of the last segment: a process was killed while it wrote.
     TornTail,
-    /// The end of what a relay is writing at this moment.
+    /// An incomplete record at the end of the segment that a relay is writing.
     BeingWritten,
-    /// A cursor slot. If the other one is whole, nothing is lost.
+    /// A cursor slot is damaged. No record is lost if the other slot is whole.
     Cursors,
-    /// Records that the cursors call pending are in no file.
+    /// So many records are pending according to the cursors and not found in any file.
     Missing(u64),
-    /// No spool has written it.
+    /// A file that no spool has written.
     ForeignFile,
-    /// A later version of pyrotee has written it: the version.
+    /// A file that a newer pyrotee wrote, in this version of the format.
     NewerVersion(u32),
-    /// The operating system does not give it: what it says.
+    /// The operating system cannot read the file: the text of its error.
     Unreadable(String),
 }
 
-impl What {
-    /// Whether it should not be so: a relay at work and files of somebody else do no harm.
+impl FindingKind {
+    /// Whether this is damage. An incomplete record that a relay is writing and a foreign file are not.
     pub fn is_damage(&self) -> bool {
         !matches!(self, Self::BeingWritten | Self::ForeignFile)
     }
 }
 
-impl fmt::Display for What {
+impl fmt::Display for FindingKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::SegmentHead => "damaged head of the segment",
@@ -71,53 +73,61 @@ impl fmt::Display for What {
     }
 }
 
-/// What is wrong with a segment, in the order of its bytes.
-pub(super) fn of_segment(listing: &Listing, segment: &Segment, scanned: &Scanned) -> Vec<Finding> {
-    let finding = |offset, end: u64, what| Finding {
-        file: segment.file.clone(),
+/// The findings in one segment, in the order of their offsets.
+pub(super) fn of_segment(
+    listing: &Listing,
+    segment: &SegmentFile,
+    scanned: &ScannedSegment,
+) -> Vec<Finding> {
+    let finding = |offset, end: u64, kind| Finding {
+        file: segment.name.clone(),
         offset,
         len: end.saturating_sub(offset),
-        what,
+        kind,
     };
-    // What a process was writing when it ended lies at the very end.
+    // A process writes at the very end of the last segment only.
     let tail = |otherwise| match (listing.in_use, listing.cursors.clean) {
         _ if !segment.is_last() => otherwise,
-        (true, _) => What::BeingWritten,
-        (false, false) => What::TornTail,
+        (true, _) => FindingKind::BeingWritten,
+        (false, false) => FindingKind::TornTail,
         (false, true) => otherwise,
     };
-    let found = &scanned.scan.found;
+    let records = &scanned.scan.records;
     let mut findings = Vec::new();
     let mut at = scanned.start;
-    match scanned.fault {
-        Some(Fault::Newer(version)) => {
-            return vec![finding(0, segment.len, What::NewerVersion(version))];
+    match scanned.head_error {
+        Some(FormatError::Newer(version)) => {
+            return vec![finding(0, segment.len, FindingKind::NewerVersion(version))];
         }
-        Some(Fault::Damaged) => {
-            let until = found.first().map_or(segment.len, |found| found.offset);
-            let what = match found.is_empty() {
-                true => tail(What::SegmentHead),
-                false => What::SegmentHead,
+        Some(FormatError::Damaged) => {
+            let until = records.first().map_or(segment.len, |record| record.offset);
+            let kind = match records.is_empty() {
+                true => tail(FindingKind::SegmentHead),
+                false => FindingKind::SegmentHead,
             };
-            findings.push(finding(0, until, what));
+            findings.push(finding(0, until, kind));
             at = until;
         }
         None => {}
     }
-    for found in found {
-        if at < found.offset {
-            findings.push(finding(at, found.offset, What::RecordHead));
+    for record in records {
+        if at < record.offset {
+            findings.push(finding(at, record.offset, FindingKind::RecordHead));
         }
-        let body = found.offset + u64::from(found.before_body);
-        at = body.saturating_add(found.bytes);
+        let body = record.offset + u64::from(record.before_body);
+        at = record.end();
         if at > segment.len {
-            findings.push(finding(found.offset, segment.len, tail(What::CutShort)));
-        } else if !found.whole {
-            findings.push(finding(body, at, What::Body));
+            findings.push(finding(
+                record.offset,
+                segment.len,
+                tail(FindingKind::CutShort),
+            ));
+        } else if !record.whole {
+            findings.push(finding(body, at, FindingKind::Body));
         }
     }
     if at < segment.len {
-        findings.push(finding(at, segment.len, tail(What::RecordHead)));
+        findings.push(finding(at, segment.len, tail(FindingKind::RecordHead)));
     }
     findings
 }

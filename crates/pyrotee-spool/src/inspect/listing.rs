@@ -1,106 +1,99 @@
-//! What lies in the directory: which files are whose, what the cursors say, whose number is whose.
+//! The files of a spool directory, and the targets that they mention.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::ops::Range;
-use std::sync::Arc;
 
-use super::watched::Watched;
-use super::{Directory, InspectError, OnRead};
-use crate::format::{CURSORS, Crc, Cursors, Fault, Names, SegmentHead, TargetId, segment_of};
-use crate::recovery::{Scan, Scanner, head_of};
-use crate::settled::Settled;
-use crate::storage::{File, Lock, read_up_to};
+use super::{Directory, InspectError};
+use crate::format::{
+    CURSOR_SLOTS, Cursors, FormatError, Names, TargetId, quarantined_segment_of, salt_and_names,
+    segment_of,
+};
+use crate::number_set::NumberSet;
+use crate::storage::LockState;
 
-/// What a damaged segment is called that was set aside.
-pub(crate) const QUARANTINED: &str = ".corrupt";
-
-/// The files of a spool, as they were when it was made.
+/// The files of a spool directory at the instant at which they were listed.
 #[derive(Debug)]
 pub(super) struct Listing {
-    /// A relay has it open.
+    /// Whether a relay has the spool open.
     pub(super) in_use: bool,
     pub(super) cursors: Cursors,
-    /// Slots that cannot be read, and how long they are.
-    pub(super) bad_slots: Vec<(&'static str, u64, Fault)>,
+    pub(super) bad_slots: Vec<BadSlot>,
     /// In the order of their numbers.
-    pub(super) segments: Vec<Segment>,
-    pub(super) quarantined: Vec<Segment>,
-    /// Names and lengths of what no spool has written.
+    pub(super) segments: Vec<SegmentFile>,
+    pub(super) quarantined: Vec<SegmentFile>,
+    /// Names and lengths of files that no spool has written.
     pub(super) foreign: Vec<(String, u64)>,
-    salt: u64,
-    pub(super) names: Names,
+    /// The salt for segments whose own head cannot be read.
+    pub(super) salt: u64,
+    names: Names,
 }
 
-/// One file of records.
-#[derive(Debug, Clone)]
-pub(super) struct Segment {
-    pub(super) file: String,
+/// A cursor slot that cannot be read.
+#[derive(Debug)]
+pub(super) struct BadSlot {
+    pub(super) name: &'static str,
     pub(super) len: u64,
-    /// What may be in it; the end of the last one is unknown.
+    pub(super) error: FormatError,
+}
+
+/// A segment as a file in the directory.
+#[derive(Debug, Clone)]
+pub(super) struct SegmentFile {
+    pub(super) name: String,
+    pub(super) len: u64,
+    /// Numbers of the records that may be in it. The last segment has no known end.
     pub(super) numbers: Range<u64>,
 }
 
-/// A segment that was read through.
-#[derive(Debug)]
-pub(super) struct Scanned {
-    pub(super) file: Arc<dyn File>,
-    pub(super) crc: Crc,
-    /// Why its head cannot be read.
-    pub(super) fault: Option<Fault>,
-    /// Where its records begin.
-    pub(super) start: u64,
-    pub(super) scan: Scan,
-}
-
-/// One target's share.
+/// A target that the files mention, and how far it is.
 #[derive(Debug, Clone)]
-pub(super) struct View {
+pub(super) struct ListedTarget {
     pub(super) id: TargetId,
     pub(super) name: String,
-    pub(super) settled: Settled,
+    pub(super) settled: NumberSet,
     pub(super) horizon: u64,
     pub(super) in_flight: u64,
-    /// Whether it was part of the configuration when the cursors were last saved; `None`: they do not
-    /// mention it.
+    /// Whether the target was configured when the cursors were last saved. `None`: it has no cursor.
     pub(super) is_configured: Option<bool>,
 }
 
-impl Segment {
-    /// Whether a process may have been writing it when it ended, or is.
+impl SegmentFile {
+    /// Whether this is the last segment, the only one that a process may be writing or have been writing.
     pub(super) fn is_last(&self) -> bool {
         self.numbers.end == u64::MAX
     }
 }
 
 impl Listing {
+    /// Lists the directory, and reads the cursors and the heads of segments.
+    ///
+    /// # Errors
+    /// The directory is no spool or cannot be read.
     pub(super) fn of(directory: &Directory) -> Result<Self, InspectError> {
         let storage = &*directory.storage;
         let failed = |source| InspectError::Io {
             path: directory.dir.clone(),
             source,
         };
-        let lock = storage.look_at_lock().map_err(failed)?;
-        let in_use = lock == Lock::Held;
+        let lock = storage.lock_state().map_err(failed)?;
         let files: BTreeMap<_, _> = storage.list().map_err(failed)?.into_iter().collect();
         let (cursors, bad_slots) = directory.cursors(&files)?;
         let (mut segments, mut quarantined, mut foreign) = (Vec::new(), Vec::new(), Vec::new());
-        for (file, len) in files {
-            let of_segment = |first| Segment {
-                file: file.clone(),
+        for (name, len) in files {
+            let segment = |first| SegmentFile {
+                name: name.clone(),
                 len,
                 numbers: first..u64::MAX,
             };
-            if let Some(first) = segment_of(&file) {
-                segments.push(of_segment(first));
-            } else if let Some(stem) = file.strip_suffix(QUARANTINED) {
-                let first = segment_of(&format!("{stem}.log")).unwrap_or(0);
-                quarantined.push(of_segment(first));
-            } else if !CURSORS.contains(&&*file) {
-                foreign.push((file, len));
+            if let Some(first) = segment_of(&name) {
+                segments.push(segment(first));
+            } else if let Some(first) = quarantined_segment_of(&name) {
+                quarantined.push(segment(first));
+            } else if !CURSOR_SLOTS.contains(&&*name) {
+                foreign.push((name, len));
             }
         }
-        let is_spool = lock != Lock::Absent || cursors.is_some() || !bad_slots.is_empty();
+        let is_spool = lock != LockState::Absent || cursors.is_some() || !bad_slots.is_empty();
         if !is_spool && segments.is_empty() && quarantined.is_empty() {
             let dir = directory.dir.clone();
             return Err(InspectError::NoSpool { dir });
@@ -109,50 +102,37 @@ impl Listing {
         for (segment, end) in segments.iter_mut().zip(ends.into_iter().skip(1)) {
             segment.numbers.end = end;
         }
-        let mut listing = Self {
-            in_use,
+        // A head that cannot be read is reported when the segment is scanned.
+        let heads = segments.iter().chain(&quarantined).filter_map(|segment| {
+            let opened = directory.open(&segment.name).ok().flatten();
+            opened?.head.ok()
+        });
+        let heads: Vec<_> = heads.collect();
+        let heads: Vec<_> = heads.iter().map(|(head, _)| head).collect();
+        let (salt, names) = salt_and_names(&heads, cursors.as_ref());
+        Ok(Self {
+            in_use: lock == LockState::Held,
             cursors: cursors.unwrap_or_default(),
             bad_slots,
             segments,
             quarantined,
             foreign,
-            salt: 0,
-            names: Names::new(),
-        };
-        listing.read_heads(directory)?;
-        Ok(listing)
+            salt: salt.unwrap_or_default(),
+            names,
+        })
     }
 
-    /// Salt and names, as a start finds them.
-    fn read_heads(&mut self, directory: &Directory) -> Result<(), InspectError> {
-        let mut salt = None;
-        for segment in self.segments.iter().chain(&self.quarantined) {
-            let Ok(Some((_, Ok((head, _))))) = directory.open(&segment.file) else {
-                // It is told where it is read.
-                continue;
-            };
-            salt.get_or_insert(head.salt);
-            self.names.extend(head.names);
-        }
-        self.salt = salt.unwrap_or(self.cursors.salt);
-        let saved = self.cursors.targets.iter();
-        self.names
-            .extend(saved.map(|saved| (saved.id, saved.name.clone())));
-        Ok(())
-    }
-
-    /// How far every target is.
-    pub(super) fn views(&self) -> Vec<View> {
+    /// All targets that the files mention, and how far each is.
+    pub(super) fn targets(&self) -> Vec<ListedTarget> {
         let saved = &self.cursors.targets;
         let last_seen = saved.iter().map(|saved| saved.last_seen).max();
-        let view = |(id, name): (&TargetId, &String)| {
-            let mut saved = saved.iter();
-            let saved = saved.find(|saved| saved.id == *id && saved.name == *name);
+        let target = |(id, name): (&TargetId, &String)| {
+            let saved = self.cursors.of_target(*id, name);
             let is_configured = saved.map(|saved| {
                 Some(saved.last_seen) == last_seen && saved.horizon == self.cursors.next
             });
             let saved = saved.cloned().unwrap_or_default();
-            View {
+            ListedTarget {
                 id: *id,
                 name: name.clone(),
                 settled: saved.settled,
@@ -161,128 +141,13 @@ impl Listing {
                 is_configured,
             }
         };
-        self.names.iter().map(view).collect()
+        self.names.iter().map(target).collect()
     }
 }
 
-impl View {
-    /// Whether it took the record of this number and has not settled it.
+impl ListedTarget {
+    /// Whether the record with this number and these takers is pending for the target.
     pub(super) fn wants(&self, number: u64, takers: &[TargetId]) -> bool {
         takers.contains(&self.id) && !self.settled.contains(number)
-    }
-}
-
-impl Directory {
-    /// The cursors that count, and the slots that cannot be read.
-    #[expect(clippy::type_complexity, reason = "two lists that nobody else needs")]
-    fn cursors(
-        &self,
-        files: &BTreeMap<String, u64>,
-    ) -> Result<(Option<Cursors>, Vec<(&'static str, u64, Fault)>), InspectError> {
-        let (mut youngest, mut bad) = (None::<Cursors>, Vec::new());
-        for slot in CURSORS {
-            let Some(len) = files.get(slot).copied() else {
-                continue;
-            };
-            match self.slot(slot)? {
-                Some(Ok(cursors)) => {
-                    let older = youngest.as_ref().map(|other| other.generation);
-                    if older.is_none_or(|older| older < cursors.generation) {
-                        youngest = Some(cursors);
-                    }
-                }
-                Some(Err(fault)) => bad.push((slot, len, fault)),
-                None => {}
-            }
-        }
-        Ok((youngest, bad))
-    }
-
-    fn slot(&self, slot: &str) -> Result<Option<Result<Cursors, Fault>>, InspectError> {
-        /// A relay overwrites a slot in place; who looks at that moment looks again.
-        const LOOKS: u32 = 3;
-        let mut decoded = Err(Fault::Damaged);
-        for _ in 0..LOOKS {
-            let read = self.storage.open(slot).and_then(|file| whole(&*file));
-            decoded = match read {
-                Ok(bytes) => Cursors::decode(&bytes),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-                Err(source) => return Err(self.failed(slot, source)),
-            };
-            if decoded.is_ok() {
-                break;
-            }
-        }
-        Ok(Some(decoded))
-    }
-
-    /// Opens a segment; `None` if it has gone meanwhile.
-    #[expect(clippy::type_complexity, reason = "what the format answers")]
-    pub(super) fn open(
-        &self,
-        file: &str,
-    ) -> io::Result<Option<(Arc<dyn File>, Result<(SegmentHead, usize), Fault>)>> {
-        let opened = match self.storage.open(file) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            opened => opened?,
-        };
-        let head = head_of(&*opened)?;
-        Ok(Some((opened, head)))
-    }
-
-    /// Reads through a segment, its bodies as well if that is asked; `None` if it has gone meanwhile.
-    pub(super) fn scan(
-        &self,
-        listing: &Listing,
-        segment: &Segment,
-        bodies: Option<&OnRead>,
-    ) -> io::Result<Option<Scanned>> {
-        let Some((file, head)) = self.open(&segment.file)? else {
-            return Ok(None);
-        };
-        let file = match bodies {
-            Some(on_read) => Watched::file(file, segment.len, on_read),
-            None => file,
-        };
-        let (fault, start, salt) = match head {
-            Ok((head, len)) => (None, len as u64, head.salt),
-            Err(fault) => (Some(fault), 0, listing.salt),
-        };
-        let crc = Crc::salted(salt);
-        let scan = match fault {
-            // Nobody knows how that version keeps its records.
-            Some(Fault::Newer(_)) => Scan::default(),
-            _ => Scanner {
-                file: Arc::clone(&file),
-                len: segment.len,
-                crc,
-                bodies: bodies.is_some(),
-                numbers: segment.numbers.clone(),
-            }
-            .run(start)?,
-        };
-        Ok(Some(Scanned {
-            file,
-            crc,
-            fault,
-            start,
-            scan,
-        }))
-    }
-}
-
-/// All of a small file.
-fn whole(file: &dyn File) -> io::Result<Vec<u8>> {
-    const STEP: usize = 64 * 1024;
-    let (mut bytes, mut filled) = (Vec::new(), 0);
-    loop {
-        bytes.resize(filled + STEP, 0);
-        let rest = bytes.get_mut(filled..).unwrap_or_default();
-        let read = read_up_to(file, filled as u64, rest)?;
-        filled += read;
-        if read < STEP {
-            bytes.truncate(filled);
-            return Ok(bytes);
-        }
     }
 }

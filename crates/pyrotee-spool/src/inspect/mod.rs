@@ -1,22 +1,22 @@
-//! Looks into a spool directory without opening it for work.
+//! Reads a spool directory without opening the spool.
 //!
-//! Nothing is written, cut, renamed or locked for longer than a look, so that a directory may be read
-//! while a relay uses it. What that relay unlinks meanwhile is no error, and the end of what it is
-//! writing is no damage. What a start would make of the directory (`recovery`) and what is told here
-//! are held together by tests.
+//! Nothing in the directory is written, truncated or renamed, and its lock is held only for an instant, so a
+//! directory can be inspected while a relay uses it. A file that the relay unlinks meanwhile is not an error,
+//! and an incomplete record at the end of the segment that the relay writes is not damage. Tests check that
+//! this module reports what `recovery` would make of the same directory.
 
 mod finding;
 mod listing;
-mod stored;
+mod progress_file;
+mod read;
+mod stored_record;
 mod survey;
 mod verify;
-mod watched;
 
-pub use finding::{Finding, What};
-pub(crate) use listing::QUARANTINED;
-pub use stored::{Select, Stored};
-pub use survey::{Standing, Survey, TargetSurvey};
-pub use verify::Verdict;
+pub use finding::{Finding, FindingKind};
+pub use stored_record::{Selection, StoredRecord};
+pub use survey::{Membership, Survey, TargetSurvey};
+pub use verify::VerifyReport;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,23 +24,23 @@ use std::sync::Arc;
 
 use crate::storage::{Disk, Storage};
 
-/// The version of the format that this pyrotee writes, and the newest that it reads.
-pub const FORMAT: u32 = crate::format::VERSION;
+/// The version of the on-disk format that this pyrotee writes, and the newest that it reads.
+pub const FORMAT_VERSION: u32 = crate::format::VERSION;
 
-/// A spool directory that is looked at.
+/// A spool directory to be inspected.
 #[derive(Debug, Clone)]
 pub struct Directory {
     dir: PathBuf,
     storage: Arc<dyn Storage>,
 }
 
-/// Called with the number of bytes that were read since it was last called.
+/// Called with the number of bytes that were read since the last call.
 pub type OnRead = Arc<dyn Fn(u64) + Send + Sync>;
 
-/// Why a directory cannot be looked at. Reads after "failed to".
+/// Why a directory cannot be inspected. The text reads after "failed to".
 #[derive(Debug, thiserror::Error)]
 pub enum InspectError {
-    /// Nothing in it was written by a spool.
+    /// The directory contains no file of a spool.
     #[error(
         "find a spool in {dir}: it holds no file of one; give the directory that is `spool.dir` of the relay"
     )]
@@ -48,7 +48,7 @@ pub enum InspectError {
         /// The directory.
         dir: PathBuf,
     },
-    /// A later pyrotee wrote it.
+    /// A file was written by a newer pyrotee, in a later version of the format.
     #[error(
         "read {file}: it has version {version} of the spool format and was written by a newer pyrotee; \
          use that version"
@@ -56,21 +56,21 @@ pub enum InspectError {
     Newer {
         /// The file.
         file: PathBuf,
-        /// Its version.
+        /// The version of its format.
         version: u32,
     },
-    /// The operating system does not give it.
+    /// The operating system cannot read the directory or a file.
     #[error("read {path}")]
     Io {
         /// The directory or file.
         path: PathBuf,
-        /// What it says.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
 
 impl Directory {
-    /// The directory at `dir`, which nobody looks at yet.
+    /// The directory at `dir`. Nothing is read yet.
     pub fn at(dir: impl Into<PathBuf>) -> Self {
         let dir = dir.into();
         let storage = Arc::new(Disk::read_only(&dir));
@@ -85,7 +85,7 @@ impl Directory {
         }
     }
 
-    /// Where it is.
+    /// The path of the directory.
     pub fn path(&self) -> &Path {
         &self.dir
     }

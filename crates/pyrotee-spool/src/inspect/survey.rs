@@ -1,89 +1,94 @@
-//! What waits in a spool, and for whom.
+//! How much is pending in a spool, per target.
 
 use std::time::SystemTime;
 
 use pyrotee_queue::Tally;
 
 use super::finding::of_segment;
-use super::listing::{Listing, View};
+use super::listing::{ListedTarget, Listing, SegmentFile};
 use super::{Directory, InspectError};
-use crate::format::Fault;
-use crate::recovery::Found;
+use crate::format::FormatError;
+use crate::recovery::ScannedRecord;
+use crate::removed_target::PendingCount;
 
 /// A spool directory at one instant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Survey {
-    /// A process has it open.
+    /// Whether a process has the spool open.
     pub in_use: bool,
-    /// The process that used it last closed it.
+    /// Whether the last process that used the spool closed it.
     pub clean: bool,
-    /// Segments.
+    /// Number of segments.
     pub segments: u64,
-    /// Their bytes.
+    /// Bytes of all segments.
     pub bytes: u64,
-    /// Damaged segments that were set aside.
+    /// Number of quarantined segments.
     pub quarantined: u64,
-    /// Their bytes.
+    /// Bytes of all quarantined segments.
     pub quarantined_bytes: u64,
-    /// Files that no spool has written.
+    /// Names of files that no spool has written.
     pub foreign: Vec<String>,
-    /// Damages, as far as they show without reading every body.
+    /// Number of damages that show without reading every body.
     pub damages: u64,
-    /// Everybody that something waits for or that was configured last, in the order of their names.
+    /// The targets that were configured last or have pending records, in the order of their names.
     pub targets: Vec<TargetSurvey>,
 }
 
-/// What waits for one target.
+/// How much is pending for one target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetSurvey {
-    /// Its name.
+    /// The name of the target.
     pub name: String,
-    /// Whether it was part of the configuration.
-    pub standing: Standing,
-    /// Records that it has not settled, and the length of their bodies.
+    /// Whether the target belongs to the configuration.
+    pub membership: Membership,
+    /// Records that are pending for the target.
     pub pending: Tally,
-    /// When the oldest of them was received.
+    /// When the oldest pending record was received. `None`: no record is pending.
     pub oldest: Option<SystemTime>,
-    /// Those that were being delivered when the cursors were last saved: they may arrive twice.
+    /// Records that were in flight when the cursors were last saved. They may be sent twice.
     pub in_flight: u64,
 }
 
-/// Whether a target was part of the configuration when the cursors were last saved.
+/// Whether a target belonged to the configuration when the cursors were last saved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// It was.
+pub enum Membership {
+    /// The target was configured.
     Configured,
-    /// It was not: what waits for it goes when it has been away for long.
+    /// The target was removed. Its pending records are dropped once it has been removed for long enough.
     Removed,
 }
 
 impl Directory {
-    /// Counts what waits. Reads the heads of all records, and the bodies of none.
+    /// Counts pending records. Reads the heads of all records, and no body.
     ///
     /// # Errors
-    /// It is no spool, a newer pyrotee wrote it, or the disk does not give it.
+    /// The directory is no spool, a newer pyrotee wrote it, or it cannot be read.
     pub fn survey(&self) -> Result<Survey, InspectError> {
         let listing = self.readable_listing()?;
-        let mut targets: Vec<_> = listing.views().into_iter().map(Count::of).collect();
+        let targets = listing.targets().into_iter();
+        let mut targets: Vec<_> = targets.map(TargetCount::of).collect();
         let mut damages = listing.bad_slots.len() as u64;
         for segment in &listing.segments {
             let scanned = self.scan(&listing, segment, None);
-            let scanned = scanned.map_err(|source| self.failed(&segment.file, source))?;
+            let scanned = scanned.map_err(|source| self.failed(&segment.name, source))?;
             let Some(scanned) = scanned else { continue };
-            if let Some(Fault::Newer(version)) = scanned.fault {
-                return Err(self.newer(&segment.file, version));
+            if let Some(FormatError::Newer(version)) = scanned.head_error {
+                return Err(self.newer(&segment.name, version));
             }
             let findings = of_segment(&listing, segment, &scanned);
-            damages += findings.iter().filter(|it| it.what.is_damage()).count() as u64;
-            for found in scanned.scan.found.iter().filter(|found| found.whole) {
-                for count in &mut targets {
-                    count.add(found);
+            damages += findings.iter().filter(|it| it.kind.is_damage()).count() as u64;
+            for record in scanned.scan.records.iter().filter(|it| it.whole) {
+                for target in &mut targets {
+                    target.add(record);
                 }
             }
         }
-        let mut targets: Vec<_> = targets.into_iter().filter_map(Count::told).collect();
+        let mut targets: Vec<_> = targets
+            .into_iter()
+            .filter_map(TargetCount::survey)
+            .collect();
         targets.sort_by(|a, b| a.name.cmp(&b.name));
-        let bytes = |of: &[super::listing::Segment]| of.iter().map(|it| it.len).sum();
+        let bytes = |of: &[SegmentFile]| of.iter().map(|it| it.len).sum();
         Ok(Survey {
             in_use: listing.in_use,
             clean: listing.cursors.clean && !listing.in_use,
@@ -97,14 +102,17 @@ impl Directory {
         })
     }
 
-    /// What is there, if this version can read it.
+    /// Lists the directory.
+    ///
+    /// # Errors
+    /// Those of [`Listing::of`], and a cursor slot that a newer pyrotee wrote.
     pub(super) fn readable_listing(&self) -> Result<Listing, InspectError> {
         let listing = Listing::of(self)?;
-        let newer = listing.bad_slots.iter().find_map(|(slot, _, fault)| {
-            let Fault::Newer(version) = fault else {
+        let newer = listing.bad_slots.iter().find_map(|slot| {
+            let FormatError::Newer(version) = slot.error else {
                 return None;
             };
-            Some(self.newer(slot, *version))
+            Some(self.newer(slot.name, version))
         });
         newer.map_or(Ok(listing), Err)
     }
@@ -117,47 +125,41 @@ impl Directory {
     }
 }
 
-/// The count of one target while it grows.
-struct Count {
-    view: View,
-    pending: Tally,
-    oldest: Option<SystemTime>,
+/// Counts the pending records of one target.
+struct TargetCount {
+    target: ListedTarget,
+    pending: PendingCount,
 }
 
-impl Count {
-    fn of(view: View) -> Self {
+impl TargetCount {
+    fn of(target: ListedTarget) -> Self {
         Self {
-            view,
-            pending: Tally::default(),
-            oldest: None,
+            target,
+            pending: PendingCount::default(),
         }
     }
 
-    fn add(&mut self, found: &Found) {
-        if self.view.wants(found.number, &found.takers) {
-            self.pending.profiles += 1;
-            self.pending.bytes += found.bytes;
-            let older = self.oldest.is_none_or(|oldest| found.received < oldest);
-            if older {
-                self.oldest = Some(found.received);
-            }
+    fn add(&mut self, record: &ScannedRecord) {
+        if self.target.wants(record.number, &record.takers) {
+            self.pending.add(record.bytes, record.received);
         }
     }
 
-    /// `None`: files still mention it, and that is all.
-    fn told(self) -> Option<TargetSurvey> {
-        let is_configured = self.view.is_configured;
-        let is_told = is_configured == Some(true) || self.pending.profiles > 0;
-        is_told.then_some(TargetSurvey {
-            name: self.view.name,
-            // Those of removed targets are kept: what no cursor mentions came after they were saved.
-            standing: match is_configured {
-                Some(false) => Standing::Removed,
-                Some(true) | None => Standing::Configured,
+    /// `None`: the target is not configured and nothing is pending, but files still list it.
+    fn survey(self) -> Option<TargetSurvey> {
+        let is_configured = self.target.is_configured;
+        let is_shown = is_configured == Some(true) || self.pending.tally.profiles > 0;
+        is_shown.then_some(TargetSurvey {
+            name: self.target.name,
+            // The cursors of removed targets are kept, so a target without a cursor was added after the
+            // cursors were saved.
+            membership: match is_configured {
+                Some(false) => Membership::Removed,
+                Some(true) | None => Membership::Configured,
             },
-            pending: self.pending,
-            oldest: self.oldest,
-            in_flight: self.view.in_flight,
+            pending: self.pending.tally,
+            oldest: self.pending.oldest,
+            in_flight: self.target.in_flight,
         })
     }
 }

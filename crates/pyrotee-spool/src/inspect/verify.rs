@@ -1,186 +1,189 @@
-//! Reads every byte, and says what is not as it was written and who is hurt by it.
+//! Reads every byte of a spool, and reports damage and the records that it costs.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::finding::{Finding, What, of_segment};
-use super::listing::{Listing, Scanned, View};
+use super::finding::{Finding, FindingKind, of_segment};
+use super::listing::{ListedTarget, Listing};
+use super::read::ScannedSegment;
 use super::{Directory, InspectError, OnRead};
-use crate::format::Fault;
-use crate::settled::Settled;
+use crate::format::{FormatError, TargetId};
+use crate::number_set::NumberSet;
 
-/// What the reading of every byte has shown.
+/// The result of reading every byte of a spool.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Verdict {
-    /// A process has the spool open: what it settles and unlinks meanwhile is not missed.
+pub struct VerifyReport {
+    /// Whether a process has the spool open. Records that it settles and segments that it unlinks meanwhile
+    /// are not reported as missing.
     pub in_use: bool,
-    /// Segments that were read.
+    /// Number of segments that were read.
     pub segments: u64,
-    /// Their bytes.
+    /// Bytes of the segments that were read.
     pub bytes: u64,
-    /// Records that are whole, whoever wants them.
+    /// Number of whole records, pending or not.
     pub records: u64,
-    /// Damaged segments that were set aside before, and are not looked at again.
+    /// Number of segments that were quarantined before. They are not read.
     pub quarantined: u64,
-    /// What was found, in the order of files and offsets.
+    /// Damage and other anomalies, in the order of files and offsets.
     pub findings: Vec<Finding>,
-    /// Records that cannot be delivered any more, by the names of the targets that wait for them.
-    pub hurt: BTreeMap<String, u64>,
+    /// Number of records that cannot be delivered any more, by the name of the target.
+    pub undeliverable: BTreeMap<String, u64>,
 }
 
-impl Verdict {
-    /// Whether everything is as it was written.
+impl VerifyReport {
+    /// Whether no damage was found.
     pub fn is_whole(&self) -> bool {
-        !self.findings.iter().any(|it| it.what.is_damage())
+        !self.findings.iter().any(|it| it.kind.is_damage())
     }
 }
 
-/// What was read so far of all segments.
+/// The records of all segments that were read so far.
 #[derive(Default)]
-struct Seen {
+struct SeenRecords {
     /// Numbers of whole records.
-    present: Settled,
-    /// Numbers of records that are not, and their takers.
-    damaged: Vec<(u64, Vec<u16>)>,
-    /// Numbers whose records may have lain where nothing can be read.
+    whole: NumberSet,
+    /// Numbers and takers of damaged records.
+    damaged: Vec<(u64, Vec<TargetId>)>,
+    /// Numbers of records that may have been in bytes that cannot be read.
     gaps: Vec<Range<u64>>,
 }
 
 impl Directory {
-    /// Bytes of all segments.
+    /// Total length of all segments, in bytes.
     ///
     /// # Errors
-    /// It is no spool, or the directory itself cannot be read.
+    /// The directory is no spool or cannot be read.
     pub fn bytes(&self) -> Result<u64, InspectError> {
         let segments = Listing::of(self)?.segments;
         Ok(segments.iter().map(|segment| segment.len).sum())
     }
 
-    /// Checks both checksums of every record, the heads of segments and the cursors. Keeps no body in
-    /// memory. `on_read` hears of every byte of a segment once, of [`Verdict::bytes`] in all.
+    /// Checks both checksums of every record, the heads of segments and the cursors. Keeps no body in memory.
+    /// Reports each byte of a segment to `on_read` once, [`VerifyReport::bytes`] in all.
     ///
     /// # Errors
-    /// It is no spool, or the directory itself cannot be read.
-    pub fn verify(&self, on_read: &OnRead) -> Result<Verdict, InspectError> {
+    /// The directory is no spool or cannot be read.
+    pub fn verify(&self, on_read: &OnRead) -> Result<VerifyReport, InspectError> {
         let listing = Listing::of(self)?;
-        let mut verdict = Verdict {
+        let mut report = VerifyReport {
             in_use: listing.in_use,
             quarantined: listing.quarantined.len() as u64,
-            ..Verdict::default()
+            ..VerifyReport::default()
         };
-        for (slot, len, fault) in &listing.bad_slots {
-            verdict.findings.push(Finding {
-                file: (*slot).to_owned(),
+        for slot in &listing.bad_slots {
+            report.findings.push(Finding {
+                file: slot.name.to_owned(),
                 offset: 0,
-                len: *len,
-                what: match fault {
-                    Fault::Damaged => What::Cursors,
-                    Fault::Newer(version) => What::NewerVersion(*version),
+                len: slot.len,
+                kind: match slot.error {
+                    FormatError::Damaged => FindingKind::Cursors,
+                    FormatError::Newer(version) => FindingKind::NewerVersion(version),
                 },
             });
         }
-        let mut seen = Seen::default();
+        let mut seen = SeenRecords::default();
         for segment in &listing.segments {
             match self.scan(&listing, segment, Some(on_read)) {
                 Ok(None) => {}
                 Ok(Some(scanned)) => {
-                    let found = of_segment(&listing, segment, &scanned);
-                    let being_written = found.iter().any(|it| it.what == What::BeingWritten);
-                    verdict.findings.extend(found);
-                    verdict.segments += 1;
-                    verdict.bytes += segment.len;
-                    verdict.records += seen.add(scanned, being_written);
+                    let findings = of_segment(&listing, segment, &scanned);
+                    let is_being_written = |it: &Finding| it.kind == FindingKind::BeingWritten;
+                    let being_written = findings.iter().any(is_being_written);
+                    report.findings.extend(findings);
+                    report.segments += 1;
+                    report.bytes += segment.len;
+                    report.records += seen.add(scanned, being_written);
                 }
-                Err(error) => verdict.findings.push(Finding {
-                    file: segment.file.clone(),
+                Err(error) => report.findings.push(Finding {
+                    file: segment.name.clone(),
                     offset: 0,
                     len: segment.len,
-                    what: What::Unreadable(error.to_string()),
+                    kind: FindingKind::Unreadable(error.to_string()),
                 }),
             }
         }
-        verdict.judge(&listing, &seen);
+        report.count_undeliverable(&listing, &seen);
         let foreign = listing.foreign.into_iter().map(|(file, len)| Finding {
             file,
             offset: 0,
             len,
-            what: What::ForeignFile,
+            kind: FindingKind::ForeignFile,
         });
-        verdict.findings.extend(foreign);
-        Ok(verdict)
+        report.findings.extend(foreign);
+        Ok(report)
     }
 }
 
-impl Seen {
-    /// Takes note of a segment; how many of its records are whole.
-    fn add(&mut self, scanned: Scanned, being_written: bool) -> u64 {
+impl SeenRecords {
+    /// Adds the records of a segment, and returns how many of them are whole.
+    fn add(&mut self, scanned: ScannedSegment, being_written: bool) -> u64 {
         let mut whole = 0;
-        let mut found = scanned.scan.found.into_iter().peekable();
-        while let Some(record) = found.next() {
+        let mut records = scanned.scan.records.into_iter().peekable();
+        while let Some(record) = records.next() {
             if record.whole {
                 whole += 1;
-                self.present.insert(record.number..record.number + 1);
-            } else if !being_written || found.peek().is_some() {
+                self.whole.insert(record.number..record.number + 1);
+            } else if !being_written || records.peek().is_some() {
                 self.damaged.push((record.number, record.takers));
             }
         }
         let mut gaps = scanned.scan.gaps;
         if being_written {
-            // The last one is where the relay writes.
+            // The last gap is the record that the relay is writing.
             gaps.pop();
         }
         self.gaps.extend(gaps);
         whole
     }
 
-    /// Records that a target can never get, and those among them that no damage explains.
-    fn hurt(&self, listing: &Listing, view: &View) -> (u64, u64) {
-        let mut have = self.present.clone();
-        let mut hurt = 0;
+    /// How many records can never be delivered to `target`, and for how many of them no damage was found.
+    fn undeliverable(&self, listing: &Listing, target: &ListedTarget) -> (u64, u64) {
+        let mut known = self.whole.clone();
+        let mut undeliverable = 0;
         for (number, takers) in &self.damaged {
-            if view.wants(*number, takers) && !have.contains(*number) {
-                hurt += 1;
+            if target.wants(*number, takers) && !known.contains(*number) {
+                undeliverable += 1;
             }
-            have.insert(*number..*number + 1);
+            known.insert(*number..*number + 1);
         }
-        for range in view.settled.ranges() {
-            have.insert(range);
+        for range in target.settled.ranges() {
+            known.insert(range);
         }
         let mut unexplained = 0;
         if !listing.in_use {
-            // The cursor knows what was pending when it was saved.
-            for missing in have.gaps(view.horizon) {
-                hurt += missing.end - missing.start;
+            // Records below the horizon that are neither settled nor in a segment are missing.
+            for missing in known.gaps(target.horizon) {
+                undeliverable += missing.end - missing.start;
                 unexplained += missing.end - missing.start;
                 for gap in &self.gaps {
                     let (start, end) = (missing.start.max(gap.start), missing.end.min(gap.end));
                     unexplained -= end.saturating_sub(start);
                 }
             }
-            have.insert(0..view.horizon);
+            known.insert(0..target.horizon);
         }
         if !listing.cursors.clean {
-            // Of what came later, whatever may have lain where nothing can be read.
+            // Records above the horizon may have been in bytes that cannot be read.
             for gap in &self.gaps {
-                let mut before_gap = have.clone();
+                let mut before_gap = known.clone();
                 before_gap.insert(0..gap.start);
                 let missing = before_gap.gaps(gap.end);
-                hurt += missing.iter().map(|it| it.end - it.start).sum::<u64>();
+                undeliverable += missing.iter().map(|it| it.end - it.start).sum::<u64>();
             }
         }
-        (hurt, unexplained)
+        (undeliverable, unexplained)
     }
 }
 
-impl Verdict {
-    /// Tells who is hurt.
-    fn judge(&mut self, listing: &Listing, seen: &Seen) {
+impl VerifyReport {
+    /// Counts undeliverable records per target, and adds a finding if no damage explains them.
+    fn count_undeliverable(&mut self, listing: &Listing, seen: &SeenRecords) {
         let mut missing = 0;
-        for view in listing.views() {
-            let (hurt, unexplained) = seen.hurt(listing, &view);
+        for target in listing.targets() {
+            let (undeliverable, unexplained) = seen.undeliverable(listing, &target);
             missing = missing.max(unexplained);
-            if hurt > 0 {
-                self.hurt.insert(view.name, hurt);
+            if undeliverable > 0 {
+                self.undeliverable.insert(target.name, undeliverable);
             }
         }
         if missing > 0 {
@@ -188,7 +191,7 @@ impl Verdict {
                 file: ".".to_owned(),
                 offset: 0,
                 len: 0,
-                what: What::Missing(missing),
+                kind: FindingKind::Missing(missing),
             });
         }
     }

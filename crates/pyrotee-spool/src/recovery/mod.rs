@@ -1,9 +1,9 @@
-//! What an earlier process left: which files are ours, what they hold, who still wants it.
+//! Recovers the records that earlier processes left in the directory.
 //!
-//! Nothing is wiped here, and damage is no error. Only a spool that somebody else uses, one that a
-//! newer pyrotee wrote, and a directory that cannot be used stop the start.
+//! Recovery deletes no file, and damage is not an error. The start fails only if another process uses the
+//! spool, a newer pyrotee wrote it, or the directory cannot be used.
 
-mod found;
+mod adopt;
 mod scan;
 
 use std::hash::{BuildHasher, RandomState};
@@ -11,51 +11,59 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
+use pyrotee_queue::Tally;
 use tracing::warn;
 
 use crate::format::{
-    CURSORS, Crc, Cursors, Fault, Names, SavedCursor, SegmentHead, TargetId, segment_name,
-    segment_of,
+    CURSOR_SLOTS, Crc, Cursors, FormatError, Names, SegmentHead, quarantined_segment_of,
+    salt_and_names, segment_name, segment_of,
 };
 use crate::settings::{OpenError, Settings};
-use crate::storage::{File, Storage, read_up_to};
-pub(crate) use found::adopt;
-pub(crate) use scan::{Found, Scan, Scanner, head_of};
+use crate::storage::{File, Storage, read_all};
+pub(crate) use adopt::adopt;
+pub(crate) use scan::{ScannedRecord, SegmentScan, SegmentScanner, head_of};
 
-/// What the directory holds.
+/// What recovery found in the directory.
 #[derive(Debug)]
-pub(crate) struct Remains {
+pub(crate) struct RecoveredSpool {
     pub(crate) salt: u64,
     pub(crate) names: Names,
     pub(crate) cursors: Cursors,
-    /// The slot that they lie in.
+    /// The slot that the cursors were read from.
     pub(crate) slot: usize,
-    pub(crate) segments: Vec<Remnant>,
-    /// Files that were set aside before, and their length.
-    pub(crate) quarantined: (u64, u64),
+    pub(crate) segments: Vec<RecoveredSegment>,
+    /// Quarantined segments: their number, and their bytes.
+    pub(crate) quarantined: Tally,
 }
 
 /// A segment of an earlier process.
 #[derive(Debug)]
-pub(crate) struct Remnant {
+pub(crate) struct RecoveredSegment {
     pub(crate) first: u64,
     pub(crate) bytes: u64,
+    /// `None`: the file cannot be opened.
     pub(crate) file: Option<Arc<dyn File>>,
     pub(crate) damaged: bool,
-    /// Its numbers, if the disk does not give it.
+    /// Numbers of its records, if the file cannot be read.
     pub(crate) unread: Option<Range<u64>>,
-    pub(crate) scan: Scan,
+    pub(crate) scan: SegmentScan,
 }
 
-struct Opened {
+/// A segment whose head was read.
+struct OpenedSegment {
     first: u64,
     len: u64,
+    /// `None`: the file cannot be opened.
     file: Option<Arc<dyn File>>,
+    /// The head and its length in bytes. `None`: the head cannot be read.
     head: Option<(SegmentHead, usize)>,
 }
 
-/// Locks the directory and reads what is there.
-pub(crate) fn read(storage: &dyn Storage, settings: &Settings) -> Result<Remains, OpenError> {
+/// Locks the directory, and reads cursors and segments.
+pub(crate) fn read(
+    storage: &dyn Storage,
+    settings: &Settings,
+) -> Result<RecoveredSpool, OpenError> {
     let dir = || settings.dir.clone();
     storage.prepare().map_err(|source| match source.kind() {
         io::ErrorKind::WouldBlock => OpenError::Locked { dir: dir() },
@@ -66,40 +74,29 @@ pub(crate) fn read(storage: &dyn Storage, settings: &Settings) -> Result<Remains
         .map_err(|source| OpenError::Io { dir: dir(), source })?;
     let cursors = read_cursors(storage, settings, &files)?;
     let mut opened = Vec::new();
-    let mut quarantined = (0, 0);
+    let mut quarantined = Tally::default();
     for (name, len) in files {
         if let Some(first) = segment_of(&name) {
             opened.push(open_segment(storage, settings, first, len)?);
-        } else if name.ends_with(".corrupt") {
-            quarantined = (quarantined.0 + 1, quarantined.1 + len);
-        } else if !CURSORS.contains(&&*name) {
+        } else if quarantined_segment_of(&name).is_some() {
+            quarantined.add(len);
+        } else if !CURSOR_SLOTS.contains(&&*name) {
             warn!(dir = %settings.dir.display(), file = name, "foreign file in the spool is left alone");
         }
     }
     opened.sort_by_key(|segment| segment.first);
-    let heads = || {
-        opened
-            .iter()
-            .filter_map(|segment| Some(&segment.head.as_ref()?.0))
-    };
-    let salt = heads().map(|head| head.salt).next();
-    let salt = salt.or_else(|| cursors.as_ref().map(|(_, cursors)| cursors.salt));
-    let mut names: Names = heads().flat_map(|head| head.names.clone()).collect();
-    let (slot, cursors) = cursors.unwrap_or_default();
-    names.extend(
-        cursors
-            .targets
-            .iter()
-            .map(|saved| (saved.id, saved.name.clone())),
-    );
+    let heads = opened.iter().filter_map(|segment| segment.head.as_ref());
+    let heads: Vec<_> = heads.map(|(head, _)| head).collect();
+    let (salt, names) = salt_and_names(&heads, cursors.as_ref().map(|(_, cursors)| cursors));
     let salt = salt.unwrap_or_else(|| RandomState::new().hash_one("salt"));
+    let (slot, cursors) = cursors.unwrap_or_default();
     let firsts: Vec<_> = opened.iter().map(|segment| segment.first).collect();
     let ends = firsts.iter().skip(1).copied().chain([u64::MAX]);
     let segments = opened.into_iter().zip(ends);
     let segments = segments
-        .map(|(segment, end)| remnant(segment, end, salt, cursors.clean))
+        .map(|(segment, end)| recover_segment(segment, end, salt, cursors.clean))
         .collect();
-    Ok(Remains {
+    Ok(RecoveredSpool {
         salt,
         names,
         cursors,
@@ -109,55 +106,47 @@ pub(crate) fn read(storage: &dyn Storage, settings: &Settings) -> Result<Remains
     })
 }
 
+/// The most recent cursors and the index of their slot. `None`: no slot can be read.
 fn read_cursors(
     storage: &dyn Storage,
     settings: &Settings,
     files: &[(String, u64)],
 ) -> Result<Option<(usize, Cursors)>, OpenError> {
-    let mut youngest: Option<(usize, Cursors)> = None;
-    for (place, slot) in CURSORS.into_iter().enumerate() {
-        let Some((_, len)) = files.iter().find(|(name, _)| name == slot) else {
+    let mut slots = Vec::new();
+    for (index, name) in CURSOR_SLOTS.into_iter().enumerate() {
+        if !files.iter().any(|(file, _)| file == name) {
             continue;
-        };
-        let content = storage.open(slot).and_then(|file| {
-            let mut bytes = vec![0; usize::try_from(*len).unwrap_or(0)];
-            let filled = read_up_to(&*file, 0, &mut bytes)?;
-            bytes.truncate(filled);
-            Ok(bytes)
-        });
+        }
+        let content = storage.open(name).and_then(|file| read_all(&*file));
         match content.map(|bytes| Cursors::decode(&bytes)) {
-            Ok(Ok(cursors)) => {
-                let older = youngest.as_ref().map(|(_, other)| other.generation);
-                if older.is_none_or(|older| older < cursors.generation) {
-                    youngest = Some((place, cursors));
-                }
-            }
-            Ok(Err(Fault::Newer(version))) => return Err(newer(settings, slot, version)),
-            Ok(Err(Fault::Damaged)) | Err(_) => {
+            Ok(Ok(cursors)) => slots.push((index, cursors)),
+            Ok(Err(FormatError::Newer(version))) => return Err(newer(settings, name, version)),
+            Ok(Err(FormatError::Damaged)) | Err(_) => {
                 warn!(
-                    file = slot,
+                    file = name,
                     "cursors of the spool cannot be read, some records may be sent twice"
                 );
             }
         }
     }
-    Ok(youngest)
+    Ok(Cursors::latest(slots))
 }
 
+/// Opens a segment and reads its head. A file that cannot be read is logged, and is not an error.
 fn open_segment(
     storage: &dyn Storage,
     settings: &Settings,
     first: u64,
     len: u64,
-) -> Result<Opened, OpenError> {
+) -> Result<OpenedSegment, OpenError> {
     let name = segment_name(first);
     let opened = storage.open(&name).and_then(|file| {
         let head = head_of(&*file)?;
         Ok((file, head))
     });
     match opened {
-        Ok((_, Err(Fault::Newer(version)))) => Err(newer(settings, &name, version)),
-        Ok((file, head)) => Ok(Opened {
+        Ok((_, Err(FormatError::Newer(version)))) => Err(newer(settings, &name, version)),
+        Ok((file, head)) => Ok(OpenedSegment {
             first,
             len,
             file: Some(file),
@@ -165,7 +154,7 @@ fn open_segment(
         }),
         Err(error) => {
             warn_unread(first, &error);
-            Ok(Opened {
+            Ok(OpenedSegment {
                 first,
                 len,
                 file: None,
@@ -187,18 +176,20 @@ fn newer(settings: &Settings, file: &str, version: u32) -> OpenError {
     }
 }
 
-fn remnant(segment: Opened, end: u64, salt: u64, clean: bool) -> Remnant {
+/// Reads the records of a segment, whose numbers are below `end`. Cuts off an incomplete record that a process was
+/// writing when it was killed.
+fn recover_segment(segment: OpenedSegment, end: u64, salt: u64, clean: bool) -> RecoveredSegment {
     let is_last = end == u64::MAX;
-    let unreadable = || Scan {
-        stretches: 1,
-        ..Scan::default()
+    let unreadable = || SegmentScan {
+        damaged_ranges: 1,
+        ..SegmentScan::default()
     };
     let (start, headless) = match &segment.head {
         Some((_, len)) => (*len as u64, false),
         None => (0, true),
     };
     let scan = segment.file.as_ref().map(|file| {
-        let scanner = Scanner {
+        let scanner = SegmentScanner {
             file: Arc::clone(file),
             len: segment.len,
             crc: Crc::salted(segment.head.as_ref().map_or(salt, |(head, _)| head.salt)),
@@ -213,23 +204,27 @@ fn remnant(segment: Opened, end: u64, salt: u64, clean: bool) -> Remnant {
     });
     let unread = scan.is_none().then_some(segment.first..end);
     let scan = scan.unwrap_or_else(unreadable);
-    let mut damaged = scan.stretches > 0 || headless;
+    let mut damaged = scan.damaged_ranges > 0 || headless;
     let mut bytes = segment.len;
-    // What a process was writing when it died lies at the very end. Nothing is set aside for it.
-    let torn = scan.good < segment.len && scan.stretches == 1 && is_last && !clean && !headless;
+    // A process writes at the very end of the last segment only. A torn end is no reason to quarantine it.
+    let torn = scan.whole_until < segment.len
+        && scan.damaged_ranges == 1
+        && is_last
+        && !clean
+        && !headless;
     if let Some(file) = &segment.file
         && torn
-        && file.cut(scan.good).is_ok()
+        && file.truncate(scan.whole_until).is_ok()
     {
         warn!(
             segment = segment.first,
-            bytes = bytes - scan.good,
+            bytes = bytes - scan.whole_until,
             "torn end of the spool is cut"
         );
-        bytes = scan.good;
+        bytes = scan.whole_until;
         damaged = false;
     }
-    Remnant {
+    RecoveredSegment {
         first: segment.first,
         bytes,
         file: segment.file,
@@ -237,10 +232,4 @@ fn remnant(segment: Opened, end: u64, salt: u64, clean: bool) -> Remnant {
         unread,
         scan,
     }
-}
-
-/// What is known of a target from its cursor.
-fn saved<'a>(cursors: &'a Cursors, id: TargetId, name: &str) -> Option<&'a SavedCursor> {
-    let mut targets = cursors.targets.iter();
-    targets.find(|saved| saved.id == id && saved.name == name)
 }

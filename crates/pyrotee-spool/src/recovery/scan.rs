@@ -1,4 +1,4 @@
-//! Reads through one segment.
+//! Reads one segment from its start to its end, and resynchronizes after damage.
 
 use std::io;
 use std::ops::Range;
@@ -7,111 +7,133 @@ use std::time::SystemTime;
 
 use pyrotee_queue::SurfaceId;
 
-use crate::format::{Crc, FIXED, Fault, Lengths, MAGIC, SegmentHead, TargetId};
+use crate::format::{Crc, FormatError, MAGIC, PREFIX_LEN, RecordPrefix, SegmentHead, TargetId};
+use crate::spooled_record::SegmentPosition;
 use crate::storage::{File, read_up_to};
 
-/// Bytes that are looked at together.
+/// Bytes that are read at once.
 const WINDOW: usize = 64 * 1024;
 
-/// A record as it lies in a segment; no more of its head than the index needs.
+/// A record that was found in a segment, with the parts of its head that the index needs.
 #[derive(Debug)]
-pub(crate) struct Found {
+pub(crate) struct ScannedRecord {
     pub(crate) number: u64,
+    /// The targets that had queued and not settled the record when it was written.
     pub(crate) takers: Vec<TargetId>,
     pub(crate) surface: SurfaceId,
     pub(crate) received: SystemTime,
     pub(crate) offset: u64,
+    /// Length of the record's prefix and head, in bytes.
     pub(crate) before_body: u32,
+    /// Length of the body, in bytes.
     pub(crate) bytes: u64,
-    /// The body is there, and is what was written as far as that was looked at.
+    /// Whether the body is complete and, if bodies were checked, its checksum is right.
     pub(crate) whole: bool,
 }
 
-/// What a segment holds.
-#[derive(Debug, Default)]
-pub(crate) struct Scan {
-    pub(crate) found: Vec<Found>,
-    /// Numbers whose records may have lain in bytes that cannot be read.
-    pub(crate) gaps: Vec<Range<u64>>,
-    /// Stretches of such bytes.
-    pub(crate) stretches: u64,
-    /// End of the last thing that is whole.
-    pub(crate) good: u64,
+impl ScannedRecord {
+    /// The position of the record, which is in the segment with this number.
+    pub(crate) fn position(&self, segment: u64) -> SegmentPosition {
+        SegmentPosition {
+            segment,
+            offset: self.offset,
+            before_body: self.before_body,
+        }
+    }
+
+    /// The offset of the first byte after the record.
+    pub(crate) fn end(&self) -> u64 {
+        let body = self.offset + u64::from(self.before_body);
+        body.saturating_add(self.bytes)
+    }
 }
 
-/// The head of a segment, and its length.
-pub(crate) fn head_of(file: &dyn File) -> io::Result<Result<(SegmentHead, usize), Fault>> {
-    // Names are bounded by the configuration; a table beyond this is none of ours.
+/// The result of reading a segment.
+#[derive(Debug, Default)]
+pub(crate) struct SegmentScan {
+    pub(crate) records: Vec<ScannedRecord>,
+    /// Numbers of records that may have been in damaged ranges.
+    pub(crate) gaps: Vec<Range<u64>>,
+    /// Number of damaged ranges: bytes that are no record, or a record with a damaged body.
+    pub(crate) damaged_ranges: u64,
+    /// The end of the last whole record, or of the head if there is none.
+    pub(crate) whole_until: u64,
+}
+
+/// The head of a segment, and its length in bytes.
+pub(crate) fn head_of(file: &dyn File) -> io::Result<Result<(SegmentHead, usize), FormatError>> {
+    // The configuration bounds the names, so a longer head was not written by a spool.
     let mut bytes = vec![0; WINDOW * 4];
     let filled = read_up_to(file, 0, &mut bytes)?;
     bytes.truncate(filled);
     Ok(SegmentHead::decode(&bytes))
 }
 
-/// Where and how far to read.
+/// Reads a segment.
 #[derive(Debug)]
-pub(crate) struct Scanner {
+pub(crate) struct SegmentScanner {
     pub(crate) file: Arc<dyn File>,
+    /// Length of the segment, in bytes.
     pub(crate) len: u64,
     pub(crate) crc: Crc,
-    /// Read bodies as well.
+    /// Whether to check the checksums of bodies.
     pub(crate) bodies: bool,
-    /// Numbers that the segment may hold; the end is unknown for the last segment.
+    /// Numbers of the records that may be in the segment. The last segment has no known end.
     pub(crate) numbers: Range<u64>,
 }
 
-impl Scanner {
-    /// Reads from `start` to the end.
-    pub(crate) fn run(&self, start: u64) -> io::Result<Scan> {
-        let mut scan = Scan {
-            good: start,
-            ..Scan::default()
+impl SegmentScanner {
+    /// Reads from the offset `start` to the end.
+    pub(crate) fn run(&self, start: u64) -> io::Result<SegmentScan> {
+        let mut scan = SegmentScan {
+            whole_until: start,
+            ..SegmentScan::default()
         };
         let (mut at, mut expected) = (start, self.numbers.start);
         while at < self.len {
-            let found = match self.record_at(at)? {
-                Some(found) if self.fits(&found, expected) => found,
+            let record = match self.record_at(at)? {
+                Some(record) if self.fits(&record, expected) => record,
                 _ => {
                     let next = self.resync(at + 1, expected)?;
-                    scan.stretches += 1;
+                    scan.damaged_ranges += 1;
                     let until = next
                         .as_ref()
-                        .map_or(self.tail(expected), |found| found.number);
+                        .map_or(self.end_of_tail(expected), |record| record.number);
                     if expected < until {
                         scan.gaps.push(expected..until);
                     }
                     match next {
-                        Some(found) => found,
+                        Some(record) => record,
                         None => break,
                     }
                 }
             };
-            expected = found.number + 1;
-            at = found.offset + u64::from(found.before_body) + found.bytes;
-            if found.whole {
-                scan.good = at;
+            expected = record.number + 1;
+            at = record.end();
+            if record.whole {
+                scan.whole_until = at;
             } else {
-                scan.stretches += 1;
+                scan.damaged_ranges += 1;
             }
-            scan.found.push(found);
+            scan.records.push(record);
         }
         Ok(scan)
     }
 
-    /// The end of the numbers that a segment's last bytes may have held.
-    fn tail(&self, expected: u64) -> u64 {
+    /// The end of the numbers of records that may have been in damaged bytes at the end of the segment.
+    fn end_of_tail(&self, expected: u64) -> u64 {
         match self.numbers.end {
             u64::MAX => expected.saturating_add(1),
             end => end,
         }
     }
 
-    fn fits(&self, found: &Found, expected: u64) -> bool {
-        (expected..self.numbers.end).contains(&found.number)
+    fn fits(&self, record: &ScannedRecord, expected: u64) -> bool {
+        (expected..self.numbers.end).contains(&record.number)
     }
 
-    /// The next record whose head has not been damaged.
-    fn resync(&self, from: u64, expected: u64) -> io::Result<Option<Found>> {
+    /// Finds the next record with an undamaged head.
+    fn resync(&self, from: u64, expected: u64) -> io::Result<Option<ScannedRecord>> {
         let mut window = vec![0; WINDOW];
         let mut at = from;
         while at < self.len {
@@ -122,26 +144,27 @@ impl Scanner {
             }
             let magics = bytes.windows(MAGIC.len()).enumerate();
             for (offset, _) in magics.filter(|(_, some)| *some == MAGIC) {
-                if let Some(found) = self.record_at(at + offset as u64)?
-                    && self.fits(&found, expected)
+                if let Some(record) = self.record_at(at + offset as u64)?
+                    && self.fits(&record, expected)
                 {
-                    return Ok(Some(found));
+                    return Ok(Some(record));
                 }
             }
-            // A magic may lie across the edge.
+            // A magic may cross the edge of the window.
             at += (filled - MAGIC.len() + 1) as u64;
         }
         Ok(None)
     }
 
-    fn record_at(&self, offset: u64) -> io::Result<Option<Found>> {
+    /// Reads the head of the record at `offset`. `None`: there is no undamaged head.
+    fn record_at(&self, offset: u64) -> io::Result<Option<ScannedRecord>> {
         let mut bytes = vec![0; 1_024];
         let filled = read_up_to(&*self.file, offset, &mut bytes)?;
         bytes.truncate(filled);
-        let Some(lengths) = bytes.get(..FIXED).and_then(Lengths::decode) else {
+        let Some(prefix) = bytes.get(..PREFIX_LEN).and_then(RecordPrefix::decode) else {
             return Ok(None);
         };
-        let end = FIXED + lengths.head as usize;
+        let end = PREFIX_LEN + prefix.head_len as usize;
         if bytes.len() < end {
             let have = bytes.len();
             bytes.resize(end, 0);
@@ -151,28 +174,28 @@ impl Scanner {
             }
         }
         let head = bytes
-            .get(FIXED..end)
-            .and_then(|head| lengths.head(head, self.crc));
+            .get(PREFIX_LEN..end)
+            .and_then(|head| prefix.decode_head(head, self.crc));
         let Some(head) = head else {
             return Ok(None);
         };
-        let is_there = offset.saturating_add(lengths.whole()) <= self.len;
-        Ok(Some(Found {
+        let is_complete = offset.saturating_add(prefix.record_len()) <= self.len;
+        Ok(Some(ScannedRecord {
             number: head.number,
             takers: head.takers,
             surface: head.head.surface,
             received: head.head.received,
             offset,
             before_body: u32::try_from(end).unwrap_or(u32::MAX),
-            bytes: lengths.body,
-            whole: is_there && (!self.bodies || self.is_whole(offset, lengths)?),
+            bytes: prefix.body_len,
+            whole: is_complete && (!self.bodies || self.is_body_whole(offset, prefix)?),
         }))
     }
 
-    fn is_whole(&self, offset: u64, lengths: Lengths) -> io::Result<bool> {
+    fn is_body_whole(&self, offset: u64, prefix: RecordPrefix) -> io::Result<bool> {
         let mut hasher = self.crc.start();
         let mut window = vec![0; WINDOW];
-        let (mut at, mut left) = (offset + lengths.before_body(), lengths.body);
+        let (mut at, mut left) = (offset + prefix.before_body(), prefix.body_len);
         while left > 0 {
             let wanted = usize::try_from(left).unwrap_or(WINDOW).min(WINDOW);
             let part = window.get_mut(..wanted).unwrap_or_default();
@@ -183,6 +206,6 @@ impl Scanner {
             at += wanted as u64;
             left -= wanted as u64;
         }
-        Ok(hasher.finalize() == lengths.body_crc)
+        Ok(hasher.finalize() == prefix.body_crc)
     }
 }

@@ -8,20 +8,21 @@ use std::sync::{Arc, Mutex};
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::{File, Lock, Space, Storage};
-use crate::lock;
+use pyrotee_queue::lock;
 
-/// What a second process stumbles over.
+use super::{File, LockState, Space, Storage};
+
+/// The lock file. A process that has the spool open holds a lock on it.
 const LOCK: &str = "lock";
 
-/// Whoever only looks at a spool holds its lock for a moment: no reason not to start.
+/// Attempts to take the lock: `lock_state` of another process may hold it for an instant.
 const LOCK_TRIES: u32 = 5;
 const BETWEEN_LOCK_TRIES: Duration = Duration::from_millis(20);
 
-/// Profiles name functions of somebody's program.
+/// File mode: only the owner may read profiles, because they contain names of functions.
 const PRIVATE: u32 = 0o600;
 
-/// A directory, locked while this value lives.
+/// A directory of the operating system, which stays locked until this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Disk {
     dir: PathBuf,
@@ -38,7 +39,7 @@ impl Disk {
         }
     }
 
-    /// A directory that is never prepared, and whose files are opened for reading alone.
+    /// A directory that is never locked, and whose files are opened for reading only.
     pub(crate) fn read_only(dir: &Path) -> Self {
         Self {
             read_only: true,
@@ -61,27 +62,27 @@ impl Storage for Disk {
     fn prepare(&self) -> io::Result<()> {
         fs::create_dir_all(&self.dir)?;
         let path = self.path(LOCK);
-        let mut held = lock(&self.lock);
-        if let (Some(file), Ok(there)) = (&*held, fs::metadata(&path)) {
+        let mut locked = lock(&self.lock);
+        if let (Some(file), Ok(existing)) = (&*locked, fs::metadata(&path)) {
             let ours = file.metadata()?;
-            if (ours.dev(), ours.ino()) == (there.dev(), there.ino()) {
+            if (ours.dev(), ours.ino()) == (existing.dev(), existing.ino()) {
                 return Ok(());
             }
         }
         let file = Self::options().append(true).create(true).open(path)?;
-        take(&file)?;
-        *held = Some(file);
+        acquire(&file)?;
+        *locked = Some(file);
         Ok(())
     }
 
-    fn look_at_lock(&self) -> io::Result<Lock> {
+    fn lock_state(&self) -> io::Result<LockState> {
         let file = match Self::options().open(self.path(LOCK)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Lock::Absent),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(LockState::Absent),
             file => file?,
         };
         match file.try_lock_shared() {
-            Ok(()) => Ok(Lock::Free),
-            Err(TryLockError::WouldBlock) => Ok(Lock::Held),
+            Ok(()) => Ok(LockState::Free),
+            Err(TryLockError::WouldBlock) => Ok(LockState::Held),
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
@@ -92,11 +93,11 @@ impl Storage for Disk {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
             let metadata = match entry.metadata() {
-                // Another process has unlinked it since.
+                // Another process has unlinked it since `read_dir`.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 metadata => metadata?,
             };
-            // Directories are others': dead letters may lie in one.
+            // A spool creates no directories. The dead letters may be in one.
             if name != LOCK && !metadata.is_dir() {
                 files.push((name, metadata.len()));
             }
@@ -118,7 +119,7 @@ impl Storage for Disk {
             return Ok(Arc::new(Self::options().open(path)?));
         }
         let file = Self::options().append(true).open(&path);
-        // A file that cannot be written can still be delivered.
+        // The records of a file that cannot be written can still be delivered.
         let file = file.or_else(|_| Self::options().open(&path))?;
         Ok(Arc::new(file))
     }
@@ -155,7 +156,7 @@ impl Storage for Disk {
     }
 }
 
-fn take(file: &fs::File) -> io::Result<()> {
+fn acquire(file: &fs::File) -> io::Result<()> {
     for tries_left in (0..LOCK_TRIES).rev() {
         match file.try_lock() {
             Ok(()) => return Ok(()),
@@ -180,7 +181,7 @@ impl File for fs::File {
         self.sync_data()
     }
 
-    fn cut(&self, len: u64) -> io::Result<()> {
+    fn truncate(&self, len: u64) -> io::Result<()> {
         self.set_len(len)
     }
 }

@@ -1,6 +1,6 @@
-//! The little of a file system that the spool needs, as a trait, so that tests can make it fail.
+//! The file system operations that the spool needs, as traits, so that tests can make them fail.
 //!
-//! A storage is one directory; names have no separators.
+//! A storage is one directory. File names have no separators.
 
 mod disk;
 
@@ -12,29 +12,32 @@ pub(crate) use disk::Disk;
 
 /// A directory.
 pub(crate) trait Storage: fmt::Debug + Send + Sync {
-    /// Makes the directory if it is not there, and locks it; again, if it is another one by now.
-    /// `WouldBlock`: somebody else holds the lock.
+    /// Creates the directory if it does not exist, and locks it. Locks it again if another directory has taken
+    /// its place.
+    ///
+    /// # Errors
+    /// `WouldBlock`: another process holds the lock.
     fn prepare(&self) -> io::Result<()>;
 
-    /// Whether somebody holds the lock; takes it for no longer than a look.
-    fn look_at_lock(&self) -> io::Result<Lock> {
-        Ok(Lock::Absent)
+    /// Whether a process holds the lock. Takes the lock for an instant.
+    fn lock_state(&self) -> io::Result<LockState> {
+        Ok(LockState::Absent)
     }
 
-    /// Names and lengths of all files.
+    /// Names and lengths, in bytes, of all files.
     fn list(&self) -> io::Result<Vec<(String, u64)>>;
 
-    /// Makes a file that must not exist yet.
+    /// Creates a file that must not exist yet.
     fn create(&self, name: &str) -> io::Result<Arc<dyn File>>;
 
-    /// Opens a file.
+    /// Opens an existing file.
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>>;
 
-    /// Overwrites a small file in place. It never gets shorter, and so needs no new blocks on a disk
-    /// that is full; the rest of what was there before may stay behind `content`.
+    /// Overwrites a small file in place, and syncs it if `sync`. The file never gets shorter, so that it needs
+    /// no new blocks on a full disk. Bytes of a longer earlier content stay behind `content`.
     fn overwrite(&self, name: &str, content: &[u8], sync: bool) -> io::Result<()>;
 
-    /// Gives a file another name.
+    /// Renames a file.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
 
     /// Unlinks a file.
@@ -43,37 +46,37 @@ pub(crate) trait Storage: fmt::Debug + Send + Sync {
     /// Makes creations, renames and removals durable.
     fn sync_names(&self) -> io::Result<()>;
 
-    /// What the file system has left.
+    /// How much space the file system has.
     fn space(&self) -> io::Result<Space>;
 }
 
 /// An open file.
 pub(crate) trait File: fmt::Debug + Send + Sync {
-    /// Appends some of these bytes; how many.
+    /// Appends some of these bytes, and returns how many.
     fn append(&self, parts: &[IoSlice<'_>]) -> io::Result<usize>;
 
-    /// Reads some bytes; how many, zero at the end.
+    /// Reads some bytes, and returns how many: zero at the end of the file.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
 
-    /// Makes what was appended durable.
+    /// Makes appended bytes durable.
     fn sync(&self) -> io::Result<()>;
 
-    /// Cuts the end off.
-    fn cut(&self, len: u64) -> io::Result<()>;
+    /// Shortens the file to `len` bytes.
+    fn truncate(&self, len: u64) -> io::Result<()>;
 }
 
-/// The lock of a directory, for whoever does not want it.
+/// The state of a directory's lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lock {
-    /// Nobody has ever locked it.
+pub(crate) enum LockState {
+    /// The lock file does not exist: no process has ever locked the directory.
     Absent,
-    /// Nobody holds it.
+    /// No process holds the lock.
     Free,
-    /// A process uses the directory.
+    /// A process holds the lock.
     Held,
 }
 
-/// Bytes of a file system.
+/// The space of a file system, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Space {
     pub(crate) free: u64,
@@ -82,7 +85,7 @@ pub(crate) struct Space {
 
 /// Appends all of `parts`.
 pub(crate) fn append_all(file: &dyn File, mut parts: &mut [IoSlice<'_>]) -> io::Result<()> {
-    /// The kernel takes no more at once.
+    /// Most parts that the kernel takes in one call.
     const AT_ONCE: usize = 1_024;
     while !parts.is_empty() {
         let some = parts.get(..AT_ONCE).unwrap_or(parts);
@@ -96,7 +99,7 @@ pub(crate) fn append_all(file: &dyn File, mut parts: &mut [IoSlice<'_>]) -> io::
     Ok(())
 }
 
-/// Reads until the buffer is full or the file ends; how many bytes.
+/// Reads until the buffer is full or the file ends, and returns the number of bytes read.
 pub(crate) fn read_up_to(file: &dyn File, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
@@ -108,4 +111,20 @@ pub(crate) fn read_up_to(file: &dyn File, offset: u64, buffer: &mut [u8]) -> io:
         }
     }
     Ok(filled)
+}
+
+/// Reads a whole file, which must be small.
+pub(crate) fn read_all(file: &dyn File) -> io::Result<Vec<u8>> {
+    const STEP: usize = 64 * 1024;
+    let (mut bytes, mut filled) = (Vec::new(), 0);
+    loop {
+        bytes.resize(filled + STEP, 0);
+        let rest = bytes.get_mut(filled..).unwrap_or_default();
+        let read = read_up_to(file, filled as u64, rest)?;
+        filled += read;
+        if read < STEP {
+            bytes.truncate(filled);
+            return Ok(bytes);
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! What is done by hand to a spool that is open.
+//! Commands on an open spool.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,20 +7,20 @@ use std::time::Duration;
 use pyrotee_queue::{Limits, Tally, WhenFull};
 
 use super::sim::Sim;
-use super::support::{Bench, eventually, name, open, settings, try_open};
+use super::support::{TestSpool, eventually, name, open, settings, try_open};
 use crate::{ReplayError, ReplayState, Settings};
 
 /// A spool that holds records of 1,000 bytes for `old`, which has left, and for `a`.
 async fn after_a_rename(count: usize) -> (Arc<Sim>, Vec<String>) {
     let sim = Sim::new();
-    let bench = open(&sim, settings(Path::new("")), &["old", "a"]);
-    let names = bench.fill(count).await;
-    bench.close();
+    let spool = open(&sim, settings(Path::new("")), &["old", "a"]);
+    let names = spool.fill(count).await;
+    spool.close();
     (sim, names)
 }
 
-async fn ended(bench: &Bench) -> ReplayState {
-    let state = || bench.control.progress().unwrap().state;
+async fn ended(spool: &TestSpool) -> ReplayState {
+    let state = || spool.control.progress().unwrap().state;
     eventually("the end of the replay", || state() != ReplayState::Running).await;
     state()
 }
@@ -28,49 +28,49 @@ async fn ended(bench: &Bench) -> ReplayState {
 #[tokio::test]
 async fn what_a_renamed_target_left_goes_to_its_new_name_once() {
     let (sim, names) = after_a_rename(40).await;
-    let bench = open(&sim, settings(Path::new("")), &["a", "new"]);
-    let begun = bench.control.replay("old", "new").unwrap();
+    let spool = open(&sim, settings(Path::new("")), &["a", "new"]);
+    let begun = spool.control.replay("old", "new").unwrap();
     assert_eq!(begun.left, 40);
-    assert_eq!(ended(&bench).await, ReplayState::Done);
-    let done = bench.control.progress().unwrap();
+    assert_eq!(ended(&spool).await, ReplayState::Done);
+    let done = spool.control.progress().unwrap();
     let all = Tally {
         profiles: 40,
         bytes: 40_000,
     };
     assert_eq!((done.replayed, done.left), (all, 0));
-    let again = bench.control.replay("old", "new");
+    let again = spool.control.replay("old", "new");
     assert!(
         matches!(again, Err(ReplayError::UnknownFrom { .. })),
         "{again:?}"
     );
-    assert_eq!(bench.counts(1).pending, all);
-    assert_eq!(bench.counts(0).pending, all, "nobody else is concerned");
+    assert_eq!(spool.counts(1).pending, all);
+    assert_eq!(spool.counts(0).pending, all, "nobody else is concerned");
     // Whatever becomes of the process, they are the new target's now, and once.
     let killed = sim.after_kill();
-    bench.close();
+    spool.close();
     for (sim, how) in [(killed, "killed"), (sim.after_kill(), "closed")] {
-        let bench = open(&sim, settings(Path::new("")), &["a", "new"]);
+        let spool = open(&sim, settings(Path::new("")), &["a", "new"]);
         assert_eq!(
-            bench.pending().await,
+            spool.pending().await,
             [names.clone(), names.clone()],
             "{how}"
         );
         if how == "closed" {
-            assert_eq!(bench.monitor.stats().orphans, 0);
+            assert_eq!(spool.monitor.stats().removed_targets, 0);
         }
-        bench.close();
+        spool.close();
     }
 }
 
 #[tokio::test]
 async fn a_replay_is_refused_where_it_makes_no_sense() {
     let (sim, _) = after_a_rename(3).await;
-    let bench = open(&sim, settings(Path::new("")), &["a", "new"]);
-    let refused = |from, to| bench.control.replay(from, to).unwrap_err().to_string();
+    let spool = open(&sim, settings(Path::new("")), &["a", "new"]);
+    let refused = |from, to| spool.control.replay(from, to).unwrap_err().to_string();
     assert!(refused("a", "new").contains("delivers what waits for it"));
     assert!(refused("nobody", "new").contains("there are: old"));
     assert!(refused("old", "nobody").contains("there are: a, new"));
-    assert_eq!(bench.control.progress(), None);
+    assert_eq!(spool.control.progress(), None);
 }
 
 #[tokio::test]
@@ -81,18 +81,18 @@ async fn a_replay_waits_for_room_in_the_queue_and_for_the_budget() {
         bytes: 3_000,
         when_full: WhenFull::DropOldest,
     };
-    let bench = try_open(&sim, settings(Path::new("")), &["new"], tight).unwrap();
-    let rest = bench.budget.limit() - 1_500;
-    let reserved = bench.budget.reserve(rest);
-    bench.control.replay("old", "new").unwrap();
+    let spool = try_open(&sim, settings(Path::new("")), &["new"], tight).unwrap();
+    let rest = spool.budget.limit() - 1_500;
+    let reserved = spool.budget.reserve(rest);
+    spool.control.replay("old", "new").unwrap();
     drop(reserved);
-    assert_eq!(ended(&bench).await, ReplayState::Done);
-    let counts = bench.counts(0);
+    assert_eq!(ended(&spool).await, ReplayState::Done);
+    let counts = spool.counts(0);
     assert_eq!(
         (counts.pending.profiles, counts.accepted.profiles),
         (30, 30)
     );
-    let (delivered, _) = bench.drain().await;
+    let (delivered, _) = spool.drain().await;
     assert_eq!(delivered[0], names);
 }
 
@@ -104,16 +104,16 @@ async fn a_queue_that_will_never_have_room_costs_nothing() {
         bytes: 999,
         when_full: WhenFull::DropOldest,
     };
-    let mut bench = try_open(&sim, settings(Path::new("")), &["new"], narrow).unwrap();
-    bench.control.patience = Duration::ZERO;
-    bench.control.replay("old", "new").unwrap();
-    let ReplayState::Stopped(why) = ended(&bench).await else {
+    let mut spool = try_open(&sim, settings(Path::new("")), &["new"], narrow).unwrap();
+    spool.control.room_timeout = Duration::ZERO;
+    spool.control.replay("old", "new").unwrap();
+    let ReplayState::Stopped(why) = ended(&spool).await else {
         panic!("it cannot be done");
     };
     assert!(why.contains("queue-bytes"), "{why}");
-    assert_eq!(bench.control.progress().unwrap().left, 3);
+    assert_eq!(spool.control.progress().unwrap().left, 3);
     assert_eq!(
-        bench.counts(0).accepted,
+        spool.counts(0).accepted,
         Tally::default(),
         "no loss is counted"
     );
@@ -126,22 +126,22 @@ async fn a_replay_stops_before_it_costs_anybody_a_record() {
         max_bytes: sim.bytes() + 80_000,
         ..settings(Path::new(""))
     };
-    let bench = open(&sim, full, &["a", "new"]);
-    bench.control.replay("old", "new").unwrap();
-    let ReplayState::Stopped(why) = ended(&bench).await else {
+    let spool = open(&sim, full, &["a", "new"]);
+    spool.control.replay("old", "new").unwrap();
+    let ReplayState::Stopped(why) = ended(&spool).await else {
         panic!("it cannot be done");
     };
     assert!(why.contains("spool.max-bytes"), "{why}");
-    let stopped = bench.control.progress().unwrap();
+    let stopped = spool.control.progress().unwrap();
     assert_eq!(stopped.replayed.profiles + stopped.left, 200);
     assert!(stopped.replayed.profiles > 0 && stopped.left > 0);
-    assert_eq!(bench.monitor.stats().evicted_segments, 0);
-    assert_eq!(bench.counts(0).pending.profiles, 200);
-    bench.close();
-    let bench = open(&sim, settings(Path::new("")), &["a", "new"]);
-    bench.control.replay("old", "new").unwrap();
-    assert_eq!(ended(&bench).await, ReplayState::Done);
-    let [a, mut new] = <[_; 2]>::try_from(bench.pending().await).unwrap();
+    assert_eq!(spool.monitor.stats().evicted_segments, 0);
+    assert_eq!(spool.counts(0).pending.profiles, 200);
+    spool.close();
+    let spool = open(&sim, settings(Path::new("")), &["a", "new"]);
+    spool.control.replay("old", "new").unwrap();
+    assert_eq!(ended(&spool).await, ReplayState::Done);
+    let [a, mut new] = <[_; 2]>::try_from(spool.pending().await).unwrap();
     // In two parts, one after the other.
     new.sort_by_key(|name| names.iter().position(|other| other == name));
     assert!(a == names && new == names, "each of them, once");
@@ -162,42 +162,42 @@ async fn a_damaged_record_is_counted_and_the_others_move_on() {
 #[tokio::test]
 async fn what_removed_targets_left_can_be_lost_at_once() {
     let sim = Sim::new();
-    let bench = open(&sim, settings(Path::new("")), &["x", "y", "a"]);
-    let names = bench.fill(5).await;
-    bench.close();
-    let bench = open(&sim, settings(Path::new("")), &["a"]);
+    let spool = open(&sim, settings(Path::new("")), &["x", "y", "a"]);
+    let names = spool.fill(5).await;
+    spool.close();
+    let spool = open(&sim, settings(Path::new("")), &["a"]);
     let all = Tally {
         profiles: 5,
         bytes: 5_000,
     };
     assert_eq!(
-        bench.control.purge_removed(Some("y")),
+        spool.control.purge_removed(Some("y")),
         [("y".to_owned(), all)]
     );
-    assert_eq!(bench.control.purge_removed(None), [("x".to_owned(), all)]);
-    assert_eq!(bench.control.purge_removed(None), []);
-    assert_eq!(bench.monitor.stats().orphans, 0);
-    bench.close();
-    let bench = open(&sim, settings(Path::new("")), &["a", "x", "y"]);
-    assert_eq!(bench.pending().await, [names, vec![], vec![]]);
+    assert_eq!(spool.control.purge_removed(None), [("x".to_owned(), all)]);
+    assert_eq!(spool.control.purge_removed(None), []);
+    assert_eq!(spool.monitor.stats().removed_targets, 0);
+    spool.close();
+    let spool = open(&sim, settings(Path::new("")), &["a", "x", "y"]);
+    assert_eq!(spool.pending().await, [names, vec![], vec![]]);
 }
 
 #[tokio::test]
 async fn what_was_set_aside_can_be_deleted() {
     let (sim, _) = after_a_rename(3).await;
     sim.tamper(&sim.segments()[0], |bytes| bytes[40] ^= 1);
-    let bench = open(&sim, settings(Path::new("")), &["a", "old"]);
+    let spool = open(&sim, settings(Path::new("")), &["a", "old"]);
     for target in 0..2 {
-        while bench.counts(target).pending.profiles > 0 {
-            assert!(!name(&bench.lease(target).await).is_empty());
-            bench.lease(target).await.ack();
+        while spool.counts(target).pending.profiles > 0 {
+            assert!(!name(&spool.lease(target).await).is_empty());
+            spool.lease(target).await.ack();
         }
     }
-    eventually("it is set aside", || bench.monitor.stats().quarantined == 1).await;
-    let purged = bench.control.purge_quarantined().unwrap();
+    eventually("it is set aside", || spool.monitor.stats().quarantined == 1).await;
+    let purged = spool.control.purge_quarantined().unwrap();
     assert_eq!(purged.profiles, 1);
     assert!(purged.bytes > 3_000);
-    let stats = bench.monitor.stats();
+    let stats = spool.monitor.stats();
     assert_eq!((stats.quarantined, stats.quarantined_bytes), (0, 0));
     assert!(!sim.names().iter().any(|name| name.ends_with(".corrupt")));
 }

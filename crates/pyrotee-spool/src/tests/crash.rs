@@ -7,7 +7,7 @@ use std::sync::Arc;
 use pyrotee_queue::Reason;
 
 use super::sim::{Sim, Trouble};
-use super::support::{Bench, ROOMY, eventually, name, open, settings, try_open};
+use super::support::{ROOMY, TestSpool, eventually, name, open, settings, try_open};
 use crate::{Mode, Settings};
 
 const NAMES: [&str; 2] = ["a", "b"];
@@ -29,19 +29,19 @@ fn tight() -> Settings {
 }
 
 /// Offers, delivers, settles; through several segments, some of which are unlinked meanwhile.
-async fn live(bench: &Bench, told: &mut Told) {
+async fn live(spool: &TestSpool, told: &mut Told) {
     for round in 0..5 {
         for number in 0..4 {
             let name = format!("{round}{number}-700");
             told.offered.push(name.clone());
-            if bench.keep(&name).await {
+            if spool.keep(&name).await {
                 told.durable.insert(name);
             }
         }
         for (target, acked) in told.acked.iter_mut().enumerate() {
             for _ in 0..=(2 + target) {
-                if bench.counts(target).pending.profiles > 0 {
-                    let lease = bench.lease(target).await;
+                if spool.counts(target).pending.profiles > 0 {
+                    let lease = spool.lease(target).await;
                     acked.insert(name(&lease));
                     lease.ack();
                 }
@@ -52,11 +52,11 @@ async fn live(bench: &Bench, told: &mut Told) {
 
 /// Opens what is left and holds it against what was told.
 async fn check(sim: &Arc<Sim>, told: &Told, case: &str) {
-    let bench =
+    let spool =
         try_open(sim, tight(), &NAMES, ROOMY).unwrap_or_else(|error| panic!("{case}: {error}"));
-    let pending = bench.pending().await;
+    let pending = spool.pending().await;
     for (target, pending) in pending.iter().enumerate() {
-        let counts = bench.counts(target);
+        let counts = spool.counts(target);
         let found: BTreeSet<_> = pending.iter().cloned().collect();
         assert_eq!(found.len(), pending.len(), "{case}: nothing comes twice");
         assert!(pending.is_sorted(), "{case}: the order is kept");
@@ -71,16 +71,16 @@ async fn check(sim: &Arc<Sim>, told: &Told, case: &str) {
         let corrupt = counts.dropped(Reason::Corrupt).profiles;
         assert!(corrupt <= unsafe_ones as u64, "{case}: {counts:?}");
     }
-    assert!(bench.keep("99-10").await, "{case}: it goes on");
-    bench.close();
+    assert!(spool.keep("99-10").await, "{case}: it goes on");
+    spool.close();
 }
 
 #[tokio::test]
 async fn what_was_promised_survives_an_end_at_any_change_of_the_disk() {
     let sim = Sim::new();
-    let bench = open(&sim, tight(), &NAMES);
-    live(&bench, &mut Told::default()).await;
-    bench.close();
+    let spool = open(&sim, tight(), &NAMES);
+    live(&spool, &mut Told::default()).await;
+    spool.close();
     let changes = sim.changes();
     assert!(changes > 50, "{changes}");
     for at in 0..changes {
@@ -91,46 +91,46 @@ async fn what_was_promised_survives_an_end_at_any_change_of_the_disk() {
             retry_after: std::time::Duration::from_secs(3_600),
             ..tight()
         };
-        let bench = open(&sim, settings, &NAMES);
+        let spool = open(&sim, settings, &NAMES);
         let mut told = Told::default();
-        live(&bench, &mut told).await;
+        live(&spool, &mut told).await;
         // What is settled after the end is not noted.
         let (killed, unplugged) = (sim.after_kill(), sim.after_power_loss());
         check(&killed, &told, &format!("killed at {at}")).await;
         check(&unplugged, &told, &format!("power lost at {at}")).await;
-        bench.close();
+        spool.close();
     }
 }
 
 #[tokio::test]
 async fn failures_anywhere_lose_nothing() {
     let sim = Sim::new();
-    let bench = open(&sim, tight(), &NAMES);
-    live(&bench, &mut Told::default()).await;
-    bench.close();
+    let spool = open(&sim, tight(), &NAMES);
+    live(&spool, &mut Told::default()).await;
+    spool.close();
     let changes = 0..sim.changes();
     for (at, count) in changes.flat_map(|at| [1, 2, 5].map(|count| (at, count))) {
         let sim = Sim::new();
         sim.fail(Some(Trouble::Between(at, at + count)));
-        let bench = open(&sim, tight(), &NAMES);
+        let spool = open(&sim, tight(), &NAMES);
         let mut told = Told::default();
-        live(&bench, &mut told).await;
+        live(&spool, &mut told).await;
         let case = format!("{count} failures at {at}");
         for (target, acked) in told.acked.iter().enumerate() {
-            let counts = bench.counts(target);
+            let counts = spool.counts(target);
             assert_eq!(counts.sent.profiles, acked.len() as u64, "{case}");
             assert_eq!(counts.accepted.profiles, 20, "{case}");
             let pending = 20 - acked.len() as u64;
             assert_eq!(counts.pending.profiles, pending, "{case}: nothing is lost");
         }
         eventually("the disk is used again", || {
-            bench.monitor.mode() == Mode::Disk
+            spool.monitor.mode() == Mode::Disk
         })
         .await;
-        bench.close();
+        spool.close();
         // The end itself may have failed; then what was acked since the last save comes again.
-        let bench = open(&sim.after_kill(), tight(), &NAMES);
-        let pending = bench.pending().await;
+        let spool = open(&sim.after_kill(), tight(), &NAMES);
+        let pending = spool.pending().await;
         for (target, pending) in pending.iter().enumerate() {
             let found: BTreeSet<_> = pending.iter().cloned().collect();
             for name in told
@@ -140,8 +140,8 @@ async fn failures_anywhere_lose_nothing() {
             {
                 assert!(found.contains(name), "{case}: {name} of target {target}");
             }
-            assert_eq!(bench.lost(target, Reason::Corrupt), 0, "{case}");
+            assert_eq!(spool.lost(target, Reason::Corrupt), 0, "{case}");
         }
-        bench.close();
+        spool.close();
     }
 }

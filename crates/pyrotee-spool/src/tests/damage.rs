@@ -8,7 +8,7 @@ use pyrotee_queue::Reason;
 use super::sim::Sim;
 use super::support::{ROOMY, open, settings, try_open};
 use crate::OpenError;
-use crate::format::{CURSORS, of_a_newer_version};
+use crate::format::{CURSOR_SLOTS, of_a_newer_version};
 
 pub(super) const RECORDS: usize = 40;
 pub(super) const NAMES: [&str; 2] = ["a", "b"];
@@ -71,12 +71,13 @@ pub(super) const TABLE: [(&str, Damage, usize); 9] = [
         15,
     ),
 ];
+
 /// A spool that was closed with forty records for two targets, in three segments.
 pub(super) async fn left_behind() -> (Arc<Sim>, Vec<String>) {
     let sim = Sim::new();
-    let bench = open(&sim, settings(Path::new("")), &NAMES);
-    let names = bench.fill(RECORDS).await;
-    bench.close();
+    let spool = open(&sim, settings(Path::new("")), &NAMES);
+    let names = spool.fill(RECORDS).await;
+    spool.close();
     assert_eq!(sim.segments().len(), 3);
     (sim.after_kill(), names)
 }
@@ -84,8 +85,8 @@ pub(super) async fn left_behind() -> (Arc<Sim>, Vec<String>) {
 /// Opens what is there, delivers everything, and returns how many records are lost, once for each
 /// target. Every record comes whole or is counted.
 pub(super) async fn lost(sim: &Arc<Sim>, names: &[String], case: &str) -> [usize; 2] {
-    let bench = open(sim, settings(Path::new("")), &NAMES);
-    let (delivered, counts) = bench.drain().await;
+    let spool = open(sim, settings(Path::new("")), &NAMES);
+    let (delivered, counts) = spool.drain().await;
     let mut lost = [0; 2];
     for (target, (delivered, counts)) in delivered.iter().zip(&counts).enumerate() {
         assert!(counts.balance(), "{case}: {counts:?}");
@@ -103,6 +104,23 @@ pub(super) async fn lost(sim: &Arc<Sim>, names: &[String], case: &str) -> [usize
     lost
 }
 
+/// Copies of a spool with one flipped bit each, in the head of a segment, in a record or in the head of the next
+/// record: the copy, the segment, the offset of the bit, and a text for assertions.
+pub(super) fn flipped_bits(left: &Sim) -> Vec<(Arc<Sim>, String, usize, String)> {
+    let segments = left.segments();
+    let mut flipped = Vec::new();
+    for segment in [&segments[0], segments.last().unwrap()] {
+        let bytes = (0..180).chain((180..1_100).step_by(97)).chain(1_100..1_190);
+        for at in bytes {
+            let sim = left.after_kill();
+            sim.tamper(segment, |bytes| bytes[at] ^= 1 << (at % 8));
+            let case = format!("bit flipped at {at} of {segment}");
+            flipped.push((sim, segment.clone(), at, case));
+        }
+    }
+    flipped
+}
+
 #[tokio::test]
 async fn nothing_is_lost_of_an_untouched_spool() {
     let (sim, names) = left_behind().await;
@@ -113,17 +131,9 @@ async fn nothing_is_lost_of_an_untouched_spool() {
 #[tokio::test]
 async fn a_flipped_bit_costs_one_record_at_most_wherever_it_is() {
     let (left, names) = left_behind().await;
-    let segments = left.segments();
-    for segment in [&segments[0], segments.last().unwrap()] {
-        // The head of the segment, one record, and the head of the next.
-        let bytes = (0..180).chain((180..1_100).step_by(97)).chain(1_100..1_190);
-        for at in bytes {
-            let sim = left.after_kill();
-            sim.tamper(segment, |bytes| bytes[at] ^= 1 << (at % 8));
-            let case = format!("bit flipped at {at} of {segment}");
-            let lost = lost(&sim, &names, &case).await;
-            assert!(lost[0] <= 1 && lost[0] == lost[1], "{case}: {lost:?}");
-        }
+    for (sim, _, _, case) in flipped_bits(&left) {
+        let lost = lost(&sim, &names, &case).await;
+        assert!(lost[0] <= 1 && lost[0] == lost[1], "{case}: {lost:?}");
     }
 }
 
@@ -131,9 +141,9 @@ async fn a_flipped_bit_costs_one_record_at_most_wherever_it_is() {
 async fn what_the_disk_does_not_give_is_no_damage() {
     let (sim, _) = left_behind().await;
     sim.spoil(&sim.segments()[1]);
-    let bench = open(&sim, settings(Path::new("")), &NAMES);
+    let spool = open(&sim, settings(Path::new("")), &NAMES);
     for target in 0..2 {
-        let counts = bench.counts(target);
+        let counts = spool.counts(target);
         let missing = RECORDS as u64 - counts.pending.profiles;
         assert!((5..30).contains(&missing), "{counts:?}");
         assert_eq!(counts.dropped(Reason::DiskError).profiles, missing);
@@ -163,13 +173,13 @@ async fn damage_is_counted_once_even_if_the_relay_starts_again() {
     let (left, names) = left_behind().await;
     let sim = left.after_kill();
     sim.tamper(&sim.segments()[1], |bytes| bytes[4_096..8_192].fill(0));
-    let bench = open(&sim, settings(Path::new("")), &NAMES);
-    let first = bench.lost(0, Reason::Corrupt);
+    let spool = open(&sim, settings(Path::new("")), &NAMES);
+    let first = spool.lost(0, Reason::Corrupt);
     assert!(first >= 3, "the heads that were hit");
-    assert!(bench.monitor.stats().corrupt_stretches > 0);
-    bench.close();
-    let bench = open(&sim, settings(Path::new("")), &NAMES);
-    let (delivered, counts) = bench.drain().await;
+    assert!(spool.monitor.stats().corrupt_stretches > 0);
+    spool.close();
+    let spool = open(&sim, settings(Path::new("")), &NAMES);
+    let (delivered, counts) = spool.drain().await;
     let second = counts[0].dropped(Reason::Corrupt).profiles;
     assert_eq!(
         delivered[0].len() as u64 + first + second,
@@ -180,12 +190,12 @@ async fn damage_is_counted_once_even_if_the_relay_starts_again() {
 #[tokio::test]
 async fn damaged_cursors_cost_nothing_but_repetitions() {
     let (left, names) = left_behind().await;
-    let bench = open(&left, settings(Path::new("")), &NAMES);
+    let spool = open(&left, settings(Path::new("")), &NAMES);
     for _ in 0..3 {
-        bench.lease(0).await.ack();
+        spool.lease(0).await.ack();
     }
-    bench.close();
-    for damaged in [&CURSORS[..1], &CURSORS[1..], &CURSORS[..]] {
+    spool.close();
+    for damaged in [&CURSOR_SLOTS[..1], &CURSOR_SLOTS[1..], &CURSOR_SLOTS[..]] {
         for how in ["flipped", "cut", "gone"] {
             let sim = left.after_kill();
             for slot in damaged
@@ -198,12 +208,12 @@ async fn damaged_cursors_cost_nothing_but_repetitions() {
                     _ => sim.take_away(slot),
                 }
             }
-            let bench = open(&sim, settings(Path::new("")), &NAMES);
-            let pending = bench.pending().await;
+            let spool = open(&sim, settings(Path::new("")), &NAMES);
+            let pending = spool.pending().await;
             assert_eq!(pending[1], names, "{damaged:?} {how}");
             assert!(names.ends_with(&pending[0]) && pending[0].len() >= names.len() - 3);
             assert_eq!(
-                bench.lost(0, Reason::Corrupt) + bench.lost(1, Reason::Corrupt),
+                spool.lost(0, Reason::Corrupt) + spool.lost(1, Reason::Corrupt),
                 0
             );
         }
@@ -213,7 +223,7 @@ async fn damaged_cursors_cost_nothing_but_repetitions() {
 #[tokio::test]
 async fn a_segment_without_head_and_cursors_is_set_aside_and_counted() {
     let (left, _names) = left_behind().await;
-    for slot in CURSORS {
+    for slot in CURSOR_SLOTS {
         if left.names().contains(&slot.to_owned()) {
             left.take_away(slot);
         }
@@ -222,11 +232,11 @@ async fn a_segment_without_head_and_cursors_is_set_aside_and_counted() {
         left.take_away(segment);
     }
     left.tamper(&left.segments()[0], |bytes| bytes[30] ^= 1);
-    let bench = open(&left, settings(Path::new("")), &NAMES);
-    assert_eq!(bench.counts(0).pending.profiles, 0);
-    assert_eq!(bench.lost(0, Reason::Corrupt), 1, "one stretch");
-    assert!(bench.keep("new-10").await);
-    let (delivered, _) = bench.drain().await;
+    let spool = open(&left, settings(Path::new("")), &NAMES);
+    assert_eq!(spool.counts(0).pending.profiles, 0);
+    assert_eq!(spool.lost(0, Reason::Corrupt), 1, "one stretch");
+    assert!(spool.keep("new-10").await);
+    let (delivered, _) = spool.drain().await;
     assert_eq!(delivered[0], ["new-10"]);
     assert_eq!(
         left.names()

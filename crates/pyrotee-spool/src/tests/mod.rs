@@ -1,26 +1,26 @@
 mod sim;
 mod support;
 
-/// The promises of the seam.
-mod seam;
+/// The promises of every backend.
+mod conformance;
 
-/// Files that are not as they were left.
+/// Damaged, missing and foreign files.
 mod damage;
 
-/// What is told of a directory by those who only look.
+/// Inspection of a directory without opening the spool.
 mod inspect;
 
-/// What is done by hand to a spool that is open.
+/// Commands on an open spool.
 mod control;
 
-/// Ends and failures at any change of the disk.
+/// Crashes and failures at any change of the disk.
 mod crash;
 
-/// What the spool takes of disk and memory.
+/// Limits of disk and memory.
 mod limits;
 
-/// Disks that fail and come back, and the life of a spool.
+/// Disks that fail and recover, restarts and removed targets.
 mod trouble;
 
-/// A plain list per target, whatever happens to the process.
+/// Comparison with a plain list per target, across restarts and crashes.
 mod model;

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
-use pyrotee_queue::{History, Lane, Lease, Reason, Wanted};
+use pyrotee_queue::{Lane, Lease, LeaseFilter, Reason, RetryHistory};
 use tokio::time::Instant;
 
 use super::sim::Sim;
-use super::support::{Bench, name, open, settings};
+use super::support::{TestSpool, name, open, settings};
 use crate::{Fsync, Settings};
 
 const NAMES: [&str; 2] = ["a", "b"];
@@ -47,30 +47,30 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// A record that waits, by the number of its offer.
 #[derive(Debug, Clone)]
-struct Known {
+struct ExpectedRecord {
     name: String,
     lane: Lane,
     deferred: bool,
 }
 
-type Waiting = BTreeMap<usize, Known>;
+type PendingRecords = BTreeMap<usize, ExpectedRecord>;
 
 /// A lease, and where the record belongs.
-struct Held {
+struct LeasedRecord {
     target: usize,
     number: usize,
-    known: Known,
+    expected: ExpectedRecord,
     lease: Lease,
 }
 
 struct Model {
     sim: Arc<Sim>,
     settings: Settings,
-    bench: Bench,
-    waiting: [Waiting; 2],
-    /// Settled by a target, and perhaps not noted on disk.
-    settled: [Waiting; 2],
-    held: Vec<Held>,
+    spool: TestSpool,
+    waiting: [PendingRecords; 2],
+    /// NumberSet by a target, and perhaps not noted on disk.
+    settled: [PendingRecords; 2],
+    leased: Vec<LeasedRecord>,
     offered: usize,
 }
 
@@ -78,12 +78,12 @@ impl Model {
     fn new(settings: Settings) -> Self {
         let sim = Sim::new();
         Self {
-            bench: open(&sim, settings.clone(), &NAMES),
+            spool: open(&sim, settings.clone(), &NAMES),
             sim,
             settings,
             waiting: Default::default(),
             settled: Default::default(),
-            held: Vec::new(),
+            leased: Vec::new(),
             offered: 0,
         }
     }
@@ -93,44 +93,47 @@ impl Model {
             Step::Offer(bytes) => self.offer(bytes).await,
             Step::Lease(target) => self.lease(target).await,
             Step::FallBehind(target) => {
-                self.bench.consumers[target].fall_behind();
+                self.spool.consumers[target].fall_behind();
                 let waiting = self.waiting[target].values_mut();
-                let held = self.held.iter_mut().filter(|held| held.target == target);
+                let leased = self
+                    .leased
+                    .iter_mut()
+                    .filter(|leased| leased.target == target);
                 waiting
-                    .chain(held.map(|held| &mut held.known))
-                    .for_each(|known| known.lane = Lane::Backlog);
+                    .chain(leased.map(|leased| &mut leased.expected))
+                    .for_each(|expected| expected.lane = Lane::Backlog);
             }
             Step::Restart => self.restart(false, Arc::clone).await,
             Step::Kill => self.restart(true, |sim| sim.after_kill()).await,
             Step::PowerLoss => self.restart(true, |sim| sim.after_power_loss()).await,
             Step::Ack(at) | Step::Lose(at) | Step::Release(at) | Step::Retry(at) => {
-                if !self.held.is_empty() {
-                    let held = self.held.swap_remove(at.index(self.held.len()));
-                    self.settle(&step, held);
+                if !self.leased.is_empty() {
+                    let leased = self.leased.swap_remove(at.index(self.leased.len()));
+                    self.settle(&step, leased);
                 }
             }
         }
         for target in 0..2 {
-            let held = self
-                .held
+            let leased = self
+                .leased
                 .iter()
-                .filter(|held| held.target == target)
+                .filter(|leased| leased.target == target)
                 .count();
-            let pending = self.bench.counts(target).pending.profiles;
-            assert_eq!(pending, (self.waiting[target].len() + held) as u64);
+            let pending = self.spool.counts(target).pending.profiles;
+            assert_eq!(pending, (self.waiting[target].len() + leased) as u64);
         }
     }
 
     async fn offer(&mut self, bytes: usize) {
         let name = format!("{}-{bytes}", self.offered);
-        assert!(self.bench.keep(&name).await);
+        assert!(self.spool.keep(&name).await);
         for waiting in &mut self.waiting {
-            let known = Known {
+            let expected = ExpectedRecord {
                 name: name.clone(),
                 lane: Lane::Fresh,
                 deferred: false,
             };
-            waiting.insert(self.offered, known);
+            waiting.insert(self.offered, expected);
         }
         self.offered += 1;
     }
@@ -138,38 +141,38 @@ impl Model {
     async fn lease(&mut self, target: usize) {
         let waiting = &mut self.waiting[target];
         let of = |lane| {
-            let due = |known: &Known| known.lane == lane && !known.deferred;
+            let due = |expected: &ExpectedRecord| expected.lane == lane && !expected.deferred;
             waiting
                 .iter()
-                .find(|(_, known)| due(known))
+                .find(|(_, expected)| due(expected))
                 .map(|(number, _)| *number)
         };
         let Some(number) = of(Lane::Fresh).or_else(|| of(Lane::Backlog)) else {
-            let nothing = self.bench.consumers[target].lease(&Wanted::ANY);
+            let nothing = self.spool.consumers[target].lease(&LeaseFilter::ANY);
             assert!(tokio::time::timeout(Duration::ZERO, nothing).await.is_err());
             return;
         };
-        let known = waiting.remove(&number).unwrap();
-        let lease = self.bench.lease(target).await;
+        let expected = waiting.remove(&number).unwrap();
+        let lease = self.spool.lease(target).await;
         assert_eq!(
             (name(&lease), lease.lane()),
-            (known.name.clone(), known.lane)
+            (expected.name.clone(), expected.lane)
         );
-        self.held.push(Held {
+        self.leased.push(LeasedRecord {
             target,
             number,
-            known,
+            expected,
             lease,
         });
     }
 
-    fn settle(&mut self, step: &Step, held: Held) {
-        let Held {
+    fn settle(&mut self, step: &Step, leased: LeasedRecord) {
+        let LeasedRecord {
             target,
             number,
-            mut known,
+            mut expected,
             lease,
-        } = held;
+        } = leased;
         let back = match step {
             Step::Ack(_) => {
                 lease.ack();
@@ -180,9 +183,9 @@ impl Model {
                 false
             }
             Step::Retry(_) => {
-                known.deferred = true;
+                expected.deferred = true;
                 let later = Instant::now() + Duration::from_secs(3_600);
-                lease.retry(later, History::default());
+                lease.retry(later, RetryHistory::default());
                 true
             }
             _ => {
@@ -195,7 +198,7 @@ impl Model {
         } else {
             &mut self.settled
         };
-        place[target].insert(number, known);
+        place[target].insert(number, expected);
     }
 
     /// A new process opens what the old one left. If that was no clean end, what was settled may
@@ -204,31 +207,31 @@ impl Model {
         let found = if crash {
             left(&self.sim)
         } else {
-            self.held.clear_leases(&mut self.waiting);
+            self.leased.clear_leases(&mut self.waiting);
             let settings = self.settings.clone();
             let after = Sim::new();
-            let bench = std::mem::replace(&mut self.bench, open(&after, settings, &NAMES));
-            bench.close();
+            let spool = std::mem::replace(&mut self.spool, open(&after, settings, &NAMES));
+            spool.close();
             left(&self.sim)
         };
-        let bench = open(&found, self.settings.clone(), &NAMES);
+        let spool = open(&found, self.settings.clone(), &NAMES);
         if crash {
-            self.held.clear_leases(&mut self.waiting);
+            self.leased.clear_leases(&mut self.waiting);
         }
         self.sim = found;
-        self.bench = bench;
-        let pending = self.bench.pending().await;
+        self.spool = spool;
+        let pending = self.spool.pending().await;
         for (target, pending) in pending.into_iter().enumerate() {
             let number = |name: &String| name.split('-').next().unwrap().parse::<usize>().unwrap();
-            let found: Waiting = pending
+            let found: PendingRecords = pending
                 .iter()
                 .map(|name| {
-                    let known = Known {
+                    let expected = ExpectedRecord {
                         name: name.clone(),
                         lane: Lane::Backlog,
                         deferred: false,
                     };
-                    (number(name), known)
+                    (number(name), expected)
                 })
                 .collect();
             for number in self.waiting[target].keys() {
@@ -242,20 +245,20 @@ impl Model {
                     "{number} of {target} came again"
                 );
             }
-            assert_eq!(self.bench.lost(target, Reason::Corrupt), 0);
+            assert_eq!(self.spool.lost(target, Reason::Corrupt), 0);
             self.waiting[target] = found;
         }
     }
 }
 
 trait Clear {
-    fn clear_leases(&mut self, waiting: &mut [Waiting; 2]);
+    fn clear_leases(&mut self, waiting: &mut [PendingRecords; 2]);
 }
 
-impl Clear for Vec<Held> {
-    fn clear_leases(&mut self, waiting: &mut [Waiting; 2]) {
-        for held in self.drain(..) {
-            waiting[held.target].insert(held.number, held.known);
+impl Clear for Vec<LeasedRecord> {
+    fn clear_leases(&mut self, waiting: &mut [PendingRecords; 2]) {
+        for leased in self.drain(..) {
+            waiting[leased.target].insert(leased.number, leased.expected);
         }
     }
 }
@@ -325,13 +328,13 @@ async fn overflow(steps: Vec<Step>) {
         ..tight(5)
     };
     let mut sim = Sim::new();
-    let mut bench = open(&sim, settings.clone(), &NAMES);
+    let mut spool = open(&sim, settings.clone(), &NAMES);
     let mut leases: Vec<(usize, Lease)> = Vec::new();
     for (number, step) in steps.into_iter().enumerate() {
         match step {
-            Step::Offer(bytes) => assert!(bench.keep(&format!("{number}-{bytes}")).await),
+            Step::Offer(bytes) => assert!(spool.keep(&format!("{number}-{bytes}")).await),
             Step::Lease(target) => {
-                let lease = bench.consumers[target].lease(&Wanted::ANY);
+                let lease = spool.consumers[target].lease(&LeaseFilter::ANY);
                 if let Ok(Some(lease)) = tokio::time::timeout(Duration::from_millis(2), lease).await
                 {
                     name(&lease);
@@ -346,24 +349,24 @@ async fn overflow(steps: Vec<Step>) {
             }
             Step::Restart => {
                 leases.clear();
-                let before = [0, 1].map(|target| bench.counts(target).pending.profiles);
-                bench.close();
-                bench = open(&sim, settings.clone(), &NAMES);
+                let before = [0, 1].map(|target| spool.counts(target).pending.profiles);
+                spool.close();
+                spool = open(&sim, settings.clone(), &NAMES);
                 for (target, before) in before.into_iter().enumerate() {
-                    assert_eq!(bench.counts(target).accepted.profiles, before);
-                    assert_eq!(bench.lost(target, Reason::Corrupt), 0);
+                    assert_eq!(spool.counts(target).accepted.profiles, before);
+                    assert_eq!(spool.lost(target, Reason::Corrupt), 0);
                 }
             }
             Step::Kill => {
                 sim = sim.after_kill();
                 leases.clear();
-                bench = open(&sim, settings.clone(), &NAMES);
+                spool = open(&sim, settings.clone(), &NAMES);
             }
             _ => {}
         }
         assert!(sim.bytes() <= settings.max_bytes, "{}", sim.bytes());
         for target in 0..2 {
-            bench.counts(target);
+            spool.counts(target);
         }
     }
 }

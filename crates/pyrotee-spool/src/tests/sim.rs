@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex};
 
+use pyrotee_queue::lock;
+
 use crate::format::segment_of;
-use crate::lock;
 use crate::storage::{File, Space, Storage};
 
 type Files = BTreeMap<String, Arc<Data>>;
@@ -328,7 +329,7 @@ impl File for Handle {
         })
     }
 
-    fn cut(&self, len: u64) -> io::Result<()> {
+    fn truncate(&self, len: u64) -> io::Result<()> {
         self.inner.whole(|_| {
             lock(&self.data.0)
                 .bytes

@@ -1,18 +1,18 @@
-//! What the tests share.
+//! An open spool for tests, and records whose names tell their length.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use pyrotee_queue::{
-    Budget, Consumer, Counts, Head, Lease, Ledger, Limits, Offered, Payload, Producer, Reason,
-    Record, SurfaceId, Wanted, WhenFull,
+    Budget, Consumer, Counts, Head, Lease, LeaseFilter, Ledger, Limits, OfferResult, Payload,
+    Producer, Reason, Record, SurfaceId, WhenFull,
 };
 
 use super::sim::Sim;
-use crate::spool::start;
+use crate::open_spool::open_in;
 use crate::storage::Storage;
-use crate::{Control, Fsync, Keeper, Monitor, OpenError, Settings, Spool, Target};
+use crate::{Closer, Control, Fsync, Monitor, OpenError, OpenSpool, Settings, TargetQueue};
 
 pub(super) const ROOMY: Limits = Limits {
     records: 10_000,
@@ -30,23 +30,23 @@ pub(super) fn settings(dir: &Path) -> Settings {
         save_after: Duration::from_secs(3_600),
         sync_cursors_after: Duration::ZERO,
         retry_after: Duration::from_millis(5),
-        rest: Duration::ZERO,
+        min_sleep: Duration::ZERO,
         ..Settings::new(dir)
     }
 }
 
-/// An open spool and its accounts.
-pub(super) struct Bench {
+/// An open spool with the ledgers of its targets.
+pub(super) struct TestSpool {
     pub(super) producer: Arc<dyn Producer>,
     pub(super) consumers: Vec<Arc<dyn Consumer>>,
     pub(super) monitor: Monitor,
     pub(super) control: Control,
-    pub(super) keeper: Keeper,
+    pub(super) closer: Closer,
     pub(super) ledgers: Vec<Arc<Ledger>>,
     pub(super) budget: Arc<Budget>,
 }
 
-pub(super) fn open(sim: &Arc<Sim>, settings: Settings, names: &[&str]) -> Bench {
+pub(super) fn open(sim: &Arc<Sim>, settings: Settings, names: &[&str]) -> TestSpool {
     try_open(sim, settings, names, ROOMY).unwrap()
 }
 
@@ -55,36 +55,36 @@ pub(super) fn try_open(
     settings: Settings,
     names: &[&str],
     limits: Limits,
-) -> Result<Bench, OpenError> {
+) -> Result<TestSpool, OpenError> {
     let storage = Arc::clone(sim) as Arc<dyn Storage>;
-    bench(names, limits, |targets, budget| {
-        start(settings, storage, targets, budget)
+    open_with(names, limits, |targets, budget| {
+        open_in(settings, storage, targets, budget)
     })
 }
 
-/// The spool that `open` opens for targets of these names.
-pub(super) fn bench(
+/// Opens a spool with `open` for targets of these names.
+pub(super) fn open_with(
     names: &[&str],
     limits: Limits,
-    open: impl FnOnce(Vec<Target>, &Arc<Budget>) -> Result<Spool, OpenError>,
-) -> Result<Bench, OpenError> {
+    open: impl FnOnce(Vec<TargetQueue>, &Arc<Budget>) -> Result<OpenSpool, OpenError>,
+) -> Result<TestSpool, OpenError> {
     let ledgers: Vec<_> = names.iter().map(|_| Arc::<Ledger>::default()).collect();
     let budget = Budget::new(64 << 20);
     let targets = names.iter().zip(&ledgers);
     let targets = targets.map(|(name, ledger)| ((*name).to_owned(), limits, Arc::clone(ledger)));
     let spool = open(targets.collect(), &budget)?;
-    Ok(Bench {
+    Ok(TestSpool {
         producer: spool.producer,
         consumers: spool.consumers,
         monitor: spool.monitor,
         control: spool.control,
-        keeper: spool.keeper,
+        closer: spool.closer,
         ledgers,
         budget,
     })
 }
 
-/// What a record of this name holds; names end in their length.
+/// The body of the record with this name. Names end in the length of the body.
 pub(super) fn body(name: &str) -> Vec<u8> {
     let len: usize = name.rsplit('-').next().unwrap().parse().unwrap();
     name.bytes().cycle().take(len).collect()
@@ -101,7 +101,7 @@ pub(super) fn head(name: &str) -> Head {
     }
 }
 
-/// The name of a leased record, which must be what was offered.
+/// The name of a leased record. Panics if head or body are not what was offered.
 pub(super) fn name(lease: &Lease) -> String {
     let name = lease.record().head().query.to_string();
     assert_eq!(*lease.record().head(), head(&name));
@@ -112,8 +112,8 @@ pub(super) fn name(lease: &Lease) -> String {
     name
 }
 
-impl Bench {
-    pub(super) fn offer(&self, name: &str) -> Offered {
+impl TestSpool {
+    pub(super) fn offer(&self, name: &str) -> OfferResult {
         self.producer.offer(&self.record(name))
     }
 
@@ -123,7 +123,7 @@ impl Bench {
         Record::new(head(name), Payload::from(body), reservation)
     }
 
-    /// Offers a record; whether it will survive.
+    /// Offers a record, and returns whether it became durable.
     pub(super) async fn keep(&self, name: &str) -> bool {
         in_time(name, self.offer(name).receipt.durable()).await
     }
@@ -137,9 +137,9 @@ impl Bench {
         names
     }
 
-    /// The next record of a target, which must be there.
+    /// Leases the next record of a target. Panics if there is none.
     pub(super) async fn lease(&self, target: usize) -> Lease {
-        let lease = self.consumers[target].lease(&Wanted::ANY);
+        let lease = self.consumers[target].lease(&LeaseFilter::ANY);
         in_time("a lease", lease).await.expect("it has not ended")
     }
 
@@ -153,7 +153,7 @@ impl Bench {
         self.counts(target).dropped(reason).profiles
     }
 
-    /// What every target would be given from now on, without taking it.
+    /// The names of the pending records of every target. Leases and releases them.
     pub(super) async fn pending(&self) -> Vec<Vec<String>> {
         let mut pending = Vec::new();
         for target in 0..self.consumers.len() {
@@ -166,14 +166,14 @@ impl Bench {
         pending
     }
 
-    /// Delivers everything to everybody; what came to whom.
+    /// Acks all records of all targets, and returns their names and the final counts, per target.
     pub(super) async fn drain(mut self) -> (Vec<Vec<String>>, Vec<Counts>) {
         drop(self.producer);
         let mut delivered = Vec::new();
         for consumer in &self.consumers {
             let mut names = Vec::new();
             while let Some(lease) =
-                in_time("a lease or the end", consumer.lease(&Wanted::ANY)).await
+                in_time("a lease or the end", consumer.lease(&LeaseFilter::ANY)).await
             {
                 names.push(name(&lease));
                 lease.ack();
@@ -181,23 +181,23 @@ impl Bench {
             delivered.push(names);
         }
         self.consumers.clear();
-        self.keeper.close();
+        self.closer.close();
         let counts = self.ledgers.iter().map(|ledger| ledger.snapshot());
         (delivered, counts.collect())
     }
 
     pub(super) fn close(self) {
-        self.keeper.close();
+        self.closer.close();
     }
 }
 
-/// A test that waits for ever shall fail.
+/// Awaits a future for ten seconds, so that a test that waits for ever fails.
 pub(super) async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> T {
     let result = tokio::time::timeout(Duration::from_secs(10), future).await;
     result.unwrap_or_else(|_| panic!("it never came: {what}"))
 }
 
-/// Waits for the writer, which works on its own.
+/// Waits until the writer thread has done something.
 pub(super) async fn eventually(what: &str, is: impl Fn() -> bool) {
     for _ in 0..2_000 {
         if is() {

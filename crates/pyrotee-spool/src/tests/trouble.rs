@@ -7,7 +7,7 @@ use std::time::Duration;
 use pyrotee_queue::{Budget, Lane, Ledger, Limits, Reason, WhenFull};
 
 use super::sim::{Sim, Trouble};
-use super::support::{Bench, ROOMY, eventually, name, open, settings, try_open};
+use super::support::{ROOMY, TestSpool, eventually, name, open, open_with, settings, try_open};
 use crate::{Fsync, Mode, OpenError, Settings};
 
 #[tokio::test]
@@ -18,28 +18,28 @@ async fn without_a_promise_of_the_disk_memory_is_as_good_as_it_gets() {
             fsync,
             ..settings(Path::new(""))
         };
-        let bench = try_open(&sim, settings, &["a"], ROOMY).unwrap();
-        assert!(bench.keep("0-1000").await);
+        let spool = try_open(&sim, settings, &["a"], ROOMY).unwrap();
+        assert!(spool.keep("0-1000").await);
         sim.fail(Some(Trouble::Full));
         for number in 1..4 {
-            assert!(bench.keep(&format!("{number}-1000")).await, "{fsync:?}");
+            assert!(spool.keep(&format!("{number}-1000")).await, "{fsync:?}");
         }
-        assert_eq!(bench.monitor.mode(), Mode::MemoryOnly);
+        assert_eq!(spool.monitor.mode(), Mode::MemoryOnly);
     }
 }
 
 #[tokio::test]
 async fn what_a_target_rejects_before_it_is_written_needs_no_disk() {
-    // The writer rests while the target is quick.
+    // The writer sleeps while the target responds.
     let settings = Settings {
-        rest: Duration::from_millis(300),
+        min_sleep: Duration::from_millis(300),
         ..settings(Path::new(""))
     };
-    let bench = try_open(&Sim::new(), settings, &["a"], ROOMY).unwrap();
-    assert!(bench.keep("0-1000").await);
-    let offered = bench.offer("1-1000");
-    bench.lease(0).await.ack();
-    bench.lease(0).await.lose(Reason::Rejected);
+    let spool = try_open(&Sim::new(), settings, &["a"], ROOMY).unwrap();
+    assert!(spool.keep("0-1000").await);
+    let offered = spool.offer("1-1000");
+    spool.lease(0).await.ack();
+    spool.lease(0).await.lose(Reason::Rejected);
     assert!(
         offered.receipt.durable().await,
         "whoever sends it again is told the same"
@@ -54,48 +54,48 @@ async fn a_full_disk_means_memory_under_the_limits_and_an_end_of_it_disk_again()
         bytes: 1 << 20,
         when_full: WhenFull::DropNewest,
     };
-    let bench = try_open(&sim, settings(Path::new("")), &["a"], limits).unwrap();
+    let spool = try_open(&sim, settings(Path::new("")), &["a"], limits).unwrap();
     for number in 0..5 {
-        assert!(bench.keep(&format!("{number}-1000")).await);
+        assert!(spool.keep(&format!("{number}-1000")).await);
     }
     sim.fail(Some(Trouble::Full));
-    assert!(!bench.keep("5-1000").await, "a receipt does not lie");
-    assert_eq!(bench.monitor.mode(), Mode::MemoryOnly);
+    assert!(!spool.keep("5-1000").await, "a receipt does not lie");
+    assert_eq!(spool.monitor.mode(), Mode::MemoryOnly);
     for (number, taken) in [(6, 1), (7, 1), (8, 0), (9, 0)] {
-        let offered = bench.offer(&format!("{number}-1000"));
-        assert_eq!(offered.taken, taken);
+        let offered = spool.offer(&format!("{number}-1000"));
+        assert_eq!(offered.queued, taken);
         assert!(taken == 0 || !offered.receipt.durable().await);
     }
-    assert_eq!(bench.lost(0, Reason::QueueFull), 2, "three are held");
-    let lease = bench.lease(0).await;
+    assert_eq!(spool.lost(0, Reason::QueueFull), 2, "three are held");
+    let lease = spool.lease(0).await;
     assert_eq!(name(&lease), "0-1000", "what is on disk is still delivered");
     lease.ack();
     sim.fail(None);
     eventually("the disk is used again", || {
-        bench.monitor.mode() == Mode::Disk
+        spool.monitor.mode() == Mode::Disk
     })
     .await;
-    assert_eq!(bench.budget.recorded(), 0);
-    assert!(bench.keep("10-1000").await);
+    assert_eq!(spool.budget.recorded(), 0);
+    assert!(spool.keep("10-1000").await);
     let expected: Vec<_> = [1, 2, 3, 4, 5, 6, 7, 10]
         .map(|number| format!("{number}-1000"))
         .into();
-    assert_eq!(bench.pending().await[0], expected);
-    bench.close();
-    let bench = open(&sim.after_power_loss(), settings(Path::new("")), &["a"]);
-    assert_eq!(bench.pending().await, [expected]);
+    assert_eq!(spool.pending().await[0], expected);
+    spool.close();
+    let spool = open(&sim.after_power_loss(), settings(Path::new("")), &["a"]);
+    assert_eq!(spool.pending().await, [expected]);
 }
 
 #[tokio::test]
 async fn an_idle_spool_finds_out_by_itself_that_the_disk_is_back() {
     let sim = Sim::new();
-    let bench = open(&sim, settings(Path::new("")), &["a"]);
+    let spool = open(&sim, settings(Path::new("")), &["a"]);
     sim.fail(Some(Trouble::Full));
-    assert!(!bench.keep("0-1000").await);
-    bench.lease(0).await.ack();
+    assert!(!spool.keep("0-1000").await);
+    spool.lease(0).await.ack();
     sim.fail(None);
     eventually("the disk is used again", || {
-        bench.monitor.mode() == Mode::Disk
+        spool.monitor.mode() == Mode::Disk
     })
     .await;
 }
@@ -103,18 +103,18 @@ async fn an_idle_spool_finds_out_by_itself_that_the_disk_is_back() {
 #[tokio::test]
 async fn what_cannot_be_written_before_the_end_is_lost_as_shutdown() {
     let sim = Sim::new();
-    let bench = open(&sim, settings(Path::new("")), &["a"]);
-    assert!(bench.keep("0-1000").await);
+    let spool = open(&sim, settings(Path::new("")), &["a"]);
+    assert!(spool.keep("0-1000").await);
     sim.fail(Some(Trouble::Full));
-    assert!(!bench.keep("1-1000").await);
-    let Bench {
-        keeper,
+    assert!(!spool.keep("1-1000").await);
+    let TestSpool {
+        closer,
         ledgers,
         consumers,
         ..
-    } = bench;
+    } = spool;
     consumers[0].abandon(Reason::Shutdown);
-    keeper.close();
+    closer.close();
     let counts = ledgers[0].snapshot();
     assert!(counts.balance());
     assert_eq!(counts.pending.profiles, 1, "it is on disk");
@@ -129,42 +129,29 @@ async fn a_directory_that_is_removed_is_made_again() {
         save_every: 1,
         ..settings(&path)
     };
-    let ledger = Arc::<Ledger>::default();
-    let targets = [("a".to_owned(), ROOMY, Arc::clone(&ledger))];
-    let spool = settings
-        .clone()
-        .open(targets, &Budget::new(1 << 20))
-        .unwrap();
-    let bench = Bench {
-        producer: spool.producer,
-        consumers: spool.consumers,
-        monitor: spool.monitor,
-        control: spool.control,
-        keeper: spool.keeper,
-        ledgers: vec![ledger],
-        budget: Budget::new(1 << 20),
-    };
-    assert!(bench.keep("0-1000").await);
+    let open = |targets, budget: &_| settings.clone().open(targets, budget);
+    let spool = open_with(&["a"], ROOMY, open).unwrap();
+    assert!(spool.keep("0-1000").await);
     // The writer may be saving cursors just now.
     eventually("it is removed", || std::fs::remove_dir_all(&path).is_ok()).await;
     for number in 1..3 {
-        bench
+        spool
             .offer(&format!("{number}-1000"))
             .receipt
             .durable()
             .await;
-        bench.lease(0).await.ack();
+        spool.lease(0).await.ack();
     }
-    eventually("the trouble is seen", || bench.monitor.stats().troubles > 0).await;
+    eventually("the trouble is seen", || spool.monitor.stats().troubles > 0).await;
     eventually("the disk is used again", || {
-        bench.monitor.mode() == Mode::Disk
+        spool.monitor.mode() == Mode::Disk
     })
     .await;
-    assert!(bench.keep("9-1000").await);
+    assert!(spool.keep("9-1000").await);
     // And it is locked again.
     let again = settings.open([], &Budget::new(1));
     assert!(matches!(again, Err(OpenError::Locked { .. })));
-    bench.close();
+    spool.close();
     assert!(path.join("lock").exists());
 }
 
@@ -175,8 +162,8 @@ async fn a_second_process_is_told_which_directory_is_in_use() {
     let first = open().unwrap();
     let error = open().unwrap_err().to_string();
     assert!(error.contains(&dir.path().display().to_string()), "{error}");
-    first.keeper.close();
-    open().unwrap().keeper.close();
+    first.closer.close();
+    open().unwrap().closer.close();
     let file = dir.path().join("file");
     std::fs::write(&file, "").unwrap();
     let impossible = settings(&file).open([], &Budget::new(1));
@@ -190,20 +177,20 @@ async fn a_restart_finds_the_backlog_and_what_was_in_flight() {
         save_every: 1,
         ..settings(Path::new(""))
     };
-    let bench = open(&sim, eager.clone(), &["a", "b"]);
-    let names = bench.fill(5).await;
-    bench.lease(0).await.ack();
-    let in_flight = [bench.lease(0).await, bench.lease(0).await];
-    bench.lease(1).await.ack();
-    bench.keeper.close();
-    let bench = open(&sim.after_kill(), eager, &["b", "a"]);
-    let counts = bench.counts(1);
+    let spool = open(&sim, eager.clone(), &["a", "b"]);
+    let names = spool.fill(5).await;
+    spool.lease(0).await.ack();
+    let in_flight = [spool.lease(0).await, spool.lease(0).await];
+    spool.lease(1).await.ack();
+    spool.closer.close();
+    let spool = open(&sim.after_kill(), eager, &["b", "a"]);
+    let counts = spool.counts(1);
     assert_eq!((counts.accepted.profiles, counts.pending.profiles), (4, 4));
-    let stats = bench.monitor.stats();
+    let stats = spool.monitor.stats();
     assert_eq!((stats.recovered, stats.redelivered), (8, 2));
-    assert_eq!(bench.lease(0).await.lane(), Lane::Backlog);
+    assert_eq!(spool.lease(0).await.lane(), Lane::Backlog);
     assert_eq!(
-        bench.pending().await,
+        spool.pending().await,
         [names[1..].to_vec(), names[1..].to_vec()]
     );
     drop(in_flight);
@@ -212,75 +199,75 @@ async fn a_restart_finds_the_backlog_and_what_was_in_flight() {
 #[tokio::test]
 async fn targets_are_known_by_their_names() {
     let sim = Sim::new();
-    let bench = open(&sim, settings(Path::new("")), &["a", "b"]);
-    let names = bench.fill(3).await;
-    bench.close();
+    let spool = open(&sim, settings(Path::new("")), &["a", "b"]);
+    let names = spool.fill(3).await;
+    spool.close();
     // b leaves, c comes: it starts at now.
-    let bench = open(&sim, settings(Path::new("")), &["c", "a"]);
-    assert_eq!(bench.pending().await, [vec![], names.clone()]);
-    assert_eq!(bench.monitor.stats().orphans, 1);
-    assert!(bench.keep("new-10").await);
-    let fresh = bench.lease(1).await;
+    let spool = open(&sim, settings(Path::new("")), &["c", "a"]);
+    assert_eq!(spool.pending().await, [vec![], names.clone()]);
+    assert_eq!(spool.monitor.stats().removed_targets, 1);
+    assert!(spool.keep("new-10").await);
+    let fresh = spool.lease(1).await;
     assert_eq!(name(&fresh), "new-10");
     fresh.ack();
-    bench.close();
+    spool.close();
     // b is back, and gets what it had not got, but nothing of what came while it was away.
-    let bench = open(&sim, settings(Path::new("")), &["b", "c", "a"]);
+    let spool = open(&sim, settings(Path::new("")), &["b", "c", "a"]);
     let new = vec!["new-10".to_owned()];
-    assert_eq!(bench.pending().await, [names.clone(), new, names]);
-    assert_eq!(bench.lost(0, Reason::Corrupt), 0);
+    assert_eq!(spool.pending().await, [names.clone(), new, names]);
+    assert_eq!(spool.lost(0, Reason::Corrupt), 0);
 }
 
 #[tokio::test]
 async fn a_target_that_is_gone_for_too_long_keeps_no_segment() {
     let sim = Sim::new();
-    let bench = open(&sim, settings(Path::new("")), &["a", "gone"]);
-    bench.fill(100).await;
+    let spool = open(&sim, settings(Path::new("")), &["a", "gone"]);
+    spool.fill(100).await;
     for _ in 0..100 {
-        bench.lease(0).await.ack();
+        spool.lease(0).await.ack();
     }
-    bench.close();
+    spool.close();
     assert!(sim.segments().len() > 4);
-    let bench = open(&sim, settings(Path::new("")), &["a"]);
-    assert!(bench.keep("x-10").await);
+    let spool = open(&sim, settings(Path::new("")), &["a"]);
+    assert!(spool.keep("x-10").await);
     assert!(sim.segments().len() > 4, "it may come back");
-    bench.close();
+    spool.close();
     let impatient = Settings {
-        orphan_age: Duration::ZERO,
+        keep_removed_for: Duration::ZERO,
         ..settings(Path::new(""))
     };
-    let bench = open(&sim, impatient, &["a"]);
+    let spool = open(&sim, impatient, &["a"]);
     eventually("its records are dropped", || sim.segments().len() == 1).await;
-    let stats = bench.monitor.stats();
-    assert_eq!((stats.orphans, stats.orphans_dropped), (0, 100));
-    assert_eq!(bench.pending().await, [["x-10"]]);
+    let stats = spool.monitor.stats();
+    assert_eq!((stats.removed_targets, stats.lost_of_removed), (0, 100));
+    assert_eq!(spool.pending().await, [["x-10"]]);
 }
 
 #[tokio::test]
 async fn a_removed_target_wants_nothing_again_that_it_had_or_that_was_given_up() {
     let impatient = Settings {
-        orphan_age: Duration::ZERO,
+        keep_removed_for: Duration::ZERO,
         ..settings(Path::new(""))
     };
     let sim = Sim::new();
-    let bench = open(&sim, settings(Path::new("")), &["had", "given-up", "b"]);
-    let names = bench.fill(3).await;
+    let spool = open(&sim, settings(Path::new("")), &["had", "given-up", "b"]);
+    let names = spool.fill(3).await;
     for _ in 0..3 {
-        bench.lease(0).await.ack();
+        spool.lease(0).await.ack();
     }
-    bench.close();
+    spool.close();
     // Its records stay, for b.
-    let bench = open(&sim, impatient, &["b"]);
-    eventually("the drop", || bench.monitor.stats().orphans_dropped == 3).await;
-    bench.close();
+    let spool = open(&sim, impatient, &["b"]);
+    eventually("the drop", || spool.monitor.stats().lost_of_removed == 3).await;
+    spool.close();
     for _ in 0..2 {
-        let bench = open(&sim, settings(Path::new("")), &["b"]);
-        assert_eq!(bench.monitor.stats().orphans, 0);
-        bench.close();
+        let spool = open(&sim, settings(Path::new("")), &["b"]);
+        assert_eq!(spool.monitor.stats().removed_targets, 0);
+        spool.close();
     }
-    let bench = open(&sim, settings(Path::new("")), &["had", "given-up", "b"]);
-    assert_eq!(bench.pending().await, [vec![], vec![], names]);
-    bench.close();
+    let spool = open(&sim, settings(Path::new("")), &["had", "given-up", "b"]);
+    assert_eq!(spool.pending().await, [vec![], vec![], names]);
+    spool.close();
 }
 
 #[tokio::test]

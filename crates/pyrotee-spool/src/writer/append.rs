@@ -1,32 +1,33 @@
-//! Records go out.
+//! Writes records to segments.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
-use pyrotee_queue::Record;
+use pyrotee_queue::{Record, lock};
 
-use super::{GROUP, Writer};
-use crate::entry::Location;
+use super::{MOST_UNSYNCED, Writer};
 use crate::format::{RecordHead, SegmentHead, TargetId, segment_name};
-use crate::lock;
 use crate::segments::Segment;
 use crate::settings::Fsync;
-use crate::shared::Job;
+use crate::shared::PendingWrite;
+use crate::spooled_record::SegmentPosition;
 use crate::storage::{File, append_all};
 
 /// The segment that is being written.
 #[derive(Debug)]
-pub(super) struct Active {
+pub(super) struct ActiveSegment {
     pub(super) first: u64,
     file: Arc<dyn File>,
+    /// Length of the file, in bytes.
     len: u64,
-    /// Up to here every record is whole and its entry knows.
-    pub(super) good: u64,
+    /// Length of the committed records, in bytes: each is whole, and in memory its position is known.
+    pub(super) committed: u64,
+    /// Length of the synced part, in bytes.
     synced: u64,
 }
 
-impl Active {
+impl ActiveSegment {
     pub(super) fn is_unsynced(&self) -> bool {
         self.synced < self.len
     }
@@ -39,84 +40,88 @@ impl Active {
         Ok(())
     }
 
-    /// Cuts off what is not known to be whole.
-    pub(super) fn mend(&self) -> io::Result<()> {
-        self.file.cut(self.good)
+    /// Cuts off everything after the committed records.
+    pub(super) fn truncate(&self) -> io::Result<()> {
+        self.file.truncate(self.committed)
     }
 }
 
-/// Records that were written and wait for the sync that covers them.
+/// Records that were written and not committed yet. They are committed after one sync for all of them.
 #[derive(Debug, Default)]
-struct Group {
-    written: VecDeque<(Job, Location)>,
+struct SyncGroup {
+    written: VecDeque<(PendingWrite, SegmentPosition)>,
     bytes: u64,
 }
 
 impl Writer {
-    /// Writes what waits, in order.
+    /// Writes the pending records, in order.
     pub(super) fn write(&mut self) -> io::Result<()> {
-        let mut jobs = std::mem::take(&mut lock(&self.shared.intake).jobs);
-        let mut group = Group::default();
-        let result = self.write_each(&mut jobs, &mut group);
+        let mut writes = std::mem::take(&mut lock(&self.shared.intake).writes);
+        let mut group = SyncGroup::default();
+        let result = self.write_each(&mut writes, &mut group);
         if result.is_err() {
-            // What was not placed goes back, before whatever came meanwhile.
+            // Uncommitted records go back, before those that were offered meanwhile.
             let mut intake = lock(&self.shared.intake);
-            for (job, _) in group.written.into_iter().rev() {
-                jobs.push_front(job);
+            for (write, _) in group.written.into_iter().rev() {
+                writes.push_front(write);
             }
-            jobs.append(&mut intake.jobs);
-            intake.jobs = jobs;
+            writes.append(&mut intake.writes);
+            intake.writes = writes;
         }
         result
     }
 
-    fn write_each(&mut self, jobs: &mut VecDeque<Job>, group: &mut Group) -> io::Result<()> {
-        while let Some(job) = jobs.pop_front() {
-            let Some((record, takers)) = self.shared.book.wanting(&job.entry) else {
-                // Whoever asks for it once more would hear the same.
-                let judged = lock(&job.entry.state).judged;
-                job.answer(judged);
+    fn write_each(
+        &mut self,
+        writes: &mut VecDeque<PendingWrite>,
+        group: &mut SyncGroup,
+    ) -> io::Result<()> {
+        while let Some(write) = writes.pop_front() {
+            let Some((record, takers)) = self.shared.tracker.unsettled(&write.record) else {
+                // A resolved record needs no disk: a client that sends it again gets the same result.
+                let resolved = lock(&write.record.state).resolved;
+                write.resolve(resolved);
                 continue;
             };
-            let written = self.append(&record, job.entry.number, takers, group);
+            let written = self.append(&record, write.record.number, takers, group);
             drop(record);
             match written {
-                Ok(location) => group.written.push_back((job, location)),
+                Ok(position) => group.written.push_back((write, position)),
                 Err(error) => {
-                    jobs.push_front(job);
+                    writes.push_front(write);
                     return Err(error);
                 }
             }
-            if self.settings.fsync != Fsync::Always || group.bytes >= GROUP {
+            if self.settings.fsync != Fsync::Always || group.bytes >= MOST_UNSYNCED {
                 self.commit(group)?;
             }
         }
         self.commit(group)
     }
 
-    /// Bodies leave memory, receipts resolve.
-    fn commit(&mut self, group: &mut Group) -> io::Result<()> {
+    /// Commits the written records: releases their bodies from memory and resolves their receipts.
+    fn commit(&mut self, group: &mut SyncGroup) -> io::Result<()> {
         if self.settings.fsync == Fsync::Always {
             self.sync()?;
         }
         group.bytes = 0;
         let mut last = None;
-        let mut receipts = Vec::new();
-        for (job, location) in group.written.drain(..) {
-            self.shared.book.place(&job.entry, location);
-            last = Some(job.entry.number);
-            receipts.push(job);
+        let mut committed = Vec::new();
+        for (write, position) in group.written.drain(..) {
+            self.shared.tracker.written(&write.record, position);
+            last = Some(write.record.number);
+            committed.push(write);
         }
         if let Some(active) = &mut self.active {
-            active.good = active.len;
+            active.committed = active.len;
         }
         if let Some(last) = last {
             for queue in &self.shared.queues {
-                queue.moved_elsewhere(last + 1);
+                queue.moved_to_disk(last + 1);
             }
         }
-        for job in receipts {
-            job.answer(true);
+        for write in committed {
+            write.resolve(true);
         }
         Ok(())
     }
@@ -126,8 +131,8 @@ impl Writer {
         record: &Record,
         number: u64,
         takers: Vec<TargetId>,
-        group: &mut Group,
-    ) -> io::Result<Location> {
+        group: &mut SyncGroup,
+    ) -> io::Result<SegmentPosition> {
         let head = RecordHead {
             number,
             takers,
@@ -157,7 +162,7 @@ impl Writer {
             )
             .collect();
         append_all(&*active.file, &mut parts)?;
-        let location = Location {
+        let position = SegmentPosition {
             segment: active.first,
             offset: active.len,
             before_body: u32::try_from(head.len()).unwrap_or(u32::MAX),
@@ -166,21 +171,21 @@ impl Writer {
         group.bytes += bytes;
         self.shared.counters.written.add(bytes);
         self.shared.counters.body.add(record.len());
-        self.grow(location.segment, bytes);
-        Ok(location)
+        self.grow(position.segment, bytes);
+        Ok(position)
     }
 
-    /// Whether so many bytes more belong to another segment. One may not be so large in bytes or in the
-    /// index that letting it go is the only way to keep within the limits.
-    fn is_full(&self, active: &Active, bytes: u64) -> bool {
-        let pending = self.shared.book.with(|book| {
-            let segment = book.segments.get(active.first);
+    /// Whether a record of `bytes` goes into a new segment. A segment is bounded in bytes and in claims, so that
+    /// evicting it never drops more than a part of the spool.
+    fn is_full(&self, active: &ActiveSegment, bytes: u64) -> bool {
+        let pending = self.shared.tracker.with(|tracker| {
+            let segment = tracker.segments.get(active.first);
             segment.map_or(0, |segment| segment.pending)
         });
         active.len + bytes > self.settings.segment() || pending > self.settings.claims() / 4
     }
 
-    /// Begins the segment of `first`, whose record has so many bytes.
+    /// Begins the segment whose first record has the number `first` and a length of `bytes`.
     fn roll(&mut self, first: u64, bytes: u64) -> io::Result<()> {
         if self.settings.fsync != Fsync::Never {
             self.sync()?;
@@ -199,33 +204,33 @@ impl Writer {
         self.keep_reserve()?;
         let name = segment_name(first);
         let file = match self.storage.create(&name) {
-            // What an earlier attempt left: nothing that anybody knows of.
+            // An earlier attempt left the file, and committed no record in it.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let file = self.storage.open(&name)?;
-                file.cut(0)?;
+                file.truncate(0)?;
                 file
             }
             created => created?,
         };
         self.torn.retain(|torn| torn.first != first);
-        self.shared.book.with(|book| {
+        self.shared.tracker.with(|tracker| {
             let segment = Segment {
                 file: Some(Arc::clone(&file)),
                 ..Segment::default()
             };
-            book.segments.insert(first, segment);
+            tracker.segments.insert(first, segment);
         });
-        // From here on a failure finds the segment and cuts it.
-        let active = self.active.insert(Active {
+        // From here on, after a failure, the segment is truncated.
+        let active = self.active.insert(ActiveSegment {
             first,
             file,
             len: 0,
-            good: 0,
+            committed: 0,
             synced: 0,
         });
         append_all(&*active.file, &mut [IoSlice::new(&head)])?;
         active.len = len;
-        active.good = len;
+        active.committed = len;
         self.shared.counters.written.add(len);
         self.grow(first, len);
         if self.settings.fsync != Fsync::Never {
@@ -236,14 +241,14 @@ impl Writer {
 
     fn grow(&self, segment: u64, bytes: u64) {
         self.shared
-            .book
-            .with(|book| book.segments.grow(segment, bytes));
+            .tracker
+            .with(|tracker| tracker.segments.grow(segment, bytes));
     }
 
-    /// Nothing is appended to it any more.
-    pub(super) fn close(&self, active: &Active) {
+    /// Ends a segment: no record is appended any more.
+    pub(super) fn close(&self, active: &ActiveSegment) {
         self.shared
-            .book
-            .with(|book| book.segments.close(active.first, active.good));
+            .tracker
+            .with(|tracker| tracker.segments.close(active.first, active.committed));
     }
 }

@@ -1,7 +1,7 @@
-//! The thread that writes: records, cursors, and the end of segments.
+//! The thread that writes records and cursors, and removes segments.
 //!
-//! Whatever fails, fails in one place: [`Writer::work`] returns the error, and the process goes on
-//! in memory until work succeeds again.
+//! All errors end up in one place: [`Writer::work`] returns them, and the spool is in memory-only mode until
+//! `work` succeeds again.
 
 mod append;
 mod tidy;
@@ -13,26 +13,26 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use pyrotee_queue::Reason;
+use pyrotee_queue::{Reason, lock};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::format::{Crc, Names};
-use crate::lock;
 use crate::settings::{Fsync, Settings};
-use crate::shared::{Job, Shared};
+use crate::shared::{PendingWrite, Shared};
 use crate::storage::Storage;
-use append::Active;
-use tidy::Survives;
+use append::ActiveSegment;
+use tidy::MustSurvive;
 
-/// Often enough to see that a target has been gone for a day.
-const ROUNDS: Duration = Duration::from_secs(60);
+/// Longest sleep of the writer. It must notice in time that removed targets have expired.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
-/// A save takes one part in so many of the writer's time, at most.
+/// Pause between two saves of the cursors, as a multiple of the duration of a save: saving takes at most this
+/// fraction of the writer's time.
 const SAVE_SHARE: u32 = 50;
 
-/// Unsynced bytes whose bodies memory must hold, at most, before they are synced.
-const GROUP: u64 = 4 << 20;
+/// Most unsynced bytes with `fsync: always`. Their records stay in memory until the sync.
+const MOST_UNSYNCED: u64 = 4 << 20;
 
 #[derive(Debug)]
 pub(crate) struct Writer {
@@ -41,22 +41,22 @@ pub(crate) struct Writer {
     pub(crate) settings: Settings,
     pub(crate) salt: u64,
     pub(crate) names: Names,
-    /// Of the cursor slot that was written last.
+    /// Generation of the cursors that were saved last.
     pub(crate) generation: u64,
-    active: Option<Active>,
-    /// Segments that end in the rest of a write that failed, and their good length.
-    torn: Vec<Active>,
+    active: Option<ActiveSegment>,
+    /// Segments that may end in an incomplete record, because a write failed.
+    torn: Vec<ActiveSegment>,
     last_sync: Instant,
     last_save: Instant,
-    /// How long that took, without a sync.
+    /// How long the last save took that was not synced.
     save_took: Duration,
     last_cursor_sync: Instant,
-    /// The slot that was synced last; the next save is to the other.
-    slot: usize,
-    /// Saves that were synced, names included: both slots are there after two.
-    slots: u32,
+    /// The slot that was synced last. The next save goes to the other one.
+    synced_slot: usize,
+    /// Number of synced saves. Until 2, each save also fsyncs the directory, because it creates a slot.
+    synced_saves: u32,
     cursors_synced: bool,
-    /// The disk is in trouble, and left alone until then.
+    /// When the next attempt to write is made. `None`: the disk works.
     retry_at: Option<Instant>,
 }
 
@@ -67,7 +67,7 @@ impl Writer {
         settings: Settings,
         salt: u64,
         names: Names,
-        (generation, slot): (u64, usize),
+        (generation, synced_slot): (u64, usize),
     ) -> Self {
         let now = Instant::now();
         Self {
@@ -83,61 +83,62 @@ impl Writer {
             last_save: now,
             save_took: Duration::ZERO,
             last_cursor_sync: now,
-            slot,
-            slots: 0,
+            synced_slot,
+            synced_saves: 0,
             cursors_synced: false,
             retry_at: None,
         }
     }
 
-    /// Works until it is asked to end.
+    /// Runs until the spool is closed.
     pub(crate) fn run(mut self) {
         loop {
             let closing = lock(&self.shared.intake).closing;
             if closing || self.retry_at.is_none_or(|at| at <= Instant::now()) {
                 match self.work() {
-                    Ok(()) => self.recovered(),
-                    Err(error) => self.trouble(&error),
+                    Ok(()) => self.leave_memory_only(),
+                    Err(error) => self.enter_memory_only(&error),
                 }
             }
             if closing {
                 self.end();
                 return;
             }
-            self.shared.book.bell.wait(self.until_next());
+            self.shared.tracker.wakeup.wait(self.until_next());
         }
     }
 
-    /// Everything that is due.
+    /// Does everything that is due.
     fn work(&mut self) -> io::Result<()> {
         if self.retry_at.is_some() {
             self.storage.prepare()?;
-            self.mend()?;
+            self.truncate_torn_segments()?;
         }
-        self.retire()?;
+        self.remove_done_segments()?;
         self.write()?;
         if self.sync_is_due() {
             self.sync()?;
         }
-        self.drop_orphans(SystemTime::now());
-        // While there is space: later ones take none.
-        while self.slots < 2 {
-            self.save(false, Survives::PowerLoss)?;
+        self.expire_removed_targets(SystemTime::now());
+        // Creates both slots while the disk has space. Later saves overwrite them in place.
+        while self.synced_saves < 2 {
+            self.save(false, MustSurvive::PowerLoss)?;
         }
         if self.retry_at.is_some() || self.save_is_due() {
-            let survives = if self.cursor_sync_is_due() {
-                Survives::PowerLoss
+            let must_survive = if self.cursor_sync_is_due() {
+                MustSurvive::PowerLoss
             } else {
-                Survives::Kill
+                MustSurvive::Kill
             };
-            self.save(false, survives)?;
+            self.save(false, must_survive)?;
         }
-        self.retire()
+        self.remove_done_segments()
     }
 
+    /// Time until work is due, unless there is a notification before.
     fn until_next(&self) -> Duration {
         let now = Instant::now();
-        let mut next = now + ROUNDS;
+        let mut next = now + LONGEST_SLEEP;
         if let Some(at) = self.retry_at {
             return at.saturating_duration_since(now);
         }
@@ -154,7 +155,7 @@ impl Writer {
     }
 
     fn unsaved(&self) -> u64 {
-        self.shared.book.with(|book| book.unsaved)
+        self.shared.tracker.with(|tracker| tracker.unsaved)
     }
 
     fn save_is_due(&self) -> bool {
@@ -168,13 +169,13 @@ impl Writer {
         self.last_cursor_sync + self.settings.sync_cursors_after <= Instant::now()
     }
 
-    /// Cursors with many gaps are long: saving them may not become the main thing.
+    /// Pause between two saves. Cursors with many gaps are long and take long to save, so the pause grows.
     fn save_pause(&self) -> Duration {
         self.settings.save_after.max(SAVE_SHARE * self.save_took)
     }
 
     fn is_unsynced(&self) -> bool {
-        self.active.as_ref().is_some_and(Active::is_unsynced)
+        self.active.as_ref().is_some_and(ActiveSegment::is_unsynced)
     }
 
     fn sync_is_due(&self) -> bool {
@@ -194,8 +195,9 @@ impl Writer {
         }
     }
 
-    /// The disk failed: nothing that waits will be durable soon.
-    fn trouble(&mut self, error: &io::Error) {
+    /// Enters memory-only mode after a failure of the disk. Receipts of unwritten records fail if they promise the
+    /// disk, and resolve if not.
+    fn enter_memory_only(&mut self, error: &io::Error) {
         if let Some(active) = self.active.take() {
             self.close(&active);
             self.torn.push(active);
@@ -204,17 +206,17 @@ impl Writer {
         let before = intake.memory_only;
         intake.memory_only = true;
         let receipts: Vec<_> = intake
-            .jobs
+            .writes
             .iter_mut()
-            .map(|job| job.receipt.take())
+            .map(|write| write.receipt.take())
             .collect();
         drop(intake);
-        // Before anybody learns of it.
+        // Before the receipts resolve.
         self.shared.counters.memory_only.set(1);
         self.shared.counters.troubles.add(1);
         for receipt in receipts.into_iter().flatten() {
-            // With a promise of the disk, the end of a receipt says that it is broken.
-            if !self.shared.promises {
+            // Dropping the sender makes the receipt fail.
+            if !self.shared.receipts_promise_disk {
                 receipt.send(()).ok();
             }
         }
@@ -225,7 +227,8 @@ impl Writer {
         }
     }
 
-    fn recovered(&mut self) {
+    /// Leaves memory-only mode, if the spool was in it.
+    fn leave_memory_only(&mut self) {
         if self.retry_at.take().is_some() {
             lock(&self.shared.intake).memory_only = false;
             self.shared.counters.memory_only.set(0);
@@ -234,12 +237,12 @@ impl Writer {
         }
     }
 
-    /// What could not be written is lost; what was written waits for the next process.
+    /// Drops the records that could not be written, and saves the cursors for the next process.
     fn end(&mut self) {
-        let left = std::mem::take(&mut lock(&self.shared.intake).jobs);
-        drop(left);
+        let unwritten = std::mem::take(&mut lock(&self.shared.intake).writes);
+        drop(unwritten);
         for queue in &self.shared.queues {
-            queue.lose_held(Reason::Shutdown);
+            queue.lose_in_memory(Reason::Shutdown);
         }
         if let Some(mut active) = self.active.take() {
             if self.settings.fsync != Fsync::Never
@@ -251,8 +254,8 @@ impl Writer {
         }
         let clean = self.retry_at.is_none();
         if let Err(error) = self
-            .retire()
-            .and_then(|()| self.save(clean, Survives::PowerLoss))
+            .remove_done_segments()
+            .and_then(|()| self.save(clean, MustSurvive::PowerLoss))
         {
             warn!(
                 error = &error as &dyn Error,
@@ -266,11 +269,11 @@ impl Writer {
     }
 }
 
-impl Job {
-    /// Tells whoever waits what became of the record.
-    fn answer(self, durable: bool) {
+impl PendingWrite {
+    /// Resolves the receipt, or makes it fail if the record is not durable.
+    fn resolve(self, durable: bool) {
         if let (Some(receipt), true) = (self.receipt, durable) {
-            // Nobody has to wait for it.
+            // The receiver may be dropped.
             receipt.send(()).ok();
         }
     }

@@ -1,39 +1,39 @@
-//! Cursors are saved, segments end.
+//! Saves the cursors, and removes segments.
 
 use std::io;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use pyrotee_queue::Reason;
+use pyrotee_queue::{Reason, lock};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::Writer;
-use crate::book::{Ledgers, Orphan};
-use crate::format::{CURSORS, Cursors, SavedCursor, segment_name};
-use crate::lock;
+use crate::format::{CURSOR_SLOTS, Cursors, SavedCursor, quarantined_name, segment_name};
+use crate::removed_target::RemovedTarget;
 use crate::settings::Fsync;
+use crate::tracker::TrackerState;
 
-/// What a save is for.
+/// What saved cursors must survive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Survives {
-    /// The end of the process: the operating system has it.
+pub(super) enum MustSurvive {
+    /// The end of the process: the save is not synced.
     Kill,
-    /// The end of the machine as well, if the policy cares.
+    /// A power loss: the save is synced, unless `fsync` is `Never`.
     PowerLoss,
 }
 
 impl Writer {
-    /// Saves how far every target is, in the slot that was not synced last: whatever becomes of this one,
-    /// the other is whole.
-    pub(super) fn save(&mut self, clean: bool, survives: Survives) -> io::Result<()> {
+    /// Saves the cursors in the slot that was not synced last, so that the other slot is whole if the save
+    /// fails. `clean`: no record will be written after this save.
+    pub(super) fn save(&mut self, clean: bool, must_survive: MustSurvive) -> io::Result<()> {
         let started = Instant::now();
-        // Whatever is numbered below was offered to all targets by now.
+        // Records below this number were offered to all targets already.
         let next = lock(&self.shared.intake).next;
         let now = seconds(SystemTime::now());
         let in_flight = self.shared.queues.iter().map(|queue| queue.in_flight());
         let mut in_flight = in_flight.collect::<Vec<_>>().into_iter();
-        let (targets, unsaved) = self.shared.book.with(|book| {
-            let cursors = book.cursors.iter().map(|cursor| SavedCursor {
+        let (targets, unsaved) = self.shared.tracker.with(|tracker| {
+            let cursors = tracker.cursors.iter().map(|cursor| SavedCursor {
                 id: cursor.id,
                 name: cursor.name.clone(),
                 last_seen: now,
@@ -41,8 +41,8 @@ impl Writer {
                 settled: cursor.settled.clone(),
                 in_flight: in_flight.next().unwrap_or_default(),
             });
-            let orphans = book.orphans.iter().map(|orphan| orphan.saved.clone());
-            (cursors.chain(orphans).collect(), book.unsaved)
+            let removed = tracker.removed.iter().map(|removed| removed.saved.clone());
+            (cursors.chain(removed).collect(), tracker.unsaved)
         });
         let generation = self.generation + 1;
         let cursors = Cursors {
@@ -52,42 +52,42 @@ impl Writer {
             clean,
             targets,
         };
-        let cares = self.settings.fsync != Fsync::Never;
-        let sync = cares && survives == Survives::PowerLoss;
+        let may_sync = self.settings.fsync != Fsync::Never;
+        let sync = may_sync && must_survive == MustSurvive::PowerLoss;
         let content = cursors.encode();
-        let [one, other] = CURSORS;
-        let slot = if self.slot == 0 { other } else { one };
+        let [one, other] = CURSOR_SLOTS;
+        let slot = if self.synced_slot == 0 { other } else { one };
         self.last_save = started;
         self.storage.overwrite(slot, &content, sync)?;
-        if sync && self.slots < 2 {
+        if sync && self.synced_saves < 2 {
             self.storage.sync_names()?;
         }
         self.generation = generation;
-        self.cursors_synced = sync || !cares;
+        self.cursors_synced = sync || !may_sync;
         if self.cursors_synced {
-            self.slot = 1 - self.slot;
-            self.slots = self.slots.saturating_add(1);
+            self.synced_slot = 1 - self.synced_slot;
+            self.synced_saves = self.synced_saves.saturating_add(1);
             self.last_cursor_sync = Instant::now();
         } else {
             self.save_took = started.elapsed();
         }
         self.shared.counters.written.add(content.len() as u64);
         self.shared
-            .book
-            .with(|book| book.unsaved = book.unsaved.saturating_sub(unsaved));
+            .tracker
+            .with(|tracker| tracker.unsaved = tracker.unsaved.saturating_sub(unsaved));
         Ok(())
     }
 
-    /// Unlinks segments in which nothing is pending, and sets damaged ones aside.
-    pub(super) fn retire(&mut self) -> io::Result<()> {
-        let done = self.shared.book.with(|book| book.segments.done());
+    /// Removes the segments that have no pending records.
+    pub(super) fn remove_done_segments(&mut self) -> io::Result<()> {
+        let done = self.shared.tracker.with(|tracker| tracker.segments.done());
         if done.is_empty() {
             return Ok(());
         }
-        // First the cursors: what they call pending must be in a segment.
+        // Cursors are saved first: records that are pending according to saved cursors must be in a segment.
         if self.unsaved() > 0 || !self.cursors_synced {
-            match self.save(false, Survives::PowerLoss) {
-                // On a disk that is full of our own segments, nothing but unlinking them helps.
+            match self.save(false, MustSurvive::PowerLoss) {
+                // If our own segments fill the disk, only unlinking some of them makes room.
                 Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
                 saved => saved?,
             }
@@ -98,11 +98,11 @@ impl Writer {
         Ok(())
     }
 
+    /// Unlinks a segment, or quarantines it if it is damaged.
     fn remove(&mut self, first: u64, damaged: bool) -> io::Result<()> {
         let name = segment_name(first);
         let removed = if damaged {
-            self.storage
-                .rename(&name, &name.replace(".log", ".corrupt"))
+            self.storage.rename(&name, &quarantined_name(first))
         } else {
             self.storage.remove(&name)
         };
@@ -111,7 +111,8 @@ impl Writer {
             _ => {}
         }
         self.torn.retain(|torn| torn.first != first);
-        let segment = self.shared.book.with(|book| book.segments.remove(first));
+        let tracker = &self.shared.tracker;
+        let segment = tracker.with(|tracker| tracker.segments.remove(first));
         if let (Some(segment), true) = (segment, damaged) {
             self.shared.counters.quarantined.add(1);
             self.shared.counters.quarantined_bytes.add(segment.bytes);
@@ -120,15 +121,16 @@ impl Writer {
         Ok(())
     }
 
-    /// Lets the oldest segments go until `bytes` more fit, on disk and in the index.
+    /// Evicts the oldest segments until `bytes` more fit, on disk and in the index.
     pub(super) fn make_room(&mut self, bytes: u64) -> io::Result<()> {
         let limit = self.settings.max_bytes;
-        let quarantined = self.shared.counters.quarantined_bytes.get().min(limit / 4);
+        let quarantined = self.shared.quarantined_bytes(limit);
         let claims = self.settings.claims();
-        let is_full = |book: &mut Ledgers| {
-            book.segments.bytes() + bytes + quarantined > limit || book.segments.pending() > claims
+        let is_full = |tracker: &mut TrackerState| {
+            let segments = &tracker.segments;
+            segments.bytes() + bytes + quarantined > limit || segments.pending() > claims
         };
-        while self.shared.book.with(is_full) {
+        while self.shared.tracker.with(is_full) {
             if !self.evict()? {
                 break;
             }
@@ -136,7 +138,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Holds the reserve of free space: below it, a new segment takes the place of an old one.
+    /// Keeps a reserve of free space on the file system: below it, a new segment replaces the oldest one.
     pub(super) fn keep_reserve(&mut self) -> io::Result<()> {
         let Ok(space) = self.storage.space() else {
             return Ok(());
@@ -150,10 +152,10 @@ impl Writer {
         Ok(())
     }
 
-    /// Lets the oldest segment go; whether there was one.
+    /// Evicts the oldest segment and drops its pending records. `false`: no segment can be evicted.
     fn evict(&mut self) -> io::Result<bool> {
-        let oldest = self.shared.book.with(|book| {
-            let (first, segment, end) = book.segments.oldest()?;
+        let oldest = self.shared.tracker.with(|tracker| {
+            let (first, segment, end) = tracker.segments.oldest()?;
             segment.closed.then_some((first, segment.damaged, end))
         });
         let Some((first, damaged, end)) = oldest else {
@@ -163,52 +165,51 @@ impl Writer {
             self.shared
                 .queues
                 .iter()
-                .map(|queue| queue.held_from())
+                .map(|queue| queue.in_memory_from())
                 .max()
                 .unwrap_or(0)
         });
         for queue in &self.shared.queues {
             queue.lose_below(end, Reason::SpoolFull);
         }
-        let orphaned: u64 = self.shared.book.with(|book| {
-            let orphans = book.orphans.iter_mut();
-            orphans
-                .filter_map(|orphan| orphan.lose_segment(first, end))
-                .map(|share| share.tally.profiles)
+        let lost_of_removed: u64 = self.shared.tracker.with(|tracker| {
+            let removed = tracker.removed.iter_mut();
+            removed
+                .filter_map(|removed| removed.lose_segment(first, end))
+                .map(|lost| lost.tally.profiles)
                 .sum()
         });
-        self.shared.counters.orphans_dropped.add(orphaned);
+        self.shared.counters.lost_of_removed.add(lost_of_removed);
         self.shared.counters.evicted_segments.add(1);
-        self.save(false, Survives::PowerLoss)?;
+        self.save(false, MustSurvive::PowerLoss)?;
         self.remove(first, damaged)?;
         info!(
             segment = first,
-            orphaned, "spool is full, its oldest segment is lost"
+            orphaned = lost_of_removed,
+            "spool is full, its oldest segment is lost"
         );
         Ok(true)
     }
 
-    /// Loses what targets left behind that have been gone for too long.
-    pub(super) fn drop_orphans(&mut self, now: SystemTime) {
-        let limit = self.settings.orphan_age;
-        let is_over = |orphan: &Orphan| is_over(orphan.saved.last_seen, limit, now);
-        self.shared.lose_orphans(is_over, Reason::TargetRemoved);
+    /// Drops the pending records of targets that were removed too long ago.
+    pub(super) fn expire_removed_targets(&mut self, now: SystemTime) {
+        let limit = self.settings.keep_removed_for.as_secs();
+        let age = |removed: &RemovedTarget| seconds(now).saturating_sub(removed.saved.last_seen);
+        let is_lost = |removed: &RemovedTarget| age(removed) >= limit;
+        self.shared.lose_removed(is_lost, Reason::TargetRemoved);
     }
 
-    /// Cuts the rests of failed writes off.
-    pub(super) fn mend(&mut self) -> io::Result<()> {
+    /// Cuts off what failed writes left at the ends of segments.
+    pub(super) fn truncate_torn_segments(&mut self) -> io::Result<()> {
         while let Some(torn) = self.torn.last() {
-            torn.mend()?;
+            torn.truncate()?;
             self.torn.pop();
         }
         Ok(())
     }
 }
 
-fn is_over(last_seen: u64, limit: Duration, now: SystemTime) -> bool {
-    seconds(now).saturating_sub(last_seen) >= limit.as_secs()
-}
-
+/// Seconds since the epoch.
 pub(crate) fn seconds(time: SystemTime) -> u64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs())

@@ -15,7 +15,7 @@ use pyrotee_letters::Writer;
 use pyrotee_net::bind;
 use pyrotee_proxy::Proxy;
 use pyrotee_queue::{Budget, Reason};
-use pyrotee_spool::Keeper;
+use pyrotee_spool::Closer;
 use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, interval, sleep_until, timeout};
@@ -46,7 +46,7 @@ pub(super) struct Relay {
     dead_letters: Option<LetterService>,
     spool: Option<OpenSpool>,
     /// Of the spool, if there is one.
-    keeper: Option<Keeper>,
+    closer: Option<Closer>,
     /// Of the dead letters, if they are kept.
     letters: Option<Writer>,
     signals: Signals,
@@ -74,7 +74,7 @@ impl Relay {
         tracing::info!(listener = "admin", %address, "listening");
 
         let views = opened.views;
-        let (spool, keeper) = opened.spool.unzip();
+        let (spool, closer) = opened.spool.unzip();
         let monitor = spool.as_ref().map(|spool| spool.monitor.clone());
         let (dead_letters, letters) = opened.dead_letters.unzip();
         let letter_service = dead_letters
@@ -105,7 +105,7 @@ impl Relay {
             dead_letters: letter_service,
             views,
             spool,
-            keeper,
+            closer,
             letters,
             signals,
             grace: config.shutdown_grace,
@@ -155,8 +155,8 @@ impl Relay {
         if let Some(letters) = self.letters {
             close("dead letters", move || letters.close()).await;
         }
-        if let Some(keeper) = self.keeper {
-            close("spool", move || keeper.close()).await;
+        if let Some(closer) = self.closer {
+            close("spool", move || closer.close()).await;
         }
         let crashed = running.last_words();
         admin.stop();

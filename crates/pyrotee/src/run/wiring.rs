@@ -10,7 +10,7 @@ use pyrotee_delivery::{DeadLetterSink, Deliverer, WallClock};
 use pyrotee_letters::{DeadLetters, Monitor, Writer};
 use pyrotee_net::{ConnectionCounts, Connector, Resolver, Tls};
 use pyrotee_queue::{Budget, Consumer, Ledger, Producer, open_memory};
-use pyrotee_spool::Keeper;
+use pyrotee_spool::Closer;
 
 use super::settings;
 
@@ -48,7 +48,7 @@ pub(super) struct Targets {
     /// Their connections, in the same order.
     pub(super) connections: Vec<ConnectionCounts>,
     /// The spool, if profiles wait on disk: what can be seen and done, and who closes it.
-    pub(super) spool: Option<(OpenSpool, Keeper)>,
+    pub(super) spool: Option<(OpenSpool, Closer)>,
     /// Where profiles are kept that a target refused, if they are: the same two.
     pub(super) dead_letters: Option<(Monitor, Writer)>,
 }
@@ -121,7 +121,7 @@ impl Targets {
 struct Queues {
     producer: Arc<dyn Producer>,
     consumers: Vec<Arc<dyn Consumer>>,
-    spool: Option<(OpenSpool, Keeper)>,
+    spool: Option<(OpenSpool, Closer)>,
 }
 
 impl Queues {
@@ -165,7 +165,7 @@ impl Queues {
         Ok(Self {
             producer: opened.producer,
             consumers: opened.consumers,
-            spool: Some((open, opened.keeper)),
+            spool: Some((open, opened.closer)),
         })
     }
 }

@@ -46,7 +46,7 @@ const GAUGES: [Row<Stats>; 7] = [
     (
         "pyroscope_remote_write_spool_orphaned_targets",
         "Targets that left the configuration and have profiles here.",
-        |stats| stats.orphans,
+        |stats| stats.removed_targets,
     ),
 ];
 

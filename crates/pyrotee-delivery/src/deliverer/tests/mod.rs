@@ -140,7 +140,7 @@ impl Rig {
         let record = Record::new(head, Payload::from(vec![b'x'; bytes]), reservation);
         let producer = self.producer.as_ref().expect("the rig is not drained yet");
         let offered = producer.offer(&record);
-        assert_eq!(offered.taken, 1);
+        assert_eq!(offered.queued, 1);
     }
 
     fn counts(&self) -> Counts {

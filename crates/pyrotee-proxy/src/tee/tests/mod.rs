@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use proptest::prelude::*;
-use pyrotee_queue::{Budget, Consumer, Ledger, Limits, Reason, Wanted, WhenFull, open_memory};
+use pyrotee_queue::{Budget, Consumer, LeaseFilter, Ledger, Limits, Reason, WhenFull, open_memory};
 use tower::{Layer, Service, service_fn};
 
 use super::{Recorder, ResponsePolicy, TeeBody, TeeLayer};
@@ -119,7 +119,7 @@ fn from_listener(mut request: Request<Frames>) -> Request<Frames> {
 impl Bench {
     /// The target takes one profile.
     async fn deliver(&self) {
-        let lease = self.consumer.lease(&Wanted::ANY).await;
+        let lease = self.consumer.lease(&LeaseFilter::ANY).await;
         lease.expect("one is pending").ack();
     }
 
@@ -158,7 +158,7 @@ impl Bench {
         } = self;
         drop(layer);
         let mut taken = Vec::new();
-        while let Some(lease) = consumer.lease(&Wanted::ANY).await {
+        while let Some(lease) = consumer.lease(&LeaseFilter::ANY).await {
             let record = lease.record();
             taken.push((
                 record.head().query.to_string(),

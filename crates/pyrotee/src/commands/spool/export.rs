@@ -11,7 +11,7 @@ use anyhow::{Context, anyhow, bail};
 use bytesize::ByteSize;
 use pyrotee_letters::write_captured;
 use pyrotee_queue::{Budget, Record};
-use pyrotee_spool::inspect::{Directory, InspectError, Select, Stored};
+use pyrotee_spool::inspect::{Directory, InspectError, Selection, StoredRecord};
 
 use super::open::{known, survey};
 use super::place::Place;
@@ -95,8 +95,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Ended> {
     }
     make(&args.out, args.force)?;
     let (select, total) = match args.quarantined {
-        true => (Select::Quarantined, survey.quarantined_bytes),
-        false => (Select::Pending, survey.bytes),
+        true => (Selection::Quarantined, survey.quarantined_bytes),
+        false => (Selection::Pending, survey.bytes),
     };
     let bar = Bar::bytes("export", total);
     let budget = Budget::new(u64::MAX);
@@ -130,7 +130,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Ended> {
 }
 
 impl Args {
-    fn wants(&self, stored: &Stored) -> bool {
+    fn wants(&self, stored: &StoredRecord) -> bool {
         let of_target = |target: &String| stored.targets.contains(target);
         self.target.as_ref().is_none_or(of_target)
             && self.since.is_none_or(|since| stored.received >= since)
@@ -156,13 +156,13 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
-fn read(stored: &Stored, budget: &Arc<Budget>) -> anyhow::Result<Option<Arc<Record>>> {
+fn read(stored: &StoredRecord, budget: &Arc<Budget>) -> anyhow::Result<Option<Arc<Record>>> {
     let read = stored.read(budget);
     read.with_context(|| format!("failed to read {} in {}", stored.number, stored.file))
 }
 
 /// Writes one profile: under another name until it is whole, so that a file is one.
-fn write(out: &Path, stored: &Stored, record: &Record) -> anyhow::Result<()> {
+fn write(out: &Path, stored: &StoredRecord, record: &Record) -> anyhow::Result<()> {
     let path = out.join(name(stored));
     let part = path.with_extension(PART.trim_start_matches('.'));
     let write = || -> io::Result<()> {
@@ -190,7 +190,7 @@ fn write(out: &Path, stored: &Stored, record: &Record) -> anyhow::Result<()> {
 }
 
 /// Sorts by time, then by number; the same each time.
-fn name(stored: &Stored) -> String {
+fn name(stored: &StoredRecord) -> String {
     let time = humantime::format_rfc3339_millis(stored.received).to_string();
     let time: String = time.chars().filter(|c| !matches!(c, '-' | ':')).collect();
     format!("{time}-{:020}.http", stored.number)

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use pyrotee_queue::{Budget, Consumer, Ledger, Limits, WhenFull};
-use pyrotee_spool::inspect::{Directory, Standing, Survey};
-use pyrotee_spool::{Control, Keeper, OpenError, Settings};
+use pyrotee_spool::inspect::{Directory, Membership, Survey};
+use pyrotee_spool::{Closer, Control, OpenError, Settings};
 
 use super::{Misused, failed_to};
 
@@ -26,7 +26,7 @@ pub(super) struct Opened {
     /// The targets that were asked for, in their order.
     pub(super) targets: Vec<Opening>,
     pub(super) control: Control,
-    pub(super) keeper: Keeper,
+    pub(super) closer: Closer,
 }
 
 /// What waits for one target.
@@ -54,7 +54,7 @@ pub(super) fn open(
     instead: &str,
 ) -> anyhow::Result<Opened> {
     let configured = survey.targets.iter();
-    let configured = configured.filter(|it| it.standing == Standing::Configured);
+    let configured = configured.filter(|it| it.membership == Membership::Configured);
     let others = configured
         .map(|it| &it.name)
         .filter(|name| !names.contains(name));
@@ -65,7 +65,7 @@ pub(super) fn open(
     let settings = Settings {
         max_bytes: NO_LIMIT,
         index_bytes: NO_LIMIT,
-        orphan_age: Duration::MAX,
+        keep_removed_for: Duration::MAX,
         ..Settings::new(dir)
     };
     let spool = settings
@@ -88,7 +88,7 @@ pub(super) fn open(
     Ok(Opened {
         targets: targets.collect(),
         control: spool.control,
-        keeper: spool.keeper,
+        closer: spool.closer,
     })
 }
 

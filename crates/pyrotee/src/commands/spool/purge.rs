@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow};
 use bytesize::ByteSize;
 use pyrotee_admin::json::spool::Purged;
 use pyrotee_queue::{Budget, Reason, Tally};
-use pyrotee_spool::inspect::{Standing, Survey};
+use pyrotee_spool::inspect::{Membership, Survey};
 
 use super::asked;
 use super::open::{known, open, survey};
@@ -83,7 +83,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
                 }
                 None if removed => {
                     let gone = survey.targets.iter();
-                    let gone = gone.filter(|it| it.standing == Standing::Removed);
+                    let gone = gone.filter(|it| it.membership == Membership::Removed);
                     let gone: Vec<_> = gone.map(|it| it.name.clone()).collect();
                     of_targets(&dir, &survey, &gone)?
                 }
@@ -124,7 +124,7 @@ fn of_targets(dir: &Path, survey: &Survey, names: &[String]) -> anyhow::Result<V
         Purged::of((target.name.clone(), lost))
     });
     let purged = purged.collect();
-    opened.keeper.close();
+    opened.closer.close();
     Ok(purged)
 }
 
@@ -133,7 +133,7 @@ fn quarantined(dir: &Path, survey: &Survey) -> anyhow::Result<Vec<Purged>> {
     let instead = "pyrotee spool purge --admin ADDR --quarantined";
     let opened = open(dir, survey, &[], &Budget::new(0), instead)?;
     let deleted = opened.control.purge_quarantined();
-    opened.keeper.close();
+    opened.closer.close();
     let deleted = deleted
         .with_context(|| format!("failed to delete damaged segments in {}", dir.display()))
         .map_err(|error| anyhow!("{error:#}"))?;

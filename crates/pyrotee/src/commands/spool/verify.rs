@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use bytesize::ByteSize;
-use pyrotee_spool::inspect::{Directory, Finding, Verdict};
+use pyrotee_spool::inspect::{Directory, Finding, VerifyReport};
 use serde_json::json;
 
 use super::place::Place;
@@ -43,44 +43,44 @@ pub(super) fn run(args: Args) -> anyhow::Result<Ended> {
     let found = args.place.find()?;
     let directory = Directory::at(&found.dir);
     let bar = Bar::bytes("verify", failed_to(directory.bytes())?);
-    let verdict = failed_to(directory.verify(&bar.on_read()))?;
+    let report = failed_to(directory.verify(&bar.on_read()))?;
     drop(bar);
     match args.json {
-        true => print(&json(&verdict))?,
-        false => print(&text(&verdict))?,
+        true => print(&json(&report))?,
+        false => print(&text(&report))?,
     }
-    Ok(match verdict.is_whole() {
+    Ok(match report.is_whole() {
         true => Ended::Well,
         false => Ended::Badly,
     })
 }
 
-fn text(verdict: &Verdict) -> String {
+fn text(report: &VerifyReport) -> String {
     let mut text = String::new();
     for Finding {
         file,
         offset,
         len,
-        what,
-    } in &verdict.findings
+        kind,
+    } in &report.findings
     {
-        let what = visible(&what.to_string());
+        let what = visible(&kind.to_string());
         _ = writeln!(
             text,
             "{}: offset {offset}, {len} bytes: {what}",
             visible(file)
         );
     }
-    for (target, hurt) in &verdict.hurt {
+    for (target, undeliverable) in &report.undeliverable {
         let target = visible(target);
         _ = writeln!(
             text,
-            "{target}: {hurt} profiles cannot be delivered any more"
+            "{target}: {undeliverable} profiles cannot be delivered any more"
         );
     }
-    let (records, segments) = (verdict.records, verdict.segments);
-    let bytes = ByteSize(verdict.bytes).display().iec();
-    let damages = verdict.findings.iter().filter(|it| it.what.is_damage());
+    let (records, segments) = (report.records, report.segments);
+    let bytes = ByteSize(report.bytes).display().iec();
+    let damages = report.findings.iter().filter(|it| it.kind.is_damage());
     match damages.count() {
         0 => {
             _ = writeln!(
@@ -99,8 +99,8 @@ fn text(verdict: &Verdict) -> String {
             );
         }
     }
-    if verdict.quarantined > 0 {
-        let files = verdict.quarantined;
+    if report.quarantined > 0 {
+        let files = report.quarantined;
         _ = writeln!(
             text,
             "{files} damaged segments were set aside before and not read: see `pyrotee spool export --quarantined`"
@@ -109,18 +109,18 @@ fn text(verdict: &Verdict) -> String {
     text
 }
 
-fn json(verdict: &Verdict) -> String {
+fn json(report: &VerifyReport) -> String {
     let finding = |it: &Finding| {
         json!({
             "file": it.file, "offset": it.offset, "length": it.len,
-            "what": it.what.to_string(), "damage": it.what.is_damage(),
+            "what": it.kind.to_string(), "damage": it.kind.is_damage(),
         })
     };
-    let findings: Vec<_> = verdict.findings.iter().map(finding).collect();
+    let findings: Vec<_> = report.findings.iter().map(finding).collect();
     let json = json!({
-        "whole": verdict.is_whole(), "in_use": verdict.in_use, "segments": verdict.segments,
-        "bytes": verdict.bytes, "records": verdict.records, "quarantined": verdict.quarantined,
-        "findings": findings, "hurt": verdict.hurt,
+        "whole": report.is_whole(), "in_use": report.in_use, "segments": report.segments,
+        "bytes": report.bytes, "records": report.records, "quarantined": report.quarantined,
+        "findings": findings, "hurt": report.undeliverable,
     });
     format!("{json}\n")
 }

@@ -80,7 +80,7 @@ pub(super) async fn run(
         running.spawn(ready.run(stop.clone()));
     }
     let gave_up = watch(running, &opened.targets, &stop, patience).await?;
-    opened.keeper.close();
+    opened.closer.close();
     if let Some(kept) = letters {
         kept.writer.close();
     }

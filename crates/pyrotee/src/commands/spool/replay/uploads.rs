@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use bytesize::ByteSize;
-use pyrotee_queue::{Budget, Consumer, Counts, History, Lease, Record, Tally, Wanted};
-use pyrotee_spool::inspect::{Directory, InspectError, Select};
+use pyrotee_queue::{Budget, Consumer, Counts, Lease, LeaseFilter, Record, RetryHistory, Tally};
+use pyrotee_spool::inspect::{Directory, InspectError, Selection};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -80,7 +80,7 @@ impl Uploads {
         let result = until_interrupted(&stop, sending).await;
         drop(bar);
         // It waits for the disk, and nobody else for this thread.
-        opened.keeper.close();
+        opened.closer.close();
         let left = counts().pending.profiles;
         let corrupt = counts().dropped(pyrotee_queue::Reason::Corrupt).profiles;
         self.report(result, left, corrupt)
@@ -93,7 +93,7 @@ impl Uploads {
         bar: &Bar,
     ) -> anyhow::Result<()> {
         while counts().pending.profiles > self.refused {
-            let Some(lease) = consumer.lease(&Wanted::ANY).await else {
+            let Some(lease) = consumer.lease(&LeaseFilter::ANY).await else {
                 break;
             };
             if !self.may_go(lease.record().len()).await {
@@ -237,7 +237,7 @@ impl Uploads {
 fn settle(lease: Lease, fate: &Fate) {
     match fate {
         Fate::Sent => lease.ack(),
-        Fate::Refused => lease.retry(Instant::now() + ASIDE, History::default()),
+        Fate::Refused => lease.retry(Instant::now() + ASIDE, RetryHistory::default()),
         Fate::Again => drop(lease),
     }
 }
@@ -282,7 +282,7 @@ fn read(dir: &Path, names: &[String], sender: &mpsc::Sender<Arc<Record>>) -> any
             Self::Failed(error)
         }
     }
-    let read = Directory::at(dir).each(Select::Quarantined, |stored| {
+    let read = Directory::at(dir).each(Selection::Quarantined, |stored| {
         if !names.contains(&stored.file) {
             return Ok(());
         }

@@ -1,4 +1,4 @@
-//! The promises of the seam.
+//! The promises of every backend.
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -31,20 +31,20 @@ async fn the_spool_passes_the_conformance_suite() {
 async fn what_one_target_was_offered_is_not_the_others_after_a_restart_either() {
     const NAMES: [&str; 3] = ["a", "b", "c"];
     let sim = Sim::new();
-    let bench = open(&sim, settings(Path::new("")), &NAMES);
-    assert!(bench.keep("1-10").await);
-    let offered = bench.producer.offer_to(1, &bench.record("2-10"));
+    let spool = open(&sim, settings(Path::new("")), &NAMES);
+    assert!(spool.keep("1-10").await);
+    let offered = spool.producer.offer_to_target(1, &spool.record("2-10"));
     assert!(offered.receipt.durable().await);
     let killed = sim.after_kill();
-    bench.close();
+    spool.close();
     for (sim, how) in [(killed, "killed"), (sim.after_kill(), "closed")] {
-        let bench = open(&sim, settings(Path::new("")), &NAMES);
-        let pending = bench.pending().await;
+        let spool = open(&sim, settings(Path::new("")), &NAMES);
+        let pending = spool.pending().await;
         assert_eq!(
             pending,
             [vec!["1-10"], vec!["1-10", "2-10"], vec!["1-10"]],
             "{how}"
         );
-        bench.close();
+        spool.close();
     }
 }

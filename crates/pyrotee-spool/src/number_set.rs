@@ -1,16 +1,16 @@
-//! A set of numbers that is mostly full.
+//! A set of record numbers that has few gaps.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// Numbers, kept as ranges: of a target that keeps up there is one, of a dead target few.
+/// A set of numbers, kept as ranges. The settled numbers of a target that keeps up are one range.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Settled {
-    /// Starts and ends; ranges neither touch nor overlap.
+pub(crate) struct NumberSet {
+    /// Ends by starts. Ranges neither touch nor overlap.
     ranges: BTreeMap<u64, u64>,
 }
 
-impl Settled {
+impl NumberSet {
     /// Number of ranges.
     pub(crate) fn len(&self) -> usize {
         self.ranges.len()
@@ -40,7 +40,7 @@ impl Settled {
         self.ranges.insert(start, end);
     }
 
-    /// The numbers below `horizon` that do not belong to the set.
+    /// The ranges of numbers below `horizon` that do not belong to the set.
     pub(crate) fn gaps(&self, horizon: u64) -> Vec<Range<u64>> {
         let mut gaps = Vec::new();
         let mut from = 0;
@@ -56,7 +56,7 @@ impl Settled {
         gaps
     }
 
-    /// All numbers below `horizon` but these, which are in order.
+    /// The set of all numbers below `horizon` except `numbers`, which must be in order.
     pub(crate) fn all_but(numbers: impl IntoIterator<Item = u64>, horizon: u64) -> Self {
         let mut settled = Self::default();
         let mut from = 0;
@@ -82,7 +82,7 @@ mod tests {
         fn ranges_know_what_a_plain_set_knows(
             inserted in prop::collection::vec((0..60_u64, 0..6_u64), 0..40),
         ) {
-            let (mut settled, mut plain) = (Settled::default(), BTreeSet::new());
+            let (mut settled, mut plain) = (NumberSet::default(), BTreeSet::new());
             for (start, len) in inserted {
                 settled.insert(start..start + len);
                 plain.extend(start..start + len);
@@ -93,7 +93,7 @@ mod tests {
             let gaps: Vec<_> = settled.gaps(70).into_iter().flatten().collect();
             let missing: Vec<_> = (0..70).filter(|number| !plain.contains(number)).collect();
             prop_assert_eq!(&gaps, &missing);
-            prop_assert_eq!(Settled::all_but(missing, 70), settled.clone());
+            prop_assert_eq!(NumberSet::all_but(missing, 70), settled.clone());
             let touching = settled.ranges().zip(settled.ranges().skip(1));
             for (left, right) in touching {
                 prop_assert!(left.end < right.start);

@@ -1,4 +1,4 @@
-//! A file whose reading is watched.
+//! A file that reports how much of it was read.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -8,16 +8,17 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use super::OnRead;
 use crate::storage::File;
 
-/// Tells of each of its first `len` bytes once, however often it is read, of the rest at its end.
-pub(super) struct Watched {
+/// A read-only file that reports each of its first `len` bytes once, however often it is read. Bytes that were
+/// not read are reported when the file is dropped.
+pub(super) struct ProgressFile {
     file: Arc<dyn File>,
     len: u64,
     read: AtomicU64,
     on_read: OnRead,
 }
 
-impl Watched {
-    pub(super) fn file(file: Arc<dyn File>, len: u64, on_read: &OnRead) -> Arc<dyn File> {
+impl ProgressFile {
+    pub(super) fn wrap(file: Arc<dyn File>, len: u64, on_read: &OnRead) -> Arc<dyn File> {
         Arc::new(Self {
             file,
             len,
@@ -26,7 +27,8 @@ impl Watched {
         })
     }
 
-    fn tell(&self, end: u64) {
+    /// Reports the bytes before `end` that are not reported yet.
+    fn report(&self, end: u64) {
         let end = end.min(self.len);
         let before = self.read.fetch_max(end, Relaxed);
         if before < end {
@@ -35,20 +37,20 @@ impl Watched {
     }
 }
 
-impl Drop for Watched {
+impl Drop for ProgressFile {
     fn drop(&mut self) {
-        self.tell(self.len);
+        self.report(self.len);
     }
 }
 
-impl File for Watched {
+impl File for ProgressFile {
     fn append(&self, _parts: &[IoSlice<'_>]) -> io::Result<usize> {
         Err(io::ErrorKind::PermissionDenied.into())
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.file.read_at(offset, buffer)?;
-        self.tell(offset + count as u64);
+        self.report(offset + count as u64);
         Ok(count)
     }
 
@@ -56,13 +58,13 @@ impl File for Watched {
         Ok(())
     }
 
-    fn cut(&self, _len: u64) -> io::Result<()> {
+    fn truncate(&self, _len: u64) -> io::Result<()> {
         Err(io::ErrorKind::PermissionDenied.into())
     }
 }
 
-impl fmt::Debug for Watched {
+impl fmt::Debug for ProgressFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watched").finish_non_exhaustive()
+        f.debug_struct("ProgressFile").finish_non_exhaustive()
     }
 }

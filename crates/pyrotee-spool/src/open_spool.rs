@@ -1,4 +1,4 @@
-//! A spool that is open.
+//! Opening and closing a spool.
 
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{Builder, JoinHandle};
@@ -6,76 +6,80 @@ use std::thread::{Builder, JoinHandle};
 use pyrotee_queue::{Budget, Consumer, Producer, Queue};
 
 use crate::backend::{SpoolConsumer, SpoolProducer};
-use crate::book::Book;
-use crate::control::{Control, PATIENCE};
+use crate::control::{Control, ROOM_TIMEOUT};
 use crate::counters::Counters;
 use crate::format::Crc;
 use crate::monitor::Monitor;
-use crate::settings::{Fsync, OpenError, Settings, Target};
-use crate::shared::{Intake, Live, Shared};
+use crate::settings::{Fsync, OpenError, Settings, TargetQueue};
+use crate::shared::{Intake, RunningSpool, Shared};
 use crate::storage::Storage;
+use crate::tracker::SettlementTracker;
 use crate::writer::Writer;
 use crate::{reader, recovery};
 
-/// The two sides of a spool, and what watches over it.
+/// An open spool: both sides of its queues, and handles to observe, control and close it.
 ///
-/// When producer, consumers and leases are gone, what is left is written and the spool closes by itself.
+/// When producer, consumers and leases are dropped, the spool writes the remaining records and closes itself.
 #[derive(Debug)]
-pub struct Spool {
-    /// For all targets.
+pub struct OpenSpool {
+    /// Takes records in, for all targets.
     pub producer: Arc<dyn Producer>,
-    /// One for each target, in their order.
+    /// Gives records out. One per target, in the order of the targets.
     pub consumers: Vec<Arc<dyn Consumer>>,
-    /// What can be seen.
+    /// Reads gauges and counters.
     pub monitor: Monitor,
-    /// What can be done to it by hand.
+    /// Runs an operator's commands.
     pub control: Control,
-    /// Who closes it.
-    pub keeper: Keeper,
+    /// Closes the spool.
+    pub closer: Closer,
 }
 
-/// Closes a spool in time for the end of the process.
+/// Closes a spool before the process ends.
 #[derive(Debug)]
-pub struct Keeper {
+pub struct Closer {
     shared: Arc<Shared>,
     writer: JoinHandle<()>,
 }
 
-impl Keeper {
-    /// Refuses new records, writes what waits, saves the cursors and releases the directory. Blocks
-    /// until that is done. What is settled later is not noted, and comes again.
+impl Closer {
+    /// Refuses new records, writes the remaining ones, saves the cursors and unlocks the directory. Blocks
+    /// until that is done. Records that are settled afterwards are delivered again by the next process.
     pub fn close(self) {
         self.shared.stop();
-        // A writer that panicked has nothing left to write.
+        // After a panic of the writer there is nothing left to write.
         drop(self.writer.join());
     }
 }
 
-/// Opens a spool in `storage`.
-pub(crate) fn start(
+/// Opens the spool in `storage`.
+pub(crate) fn open_in(
     settings: Settings,
     storage: Arc<dyn Storage>,
-    targets: Vec<Target>,
+    targets: Vec<TargetQueue>,
     budget: &Arc<Budget>,
-) -> Result<Spool, OpenError> {
-    let remains = recovery::read(&*storage, &settings)?;
-    let (salt, cursors) = (remains.salt, (remains.cursors.generation, remains.slot));
-    let book = Arc::new(Book::new(settings.save_every, settings.rest));
+) -> Result<OpenSpool, OpenError> {
+    let recovered = recovery::read(&*storage, &settings)?;
+    let (salt, cursors) = (
+        recovered.salt,
+        (recovered.cursors.generation, recovered.slot),
+    );
+    let tracker = SettlementTracker::new(settings.save_every, settings.min_sleep);
+    let tracker = Arc::new(tracker);
     let counters = Counters::default();
     let names: Vec<_> = targets.iter().map(|(name, ..)| name.clone()).collect();
     let queues = targets
         .into_iter()
         .map(|(_, limits, ledger)| Queue::new(limits, ledger));
     let queues: Vec<_> = queues.map(Arc::new).collect();
-    let (next, names) = recovery::adopt(remains, &names, &queues, &book, &counters);
+    let (next, names) = recovery::adopt(recovered, &names, &queues, &tracker, &counters);
     let shared = Arc::new(Shared {
         intake: Mutex::new(Intake::new(next)),
         queues,
-        book,
+        tracker,
         budget: Arc::clone(budget),
         counters,
         longest_record: settings.longest_record(),
-        promises: settings.fsync == Fsync::Always,
+        receipts_promise_disk: settings.fsync == Fsync::Always,
     });
     let monitor = Monitor {
         shared: Arc::clone(&shared),
@@ -86,13 +90,13 @@ pub(crate) fn start(
         storage: Arc::downgrade(&storage),
         crc: Crc::salted(salt),
         max_bytes: settings.max_bytes,
-        patience: PATIENCE,
-        replay: Arc::default(),
+        room_timeout: ROOM_TIMEOUT,
+        progress: Arc::default(),
     };
     let dir = settings.dir.clone();
     let failed = |source| OpenError::Io { dir, source };
     let (reader, requests) = mpsc::channel();
-    let live = Arc::new(Live {
+    let running = Arc::new(RunningSpool {
         shared: Arc::clone(&shared),
         reader,
     });
@@ -107,12 +111,12 @@ pub(crate) fn start(
             .spawn(move || writer.run())
     };
     let writer = threads().map_err(failed)?;
-    let consumer = |queue| Arc::new(SpoolConsumer::new(Arc::clone(&live), queue)) as _;
-    Ok(Spool {
+    let consumer = |queue| Arc::new(SpoolConsumer::new(Arc::clone(&running), queue)) as _;
+    Ok(OpenSpool {
         consumers: shared.queues.iter().map(Arc::clone).map(consumer).collect(),
-        producer: Arc::new(SpoolProducer(live)),
+        producer: Arc::new(SpoolProducer(running)),
         monitor,
         control,
-        keeper: Keeper { shared, writer },
+        closer: Closer { shared, writer },
     })
 }

@@ -1,0 +1,106 @@
+//! The side of a backend that gives records out to one target.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::{Duration, SystemTime};
+
+use crate::{Lease, Reason, SurfaceId, Tally};
+
+/// Longest time that a record stays in [`Lane::Fresh`], from its offer.
+pub const FRESH_FOR: Duration = Duration::from_secs(30);
+
+/// The two parts of a target's queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// Records offered since the target last fell behind, for [`FRESH_FOR`] at most.
+    Fresh,
+    /// Records that could not be delivered in time.
+    Backlog,
+}
+
+/// A set of surfaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Surfaces(u64);
+
+impl Surfaces {
+    /// Every surface.
+    pub const ALL: Self = Self(u64::MAX);
+    /// No surface.
+    pub const NONE: Self = Self(0);
+
+    /// The set with `surface` added.
+    #[must_use]
+    pub fn with(self, surface: SurfaceId) -> Self {
+        Self(self.0 | Self::bit(surface))
+    }
+
+    /// The set with `surface` removed.
+    #[must_use]
+    pub fn without(self, surface: SurfaceId) -> Self {
+        Self(self.0 & !Self::bit(surface))
+    }
+
+    /// Whether `surface` belongs to the set.
+    pub fn contains(self, surface: SurfaceId) -> bool {
+        self.0 & Self::bit(surface) != 0
+    }
+
+    /// The bit of a surface. Surfaces from 63 on, which no version has defined, share the last bit.
+    fn bit(surface: SurfaceId) -> u64 {
+        1 << surface.0.min(63)
+    }
+}
+
+/// Selects the records that a lease may be of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeaseFilter {
+    /// The lane of the record.
+    pub lane: Lane,
+    /// The surfaces that the record may have come in by.
+    pub surfaces: Surfaces,
+    /// `true`: only records whose retry is not due yet. `false`: only records that are due.
+    pub deferred: bool,
+}
+
+impl LeaseFilter {
+    /// Any record that is due, fresh records first.
+    pub const ANY: [Self; 2] = [Self::due(Lane::Fresh), Self::due(Lane::Backlog)];
+
+    const fn due(lane: Lane) -> Self {
+        Self {
+            lane,
+            surfaces: Surfaces::ALL,
+            deferred: false,
+        }
+    }
+}
+
+/// What [`Consumer::lease`] returns.
+pub type LeaseFuture<'a> = Pin<Box<dyn Future<Output = Option<Lease>> + Send + 'a>>;
+
+/// The delivery path's side of a backend, for one target.
+pub trait Consumer: fmt::Debug + Send + Sync {
+    /// Leases the oldest record that passes the first of `filters` that any record passes, and waits until
+    /// there is one. `None`: the producer is gone and no record is pending, in flight included. One caller
+    /// at a time.
+    fn lease<'a>(&'a self, filters: &'a [LeaseFilter]) -> LeaseFuture<'a>;
+
+    /// Moves all pending records to the backlog: the target could not be given its records in time.
+    fn fall_behind(&self);
+
+    /// Drops the records that were received before `received_before` and are not leased, as
+    /// [`Reason::Expired`].
+    fn expire(&self, received_before: SystemTime);
+
+    /// Closes the queue to new records and drops the records that are not leased, for `reason`. A leased
+    /// record that is released afterwards is dropped as well.
+    fn abandon(&self, reason: Reason);
+
+    /// Drops the records that are pending now and not leased, as [`Reason::Admin`], and returns how many
+    /// they were. The queue stays open.
+    fn purge(&self) -> Tally;
+
+    /// When the oldest pending record was received, in flight included. `None`: no record is pending.
+    fn oldest(&self) -> Option<SystemTime>;
+}

@@ -1,0 +1,111 @@
+//! A record that is being delivered, and how that ends.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::{Lane, Reason, Record, RetryHistory};
+
+/// A record that is being delivered to one target. Dropping the lease releases the record.
+#[must_use]
+pub struct Lease {
+    record: Arc<Record>,
+    lane: Lane,
+    history: RetryHistory,
+    settle: Option<Box<dyn Settle>>,
+}
+
+/// How a lease ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeaseEnd {
+    /// The target acknowledged the record.
+    Acked,
+    /// The record is dropped.
+    Lost(Reason),
+    /// The record goes back to its place in the queue.
+    Released,
+    /// The record goes back to its place in the queue and is deferred until `at`.
+    Retried {
+        /// When the retry is due. Until then only a filter for deferred records finds the record.
+        at: Instant,
+        /// What the next lease of the record shall carry.
+        history: RetryHistory,
+    },
+}
+
+/// The backend's side of a lease.
+pub trait Settle: Send {
+    /// Records how the lease ended. Called once per lease; must not wait.
+    fn settle(self: Box<Self>, end: LeaseEnd);
+}
+
+impl Lease {
+    /// A lease of `record`, settled through `settle`.
+    pub fn new(
+        record: Arc<Record>,
+        lane: Lane,
+        history: RetryHistory,
+        settle: Box<dyn Settle>,
+    ) -> Self {
+        Self {
+            record,
+            lane,
+            history,
+            settle: Some(settle),
+        }
+    }
+
+    /// The leased record.
+    pub fn record(&self) -> &Arc<Record> {
+        &self.record
+    }
+
+    /// The lane that the record was leased from.
+    pub fn lane(&self) -> Lane {
+        self.lane
+    }
+
+    /// What earlier deliveries of the record taught.
+    pub fn history(&self) -> RetryHistory {
+        self.history
+    }
+
+    /// Ends the lease: the target acknowledged the record.
+    pub fn ack(self) {
+        self.end(LeaseEnd::Acked);
+    }
+
+    /// Ends the lease: the record is dropped, for `reason`.
+    pub fn lose(self, reason: Reason) {
+        self.end(LeaseEnd::Lost(reason));
+    }
+
+    /// Ends the lease: the delivery failed and is retried, not before `at`. The next lease of the record
+    /// carries `history`.
+    pub fn retry(self, at: Instant, history: RetryHistory) {
+        self.end(LeaseEnd::Retried { at, history });
+    }
+
+    fn end(mut self, end: LeaseEnd) {
+        if let Some(settle) = self.settle.take() {
+            settle.settle(end);
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(settle) = self.settle.take() {
+            settle.settle(LeaseEnd::Released);
+        }
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease")
+            .field("bytes", &self.record.len())
+            .finish_non_exhaustive()
+    }
+}

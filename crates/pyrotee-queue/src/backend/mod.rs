@@ -1,0 +1,11 @@
+//! What a backend implements ([`Producer`], [`Consumer`], [`Settle`]) and the values that these traits exchange.
+
+mod consumer;
+mod lease;
+mod limits;
+mod producer;
+
+pub use consumer::{Consumer, FRESH_FOR, Lane, LeaseFilter, LeaseFuture, Surfaces};
+pub use lease::{Lease, LeaseEnd, Settle};
+pub use limits::{Limits, WhenFull};
+pub use producer::{OfferResult, Producer, Receipt};

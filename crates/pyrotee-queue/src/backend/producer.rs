@@ -1,0 +1,65 @@
+//! The side of a backend that takes records in.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use crate::{Reason, Record};
+
+/// The request path's side of a backend. One producer serves all targets, so that a backend can keep
+/// a record once for all of them. Dropping the producer closes the queues.
+pub trait Producer: fmt::Debug + Send + Sync {
+    /// Offers a record to every target. Never waits. When it returns, every loss is in the ledgers.
+    fn offer(&self, record: &Arc<Record>) -> OfferResult;
+
+    /// Offers a record to a single target, given by its index among the consumers. Never waits. When it
+    /// returns, a loss is in the ledger of that target; the ledgers of other targets do not change.
+    fn offer_to_target(&self, target: usize, record: &Arc<Record>) -> OfferResult;
+
+    /// Counts a profile of `bytes` that could not be captured as lost for every target, for `reason`.
+    fn refuse(&self, bytes: u64, reason: Reason);
+}
+
+/// How many targets queued an offered record. Both numbers are zero if the target does not exist.
+#[must_use]
+#[derive(Debug)]
+pub struct OfferResult {
+    /// Targets whose queue took the record.
+    pub queued: usize,
+    /// Targets whose queue refused the record.
+    pub refused: usize,
+    /// Resolves when the record is durable.
+    pub receipt: Receipt,
+}
+
+/// Resolves once a queued record is as durable as its backend can make it.
+#[derive(Debug)]
+pub struct Receipt(Durability);
+
+#[derive(Debug)]
+enum Durability {
+    Now,
+    Later(oneshot::Receiver<()>),
+}
+
+impl Receipt {
+    /// A receipt that is resolved already: the backend cannot make the record more durable.
+    pub fn immediate() -> Self {
+        Self(Durability::Now)
+    }
+
+    /// A receipt that resolves when `sync` receives `()`. If the sender is dropped, the record will never
+    /// be durable.
+    pub fn later(sync: oneshot::Receiver<()>) -> Self {
+        Self(Durability::Later(sync))
+    }
+
+    /// Waits for the backend. `false`: the record is not durable and will not be.
+    pub async fn durable(self) -> bool {
+        match self.0 {
+            Durability::Now => true,
+            Durability::Later(sync) => sync.await.is_ok(),
+        }
+    }
+}

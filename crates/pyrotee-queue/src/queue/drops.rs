@@ -1,0 +1,98 @@
+//! Dropping queued records before they are delivered.
+
+use std::time::SystemTime;
+
+use super::Queue;
+use super::entry::{QueueEntry, QueuedRecord};
+use super::state::{Phase, State};
+use crate::{Reason, Tally, lock};
+
+/// Most records that are taken out under one hold of the lock: freeing all records of a segment takes
+/// milliseconds.
+const MOST_AT_ONCE: usize = 64;
+
+impl<R: QueuedRecord> Queue<R> {
+    /// Drops the records that were received before `received_before`, as [`Reason::Expired`], from the
+    /// oldest number on until one is younger. Numbers follow the ends of request bodies, so a record may
+    /// have been received before its predecessor; such a record is dropped once it is the oldest.
+    pub fn expire(&self, received_before: SystemTime) {
+        self.lose_while(Reason::Expired, |_, record| {
+            record.received() < received_before
+        });
+    }
+
+    /// Drops the records below `number`, for `reason`. A leased one is dropped when it is released.
+    pub fn lose_below(&self, number: u64, reason: Reason) {
+        lock(&self.state).lost_below = Some((number, reason));
+        self.lose_while(reason, |oldest, _| oldest < number);
+    }
+
+    /// Drops the records that are in memory and not leased, for `reason`.
+    pub fn lose_in_memory(&self, reason: Reason) {
+        self.lose_each(reason, |state| {
+            let in_memory = state.in_memory_from..u64::MAX;
+            let next = state.queued.records(in_memory).next();
+            next.map(|(number, _)| number)
+        });
+    }
+
+    /// Closes the queue to new records and drops the queued ones, for `reason`. A leased one is dropped
+    /// when it is released.
+    pub fn abandon(&self, reason: Reason) {
+        lock(&self.state).phase = Phase::Abandoned(reason);
+        self.lose_while(reason, |_, _| true);
+    }
+
+    /// Drops the records that are queued now, as [`Reason::Admin`], and returns how many they were.
+    pub fn purge(&self) -> Tally {
+        let end = lock(&self.state).next_number;
+        self.lose_each(Reason::Admin, |state| {
+            let next = state.queued.records(0..end).next();
+            next.map(|(number, _)| number)
+        })
+    }
+
+    /// Drops the oldest queued record, for `reason`, as long as `is_lost` says so.
+    fn lose_while(&self, reason: Reason, is_lost: impl Fn(u64, &R) -> bool) {
+        self.lose_each(reason, |state| {
+            let oldest = state.queued.oldest();
+            let lost = oldest.filter(|(number, record)| is_lost(*number, record));
+            lost.map(|(number, _)| number)
+        });
+    }
+
+    /// Drops the records whose numbers `next` returns, a batch at a time, until it returns `None`. Returns
+    /// how many they were.
+    fn lose_each(&self, reason: Reason, next: impl Fn(&State<R>) -> Option<u64>) -> Tally {
+        let mut lost = Tally::default();
+        loop {
+            let mut state = lock(&self.state);
+            let mut batch = Vec::new();
+            while batch.len() < MOST_AT_ONCE
+                && let Some(number) = next(&state)
+            {
+                batch.extend(state.take_out(number));
+            }
+            state.unaccounted += batch.len();
+            drop(state);
+            self.lose(&batch, reason);
+            lock(&self.state).unaccounted -= batch.len();
+            for entry in &batch {
+                lost.add(entry.record.len());
+            }
+            if batch.len() < MOST_AT_ONCE {
+                break;
+            }
+        }
+        self.notify();
+        lost
+    }
+
+    /// Settles entries that were taken out and counts them as lost. Must not be called under the lock.
+    pub(super) fn lose(&self, entries: &[QueueEntry<R>], reason: Reason) {
+        for entry in entries {
+            entry.record.settled(Some(reason));
+            self.ledger.lose(entry.record.len(), reason);
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! A record in a queue.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio::time::Instant;
+
+use crate::{Lane, Reason, Record, RetryHistory, SurfaceId};
+
+/// What a [`Queue`](super::Queue) holds: a [`Record`], or what a backend keeps in memory in place of one.
+pub trait QueuedRecord {
+    /// The surface that the record came in by.
+    fn surface(&self) -> SurfaceId;
+
+    /// When the record was received.
+    fn received(&self) -> SystemTime;
+
+    /// Length of the captured body, in bytes.
+    fn len(&self) -> u64;
+
+    /// Whether the captured body is empty.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Tells the backend that the target has settled the record. `lost`: why it was dropped; `None`: the
+    /// target acknowledged it. Called once at most, and never under the queue's lock.
+    fn settled(&self, _lost: Option<Reason>) {}
+}
+
+impl QueuedRecord for Arc<Record> {
+    fn surface(&self) -> SurfaceId {
+        self.head().surface
+    }
+
+    fn received(&self) -> SystemTime {
+        self.head().received
+    }
+
+    fn len(&self) -> u64 {
+        Record::len(self)
+    }
+}
+
+/// A record with what a queue knows of it.
+#[derive(Debug)]
+pub(super) struct QueueEntry<R> {
+    pub(super) record: R,
+    pub(super) offered: Instant,
+    pub(super) history: RetryHistory,
+    /// When the retry of a deferred record is due; `None`: the record may be leased now.
+    pub(super) due: Option<Instant>,
+}
+
+/// An entry that was taken out of a queue to be leased.
+#[derive(Debug)]
+pub struct LeasedEntry<R> {
+    pub(super) number: u64,
+    pub(super) lane: Lane,
+    pub(super) entry: QueueEntry<R>,
+}
+
+impl<R> LeasedEntry<R> {
+    /// The record.
+    pub fn record(&self) -> &R {
+        &self.entry.record
+    }
+
+    /// The lane that the record was taken from.
+    pub fn lane(&self) -> Lane {
+        self.lane
+    }
+
+    /// What earlier deliveries of the record taught.
+    pub fn history(&self) -> RetryHistory {
+        self.entry.history
+    }
+}
+
+/// What [`Queue::take`](super::Queue::take) found.
+#[derive(Debug)]
+pub enum TakeResult<R> {
+    /// A record. It counts as leased until [`Queue::settle`](super::Queue::settle).
+    Leased(LeasedEntry<R>),
+    /// No record passes the filters.
+    NoMatch {
+        /// When the retry of the next deferred record is due.
+        next_due: Option<Instant>,
+    },
+    /// The queue is closed and nothing is pending, or the queue is frozen.
+    Finished,
+}

@@ -1,0 +1,15 @@
+//! What a queue remembers of a record between two leases.
+
+/// What earlier deliveries of a record to one target taught. Kept in memory only: after a restart every
+/// record starts with an empty history.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RetryHistory {
+    /// Deliveries that failed.
+    pub failures: u32,
+    /// Failures with a response that pyrotee cannot interpret.
+    pub unknown_failures: u32,
+    /// Failures while the target accepted other records: evidence that this record is poison.
+    pub failures_while_healthy: u32,
+    /// How many records the target had acknowledged when this record last failed.
+    pub acked_at_last_failure: u64,
+}

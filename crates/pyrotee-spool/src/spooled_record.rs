@@ -1,0 +1,119 @@
+//! A record of the spool as the queues hold it.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::SystemTime;
+
+use pyrotee_queue::{QueuedRecord, Reason, Record, SurfaceId, lock};
+
+use crate::tracker::SettlementTracker;
+
+/// What stays in memory of one record, once for all targets, until every target has settled it.
+pub(crate) struct SpooledRecord {
+    pub(crate) number: u64,
+    pub(crate) surface: SurfaceId,
+    pub(crate) received: SystemTime,
+    /// Length of the body, in bytes.
+    pub(crate) bytes: u64,
+    pub(crate) tracker: Arc<SettlementTracker>,
+    pub(crate) state: Mutex<SpooledState>,
+}
+
+#[derive(Debug)]
+pub(crate) struct SpooledState {
+    /// Number of targets that have not settled the record.
+    pub(crate) claims: u32,
+    /// A target acknowledged or rejected the record before it was written.
+    pub(crate) resolved: bool,
+    pub(crate) location: RecordLocation,
+}
+
+/// Where the record itself is.
+#[derive(Debug)]
+pub(crate) enum RecordLocation {
+    /// In memory, not written yet.
+    Memory(Arc<Record>),
+    /// In a segment; in memory too while `cached` has a value, which the leases of the record own.
+    Disk {
+        position: SegmentPosition,
+        cached: Weak<Record>,
+    },
+    /// Released, because every target has settled the record.
+    Released,
+}
+
+/// The position of a record in a segment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SegmentPosition {
+    pub(crate) segment: u64,
+    pub(crate) offset: u64,
+    /// Length of the record's prefix and head, in bytes.
+    pub(crate) before_body: u32,
+}
+
+/// One target's claim on a spooled record: the element of that target's queue.
+#[derive(Debug, Clone)]
+pub(crate) struct RecordClaim {
+    pub(crate) record: Arc<SpooledRecord>,
+    /// Index of the target among the configured ones.
+    pub(crate) target: u16,
+}
+
+/// Where a lease gets the record from.
+#[derive(Debug)]
+pub(crate) enum Lookup {
+    Memory(Arc<Record>),
+    Disk(SegmentPosition),
+    Released,
+}
+
+impl SpooledRecord {
+    pub(crate) fn lookup(&self) -> Lookup {
+        match &lock(&self.state).location {
+            RecordLocation::Memory(record) => Lookup::Memory(Arc::clone(record)),
+            RecordLocation::Disk { position, cached } => match cached.upgrade() {
+                Some(record) => Lookup::Memory(record),
+                None => Lookup::Disk(*position),
+            },
+            RecordLocation::Released => Lookup::Released,
+        }
+    }
+
+    /// Keeps a reference to a record that was read, for other targets that lease it at the same time.
+    pub(crate) fn cache(&self, record: &Arc<Record>) {
+        if let RecordLocation::Disk { cached, .. } = &mut lock(&self.state).location {
+            *cached = Arc::downgrade(record);
+        }
+    }
+
+    /// Whether a target has not settled the record.
+    pub(crate) fn is_claimed(&self) -> bool {
+        lock(&self.state).claims > 0
+    }
+}
+
+impl QueuedRecord for RecordClaim {
+    fn surface(&self) -> SurfaceId {
+        self.record.surface
+    }
+
+    fn received(&self) -> SystemTime {
+        self.record.received
+    }
+
+    fn len(&self) -> u64 {
+        self.record.bytes
+    }
+
+    fn settled(&self, lost: Option<Reason>) {
+        self.record.tracker.settle(&self.record, self.target, lost);
+    }
+}
+
+impl fmt::Debug for SpooledRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SpooledRecord")
+            .field("number", &self.number)
+            .finish_non_exhaustive()
+    }
+}
