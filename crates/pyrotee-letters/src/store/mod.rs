@@ -22,11 +22,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use pyrotee_queue::Record;
+use pyrotee_queue::{Record, lock};
 
 pub use id::Id;
 use index::Index;
@@ -242,7 +242,7 @@ impl Store {
 
     fn index(&self) -> MutexGuard<'_, Index> {
         // It stays true even if a holder panicked: each change is one step.
-        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.index)
     }
 }
 

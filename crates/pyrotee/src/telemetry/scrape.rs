@@ -9,7 +9,7 @@
     reason = "series are made here and nowhere else"
 )]
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
@@ -19,7 +19,7 @@ use pyrotee_admin::{Metrics, TargetView};
 use pyrotee_delivery::TargetState;
 use pyrotee_net::ConnectionCounts;
 use pyrotee_proxy::Gauges;
-use pyrotee_queue::{Budget, Reason, Tally};
+use pyrotee_queue::{Budget, Reason, Tally, lock};
 
 use super::dead_letters::DeadLetterSeries;
 use super::series::float;
@@ -214,7 +214,7 @@ impl Scrape {
 
 impl Metrics for Scrape {
     fn render(&self) -> String {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = lock(&self.turn);
         for (target, series) in self.targets.iter().zip(&self.series) {
             series.update(target);
         }
