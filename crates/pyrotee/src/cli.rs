@@ -11,7 +11,7 @@ use crate::build_info::LONG_VERSION;
 use crate::commands::spool::{Ended, Misused};
 use crate::commands::{check, dead_letters, generate, healthcheck, send, sink, spool, status};
 use crate::run::{self, Signals};
-use crate::terminal::complain;
+use crate::terminal::print_error;
 
 /// A bind failure, a crash, an upload that failed, a relay that does not answer.
 const FAILED: u8 = 1;
@@ -127,7 +127,7 @@ fn with_config(args: ConfigArgs, run: impl FnOnce(Config) -> ExitCode) -> ExitCo
     match args.load() {
         Ok(config) => run(config),
         Err(faults) => {
-            complain(&faults);
+            print_error(&faults);
             ExitCode::from(MISCONFIGURED)
         }
     }
@@ -150,10 +150,10 @@ fn report(result: anyhow::Result<()>) -> ExitCode {
 
 fn failed(error: &anyhow::Error) -> ExitCode {
     if let Some(faults) = error.downcast_ref::<Faults>() {
-        complain(faults);
+        print_error(faults);
         return ExitCode::from(MISCONFIGURED);
     }
-    complain(&format!("error: {error:#}"));
+    print_error(&format!("error: {error:#}"));
     match error.is::<Misused>() {
         true => ExitCode::from(MISCONFIGURED),
         false => ExitCode::from(FAILED),

@@ -1,7 +1,6 @@
 //! `pyrotee dead-letters ls|show|replay|purge`.
 
 use std::collections::VecDeque;
-use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -11,10 +10,8 @@ use pyrotee_letters::Id;
 use tokio::time::{Instant, sleep};
 
 use super::place::{Place, PlaceArgs, Replayer};
-use super::progress::Progress;
 use super::table;
-use crate::terminal::print;
-use crate::terminal::visible;
+use crate::terminal::{ProgressDisplay, Unit, print, print_json, visible, width};
 
 const HELP: &str = "\
 Examples:
@@ -194,11 +191,9 @@ async fn ls(args: Ls) -> anyhow::Result<()> {
     };
     let (page, json) = place.page(&wanted).await?;
     if args.json {
-        return print(&crate::client::admin::inert(&json));
+        return print_json(&json);
     }
-    let width = terminal_size::terminal_size_of(io::stdout());
-    let width = width.map_or(WIDTH, |(width, _)| usize::from(width.0));
-    print(&table::page(&page, width))
+    print(&table::page(&page, width(WIDTH)))
 }
 
 async fn show(args: Show) -> anyhow::Result<()> {
@@ -213,7 +208,7 @@ async fn show(args: Show) -> anyhow::Result<()> {
             .with_context(|| format!("failed to write {}", file.display()))?;
     }
     match args.json {
-        true => print(&crate::client::admin::inert(&json)),
+        true => print_json(&json),
         false => print(&table::shown(&shown)),
     }
 }
@@ -322,7 +317,7 @@ impl Which {
 
 /// Counts what was done, and tells of it.
 struct Report {
-    progress: Progress,
+    progress: ProgressDisplay,
     total: usize,
     done: usize,
     failed: usize,
@@ -331,7 +326,7 @@ struct Report {
 impl Report {
     fn new(what: &'static str, total: usize) -> Self {
         Self {
-            progress: Progress::new(what, total as u64),
+            progress: ProgressDisplay::new(what, Unit::Letters, total as u64).with_lines(),
             total,
             done: 0,
             failed: 0,
@@ -342,7 +337,7 @@ impl Report {
     fn note(&mut self, done: BatchResult) -> Vec<String> {
         for failure in &done.failed {
             let (id, error) = (visible(&failure.id), visible(&failure.error));
-            self.progress.say(&format!("{id}: {error}"));
+            self.progress.print_line(&format!("{id}: {error}"));
         }
         self.done += done.done.len();
         self.failed += done.failed.len();
@@ -355,7 +350,7 @@ impl Report {
     fn stopped(&self, left: usize) {
         let Self { done, failed, .. } = self;
         let line = format!("{done} done, {failed} failed, {left} left as they were");
-        self.progress.say(&line);
+        self.progress.print_line(&line);
     }
 
     fn end(self, word: &str) -> anyhow::Result<()> {

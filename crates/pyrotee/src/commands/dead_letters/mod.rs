@@ -4,7 +4,6 @@
 
 mod command;
 mod place;
-mod progress;
 mod table;
 
 pub(crate) use command::{Args, run};

@@ -2,67 +2,34 @@
 
 use std::time::SystemTime;
 
-use bytesize::ByteSize;
 use pyrotee_admin::json::dead_letters::{LetterDetail, LetterPage};
 use pyrotee_letters::Letter;
 
-use crate::terminal::visible;
+use crate::terminal::{Table, size, visible};
 
 const HEAD: [&str; 6] = ["ID", "APP", "SURFACE", "SIZE", "REASON", "ANSWER"];
 
-/// Between two columns.
-const GAP: &str = "  ";
-
-/// The last column is never cut below this.
-const LEAST: usize = 24;
-
-/// A line for each letter, at most `width` long if that is possible, and one that sums up.
+/// A row for each letter, at most `width` wide if that is possible, and a line that sums up.
 pub(super) fn page(page: &LetterPage, width: usize) -> String {
-    let rows: Vec<_> = page.letters.iter().map(row).collect();
-    let mut widths = HEAD.map(str::len);
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.chars().count().max(*width);
-        }
+    if page.letters.is_empty() {
+        return sum(page);
     }
-    let mut text = String::new();
-    if !rows.is_empty() {
-        text.push_str(&line(&HEAD.map(str::to_owned), &widths, width));
+    let mut table = Table::new(HEAD);
+    for letter in &page.letters {
+        table.row(row(letter));
     }
-    for row in &rows {
-        text.push_str(&line(row, &widths, width));
-    }
-    text.push_str(&sum(page));
-    text
-}
-
-fn line(cells: &[String; HEAD.len()], widths: &[usize; HEAD.len()], width: usize) -> String {
-    let [cells @ .., last] = cells;
-    let mut line = String::new();
-    for (cell, width) in cells.iter().zip(widths) {
-        line.push_str(&format!("{cell:<width$}{GAP}"));
-    }
-    let room = width.saturating_sub(line.chars().count()).max(LEAST);
-    if last.chars().count() > room {
-        line.extend(last.chars().take(room - 1));
-        line.push('…');
-    } else {
-        line.push_str(last);
-    }
-    line.push('\n');
-    line
+    table.render(width) + &sum(page)
 }
 
 fn row(letter: &Letter) -> [String; HEAD.len()] {
     let status = letter.status.map(|status| format!("{status} "));
-    let answer = format!("{}{}", status.unwrap_or_default(), letter.answer);
     [
-        visible(&letter.id),
-        visible(letter.app.as_deref().unwrap_or("-")),
-        visible(&letter.surface),
+        letter.id.clone(),
+        letter.app.clone().unwrap_or_else(|| "-".to_owned()),
+        letter.surface.clone(),
         size(letter.bytes),
-        visible(&letter.reason),
-        visible(&answer),
+        letter.reason.clone(),
+        status.unwrap_or_default() + &letter.answer,
     ]
 }
 
@@ -118,10 +85,6 @@ fn with_age(time: &str) -> String {
         }
         None => time.to_owned(),
     }
-}
-
-fn size(bytes: u64) -> String {
-    ByteSize(bytes).display().iec().to_string()
 }
 
 #[cfg(test)]

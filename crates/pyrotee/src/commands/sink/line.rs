@@ -9,7 +9,7 @@ use pyroscope_wire::{Message, Surface, query};
 use serde_json::{Map, Value, json};
 
 use super::digest::Digest;
-use crate::terminal::visible;
+use crate::terminal::{visible, visible_json};
 
 /// How lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +81,7 @@ impl Line {
 
     pub(super) fn render(&self, style: Style) -> String {
         match style {
-            Style::Json => self.json().to_string(),
+            Style::Json => visible_json(&self.json().to_string()),
             Style::Colour => self.text(true),
             Style::Plain => self.text(false),
         }

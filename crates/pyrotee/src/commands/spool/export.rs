@@ -16,7 +16,7 @@ use pyrotee_spool::inspect::{Directory, InspectError, Select, Stored};
 use super::open::{known, survey};
 use super::place::Place;
 use super::{Ended, failed_to};
-use crate::terminal::{Bar, print};
+use crate::terminal::{ProgressDisplay, Unit, print};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -98,11 +98,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Ended> {
         true => (Select::Quarantined, survey.quarantined_bytes),
         false => (Select::Pending, survey.bytes),
     };
-    let bar = Bar::bytes("export", total);
+    let progress = ProgressDisplay::new("export", Unit::Bytes, total);
     let budget = Budget::new(u64::MAX);
     let mut done = Done::default();
     let exported = Directory::at(&dir).each(select, |stored| {
-        bar.add(stored.bytes);
+        progress.add(stored.bytes);
         if !args.wants(&stored) {
             return Ok(());
         }
@@ -116,7 +116,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Ended> {
         }
         Ok(())
     });
-    drop(bar);
+    drop(progress);
     let summary = done.summary(&args.out);
     match exported {
         Ok(()) => print(&summary)?,

@@ -1,15 +1,15 @@
 //! `pyrotee spool verify`: reads every byte.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use bytesize::ByteSize;
-use pyrotee_spool::inspect::{Directory, Finding, Verdict};
+use pyrotee_spool::inspect::{Directory, Finding, OnRead, Verdict};
 use serde_json::json;
 
 use super::place::Place;
 use super::{Ended, failed_to};
-use crate::terminal::visible;
-use crate::terminal::{Bar, print};
+use crate::terminal::{ProgressDisplay, Unit, print, print_json, visible};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -42,11 +42,12 @@ pub(super) struct Args {
 pub(super) fn run(args: Args) -> anyhow::Result<Ended> {
     let found = args.place.find()?;
     let directory = Directory::at(&found.dir);
-    let bar = Bar::bytes("verify", failed_to(directory.bytes())?);
-    let verdict = failed_to(directory.verify(&bar.on_read()))?;
-    drop(bar);
+    let progress = ProgressDisplay::new("verify", Unit::Bytes, failed_to(directory.bytes())?);
+    let on_read: OnRead = Arc::new(progress.adder());
+    let verdict = failed_to(directory.verify(&on_read))?;
+    drop(progress);
     match args.json {
-        true => print(&json(&verdict))?,
+        true => print_json(&json(&verdict))?,
         false => print(&text(&verdict))?,
     }
     Ok(match verdict.is_whole() {

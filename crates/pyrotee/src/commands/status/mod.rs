@@ -10,8 +10,7 @@ use pyrotee_admin::json::status::{PATH, StatusPage};
 use tokio::time::MissedTickBehavior;
 
 use crate::client::admin::{AdminArgs, Answer, Relay};
-use crate::terminal::write;
-pub(crate) use table::age;
+use crate::terminal::{print, visible_json, width, write};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -63,8 +62,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let relay = Relay::at(&args.relay.admin)?;
     let Some(interval) = args.watch else {
         let answer = relay.get(PATH).await?;
-        let printed = write(&mut io::stdout(), &show(&answer, &args));
-        return printed.map(drop);
+        return print(&show(&answer, &args));
     };
     tokio::select! {
         watched = watch(&relay, &args, interval) => watched,
@@ -98,11 +96,9 @@ async fn watch(relay: &Relay, args: &Args, interval: Duration) -> anyhow::Result
 
 fn show(answer: &Answer<StatusPage>, args: &Args) -> String {
     if args.json {
-        return answer.json.clone();
+        return visible_json(&answer.json);
     }
-    let width = terminal_size::terminal_size_of(io::stdout())
-        .map_or(WIDTH, |(terminal_size::Width(width), _)| usize::from(width));
-    let table = table::render(&answer.value, width);
+    let table = table::render(&answer.value, width(WIDTH));
     match args.watch {
         Some(_) => frame(&format!("{}\n{table}", table::title(&answer.value))),
         None => table,

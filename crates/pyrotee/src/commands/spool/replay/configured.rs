@@ -20,8 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::open::{Opening, open, survey};
 use super::super::{Ended, Misused};
 use crate::run::settings;
-use crate::terminal::visible;
-use crate::terminal::{Bar, print};
+use crate::terminal::{ProgressDisplay, Unit, print, visible};
 
 /// How often it is looked how far the targets are.
 const LOOK: Duration = Duration::from_millis(100);
@@ -119,7 +118,7 @@ async fn watch(
     patience: Duration,
 ) -> anyhow::Result<bool> {
     let total = pending(targets);
-    let bar = Bar::profiles("replay", total);
+    let progress = ProgressDisplay::new("replay", Unit::Profiles, total);
     let (mut left, mut since) = (total, Instant::now());
     let mut gave_up = false;
     let mut ticks = interval(LOOK);
@@ -135,7 +134,7 @@ async fn watch(
                 if now < left {
                     (left, since) = (now, Instant::now());
                 }
-                bar.set(total.saturating_sub(now));
+                progress.set(total.saturating_sub(now));
                 if since.elapsed() >= patience && !stop.is_cancelled() {
                     gave_up = true;
                     stop.cancel();

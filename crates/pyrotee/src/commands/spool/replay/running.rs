@@ -8,25 +8,24 @@ use pyrotee_admin::json::spool::ReplayProgress;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::super::{Ended, asked};
-use crate::terminal::visible;
-use crate::terminal::{Bar, print};
+use crate::terminal::{ProgressDisplay, Unit, print, visible};
 
 /// How often the relay is asked how far it is.
 const ASK: Duration = Duration::from_millis(500);
 
 pub(super) async fn run(admin: &str, from: &str, to: &str) -> anyhow::Result<Ended> {
     let begun = asked::replay(admin, from, to).await?;
-    let bar = Bar::profiles("replay", begun.left);
+    let progress = ProgressDisplay::new("replay", Unit::Profiles, begun.left);
     let done = tokio::select! {
-        done = watch(admin, &begun, &bar) => done?,
+        done = watch(admin, &begun, &progress) => done?,
         interrupted = tokio::signal::ctrl_c() => {
             interrupted.context("failed to listen for Ctrl-C")?;
-            drop(bar);
+            drop(progress);
             print("the relay goes on: see `pyrotee spool stats --admin`\n")?;
             return Ok(Ended::Badly);
         }
     };
-    drop(bar);
+    drop(progress);
     let (profiles, bytes) = (done.replayed.profiles, done.replayed.bytes);
     let bytes = ByteSize(bytes).display().iec();
     print(&format!(
@@ -42,7 +41,11 @@ pub(super) async fn run(admin: &str, from: &str, to: &str) -> anyhow::Result<End
 }
 
 /// Waits for the end; how that was.
-async fn watch(admin: &str, begun: &ReplayProgress, bar: &Bar) -> anyhow::Result<ReplayProgress> {
+async fn watch(
+    admin: &str,
+    begun: &ReplayProgress,
+    progress: &ProgressDisplay,
+) -> anyhow::Result<ReplayProgress> {
     let mut ticks = interval(ASK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -54,7 +57,7 @@ async fn watch(admin: &str, begun: &ReplayProgress, bar: &Bar) -> anyhow::Result
         if (&replay.from, &replay.to) != (&begun.from, &begun.to) {
             bail!("the relay has begun another replay: see `pyrotee spool stats`");
         }
-        bar.set(replay.replayed.profiles);
+        progress.set(replay.replayed.profiles);
         if replay.state != "running" {
             return Ok(replay);
         }

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::open::{known, open, survey};
 use super::super::{Ended, failed_to};
 use super::upload::{Destination, Failure, Pace};
-use crate::terminal::{Bar, print};
+use crate::terminal::{ProgressDisplay, Unit, print};
 
 /// After a failure, before the next try.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -74,11 +74,11 @@ impl Uploads {
             bail!("no target was opened, which is a bug");
         };
         let counts = || target.ledger.snapshot();
-        let bar = Bar::profiles("replay", counts().pending.profiles);
+        let progress = ProgressDisplay::new("replay", Unit::Profiles, counts().pending.profiles);
         let stop = self.stop.clone();
-        let sending = self.send_all(&*target.consumer, &counts, &bar);
+        let sending = self.send_all(&*target.consumer, &counts, &progress);
         let result = until_interrupted(&stop, sending).await;
-        drop(bar);
+        drop(progress);
         // It waits for the disk, and nobody else for this thread.
         opened.keeper.close();
         let left = counts().pending.profiles;
@@ -90,7 +90,7 @@ impl Uploads {
         &mut self,
         consumer: &dyn Consumer,
         counts: &impl Fn() -> Counts,
-        bar: &Bar,
+        progress: &ProgressDisplay,
     ) -> anyhow::Result<()> {
         while counts().pending.profiles > self.refused {
             let Some(lease) = consumer.lease(&Wanted::ANY).await else {
@@ -100,7 +100,7 @@ impl Uploads {
                 break;
             }
             let fate = self.send(lease.record()).await?;
-            bar.add(u64::from(!matches!(fate, Fate::Again)));
+            progress.add(u64::from(!matches!(fate, Fate::Again)));
             settle(lease, &fate);
         }
         Ok(())
@@ -128,7 +128,8 @@ impl Uploads {
         let lengths = names
             .iter()
             .filter_map(|name| dir.join(name).metadata().ok());
-        let bar = Bar::bytes("replay", lengths.map(|it| it.len()).sum());
+        let progress =
+            ProgressDisplay::new("replay", Unit::Bytes, lengths.map(|it| it.len()).sum());
         let stop = self.stop.clone();
         let (sender, mut records) = mpsc::channel(AHEAD);
         let reading = tokio::task::spawn_blocking(move || read(&dir, &names, &sender));
@@ -142,13 +143,13 @@ impl Uploads {
                     }
                     fate = self.send(&record).await?;
                 }
-                bar.add(record.len());
+                progress.add(record.len());
             }
             anyhow::Ok(())
         };
         let result = until_interrupted(&stop, sending).await;
         drop(records);
-        drop(bar);
+        drop(progress);
         let damaged = reading.await.context("reading ended")?;
         let result = result.and_then(|ended| damaged.map(|damaged| (ended, damaged)));
         let (result, damaged) = match result {
