@@ -10,7 +10,7 @@ use pyrotee_net::Address;
 
 use super::profile::{Framing, Profile};
 use super::{As, capture, push};
-use crate::commands::sink::digest::Digest;
+use crate::commands::digest::BodyDigest;
 
 /// The span of time that a profile is said to cover, in seconds.
 const COVERED: u64 = 10;
@@ -26,7 +26,7 @@ pub(super) enum Source {
 #[derive(Debug, Clone)]
 pub(super) struct Prepared {
     pub(super) bytes: Bytes,
-    pub(super) body: Digest,
+    pub(super) body: BodyDigest,
 }
 
 impl Source {
@@ -94,7 +94,7 @@ fn prepare(
         Framing::Multipart => {
             // Made from the content, so that equal profiles give equal bodies and no boundary
             // occurs inside of one but by intent.
-            let boundary = format!("pyrotee-{}", Digest::of(data));
+            let boundary = format!("pyrotee-{}", BodyDigest::of(data));
             Upload {
                 target: ingest(name, "", now),
                 fields: format!("Content-Type: multipart/form-data; boundary={boundary}\r\n"),
@@ -158,6 +158,6 @@ fn join(mut head: Vec<u8>, body: &[u8]) -> Prepared {
     head.extend_from_slice(body);
     Prepared {
         bytes: head.into(),
-        body: Digest::of(body),
+        body: BodyDigest::of(body),
     }
 }

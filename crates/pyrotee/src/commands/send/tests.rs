@@ -103,7 +103,7 @@ async fn a_file_is_sent_as_the_whole_body_in_its_format() {
             .unwrap();
         })
         .await;
-        let digest = crate::commands::sink::digest::Digest::of(data.as_bytes());
+        let digest = crate::commands::digest::BodyDigest::of(data.as_bytes());
         assert!(printed.contains(&format!("  {format} ")), "{printed}");
         assert!(
             printed.contains(&format!(" {} B  {digest} ", data.len())),
@@ -161,7 +161,7 @@ async fn an_export_is_sent_as_it_is() {
         (&line["surface"], &line["format"], &line["app"]),
         (&"otlp".into(), &"json".into(), &"cart".into())
     );
-    let digest = crate::commands::sink::digest::Digest::of(data.as_bytes());
+    let digest = crate::commands::digest::BodyDigest::of(data.as_bytes());
     assert_eq!(line["digest"], digest.to_string());
 }
 
