@@ -1,13 +1,13 @@
-//! `pyrotee spool stats`: what waits, and for whom.
+//! `pyrotee spool stats`: shows the pending profiles of each target.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use pyrotee_admin::json::spool::{SpoolPage, TargetBacklog};
-use pyrotee_spool::inspect::Directory;
 
-use super::asked;
-use super::place::{Found, Place};
+use super::directory::{DirectoryArgs, SpoolDirectory};
+use super::queues::survey;
+use crate::client::RelayClient;
 use crate::terminal::{Table, age, print, print_json, profiles, size, visible};
 
 const EXAMPLES: &str = "\
@@ -35,7 +35,7 @@ const HEAD: [&str; 5] = ["TARGET", "STATE", "PENDING", "OLDEST", "IN FLIGHT"];
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     #[command(flatten)]
-    place: Place,
+    directory: DirectoryArgs,
 
     /// Ask the running relay whose `admin` this is: :PORT, HOST:PORT or http://HOST:PORT
     #[arg(long, value_name = "ADDR", conflicts_with_all = ["dir", "config"])]
@@ -48,28 +48,27 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let page = match &args.admin {
-        Some(admin) => asked::page(admin).await?,
-        None => of_files(args.place.find()?)?,
+        Some(admin) => RelayClient::at(admin)?.spool().await?,
+        None => of_files(args.directory.find()?)?,
     };
     match args.json {
         true => print_json(&page.json()),
-        false => print(&table(&page)),
+        false => print(&text(&page)),
     }
 }
 
-fn of_files(Found { dir, config }: Found) -> anyhow::Result<SpoolPage> {
-    let directory = Directory::at(&dir);
-    let survey = super::failed_to(directory.survey())?;
+fn of_files(SpoolDirectory { dir, config }: SpoolDirectory) -> anyhow::Result<SpoolPage> {
+    let survey = survey(&dir)?;
     let max_bytes = config.and_then(|config| Some(config.spool?.max_bytes));
     Ok(SpoolPage::of(dir.display().to_string(), survey, max_bytes))
 }
 
-fn table(page: &SpoolPage) -> String {
+fn text(page: &SpoolPage) -> String {
     let mut text = String::new();
     let most = page
         .max_bytes
         .map_or_else(String::new, |most| format!(" of {}", size(most)));
-    let of_state = match page.state.as_str() {
+    let state = match page.state.as_str() {
         "closed" => "closed cleanly",
         "unclean" => "not in use, and not closed cleanly: the last process was killed",
         "in_use" => "in use",
@@ -78,7 +77,7 @@ fn table(page: &SpoolPage) -> String {
     };
     let segments = page.segments;
     let bytes = size(page.bytes);
-    _ = writeln!(text, "{}: {}", visible(&page.dir), visible(of_state));
+    _ = writeln!(text, "{}: {}", visible(&page.dir), visible(state));
     _ = writeln!(
         text,
         "format {}, {segments} segments, {bytes}{most}",

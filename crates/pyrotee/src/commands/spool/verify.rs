@@ -1,15 +1,15 @@
-//! `pyrotee spool verify`: reads every byte.
+//! `pyrotee spool verify`: checks every byte of a spool.
 
 use std::fmt::Write as _;
+use std::process::ExitCode;
 use std::sync::Arc;
 
-use bytesize::ByteSize;
-use pyrotee_spool::inspect::{Directory, Finding, OnRead, Verdict};
+use pyrotee_spool::inspect::{Directory, Finding, InspectError, OnRead, Verdict};
 use serde_json::json;
 
-use super::place::Place;
-use super::{Ended, failed_to};
-use crate::terminal::{ProgressDisplay, Unit, print, print_json, visible};
+use super::directory::DirectoryArgs;
+use super::{exit_code, in_words};
+use crate::terminal::{ProgressDisplay, Unit, print, print_json, size, visible};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -32,28 +32,27 @@ command line or the configuration is wrong.";
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     #[command(flatten)]
-    place: Place,
+    directory: DirectoryArgs,
 
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-pub(super) fn run(args: Args) -> anyhow::Result<Ended> {
-    let found = args.place.find()?;
-    let directory = Directory::at(&found.dir);
-    let progress = ProgressDisplay::new("verify", Unit::Bytes, failed_to(directory.bytes())?);
-    let on_read: OnRead = Arc::new(progress.adder());
-    let verdict = failed_to(directory.verify(&on_read))?;
-    drop(progress);
+pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let verdict = verify(&Directory::at(args.directory.find()?.dir));
+    let verdict = verdict.map_err(|error| in_words(error.into()))?;
     match args.json {
         true => print_json(&json(&verdict))?,
         false => print(&text(&verdict))?,
     }
-    Ok(match verdict.is_whole() {
-        true => Ended::Well,
-        false => Ended::Badly,
-    })
+    Ok(exit_code(verdict.is_whole()))
+}
+
+fn verify(directory: &Directory) -> Result<Verdict, InspectError> {
+    let progress = ProgressDisplay::new("verify", Unit::Bytes, directory.bytes()?);
+    let on_read: OnRead = Arc::new(progress.adder());
+    directory.verify(&on_read)
 }
 
 fn text(verdict: &Verdict) -> String {
@@ -80,7 +79,7 @@ fn text(verdict: &Verdict) -> String {
         );
     }
     let (records, segments) = (verdict.records, verdict.segments);
-    let bytes = ByteSize(verdict.bytes).display().iec();
+    let bytes = size(verdict.bytes);
     let damages = verdict.findings.iter().filter(|it| it.what.is_damage());
     match damages.count() {
         0 => {

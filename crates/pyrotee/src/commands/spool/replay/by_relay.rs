@@ -1,56 +1,56 @@
-//! A running relay hands what a removed target left to another one.
+//! Has a running relay hand the pending profiles of a removed target to another target.
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use bytesize::ByteSize;
 use pyrotee_admin::json::spool::ReplayProgress;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::super::{Ended, asked};
-use crate::terminal::{ProgressDisplay, Unit, print, visible};
+use super::super::exit_code;
+use crate::client::RelayClient;
+use crate::terminal::{ProgressDisplay, Unit, print, size, visible};
 
-/// How often the relay is asked how far it is.
-const ASK: Duration = Duration::from_millis(500);
+/// How often the relay is asked for its progress.
+const INTERVAL: Duration = Duration::from_millis(500);
 
-pub(super) async fn run(admin: &str, from: &str, to: &str) -> anyhow::Result<Ended> {
-    let begun = asked::replay(admin, from, to).await?;
+pub(super) async fn run(relay: &RelayClient, from: &str, to: &str) -> anyhow::Result<ExitCode> {
+    let begun = relay.replay_removed(from, to).await?;
     let progress = ProgressDisplay::new("replay", Unit::Profiles, begun.left);
-    let done = tokio::select! {
-        done = watch(admin, &begun, &progress) => done?,
+    let ended = tokio::select! {
+        ended = watch(relay, &begun, &progress) => ended?,
         interrupted = tokio::signal::ctrl_c() => {
             interrupted.context("failed to listen for Ctrl-C")?;
             drop(progress);
             print("the relay goes on: see `pyrotee spool stats --admin`\n")?;
-            return Ok(Ended::Badly);
+            return Ok(exit_code(false));
         }
     };
     drop(progress);
-    let (profiles, bytes) = (done.replayed.profiles, done.replayed.bytes);
-    let bytes = ByteSize(bytes).display().iec();
+    let (profiles, bytes) = (ended.replayed.profiles, size(ended.replayed.bytes));
     print(&format!(
         "{} has {profiles} profiles of {}, {bytes}; {} are left\n",
         visible(to),
         visible(from),
-        done.left
+        ended.left
     ))?;
-    match done.error {
-        None => Ok(Ended::Well),
+    match ended.error {
+        None => Ok(exit_code(true)),
         Some(error) => bail!("the replay stopped: {}", visible(&error)),
     }
 }
 
-/// Waits for the end; how that was.
+/// Waits for the end of the replay.
 async fn watch(
-    admin: &str,
+    relay: &RelayClient,
     begun: &ReplayProgress,
     progress: &ProgressDisplay,
 ) -> anyhow::Result<ReplayProgress> {
-    let mut ticks = interval(ASK);
+    let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let page = asked::page(admin).await?;
+        let page = relay.spool().await?;
         let Some(replay) = page.replay else {
             bail!("the relay was started anew: see what is left with `pyrotee spool stats`");
         };
