@@ -8,15 +8,13 @@ use pyrotee_config::{Config, Faults, Flags, Sources};
 use tokio_util::sync::CancellationToken;
 
 use crate::build_info::LONG_VERSION;
-use crate::commands::spool::{Ended, Misused};
+use crate::commands::spool::UsageError;
 use crate::commands::{check, dead_letters, generate, healthcheck, send, sink, spool, status};
 use crate::run::{self, Signals};
-use crate::terminal::complain;
+use crate::terminal::print_error;
 
-/// A bind failure, a crash, an upload that failed, a relay that does not answer.
-const FAILED: u8 = 1;
-
-/// The configuration is wrong; clap uses the same for the command line.
+/// Exit code for faults of the configuration, and of the command line: clap uses the same. Everything else that
+/// fails is [`ExitCode::FAILURE`], which is 1.
 const MISCONFIGURED: u8 = 2;
 
 const RUN_HELP: &str = "\
@@ -96,12 +94,12 @@ impl ConfigArgs {
     }
 }
 
-/// Runs what the command line asks for; the process ends with what it returns.
+/// Runs the command line and returns the exit code of the process.
 pub fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Run(args) => with_config(args, |config| report(run::run(&config))),
-        Command::Check(args) => with_config(args, |config| report(check::run(&config))),
-        Command::Sink(args) => report(blocking(async {
+        Command::Run(args) => with_config(args, |config| exit_code(run::run(&config))),
+        Command::Check(args) => with_config(args, |config| exit_code(check::run(&config))),
+        Command::Sink(args) => exit_code(blocking(async {
             // In a container it is the first process, which no signal ends by itself.
             let mut signals = Signals::listen()?;
             tokio::select! {
@@ -109,17 +107,15 @@ pub fn main() -> ExitCode {
                 _ = signals.next() => Ok(()),
             }
         })),
-        Command::Send(args) => report(blocking(send::run(args))),
-        Command::Status(args) => report(blocking(status::run(args))),
-        Command::DeadLetters(args) => report(blocking(dead_letters::run(args))),
-        Command::Spool(args) => match blocking(spool::run(args)) {
-            Ok(Ended::Well) => ExitCode::SUCCESS,
-            Ok(Ended::Badly) => ExitCode::from(FAILED),
-            Err(error) => failed(&error),
-        },
-        Command::Healthcheck(args) => report(blocking(healthcheck::run(args))),
-        Command::Completions(args) => report(generate::completions(&args, Cli::command())),
-        Command::Man(args) => report(generate::man(&args, Cli::command())),
+        Command::Send(args) => exit_code(blocking(send::run(args))),
+        Command::Status(args) => exit_code(blocking(status::run(args))),
+        Command::DeadLetters(args) => exit_code(blocking(dead_letters::run(args))),
+        Command::Spool(args) => {
+            blocking(spool::run(args)).unwrap_or_else(|error| report_error(&error))
+        }
+        Command::Healthcheck(args) => exit_code(blocking(healthcheck::run(args))),
+        Command::Completions(args) => exit_code(generate::completions(&args, Cli::command())),
+        Command::Man(args) => exit_code(generate::man(&args, Cli::command())),
     }
 }
 
@@ -127,7 +123,7 @@ fn with_config(args: ConfigArgs, run: impl FnOnce(Config) -> ExitCode) -> ExitCo
     match args.load() {
         Ok(config) => run(config),
         Err(faults) => {
-            complain(&faults);
+            print_error(&faults);
             ExitCode::from(MISCONFIGURED)
         }
     }
@@ -141,22 +137,22 @@ fn blocking<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Resu
         .block_on(command)
 }
 
-fn report(result: anyhow::Result<()>) -> ExitCode {
+fn exit_code(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&error),
+        Err(error) => report_error(&error),
     }
 }
 
-fn failed(error: &anyhow::Error) -> ExitCode {
+fn report_error(error: &anyhow::Error) -> ExitCode {
     if let Some(faults) = error.downcast_ref::<Faults>() {
-        complain(faults);
+        print_error(faults);
         return ExitCode::from(MISCONFIGURED);
     }
-    complain(&format!("error: {error:#}"));
-    match error.is::<Misused>() {
+    print_error(&format!("error: {error:#}"));
+    match error.is::<UsageError>() {
         true => ExitCode::from(MISCONFIGURED),
-        false => ExitCode::from(FAILED),
+        false => ExitCode::FAILURE,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use pyrotee_config::Config;
 
-use crate::terminal::{complain, print};
+use crate::terminal::{print, print_error};
 
 pub(crate) const EXAMPLES: &str = "\
 Example:
@@ -16,7 +16,7 @@ Exit codes: 0 valid, 2 not (every fault is on stderr, with file, line, key and r
 /// The output cannot be written.
 pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
     for warning in config.warnings() {
-        complain(&format!("warning: {warning}"));
+        print_error(&format!("warning: {warning}"));
     }
     print(&config.to_yaml())
 }

@@ -1,5 +1,5 @@
-//! `pyrotee healthcheck`: asks a running relay how it is and ends with 0 or 1, for images without a
-//! shell and for supervisors that run a command.
+//! `pyrotee healthcheck`: asks a running relay whether it is ready or alive and ends with 0 or 1, for images
+//! without a shell and for supervisors that run a command.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::bail;
 use hyper::StatusCode;
 
-use crate::client::admin::{AdminArgs, Relay};
+use crate::client::{AdminArgs, RelayClient};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -42,12 +42,11 @@ pub(crate) struct Args {
 /// # Errors
 /// The relay does not answer in time, or not with a 200; the text says what it said.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
-    let path = match args.live {
-        true => "/-/healthy",
-        false => "/-/ready",
+    let relay = RelayClient::at(&args.admin.admin)?.within(args.timeout);
+    let (status, text) = match args.live {
+        true => relay.healthy().await?,
+        false => relay.ready().await?,
     };
-    let relay = Relay::at(&args.admin.admin)?.within(args.timeout);
-    let (status, text) = relay.probe(path).await?;
     match status {
         StatusCode::OK => {}
         StatusCode::SERVICE_UNAVAILABLE => bail!("{text}"),
@@ -55,7 +54,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
             bail!("what is there answered {other}: is this the `admin` of a pyrotee? (--admin)")
         }
     }
-    // Who closed the output wanted the exit code.
-    let _told = writeln!(io::stdout(), "{text}");
+    // A reader that closed the output wanted the exit code.
+    let _written = writeln!(io::stdout(), "{text}");
     Ok(())
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod check;
 pub(crate) mod dead_letters;
+mod digest;
 pub(crate) mod generate;
 pub(crate) mod healthcheck;
 pub(crate) mod send;

@@ -1,6 +1,8 @@
-//! What commands write for whoever ran them.
+//! Output of commands: text, JSON, tables and progress, on stdout and stderr.
 
-mod bar;
+mod progress;
+mod table;
+mod units;
 mod visible;
 
 use std::fmt;
@@ -8,26 +10,39 @@ use std::io::{self, ErrorKind, Write};
 
 use anyhow::Context;
 
-pub(crate) use bar::Bar;
-pub(crate) use visible::visible;
+pub(crate) use progress::{ProgressDisplay, Unit};
+pub(crate) use table::Table;
+pub(crate) use units::{age, profiles, size};
+pub(crate) use visible::{visible, visible_json};
 
-/// To stdout; whoever closed it has seen enough.
+/// Prints to stdout. A reader that closed it has seen enough: that is no error.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     write(&mut io::stdout().lock(), text).map(drop)
 }
 
-/// A line to stderr. It may be closed: then nobody is told.
-pub(crate) fn complain(text: &dyn fmt::Display) {
-    let _told = writeln!(io::stderr().lock(), "{text}");
+/// Prints a JSON document to stdout, by [`visible_json`].
+pub(crate) fn print_json(json: &str) -> anyhow::Result<()> {
+    print(&visible_json(json))
 }
 
-/// Whether anybody is still there to read.
+/// Prints a line to stderr, if anybody reads it.
+pub(crate) fn print_error(text: &dyn fmt::Display) {
+    let _written = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Writes `text`; `false` if the reader has closed the output.
 pub(crate) fn write(out: &mut impl Write, text: &str) -> anyhow::Result<bool> {
-    let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    match printed {
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match written {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
-        printed => printed
+        written => written
             .map(|()| true)
             .context("failed to write to the output"),
     }
+}
+
+/// Width of the terminal on stdout, or `otherwise` where there is none.
+pub(crate) fn width(otherwise: usize) -> usize {
+    let size = terminal_size::terminal_size_of(io::stdout());
+    size.map_or(otherwise, |(width, _)| usize::from(width.0))
 }

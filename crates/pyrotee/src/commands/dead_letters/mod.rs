@@ -1,10 +1,50 @@
-//! `pyrotee dead-letters …`: looks at profiles that targets rejected, sends them again, or removes them.
-//!
-//! `place` finds the letters: at a running relay, or in a directory without one.
+//! `pyrotee dead-letters …`: shows profiles that targets rejected, sends them again, or removes them.
 
-mod command;
-mod place;
-mod progress;
-mod table;
+mod batch;
+mod ls;
+mod purge;
+mod replay;
+mod selection;
+mod show;
+mod source;
 
-pub(crate) use command::{Args, run};
+const HELP: &str = "\
+Examples:
+  pyrotee dead-letters ls
+  pyrotee dead-letters show 20261124T104300.123Z-000042-central
+  pyrotee dead-letters replay --all --target central
+  pyrotee dead-letters purge --older-than 2d
+
+Each asks the relay on this machine, another one (--admin), or looks into a
+directory without a relay (--dir, or --config for the one that a configuration
+names). To another machine the admin-token is shown that PYROTEE_ADMIN_TOKEN
+holds. docs/dead-letters.md says what is kept, and for how long.";
+
+/// Look at profiles that targets rejected, send them again, or remove them
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = HELP)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Clone, clap::Subcommand)]
+enum Command {
+    Ls(ls::Args),
+    Show(show::Args),
+    Replay(replay::Args),
+    Purge(purge::Args),
+}
+
+/// Runs a subcommand.
+///
+/// # Errors
+/// The dead letters cannot be reached, or the command failed for some of them; the text says what to do next.
+pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    match args.command {
+        Command::Ls(args) => ls::run(args).await,
+        Command::Show(args) => show::run(args).await,
+        Command::Replay(args) => replay::run(args).await,
+        Command::Purge(args) => purge::run(args).await,
+    }
+}

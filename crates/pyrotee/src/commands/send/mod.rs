@@ -1,24 +1,18 @@
-//! `pyrotee send`: sends profiles as an SDK would, and says what came back.
+//! `pyrotee send`: sends profiles as an SDK would, and shows the responses.
 
-mod capture;
-mod exchange;
 mod profile;
 mod push;
 mod request;
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, anyhow, ensure};
-use bytes::Bytes;
-use hyper::StatusCode;
-use pyrotee_net::{Address, Connector, Resolver, Tls};
 use tokio::time::Instant;
 
-use crate::terminal::visible;
-use exchange::Answer;
-use request::{Prepared, Source};
+use crate::client::{BoundedResponse, PyroscopeClient};
+use crate::terminal::{visible, write};
+use request::{RawRequest, RequestSource};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -60,8 +54,8 @@ pub(crate) struct Args {
     pub(crate) to: String,
 
     /// How to send it: to which of the paths that take profiles, written as it wants it
-    #[arg(long = "as", value_name = "SURFACE", value_enum, default_value_t = As::Ingest)]
-    pub(crate) surface: As,
+    #[arg(long = "as", value_name = "SURFACE", value_enum, default_value_t = SurfaceArg::Ingest)]
+    pub(crate) surface: SurfaceArg,
 
     /// Name of the profile, with labels if you like
     #[arg(
@@ -84,9 +78,9 @@ pub(crate) struct Args {
     pub(crate) timeout: Duration,
 }
 
-/// Where profiles are taken, and in what shape.
+/// Value of `--as`: the surface to send to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum As {
+pub(crate) enum SurfaceArg {
     /// The path of the SDKs for Go, Java and Node
     Ingest,
     /// Push of the SDKs for Rust, Python, Ruby and .NET: pprof only
@@ -95,7 +89,7 @@ pub(crate) enum As {
     Otlp,
 }
 
-/// Sends as told and prints one line for each upload.
+/// Sends profiles and prints one line for each upload.
 ///
 /// # Errors
 /// An argument cannot be used, the destination cannot be reached in time, or its status is no
@@ -105,146 +99,37 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 async fn send(args: &Args, out: &mut impl Write) -> anyhow::Result<()> {
-    let sender = Sender::to(&args.to, args.timeout)?;
-    let source = Source::open(args.file.as_deref(), args.surface)?;
+    let client = PyroscopeClient::new(&args.to, args.timeout)?;
+    let source = RequestSource::open(args.file.as_deref(), args.surface)?;
     for _ in 0..args.count {
-        let request = source.prepare(&sender.address, &args.name, SystemTime::now())?;
+        let request = source.request(client.address(), &args.name, SystemTime::now())?;
         let started = Instant::now();
-        let answer = sender.upload(&request).await?;
-        match report(&request, &answer, started.elapsed(), out) {
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
-            printed => printed.context("failed to write to the output")?,
+        let response = client.send_raw(&request.bytes).await?;
+        if !write(out, &report(&request, &response, started.elapsed()))? {
+            return Ok(());
         }
-        if !answer.status.is_success() {
-            return Err(sender.refusal(&answer));
+        if !response.status.is_success() {
+            return Err(client.refusal(&response));
         }
     }
     Ok(())
 }
 
-/// Where to send to, and how long an upload may take.
-#[derive(Debug)]
-pub(crate) struct Sender {
-    connector: Connector,
-    address: Address,
-    limit: Duration,
-}
-
-/// What came back of a captured request that was sent again.
-#[derive(Debug)]
-pub(crate) struct Replied {
-    pub(crate) status: StatusCode,
-    /// What to say of it, if it is no success.
-    pub(crate) refusal: anyhow::Error,
-}
-
-impl Sender {
-    /// Sends to the address that `--to` has.
-    pub(crate) fn to(to: &str, limit: Duration) -> anyhow::Result<Self> {
-        Ok(Self {
-            connector: Connector::new(&Resolver::system()?, &Tls::system()?),
-            address: address(to, "leave them out")?,
-            limit,
-        })
-    }
-
-    /// Sends a captured request again.
-    pub(crate) async fn replay(&self, capture: Bytes) -> anyhow::Result<Replied> {
-        let source = Source::capture(capture)?;
-        // It has a name and times of its own.
-        let request = source.prepare(&self.address, "", SystemTime::now())?;
-        let answer = self.upload(&request).await?;
-        let said = answer.text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let refusal = match said.is_empty() {
-            true => self.refusal(&answer),
-            false => self.refusal(&answer).context(visible(&said)),
-        };
-        Ok(Replied {
-            status: answer.status,
-            refusal,
-        })
-    }
-
-    async fn upload(&self, request: &Prepared) -> anyhow::Result<Answer> {
-        let (address, limit) = (&self.address, self.limit);
-        let exchanged = exchange::exchange(&self.connector, address, &request.bytes);
-        match tokio::time::timeout(limit, exchanged).await {
-            Ok(answer) => answer,
-            Err(_) => Err(anyhow!(
-                "no complete answer from {address} within {}: it hangs or is slow, see its log or raise --timeout",
-                humantime::format_duration(limit)
-            )),
-        }
-    }
-
-    fn refusal(&self, answer: &Answer) -> anyhow::Error {
-        let (address, status) = (&self.address, answer.status);
-        anyhow!("{address} answered {status}: {}", next_step(answer))
-    }
-}
-
-/// The address that `--to` has; `instead` of credentials, which are not sent, do that.
-pub(crate) fn address(to: &str, instead: &str) -> anyhow::Result<Address> {
-    let parsed = Address::parse(to).map_err(|error| anyhow!("--to {error}"))?;
-    ensure!(
-        parsed.userinfo.is_none(),
-        "--to has credentials, which are not sent: {instead}"
-    );
-    Ok(parsed.address)
-}
-
-/// Whether a status is about the profile: whoever sends another one may hear something else.
-pub(crate) fn refuses_profile(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 400 | 413 | 422)
-}
-
-/// One line, and under it what a refusal says.
-fn report(
-    request: &Prepared,
-    answer: &Answer,
-    took: Duration,
-    out: &mut impl Write,
-) -> io::Result<()> {
-    let mut text = format!(
+/// One line, and below it the text of a refusal.
+fn report(request: &RawRequest, response: &BoundedResponse, took: Duration) -> String {
+    let mut report = format!(
         "{}  {:>10} B  {}  {} ms\n",
-        answer.status.as_u16(),
+        response.status.as_u16(),
         request.body.bytes,
         request.body,
         took.as_millis()
     );
-    if !answer.status.is_success() {
-        for line in answer.text.lines() {
-            text.push_str(&format!("    {}\n", visible(line)));
+    if !response.status.is_success() {
+        for line in response.text().lines() {
+            report.push_str(&format!("    {}\n", visible(line)));
         }
     }
-    out.write_all(text.as_bytes())?;
-    out.flush()
-}
-
-fn next_step(answer: &Answer) -> String {
-    let step = match answer.status.as_u16() {
-        300..=399 => match &answer.location {
-            Some(location) => {
-                return format!("it redirects to {}, give that to --to", visible(location));
-            }
-            None => "it redirects, find the address behind it and give that to --to",
-        },
-        400 => {
-            "it does not accept the request, mostly for its name: see its text above, try another --name"
-        }
-        401 | 403 => "it wants credentials: send through a pyrotee whose target has them",
-        404 => "nothing takes profiles there: check the path in --to, that of --as is added to it",
-        405 | 415 => "something else than a Pyroscope answers there: check --to",
-        408 | 504 => "it waited too long for the upload or for a server behind it: try again",
-        413 => "the profile is too large for it: raise its limit or send a smaller file",
-        422 => {
-            "it does not understand the profile or refuses it as too old: see its text above, check --file"
-        }
-        429 => "it limits the rate: wait, or raise its ingestion limits",
-        500..=599 => "it has trouble of its own: see its log",
-        _ => "this is no answer of a Pyroscope: check --to",
-    };
-    step.to_owned()
+    report
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! A profile that is not a captured request: its bytes and how Pyroscope has to read them.
+//! A profile that is not a captured request: its bytes, and the format of the body that carries it.
 
 use std::path::Path;
 
 use anyhow::{Context, anyhow, ensure};
 use bytes::Bytes;
 
-use super::As;
+use super::SurfaceArg;
 
 /// See `assets/README.md`.
 const SAMPLE: &[u8] = include_bytes!("../../../assets/sample.pprof.gz");
@@ -13,31 +13,33 @@ const SAMPLE: &[u8] = include_bytes!("../../../assets/sample.pprof.gz");
 const GZIP: &[u8] = &[0x1f, 0x8b];
 const JFR: &[u8] = b"FLR\0";
 
+/// A profile to upload.
 #[derive(Debug, Clone)]
 pub(super) struct Profile {
     pub(super) data: Bytes,
-    pub(super) framing: Framing,
+    pub(super) format: BodyFormat,
 }
 
+/// The body that carries a profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Framing {
-    /// As a part of `multipart/form-data`, as the Go SDK does it: always pprof. A `format` beside it
-    /// would make Pyroscope read the multipart bytes themselves as a profile.
+pub(super) enum BodyFormat {
+    /// A part of `multipart/form-data`, which the Go SDK sends: always pprof. A `format` parameter would make
+    /// Pyroscope read the multipart bytes themselves as a profile.
     Multipart,
-    /// As the whole body, with this `format`.
+    /// The profile itself, with this `format` parameter.
     Raw(&'static str),
-    /// In a message of Push: always pprof.
+    /// A message of Push: always pprof.
     Push,
-    /// It is a message of OTLP already, of this type.
+    /// The profile itself, which is a message of OTLP, with this content type.
     Export(&'static str),
 }
 
 impl Profile {
-    pub(super) fn sample(surface: As) -> anyhow::Result<Self> {
-        let framing = match surface {
-            As::Ingest => Framing::Multipart,
-            As::Push => Framing::Push,
-            As::Otlp => {
+    pub(super) fn sample(surface: SurfaceArg) -> anyhow::Result<Self> {
+        let format = match surface {
+            SurfaceArg::Ingest => BodyFormat::Multipart,
+            SurfaceArg::Push => BodyFormat::Push,
+            SurfaceArg::Otlp => {
                 return Err(anyhow!(
                     "--as otlp wants a --file: the built-in sample is pprof and is not converted"
                 ));
@@ -45,38 +47,38 @@ impl Profile {
         };
         Ok(Self {
             data: Bytes::from_static(SAMPLE),
-            framing,
+            format,
         })
     }
 
-    pub(super) fn of_file(path: &Path, data: Vec<u8>, surface: As) -> anyhow::Result<Self> {
+    pub(super) fn of_file(path: &Path, data: Vec<u8>, surface: SurfaceArg) -> anyhow::Result<Self> {
         let shown = path.display();
-        let framing = match surface {
-            As::Ingest => Framing::Raw(format(path, &data).with_context(|| {
+        let format = match surface {
+            SurfaceArg::Ingest => BodyFormat::Raw(detect_format(path, &data).with_context(|| {
                 format!(
                     "cannot tell the format of {shown}: rename it to end in .pprof, .jfr or .folded"
                 )
             })?),
-            As::Push => {
-                let pprof = format(path, &data) == Some("pprof");
+            SurfaceArg::Push => {
+                let pprof = detect_format(path, &data) == Some("pprof");
                 ensure!(
                     pprof,
                     "--as push takes pprof and nothing else: {shown} is none by its ending or content"
                 );
-                Framing::Push
+                BodyFormat::Push
             }
-            As::Otlp if ending(path) == "json" => Framing::Export("application/json"),
-            As::Otlp => Framing::Export("application/x-protobuf"),
+            SurfaceArg::Otlp if ending(path) == "json" => BodyFormat::Export("application/json"),
+            SurfaceArg::Otlp => BodyFormat::Export("application/x-protobuf"),
         };
         Ok(Self {
             data: data.into(),
-            framing,
+            format,
         })
     }
 }
 
 /// Tells the format from the ending where there is one that says it, else from the content.
-fn format(path: &Path, data: &[u8]) -> Option<&'static str> {
+fn detect_format(path: &Path, data: &[u8]) -> Option<&'static str> {
     Some(match ending(path).as_str() {
         "jfr" => "jfr",
         "txt" | "folded" | "collapsed" => "folded",
@@ -110,10 +112,10 @@ mod tests {
             ("a", b"a;b 1", None),
             ("a.gz", b"no gzip", None),
         ] {
-            let got = Profile::of_file(Path::new(path), data.to_vec(), As::Ingest).ok();
+            let got = Profile::of_file(Path::new(path), data.to_vec(), SurfaceArg::Ingest).ok();
             assert_eq!(
-                got.map(|profile| profile.framing),
-                format.map(Framing::Raw),
+                got.map(|profile| profile.format),
+                format.map(BodyFormat::Raw),
                 "{path}"
             );
         }
@@ -127,22 +129,22 @@ mod tests {
 
     #[test]
     fn push_takes_pprof_and_otlp_takes_messages_of_its_own() {
-        let framing = |path: &str, surface| {
+        let format = |path: &str, surface| {
             Profile::of_file(Path::new(path), b"\x1f\x8b".to_vec(), surface)
-                .map(|profile| profile.framing)
+                .map(|profile| profile.format)
                 .map_err(|error| error.to_string())
         };
-        assert_eq!(framing("a", As::Push), Ok(Framing::Push));
-        let refusal = framing("a.jfr", As::Push).unwrap_err();
+        assert_eq!(format("a", SurfaceArg::Push), Ok(BodyFormat::Push));
+        let refusal = format("a.jfr", SurfaceArg::Push).unwrap_err();
         assert!(refusal.contains("--as push takes pprof"), "{refusal}");
         let kinds = [
             ("a.JSON", "application/json"),
             ("a", "application/x-protobuf"),
         ];
         for (path, kind) in kinds {
-            assert_eq!(framing(path, As::Otlp), Ok(Framing::Export(kind)));
+            assert_eq!(format(path, SurfaceArg::Otlp), Ok(BodyFormat::Export(kind)));
         }
-        let refusal = Profile::sample(As::Otlp).unwrap_err().to_string();
+        let refusal = Profile::sample(SurfaceArg::Otlp).unwrap_err().to_string();
         assert!(refusal.contains("--file"), "{refusal}");
     }
 }

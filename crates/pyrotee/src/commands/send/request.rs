@@ -8,29 +8,30 @@ use bytes::Bytes;
 use pyroscope_wire::{Surface, query, time};
 use pyrotee_net::Address;
 
-use super::profile::{Framing, Profile};
-use super::{As, capture, push};
-use crate::commands::sink::digest::Digest;
+use super::profile::{BodyFormat, Profile};
+use super::{SurfaceArg, push};
+use crate::client::{CapturedRequest, USER_AGENT};
+use crate::commands::digest::BodyDigest;
 
 /// The span of time that a profile is said to cover, in seconds.
 const COVERED: u64 = 10;
 
-/// What is sent, before it is known when and whereto.
+/// Makes requests out of a profile, or out of a captured request.
 #[derive(Debug, Clone)]
-pub(super) enum Source {
+pub(super) enum RequestSource {
     Profile(Profile),
-    Capture { head: Bytes, body: Bytes },
+    Captured(CapturedRequest),
 }
 
-/// A request that is ready to be written.
+/// The bytes of a request, and the digest of its body.
 #[derive(Debug, Clone)]
-pub(super) struct Prepared {
-    pub(super) bytes: Bytes,
-    pub(super) body: Digest,
+pub(super) struct RawRequest {
+    pub(super) bytes: Vec<u8>,
+    pub(super) body: BodyDigest,
 }
 
-impl Source {
-    pub(super) fn open(file: Option<&Path>, surface: As) -> anyhow::Result<Self> {
+impl RequestSource {
+    pub(super) fn open(file: Option<&Path>, surface: SurfaceArg) -> anyhow::Result<Self> {
         let Some(path) = file else {
             return Ok(Self::Profile(Profile::sample(surface)?));
         };
@@ -41,36 +42,33 @@ impl Source {
             .is_some_and(|ending| ending.eq_ignore_ascii_case("http"))
         {
             ensure!(
-                surface == As::Ingest,
+                surface == SurfaceArg::Ingest,
                 "--as does not change a captured request: leave it out, it goes where it went"
             );
-            return Self::capture(data.into())
+            return CapturedRequest::parse(data.into())
+                .map(Self::Captured)
                 .with_context(|| format!("cannot send {} again", path.display()));
         }
         Ok(Self::Profile(Profile::of_file(path, data, surface)?))
     }
 
-    /// A captured request.
-    pub(super) fn capture(mut head: Bytes) -> anyhow::Result<Self> {
-        let body = head.split_off(capture::body_start(&head)?);
-        Ok(Self::Capture { head, body })
-    }
-
-    pub(super) fn prepare(
+    /// The request to the server at `address`. `name` and `now` are for profiles: a captured request has a name
+    /// and times of its own.
+    pub(super) fn request(
         &self,
         address: &Address,
         name: &str,
         now: SystemTime,
-    ) -> anyhow::Result<Prepared> {
+    ) -> anyhow::Result<RawRequest> {
         Ok(match self {
-            Self::Capture { head, body } => join(capture::readdress(head, address), body),
-            Self::Profile(profile) => prepare(profile, address, name, now)?,
+            Self::Captured(request) => join(request.head_for(address), &request.body),
+            Self::Profile(profile) => upload(profile, address, name, now)?,
         })
     }
 }
 
-/// What depends on the surface.
-struct Upload {
+/// The parts of an upload that depend on the surface.
+struct SurfaceParts {
     /// Canonical path and query.
     target: String,
     /// `Content-Type`, and `Content-Encoding` if there is one.
@@ -78,35 +76,35 @@ struct Upload {
     body: Bytes,
 }
 
-fn prepare(
+fn upload(
     profile: &Profile,
     address: &Address,
     name: &str,
     now: SystemTime,
-) -> anyhow::Result<Prepared> {
+) -> anyhow::Result<RawRequest> {
     let data = &profile.data;
-    let upload = match profile.framing {
-        Framing::Raw(format) => Upload {
+    let parts = match profile.format {
+        BodyFormat::Raw(format) => SurfaceParts {
             target: ingest(name, &format!("&format={format}"), now),
             fields: "Content-Type: binary/octet-stream\r\n".to_owned(),
             body: data.clone(),
         },
-        Framing::Multipart => {
+        BodyFormat::Multipart => {
             // Made from the content, so that equal profiles give equal bodies and no boundary
             // occurs inside of one but by intent.
-            let boundary = format!("pyrotee-{}", Digest::of(data));
-            Upload {
+            let boundary = format!("pyrotee-{}", BodyDigest::of(data));
+            SurfaceParts {
                 target: ingest(name, "", now),
                 fields: format!("Content-Type: multipart/form-data; boundary={boundary}\r\n"),
                 body: multipart(&boundary, data),
             }
         }
-        Framing::Push => Upload {
+        BodyFormat::Push => SurfaceParts {
             target: Surface::Push.canonical_path().to_owned(),
             fields: "Content-Type: application/proto\r\nContent-Encoding: gzip\r\n".to_owned(),
             body: push::request(name, data)?,
         },
-        Framing::Export(kind) => Upload {
+        BodyFormat::Export(kind) => SurfaceParts {
             target: Surface::Otlp.canonical_path().to_owned(),
             fields: format!("Content-Type: {kind}\r\n"),
             body: data.clone(),
@@ -115,18 +113,17 @@ fn prepare(
     let head = format!(
         "POST {}{} HTTP/1.1\r\n\
          Host: {}\r\n\
-         User-Agent: pyrotee/{}\r\n\
+         User-Agent: {USER_AGENT}\r\n\
          {}\
          Content-Length: {}\r\n\
          \r\n",
         address.prefix(),
-        upload.target,
+        parts.target,
         address.authority(),
-        env!("CARGO_PKG_VERSION"),
-        upload.fields,
-        upload.body.len(),
+        parts.fields,
+        parts.body.len(),
     );
-    Ok(join(head.into_bytes(), &upload.body))
+    Ok(join(head.into_bytes(), &parts.body))
 }
 
 /// Path and query of an upload to `/ingest`; `format` begins with `&` or is empty.
@@ -154,10 +151,10 @@ fn multipart(boundary: &str, data: &[u8]) -> Bytes {
     body.into()
 }
 
-fn join(mut head: Vec<u8>, body: &[u8]) -> Prepared {
+fn join(mut head: Vec<u8>, body: &[u8]) -> RawRequest {
     head.extend_from_slice(body);
-    Prepared {
-        bytes: head.into(),
-        body: Digest::of(body),
+    RawRequest {
+        bytes: head,
+        body: BodyDigest::of(body),
     }
 }

@@ -10,7 +10,7 @@ use crate::commands::sink::tests::while_sinking;
 fn args(to: impl std::fmt::Display) -> Args {
     Args {
         to: format!("http://{to}"),
-        surface: As::Ingest,
+        surface: SurfaceArg::Ingest,
         name: "shop{region=eu, zone=a b}".to_owned(),
         count: 1,
         file: None,
@@ -103,7 +103,7 @@ async fn a_file_is_sent_as_the_whole_body_in_its_format() {
             .unwrap();
         })
         .await;
-        let digest = crate::commands::sink::digest::Digest::of(data.as_bytes());
+        let digest = crate::commands::digest::BodyDigest::of(data.as_bytes());
         assert!(printed.contains(&format!("  {format} ")), "{printed}");
         assert!(
             printed.contains(&format!(" {} B  {digest} ", data.len())),
@@ -117,7 +117,7 @@ async fn a_push_arrives_with_the_labels_of_the_name() {
     let mut told = String::new();
     let printed = while_sinking(200, true, async |address| {
         let (out, result) = sent(&Args {
-            surface: As::Push,
+            surface: SurfaceArg::Push,
             ..args(format!("{address}/base"))
         })
         .await;
@@ -149,7 +149,7 @@ async fn an_export_is_sent_as_it_is() {
     std::fs::write(&file, data).unwrap();
     let printed = while_sinking(200, true, async |address| {
         let args = Args {
-            surface: As::Otlp,
+            surface: SurfaceArg::Otlp,
             file: Some(file),
             ..args(address)
         };
@@ -161,7 +161,7 @@ async fn an_export_is_sent_as_it_is() {
         (&line["surface"], &line["format"], &line["app"]),
         (&"otlp".into(), &"json".into(), &"cart".into())
     );
-    let digest = crate::commands::sink::digest::Digest::of(data.as_bytes());
+    let digest = crate::commands::digest::BodyDigest::of(data.as_bytes());
     assert_eq!(line["digest"], digest.to_string());
 }
 
@@ -170,8 +170,8 @@ async fn a_surface_that_does_not_fit_the_file_is_refused_before_anything_is_sent
     let captures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/captures");
     let capture = captures.join("pyroscope-go-1.2.8-01.http");
     for (surface, file, part) in [
-        (As::Push, Some(capture), "leave it out"),
-        (As::Otlp, None, "--file"),
+        (SurfaceArg::Push, Some(capture), "leave it out"),
+        (SurfaceArg::Otlp, None, "--file"),
     ] {
         let args = Args {
             surface,
@@ -333,5 +333,5 @@ fn the_arguments_are_well_formed_and_have_defaults() {
     let args = <Args as clap::FromArgMatches>::from_arg_matches(&matches).unwrap();
     assert_eq!((args.count, args.timeout), (1, Duration::from_secs(10)));
     assert_eq!(args.name, "pyrotee.sample{source=send}");
-    assert_eq!(args.surface, As::Ingest);
+    assert_eq!(args.surface, SurfaceArg::Ingest);
 }

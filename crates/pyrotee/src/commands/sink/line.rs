@@ -8,39 +8,39 @@ use pyroscope_wire::ingest::{self, Description};
 use pyroscope_wire::{Message, Surface, query};
 use serde_json::{Map, Value, json};
 
-use super::digest::Digest;
-use crate::terminal::visible;
+use crate::commands::digest::BodyDigest;
+use crate::terminal::{visible, visible_json};
 
-/// How lines look.
+/// Format of the lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Style {
+pub(super) enum LineFormat {
     Plain,
     Colour,
     Json,
 }
 
-/// What a line tells.
+/// One received profile.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct ProfileLine {
     pub(super) received: SystemTime,
     pub(super) surface: Surface,
-    /// Read by the rules of the surface.
-    pub(super) what: Description,
+    /// Name, labels and format, read by the rules of the surface.
+    pub(super) description: Description,
     pub(super) from: Option<String>,
     pub(super) until: Option<String>,
-    pub(super) body: Digest,
-    pub(super) outcome: Outcome,
+    pub(super) body: BodyDigest,
+    pub(super) end: RequestEnd,
 }
 
-/// How the request ended.
+/// End of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
-    Answered(StatusCode),
-    /// The body broke off: there is nobody left to answer.
-    Incomplete,
+pub(super) enum RequestEnd {
+    Responded(StatusCode),
+    /// The body broke off: nobody is left to respond to.
+    BodyIncomplete,
 }
 
-impl Style {
+impl LineFormat {
     /// Colours are for terminals whose user did not decline them (<https://no-color.org>).
     pub(super) fn choose(json: bool) -> Self {
         let declined = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
@@ -52,17 +52,17 @@ impl Style {
     }
 }
 
-impl Line {
+impl ProfileLine {
     pub(super) fn new(
         surface: Surface,
         raw_query: &str,
         content_type: Option<&str>,
         message: Option<&Message>,
-        body: Digest,
-        outcome: Outcome,
+        body: BodyDigest,
+        end: RequestEnd,
     ) -> Self {
-        let what = match message.and_then(|message| message.describe().ok()) {
-            Some(what) => what,
+        let description = match message.and_then(|message| message.describe().ok()) {
+            Some(description) => description,
             // A message that cannot be read has neither name nor labels to show.
             None => ingest::describe(raw_query, content_type),
         };
@@ -71,28 +71,30 @@ impl Line {
         Self {
             received: SystemTime::now(),
             surface,
-            what,
+            description,
             from,
             until,
             body,
-            outcome,
+            end,
         }
     }
 
-    pub(super) fn render(&self, style: Style) -> String {
-        match style {
-            Style::Json => self.json().to_string(),
-            Style::Colour => self.text(true),
-            Style::Plain => self.text(false),
+    pub(super) fn render(&self, format: LineFormat) -> String {
+        match format {
+            LineFormat::Json => visible_json(&self.json().to_string()),
+            LineFormat::Colour => self.text(true),
+            LineFormat::Plain => self.text(false),
         }
     }
 
-    /// What has a fixed width comes first, so that the columns stay straight.
+    /// Fields of a fixed width come first, so that the columns are aligned.
     fn text(&self, colour: bool) -> String {
-        let (status, tint) = match self.outcome {
-            Outcome::Answered(status) if status.is_success() => (status.as_u16().to_string(), "32"),
-            Outcome::Answered(status) => (status.as_u16().to_string(), "33"),
-            Outcome::Incomplete => ("cut".to_owned(), "31"),
+        let (status, tint) = match self.end {
+            RequestEnd::Responded(status) if status.is_success() => {
+                (status.as_u16().to_string(), "32")
+            }
+            RequestEnd::Responded(status) => (status.as_u16().to_string(), "33"),
+            RequestEnd::BodyIncomplete => ("cut".to_owned(), "31"),
         };
         let paint = |code: &str, text: String| match colour {
             true => format!("\x1b[{code}m{text}\x1b[0m"),
@@ -104,10 +106,10 @@ impl Line {
             paint("2", time),
             paint(tint, status),
             self.surface.name(),
-            self.what.format.as_str(),
+            self.description.format.as_str(),
             self.body.bytes,
             paint("2", self.body.to_string()),
-            paint("1", visible(&self.what.app)),
+            paint("1", visible(&self.description.app)),
         );
         line.push_str(&visible(&self.tags()));
         for (key, time) in [("from", &self.from), ("until", &self.until)] {
@@ -121,7 +123,7 @@ impl Line {
 
     fn tags(&self) -> String {
         let pairs: Vec<_> = self
-            .what
+            .description
             .labels
             .iter()
             .map(|(key, value)| format!("{key}={value}"))
@@ -131,21 +133,21 @@ impl Line {
 
     fn json(&self) -> Value {
         let tags: Map<String, Value> = self
-            .what
+            .description
             .labels
             .iter()
             .map(|(key, value)| (key.clone(), json!(value)))
             .collect();
-        let status = match self.outcome {
-            Outcome::Answered(status) => json!(status.as_u16()),
-            Outcome::Incomplete => Value::Null,
+        let status = match self.end {
+            RequestEnd::Responded(status) => json!(status.as_u16()),
+            RequestEnd::BodyIncomplete => Value::Null,
         };
         json!({
             "time": humantime::format_rfc3339_millis(self.received).to_string(),
             "surface": self.surface.name(),
-            "app": self.what.app,
+            "app": self.description.app,
             "tags": tags,
-            "format": self.what.format.as_str(),
+            "format": self.description.format.as_str(),
             "bytes": self.body.bytes,
             "digest": self.body.to_string(),
             "status": status,
@@ -161,19 +163,20 @@ mod tests {
 
     use super::*;
 
-    fn line(query: &str, outcome: Outcome) -> Line {
-        let body = Digest::of(b"abc");
+    fn line(query: &str, end: RequestEnd) -> ProfileLine {
+        let body = BodyDigest::of(b"abc");
         let content_type = Some("multipart/form-data; boundary=x");
-        let mut line = Line::new(Surface::Ingest, query, content_type, None, body, outcome);
+        let mut line = ProfileLine::new(Surface::Ingest, query, content_type, None, body, end);
         line.received = UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
         line
     }
 
-    const OK: Outcome = Outcome::Answered(StatusCode::OK);
+    const OK: RequestEnd = RequestEnd::Responded(StatusCode::OK);
 
     #[test]
     fn a_line_tells_what_came_and_what_was_answered() {
-        let text = line("name=shop%7Bb=2,a=1%7D&from=17&until=now-1h", OK).render(Style::Plain);
+        let text =
+            line("name=shop%7Bb=2,a=1%7D&from=17&until=now-1h", OK).render(LineFormat::Plain);
         assert_eq!(
             text,
             "2023-11-14T22:13:20.123Z  200  ingest    multipart            3 B  ba7816bf8f01cfea  \
@@ -183,25 +186,25 @@ mod tests {
 
     #[test]
     fn colours_only_wrap_the_words() {
-        let line = line("name=shop", Outcome::Incomplete);
-        let mut bare = line.render(Style::Colour);
+        let line = line("name=shop", RequestEnd::BodyIncomplete);
+        let mut bare = line.render(LineFormat::Colour);
         for code in ["0", "1", "2", "31"] {
             bare = bare.replace(&format!("\x1b[{code}m"), "");
         }
-        assert_eq!(bare, line.render(Style::Plain));
+        assert_eq!(bare, line.render(LineFormat::Plain));
         assert!(bare.contains("  cut  "), "{bare}");
     }
 
     #[test]
     fn control_characters_of_a_client_are_shown_not_obeyed() {
-        let text = line("name=a%0A%1B%5B2J&from=%0D", OK).render(Style::Plain);
+        let text = line("name=a%0A%1B%5B2J&from=%0D", OK).render(LineFormat::Plain);
         assert!(!text.contains(char::is_control), "{text:?}");
         assert!(text.contains(r"a\n\u{1b}[2J"), "{text}");
     }
 
     #[test]
     fn json_has_the_same_in_one_line() {
-        let text = line("name=shop%7Ba=%0A1%7D&from=17", OK).render(Style::Json);
+        let text = line("name=shop%7Ba=%0A1%7D&from=17", OK).render(LineFormat::Json);
         assert!(!text.contains('\n'));
         let read: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(

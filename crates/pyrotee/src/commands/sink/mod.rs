@@ -1,9 +1,8 @@
 //! `pyrotee sink`: a stand-in for a Pyroscope that stores nothing and shows what it received.
 //!
-//! Memory stays constant whatever is sent: bodies are hashed while they stream, and a request whose
-//! line cannot be printed yet waits for its turn.
+//! Memory stays constant whatever is sent: bodies are hashed while they stream, and a request waits until its
+//! line is printed.
 
-pub(crate) mod digest;
 mod line;
 mod requests;
 mod serve;
@@ -16,8 +15,8 @@ use hyper::StatusCode;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use line::Style;
-use serve::Answer;
+use line::LineFormat;
+use serve::ResponseSettings;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -54,7 +53,7 @@ pub(crate) struct Args {
     pub(crate) json: bool,
 }
 
-/// Listens until `shutdown`, or until nobody reads the output any more.
+/// Listens until `shutdown`, or until the reader closes the output.
 ///
 /// # Errors
 /// The address cannot be bound, or the output cannot be written.
@@ -66,12 +65,19 @@ pub(crate) async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Resu
             args.listen
         )
     })?;
-    let answer = Answer {
+    let settings = ResponseSettings {
         status,
         delay: args.delay,
     };
-    let style = Style::choose(args.json);
-    serve::serve(listener, answer, style, &mut std::io::stdout(), &shutdown).await
+    let format = LineFormat::choose(args.json);
+    serve::serve(
+        listener,
+        settings,
+        format,
+        &mut std::io::stdout(),
+        &shutdown,
+    )
+    .await
 }
 
 #[cfg(test)]

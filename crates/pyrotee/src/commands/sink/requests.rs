@@ -1,4 +1,4 @@
-//! What the sink answers to one request.
+//! Reads a request to the sink and makes its response.
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
@@ -10,13 +10,13 @@ use pyroscope_wire::error_response::RpcCode;
 use pyroscope_wire::{Coding, Encoding, Message, Surface};
 use pyrotee_proxy::{ResponseFormat, SyntheticBody};
 
-use super::digest::{Digest, Hasher};
-use super::line::{Line, Outcome};
+use super::line::{ProfileLine, RequestEnd};
+use crate::commands::digest::{BodyDigest, BodyHasher};
 
 const GREETING: &str = "pyrotee sink: POST profiles to /ingest, Push or OTLP\n";
 
-/// Bodies of Push and OTLP have their labels inside: so much of one is kept to show them.
-const KEPT: usize = 16 * 1024 * 1024;
+/// Longest body of Push and OTLP, in bytes, that is kept to show the labels in it.
+const KEPT_BYTES: usize = 16 * 1024 * 1024;
 
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 
@@ -24,11 +24,11 @@ const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 #[derive(Debug)]
 pub(super) struct Received {
     pub(super) response: Response<SyntheticBody>,
-    /// None if it was no profile.
-    pub(super) line: Option<Line>,
+    /// `None` if the request was no profile.
+    pub(super) line: Option<ProfileLine>,
 }
 
-/// Reads the request to its end and decides what to answer.
+/// Reads a request to its end and makes the response, with `status` if the request brings a profile.
 ///
 /// # Errors
 /// A body that was no profile broke off.
@@ -40,23 +40,23 @@ pub(super) async fn receive(
     let format = surface.map(|surface| ResponseFormat::of(&request, surface));
     let (head, body) = request.into_parts();
     let keep = if matches!(surface, Some(Surface::Push | Surface::Otlp)) {
-        KEPT
+        KEPT_BYTES
     } else {
         0
     };
-    let body = read(body, keep).await;
+    let body = read_body(body, keep).await;
 
     let (Some(surface), Some(format)) = (surface, format) else {
         body.end?;
-        let response = elsewhere(&head.method, head.uri.path());
+        let response = no_profile(&head.method, head.uri.path());
         return Ok(Received {
             response,
             line: None,
         });
     };
-    let outcome = match body.end {
-        Ok(()) => Outcome::Answered(status),
-        Err(_) => Outcome::Incomplete,
+    let end = match body.end {
+        Ok(()) => RequestEnd::Responded(status),
+        Err(_) => RequestEnd::BodyIncomplete,
     };
     let content_type = head
         .headers
@@ -66,31 +66,31 @@ pub(super) async fn receive(
     let message = body
         .kept
         .and_then(|kept| message(surface, &head.headers, &kept));
-    let line = Line::new(
+    let line = ProfileLine::new(
         surface,
         query,
         content_type,
         message.as_ref(),
         body.digest,
-        outcome,
+        end,
     );
     Ok(Received {
-        response: as_told(format, status),
+        response: response(format, status),
         line: Some(line),
     })
 }
 
-/// A body that has been read.
-struct Read {
-    digest: Digest,
-    /// All of it, unless there was more than was to be kept.
+/// The digest of a body that was read, and the body if it is short.
+struct HashedBody {
+    digest: BodyDigest,
+    /// The frames of the body, unless it was longer than was to be kept.
     kept: Option<Vec<Bytes>>,
     end: hyper::Result<()>,
 }
 
 /// Hashes a body frame by frame, and keeps up to `keep` bytes of it.
-async fn read(mut body: Incoming, keep: usize) -> Read {
-    let mut hasher = Hasher::default();
+async fn read_body(mut body: Incoming, keep: usize) -> HashedBody {
+    let mut hasher = BodyHasher::default();
     let mut kept = Vec::new();
     let mut bytes = 0;
     let end = loop {
@@ -110,7 +110,7 @@ async fn read(mut body: Incoming, keep: usize) -> Read {
             None => break Ok(()),
         }
     };
-    Read {
+    HashedBody {
         digest: hasher.finish(),
         kept: (bytes <= keep).then_some(kept),
         end,
@@ -125,11 +125,11 @@ fn message(surface: Surface, headers: &HeaderMap, body: &[Bytes]) -> Option<Mess
         Framing::Plain => field(&CONTENT_ENCODING),
         Framing::Grpc => field(&GRPC_ENCODING),
     };
-    Message::read(encoding, Coding::of(coding).ok()?, body, KEPT).ok()
+    Message::read(encoding, Coding::of(coding).ok()?, body, KEPT_BYTES).ok()
 }
 
-/// As a Pyroscope would answer on this surface.
-fn as_told(format: ResponseFormat, status: StatusCode) -> Response<SyntheticBody> {
+/// The response of a Pyroscope on this surface.
+fn response(format: ResponseFormat, status: StatusCode) -> Response<SyntheticBody> {
     if status.is_client_error() || status.is_server_error() {
         let message = format!("the sink was told to answer {}", status.as_u16());
         return format.error(status, RpcCode::from_http_status(status.as_u16()), &message);
@@ -139,7 +139,7 @@ fn as_told(format: ResponseFormat, status: StatusCode) -> Response<SyntheticBody
     response
 }
 
-fn elsewhere(method: &Method, path: &str) -> Response<SyntheticBody> {
+fn no_profile(method: &Method, path: &str) -> Response<SyntheticBody> {
     if matches!(*method, Method::GET | Method::HEAD) && path == "/" {
         return SyntheticBody::text(GREETING);
     }

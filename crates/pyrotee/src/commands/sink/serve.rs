@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::line::{Line, Style};
+use super::line::{LineFormat, ProfileLine};
 use super::requests::receive;
 
 /// Also ends idle keep-alive connections: longer than the pause of any SDK between two uploads.
@@ -29,18 +29,18 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const MAX_HEADERS: usize = 1000;
 const LINES_WAITING: usize = 64;
 
-/// What is answered to every profile.
+/// The response to every profile.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Answer {
+pub(super) struct ResponseSettings {
     pub(super) status: StatusCode,
     pub(super) delay: Duration,
 }
 
-/// Serves until `shutdown`, or quietly until the reader of `out` has gone.
+/// Serves until `shutdown`, or until the reader of `out` closes it.
 pub(super) async fn serve(
     listener: TcpListener,
-    answer: Answer,
-    style: Style,
+    settings: ResponseSettings,
+    format: LineFormat,
     out: &mut impl Write,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
@@ -49,7 +49,7 @@ pub(super) async fn serve(
         .context("failed to read the address listened on")?;
     let told = print(out, &format!("listening on http://{address}"));
     let result = match told {
-        Ok(()) => accept(listener, answer, style, out, shutdown).await,
+        Ok(()) => accept(listener, settings, format, out, shutdown).await,
         Err(error) => Err(error),
     };
     match result {
@@ -60,23 +60,23 @@ pub(super) async fn serve(
 
 async fn accept(
     listener: TcpListener,
-    answer: Answer,
-    style: Style,
+    settings: ResponseSettings,
+    format: LineFormat,
     out: &mut impl Write,
     shutdown: &CancellationToken,
 ) -> io::Result<()> {
-    let (lines, mut printed) = mpsc::channel::<Line>(LINES_WAITING);
+    let (lines, mut printed) = mpsc::channel::<ProfileLine>(LINES_WAITING);
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             () = shutdown.cancelled() => break,
-            Some(line) = printed.recv() => print(out, &line.render(style))?,
+            Some(line) = printed.recv() => print(out, &line.render(format))?,
             // Reaped, or the set would grow with every connection there ever was.
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(connection(stream, answer, lines.clone(), &graceful));
+                    connections.spawn(connection(stream, settings, lines.clone(), &graceful));
                 }
                 Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
             },
@@ -91,7 +91,7 @@ async fn accept(
     // Lines are still printed, or a connection could wait for room for its last one.
     let printing = async {
         while let Some(line) = printed.recv().await {
-            print(out, &line.render(style))?;
+            print(out, &line.render(format))?;
         }
         Ok(())
     };
@@ -102,8 +102,8 @@ async fn accept(
 /// HTTP/1.1 or HTTP/2, whichever the client begins with.
 fn connection(
     stream: TcpStream,
-    answer: Answer,
-    lines: mpsc::Sender<Line>,
+    settings: ResponseSettings,
+    lines: mpsc::Sender<ProfileLine>,
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = ()> + Send + 'static {
     // Nothing depends on it but latency.
@@ -116,7 +116,7 @@ fn connection(
         .max_headers(MAX_HEADERS);
     builder.http2().timer(TokioTimer::new());
 
-    let service = service_fn(move |request| respond(request, answer, lines.clone()));
+    let service = service_fn(move |request| respond(request, settings, lines.clone()));
     let connection = builder
         .serve_connection(TokioIo::new(stream), service)
         .into_owned();
@@ -127,14 +127,14 @@ fn connection(
 
 async fn respond(
     request: Request<Incoming>,
-    answer: Answer,
-    lines: mpsc::Sender<Line>,
+    settings: ResponseSettings,
+    lines: mpsc::Sender<ProfileLine>,
 ) -> hyper::Result<Response<SyntheticBody>> {
-    let received = receive(request, answer.status).await?;
+    let received = receive(request, settings.status).await?;
     if let Some(line) = received.line {
         // The loop has ended only if the sink is about to.
         drop(lines.send(line).await);
-        tokio::time::sleep(answer.delay).await;
+        tokio::time::sleep(settings.delay).await;
     }
     Ok(received.response)
 }

@@ -18,12 +18,16 @@ pub(crate) async fn while_sinking(
     json: bool,
     client: impl AsyncFnOnce(SocketAddr),
 ) -> String {
-    let answer = Answer {
+    let settings = ResponseSettings {
         status: StatusCode::from_u16(status).unwrap(),
         delay: Duration::ZERO,
     };
-    let style = if json { Style::Json } else { Style::Plain };
-    let (printed, result) = sinking(answer, style, Vec::new(), client).await;
+    let format = if json {
+        LineFormat::Json
+    } else {
+        LineFormat::Plain
+    };
+    let (printed, result) = sinking(settings, format, Vec::new(), client).await;
     result.unwrap();
     let printed = String::from_utf8(printed).unwrap();
     let (first, rest) = printed.split_once('\n').unwrap();
@@ -35,8 +39,8 @@ pub(crate) async fn while_sinking(
 }
 
 async fn sinking<W: Write>(
-    answer: Answer,
-    style: Style,
+    settings: ResponseSettings,
+    format: LineFormat,
     mut out: W,
     client: impl AsyncFnOnce(SocketAddr),
 ) -> (W, anyhow::Result<()>) {
@@ -48,7 +52,7 @@ async fn sinking<W: Write>(
         shutdown.cancel();
     };
     let (result, ()) = tokio::join!(
-        serve::serve(listener, answer, style, &mut out, &shutdown),
+        serve::serve(listener, settings, format, &mut out, &shutdown),
         working
     );
     (out, result)
@@ -160,7 +164,7 @@ async fn a_body_that_breaks_off_is_printed_as_cut() {
 #[tokio::test]
 async fn http2_without_tls_is_understood() {
     let body = Bytes::from(vec![7; 3 << 20]);
-    let digest = digest::Digest::of(&body).to_string();
+    let digest = crate::commands::digest::BodyDigest::of(&body).to_string();
     let printed = while_sinking(200, false, async |address| {
         let io = TokioIo::new(TcpStream::connect(address).await.unwrap());
         let (mut sender, connection) =
@@ -188,15 +192,15 @@ async fn http2_without_tls_is_understood() {
 
 #[tokio::test]
 async fn an_answer_waits_as_long_as_told() {
-    let answer = Answer {
+    let settings = ResponseSettings {
         status: StatusCode::OK,
         delay: Duration::from_millis(60),
     };
-    let (printed, result) = sinking(answer, Style::Plain, Vec::new(), async |address| {
+    let (printed, result) = sinking(settings, LineFormat::Plain, Vec::new(), async |address| {
         let started = tokio::time::Instant::now();
         let request = "POST /ingest?name=a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
         raw(address, request).await;
-        assert!(started.elapsed() >= answer.delay);
+        assert!(started.elapsed() >= settings.delay);
     })
     .await;
     result.unwrap();
@@ -225,13 +229,13 @@ async fn a_closed_pipe_ends_the_sink_quietly_and_another_fault_does_not() {
         (ErrorKind::BrokenPipe, true),
         (ErrorKind::StorageFull, false),
     ] {
-        let answer = Answer {
+        let settings = ResponseSettings {
             status: StatusCode::OK,
             delay: Duration::ZERO,
         };
         let (_, result) = sinking(
-            answer,
-            Style::Plain,
+            settings,
+            LineFormat::Plain,
             OneLine(kind, false),
             async |address| {
                 let mut stream = TcpStream::connect(address).await.unwrap();

@@ -1,22 +1,22 @@
-//! `pyrotee spool export`: takes profiles out as files, and leaves them where they are.
+//! `pyrotee spool export`: copies the profiles of a spool to files.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::{Context, anyhow, bail};
-use bytesize::ByteSize;
 use pyrotee_letters::write_captured;
 use pyrotee_queue::{Budget, Record};
-use pyrotee_spool::inspect::{Directory, InspectError, Selection, StoredRecord};
+use pyrotee_spool::inspect::{Directory, Selection, StoredRecord};
 
-use super::open::{known, survey};
-use super::place::Place;
-use super::{Ended, failed_to};
-use crate::terminal::{Bar, print};
+use super::directory::DirectoryArgs;
+use super::queues::{check_target, survey};
+use super::{exit_code, in_words};
+use crate::terminal::{ProgressDisplay, Unit, print, size};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -40,19 +40,19 @@ be done while a relay uses the spool. A profile has the same name each time.
 Exit codes: 0 all are written, 1 some are damaged or it failed, 2 the command
 line or the configuration is wrong.";
 
-/// Profiles name functions of somebody's program.
-const PRIVATE: u32 = 0o600;
-const PRIVATE_DIR: u32 = 0o700;
+/// Mode of files and of their directory: profiles name functions of somebody's program.
+const FILE_MODE: u32 = 0o600;
+const DIRECTORY_MODE: u32 = 0o700;
 
-/// What is not written to its end.
-const PART: &str = ".part";
+/// Ending of a file that is not written to its end.
+const PART: &str = "part";
 
 /// Write what waits in a spool as files that `pyrotee send` sends
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     #[command(flatten)]
-    place: Place,
+    directory: DirectoryArgs,
 
     /// Directory to write them to; is made if it is not there
     #[arg(long, value_name = "D")]
@@ -63,11 +63,11 @@ pub(super) struct Args {
     target: Option<String>,
 
     /// Only what was received since then: 2026-11-24T06:00:00Z, or 2h for two hours ago
-    #[arg(long, value_name = "T", value_parser = time)]
+    #[arg(long, value_name = "T", value_parser = parse_time)]
     since: Option<SystemTime>,
 
     /// Only what was received before then
-    #[arg(long, value_name = "T", value_parser = time)]
+    #[arg(long, value_name = "T", value_parser = parse_time)]
     until: Option<SystemTime>,
 
     /// What is whole in damaged segments that were set aside, instead of what waits
@@ -79,57 +79,60 @@ pub(super) struct Args {
     force: bool,
 }
 
-/// What was written so far.
+/// ExportCounts of an export.
 #[derive(Default)]
-struct Done {
+struct ExportCounts {
     profiles: u64,
     bytes: u64,
     damaged: u64,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<Ended> {
-    let dir = args.place.clone().find()?.dir;
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let dir = args.directory.clone().find()?.dir;
     let survey = survey(&dir)?;
     if let Some(target) = args.target.as_deref().filter(|_| !args.quarantined) {
-        known(&survey, target)?;
+        check_target(&survey, target)?;
     }
-    make(&args.out, args.force)?;
+    create_directory(&args.out, args.force)?;
     let (select, total) = match args.quarantined {
         true => (Selection::Quarantined, survey.quarantined_bytes),
         false => (Selection::Pending, survey.bytes),
     };
-    let bar = Bar::bytes("export", total);
-    let budget = Budget::new(u64::MAX);
-    let mut done = Done::default();
-    let exported = Directory::at(&dir).each(select, |stored| {
-        bar.add(stored.bytes);
-        if !args.wants(&stored) {
-            return Ok(());
-        }
-        match read(&stored, &budget)? {
-            Some(record) => {
-                write(&args.out, &stored, &record)?;
-                done.profiles += 1;
-                done.bytes += stored.bytes;
-            }
-            None => done.damaged += 1,
-        }
-        Ok(())
-    });
-    drop(bar);
-    let summary = done.summary(&args.out);
-    match exported {
-        Ok(()) => print(&summary)?,
-        Err(Failure::Spool(error)) => failed_to(Err(error)).context(summary)?,
-        Err(Failure::Written(error)) => return Err(error.context(summary.trim_end().to_owned())),
-    }
-    Ok(match done.damaged {
-        0 => Ended::Well,
-        _ => Ended::Badly,
-    })
+    let mut counts = ExportCounts::default();
+    let exported = args.export(&dir, select, total, &mut counts);
+    let summary = counts.summary(&args.out);
+    exported.map_err(|error| in_words(error).context(summary.clone()))?;
+    print(&format!("{summary}\n"))?;
+    Ok(exit_code(counts.damaged == 0))
 }
 
 impl Args {
+    fn export(
+        &self,
+        dir: &Path,
+        select: Selection,
+        total: u64,
+        counts: &mut ExportCounts,
+    ) -> anyhow::Result<()> {
+        let progress = ProgressDisplay::new("export", Unit::Bytes, total);
+        let budget = Budget::new(u64::MAX);
+        Directory::at(dir).each(select, |stored| {
+            progress.add(stored.bytes);
+            if !self.wants(&stored) {
+                return Ok(());
+            }
+            match read_record(&stored, &budget)? {
+                Some(record) => {
+                    write_record(&self.out, &stored, &record)?;
+                    counts.profiles += 1;
+                    counts.bytes += stored.bytes;
+                }
+                None => counts.damaged += 1,
+            }
+            Ok(())
+        })
+    }
+
     fn wants(&self, stored: &StoredRecord) -> bool {
         let of_target = |target: &String| stored.targets.contains(target);
         self.target.as_ref().is_none_or(of_target)
@@ -138,40 +141,26 @@ impl Args {
     }
 }
 
-/// Why an export ends.
-enum Failure {
-    Spool(InspectError),
-    Written(anyhow::Error),
+/// Reads a record; `None` if it is damaged.
+pub(super) fn read_record(
+    stored: &StoredRecord,
+    budget: &Arc<Budget>,
+) -> anyhow::Result<Option<Arc<Record>>> {
+    let record = stored.read(budget);
+    record.with_context(|| format!("failed to read {} in {}", stored.number, stored.file))
 }
 
-impl From<InspectError> for Failure {
-    fn from(error: InspectError) -> Self {
-        Self::Spool(error)
-    }
-}
-
-impl From<anyhow::Error> for Failure {
-    fn from(error: anyhow::Error) -> Self {
-        Self::Written(error)
-    }
-}
-
-fn read(stored: &StoredRecord, budget: &Arc<Budget>) -> anyhow::Result<Option<Arc<Record>>> {
-    let read = stored.read(budget);
-    read.with_context(|| format!("failed to read {} in {}", stored.number, stored.file))
-}
-
-/// Writes one profile: under another name until it is whole, so that a file is one.
-fn write(out: &Path, stored: &StoredRecord, record: &Record) -> anyhow::Result<()> {
-    let path = out.join(name(stored));
-    let part = path.with_extension(PART.trim_start_matches('.'));
+/// Writes a record to a file, which has another name until it is whole.
+fn write_record(out: &Path, stored: &StoredRecord, record: &Record) -> anyhow::Result<()> {
+    let path = out.join(file_name(stored));
+    let part = path.with_extension(PART);
     let write = || -> io::Result<()> {
         let mut options = OpenOptions::new();
         let file = options
             .write(true)
             .create(true)
             .truncate(true)
-            .mode(PRIVATE);
+            .mode(FILE_MODE);
         let mut file = BufWriter::new(file.open(&part)?);
         write_captured(record, &mut file)?;
         file.flush()?;
@@ -189,17 +178,17 @@ fn write(out: &Path, stored: &StoredRecord, record: &Record) -> anyhow::Result<(
     })
 }
 
-/// Sorts by time, then by number; the same each time.
-fn name(stored: &StoredRecord) -> String {
+/// The name of a record's file, which sorts by time, then by number; the same each time.
+fn file_name(stored: &StoredRecord) -> String {
     let time = humantime::format_rfc3339_millis(stored.received).to_string();
     let time: String = time.chars().filter(|c| !matches!(c, '-' | ':')).collect();
     format!("{time}-{:020}.http", stored.number)
 }
 
-fn make(out: &Path, force: bool) -> anyhow::Result<()> {
+fn create_directory(out: &Path, force: bool) -> anyhow::Result<()> {
     let shown = out.display();
     let mut builder = DirBuilder::new();
-    let builder = builder.recursive(true).mode(PRIVATE_DIR);
+    let builder = builder.recursive(true).mode(DIRECTORY_MODE);
     builder
         .create(out)
         .with_context(|| format!("failed to make {shown}"))?;
@@ -210,20 +199,20 @@ fn make(out: &Path, force: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-impl Done {
+impl ExportCounts {
     fn summary(&self, out: &Path) -> String {
-        let (profiles, bytes) = (self.profiles, ByteSize(self.bytes).display().iec());
+        let (profiles, bytes) = (self.profiles, size(self.bytes));
         let damaged = match self.damaged {
             0 => String::new(),
             damaged => format!("; {damaged} are damaged and left out, see `pyrotee spool verify`"),
         };
         let out = out.display();
-        format!("exported {profiles} profiles, {bytes}, to {out}{damaged}\n")
+        format!("exported {profiles} profiles, {bytes}, to {out}{damaged}")
     }
 }
 
-/// A time, or how long ago.
-fn time(text: &str) -> Result<SystemTime, String> {
+/// Reads a time, or how long ago it is.
+fn parse_time(text: &str) -> Result<SystemTime, String> {
     if let Ok(time) = humantime::parse_rfc3339_weak(text) {
         return Ok(time);
     }
@@ -242,11 +231,11 @@ mod tests {
     #[test]
     fn times_are_absolute_or_ago() {
         assert_eq!(
-            time("2026-11-24T06:00:00Z").unwrap(),
+            parse_time("2026-11-24T06:00:00Z").unwrap(),
             SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_500_000)
         );
-        let ago = time("2h").unwrap().elapsed().unwrap();
+        let ago = parse_time("2h").unwrap().elapsed().unwrap();
         assert!((7_200..7_300).contains(&ago.as_secs()));
-        assert!(time("yesterday").is_err());
+        assert!(parse_time("yesterday").is_err());
     }
 }

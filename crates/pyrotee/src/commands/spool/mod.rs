@@ -1,21 +1,20 @@
-//! `pyrotee spool …`: what waits on disk, seen and moved by hand.
+//! `pyrotee spool …`: shows, checks, exports, sends and deletes the profiles in a spool.
 //!
-//! `stats`, `verify` and `export` only look, also while a relay works. `replay` and `purge` change
-//! something: they take the directory as a relay does, or ask the relay that has it.
+//! `stats`, `verify` and `export` only read, also while a relay uses the spool. `replay` and `purge` change
+//! something: they lock the directory as a relay does, or ask the relay that has it.
 
-mod asked;
+mod directory;
 mod export;
-mod open;
-mod place;
 mod purge;
+mod queues;
 mod replay;
 mod stats;
 mod verify;
 
+use std::process::ExitCode;
+
 use anyhow::anyhow;
 use pyrotee_spool::inspect::InspectError;
-
-pub(crate) use place::Misused;
 
 /// Look at what waits on disk, check it, take it out, send it elsewhere or lose it
 #[derive(Debug, Clone, clap::Args)]
@@ -33,36 +32,43 @@ enum Command {
     Purge(purge::Args),
 }
 
-/// How a command ended that could do what it was asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ended {
-    /// All is as it should be.
-    Well,
-    /// It is not, as was printed.
-    Badly,
-}
+/// The command line does not say enough, or too much, which clap cannot know. Exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct UsageError(String);
 
-/// Does as told and prints what comes of it.
+/// Runs a subcommand. It fails without an error where it did as told and printed what is damaged or left.
 ///
 /// # Errors
-/// An argument cannot be used, or the spool cannot; the text says what to do next.
-pub(crate) async fn run(args: Args) -> anyhow::Result<Ended> {
+/// An argument or the spool cannot be used; the text says what to do next.
+pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
-        Command::Stats(args) => stats::run(args).await.map(|()| Ended::Well),
+        Command::Stats(args) => stats::run(args).await.map(|()| ExitCode::SUCCESS),
         Command::Verify(args) => verify::run(args),
         Command::Export(args) => export::run(&args),
         Command::Replay(args) => replay::run(args).await,
-        Command::Purge(args) => purge::run(args).await.map(|()| Ended::Well),
+        Command::Purge(args) => purge::run(args).await.map(|()| ExitCode::SUCCESS),
     }
 }
 
-/// The errors of the spool read after these words.
-fn failed_to<T>(result: Result<T, InspectError>) -> anyhow::Result<T> {
-    result.map_err(|error| {
-        let text = format!("failed to {error}");
-        match std::error::Error::source(&error) {
-            Some(source) => anyhow!("{text}: {source}"),
-            None => anyhow!(text),
+/// Whether nothing is damaged and nothing is left.
+fn exit_code(all_done: bool) -> ExitCode {
+    match all_done {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
+
+/// Completes the text of an [`InspectError`], which reads after "failed to"; other errors stay as they are.
+fn in_words(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast::<InspectError>() {
+        Ok(error) => {
+            let text = format!("failed to {error}");
+            match std::error::Error::source(&error) {
+                Some(source) => anyhow!("{text}: {source}"),
+                None => anyhow!(text),
+            }
         }
-    })
+        Err(error) => error,
+    }
 }

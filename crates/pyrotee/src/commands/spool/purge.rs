@@ -1,18 +1,16 @@
-//! `pyrotee spool purge`: loses something on purpose.
+//! `pyrotee spool purge`: drops the pending profiles of a target, or deletes damaged segments.
 
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
-use bytesize::ByteSize;
 use pyrotee_admin::json::spool::Purged;
 use pyrotee_queue::{Budget, Reason, Tally};
 use pyrotee_spool::inspect::{Membership, Survey};
 
-use super::asked;
-use super::open::{known, open, survey};
-use super::place::Place;
-use crate::terminal::print;
-use crate::terminal::visible;
+use super::directory::DirectoryArgs;
+use super::queues::{check_target, open, survey};
+use crate::client::RelayClient;
+use crate::terminal::{print, size, visible};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -42,7 +40,7 @@ not answer, 2 the command line or the configuration is wrong.";
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(false))]
 pub(super) struct Args {
     #[command(flatten)]
-    place: Place,
+    directory: DirectoryArgs,
 
     /// Ask the running relay whose `admin` this is: :PORT, HOST:PORT or http://HOST:PORT
     #[arg(long, value_name = "ADDR", conflicts_with_all = ["dir", "config"])]
@@ -62,49 +60,53 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
-    let Args {
-        place,
-        admin,
-        target,
-        removed,
-        quarantined: _,
-    } = args;
-    let purged = match (admin, target) {
-        (Some(admin), Some(target)) => of_a_running_relay(&admin, target).await?,
-        (Some(admin), None) if removed => asked::purge_removed(&admin, None).await?,
-        (Some(admin), None) => asked::purge_quarantined(&admin).await?,
-        (None, target) => {
-            let dir = place.find()?.dir;
-            let survey = survey(&dir)?;
-            match target {
-                Some(target) => {
-                    known(&survey, &target)?;
-                    of_targets(&dir, &survey, &[target])?
-                }
-                None if removed => {
-                    let gone = survey.targets.iter();
-                    let gone = gone.filter(|it| it.membership == Membership::Removed);
-                    let gone: Vec<_> = gone.map(|it| it.name.clone()).collect();
-                    of_targets(&dir, &survey, &gone)?
-                }
-                None => quarantined(&dir, &survey)?,
-            }
-        }
+    let purged = match &args.admin {
+        Some(admin) => by_relay(&RelayClient::at(admin)?, args.target, args.removed).await?,
+        None => in_directory(&args.directory.find()?.dir, args.target, args.removed)?,
     };
     print(&text(&purged))
 }
 
-async fn of_a_running_relay(admin: &str, target: String) -> anyhow::Result<Vec<Purged>> {
+async fn by_relay(
+    relay: &RelayClient,
+    target: Option<String>,
+    removed: bool,
+) -> anyhow::Result<Vec<Purged>> {
+    match target {
+        Some(target) => target_by_relay(relay, target).await,
+        None if removed => relay.purge_removed(None).await,
+        None => relay.purge_quarantined().await,
+    }
+}
+
+fn in_directory(dir: &Path, target: Option<String>, removed: bool) -> anyhow::Result<Vec<Purged>> {
+    let survey = survey(dir)?;
+    match target {
+        Some(target) => {
+            check_target(&survey, &target)?;
+            queues(dir, &survey, &[target])
+        }
+        None if removed => {
+            let gone = survey.targets.iter();
+            let gone = gone.filter(|it| it.membership == Membership::Removed);
+            let gone: Vec<_> = gone.map(|it| it.name.clone()).collect();
+            queues(dir, &survey, &gone)
+        }
+        None => quarantined(dir, &survey),
+    }
+}
+
+async fn target_by_relay(relay: &RelayClient, target: String) -> anyhow::Result<Vec<Purged>> {
     // A relay without a spool has targets, too.
-    let page = asked::page(admin).await;
+    let page = relay.spool().await;
     let is_removed = page.is_ok_and(|page| {
         let mut targets = page.targets.iter();
         targets.any(|it| it.name == target && it.state == "removed")
     });
     if is_removed {
-        return asked::purge_removed(admin, Some(&target)).await;
+        return relay.purge_removed(Some(&target)).await;
     }
-    let lost = asked::purge(admin, &target).await?;
+    let lost = relay.purge(&target).await?;
     let lost = Tally {
         profiles: lost.profiles,
         bytes: lost.bytes,
@@ -112,28 +114,28 @@ async fn of_a_running_relay(admin: &str, target: String) -> anyhow::Result<Vec<P
     Ok(vec![Purged::of((target, lost))])
 }
 
-fn of_targets(dir: &Path, survey: &Survey, names: &[String]) -> anyhow::Result<Vec<Purged>> {
+fn queues(dir: &Path, survey: &Survey, names: &[String]) -> anyhow::Result<Vec<Purged>> {
     let instead = match names {
         [name] => format!("pyrotee spool purge --admin ADDR --target {name}"),
         _ => "pyrotee spool purge --admin ADDR --removed".to_owned(),
     };
-    let opened = open(dir, survey, names, &Budget::new(0), &instead)?;
-    let purged = opened.targets.iter().map(|target| {
-        target.consumer.abandon(Reason::Admin);
-        let lost = target.ledger.snapshot().dropped(Reason::Admin);
-        Purged::of((target.name.clone(), lost))
+    let spool = open(dir, survey, names, &Budget::new(0), &instead)?;
+    let purged = spool.queues.iter().map(|queue| {
+        queue.consumer.abandon(Reason::Admin);
+        let lost = queue.ledger.snapshot().dropped(Reason::Admin);
+        Purged::of((queue.target.clone(), lost))
     });
     let purged = purged.collect();
-    opened.closer.close();
+    spool.closer.close();
     Ok(purged)
 }
 
-/// With the directory locked: a relay counts these files.
+/// Deletes damaged segments, with the directory locked: a relay counts these files.
 fn quarantined(dir: &Path, survey: &Survey) -> anyhow::Result<Vec<Purged>> {
     let instead = "pyrotee spool purge --admin ADDR --quarantined";
-    let opened = open(dir, survey, &[], &Budget::new(0), instead)?;
-    let deleted = opened.control.purge_quarantined();
-    opened.closer.close();
+    let spool = open(dir, survey, &[], &Budget::new(0), instead)?;
+    let deleted = spool.control.purge_quarantined();
+    spool.closer.close();
     let deleted = deleted
         .with_context(|| format!("failed to delete damaged segments in {}", dir.display()))
         .map_err(|error| anyhow!("{error:#}"))?;
@@ -145,7 +147,7 @@ fn text(purged: &[Purged]) -> String {
         return "nothing waited for a removed target\n".to_owned();
     }
     let line = |it: &Purged| {
-        let bytes = ByteSize(it.bytes).display().iec();
+        let bytes = size(it.bytes);
         match (it.profiles, it.files) {
             (Some(profiles), _) => {
                 format!("{}: lost {profiles} profiles, {bytes}\n", visible(&it.what))

@@ -1,17 +1,14 @@
-//! `pyrotee spool stats`: what waits, and for whom.
+//! `pyrotee spool stats`: shows the pending profiles of each target.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use bytesize::ByteSize;
 use pyrotee_admin::json::spool::{SpoolPage, TargetBacklog};
-use pyrotee_spool::inspect::Directory;
 
-use super::asked;
-use super::place::{Found, Place};
-use crate::commands::status::age;
-use crate::terminal::print;
-use crate::terminal::visible;
+use super::directory::{DirectoryArgs, SpoolDirectory};
+use super::queues::survey;
+use crate::client::RelayClient;
+use crate::terminal::{Table, age, print, print_json, profiles, size, visible};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -38,7 +35,7 @@ const HEAD: [&str; 5] = ["TARGET", "STATE", "PENDING", "OLDEST", "IN FLIGHT"];
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     #[command(flatten)]
-    place: Place,
+    directory: DirectoryArgs,
 
     /// Ask the running relay whose `admin` this is: :PORT, HOST:PORT or http://HOST:PORT
     #[arg(long, value_name = "ADDR", conflicts_with_all = ["dir", "config"])]
@@ -51,28 +48,27 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let page = match &args.admin {
-        Some(admin) => asked::page(admin).await?,
-        None => of_files(args.place.find()?)?,
+        Some(admin) => RelayClient::at(admin)?.spool().await?,
+        None => of_files(args.directory.find()?)?,
     };
     match args.json {
-        true => print(&page.json()),
-        false => print(&table(&page)),
+        true => print_json(&page.json()),
+        false => print(&text(&page)),
     }
 }
 
-fn of_files(Found { dir, config }: Found) -> anyhow::Result<SpoolPage> {
-    let directory = Directory::at(&dir);
-    let survey = super::failed_to(directory.survey())?;
+fn of_files(SpoolDirectory { dir, config }: SpoolDirectory) -> anyhow::Result<SpoolPage> {
+    let survey = survey(&dir)?;
     let max_bytes = config.and_then(|config| Some(config.spool?.max_bytes));
     Ok(SpoolPage::of(dir.display().to_string(), survey, max_bytes))
 }
 
-fn table(page: &SpoolPage) -> String {
+fn text(page: &SpoolPage) -> String {
     let mut text = String::new();
-    let most = page.max_bytes.map_or_else(String::new, |most| {
-        format!(" of {}", ByteSize(most).display().iec())
-    });
-    let of_state = match page.state.as_str() {
+    let most = page
+        .max_bytes
+        .map_or_else(String::new, |most| format!(" of {}", size(most)));
+    let state = match page.state.as_str() {
         "closed" => "closed cleanly",
         "unclean" => "not in use, and not closed cleanly: the last process was killed",
         "in_use" => "in use",
@@ -80,16 +76,15 @@ fn table(page: &SpoolPage) -> String {
         other => other,
     };
     let segments = page.segments;
-    let bytes = ByteSize(page.bytes).display().iec();
-    _ = writeln!(text, "{}: {}", visible(&page.dir), visible(of_state));
+    let bytes = size(page.bytes);
+    _ = writeln!(text, "{}: {}", visible(&page.dir), visible(state));
     _ = writeln!(
         text,
         "format {}, {segments} segments, {bytes}{most}",
         page.format
     );
     if page.quarantined.files > 0 {
-        let (files, bytes) = (page.quarantined.files, ByteSize(page.quarantined.bytes));
-        let bytes = bytes.display().iec();
+        let (files, bytes) = (page.quarantined.files, size(page.quarantined.bytes));
         _ = writeln!(
             text,
             "{files} damaged segments are set aside, {bytes}: `pyrotee spool export --quarantined` takes out what is whole"
@@ -122,36 +117,21 @@ fn table(page: &SpoolPage) -> String {
         text.push_str("nothing waits here for anybody\n");
         return text;
     }
-    let rows: Vec<_> = page.targets.iter().map(row).collect();
-    let head = HEAD.map(str::to_owned);
-    let mut widths = [0; HEAD.len()];
-    for row in rows.iter().chain([&head]) {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.chars().count().max(*width);
-        }
+    let mut table = Table::new(HEAD);
+    for target in &page.targets {
+        table.row(row(target));
     }
     text.push('\n');
-    for row in [&head].into_iter().chain(&rows) {
-        let cells = row.iter().zip(widths);
-        let cells: Vec<_> = cells
-            .map(|(cell, width)| format!("{cell:<width$}"))
-            .collect();
-        _ = writeln!(text, "{}", cells.join("  ").trim_end());
-    }
-    text
+    text + &table.render(usize::MAX)
 }
 
 fn row(target: &TargetBacklog) -> [String; HEAD.len()] {
-    let (profiles, bytes) = (target.pending.profiles, target.pending.bytes);
     let oldest = target.oldest_pending_age_seconds;
     let oldest = oldest.and_then(|it| Duration::try_from_secs_f64(it).ok());
     [
-        visible(&target.name),
-        visible(&target.state),
-        match profiles {
-            0 => "0".to_owned(),
-            _ => format!("{profiles} ({})", ByteSize(bytes).display().iec()),
-        },
+        target.name.clone(),
+        target.state.clone(),
+        profiles(target.pending.profiles, target.pending.bytes),
         oldest.map_or_else(|| "-".to_owned(), age),
         target.in_flight.to_string(),
     ]

@@ -1,15 +1,15 @@
-//! `pyrotee spool verify`: reads every byte.
+//! `pyrotee spool verify`: checks every byte of a spool.
 
 use std::fmt::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
 
-use bytesize::ByteSize;
-use pyrotee_spool::inspect::{Directory, Finding, VerifyReport};
+use pyrotee_spool::inspect::{Directory, Finding, InspectError, OnRead, VerifyReport};
 use serde_json::json;
 
-use super::place::Place;
-use super::{Ended, failed_to};
-use crate::terminal::visible;
-use crate::terminal::{Bar, print};
+use super::directory::DirectoryArgs;
+use super::{exit_code, in_words};
+use crate::terminal::{ProgressDisplay, Unit, print, print_json, size, visible};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -32,27 +32,27 @@ command line or the configuration is wrong.";
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     #[command(flatten)]
-    place: Place,
+    directory: DirectoryArgs,
 
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-pub(super) fn run(args: Args) -> anyhow::Result<Ended> {
-    let found = args.place.find()?;
-    let directory = Directory::at(&found.dir);
-    let bar = Bar::bytes("verify", failed_to(directory.bytes())?);
-    let report = failed_to(directory.verify(&bar.on_read()))?;
-    drop(bar);
+pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let report = verify(&Directory::at(args.directory.find()?.dir));
+    let report = report.map_err(|error| in_words(error.into()))?;
     match args.json {
-        true => print(&json(&report))?,
+        true => print_json(&json(&report))?,
         false => print(&text(&report))?,
     }
-    Ok(match report.is_whole() {
-        true => Ended::Well,
-        false => Ended::Badly,
-    })
+    Ok(exit_code(report.is_whole()))
+}
+
+fn verify(directory: &Directory) -> Result<VerifyReport, InspectError> {
+    let progress = ProgressDisplay::new("verify", Unit::Bytes, directory.bytes()?);
+    let on_read: OnRead = Arc::new(progress.adder());
+    directory.verify(&on_read)
 }
 
 fn text(report: &VerifyReport) -> String {
@@ -79,7 +79,7 @@ fn text(report: &VerifyReport) -> String {
         );
     }
     let (records, segments) = (report.records, report.segments);
-    let bytes = ByteSize(report.bytes).display().iec();
+    let bytes = size(report.bytes);
     let damages = report.findings.iter().filter(|it| it.kind.is_damage());
     match damages.count() {
         0 => {

@@ -1,4 +1,4 @@
-//! `pyrotee status`: asks a running relay how its targets are, and shows it.
+//! `pyrotee status`: shows the targets of a running relay.
 
 mod table;
 
@@ -6,12 +6,11 @@ use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use anyhow::Context;
-use pyrotee_admin::json::status::{PATH, StatusPage};
+use pyrotee_admin::json::status::StatusPage;
 use tokio::time::MissedTickBehavior;
 
-use crate::client::admin::{AdminArgs, Answer, Relay};
-use crate::terminal::write;
-pub(crate) use table::age;
+use crate::client::{AdminArgs, JsonResponse, RelayClient};
+use crate::terminal::{print, visible_json, width, write};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,13 +29,13 @@ are profiles; OLDEST is the age of the oldest one that is pending.
 
 Exit codes: 0 shown, 1 there is no answer, or none of a pyrotee.";
 
-/// Width of a table that no terminal shows.
+/// Width of the table where stdout is no terminal.
 const WIDTH: usize = 120;
 
-/// Less would be a load test.
+/// Shortest interval: less would be a load test.
 const SHORTEST: Duration = Duration::from_millis(100);
 
-/// Home, and nothing below: one write for a whole frame does not flicker.
+/// Moves the cursor home and clears below it: one write for a whole frame does not flicker.
 const CLEAR: &str = "\x1b[H\x1b[J";
 
 /// Show how the targets of a running relay are
@@ -60,11 +59,10 @@ pub(crate) struct Args {
 /// # Errors
 /// An argument cannot be used, or the relay gives no status; the text says what to do next.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
-    let relay = Relay::at(&args.relay.admin)?;
+    let relay = RelayClient::at(&args.relay.admin)?;
     let Some(interval) = args.watch else {
-        let answer = relay.get(PATH).await?;
-        let printed = write(&mut io::stdout(), &show(&answer, &args));
-        return printed.map(drop);
+        let response = relay.status().await?;
+        return print(&show(&response, &args));
     };
     tokio::select! {
         watched = watch(&relay, &args, interval) => watched,
@@ -72,15 +70,15 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     }
 }
 
-/// Shows one answer after the other until nobody reads them any more.
-async fn watch(relay: &Relay, args: &Args, interval: Duration) -> anyhow::Result<()> {
+/// Shows one status after the other until the reader closes the output.
+async fn watch(relay: &RelayClient, args: &Args, interval: Duration) -> anyhow::Result<()> {
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut seen = false;
     loop {
         ticks.tick().await;
-        let text = match relay.get(PATH).await {
-            Ok(answer) => show(&answer, args),
+        let text = match relay.status().await {
+            Ok(response) => show(&response, args),
             // At first the address may be wrong; later the relay is being restarted.
             Err(error) if !seen => return Err(error),
             Err(error) if args.json => {
@@ -96,20 +94,18 @@ async fn watch(relay: &Relay, args: &Args, interval: Duration) -> anyhow::Result
     }
 }
 
-fn show(answer: &Answer<StatusPage>, args: &Args) -> String {
+fn show(response: &JsonResponse<StatusPage>, args: &Args) -> String {
     if args.json {
-        return answer.json.clone();
+        return visible_json(&response.json);
     }
-    let width = terminal_size::terminal_size_of(io::stdout())
-        .map_or(WIDTH, |(terminal_size::Width(width), _)| usize::from(width));
-    let table = table::render(&answer.value, width);
+    let table = table::render(&response.value, width(WIDTH));
     match args.watch {
-        Some(_) => frame(&format!("{}\n{table}", table::title(&answer.value))),
+        Some(_) => frame(&format!("{}\n{table}", table::title(&response.value))),
         None => table,
     }
 }
 
-/// One of many: on a terminal it replaces the one before.
+/// One status of many: on a terminal it replaces the one before.
 fn frame(text: &str) -> String {
     match io::stdout().is_terminal() {
         true => format!("{CLEAR}{text}"),

@@ -1,15 +1,10 @@
-//! The status as a table for people.
-//!
-//! All that comes from the network passes through [`visible`]: what a target answered must not move
-//! the cursor of who reads of it.
+//! The status of a relay as a table for people.
 
 use std::time::{Duration, SystemTime};
 
-use bytesize::ByteSize;
-use pyrotee_admin::json::Amount;
 use pyrotee_admin::json::status::{LastErrorJson, StatusPage, SuspensionJson, TargetJson};
 
-use crate::terminal::visible;
+use crate::terminal::{Table, age, profiles, visible};
 
 const HEAD: [&str; 8] = [
     "TARGET",
@@ -22,81 +17,45 @@ const HEAD: [&str; 8] = [
     "LAST ERROR",
 ];
 
-/// Between two columns.
-const GAP: usize = 2;
-
-/// The last column is never cut below this: a line that wraps still says something.
-const LEAST: usize = 24;
-
-/// What stands where there is nothing to tell.
+/// Stands for a value that there is none of.
 const NOTHING: &str = "-";
 
-/// Who answered, and when.
+/// Time, version and uptime of the relay.
 pub(super) fn title(page: &StatusPage) -> String {
     let up = since(&page.started, time(&page.time)).unwrap_or_else(|| NOTHING.to_owned());
     let (time, version) = (visible(&page.time), visible(&page.version));
     format!("{time}  pyrotee {version}, up {up}")
 }
 
-/// A line for each target, and below it one for each surface that it refuses. Lines are at most
-/// `width` long, if that is possible.
+/// A row for each target, and below it a line for each surface that is suspended. Rows are at most `width` wide
+/// if that is possible.
 pub(super) fn render(page: &StatusPage, width: usize) -> String {
     if page.targets.is_empty() {
         return "no targets: remote-write.enabled is false\n".to_owned();
     }
     let now = time(&page.time);
-    let rows: Vec<_> = page.targets.iter().map(|it| row(it, now)).collect();
-    let mut widths = HEAD.map(str::len);
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.chars().count().max(*width);
+    let mut table = Table::new(HEAD);
+    for target in &page.targets {
+        table.row(row(target, now));
+        for surface in &target.suspended {
+            table.note(&format!("  {}", suspended(surface)));
         }
     }
-    let mut text = line(&HEAD.map(str::to_owned), &widths, width);
-    for (target, row) in page.targets.iter().zip(&rows) {
-        text.push_str(&line(row, &widths, width));
-        for suspension in &target.suspended {
-            text.push_str(&format!("  {}\n", suspended(suspension)));
-        }
-    }
-    text
-}
-
-/// The last cell gets what the others leave.
-fn line(cells: &[String; HEAD.len()], widths: &[usize; HEAD.len()], width: usize) -> String {
-    let [cells @ .., last] = cells;
-    let mut line = String::new();
-    let mut taken = 0;
-    for (cell, width) in cells.iter().zip(widths) {
-        line.push_str(&format!("{cell:<width$}{:GAP$}", ""));
-        taken += width + GAP;
-    }
-    line.push_str(&cut(last, width.saturating_sub(taken).max(LEAST)));
-    line.push('\n');
-    line
-}
-
-fn cut(text: &str, room: usize) -> String {
-    if text.chars().count() <= room {
-        return text.to_owned();
-    }
-    let mut text: String = text.chars().take(room.saturating_sub(1)).collect();
-    text.push('…');
-    text
+    table.render(width)
 }
 
 fn row(target: &TargetJson, now: Option<SystemTime>) -> [String; HEAD.len()] {
     let or_nothing = |text: Option<String>| text.unwrap_or_else(|| NOTHING.to_owned());
-    let state = visible(&target.state);
+    let state = &target.state;
     let dropped = target.dropped.values().map(|amount| amount.profiles);
     let success = target.last_success.as_deref().map(|at| ago(at, now));
     [
-        visible(&target.name),
+        target.name.clone(),
         match target.next_try_seconds.and_then(age_of) {
             Some(next) => format!("{state}, next in {next}"),
-            None => state,
+            None => state.clone(),
         },
-        pending(target.pending),
+        profiles(target.pending.profiles, target.pending.bytes),
         or_nothing(target.oldest_pending_age_seconds.and_then(age_of)),
         target.sent.profiles.to_string(),
         dropped.fold(0, u64::saturating_add).to_string(),
@@ -105,16 +64,9 @@ fn row(target: &TargetJson, now: Option<SystemTime>) -> [String; HEAD.len()] {
     ]
 }
 
-fn pending(Amount { profiles, bytes }: Amount) -> String {
-    match profiles {
-        0 => "0".to_owned(),
-        _ => format!("{profiles} ({})", ByteSize(bytes).display().iec()),
-    }
-}
-
 fn failure(error: &LastErrorJson, now: Option<SystemTime>) -> String {
     let status = error.status.map(|status| format!("{status} "));
-    let (ago, text) = (ago(&error.at, now), visible(&error.text));
+    let (ago, text) = (ago(&error.at, now), &error.text);
     format!("{ago}: {}{text}", status.unwrap_or_default())
 }
 
@@ -124,7 +76,6 @@ fn suspended(
         next_try_seconds,
     }: &SuspensionJson,
 ) -> String {
-    let surface = visible(surface);
     match next_try_seconds.and_then(age_of) {
         Some(next) => format!("{surface} suspended, next try in {next}"),
         None => format!("{surface} suspended, being tried now"),
@@ -135,29 +86,17 @@ fn time(text: &str) -> Option<SystemTime> {
     humantime::parse_rfc3339(text).ok()
 }
 
-/// How long ago by the clock of the relay: that of the reader may be another.
+/// Time since `at`, by the clock of the relay: the clock of the reader may differ.
 fn since(at: &str, now: Option<SystemTime>) -> Option<String> {
     Some(age(now?.duration_since(time(at)?).unwrap_or_default()))
 }
 
 fn ago(at: &str, now: Option<SystemTime>) -> String {
-    since(at, now).map_or_else(|| visible(at), |age| format!("{age} ago"))
+    since(at, now).map_or_else(|| at.to_owned(), |age| format!("{age} ago"))
 }
 
 fn age_of(seconds: f64) -> Option<String> {
     Duration::try_from_secs_f64(seconds).ok().map(age)
-}
-
-/// The two largest units are enough to know what is going on.
-pub(crate) fn age(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds}s"),
-        (0, 0, _) => format!("{minutes}m{}s", seconds % 60),
-        (0, ..) => format!("{hours}h{}m", minutes % 60),
-        _ => format!("{days}d{}h", hours % 24),
-    }
 }
 
 #[cfg(test)]

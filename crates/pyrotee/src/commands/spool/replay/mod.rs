@@ -1,18 +1,24 @@
-//! `pyrotee spool replay`: gets what waits for one target to somewhere.
+//! `pyrotee spool replay`: sends the pending profiles of a target to an address or to the targets of a
+//! configuration, or has a running relay hand them to another target.
 
-mod configured;
-mod running;
-mod upload;
-mod uploads;
+mod by_relay;
+mod pacer;
+mod request;
+mod to_address;
+mod to_targets;
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 
-use super::place::Place;
-use super::{Ended, Misused};
+use super::UsageError;
+use super::directory::DirectoryArgs;
+use crate::client::{PyroscopeClient, RelayClient};
+use pacer::Pacer;
+use to_address::AddressReplay;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -41,7 +47,7 @@ or the configuration is wrong.";
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     #[command(flatten)]
-    place: Place,
+    directory: DirectoryArgs,
 
     /// Ask the running relay whose `admin` this is, with --from and --to
     #[arg(long, value_name = "ADDR", conflicts_with_all = ["dir", "config"], requires_all = ["from", "to"])]
@@ -80,27 +86,27 @@ pub(super) struct Args {
     patience: Duration,
 }
 
-pub(super) async fn run(args: Args) -> anyhow::Result<Ended> {
+pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let (Some(admin), Some(from), Some(to)) = (&args.admin, &args.from, &args.to) {
-        return running::run(admin, from, to).await;
+        return by_relay::run(&RelayClient::at(admin)?, from, to).await;
     }
-    let found = args.place.clone().find()?;
+    let spool = args.directory.find()?;
     if let Some(to) = &args.to {
-        let destination = upload::Destination::at(to, args.timeout)?;
-        let pace = upload::Pace::of(args.rate.map(|rate| rate.as_u64()));
-        let uploads = uploads::Uploads::new(destination, pace, args.failures);
+        let client = PyroscopeClient::kept_alive(to, args.timeout)?;
+        let pacer = Pacer::new(args.rate.map(|rate| rate.as_u64()));
+        let replay = AddressReplay::new(client, pacer, args.failures);
         if !args.quarantined.is_empty() {
-            return uploads.quarantined(found.dir, args.quarantined).await;
+            return replay.quarantined(spool.dir, args.quarantined).await;
         }
         let Some(target) = args.target else {
             return Err(missing(
                 "--to sends what waits for one target: name it with --target",
             ));
         };
-        return uploads.pending(&found.dir, target).await;
+        return replay.pending(&spool.dir, target).await;
     }
-    match found.config {
-        Some(config) => configured::run(config, args.target, args.rate, args.patience).await,
+    match spool.config {
+        Some(config) => to_targets::run(config, args.target, args.rate, args.patience).await,
         None => Err(missing(
             "where to? Give --to URL, or --config FILE instead of --dir to send to its targets",
         )),
@@ -108,5 +114,5 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Ended> {
 }
 
 fn missing(text: &str) -> anyhow::Error {
-    Misused(text.to_owned()).into()
+    UsageError(text.to_owned()).into()
 }

@@ -1,4 +1,4 @@
-//! Takes a spool as a relay does, for one or some of its targets, and leaves it as it was for the others.
+//! Opens the queues of some targets in a spool, as a relay does, and leaves those of other targets as they are.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use pyrotee_queue::{Budget, Consumer, Ledger, Limits, WhenFull};
 use pyrotee_spool::inspect::{Directory, Membership, Survey};
 use pyrotee_spool::{Closer, Control, OpenError, Settings};
 
-use super::{Misused, failed_to};
+use super::{UsageError, in_words};
 
-/// Nothing is offered here, so that no limit can be met.
-const ROOMY: Limits = Limits {
+/// No limit: nothing is offered here.
+const UNLIMITED: Limits = Limits {
     records: usize::MAX,
     bytes: u64::MAX,
     when_full: WhenFull::DropNewest,
@@ -21,38 +21,39 @@ const ROOMY: Limits = Limits {
 /// More than any spool has.
 const NO_LIMIT: u64 = 1 << 60;
 
-/// A spool that this process has.
-pub(super) struct Opened {
-    /// The targets that were asked for, in their order.
-    pub(super) targets: Vec<Opening>,
+/// A spool that this process has locked.
+pub(super) struct LockedSpool {
+    /// The queues of the targets that were asked for, in their order.
+    pub(super) queues: Vec<TargetQueue>,
     pub(super) control: Control,
     pub(super) closer: Closer,
 }
 
-/// What waits for one target.
-pub(super) struct Opening {
-    pub(super) name: String,
+/// The queue of one target.
+pub(super) struct TargetQueue {
+    pub(super) target: String,
     pub(super) consumer: Arc<dyn Consumer>,
     pub(super) ledger: Arc<Ledger>,
 }
 
-/// What the directory holds, for whoever is about to open it.
+/// Reads what the directory holds, without opening it.
 pub(super) fn survey(dir: &Path) -> anyhow::Result<Survey> {
-    failed_to(Directory::at(dir).survey())
+    let survey = Directory::at(dir).survey();
+    survey.map_err(|error| in_words(error.into()))
 }
 
-/// Opens it for the targets of these names. Others that were configured last are opened as well and left
-/// alone; removed ones are not given up, however long they have been away.
+/// Opens the spool for the targets of these names. Other targets that were configured last are opened as well
+/// and left alone; removed targets keep their profiles, however long ago they were removed.
 ///
 /// # Errors
-/// A relay has it, or it cannot be used; `instead` tells how to ask that relay.
+/// A relay has locked the spool, or the spool cannot be used; `instead` tells how to ask that relay.
 pub(super) fn open(
     dir: &Path,
     survey: &Survey,
     names: &[String],
     budget: &Arc<Budget>,
     instead: &str,
-) -> anyhow::Result<Opened> {
+) -> anyhow::Result<LockedSpool> {
     let configured = survey.targets.iter();
     let configured = configured.filter(|it| it.membership == Membership::Configured);
     let others = configured
@@ -61,7 +62,7 @@ pub(super) fn open(
     let all: Vec<_> = names.iter().chain(others).collect();
     let ledgers: Vec<_> = all.iter().map(|_| Arc::<Ledger>::default()).collect();
     let targets = all.into_iter().zip(&ledgers);
-    let targets = targets.map(|(name, ledger)| (name.clone(), ROOMY, Arc::clone(ledger)));
+    let targets = targets.map(|(name, ledger)| (name.clone(), UNLIMITED, Arc::clone(ledger)));
     let settings = Settings {
         max_bytes: NO_LIMIT,
         index_bytes: NO_LIMIT,
@@ -77,32 +78,32 @@ pub(super) fn open(
             ),
             error => anyhow!(error).context("failed to open the spool"),
         })?;
-    // Nothing more comes: what waits is all there is. Dropping the producer says so.
+    // A consumer without a producer ends at an empty queue.
     drop(spool.producer);
-    let targets = names.iter().zip(spool.consumers).zip(ledgers);
-    let targets = targets.map(|((name, consumer), ledger)| Opening {
-        name: name.clone(),
+    let queues = names.iter().zip(spool.consumers).zip(ledgers);
+    let queues = queues.map(|((name, consumer), ledger)| TargetQueue {
+        target: name.clone(),
         consumer,
         ledger,
     });
-    Ok(Opened {
-        targets: targets.collect(),
+    Ok(LockedSpool {
+        queues: queues.collect(),
         control: spool.control,
         closer: spool.closer,
     })
 }
 
-/// The target of this name, if something waits for it or did last.
+/// Checks that the spool has a queue for the target of this name.
 ///
 /// # Errors
-/// There is none; the text lists those that there are.
-pub(super) fn known(survey: &Survey, name: &str) -> anyhow::Result<()> {
+/// It has none; the text lists the targets that it has.
+pub(super) fn check_target(survey: &Survey, name: &str) -> anyhow::Result<()> {
     if survey.targets.iter().any(|it| it.name == name) {
         return Ok(());
     }
     let known: Vec<_> = survey.targets.iter().map(|it| &*it.name).collect();
     let known = known.join(", ");
-    Err(Misused(format!(
+    Err(UsageError(format!(
         "no target `{name}` in this spool; there are: {known}"
     ))
     .into())

@@ -1,8 +1,9 @@
-//! Targets get what waits for them as the relay would send it.
+//! Sends the pending profiles of configured targets as the relay would.
 
 use std::fmt::Write as _;
 use std::num::NonZeroU64;
 use std::pin::pin;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,19 +18,18 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::super::open::{Opening, open, survey};
-use super::super::{Ended, Misused};
+use super::super::queues::{TargetQueue, open, survey};
+use super::super::{UsageError, exit_code};
 use crate::run::settings;
-use crate::terminal::visible;
-use crate::terminal::{Bar, print};
+use crate::terminal::{ProgressDisplay, Unit, print, size, visible};
 
-/// How often it is looked how far the targets are.
-const LOOK: Duration = Duration::from_millis(100);
+/// How often the ledgers of the targets are read.
+const INTERVAL: Duration = Duration::from_millis(100);
 
-/// The part of the memory limit that profiles have which a target rejected and which wait to be kept.
-const WAITING_LETTERS: u64 = 4;
+/// Divisor of the memory limit: the share of rejected profiles that are not written to dead letters yet.
+const UNWRITTEN_LETTERS_SHARE: u64 = 4;
 
-/// Whom to ask how a relay delivers what waits here.
+/// What to do where a relay uses the spool.
 const INSTEAD: &str = "pyrotee spool stats --admin ADDR";
 
 pub(super) async fn run(
@@ -37,25 +37,30 @@ pub(super) async fn run(
     target: Option<String>,
     rate: Option<ByteSize>,
     patience: Duration,
-) -> anyhow::Result<Ended> {
-    let Some(spool) = config.spool else {
-        return Err(Misused("the configuration has no spool".to_owned()).into());
+) -> anyhow::Result<ExitCode> {
+    let Some(spool_config) = config.spool else {
+        return Err(UsageError("the configuration has no spool".to_owned()).into());
     };
     let mut targets = wanted(config.remote_write.targets, target)?;
     for target in &mut targets {
-        // Whoever replays by hand wants what is old, too.
+        // A replay by hand is for old profiles, too.
         target.max_age = None;
         if let Some(rate) = rate {
             target.replay_rate = NonZeroU64::new(rate.as_u64());
         }
     }
     let names: Vec<_> = targets.iter().map(|it| it.name.clone()).collect();
-    let survey = survey(&spool.dir)?;
+    let survey = survey(&spool_config.dir)?;
     let budget = Budget::new(config.memory_limit);
-    let opened = open(&spool.dir, &survey, &names, &budget, INSTEAD)?;
+    let spool = open(&spool_config.dir, &survey, &names, &budget, INSTEAD)?;
     let letters = config.dead_letters.as_ref();
-    let letters = letters
-        .map(|it| DeadLetters::open(&it.dir, it.max_bytes, config.memory_limit / WAITING_LETTERS));
+    let letters = letters.map(|it| {
+        DeadLetters::open(
+            &it.dir,
+            it.max_bytes,
+            config.memory_limit / UNWRITTEN_LETTERS_SHARE,
+        )
+    });
     let letters = letters.transpose();
     let letters = letters.context("failed to open the dead letters")?;
     let sink = letters.as_ref().map(|kept| kept.sink.clone());
@@ -63,9 +68,9 @@ pub(super) async fn run(
     let (resolver, tls) = (Resolver::system()?, Tls::system()?);
     let stop = CancellationToken::new();
     let (mut running, mut monitors) = (JoinSet::new(), Vec::new());
-    for (target, opening) in targets.iter().zip(&opened.targets) {
+    for (target, queue) in targets.iter().zip(&spool.queues) {
         let connector = Connector::new(&resolver, &tls);
-        let consumer = Arc::clone(&opening.consumer);
+        let consumer = Arc::clone(&queue.consumer);
         let (clock, sink) = (WallClock::system(), sink.clone());
         let ready = Deliverer::new(
             &settings::delivery(target),
@@ -74,20 +79,19 @@ pub(super) async fn run(
             clock,
             sink,
         );
-        let name = &opening.name;
-        let ready = ready.with_context(|| format!("failed to prepare target {name}"))?;
+        let ready = ready.with_context(|| format!("failed to prepare target {}", queue.target))?;
         monitors.push(ready.monitor());
         running.spawn(ready.run(stop.clone()));
     }
-    let gave_up = watch(running, &opened.targets, &stop, patience).await?;
-    opened.closer.close();
+    let gave_up = watch(running, &spool.queues, &stop, patience).await?;
+    spool.closer.close();
     if let Some(kept) = letters {
         kept.writer.close();
     }
-    report(&opened.targets, &monitors, gave_up.then_some(patience))
+    report(&spool.queues, &monitors, gave_up.then_some(patience))
 }
 
-/// The target of this name, or all.
+/// The target of this name, or all targets.
 fn wanted(
     mut targets: Vec<pyrotee_config::Target>,
     name: Option<String>,
@@ -97,7 +101,7 @@ fn wanted(
     targets.retain(|it| it.name == name);
     if targets.is_empty() {
         let known = known.join(", ");
-        return Err(Misused(format!(
+        return Err(UsageError(format!(
             "the configuration has no target `{name}`; there are: {known}. What a removed one left goes to an address (--to)"
         ))
         .into());
@@ -105,24 +109,24 @@ fn wanted(
     Ok(targets)
 }
 
-fn pending(targets: &[Opening]) -> u64 {
-    let counts = targets.iter().map(|it| it.ledger.snapshot());
+fn pending(queues: &[TargetQueue]) -> u64 {
+    let counts = queues.iter().map(|it| it.ledger.snapshot());
     counts.map(|counts| counts.pending.profiles).sum()
 }
 
-/// Waits for the targets until nothing is left, Ctrl-C, or nothing was taken for `patience`; whether it
-/// was the last.
+/// Waits until nothing is pending, for Ctrl-C, or until no target took a profile for `patience`: `true` in the
+/// last case.
 async fn watch(
     mut running: JoinSet<()>,
-    targets: &[Opening],
+    queues: &[TargetQueue],
     stop: &CancellationToken,
     patience: Duration,
 ) -> anyhow::Result<bool> {
-    let total = pending(targets);
-    let bar = Bar::profiles("replay", total);
+    let total = pending(queues);
+    let progress = ProgressDisplay::new("replay", Unit::Profiles, total);
     let (mut left, mut since) = (total, Instant::now());
     let mut gave_up = false;
-    let mut ticks = interval(LOOK);
+    let mut ticks = interval(INTERVAL);
     let mut interrupted = pin!(tokio::signal::ctrl_c());
     loop {
         tokio::select! {
@@ -131,11 +135,11 @@ async fn watch(
                 None => return Ok(gave_up),
             },
             _ = ticks.tick() => {
-                let now = pending(targets);
+                let now = pending(queues);
                 if now < left {
                     (left, since) = (now, Instant::now());
                 }
-                bar.set(total.saturating_sub(now));
+                progress.set(total.saturating_sub(now));
                 if since.elapsed() >= patience && !stop.is_cancelled() {
                     gave_up = true;
                     stop.cancel();
@@ -150,17 +154,16 @@ async fn watch(
 }
 
 fn report(
-    targets: &[Opening],
+    queues: &[TargetQueue],
     monitors: &[TargetMonitor],
     gave_up: Option<Duration>,
-) -> anyhow::Result<Ended> {
+) -> anyhow::Result<ExitCode> {
     let mut text = String::new();
-    let mut ended = Ended::Well;
-    for (target, monitor) in targets.iter().zip(monitors) {
-        let counts = target.ledger.snapshot();
+    let mut all_sent = true;
+    for (queue, monitor) in queues.iter().zip(monitors) {
+        let counts = queue.ledger.snapshot();
         let (sent, left) = (counts.sent.profiles, counts.pending.profiles);
-        let bytes = ByteSize(counts.sent.bytes).display().iec();
-        let name = visible(&target.name);
+        let (name, bytes) = (visible(&queue.target), size(counts.sent.bytes));
         _ = write!(
             text,
             "{name}: sent {sent} profiles, {bytes}; {left} are left"
@@ -169,12 +172,12 @@ fn report(
             let lost = counts.dropped(reason).profiles;
             if lost > 0 {
                 _ = write!(text, ", {lost} lost as {}", reason.as_str());
-                ended = Ended::Badly;
+                all_sent = false;
             }
         }
         text.push('\n');
         if left > 0 {
-            ended = Ended::Badly;
+            all_sent = false;
             if let Some(error) = monitor.status().last_error {
                 _ = writeln!(text, "  last error: {}", visible(&error.text));
             }
@@ -188,5 +191,5 @@ fn report(
         );
     }
     print(&text)?;
-    Ok(ended)
+    Ok(exit_code(all_sent))
 }

@@ -1,50 +1,50 @@
-//! Length and fingerprint of a body, taken while it passes.
+//! Length and fingerprint of a body, taken while it passes: `send` and `sink` print the same one.
 
 use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-/// Counts and hashes bytes.
+/// Counts and hashes the bytes of a body.
 #[derive(Debug, Default)]
-pub(crate) struct Hasher {
+pub(crate) struct BodyHasher {
     bytes: u64,
     hash: Sha256,
 }
 
-/// What is known of a body that was not kept. `Display` is the first 16 hex digits of its SHA-256.
+/// Length and hash of a body that was not kept. `Display` is the first 16 hex digits of its SHA-256.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Digest {
+pub(crate) struct BodyDigest {
     pub(crate) bytes: u64,
     start: [u8; 8],
 }
 
-impl Hasher {
+impl BodyHasher {
     pub(crate) fn update(&mut self, data: &[u8]) {
         self.bytes += u64::try_from(data.len()).unwrap_or(u64::MAX);
         self.hash.update(data);
     }
 
-    pub(crate) fn finish(self) -> Digest {
+    pub(crate) fn finish(self) -> BodyDigest {
         let mut start = [0; 8];
         for (to, from) in start.iter_mut().zip(self.hash.finalize()) {
             *to = from;
         }
-        Digest {
+        BodyDigest {
             bytes: self.bytes,
             start,
         }
     }
 }
 
-impl Digest {
+impl BodyDigest {
     pub(crate) fn of(data: &[u8]) -> Self {
-        let mut hasher = Hasher::default();
+        let mut hasher = BodyHasher::default();
         hasher.update(data);
         hasher.finish()
     }
 }
 
-impl fmt::Display for Digest {
+impl fmt::Display for BodyDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.start
             .iter()
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn a_digest_is_the_start_of_the_sha_256() {
-        let digest = Digest::of(b"abc");
+        let digest = BodyDigest::of(b"abc");
         assert_eq!(
             (digest.bytes, digest.to_string().as_str()),
             (3, "ba7816bf8f01cfea")
@@ -67,10 +67,10 @@ mod tests {
 
     #[test]
     fn pieces_hash_like_the_whole() {
-        let mut hasher = Hasher::default();
+        let mut hasher = BodyHasher::default();
         hasher.update(b"a");
         hasher.update(b"");
         hasher.update(b"bc");
-        assert_eq!(hasher.finish(), Digest::of(b"abc"));
+        assert_eq!(hasher.finish(), BodyDigest::of(b"abc"));
     }
 }

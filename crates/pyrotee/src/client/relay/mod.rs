@@ -1,0 +1,229 @@
+//! Asks a running relay through its admin listener, for the commands that show or change something.
+
+mod api;
+
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use http_body_util::Full;
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
+use hyper::{Method, Request, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
+
+use super::address::parse_admin;
+use super::http::{BoundedResponse, Connections, ExchangeLimits, HttpClient, RequestError};
+use crate::terminal::visible;
+
+/// Limits of a page: with thousands of targets it has some megabytes.
+const PAGE: ExchangeLimits = ExchangeLimits {
+    timeout: Duration::from_secs(5),
+    body_bytes: 16 * 1024 * 1024,
+};
+
+/// Limits of a captured request, which is as long as its client made it.
+const FILE: ExchangeLimits = ExchangeLimits {
+    timeout: Duration::from_secs(60),
+    body_bytes: 1 << 30,
+};
+
+/// Longest part of a refusal that is repeated, in characters.
+const LONGEST_REFUSAL: usize = 512;
+
+/// The variable with the `admin-token` of a relay on another machine. A flag would show it to all who may list
+/// processes.
+const TOKEN: &str = "PYROTEE_ADMIN_TOKEN";
+
+/// The variable with the address of a relay.
+pub(crate) const ADMIN: &str = "PYROTEE_ADMIN";
+
+/// The relay of this machine, which is asked by default.
+pub(crate) const LOCAL: &str = "127.0.0.1:4041";
+
+/// Where the relay is.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct AdminArgs {
+    /// The relay's `admin`: :PORT on this machine, HOST:PORT or http://HOST:PORT
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = ADMIN,
+        default_value = LOCAL
+    )]
+    pub(crate) admin: String,
+}
+
+/// A client of the admin listener of one relay.
+#[derive(Debug)]
+pub(crate) struct RelayClient {
+    http: Box<HttpClient>,
+    token: Option<SecretString>,
+    /// For every response but a captured request.
+    page: ExchangeLimits,
+}
+
+/// A JSON document and the value that it was read as.
+#[derive(Debug)]
+pub(crate) struct JsonResponse<T> {
+    /// As it came. It goes to a terminal by `print_json` only.
+    pub(crate) json: String,
+    pub(crate) value: T,
+}
+
+impl RelayClient {
+    /// A client of the relay whose admin listener is at `admin`.
+    pub(crate) fn at(admin: &str) -> anyhow::Result<Self> {
+        Ok(Self {
+            http: Box::new(HttpClient::new(
+                parse_admin(admin)?,
+                Connections::OnePerRequest,
+            )?),
+            token: std::env::var(TOKEN).ok().map(SecretString::from),
+            page: PAGE,
+        })
+    }
+
+    /// Limits the time for one exchange.
+    pub(crate) fn within(mut self, timeout: Duration) -> Self {
+        self.page.timeout = timeout;
+        self
+    }
+
+    /// Gets the JSON at `path`, which may have a query.
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<JsonResponse<T>> {
+        let response = self.exchange(Method::GET, path, Bytes::new(), self.page);
+        self.json(&response.await?)
+    }
+
+    /// Posts a JSON, or nothing, to `path`, which may have a query.
+    async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        json: impl Into<Bytes>,
+    ) -> anyhow::Result<T> {
+        let response = self.exchange(Method::POST, path, json.into(), self.page);
+        Ok(self.json(&response.await?)?.value)
+    }
+
+    /// Gets a page of text, whatever its status.
+    async fn text(&self, path: &str) -> anyhow::Result<(StatusCode, String)> {
+        let response = self.exchange(Method::GET, path, Bytes::new(), self.page);
+        let response = response.await?;
+        Ok((response.status, visible(response.text().trim())))
+    }
+
+    /// Gets a file that is only for those who may change something.
+    async fn file(&self, path: &str) -> anyhow::Result<Bytes> {
+        let response = self.exchange(Method::POST, path, Bytes::new(), FILE);
+        let response = response.await?;
+        self.accepted(&response)?;
+        Ok(response.body)
+    }
+
+    fn json<T: DeserializeOwned>(
+        &self,
+        response: &BoundedResponse,
+    ) -> anyhow::Result<JsonResponse<T>> {
+        self.accepted(response)?;
+        let json = str::from_utf8(&response.body).map_err(anyhow::Error::from);
+        let read = json.and_then(|json| {
+            Ok(JsonResponse {
+                value: serde_json::from_str(json)?,
+                json: json.to_owned(),
+            })
+        });
+        read.map_err(|error| {
+            let (address, error) = (self.http.address(), visible(&error.to_string()));
+            anyhow!("what {address} answered is not what this pyrotee knows ({error}): is this the `admin` of one? (--admin)")
+        })
+    }
+
+    /// Checks the status.
+    fn accepted(&self, response: &BoundedResponse) -> anyhow::Result<()> {
+        let (address, status) = (self.http.address(), response.status);
+        match status {
+            StatusCode::OK => Ok(()),
+            _ => bail!("{address} answered {status}{}", refusal(response)),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        limits: ExchangeLimits,
+    ) -> anyhow::Result<BoundedResponse> {
+        let address = self.http.address();
+        let asked =
+            || format!("failed to ask {address}: is this the `admin` of a pyrotee? (--admin)");
+        let request = self.request(&method, path, body)?;
+        match self.http.send(request, limits).await {
+            Ok(BoundedResponse {
+                body_error: Some(error),
+                ..
+            }) => Err(error).with_context(asked),
+            Ok(response) => Ok(response),
+            Err(RequestError::Connect(fault)) => bail!(
+                "failed to reach the admin listener at {address}: {fault}; is the relay running, and is this its `admin`? (--admin)"
+            ),
+            Err(RequestError::TimedOut(timeout)) => bail!(
+                "no answer from {address} within {}: see the relay's log, or is this not its `admin`? (--admin)",
+                humantime::format_duration(timeout)
+            ),
+            Err(error) => Err(error).with_context(asked),
+        }
+    }
+
+    fn request(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Bytes,
+    ) -> anyhow::Result<Request<Full<Bytes>>> {
+        let address = self.http.address();
+        let path = PathAndQuery::try_from(format!("{}{path}", address.prefix()))?;
+        let mut request = Request::builder()
+            .method(method)
+            .uri(address.with_path(path))
+            .header(HOST, address.authority().as_str())
+            .header(USER_AGENT, super::USER_AGENT)
+            .header(ACCEPT, "application/json");
+        // A relay asks for the token where something changes only.
+        if let (Some(token), true) = (&self.token, *method == Method::POST) {
+            let bearer = format!("Bearer {}", token.expose_secret());
+            let mut bearer = HeaderValue::try_from(bearer).map_err(|_| {
+                anyhow!("{TOKEN} has a line break or another control character: remove it")
+            })?;
+            bearer.set_sensitive(true);
+            request = request.header(AUTHORIZATION, bearer);
+        }
+        if !body.is_empty() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        Ok(request.body(Full::new(body))?)
+    }
+}
+
+/// The text of a relay's refusal, or what to look at if it is none of a relay.
+fn refusal(response: &BoundedResponse) -> String {
+    let error = serde_json::from_slice::<serde_json::Value>(&response.body).ok();
+    let error = error.and_then(|json| Some(json.get("error")?.as_str()?.to_owned()));
+    match error {
+        Some(error) => {
+            let token = match response.status {
+                StatusCode::UNAUTHORIZED => format!(" ({TOKEN})"),
+                _ => String::new(),
+            };
+            let error: String = error.chars().take(LONGEST_REFUSAL).collect();
+            format!(": {}{token}", visible(&error))
+        }
+        None => ": is this the `admin` of a pyrotee, and of one that knows this page? (--admin)"
+            .to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

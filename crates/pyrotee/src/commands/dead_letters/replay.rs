@@ -1,0 +1,170 @@
+//! `pyrotee dead-letters replay`.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use pyrotee_admin::json::dead_letters::BatchResult;
+use pyrotee_letters::{Id, Store};
+use tokio::time::{Instant, sleep};
+
+use super::batch::BatchReport;
+use super::selection::SelectionArgs;
+use super::source::{LetterSource, SourceArgs};
+use crate::client::{CapturedRequest, PyroscopeClient, RelayClient, UploadError};
+
+const EXAMPLES: &str = "\
+Examples:
+  pyrotee dead-letters replay --all --target central
+      The relay offers them to their target once more, with its tags of today,
+      and removes what the queue took. A profile that is refused again becomes
+      a new letter.
+
+  pyrotee dead-letters replay 20261124T104300.123Z-000042-central --to archive
+      To another target of the relay.
+
+  pyrotee dead-letters replay --all --dir /data/dead --to http://127.0.0.1:4040
+      Without a relay: sends each as it was captured, without tags, to a Pyroscope
+      or to the listener of a relay, which hands it to all of its targets.
+
+Profiles keep their times; max-age counts from now on. The relay takes letters while
+less than half of the target's queue is full, and the command waits for that.
+
+Exit codes: 0 all were taken, 1 some were not, or there was no answer.";
+
+/// Letters in one request to a relay.
+const BATCH: usize = 16;
+
+/// How long a relay is asked again while the queue of the target has no room …
+const PATIENCE: Duration = Duration::from_secs(30);
+/// … and the time between two requests.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+/// Send them once more
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    #[command(flatten)]
+    source: SourceArgs,
+    #[command(flatten)]
+    selection: SelectionArgs,
+    /// Another target of the relay; without a relay the address to send to, which must be given
+    #[arg(long, value_name = "NAME|URL")]
+    to: Option<String>,
+    /// Without a relay: time for each upload as a whole
+    #[arg(long, value_name = "D", default_value = "10s", value_parser = humantime::parse_duration)]
+    timeout: Duration,
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+    // Before the directory is locked.
+    let client = match args.source.is_directory() {
+        true => Some(client(args.to.as_deref(), args.timeout)?),
+        false => None,
+    };
+    let source = args.source.open(true)?;
+    let ids = args.selection.find(&source, None).await?;
+    let replayer = match (source, client) {
+        (LetterSource::Directory(store), Some(client)) => Replayer::Process { store, client },
+        (LetterSource::Relay(relay), _) => Replayer::Relay { relay, to: args.to },
+        (LetterSource::Directory(_), None) => bail!("--to is missing"),
+    };
+    let mut report = BatchReport::new("replaying", ids.len());
+    replayer.replay_all(ids.into(), &mut report).await?;
+    report.end("replayed")
+}
+
+fn client(to: Option<&str>, timeout: Duration) -> anyhow::Result<PyroscopeClient> {
+    let to = to.context(
+        "--to is missing: without a relay it says where to send them, such as http://127.0.0.1:4040",
+    )?;
+    PyroscopeClient::new(to, timeout)
+}
+
+/// Sends dead letters once more.
+#[derive(Debug)]
+enum Replayer {
+    /// A relay, to a target of its own.
+    Relay {
+        relay: RelayClient,
+        to: Option<String>,
+    },
+    /// This process, to an address.
+    Process {
+        store: Store,
+        client: PyroscopeClient,
+    },
+}
+
+impl Replayer {
+    async fn replay_all(
+        &self,
+        mut ids: VecDeque<String>,
+        report: &mut BatchReport,
+    ) -> anyhow::Result<()> {
+        // An address gets letters one by one: most errors of one letter would stop the others, too.
+        let most = match self {
+            Self::Relay { .. } => BATCH,
+            Self::Process { .. } => 1,
+        };
+        let mut last_success = Instant::now();
+        while !ids.is_empty() {
+            let batch: Vec<_> = ids.drain(..most.min(ids.len())).collect();
+            let count = batch.len();
+            let result = match self.replay(batch).await {
+                Ok(result) => result,
+                Err(error) => {
+                    report.stopped(ids.len() + count);
+                    return Err(error);
+                }
+            };
+            if result.left.len() < count {
+                last_success = Instant::now();
+            } else if last_success.elapsed() < PATIENCE {
+                sleep(INTERVAL).await;
+            } else {
+                report.stopped(ids.len() + count);
+                bail!(
+                    "the queue had no room for {}: see `pyrotee status`, and try again when the target takes profiles",
+                    humantime::format_duration(PATIENCE)
+                );
+            }
+            // Behind the others, which may be for another target.
+            ids.extend(report.add(result));
+        }
+        Ok(())
+    }
+
+    async fn replay(&self, ids: Vec<String>) -> anyhow::Result<BatchResult> {
+        match self {
+            Self::Relay { relay, to } => relay.replay_dead_letters(ids, to.clone()).await,
+            Self::Process { store, client } => {
+                let mut result = BatchResult::default();
+                for id in &ids {
+                    match send(store, client, id).await {
+                        Ok(()) => result.note(id, anyhow::Ok(())),
+                        Err(UploadError::Rejected(error)) => result.note(id, Err(error)),
+                        Err(UploadError::Failed(error)) => return Err(error),
+                    }
+                }
+                Ok(result)
+            }
+        }
+    }
+}
+
+/// Sends one letter and removes it. A letter that cannot be sent counts as rejected.
+async fn send(store: &Store, client: &PyroscopeClient, id: &str) -> Result<(), UploadError> {
+    let unusable = |error: anyhow::Error| UploadError::Rejected(error);
+    let id = id.parse::<Id>().map_err(|error| unusable(error.into()))?;
+    let request = store.request(&id);
+    let request = request.map_err(|error| unusable(error.into()))?;
+    pyrotee_letters::read_captured(&request).map_err(|error| {
+        unusable(anyhow!(error).context(format!("the dead letter {id} is damaged; purge it")))
+    })?;
+    let request = CapturedRequest::parse(request).map_err(UploadError::Failed)?;
+    client.upload_captured(request).await?;
+    store
+        .remove(&id)
+        .map_err(|error| UploadError::Failed(error.into()))
+}

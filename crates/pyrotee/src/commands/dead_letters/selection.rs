@@ -1,0 +1,64 @@
+//! The dead letters that a command changes.
+
+use std::collections::VecDeque;
+use std::time::SystemTime;
+
+use anyhow::ensure;
+use pyrotee_admin::json::dead_letters::{MOST_LETTERS, PageQuery};
+use pyrotee_letters::Id;
+
+use super::source::LetterSource;
+
+/// Selects dead letters by their ids, by their target, or all of them.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct SelectionArgs {
+    /// Letters, as `ls` calls them
+    #[arg(value_name = "ID", conflicts_with_all = ["all", "target"])]
+    ids: Vec<String>,
+    /// All there are
+    #[arg(long)]
+    all: bool,
+    /// Those of this target
+    #[arg(long, value_name = "NAME")]
+    target: Option<String>,
+}
+
+impl SelectionArgs {
+    /// The ids of the selected letters, the oldest first; with `before` only those that were rejected before it.
+    pub(super) async fn find(
+        self,
+        source: &LetterSource,
+        before: Option<SystemTime>,
+    ) -> anyhow::Result<Vec<String>> {
+        if !self.ids.is_empty() {
+            // Before anything is changed.
+            for id in &self.ids {
+                id.parse::<Id>()?;
+            }
+            return Ok(self.ids);
+        }
+        ensure!(
+            self.all || self.target.is_some() || before.is_some(),
+            "which letters? Give their ids, or --all, or what they have in common (--help)"
+        );
+        let mut found = VecDeque::new();
+        let mut query = PageQuery {
+            target: self.target,
+            before: None,
+            limit: MOST_LETTERS,
+        };
+        loop {
+            let page = source.page(&query).await?.value;
+            let Some(last) = page.letters.last() else {
+                return Ok(found.into());
+            };
+            query.before = Some(last.id.parse::<Id>()?);
+            for letter in page.letters {
+                let id = letter.id.parse::<Id>()?;
+                if before.is_none_or(|before| id.at < before) {
+                    found.push_front(letter.id);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Dead letters of a running relay, or in a directory without one.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use bytes::Bytes;
+use pyrotee_admin::json::dead_letters::{BatchResult, LetterDetail, LetterPage, PageQuery};
+use pyrotee_config::{Flags, Sources};
+use pyrotee_letters::{Id, Store};
+use serde::Serialize;
+
+use crate::client::{ADMIN, JsonResponse, LOCAL, RelayClient};
+
+/// Where the dead letters are.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct SourceArgs {
+    /// The running relay's `admin`: :PORT, HOST:PORT or http://HOST:PORT; without any of the three that of
+    /// PYROTEE_ADMIN, or 127.0.0.1:4041
+    #[arg(long, value_name = "ADDR", conflicts_with_all = ["dir", "config"])]
+    admin: Option<String>,
+
+    /// Directory of dead letters, without a relay
+    #[arg(long, value_name = "D", conflicts_with = "config")]
+    dir: Option<PathBuf>,
+
+    /// Configuration that names the directory, without a relay
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Reads and removes dead letters.
+#[derive(Debug)]
+pub(super) enum LetterSource {
+    Relay(RelayClient),
+    Directory(Store),
+}
+
+impl SourceArgs {
+    /// Finds the dead letters. `change`: locks the directory, so that letters can be removed.
+    pub(super) fn open(self, change: bool) -> anyhow::Result<LetterSource> {
+        let dir = match (self.dir, self.config) {
+            (Some(dir), _) => dir,
+            (None, Some(file)) => dir_of(file)?,
+            (None, None) => {
+                let admin = self.admin.or_else(|| std::env::var(ADMIN).ok());
+                let admin = admin.unwrap_or_else(|| LOCAL.to_owned());
+                return RelayClient::at(&admin).map(LetterSource::Relay);
+            }
+        };
+        Ok(LetterSource::Directory(Store::look(&dir, change)?))
+    }
+
+    /// Whether a directory is used and no relay is asked.
+    pub(super) fn is_directory(&self) -> bool {
+        self.dir.is_some() || self.config.is_some()
+    }
+}
+
+fn dir_of(file: PathBuf) -> anyhow::Result<PathBuf> {
+    let shown = file.display().to_string();
+    let config = pyrotee_config::load(Sources::of_process(Some(file), Flags::default()))?;
+    let letters = config.dead_letters;
+    let letters = letters.with_context(|| {
+        format!(
+            "{shown} keeps no dead letters: set dead-letters.dir, or name a directory with --dir"
+        )
+    })?;
+    Ok(letters.dir)
+}
+
+impl LetterSource {
+    /// A page of letters.
+    pub(super) async fn page(&self, query: &PageQuery) -> anyhow::Result<JsonResponse<LetterPage>> {
+        match self {
+            Self::Relay(relay) => relay.dead_letters(query).await,
+            Self::Directory(store) => json(LetterPage::of(store, query)),
+        }
+    }
+
+    /// One letter and the head of its request.
+    pub(super) async fn detail(&self, id: &Id) -> anyhow::Result<JsonResponse<LetterDetail>> {
+        match self {
+            Self::Relay(relay) => relay.dead_letter(id).await,
+            Self::Directory(store) => json(LetterDetail::of(store, id)?),
+        }
+    }
+
+    /// The captured request of a letter.
+    pub(super) async fn request(&self, id: &Id) -> anyhow::Result<Bytes> {
+        match self {
+            Self::Relay(relay) => relay.captured_request(id).await,
+            Self::Directory(store) => Ok(store.request(id)?),
+        }
+    }
+
+    /// Removes letters.
+    pub(super) async fn purge(&self, ids: Vec<String>) -> anyhow::Result<BatchResult> {
+        match self {
+            Self::Relay(relay) => relay.purge_dead_letters(ids).await,
+            Self::Directory(store) => Ok(BatchResult::purged(store, &ids)),
+        }
+    }
+}
+
+/// The JSON that a relay would respond with.
+fn json<T: Serialize>(value: T) -> anyhow::Result<JsonResponse<T>> {
+    let json = serde_json::to_string(&value)? + "\n";
+    Ok(JsonResponse { json, value })
+}

@@ -1,0 +1,100 @@
+//! Progress of a long command, on stderr: what is printed on stdout is for other programs.
+
+use std::cell::Cell;
+use std::io::{self, Write as _};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::time::Instant;
+
+/// Time between two lines.
+const LINES: Duration = Duration::from_secs(5);
+
+/// What a command counts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Unit {
+    Bytes,
+    Profiles,
+    Letters,
+}
+
+impl Unit {
+    fn template(self) -> &'static str {
+        match self {
+            Self::Bytes => {
+                "{msg} {wide_bar} {binary_bytes}/{binary_total_bytes}, {binary_bytes_per_sec}, {eta} left"
+            }
+            Self::Profiles => {
+                "{msg} {wide_bar} {human_pos}/{human_len} profiles, {per_sec}, {eta} left"
+            }
+            Self::Letters => {
+                "{msg} {wide_bar} {human_pos}/{human_len} letters, {per_sec}, {eta} left"
+            }
+        }
+    }
+}
+
+/// A bar while stderr is a terminal, which goes when this is dropped. Elsewhere nothing is written, or a line
+/// every 5 s.
+#[derive(Debug)]
+pub(crate) struct ProgressDisplay {
+    verb: &'static str,
+    bar: ProgressBar,
+    /// When the last line was written. `None` if there are no lines.
+    last_line: Option<Cell<Instant>>,
+}
+
+impl ProgressDisplay {
+    pub(crate) fn new(verb: &'static str, unit: Unit, total: u64) -> Self {
+        // On stderr, and hidden where that is no terminal.
+        let bar = ProgressBar::new(total).with_message(verb);
+        let style = ProgressStyle::with_template(unit.template());
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Self {
+            verb,
+            bar,
+            last_line: None,
+        }
+    }
+
+    /// Writes a line from time to time where there is no terminal.
+    pub(crate) fn with_lines(mut self) -> Self {
+        self.last_line = (self.bar.is_hidden()).then(|| Cell::new(Instant::now()));
+        self
+    }
+
+    pub(crate) fn add(&self, count: u64) {
+        self.bar.inc(count);
+        let (done, total) = (self.bar.position(), self.bar.length().unwrap_or(0));
+        if let Some(last) = &self.last_line
+            && last.get().elapsed() >= LINES
+            && done < total
+        {
+            last.set(Instant::now());
+            self.print_line(&format!("{}: {done} of {total}", self.verb));
+        }
+    }
+
+    pub(crate) fn set(&self, count: u64) {
+        self.bar.set_position(count);
+    }
+
+    /// Writes a line that stays, above the bar if there is one.
+    pub(crate) fn print_line(&self, line: &str) {
+        // Nobody may be there to read it.
+        self.bar
+            .suspend(|| drop(writeln!(io::stderr().lock(), "{line}")));
+    }
+
+    /// Adds bytes that another thread counts.
+    pub(crate) fn adder(&self) -> impl Fn(u64) + Send + Sync + use<> {
+        let bar = self.bar.clone();
+        move |count| bar.inc(count)
+    }
+}
+
+impl Drop for ProgressDisplay {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
