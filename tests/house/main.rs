@@ -20,12 +20,13 @@ const LONGEST: usize = 400;
 const MEDIAN: usize = 150;
 
 /// Who may know whom (ADR 0017). `pyrotee-net` is not in the first drawing of the diamond: see ADR 0002.
-const DIAMOND: [(&str, &[&str]); 11] = [
+const DIAMOND: [(&str, &[&str]); 12] = [
     (
         "pyrotee",
         &[
             "pyroscope-wire",
             "pyrotee-admin",
+            "pyrotee-client",
             "pyrotee-config",
             "pyrotee-delivery",
             "pyrotee-letters",
@@ -36,6 +37,15 @@ const DIAMOND: [(&str, &[&str]); 11] = [
         ],
     ),
     ("pyrotee-config", &["pyroscope-wire", "pyrotee-net"]),
+    (
+        "pyrotee-client",
+        &[
+            "pyroscope-wire",
+            "pyrotee-admin",
+            "pyrotee-letters",
+            "pyrotee-net",
+        ],
+    ),
     (
         "pyrotee-admin",
         &[
@@ -76,12 +86,12 @@ const DIAMOND: [(&str, &[&str]); 11] = [
 const RESERVED: [(&str, &[&str]); 11] = [
     ("figment", &["pyrotee-config"]),
     ("saphyr-parser", &["pyrotee-config"]),
-    ("clap", &["pyrotee", "pyrotee-bench"]),
+    ("clap", &["pyrotee", "pyrotee-bench", "pyrotee-client"]),
     ("clap_complete", &["pyrotee"]),
     ("clap_mangen", &["pyrotee"]),
     ("metrics-exporter-prometheus", &["pyrotee"]),
     ("tracing-subscriber", &["pyrotee"]),
-    ("anyhow", &["pyrotee", "pyrotee-bench"]),
+    ("anyhow", &["pyrotee", "pyrotee-bench", "pyrotee-client"]),
     ("rustls", &["pyrotee-net"]),
     ("hickory-resolver", &["pyrotee-net"]),
     (
@@ -90,6 +100,7 @@ const RESERVED: [(&str, &[&str]); 11] = [
             "pyrotee",
             "pyrotee-admin",
             "pyrotee-bench",
+            "pyrotee-client",
             "pyrotee-delivery",
             "pyrotee-net",
             "pyrotee-proxy",

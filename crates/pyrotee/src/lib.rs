@@ -2,11 +2,10 @@
 //!
 //! Nothing depends on it. It is the only crate that knows all others, the command line and the exporter of
 //! metrics. `commands` has one file or folder for each command, `run` builds and runs the relay, `telemetry`
-//! fills metrics and logs, `client` asks other servers, `terminal` prints.
+//! fills metrics and logs, `terminal` prints.
 
 mod build_info;
 pub mod cli;
-mod client;
 mod commands;
 mod run;
 mod telemetry;

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use hyper::StatusCode;
-
-use crate::client::{AdminArgs, RelayClient};
+use pyrotee_client::{AdminArgs, RelayClient};
 
 const EXAMPLES: &str = "\
 Examples:

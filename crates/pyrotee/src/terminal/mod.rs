@@ -3,7 +3,6 @@
 mod progress;
 mod table;
 mod units;
-mod visible;
 
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
@@ -13,7 +12,6 @@ use anyhow::Context;
 pub(crate) use progress::{ProgressDisplay, Unit};
 pub(crate) use table::Table;
 pub(crate) use units::{age, profiles, size};
-pub(crate) use visible::{visible, visible_json};
 
 /// Prints to stdout. A reader that closed it has seen enough: that is no error.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
@@ -22,7 +20,7 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
 
 /// Prints a JSON document to stdout, by [`visible_json`].
 pub(crate) fn print_json(json: &str) -> anyhow::Result<()> {
-    print(&visible_json(json))
+    print(&pyrotee_client::visible_json(json))
 }
 
 /// Prints a line to stderr, if anybody reads it.

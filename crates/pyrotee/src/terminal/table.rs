@@ -1,8 +1,7 @@
 //! Tables for people, whose columns are aligned by display width.
 
+use pyrotee_client::visible;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
-
-use super::visible;
 
 /// Between two columns.
 const GAP: &str = "  ";

@@ -2,8 +2,9 @@
 
 use anyhow::ensure;
 use pyrotee_admin::json::dead_letters::BatchResult;
+use pyrotee_client::visible;
 
-use crate::terminal::{ProgressDisplay, Unit, print, visible};
+use crate::terminal::{ProgressDisplay, Unit, print};
 
 /// Counts the letters that are done, and reports those that failed as it goes.
 #[derive(Debug)]

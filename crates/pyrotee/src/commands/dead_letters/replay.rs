@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use pyrotee_admin::json::dead_letters::BatchResult;
+use pyrotee_client::{CapturedRequest, PyroscopeClient, RelayClient, UploadError};
 use pyrotee_letters::{Id, Store};
 use tokio::time::{Instant, sleep};
 
 use super::batch::BatchReport;
 use super::selection::SelectionArgs;
 use super::source::{LetterSource, SourceArgs};
-use crate::client::{CapturedRequest, PyroscopeClient, RelayClient, UploadError};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -5,10 +5,11 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use pyrotee_admin::json::dead_letters::LetterDetail;
+use pyrotee_client::visible;
 use pyrotee_letters::Id;
 
 use super::source::SourceArgs;
-use crate::terminal::{print, print_json, size, visible};
+use crate::terminal::{print, print_json, size};
 
 const EXAMPLES: &str = "\
 Examples:

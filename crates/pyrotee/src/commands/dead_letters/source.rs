@@ -5,11 +5,10 @@ use std::path::PathBuf;
 use anyhow::Context;
 use bytes::Bytes;
 use pyrotee_admin::json::dead_letters::{BatchResult, LetterDetail, LetterPage, PageQuery};
+use pyrotee_client::{ADMIN, JsonResponse, LOCAL, RelayClient};
 use pyrotee_config::{Flags, Sources};
 use pyrotee_letters::{Id, Store};
 use serde::Serialize;
-
-use crate::client::{ADMIN, JsonResponse, LOCAL, RelayClient};
 
 /// Where the dead letters are.
 #[derive(Debug, Clone, clap::Args)]

@@ -8,10 +8,11 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use pyrotee_client::visible;
+use pyrotee_client::{BoundedResponse, PyroscopeClient};
 use tokio::time::Instant;
 
-use crate::client::{BoundedResponse, PyroscopeClient};
-use crate::terminal::{visible, write};
+use crate::terminal::write;
 use request::{RawRequest, RequestSource};
 
 const EXAMPLES: &str = "\

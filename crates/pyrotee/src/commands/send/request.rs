@@ -6,11 +6,11 @@ use std::time::SystemTime;
 use anyhow::{Context, ensure};
 use bytes::Bytes;
 use pyroscope_wire::{Surface, query, time};
+use pyrotee_client::{CapturedRequest, USER_AGENT};
 use pyrotee_net::Address;
 
 use super::profile::{BodyFormat, Profile};
 use super::{SurfaceArg, push};
-use crate::client::{CapturedRequest, USER_AGENT};
 use crate::commands::digest::BodyDigest;
 
 /// The span of time that a profile is said to cover, in seconds.

@@ -6,10 +6,10 @@ use std::time::SystemTime;
 use hyper::StatusCode;
 use pyroscope_wire::ingest::{self, Description};
 use pyroscope_wire::{Message, Surface, query};
+use pyrotee_client::{visible, visible_json};
 use serde_json::{Map, Value, json};
 
 use crate::commands::digest::BodyDigest;
-use crate::terminal::{visible, visible_json};
 
 /// Format of the lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,13 +4,14 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use pyrotee_admin::json::spool::Purged;
+use pyrotee_client::RelayClient;
+use pyrotee_client::visible;
 use pyrotee_queue::{Budget, Reason, Tally};
 use pyrotee_spool::inspect::{Membership, Survey};
 
 use super::directory::DirectoryArgs;
 use super::queues::{check_target, open, survey};
-use crate::client::RelayClient;
-use crate::terminal::{print, size, visible};
+use crate::terminal::{print, size};
 
 const EXAMPLES: &str = "\
 Examples:

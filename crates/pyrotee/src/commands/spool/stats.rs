@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use pyrotee_admin::json::spool::{SpoolPage, TargetBacklog};
+use pyrotee_client::RelayClient;
+use pyrotee_client::visible;
 
 use super::directory::{DirectoryArgs, SpoolDirectory};
 use super::queues::survey;
-use crate::client::RelayClient;
-use crate::terminal::{Table, age, print, print_json, profiles, size, visible};
+use crate::terminal::{Table, age, print, print_json, profiles, size};
 
 const EXAMPLES: &str = "\
 Examples:

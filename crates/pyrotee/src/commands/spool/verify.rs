@@ -4,12 +4,13 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use pyrotee_client::visible;
 use pyrotee_spool::inspect::{Directory, Finding, InspectError, OnRead, VerifyReport};
 use serde_json::json;
 
 use super::directory::DirectoryArgs;
 use super::{exit_code, in_words};
-use crate::terminal::{ProgressDisplay, Unit, print, print_json, size, visible};
+use crate::terminal::{ProgressDisplay, Unit, print, print_json, size};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use pyrotee_admin::json::status::StatusPage;
+use pyrotee_client::visible_json;
+use pyrotee_client::{AdminArgs, JsonResponse, RelayClient};
 use tokio::time::MissedTickBehavior;
 
-use crate::client::{AdminArgs, JsonResponse, RelayClient};
-use crate::terminal::{print, visible_json, width, write};
+use crate::terminal::{print, width, write};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -3,8 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use pyrotee_admin::json::status::{LastErrorJson, StatusPage, SuspensionJson, TargetJson};
+use pyrotee_client::visible;
 
-use crate::terminal::{Table, age, profiles, visible};
+use crate::terminal::{Table, age, profiles};
 
 const HEAD: [&str; 8] = [
     "TARGET",

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use pyrotee_admin::json::spool::ReplayProgress;
+use pyrotee_client::RelayClient;
+use pyrotee_client::visible;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::super::exit_code;
-use crate::client::RelayClient;
-use crate::terminal::{ProgressDisplay, Unit, print, size, visible};
+use crate::terminal::{ProgressDisplay, Unit, print, size};
 
 /// How often the relay is asked for its progress.
 const INTERVAL: Duration = Duration::from_millis(500);

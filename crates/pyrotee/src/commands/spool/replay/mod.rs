@@ -13,10 +13,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use pyrotee_client::{PyroscopeClient, RelayClient};
 
 use super::UsageError;
 use super::directory::DirectoryArgs;
-use crate::client::{PyroscopeClient, RelayClient};
 use pacer::Pacer;
 use to_address::AddressReplay;
 

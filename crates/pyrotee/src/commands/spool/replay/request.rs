@@ -5,12 +5,11 @@ use http::Request;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST};
 use http::uri::PathAndQuery;
 use http_body_util::Full;
+use pyrotee_client::USER_AGENT;
 use pyrotee_delivery::Content;
 use pyrotee_net::Address;
 use pyrotee_net::HOPS;
 use pyrotee_queue::Record;
-
-use crate::client::USER_AGENT;
 
 /// The request that uploads `record` to `address`.
 ///

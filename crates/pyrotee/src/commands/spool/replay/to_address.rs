@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail, ensure};
+use pyrotee_client::{PyroscopeClient, UploadError};
 use pyrotee_queue::{
     Budget, Consumer, Counts, Lease, LeaseFilter, Reason, Record, RetryHistory, Tally,
 };
@@ -20,7 +21,6 @@ use super::super::queues::{check_target, open, survey};
 use super::super::{exit_code, in_words};
 use super::pacer::Pacer;
 use super::request::request;
-use crate::client::{PyroscopeClient, UploadError};
 use crate::terminal::{ProgressDisplay, Unit, print, size};
 
 /// Between a failure and the next upload.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bytesize::ByteSize;
+use pyrotee_client::visible;
 use pyrotee_config::Config;
 use pyrotee_delivery::{DeadLetterSink, Deliverer, TargetMonitor, WallClock};
 use pyrotee_letters::DeadLetters;
@@ -21,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::queues::{TargetQueue, open, survey};
 use super::super::{UsageError, exit_code};
 use crate::run::settings;
-use crate::terminal::{ProgressDisplay, Unit, print, size, visible};
+use crate::terminal::{ProgressDisplay, Unit, print, size};
 
 /// How often the ledgers of the targets are read.
 const INTERVAL: Duration = Duration::from_millis(100);

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 /// Replaces control characters, bidi controls and characters without a glyph by escapes: `\n`, `\u{1b}`,
 /// `\u{202e}`. A client, a target or a file name can then neither move the cursor nor reorder or forge a
 /// line.
-pub(crate) fn visible(text: &str) -> String {
+pub fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match is_hidden(c) {
@@ -18,7 +18,7 @@ pub(crate) fn visible(text: &str) -> String {
 
 /// Replaces the same characters in a JSON document by JSON escapes: `\u009b`, `\u202e`. The document keeps
 /// its value and its line feeds; other white space between tokens becomes a blank.
-pub(crate) fn visible_json(json: &str) -> String {
+pub fn visible_json(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
         match c {

@@ -8,9 +8,9 @@ const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 
 /// The head and the body of a captured request.
 #[derive(Debug, Clone)]
-pub(crate) struct CapturedRequest {
+pub struct CapturedRequest {
     head: Bytes,
-    pub(crate) body: Bytes,
+    pub body: Bytes,
 }
 
 impl CapturedRequest {
@@ -18,14 +18,14 @@ impl CapturedRequest {
     ///
     /// # Errors
     /// There is no request line of HTTP/1, or no empty line.
-    pub(crate) fn parse(mut bytes: Bytes) -> anyhow::Result<Self> {
+    pub fn parse(mut bytes: Bytes) -> anyhow::Result<Self> {
         let body = bytes.split_off(body_start(&bytes)?);
         Ok(Self { head: bytes, body })
     }
 
     /// The head with `address` as its `Host`, and with the path prefix of `address` if there is one. All other
     /// bytes stay: order, case and spelling of headers are what captures are kept for.
-    pub(crate) fn head_for(&self, address: &Address) -> Vec<u8> {
+    pub fn head_for(&self, address: &Address) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.head.len() + 64);
         for (number, line) in self.head.split_inclusive(|&byte| byte == b'\n').enumerate() {
             let (before, after) = if number == 0 {

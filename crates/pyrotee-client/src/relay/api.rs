@@ -15,33 +15,33 @@ use super::{JsonResponse, RelayClient};
 
 impl RelayClient {
     /// Whether the relay lives, and its text.
-    pub(crate) async fn healthy(&self) -> anyhow::Result<(StatusCode, String)> {
+    pub async fn healthy(&self) -> anyhow::Result<(StatusCode, String)> {
         self.text("/-/healthy").await
     }
 
     /// Whether the relay accepts requests, and its text.
-    pub(crate) async fn ready(&self) -> anyhow::Result<(StatusCode, String)> {
+    pub async fn ready(&self) -> anyhow::Result<(StatusCode, String)> {
         self.text("/-/ready").await
     }
 
     /// The status of the targets.
-    pub(crate) async fn status(&self) -> anyhow::Result<JsonResponse<StatusPage>> {
+    pub async fn status(&self) -> anyhow::Result<JsonResponse<StatusPage>> {
         self.get(status::PATH).await
     }
 
     /// Drops the pending profiles of a configured target.
-    pub(crate) async fn purge(&self, target: &str) -> anyhow::Result<Amount> {
+    pub async fn purge(&self, target: &str) -> anyhow::Result<Amount> {
         let path = format!("{}?target={}", json::PURGE, encode(target));
         self.post(&path, "").await
     }
 
     /// The state of the spool.
-    pub(crate) async fn spool(&self) -> anyhow::Result<SpoolPage> {
+    pub async fn spool(&self) -> anyhow::Result<SpoolPage> {
         Ok(self.get(spool::PATH).await?.value)
     }
 
     /// Drops the pending profiles of removed targets, or of the removed target of this name.
-    pub(crate) async fn purge_removed(&self, target: Option<&str>) -> anyhow::Result<Vec<Purged>> {
+    pub async fn purge_removed(&self, target: Option<&str>) -> anyhow::Result<Vec<Purged>> {
         let target = target.map(|target| format!("&target={}", encode(target)));
         let path = format!(
             "{}?what=removed{}",
@@ -52,24 +52,20 @@ impl RelayClient {
     }
 
     /// Deletes the segments in quarantine.
-    pub(crate) async fn purge_quarantined(&self) -> anyhow::Result<Vec<Purged>> {
+    pub async fn purge_quarantined(&self) -> anyhow::Result<Vec<Purged>> {
         let path = format!("{}?what=quarantined", spool::PURGE);
         self.post(&path, "").await
     }
 
     /// Begins to hand the pending profiles of the removed target `from` to the target `to`.
-    pub(crate) async fn replay_removed(
-        &self,
-        from: &str,
-        to: &str,
-    ) -> anyhow::Result<ReplayProgress> {
+    pub async fn replay_removed(&self, from: &str, to: &str) -> anyhow::Result<ReplayProgress> {
         let (from, to) = (encode(from), encode(to));
         let path = format!("{}?from={from}&to={to}", spool::REPLAY);
         self.post(&path, "").await
     }
 
     /// A page of dead letters.
-    pub(crate) async fn dead_letters(
+    pub async fn dead_letters(
         &self,
         query: &PageQuery,
     ) -> anyhow::Result<JsonResponse<LetterPage>> {
@@ -86,18 +82,18 @@ impl RelayClient {
     }
 
     /// One dead letter and the head of its request.
-    pub(crate) async fn dead_letter(&self, id: &Id) -> anyhow::Result<JsonResponse<LetterDetail>> {
+    pub async fn dead_letter(&self, id: &Id) -> anyhow::Result<JsonResponse<LetterDetail>> {
         self.get(&format!("{}/{id}", dead_letters::PATH)).await
     }
 
     /// The captured request of a dead letter.
-    pub(crate) async fn captured_request(&self, id: &Id) -> anyhow::Result<Bytes> {
+    pub async fn captured_request(&self, id: &Id) -> anyhow::Result<Bytes> {
         let path = format!("{}/{id}/request", dead_letters::PATH);
         self.file(&path).await
     }
 
     /// Offers dead letters to their targets once more, or to the target `to`.
-    pub(crate) async fn replay_dead_letters(
+    pub async fn replay_dead_letters(
         &self,
         ids: Vec<String>,
         to: Option<String>,
@@ -107,7 +103,7 @@ impl RelayClient {
     }
 
     /// Removes dead letters.
-    pub(crate) async fn purge_dead_letters(&self, ids: Vec<String>) -> anyhow::Result<BatchResult> {
+    pub async fn purge_dead_letters(&self, ids: Vec<String>) -> anyhow::Result<BatchResult> {
         let json = serde_json::to_vec(&BatchRequest { ids, to: None })?;
         self.post(dead_letters::PURGE, json).await
     }

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 
 use super::address::parse_admin;
 use super::http::{BoundedResponse, Connections, ExchangeLimits, HttpClient, RequestError};
-use crate::terminal::visible;
+use crate::visible::visible;
 
 /// Limits of a page: with thousands of targets it has some megabytes.
 const PAGE: ExchangeLimits = ExchangeLimits {
@@ -37,14 +37,14 @@ const LONGEST_REFUSAL: usize = 512;
 const TOKEN: &str = "PYROTEE_ADMIN_TOKEN";
 
 /// The variable with the address of a relay.
-pub(crate) const ADMIN: &str = "PYROTEE_ADMIN";
+pub const ADMIN: &str = "PYROTEE_ADMIN";
 
 /// The relay of this machine, which is asked by default.
-pub(crate) const LOCAL: &str = "127.0.0.1:4041";
+pub const LOCAL: &str = "127.0.0.1:4041";
 
 /// Where the relay is.
 #[derive(Debug, Clone, clap::Args)]
-pub(crate) struct AdminArgs {
+pub struct AdminArgs {
     /// The relay's `admin`: :PORT on this machine, HOST:PORT or http://HOST:PORT
     #[arg(
         long,
@@ -52,12 +52,12 @@ pub(crate) struct AdminArgs {
         env = ADMIN,
         default_value = LOCAL
     )]
-    pub(crate) admin: String,
+    pub admin: String,
 }
 
 /// A client of the admin listener of one relay.
 #[derive(Debug)]
-pub(crate) struct RelayClient {
+pub struct RelayClient {
     http: Box<HttpClient>,
     token: Option<SecretString>,
     /// For every response but a captured request.
@@ -66,15 +66,15 @@ pub(crate) struct RelayClient {
 
 /// A JSON document and the value that it was read as.
 #[derive(Debug)]
-pub(crate) struct JsonResponse<T> {
+pub struct JsonResponse<T> {
     /// As it came. It goes to a terminal by `print_json` only.
-    pub(crate) json: String,
-    pub(crate) value: T,
+    pub json: String,
+    pub value: T,
 }
 
 impl RelayClient {
     /// A client of the relay whose admin listener is at `admin`.
-    pub(crate) fn at(admin: &str) -> anyhow::Result<Self> {
+    pub fn at(admin: &str) -> anyhow::Result<Self> {
         Ok(Self {
             http: Box::new(HttpClient::new(
                 parse_admin(admin)?,
@@ -86,7 +86,7 @@ impl RelayClient {
     }
 
     /// Limits the time for one exchange.
-    pub(crate) fn within(mut self, timeout: Duration) -> Self {
+    pub fn within(mut self, timeout: Duration) -> Self {
         self.page.timeout = timeout;
         self
     }

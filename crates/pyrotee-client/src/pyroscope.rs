@@ -13,7 +13,7 @@ use super::captured::CapturedRequest;
 use super::http::{
     BodyError, BoundedResponse, Connections, ExchangeLimits, HttpClient, RequestError,
 };
-use crate::terminal::visible;
+use crate::visible::visible;
 
 /// How much of the response to a raw request is read, and shown if it is a refusal.
 const SHOWN_BYTES: usize = 2048;
@@ -26,14 +26,14 @@ const TEXT_CHARS: usize = 256;
 
 /// Uploads to the server that `--to` names.
 #[derive(Debug)]
-pub(crate) struct PyroscopeClient {
+pub struct PyroscopeClient {
     http: Box<HttpClient>,
     limits: ExchangeLimits,
 }
 
 /// Why a server did not take a profile.
 #[derive(Debug)]
-pub(crate) enum UploadError {
+pub enum UploadError {
     /// The server rejects this profile, and may take others.
     Rejected(anyhow::Error),
     /// The failure says nothing about this profile: it may be sent again.
@@ -42,13 +42,13 @@ pub(crate) enum UploadError {
 
 impl PyroscopeClient {
     /// A client for `--to` that opens a connection for each raw request, with `timeout` for each upload.
-    pub(crate) fn new(to: &str, timeout: Duration) -> anyhow::Result<Self> {
+    pub fn new(to: &str, timeout: Duration) -> anyhow::Result<Self> {
         let http = HttpClient::new(parse_to(to, "leave them out")?, Connections::OnePerRequest)?;
         Ok(Self::with(http, timeout, SHOWN_BYTES))
     }
 
     /// A client for `--to` that keeps its connection for many uploads, with `timeout` for each.
-    pub(crate) fn kept_alive(to: &str, timeout: Duration) -> anyhow::Result<Self> {
+    pub fn kept_alive(to: &str, timeout: Duration) -> anyhow::Result<Self> {
         let instead = "use a target of a configuration (--config)";
         let http = HttpClient::new(parse_to(to, instead)?, Connections::KeptAlive)?;
         Ok(Self::with(http, timeout, RESPONSE_BYTES))
@@ -65,12 +65,12 @@ impl PyroscopeClient {
         }
     }
 
-    pub(crate) fn address(&self) -> &Address {
+    pub fn address(&self) -> &Address {
         self.http.address()
     }
 
     /// Uploads one profile.
-    pub(crate) async fn upload(&self, request: Request<Full<Bytes>>) -> Result<(), UploadError> {
+    pub async fn upload(&self, request: Request<Full<Bytes>>) -> Result<(), UploadError> {
         let response = self.http.send(request, self.limits).await;
         let response = response.map_err(|error| UploadError::Failed(error.into()))?;
         let status = response.status;
@@ -85,10 +85,7 @@ impl PyroscopeClient {
     }
 
     /// Sends a captured request once more, byte for byte.
-    pub(crate) async fn upload_captured(
-        &self,
-        request: CapturedRequest,
-    ) -> Result<(), UploadError> {
+    pub async fn upload_captured(&self, request: CapturedRequest) -> Result<(), UploadError> {
         let response = self.send_raw(&request.bytes_for(self.address())).await;
         let response = response.map_err(UploadError::Failed)?;
         if response.status.is_success() {
@@ -108,7 +105,7 @@ impl PyroscopeClient {
     ///
     /// # Errors
     /// There is no response; the text says what to do next.
-    pub(crate) async fn send_raw(&self, request: &[u8]) -> anyhow::Result<BoundedResponse> {
+    pub async fn send_raw(&self, request: &[u8]) -> anyhow::Result<BoundedResponse> {
         let address = self.address();
         let no_response = |error: String| {
             anyhow!(error).context(format!(
@@ -136,7 +133,7 @@ impl PyroscopeClient {
     }
 
     /// The error for a response that is no success: its status and what to do next.
-    pub(crate) fn refusal(&self, response: &BoundedResponse) -> anyhow::Error {
+    pub fn refusal(&self, response: &BoundedResponse) -> anyhow::Error {
         let (address, status) = (self.address(), response.status);
         anyhow!("{address} answered {status}: {}", next_step(response))
     }

@@ -35,24 +35,24 @@ pub(crate) enum Connections {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ExchangeLimits {
     /// From connecting to the end of the response.
-    pub(crate) timeout: Duration,
+    pub timeout: Duration,
     /// Bytes of the response body that are read. A longer body ends the connection.
-    pub(crate) body_bytes: usize,
+    pub body_bytes: usize,
 }
 
 /// A response, and as much of its body as was read.
 #[derive(Debug)]
-pub(crate) struct BoundedResponse {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
+pub struct BoundedResponse {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
     /// Why `body` is not the whole body.
-    pub(crate) body_error: Option<BodyError>,
+    pub body_error: Option<BodyError>,
 }
 
 /// Why a body was not read to its end.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum BodyError {
+pub enum BodyError {
     #[error("the response is longer than {0} bytes")]
     TooLong(usize),
     #[error("the response broke off")]
@@ -173,7 +173,7 @@ impl BoundedResponse {
     }
 
     /// The body as text, or the name of its coding if it has one.
-    pub(crate) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         match self.header(CONTENT_ENCODING) {
             Some(coding) => format!("(a text encoded with {coding})"),
             None => String::from_utf8_lossy(&self.body).into_owned(),
@@ -181,7 +181,7 @@ impl BoundedResponse {
     }
 
     /// Where a redirect leads.
-    pub(crate) fn location(&self) -> Option<String> {
+    pub fn location(&self) -> Option<String> {
         self.header(LOCATION)
     }
 
