@@ -19,6 +19,9 @@ const LONGEST: usize = 400;
 /// Largest median length of the files of code in `crates/`, in lines, without tests.
 const MEDIAN: usize = 150;
 
+/// Most lines of one crate, without its tests: more is more than one reason to change.
+const LARGEST_CRATE: usize = 6_000;
+
 /// Who may know whom (ADR 0017). `pyrotee-net` is not in the first drawing of the diamond: see ADR 0002.
 const DIAMOND: [(&str, &[&str]); 12] = [
     (
@@ -219,4 +222,36 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
             files.push(path);
         }
     }
+}
+
+#[test]
+fn no_crate_is_too_large_to_know() {
+    for folder in fs::read_dir(root().join("crates")).unwrap() {
+        let folder = folder.unwrap().path();
+        let mut files = Vec::new();
+        collect(&folder, &mut files);
+        let is_test = |file: &PathBuf| {
+            file.ends_with("tests.rs") || file.components().any(|part| part.as_os_str() == "tests")
+        };
+        let code = files.iter().filter(|file| !is_test(file));
+        let lines: usize = code.map(|file| without_tests(file)).sum();
+        let name = folder.file_name().unwrap().display().to_string();
+        println!("{lines:6} lines without tests in {name}");
+        assert!(lines <= LARGEST_CRATE, "{name} has {lines} lines");
+    }
+}
+
+/// Lines of a file up to its inline module of tests, which ends it.
+fn without_tests(file: &Path) -> usize {
+    let text = fs::read_to_string(file).unwrap();
+    let mut lines = text.lines().peekable();
+    let mut count = 0;
+    while let Some(line) = lines.next() {
+        let opens = |next: &&str| next.contains("mod ") && next.ends_with('{');
+        if line == "#[cfg(test)]" && lines.peek().is_some_and(opens) {
+            break;
+        }
+        count += 1;
+    }
+    count
 }
