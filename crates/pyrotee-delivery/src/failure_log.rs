@@ -38,6 +38,14 @@ impl FailureLog {
         self.log(target, outcome, reason.as_str());
     }
 
+    /// Logs a record that was dropped to make room for another one.
+    pub(crate) fn evicted(&self, target: &str, status: Option<u16>, why: &str) {
+        if let Some(left_out) = self.should_log("evicted") {
+            let fate = Reason::Rejected.as_str();
+            tracing::warn!(target, status, why, fate, left_out, "dropped a profile");
+        }
+    }
+
     fn log(&self, target: &str, outcome: &Outcome, fate: &str) {
         let meaning = outcome.as_str();
         if let Some(status) = outcome.status {

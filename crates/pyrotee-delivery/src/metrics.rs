@@ -213,7 +213,8 @@ impl TargetMetrics {
         let [fresh, backlog] = &self.enqueue_to_sent;
         let series = match lane {
             Lane::Fresh => fresh,
-            Lane::Backlog => backlog,
+            // A record that failed before was not delivered in time either.
+            Lane::Backlog | Lane::Failed => backlog,
         };
         series.record(waited);
     }

@@ -47,6 +47,7 @@ impl TargetMonitor {
             attempts: summary.attempts,
             in_flight: flow.in_flight,
             limit: flow.limit,
+            at_ceiling: flow.at_ceiling,
             workers: self.workers,
         }
     }

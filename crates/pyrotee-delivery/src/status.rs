@@ -9,6 +9,9 @@ use pyroscope_wire::Surface;
 pub enum TargetState {
     /// All circuit breakers are closed.
     Healthy,
+    /// All circuit breakers are closed, but for a minute the target has accepted nothing and refused at least
+    /// three profiles.
+    Rejecting,
     /// The target asked for a pause: no upload starts until it is over.
     Throttled,
     /// The target's circuit breaker is open, since the target cannot be reached or fails: one probe at a time is
@@ -20,12 +23,19 @@ pub enum TargetState {
 
 impl TargetState {
     /// Every state.
-    pub const ALL: [Self; 4] = [Self::Healthy, Self::Throttled, Self::Open, Self::Suspended];
+    pub const ALL: [Self; 5] = [
+        Self::Healthy,
+        Self::Rejecting,
+        Self::Throttled,
+        Self::Open,
+        Self::Suspended,
+    ];
 
     /// The value of the `state` label.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Healthy => "healthy",
+            Self::Rejecting => "rejecting",
             Self::Throttled => "throttled",
             Self::Open => "open",
             Self::Suspended => "suspended",
@@ -52,6 +62,8 @@ pub struct TargetStatus {
     pub in_flight: usize,
     /// The concurrency limit: how many uploads may be in flight now.
     pub limit: usize,
+    /// `limit` is as high as `queue-workers` allows, and uploads reached it within the last minute.
+    pub at_ceiling: bool,
     /// Upper bound of `limit`.
     pub workers: usize,
 }

@@ -10,6 +10,8 @@ pub struct RetryHistory {
     pub unknown_failures: u32,
     /// Failures while the target accepted other records: evidence that this record is poison.
     pub failures_while_healthy: u32,
-    /// How many records the target had acknowledged when this record last failed.
+    /// How many records of its surface the target had acknowledged when this record last failed.
     pub acked_at_last_failure: u64,
+    /// Status of the last response; `None` if no delivery has failed or none was answered.
+    pub last_status: Option<u16>,
 }

@@ -155,11 +155,13 @@ impl Consumer for SpoolConsumer {
                 match self.queue.take(filters, from) {
                     TakeResult::Leased(leased) => {
                         let (lane, history) = (leased.lane(), leased.history());
+                        let evicted = leased.is_evicted();
                         let claim = leased.record().clone();
                         let lease = SpoolLease::new(self, leased);
                         match self.fetch(&claim).await {
                             FetchResult::Record(record) => {
-                                return Some(Lease::new(record, lane, history, Box::new(lease)));
+                                let lease = Lease::new(record, lane, history, Box::new(lease));
+                                return Some(lease.with_evicted(evicted));
                             }
                             FetchResult::OverBudget => from = self.queue.in_memory_from(),
                             // The queue drops the record when it is put back.

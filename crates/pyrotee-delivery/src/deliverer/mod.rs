@@ -117,6 +117,10 @@ impl Deliverer {
                 // Also with an empty plan: the queue may have ended.
                 lease = consumer.lease(&plan.wanted) => {
                     let lease = lease?;
+                    if lease.is_evicted() {
+                        self.uploader.drop_evicted(lease);
+                        continue;
+                    }
                     if let Some(permit) = flow.permit(&lease) {
                         return Some((lease, permit));
                     }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use pyroscope_wire::refusal::Meaning;
 use pyrotee_queue::{Consumer, Lane, Lease, Reason, Record, RetryHistory, lock};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use crate::client::TargetClient;
 use crate::connection::Connection;
@@ -20,9 +20,12 @@ use crate::{DeadLetter, DeadLetterSink, OnAmbiguous, WallClock};
 /// A record is rejected after this many responses with a meaning that no rule knows.
 const MAX_UNKNOWN_RESPONSES: u32 = 3;
 
-/// A record is rejected after this many failures between which the target acknowledged other records: it is a
-/// poison record.
+/// A record is rejected after this many failures between which the target acknowledged other records of its
+/// surface: it is a poison record.
 const MAX_FAILURES_WHILE_HEALTHY: u32 = 8;
+
+/// The same for responses that refuse the record, or its surface, without saying that the fault may pass.
+const MAX_REFUSALS_WHILE_HEALTHY: u32 = 3;
 
 /// Uploads the records of one target and settles their leases. The workers of the target share it.
 #[derive(Debug)]
@@ -58,58 +61,47 @@ impl Uploader {
         self.clock.now().checked_sub(self.max_age?)
     }
 
-    /// Uploads the record of `lease` and settles the lease. A failed probe is repeated once with the same record.
-    /// `connection` is the worker's; it becomes `None` if it cannot be used again.
+    /// Uploads the record of `lease` and settles the lease. `connection` is the worker's; it becomes `None` if it
+    /// cannot be used again.
     pub(super) async fn deliver(
         &self,
         lease: Lease,
-        mut permit: Permit,
+        permit: Permit,
         connection: &mut Option<Box<Connection>>,
     ) {
-        let record = Arc::clone(lease.record());
-        let mut history = lease.history();
-        let mut is_first = true;
-        loop {
-            if self.is_expired(&record) {
-                lease.lose(Reason::Expired);
-                return;
-            }
-            let outcome = self.upload(&record, connection).await;
-            let change = self.report(&mut permit, &outcome);
-            match self.settlement(&outcome, history) {
-                Settlement::Ack => {
-                    self.ack(lease, change.recovered);
-                    return;
+        if self.is_expired(lease.record()) {
+            lease.lose(Reason::Expired);
+            return;
+        }
+        let outcome = self.upload(lease.record(), connection).await;
+        // Before the outcome itself is counted: what the target acknowledged of other records.
+        let acked = self.flow.acked(lease.record().head().surface);
+        let change = self.report(permit, &outcome);
+        match self.settlement(&outcome, lease.history(), acked) {
+            Settlement::Ack => self.ack(lease, change.recovered),
+            Settlement::Drop(reason) => self.drop_record(lease, &outcome, reason),
+            Settlement::Retry { delay, history } => {
+                // A change of the target's state is logged with this outcome already.
+                if change.state.is_none() {
+                    self.log.retried(&self.name, &outcome);
                 }
-                Settlement::Drop(reason) => {
-                    self.drop_record(lease, &outcome, reason, history);
-                    return;
-                }
-                Settlement::Retry {
-                    delay,
-                    history: updated,
-                } => {
-                    // A change of the target's state is logged with this outcome already.
-                    if change.state.is_none() {
-                        self.log.retried(&self.name, &outcome);
-                    }
-                    self.metrics.retries.increment(1);
-                    history = updated;
-                    // A probe tries the same record twice, so that a failure by chance does not count for the
-                    // target; the next probe takes another record, so that a poison record does not either.
-                    let held = is_first.then(|| permit.hold_probe()).flatten();
-                    let Some(second_attempt) = held else {
-                        // Not before the next probe, which shall be another record.
-                        let from = change.blocked_until.unwrap_or_else(Instant::now);
-                        lease.retry(from + delay, history);
-                        return;
-                    };
-                    is_first = false;
-                    sleep_until(second_attempt).await;
-                    permit.restart();
-                }
+                self.metrics.retries.increment(1);
+                let from = change.blocked_until.unwrap_or_else(Instant::now);
+                lease.retry(from + delay, history);
             }
         }
+    }
+
+    /// Drops a record that made room for another one in a full queue.
+    pub(super) fn drop_evicted(&self, lease: Lease) {
+        let history = lease.history();
+        let response = format!(
+            "made room in a full queue: it failed {} times while the target accepted other profiles",
+            history.failures_while_healthy
+        );
+        self.log.evicted(&self.name, history.last_status, &response);
+        self.offer_dead_letter(&lease, Reason::Rejected, history.last_status, &response);
+        lease.lose(Reason::Rejected);
     }
 
     async fn upload(
@@ -125,7 +117,7 @@ impl Uploader {
     }
 
     /// Reports `outcome` to the flow control, and a change of the target's state to metrics, log and queue.
-    fn report(&self, permit: &mut Permit, outcome: &Outcome) -> FlowChange {
+    fn report(&self, permit: Permit, outcome: &Outcome) -> FlowChange {
         let change = permit.complete(outcome);
         if change.recovered {
             self.consumer.fall_behind();
@@ -166,20 +158,26 @@ impl Uploader {
         lease.ack();
     }
 
-    fn drop_record(&self, lease: Lease, outcome: &Outcome, reason: Reason, history: RetryHistory) {
+    fn drop_record(&self, lease: Lease, outcome: &Outcome, reason: Reason) {
         self.log.dropped(&self.name, outcome, reason);
+        self.offer_dead_letter(&lease, reason, outcome.status_code(), &outcome.text);
+        lease.lose(reason);
+    }
+
+    fn offer_dead_letter(&self, lease: &Lease, reason: Reason, status: Option<u16>, text: &str) {
         self.dead_letters.offer(&DeadLetter {
             target: &self.name,
             record: lease.record(),
             reason,
-            tries: history.failures.saturating_add(1),
-            status: outcome.status_code(),
-            response: &outcome.text,
+            // An evicted record has no upload beyond those of its history.
+            tries: lease.history().failures + u32::from(!lease.is_evicted()),
+            status,
+            response: text,
         });
-        lease.lose(reason);
     }
 
-    fn settlement(&self, outcome: &Outcome, history: RetryHistory) -> Settlement {
+    /// What happens to a record with this outcome. `acked`: records of its surface that the target acknowledged.
+    fn settlement(&self, outcome: &Outcome, history: RetryHistory, acked: u64) -> Settlement {
         match outcome.meaning {
             Ok(Meaning::Taken) => Settlement::Ack,
             Ok(Meaning::Rejected) => Settlement::Drop(Reason::Rejected),
@@ -187,38 +185,46 @@ impl Uploader {
             Ok(Meaning::Ambiguous) if self.on_ambiguous == OnAmbiguous::Drop => {
                 Settlement::Drop(Reason::Ambiguous)
             }
-            // The target refuses the surface: that is no failure of the record.
-            Ok(Meaning::Broken) => Settlement::Retry {
-                delay: Backoff::FAILING.delay(1),
-                history,
-            },
-            Ok(meaning) => self.count_failure(meaning, history),
-        }
-    }
-
-    /// Adds one failure to the record's history, and drops the record if its failures show that it is the cause.
-    fn count_failure(&self, meaning: Meaning, history: RetryHistory) -> Settlement {
-        let acked = self.flow.acked();
-        let while_healthy = history.failures == 0 || acked > history.acked_at_last_failure;
-        let history = RetryHistory {
-            failures: history.failures.saturating_add(1),
-            unknown_failures: history.unknown_failures + u32::from(meaning == Meaning::Unknown),
-            failures_while_healthy: history.failures_while_healthy + u32::from(while_healthy),
-            acked_at_last_failure: acked,
-        };
-        if history.unknown_failures >= MAX_UNKNOWN_RESPONSES
-            || history.failures_while_healthy >= MAX_FAILURES_WHILE_HEALTHY
-        {
-            return Settlement::Drop(Reason::Rejected);
-        }
-        Settlement::Retry {
-            delay: Backoff::FAILING.delay(history.failures),
-            history,
+            Ok(meaning) => count_failure(outcome, meaning, history, acked),
         }
     }
 
     fn is_expired(&self, record: &Record) -> bool {
         let received = record.head().received;
         self.expiry().is_some_and(|expiry| received < expiry)
+    }
+}
+
+/// Adds one failure to the record's history, and drops the record if its failures show that it is the cause.
+fn count_failure(
+    outcome: &Outcome,
+    meaning: Meaning,
+    history: RetryHistory,
+    acked: u64,
+) -> Settlement {
+    let while_healthy = history.failures == 0 || acked > history.acked_at_last_failure;
+    let history = RetryHistory {
+        failures: history.failures.saturating_add(1),
+        unknown_failures: history.unknown_failures + u32::from(meaning == Meaning::Unknown),
+        failures_while_healthy: history.failures_while_healthy + u32::from(while_healthy),
+        acked_at_last_failure: acked,
+        last_status: outcome.status_code(),
+    };
+    let most = match meaning {
+        Meaning::Broken => MAX_REFUSALS_WHILE_HEALTHY,
+        _ => MAX_FAILURES_WHILE_HEALTHY,
+    };
+    if history.unknown_failures >= MAX_UNKNOWN_RESPONSES || history.failures_while_healthy >= most {
+        return Settlement::Drop(Reason::Rejected);
+    }
+    let backoff = match meaning {
+        // What is refused passes less often than what fails, so it is tried again later.
+        Meaning::Broken => Backoff::FAILING.delay(history.failures.saturating_add(3)),
+        _ => Backoff::FAILING.delay(history.failures),
+    };
+    let pause = outcome.retry_after.map(Backoff::retry_after);
+    Settlement::Retry {
+        delay: pause.map_or(backoff, |pause| pause.max(backoff)),
+        history,
     }
 }

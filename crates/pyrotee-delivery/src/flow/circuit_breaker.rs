@@ -1,4 +1,8 @@
-//! Circuit breaker of one target, or of one surface of a target.
+//! Circuit breaker: stops uploads while they fail, and probes until one succeeds.
+//!
+//! A failure says something about the target only if another record fails as well. So the breaker counts the
+//! failures of *untried* records, each of which is another record, and probes with an untried record if there
+//! is one. A record that has failed before probes only if there is no untried one, at longer delays.
 
 use std::time::Duration;
 
@@ -6,38 +10,59 @@ use tokio::time::Instant;
 
 use super::backoff::Backoff;
 
-/// A circuit breaker: closed, it lets all uploads pass. Enough failures open it. While it is open, one probe at
-/// a time passes, after delays that grow from failure to failure; a probe that succeeds closes it.
+/// Delay before the first probes after records' failures opened the breaker: the records may be to blame.
+const VERIFY_DELAY: Duration = Duration::from_secs(1);
+
+/// The same after push-back without a named pause, which is told faster.
+const VERIFY_PUSH_BACK_DELAY: Duration = Duration::from_millis(200);
+
+/// Untried records that must fail as probes before the failure counts as the target's: then the long delays begin.
+const VERIFY_PROBES: u32 = 2;
+
+/// Passes all uploads while closed. While open it admits one probe at a time, after delays that grow with each
+/// failed probe; a successful probe closes it.
 #[derive(Debug)]
 pub(super) struct CircuitBreaker {
-    backoff: Backoff,
-    /// Consecutive failures with weak evidence that open it; other evidence opens it at once.
-    failure_threshold: u32,
+    /// Consecutive failures of untried records that open it.
+    threshold: u32,
     state: CircuitState,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum CircuitState {
     Closed {
+        /// Failures of untried records since the last success.
         failures: u32,
     },
-    /// No upload passes before `until`; then a probe is due.
     Open {
-        until: Instant,
-        failures: u32,
+        /// Earliest probe with an untried record.
+        untried_at: Instant,
+        /// Earliest probe with a record that has failed before.
+        failed_at: Instant,
+        probes: FailedProbes,
     },
-    /// Half-open: a probe is in flight, or holds its place for a second attempt at `until`.
     Probing {
-        until: Option<Instant>,
-        failures: u32,
+        probes: FailedProbes,
     },
 }
 
-/// Which uploads a circuit breaker lets pass.
+/// The probes that have failed since the breaker opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FailedProbes {
+    /// With an untried record.
+    untried: u32,
+    /// With a record that has failed before.
+    failed: u32,
+    /// The failures are the target's: nothing answered, it asked for a pause, or enough probes failed.
+    is_outage: bool,
+}
+
+/// When a breaker admits uploads of a kind of record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Admission {
+    /// All.
     All,
-    /// One upload: a probe is due.
+    /// One: a probe is due.
     Probe,
     /// None before this time.
     BlockedUntil(Instant),
@@ -45,22 +70,32 @@ pub(super) enum Admission {
     ProbeInFlight,
 }
 
-/// How much one failure says about the target or the surface.
+/// How much one failure says about the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Evidence {
-    /// The cause may be this one record or connection.
+    /// The record may be the cause.
     Weak,
-    /// Every other upload would fail as well.
+    /// Every record would fail: nothing answered.
     Conclusive,
-    /// The target asked for a pause, of this length if its response has a `Retry-After`.
-    RetryAfter(Option<Duration>),
+    /// The target asks for less, for this long if it names a time.
+    PushBack(Option<Duration>),
+}
+
+/// What a success did to a breaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Closing {
+    /// It was closed, or the upload was not its probe.
+    None,
+    /// It closed: the failures that opened it were the records' own.
+    AfterVerification,
+    /// It closed after an outage of the target.
+    AfterOutage,
 }
 
 impl CircuitBreaker {
-    pub(super) fn new(backoff: Backoff, failure_threshold: u32) -> Self {
+    pub(super) fn new(threshold: u32) -> Self {
         Self {
-            backoff,
-            failure_threshold,
+            threshold,
             state: CircuitState::Closed { failures: 0 },
         }
     }
@@ -69,98 +104,138 @@ impl CircuitBreaker {
         matches!(self.state, CircuitState::Closed { .. })
     }
 
-    pub(super) fn admission(&self, now: Instant) -> Admission {
+    /// Whether uploads are blocked because of the target, and not only until it is known whose fault the
+    /// failures are.
+    pub(super) fn is_outage(&self) -> bool {
+        match self.state {
+            CircuitState::Closed { .. } => false,
+            CircuitState::Open { probes, .. } | CircuitState::Probing { probes } => {
+                probes.is_outage
+            }
+        }
+    }
+
+    /// When an upload may start: of an untried record, or of one that `has_failed`.
+    pub(super) fn admission(&self, has_failed: bool, now: Instant) -> Admission {
         match self.state {
             CircuitState::Closed { .. } => Admission::All,
-            CircuitState::Open { until, .. } if until <= now => Admission::Probe,
-            CircuitState::Open { until, .. } => Admission::BlockedUntil(until),
             CircuitState::Probing { .. } => Admission::ProbeInFlight,
+            CircuitState::Open {
+                untried_at,
+                failed_at,
+                ..
+            } => {
+                let at = if has_failed { failed_at } else { untried_at };
+                match at <= now {
+                    true => Admission::Probe,
+                    false => Admission::BlockedUntil(at),
+                }
+            }
         }
     }
 
-    /// Earliest next attempt; `None` if no upload is blocked, or a probe is in flight.
+    /// Earliest next probe; `None` while closed, or while a probe is in flight.
     pub(super) fn blocked_until(&self) -> Option<Instant> {
         match self.state {
-            CircuitState::Closed { .. } => None,
-            CircuitState::Open { until, .. } => Some(until),
-            CircuitState::Probing { until, .. } => until,
+            CircuitState::Open {
+                untried_at,
+                failed_at,
+                ..
+            } => Some(untried_at.min(failed_at)),
+            CircuitState::Closed { .. } | CircuitState::Probing { .. } => None,
         }
     }
 
-    /// A probe starts.
+    /// The probe starts.
     pub(super) fn start_probe(&mut self) {
-        if let CircuitState::Open { failures, .. } | CircuitState::Probing { failures, .. } =
-            self.state
-        {
-            // Open | Probing -> Probing
-            self.state = CircuitState::Probing {
-                until: None,
-                failures,
-            };
+        if let CircuitState::Open { probes, .. } = self.state {
+            // Open -> Probing
+            self.state = CircuitState::Probing { probes };
         }
     }
 
-    /// An upload succeeded; whether that closed the circuit breaker. While it is open only the probe's success
-    /// counts: other uploads started before it opened.
-    pub(super) fn succeeded(&mut self, by_probe: bool) -> bool {
-        let closed = by_probe && !self.is_closed();
-        if closed || self.is_closed() {
-            // Closed | Probing -> Closed
-            self.state = CircuitState::Closed { failures: 0 };
-        }
-        closed
+    /// An upload succeeded. While the breaker is open only the success of its probe counts: others started
+    /// before it opened.
+    pub(super) fn succeeded(&mut self, is_probe: bool) -> Closing {
+        let closing = match self.state {
+            CircuitState::Closed { .. } => Closing::None,
+            _ if !is_probe => return Closing::None,
+            CircuitState::Open { probes, .. } | CircuitState::Probing { probes } => {
+                match probes.is_outage {
+                    true => Closing::AfterOutage,
+                    false => Closing::AfterVerification,
+                }
+            }
+        };
+        // Closed | Probing -> Closed
+        self.state = CircuitState::Closed { failures: 0 };
+        closing
     }
 
-    /// An upload failed; whether that opened the circuit breaker, or opened it again.
-    pub(super) fn failed(&mut self, evidence: Evidence, by_probe: bool, now: Instant) -> bool {
-        let failures = match self.state {
-            CircuitState::Closed { failures } => failures,
-            CircuitState::Probing { failures, .. } if by_probe => failures,
-            // Uploads that started before the circuit breaker opened.
+    /// The upload of a record failed that was untried, or that `has_failed` before. `backoff` gives the long
+    /// delays. Returns whether the breaker opened, or opened again.
+    pub(super) fn failed(
+        &mut self,
+        evidence: Evidence,
+        has_failed: bool,
+        is_probe: bool,
+        backoff: Backoff,
+        now: Instant,
+    ) -> bool {
+        let mut probes = match self.state {
+            CircuitState::Closed { failures } => {
+                let failures = failures + u32::from(!has_failed);
+                if evidence == Evidence::Weak && failures < self.threshold {
+                    self.state = CircuitState::Closed { failures };
+                    return false;
+                }
+                FailedProbes {
+                    untried: 0,
+                    failed: 0,
+                    is_outage: false,
+                }
+            }
+            CircuitState::Probing { mut probes } if is_probe => {
+                match has_failed {
+                    true => probes.failed = probes.failed.saturating_add(1),
+                    false => probes.untried = probes.untried.saturating_add(1),
+                }
+                probes
+            }
+            // The upload started before the breaker opened.
             CircuitState::Open { .. } | CircuitState::Probing { .. } => return false,
         };
-        let failures = failures.saturating_add(1);
-        if evidence == Evidence::Weak && !by_probe && failures < self.failure_threshold {
-            self.state = CircuitState::Closed { failures };
-            return false;
-        }
-        // The delay grows with the failures of probes: the failures below the threshold do not lengthen it.
-        let failures = if by_probe { failures } else { 1 };
-        let delay = match evidence {
-            Evidence::RetryAfter(Some(retry_after)) => Backoff::retry_after(retry_after),
-            Evidence::RetryAfter(None) | Evidence::Weak | Evidence::Conclusive => {
-                self.backoff.delay(failures)
-            }
+        let (is_outage, verify_delay, pause) = match evidence {
+            Evidence::Weak => (probes.untried >= VERIFY_PROBES, VERIFY_DELAY, None),
+            Evidence::Conclusive => (true, VERIFY_DELAY, None),
+            Evidence::PushBack(None) => (probes.untried > 0, VERIFY_PUSH_BACK_DELAY, None),
+            Evidence::PushBack(pause) => (true, VERIFY_PUSH_BACK_DELAY, pause),
+        };
+        probes.is_outage |= is_outage;
+        let row = probes.untried.saturating_add(probes.failed);
+        let long = pause.map_or_else(|| backoff.delay(row.max(1)), Backoff::retry_after);
+        let (untried_after, failed_after) = match probes.is_outage {
+            true => (long, long),
+            // A record that has failed proves nothing, so it does not delay the probe of an untried one.
+            false => (verify_delay, long.max(verify_delay)),
         };
         // Closed | Probing -> Open
         self.state = CircuitState::Open {
-            until: now + delay,
-            failures,
+            untried_at: now + untried_after,
+            failed_at: now + failed_after,
+            probes,
         };
         true
     }
 
-    /// Keeps the place of a failed probe for its second attempt, so that no other probe starts. Returns the
-    /// earliest time of that attempt; `None` if the circuit breaker is not open.
-    pub(super) fn hold_probe(&mut self) -> Option<Instant> {
-        let CircuitState::Open { until, failures } = self.state else {
-            return None;
-        };
-        // Open -> Probing
-        self.state = CircuitState::Probing {
-            until: Some(until),
-            failures,
-        };
-        Some(until)
-    }
-
-    /// The probe ended without a result: another may start at once.
+    /// The probe ended without a result: the next one may start at once.
     pub(super) fn withdraw_probe(&mut self, now: Instant) {
-        if let CircuitState::Probing { failures, .. } = self.state {
+        if let CircuitState::Probing { probes } = self.state {
             // Probing -> Open
             self.state = CircuitState::Open {
-                until: now,
-                failures,
+                untried_at: now,
+                failed_at: now,
+                probes,
             };
         }
     }
@@ -170,72 +245,124 @@ impl CircuitBreaker {
 mod tests {
     use super::*;
 
-    const FAILURE_THRESHOLD: u32 = 3;
+    const THRESHOLD: u32 = 3;
 
     fn breaker() -> CircuitBreaker {
-        CircuitBreaker::new(Backoff::FAILING, FAILURE_THRESHOLD)
+        CircuitBreaker::new(THRESHOLD)
+    }
+
+    /// A failure of an untried record, as a probe or not.
+    fn fail(breaker: &mut CircuitBreaker, evidence: Evidence, is_probe: bool, now: Instant) {
+        let _opened = breaker.failed(evidence, false, is_probe, Backoff::FAILING, now);
+    }
+
+    fn due(breaker: &CircuitBreaker) -> Instant {
+        breaker.blocked_until().expect("it is open")
     }
 
     #[tokio::test(start_paused = true)]
-    async fn weak_evidence_adds_up_and_a_success_clears_it() {
+    async fn failures_of_different_records_add_up_and_a_success_clears_them() {
         let now = Instant::now();
         let mut breaker = breaker();
         for _ in 0..5 {
-            assert!(!breaker.failed(Evidence::Weak, false, now));
-            assert!(!breaker.failed(Evidence::Weak, false, now));
-            assert!(!breaker.succeeded(false), "it was closed already");
+            fail(&mut breaker, Evidence::Weak, false, now);
+            fail(&mut breaker, Evidence::Weak, false, now);
+            assert_eq!(breaker.succeeded(false), Closing::None);
         }
-        for opens in [false, false, true, false, false] {
-            assert_eq!(breaker.failed(Evidence::Weak, false, now), opens);
+        for closed in [true, true, false, false] {
+            fail(&mut breaker, Evidence::Weak, false, now);
+            assert_eq!(breaker.is_closed(), closed);
         }
-        let until = breaker.blocked_until().expect("it is open");
-        assert_eq!(breaker.admission(now), Admission::BlockedUntil(until));
         assert!(
-            until <= now + Duration::from_secs(1),
-            "late failures add nothing"
+            !breaker.is_outage(),
+            "it is not known yet whose fault it is"
         );
-        assert_eq!(breaker.admission(until), Admission::Probe);
+        let until = now + VERIFY_DELAY;
+        assert_eq!(
+            breaker.admission(false, now),
+            Admission::BlockedUntil(until)
+        );
+        assert_eq!(breaker.admission(false, until), Admission::Probe);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_probe_at_a_time_and_its_word_alone_counts() {
+    async fn one_record_that_fails_again_and_again_opens_nothing() {
+        let now = Instant::now();
+        let mut breaker = breaker();
+        fail(&mut breaker, Evidence::Weak, false, now);
+        for _ in 0..100 {
+            assert!(!breaker.failed(Evidence::Weak, true, false, Backoff::FAILING, now));
+        }
+        assert!(breaker.is_closed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_more_records_must_fail_before_the_long_delays_begin() {
         let mut now = Instant::now();
         let mut breaker = breaker();
-        assert!(breaker.failed(Evidence::Conclusive, false, now));
-        now = breaker.blocked_until().expect("it is open");
+        for _ in 0..THRESHOLD {
+            fail(&mut breaker, Evidence::Weak, false, now);
+        }
+        for is_outage in [false, true, true] {
+            now = due(&breaker);
+            breaker.start_probe();
+            assert!(breaker.failed(Evidence::Weak, false, true, Backoff::BROKEN, now));
+            assert_eq!(breaker.is_outage(), is_outage);
+            let wait = due(&breaker) - now;
+            assert_eq!(wait > Duration::from_secs(20), is_outage, "{wait:?}");
+        }
         breaker.start_probe();
-        assert_eq!(breaker.admission(now), Admission::ProbeInFlight);
-        assert!(!breaker.succeeded(false));
-        assert!(!breaker.failed(Evidence::Conclusive, false, now));
-        assert_eq!(breaker.admission(now), Admission::ProbeInFlight);
-        assert!(breaker.failed(Evidence::Weak, true, now));
-        let until = breaker.hold_probe().expect("it is open");
-        assert!(
-            until >= now + Duration::from_millis(666),
-            "the second delay"
-        );
-        assert_eq!(
-            breaker.admission(until),
-            Admission::ProbeInFlight,
-            "it is taken"
-        );
-        assert_eq!(breaker.blocked_until(), Some(until));
+        assert_eq!(breaker.succeeded(true), Closing::AfterOutage);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_good_probe_says_that_the_failures_were_the_records_own() {
+        let mut now = Instant::now();
+        let mut breaker = breaker();
+        for _ in 0..THRESHOLD {
+            fail(&mut breaker, Evidence::Weak, false, now);
+        }
+        now += VERIFY_DELAY;
         breaker.start_probe();
-        assert!(breaker.succeeded(true));
-        assert_eq!(breaker.admission(now), Admission::All);
+        // A record that has failed before delays only the next one of its kind.
+        assert!(breaker.failed(Evidence::Weak, true, true, Backoff::BROKEN, now));
+        let untried_at = now + VERIFY_DELAY;
+        assert_eq!(breaker.admission(false, untried_at), Admission::Probe);
+        assert!(matches!(
+            breaker.admission(true, untried_at),
+            Admission::BlockedUntil(_)
+        ));
+        breaker.start_probe();
+        assert_eq!(breaker.succeeded(true), Closing::AfterVerification);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_probe_at_a_time_and_its_result_alone_counts() {
+        let mut now = Instant::now();
+        let mut breaker = breaker();
+        fail(&mut breaker, Evidence::Conclusive, false, now);
+        assert!(breaker.is_outage());
+        now = due(&breaker);
+        breaker.start_probe();
+        assert_eq!(breaker.admission(false, now), Admission::ProbeInFlight);
+        assert_eq!(breaker.succeeded(false), Closing::None);
+        fail(&mut breaker, Evidence::Conclusive, false, now);
+        assert_eq!(breaker.admission(false, now), Admission::ProbeInFlight);
+        breaker.withdraw_probe(now);
+        assert_eq!(breaker.admission(false, now), Admission::Probe);
+        breaker.start_probe();
+        assert_eq!(breaker.succeeded(true), Closing::AfterOutage);
+        assert_eq!(breaker.admission(false, now), Admission::All);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_pause_lasts_as_long_as_was_asked() {
         let now = Instant::now();
         let mut breaker = breaker();
-        let asked = Evidence::RetryAfter(Some(Duration::from_secs(20)));
-        assert!(breaker.failed(asked, false, now));
-        let until = breaker.blocked_until().expect("it is open");
+        let asked = Evidence::PushBack(Some(Duration::from_secs(20)));
+        fail(&mut breaker, asked, false, now);
+        let until = due(&breaker);
         assert!(until >= now + Duration::from_secs(20) && until <= now + Duration::from_secs(22));
-        breaker.start_probe();
-        breaker.withdraw_probe(now);
-        assert_eq!(breaker.admission(now), Admission::Probe);
     }
 
     #[tokio::test(start_paused = true)]
@@ -243,7 +370,7 @@ mod tests {
         let start = Instant::now();
         for _ in 0..50 {
             let mut breaker = breaker();
-            breaker.failed(Evidence::Conclusive, false, start);
+            fail(&mut breaker, Evidence::Conclusive, false, start);
             let mut probes = Vec::new();
             while let Some(at) = breaker
                 .blocked_until()
@@ -251,7 +378,8 @@ mod tests {
             {
                 probes.push(at);
                 breaker.start_probe();
-                breaker.failed(Evidence::Conclusive, true, at);
+                let has_failed = probes.len() % 3 == 0;
+                assert!(breaker.failed(Evidence::Weak, has_failed, true, Backoff::FAILING, at));
             }
             let late = probes
                 .iter()

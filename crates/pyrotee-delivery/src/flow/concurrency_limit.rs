@@ -4,42 +4,60 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// First limit of a target.
-const INITIAL_LIMIT: f64 = 4.0;
+/// First limit of a target, as a part of `queue-workers`: the default of 64 carries 60 uploads per second to a
+/// Pyroscope that takes 0.5 s for each.
+const INITIAL_SHARE: f64 = 0.5;
 
-/// Multiplicative-decrease factor, applied on push-back and on rising latency. A smaller step on rising latency
-/// would not show how fast the target responds without load.
+/// Multiplicative-decrease factor, applied on push-back.
 const DECREASE_FACTOR: f64 = 0.5;
 
-/// Uploads whose mean latency is compared: the mean of fewer depends more on their sizes than on the target.
-const ROUND: u32 = 16;
+/// Fewest uploads of a round, whose mean latency is compared: the mean of fewer depends more on their sizes than
+/// on the target.
+const MIN_ROUND: u32 = 16;
 
-/// Latency is too high if a round's mean exceeds the best mean by this factor …
-const SLOW_FACTOR: f64 = 2.0;
+/// Rounds between two trials of a lower limit.
+const ROUNDS_BETWEEN_TRIALS: u32 = 4;
 
-/// … and by this time more, in seconds.
-const SLOW_MARGIN: f64 = 0.05;
+/// Part of the limit that a trial leaves.
+const TRIAL_FACTOR: f64 = 0.75;
 
-/// A decrease has helped if the next slow round's mean is at most this part of the mean before it. Otherwise the
-/// target has become slower for another reason, and the new mean is taken as its best.
-const HELPED_FACTOR: f64 = 0.8;
+/// The lower limit is kept if throughput stays above this part of what it was: then the uploads beyond it only
+/// waited at the target.
+const KEEP_FACTOR: f64 = 0.95;
 
-/// Additive increase, multiplicative decrease, as in TCP (RFC 5681). The limit doubles per round up to the slow
-/// start threshold, grows by one per round above it, and halves when the target pushes back or slows down.
+/// Additive increase, multiplicative decrease, as in TCP (RFC 5681), between 1 and a maximum. The limit doubles
+/// per round up to the slow start threshold, grows by one per round above it, and halves when the target pushes
+/// back.
+///
+/// Latency alone is no congestion: a Pyroscope 2.x answers in batches every 500 ms, however many uploads wait.
+/// So every few rounds under load a lower limit is tried for one round. If throughput stays the same, latency
+/// grew with our own uploads, and the lower limit is kept.
 #[derive(Debug)]
 pub(super) struct ConcurrencyLimit {
     max: f64,
     limit: f64,
     slow_start_threshold: f64,
-    /// Uploads that started before this time met the limit before the last decrease and do not count.
-    decreased_at: Option<Instant>,
-    /// Sum of the latencies of this round, and the number of its uploads.
-    latency_sum: Duration,
+    /// Uploads that started before this time met another limit and do not count.
+    changed_at: Option<Instant>,
+    round: Round,
+    /// Rounds since the last trial.
+    rounds: u32,
+    /// The trial that is under way: the limit before it, and its throughput.
+    trial: Option<Trial>,
+}
+
+/// The uploads of one round under load.
+#[derive(Debug, Default)]
+struct Round {
+    latency: Duration,
     uploads: u32,
-    /// Lowest mean latency of a round, in seconds.
-    best_mean: Option<f64>,
-    /// Mean latency of the last round if that was too high.
-    slow_mean: Option<f64>,
+}
+
+#[derive(Debug)]
+struct Trial {
+    limit: f64,
+    /// Uploads per second.
+    throughput: f64,
 }
 
 /// One upload as a sample for the concurrency limit.
@@ -58,32 +76,31 @@ impl ConcurrencyLimit {
         let max = u32::try_from(max.max(1)).map_or(f64::MAX, f64::from);
         Self {
             max,
-            limit: INITIAL_LIMIT.min(max),
+            limit: (max * INITIAL_SHARE).ceil(),
             slow_start_threshold: max,
-            decreased_at: None,
-            latency_sum: Duration::ZERO,
-            uploads: 0,
-            best_mean: None,
-            slow_mean: None,
+            changed_at: None,
+            round: Round::default(),
+            rounds: 0,
+            trial: None,
         }
     }
 
-    /// Most uploads at once.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "between 1 and a usize"
-    )]
+    /// Most uploads at once, now.
     pub(super) fn limit(&self) -> usize {
-        self.limit as usize
+        whole(self.limit)
+    }
+
+    /// The most that the limit can become.
+    pub(super) fn max(&self) -> usize {
+        whole(self.max)
     }
 
     /// The target acknowledged an upload after `latency`.
     pub(super) fn succeeded(&mut self, latency: Duration, sample: UploadSample, now: Instant) {
-        if self.predates_decrease(sample) {
+        if self.predates_change(sample) || !sample.limit_reached {
             return;
         }
-        if sample.limit_reached {
+        if self.trial.is_none() {
             let step = if self.limit < self.slow_start_threshold {
                 1.0
             } else {
@@ -91,53 +108,85 @@ impl ConcurrencyLimit {
             };
             self.limit = (self.limit + step).min(self.max);
         }
-        self.latency_sum += latency;
-        self.uploads += 1;
-        if self.uploads >= ROUND {
-            self.end_round(sample, now);
+        self.round.latency += latency;
+        self.round.uploads += 1;
+        if self.round.uploads >= MIN_ROUND && f64::from(self.round.uploads) >= self.limit {
+            self.end_round(now);
         }
     }
 
-    /// Decreases the limit: the target asked for less, failed, or has become slow. The new limit follows from the
-    /// uploads in flight, which may be fewer than the old limit (RFC 5681 equation 4).
+    /// Halves the limit: the target asked for less. The new limit follows from the uploads in flight, which may be
+    /// fewer than the old limit (RFC 5681 equation 4).
     pub(super) fn pushed_back(&mut self, sample: UploadSample, now: Instant) {
-        if self.predates_decrease(sample) {
+        if self.predates_change(sample) {
             return;
         }
         let in_flight = u32::try_from(sample.in_flight).map_or(f64::MAX, f64::from);
         self.slow_start_threshold = (self.limit * DECREASE_FACTOR).max(1.0);
-        self.limit = (self.limit.min(in_flight) * DECREASE_FACTOR).max(1.0);
-        self.decreased_at = Some(now);
+        self.change_to(self.limit.min(in_flight) * DECREASE_FACTOR, now);
+        self.trial = None;
     }
 
-    /// Starts again from one upload at once, after the circuit breaker has closed.
+    /// Starts again from one upload at once, after an outage.
     pub(super) fn restart(&mut self, now: Instant) {
-        self.limit = 1.0;
-        self.decreased_at = Some(now);
+        self.change_to(1.0, now);
+        self.trial = None;
     }
 
-    fn end_round(&mut self, sample: UploadSample, now: Instant) {
-        let mean = self.latency_sum.as_secs_f64() / f64::from(self.uploads);
-        (self.latency_sum, self.uploads) = (Duration::ZERO, 0);
-        let best = self.best_mean.map_or(mean, |best| best.min(mean));
-        self.best_mean = Some(best);
-        if mean <= best * SLOW_FACTOR + SLOW_MARGIN {
-            self.slow_mean = None;
-        } else if self
-            .slow_mean
-            .is_some_and(|slow| mean > slow * HELPED_FACTOR)
-        {
-            self.best_mean = Some(mean);
-            self.slow_mean = None;
-        } else {
-            self.slow_mean = Some(mean);
-            self.pushed_back(sample, now);
+    fn end_round(&mut self, now: Instant) {
+        let Round { latency, uploads } = std::mem::take(&mut self.round);
+        // By Little's law: as many uploads are in flight as arrive during the latency of one.
+        let mean = latency.as_secs_f64() / f64::from(uploads);
+        let throughput = self.limit / mean.max(f64::EPSILON);
+        match self.trial.take() {
+            Some(before) if throughput < before.throughput * KEEP_FACTOR => {
+                self.change_to(before.limit, now);
+                self.rounds = 0;
+            }
+            Some(_) => {
+                self.slow_start_threshold = self.limit;
+                // Perhaps even less is enough.
+                self.start_trial(throughput, now);
+            }
+            None => {
+                self.rounds += 1;
+                if self.rounds >= ROUNDS_BETWEEN_TRIALS {
+                    self.start_trial(throughput, now);
+                }
+            }
         }
     }
 
-    fn predates_decrease(&self, sample: UploadSample) -> bool {
-        self.decreased_at.is_some_and(|at| sample.started < at)
+    fn start_trial(&mut self, throughput: f64, now: Instant) {
+        self.rounds = 0;
+        let lower = (self.limit * TRIAL_FACTOR).floor();
+        if lower >= 1.0 && lower < self.limit.floor() {
+            self.trial = Some(Trial {
+                limit: self.limit,
+                throughput,
+            });
+            self.change_to(lower, now);
+        }
     }
+
+    fn change_to(&mut self, limit: f64, now: Instant) {
+        self.limit = limit.clamp(1.0, self.max);
+        self.changed_at = Some(now);
+        self.round = Round::default();
+    }
+
+    fn predates_change(&self, sample: UploadSample) -> bool {
+        self.changed_at.is_some_and(|at| sample.started < at)
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "between 1 and a usize"
+)]
+fn whole(limit: f64) -> usize {
+    limit as usize
 }
 
 #[cfg(test)]
@@ -167,9 +216,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_doubles_per_round_up_to_the_most_or_to_where_trouble_began() {
+    async fn it_begins_at_half_and_after_an_outage_at_one() {
         let mut concurrency = ConcurrencyLimit::new(100);
-        for expected in [4, 8, 16, 32, 64, 100, 100] {
+        for expected in [50, 100, 100] {
             assert_eq!(concurrency.limit(), expected);
             run(&mut concurrency, 1, |_| FAST);
         }
@@ -177,7 +226,7 @@ mod tests {
         concurrency.pushed_back(sample(later, 100), later);
         assert_eq!(concurrency.limit(), 50);
         concurrency.restart(Instant::now());
-        for expected in [1, 2, 4, 8, 16, 32, 50, 51] {
+        for expected in [1, 2, 4, 8] {
             assert_eq!(concurrency.limit(), expected);
             tokio::time::advance(FAST).await;
             run(&mut concurrency, 1, |_| FAST);
@@ -188,7 +237,7 @@ mod tests {
     async fn many_refusals_of_one_round_count_once() {
         let start = Instant::now();
         let mut concurrency = ConcurrencyLimit::new(64);
-        run(&mut concurrency, 10, |_| FAST);
+        run(&mut concurrency, 2, |_| FAST);
         for in_flight in (1..=64).rev() {
             concurrency.pushed_back(sample(start, in_flight), start + FAST);
         }
@@ -202,7 +251,7 @@ mod tests {
         let mut concurrency = ConcurrencyLimit::new(64);
         // It serves eight at once; the others wait.
         let takes = |limit: usize| 20 * FAST * u32::try_from(limit.div_ceil(8)).unwrap();
-        run(&mut concurrency, 50, takes);
+        run(&mut concurrency, 80, takes);
         for _ in 0..250 {
             run(&mut concurrency, 1, takes);
             assert!(concurrency.limit() <= 18, "{}", concurrency.limit());
@@ -210,28 +259,30 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_target_that_is_slower_for_good_is_used_fully_again() {
-        let mut concurrency = ConcurrencyLimit::new(32);
+    async fn latency_that_does_not_grow_with_the_uploads_is_no_congestion() {
+        let mut concurrency = ConcurrencyLimit::new(64);
         run(&mut concurrency, 20, |_| FAST);
-        run(&mut concurrency, 40, |_| 30 * FAST);
-        assert_eq!(concurrency.limit(), 32);
+        for _ in 0..400 {
+            run(&mut concurrency, 1, |_| 50 * FAST);
+            assert!(concurrency.limit() >= 48, "{}", concurrency.limit());
+        }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn without_demand_it_does_not_grow_and_it_never_ends_below_one() {
+    async fn without_demand_it_does_not_change_and_it_never_ends_below_one() {
         let now = Instant::now();
         let mut concurrency = ConcurrencyLimit::new(0);
         assert_eq!(concurrency.limit(), 1);
         concurrency.pushed_back(sample(now, 1), now);
         assert_eq!(concurrency.limit(), 1);
         let mut concurrency = ConcurrencyLimit::new(64);
-        for _ in 0..100 {
+        for _ in 0..200 {
             let idle = UploadSample {
                 limit_reached: false,
                 ..sample(now, 1)
             };
             concurrency.succeeded(FAST, idle, now);
         }
-        assert_eq!(concurrency.limit(), 4);
+        assert_eq!(concurrency.limit(), 32);
     }
 }

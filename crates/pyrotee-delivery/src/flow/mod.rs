@@ -4,6 +4,9 @@
 //! concurrency limit, and the pacing of the backlog. It knows neither queue nor network: the deliverer asks for
 //! a [`LeasePlan`], takes a [`Permit`] for each leased record, and reports each outcome to the permit.
 //!
+//! Whose fault a failure is, is found out by trying another record: see `circuit_breaker`. Records that have failed
+//! are a lane of their own, with a share of the permits, so that they hold back no untried one.
+//!
 //! Invariants:
 //!
 //! - While a circuit breaker is open, at most one upload at a time passes it: its probe.
@@ -24,7 +27,7 @@ use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use pyrotee_queue::{SurfaceId, lock};
+use pyrotee_queue::{Lane, SurfaceId, lock};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -37,8 +40,21 @@ use pacer::Pacer;
 pub(crate) use permit::{FlowChange, Permit};
 pub(crate) use plan::LeasePlan;
 
-/// Consecutive failures that open the target's circuit breaker: fewer may be the records' fault.
+/// Different records that must fail, with no success between, for a circuit breaker to open: fewer may be the
+/// records' fault.
 const FAILURE_THRESHOLD: u32 = 5;
+
+/// Untried records that must be throttled, with no success between, for the target as a whole to be paused.
+const THROTTLE_THRESHOLD: u32 = 2;
+
+/// Refused profiles without an accepted one that make a target *rejecting* …
+const REJECTING_PROFILES: u32 = 3;
+
+/// … once the first of them is this old.
+const REJECTING_AFTER: Duration = Duration::from_secs(60);
+
+/// How long after the limit was last reached `queue-workers` counts as the ceiling.
+const CEILING_SHOWN_FOR: Duration = Duration::from_secs(60);
 
 /// Flow control of one target, shared by its deliverer and all permits.
 #[derive(Debug)]
@@ -51,18 +67,38 @@ pub(crate) struct FlowControl {
 #[derive(Debug)]
 struct FlowState {
     target: CircuitBreaker,
-    /// Only the surfaces that the target has ever refused as a whole.
-    surfaces: BTreeMap<SurfaceId, CircuitBreaker>,
+    /// The surfaces of which a record was sent.
+    surfaces: BTreeMap<SurfaceId, SurfaceFlow>,
     /// The target's circuit breaker opened last because the target asked for a pause.
     throttled: bool,
+    /// Untried records that were throttled since the last success.
+    throttled_in_row: u32,
     concurrency: ConcurrencyLimit,
     pacer: Pacer,
     in_flight: usize,
     backlog_in_flight: usize,
+    failed_in_flight: usize,
+    /// Failures of records that had failed before, since the last success.
+    failed_in_row: u32,
+    /// Earliest next upload of such a record while the target accepts nothing.
+    failed_blocked_until: Option<Instant>,
     /// When the uploads in flight last reached a limit.
     limit_reached_at: Option<Instant>,
     /// Records that the target acknowledged.
     acked: u64,
+    /// Profiles that the target refused since it last accepted one, and when it refused the first.
+    refused: u32,
+    refused_since: Option<Instant>,
+}
+
+/// Flow control of one surface of the target.
+#[derive(Debug)]
+struct SurfaceFlow {
+    breaker: CircuitBreaker,
+    /// Records of the surface that the target acknowledged.
+    acked: u64,
+    /// Records of other surfaces that the target had acknowledged when this one last succeeded.
+    others_acked_at_success: u64,
 }
 
 /// The state of a [`FlowControl`] for metrics and the status page.
@@ -75,6 +111,8 @@ pub(crate) struct FlowSnapshot {
     pub(crate) suspended: Vec<(SurfaceId, Option<Duration>)>,
     pub(crate) in_flight: usize,
     pub(crate) limit: usize,
+    /// The limit is as high as `queue-workers` allows, and was reached within the last minute.
+    pub(crate) at_ceiling: bool,
 }
 
 impl FlowControl {
@@ -82,15 +120,21 @@ impl FlowControl {
     pub(crate) fn new(max_uploads: usize, replay_rate: Option<NonZeroU64>) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::new(FlowState {
-                target: CircuitBreaker::new(Backoff::FAILING, FAILURE_THRESHOLD),
+                target: CircuitBreaker::new(FAILURE_THRESHOLD),
                 surfaces: BTreeMap::new(),
                 throttled: false,
+                throttled_in_row: 0,
                 concurrency: ConcurrencyLimit::new(max_uploads),
                 pacer: Pacer::new(replay_rate),
                 in_flight: 0,
                 backlog_in_flight: 0,
+                failed_in_flight: 0,
+                failed_in_row: 0,
+                failed_blocked_until: None,
                 limit_reached_at: None,
                 acked: 0,
+                refused: 0,
+                refused_since: None,
             }),
             changed: Notify::new(),
         })
@@ -106,9 +150,10 @@ impl FlowControl {
         self.changed.notified().await;
     }
 
-    /// Number of records that the target acknowledged.
-    pub(crate) fn acked(&self) -> u64 {
-        self.lock().acked
+    /// Number of records of `surface` that the target acknowledged.
+    pub(crate) fn acked(&self, surface: SurfaceId) -> u64 {
+        let state = self.lock();
+        state.surfaces.get(&surface).map_or(0, |flow| flow.acked)
     }
 
     pub(crate) fn snapshot(&self) -> FlowSnapshot {
@@ -121,15 +166,19 @@ impl FlowControl {
         let suspended = state
             .surfaces
             .iter()
-            .filter(|(_, breaker)| !breaker.is_closed());
+            .filter(|(_, flow)| flow.breaker.is_outage());
+        let limit_reached = state.limit_reached_at;
+        let reached_lately =
+            limit_reached.is_some_and(|at| now.saturating_duration_since(at) < CEILING_SHOWN_FOR);
         FlowSnapshot {
-            state: state.target_state(),
+            state: state.target_state(now),
             next_try: wait(&state.target),
             suspended: suspended
-                .map(|(surface, breaker)| (*surface, wait(breaker)))
+                .map(|(surface, flow)| (*surface, wait(&flow.breaker)))
                 .collect(),
             in_flight: state.in_flight,
             limit: state.concurrency.limit(),
+            at_ceiling: reached_lately && state.concurrency.limit() >= state.concurrency.max(),
         }
     }
 
@@ -139,36 +188,62 @@ impl FlowControl {
 }
 
 impl FlowState {
-    fn target_state(&self) -> TargetState {
-        if self.surfaces.values().any(|breaker| !breaker.is_closed()) {
+    fn target_state(&self, now: Instant) -> TargetState {
+        if self.surfaces.values().any(|flow| flow.breaker.is_outage()) {
             TargetState::Suspended
-        } else if self.target.is_closed() {
-            TargetState::Healthy
-        } else if self.throttled {
-            TargetState::Throttled
+        } else if self.target.is_outage() {
+            match self.throttled {
+                true => TargetState::Throttled,
+                false => TargetState::Open,
+            }
+        } else if self.is_rejecting(now) {
+            TargetState::Rejecting
         } else {
-            TargetState::Open
+            TargetState::Healthy
         }
     }
 
+    fn is_rejecting(&self, now: Instant) -> bool {
+        let since = self.refused_since;
+        self.refused >= REJECTING_PROFILES
+            && since.is_some_and(|at| now.saturating_duration_since(at) >= REJECTING_AFTER)
+    }
+
+    /// The flow control of a surface, from its first upload on.
+    fn surface_mut(&mut self, surface: SurfaceId) -> &mut SurfaceFlow {
+        self.surfaces.entry(surface).or_insert_with(|| SurfaceFlow {
+            breaker: CircuitBreaker::new(FAILURE_THRESHOLD),
+            acked: 0,
+            others_acked_at_success: 0,
+        })
+    }
+
     /// Counts an upload that starts.
-    fn enter(&mut self, is_backlog: bool) {
+    fn enter(&mut self, lane: Lane) {
         self.in_flight += 1;
-        self.backlog_in_flight += usize::from(is_backlog);
+        self.backlog_in_flight += usize::from(lane == Lane::Backlog);
+        self.failed_in_flight += usize::from(lane == Lane::Failed);
     }
 
     /// Counts an upload that has ended.
-    fn leave(&mut self, is_backlog: bool) {
+    fn leave(&mut self, lane: Lane) {
         self.in_flight -= 1;
-        self.backlog_in_flight -= usize::from(is_backlog);
+        self.backlog_in_flight -= usize::from(lane == Lane::Backlog);
+        self.failed_in_flight -= usize::from(lane == Lane::Failed);
     }
 
-    /// Whether another upload may start, of either lane.
+    fn untried_in_flight(&self) -> usize {
+        self.in_flight - self.failed_in_flight
+    }
+
+    /// Whether one more untried record may start, from either lane.
     fn has_room(&self) -> bool {
-        self.in_flight < self.concurrency.limit() && self.backlog_in_flight < self.backlog_limit()
+        self.untried_in_flight() < self.concurrency.limit()
+            && self.in_flight < self.concurrency.max()
+            && self.backlog_in_flight < self.backlog_limit()
     }
 
-    /// Half of the concurrency limit, so that fresh records never wait for a place behind the backlog.
+    /// Half of the limit, so that fresh records never wait for backlog.
     fn backlog_limit(&self) -> usize {
         (self.concurrency.limit() / 2).max(1)
     }

@@ -1,15 +1,16 @@
 //! A permit for one upload, and how its outcome changes the flow control.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pyroscope_wire::refusal::Meaning;
 use pyrotee_queue::{Lane, Lease, SurfaceId};
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
-use super::circuit_breaker::{Admission, CircuitBreaker, Evidence};
+use super::circuit_breaker::{Admission, Closing, Evidence};
 use super::concurrency_limit::UploadSample;
-use super::{FlowControl, FlowState};
+use super::{FAILURE_THRESHOLD, FlowControl, FlowState, THROTTLE_THRESHOLD};
 use crate::outcome::Outcome;
 use crate::status::TargetState;
 
@@ -20,13 +21,18 @@ use crate::status::TargetState;
 pub(crate) struct Permit {
     flow: Arc<FlowControl>,
     surface: SurfaceId,
-    is_backlog: bool,
+    lane: Lane,
     /// The circuit breakers that this upload probes.
     probing: Breakers,
-    /// The circuit breakers that this upload probed when its outcome was reported.
-    probed: Breakers,
     started: Instant,
     completed: bool,
+}
+
+/// A choice of the two circuit breakers that an upload passes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Breakers {
+    target: bool,
+    surface: bool,
 }
 
 /// What one outcome changed for the target.
@@ -34,7 +40,7 @@ pub(crate) struct Permit {
 pub(crate) struct FlowChange {
     /// The target's new state; `None` if it is the same as before.
     pub(crate) state: Option<TargetState>,
-    /// A circuit breaker closed: the pending records could not be delivered in time and are backlog.
+    /// An outage is over: the pending records could not be delivered in time and are backlog.
     pub(crate) recovered: bool,
     /// Earliest next attempt for this target and surface; `None` if nothing is blocked or a probe is in flight.
     pub(crate) blocked_until: Option<Instant>,
@@ -45,13 +51,13 @@ impl FlowControl {
     /// since the plan was made.
     pub(crate) fn permit(self: &Arc<Self>, lease: &Lease) -> Option<Permit> {
         let now = Instant::now();
-        let surface = lease.record().head().surface;
+        let (surface, lane) = (lease.record().head().surface, lease.lane());
+        let has_failed = lane == Lane::Failed;
         let mut state = self.lock();
-        let by_target = state.target.admission(now);
-        let by_surface = state
-            .surfaces
-            .get(&surface)
-            .map_or(Admission::All, |breaker| breaker.admission(now));
+        let by_target = state.target.admission(has_failed, now);
+        let by_surface = state.surfaces.get(&surface).map_or(Admission::All, |flow| {
+            flow.breaker.admission(has_failed, now)
+        });
         let admitted = |admission| matches!(admission, Admission::All | Admission::Probe);
         if !admitted(by_target) || !admitted(by_surface) {
             return None;
@@ -60,23 +66,30 @@ impl FlowControl {
             target: by_target == Admission::Probe,
             surface: by_surface == Admission::Probe,
         };
-        state.start_probe(probing, surface);
-        let is_backlog = lease.lane() == Lane::Backlog;
-        if is_backlog && !probing.any() {
+        let retries_blocked = state.failed_blocked_until.is_some_and(|until| until > now);
+        if has_failed && retries_blocked && probing == Breakers::default() {
+            return None;
+        }
+        if probing.target {
+            state.target.start_probe();
+        }
+        if probing.surface {
+            state.surface_mut(surface).breaker.start_probe();
+        }
+        if lane == Lane::Backlog && probing == Breakers::default() {
             state.pacer.charge(lease.record().len(), now);
         }
-        state.enter(is_backlog);
-        if state.in_flight >= state.concurrency.limit()
-            || is_backlog && state.backlog_in_flight >= state.backlog_limit()
+        state.enter(lane);
+        if state.untried_in_flight() >= state.concurrency.limit()
+            || lane == Lane::Backlog && state.backlog_in_flight >= state.backlog_limit()
         {
             state.limit_reached_at = Some(now);
         }
         Some(Permit {
             flow: Arc::clone(self),
             surface,
-            is_backlog,
+            lane,
             probing,
-            probed: Breakers::default(),
             started: now,
             completed: false,
         })
@@ -85,10 +98,10 @@ impl FlowControl {
 
 impl Permit {
     /// Reports the outcome of the upload.
-    pub(crate) fn complete(&mut self, outcome: &Outcome) -> FlowChange {
+    pub(crate) fn complete(mut self, outcome: &Outcome) -> FlowChange {
         let now = Instant::now();
         let mut state = self.flow.lock();
-        let before = state.target_state();
+        let before = state.target_state(now);
         let had_room = state.has_room();
         self.completed = true;
         let sample = UploadSample {
@@ -96,55 +109,28 @@ impl Permit {
             limit_reached: state.limit_reached_at.is_some_and(|at| at >= self.started),
             in_flight: state.in_flight,
         };
-        state.leave(self.is_backlog);
+        state.leave(self.lane);
         let recovered = self.apply(&mut state, outcome, sample, now);
+        self.pace_retries(&mut state, outcome, now);
         let by_surface = state.surfaces.get(&self.surface);
-        let by_surface = by_surface.and_then(CircuitBreaker::blocked_until);
+        let by_surface = by_surface.and_then(|flow| flow.breaker.blocked_until());
         let change = FlowChange {
-            state: Some(state.target_state()).filter(|after| *after != before),
+            state: Some(state.target_state(now)).filter(|after| *after != before),
             recovered,
             blocked_until: state.target.blocked_until().max(by_surface),
         };
-        self.probed = std::mem::take(&mut self.probing);
         // A success with room before and after it does not change the plan, and a new plan for each costs.
         let has_room = had_room && state.has_room();
         drop(state);
         let acked = outcome.meaning == Ok(Meaning::Taken);
-        if !has_room || !acked || self.probed.any() || change.state.is_some() {
+        let was_probe = self.probing != Breakers::default();
+        if !has_room || !acked || was_probe || self.lane == Lane::Failed || change.state.is_some() {
             self.flow.changed.notify_one();
         }
         change
     }
 
-    /// Keeps the probe for a second attempt with the same record, and returns the earliest time of that attempt.
-    /// `None` if this upload was no probe, or its circuit breaker has closed.
-    pub(crate) fn hold_probe(&mut self) -> Option<Instant> {
-        let mut state = self.flow.lock();
-        let FlowState {
-            target, surfaces, ..
-        } = &mut *state;
-        let by_target = self.probed.target.then(|| target.hold_probe()).flatten();
-        let by_surface = surfaces
-            .get_mut(&self.surface)
-            .filter(|_| self.probed.surface)
-            .and_then(CircuitBreaker::hold_probe);
-        self.probing = Breakers {
-            target: by_target.is_some(),
-            surface: by_surface.is_some(),
-        };
-        by_target.max(by_surface)
-    }
-
-    /// Starts the second attempt of a probe.
-    pub(crate) fn restart(&mut self) {
-        let mut state = self.flow.lock();
-        state.start_probe(self.probing, self.surface);
-        state.enter(self.is_backlog);
-        self.started = Instant::now();
-        self.completed = false;
-    }
-
-    /// Applies `outcome` to circuit breakers and concurrency limit; whether a circuit breaker closed.
+    /// Applies `outcome` to circuit breakers and concurrency limit; whether an outage is over.
     fn apply(
         &self,
         state: &mut FlowState,
@@ -155,98 +141,163 @@ impl Permit {
         match outcome.meaning {
             Ok(Meaning::Taken) => {
                 state.acked += 1;
+                state.surface_mut(self.surface).acked += 1;
+                (state.refused, state.refused_since) = (0, None);
                 let recovered = self.succeeded(state, now);
                 let latency = now.saturating_duration_since(self.started);
                 state.concurrency.succeeded(latency, sample, now);
                 recovered
             }
-            Ok(Meaning::Rejected | Meaning::Unknown) => self.succeeded(state, now),
-            Ok(Meaning::Throttled) => {
-                // A target that throttles accepts the surface.
-                let recovered = self.surface_succeeded(state);
-                let evidence = Evidence::RetryAfter(outcome.retry_after);
-                self.target_failed(state, evidence, sample, now);
-                recovered
+            Ok(Meaning::Rejected | Meaning::Unknown) => {
+                Self::count_refusal(state, now);
+                self.succeeded(state, now)
+            }
+            Ok(Meaning::Throttled) => self.throttled(state, outcome.retry_after, sample, now),
+            Ok(Meaning::Transient | Meaning::Ambiguous) if outcome.is_connect() => {
+                self.withdraw_surface(state, now);
+                self.target_failed(state, Evidence::Conclusive, now);
+                false
             }
             Ok(Meaning::Transient | Meaning::Ambiguous) => {
-                let evidence = if outcome.is_connect() {
-                    Evidence::Conclusive
-                } else {
-                    Evidence::Weak
-                };
-                self.withdraw_surface(state, now);
-                self.target_failed(state, evidence, sample, now);
+                self.record_failed(state, now);
                 false
             }
-            Ok(Meaning::Broken) => {
-                let recovered = match outcome.status {
-                    Some(_) => self.target_succeeded(state, now),
-                    None => {
-                        self.withdraw_target(state, now);
-                        false
-                    }
-                };
-                let breaker = state
-                    .surfaces
-                    .entry(self.surface)
-                    .or_insert_with(|| CircuitBreaker::new(Backoff::BROKEN, 1));
-                breaker.failed(Evidence::Conclusive, self.probing.surface, now);
-                recovered
-            }
+            Ok(Meaning::Broken) => self.broken(state, outcome.status.is_some(), now),
             Err(_unsendable) => {
-                self.withdraw_target(state, now);
-                self.withdraw_surface(state, now);
+                self.withdraw(state, now);
                 false
             }
+        }
+    }
+
+    /// While the target accepts nothing, records that have failed are retried no faster than a failing target is
+    /// probed, however few they are. While it accepts others, they have their own backoff alone.
+    fn pace_retries(&self, state: &mut FlowState, outcome: &Outcome, now: Instant) {
+        match outcome.meaning {
+            Ok(Meaning::Taken | Meaning::Rejected | Meaning::Unknown) => {
+                (state.failed_in_row, state.failed_blocked_until) = (0, None);
+            }
+            Ok(_) if self.lane == Lane::Failed => {
+                state.failed_in_row = state.failed_in_row.saturating_add(1);
+                let beyond = state.failed_in_row.checked_sub(FAILURE_THRESHOLD);
+                let delay = beyond.map(|beyond| Backoff::FAILING.delay(beyond + 1));
+                state.failed_blocked_until = delay.map(|delay| now + delay);
+            }
+            _ => {}
         }
     }
 
     fn succeeded(&self, state: &mut FlowState, now: Instant) -> bool {
-        let target_closed = self.target_succeeded(state, now);
-        self.surface_succeeded(state) || target_closed
+        let by_target = self.target_succeeded(state, now);
+        self.surface_succeeded(state) || by_target
     }
 
     fn target_succeeded(&self, state: &mut FlowState, now: Instant) -> bool {
-        let closed = state.target.succeeded(self.probing.target);
-        if closed {
+        state.throttled_in_row = 0;
+        let recovered = state.target.succeeded(self.probing.target) == Closing::AfterOutage;
+        if recovered {
             state.concurrency.restart(now);
         }
-        closed
+        recovered
     }
 
     fn surface_succeeded(&self, state: &mut FlowState) -> bool {
-        let breaker = state.surfaces.get_mut(&self.surface);
-        breaker.is_some_and(|breaker| breaker.succeeded(self.probing.surface))
+        let acked = state.acked;
+        let flow = state.surface_mut(self.surface);
+        flow.others_acked_at_success = acked - flow.acked;
+        flow.breaker.succeeded(self.probing.surface) == Closing::AfterOutage
     }
 
-    fn target_failed(
+    /// The target wants less. That is the record's own matter until the next other record meets the same.
+    fn throttled(
+        &self,
+        state: &mut FlowState,
+        pause: Option<Duration>,
+        sample: UploadSample,
+        now: Instant,
+    ) -> bool {
+        // A target that throttles accepts the surface.
+        let recovered = self.surface_succeeded(state);
+        state.throttled_in_row += u32::from(self.lane != Lane::Failed);
+        let is_target = state.throttled_in_row >= THROTTLE_THRESHOLD && self.lane != Lane::Failed;
+        if is_target && state.target.is_closed() {
+            state.concurrency.pushed_back(sample, now);
+        }
+        let evidence = match is_target || self.probing.target {
+            true => Evidence::PushBack(pause),
+            false => Evidence::Weak,
+        };
+        self.target_failed(state, evidence, now);
+        recovered
+    }
+
+    /// The record failed, perhaps because of itself, of its surface, or of the target.
+    fn record_failed(&self, state: &mut FlowState, now: Instant) {
+        let acked = state.acked;
+        let flow = state.surface_mut(self.surface);
+        // While other surfaces succeed, the target works: then it is the surface, or the record.
+        let others_succeed = acked - flow.acked > flow.others_acked_at_success;
+        if self.probing.surface || others_succeed {
+            self.surface_failed(state, Evidence::Weak, Backoff::FAILING, now);
+        }
+        if state.surface_mut(self.surface).breaker.is_closed() || self.probing.target {
+            self.target_failed(state, Evidence::Weak, now);
+        }
+    }
+
+    /// The target refuses the surface, or the record. Without a response it is TLS, which fails for every record.
+    fn broken(&self, state: &mut FlowState, responded: bool, now: Instant) -> bool {
+        if !responded {
+            self.withdraw_target(state, now);
+            self.surface_failed(state, Evidence::Conclusive, Backoff::BROKEN, now);
+            return false;
+        }
+        Self::count_refusal(state, now);
+        let recovered = self.target_succeeded(state, now);
+        self.surface_failed(state, Evidence::Weak, Backoff::BROKEN, now);
+        recovered
+    }
+
+    fn target_failed(&self, state: &mut FlowState, evidence: Evidence, now: Instant) {
+        let (has_failed, is_probe) = (self.lane == Lane::Failed, self.probing.target);
+        let breaker = &mut state.target;
+        if breaker.failed(evidence, has_failed, is_probe, Backoff::FAILING, now) {
+            state.throttled = matches!(evidence, Evidence::PushBack(_));
+        }
+    }
+
+    fn surface_failed(
         &self,
         state: &mut FlowState,
         evidence: Evidence,
-        sample: UploadSample,
+        backoff: Backoff,
         now: Instant,
     ) {
-        // A failed connect does not show how many uploads are too many; neither does a probe.
-        if evidence != Evidence::Conclusive && state.target.is_closed() {
-            state.concurrency.pushed_back(sample, now);
-        }
-        if state.target.failed(evidence, self.probing.target, now) {
-            state.throttled = matches!(evidence, Evidence::RetryAfter(_));
-        }
+        let (has_failed, is_probe) = (self.lane == Lane::Failed, self.probing.surface);
+        let breaker = &mut state.surface_mut(self.surface).breaker;
+        let _opened = breaker.failed(evidence, has_failed, is_probe, backoff, now);
     }
 
-    /// The probe of the target ended without a result.
+    fn count_refusal(state: &mut FlowState, now: Instant) {
+        state.refused = state.refused.saturating_add(1);
+        state.refused_since.get_or_insert(now);
+    }
+
+    /// The probes ended without a result.
+    fn withdraw(&self, state: &mut FlowState, now: Instant) {
+        self.withdraw_target(state, now);
+        self.withdraw_surface(state, now);
+    }
+
     fn withdraw_target(&self, state: &mut FlowState, now: Instant) {
         if self.probing.target {
             state.target.withdraw_probe(now);
         }
     }
 
-    /// The probe of the surface ended without a result.
     fn withdraw_surface(&self, state: &mut FlowState, now: Instant) {
-        if let Some(breaker) = state.surfaces.get_mut(&self.surface)
-            && self.probing.surface
-        {
+        if self.probing.surface {
+            let breaker = &mut state.surface_mut(self.surface).breaker;
             breaker.withdraw_probe(now);
         }
     }
@@ -254,41 +305,13 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if self.completed && !self.probing.any() {
+        if self.completed {
             return;
         }
-        let now = Instant::now();
         let mut state = self.flow.lock();
-        if !self.completed {
-            state.leave(self.is_backlog);
-        }
-        self.withdraw_target(&mut state, now);
-        self.withdraw_surface(&mut state, now);
+        state.leave(self.lane);
+        self.withdraw(&mut state, Instant::now());
         drop(state);
         self.flow.changed.notify_one();
-    }
-}
-
-/// A choice of the two circuit breakers that an upload passes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Breakers {
-    target: bool,
-    surface: bool,
-}
-
-impl Breakers {
-    fn any(self) -> bool {
-        self.target || self.surface
-    }
-}
-
-impl FlowState {
-    fn start_probe(&mut self, probing: Breakers, surface: SurfaceId) {
-        if probing.target {
-            self.target.start_probe();
-        }
-        if let Some(breaker) = self.surfaces.get_mut(&surface).filter(|_| probing.surface) {
-            breaker.start_probe();
-        }
     }
 }

@@ -15,14 +15,37 @@ pub(crate) struct LeasePlan {
     pub(crate) until: Option<Instant>,
 }
 
+/// Surfaces by what their circuit breakers admit of one kind of record.
+struct Admitted {
+    /// Every record.
+    all: Surfaces,
+    /// One record: a probe is due.
+    probe: Surfaces,
+}
+
 impl LeasePlan {
-    fn want(&mut self, surfaces: Surfaces, records: &[(Lane, bool)]) {
-        let wanted = records.iter().map(|&(lane, deferred)| LeaseFilter {
+    fn want(&mut self, surfaces: Surfaces, lane: Lane) {
+        self.wanted.push(LeaseFilter {
             lane,
             surfaces,
-            deferred,
+            deferred: false,
         });
-        self.wanted.extend(wanted);
+    }
+
+    /// A probe: an untried record if `untried`; else one that has failed if `failed`, even before its retry is due.
+    fn want_probe(&mut self, untried: Surfaces, failed: Surfaces) {
+        if untried != Surfaces::NONE {
+            self.want(untried, Lane::Fresh);
+            self.want(untried, Lane::Backlog);
+        }
+        if failed != Surfaces::NONE {
+            self.want(failed, Lane::Failed);
+            self.wanted.push(LeaseFilter {
+                lane: Lane::Failed,
+                surfaces: failed,
+                deferred: true,
+            });
+        }
     }
 
     fn limit_until(&mut self, at: Instant) {
@@ -30,54 +53,77 @@ impl LeasePlan {
     }
 }
 
-/// For a probe: any record, preferably one that is not waiting for its next retry. The flag is [`LeaseFilter::deferred`].
-const ANY: [(Lane, bool); 4] = [
-    (Lane::Fresh, false),
-    (Lane::Backlog, false),
-    (Lane::Fresh, true),
-    (Lane::Backlog, true),
-];
-
-const FRESH: [(Lane, bool); 1] = [(Lane::Fresh, false)];
-const BACKLOG: [(Lane, bool); 1] = [(Lane::Backlog, false)];
-
 impl FlowState {
     pub(super) fn plan(&self, now: Instant) -> LeasePlan {
         let mut plan = LeasePlan::default();
-        if self.in_flight >= self.concurrency.limit() {
+        if self.in_flight >= self.concurrency.max() {
             return plan;
         }
-        let admission = self.target.admission(now);
-        if let Admission::BlockedUntil(until) = admission {
+        let untried = self.admitted(false, now, &mut plan);
+        let failed = self.admitted(true, now, &mut plan);
+        if !self.target.is_closed() {
+            plan.want_probe(
+                untried.all.union(untried.probe),
+                failed.all.union(failed.probe),
+            );
+            return plan;
+        }
+        plan.want_probe(untried.probe, failed.probe);
+        // Records that have failed hold at most a tenth of the permits in use, beside those of the untried
+        // records, so that neither waits for the other.
+        let is_blocked = self.failed_blocked_until.filter(|until| *until > now);
+        if let Some(until) = is_blocked {
             plan.limit_until(until);
         }
-        if !matches!(admission, Admission::All | Admission::Probe) {
+        let may_retry = is_blocked.is_none();
+        let share = self.failed_in_flight < (self.in_flight / 10).max(1);
+        let is_apart = share && self.in_flight + 1 < self.concurrency.max();
+        if is_apart && may_retry {
+            plan.want(failed.all, Lane::Failed);
+        }
+        if self.untried_in_flight() >= self.concurrency.limit() {
             return plan;
         }
-        let (mut open, mut due) = (Surfaces::ALL, Surfaces::NONE);
-        for (surface, breaker) in &self.surfaces {
-            match breaker.admission(now) {
-                Admission::All => continue,
-                Admission::Probe => due = due.with(*surface),
-                Admission::BlockedUntil(until) => plan.limit_until(until),
-                Admission::ProbeInFlight => {}
-            }
-            open = open.without(*surface);
-        }
-        if due != Surfaces::NONE {
-            plan.want(due, &ANY);
-        }
-        if admission == Admission::Probe {
-            plan.want(open, &ANY);
-            return plan;
-        }
-        plan.want(open, &FRESH);
+        plan.want(untried.all, Lane::Fresh);
         if self.backlog_in_flight < self.backlog_limit() {
             match self.pacer.blocked_until(now) {
                 Some(until) => plan.limit_until(until),
-                None => plan.want(open, &BACKLOG),
+                None => plan.want(untried.all, Lane::Backlog),
             }
         }
+        // Without an untried record to send they may hold half of the limit.
+        if may_retry && !is_apart && self.failed_in_flight < self.backlog_limit() {
+            plan.want(failed.all, Lane::Failed);
+        }
         plan
+    }
+
+    /// The surfaces of which a record may be sent that is untried, or that `has_failed`. Adds the time at which
+    /// more may be sent to `plan`.
+    fn admitted(&self, has_failed: bool, now: Instant, plan: &mut LeasePlan) -> Admitted {
+        let mut admitted = Admitted {
+            all: Surfaces::ALL,
+            probe: Surfaces::NONE,
+        };
+        match self.target.admission(has_failed, now) {
+            Admission::All | Admission::Probe => {}
+            blocked => {
+                if let Admission::BlockedUntil(until) = blocked {
+                    plan.limit_until(until);
+                }
+                admitted.all = Surfaces::NONE;
+                return admitted;
+            }
+        }
+        for (surface, flow) in &self.surfaces {
+            match flow.breaker.admission(has_failed, now) {
+                Admission::All => continue,
+                Admission::Probe => admitted.probe = admitted.probe.with(*surface),
+                Admission::BlockedUntil(until) => plan.limit_until(until),
+                Admission::ProbeInFlight => {}
+            }
+            admitted.all = admitted.all.without(*surface);
+        }
+        admitted
     }
 }

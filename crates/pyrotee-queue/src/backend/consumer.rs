@@ -10,13 +10,15 @@ use crate::{Lease, Reason, SurfaceId, Tally};
 /// Longest time that a record stays in [`Lane::Fresh`], from its offer.
 pub const FRESH_FOR: Duration = Duration::from_secs(30);
 
-/// The two parts of a target's queue.
+/// The parts of a target's queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lane {
-    /// Records offered since the target last fell behind, for [`FRESH_FOR`] at most.
+    /// Untried records that were offered since the target last fell behind, for [`FRESH_FOR`] at most.
     Fresh,
-    /// Records that could not be delivered in time.
+    /// Untried records that could not be delivered in time.
     Backlog,
+    /// Records with a failed delivery, whatever their age.
+    Failed,
 }
 
 /// A set of surfaces.
@@ -39,6 +41,12 @@ impl Surfaces {
     #[must_use]
     pub fn without(self, surface: SurfaceId) -> Self {
         Self(self.0 & !Self::bit(surface))
+    }
+
+    /// The surfaces of either set.
+    #[must_use]
+    pub fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 
     /// Whether `surface` belongs to the set.
@@ -64,8 +72,12 @@ pub struct LeaseFilter {
 }
 
 impl LeaseFilter {
-    /// Any record that is due, fresh records first.
-    pub const ANY: [Self; 2] = [Self::due(Lane::Fresh), Self::due(Lane::Backlog)];
+    /// Any record that is due: fresh records first, records with a failed delivery last.
+    pub const ANY: [Self; 3] = [
+        Self::due(Lane::Fresh),
+        Self::due(Lane::Backlog),
+        Self::due(Lane::Failed),
+    ];
 
     const fn due(lane: Lane) -> Self {
         Self {
@@ -81,9 +93,10 @@ pub type LeaseFuture<'a> = Pin<Box<dyn Future<Output = Option<Lease>> + Send + '
 
 /// The delivery path's side of a backend, for one target.
 pub trait Consumer: fmt::Debug + Send + Sync {
-    /// Leases the oldest record that passes the first of `filters` that any record passes, and waits until
-    /// there is one. `None`: the producer is gone and no record is pending, in flight included. One caller
-    /// at a time.
+    /// Leases the oldest record that passes the first of `filters` that any record passes (of the failed lane
+    /// the one that is due for the longest time), and waits until there is one. A record that was evicted ([`Lease::is_evicted`]) is leased before all others, whatever
+    /// the filters. `None`: the producer is gone and no record is pending, in flight included. One caller at
+    /// a time.
     fn lease<'a>(&'a self, filters: &'a [LeaseFilter]) -> LeaseFuture<'a>;
 
     /// Moves all pending records to the backlog: the target could not be given its records in time.

@@ -13,6 +13,7 @@ pub struct Lease {
     record: Arc<Record>,
     lane: Lane,
     history: RetryHistory,
+    evicted: bool,
     settle: Option<Box<dyn Settle>>,
 }
 
@@ -52,8 +53,22 @@ impl Lease {
             record,
             lane,
             history,
+            evicted: false,
             settle: Some(settle),
         }
+    }
+
+    /// Marks the record as evicted, if `evicted`.
+    #[must_use]
+    pub fn with_evicted(mut self, evicted: bool) -> Self {
+        self.evicted = evicted;
+        self
+    }
+
+    /// Whether the record made room for a new one in a full queue: of all queued records it had failed most
+    /// often while the target accepted others. The deliverer drops it as rejected instead of uploading it.
+    pub fn is_evicted(&self) -> bool {
+        self.evicted
     }
 
     /// The leased record.

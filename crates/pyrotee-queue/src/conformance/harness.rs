@@ -12,7 +12,7 @@ use crate::{
 /// The constructor of the backend under test, called with the limits and the ledger of each target.
 pub(super) type OpenBackend<'a> = dyn Fn(Vec<(Limits, Arc<Ledger>)>) -> Backend + 'a;
 
-pub(super) const ANY: [LeaseFilter; 2] = LeaseFilter::ANY;
+pub(super) const ANY: [LeaseFilter; 3] = LeaseFilter::ANY;
 
 /// Long enough to see that nothing comes, short enough to wait for it.
 pub(super) const MOMENT: Duration = Duration::from_millis(20);

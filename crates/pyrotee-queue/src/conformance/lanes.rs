@@ -19,6 +19,7 @@ pub(super) async fn a_retried_record_comes_when_it_is_due_and_remembers(open: &O
         unknown_failures: 2,
         failures_while_healthy: 1,
         acked_at_last_failure: 7,
+        last_status: Some(503),
     };
     let due = Instant::now() + 5 * MOMENT;
     a.retry(due, history);
@@ -55,7 +56,7 @@ pub(super) async fn what_is_asked_for_first_comes_first(open: &OpenBackend<'_>) 
         assert_eq!(harness.offer(name, 10).await, 1);
     }
     harness.consumer(0).fall_behind();
-    let [fresh, backlog] = ANY;
+    let [fresh, backlog, _] = ANY;
     assert!(harness.is_waiting(&[fresh]).await);
     assert!(harness.is_waiting(&[]).await);
     assert_eq!(harness.offer("c", 10).await, 1);

@@ -109,11 +109,12 @@ impl MemoryConsumer {
     fn lease_of(&self, leased: LeasedEntry<Arc<Record>>) -> Lease {
         let record = Arc::clone(leased.record());
         let (lane, history) = (leased.lane(), leased.history());
+        let evicted = leased.is_evicted();
         let settle = MemoryLease {
             queue: Arc::clone(&self.0),
             leased,
         };
-        Lease::new(record, lane, history, Box::new(settle))
+        Lease::new(record, lane, history, Box::new(settle)).with_evicted(evicted)
     }
 }
 

@@ -13,7 +13,7 @@ async fn memory_passes_the_conformance_suite() {
     conformance::run(open).await;
 }
 
-const ANY: [LeaseFilter; 2] = LeaseFilter::ANY;
+const ANY: [LeaseFilter; 3] = LeaseFilter::ANY;
 
 const LIMITS: Limits = Limits {
     records: 8,
@@ -77,7 +77,12 @@ enum Step {
     Ack(prop::sample::Index),
     Lose(prop::sample::Index),
     Release(prop::sample::Index),
-    Retry(prop::sample::Index, u64),
+    Retry {
+        at: prop::sample::Index,
+        seconds: u64,
+        /// Failures while the target accepted others; `None` is a retry without a failure.
+        failures: Option<u32>,
+    },
     Advance(u64),
     FallBehind,
     Expire(u64),
@@ -91,7 +96,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<prop::sample::Index>().prop_map(Step::Ack),
         1 => any::<prop::sample::Index>().prop_map(Step::Lose),
         1 => any::<prop::sample::Index>().prop_map(Step::Release),
-        2 => (any::<prop::sample::Index>(), 0..50_u64).prop_map(|(at, s)| Step::Retry(at, s)),
+        2 => (any::<prop::sample::Index>(), 0..50_u64, prop::option::weighted(0.7, 0..4_u32))
+            .prop_map(|(at, seconds, failures)| Step::Retry { at, seconds, failures }),
         2 => (0..40_u64).prop_map(Step::Advance),
         1 => Just(Step::FallBehind),
         1 => (0..30_u64).prop_map(Step::Expire),
@@ -106,6 +112,24 @@ struct Known {
     due: Instant,
     bytes: u64,
     received: u64,
+    /// Failures while the target accepted others, and when the last one was.
+    failed: Option<(u32, Instant)>,
+}
+
+/// The records that make room first: those with the most failures of their own.
+fn culprits(waiting: &BTreeMap<u64, Known>, acked_at: &BTreeMap<u8, Instant>) -> Vec<u64> {
+    let mut found: Vec<_> = waiting
+        .iter()
+        .filter_map(|(number, known)| {
+            let (failures, at) = known.failed?;
+            let acked_since = acked_at
+                .get(&known.surface)
+                .is_some_and(|acked| *acked > at);
+            (failures > 1 || acked_since).then_some((failures, *number))
+        })
+        .collect();
+    found.sort_unstable_by(|a, b| b.cmp(a));
+    found.into_iter().map(|(_, number)| number).collect()
 }
 
 proptest! {
@@ -126,6 +150,10 @@ async fn follow(steps: Vec<Step>) {
     let budget = Budget::new(1 << 20);
     let mut waiting = BTreeMap::<u64, Known>::new();
     let mut leased: Vec<(u64, Known, Lease)> = Vec::new();
+    // Off the limits, and leased before all others.
+    let mut evicted = BTreeMap::<u64, Known>::new();
+    let mut leased_evicted: Vec<(u64, Known, Lease)> = Vec::new();
+    let mut acked_at = BTreeMap::<u8, Instant>::new();
     let (mut offered, mut behind) = (0_u64, 0_u64);
     for step in steps {
         let now = Instant::now();
@@ -137,6 +165,7 @@ async fn follow(steps: Vec<Step>) {
                     due: now,
                     bytes: bytes as u64,
                     received: offered,
+                    failed: None,
                 };
                 let held = |waiting: &BTreeMap<u64, Known>| {
                     let bytes: u64 = waiting.values().map(|known| known.bytes).sum();
@@ -147,6 +176,12 @@ async fn follow(steps: Vec<Step>) {
                     kept.len() + leased.len() < LIMITS.records
                         && held(kept) + known.bytes <= LIMITS.bytes
                 };
+                let mut making_room = BTreeMap::new();
+                for culprit in culprits(&waiting, &acked_at) {
+                    if !fits(&kept) {
+                        making_room.extend(kept.remove_entry(&culprit));
+                    }
+                }
                 while !fits(&kept) && kept.pop_first().is_some() {}
                 let taken = fits(&kept);
                 let name = offered.to_string();
@@ -155,6 +190,7 @@ async fn follow(steps: Vec<Step>) {
                 if taken {
                     kept.insert(offered, known);
                     waiting = kept;
+                    evicted.extend(making_room);
                 }
                 offered += 1;
             }
@@ -177,26 +213,33 @@ async fn follow(steps: Vec<Step>) {
                     })
                     .collect();
                 let old = |known: &Known| now - known.offered >= FRESH_FOR;
+                let all = || waiting.iter().chain(&evicted);
                 let is_backlog = |number: u64| {
-                    number < behind || waiting.range(number..).any(|(_, known)| old(known))
+                    number < behind || all().any(|(other, known)| *other >= number && old(known))
                 };
-                let mut expected = None;
+                let lane_of = |number: u64, known: &Known| match known.failed {
+                    Some(_) => Lane::Failed,
+                    None if is_backlog(number) => Lane::Backlog,
+                    None => Lane::Fresh,
+                };
+                let mut expected = evicted.keys().next().copied();
                 for filter in &filters {
                     let mut fit: Vec<_> = waiting
                         .iter()
                         .filter(|(_, known)| surface == 0 || known.surface == surface)
                         .filter(|(_, known)| (known.due > now) == deferred)
-                        .filter(|(number, _)| {
-                            (filter.lane == Lane::Backlog) == is_backlog(**number)
-                        })
+                        .filter(|(number, known)| filter.lane == lane_of(**number, known))
                         .collect();
-                    if deferred {
+                    if deferred || filter.lane == Lane::Failed {
                         fit.sort_by_key(|(number, known)| (known.due, **number));
                     }
                     expected = expected.or(fit.first().map(|(number, _)| **number));
                 }
                 // Whatever turns old is backlog for ever, together with what came before it.
-                if let Some((number, _)) = waiting.iter().rfind(|(_, known)| old(known)) {
+                let oldest_fresh = all()
+                    .filter(|(_, known)| old(known))
+                    .map(|(number, _)| *number);
+                if let Some(number) = oldest_fresh.max() {
                     behind = behind.max(number + 1);
                 }
                 let lease = tokio_test::task::spawn(consumer.lease(&filters)).poll();
@@ -209,21 +252,45 @@ async fn follow(steps: Vec<Step>) {
                     .map(|lease| lease.record().head().query.parse().unwrap());
                 assert_eq!(number, expected, "{filters:?} of {waiting:?}");
                 if let (Some(number), Some(lease)) = (number, got) {
-                    let known = waiting.remove(&number).unwrap();
-                    leased.push((number, known, lease));
+                    assert_eq!(lease.is_evicted(), evicted.contains_key(&number));
+                    match evicted.remove(&number) {
+                        Some(known) => leased_evicted.push((number, known, lease)),
+                        None => {
+                            let known = waiting.remove(&number).unwrap();
+                            leased.push((number, known, lease));
+                        }
+                    }
                 }
             }
-            Step::Ack(at) | Step::Lose(at) | Step::Release(at) | Step::Retry(at, _)
+            Step::Ack(at) | Step::Lose(at) | Step::Release(at) | Step::Retry { at, .. }
                 if !leased.is_empty() =>
             {
                 let (number, known, lease) = leased.swap_remove(at.index(leased.len()));
                 match step {
-                    Step::Ack(_) => lease.ack(),
+                    Step::Ack(_) => {
+                        acked_at.insert(known.surface, now);
+                        lease.ack();
+                    }
                     Step::Lose(_) => lease.lose(Reason::Rejected),
-                    Step::Retry(_, seconds) => {
+                    Step::Retry {
+                        seconds, failures, ..
+                    } => {
                         let due = now + Duration::from_secs(seconds);
-                        lease.retry(due, RetryHistory::default());
-                        waiting.insert(number, Known { due, ..known });
+                        let history = RetryHistory {
+                            failures: failures.map_or(0, |own| own + 1),
+                            failures_while_healthy: failures.unwrap_or(0),
+                            ..RetryHistory::default()
+                        };
+                        lease.retry(due, history);
+                        let failed = failures.map(|own| (own, now));
+                        waiting.insert(
+                            number,
+                            Known {
+                                due,
+                                failed,
+                                ..known
+                            },
+                        );
                     }
                     _ => {
                         drop(lease);
@@ -239,14 +306,27 @@ async fn follow(steps: Vec<Step>) {
             Step::Expire(second) => {
                 consumer.expire(SystemTime::UNIX_EPOCH + Duration::from_secs(second));
                 waiting.retain(|_, known| known.received >= second);
+                evicted.retain(|_, known| known.received >= second);
             }
-            Step::Ack(_) | Step::Lose(_) | Step::Release(_) | Step::Retry(..) => {}
+            // What was evicted is dropped, or goes back to be dropped by another.
+            Step::Lose(at) | Step::Release(at) if !leased_evicted.is_empty() => {
+                let at = at.index(leased_evicted.len());
+                let (number, known, lease) = leased_evicted.swap_remove(at);
+                match step {
+                    Step::Lose(_) => lease.lose(Reason::Rejected),
+                    _ => {
+                        drop(lease);
+                        evicted.insert(number, known);
+                    }
+                }
+            }
+            Step::Ack(_) | Step::Lose(_) | Step::Release(_) | Step::Retry { .. } => {}
         }
         let counts = ledger.snapshot();
         assert!(counts.balance(), "{counts:?}");
         assert_eq!(
             counts.pending.profiles,
-            (waiting.len() + leased.len()) as u64
+            (waiting.len() + leased.len() + evicted.len() + leased_evicted.len()) as u64
         );
     }
 }

@@ -50,6 +50,18 @@ pub(super) struct QueueEntry<R> {
     pub(super) history: RetryHistory,
     /// When the retry of a deferred record is due; `None`: the record may be leased now.
     pub(super) due: Option<Instant>,
+    /// Since when the record may be leased, for the order of the failed lane.
+    pub(super) ready_at: Instant,
+    /// When the last delivery failed; `None` if none has.
+    pub(super) failed_at: Option<Instant>,
+    /// The record made room for another one: it is off the limits and waits to be dropped.
+    pub(super) evicted: bool,
+}
+
+impl<R> QueueEntry<R> {
+    pub(super) fn has_failed(&self) -> bool {
+        self.history.failures > 0
+    }
 }
 
 /// An entry that was taken out of a queue to be leased.
@@ -69,6 +81,11 @@ impl<R> LeasedEntry<R> {
     /// The lane that the record was taken from.
     pub fn lane(&self) -> Lane {
         self.lane
+    }
+
+    /// Whether the record made room for another one.
+    pub fn is_evicted(&self) -> bool {
+        self.entry.evicted
     }
 
     /// What earlier deliveries of the record taught.

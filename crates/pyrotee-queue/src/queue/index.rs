@@ -8,24 +8,42 @@ use tokio::time::Instant;
 use super::entry::{LeasedEntry, QueueEntry, QueuedRecord};
 use crate::{FRESH_FOR, Lane, LeaseFilter, SurfaceId};
 
-/// Entries by the number of their offer. The number of each is in exactly one of `ready` and `deferred`.
+/// Entries by the number of their offer. The number of each is in exactly one of `untried`, `failed`, `deferred`
+/// and `evicted`.
 #[derive(Debug)]
 pub(super) struct EntryIndex<R> {
     entries: BTreeMap<u64, QueueEntry<R>>,
-    /// Numbers of the entries that may be leased now.
-    ready: BTreeMap<SurfaceId, BTreeSet<u64>>,
-    /// Numbers of the entries whose retry is not due yet, with the time at which it is.
+    /// Numbers of the entries without a failed delivery, by surface.
+    untried: BTreeMap<SurfaceId, BTreeSet<u64>>,
+    /// Entries with a failed delivery whose retry is due, with the time at which it was: by that time, so that
+    /// each has its turn.
+    failed: BTreeSet<(Instant, u64)>,
+    /// Entries whose retry is not due yet, with the time at which it is.
     deferred: BTreeSet<(Instant, u64)>,
+    /// Entries that made room for others and wait to be dropped.
+    evicted: BTreeSet<u64>,
+    /// Entries with a failed delivery, by the failures while the target accepted others. Each is also in `failed`
+    /// or `deferred`.
+    by_failures: BTreeSet<(u32, u64)>,
+    /// When the target last acknowledged a record of each surface.
+    acked_at: BTreeMap<SurfaceId, Instant>,
     /// The first number of the fresh lane; lower numbers are backlog.
     fresh_from: u64,
 }
+
+/// Entries with a failed delivery that are looked at to make room: offers wait for it.
+const LOOKED_AT: usize = 64;
 
 impl<R> Default for EntryIndex<R> {
     fn default() -> Self {
         Self {
             entries: BTreeMap::new(),
-            ready: BTreeMap::new(),
+            untried: BTreeMap::new(),
+            failed: BTreeSet::new(),
             deferred: BTreeSet::new(),
+            evicted: BTreeSet::new(),
+            by_failures: BTreeSet::new(),
+            acked_at: BTreeMap::new(),
             fresh_from: 0,
         }
     }
@@ -42,6 +60,31 @@ impl<R: QueuedRecord> EntryIndex<R> {
         entries.map(|(number, entry)| (*number, &entry.record))
     }
 
+    /// The records with these numbers that count against the limits, the oldest first.
+    pub(super) fn counted(&self, numbers: Range<u64>) -> impl Iterator<Item = (u64, &R)> {
+        let entries = self.entries.range(numbers);
+        let counted = entries.filter(|(_, entry)| !entry.evicted);
+        counted.map(|(number, entry)| (*number, &entry.record))
+    }
+
+    /// Records that failed although the target accepted others of their surface since, those with the most such
+    /// failures first. Of all records with a failed delivery, some are looked at.
+    pub(super) fn culprits(&self) -> impl Iterator<Item = (u64, &R)> {
+        let most_failures = self.by_failures.iter().rev().take(LOOKED_AT);
+        most_failures.filter_map(|(failures, number)| {
+            let entry = self.entries.get(number)?;
+            let acked_at = self.acked_at.get(&entry.record.surface());
+            // The first failure counts without evidence that it was the record's.
+            let is_culprit = *failures > 1 || acked_at.copied() > entry.failed_at;
+            is_culprit.then_some((*number, &entry.record))
+        })
+    }
+
+    /// Notes that the target acknowledged a record of `surface` now.
+    pub(super) fn acked(&mut self, surface: SurfaceId) {
+        self.acked_at.insert(surface, Instant::now());
+    }
+
     pub(super) fn oldest(&self) -> Option<(u64, &R)> {
         let (number, entry) = self.entries.first_key_value()?;
         Some((*number, &entry.record))
@@ -54,10 +97,17 @@ impl<R: QueuedRecord> EntryIndex<R> {
 
     pub(super) fn insert(&mut self, number: u64, entry: QueueEntry<R>) {
         match entry.due {
+            _ if entry.evicted => {
+                self.evicted.insert(number);
+            }
             Some(due) => {
                 self.deferred.insert((due, number));
             }
-            None => self.make_ready(entry.record.surface(), number),
+            None => self.make_ready(&entry, number),
+        }
+        if entry.has_failed() && !entry.evicted {
+            let failures = entry.history.failures_while_healthy;
+            self.by_failures.insert((failures, number));
         }
         self.entries.insert(number, entry);
     }
@@ -67,7 +117,9 @@ impl<R: QueuedRecord> EntryIndex<R> {
         self.fresh_from = self.fresh_from.max(number);
     }
 
-    /// Takes out the oldest entry, numbered `from` or higher, that passes the first filter that any passes.
+    /// Takes out an evicted entry, or else an entry that passes the first filter that any passes: the oldest one,
+    /// or of the failed lane the one whose retry is due for the longest time. Only entries numbered `from` or
+    /// higher are taken.
     pub(super) fn take(
         &mut self,
         filters: &[LeaseFilter],
@@ -76,13 +128,15 @@ impl<R: QueuedRecord> EntryIndex<R> {
     ) -> Option<LeasedEntry<R>> {
         self.ready_due_entries(now);
         self.age_fresh_entries(now);
-        let number = filters.iter().find_map(|filter| self.find(*filter, from))?;
-        let lane = if number < self.fresh_from {
-            Lane::Backlog
-        } else {
-            Lane::Fresh
-        };
+        let evicted = self.evicted.range(from..).next().copied();
+        let wanted = || filters.iter().find_map(|filter| self.find(*filter, from));
+        let number = evicted.or_else(wanted)?;
         let entry = self.remove(number)?;
+        let lane = match entry.has_failed() {
+            true => Lane::Failed,
+            false if number < self.fresh_from => Lane::Backlog,
+            false => Lane::Fresh,
+        };
         Some(LeasedEntry {
             number,
             lane,
@@ -94,26 +148,37 @@ impl<R: QueuedRecord> EntryIndex<R> {
         let numbers = match filter.lane {
             Lane::Fresh => self.fresh_from.max(from)..u64::MAX,
             Lane::Backlog => from.min(self.fresh_from)..self.fresh_from,
+            Lane::Failed => from..u64::MAX,
         };
-        if filter.deferred {
-            return self.find_deferred(filter, &numbers);
+        match (filter.deferred, filter.lane) {
+            (true, _) => self.find_by_time(&self.deferred, filter, &numbers),
+            (false, Lane::Failed) => self.find_by_time(&self.failed, filter, &numbers),
+            (false, Lane::Fresh | Lane::Backlog) => {
+                let surfaces = self.untried.iter();
+                let surfaces = surfaces.filter(|(surface, _)| filter.surfaces.contains(**surface));
+                surfaces
+                    .filter_map(|(_, ready)| ready.range(numbers.clone()).next().copied())
+                    .min()
+            }
         }
-        let surfaces = self
-            .ready
-            .iter()
-            .filter(|(surface, _)| filter.surfaces.contains(**surface));
-        surfaces
-            .filter_map(|(_, ready)| ready.range(numbers.clone()).next().copied())
-            .min()
     }
 
-    fn find_deferred(&self, filter: LeaseFilter, numbers: &Range<u64>) -> Option<u64> {
-        let surface = |number: &u64| {
+    /// The first entry of `set` that passes the filter and has one of these numbers.
+    fn find_by_time(
+        &self,
+        set: &BTreeSet<(Instant, u64)>,
+        filter: LeaseFilter,
+        numbers: &Range<u64>,
+    ) -> Option<u64> {
+        let passes = |number: &u64| {
             let entry = self.entries.get(number);
-            entry.is_some_and(|entry| filter.surfaces.contains(entry.record.surface()))
+            entry.is_some_and(|entry| {
+                filter.surfaces.contains(entry.record.surface())
+                    && entry.has_failed() == (filter.lane == Lane::Failed)
+            })
         };
-        let mut deferred = self.deferred.iter().map(|(_, number)| *number);
-        deferred.find(|number| numbers.contains(number) && surface(number))
+        let mut found = set.iter().map(|(_, number)| *number);
+        found.find(|number| numbers.contains(number) && passes(number))
     }
 
     /// Makes the deferred entries ready whose retry is due.
@@ -122,10 +187,10 @@ impl<R: QueuedRecord> EntryIndex<R> {
             && due <= now
         {
             self.deferred.pop_first();
-            if let Some(entry) = self.entries.get_mut(&number) {
-                entry.due = None;
-                let surface = entry.record.surface();
-                self.make_ready(surface, number);
+            if let Some(mut entry) = self.entries.remove(&number) {
+                (entry.due, entry.ready_at) = (None, due);
+                self.make_ready(&entry, number);
+                self.entries.insert(number, entry);
             }
         }
     }
@@ -139,19 +204,34 @@ impl<R: QueuedRecord> EntryIndex<R> {
         }
     }
 
-    fn make_ready(&mut self, surface: SurfaceId, number: u64) {
-        self.ready.entry(surface).or_default().insert(number);
+    fn make_ready(&mut self, entry: &QueueEntry<R>, number: u64) {
+        if entry.has_failed() {
+            self.failed.insert((entry.ready_at, number));
+        } else {
+            let surface = entry.record.surface();
+            self.untried.entry(surface).or_default().insert(number);
+        }
     }
 
     pub(super) fn remove(&mut self, number: u64) -> Option<QueueEntry<R>> {
         let entry = self.entries.remove(&number)?;
+        if entry.has_failed() {
+            let failures = entry.history.failures_while_healthy;
+            self.by_failures.remove(&(failures, number));
+        }
         match entry.due {
+            _ if entry.evicted => {
+                self.evicted.remove(&number);
+            }
             Some(due) => {
                 self.deferred.remove(&(due, number));
             }
+            None if entry.has_failed() => {
+                self.failed.remove(&(entry.ready_at, number));
+            }
             None => {
-                if let Some(ready) = self.ready.get_mut(&entry.record.surface()) {
-                    ready.remove(&number);
+                if let Some(numbers) = self.untried.get_mut(&entry.record.surface()) {
+                    numbers.remove(&number);
                 }
             }
         }

@@ -155,6 +155,7 @@ impl<R: QueuedRecord> Queue<R> {
                     if let LeaseEnd::Retried { at, history } = end {
                         leased.entry.due = Some(at);
                         leased.entry.history = history;
+                        leased.entry.failed_at = Some(Instant::now());
                     } else {
                         leased.entry.due = None;
                     }
@@ -174,9 +175,12 @@ impl<R: QueuedRecord> Queue<R> {
             None => self.ledger.sent(bytes),
             Some(reason) => self.ledger.lose(bytes, reason),
         }
+        let surface = leased.record().surface();
         let mut state = lock(&self.state);
-        state.leased.remove(&number);
-        state.release(number, bytes);
+        if lost.is_none() {
+            state.queued.acked(surface);
+        }
+        state.end_lease(number);
         let finished = state.is_finished();
         drop(state);
         // The end of a lease gives the consumer no record, so only the end of the queue wakes it.

@@ -43,6 +43,8 @@ pub(super) enum Phase {
 pub(super) struct InFlightRecord {
     pub(super) received: SystemTime,
     bytes: u64,
+    /// The record is off the limits, as [`QueueEntry::evicted`].
+    evicted: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -86,11 +88,15 @@ impl<R: QueuedRecord> State<R> {
             self.in_memory.records += 1;
             self.in_memory.bytes += record.len();
         }
+        let now = Instant::now();
         let entry = QueueEntry {
             record,
-            offered: Instant::now(),
+            offered: now,
+            ready_at: now,
             history: RetryHistory::default(),
             due: None,
+            failed_at: None,
+            evicted: false,
         };
         self.queued.insert(number, entry);
     }
@@ -101,13 +107,23 @@ impl<R: QueuedRecord> State<R> {
         let in_flight = InFlightRecord {
             received: record.received(),
             bytes: record.len(),
+            evicted: leased.is_evicted(),
         };
         self.leased.insert(leased.number, in_flight);
         Some(leased)
     }
 
-    /// Takes a record that is not pending any more off the limits.
-    pub(super) fn release(&mut self, number: u64, bytes: u64) {
+    /// Ends the lease of a record that is not pending any more.
+    pub(super) fn end_lease(&mut self, number: u64) {
+        if let Some(leased) = self.leased.remove(&number)
+            && !leased.evicted
+        {
+            self.uncount(number, leased.bytes);
+        }
+    }
+
+    /// Takes a record off the limits.
+    fn uncount(&mut self, number: u64, bytes: u64) {
         if number >= self.in_memory_from {
             self.in_memory.sub(bytes);
         }
@@ -125,8 +141,18 @@ impl<R: QueuedRecord> State<R> {
     /// Takes a queued record out. The caller must account for it.
     pub(super) fn take_out(&mut self, number: u64) -> Option<QueueEntry<R>> {
         let entry = self.queued.remove(number)?;
-        self.release(number, entry.record.len());
+        if !entry.evicted {
+            self.uncount(number, entry.record.len());
+        }
         Some(entry)
+    }
+
+    /// Takes a queued record off the limits, to be leased and dropped.
+    fn evict(&mut self, number: u64) {
+        if let Some(mut entry) = self.take_out(number) {
+            entry.evicted = true;
+            self.queued.insert(number, entry);
+        }
     }
 
     /// Takes the records below `number` off the limits, because they are on disk.
@@ -135,10 +161,11 @@ impl<R: QueuedRecord> State<R> {
             return;
         }
         let moved = self.in_memory_from..number;
-        for (_, record) in self.queued.records(moved.clone()) {
+        for (_, record) in self.queued.counted(moved.clone()) {
             self.in_memory.sub(record.len());
         }
-        for (_, leased) in self.leased.range(moved) {
+        let leased = self.leased.range(moved);
+        for (_, leased) in leased.filter(|(_, leased)| !leased.evicted) {
             self.in_memory.sub(leased.bytes);
         }
         self.in_memory_from = number;
@@ -148,24 +175,41 @@ impl<R: QueuedRecord> State<R> {
         self.in_memory.fits(limits, bytes)
     }
 
-    /// Takes out the oldest queued records that must be dropped so that `bytes` fit. `None`, with nothing
-    /// taken out: dropping all of them is not enough, or the policy is to drop the newest.
+    /// Makes room for a record of `bytes`. First the records are evicted that failed most often while the target
+    /// accepted others ([`EntryIndex::culprits`]); then, if that is the policy, the oldest queued records are taken out and returned, for
+    /// the caller to drop. `None`, with nothing evicted or taken out: all of that is not enough.
     pub(super) fn make_room(&mut self, limits: &Limits, bytes: u64) -> Option<Vec<QueueEntry<R>>> {
-        let (mut usage, mut victims) = (self.in_memory, Vec::new());
+        if self.in_memory.fits(limits, bytes) {
+            return Some(Vec::new());
+        }
+        let (mut usage, mut culprits, mut oldest) = (self.in_memory, Vec::new(), Vec::new());
+        let in_memory = |(number, _): &(u64, &R)| *number >= self.in_memory_from;
+        for (number, record) in self.queued.culprits().filter(in_memory) {
+            if usage.fits(limits, bytes) {
+                break;
+            }
+            usage.sub(record.len());
+            culprits.push(number);
+        }
         if limits.when_full == WhenFull::DropOldest {
-            for (number, oldest) in self.queued.records(self.in_memory_from..u64::MAX) {
+            for (number, record) in self.queued.counted(self.in_memory_from..u64::MAX) {
                 if usage.fits(limits, bytes) {
                     break;
                 }
-                usage.sub(oldest.len());
-                victims.push(number);
+                if !culprits.contains(&number) {
+                    usage.sub(record.len());
+                    oldest.push(number);
+                }
             }
         }
         if !usage.fits(limits, bytes) {
             return None;
         }
-        let victims = victims.into_iter();
-        Some(victims.filter_map(|victim| self.take_out(victim)).collect())
+        for number in culprits {
+            self.evict(number);
+        }
+        let oldest = oldest.into_iter();
+        Some(oldest.filter_map(|number| self.take_out(number)).collect())
     }
 
     pub(super) fn is_finished(&self) -> bool {

@@ -128,7 +128,7 @@ async fn ten_minutes_of_outage_are_survived_and_made_up_for_politely() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_probe_tries_the_same_record_twice_at_most() {
+async fn probes_of_a_target_that_fails_everything_take_turns() {
     let start = Instant::now();
     let rig = Rig::new(Server::new(move |_| {
         if start.elapsed() < Duration::from_secs(900) {
