@@ -154,20 +154,21 @@ impl CircuitBreaker {
         }
     }
 
-    /// An upload succeeded. While the breaker is open only the success of its probe counts: others started
-    /// before it opened.
+    /// An upload succeeded. In an outage only the success of the probe counts: others started before it. Until
+    /// then every success counts: failures are often faster, so that a row of them says little of the
+    /// uploads beside them.
     pub(super) fn succeeded(&mut self, is_probe: bool) -> Closing {
         let closing = match self.state {
             CircuitState::Closed { .. } => Closing::None,
-            _ if !is_probe => return Closing::None,
             CircuitState::Open { probes, .. } | CircuitState::Probing { probes } => {
-                match probes.is_outage {
-                    true => Closing::AfterOutage,
-                    false => Closing::AfterVerification,
+                match (probes.is_outage, is_probe) {
+                    (true, true) => Closing::AfterOutage,
+                    (true, false) => return Closing::None,
+                    (false, _) => Closing::AfterVerification,
                 }
             }
         };
-        // Closed | Probing -> Closed
+        // Closed | Open | Probing -> Closed
         self.state = CircuitState::Closed { failures: 0 };
         closing
     }
@@ -205,13 +206,12 @@ impl CircuitBreaker {
             // The upload started before the breaker opened.
             CircuitState::Open { .. } | CircuitState::Probing { .. } => return false,
         };
-        let (is_outage, verify_delay, pause) = match evidence {
-            Evidence::Weak => (probes.untried >= VERIFY_PROBES, VERIFY_DELAY, None),
+        let (is_certain, verify_delay, pause) = match evidence {
+            Evidence::Weak => (false, VERIFY_DELAY, None),
             Evidence::Conclusive => (true, VERIFY_DELAY, None),
-            Evidence::PushBack(None) => (probes.untried > 0, VERIFY_PUSH_BACK_DELAY, None),
-            Evidence::PushBack(pause) => (true, VERIFY_PUSH_BACK_DELAY, pause),
+            Evidence::PushBack(pause) => (pause.is_some(), VERIFY_PUSH_BACK_DELAY, pause),
         };
-        probes.is_outage |= is_outage;
+        probes.is_outage |= is_certain || probes.untried >= VERIFY_PROBES;
         let row = probes.untried.saturating_add(probes.failed);
         let long = pause.map_or_else(|| backoff.delay(row.max(1)), Backoff::retry_after);
         let (untried_after, failed_after) = match probes.is_outage {

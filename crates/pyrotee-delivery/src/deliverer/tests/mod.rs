@@ -1,6 +1,7 @@
 //! The whole delivery stack over pipes, with a scripted target at their other end, in paused time.
 
 mod connections;
+mod culprits;
 mod dead_letters;
 mod outage;
 mod outcomes;
@@ -83,13 +84,17 @@ impl Rig {
     }
 
     fn with(settings: &Settings, server: Server) -> Self {
+        Self::with_limits(settings, server, LIMITS)
+    }
+
+    fn with_limits(settings: &Settings, server: Server, limits: Limits) -> Self {
         // The wall clock of these tests is stopped with the other.
         let start = Instant::now();
         let clock = WallClock::from_fn(move || {
             SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_397_490) + start.elapsed()
         });
         let ledger = Arc::<Ledger>::default();
-        let (producer, mut consumers) = open_memory([(LIMITS, Arc::clone(&ledger))]);
+        let (producer, mut consumers) = open_memory([(limits, Arc::clone(&ledger))]);
         let consumer = consumers.pop().expect("one target");
         let server = Arc::new(server);
         let dialled = Arc::clone(&server);
@@ -128,6 +133,11 @@ impl Rig {
     }
 
     fn offer_sized(&self, surface: Surface, name: &str, bytes: usize) {
+        assert!(self.try_offer(surface, name, bytes));
+    }
+
+    /// Whether the queue took the record.
+    fn try_offer(&self, surface: Surface, name: &str, bytes: usize) -> bool {
         let head = Head {
             surface: SurfaceId(surface.id()),
             query: format!("name={name}&from=1&until=2").into(),
@@ -140,7 +150,7 @@ impl Rig {
         let record = Record::new(head, Payload::from(vec![b'x'; bytes]), reservation);
         let producer = self.producer.as_ref().expect("the rig is not drained yet");
         let offered = producer.offer(&record);
-        assert_eq!(offered.queued, 1);
+        offered.queued == 1
     }
 
     fn counts(&self) -> Counts {
