@@ -89,7 +89,7 @@ pub fn describe() {
     );
 }
 
-/// The meanings that an upload can have: the values of the `outcome` label.
+/// The meanings that an upload can have, one for each value of the `outcome` label.
 const MEANINGS: [Meaning; 7] = [
     Meaning::Taken,
     Meaning::Throttled,
@@ -178,7 +178,7 @@ impl TargetMetrics {
         // An unsendable record is no upload.
         if let Ok(meaning) = outcome.meaning {
             let mut durations = self.durations.iter();
-            if let Some((_, series)) = durations.find(|(of, _)| *of == meaning) {
+            if let Some((_, series)) = durations.find(|(of, _)| of.as_str() == meaning.as_str()) {
                 series.record(took);
             }
             self.count(meaning, outcome.status);

@@ -168,7 +168,8 @@ impl Permit {
                 self.target_failed(state, evidence, sample, now);
                 recovered
             }
-            Ok(Meaning::Transient | Meaning::Ambiguous) => {
+            // A record that exceeds a limit alone is weak evidence: the target takes smaller or known ones.
+            Ok(Meaning::Transient | Meaning::Ambiguous | Meaning::RecordLimit) => {
                 let evidence = if outcome.is_connect() {
                     Evidence::Conclusive
                 } else {
