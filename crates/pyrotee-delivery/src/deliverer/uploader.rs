@@ -15,7 +15,7 @@ use crate::metrics::TargetMetrics;
 use crate::monitor::SharedSummary;
 use crate::outcome::Outcome;
 use crate::status::TargetState;
-use crate::{DeadLetter, DeadLetterSink, OnAmbiguous, WallClock};
+use crate::{DeadLetter, DeadLetterReason, DeadLetterSink, OnAmbiguous, WallClock};
 
 /// A record is rejected after this many responses with a meaning that no rule knows.
 const MAX_UNKNOWN_RESPONSES: u32 = 3;
@@ -78,6 +78,7 @@ impl Uploader {
             let change = self.report(&mut permit, &outcome);
             match self.settlement(&outcome, history) {
                 Settlement::Ack => {
+                    self.keep_rejected_part(&lease, &outcome, history);
                     self.ack(lease, change.recovered);
                     return;
                 }
@@ -94,6 +95,9 @@ impl Uploader {
                         self.log.retried(&self.name, &outcome);
                     }
                     self.metrics.retries.increment(1);
+                    if let Some(cause) = outcome.doubling_cause(record.head().surface) {
+                        self.metrics.possibly_doubled(cause);
+                    }
                     history = updated;
                     // A probe tries the same record twice, so that a failure by chance does not count for the
                     // target; the next probe takes another record, so that a poison record does not either.
@@ -168,6 +172,31 @@ impl Uploader {
 
     fn drop_record(&self, lease: Lease, outcome: &Outcome, reason: Reason, history: History) {
         self.log.dropped(&self.name, outcome, reason);
+        if let Some(reason) = DeadLetterReason::of(reason) {
+            self.offer_dead_letter(&lease, outcome, reason, history);
+        }
+        lease.lose(reason);
+    }
+
+    /// Counts and keeps a record that the target acknowledges and rejects a part of.
+    fn keep_rejected_part(&self, lease: &Lease, outcome: &Outcome, history: History) {
+        if !outcome.text.is_empty() {
+            self.log.partial_success(&self.name, outcome);
+        }
+        if outcome.rejected_part > 0 {
+            self.metrics.partially_rejected.increment(1);
+            let reason = DeadLetterReason::PartiallyRejected;
+            self.offer_dead_letter(lease, outcome, reason, history);
+        }
+    }
+
+    fn offer_dead_letter(
+        &self,
+        lease: &Lease,
+        outcome: &Outcome,
+        reason: DeadLetterReason,
+        history: History,
+    ) {
         self.dead_letters.offer(&DeadLetter {
             target: &self.name,
             record: lease.record(),
@@ -176,7 +205,6 @@ impl Uploader {
             status: outcome.status_code(),
             response: &outcome.text,
         });
-        lease.lose(reason);
     }
 
     fn settlement(&self, outcome: &Outcome, history: History) -> Settlement {

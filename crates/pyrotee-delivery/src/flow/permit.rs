@@ -164,7 +164,7 @@ impl Permit {
             Ok(Meaning::Throttled) => {
                 // A target that throttles accepts the surface.
                 let recovered = self.surface_succeeded(state);
-                let evidence = Evidence::RetryAfter(outcome.retry_after);
+                let evidence = Evidence::RetryAfter(outcome.pause());
                 self.target_failed(state, evidence, sample, now);
                 recovered
             }
