@@ -13,6 +13,8 @@
 
 /// The listener for metrics and health.
 mod admin;
+/// Answers whose body matters beside their status, or stalls.
+mod answers;
 /// Requests of real SDKs, byte for byte to the upstream and tagged to a target.
 mod captures;
 /// The command `check`: the faults of a configuration, and the sources of its values.

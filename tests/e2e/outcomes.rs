@@ -58,6 +58,25 @@ fn answers() -> Vec<(&'static str, Answer, &'static str, Fate)> {
             Fate::Sent,
         ),
         (
+            "series-429",
+            json(
+                429,
+                "resource_exhausted",
+                "Maximum active series limit exceeded (3/3)",
+            ),
+            "throttled",
+            Fate::Sent,
+        ),
+        (
+            "refused-500",
+            plain(
+                500,
+                "rpc error: code = InvalidArgument desc = missing profile metadata dictionary",
+            ),
+            "rejected",
+            Fate::Rejected,
+        ),
+        (
             "failing-500",
             json(500, "internal", "oops"),
             "transient",

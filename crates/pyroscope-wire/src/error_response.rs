@@ -11,20 +11,62 @@ pub const CONTENT_TYPE: &str = "application/json";
 /// as a word, gRPC as a number (connectrpc.com, "Error codes").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RpcCode {
+    Canceled,
     Unknown,
     InvalidArgument,
     DeadlineExceeded,
     NotFound,
+    AlreadyExists,
     PermissionDenied,
     ResourceExhausted,
     FailedPrecondition,
+    Aborted,
+    OutOfRange,
     Unimplemented,
     Internal,
     Unavailable,
+    DataLoss,
     Unauthenticated,
 }
 
 impl RpcCode {
+    /// Every code.
+    const ALL: [Self; 16] = [
+        Self::Canceled,
+        Self::Unknown,
+        Self::InvalidArgument,
+        Self::DeadlineExceeded,
+        Self::NotFound,
+        Self::AlreadyExists,
+        Self::PermissionDenied,
+        Self::ResourceExhausted,
+        Self::FailedPrecondition,
+        Self::Aborted,
+        Self::OutOfRange,
+        Self::Unimplemented,
+        Self::Internal,
+        Self::Unavailable,
+        Self::DataLoss,
+        Self::Unauthenticated,
+    ];
+
+    /// Reads a code as connect writes it (`invalid_argument`) or as Go's gRPC does
+    /// (`InvalidArgument`).
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        let letters = |word: &'_ str| word.replace('_', "").to_ascii_lowercase();
+        let word = letters(word);
+        Self::ALL
+            .into_iter()
+            .find(|code| letters(code.as_str()) == word)
+    }
+
+    /// Reads the number that gRPC writes in `grpc-status`.
+    pub(crate) fn from_grpc_status(number: u64) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|code| u64::from(code.grpc_status()) == number)
+    }
+
     /// The code that Pyroscope sends with an HTTP status.
     pub const fn from_http_status(status: u16) -> Self {
         match status {
@@ -44,16 +86,21 @@ impl RpcCode {
     /// The word that the connect protocol writes.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Canceled => "canceled",
             Self::Unknown => "unknown",
             Self::InvalidArgument => "invalid_argument",
             Self::DeadlineExceeded => "deadline_exceeded",
             Self::NotFound => "not_found",
+            Self::AlreadyExists => "already_exists",
             Self::PermissionDenied => "permission_denied",
             Self::ResourceExhausted => "resource_exhausted",
             Self::FailedPrecondition => "failed_precondition",
+            Self::Aborted => "aborted",
+            Self::OutOfRange => "out_of_range",
             Self::Unimplemented => "unimplemented",
             Self::Internal => "internal",
             Self::Unavailable => "unavailable",
+            Self::DataLoss => "data_loss",
             Self::Unauthenticated => "unauthenticated",
         }
     }
@@ -61,16 +108,21 @@ impl RpcCode {
     /// The number that gRPC writes in `grpc-status`.
     pub const fn grpc_status(self) -> u8 {
         match self {
+            Self::Canceled => 1,
             Self::Unknown => 2,
             Self::InvalidArgument => 3,
             Self::DeadlineExceeded => 4,
             Self::NotFound => 5,
+            Self::AlreadyExists => 6,
             Self::PermissionDenied => 7,
             Self::ResourceExhausted => 8,
             Self::FailedPrecondition => 9,
+            Self::Aborted => 10,
+            Self::OutOfRange => 11,
             Self::Unimplemented => 12,
             Self::Internal => 13,
             Self::Unavailable => 14,
+            Self::DataLoss => 15,
             Self::Unauthenticated => 16,
         }
     }
@@ -103,6 +155,18 @@ mod tests {
             ),
             "{\"code\":\"invalid_argument\",\"message\":\"name: service name is required\"}\n"
         );
+    }
+
+    #[test]
+    fn a_code_is_read_as_connect_and_as_grpc_write_it() {
+        for (number, code) in (1..).zip(RpcCode::ALL) {
+            assert_eq!(RpcCode::parse(code.as_str()), Some(code));
+            assert_eq!(RpcCode::parse(&format!("{code:?}")), Some(code));
+            assert_eq!(RpcCode::from_grpc_status(number), Some(code));
+        }
+        assert_eq!(RpcCode::parse("ok"), None);
+        assert_eq!(RpcCode::from_grpc_status(0), None);
+        assert_eq!(RpcCode::from_grpc_status(17), None);
     }
 
     proptest! {

@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use pyrotee_queue::{Reason, Record};
 
-/// A record that a deliverer drops, with the target's last response.
+/// A record that a deliverer drops, or that the target took only in part, with the target's last response.
 #[derive(Debug)]
 pub struct DeadLetter<'a> {
     /// The name of the target.
     pub target: &'a str,
     /// The record as it was captured.
     pub record: &'a Arc<Record>,
-    /// Why it is dropped.
-    pub reason: Reason,
+    /// Why it is kept.
+    pub reason: DeadLetterReason,
     /// Failed uploads that count against the record, the last one included.
     pub tries: u32,
     /// Status of the last response; `None` if there was none.
@@ -22,7 +22,38 @@ pub struct DeadLetter<'a> {
     pub response: &'a str,
 }
 
-/// Receives the records that deliverers drop. Cheap to clone; the default is disabled.
+/// Why a record becomes a dead letter: the cause is the record itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeadLetterReason {
+    /// Dropped with [`Reason::Rejected`].
+    Rejected,
+    /// Dropped with [`Reason::Undecodable`].
+    Undecodable,
+    /// The target acknowledged the record and rejected some of its profiles.
+    PartiallyRejected,
+}
+
+impl DeadLetterReason {
+    /// The reason for a dropped record; `None` if the cause is not the record itself.
+    pub(crate) const fn of(reason: Reason) -> Option<Self> {
+        match reason {
+            Reason::Rejected => Some(Self::Rejected),
+            Reason::Undecodable => Some(Self::Undecodable),
+            _ => None,
+        }
+    }
+
+    /// The word in dead letters.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rejected => Reason::Rejected.as_str(),
+            Self::Undecodable => Reason::Undecodable.as_str(),
+            Self::PartiallyRejected => "partially_rejected",
+        }
+    }
+}
+
+/// Receives the dead letters of deliverers. Cheap to clone; the default is disabled.
 #[derive(Clone, Default)]
 pub struct DeadLetterSink(Option<Arc<Receiver>>);
 
@@ -40,10 +71,9 @@ impl DeadLetterSink {
         Self::default()
     }
 
-    /// Passes a dropped record on, if the cause is the record itself: [`Reason::Rejected`] or
-    /// [`Reason::Undecodable`].
+    /// Passes a record on.
     pub fn offer(&self, letter: &DeadLetter<'_>) {
-        if let (Some(receive), Reason::Rejected | Reason::Undecodable) = (&self.0, letter.reason) {
+        if let Some(receive) = &self.0 {
             receive(letter);
         }
     }

@@ -46,6 +46,30 @@ impl FailureLog {
         }
     }
 
+    /// Logs what `target` said beside an acknowledgement.
+    pub(crate) fn partial_success(&self, target: &str, outcome: &Outcome) {
+        let Some(left_out) = self.should_log("partial success") else {
+            return;
+        };
+        let (rejected, answer) = (outcome.rejected_part, outcome.text.as_str());
+        if rejected > 0 {
+            tracing::warn!(
+                target,
+                rejected,
+                answer,
+                left_out,
+                "target rejected a part of an export"
+            );
+        } else {
+            tracing::warn!(
+                target,
+                answer,
+                left_out,
+                "target took an export with a warning"
+            );
+        }
+    }
+
     fn log(&self, target: &str, outcome: &Outcome, fate: &str) {
         let meaning = outcome.as_str();
         if let Some(status) = outcome.status {

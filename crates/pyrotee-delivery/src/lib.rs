@@ -30,13 +30,14 @@ mod monitor;
 mod outcome;
 mod redact;
 mod request;
+mod response;
 mod settings;
 mod status;
 mod upload_body;
 
 pub use clock::WallClock;
 pub use content::Content;
-pub use dead_letters::{DeadLetter, DeadLetterSink};
+pub use dead_letters::{DeadLetter, DeadLetterReason, DeadLetterSink};
 pub use deliverer::Deliverer;
 pub use monitor::TargetMonitor;
 pub use settings::{Credentials, OnAmbiguous, Settings, SettingsError};

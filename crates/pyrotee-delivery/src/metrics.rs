@@ -18,7 +18,7 @@ use pyrotee_net::ExchangeErrorKind;
 use pyrotee_queue::Lane;
 
 use crate::Settings;
-use crate::outcome::Outcome;
+use crate::outcome::{DoublingCause, Outcome};
 use crate::status::TargetState;
 
 /// Profile bytes of uploads that were sent; the name is Pyroscope 0.37's.
@@ -35,6 +35,10 @@ pub const REQUEST_DURATION: &str = "pyroscope_remote_write_request_duration_seco
 pub const RETRIES: &str = "pyroscope_remote_write_retries_total";
 /// Uploads without a response that may have arrived.
 pub const AMBIGUOUS: &str = "pyroscope_remote_write_ambiguous_total";
+/// Retries that may double samples, by cause.
+pub const POSSIBLY_DOUBLED: &str = "pyroscope_remote_write_possibly_doubled_total";
+/// Records that the target acknowledged and rejected a part of.
+pub const PARTIALLY_REJECTED: &str = "pyroscope_remote_write_partially_rejected_profiles_total";
 /// Changes of a target's state.
 pub const TRANSITIONS: &str = "pyroscope_remote_write_circuit_transitions_total";
 /// The target's last `Retry-After`.
@@ -66,13 +70,21 @@ pub fn describe() {
         "Uploads without an answer that may have arrived: a retry may double them."
     );
     describe_counter!(
+        POSSIBLY_DOUBLED,
+        "Profiles sent again although the target may have them or a part of them, by cause."
+    );
+    describe_counter!(
+        PARTIALLY_REJECTED,
+        "Profiles that the target acknowledged and rejected a part of (OTLP partial success)."
+    );
+    describe_counter!(
         TRANSITIONS,
         "Changes of the target's state, by the new one."
     );
     describe_gauge!(
         RETRY_AFTER,
         Unit::Seconds,
-        "The pause that the target asked for last; 0: none."
+        "The pause that the target asked for last, by Retry-After or the reset of a quota; 0: none."
     );
     describe_counter!(
         REQUEST_ERRORS,
@@ -89,7 +101,7 @@ pub fn describe() {
     );
 }
 
-/// The meanings that an upload can have: the values of the `outcome` label.
+/// The meanings that an upload can have, one for each value of the `outcome` label.
 const MEANINGS: [Meaning; 7] = [
     Meaning::Taken,
     Meaning::Throttled,
@@ -113,6 +125,8 @@ pub(crate) struct TargetMetrics {
     pub(crate) stale_retries: Counter,
     pub(crate) retries: Counter,
     ambiguous: Counter,
+    possibly_doubled: [Counter; DoublingCause::ALL.len()],
+    pub(crate) partially_rejected: Counter,
     transitions: [Counter; TargetState::ALL.len()],
     retry_after: Gauge,
     durations: [(Meaning, Histogram); MEANINGS.len()],
@@ -131,6 +145,10 @@ impl TargetMetrics {
             stale_retries: counter!(STALE_RETRIES, "target" => target.clone()),
             retries: counter!(RETRIES, "target" => target.clone()),
             ambiguous: counter!(AMBIGUOUS, "target" => target.clone()),
+            possibly_doubled: DoublingCause::ALL.map(|cause| {
+                counter!(POSSIBLY_DOUBLED, "target" => target.clone(), "cause" => cause.as_str())
+            }),
+            partially_rejected: counter!(PARTIALLY_REJECTED, "target" => target.clone()),
             transitions: TargetState::ALL.map(|state| {
                 counter!(TRANSITIONS, "target" => target.clone(), "to" => state.as_str())
             }),
@@ -178,7 +196,7 @@ impl TargetMetrics {
         // An unsendable record is no upload.
         if let Ok(meaning) = outcome.meaning {
             let mut durations = self.durations.iter();
-            if let Some((_, series)) = durations.find(|(of, _)| *of == meaning) {
+            if let Some((_, series)) = durations.find(|(of, _)| of.as_str() == meaning.as_str()) {
                 series.record(took);
             }
             self.count(meaning, outcome.status);
@@ -186,7 +204,7 @@ impl TargetMetrics {
                 self.ambiguous.increment(1);
             }
         }
-        if let Some(asked) = outcome.retry_after {
+        if let Some(asked) = outcome.pause() {
             self.retry_after.set(asked);
         }
         let kind = outcome.error_kind();
@@ -205,6 +223,13 @@ impl TargetMetrics {
         match (meaning, status) {
             (Meaning::Taken, Some(StatusCode::OK)) => self.ok.get_or_init(series).increment(1),
             _ => series().increment(1),
+        }
+    }
+
+    /// Counts a retry that may double samples.
+    pub(crate) fn possibly_doubled(&self, cause: DoublingCause) {
+        if let Some(series) = self.possibly_doubled.get(cause as usize) {
+            series.increment(1);
         }
     }
 

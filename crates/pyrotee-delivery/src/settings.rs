@@ -34,7 +34,7 @@ pub struct Settings {
     pub headers: Vec<(HeaderName, SecretString)>,
     /// Labels that are added to every profile.
     pub tags: Tags,
-    /// Time limit of one whole upload, connecting included.
+    /// Time limit of one upload, from connecting to the head of the response.
     pub timeout: Duration,
     /// Most uploads at once; 0 is taken for 1.
     pub workers: usize,
@@ -46,7 +46,7 @@ pub struct Settings {
     /// Pacing of the backlog: most bytes per second, counted as lengths of captured bodies; `None` is no limit. It
     /// does not apply to fresh profiles.
     pub replay_rate: Option<NonZeroU64>,
-    /// What responses other than 2xx mean.
+    /// What responses mean; of a 2xx only that it is an acknowledgement.
     pub rules: Rules,
 }
 

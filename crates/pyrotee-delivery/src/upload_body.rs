@@ -15,6 +15,7 @@ use http_body::{Body, Frame, SizeHint};
 pub(crate) struct UploadProgress {
     started: AtomicBool,
     finished: AtomicBool,
+    responded: AtomicBool,
 }
 
 impl UploadProgress {
@@ -32,6 +33,16 @@ impl UploadProgress {
     /// Whether hyper has taken the whole body.
     pub(crate) fn has_finished(&self) -> bool {
         self.finished.load(Relaxed)
+    }
+
+    /// The head of the response has arrived.
+    pub(crate) fn set_responded(&self) {
+        self.responded.store(true, Relaxed);
+    }
+
+    /// Whether the head of the response has arrived, so that the status has decided.
+    pub(crate) fn has_responded(&self) -> bool {
+        self.responded.load(Relaxed)
     }
 }
 

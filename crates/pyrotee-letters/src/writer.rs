@@ -96,7 +96,7 @@ impl Message {
             record: Arc::clone(letter.record),
             cause: Cause {
                 target: letter.target.to_owned(),
-                reason: letter.reason,
+                reason: letter.reason.as_str(),
                 tries: letter.tries,
                 status: letter.status,
                 answer: letter.response.to_owned(),
@@ -135,7 +135,7 @@ fn run(messages: &Receiver<Message>, store: &Store, counters: &Counters, waiting
 mod tests {
     use std::fs;
 
-    use pyrotee_queue::Reason;
+    use pyrotee_delivery::DeadLetterReason;
 
     use super::super::store::tests::{Home, record};
     use super::*;
@@ -144,7 +144,7 @@ mod tests {
         sink.offer(&DeadLetter {
             target: "central",
             record,
-            reason: Reason::Rejected,
+            reason: DeadLetterReason::Rejected,
             tries: 1,
             status: Some(400),
             response: "no",

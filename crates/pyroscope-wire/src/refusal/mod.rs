@@ -1,17 +1,28 @@
-//! The meaning of an error response for the profile that was sent and for the target.
+//! The meaning of a response for the profile that was sent and for the target.
 //!
 //! The status is not enough: Grafana Pyroscope responds with 422 to a profile that it will never take,
 //! to one that it could not store just now and, before 2.2, to one beyond the rate limit. The text of
-//! the response tells most of them apart. So the built-in rules match statuses and texts, and a user
+//! the response tells most of them apart. So the built-in rules read statuses and texts, and a user
 //! can add rules that are tried first, because texts change and gateways write their own.
+//!
+//! A success is read, too: it may be an HTML page ([`is_html_page`]), and an OTLP export may have been
+//! taken in part ([`PartialSuccess`]).
 //!
 //! This module does not decide how often a profile is retried or when it is dropped: the delivery
 //! does.
 
 mod built_in;
+mod error_text;
+mod html;
+mod limits;
+mod partial_success;
 mod retry_after;
 mod rule;
+mod truncated;
 
+pub use html::is_html_page;
+pub use limits::quota_reset;
+pub use partial_success::PartialSuccess;
 pub use retry_after::retry_after;
 pub use rule::{Rule, RuleFault};
 
@@ -22,6 +33,9 @@ pub enum Meaning {
     Taken,
     /// The target gets too many profiles: uploads to the target must pause.
     Throttled,
+    /// A limit of the target that this profile alone exceeds, such as a new series or the burst of a
+    /// rate: other profiles are taken. No rule of a user has this meaning.
+    RecordLimit,
     /// A temporary failure: the target may take the same profile later.
     Transient,
     /// It is unknown whether the target has the profile. No built-in rule has this meaning.
@@ -45,11 +59,12 @@ impl Meaning {
         Self::Broken,
     ];
 
-    /// The word for the meaning in configurations, metric labels and logs.
+    /// The word for the meaning in configurations, metric labels and logs. Both kinds of limits are
+    /// `throttled`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Taken => "ok",
-            Self::Throttled => "throttled",
+            Self::Throttled | Self::RecordLimit => "throttled",
             Self::Transient => "transient",
             Self::Ambiguous => "ambiguous",
             Self::Rejected => "rejected",
@@ -90,16 +105,26 @@ impl Rules {
 
     /// The meaning of a response by its status and the start of its decompressed body.
     ///
-    /// The first rule that matches decides; without one the meaning is [`Meaning::Unknown`]. No rule
-    /// matches a 2xx, so the caller must handle a success before.
+    /// The first rule that matches decides; without one the meaning is [`Meaning::Unknown`]. No
+    /// built-in rule matches a 2xx, so the caller must handle a success before.
     pub fn judge(&self, status: u16, text: &str) -> Meaning {
+        self.own_meaning(status, text)
+            .unwrap_or_else(|| built_in::meaning(status, text))
+    }
+
+    /// Whether a rule of the user says that a response with a 2xx status is an acknowledgement, also if
+    /// it is an HTML page.
+    pub fn acknowledges(&self, status: u16, text: &str) -> bool {
+        self.own_meaning(status, text) == Some(Meaning::Taken)
+    }
+
+    fn own_meaning(&self, status: u16, text: &str) -> Option<Meaning> {
+        if self.own.is_empty() {
+            return None;
+        }
         let text = text.to_ascii_lowercase();
-        self.own
-            .iter()
-            .find(|rule| rule.fits(status, &text))
-            .map(Rule::meaning)
-            .or_else(|| built_in::meaning(status, &text))
-            .unwrap_or(Meaning::Unknown)
+        let mut own = self.own.iter();
+        own.find(|rule| rule.fits(status, &text)).map(Rule::meaning)
     }
 
     /// The rules of the user, in the order in which they are tried.

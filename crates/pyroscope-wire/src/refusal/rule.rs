@@ -24,7 +24,7 @@ pub enum RuleFault {
         "does not begin with a status from 100 to 599; write it as in `503` or `422 out of order`"
     )]
     Status,
-    #[error("is a success, which means that the profile was taken; remove it")]
+    #[error("is a success; write `ok`, so that an HTML page counts as one as well, or remove it")]
     Success,
     #[error("is not known; write one of ok, throttled, transient, ambiguous, rejected, broken")]
     Meaning,
@@ -38,7 +38,7 @@ impl Rule {
     /// the target sent it, so a quote inside JSON must be written as `\"`.
     ///
     /// # Errors
-    /// The fault of the pattern, or else the fault of the meaning.
+    /// The fault of the pattern, or else the fault of the meaning: a 2xx can only be `ok`.
     pub fn parse(pattern: &str, meaning: &str) -> Result<Self, RuleFault> {
         let pattern = pattern.trim();
         let (status, text) = match pattern.split_once(char::is_whitespace) {
@@ -46,11 +46,15 @@ impl Rule {
             None => (pattern, None),
         };
         let status = self::status(status)?;
+        let meaning = Meaning::parse(meaning)?;
+        if (200..=299).contains(&status) && meaning != Meaning::Taken {
+            return Err(RuleFault::Success);
+        }
         Ok(Self {
             status,
             needle: text.unwrap_or_default().to_ascii_lowercase(),
             text: text.map(str::to_owned),
-            meaning: Meaning::parse(meaning)?,
+            meaning,
         })
     }
 
@@ -85,7 +89,6 @@ impl Rule {
 fn status(text: &str) -> Result<u16, RuleFault> {
     let three_digits = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse() {
-        Ok(200..=299) if three_digits => Err(RuleFault::Success),
         Ok(status @ 100..=599) if three_digits => Ok(status),
         _ => Err(RuleFault::Status),
     }

@@ -53,7 +53,7 @@ fn rule(scope: &Scope<'_>, pattern: &str) -> Option<Rule> {
     let meaning = scope.parse(pattern, |word| {
         Meaning::parse(word).map_err(|fault| fault.to_string())
     });
-    // The pattern is judged beside a faulty meaning, too: both may be wrong.
+    // The pattern is judged beside a faulty meaning, too: both may be wrong. Any pattern may be `ok`.
     let word = meaning.unwrap_or(Meaning::Taken).as_str();
     match Rule::parse(pattern, word) {
         Ok(rule) => meaning.map(|_| rule),

@@ -87,6 +87,17 @@ fn outcomes_are_kept_in_the_order_of_the_file_with_texts_first() {
 }
 
 #[test]
+fn a_success_may_be_told_to_be_one() {
+    let config = target("      outcomes: { 200: ok, 202 Welcome: ok }\n").config();
+    let expected = [("202 Welcome".to_owned(), "ok"), ("200".to_owned(), "ok")];
+    assert_eq!(outcomes(&config), expected);
+    let rules = &bar(&config).outcomes;
+    assert!(rules.acknowledges(200, "<html>"));
+    assert!(rules.acknowledges(202, "<b>welcome</b>"));
+    assert!(!rules.acknowledges(202, "<html>"));
+}
+
+#[test]
 fn the_environment_sets_outcomes_of_a_status() {
     let config = target("      outcomes: { 404: broken }\n")
         .env(
@@ -113,7 +124,7 @@ fn the_environment_sets_outcomes_of_a_status() {
 fn every_faulty_row_is_told_and_both_sides_of_it() {
     let case = target(
         "      outcomes:\n        404: sometimes\n        4xx: rejected\n        200: never\n        \
-         204: ok\n        422 Late: rejected\n        422 late: transient\n        \
+         204: rejected\n        422 Late: rejected\n        422 late: transient\n        \
          503: [ok]\n        504:\n",
     );
     assert_eq!(
@@ -122,12 +133,11 @@ fn every_faulty_row_is_told_and_both_sides_of_it() {
 pyrotee.yaml:7: remote-write.targets.bar.outcomes.404: `sometimes` is not known; write one of ok, throttled, transient, ambiguous, rejected, broken
 pyrotee.yaml:8: remote-write.targets.bar.outcomes.4xx: does not begin with a status from 100 to 599; write it as in `503` or `422 out of order`
 pyrotee.yaml:9: remote-write.targets.bar.outcomes.200: `never` is not known; write one of ok, throttled, transient, ambiguous, rejected, broken
-pyrotee.yaml:9: remote-write.targets.bar.outcomes.200: is a success, which means that the profile was taken; remove it
-pyrotee.yaml:10: remote-write.targets.bar.outcomes.204: is a success, which means that the profile was taken; remove it
+pyrotee.yaml:10: remote-write.targets.bar.outcomes.204: is a success; write `ok`, so that an HTML page counts as one as well, or remove it
 pyrotee.yaml:12: remote-write.targets.bar.outcomes.422…: differs from another pattern only in case or spaces; keep one of the two
 pyrotee.yaml:13: remote-write.targets.bar.outcomes.503: takes one value, not a list or map; write `key: value`
 pyrotee.yaml:14: remote-write.targets.bar.outcomes.504: an empty value is not known; write one of ok, throttled, transient, ambiguous, rejected, broken
-8 faults in the configuration"
+7 faults in the configuration"
     );
 }
 

@@ -15,7 +15,7 @@ use crate::metrics::TargetMetrics;
 use crate::monitor::SharedSummary;
 use crate::outcome::Outcome;
 use crate::status::TargetState;
-use crate::{DeadLetter, DeadLetterSink, OnAmbiguous, WallClock};
+use crate::{DeadLetter, DeadLetterReason, DeadLetterSink, OnAmbiguous, WallClock};
 
 /// A record is rejected after this many responses with a meaning that no rule knows.
 const MAX_UNKNOWN_RESPONSES: u32 = 3;
@@ -78,7 +78,10 @@ impl Uploader {
         let acked = self.flow.acked(lease.record().head().surface);
         let change = self.report(permit, &outcome);
         match self.settlement(&outcome, lease.history(), acked) {
-            Settlement::Ack => self.ack(lease, change.recovered),
+            Settlement::Ack => {
+                self.keep_rejected_part(&lease, &outcome);
+                self.ack(lease, change.recovered);
+            }
             Settlement::Drop(reason) => self.drop_record(lease, &outcome, reason),
             Settlement::Retry { delay, history } => {
                 // A change of the target's state is logged with this outcome already.
@@ -86,6 +89,9 @@ impl Uploader {
                     self.log.retried(&self.name, &outcome);
                 }
                 self.metrics.retries.increment(1);
+                if let Some(cause) = outcome.doubling_cause(lease.record().head().surface) {
+                    self.metrics.possibly_doubled(cause);
+                }
                 let from = change.blocked_until.unwrap_or_else(Instant::now);
                 lease.retry(from + delay, history);
             }
@@ -100,7 +106,8 @@ impl Uploader {
             history.failures_while_healthy
         );
         self.log.evicted(&self.name, history.last_status, &response);
-        self.offer_dead_letter(&lease, Reason::Rejected, history.last_status, &response);
+        let reason = DeadLetterReason::Rejected;
+        self.offer_dead_letter(&lease, reason, history.last_status, &response);
         lease.lose(Reason::Rejected);
     }
 
@@ -160,11 +167,31 @@ impl Uploader {
 
     fn drop_record(&self, lease: Lease, outcome: &Outcome, reason: Reason) {
         self.log.dropped(&self.name, outcome, reason);
-        self.offer_dead_letter(&lease, reason, outcome.status_code(), &outcome.text);
+        if let Some(reason) = DeadLetterReason::of(reason) {
+            self.offer_dead_letter(&lease, reason, outcome.status_code(), &outcome.text);
+        }
         lease.lose(reason);
     }
 
-    fn offer_dead_letter(&self, lease: &Lease, reason: Reason, status: Option<u16>, text: &str) {
+    /// Counts and keeps a record that the target acknowledges and rejects a part of.
+    fn keep_rejected_part(&self, lease: &Lease, outcome: &Outcome) {
+        if !outcome.text.is_empty() {
+            self.log.partial_success(&self.name, outcome);
+        }
+        if outcome.rejected_part > 0 {
+            self.metrics.partially_rejected.increment(1);
+            let reason = DeadLetterReason::PartiallyRejected;
+            self.offer_dead_letter(lease, reason, outcome.status_code(), &outcome.text);
+        }
+    }
+
+    fn offer_dead_letter(
+        &self,
+        lease: &Lease,
+        reason: DeadLetterReason,
+        status: Option<u16>,
+        text: &str,
+    ) {
         self.dead_letters.offer(&DeadLetter {
             target: &self.name,
             record: lease.record(),
@@ -222,7 +249,7 @@ fn count_failure(
         Meaning::Broken => Backoff::FAILING.delay(history.failures.saturating_add(3)),
         _ => Backoff::FAILING.delay(history.failures),
     };
-    let pause = outcome.retry_after.map(Backoff::retry_after);
+    let pause = outcome.pause().map(Backoff::retry_after);
     Settlement::Retry {
         delay: pause.map_or(backoff, |pause| pause.max(backoff)),
         history,

@@ -152,10 +152,15 @@ impl Permit {
                 Self::count_refusal(state, now);
                 self.succeeded(state, now)
             }
-            Ok(Meaning::Throttled) => self.throttled(state, outcome.retry_after, sample, now),
+            Ok(Meaning::Throttled) => self.throttled(state, outcome.pause(), sample, now),
             Ok(Meaning::Transient | Meaning::Ambiguous) if outcome.is_connect() => {
                 self.withdraw_surface(state, now);
                 self.target_failed(state, Evidence::Conclusive, now);
+                false
+            }
+            Ok(Meaning::RecordLimit) => {
+                Self::count_refusal(state, now);
+                self.record_failed(state, now);
                 false
             }
             Ok(Meaning::Transient | Meaning::Ambiguous) => {

@@ -6,8 +6,7 @@ use http::StatusCode;
 use pyroscope_wire::refusal::Meaning;
 use pyrotee_net::ExchangeError;
 use pyrotee_queue::{
-    Budget, Head, Lane, Lease, LeaseEnd, LeaseFilter, Payload, Reason, Record, RetryHistory,
-    Settle, Surfaces,
+    Budget, Head, Lane, Lease, LeaseEnd, Payload, Reason, Record, RetryHistory, Settle,
 };
 
 use super::*;

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use pyroscope_wire::encoding::{Coding, Encoding};
 use pyroscope_wire::{Message, Surface, ingest};
-use pyrotee_queue::{Reason, Record};
+use pyrotee_queue::Record;
 use serde::{Deserialize, Serialize};
 
 use super::Id;
@@ -20,7 +20,8 @@ const LONGEST_APP: usize = 256;
 pub struct Cause {
     /// The name of the target.
     pub target: String,
-    pub reason: Reason,
+    /// The word for it.
+    pub reason: &'static str,
     pub tries: u32,
     pub status: Option<u16>,
     pub answer: String,
@@ -39,7 +40,7 @@ pub struct Letter {
     pub app: Option<String>,
     pub received: String,
     pub rejected: String,
-    /// `rejected` by the target, or `undecodable` here.
+    /// `rejected` or `partially_rejected` by the target, or `undecodable` here.
     pub reason: String,
     /// Uploads that it was blamed for since the relay started.
     pub tries: u32,
@@ -66,7 +67,7 @@ impl Letter {
                 .map(|app| app.chars().take(LONGEST_APP).collect()),
             received: time(head.received),
             rejected: time(at),
-            reason: cause.reason.as_str().to_owned(),
+            reason: cause.reason.to_owned(),
             tries: cause.tries,
             status: cause.status,
             answer: cause.answer.clone(),

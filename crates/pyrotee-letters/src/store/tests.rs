@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pyroscope_wire::Surface;
-use pyrotee_queue::{Budget, Head, Payload, Reason, SurfaceId};
+use pyrotee_queue::{Budget, Head, Payload, SurfaceId};
 use tempfile::TempDir;
 
 use super::*;
@@ -29,7 +29,7 @@ pub(crate) fn record(query: &str, bytes: usize) -> Arc<Record> {
 fn cause(target: &str) -> Cause {
     Cause {
         target: target.to_owned(),
-        reason: Reason::Rejected,
+        reason: "rejected",
         tries: 3,
         status: Some(422),
         answer: "the moon is \"full\"".to_owned(),

@@ -1,15 +1,16 @@
+mod products;
 mod seen;
 
 use proptest::prelude::*;
 
+use self::products::PRODUCTS;
 use self::seen::SEEN;
-use super::built_in::{BuiltInRule, RULES, StatusSet};
 use super::*;
 
 #[test]
 fn every_answer_that_was_seen_is_understood() {
     let rules = Rules::default();
-    for (status, text, meaning) in SEEN {
+    for (status, text, meaning) in SEEN.iter().chain(PRODUCTS) {
         assert_eq!(rules.judge(*status, text), *meaning, "{status} {text}");
     }
 }
@@ -53,38 +54,74 @@ fn the_code_in_a_text_counts_more_than_words_that_a_label_may_hold() {
     let labels = "{why=\"malformed\"}";
     assert_eq!(pushed("unavailable", labels), Meaning::Transient);
     assert_eq!(pushed("resource_exhausted", labels), Meaning::Throttled);
-    // Several series in one profile, each with its own error: the target asks for a pause.
+    // Several series in one profile, each with its own error: the first one counts, since a later one may be
+    // part of a label that the first one quotes.
     let both =
         "invalid_argument: invalid labels\nresource_exhausted: push rate limit (1 B) exceeded";
-    assert_eq!(rules.judge(422, both), Meaning::Throttled);
+    assert_eq!(rules.judge(422, both), Meaning::Rejected);
 }
 
 #[test]
-fn no_row_is_hidden_by_another_that_means_something_else() {
-    for rule in RULES {
-        let BuiltInRule {
-            statuses,
-            texts,
-            meaning,
-        } = rule;
-        let one = match statuses {
-            StatusSet::OneOf(statuses) => statuses.to_vec(),
-            // The two that no row above names.
-            StatusSet::Class(digit) => vec![digit * 100, digit * 100 + 98],
-        };
-        for status in one {
-            for text in texts.iter().chain(texts.is_empty().then_some(&"")) {
-                assert!(
-                    text.bytes()
-                        .all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase())
-                );
-                assert_eq!(
-                    built_in::meaning(status, text),
-                    Some(*meaning),
-                    "{status} {text}"
-                );
+fn a_text_that_a_client_can_choose_means_nothing() {
+    let rules = Rules::default();
+    let texts = SEEN.iter().chain(PRODUCTS).map(|(_, text, _)| *text);
+    let texts = texts.chain([
+        "push rate limit (1 B) exceeded while adding 9 B",
+        "no org id",
+    ]);
+    for text in texts {
+        for quote in [
+            "label 'x' is odd: ",
+            "name x is not allowed ",
+            "{\"code\":\"unknown\",\"message\":\"invalid label: ",
+            "{\"code\":\"unknown\",\"message\":\"unable to append series {a=\\\"",
+        ] {
+            let quoted = text.replace('"', "\\\"");
+            for (status, meaning) in [
+                (400, Meaning::Rejected),
+                (422, Meaning::Unknown),
+                (429, Meaning::Throttled),
+                (500, Meaning::Transient),
+            ] {
+                let body = format!("{quote}{quoted}\\\"}}\"}}");
+                assert_eq!(rules.judge(status, &body), meaning, "{status} {body}");
             }
         }
+    }
+}
+
+#[test]
+fn no_text_changes_what_a_gateway_or_a_refusal_of_the_address_means() {
+    let rules = Rules::default();
+    for (_, text, _) in SEEN.iter().chain(PRODUCTS) {
+        for status in [401, 403, 404] {
+            assert_eq!(
+                rules.judge(status, text),
+                Meaning::Broken,
+                "{status} {text}"
+            );
+        }
+        for status in [502, 503, 504] {
+            assert_eq!(
+                rules.judge(status, text),
+                Meaning::Transient,
+                "{status} {text}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_response_of_which_the_end_is_missing_keeps_its_code() {
+    let rules = Rules::default();
+    let long = "x".repeat(5_000);
+    for (code, meaning) in [
+        ("invalid_argument", Meaning::Rejected),
+        ("resource_exhausted", Meaning::Throttled),
+        ("unauthenticated", Meaning::Broken),
+    ] {
+        let body = format!("{{\"code\":\"unknown\",\"message\":\"{code}: {long}\"}}");
+        assert_eq!(rules.judge(500, &body[..4_096]), meaning, "{code}");
     }
 }
 
@@ -187,8 +224,9 @@ fn a_rule_that_cannot_be_meant_is_refused() {
         );
     }
     for pattern in ["200", "204", "299 text"] {
+        assert!(Rule::parse(pattern, "ok").is_ok(), "{pattern}");
         assert_eq!(
-            Rule::parse(pattern, "ok"),
+            Rule::parse(pattern, "broken"),
             Err(RuleFault::Success),
             "{pattern}"
         );
@@ -222,9 +260,11 @@ proptest! {
         if !(300..=599).contains(&status) && own.is_none() {
             prop_assert_eq!(meaning, Meaning::Unknown);
         }
-        // No rule can be for a success, so that none is ever taken for anything else.
+        // A rule for a success can only say that it is one.
         for success in [200, 204, 299] {
-            prop_assert_eq!(rules.judge(success, &text), Meaning::Unknown);
+            let meaning = rules.judge(success, &text);
+            prop_assert!(matches!(meaning, Meaning::Unknown | Meaning::Taken));
+            prop_assert_eq!(rules.acknowledges(success, &text), meaning == Meaning::Taken);
         }
     }
 

@@ -1,6 +1,6 @@
 //! The corpus: what Pyroscopes and what stands in front of them were seen to answer.
 
-use crate::refusal::Meaning::{self, Broken, Rejected, Throttled, Transient, Unknown};
+use crate::refusal::Meaning::{self, Broken, RecordLimit, Rejected, Throttled, Transient, Unknown};
 
 /// Every answer that the reference sheets know, and what it means.
 pub(super) const SEEN: &[(u16, &str, Meaning)] = &[
@@ -58,7 +58,7 @@ pub(super) const SEEN: &[(u16, &str, Meaning)] = &[
     (
         429,
         r#"{"code":"resource_exhausted","message":"push rate limit (4.0 MiB) exceeded while adding 5.1 MiB"}"#,
-        Throttled,
+        RecordLimit,
     ),
     (
         499,
@@ -221,11 +221,16 @@ pub(super) const SEEN: &[(u16, &str, Meaning)] = &[
     (
         422,
         r#"{"code":"unknown","message":"pushing IngestInput-pprof failed resource_exhausted: push rate limit (4.0 MiB) exceeded while adding 5.1 MiB"}"#,
-        Throttled,
+        RecordLimit,
     ),
     (
         422,
         "push rate limit (4.0 MiB) exceeded while adding 5.1 MiB",
+        RecordLimit,
+    ),
+    (
+        422,
+        "push rate limit (4.0 MiB) exceeded while adding 20 KiB",
         Throttled,
     ),
     (
@@ -241,14 +246,14 @@ pub(super) const SEEN: &[(u16, &str, Meaning)] = &[
     (
         422,
         "Maximum active series limit exceeded (5000/5000), reduce the number of active streams (reduce labels or reduce label values), or contact your administrator to see if the limit can be increased",
-        Throttled,
+        RecordLimit,
     ),
     // and whatever else.
     (422, "", Unknown),
     (
         422,
         r#"{"code":"unknown","message":"too many org IDs"}"#,
-        Unknown,
+        Broken,
     ),
     (422, "the internal storage of 7 profiles", Unknown),
     // Push.
@@ -266,7 +271,7 @@ pub(super) const SEEN: &[(u16, &str, Meaning)] = &[
     (
         429,
         r#"{"code":"resource_exhausted","message":"message size 300 is larger than configured max 256"}"#,
-        Throttled,
+        Rejected,
     ),
     (
         501,
@@ -279,7 +284,7 @@ pub(super) const SEEN: &[(u16, &str, Meaning)] = &[
     (
         500,
         "resource_exhausted: push rate limit (4.0 MiB) exceeded while adding 5.1 MiB",
-        Throttled,
+        RecordLimit,
     ),
     (500, "failed to append", Transient),
     // What stands in front of a Pyroscope.
@@ -314,6 +319,6 @@ pub(super) const SEEN: &[(u16, &str, Meaning)] = &[
         "upstream connect error or disconnect/reset before headers",
         Transient,
     ),
-    (503, "local rate limited: rate limit exceeded", Throttled),
+    (503, "local rate limited: rate limit exceeded", Transient),
     (504, "<h1>504 Gateway Time-out</h1>", Transient),
 ];

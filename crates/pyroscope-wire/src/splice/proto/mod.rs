@@ -67,6 +67,8 @@ pub(crate) struct Fields<'a> {
     /// The source up to the end of the message.
     bytes: &'a [u8],
     at: usize,
+    /// A value that is longer than the message ends with it instead of being a fault.
+    clips: bool,
 }
 
 impl<'a> Fields<'a> {
@@ -74,6 +76,7 @@ impl<'a> Fields<'a> {
         Self {
             bytes: source,
             at: 0,
+            clips: false,
         }
     }
 
@@ -81,7 +84,14 @@ impl<'a> Fields<'a> {
         Self {
             bytes: source.get(..range.end).unwrap_or_default(),
             at: range.start,
+            clips: false,
         }
+    }
+
+    /// For a message of which only the start was kept: its last value may be cut off.
+    pub(crate) fn clipped(mut self) -> Self {
+        self.clips = true;
+        self
     }
 
     fn field(&mut self) -> Result<Field, Undecodable> {
@@ -139,7 +149,8 @@ impl<'a> Fields<'a> {
         let end = usize::try_from(length)
             .ok()
             .and_then(|length| start.checked_add(length))
-            .filter(|end| *end <= self.bytes.len());
+            .filter(|end| *end <= self.bytes.len())
+            .or_else(|| self.clips.then_some(self.bytes.len()));
         self.at = end.ok_or(ProtobufFault::Truncated)?;
         Ok(start..self.at)
     }

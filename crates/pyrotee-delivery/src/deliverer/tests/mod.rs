@@ -1,5 +1,6 @@
 //! The whole delivery stack over pipes, with a scripted target at their other end, in paused time.
 
+mod answers;
 mod connections;
 mod culprits;
 mod dead_letters;
@@ -138,10 +139,14 @@ impl Rig {
 
     /// Whether the queue took the record.
     fn try_offer(&self, surface: Surface, name: &str, bytes: usize) -> bool {
+        let content_type = match surface {
+            Surface::Otlp => b"application/x-protobuf".as_slice(),
+            Surface::Ingest | Surface::Push => b"application/proto",
+        };
         let head = Head {
             surface: SurfaceId(surface.id()),
             query: format!("name={name}&from=1&until=2").into(),
-            content_type: Some(b"application/proto".as_slice().into()),
+            content_type: Some(content_type.into()),
             content_encoding: None,
             hops: 0,
             received: self.clock.now(),

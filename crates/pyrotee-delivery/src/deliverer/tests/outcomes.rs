@@ -97,6 +97,7 @@ async fn a_record_that_fails_while_others_succeed_is_poison_and_blocks_nobody() 
     for act in [
         Act::answer(500, ""),
         Act::answer(429, ""),
+        Act::answer(429, "Maximum active series limit exceeded (3/3)"),
         Act::Hang,
         Act::CloseAfterBody { keep: false },
     ] {

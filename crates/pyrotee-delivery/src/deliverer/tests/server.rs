@@ -1,15 +1,18 @@
 //! A target at the other end of pipes, which does what a script says.
 
+use std::convert::Infallible;
 use std::future::pending;
 use std::io;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, Either, Full};
+use hyper::body::{Body, Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -25,6 +28,12 @@ pub(super) enum Act {
         status: u16,
         headers: Vec<(&'static str, String)>,
         text: String,
+    },
+    /// Answers with a body of which only this start comes.
+    Stall {
+        status: u16,
+        headers: Vec<(&'static str, String)>,
+        start: &'static str,
     },
     /// Reads everything and never answers.
     Hang,
@@ -43,8 +52,37 @@ impl Act {
         }
     }
 
+    /// Takes it, with a body of this type.
+    pub(super) fn ok(content_type: &str, body: &str) -> Self {
+        Self::Answer {
+            status: 200,
+            headers: vec![("Content-Type", content_type.to_owned())],
+            text: body.to_owned(),
+        }
+    }
+
     pub(super) const OK: Self = Self::Take(Duration::ZERO);
 }
+
+/// A body that sends its start and never ends.
+pub(super) struct Stalled(Option<Bytes>);
+
+impl Body for Stalled {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.0.take().filter(|start| !start.is_empty()) {
+            Some(start) => Poll::Ready(Some(Ok(Frame::data(start)))),
+            None => Poll::Pending,
+        }
+    }
+}
+
+type ResponseBody = Either<Full<Bytes>, Stalled>;
 
 /// An upload as it arrived.
 #[derive(Debug, Clone)]
@@ -126,7 +164,7 @@ impl Server {
         Ok(near)
     }
 
-    async fn serve(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, io::Error> {
+    async fn serve(&self, request: Request<Incoming>) -> Result<Response<ResponseBody>, io::Error> {
         let (head, mut body) = request.into_parts();
         let query = head.uri.query().unwrap_or_default();
         let name = query.split('&').find_map(|pair| pair.strip_prefix("name="));
@@ -152,21 +190,25 @@ impl Server {
             Act::Take(after) => {
                 sleep(after).await;
                 self.keep(name);
-                Ok(Response::new(Full::default()))
+                Ok(Response::new(Either::Left(Full::default())))
             }
             Act::Answer {
                 status,
                 headers,
                 text,
             } => {
-                let mut response = Response::builder().status(status);
-                for (name, value) in headers {
-                    response = response.header(name, value);
-                }
                 if status < 300 {
                     self.keep(name);
                 }
-                Ok(response.body(Full::from(text)).unwrap())
+                Ok(response(status, headers, Either::Left(Full::from(text))))
+            }
+            Act::Stall {
+                status,
+                headers,
+                start,
+            } => {
+                let start = Some(Bytes::from_static(start.as_bytes()));
+                Ok(response(status, headers, Either::Right(Stalled(start))))
             }
             Act::Hang => pending().await,
             Act::CloseAfterBody { keep } => {
@@ -182,4 +224,16 @@ impl Server {
     fn keep(&self, name: String) {
         self.seen.lock().unwrap().kept.push((Instant::now(), name));
     }
+}
+
+fn response(
+    status: u16,
+    headers: Vec<(&'static str, String)>,
+    body: ResponseBody,
+) -> Response<ResponseBody> {
+    let mut response = Response::builder().status(status);
+    for (name, value) in headers {
+        response = response.header(name, value);
+    }
+    response.body(body).unwrap()
 }
