@@ -79,6 +79,7 @@ fn target(
             in_flight: status.in_flight,
             limit: status.limit,
             most: status.workers,
+            at_ceiling: status.at_ceiling,
         },
         accepted: counts.accepted.into(),
         sent: counts.sent.into(),
@@ -131,6 +132,7 @@ mod tests {
             attempts: 17,
             in_flight: 1,
             limit: 4,
+            at_ceiling: false,
             workers: 64,
         };
         let of = ("central", "https://profiles.example.com");
@@ -156,7 +158,7 @@ mod tests {
                     "status": 503, "text": "no upstream",
                 },
                 "oldest_pending_age_seconds": 3.2, "attempts": 17,
-                "uploads": { "in_flight": 1, "limit": 4, "most": 64 },
+                "uploads": { "in_flight": 1, "limit": 4, "most": 64, "at_ceiling": false },
                 "accepted": { "profiles": 4, "bytes": 650 },
                 "sent": { "profiles": 1, "bytes": 100 },
                 "pending": { "profiles": 1, "bytes": 300 },
@@ -179,6 +181,7 @@ mod tests {
             attempts: 0,
             in_flight: 0,
             limit: 4,
+            at_ceiling: false,
             workers: 64,
         };
         let shown = serde_json::to_value(target(("a", "b"), status, &Counts::default(), None));

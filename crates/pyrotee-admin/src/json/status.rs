@@ -58,4 +58,7 @@ pub struct UploadsJson {
     pub in_flight: usize,
     pub limit: usize,
     pub most: usize,
+    /// Of a relay before this field: `false`.
+    #[serde(default)]
+    pub at_ceiling: bool,
 }

@@ -13,11 +13,13 @@ use super::backoff::Backoff;
 /// Delay before the first probes after records' failures opened the breaker: the records may be to blame.
 const VERIFY_DELAY: Duration = Duration::from_secs(1);
 
-/// The same after push-back without a named pause, which is told faster.
-const VERIFY_PUSH_BACK_DELAY: Duration = Duration::from_millis(200);
-
 /// Untried records that must fail as probes before the failure counts as the target's: then the long delays begin.
 const VERIFY_PROBES: u32 = 2;
+
+/// The same two after push-back without a named pause. Two records open the breaker then instead of five, so more
+/// probes verify that, at shorter delays.
+const VERIFY_PUSH_BACK_DELAY: Duration = Duration::from_millis(200);
+const VERIFY_PUSH_BACK_PROBES: u32 = 4;
 
 /// Passes all uploads while closed. While open it admits one probe at a time, after delays that grow with each
 /// failed probe; a successful probe closes it.
@@ -206,12 +208,13 @@ impl CircuitBreaker {
             // The upload started before the breaker opened.
             CircuitState::Open { .. } | CircuitState::Probing { .. } => return false,
         };
-        let (is_certain, verify_delay, pause) = match evidence {
-            Evidence::Weak => (false, VERIFY_DELAY, None),
-            Evidence::Conclusive => (true, VERIFY_DELAY, None),
-            Evidence::PushBack(pause) => (pause.is_some(), VERIFY_PUSH_BACK_DELAY, pause),
+        let (verify_probes, verify_delay, pause) = match evidence {
+            Evidence::Weak => (VERIFY_PROBES, VERIFY_DELAY, None),
+            Evidence::Conclusive => (0, VERIFY_DELAY, None),
+            Evidence::PushBack(None) => (VERIFY_PUSH_BACK_PROBES, VERIFY_PUSH_BACK_DELAY, None),
+            Evidence::PushBack(pause) => (0, VERIFY_PUSH_BACK_DELAY, pause),
         };
-        probes.is_outage |= is_certain || probes.untried >= VERIFY_PROBES;
+        probes.is_outage |= probes.untried >= verify_probes;
         let row = probes.untried.saturating_add(probes.failed);
         let long = pause.map_or_else(|| backoff.delay(row.max(1)), Backoff::retry_after);
         let (untried_after, failed_after) = match probes.is_outage {
