@@ -22,7 +22,7 @@ use tokio::time::{Instant, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::settings;
-use super::signals::Signals;
+use super::signals::{IgnoredSignals, Signals};
 use super::wiring::{Outside, Targets};
 use crate::build_info::{REVISION, VERSION};
 use crate::telemetry::{self, Scrape};
@@ -50,6 +50,7 @@ pub(super) struct Relay {
     /// Of the dead letters, if they are kept.
     letters: Option<Writer>,
     signals: Signals,
+    ignored_signals: IgnoredSignals,
     grace: Duration,
     /// No new requests.
     drain: CancellationToken,
@@ -58,7 +59,7 @@ pub(super) struct Relay {
 impl Relay {
     /// Builds every part and binds every socket, so that what fails fails before anything runs.
     pub(super) fn build(config: &Config) -> anyhow::Result<Self> {
-        let signals = Signals::listen()?;
+        let (signals, ignored_signals) = (Signals::listen()?, IgnoredSignals::listen()?);
         let metrics = telemetry::install_metrics()?;
         let outside = Outside::open()?;
         let budget = Budget::new(config.memory_limit);
@@ -108,6 +109,7 @@ impl Relay {
             keeper,
             letters,
             signals,
+            ignored_signals,
             grace: config.shutdown_grace,
             drain,
         })
@@ -137,8 +139,11 @@ impl Relay {
             crashed: None,
         };
         let beating = Arc::clone(&health);
-        let mut beat = JoinSet::new();
-        beat.spawn(async move { beating.beat().await });
+        let mut background = JoinSet::new();
+        background.spawn(async move { beating.beat().await });
+        background.spawn(async move {
+            self.ignored_signals.log().await;
+        });
         for deliverer in self.deliverers {
             running.parts.spawn(deliverer.run(running.stop.clone()));
         }
