@@ -53,6 +53,8 @@ pub struct Offered {
     pub taken: usize,
     /// Targets whose queue refused it.
     pub refused: usize,
+    /// No queue could take the record even if it were empty: trying again is of no use.
+    pub oversized: bool,
     /// Resolves when the record would survive a crash as well as the backend can promise.
     pub receipt: Receipt,
 }

@@ -42,6 +42,9 @@ where
             bytes: 11
         }
     );
+    let offer = |bytes| bench.producer.offer(&bench.record(1, "d", bytes));
+    assert!(!offer(30).oversized, "it fits into an empty queue");
+    assert!(offer(31).oversized);
 }
 
 pub(super) async fn a_purge_loses_what_waits_and_nothing_else<F>(open: &F)

@@ -51,9 +51,12 @@ impl Producer for MemoryProducer {
 fn offer_each(queues: &[Arc<RecordQueue>], record: &Arc<Record>) -> Offered {
     let taken = queues.iter().filter(|queue| queue.push(Arc::clone(record)));
     let taken = taken.count();
+    let refused = queues.len() - taken;
+    let oversized = || !queues.iter().any(|queue| queue.can_hold(record.len()));
     Offered {
         taken,
-        refused: queues.len() - taken,
+        refused,
+        oversized: taken == 0 && refused > 0 && oversized(),
         receipt: Receipt::immediate(),
     }
 }

@@ -134,6 +134,11 @@ impl<R: Waits> Queue<R> {
         self.changed.notify_one();
     }
 
+    /// Whether an empty queue would take a record of so many bytes.
+    pub fn can_hold(&self, bytes: u64) -> bool {
+        bytes <= self.limits.bytes
+    }
+
     /// Whether a record of so many bytes would be taken without a loss. Others may be faster.
     pub fn has_room(&self, bytes: u64) -> bool {
         let state = lock(&self.state);
