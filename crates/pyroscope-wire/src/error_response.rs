@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::name::NameFault;
+use crate::undecodable::Undecodable;
 
 /// The `Content-Type` of [`error_body`].
 pub const CONTENT_TYPE: &str = "application/json";
@@ -87,6 +88,12 @@ pub fn invalid_name_message(fault: &NameFault) -> String {
     format!("name: {fault}")
 }
 
+/// The message with which Pyroscope refuses a body that it cannot read; the response has status 400. The
+/// start is that of the connect library, on which Pyroscope is built.
+pub fn undecodable_message(fault: &Undecodable) -> String {
+    format!("unmarshal message: failed to {fault}")
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -102,6 +109,14 @@ mod tests {
                 &invalid_name_message(&NameFault::AppRequired(Dialect::Modern))
             ),
             "{\"code\":\"invalid_argument\",\"message\":\"name: service name is required\"}\n"
+        );
+    }
+
+    #[test]
+    fn a_refused_body_is_answered_with_what_is_wrong_with_it() {
+        assert_eq!(
+            undecodable_message(&Undecodable::Gzip),
+            "unmarshal message: failed to unpack gzip"
         );
     }
 

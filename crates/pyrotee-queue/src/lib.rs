@@ -22,6 +22,7 @@
 )]
 
 mod budget;
+mod check;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod history;
@@ -34,6 +35,7 @@ mod record;
 mod seam;
 
 pub use budget::{Budget, Reservation};
+pub use check::{Check, RecordCheck, Unfit};
 pub use history::History;
 pub use ledger::{Counts, Ledger, Tally};
 pub use memory::open as open_memory;

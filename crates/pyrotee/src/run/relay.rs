@@ -58,7 +58,8 @@ pub(super) struct Relay {
 
 impl Relay {
     /// Builds every part and binds every socket, so that what fails fails before anything runs.
-    pub(super) fn build(config: &Config) -> anyhow::Result<Self> {
+    /// `threads` may be busy with bodies at once.
+    pub(super) fn build(config: &Config, threads: usize) -> anyhow::Result<Self> {
         let (signals, ignored_signals) = (Signals::listen()?, IgnoredSignals::listen()?);
         let metrics = telemetry::install_metrics()?;
         let outside = Outside::open()?;
@@ -67,7 +68,9 @@ impl Relay {
 
         let opened = Targets::open(config, &outside, &budget)?;
         let producer = opened.producer.as_ref().map(Arc::downgrade);
-        let settings = settings::proxy(config, opened.producer, &budget, || outside.connector());
+        let settings = settings::proxy(config, opened.producer, &budget, threads, || {
+            outside.connector()
+        });
         let proxy = Proxy::bind(settings, Handle::current(), drain.clone())
             .context("failed to start the clients' listener: choose another `listen`")?;
         let (admin, address) = bind(config.admin)
