@@ -151,10 +151,42 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 #[test]
-fn the_first_signal_may_be_an_interrupt() {
-    let mut rig = Rig::new();
-    rig.relay.signal(Signal::INT);
-    assert_eq!(rig.relay.wait(SOON).unwrap().code(), Some(0));
+fn the_first_signal_may_be_an_interrupt_or_a_quit() {
+    for (signal, name) in [(Signal::INT, "SIGINT"), (Signal::QUIT, "SIGQUIT")] {
+        let mut rig = Rig::with(
+            Upstream::ok(),
+            Upstream::answering(Answer::ok().after(Duration::from_millis(300))),
+            &[],
+            |builder| builder,
+        );
+        rig.send(&Request::profile("app", b"profile"));
+        rig.relay.signal(signal);
+        assert_eq!(rig.relay.wait(SOON).unwrap().code(), Some(0));
+        assert_eq!(lines_with(&rig.relay, "signal")[0]["signal"], name);
+        assert_eq!(rig.target.arrivals().len(), 1, "it was drained");
+    }
+}
+
+#[test]
+fn signals_without_a_meaning_are_logged_and_ignored() {
+    let rig = Rig::new();
+    for (nth, (signal, name)) in [
+        (Signal::HUP, "SIGHUP"),
+        (Signal::USR1, "SIGUSR1"),
+        (Signal::USR2, "SIGUSR2"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        rig.relay.signal(signal);
+        eventually(SOON, name, || {
+            let lines = lines_with(&rig.relay, "signal");
+            lines.get(nth).is_some_and(|line| line["signal"] == name)
+        });
+    }
+    assert_eq!(probe(&rig.relay, "/-/ready"), 200);
+    assert_eq!(rig.send(&Request::profile("app", b"profile")).status(), 200);
+    rig.target.only();
 }
 
 #[test]

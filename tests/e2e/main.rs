@@ -81,6 +81,8 @@ mod queues;
 mod refusals;
 /// `disable-local-writes`.
 mod relay_only;
+/// `disable-local-writes`: what a client is told of a body that no target can be sent.
+mod relay_only_bodies;
 /// Relays that point at each other.
 mod relay_ring;
 /// Paths and methods.

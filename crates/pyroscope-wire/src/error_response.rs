@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::name::NameFault;
+use crate::undecodable::Undecodable;
 
 /// The `Content-Type` of [`error_body`].
 pub const CONTENT_TYPE: &str = "application/json";
@@ -139,6 +140,12 @@ pub fn invalid_name_message(fault: &NameFault) -> String {
     format!("name: {fault}")
 }
 
+/// The message with which Pyroscope refuses a body that it cannot read; the response has status 400. The
+/// start is that of the connect library, on which Pyroscope is built.
+pub fn undecodable_message(fault: &Undecodable) -> String {
+    format!("unmarshal message: failed to {fault}")
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -167,6 +174,14 @@ mod tests {
         assert_eq!(RpcCode::parse("ok"), None);
         assert_eq!(RpcCode::from_grpc_status(0), None);
         assert_eq!(RpcCode::from_grpc_status(17), None);
+    }
+
+    #[test]
+    fn a_refused_body_is_answered_with_what_is_wrong_with_it() {
+        assert_eq!(
+            undecodable_message(&Undecodable::Gzip),
+            "unmarshal message: failed to unpack gzip"
+        );
     }
 
     proptest! {

@@ -36,7 +36,7 @@ mod status;
 mod upload_body;
 
 pub use clock::WallClock;
-pub use content::Content;
+pub use content::{Content, ContentCheck};
 pub use dead_letters::{DeadLetter, DeadLetterReason, DeadLetterSink};
 pub use deliverer::Deliverer;
 pub use monitor::TargetMonitor;

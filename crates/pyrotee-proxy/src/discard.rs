@@ -5,7 +5,7 @@ use http::{Response, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt as _;
 use pyroscope_wire::error_response::{RpcCode, invalid_name_message};
-use pyrotee_queue::Reason;
+use pyrotee_queue::{OfferResult, Reason, Unfit};
 
 use crate::synthetic_response::{ResponseFormat, SyntheticBody};
 use crate::tee::{CaptureEnd, TeeBody};
@@ -29,24 +29,20 @@ where
 
 async fn respond(end: CaptureEnd, format: ResponseFormat) -> Response<SyntheticBody> {
     match end {
-        CaptureEnd::Offered(offered) if offered.queued == 0 && offered.refused > 0 => {
-            format.overloaded("every target's queue is full")
-        }
-        // A 200 promises what the queue's backend promises, so it waits until that holds.
-        CaptureEnd::Offered(offered) => match offered.receipt.durable().await {
-            true => format.success(),
-            false => format.overloaded("the profile could not be stored"),
+        CaptureEnd::Offered(offered) => respond_offered(offered, format).await,
+        CaptureEnd::Unchecked(record) => match record.decide().await {
+            Ok(offered) => respond_offered(offered, format).await,
+            Err(Unfit::Unreadable(message)) => bad_request(&message, format),
+            Err(Unfit::TooLarge) => too_large("the profile does not fit into memory-limit", format),
+            Err(Unfit::Shortage) => format.overloaded("the memory limit is reached"),
         },
         CaptureEnd::Deferred | CaptureEnd::Duplicate => format.success(),
-        CaptureEnd::Dropped(Reason::TooLarge) => {
-            format.overloaded("the profile is larger than tee.max-body")
-        }
-        CaptureEnd::Dropped(_) => format.overloaded("the memory limit is reached"),
-        CaptureEnd::InvalidName(fault) => format.error(
-            StatusCode::BAD_REQUEST,
-            RpcCode::InvalidArgument,
-            &invalid_name_message(&fault),
+        CaptureEnd::Dropped(Reason::TooLarge) => too_large(
+            "the profile is larger than tee.max-body or memory-limit",
+            format,
         ),
+        CaptureEnd::Dropped(_) => format.overloaded("the memory limit is reached"),
+        CaptureEnd::InvalidName(fault) => bad_request(&invalid_name_message(&fault), format),
         // Pyroscope's response to a body that breaks off; the client may still read it.
         CaptureEnd::Incomplete => format.error(
             StatusCode::REQUEST_TIMEOUT,
@@ -64,4 +60,28 @@ async fn respond(end: CaptureEnd, format: ResponseFormat) -> Response<SyntheticB
             "the profile has passed too many relays: a target leads back here",
         ),
     }
+}
+
+async fn respond_offered(offered: OfferResult, format: ResponseFormat) -> Response<SyntheticBody> {
+    if offered.oversized {
+        return too_large("the profile is larger than any target's queue", format);
+    }
+    if offered.queued == 0 && offered.refused > 0 {
+        return format.overloaded("every target's queue is full");
+    }
+    // A 200 promises what the queue's backend promises, so it waits until that holds.
+    match offered.receipt.durable().await {
+        true => format.success(),
+        false => format.overloaded("the profile could not be stored"),
+    }
+}
+
+fn bad_request(message: &str, format: ResponseFormat) -> Response<SyntheticBody> {
+    format.error(StatusCode::BAD_REQUEST, RpcCode::InvalidArgument, message)
+}
+
+/// Tells the client not to try again, which a 503 would ask for.
+fn too_large(message: &str, format: ResponseFormat) -> Response<SyntheticBody> {
+    let status = StatusCode::PAYLOAD_TOO_LARGE;
+    format.error(status, RpcCode::InvalidArgument, message)
 }

@@ -82,6 +82,7 @@ pub(crate) enum TeeResult {
     TooLarge,
     MemoryBudget,
     InvalidName,
+    Undecodable,
     Incomplete,
     Loop,
     NotUnderstood,
@@ -90,12 +91,13 @@ pub(crate) enum TeeResult {
 }
 
 impl TeeResult {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Accepted,
         Self::Refused,
         Self::TooLarge,
         Self::MemoryBudget,
         Self::InvalidName,
+        Self::Undecodable,
         Self::Incomplete,
         Self::Loop,
         Self::NotUnderstood,
@@ -110,6 +112,7 @@ impl TeeResult {
             Self::TooLarge => "too_large",
             Self::MemoryBudget => "memory_budget",
             Self::InvalidName => "invalid_name",
+            Self::Undecodable => "undecodable",
             Self::Incomplete => "incomplete",
             Self::Loop => "loop",
             Self::NotUnderstood => "not_understood",

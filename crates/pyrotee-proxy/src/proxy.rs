@@ -154,7 +154,11 @@ fn response_policy(
 ) -> ResponsePolicy {
     match (local_writes, tee.on, tee.duplicates) {
         // Without local writes there is no upstream: the response depends on the queues.
-        (LocalWrites::Discard, ..) | (_, TeeOn::Always, Duplicates::Tee) => ResponsePolicy::Ignore,
+        (LocalWrites::Discard, ..) => match &tee.check {
+            Some(check) => ResponsePolicy::CheckFirst(Arc::clone(check)),
+            None => ResponsePolicy::Ignore,
+        },
+        (_, TeeOn::Always, Duplicates::Tee) => ResponsePolicy::Ignore,
         // A failed request was not teed, so its retry must be.
         (_, TeeOn::UpstreamSuccess, _) => ResponsePolicy::OfferOnSuccess,
         (_, TeeOn::Always, Duplicates::Drop) => ResponsePolicy::FilterRetries(RetryFilter::new(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::Uri;
 use pyrotee_net::{Connector, Listen};
-use pyrotee_queue::{Budget, Producer};
+use pyrotee_queue::{Budget, Producer, RecordCheck};
 
 /// Settings of the proxy.
 #[derive(Debug)]
@@ -74,4 +74,7 @@ pub struct TeeSettings {
     pub budget: Arc<Budget>,
     /// Puts records into the queues of the targets.
     pub producer: Arc<dyn Producer>,
+    /// Tells whether a target can be sent a record, before the response of [`LocalWrites::Discard`] says so. `None`
+    /// leaves that to the deliveries.
+    pub check: Option<Arc<dyn RecordCheck>>,
 }

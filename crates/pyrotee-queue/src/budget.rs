@@ -38,6 +38,11 @@ impl Budget {
         self.recorded.load(Relaxed)
     }
 
+    /// Whether more than half of the limit is charged.
+    pub fn is_scarce(&self) -> bool {
+        self.used.load(Relaxed) > self.limit / 2
+    }
+
     /// Charges `bytes`. `None`, with nothing charged: the limit would be exceeded.
     pub fn reserve(self: &Arc<Self>, bytes: u64) -> Option<Reservation> {
         let mut reservation = Reservation {
@@ -81,6 +86,11 @@ impl Reservation {
     /// Bytes charged so far.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// The budget that this is a share of.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// Another reservation in the same budget, for what belongs to the same record.

@@ -24,6 +24,7 @@
 
 mod backend;
 mod budget;
+mod check;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod ledger;
@@ -39,6 +40,7 @@ pub use backend::{
     Producer, Receipt, Settle, Surfaces, WhenFull,
 };
 pub use budget::{Budget, Reservation};
+pub use check::{Check, RecordCheck, Unfit};
 pub use ledger::{Counts, Ledger, Tally};
 pub use memory::open as open_memory;
 pub use payload::{Payload, PayloadBuffer};

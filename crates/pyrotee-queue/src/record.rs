@@ -102,6 +102,19 @@ impl Record {
         self.reservation.sibling(bytes)
     }
 
+    /// The most bytes that [`reserve`](Self::reserve) can ever charge: all that the budget has beside
+    /// the record itself.
+    pub fn most_reservable(&self) -> u64 {
+        let limit = self.reservation.budget().limit();
+        limit.saturating_sub(self.reservation.bytes())
+    }
+
+    /// Whether more than half of the budget is charged, so that nothing should be kept for later that
+    /// can be made again.
+    pub fn is_memory_scarce(&self) -> bool {
+        self.reservation.budget().is_scarce()
+    }
+
     /// Whether the body is empty.
     pub fn is_empty(&self) -> bool {
         self.body.len() == 0
@@ -146,6 +159,8 @@ mod tests {
             assert_eq!(derived.expect("the same type").0, 0);
         }
         assert_eq!(budget.recorded(), 60);
+        assert!(record.is_memory_scarce());
+        assert_eq!(record.most_reservable(), 90);
         assert!(record.reserve(41).is_none());
         assert!(record.derive(|| async { "another type" }).await.is_none());
         drop(record);

@@ -46,15 +46,20 @@ impl SpoolProducer {
     fn offer_to_all_of(&self, targets: Range<usize>, record: &Arc<Record>) -> OfferResult {
         let shared = &self.0.shared;
         let size = record.len() + record.head().len() as u64;
-        let (queued, receipt) = if size > shared.longest_record {
+        let too_long = size > shared.longest_record;
+        let (queued, receipt) = if too_long {
             shared.refuse(targets.clone(), record.len(), Reason::SpoolFull);
             (0, None)
         } else {
             shared.offer(targets.clone(), record)
         };
+        let refused = targets.len() - queued;
+        let asked = || shared.queues.get(targets).into_iter().flatten();
+        let oversized = || too_long || !asked().any(|queue| queue.can_hold(record.len()));
         OfferResult {
             queued,
-            refused: targets.len() - queued,
+            refused,
+            oversized: queued == 0 && refused > 0 && oversized(),
             receipt: receipt.map_or_else(Receipt::immediate, Receipt::later),
         }
     }

@@ -23,9 +23,10 @@ Examples:
   PYROTEE__REMOTE_WRITE__TARGETS__CENTRAL__AUTH_TOKEN=… pyrotee run --config pyrotee.yaml
   pyrotee run --upstream http://127.0.0.1:4042     a plain proxy, without a file
 
-Signals: SIGTERM and SIGINT stop accepting, finish requests, drain the queues until
+Signals: SIGTERM, SIGINT and SIGQUIT stop accepting, finish requests, drain the queues until
 shutdown.grace and exit; a second one exits at once. What could not be delivered is counted
-as dropped by `shutdown` and logged, or waits on disk if there is a spool.
+as dropped by `shutdown` and logged, or waits on disk if there is a spool. SIGHUP, SIGUSR1 and
+SIGUSR2 are logged and change nothing.
 
 Exit codes: 0 stopped, 1 an address cannot be bound or a part of the relay crashed,
 2 the configuration is wrong (every fault is on stderr).";

@@ -136,6 +136,7 @@ fn relay(upstream: SocketAddr, ledgers: &[Arc<Ledger>], stop: &CancellationToken
             duplicates: Duplicates::Drop,
             budget,
             producer,
+            check: None,
         }),
     };
     Proxy::bind(settings, tokio::runtime::Handle::current(), stop.clone()).unwrap()

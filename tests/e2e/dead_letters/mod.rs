@@ -192,14 +192,17 @@ fn what_is_rejected_is_kept_with_the_answer_and_no_secret() {
 #[test]
 fn what_cannot_be_decoded_is_kept_and_what_was_lost_otherwise_is_not() {
     let home = home();
-    let target = Upstream::answering(Answer::never());
+    let (target, untagged) = (Upstream::answering(Answer::never()), Upstream::ok());
     let options = [
         "tags: { env: test }",
         "on-ambiguous: drop",
         "timeout: 100ms",
     ];
-    let relay = keeping(home.path()).target("central", &target, &options);
-    let relay = relay.spawn();
+    // Without a target that needs no tags the client would be told.
+    let relay = keeping(home.path())
+        .target("central", &target, &options)
+        .target("untagged", &untagged, &[])
+        .spawn();
     let push = Request::post("/push.v1.PusherService/Push", b"no message of protobuf");
     let push = push.field("Content-Type", "application/proto");
     assert_eq!(relay.send(&push).status(), 200);

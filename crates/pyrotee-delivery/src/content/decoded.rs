@@ -8,7 +8,7 @@ use pyroscope_wire::encoding::{Coding, Encoding};
 use pyroscope_wire::message::{Message, unframe};
 use pyroscope_wire::{Tags, gzip};
 use pyrotee_queue::{Reason, Record, Reservation, lock};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, OwnedSemaphorePermit};
 use tokio::task::spawn_blocking;
 
 /// Largest message that is unpacked, in bytes. A larger body is a decompression bomb, or a message that no
@@ -26,7 +26,7 @@ const MIN_GRANT_BYTES: u64 = 64 * 1024;
 /// The unpacked body of one record, shared by all targets that have tags. The record owns it.
 #[derive(Debug)]
 pub(super) struct DecodedBody {
-    message: Result<Charged<Message>, Reason>,
+    message: Result<Charged<Message>, DecodeFault>,
     tagged: Mutex<Vec<(Arc<Tags>, TaggedCell)>>,
 }
 
@@ -40,6 +40,29 @@ pub(super) struct TaggedBody {
     pub(super) coding: Coding,
     /// Pieces that are never empty: slices of the message where it is unchanged.
     pub(super) pieces: Vec<Bytes>,
+}
+
+/// Why a body could not be unpacked.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum DecodeFault {
+    /// The body is not what its headers say.
+    Unreadable(Undecodable),
+    /// Unpacking it panicked.
+    Panicked,
+    /// The budget has no room for the unpacked body at the moment.
+    Shortage,
+    /// The whole budget has no room for what unpacking the body may take.
+    LargerThanBudget,
+}
+
+impl DecodeFault {
+    /// The reason to drop the record.
+    pub(super) fn reason(self) -> Reason {
+        match self {
+            Self::Unreadable(_) | Self::Panicked => Reason::Undecodable,
+            Self::Shortage | Self::LargerThanBudget => Reason::Budget,
+        }
+    }
 }
 
 /// A value whose bytes are reserved in the budget until it is dropped.
@@ -65,7 +88,7 @@ impl DecodedBody {
             .derive(|| Self::unpack(Arc::clone(record), encoding, coding))
             .await;
         let decoded = decoded.ok_or(Reason::Undecodable)?;
-        let message = decoded.message.as_ref().map_err(|reason| *reason)?;
+        let message = decoded.message.as_ref().map_err(|fault| fault.reason())?;
         let cell = decoded.cell(tags);
         let tagged = cell
             .get_or_init(|| pack(record, message.value.clone(), received, tags))
@@ -76,12 +99,36 @@ impl DecodedBody {
             .map_err(|reason| *reason)
     }
 
-    async fn unpack(record: Arc<Record>, encoding: Encoding, coding: Coding) -> Self {
-        let message = blocking(move || read(&record, encoding, coding)).await;
-        Self {
-            message,
-            tagged: Mutex::default(),
+    /// Unpacks the body of `record` and makes sure that at least one of `tags` can be put into it. `permit` is
+    /// held for as long as a thread is busy with that, even if nobody waits for the result any more.
+    ///
+    /// The record keeps the result for its deliveries, unless memory is scarce: a record may wait long.
+    pub(super) async fn check(
+        record: &Arc<Record>,
+        encoding: Encoding,
+        coding: Coding,
+        tags: Arc<[Arc<Tags>]>,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<(), DecodeFault> {
+        let shared = Arc::clone(record);
+        let message = blocking(DecodeFault::Panicked, move || {
+            let _permit = permit;
+            let message = read(&shared, encoding, coding)?;
+            can_be_tagged(&message.value, &tags).map_err(DecodeFault::Unreadable)?;
+            Ok(message)
+        });
+        if record.is_memory_scarce() {
+            return message.await.map(drop);
         }
+        let decoded = record.derive(|| async { Self::from(message.await) }).await;
+        decoded.map_or(Ok(()), |decoded: &Self| {
+            decoded.message.as_ref().map(|_| ()).map_err(|fault| *fault)
+        })
+    }
+
+    async fn unpack(record: Arc<Record>, encoding: Encoding, coding: Coding) -> Self {
+        let read = move || read(&record, encoding, coding);
+        Self::from(blocking(DecodeFault::Panicked, read).await)
     }
 
     /// The cell of `tags`. A list suffices: few targets have tags, and most of those the same.
@@ -96,22 +143,51 @@ impl DecodedBody {
     }
 }
 
+impl From<Result<Charged<Message>, DecodeFault>> for DecodedBody {
+    fn from(message: Result<Charged<Message>, DecodeFault>) -> Self {
+        Self {
+            message,
+            tagged: Mutex::default(),
+        }
+    }
+}
+
+/// Returns an error if none of `tags` can be put into `message`.
+fn can_be_tagged(message: &Message, tags: &[Arc<Tags>]) -> Result<(), Undecodable> {
+    let mut result = Ok(());
+    for tags in tags {
+        result = message.tagged(tags).map(drop);
+        if result.is_ok() {
+            break;
+        }
+    }
+    result
+}
+
 /// Unpacks the body within what the budget grants.
-fn read(record: &Record, encoding: Encoding, coding: Coding) -> Result<Charged<Message>, Reason> {
+fn read(
+    record: &Record,
+    encoding: Encoding,
+    coding: Coding,
+) -> Result<Charged<Message>, DecodeFault> {
     let mut growth = GROWTH;
     loop {
         let grant = record
             .len()
             .saturating_mul(growth)
             .clamp(MIN_GRANT_BYTES, MAX_MESSAGE_BYTES);
-        let reservation = record.reserve(grant).ok_or(Reason::Budget)?;
+        let reservation = record.reserve(grant);
+        let reservation = reservation.ok_or(match grant > record.most_reservable() {
+            true => DecodeFault::LargerThanBudget,
+            false => DecodeFault::Shortage,
+        })?;
         let limit = usize::try_from(grant).unwrap_or(usize::MAX);
         match Message::read(encoding, coding, record.body().frames(), limit) {
             Ok(message) => {
                 drop(reservation);
                 let reservation = record
                     .reserve(message.bytes().len() as u64)
-                    .ok_or(Reason::Budget)?;
+                    .ok_or(DecodeFault::Shortage)?;
                 return Ok(Charged {
                     value: message,
                     _reservation: reservation,
@@ -120,7 +196,7 @@ fn read(record: &Record, encoding: Encoding, coding: Coding) -> Result<Charged<M
             Err(Undecodable::TooLarge { .. }) if grant < MAX_MESSAGE_BYTES => {
                 growth = growth.saturating_mul(GROWTH);
             }
-            Err(_fault) => return Err(Reason::Undecodable),
+            Err(fault) => return Err(DecodeFault::Unreadable(fault)),
         }
     }
 }
@@ -133,7 +209,7 @@ async fn pack(
     tags: &Arc<Tags>,
 ) -> Result<Arc<Charged<TaggedBody>>, Reason> {
     let (tags, plain) = (Arc::clone(tags), message.bytes().len());
-    let pieces = blocking(move || {
+    let pieces = blocking(Reason::Undecodable, move || {
         let pieces = message
             .tagged(&tags)
             .map_err(|_fault| Reason::Undecodable)?;
@@ -156,11 +232,10 @@ async fn pack(
     }))
 }
 
-/// Runs `work` on a thread for blocking work, since it takes long.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Reason> + Send + 'static,
-) -> Result<T, Reason> {
-    spawn_blocking(work)
-        .await
-        .unwrap_or(Err(Reason::Undecodable))
+/// Runs `work` on a thread for blocking work, since it takes long. Returns `panicked` if it panics.
+async fn blocking<T: Send + 'static, E: Send + 'static>(
+    panicked: E,
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, E> {
+    spawn_blocking(work).await.unwrap_or(Err(panicked))
 }

@@ -3,6 +3,7 @@
 //! Bodies of Push and OTLP are rewritten on threads for blocking work, unpacked once for all targets and packed
 //! once for each distinct set of tags (ADR 0005). A target without tags is sent the bytes as they were received.
 
+mod check;
 mod decoded;
 
 #[cfg(test)]
@@ -14,9 +15,10 @@ use bytes::Bytes;
 use http::HeaderValue;
 use pyroscope_wire::encoding::{Coding, Encoding, Framing};
 use pyroscope_wire::grpc::GrpcFrame;
-use pyroscope_wire::{Surface, Tags, ingest};
+use pyroscope_wire::{FrameFault, Surface, Tags, Undecodable, ingest};
 use pyrotee_queue::{Head, Reason, Record};
 
+pub use check::ContentCheck;
 use decoded::{DecodedBody, TaggedBody};
 
 /// The parts of an upload that depend on the record.
@@ -46,7 +48,8 @@ impl Content {
             return Self::with_name(record, &Tags::default());
         }
         let encoding = encoding(surface, head)?;
-        let (content_encoding, body) = as_received(encoding, head, record.body().frames())?;
+        let (content_encoding, body) = as_received(encoding, head, record.body().frames())
+            .map_err(|_fault| Reason::Undecodable)?;
         Ok(Self::with_body(
             surface,
             head,
@@ -134,16 +137,16 @@ fn as_received(
     encoding: Encoding,
     head: &Head,
     frames: &[Bytes],
-) -> Result<(Option<HeaderValue>, Vec<Bytes>), Reason> {
+) -> Result<(Option<HeaderValue>, Vec<Bytes>), Undecodable> {
     let coding = value(head.content_encoding.as_deref());
     match encoding.framing() {
         Framing::Plain => Ok((coding, frames.to_vec())),
         Framing::Grpc => {
-            let frame = GrpcFrame::read(frames).map_err(|_fault| Reason::Undecodable)?;
+            let frame = GrpcFrame::read(frames)?;
             match (frame.compressed, coding) {
                 (false, _) => Ok((None, frame.message)),
                 (true, Some(coding)) => Ok((Some(coding), frame.message)),
-                (true, None) => Err(Reason::Undecodable),
+                (true, None) => Err(FrameFault::CodingMissing.into()),
             }
         }
     }

@@ -8,10 +8,11 @@ use pyrotee_queue::{Budget, Head, Payload, Reason, Record, SurfaceId};
 
 use super::Content;
 
-const PROTO: &[u8] = b"application/proto";
+pub(super) const PROTO: &[u8] = b"application/proto";
 
 /// One series with the label `a=b` and a profile of four bytes.
-const PUSH: &[u8] = b"\x0a\x10\x0a\x06\x0a\x01a\x12\x01b\x12\x06\x0a\x04\x01\x02\x03\x04";
+pub(super) const PUSH: &[u8] =
+    b"\x0a\x10\x0a\x06\x0a\x01a\x12\x01b\x12\x06\x0a\x04\x01\x02\x03\x04";
 
 fn record(
     budget: &Arc<Budget>,
@@ -19,8 +20,18 @@ fn record(
     coding: Option<&[u8]>,
     body: Vec<u8>,
 ) -> Arc<Record> {
+    record_of(Surface::Push, budget, content_type, coding, body)
+}
+
+pub(super) fn record_of(
+    surface: Surface,
+    budget: &Arc<Budget>,
+    content_type: &[u8],
+    coding: Option<&[u8]>,
+    body: Vec<u8>,
+) -> Arc<Record> {
     let head = Head {
-        surface: SurfaceId(Surface::Push.id()),
+        surface: SurfaceId(surface.id()),
         query: "".into(),
         content_type: Some(content_type.into()),
         content_encoding: coding.map(Into::into),
@@ -33,14 +44,14 @@ fn record(
     Record::new(head, Payload::from(body), reservation)
 }
 
-fn tags(pairs: &[(&str, &str)]) -> Arc<Tags> {
+pub(super) fn tags(pairs: &[(&str, &str)]) -> Arc<Tags> {
     let pairs = pairs
         .iter()
         .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     Arc::new(Tags::parse(pairs).unwrap())
 }
 
-fn packed(bytes: &'static [u8]) -> Vec<u8> {
+pub(super) fn packed(bytes: &'static [u8]) -> Vec<u8> {
     gzip::compress(&[Bytes::from_static(bytes)]).to_vec()
 }
 

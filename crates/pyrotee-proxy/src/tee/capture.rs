@@ -7,6 +7,7 @@ use pyroscope_wire::name::NameFault;
 use pyrotee_queue::{Head, OfferResult, PayloadBuffer, Reason, Record, Reservation};
 
 use super::recorder::{Recorder, ResponsePolicy};
+use super::unchecked::UncheckedRecord;
 use super::verdict::{ResponseAction, Verdict};
 use crate::dedup::{Attempt, AttemptOwner as _, Digesting, RequestKey};
 use crate::metrics::TeeResult;
@@ -29,6 +30,8 @@ pub(crate) enum CaptureEnd {
     Dropped(Reason),
     /// Every Pyroscope refuses the profile's name.
     InvalidName(NameFault),
+    /// The record must be checked before it is offered.
+    Unchecked(UncheckedRecord),
     /// Whether the record is offered depends on the upstream's response, or on the digest of an earlier
     /// request.
     Deferred,
@@ -159,7 +162,7 @@ impl Capture {
         if let Some(key) = &key
             && self.check_duplicate(key)
         {
-            self.refuse(Reason::Duplicate);
+            self.recorder.refuse(self.len, Reason::Duplicate);
             return CaptureEnd::Duplicate;
         }
         match state {
@@ -172,11 +175,17 @@ impl Capture {
                 self.hand_over(record, key)
             }
             State::Dropped(reason) => {
-                self.refuse(reason);
-                CaptureEnd::Dropped(reason)
+                self.recorder.refuse(self.len, reason);
+                // Room for a body larger than the whole budget will never be free.
+                let is_too_large = self.len > self.recorder.budget.limit();
+                CaptureEnd::Dropped(if is_too_large {
+                    Reason::TooLarge
+                } else {
+                    reason
+                })
             }
             State::InvalidName(fault) => {
-                self.refuse(Reason::InvalidName);
+                self.recorder.refuse(self.len, Reason::InvalidName);
                 CaptureEnd::InvalidName(fault)
             }
             State::Ended => CaptureEnd::NotRecorded,
@@ -208,19 +217,14 @@ impl Capture {
                 }
                 CaptureEnd::Offered(offered)
             }
+            (ResponsePolicy::CheckFirst(check), _) => match check.check(&record) {
+                Some(check) => {
+                    CaptureEnd::Unchecked(UncheckedRecord::new(&self.recorder, record, check))
+                }
+                None => CaptureEnd::Offered(self.recorder.offer(&record)),
+            },
             _ => CaptureEnd::Offered(self.recorder.offer(&record)),
         }
-    }
-
-    /// Counts a profile that is offered to no target.
-    fn refuse(&self, reason: Reason) {
-        self.recorder.producer.refuse(self.len, reason);
-        self.recorder.metrics.tee_result(match reason {
-            Reason::TooLarge => TeeResult::TooLarge,
-            Reason::InvalidName => TeeResult::InvalidName,
-            Reason::Duplicate => TeeResult::Duplicate,
-            _ => TeeResult::MemoryBudget,
-        });
     }
 }
 

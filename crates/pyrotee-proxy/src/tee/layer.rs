@@ -119,7 +119,7 @@ fn start_capture<B: Body>(
         received: SystemTime::now(),
     };
     let (digesting, verdict) = match &recorder.response_policy {
-        ResponsePolicy::Ignore => (None, None),
+        ResponsePolicy::Ignore | ResponsePolicy::CheckFirst(_) => (None, None),
         ResponsePolicy::OfferOnSuccess => (None, Some(Verdict::new(recorder, None))),
         ResponsePolicy::FilterRetries(filter) => {
             let fingerprint = filter.fingerprint(head.surface, query, expected);

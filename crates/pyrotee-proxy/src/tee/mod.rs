@@ -12,6 +12,7 @@ mod capture;
 mod layer;
 mod recorder;
 mod response;
+mod unchecked;
 mod verdict;
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pyrotee_queue::{Budget, OfferResult, Producer, Record};
+use pyrotee_queue::{Budget, OfferResult, Producer, Reason, Record, RecordCheck};
 
 use crate::dedup::RetryFilter;
 use crate::metrics::{ProxyMetrics, TeeResult};
@@ -24,6 +24,9 @@ pub(crate) struct Recorder {
 pub(crate) enum ResponsePolicy {
     /// Ignores it: a record is offered as soon as its body is complete.
     Ignore,
+    /// There is no upstream, and the response depends on whether a target can be sent the record: it is
+    /// checked after its body is complete, and then offered.
+    CheckFirst(Arc<dyn RecordCheck>),
     /// Offers a record only after a successful response.
     OfferOnSuccess,
     /// Offers a record as soon as its body is complete, and remembers it after a failed response, so
@@ -42,5 +45,17 @@ impl Recorder {
             TeeResult::Accepted
         });
         offered
+    }
+
+    /// Counts a profile of `bytes` that is offered to no target.
+    pub(super) fn refuse(&self, bytes: u64, reason: Reason) {
+        self.producer.refuse(bytes, reason);
+        self.metrics.tee_result(match reason {
+            Reason::TooLarge => TeeResult::TooLarge,
+            Reason::InvalidName => TeeResult::InvalidName,
+            Reason::Duplicate => TeeResult::Duplicate,
+            Reason::Undecodable => TeeResult::Undecodable,
+            _ => TeeResult::MemoryBudget,
+        });
     }
 }

@@ -29,6 +29,8 @@ pub struct OfferResult {
     pub queued: usize,
     /// Targets whose queue refused the record.
     pub refused: usize,
+    /// No queue could take the record even if it were empty: offering it again is of no use.
+    pub oversized: bool,
     /// Resolves when the record is durable.
     pub receipt: Receipt,
 }

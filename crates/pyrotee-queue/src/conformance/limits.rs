@@ -39,6 +39,9 @@ pub(super) async fn both_limits_hold_and_leased_records_count(open: &OpenBackend
             bytes: 11
         }
     );
+    let offer = |bytes| harness.producer.offer(&harness.record(1, "d", bytes));
+    assert!(!offer(30).oversized, "it fits into an empty queue");
+    assert!(offer(31).oversized);
 }
 
 pub(super) async fn a_purge_loses_what_waits_and_nothing_else(open: &OpenBackend<'_>) {

@@ -52,9 +52,12 @@ impl Producer for MemoryProducer {
 fn offer_each(queues: &[Arc<RecordQueue>], record: &Arc<Record>) -> OfferResult {
     let queued = queues.iter().filter(|queue| queue.push(Arc::clone(record)));
     let queued = queued.count();
+    let refused = queues.len() - queued;
+    let oversized = || !queues.iter().any(|queue| queue.can_hold(record.len()));
     OfferResult {
         queued,
-        refused: queues.len() - queued,
+        refused,
+        oversized: queued == 0 && refused > 0 && oversized(),
         receipt: Receipt::immediate(),
     }
 }

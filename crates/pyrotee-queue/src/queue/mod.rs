@@ -108,6 +108,11 @@ impl<R: QueuedRecord> Queue<R> {
         self.changed.notify_one();
     }
 
+    /// Whether an empty queue would take a record of so many bytes.
+    pub fn can_hold(&self, bytes: u64) -> bool {
+        bytes <= self.limits.bytes
+    }
+
     /// Whether a record of `bytes` would be queued now without dropping another one.
     pub fn has_room(&self, bytes: u64) -> bool {
         let state = lock(&self.state);

@@ -42,7 +42,7 @@ pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
         .build()
         .context("failed to start the runtime")?;
     let stopped = runtime.block_on(async {
-        let relay = Relay::build(config)?;
+        let relay = Relay::build(config, cores)?;
         relay.run().await
     });
     // Tunnels have no end of their own: they are cut here.

@@ -22,7 +22,7 @@ use tokio::time::{Instant, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::settings;
-use super::signals::Signals;
+use super::signals::{IgnoredSignals, Signals};
 use super::wiring::{Outside, Targets};
 use crate::build_info::{REVISION, VERSION};
 use crate::telemetry::{self, Scrape};
@@ -50,6 +50,7 @@ pub(super) struct Relay {
     /// Of the dead letters, if they are kept.
     letters: Option<Writer>,
     signals: Signals,
+    ignored_signals: IgnoredSignals,
     grace: Duration,
     /// No new requests.
     drain: CancellationToken,
@@ -57,8 +58,9 @@ pub(super) struct Relay {
 
 impl Relay {
     /// Builds every part and binds every socket, so that what fails fails before anything runs.
-    pub(super) fn build(config: &Config) -> anyhow::Result<Self> {
-        let signals = Signals::listen()?;
+    /// `threads` may be busy with bodies at once.
+    pub(super) fn build(config: &Config, threads: usize) -> anyhow::Result<Self> {
+        let (signals, ignored_signals) = (Signals::listen()?, IgnoredSignals::listen()?);
         let metrics = telemetry::install_metrics()?;
         let outside = Outside::open()?;
         let budget = Budget::new(config.memory_limit);
@@ -66,7 +68,9 @@ impl Relay {
 
         let opened = Targets::open(config, &outside, &budget)?;
         let producer = opened.producer.as_ref().map(Arc::downgrade);
-        let settings = settings::proxy(config, opened.producer, &budget, || outside.connector());
+        let settings = settings::proxy(config, opened.producer, &budget, threads, || {
+            outside.connector()
+        });
         let proxy = Proxy::bind(settings, Handle::current(), drain.clone())
             .context("failed to start the clients' listener: choose another `listen`")?;
         let (admin, address) = bind(config.admin)
@@ -108,6 +112,7 @@ impl Relay {
             closer,
             letters,
             signals,
+            ignored_signals,
             grace: config.shutdown_grace,
             drain,
         })
@@ -137,8 +142,11 @@ impl Relay {
             crashed: None,
         };
         let beating = Arc::clone(&health);
-        let mut beat = JoinSet::new();
-        beat.spawn(async move { beating.beat().await });
+        let mut background = JoinSet::new();
+        background.spawn(async move { beating.beat().await });
+        background.spawn(async move {
+            self.ignored_signals.log().await;
+        });
         for deliverer in self.deliverers {
             running.parts.spawn(deliverer.run(running.stop.clone()));
         }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use pyrotee_config::{Config, Credentials, Duplicates, FsyncPolicy, LocalWrites, OnAmbiguous};
 use pyrotee_config::{OnFull, Spool, Target, TeeOn};
+use pyrotee_delivery::ContentCheck;
 use pyrotee_net::Connector;
-use pyrotee_queue::{Budget, Limits, Producer, WhenFull};
+use pyrotee_queue::{Budget, Limits, Producer, RecordCheck, WhenFull};
 
 /// How long a written record may wait for the disk with `fsync: interval`.
 const FSYNC_AFTER: Duration = Duration::from_millis(100);
@@ -69,11 +70,13 @@ pub(super) fn spool(spool: &Spool, memory_limit: u64) -> pyrotee_spool::Settings
     }
 }
 
-/// The settings of the request path. Without a `producer` pyrotee is a proxy and nothing else.
+/// The settings of the request path. Without a `producer` pyrotee is a proxy and nothing else. `threads` may be busy
+/// with bodies.
 pub(super) fn proxy(
     config: &Config,
     producer: Option<Arc<dyn Producer>>,
     budget: &Arc<Budget>,
+    threads: usize,
     connector: impl FnOnce() -> Connector,
 ) -> pyrotee_proxy::Settings {
     let upstream = config.upstream.as_ref();
@@ -87,6 +90,10 @@ pub(super) fn proxy(
         (Some(_), LocalWrites::Discard) => pyrotee_proxy::LocalWrites::Discard,
         (None, _) | (_, LocalWrites::Forward) => pyrotee_proxy::LocalWrites::Forward,
     };
+    let check = || -> Arc<dyn RecordCheck> {
+        let tags = config.remote_write.targets.iter().map(|it| &it.tags);
+        Arc::new(ContentCheck::new(tags, threads))
+    };
     let tee = producer.map(|producer| pyrotee_proxy::TeeSettings {
         max_body: config.tee.max_body,
         on: match config.tee.on {
@@ -99,6 +106,7 @@ pub(super) fn proxy(
         },
         budget: Arc::clone(budget),
         producer,
+        check: (local_writes == pyrotee_proxy::LocalWrites::Discard).then(check),
     });
     pyrotee_proxy::Settings {
         listen: config.listen,

@@ -1,4 +1,6 @@
-//! SIGTERM and SIGINT.
+//! The signals that stop the process, and those that it ignores.
+
+use std::convert::Infallible;
 
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -8,15 +10,24 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    quit: Signal,
+}
+
+/// Signals that have no meaning here, and would end the process if nobody listened for them.
+#[derive(Debug)]
+pub(crate) struct IgnoredSignals {
+    hangup: Signal,
+    user1: Signal,
+    user2: Signal,
 }
 
 impl Signals {
     /// From now on a signal does not end the process by itself.
     pub(crate) fn listen() -> anyhow::Result<Self> {
-        let listen = |kind| signal(kind).context("failed to listen for signals");
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
+            quit: listen(SignalKind::quit())?,
         })
     }
 
@@ -25,6 +36,37 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
+            _ = self.quit.recv() => "SIGQUIT",
         }
     }
+}
+
+impl IgnoredSignals {
+    /// From now on these signals do not end the process.
+    pub(crate) fn listen() -> anyhow::Result<Self> {
+        Ok(Self {
+            hangup: listen(SignalKind::hangup())?,
+            user1: listen(SignalKind::user_defined1())?,
+            user2: listen(SignalKind::user_defined2())?,
+        })
+    }
+
+    /// Logs each one that comes.
+    pub(crate) async fn log(mut self) -> Infallible {
+        loop {
+            let signal = tokio::select! {
+                _ = self.hangup.recv() => "SIGHUP",
+                _ = self.user1.recv() => "SIGUSR1",
+                _ = self.user2.recv() => "SIGUSR2",
+            };
+            tracing::warn!(
+                signal,
+                "ignored a signal: only SIGTERM, SIGINT and SIGQUIT have a meaning"
+            );
+        }
+    }
+}
+
+fn listen(kind: SignalKind) -> anyhow::Result<Signal> {
+    signal(kind).context("failed to listen for signals")
 }

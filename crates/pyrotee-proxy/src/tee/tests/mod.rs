@@ -1,3 +1,4 @@
+mod checks;
 mod exchange;
 mod model;
 mod retries;

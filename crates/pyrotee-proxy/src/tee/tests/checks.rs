@@ -1,0 +1,114 @@
+use std::sync::Mutex;
+
+use http::header::RETRY_AFTER;
+use pyrotee_queue::{Check, Record, RecordCheck, Unfit};
+use tokio::sync::oneshot;
+use tokio_test::task::spawn;
+use tokio_test::{assert_pending, assert_ready};
+
+use super::*;
+use crate::discard::discard;
+use crate::synthetic_response::ResponseFormat;
+
+/// A check that ends when the test says so.
+#[derive(Debug)]
+struct HeldCheck(Mutex<Option<oneshot::Receiver<Result<(), Unfit>>>>);
+
+impl RecordCheck for HeldCheck {
+    fn check(&self, _: &Arc<Record>) -> Option<Check> {
+        let result = self.0.lock().unwrap().take()?;
+        Some(Box::pin(async { result.await.unwrap() }))
+    }
+}
+
+/// Ends the check of the first request.
+type EndCheck = oneshot::Sender<Result<(), Unfit>>;
+
+fn checked(memory: u64) -> (Bench, EndCheck) {
+    let (sender, receiver) = oneshot::channel();
+    let check = HeldCheck(Mutex::new(Some(receiver)));
+    (
+        bench(ResponsePolicy::CheckFirst(Arc::new(check)), memory),
+        sender,
+    )
+}
+
+impl Bench {
+    /// Sends a body of `chunks` to a relay that has no upstream.
+    fn without_upstream(&self, sizes: &[usize]) -> impl Future<Output = Response<()>> + use<> {
+        let discarding = service_fn(|request: Request<TeeBody<Frames>>| async {
+            let response = discard(request.into_body(), ResponseFormat::Ingest).await;
+            Ok::<_, Infallible>(response)
+        });
+        let mut tee = self.layer.layer(discarding);
+        let response = tee.call(from_listener(request(Frames::new(&chunks(sizes), true))));
+        async { response.await.unwrap().map(drop) }
+    }
+
+    fn counted(&self) -> (u64, u64) {
+        let counts = self.ledger.snapshot();
+        assert!(counts.balance(), "{counts:?}");
+        (counts.accepted.profiles, counts.pending.profiles)
+    }
+}
+
+#[tokio::test]
+async fn a_record_is_in_no_queue_before_its_check_has_ended() {
+    let (bench, end) = checked(1 << 20);
+    let mut response = spawn(bench.without_upstream(&[10, 20]));
+    assert_pending!(response.poll());
+    assert_eq!(bench.counted(), (0, 0));
+    end.send(Ok(())).unwrap();
+    assert!(response.is_woken());
+    assert_eq!(assert_ready!(response.poll()).status(), StatusCode::OK);
+    assert_eq!(bench.counted(), (1, 1));
+}
+
+#[tokio::test]
+async fn an_unfit_record_is_counted_and_never_queued() {
+    for (unfit, status, reason) in [
+        (Unfit::Unreadable("x".to_owned()), 400, Reason::Undecodable),
+        (Unfit::TooLarge, 413, Reason::Budget),
+        (Unfit::Shortage, 503, Reason::Budget),
+    ] {
+        let (bench, end) = checked(1 << 20);
+        end.send(Err(unfit)).unwrap();
+        let response = bench.without_upstream(&[10, 20]).await;
+        assert_eq!(response.status(), status);
+        assert_eq!(response.headers().contains_key(RETRY_AFTER), status == 503);
+        assert_eq!(bench.counted(), (1, 0));
+        let lost = bench.ledger.snapshot().dropped(reason);
+        assert_eq!((lost.profiles, lost.bytes), (1, 30));
+        let budget = Arc::clone(&bench.budget);
+        assert!(bench.taken().await.is_empty());
+        assert_eq!((budget.receiving(), budget.recorded()), (0, 0));
+    }
+}
+
+#[tokio::test]
+async fn the_record_of_a_client_that_leaves_during_the_check_is_offered() {
+    let (bench, _end) = checked(1 << 20);
+    let mut response = spawn(bench.without_upstream(&[10, 20]));
+    assert_pending!(response.poll());
+    drop(response);
+    assert_eq!(bench.counted(), (1, 1));
+    assert_eq!(bench.taken().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_record_that_needs_no_check_is_offered_at_once() {
+    let unneeded = ResponsePolicy::CheckFirst(Arc::new(HeldCheck(Mutex::default())));
+    let mut response = spawn(bench(unneeded, 1 << 20).without_upstream(&[10]));
+    assert_eq!(assert_ready!(response.poll()).status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_body_that_memory_can_never_hold_is_too_large_and_one_that_must_wait_is_not() {
+    for (sizes, status) in [(&[20_000, 20_000], 413), (&[10_000, 15_000], 503)] {
+        let (bench, _end) = checked(30_000);
+        let _others = bench.budget.reserve(10_000).unwrap();
+        let response = bench.without_upstream(sizes).await;
+        assert_eq!(response.status(), status);
+        assert_eq!(bench.ledger.snapshot().dropped(Reason::Budget).profiles, 1);
+    }
+}
