@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// An upstream that gives `answer` to the first requests and a 200 to the rest.
-fn failing(tries: usize, answer: Answer) -> Rig {
+pub(crate) fn failing(tries: usize, answer: Answer) -> Rig {
     let script = move |arrival: &Arrival<'_>| match arrival.index {
         index if index < tries => answer.clone(),
         _ => Answer::ok(),
@@ -26,7 +26,7 @@ fn failing(tries: usize, answer: Answer) -> Rig {
     Rig::with(Upstream::script(script), Upstream::ok(), &[], |b| b)
 }
 
-fn unavailable() -> Answer {
+pub(crate) fn unavailable() -> Answer {
     Answer::error(503, "unavailable", "empty ring")
 }
 
@@ -311,7 +311,7 @@ fn where_only_successes_are_teed_nothing_is_a_repetition() {
 
 #[test]
 fn an_upstream_that_hangs_costs_no_profile_its_place_in_memory() {
-    // More than may be held for answers: what is over is digested at once and let go.
+    // Nothing but the queue may hold a body while the upstream has not responded.
     let rig = Rig::with(
         Upstream::answering(Answer::never()),
         Upstream::ok(),

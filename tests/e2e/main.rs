@@ -109,3 +109,5 @@ mod tls;
 mod trouble;
 /// Connections that become something else.
 mod upgrade;
+/// Which requests are retries of one client.
+mod whose_retry;

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How long a program may take for what it does in a few seconds.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Of `sdk-user:sdk-password`, which every program has.
 const CLIENT: &str = "Basic c2RrLXVzZXI6c2RrLXBhc3N3b3Jk";

@@ -83,7 +83,7 @@ impl Proxy {
             .as_ref()
             .map_or(MAX_REST_BYTES, |tee| tee.max_body);
         let recorder = settings.tee.map(|tee| {
-            let response_policy = response_policy(&tee, settings.local_writes, &tasks, &runtime);
+            let response_policy = response_policy(&tee, settings.local_writes);
             Arc::new(Recorder {
                 producer: tee.producer,
                 budget: tee.budget,
@@ -146,12 +146,7 @@ impl Proxy {
 }
 
 /// Returns what the tee does with the upstream's response under these settings.
-fn response_policy(
-    tee: &TeeSettings,
-    local_writes: LocalWrites,
-    tasks: &TaskTracker,
-    runtime: &Handle,
-) -> ResponsePolicy {
+fn response_policy(tee: &TeeSettings, local_writes: LocalWrites) -> ResponsePolicy {
     match (local_writes, tee.on, tee.duplicates) {
         // Without local writes there is no upstream: the response depends on the queues.
         (LocalWrites::Discard, ..) => match &tee.check {
@@ -161,10 +156,8 @@ fn response_policy(
         (_, TeeOn::Always, Duplicates::Tee) => ResponsePolicy::Ignore,
         // A failed request was not teed, so its retry must be.
         (_, TeeOn::UpstreamSuccess, _) => ResponsePolicy::OfferOnSuccess,
-        (_, TeeOn::Always, Duplicates::Drop) => ResponsePolicy::FilterRetries(RetryFilter::new(
-            tee.budget.limit(),
-            tasks.clone(),
-            runtime.clone(),
-        )),
+        (_, TeeOn::Always, Duplicates::Drop) => {
+            ResponsePolicy::FilterRetries(RetryFilter::new(tee.budget.limit()))
+        }
     }
 }

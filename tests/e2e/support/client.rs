@@ -1,9 +1,11 @@
 //! A client that says exactly what it is told to.
 
 use std::{
-    net::{SocketAddr, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
     time::Duration,
 };
+
+use rustix::net::{self, AddressFamily, SocketType};
 
 use super::wire::{Body, Head, Wire};
 
@@ -44,6 +46,17 @@ impl Client {
         let stream = TcpStream::connect_timeout(&address, LIMIT).expect("the relay accepts");
         Self {
             wire: Wire::new(stream, limit),
+        }
+    }
+
+    /// A client with the address `source`.
+    pub(crate) fn connect_from(source: Ipv4Addr, address: SocketAddr) -> Self {
+        let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None)
+            .expect("a socket can be made");
+        net::bind(&socket, &SocketAddr::from((source, 0))).expect("a loopback address is free");
+        net::connect(&socket, &address).expect("the relay accepts");
+        Self {
+            wire: Wire::new(socket.into(), LIMIT),
         }
     }
 

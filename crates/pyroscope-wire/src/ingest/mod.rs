@@ -6,7 +6,7 @@
 mod describe;
 
 use std::fmt::Write;
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use describe::describe;
 
@@ -35,6 +35,17 @@ pub fn check_name(raw_query: &str) -> Result<(), NameFault> {
         &name.map(|value| value.decode()).unwrap_or_default(),
         Dialect::Modern,
     )
+}
+
+/// Whether the client named both times of the profile. An absent, empty or relative time depends on when
+/// the request is received.
+pub fn has_absolute_times(raw_query: &str) -> bool {
+    query::first(raw_query, ["from", "until"])
+        .iter()
+        .flatten()
+        .filter(|time| time::resolve(&time.decode(), UNIX_EPOCH) == ResolvedTime::Absolute)
+        .count()
+        == 2
 }
 
 /// Makes the query for a target: the client's query with the target's tags and with absolute times.

@@ -22,6 +22,26 @@ fn with_env(query: &str) -> String {
 }
 
 #[test]
+fn only_a_client_that_named_both_times_has_absolute_ones() {
+    for (query, expected) in [
+        ("name=a&from=1&until=2", true),
+        ("until=20200101&from=1795397392000000000", true),
+        ("%66rom=1_795_397_392&until=0", true),
+        ("name=a", false),
+        ("from=1", false),
+        ("until=2", false),
+        ("from=&until=2", false),
+        ("from=1&until", false),
+        ("from=now-10s&until=now", false),
+        ("from=1&until=now", false),
+        ("from=1;&until=2", false),
+        ("from=now&from=1&until=2", false),
+    ] {
+        assert_eq!(has_absolute_times(query), expected, "{query}");
+    }
+}
+
+#[test]
 fn everything_but_the_name_stays_byte_for_byte() {
     assert_eq!(
         with_env(

@@ -1,238 +1,132 @@
 //! `tee.duplicates: drop`: recognises a client's retry of a profile that was teed, so that the
 //! targets do not get it twice.
 //!
-//! A request that was teed and whose client got no 2xx is a failed attempt. It is remembered by
-//! surface, query and body. The same request within two minutes is forwarded and not teed.
+//! A request that was teed and whose client got no 2xx has failed. It is remembered for two minutes
+//! by client, surface, query, content and the headers that give the content its meaning; the same
+//! request within that time is forwarded and not teed.
 //!
 //! Invariants:
 //!
-//! - While no attempt fails, only bodies that exceed the budget for held records are digested.
-//! - Records held until the response arrives have a budget of their own: an upstream that hangs
-//!   must not use up the memory that captures need.
-//! - A thread that serves requests digests at most one frame, or [`digest::STEP_BYTES`], per step.
-//! - In doubt a request is teed: a duplicate does less harm than a lost profile.
+//! - A request that names no time is never a retry: a target stores it at the time of its receipt.
+//! - The body is hashed frame by frame while it streams. Nothing is held until the response arrives.
+//! - While no request fails, no lock is taken.
+//! - In doubt a request is teed: a duplicate does less harm than a lost profile. So it is if the retry
+//!   arrives before the body of a request that was refused early, or through another client address.
 
-mod digest;
-mod failed_attempts;
+mod content;
+mod failed_requests;
+mod multipart;
 
 use std::hash::{BuildHasher, RandomState};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use pyrotee_queue::{Budget, Record, Reservation, SurfaceId, lock};
-use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore};
-use tokio_util::task::TaskTracker;
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use pyroscope_wire::{Surface, ingest};
+use pyrotee_queue::lock;
 
-use digest::Digest;
-pub(crate) use digest::Digesting;
-use failed_attempts::FailedAttempts;
-pub(crate) use failed_attempts::{Fingerprint, RequestKey};
+use crate::client::RequestContext;
+use crate::head::first_forwarded_for;
+use content::ContentHasher;
+use failed_requests::FailedRequests;
+use multipart::boundary;
 
-/// Maximum size of all records that are held until the upstream responds, in bytes. SDKs send profiles
-/// of up to 5 to 20 MB.
-const MAX_HELD_BYTES: u64 = 16 * 1024 * 1024;
+/// Maximum number of failed requests, at about 150 bytes of memory each.
+const MAX_FAILED: u64 = 16_384;
 
-/// Maximum number of failed attempts, at 250 bytes of memory each (measured).
-const MAX_ATTEMPTS: u64 = 16_384;
+/// The headers that give a body its meaning, besides `Content-Type`. A client that sends a refused body
+/// again with another of them has corrected its request.
+static MEANING: [HeaderName; 3] = [
+    CONTENT_ENCODING,
+    HeaderName::from_static("grpc-encoding"),
+    HeaderName::from_static("otlp-profiles-development-version"),
+];
 
-/// Recognises the retries of failed attempts.
+/// Recognises the retries of failed requests.
 #[derive(Debug)]
 pub(crate) struct RetryFilter {
-    failed: Mutex<FailedAttempts>,
+    failed: Mutex<FailedRequests>,
     /// Whether `failed` has any entry. Requests check this first, without the lock.
     any_failed: AtomicBool,
-    /// Randomly seeded, so that a client cannot choose queries that collide.
+    /// Randomly seeded, so that no client can choose a head that collides with another client's.
     hasher: RandomState,
-    /// Reserved by records that are held until the upstream responds.
-    held_budget: Arc<Budget>,
-    /// Reserved by records that wait to be digested.
-    digest_budget: Arc<Budget>,
-    /// One permit: long records are digested one after the other.
-    digest_permit: Semaphore,
-    /// Notified when an undigested attempt is digested, or never will be.
-    undigested_removed: Notify,
-    tasks: TaskTracker,
-    runtime: Handle,
+    /// Cloned for each request. Randomly seeded, too.
+    content: ContentHasher,
 }
 
-/// An attempt of a client to send a profile that is teed, until its response is known.
+/// Identifies a request: two requests with the same key are the same request, sent twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RequestKey {
+    /// Hash of client, surface, query and the headers that give the body its meaning.
+    head: u64,
+    /// Hash of the body, without the delimiters of a multipart body.
+    content: u128,
+}
+
+/// The key of a request whose body is still arriving.
 #[derive(Debug)]
-pub(crate) enum Attempt {
-    /// The record is held, to be digested if the attempt fails.
-    Held {
-        record: Arc<Record>,
-        _reservation: Reservation,
-    },
-    /// The body is digested.
-    Digested(RequestKey),
-}
-
-/// The owner of an [`Attempt`]: it waits for the response, and then calls
-/// [`RetryFilter::attempt_ended`].
-pub(crate) trait AttemptOwner: Send + Sync + 'static {
-    /// Takes the attempt. Called a second time, with the digest, if a long record was held and its attempt
-    /// has failed.
-    fn attempt_made(self: &Arc<Self>, attempt: Attempt);
+pub(crate) struct KeyHasher {
+    head: u64,
+    content: ContentHasher,
 }
 
 impl RetryFilter {
-    /// A filter whose limits are shares of `memory_limit`, in bytes. Long records are digested on
-    /// `runtime`, in `tasks`.
-    pub(crate) fn new(memory_limit: u64, tasks: TaskTracker, runtime: Handle) -> Arc<Self> {
-        let attempts = (memory_limit / MAX_ATTEMPTS).clamp(64, MAX_ATTEMPTS);
-        let attempts = usize::try_from(attempts).unwrap_or(64);
+    /// A filter that remembers one failed request for each 16 KiB of `memory_limit`, which is in
+    /// bytes, but at least 64 and at most [`MAX_FAILED`].
+    pub(crate) fn new(memory_limit: u64) -> Arc<Self> {
+        let capacity = (memory_limit / (16 * 1024)).clamp(64, MAX_FAILED);
+        let hasher = RandomState::new();
         Arc::new(Self {
-            failed: Mutex::new(FailedAttempts::new(attempts)),
+            failed: Mutex::new(FailedRequests::new(capacity)),
             any_failed: AtomicBool::new(false),
-            hasher: RandomState::new(),
-            held_budget: Budget::new(MAX_HELD_BYTES.min(memory_limit / 8)),
-            digest_budget: Budget::new(memory_limit / 4),
-            digest_permit: Semaphore::new(1),
-            undigested_removed: Notify::new(),
-            tasks,
-            runtime,
+            content: ContentHasher::new(hasher.hash_one("content")),
+            hasher,
         })
     }
 
-    /// Returns the fingerprint of a request whose client announced `len` bytes of body.
-    pub(crate) fn fingerprint(
-        &self,
-        surface: SurfaceId,
-        query: &str,
-        len: Option<u64>,
-    ) -> Fingerprint {
-        let head = self.hasher.hash_one((surface, query));
-        Fingerprint { head, len }
-    }
-
-    /// Starts the digest of a body, if the request may be a retry.
-    pub(crate) fn start_digest(&self, fingerprint: Fingerprint) -> Option<Box<Digesting>> {
-        if !self.any_failed.load(Ordering::Acquire) {
+    /// Starts the key of a request; `None` if the request names no time, or did not come through the
+    /// listener.
+    pub(crate) fn start_key<B>(&self, request: &Request<B>) -> Option<Box<KeyHasher>> {
+        let context = RequestContext::of(request)?;
+        let surface = context.surface?;
+        let query = request.uri().query().unwrap_or_default();
+        if surface == Surface::Ingest && !ingest::has_absolute_times(query) {
             return None;
         }
-        let generation = self.update(|failed| failed.may_be_retry(fingerprint))?;
-        Some(Box::new(Digesting::new(fingerprint.head, generation)))
+        let headers = request.headers();
+        let value = |name| headers.get(name).map(HeaderValue::as_bytes);
+        let content_type = value(&CONTENT_TYPE);
+        let boundary = boundary(content_type);
+        let head = self.hasher.hash_one((
+            ClientId::of(headers, context.client.peer),
+            surface.id(),
+            query,
+            MEANING.each_ref().map(value),
+            // A multipart body has a boundary in its type, which is another for each try.
+            content_type.filter(|_| boundary.is_none()),
+        ));
+        let content = self.content.with_boundary(boundary);
+        Some(Box::new(KeyHasher { head, content }))
     }
 
-    /// Adds an attempt that failed before it was digested: its client may retry before its body was
-    /// read to the end. The attempt counts as undigested until the guard is dropped.
-    pub(crate) fn add_undigested(self: &Arc<Self>, fingerprint: Fingerprint) -> UndigestedGuard {
-        let generation = self.update(|failed| failed.add_undigested(fingerprint));
-        UndigestedGuard {
-            filter: Arc::clone(self),
-            fingerprint,
-            generation,
-        }
-    }
-
-    /// Whether a complete request is a retry of a failed attempt.
+    /// Whether a request with this key has failed within the last two minutes.
     pub(crate) fn is_retry(&self, key: &RequestKey) -> bool {
-        lock(&self.failed).contains(key)
+        self.any_failed.load(Ordering::Acquire) && self.update(|failed| failed.contains(key))
     }
 
-    /// Whether it is unknown if a complete request is a retry, because an attempt that failed up to
-    /// `generation` is not digested yet.
-    pub(crate) fn is_undecided(&self, key: &RequestKey, generation: u64) -> bool {
-        let failed = lock(&self.failed);
-        failed.matches_undigested(key, generation) && !failed.contains(key)
-    }
-
-    /// Spawns a task that calls `then` once [`Self::is_undecided`] is false.
-    pub(crate) fn when_decided(
-        self: &Arc<Self>,
-        key: RequestKey,
-        generation: u64,
-        then: impl FnOnce() + Send + 'static,
-    ) {
-        let filter = Arc::clone(self);
-        let wait = async move {
-            loop {
-                // Created before the check, so that no notification between the two is missed.
-                let removed = filter.undigested_removed.notified();
-                if !filter.is_undecided(&key, generation) {
-                    break;
-                }
-                removed.await;
-            }
-            then();
-        };
-        self.tasks.spawn_on(wait, &self.runtime);
-    }
-
-    /// Gives `owner` the attempt of a record that at least one target's queue took. `key` is `Some` if
-    /// the body was digested while it passed.
-    pub(crate) fn record_taken(
-        self: &Arc<Self>,
-        owner: &Arc<impl AttemptOwner>,
-        record: Arc<Record>,
-        key: Option<RequestKey>,
-    ) {
-        let attempt = if let Some(key) = key {
-            Attempt::Digested(key)
-        } else if let Some(reservation) = self.held_budget.reserve(cost(&record)) {
-            Attempt::Held {
-                record,
-                _reservation: reservation,
-            }
-        } else if digest::is_short(&record) {
-            Attempt::Digested(self.key(&record, digest::digest_short(&record)))
-        } else {
-            return self.digest_later(owner, record);
-        };
-        owner.attempt_made(attempt);
-    }
-
-    /// Forgets an attempt whose response was a success, and remembers any other.
-    pub(crate) fn attempt_ended(
-        self: &Arc<Self>,
-        owner: &Arc<impl AttemptOwner>,
-        attempt: Attempt,
-        success: bool,
-    ) {
-        match attempt {
-            Attempt::Held { .. } if success => {}
-            Attempt::Held { record, .. } if digest::is_short(&record) => {
-                self.remember(self.key(&record, digest::digest_short(&record)));
-            }
-            Attempt::Held { record, .. } => self.digest_later(owner, record),
-            Attempt::Digested(key) if success => self.update(|failed| failed.remove(&key)),
-            Attempt::Digested(key) => self.remember(key),
+    /// Remembers a teed request whose response was no success, and forgets it after a success.
+    pub(crate) fn set_response(&self, key: RequestKey, success: bool) {
+        if !success {
+            self.update(|failed| failed.add(key));
+        } else if self.any_failed.load(Ordering::Acquire) {
+            self.update(|failed| failed.remove(&key));
         }
     }
 
-    /// Spawns a task that digests a long record, and then gives the attempt to `owner`.
-    fn digest_later(self: &Arc<Self>, owner: &Arc<impl AttemptOwner>, record: Arc<Record>) {
-        // A record larger than the whole budget may still be digested, alone.
-        let share = cost(&record).min(self.digest_budget.limit());
-        let Some(reservation) = self.digest_budget.reserve(share) else {
-            // Records arrive faster than they are digested: this attempt is not remembered.
-            return;
-        };
-        let (filter, owner) = (Arc::clone(self), Arc::clone(owner));
-        let digest = async move {
-            let _permit = filter.digest_permit.acquire().await;
-            let key = filter.key(&record, digest::digest_long(&record).await);
-            drop((record, reservation));
-            owner.attempt_made(Attempt::Digested(key));
-        };
-        self.tasks.spawn_on(digest, &self.runtime);
-    }
-
-    fn key(&self, record: &Record, digest: Digest) -> RequestKey {
-        let (head, len) = (record.head(), record.len());
-        RequestKey {
-            head: self.fingerprint(head.surface, &head.query, None).head,
-            len,
-            digest,
-        }
-    }
-
-    fn remember(&self, key: RequestKey) {
-        self.update(|failed| failed.add(key));
-    }
-
-    fn update<T>(&self, update: impl FnOnce(&mut FailedAttempts) -> T) -> T {
+    fn update<T>(&self, update: impl FnOnce(&mut FailedRequests) -> T) -> T {
         let mut failed = lock(&self.failed);
         let updated = update(&mut failed);
         self.any_failed.store(!failed.is_empty(), Ordering::Release);
@@ -240,23 +134,72 @@ impl RetryFilter {
     }
 }
 
-/// Marks a failed attempt as undigested until it is dropped.
-#[derive(Debug)]
-pub(crate) struct UndigestedGuard {
-    filter: Arc<RetryFilter>,
-    fingerprint: Fingerprint,
-    generation: u64,
-}
+impl KeyHasher {
+    /// Adds a frame of the body.
+    pub(crate) fn push(&mut self, frame: &Bytes) {
+        self.content.push(frame);
+    }
 
-impl Drop for UndigestedGuard {
-    fn drop(&mut self) {
-        let filter = &self.filter;
-        filter.update(|failed| failed.remove_undigested(self.fingerprint, self.generation));
-        filter.undigested_removed.notify_waiters();
+    /// Returns the key of a request whose body is complete.
+    pub(crate) fn finish(self) -> RequestKey {
+        RequestKey {
+            head: self.head,
+            content: self.content.finish(),
+        }
     }
 }
 
-/// Returns the memory that a record takes, in bytes, as the global budget counts it.
-fn cost(record: &Record) -> u64 {
-    Record::OVERHEAD + record.head().len() as u64 + record.len()
+/// The client that made a request, as far as the request tells.
+#[derive(Debug, Hash)]
+enum ClientId<'a> {
+    Address(IpAddr),
+    /// What a proxy wrote in place of an address.
+    Name(&'a str),
+}
+
+impl<'a> ClientId<'a> {
+    /// The first entry of `X-Forwarded-For`, or `peer` if there is none. Ports do not count, because a
+    /// retry may come from another one.
+    fn of(headers: &'a HeaderMap, peer: SocketAddr) -> Self {
+        let Some(name) = first_forwarded_for(headers) else {
+            return Self::Address(peer.ip().to_canonical());
+        };
+        let with_port = || name.parse::<SocketAddr>().map(|address| address.ip());
+        match name.parse::<IpAddr>().or_else(|_| with_port()) {
+            Ok(address) => Self::Address(address.to_canonical()),
+            Err(_) => Self::Name(name),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_its_first_forwarded_address_or_its_peer_without_a_port() {
+        let peer = "10.9.9.9:5000".parse().unwrap();
+        for (forwarded, client) in [
+            (&[][..], "Address(10.9.9.9)"),
+            (&["", " , "], "Address(10.9.9.9)"),
+            (&["10.0.0.1"], "Address(10.0.0.1)"),
+            (&[" 10.0.0.1 , 10.0.0.2"], "Address(10.0.0.1)"),
+            (&["10.0.0.1", "10.0.0.2"], "Address(10.0.0.1)"),
+            (&["10.0.0.1:4711"], "Address(10.0.0.1)"),
+            (&["::ffff:10.0.0.1"], "Address(10.0.0.1)"),
+            (&["[fd00::1]:4711"], "Address(fd00::1)"),
+            (&["fd00::1"], "Address(fd00::1)"),
+            (&["_hidden, 10.0.0.2"], "Name(\"_hidden\")"),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in forwarded {
+                headers.append("x-forwarded-for", value.parse().unwrap());
+            }
+            let found = format!("{:?}", ClientId::of(&headers, peer));
+            assert_eq!(found, client, "{forwarded:?}");
+        }
+        let mapped = "[::ffff:10.0.0.1]:1".parse().unwrap();
+        let found = format!("{:?}", ClientId::of(&HeaderMap::new(), mapped));
+        assert_eq!(found, "Address(10.0.0.1)");
+    }
 }

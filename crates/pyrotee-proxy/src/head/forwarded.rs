@@ -40,6 +40,12 @@ pub(crate) fn count_proxies(headers: &HeaderMap) -> usize {
     elements(headers, &X_FORWARDED_FOR).count()
 }
 
+/// Returns the client that the first proxy saw, as `X-Forwarded-For` names it; `None` if the request has
+/// passed no proxy.
+pub(crate) fn first_forwarded_for(headers: &HeaderMap) -> Option<&str> {
+    elements(headers, &X_FORWARDED_FOR).next()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

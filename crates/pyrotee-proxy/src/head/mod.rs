@@ -9,7 +9,7 @@ mod uri;
 
 use http::{HeaderMap, HeaderName};
 
-pub(crate) use forwarded::{add_forwarded, count_proxies};
+pub(crate) use forwarded::{add_forwarded, count_proxies, first_forwarded_for};
 pub(crate) use grpc::{is_grpc, speaks_grpc};
 pub(crate) use hop_by_hop::requested_upgrade;
 pub(crate) use prepare::{prepare_request, prepare_response};

@@ -9,7 +9,7 @@ use pyrotee_queue::{Head, OfferResult, PayloadBuffer, Reason, Record, Reservatio
 use super::recorder::{Recorder, ResponsePolicy};
 use super::unchecked::UncheckedRecord;
 use super::verdict::{ResponseAction, Verdict};
-use crate::dedup::{Attempt, AttemptOwner as _, Digesting, RequestKey};
+use crate::dedup::{KeyHasher, RequestKey};
 use crate::metrics::TeeResult;
 
 /// How the capture of a request ended, or why there was none.
@@ -32,8 +32,7 @@ pub(crate) enum CaptureEnd {
     InvalidName(NameFault),
     /// The record must be checked before it is offered.
     Unchecked(UncheckedRecord),
-    /// Whether the record is offered depends on the upstream's response, or on the digest of an earlier
-    /// request.
+    /// Whether the record is offered depends on the upstream's response.
     Deferred,
     /// The body did not arrive completely.
     Incomplete,
@@ -45,8 +44,8 @@ pub(crate) struct Capture {
     recorder: Arc<Recorder>,
     /// The verdict on the request; `None` if the upstream's response is ignored.
     verdict: Option<Arc<Verdict>>,
-    /// The digest of the body; `None` if the request cannot be a client's retry.
-    digesting: Option<Box<Digesting>>,
+    /// The key that a client's retry of the request has, too; `None` if no request is its retry.
+    key: Option<Box<KeyHasher>>,
     /// Bytes of the body so far.
     len: u64,
     state: State,
@@ -94,20 +93,20 @@ impl Capture {
         Self {
             recorder: Arc::clone(recorder),
             verdict: None,
-            digesting: None,
+            key: None,
             len: 0,
             state,
         }
     }
 
-    /// Attaches the verdict, and the digest if this may be a client's retry.
+    /// Attaches the verdict, and the key if the request may be a client's retry or get one.
     pub(super) fn with_verdict(
         mut self,
         verdict: Option<Arc<Verdict>>,
-        digesting: Option<Box<Digesting>>,
+        key: Option<Box<KeyHasher>>,
     ) -> Self {
         self.verdict = verdict;
-        self.digesting = digesting;
+        self.key = key;
         self
     }
 
@@ -116,10 +115,10 @@ impl Capture {
         self.len += frame.len() as u64;
         if self.len > self.recorder.max_body {
             // A body over the limit is neither teed nor remembered.
-            self.digesting = None;
+            self.key = None;
         }
-        if let Some(digesting) = &mut self.digesting {
-            digesting.push(frame);
+        if let Some(key) = &mut self.key {
+            key.push(frame);
         }
         let State::Recording {
             buffer,
@@ -142,26 +141,14 @@ impl Capture {
 
     /// Ends the capture of a complete body.
     pub(super) fn complete(mut self) -> CaptureEnd {
-        let Some(digesting) = self.digesting.take() else {
-            return self.end(None);
-        };
-        let (key, generation) = digesting.finish(self.len);
-        if let ResponsePolicy::FilterRetries(filter) = &self.recorder.response_policy
-            && filter.is_undecided(&key, generation)
-        {
-            let filter = Arc::clone(filter);
-            filter.when_decided(key, generation, move || drop(self.end(Some(key))));
-            return CaptureEnd::Deferred;
-        }
-        self.end(Some(key))
-    }
-
-    fn end(mut self, key: Option<RequestKey>) -> CaptureEnd {
         // any -> Ended
         let state = std::mem::replace(&mut self.state, State::Ended);
-        if let Some(key) = &key
-            && self.check_duplicate(key)
+        let key = self.key.take().map(|key| key.finish());
+        // A retry is a duplicate even if it could not be recorded: its profile is not lost.
+        if let Some(key) = key
+            && self.is_retry(&key)
         {
+            self.remember(key);
             self.recorder.refuse(self.len, Reason::Duplicate);
             return CaptureEnd::Duplicate;
         }
@@ -192,38 +179,40 @@ impl Capture {
         }
     }
 
-    /// Returns whether this request is a retry of one that was teed; if so, its attempt is given to the
-    /// verdict. A retry is a duplicate even if it could not be recorded: its profile is not lost.
-    fn check_duplicate(&self, key: &RequestKey) -> bool {
-        match (&self.recorder.response_policy, &self.verdict) {
-            (ResponsePolicy::FilterRetries(filter), Some(verdict)) if filter.is_retry(key) => {
-                verdict.attempt_made(Attempt::Digested(*key));
-                true
-            }
-            _ => false,
-        }
-    }
-
     fn hand_over(&self, record: Arc<Record>, key: Option<RequestKey>) -> CaptureEnd {
         match (&self.recorder.response_policy, &self.verdict) {
             (ResponsePolicy::OfferOnSuccess, Some(verdict)) => {
                 verdict.set_body_complete(ResponseAction::Offer(record));
-                CaptureEnd::Deferred
+                return CaptureEnd::Deferred;
             }
-            (ResponsePolicy::FilterRetries(filter), Some(verdict)) => {
-                let offered = self.recorder.offer(&record);
-                if offered.queued > 0 {
-                    filter.record_taken(verdict, record, key);
+            (ResponsePolicy::CheckFirst(check), _) => {
+                if let Some(check) = check.check(&record) {
+                    let unchecked = UncheckedRecord::new(&self.recorder, record, check);
+                    return CaptureEnd::Unchecked(unchecked);
                 }
-                CaptureEnd::Offered(offered)
             }
-            (ResponsePolicy::CheckFirst(check), _) => match check.check(&record) {
-                Some(check) => {
-                    CaptureEnd::Unchecked(UncheckedRecord::new(&self.recorder, record, check))
-                }
-                None => CaptureEnd::Offered(self.recorder.offer(&record)),
-            },
-            _ => CaptureEnd::Offered(self.recorder.offer(&record)),
+            _ => {}
+        }
+        let offered = self.recorder.offer(&record);
+        if let Some(key) = key
+            && offered.queued > 0
+        {
+            self.remember(key);
+        }
+        CaptureEnd::Offered(offered)
+    }
+
+    fn is_retry(&self, key: &RequestKey) -> bool {
+        match &self.recorder.response_policy {
+            ResponsePolicy::FilterRetries(filter) => filter.is_retry(key),
+            _ => false,
+        }
+    }
+
+    /// Remembers a request that was teed, now or before, until a response to it is a success.
+    fn remember(&self, key: RequestKey) {
+        if let Some(verdict) = &self.verdict {
+            verdict.set_body_complete(ResponseAction::Remember(key));
         }
     }
 }

@@ -118,17 +118,17 @@ fn start_capture<B: Body>(
         hops,
         received: SystemTime::now(),
     };
-    let (digesting, verdict) = match &recorder.response_policy {
-        ResponsePolicy::Ignore | ResponsePolicy::CheckFirst(_) => (None, None),
-        ResponsePolicy::OfferOnSuccess => (None, Some(Verdict::new(recorder, None))),
-        ResponsePolicy::FilterRetries(filter) => {
-            let fingerprint = filter.fingerprint(head.surface, query, expected);
-            let verdict = Verdict::new(recorder, Some(fingerprint));
-            (filter.start_digest(fingerprint), Some(verdict))
-        }
+    let key = match &recorder.response_policy {
+        ResponsePolicy::FilterRetries(filter) => filter.start_key(request),
+        _ => None,
+    };
+    let verdict = match &recorder.response_policy {
+        ResponsePolicy::Ignore | ResponsePolicy::CheckFirst(_) => None,
+        ResponsePolicy::OfferOnSuccess => Some(Verdict::new(recorder)),
+        ResponsePolicy::FilterRetries(_) => key.as_ref().map(|_| Verdict::new(recorder)),
     };
     let guard = verdict.as_ref().map(VerdictGuard::new);
-    let capture = Capture::start(recorder, head, expected).with_verdict(verdict, digesting);
+    let capture = Capture::start(recorder, head, expected).with_verdict(verdict, key);
     Ok((capture, guard))
 }
 

@@ -2,7 +2,7 @@
 //! response is a success.
 //!
 //! Two settings need both. `tee.on: upstream-success` offers a record when its body is complete and
-//! the response is a success. `tee.duplicates: drop` remembers an attempt that was teed and got a
+//! the response is a success. `tee.duplicates: drop` remembers a request that was teed and got a
 //! failed response.
 
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use pyrotee_queue::{Record, lock};
 
 use super::recorder::{Recorder, ResponsePolicy};
-use crate::dedup::{Attempt, AttemptOwner, Fingerprint, UndigestedGuard};
+use crate::dedup::RequestKey;
 use crate::metrics::TeeResult;
 
 /// Waits for the body and the response of a request, in any order, and then performs the
@@ -18,7 +18,6 @@ use crate::metrics::TeeResult;
 #[derive(Debug)]
 pub(crate) struct Verdict {
     recorder: Arc<Recorder>,
-    fingerprint: Option<Fingerprint>,
     state: Mutex<State>,
 }
 
@@ -28,12 +27,8 @@ enum State {
     Open,
     /// The body is complete.
     BodyComplete(ResponseAction),
-    /// The response is known. A failed attempt counts as undigested until it is remembered or its body
-    /// fails, which is as long as the verdict lives.
-    Responded {
-        success: bool,
-        _undigested: Option<UndigestedGuard>,
-    },
+    /// The response is known.
+    Responded { success: bool },
 }
 
 /// What to do when the response is known.
@@ -41,24 +36,23 @@ enum State {
 pub(super) enum ResponseAction {
     /// Offer the record after a success, drop it otherwise.
     Offer(Arc<Record>),
-    /// Forget the attempt after a success, remember it otherwise.
-    Remember(Attempt),
+    /// Forget the request after a success, remember it otherwise.
+    Remember(RequestKey),
 }
 
 impl Verdict {
-    /// A verdict on a request; `fingerprint` identifies a retry of it by its head.
-    pub(super) fn new(recorder: &Arc<Recorder>, fingerprint: Option<Fingerprint>) -> Arc<Self> {
+    /// A verdict on a request.
+    pub(super) fn new(recorder: &Arc<Recorder>) -> Arc<Self> {
         Arc::new(Self {
             recorder: Arc::clone(recorder),
-            fingerprint,
             state: Mutex::new(State::Open),
         })
     }
 
     /// Notes that the body is complete.
-    pub(super) fn set_body_complete(self: &Arc<Self>, action: ResponseAction) {
+    pub(super) fn set_body_complete(&self, action: ResponseAction) {
         let mut state = lock(&self.state);
-        let State::Responded { success, .. } = *state else {
+        let State::Responded { success } = *state else {
             // Open -> BodyComplete
             *state = State::BodyComplete(action);
             return;
@@ -69,30 +63,20 @@ impl Verdict {
 
     /// Notes that the upstream has responded, or will not respond. Only the first call counts: an
     /// error after the response concerns the response's body.
-    pub(super) fn set_response(self: &Arc<Self>, success: bool) {
+    pub(super) fn set_response(&self, success: bool) {
         let mut state = lock(&self.state);
         if let State::Responded { .. } = *state {
             return;
         }
-        let undigested = match (&self.recorder.response_policy, self.fingerprint) {
-            (ResponsePolicy::FilterRetries(filter), Some(fingerprint)) if !success => {
-                Some(filter.add_undigested(fingerprint))
-            }
-            _ => None,
-        };
         // Open | BodyComplete -> Responded
-        let responded = State::Responded {
-            success,
-            _undigested: undigested,
-        };
-        let before = std::mem::replace(&mut *state, responded);
+        let before = std::mem::replace(&mut *state, State::Responded { success });
         drop(state);
         if let State::BodyComplete(action) = before {
             self.perform(action, success);
         }
     }
 
-    fn perform(self: &Arc<Self>, action: ResponseAction, success: bool) {
+    fn perform(&self, action: ResponseAction, success: bool) {
         match action {
             ResponseAction::Offer(record) if success => {
                 // The ledgers have counted the offer; nobody needs its receipt.
@@ -103,17 +87,11 @@ impl Verdict {
                     .metrics
                     .tee_result(TeeResult::SkippedLocalRejected);
             }
-            ResponseAction::Remember(attempt) => {
+            ResponseAction::Remember(key) => {
                 if let ResponsePolicy::FilterRetries(filter) = &self.recorder.response_policy {
-                    filter.attempt_ended(self, attempt, success);
+                    filter.set_response(key, success);
                 }
             }
         }
-    }
-}
-
-impl AttemptOwner for Verdict {
-    fn attempt_made(self: &Arc<Self>, attempt: Attempt) {
-        self.set_body_complete(ResponseAction::Remember(attempt));
     }
 }

@@ -26,6 +26,11 @@ pub(super) struct Exchange {
 
 impl Exchange {
     pub(super) fn begin(layer: &TeeLayer, request: Request<Frames>) -> Self {
+        Self::begin_attached(layer, from_listener(request))
+    }
+
+    /// Begins a request that has its context already.
+    pub(super) fn begin_attached(layer: &TeeLayer, request: Request<Frames>) -> Self {
         let (upstream, response) = oneshot::channel::<UpstreamResponse>();
         let mut response = Some(response);
         let body = Arc::new(Mutex::new(None));
@@ -35,7 +40,7 @@ impl Exchange {
             let response = response.take().expect("one request");
             async move { response.await.expect("the upstream responds") }
         }));
-        let future = tee.call(from_listener(request));
+        let future = tee.call(request);
         let client = Box::pin(async move {
             let mut body = Box::pin(future.await?.into_body());
             while let Some(frame) = body.frame().await {

@@ -1,6 +1,7 @@
 mod checks;
 mod exchange;
 mod model;
+mod pairs;
 mod retries;
 
 use std::collections::VecDeque;
@@ -110,8 +111,12 @@ fn request(body: Frames) -> Request<Frames> {
 }
 
 /// Attaches to a request what the listener does.
-fn from_listener(mut request: Request<Frames>) -> Request<Frames> {
-    let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 4040));
+fn from_listener(request: Request<Frames>) -> Request<Frames> {
+    from_peer(SocketAddr::from((Ipv4Addr::LOCALHOST, 4040)), request)
+}
+
+/// Attaches to a request what the listener does for a connection from `peer`.
+fn from_peer(peer: SocketAddr, mut request: Request<Frames>) -> Request<Frames> {
     let client = Arc::new(Client::new(peer, Arc::default()));
     RequestContext::attach(&client, &mut request);
     request

@@ -5,47 +5,43 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Request;
 use pyrotee_queue::Reason;
-use tokio::runtime::Handle;
 use tokio::time::advance;
-use tokio_util::task::TaskTracker;
 
 use super::exchange::Exchange;
 use super::{Bench, Frames, bench};
 use crate::dedup::RetryFilter;
 use crate::tee::ResponsePolicy;
 
-/// Longer than what is digested at once.
+/// Longer than a body that is captured as one copy.
 pub(super) const LONG: usize = 80_000;
+
+const MEMORY: u64 = 16 << 20;
 
 pub(super) struct Watched {
     pub(super) bench: Bench,
-    tasks: TaskTracker,
 }
 
-/// A bench that remembers what failed, and holds at most an eighth of `memory` until the upstream responds.
-pub(super) fn watched(memory: u64) -> Watched {
-    let tasks = TaskTracker::new();
-    let filter = RetryFilter::new(memory, tasks.clone(), Handle::current());
-    let bench = bench(ResponsePolicy::FilterRetries(filter), 16 << 20);
-    Watched { bench, tasks }
+/// A bench that remembers what failed, as much as `memory_limit` allows.
+pub(super) fn watched(memory_limit: u64) -> Watched {
+    let filter = RetryFilter::new(memory_limit);
+    let bench = bench(ResponsePolicy::FilterRetries(filter), MEMORY);
+    Watched { bench }
 }
 
 impl Watched {
-    pub(super) fn begin(&self, query: &str, body: &[u8], announced: bool) -> Exchange {
+    /// Begins a request for an application that names the times of its profile.
+    pub(super) fn begin(&self, app: &str, body: &[u8], announced: bool) -> Exchange {
+        self.begin_query(&format!("name={app}&from=1&until=2"), body, announced)
+    }
+
+    fn begin_query(&self, query: &str, body: &[u8], announced: bool) -> Exchange {
         let pieces: Vec<_> = body.chunks(30_000).map(Bytes::copy_from_slice).collect();
         self.exchange(query, Frames::new(&pieces, announced))
     }
 
     fn exchange(&self, query: &str, body: Frames) -> Exchange {
-        let request = Request::post(format!("/ingest?name={query}"));
+        let request = Request::post(format!("/ingest?{query}"));
         Exchange::begin(&self.bench.layer, request.body(body).unwrap())
-    }
-
-    /// Everything that waits to be digested is.
-    pub(super) async fn digested(&self) {
-        self.tasks.close();
-        self.tasks.wait().await;
-        self.tasks.reopen();
     }
 
     /// Profiles that were teed, and that were known as repetitions.
@@ -71,10 +67,9 @@ async fn every_end_but_a_2xx_is_remembered() {
     ];
     for (number, end) in ends.into_iter().enumerate() {
         for len in [0, 10, LONG] {
-            let watched = watched(16 << 20);
+            let watched = watched(MEMORY);
             let body = vec![7; len];
             end(watched.begin("app", &body, true));
-            watched.digested().await;
             watched.begin("app", &body, true).read().respond(503).read();
             assert_eq!(watched.counts(), (1, 1), "{number}, {len} bytes");
         }
@@ -89,7 +84,7 @@ async fn a_2xx_is_the_end_of_it() {
         |it| it.read().respond_grpc(Some("0")).read(),
     ];
     for end in ends {
-        let watched = watched(16 << 20);
+        let watched = watched(MEMORY);
         end(watched.begin("app", b"profile", true));
         watched.begin("app", b"profile", true).read().fail().read();
         assert_eq!(watched.counts(), (2, 0), "the first try did not fail");
@@ -102,7 +97,7 @@ async fn a_2xx_is_the_end_of_it() {
 
 #[tokio::test(start_paused = true)]
 async fn two_minutes_after_its_end_a_try_is_forgotten() {
-    let watched = watched(16 << 20);
+    let watched = watched(MEMORY);
     let exchange = watched.begin("app", b"profile", true).read();
     advance(Duration::from_secs(300)).await;
     exchange.fail().read();
@@ -118,74 +113,87 @@ async fn two_minutes_after_its_end_a_try_is_forgotten() {
 
 #[tokio::test(start_paused = true)]
 async fn what_broke_off_was_not_teed_and_is_not_remembered() {
-    let watched = watched(16 << 20);
+    let watched = watched(MEMORY);
     let mut body = Frames::new(&[Bytes::from_static(b"profile")], false);
     body.breaks = true;
-    watched.exchange("app", body).read().fail().read();
+    watched
+        .exchange("name=app&from=1&until=2", body)
+        .read()
+        .fail()
+        .read();
     watched.begin("app", b"profile", true).read().fail().read();
     assert_eq!(watched.counts(), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_long_repetition_that_comes_before_the_digest_waits_for_it() {
-    let watched = watched(16 << 20);
-    let body = vec![7; LONG];
-    watched.begin("app", &body, true).read().fail().read();
-    let again = watched.begin("app", &body, true).read();
-    let mut other = body.clone();
-    other[LONG - 1] += 1;
-    let other = watched.begin("app", &other, false).read();
-    assert_eq!(watched.counts(), (1, 0), "nothing is known yet");
-    again.respond(503).read();
-    other.respond(200).read();
-    watched.digested().await;
-    assert_eq!(watched.counts(), (2, 1));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_repetition_that_overtakes_the_rest_of_its_first_try_waits_for_it() {
-    for (announced, breaks) in [(true, false), (false, false), (true, true)] {
-        let watched = watched(16 << 20);
-        let mut body = Frames::new(&[Bytes::from_static(b"profile")], announced);
-        body.breaks = breaks;
+async fn a_retry_that_overtakes_its_first_try_is_teed_and_the_rest_of_the_first_try_is_not() {
+    for (status, teed) in [(502, 1), (200, 2)] {
+        let watched = watched(MEMORY);
         // Refused before it was read.
-        let first = watched.exchange("app", body).respond(502);
-        let again = watched.begin("app", b"profile", true).read().respond(200);
-        tokio::task::yield_now().await;
-        assert_eq!(watched.counts(), (0, 0), "nothing is known yet");
+        let first = watched.begin("app", b"profile", true).respond(502);
+        let again = watched.begin("app", b"profile", true);
+        again.read().respond(status).read();
+        assert_eq!(watched.counts(), (1, 0));
         first.read();
-        watched.digested().await;
-        again.read();
-        let repeated = u64::from(!breaks);
-        assert_eq!(watched.counts(), (1, repeated), "{announced} {breaks}");
+        // After a success the relay has forgotten the profile: in doubt it is teed.
+        assert_eq!(watched.counts(), (teed, 2 - teed), "{status}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_waits_for_answers_is_bounded_and_still_remembered() {
-    let watched = watched(800_000);
-    for len in [10_000, LONG] {
-        let before = watched.bench.budget.recorded();
-        let body = vec![7; len];
-        let queries: Vec<_> = (0..20).map(|number| format!("app{len}x{number}")).collect();
-        let begin = |query: &String| watched.begin(query, &body, true).read();
-        let mut waiting = Vec::new();
-        for query in &queries {
-            waiting.push(begin(query));
-            // What waits for that is bounded, too.
-            watched.digested().await;
+async fn a_profile_without_absolute_times_is_never_a_retry() {
+    for times in [
+        "",
+        "&from=1",
+        "&until=2",
+        "&from=&until=",
+        "&from=1&until=",
+        "&from=now-10s&until=now",
+        "&from=1&until=now",
+        "&from=1;&until=2",
+    ] {
+        let watched = watched(MEMORY);
+        for _ in 0..3 {
+            let query = format!("name=app{times}");
+            let exchange = watched.begin_query(&query, b"profile", true);
+            exchange.read().fail().read();
         }
-        // The target has taken all of it.
-        for _ in &queries {
-            watched.bench.deliver().await;
-        }
-        let held = watched.bench.budget.recorded() - before;
-        assert!((10_000..=100_000).contains(&held), "{held} bytes");
-        waiting.into_iter().for_each(|it| it.fail().read());
-        watched.digested().await;
-        assert_eq!(watched.bench.budget.recorded(), before);
-        let (teed, repeated) = watched.counts();
-        queries.iter().for_each(|it| begin(it).respond(200).read());
-        assert_eq!(watched.counts(), (teed, repeated + 20));
+        assert_eq!(watched.counts(), (3, 0), "{times}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_number_of_remembered_failures_is_bounded() {
+    let watched = watched(0);
+    let begin = |number: usize| {
+        let exchange = watched.begin(&format!("app{number}"), b"profile", true);
+        exchange.read().respond(503).read();
+    };
+    for number in 0..65 {
+        begin(number);
+        watched.bench.deliver().await;
+        advance(Duration::from_millis(1)).await;
+    }
+    // At the limit of 64 the oldest was evicted.
+    begin(64);
+    assert_eq!(watched.counts(), (65, 1));
+    begin(0);
+    assert_eq!(watched.counts(), (66, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upstream_that_hangs_makes_the_filter_hold_no_body() {
+    let watched = watched(MEMORY);
+    let mut waiting = Vec::new();
+    for number in 0..20 {
+        let exchange = watched.begin(&format!("app{number}"), &[7; LONG], true);
+        waiting.push(exchange.read());
+        watched.bench.deliver().await;
+    }
+    let budget = &watched.bench.budget;
+    assert_eq!((budget.receiving(), budget.recorded()), (0, 0));
+    waiting.into_iter().for_each(|it| it.fail().read());
+    let again = watched.begin("app19", &[7; LONG], true);
+    again.read().respond(200).read();
+    assert_eq!(watched.counts(), (20, 1));
 }
