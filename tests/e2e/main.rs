@@ -99,6 +99,8 @@ mod support;
 mod tags;
 /// The connections to a target: kept, stale, refused, and too slow.
 mod target_connections;
+/// The times of profiles that name none.
+mod times;
 /// Targets over https.
 mod tls;
 /// An upstream or targets that are gone, slow, early or rude.

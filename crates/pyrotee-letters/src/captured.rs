@@ -5,14 +5,14 @@
 //! and a gRPC frame is taken off. Two header fields of our own keep what a request does not tell.
 
 use std::io::{self, Write};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::HeaderValue;
 use pyroscope_wire::Surface;
 use pyrotee_delivery::Content;
 use pyrotee_net::HOPS;
-use pyrotee_queue::{Head, Record, SurfaceId};
+use pyrotee_queue::{Head, Record, SurfaceId, receipt_time};
 
 /// Nanoseconds since 1970.
 const RECEIVED: &str = "Pyrotee-Received";
@@ -137,7 +137,7 @@ pub fn read(file: &Bytes) -> Result<(Head, Bytes), ReadError> {
         hops: number(HOPS.as_str())
             .and_then(|hops| u8::try_from(hops).ok())
             .unwrap_or(0),
-        received: received.unwrap_or_else(SystemTime::now),
+        received: received.unwrap_or_else(receipt_time),
     };
     Ok((head, body))
 }
@@ -188,7 +188,10 @@ mod tests {
     fn times_that_depend_on_when_they_are_read_are_those_of_the_receipt() {
         let record = record(Surface::Ingest, "name=a&from=now-10s", "x/y", BODY);
         let (head, _) = read(&written(&record)).unwrap();
-        assert_eq!(&*head.query, "name=a&from=1795499990&until=1795500000");
+        assert_eq!(
+            &*head.query,
+            "name=a&from=1795499990000000007&until=1795500000000000007"
+        );
         assert_eq!(head.received, record.head().received);
     }
 
@@ -214,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_request_of_a_client_was_received_now() {
-        let before = SystemTime::now();
+        let before = receipt_time();
         let (head, body) = read(&Bytes::from(
             "POST /ingest?name=a HTTP/1.1\r\nhost: x\r\n\r\nbody",
         ))

@@ -31,6 +31,7 @@ mod memory;
 mod payload;
 mod queue;
 mod reason;
+mod receipt_time;
 mod record;
 mod retry_history;
 
@@ -44,6 +45,7 @@ pub use memory::open as open_memory;
 pub use payload::{Payload, PayloadBuffer};
 pub use queue::{LeasedEntry, Queue, QueuedRecord, TakeResult};
 pub use reason::Reason;
+pub use receipt_time::receipt_time;
 pub use record::{Head, Record, SurfaceId};
 pub use retry_history::RetryHistory;
 

@@ -28,7 +28,8 @@ pub struct Head {
     pub content_encoding: Option<Box<[u8]>>,
     /// How many relays the profile passed before this one.
     pub hops: u8,
-    /// When the head arrived. Profiles without timestamps are sent with this time.
+    /// When the head arrived, from [`receipt_time`](crate::receipt_time()). Profiles without timestamps are
+    /// sent with this time.
     pub received: SystemTime,
 }
 

@@ -110,7 +110,7 @@ fn a_letter_is_two_files_for_people_and_tools() {
     let (head, body) = captured::read(&store.request(&ids[0]).unwrap()).unwrap();
     assert_eq!(
         &*head.query,
-        "name=shop%7Ba=b%7D&from=1795513300&until=1795516900"
+        "name=shop%7Ba=b%7D&from=1795513300000000000&until=1795516900000000000"
     );
     assert_eq!((head.hops, &*body), (1, &b"xxxxx"[..]));
 }

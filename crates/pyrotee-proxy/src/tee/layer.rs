@@ -3,7 +3,6 @@
 use std::num::IntErrorKind;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -13,7 +12,7 @@ use pyroscope_wire::Surface;
 use pyroscope_wire::encoding::{Encoding, Framing};
 use pyroscope_wire::ingest::{self, Format};
 use pyrotee_net::HOPS;
-use pyrotee_queue::{Head, SurfaceId};
+use pyrotee_queue::{Head, SurfaceId, receipt_time};
 use tower::{Layer, Service};
 
 use super::capture::{Capture, CaptureEnd};
@@ -116,7 +115,7 @@ fn start_capture<B: Body>(
         content_type: copy(headers, &CONTENT_TYPE),
         content_encoding: copy(headers, &format.encoding_header),
         hops,
-        received: SystemTime::now(),
+        received: receipt_time(),
     };
     let (digesting, verdict) = match &recorder.response_policy {
         ResponsePolicy::Ignore => (None, None),
