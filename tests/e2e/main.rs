@@ -53,6 +53,8 @@ mod life_cycle;
 mod limits;
 /// Many requests at once, and who takes them.
 mod load;
+/// Headers that give a body its meaning.
+mod meaning_headers;
 /// The memory limit.
 mod memory;
 /// What a scrape shows.

@@ -26,6 +26,7 @@ mod backend;
 mod budget;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod headers;
 mod ledger;
 mod memory;
 mod payload;
@@ -40,6 +41,7 @@ pub use backend::{
     Producer, Receipt, Settle, Surfaces, WhenFull,
 };
 pub use budget::{Budget, Reservation};
+pub use headers::Headers;
 pub use ledger::{Counts, Ledger, Tally};
 pub use memory::open as open_memory;
 pub use payload::{Payload, PayloadBuffer};

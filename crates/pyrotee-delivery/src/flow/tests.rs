@@ -6,8 +6,8 @@ use http::StatusCode;
 use pyroscope_wire::refusal::Meaning;
 use pyrotee_net::ExchangeError;
 use pyrotee_queue::{
-    Budget, Head, Lane, Lease, LeaseEnd, LeaseFilter, Payload, Reason, Record, RetryHistory,
-    Settle, Surfaces,
+    Budget, Head, Headers, Lane, Lease, LeaseEnd, LeaseFilter, Payload, Reason, Record,
+    RetryHistory, Settle, Surfaces,
 };
 
 use super::*;
@@ -28,6 +28,7 @@ fn lease(surface: SurfaceId, lane: Lane, bytes: usize) -> Lease {
         query: "".into(),
         content_type: None,
         content_encoding: None,
+        headers: Headers::default(),
         hops: 0,
         received: SystemTime::UNIX_EPOCH,
     };

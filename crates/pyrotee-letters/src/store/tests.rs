@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pyroscope_wire::Surface;
-use pyrotee_queue::{Budget, Head, Payload, Reason, SurfaceId};
+use pyrotee_queue::{Budget, Head, Headers, Payload, Reason, SurfaceId};
 use tempfile::TempDir;
 
 use super::*;
@@ -19,6 +19,7 @@ pub(crate) fn record(query: &str, bytes: usize) -> Arc<Record> {
         query: query.into(),
         content_type: Some(b"application/octet-stream".as_slice().into()),
         content_encoding: None,
+        headers: Headers::default(),
         hops: 1,
         received: SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_516_900),
     };

@@ -12,7 +12,7 @@ use pyroscope_wire::Surface;
 use pyroscope_wire::encoding::{Encoding, Framing};
 use pyroscope_wire::ingest::{self, Format};
 use pyrotee_net::HOPS;
-use pyrotee_queue::{Head, SurfaceId, receipt_time};
+use pyrotee_queue::{Head, Headers, SurfaceId, receipt_time};
 use tower::{Layer, Service};
 
 use super::capture::{Capture, CaptureEnd};
@@ -114,6 +114,7 @@ fn start_capture<B: Body>(
         query: query.into(),
         content_type: copy(headers, &CONTENT_TYPE),
         content_encoding: copy(headers, &format.encoding_header),
+        headers: meaning_headers(surface, headers),
         hops,
         received: receipt_time(),
     };
@@ -172,6 +173,15 @@ fn hops(headers: &HeaderMap) -> u8 {
         Some(Err(error)) if *error.kind() == IntErrorKind::PosOverflow => u8::MAX,
         Some(Err(_)) | None => 0,
     }
+}
+
+/// Copies the headers that give the body its meaning. Of several with one name, the first counts, as it does for
+/// a server.
+fn meaning_headers(surface: Surface, headers: &HeaderMap) -> Headers {
+    let names = surface.meaning_headers().iter();
+    names
+        .filter_map(|name| Some((*name, headers.get(*name)?.as_bytes())))
+        .collect()
 }
 
 fn copy(headers: &HeaderMap, name: &HeaderName) -> Option<Box<[u8]>> {

@@ -101,6 +101,9 @@ impl Destination {
                 request = request.header(name, value);
             }
         }
+        for (name, value) in content.headers {
+            request = request.header(name, value);
+        }
         let body = Full::new(one(content.body));
         request
             .body(body)
