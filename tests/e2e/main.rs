@@ -55,6 +55,8 @@ mod life_cycle;
 mod limits;
 /// Many requests at once, and who takes them.
 mod load;
+/// Headers that give a body its meaning.
+mod meaning_headers;
 /// The memory limit.
 mod memory;
 /// What a scrape shows.
@@ -103,6 +105,8 @@ mod support;
 mod tags;
 /// The connections to a target: kept, stale, refused, and too slow.
 mod target_connections;
+/// The times of profiles that name none.
+mod times;
 /// Targets over https.
 mod tls;
 /// An upstream or targets that are gone, slow, early or rude.

@@ -65,9 +65,9 @@ fn relative_times_are_resolved_for_targets_only() {
     let before = unix_now();
     let (upstream, target) = pass(&Rig::tagged("env: test"), query);
     assert_eq!(upstream, query);
-    let (from, until) = (seconds(&target, "from"), seconds(&target, "until"));
+    let (from, until) = (nanoseconds(&target, "from"), nanoseconds(&target, "until"));
     assert!((before..=unix_now()).contains(&until), "{target}");
-    assert!(until.abs_diff(from + 3600) <= 1, "{target}");
+    assert_eq!(until, from + 3_600_000_000_000, "one receipt: {target}");
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn missing_times_become_the_time_of_receipt_for_targets() {
         for name in ["from", "until"] {
             // The first value counts, as for Go.
             assert!(
-                (before..=unix_now()).contains(&seconds(&target, name)),
+                (before..=unix_now()).contains(&nanoseconds(&target, name)),
                 "{query}: {target}"
             );
         }
@@ -191,13 +191,14 @@ fn invalid_utf8_in_a_value_is_no_reason_to_change_it_for_the_upstream() {
     );
 }
 
-fn unix_now() -> u64 {
+fn unix_now() -> u128 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since.unwrap_or(Duration::ZERO).as_secs()
+    since.unwrap_or(Duration::ZERO).as_nanos()
 }
 
-fn seconds(query: &str, name: &str) -> u64 {
+fn nanoseconds(query: &str, name: &str) -> u128 {
     let value = key::parameter(query, name).unwrap_or_else(|| panic!("no {name} in {query}"));
+    assert_eq!(value.len(), 19, "other lengths are other units: {query}");
     value
         .parse()
         .unwrap_or_else(|_| panic!("{name} is no Unix time in {query}"))

@@ -73,6 +73,19 @@ impl Surface {
         }
     }
 
+    /// The request headers that give a body its meaning, in lower case: a target gets them with the body.
+    /// The list is closed, so that nothing else of a client reaches a target.
+    ///
+    /// The messages of OTLP change between development versions without another content type or package
+    /// name; `OTLP-Profiles-Development-Version` tells them apart (opentelemetry-proto#857). gRPC metadata
+    /// has the same name.
+    pub const fn meaning_headers(self) -> &'static [&'static str] {
+        match self {
+            Self::Ingest | Self::Push => &[],
+            Self::Otlp => &["otlp-profiles-development-version"],
+        }
+    }
+
     /// The path at which every Pyroscope serves the surface, to be appended to the path prefix of a
     /// target's address.
     pub const fn canonical_path(self) -> &'static str {
@@ -193,6 +206,17 @@ mod tests {
             .map(|surface| (surface.id(), surface.name()));
         let rows: Vec<_> = rows.collect();
         assert_eq!(rows, [(1, "ingest"), (2, "push"), (3, "otlp")]);
+    }
+
+    #[test]
+    fn names_of_headers_are_in_lower_case_as_http_2_has_them() {
+        let names = Surface::ALL
+            .iter()
+            .flat_map(|surface| surface.meaning_headers());
+        for name in names {
+            let plain = |byte: u8| byte.is_ascii_lowercase() || byte == b'-';
+            assert!(name.bytes().all(plain), "{name}");
+        }
     }
 
     proptest! {

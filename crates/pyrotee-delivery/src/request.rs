@@ -52,6 +52,10 @@ impl RequestTemplate {
                 headers.insert(name, value);
             }
         }
+        for (name, value) in content.headers {
+            // The headers of the target's configuration win.
+            headers.entry(name).or_insert(value);
+        }
         let body = UploadBody::new(content.body, Arc::clone(progress));
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;

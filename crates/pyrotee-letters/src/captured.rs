@@ -5,14 +5,14 @@
 //! and a gRPC frame is taken off. Two header fields of our own keep what a request does not tell.
 
 use std::io::{self, Write};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::HeaderValue;
 use pyroscope_wire::Surface;
 use pyrotee_delivery::Content;
 use pyrotee_net::HOPS;
-use pyrotee_queue::{Head, Record, SurfaceId};
+use pyrotee_queue::{Head, Record, SurfaceId, receipt_time};
 
 /// Nanoseconds since 1970.
 const RECEIVED: &str = "Pyrotee-Received";
@@ -57,10 +57,12 @@ pub fn write(record: &Record, out: &mut impl Write) -> io::Result<()> {
     }
     write!(out, " HTTP/1.1\r\nHost: pyrotee\r\n")?;
     let fields = [
-        ("Content-Type", &content.content_type),
-        ("Content-Encoding", &content.content_encoding),
+        ("Content-Type", content.content_type.as_ref()),
+        ("Content-Encoding", content.content_encoding.as_ref()),
     ];
-    for (name, value) in fields {
+    let meaning = content.headers.iter();
+    let meaning = meaning.map(|(name, value)| (name.as_str(), Some(value)));
+    for (name, value) in fields.into_iter().chain(meaning) {
         if let Some(value) = value {
             write!(out, "{name}: ")?;
             out.write_all(value.as_bytes())?;
@@ -90,6 +92,7 @@ fn as_it_came(record: &Record, surface: Surface) -> Content {
         query: head.query.to_string(),
         content_type: value(&head.content_type),
         content_encoding: value(&head.content_encoding),
+        headers: Content::meaning_headers(surface, head),
         body: record.body().frames().to_vec(),
     }
 }
@@ -127,6 +130,7 @@ pub fn read(file: &Bytes) -> Result<(Head, Bytes), ReadError> {
     if field("Content-Length").is_some() && length != Some(body.len() as u128) {
         return Err(ReadError::Length);
     }
+    let meaning = surface.meaning_headers().iter();
     let received = number(RECEIVED)
         .map(|nanos| UNIX_EPOCH + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)));
     let head = Head {
@@ -134,10 +138,13 @@ pub fn read(file: &Bytes) -> Result<(Head, Bytes), ReadError> {
         query: query.into(),
         content_type: field("Content-Type").map(Into::into),
         content_encoding: field("Content-Encoding").map(Into::into),
+        headers: meaning
+            .filter_map(|name| Some((*name, field(name)?)))
+            .collect(),
         hops: number(HOPS.as_str())
             .and_then(|hops| u8::try_from(hops).ok())
             .unwrap_or(0),
-        received: received.unwrap_or_else(SystemTime::now),
+        received: received.unwrap_or_else(receipt_time),
     };
     Ok((head, body))
 }
@@ -146,7 +153,7 @@ pub fn read(file: &Bytes) -> Result<(Head, Bytes), ReadError> {
 mod tests {
     use std::sync::Arc;
 
-    use pyrotee_queue::{Budget, Payload};
+    use pyrotee_queue::{Budget, Headers, Payload};
 
     use super::*;
 
@@ -158,6 +165,7 @@ mod tests {
             query: query.into(),
             content_type: Some(content_type.as_bytes().into()),
             content_encoding: None,
+            headers: Headers::default(),
             hops: 2,
             received: UNIX_EPOCH + Duration::new(1_795_500_000, 7),
         };
@@ -185,10 +193,42 @@ mod tests {
     }
 
     #[test]
+    fn headers_that_give_the_body_its_meaning_are_written_and_read_again() {
+        let mut head = record(Surface::Otlp, "", "application/x-protobuf", BODY)
+            .head()
+            .clone();
+        let version = ("otlp-profiles-development-version", &b"2"[..]);
+        let other = ("x-other", &b"1"[..]);
+        head.headers = [version, other].into_iter().collect();
+        let reservation = Budget::new(1 << 20).reserve(100).unwrap();
+        let record = Record::new(head, Payload::from(BODY.to_vec()), reservation);
+        let file = written(&record);
+        let (head, body) = read(&file).unwrap();
+        assert_eq!(body, BODY);
+        assert!(
+            head.headers.iter().eq([version]),
+            "the list is closed: {head:?}"
+        );
+        let shown = String::from_utf8_lossy(&file).into_owned();
+        assert!(
+            shown.contains("\r\notlp-profiles-development-version: 2\r\n"),
+            "{shown}"
+        );
+
+        let of_a_client = "POST /v1development/profiles HTTP/1.1\r\n\
+                           OTLP-Profiles-Development-Version: 3\r\nX-Other: 1\r\n\r\n";
+        let (head, _) = read(&Bytes::from(of_a_client)).unwrap();
+        assert!(head.headers.iter().eq([(version.0, &b"3"[..])]), "{head:?}");
+    }
+
+    #[test]
     fn times_that_depend_on_when_they_are_read_are_those_of_the_receipt() {
         let record = record(Surface::Ingest, "name=a&from=now-10s", "x/y", BODY);
         let (head, _) = read(&written(&record)).unwrap();
-        assert_eq!(&*head.query, "name=a&from=1795499990&until=1795500000");
+        assert_eq!(
+            &*head.query,
+            "name=a&from=1795499990000000007&until=1795500000000000007"
+        );
         assert_eq!(head.received, record.head().received);
     }
 
@@ -214,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_request_of_a_client_was_received_now() {
-        let before = SystemTime::now();
+        let before = receipt_time();
         let (head, body) = read(&Bytes::from(
             "POST /ingest?name=a HTTP/1.1\r\nhost: x\r\n\r\nbody",
         ))

@@ -27,11 +27,13 @@ mod budget;
 mod check;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod headers;
 mod ledger;
 mod memory;
 mod payload;
 mod queue;
 mod reason;
+mod receipt_time;
 mod record;
 mod retry_history;
 
@@ -41,11 +43,13 @@ pub use backend::{
 };
 pub use budget::{Budget, Reservation};
 pub use check::{Check, RecordCheck, Unfit};
+pub use headers::Headers;
 pub use ledger::{Counts, Ledger, Tally};
 pub use memory::open as open_memory;
 pub use payload::{Payload, PayloadBuffer};
 pub use queue::{LeasedEntry, Queue, QueuedRecord, TakeResult};
 pub use reason::Reason;
+pub use receipt_time::receipt_time;
 pub use record::{Head, Record, SurfaceId};
 pub use retry_history::RetryHistory;
 

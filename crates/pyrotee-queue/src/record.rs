@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use tokio::sync::OnceCell;
 
-use crate::{Payload, Reservation};
+use crate::{Headers, Payload, Reservation};
 
 /// The ingestion surface that a record came in by, as a number that `pyroscope-wire` assigns. It is
 /// written to disk, so the number of a surface never changes.
@@ -26,9 +26,12 @@ pub struct Head {
     pub content_type: Option<Box<[u8]>>,
     /// `Content-Encoding`, byte for byte.
     pub content_encoding: Option<Box<[u8]>>,
+    /// Further headers that give the body its meaning, with names in lower case.
+    pub headers: Headers,
     /// How many relays the profile passed before this one.
     pub hops: u8,
-    /// When the head arrived. Profiles without timestamps are sent with this time.
+    /// When the head arrived, from [`receipt_time`](crate::receipt_time()). Profiles without timestamps are
+    /// sent with this time.
     pub received: SystemTime,
 }
 
@@ -36,7 +39,8 @@ impl Head {
     /// Bytes of memory that the copies take.
     pub fn len(&self) -> usize {
         let bytes = |field: &Option<Box<[u8]>>| field.as_ref().map_or(0, |value| value.len());
-        self.query.len() + bytes(&self.content_type) + bytes(&self.content_encoding)
+        let copied = self.query.len() + self.headers.len();
+        copied + bytes(&self.content_type) + bytes(&self.content_encoding)
     }
 
     /// Whether all parts are empty.
@@ -141,6 +145,7 @@ mod tests {
             query: "".into(),
             content_type: None,
             content_encoding: None,
+            headers: Headers::default(),
             hops: 0,
             received: SystemTime::UNIX_EPOCH,
         };

@@ -60,6 +60,7 @@ pub fn segment(salt: u64, bodies: &[&[u8]]) -> (Vec<u8>, Vec<u64>) {
     let mut bytes = head.encode();
     let mut ends = Vec::new();
     for (number, body) in (0..).zip(bodies) {
+        let meaning = [("x-version", *body)].into_iter();
         let head = RecordHead {
             number,
             takers: vec![0],
@@ -68,6 +69,7 @@ pub fn segment(salt: u64, bodies: &[&[u8]]) -> (Vec<u8>, Vec<u64>) {
                 query: "name=fuzz".into(),
                 content_type: None,
                 content_encoding: None,
+                headers: meaning.filter(|_| number % 2 == 1).collect(),
                 hops: 0,
                 received: SystemTime::UNIX_EPOCH,
             },

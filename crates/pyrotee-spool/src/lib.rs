@@ -14,7 +14,8 @@
 //! ```
 //!
 //! Segment heads and cursor slots are *envelopes*. The layout of the first 16 bytes is the same in all
-//! versions, so that an older pyrotee can refuse a newer version, and a flipped bit is not taken for one:
+//! versions, so that an older pyrotee can refuse a newer version, and a flipped bit is not taken for one.
+//! Segments have version 2, cursor slots version 1:
 //!
 //! ```text
 //! envelope = magic [u8; 8] ("PYROTEES" | "PYROTEEC"), version u32, crc32 of these 12 bytes,
@@ -31,7 +32,11 @@
 //!            count u16, taker id u16*, length u32, query,
 //!            [ length u32, content type ]      flags bit 0
 //!            [ length u32, content encoding ]  flags bit 1
+//!            [ count u8, ( length u16, name, length u16, value )* ]  flags bit 2: headers, since version 2
 //! ```
+//!
+//! Segments of version 1 are the same without bit 2. They are read, and unlinked when they are settled, but
+//! never appended to or rewritten.
 //!
 //! The checksum of a head covers the lengths, the checksum of the body and the head. The salt of the spool is the
 //! start value of both checksums of a record, so that a client cannot write bytes into a body that a resync

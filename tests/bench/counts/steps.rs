@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use pyroscope_wire::{Coding, Encoding, Message, Surface, Tags, ingest};
 use pyrotee_queue::{
-    Budget, Consumer, Head, LeaseFilter, Ledger, Limits, Payload, Producer, Record, SurfaceId,
-    WhenFull, open_memory,
+    Budget, Consumer, Head, Headers, LeaseFilter, Ledger, Limits, Payload, Producer, Record,
+    SurfaceId, WhenFull, open_memory,
 };
 use pyrotee_spool::{Fsync, Settings};
 
@@ -124,6 +124,7 @@ fn record(budget: &Arc<Budget>, bytes: usize) -> Arc<Record> {
         query: "name=shop.cpu&from=1795500000&until=1795500010".into(),
         content_type: Some(b"binary/octet-stream".as_slice().into()),
         content_encoding: None,
+        headers: Headers::default(),
         hops: 0,
         received: SystemTime::now(),
     };

@@ -6,8 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use pyrotee_queue::{
-    Budget, Consumer, Head, LeaseFilter, Ledger, Limits, Payload, Producer, Receipt, Record,
-    SurfaceId, WhenFull, open_memory,
+    Budget, Consumer, Head, Headers, LeaseFilter, Ledger, Limits, Payload, Producer, Receipt,
+    Record, SurfaceId, WhenFull, open_memory,
 };
 use pyrotee_spool::{Closer, Monitor, Settings, TargetQueue};
 use tokio::runtime::Runtime;
@@ -196,6 +196,7 @@ fn record(budget: &Arc<Budget>, bytes: usize) -> Arc<Record> {
         query: "name=app.cpu%7Bpod%3Da%7D&from=1700000000&until=1700000010&format=pprof".into(),
         content_type: Some((*b"binary/octet-stream").into()),
         content_encoding: None,
+        headers: Headers::default(),
         hops: 0,
         received: SystemTime::now(),
     };

@@ -48,7 +48,7 @@ fn a_replay_delivers_with_tags_once_to_that_target_alone() {
         let named = parameter(&query, "name").unwrap();
         assert_eq!(named, format!("{name}{{env=new}}"));
         assert_eq!(request.body.data, format!("body of {name}").as_bytes());
-        let until = parameter(&query, "until").unwrap().parse::<u64>().unwrap();
+        let until = parameter(&query, "until").unwrap().parse::<u64>().unwrap() / 1_000_000_000;
         let received = received.get(0..19).unwrap();
         assert!(
             humantime_seconds(received).abs_diff(until) <= 5,

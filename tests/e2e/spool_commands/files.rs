@@ -18,7 +18,7 @@ fn stats_tell_what_a_killed_relay_left_and_change_nothing() {
         .json();
     assert_eq!(
         (&page["state"], &page["format"]),
-        (&json!("unclean"), &json!(1))
+        (&json!("unclean"), &json!(2))
     );
     assert_eq!(page["dir"], path(&dir));
     assert!(page["bytes"].as_u64() > Some(50_000), "{page}");

@@ -21,7 +21,7 @@ pub(crate) mod ports;
 mod relay;
 mod rig;
 mod tests;
-mod upstream;
+pub(crate) mod upstream;
 mod wire;
 
 pub(crate) use self::{

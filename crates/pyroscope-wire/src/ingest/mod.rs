@@ -6,7 +6,7 @@
 mod describe;
 
 use std::fmt::Write;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 pub use describe::describe;
 
@@ -15,7 +15,7 @@ use crate::name::{Dialect, Name, NameFault};
 use crate::query::{self, QueryValue};
 use crate::surface::last_segments_are;
 use crate::tags::Tags;
-use crate::time::{self, ResolvedTime};
+use crate::time;
 
 /// Whether a `POST` to this raw path is for `/ingest`.
 pub(crate) fn recognises(path: &str) -> bool {
@@ -40,21 +40,21 @@ pub fn check_name(raw_query: &str) -> Result<(), NameFault> {
 /// Whether the client named both times of the profile. An absent, empty or relative time depends on when
 /// the request is received.
 pub fn has_absolute_times(raw_query: &str) -> bool {
-    query::first(raw_query, ["from", "until"])
-        .iter()
-        .flatten()
-        .filter(|time| time::resolve(&time.decode(), UNIX_EPOCH) == ResolvedTime::Absolute)
-        .count()
-        == 2
+    let times = query::first(raw_query, ["from", "until"]);
+    let is_absolute = |time: &Option<QueryValue<'_>>| {
+        time.as_ref()
+            .is_some_and(|time| time::is_absolute(&time.decode()))
+    };
+    times.iter().all(is_absolute)
 }
 
 /// Makes the query for a target: the client's query with the target's tags and with absolute times.
 ///
 /// - `name`: the tags are added, replacing labels of the same key, and the value is encoded anew.
 ///   Without tags the bytes of the value stay unchanged.
-/// - `from`, `until`: appended as Unix seconds of receipt if absent, replaced by Unix seconds if
-///   empty or relative (`now-1h`), unchanged if absolute. A target would read an absent or relative
-///   time as the time of delivery.
+/// - `from`, `until`: appended as Unix nanoseconds of receipt if absent, replaced by Unix nanoseconds
+///   if empty or relative (`now-1h`), unchanged if absolute. A target would read an absent or relative
+///   time as the time of delivery, and it keeps one profile of those with equal times and series.
 ///
 /// # Errors
 /// No Pyroscope accepts the name; the fault is in the words of the modern dialect.
@@ -74,40 +74,35 @@ pub fn target_query(
         Some(NewValue::Name(parsed))
     };
 
-    let missing = [("from", from.is_none()), ("until", until.is_none())];
+    let decoded = [&from, &until].map(|time| time.as_ref().map(QueryValue::decode));
+    let [old_from, old_until] = decoded.each_ref().map(Option::as_deref);
+    let new = time::resolve_both(old_from, old_until, received);
+    let missing = [
+        ("from", new.from.filter(|_| from.is_none())),
+        ("until", new.until.filter(|_| until.is_none())),
+    ];
     let edits = [
         name.zip(retagged),
-        resolved(from, received),
-        resolved(until, received),
+        from.zip(new.from.map(NewValue::Nanos)),
+        until.zip(new.until.map(NewValue::Nanos)),
     ];
     let mut query = query::replace(raw_query, &edits, |value, out| match value {
         NewValue::Name(name) => name.write_to(out),
-        NewValue::Seconds(seconds) => write!(out, "{seconds}"),
+        NewValue::Nanos(nanos) => write!(out, "{nanos:019}"),
     });
-    for (key, is_missing) in missing {
-        if is_missing {
-            let _always_ok = write!(query, "&{key}={}", time::unix_seconds(received));
+    for (key, nanos) in missing {
+        if let Some(nanos) = nanos {
+            let _always_ok = write!(query, "&{key}={nanos:019}");
         }
     }
     Ok(query)
 }
 
-/// The Unix seconds that replace a time relative to receipt; `None` for an absolute or absent time.
-fn resolved<'q, 'n>(
-    time: Option<QueryValue<'q>>,
-    received: SystemTime,
-) -> Option<(QueryValue<'q>, NewValue<'n>)> {
-    let time = time?;
-    match time::resolve(&time.decode(), received) {
-        ResolvedTime::Absolute => None,
-        ResolvedTime::Relative(seconds) => Some((time, NewValue::Seconds(seconds))),
-    }
-}
-
 /// The new value of a query parameter.
 enum NewValue<'n> {
     Name(Name<'n>),
-    Seconds(u64),
+    /// A time, in 19 digits: fewer would be read as seconds.
+    Nanos(u64),
 }
 
 #[cfg(test)]

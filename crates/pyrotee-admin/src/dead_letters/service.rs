@@ -1,11 +1,11 @@
 //! Shows, replays and purges the dead letters of a running relay.
 
 use std::sync::{Arc, Weak};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use pyrotee_letters::{Error, Id, Monitor, ReadError, Store, read_captured};
-use pyrotee_queue::{Budget, Head, PayloadBuffer, Producer, Record, Reservation};
+use pyrotee_queue::{Budget, Head, PayloadBuffer, Producer, Record, Reservation, receipt_time};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
 
@@ -154,7 +154,7 @@ impl LetterService {
         };
         let head = Head {
             // Its times are in it already: what begins anew is its age, see ADR 0008.
-            received: SystemTime::now(),
+            received: receipt_time(),
             ..head
         };
         let mut payload = PayloadBuffer::new(Some(body.len() as u64));

@@ -12,7 +12,7 @@ mod tests;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use pyroscope_wire::encoding::{Coding, Encoding, Framing};
 use pyroscope_wire::grpc::GrpcFrame;
 use pyroscope_wire::{FrameFault, Surface, Tags, Undecodable, ingest};
@@ -32,6 +32,8 @@ pub struct Content {
     pub content_type: Option<HeaderValue>,
     /// Value of `Content-Encoding`; `None` if the body is not compressed.
     pub content_encoding: Option<HeaderValue>,
+    /// Further headers that give the body its meaning. A target's own header of the same name replaces one.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The body in pieces that are never empty.
     pub body: Vec<Bytes>,
 }
@@ -81,6 +83,7 @@ impl Content {
             query: query.map_err(|_fault| Reason::InvalidName)?,
             content_type: value(head.content_type.as_deref()),
             content_encoding: value(head.content_encoding.as_deref()),
+            headers: Self::meaning_headers(Surface::Ingest, head),
             body: record.body().frames().to_vec(),
         })
     }
@@ -113,8 +116,19 @@ impl Content {
             query: head.query.to_string(),
             content_type: Some(HeaderValue::from_static(encoding.content_type())),
             content_encoding,
+            headers: Self::meaning_headers(surface, head),
             body,
         }
+    }
+
+    /// The headers of `head` that the surface has in its list. No others are sent, whatever the record holds.
+    pub fn meaning_headers(surface: Surface, head: &Head) -> Vec<(HeaderName, HeaderValue)> {
+        let names = surface.meaning_headers().iter();
+        let headers = names.filter_map(|name| {
+            let value = value(head.headers.get(name))?;
+            Some((HeaderName::from_static(name), value))
+        });
+        headers.collect()
     }
 
     /// Whether the body has no byte.

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use pyroscope_wire::message::Message;
 use pyroscope_wire::{Coding, Encoding, Surface, Tags, gzip};
-use pyrotee_queue::{Budget, Head, Payload, Reason, Record, SurfaceId};
+use pyrotee_queue::{Budget, Head, Headers, Payload, Reason, Record, SurfaceId};
 
 use super::Content;
 
@@ -35,6 +35,7 @@ pub(super) fn record_of(
         query: "".into(),
         content_type: Some(content_type.into()),
         content_encoding: coding.map(Into::into),
+        headers: Headers::default(),
         hops: 0,
         received: SystemTime::UNIX_EPOCH,
     };
@@ -126,6 +127,36 @@ async fn a_grpc_call_goes_out_as_connect() {
         assert_eq!(content.content_type.as_ref().unwrap(), "application/proto");
         assert_eq!(content.content_encoding, None, "the frame was not packed");
         assert!(labels(&content).contains(&("a".to_owned(), "b".to_owned())));
+    }
+}
+
+#[tokio::test]
+async fn the_headers_of_the_surface_go_out_with_the_body_and_no_others() {
+    let budget = Budget::new(1 << 20);
+    let version = "otlp-profiles-development-version";
+    for (surface, sent) in [(Surface::Otlp, 1), (Surface::Push, 0), (Surface::Ingest, 0)] {
+        let head = Head {
+            surface: SurfaceId(surface.id()),
+            query: "name=a".into(),
+            content_type: Some((*b"application/json").into()),
+            content_encoding: None,
+            headers: [("authorization", &b"secret"[..]), (version, b"2")]
+                .into_iter()
+                .collect(),
+            hops: 0,
+            received: SystemTime::UNIX_EPOCH,
+        };
+        let reservation = budget.reserve(2).expect("the budget suffices");
+        let record = Record::new(head, Payload::from(b"{}".to_vec()), reservation);
+        for wanted in [tags(&[]), tags(&[("region", "eu")])] {
+            let content = Content::of(&record, &wanted).await.unwrap();
+            let names: Vec<_> = content
+                .headers
+                .iter()
+                .map(|(name, _)| name.as_str())
+                .collect();
+            assert_eq!(names, vec![version; sent], "{surface:?}");
+        }
     }
 }
 

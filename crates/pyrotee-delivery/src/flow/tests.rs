@@ -6,7 +6,7 @@ use http::StatusCode;
 use pyroscope_wire::refusal::Meaning;
 use pyrotee_net::ExchangeError;
 use pyrotee_queue::{
-    Budget, Head, Lane, Lease, LeaseEnd, Payload, Reason, Record, RetryHistory, Settle,
+    Budget, Head, Headers, Lane, Lease, LeaseEnd, Payload, Reason, Record, RetryHistory, Settle,
 };
 
 use super::*;
@@ -27,6 +27,7 @@ fn lease(surface: SurfaceId, lane: Lane, bytes: usize) -> Lease {
         query: "".into(),
         content_type: None,
         content_encoding: None,
+        headers: Headers::default(),
         hops: 0,
         received: SystemTime::UNIX_EPOCH,
     };

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pyroscope_wire::Surface;
-use pyrotee_queue::{Budget, Head, Payload, SurfaceId};
+use pyrotee_queue::{Budget, Head, Headers, Payload, SurfaceId};
 use tempfile::TempDir;
 
 use super::*;
@@ -19,6 +19,7 @@ pub(crate) fn record(query: &str, bytes: usize) -> Arc<Record> {
         query: query.into(),
         content_type: Some(b"application/octet-stream".as_slice().into()),
         content_encoding: None,
+        headers: Headers::default(),
         hops: 1,
         received: SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_516_900),
     };
@@ -110,7 +111,7 @@ fn a_letter_is_two_files_for_people_and_tools() {
     let (head, body) = captured::read(&store.request(&ids[0]).unwrap()).unwrap();
     assert_eq!(
         &*head.query,
-        "name=shop%7Ba=b%7D&from=1795513300&until=1795516900"
+        "name=shop%7Ba=b%7D&from=1795513300000000000&until=1795516900000000000"
     );
     assert_eq!((head.hops, &*body), (1, &b"xxxxx"[..]));
 }

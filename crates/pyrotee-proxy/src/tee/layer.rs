@@ -3,7 +3,6 @@
 use std::num::IntErrorKind;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -13,7 +12,7 @@ use pyroscope_wire::Surface;
 use pyroscope_wire::encoding::{Encoding, Framing};
 use pyroscope_wire::ingest::{self, Format};
 use pyrotee_net::HOPS;
-use pyrotee_queue::{Head, SurfaceId};
+use pyrotee_queue::{Head, Headers, SurfaceId, receipt_time};
 use tower::{Layer, Service};
 
 use super::capture::{Capture, CaptureEnd};
@@ -115,8 +114,9 @@ fn start_capture<B: Body>(
         query: query.into(),
         content_type: copy(headers, &CONTENT_TYPE),
         content_encoding: copy(headers, &format.encoding_header),
+        headers: meaning_headers(surface, headers),
         hops,
-        received: SystemTime::now(),
+        received: receipt_time(),
     };
     let key = match &recorder.response_policy {
         ResponsePolicy::FilterRetries(filter) => filter.start_key(request),
@@ -173,6 +173,15 @@ fn hops(headers: &HeaderMap) -> u8 {
         Some(Err(error)) if *error.kind() == IntErrorKind::PosOverflow => u8::MAX,
         Some(Err(_)) | None => 0,
     }
+}
+
+/// Copies the headers that give the body its meaning. Of several with one name, the first counts, as it does for
+/// a server.
+fn meaning_headers(surface: Surface, headers: &HeaderMap) -> Headers {
+    let names = surface.meaning_headers().iter();
+    names
+        .filter_map(|name| Some((*name, headers.get(*name)?.as_bytes())))
+        .collect()
 }
 
 fn copy(headers: &HeaderMap, name: &HeaderName) -> Option<Box<[u8]>> {

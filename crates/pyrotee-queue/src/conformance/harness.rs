@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use super::Backend;
 use crate::{
-    Budget, Consumer, Counts, Head, Lease, LeaseFilter, Ledger, Limits, Payload, Producer, Record,
-    SurfaceId, WhenFull,
+    Budget, Consumer, Counts, Head, Headers, Lease, LeaseFilter, Ledger, Limits, Payload, Producer,
+    Record, SurfaceId, WhenFull,
 };
 
 /// The constructor of the backend under test, called with the limits and the ledger of each target.
@@ -55,6 +55,7 @@ impl Harness {
             query: query.into(),
             content_type: None,
             content_encoding: None,
+            headers: Headers::default(),
             hops: 0,
             received: SystemTime::UNIX_EPOCH + Duration::from_secs(bytes as u64),
         };

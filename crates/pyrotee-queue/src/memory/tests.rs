@@ -6,7 +6,9 @@ use tokio::time::{Instant, advance};
 
 use super::*;
 use crate::conformance;
-use crate::{Budget, FRESH_FOR, Head, Lane, Payload, RetryHistory, SurfaceId, Surfaces, WhenFull};
+use crate::{
+    Budget, FRESH_FOR, Head, Headers, Lane, Payload, RetryHistory, SurfaceId, Surfaces, WhenFull,
+};
 
 #[tokio::test(start_paused = true)]
 async fn memory_passes_the_conformance_suite() {
@@ -34,6 +36,7 @@ fn record(budget: &Arc<Budget>, surface: u8, name: &str, bytes: usize, second: u
         query: name.into(),
         content_type: None,
         content_encoding: None,
+        headers: Headers::default(),
         hops: 0,
         received: SystemTime::UNIX_EPOCH + Duration::from_secs(second),
     };

@@ -5,11 +5,14 @@ use std::cmp::Reverse;
 use bytes::BufMut;
 
 use super::TargetId;
-use super::envelope::{FormatError, seal, unseal};
+use super::envelope::{EnvelopeKind, FormatError};
 use super::fields::{FieldReader, len32, put_short};
 use crate::number_set::NumberSet;
 
-const MAGIC: [u8; 8] = *b"PYROTEEC";
+const ENVELOPE: EnvelopeKind = EnvelopeKind {
+    magic: *b"PYROTEEC",
+    version: 1,
+};
 
 /// The names of the two slots.
 pub(crate) const CURSOR_SLOTS: [&str; 2] = ["cursors.0", "cursors.1"];
@@ -64,11 +67,11 @@ impl Cursors {
                 content.put_u64_le(*number);
             }
         }
-        seal(MAGIC, &content)
+        ENVELOPE.seal(&content)
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
-        let (content, _) = unseal(MAGIC, bytes)?;
+        let (content, _) = ENVELOPE.unseal(bytes)?;
         Self::read(&mut FieldReader(content)).ok_or(FormatError::Damaged)
     }
 

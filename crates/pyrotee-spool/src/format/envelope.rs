@@ -6,8 +6,13 @@ use bytes::BufMut;
 
 use super::fields::{FieldReader, len32};
 
-/// The version of the on-disk format that this code writes, and the newest that it reads.
-pub(crate) const VERSION: u32 = 1;
+/// What the envelopes of one kind of file have in common.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EnvelopeKind {
+    pub(super) magic: [u8; 8],
+    /// The version of the format that this code writes, and the newest that it reads. It reads all earlier ones.
+    pub(crate) version: u32,
+}
 
 /// Length of an envelope without its content: magic, version, checksum, length and checksum of the content.
 const PREFIX_LEN: usize = 24;
@@ -21,47 +26,48 @@ pub(crate) enum FormatError {
     Newer(u32),
 }
 
-/// Puts `content` into an envelope.
-pub(super) fn seal(magic: [u8; 8], content: &[u8]) -> Vec<u8> {
-    let mut sealed = Vec::with_capacity(PREFIX_LEN + content.len());
-    sealed.extend_from_slice(&magic);
-    sealed.put_u32_le(VERSION);
-    let crc = crc32fast::hash(&sealed);
-    sealed.put_u32_le(crc);
-    sealed.put_u32_le(len32(content.len()));
-    sealed.put_u32_le(crc32fast::hash(content));
-    sealed.extend_from_slice(content);
-    sealed
+impl EnvelopeKind {
+    /// Puts `content` into an envelope.
+    pub(super) fn seal(self, content: &[u8]) -> Vec<u8> {
+        let mut sealed = Vec::with_capacity(PREFIX_LEN + content.len());
+        sealed.extend_from_slice(&self.magic);
+        sealed.put_u32_le(self.version);
+        let crc = crc32fast::hash(&sealed);
+        sealed.put_u32_le(crc);
+        sealed.put_u32_le(len32(content.len()));
+        sealed.put_u32_le(crc32fast::hash(content));
+        sealed.extend_from_slice(content);
+        sealed
+    }
+
+    /// The content of the envelope at the start of `bytes`, and the length of the envelope with its content.
+    pub(super) fn unseal(self, bytes: &[u8]) -> Result<(&[u8], usize), FormatError> {
+        let mut fields = FieldReader(bytes);
+        let head = fields.bytes(12).ok_or(FormatError::Damaged)?;
+        let crc = fields.u32().ok_or(FormatError::Damaged)?;
+        if !head.starts_with(&self.magic) || crc32fast::hash(head) != crc {
+            return Err(FormatError::Damaged);
+        }
+        match FieldReader(head.get(8..).unwrap_or_default()).u32() {
+            Some(newer) if newer > self.version => return Err(FormatError::Newer(newer)),
+            None | Some(0) => return Err(FormatError::Damaged),
+            Some(_) => {}
+        }
+        let mut content = || {
+            let len = fields.u32()?;
+            let crc = fields.u32()?;
+            let content = fields.bytes(usize::try_from(len).ok()?)?;
+            (crc32fast::hash(content) == crc).then_some(content)
+        };
+        let content = content().ok_or(FormatError::Damaged)?;
+        Ok((content, PREFIX_LEN + content.len()))
+    }
 }
 
-/// The content of the envelope at the start of `bytes`, and the length of the envelope with its content.
-pub(super) fn unseal(magic: [u8; 8], bytes: &[u8]) -> Result<(&[u8], usize), FormatError> {
-    let mut fields = FieldReader(bytes);
-    let head = fields.bytes(12).ok_or(FormatError::Damaged)?;
-    let crc = fields.u32().ok_or(FormatError::Damaged)?;
-    if !head.starts_with(&magic) || crc32fast::hash(head) != crc {
-        return Err(FormatError::Damaged);
-    }
-    let version = FieldReader(head.get(8..).unwrap_or_default()).u32();
-    match version {
-        Some(VERSION) => {}
-        Some(newer) if newer > VERSION => return Err(FormatError::Newer(newer)),
-        _ => return Err(FormatError::Damaged),
-    }
-    let mut content = || {
-        let len = fields.u32()?;
-        let crc = fields.u32()?;
-        let content = fields.bytes(usize::try_from(len).ok()?)?;
-        (crc32fast::hash(content) == crc).then_some(content)
-    };
-    let content = content().ok_or(FormatError::Damaged)?;
-    Ok((content, PREFIX_LEN + content.len()))
-}
-
-/// The same envelope in a version that does not exist yet.
+/// The same envelope in another version.
 #[cfg(test)]
-pub(crate) fn of_a_newer_version(mut sealed: Vec<u8>) -> Vec<u8> {
-    sealed[8..12].copy_from_slice(&(VERSION + 1).to_le_bytes());
+pub(crate) fn of_version(mut sealed: Vec<u8>, version: u32) -> Vec<u8> {
+    sealed[8..12].copy_from_slice(&version.to_le_bytes());
     let crc = crc32fast::hash(&sealed[..12]);
     sealed[12..16].copy_from_slice(&crc.to_le_bytes());
     sealed

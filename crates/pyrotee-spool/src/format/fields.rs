@@ -34,7 +34,7 @@ impl<'a> FieldReader<'a> {
     }
 
     /// Reads bytes after their length as a `u16`.
-    fn short(&mut self) -> Option<&'a [u8]> {
+    pub(super) fn short(&mut self) -> Option<&'a [u8]> {
         let len = self.u16()?;
         self.bytes(usize::from(len))
     }

@@ -7,12 +7,13 @@ mod record;
 mod segment;
 
 pub(crate) use cursors::{CURSOR_SLOTS, Cursors, SavedCursor};
+pub(crate) use envelope::FormatError;
 #[cfg(test)]
-pub(crate) use envelope::of_a_newer_version;
-pub(crate) use envelope::{FormatError, VERSION};
+pub(crate) use envelope::of_version;
 pub(crate) use record::{Crc, MAGIC, PREFIX_LEN, RecordHead, RecordPrefix};
 pub(crate) use segment::{
-    SegmentHead, quarantined_name, quarantined_segment_of, salt_and_names, segment_name, segment_of,
+    SegmentHead, VERSION, quarantined_name, quarantined_segment_of, salt_and_names, segment_name,
+    segment_of,
 };
 
 use std::collections::BTreeMap;

@@ -4,10 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use bytes::BufMut;
 use crc32fast::Hasher;
-use pyrotee_queue::{Head, Payload, SurfaceId};
+use pyrotee_queue::{Head, Headers, Payload, SurfaceId};
 
 use super::TargetId;
-use super::fields::{FieldReader, len32};
+use super::fields::{FieldReader, len32, put_short};
 
 /// The first bytes of a record.
 pub(crate) const MAGIC: [u8; 4] = *b"\xf0PyR";
@@ -20,6 +20,8 @@ const LONGEST_HEAD: u32 = 1 << 20;
 
 const HAS_TYPE: u8 = 1;
 const HAS_ENCODING: u8 = 2;
+/// No record of version 1 has this flag.
+const HAS_HEADERS: u8 = 4;
 
 /// The checksum of records, with the salt of the spool as its start value. A client does not know the salt,
 /// so it cannot write bytes into a body that would pass for a record.
@@ -112,14 +114,19 @@ impl RecordPrefix {
 impl RecordHead {
     /// Encodes prefix and head of a record with this body.
     pub(crate) fn encode(&self, body: &Payload, crc: Crc) -> Vec<u8> {
-        let mut head = Vec::with_capacity(64 + self.head.len());
+        let mut head = Vec::with_capacity(96 + self.head.len());
         head.put_u64_le(self.number);
         head.put_u64_le(nanoseconds(self.head.received));
         head.put_u8(self.head.surface.0);
         head.put_u8(self.head.hops);
         let (content_type, encoding) = (&self.head.content_type, &self.head.content_encoding);
-        let flag = |field: &Option<Box<[u8]>>, bit| if field.is_some() { bit } else { 0 };
-        head.put_u8(flag(content_type, HAS_TYPE) | flag(encoding, HAS_ENCODING));
+        let headers = &self.head.headers;
+        let flag = |present, bit| if present { bit } else { 0 };
+        head.put_u8(
+            flag(content_type.is_some(), HAS_TYPE)
+                | flag(encoding.is_some(), HAS_ENCODING)
+                | flag(!headers.is_empty(), HAS_HEADERS),
+        );
         head.put_u16_le(u16::try_from(self.takers.len()).unwrap_or(u16::MAX));
         for taker in &self.takers {
             head.put_u16_le(*taker);
@@ -129,6 +136,13 @@ impl RecordHead {
         for field in [content_type, encoding].into_iter().flatten() {
             head.put_u32_le(len32(field.len()));
             head.extend_from_slice(field);
+        }
+        if !headers.is_empty() {
+            head.put_u8(u8::try_from(headers.iter().count()).unwrap_or(u8::MAX));
+            for (name, value) in headers.iter() {
+                put_short(&mut head, name.as_bytes());
+                put_short(&mut head, value);
+            }
         }
         let prefix = RecordPrefix {
             head_len: len32(head.len()),
@@ -171,19 +185,31 @@ impl RecordHead {
             0 => Some(None),
             _ => field().map(|value| Some(value.into())),
         };
+        let (content_type, content_encoding) = (optional(HAS_TYPE)?, optional(HAS_ENCODING)?);
+        let headers = match flags & HAS_HEADERS {
+            0 => Headers::default(),
+            _ => headers(&mut fields)?,
+        };
         Some(Self {
             number,
             takers,
             head: Head {
                 surface,
                 query,
-                content_type: optional(HAS_TYPE)?,
-                content_encoding: optional(HAS_ENCODING)?,
+                content_type,
+                content_encoding,
+                headers,
                 hops,
                 received,
             },
         })
     }
+}
+
+fn headers(fields: &mut FieldReader<'_>) -> Option<Headers> {
+    let count = fields.u8()?;
+    let mut header = || Some((str::from_utf8(fields.short()?).ok()?, fields.short()?));
+    (0..count).map(|_| header()).collect()
 }
 
 fn nanoseconds(time: SystemTime) -> u64 {

@@ -3,11 +3,18 @@
 use bytes::BufMut;
 
 use super::cursors::Cursors;
-use super::envelope::{FormatError, seal, unseal};
+use super::envelope::{EnvelopeKind, FormatError};
 use super::fields::{FieldReader, put_short};
 use super::{Names, TargetId};
 
-const MAGIC: [u8; 8] = *b"PYROTEES";
+/// Version 2: a record may have headers. Version 1 is otherwise the same, so that records of both are decoded alike.
+const ENVELOPE: EnvelopeKind = EnvelopeKind {
+    magic: *b"PYROTEES",
+    version: VERSION,
+};
+
+/// The version of the segments that this code writes, and the newest that it reads.
+pub(crate) const VERSION: u32 = 2;
 
 /// What the file name of a segment ends in.
 const SUFFIX: &str = ".log";
@@ -32,12 +39,12 @@ impl SegmentHead {
         content.put_u64_le(self.salt);
         content.put_u64_le(self.first);
         put_names(&mut content, &self.names);
-        seal(MAGIC, &content)
+        ENVELOPE.seal(&content)
     }
 
     /// Decodes the head at the start of `bytes`. Returns its length too.
     pub(crate) fn decode(bytes: &[u8]) -> Result<(Self, usize), FormatError> {
-        let (content, len) = unseal(MAGIC, bytes)?;
+        let (content, len) = ENVELOPE.unseal(bytes)?;
         let mut fields = FieldReader(content);
         let mut head = || {
             Some(Self {

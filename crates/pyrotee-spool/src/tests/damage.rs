@@ -8,7 +8,7 @@ use pyrotee_queue::Reason;
 use super::sim::Sim;
 use super::support::{ROOMY, open, settings, try_open};
 use crate::OpenError;
-use crate::format::{CURSOR_SLOTS, of_a_newer_version};
+use crate::format::{CURSOR_SLOTS, VERSION, of_version};
 
 pub(super) const RECORDS: usize = 40;
 pub(super) const NAMES: [&str; 2] = ["a", "b"];
@@ -273,14 +273,14 @@ async fn foreign_files_stay_and_a_newer_version_is_refused() {
     for file in [left.segments()[1].clone(), slot] {
         let sim = left.after_kill();
         sim.tamper(&file, |bytes| {
-            *bytes = of_a_newer_version(std::mem::take(bytes))
+            *bytes = of_version(std::mem::take(bytes), VERSION + 1)
         });
         let refused = try_open(&sim, settings(Path::new("/spool")), &NAMES, ROOMY);
         let refused = refused.err().unwrap();
         assert!(matches!(refused, OpenError::Newer { .. }));
         let text = refused.to_string();
         assert!(
-            text.contains(&format!("/spool/{file}")) && text.contains("version 2"),
+            text.contains(&format!("/spool/{file}")) && text.contains("version 3"),
             "{text}"
         );
         assert_eq!(sim.segments(), left.segments(), "nothing was touched");

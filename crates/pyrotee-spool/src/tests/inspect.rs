@@ -10,7 +10,7 @@ use pyrotee_queue::{Budget, Reason, Tally};
 use super::damage::{NAMES, RECORDS, TABLE, flipped_bits, left_behind, lost};
 use super::sim::Sim;
 use super::support::{body, head, open, settings};
-use crate::format::{CURSOR_SLOTS, of_a_newer_version};
+use crate::format::{CURSOR_SLOTS, VERSION, of_version};
 use crate::inspect::{
     Directory, Finding, FindingKind, InspectError, Membership, Selection, VerifyReport,
 };
@@ -165,11 +165,11 @@ async fn cursors_later_versions_and_foreign_files_are_told() {
     for file in [left.segments()[1].clone(), slot.to_owned()] {
         let sim = left.after_kill();
         sim.tamper(&file, |bytes| {
-            *bytes = of_a_newer_version(std::mem::take(bytes))
+            *bytes = of_version(std::mem::take(bytes), VERSION + 1)
         });
         let look = look(&sim);
         let refused = look.survey().unwrap_err();
-        assert!(matches!(refused, InspectError::Newer { version: 2, .. }));
+        assert!(matches!(refused, InspectError::Newer { version: 3, .. }));
         let every = look.each(Selection::Pending, |_| Ok::<_, InspectError>(()));
         assert!(matches!(every, Err(InspectError::Newer { .. })));
     }

@@ -24,3 +24,6 @@ mod trouble;
 
 /// Comparison with a plain list per target, across restarts and crashes.
 mod model;
+
+/// Files that earlier versions of pyrotee have written.
+mod versions;

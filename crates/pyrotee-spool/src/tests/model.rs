@@ -125,7 +125,7 @@ impl Model {
     }
 
     async fn offer(&mut self, bytes: usize) {
-        let name = format!("{}-{bytes}", self.offered);
+        let name = format!("{0}-h{1}-{bytes}", self.offered, self.offered % 3);
         assert!(self.spool.keep(&name).await);
         for waiting in &mut self.waiting {
             let expected = ExpectedRecord {

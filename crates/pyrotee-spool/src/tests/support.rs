@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use pyrotee_queue::{
-    Budget, Consumer, Counts, Head, Lease, LeaseFilter, Ledger, Limits, OfferResult, Payload,
-    Producer, Reason, Record, SurfaceId, WhenFull,
+    Budget, Consumer, Counts, Head, Headers, Lease, LeaseFilter, Ledger, Limits, OfferResult,
+    Payload, Producer, Reason, Record, SurfaceId, WhenFull,
 };
 
 use super::sim::Sim;
@@ -90,12 +90,18 @@ pub(super) fn body(name: &str) -> Vec<u8> {
     name.bytes().cycle().take(len).collect()
 }
 
+/// The head of the record with this name. The record `7-h2-1000` has two headers, others have none.
 pub(super) fn head(name: &str) -> Head {
+    let mut parts = name.split('-').filter_map(|part| part.strip_prefix('h'));
+    let count = parts.next().map_or(0, |count| count.parse().unwrap());
+    let headers = ["x-meaning", "x-version"].into_iter().take(count);
+    let headers: Headers = headers.map(|key| (key, name.as_bytes())).collect();
     Head {
         surface: SurfaceId(1),
         query: name.into(),
         content_type: Some((*b"text/plain").into()),
         content_encoding: None,
+        headers,
         hops: 2,
         received: SystemTime::UNIX_EPOCH + Duration::new(7, 9),
     }

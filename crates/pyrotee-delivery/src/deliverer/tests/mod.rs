@@ -16,8 +16,8 @@ use pyroscope_wire::refusal::Rules;
 use pyroscope_wire::{Surface, Tags};
 use pyrotee_net::{Address, ConnectionCounts, Connector};
 use pyrotee_queue::{
-    Budget, Consumer, Counts, Head, Ledger, Limits, Payload, Producer, Reason, Record, SurfaceId,
-    WhenFull, open_memory,
+    Budget, Consumer, Counts, Head, Headers, Ledger, Limits, Payload, Producer, Reason, Record,
+    SurfaceId, WhenFull, open_memory,
 };
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -148,6 +148,7 @@ impl Rig {
             query: format!("name={name}&from=1&until=2").into(),
             content_type: Some(content_type.into()),
             content_encoding: None,
+            headers: Headers::default(),
             hops: 0,
             received: self.clock.now(),
         };

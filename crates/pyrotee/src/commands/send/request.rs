@@ -13,8 +13,8 @@ use super::profile::{BodyFormat, Profile};
 use super::{SurfaceArg, push};
 use crate::commands::digest::BodyDigest;
 
-/// The span of time that a profile is said to cover, in seconds.
-const COVERED: u64 = 10;
+/// The span of time that a profile is said to cover, in nanoseconds.
+const COVERED: u64 = 10_000_000_000;
 
 /// Makes requests out of a profile, or out of a captured request.
 #[derive(Debug, Clone)]
@@ -128,9 +128,10 @@ fn upload(
 
 /// Path and query of an upload to `/ingest`; `format` begins with `&` or is empty.
 fn ingest(name: &str, format: &str, now: SystemTime) -> String {
-    let until = time::unix_seconds(now);
+    // In nanoseconds: a Pyroscope keeps one profile of those with equal names and times.
+    let until = time::unix_nanos(now);
     format!(
-        "{}?name={}&from={}&until={until}{format}&sampleRate=100&spyName=pyrotee",
+        "{}?name={}&from={:019}&until={until:019}{format}&sampleRate=100&spyName=pyrotee",
         Surface::Ingest.canonical_path(),
         query::encode(name),
         until.saturating_sub(COVERED),

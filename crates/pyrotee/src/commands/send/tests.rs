@@ -74,7 +74,7 @@ async fn the_sample_arrives_as_the_go_sdk_would_send_it() {
             word("from").parse().unwrap(),
             word("until").parse().unwrap(),
         );
-        assert_eq!(until - from, 10);
+        assert_eq!(until - from, 10_000_000_000);
 
         let mut words = told.split_whitespace();
         assert_eq!(words.next(), Some("200"));

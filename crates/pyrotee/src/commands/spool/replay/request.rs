@@ -38,6 +38,9 @@ pub(super) fn request(record: &Record, address: &Address) -> Result<Request<Full
             request = request.header(name, value);
         }
     }
+    for (name, value) in content.headers {
+        request = request.header(name, value);
+    }
     let body = Full::new(join(content.body));
     request.body(body).map_err(|error| error.to_string())
 }
