@@ -36,5 +36,5 @@ pub use encoding::{Coding, Encoding};
 pub use message::Message;
 pub use name::{Dialect, Name, NameFault};
 pub use surface::Surface;
-pub use tags::{TagFault, Tags};
+pub use tags::{TagFault, TagKeys, Tags};
 pub use undecodable::{FrameFault, ProtobufFault, Undecodable};

@@ -6,7 +6,7 @@
 use std::{fmt::Write, num::NonZeroU64};
 
 use crate::{
-    sections::{DUPLICATES, FORMATS, FSYNC, LEVELS, ON_AMBIGUOUS, ON_FULL, TEE_ON},
+    sections::{DUPLICATES, FORMATS, FSYNC, LEVELS, ON_AMBIGUOUS, ON_FULL, TAG_KEYS, TEE_ON},
     settings::{Config, Credentials, LocalWrites, Target},
     values::{format_duration, format_size, word_for},
 };
@@ -107,6 +107,7 @@ impl Yaml {
         for (key, value) in target.tags.iter() {
             self.value(4, key, value);
         }
+        self.plain(3, "tag-keys", word_for(target.tag_keys, TAG_KEYS));
         self.plain(3, "timeout", &format_duration(target.timeout));
         self.plain(3, "queue-size", &target.queue_size.to_string());
         self.plain(3, "queue-bytes", &format_size(target.queue_bytes));

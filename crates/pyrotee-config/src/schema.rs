@@ -112,6 +112,7 @@ pub(crate) static TARGET: &[Key] = &[
     optional("tenant-id"),
     map("headers", &Shape::Text),
     map("tags", &Shape::Text),
+    text("tag-keys", "legacy"),
     text("timeout", "10s"),
     text("queue-size", "100"),
     text("queue-bytes", "64MiB"),

@@ -109,7 +109,7 @@ impl Message {
 
     /// The parts that tags never change, to compare the uploads of different targets: for Push every
     /// `raw_profile` (in JSON its text, with quotes and base64), for OTLP every `ScopeProfiles`, then
-    /// the dictionary. All parts are slices of the message.
+    /// the dictionary without its attribute table. All parts are slices of the message.
     ///
     /// # Errors
     /// The message does not follow the schema of the surface.

@@ -7,7 +7,8 @@
 //! ResourceProfiles             { 1: Resource, 2: repeated ScopeProfiles, 3: string schema_url }
 //! Resource                     { 1: repeated KeyValue attributes, 2: uint32 dropped_attributes }
 //! KeyValue                     { 1: string key, 2: AnyValue value, 3: int32 key_strindex }
-//! ProfilesDictionary           { 5: repeated string string_table }
+//! ProfilesDictionary           { 5: repeated string string_table, 6: repeated KeyValueAndUnit attribute_table }
+//! KeyValueAndUnit              { 1: int32 key_strindex, 2: AnyValue value, 3: int32 unit_strindex }
 //! ```
 //!
 //! A tag becomes a string attribute of every resource and replaces all attributes of its name; a
@@ -15,6 +16,11 @@
 //! is sent as the attribute `service.name`, because Pyroscope makes the label of that attribute, and
 //! refuses a profile that has the label twice (`pkg/ingester/otlp/ingest_handler.go`). All other keys
 //! are sent as they are configured.
+//!
+//! A sample may have a `service.name` of its own, which Pyroscope prefers to that of the resource. A
+//! sample names its attributes by their index in the attribute table, so the tag also replaces the value
+//! of every entry of that table whose key is `service.name`. In earlier schemas the table held `KeyValue`s,
+//! with the key as a string in field 1; the values of these are replaced as well.
 
 pub(crate) mod json;
 pub(crate) mod proto;
