@@ -35,6 +35,6 @@ pub use describe::{Description, Format};
 pub use encoding::{Coding, Encoding};
 pub use message::Message;
 pub use name::{Dialect, Name, NameFault};
-pub use surface::Surface;
+pub use surface::{Surface, SurfacePaths};
 pub use tags::{TagFault, TagKeys, Tags};
 pub use undecodable::{FrameFault, ProtobufFault, Undecodable};

@@ -108,6 +108,12 @@ impl Yaml {
             self.value(4, key, value);
         }
         self.plain(3, "tag-keys", word_for(target.tag_keys, TAG_KEYS));
+        if target.paths.own().next().is_some() {
+            self.open(3, "paths");
+        }
+        for (surface, path) in target.paths.own() {
+            self.value(4, surface, path);
+        }
         self.plain(3, "timeout", &format_duration(target.timeout));
         self.plain(3, "queue-size", &target.queue_size.to_string());
         self.plain(3, "queue-bytes", &format_size(target.queue_bytes));

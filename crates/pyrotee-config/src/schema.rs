@@ -113,6 +113,10 @@ pub(crate) static TARGET: &[Key] = &[
     map("headers", &Shape::Text),
     map("tags", &Shape::Text),
     text("tag-keys", "legacy"),
+    section(
+        "paths",
+        &[optional("ingest"), optional("push"), optional("otlp")],
+    ),
     text("timeout", "10s"),
     text("queue-size", "100"),
     text("queue-bytes", "64MiB"),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 use pyroscope_wire::refusal::Rules;
-use pyroscope_wire::{TagKeys, Tags};
+use pyroscope_wire::{SurfacePaths, TagKeys, Tags};
 use pyrotee_net::{Address, Listen};
 use secrecy::SecretString;
 
@@ -161,6 +161,8 @@ pub struct Target {
     pub headers: Vec<(HeaderName, SecretString)>,
     pub tags: Tags,
     pub tag_keys: TagKeys,
+    /// Paths of the surfaces at the target, where they differ from Pyroscope's.
+    pub paths: SurfacePaths,
     /// Limit of one whole upload, connecting included.
     pub timeout: Duration,
     /// Profiles that may be pending.

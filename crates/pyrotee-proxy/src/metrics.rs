@@ -178,14 +178,17 @@ struct FormatMetrics {
 
 impl ProxyMetrics {
     pub(crate) fn new() -> Arc<Self> {
-        let routes = Surface::ALL.iter().map(|surface| surface.name());
         Arc::new(Self {
             tee: TeeResult::ALL.map(|result| counter!(TEE, "result" => result.as_str())),
             upstream_errors: ExchangeErrorKind::ALL
                 .map(|kind| counter!(UPSTREAM_ERRORS, "kind" => kind.as_str())),
             client_timeouts: TimeoutPhase::ALL
                 .map(|phase| counter!(CLIENT_TIMEOUTS, "phase" => phase.as_str())),
-            routes: routes.chain([OTHER_ROUTE]).map(RouteMetrics::new).collect(),
+            routes: Surface::NAMES
+                .into_iter()
+                .chain([OTHER_ROUTE])
+                .map(RouteMetrics::new)
+                .collect(),
             formats: RwLock::default(),
             upstream_retries: counter!(UPSTREAM_RETRIES),
             connection_limit: counter!(CONNECTION_LIMIT),

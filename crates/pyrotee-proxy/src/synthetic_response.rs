@@ -57,7 +57,7 @@ impl ResponseFormat {
             Surface::Push if content_type.starts_with(b"application/json") => Self::Message(JSON),
             Surface::Push => Self::Message("application/proto"),
             // Pyroscope responds in this type, whatever type the OTLP client sent.
-            Surface::Otlp => Self::Message("application/x-protobuf"),
+            Surface::Otlp | Surface::OtlpV1 => Self::Message("application/x-protobuf"),
         }
     }
 

@@ -61,7 +61,7 @@ impl Encoding {
         let (surface, (framing, syntax)) = match surface {
             Surface::Ingest => return None,
             Surface::Push => (MessageSurface::Push, connect(text)?),
-            Surface::Otlp => (MessageSurface::Otlp, otlp(text)?),
+            Surface::Otlp | Surface::OtlpV1 => (MessageSurface::Otlp, otlp(text)?),
         };
         Some(Self {
             surface,

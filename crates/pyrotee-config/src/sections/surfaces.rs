@@ -1,6 +1,7 @@
-//! What is sent to the surfaces of a target: tags.
+//! What is sent to the surfaces of a target, and where they are: tags and paths.
 
 use pyroscope_wire::tags::{TagFaultKind, TagKeys, Tags};
+use pyroscope_wire::{Surface, SurfacePaths};
 
 use crate::{faults::shown, reader::Scope, values};
 
@@ -10,6 +11,27 @@ pub(crate) const TAG_KEYS: &[(&str, TagKeys)] =
 
 pub(super) fn tag_keys(target: &Scope<'_>) -> Option<TagKeys> {
     target.parse("tag-keys", |text| values::word(text, TAG_KEYS))
+}
+
+/// The paths of the surfaces, where the target has its own.
+pub(super) fn paths(target: &Scope<'_>) -> Option<SurfacePaths> {
+    if target.is_faulty("paths") {
+        return None;
+    }
+    let scope = target.scope("paths");
+    let mut paths = SurfacePaths::default();
+    let mut whole = true;
+    for name in Surface::NAMES {
+        whole &= !scope.is_faulty(name);
+        let Some(path) = scope.text(name) else {
+            continue;
+        };
+        if let Err(fault) = paths.set(name, path) {
+            scope.fault(name, &fault.to_string());
+            whole = false;
+        }
+    }
+    whole.then_some(paths)
 }
 
 /// The tags of a target. If `tag-keys` is faulty, only those faults are found that both grammars have.

@@ -51,6 +51,7 @@ pub(super) fn target(name: &str, targets: &Scope<'_>, around: &Around) -> Option
     let headers = headers::headers(scope);
     let tag_keys = surfaces::tag_keys(scope);
     let tags = surfaces::tags(scope, tag_keys);
+    let paths = surfaces::paths(scope);
     let timeout = scope.parse("timeout", |text| {
         // As 0.37 did, zero means the default.
         let given = values::duration(text)?;
@@ -81,6 +82,7 @@ pub(super) fn target(name: &str, targets: &Scope<'_>, around: &Around) -> Option
         headers: headers?,
         tags: tags?,
         tag_keys: tag_keys?,
+        paths: paths?,
         timeout: timeout?,
         queue_size: queue_size?,
         queue_bytes: queue_bytes?,

@@ -63,7 +63,7 @@ impl Content {
         }
         match surface(record)? {
             Surface::Ingest => Self::with_name(record, tags),
-            surface @ (Surface::Push | Surface::Otlp) => {
+            surface @ (Surface::Push | Surface::Otlp | Surface::OtlpV1) => {
                 Self::with_labels(record, surface, tags).await
             }
         }

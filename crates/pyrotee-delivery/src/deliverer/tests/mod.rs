@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use pyroscope_wire::refusal::Rules;
-use pyroscope_wire::{Surface, Tags};
+use pyroscope_wire::{Surface, SurfacePaths, Tags};
 use pyrotee_net::{Address, ConnectionCounts, Connector};
 use pyrotee_queue::{
     Budget, Consumer, Counts, Head, Ledger, Limits, Payload, Producer, Reason, Record, SurfaceId,
@@ -59,6 +59,7 @@ fn settings() -> Settings {
         tenant: None,
         headers: Vec::new(),
         tags: Tags::default(),
+        paths: SurfacePaths::default(),
         timeout: Duration::from_secs(10),
         workers: 64,
         max_age: Some(HOUR),

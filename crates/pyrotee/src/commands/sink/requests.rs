@@ -39,10 +39,9 @@ pub(super) async fn receive(
     let surface = Surface::recognise(request.method().as_str(), request.uri().path());
     let format = surface.map(|surface| ResponseFormat::of(&request, surface));
     let (head, body) = request.into_parts();
-    let keep = if matches!(surface, Some(Surface::Push | Surface::Otlp)) {
-        KEPT
-    } else {
-        0
+    let keep = match surface {
+        Some(Surface::Push | Surface::Otlp | Surface::OtlpV1) => KEPT,
+        Some(Surface::Ingest) | None => 0,
     };
     let body = read(body, keep).await;
 
