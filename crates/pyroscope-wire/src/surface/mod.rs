@@ -6,12 +6,14 @@
 //! Pyroscope routes on the last segments of a path, so a prefix before them (`/pyroscope/ingest`,
 //! the base path of an SDK) does not matter here either.
 
+mod lookalike;
 mod paths;
 
 use percent_encoding::percent_decode_str;
 
 use crate::{ingest, otlp, push};
 
+pub use lookalike::resembles_surface;
 pub use paths::{PathFault, SurfacePaths};
 
 /// An endpoint of Pyroscope that takes profiles.

@@ -90,7 +90,10 @@ fn start_capture<B: Body>(
     recorder: &Arc<Recorder>,
     request: &Request<B>,
 ) -> Result<(Capture, Option<VerdictGuard>), CaptureEnd> {
-    let surface = RequestContext::surface_of(request).ok_or(CaptureEnd::NotRecorded)?;
+    let Some(surface) = RequestContext::surface_of(request) else {
+        recorder.lookalikes.see(request);
+        return Err(CaptureEnd::NotRecorded);
+    };
     let headers = request.headers();
     let hops = hops(headers);
     if hops > MAX_HOPS {
