@@ -15,6 +15,7 @@ mod describe;
 pub mod encoding;
 pub mod error_response;
 pub mod grpc;
+pub mod grpc_web;
 pub mod gzip;
 pub mod ingest;
 pub mod message;

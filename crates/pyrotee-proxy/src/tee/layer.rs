@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Body;
 use pyroscope_wire::Surface;
 use pyroscope_wire::encoding::{Encoding, Framing};
@@ -23,9 +23,6 @@ use super::verdict::Verdict;
 use super::{MAX_HOPS, TeeBody};
 use crate::client::RequestContext;
 use crate::metrics::TeeResult;
-
-/// The header that names the compression of the messages in a gRPC body.
-const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 
 /// Puts a [`Tee`] in front of a service.
 #[derive(Debug, Clone)]
@@ -116,8 +113,8 @@ fn start_capture<B: Body>(
     let head = Head {
         surface: SurfaceId(surface.id()),
         query: query.into(),
-        content_type: copy(headers, &CONTENT_TYPE),
-        content_encoding: copy(headers, &format.encoding_header),
+        content_type: copy(headers, CONTENT_TYPE.as_str()),
+        content_encoding: copy(headers, format.coding_header),
         hops,
         received: SystemTime::now(),
     };
@@ -140,7 +137,7 @@ struct BodyFormat {
     /// The `format` label of the metrics.
     label: &'static str,
     /// The header that names the compression of the body, or of the gRPC message in it.
-    encoding_header: HeaderName,
+    coding_header: &'static str,
 }
 
 impl BodyFormat {
@@ -152,17 +149,13 @@ impl BodyFormat {
             let label = Format::of(query, content_type).as_str();
             return Some(Self {
                 label,
-                encoding_header: CONTENT_ENCODING,
+                coding_header: Framing::Plain.coding_header(),
             });
         }
         let encoding = Encoding::of(surface, content_type)?;
-        let encoding_header = match encoding.framing() {
-            Framing::Plain => CONTENT_ENCODING,
-            Framing::Grpc => GRPC_ENCODING,
-        };
         Some(Self {
             label: encoding.as_str(),
-            encoding_header,
+            coding_header: encoding.framing().coding_header(),
         })
     }
 }
@@ -178,6 +171,6 @@ fn hops(headers: &HeaderMap) -> u8 {
     }
 }
 
-fn copy(headers: &HeaderMap, name: &HeaderName) -> Option<Box<[u8]>> {
+fn copy(headers: &HeaderMap, name: &str) -> Option<Box<[u8]>> {
     headers.get(name).map(|value| value.as_bytes().into())
 }
