@@ -43,6 +43,8 @@ mod generate;
 mod grpc;
 /// gRPC calls of profiles, with a client that was not written for this test.
 mod grpc_calls;
+/// gRPC and gRPC-Web over HTTP/1.1.
+mod grpc_http1;
 /// Fields of heads, both ways.
 mod headers;
 /// Whether a relay is ready, as an exit code.
@@ -101,6 +103,8 @@ mod spool_commands;
 mod status;
 /// What the tests are written with.
 mod support;
+/// Where profiles are recognised, and where a target gets them.
+mod surfaces;
 /// Tags of a target in the name of a profile.
 mod tags;
 /// The connections to a target: kept, stale, refused, and too slow.

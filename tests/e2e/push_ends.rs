@@ -14,9 +14,9 @@ use crate::{
 fn what_pyroscope_takes_here_in_no_unary_call_is_relayed_and_not_teed() {
     let rig = Rig::verbatim(Upstream::answering(Answer::status(415, b"what")));
     let kinds = [
-        "application/grpc-web",
-        "application/grpc-web+proto",
-        "application/grpc-web-text",
+        "application/grpc-web+thrift",
+        "application/grpc-web-text+json",
+        "application/grpc-webby",
         "application/connect+proto",
         "application/connect+json",
         "application/x-protobuf",

@@ -1,15 +1,29 @@
-//! The length-prefixed framing of gRPC, for unary calls.
+//! The length-prefixed framing of gRPC and gRPC-Web, for unary calls.
 //!
 //! A frame is one byte of flags (0, or 1 if the message is compressed), the length of the message
 //! as a big-endian `u32`, and the message. A unary call has exactly one frame.
 
 use bytes::Bytes;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+use crate::encoding::Framing;
+use crate::grpc_web;
 use crate::undecodable::{FrameFault, Undecodable};
 
 /// The header or trailer in which a gRPC response has its status: `0`, or the number of an
 /// [`RpcCode`](crate::error_response::RpcCode).
 pub const STATUS: &str = "grpc-status";
+
+/// The header or trailer in which a gRPC response has its [`error_message`].
+pub const MESSAGE: &str = "grpc-message";
+
+/// The characters that are percent-encoded in an error message, beside those that are not ASCII.
+const ENCODED: &AsciiSet = &CONTROLS.add(b'%');
+
+/// The text of an error as [`MESSAGE`] has it: percent-encoded, so that it is valid in a header.
+pub fn error_message(text: &str) -> String {
+    utf8_percent_encode(text, ENCODED).to_string()
+}
 
 /// Length of the flags and of the message length, in bytes.
 const PREFIX: usize = 5;
@@ -49,6 +63,17 @@ impl GrpcFrame {
                 compressed,
                 message: skip(body, PREFIX),
             }),
+        }
+    }
+
+    /// Reads the body of a request with this framing. Only text is copied.
+    ///
+    /// # Errors
+    /// The body is not exactly one frame, or text that is not base64.
+    pub fn of(framing: Framing, body: &[Bytes]) -> Result<Self, Undecodable> {
+        match framing {
+            Framing::GrpcWebText => Self::read(&[grpc_web::decode_text(body)?]),
+            Framing::Plain | Framing::Grpc | Framing::GrpcWeb => Self::read(body),
         }
     }
 
@@ -107,6 +132,14 @@ mod tests {
             message: vec![],
         };
         assert_eq!(read(b"\0\0\0\0\0"), Ok(empty));
+    }
+
+    #[test]
+    fn an_error_message_is_valid_in_a_header() {
+        assert_eq!(
+            error_message("a name: 'ü', 5%\n"),
+            "a name: '%C3%BC', 5%25%0A"
+        );
     }
 
     #[test]

@@ -59,6 +59,21 @@ pub(crate) struct ExportRequest {
 pub(crate) struct Dictionary {
     #[prost(string, repeated, tag = "5")]
     pub(crate) strings: Vec<String>,
+    #[prost(message, repeated, tag = "6")]
+    pub(crate) attributes: Vec<TableEntry>,
+    #[prost(bytes = "vec", repeated, tag = "7")]
+    pub(crate) stacks: Vec<Vec<u8>>,
+}
+
+/// An attribute of samples.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct TableEntry {
+    #[prost(int32, tag = "1")]
+    pub(crate) key_index: i32,
+    #[prost(message, optional, tag = "2")]
+    pub(crate) value: Option<Any>,
+    #[prost(int32, tag = "3")]
+    pub(crate) unit_index: i32,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -126,6 +141,17 @@ impl PushRequest {
 impl ExportRequest {
     pub(crate) fn upsert(mut self, tags: &TagPairs<'_>) -> Self {
         let strings = self.dictionary.clone().unwrap_or_default().strings;
+        let app = tags.iter().find(|(key, _)| *key == "service.name");
+        if let (Some((_, app)), Some(dictionary)) = (app, &mut self.dictionary) {
+            for entry in &mut dictionary.attributes {
+                if entry_at(&strings, entry.key_index) == "service.name" {
+                    entry.value = Some(Any {
+                        string: Some((*app).to_owned()),
+                        int: None,
+                    });
+                }
+            }
+        }
         for profiles in &mut self.profiles {
             let resource = profiles.resource.get_or_insert_default();
             let attribute = |key: &str, value: &str| Attribute {
@@ -160,12 +186,18 @@ pub(crate) fn upsert_tags<T>(
 
 impl Attribute {
     pub(crate) fn key<'a>(&'a self, strings: &'a [String]) -> &'a str {
-        if !self.key.is_empty() || self.key_index <= 0 {
-            return &self.key;
+        match self.key.as_str() {
+            "" => entry_at(strings, self.key_index),
+            key => key,
         }
-        let index = usize::try_from(self.key_index).unwrap_or(usize::MAX);
-        strings.get(index).map_or("", String::as_str)
     }
+}
+
+/// An entry of the string table; none has index 0.
+fn entry_at(strings: &[String], index: i32) -> &str {
+    let index = usize::try_from(index).ok().filter(|index| *index > 0);
+    let entry = index.and_then(|index| strings.get(index));
+    entry.map_or("", String::as_str)
 }
 
 /// Asserts that every part lies at its own address within one of the pieces.

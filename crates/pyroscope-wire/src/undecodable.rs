@@ -15,6 +15,8 @@ pub enum Undecodable {
     Coding,
     #[error("unpack gzip")]
     Gzip,
+    #[error("decode base64")]
+    Base64,
     #[error("read one gRPC message: {0}")]
     Frame(FrameFault),
     #[error("read protobuf: {0}")]

@@ -6,7 +6,7 @@
 use std::{fmt::Write, num::NonZeroU64};
 
 use crate::{
-    sections::{DUPLICATES, FORMATS, FSYNC, LEVELS, ON_AMBIGUOUS, ON_FULL, TEE_ON},
+    sections::{DUPLICATES, FORMATS, FSYNC, LEVELS, ON_AMBIGUOUS, ON_FULL, TAG_KEYS, TEE_ON},
     settings::{Config, Credentials, LocalWrites, Target},
     values::{format_duration, format_size, word_for},
 };
@@ -106,6 +106,13 @@ impl Yaml {
         }
         for (key, value) in target.tags.iter() {
             self.value(4, key, value);
+        }
+        self.plain(3, "tag-keys", word_for(target.tag_keys, TAG_KEYS));
+        if target.paths.own().next().is_some() {
+            self.open(3, "paths");
+        }
+        for (surface, path) in target.paths.own() {
+            self.value(4, surface, path);
         }
         self.plain(3, "timeout", &format_duration(target.timeout));
         self.plain(3, "queue-size", &target.queue_size.to_string());

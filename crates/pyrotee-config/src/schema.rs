@@ -112,6 +112,11 @@ pub(crate) static TARGET: &[Key] = &[
     optional("tenant-id"),
     map("headers", &Shape::Text),
     map("tags", &Shape::Text),
+    text("tag-keys", "legacy"),
+    section(
+        "paths",
+        &[optional("ingest"), optional("push"), optional("otlp")],
+    ),
     text("timeout", "10s"),
     text("queue-size", "100"),
     text("queue-bytes", "64MiB"),

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use http::HeaderName;
-use pyroscope_wire::Tags;
 use pyroscope_wire::refusal::Rules;
+use pyroscope_wire::{SurfacePaths, TagKeys, Tags};
 use pyrotee_net::{Address, Listen};
 use secrecy::SecretString;
 
@@ -160,6 +160,9 @@ pub struct Target {
     /// Headers of every upload, in the order of the file. Their values may be secrets.
     pub headers: Vec<(HeaderName, SecretString)>,
     pub tags: Tags,
+    pub tag_keys: TagKeys,
+    /// Paths of the surfaces at the target, where they differ from Pyroscope's.
+    pub paths: SurfacePaths,
     /// Limit of one whole upload, connecting included.
     pub timeout: Duration,
     /// Profiles that may be pending.

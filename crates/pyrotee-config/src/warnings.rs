@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use pyroscope_wire::Surface;
 use pyrotee_net::Address;
 
 use crate::{
@@ -39,6 +40,14 @@ fn of_target(target: &Target, found: &mut Vec<String>) {
         found.push(format!(
             "{}: `{written}` is sent as `{sent}`; Pyroscope takes no `-` in the key of a tag",
             path("tags")
+        ));
+    }
+    if let Some(surface) = Surface::recognise("POST", target.address.prefix()) {
+        let (prefix, name) = (target.address.prefix(), surface.name());
+        found.push(format!(
+            "{}: `{prefix}` ends with the path of a surface, which pyrotee appends itself; leave it \
+             out; if the gateway serves it elsewhere use `paths: {{ {name}: … }}`",
+            path("address")
         ));
     }
     let max_age = target.max_age;

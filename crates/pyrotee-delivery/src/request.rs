@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri};
-use pyroscope_wire::Tags;
+use pyroscope_wire::{SurfacePaths, Tags};
 use pyrotee_net::{Address, HOPS};
 use pyrotee_queue::{Reason, Record};
 
@@ -18,6 +18,7 @@ use crate::{Settings, SettingsError};
 pub(crate) struct RequestTemplate {
     address: Address,
     tags: Arc<Tags>,
+    paths: SurfacePaths,
     headers: HeaderMap,
 }
 
@@ -26,6 +27,7 @@ impl RequestTemplate {
         Ok(Self {
             address: settings.address.clone(),
             tags: Arc::new(settings.tags.clone()),
+            paths: settings.paths.clone(),
             headers: settings.headers()?,
         })
     }
@@ -69,7 +71,7 @@ impl RequestTemplate {
         let mark = if content.query.is_empty() { "" } else { "?" };
         let path = [
             self.address.prefix(),
-            content.surface.canonical_path(),
+            self.paths.of(content.surface),
             mark,
             &content.query,
         ];

@@ -73,7 +73,8 @@ impl ResponseReader {
             return Outcome::acked(head.status);
         }
         let content_type = value(&head.headers, CONTENT_TYPE);
-        let is_otlp = Surface::from_id(surface.0) == Some(Surface::Otlp);
+        let surface = Surface::from_id(surface.0);
+        let is_otlp = matches!(surface, Some(Surface::Otlp | Surface::OtlpV1));
         let (bytes, cut) = body.decompressed(&head.headers);
         if refusal::is_html_page(content_type, &bytes) {
             let text = String::from_utf8_lossy(&bytes);

@@ -7,8 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, HOST, InvalidHeaderValue, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use pyroscope_wire::Tags;
 use pyroscope_wire::refusal::Rules;
+use pyroscope_wire::{SurfacePaths, Tags};
 use pyrotee_net::Address;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -34,6 +34,8 @@ pub struct Settings {
     pub headers: Vec<(HeaderName, SecretString)>,
     /// Labels that are added to every profile.
     pub tags: Tags,
+    /// Paths of the surfaces at this target, where they differ from Pyroscope's.
+    pub paths: SurfacePaths,
     /// Time limit of one upload, from connecting to the head of the response.
     pub timeout: Duration,
     /// Most uploads at once; 0 is taken for 1.
@@ -176,6 +178,7 @@ mod tests {
             tenant: None,
             headers: Vec::new(),
             tags: Tags::default(),
+            paths: SurfacePaths::default(),
             timeout: Duration::from_secs(10),
             workers: 1,
             max_age: None,

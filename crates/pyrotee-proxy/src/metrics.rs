@@ -27,6 +27,8 @@ pub const UPSTREAM_ERRORS: &str = "pyroscope_relay_upstream_errors_total";
 pub const UPSTREAM_RETRIES: &str = "pyroscope_relay_upstream_retries_total";
 /// What the tee did with ingestion requests.
 pub const TEE: &str = "pyroscope_relay_tee_total";
+/// Uploads that look like profiles and are for no surface.
+pub const UNRECOGNISED: &str = "pyroscope_relay_unrecognised_profiles_total";
 /// Client connections closed by a timeout.
 pub const CLIENT_TIMEOUTS: &str = "pyroscope_relay_client_timeouts_total";
 /// Times that accepting paused at the connection limit.
@@ -64,6 +66,10 @@ pub fn describe() {
         "Requests sent to the upstream once more because a kept-alive connection had gone stale."
     );
     describe_counter!(TEE, "Ingestion requests by what the tee did with them.");
+    describe_counter!(
+        UNRECOGNISED,
+        "POST requests that look like profiles, but whose path is no ingestion path: relayed, not teed."
+    );
     describe_counter!(
         CLIENT_TIMEOUTS,
         "Client connections closed for silence, by phase."
@@ -160,6 +166,7 @@ pub(crate) struct ProxyMetrics {
     formats: RwLock<Vec<FormatMetrics>>,
     pub(crate) upstream_retries: Counter,
     pub(crate) connection_limit: Counter,
+    pub(crate) unrecognised: Counter,
 }
 
 #[derive(Debug)]
@@ -181,17 +188,21 @@ struct FormatMetrics {
 
 impl ProxyMetrics {
     pub(crate) fn new() -> Arc<Self> {
-        let routes = Surface::ALL.iter().map(|surface| surface.name());
         Arc::new(Self {
             tee: TeeResult::ALL.map(|result| counter!(TEE, "result" => result.as_str())),
             upstream_errors: ExchangeErrorKind::ALL
                 .map(|kind| counter!(UPSTREAM_ERRORS, "kind" => kind.as_str())),
             client_timeouts: TimeoutPhase::ALL
                 .map(|phase| counter!(CLIENT_TIMEOUTS, "phase" => phase.as_str())),
-            routes: routes.chain([OTHER_ROUTE]).map(RouteMetrics::new).collect(),
+            routes: Surface::NAMES
+                .into_iter()
+                .chain([OTHER_ROUTE])
+                .map(RouteMetrics::new)
+                .collect(),
             formats: RwLock::default(),
             upstream_retries: counter!(UPSTREAM_RETRIES),
             connection_limit: counter!(CONNECTION_LIMIT),
+            unrecognised: counter!(UNRECOGNISED),
         })
     }
 

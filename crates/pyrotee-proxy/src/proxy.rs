@@ -16,7 +16,7 @@ use crate::listener::{self, Listener};
 use crate::metrics::ProxyMetrics;
 use crate::settings::{Settings, TeeSettings};
 use crate::stack::{self, LocalEndpoint};
-use crate::tee::{Recorder, ResponsePolicy, TeeLayer};
+use crate::tee::{Lookalikes, Recorder, ResponsePolicy, TeeLayer};
 use crate::{Duplicates, LocalWrites, TeeOn};
 
 /// Maximum number of bytes of a request's body that are read after an early response, without a tee.
@@ -89,6 +89,7 @@ impl Proxy {
                 budget: tee.budget,
                 max_body: tee.max_body,
                 response_policy,
+                lookalikes: Lookalikes::new(metrics.clone()),
                 metrics: metrics.clone(),
             })
         });

@@ -9,13 +9,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, RETRY_AFTER, TRAILER};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Either;
 use hyper::body::Incoming;
-use pyroscope_wire::Surface;
+use pyroscope_wire::encoding::{Framing, Syntax};
 use pyroscope_wire::error_response::{CONTENT_TYPE as JSON, RpcCode, error_body};
+use pyroscope_wire::{Encoding, Surface, grpc, grpc_web};
 
 use crate::head;
 
@@ -25,8 +26,8 @@ pub(crate) type LocalResponseBody = Either<Incoming, SyntheticBody>;
 /// Seconds after which a client may retry when no queue took its profile.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
-const GRPC_STATUS: HeaderName = HeaderName::from_static(pyroscope_wire::grpc::STATUS);
-const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+const GRPC_STATUS: HeaderName = HeaderName::from_static(grpc::STATUS);
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static(grpc::MESSAGE);
 
 /// A gRPC frame with an empty message: no compression, length 0.
 const EMPTY_MESSAGE: Bytes = Bytes::from_static(&[0; 5]);
@@ -39,8 +40,11 @@ pub enum ResponseFormat {
     /// Connect or OTLP over HTTP: a success is an empty message of this `Content-Type`.
     Message(&'static str),
     /// gRPC: the HTTP status is always 200; the gRPC status is in the trailers, or in the headers of an
-    /// error.
-    Grpc,
+    /// error. `declare_trailers` is for HTTP/1.1, where hyper drops a trailer that the head does not
+    /// declare.
+    Grpc { declare_trailers: bool },
+    /// gRPC-Web with this framing and syntax: as gRPC, but the gRPC status is always in the body.
+    GrpcWeb(Framing, Syntax),
 }
 
 impl ResponseFormat {
@@ -50,14 +54,23 @@ impl ResponseFormat {
             .headers()
             .get(CONTENT_TYPE)
             .map(HeaderValue::as_bytes);
+        if head::speaks_grpc(request.headers()) {
+            return Self::Grpc {
+                declare_trailers: head::takes_grpc_trailers(request),
+            };
+        }
+        if let Some(encoding) = Encoding::of(surface, content_type)
+            && matches!(encoding.framing(), Framing::GrpcWeb | Framing::GrpcWebText)
+        {
+            return Self::GrpcWeb(encoding.framing(), encoding.syntax());
+        }
         let content_type = content_type.unwrap_or_default();
         match surface {
-            _ if head::speaks_grpc(request.headers()) => Self::Grpc,
             Surface::Ingest => Self::Ingest,
             Surface::Push if content_type.starts_with(b"application/json") => Self::Message(JSON),
             Surface::Push => Self::Message("application/proto"),
             // Pyroscope responds in this type, whatever type the OTLP client sent.
-            Surface::Otlp => Self::Message("application/x-protobuf"),
+            Surface::Otlp | Surface::OtlpV1 => Self::Message("application/x-protobuf"),
         }
     }
 
@@ -72,14 +85,22 @@ impl ResponseFormat {
             Self::Message(kind) => {
                 build(StatusCode::OK, Some(kind), SyntheticBody::of(Bytes::new()))
             }
-            Self::Grpc => {
+            Self::Grpc { declare_trailers } => {
                 let mut trailers = HeaderMap::new();
                 trailers.insert(GRPC_STATUS, HeaderValue::from_static("0"));
                 let body = SyntheticBody {
                     data: Some(EMPTY_MESSAGE),
                     trailers: Some(trailers),
                 };
-                build(StatusCode::OK, Some("application/grpc"), body)
+                let mut response = build(StatusCode::OK, Some("application/grpc"), body);
+                if declare_trailers {
+                    let declared = HeaderValue::from_static(grpc::STATUS);
+                    response.headers_mut().insert(TRAILER, declared);
+                }
+                response
+            }
+            Self::GrpcWeb(framing, syntax) => {
+                web(framing, syntax, Some(b""), &[(grpc::STATUS, "0")])
             }
         }
     }
@@ -91,17 +112,21 @@ impl ResponseFormat {
         code: RpcCode,
         message: &str,
     ) -> Response<SyntheticBody> {
-        if self != Self::Grpc {
-            return error(status, code, message);
+        let rpc_status = code.grpc_status();
+        let message = match self {
+            Self::Ingest | Self::Message(_) => return error(status, code, message),
+            Self::Grpc { .. } | Self::GrpcWeb(..) => grpc::error_message(message),
+        };
+        if let Self::GrpcWeb(framing, syntax) = self {
+            let rpc_status = rpc_status.to_string();
+            let trailers = [(grpc::STATUS, &*rpc_status), (grpc::MESSAGE, &*message)];
+            return web(framing, syntax, None, &trailers);
         }
         let body = SyntheticBody::of(Bytes::new());
         let mut response = build(StatusCode::OK, Some("application/grpc"), body);
         let headers = response.headers_mut();
-        headers.insert(
-            GRPC_STATUS,
-            HeaderValue::from(u16::from(code.grpc_status())),
-        );
-        if let Ok(message) = HeaderValue::from_str(message) {
+        headers.insert(GRPC_STATUS, HeaderValue::from(u16::from(rpc_status)));
+        if let Ok(message) = HeaderValue::from_str(&message) {
             headers.insert(GRPC_MESSAGE, message);
         }
         response
@@ -125,6 +150,22 @@ pub(crate) fn error(status: StatusCode, code: RpcCode, message: &str) -> Respons
         Some(JSON),
         SyntheticBody::of(error_body(code, message).into()),
     )
+}
+
+/// Returns a response of gRPC-Web.
+fn web(
+    framing: Framing,
+    syntax: Syntax,
+    message: Option<&[u8]>,
+    trailers: &[(&str, &str)],
+) -> Response<SyntheticBody> {
+    let content_type = match (framing, syntax) {
+        (Framing::GrpcWebText, _) => "application/grpc-web-text+proto",
+        (_, Syntax::Proto) => "application/grpc-web+proto",
+        (_, Syntax::Json) => "application/grpc-web+json",
+    };
+    let body = grpc_web::response_body(framing, message, trailers);
+    build(StatusCode::OK, Some(content_type), SyntheticBody::of(body))
 }
 
 fn build(
@@ -186,6 +227,11 @@ impl Body for SyntheticBody {
     }
 
     fn size_hint(&self) -> SizeHint {
+        // With a length hyper would send `Content-Length`, which leaves no place for trailers over
+        // HTTP/1.1.
+        if self.trailers.is_some() {
+            return SizeHint::default();
+        }
         SizeHint::with_exact(self.data.as_ref().map_or(0, |data| data.len() as u64))
     }
 }

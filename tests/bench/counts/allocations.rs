@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use pyroscope_wire::Tags;
 use pyroscope_wire::refusal::Rules;
+use pyroscope_wire::{SurfacePaths, Tags};
 use pyrotee_delivery::{DeadLetterSink, Deliverer, OnAmbiguous, WallClock};
 use pyrotee_net::{Address, Connector, Listen, Resolver, Tls};
 use pyrotee_proxy::{Duplicates, LocalWrites, Proxy, TeeOn, TeeSettings};
@@ -104,6 +104,7 @@ fn relay(upstream: SocketAddr, ledgers: &[Arc<Ledger>], stop: &CancellationToken
             tenant: None,
             headers: Vec::new(),
             tags: Tags::parse([("region".to_owned(), "eu".to_owned())]).unwrap(),
+            paths: SurfacePaths::default(),
             timeout: Duration::from_secs(10),
             workers: 64,
             max_age: None,

@@ -1,4 +1,4 @@
-//! The body of a gRPC call, whole and in pieces: the first byte tells how long they are.
+//! The body of a gRPC or gRPC-Web call, whole and in pieces: the first byte tells how long they are.
 
 #![no_main]
 
@@ -30,8 +30,13 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!([&prefix[..], &message].concat(), body);
     }
 
-    let encoding = Encoding::of(Surface::Push, Some(b"application/grpc")).unwrap();
-    for coding in [Coding::Identity, Coding::Gzip] {
+    let calls = ["application/grpc", "application/grpc-web-text"];
+    let codings = [Coding::Identity, Coding::Gzip];
+    for (call, coding) in calls
+        .into_iter()
+        .flat_map(|call| codings.map(|it| (call, it)))
+    {
+        let encoding = Encoding::of(Surface::Push, Some(call.as_bytes())).unwrap();
         let unframed = message::unframe(encoding, coding, &pieces);
         let read = Message::read(encoding, coding, &pieces, LIMIT_BYTES);
         let again = Message::read(encoding, coding, &whole, LIMIT_BYTES);

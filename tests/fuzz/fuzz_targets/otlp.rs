@@ -47,6 +47,17 @@ fn attributes(tags: &Tags) -> Vec<(&str, &str)> {
 fn upsert(mut request: Value, tags: &TagPairs<'_>) -> Value {
     let table: Vec<_> = both(&request["dictionary"], "stringTable", "string_table").collect();
     let table: Vec<_> = table.into_iter().cloned().collect();
+    let app = tags.iter().find(|(key, _)| *key == "service.name");
+    if let (Some((_, app)), Some(dictionary)) = (app, request.get_mut("dictionary")) {
+        for name in ["attributeTable", "attribute_table"] {
+            let entries = dictionary.get_mut(name).and_then(Value::as_array_mut);
+            for entry in entries.into_iter().flatten() {
+                if key(entry, &table) == "service.name" {
+                    entry["value"] = json!({"stringValue": app});
+                }
+            }
+        }
+    }
     for name in ["resourceProfiles", "resource_profiles"] {
         let Some(list) = request.get_mut(name).and_then(Value::as_array_mut) else {
             continue;

@@ -1,7 +1,7 @@
 //! The encoding of a Push or OTLP body, read from its headers.
 //!
-//! A request that Pyroscope itself does not accept as a unary call (gRPC-web, connect streams, any
-//! other `Content-Type`) has no [`Encoding`]: it is relayed and not teed.
+//! A request that Pyroscope itself does not accept as a unary call (connect streams, any other
+//! `Content-Type`) has no [`Encoding`]: it is relayed and not teed.
 
 use bytes::Bytes;
 
@@ -34,6 +34,21 @@ pub enum Framing {
     Plain,
     /// A length-prefixed message. `grpc-encoding` names its coding, not `Content-Encoding`.
     Grpc,
+    /// gRPC-Web: a request is framed as in [`Framing::Grpc`]; the trailers of its response are in the
+    /// body.
+    GrpcWeb,
+    /// gRPC-Web as text: [`Framing::GrpcWeb`] in base64.
+    GrpcWebText,
+}
+
+impl Framing {
+    /// The header that names the compression of the body, or of the message in its frame.
+    pub const fn coding_header(self) -> &'static str {
+        match self {
+            Self::Plain => "content-encoding",
+            Self::Grpc | Self::GrpcWeb | Self::GrpcWebText => "grpc-encoding",
+        }
+    }
 }
 
 /// The syntax of a message.
@@ -61,7 +76,7 @@ impl Encoding {
         let (surface, (framing, syntax)) = match surface {
             Surface::Ingest => return None,
             Surface::Push => (MessageSurface::Push, connect(text)?),
-            Surface::Otlp => (MessageSurface::Otlp, otlp(text)?),
+            Surface::Otlp | Surface::OtlpV1 => (MessageSurface::Otlp, otlp(text)?),
         };
         Some(Self {
             surface,
@@ -81,7 +96,7 @@ impl Encoding {
     }
 
     /// The `Content-Type` with which the message is sent to a target: connect unary or OTLP over HTTP,
-    /// also for a message that was received in a gRPC frame.
+    /// also for a message that was received in a gRPC or gRPC-Web frame.
     pub fn content_type(self) -> &'static str {
         match (self.surface, self.syntax) {
             (MessageSurface::Push, Syntax::Proto) => "application/proto",
@@ -130,6 +145,9 @@ impl Encoding {
             (Framing::Plain, Syntax::Json) => "json",
             (Framing::Grpc, Syntax::Proto) => "grpc",
             (Framing::Grpc, Syntax::Json) => "grpc_json",
+            (Framing::GrpcWeb, Syntax::Proto) => "grpc_web",
+            (Framing::GrpcWeb, Syntax::Json) => "grpc_web_json",
+            (Framing::GrpcWebText, Syntax::Proto | Syntax::Json) => "grpc_web_text",
         }
     }
 }
@@ -170,6 +188,11 @@ fn connect(content_type: &str) -> Option<(Framing, Syntax)> {
         "application/json" => (Framing::Plain, Syntax::Json),
         "application/grpc" | "application/grpc+proto" => (Framing::Grpc, Syntax::Proto),
         "application/grpc+json" => (Framing::Grpc, Syntax::Json),
+        "application/grpc-web" | "application/grpc-web+proto" => (Framing::GrpcWeb, Syntax::Proto),
+        "application/grpc-web+json" => (Framing::GrpcWeb, Syntax::Json),
+        "application/grpc-web-text" | "application/grpc-web-text+proto" => {
+            (Framing::GrpcWebText, Syntax::Proto)
+        }
         _ => return None,
     };
     let fits = parameters.is_none() || (is_utf8 && found.1 == Syntax::Json);

@@ -6,7 +6,7 @@ fn read(surface: Surface, content_type: &str) -> Option<(&'static str, &'static 
 }
 
 #[test]
-fn push_is_connect_unary_or_grpc() {
+fn push_is_connect_unary_or_grpc_or_grpc_web() {
     for (content_type, word, delivered) in [
         ("application/proto", "proto", "application/proto"),
         ("Application/PROTO", "proto", "application/proto"),
@@ -15,6 +15,27 @@ fn push_is_connect_unary_or_grpc() {
         ("application/grpc", "grpc", "application/proto"),
         ("application/grpc+proto", "grpc", "application/proto"),
         ("application/grpc+json", "grpc_json", "application/json"),
+        ("application/grpc-web", "grpc_web", "application/proto"),
+        (
+            "application/grpc-web+proto",
+            "grpc_web",
+            "application/proto",
+        ),
+        (
+            "application/grpc-web+json",
+            "grpc_web_json",
+            "application/json",
+        ),
+        (
+            "application/grpc-web-text",
+            "grpc_web_text",
+            "application/proto",
+        ),
+        (
+            "Application/gRPC-Web-Text+Proto",
+            "grpc_web_text",
+            "application/proto",
+        ),
     ] {
         assert_eq!(
             read(Surface::Push, content_type),
@@ -44,8 +65,15 @@ fn otlp_wants_its_types_to_the_letter() {
         "application/JSON",
         "application/proto",
         "application/grpc+json",
+        "application/grpc-web",
+        "application/grpc-web+proto",
+        "application/grpc-web-text",
     ] {
         assert_eq!(read(Surface::Otlp, content_type), None, "{content_type}");
+    }
+    for content_type in ["application/x-protobuf", "application/grpc", "text/plain"] {
+        let read = |surface| read(surface, content_type);
+        assert_eq!(read(Surface::OtlpV1), read(Surface::Otlp), "{content_type}");
     }
 }
 
@@ -54,9 +82,9 @@ fn what_is_no_unary_call_is_not_understood() {
     for content_type in [
         "",
         "text/plain",
-        "application/grpc-web",
-        "application/grpc-web+proto",
-        "application/grpc-web-text",
+        "application/grpc-web; charset=utf-8",
+        "application/grpc-web-text+json",
+        "application/grpc-webby",
         "application/connect+proto",
         "application/connect+json",
         "application/proto; charset=utf-8",

@@ -22,6 +22,7 @@ use crate::undecodable::{FrameFault, Undecodable};
 #[derive(Debug, Clone)]
 pub struct Message {
     encoding: Encoding,
+    coding: Coding,
     bytes: Bytes,
     limit_bytes: usize,
 }
@@ -51,9 +52,16 @@ impl Message {
         };
         Ok(Self {
             encoding,
+            coding,
             bytes,
             limit_bytes,
         })
+    }
+
+    /// The coding in which the message was received. A message in a gRPC frame may be plain although its
+    /// call declares a coding.
+    pub fn received_coding(&self) -> Coding {
+        self.coding
     }
 
     /// The decoded message.
@@ -109,7 +117,7 @@ impl Message {
 
     /// The parts that tags never change, to compare the uploads of different targets: for Push every
     /// `raw_profile` (in JSON its text, with quotes and base64), for OTLP every `ScopeProfiles`, then
-    /// the dictionary. All parts are slices of the message.
+    /// the dictionary without its attribute table. All parts are slices of the message.
     ///
     /// # Errors
     /// The message does not follow the schema of the surface.
@@ -120,10 +128,11 @@ impl Message {
 }
 
 /// The message of a body and its coding. A message in a gRPC frame is taken out of the frame; a body without
-/// a frame is the message itself. Nothing is decompressed.
+/// a frame is the message itself. Nothing is decompressed, and only the text of gRPC-Web is copied.
 ///
 /// # Errors
-/// A gRPC call is not exactly one frame, or its frame is compressed and `coding` does not say how.
+/// A gRPC call is not exactly one frame, or its frame is compressed and `coding` does not say how, or
+/// the text of gRPC-Web is not base64.
 pub fn unframe(
     encoding: Encoding,
     coding: Coding,
@@ -132,7 +141,7 @@ pub fn unframe(
     if encoding.framing() == Framing::Plain {
         return Ok((coding, Cow::Borrowed(body)));
     }
-    let frame = GrpcFrame::read(body)?;
+    let frame = GrpcFrame::of(encoding.framing(), body)?;
     let coding = match (frame.compressed, coding) {
         (false, _) => Coding::Identity,
         (true, Coding::Gzip) => Coding::Gzip,

@@ -1,3 +1,6 @@
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use super::*;
 use crate::{ProtobufFault, Surface};
 
@@ -32,7 +35,16 @@ fn gzipped(bytes: &'static [u8]) -> Vec<u8> {
 #[test]
 fn every_way_of_sending_leads_to_the_same_message() {
     let (plain, grpc) = (push("application/proto"), push("application/grpc"));
+    let (web, text) = (
+        push("application/grpc-web"),
+        push("application/grpc-web-text"),
+    );
+    let base64 = |body: Vec<u8>| STANDARD.encode(body).into_bytes();
     for (encoding, coding, body) in [
+        (web, Coding::Identity, framed(0, BODY)),
+        (web, Coding::Gzip, framed(1, &gzipped(BODY))),
+        (text, Coding::Identity, base64(framed(0, BODY))),
+        (text, Coding::Gzip, base64(framed(1, &gzipped(BODY)))),
         (plain, Coding::Identity, BODY.to_vec()),
         (plain, Coding::Gzip, gzipped(BODY)),
         (grpc, Coding::Identity, framed(0, BODY)),
@@ -140,6 +152,18 @@ fn damage_is_a_fault() {
             Coding::Gzip,
             &framed(1, BODY),
             Undecodable::Gzip,
+        ),
+        (
+            "application/grpc-web-text",
+            Coding::Identity,
+            b"AAAA*",
+            Undecodable::Base64,
+        ),
+        (
+            "application/grpc-web-text",
+            Coding::Identity,
+            b"AAAA",
+            FrameFault::Truncated.into(),
         ),
     ] {
         let read = Message::read(push(content_type), coding, &pieces(body), 1000);

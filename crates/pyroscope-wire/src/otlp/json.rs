@@ -6,12 +6,13 @@ use std::cell::OnceCell;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
+use super::APP_ATTRIBUTE;
 use crate::message::MessageContents;
-use crate::splice::json::{JsonEditor, JsonObject, elements, slice, string};
+use crate::splice::json::{JsonEditor, JsonObject, around, elements, quoted, slice, string};
 use crate::tags::Tags;
 use crate::undecodable::Undecodable;
 
-/// Adds the tags to every resource.
+/// Adds the tags to every resource, and puts the name of the application into the attributes of samples.
 pub(crate) fn upsert(
     source: &Bytes,
     tags: &Tags,
@@ -36,6 +37,16 @@ pub(crate) fn upsert(
             let key = strings.key(JsonObject::read(attribute)?)?;
             Ok(tags.has(key.as_bytes()))
         })?;
+    }
+    if let (Some(app), Some(dictionary)) = (tags.get(APP_ATTRIBUTE), root.get("dictionary")?) {
+        let value = format!("{{\"stringValue\":{}}}", quoted(app));
+        let dictionary = JsonObject::read(dictionary)?;
+        for entry in both(dictionary, "attributeTable", "attribute_table")? {
+            let entry = JsonObject::read(entry?)?;
+            if strings.key(entry)? == APP_ATTRIBUTE {
+                editor.set(entry, "value", &value)?;
+            }
+        }
     }
     editor.finish()
 }
@@ -64,8 +75,15 @@ pub(crate) fn contents(source: &Bytes) -> Result<MessageContents, Undecodable> {
             contents.profiles.push(slice(source, scope?));
         }
     }
-    let dictionary = root.get("dictionary")?.map(|raw| slice(source, raw));
-    contents.profiles.extend(dictionary);
+    if let Some(raw) = root.get("dictionary")? {
+        // Tags may change the attribute table.
+        let dictionary = JsonObject::read(raw)?;
+        let tables = [
+            dictionary.get("attributeTable")?,
+            dictionary.get("attribute_table")?,
+        ];
+        contents.profiles.extend(around(source, raw, tables));
+    }
     Ok(contents)
 }
 

@@ -5,19 +5,21 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use super::APP_ATTRIBUTE;
 use crate::message::{MessageContents, lossy_text};
-use crate::splice::proto::{Fields, last, put_field, remove_tagged};
+use crate::splice::proto::{Field, Fields, last, put_field, remove_tagged};
 use crate::splice::{Splice, cut};
 use crate::tags::Tags;
 use crate::undecodable::Undecodable;
 
-/// Adds the tags to every resource.
+/// Adds the tags to every resource, and puts the name of the application into the attributes of samples.
 pub(crate) fn upsert(
     source: &Bytes,
     tags: &Tags,
     limit_bytes: usize,
 ) -> Result<Vec<Bytes>, Undecodable> {
     let tags = &*super::with_app_attribute(tags);
+    let app = tags.get(APP_ATTRIBUTE);
     let attributes = encode_attributes(tags);
     let mut resource = Vec::with_capacity(attributes.len() + 8);
     put_field(&mut resource, 1, &attributes);
@@ -26,8 +28,13 @@ pub(crate) fn upsert(
     let mut splice = Splice::new(limit_bytes);
     for profiles in Fields::new(source) {
         let profiles = profiles?;
-        if profiles.number != 1 {
-            continue;
+        match (profiles.number, app) {
+            (1, _) => {}
+            (2, Some(app)) => {
+                replace_app(&mut splice, source, &profiles, &strings, app)?;
+                continue;
+            }
+            _ => continue,
         }
         let open = splice.open(&profiles);
         // A message that is there more than once is read as one with the fields of all.
@@ -50,6 +57,36 @@ pub(crate) fn upsert(
     splice.apply(source)
 }
 
+/// Replaces the values of the entries of a dictionary's attribute table whose key is [`APP_ATTRIBUTE`].
+fn replace_app(
+    splice: &mut Splice,
+    source: &[u8],
+    dictionary: &Field,
+    strings: &ProtoStringTable<'_>,
+    app: &str,
+) -> Result<(), Undecodable> {
+    let value = encode_value(2, app);
+    let open = splice.open(dictionary);
+    for entry in Fields::within(source, dictionary.delimited()?) {
+        let entry = entry?;
+        if entry.number != ATTRIBUTE_TABLE
+            || strings.entry_key(entry.delimited()?)? != APP_ATTRIBUTE.as_bytes()
+        {
+            continue;
+        }
+        let open = splice.open(&entry);
+        for field in Fields::within(source, entry.delimited()?) {
+            let field = field?;
+            if field.number == 2 {
+                splice.remove(field.range());
+            }
+        }
+        splice.close(&open, source, &entry, &value);
+    }
+    splice.close(&open, source, dictionary, &[]);
+    Ok(())
+}
+
 /// Parses a message.
 pub(crate) fn contents(source: &Bytes) -> Result<MessageContents, Undecodable> {
     let strings = ProtoStringTable::new(source);
@@ -59,7 +96,7 @@ pub(crate) fn contents(source: &Bytes) -> Result<MessageContents, Undecodable> {
         let field = field?;
         match field.number {
             1 => contents.series += 1,
-            2 => dictionaries.push(cut(source, field.delimited()?)),
+            2 => without_attributes(source, &field, &mut dictionaries)?,
             _ => {}
         }
         if field.number != 1 {
@@ -87,18 +124,48 @@ pub(crate) fn contents(source: &Bytes) -> Result<MessageContents, Undecodable> {
     Ok(contents)
 }
 
+/// Adds the parts of a dictionary around its attribute table, which tags may change.
+fn without_attributes(
+    source: &Bytes,
+    dictionary: &Field,
+    parts: &mut Vec<Bytes>,
+) -> Result<(), Undecodable> {
+    let range = dictionary.delimited()?;
+    let mut start = range.start;
+    for field in Fields::within(source, range.clone()) {
+        let field = field?;
+        if field.number == ATTRIBUTE_TABLE {
+            parts.push(cut(source, start..field.start));
+            start = field.value.end;
+        }
+    }
+    parts.push(cut(source, start..range.end));
+    Ok(())
+}
+
 fn encode_attributes(tags: &Tags) -> Vec<u8> {
     let mut attributes = Vec::new();
     for (key, value) in tags.iter() {
-        let mut any = Vec::with_capacity(value.len() + 4);
-        put_field(&mut any, 1, value.as_bytes());
-        let mut pair = Vec::with_capacity(key.len() + any.len() + 8);
+        let value = encode_value(2, value);
+        let mut pair = Vec::with_capacity(key.len() + value.len() + 8);
         put_field(&mut pair, 1, key.as_bytes());
-        put_field(&mut pair, 2, &any);
+        pair.extend(value);
         put_field(&mut attributes, 1, &pair);
     }
     attributes
 }
+
+/// A field that is an AnyValue with a string.
+fn encode_value(number: u8, text: &str) -> Vec<u8> {
+    let mut any = Vec::with_capacity(text.len() + 4);
+    put_field(&mut any, 1, text.as_bytes());
+    let mut field = Vec::with_capacity(any.len() + 4);
+    put_field(&mut field, number, &any);
+    field
+}
+
+/// The field of the dictionary that is the attribute table.
+const ATTRIBUTE_TABLE: u32 = 6;
 
 /// The string table of the dictionary, which follows the resources. It is read when an attribute first
 /// refers to it.
@@ -119,6 +186,21 @@ impl<'s> ProtoStringTable<'s> {
     /// The key of an attribute.
     fn key(&self, pair: Range<usize>) -> Result<&'s [u8], Undecodable> {
         self.resolve(pair, 1, 3)
+    }
+
+    /// The key of an entry of the attribute table: an index, or a string in earlier schemas.
+    fn entry_key(&self, entry: Range<usize>) -> Result<&'s [u8], Undecodable> {
+        let (mut string, mut number) = (0..0, 0);
+        for field in Fields::within(self.source, entry) {
+            let field = field?;
+            if field.number == 1 {
+                match field.delimited() {
+                    Ok(range) => string = range,
+                    Err(_not_text) => number = field.varint(self.source)?,
+                }
+            }
+        }
+        self.lookup(string, number)
     }
 
     /// Key and value of an attribute, if its value is a string: Pyroscope takes no others.
@@ -142,6 +224,13 @@ impl<'s> ProtoStringTable<'s> {
                 number = field.varint(self.source)?;
             }
         }
+        self.lookup(string, number)
+    }
+
+    /// A string of the message, or if it is empty the entry of the table with this number.
+    fn lookup(&self, string: Range<usize>, number: u64) -> Result<&'s [u8], Undecodable> {
+        // An int32, of which protobuf keeps the low 32 bits; a negative one is beyond every table.
+        let number = number & u64::from(u32::MAX);
         if !string.is_empty() || number == 0 {
             return Ok(self.source.get(string).unwrap_or_default());
         }

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use crate::encoding::{Coding, Encoding};
 use crate::message::Message;
 use crate::reference_model::{
-    Any, Attribute, Dictionary, ExportRequest, Resource, ResourceProfiles, assert_not_copied,
+    Any, Attribute, Dictionary, ExportRequest, Resource, ResourceProfiles, TableEntry, TagPairs,
+    assert_not_copied,
 };
 use crate::undecodable::{ProtobufFault, Undecodable};
 use crate::{Surface, Tags};
@@ -30,9 +31,22 @@ fn some_tags() -> Tags {
     Tags::parse([("env", "new"), ("z", "")].map(|(k, v)| (k.to_owned(), v.to_owned()))).unwrap()
 }
 
+/// Tags of which one is the name of the application, and the same as they are sent.
+fn app_tags() -> (Tags, Vec<(&'static str, &'static str)>) {
+    let tags = [("env", "new"), ("service_name", "shop")];
+    let tags = Tags::parse(tags.map(|(k, v)| (k.to_owned(), v.to_owned()))).unwrap();
+    (tags, vec![("env", "new"), ("service.name", "shop")])
+}
+
 fn requests() -> impl Strategy<Value = ExportRequest> {
     let any_value = (prop::option::of(".{0,3}"), prop::option::of(any::<i64>()))
         .prop_map(|(string, int)| Any { string, int });
+    let entry = (-1..6_i32, prop::option::of(any_value.clone()), 0..3_i32);
+    let entry = entry.prop_map(|(key_index, value, unit_index)| TableEntry {
+        key_index,
+        value,
+        unit_index,
+    });
     let key = prop::sample::select(vec!["", "", "env", "z", "service.name", "b"]);
     let attribute =
         (key, prop::option::of(any_value), -1..6_i32).prop_map(|(key, value, key_index)| {
@@ -63,15 +77,24 @@ fn requests() -> impl Strategy<Value = ExportRequest> {
             scopes,
             schema_url,
         });
-    let strings = STRINGS.iter().map(|&string| string.to_owned()).collect();
-    (prop::collection::vec(profiles, 0..4), any::<bool>()).prop_map(move |(profiles, table)| {
-        ExportRequest {
+    let strings: Vec<_> = STRINGS.iter().map(|&string| string.to_owned()).collect();
+    let dictionary = (
+        prop::collection::vec(entry, 0..4),
+        prop::collection::vec(bytes(), 0..2),
+    )
+        .prop_map(move |(attributes, stacks)| Dictionary {
+            strings: strings.clone(),
+            attributes,
+            stacks,
+        });
+    (
+        prop::collection::vec(profiles, 0..4),
+        prop::option::of(dictionary),
+    )
+        .prop_map(|(profiles, dictionary)| ExportRequest {
             profiles,
-            dictionary: table.then_some(Dictionary {
-                strings: Vec::clone(&strings),
-            }),
-        }
-    })
+            dictionary,
+        })
 }
 
 #[test]
@@ -97,31 +120,21 @@ proptest! {
     #[test]
     fn tagging_is_an_upsert_that_copies_no_profile(request in requests()) {
         let tags = some_tags();
-        let message = proto(request.encode_to_vec());
-        let pieces = message.tagged(&tags).unwrap();
-        let tagged = pieces.concat();
-        assert_not_copied(message.profiles().unwrap(), &pieces);
         let pairs: Vec<_> = tags.iter().collect();
-        prop_assert_eq!(
-            ExportRequest::decode(&tagged[..]).unwrap(),
-            request.upsert(&pairs)
-        );
-        let tagged = proto(tagged);
-        prop_assert!(tagged.profiles().unwrap().eq(message.profiles().unwrap()));
-        prop_assert_eq!(&tagged.tagged(&tags).unwrap().concat(), tagged.bytes());
+        let (tags_with_app, pairs_with_app) = app_tags();
+        for (tags, pairs) in [(&tags, &pairs), (&tags_with_app, &pairs_with_app)] {
+            check_proto(&request, tags, pairs);
+        }
     }
 
     #[test]
     fn in_json_too(request in requests(), pretty: bool, snake: bool) {
         let tags = some_tags();
-        let value = to_json(&request, snake);
-        let text = if pretty { format!("{value:#}") } else { value.to_string() };
-        let message = json(text);
-        let pieces = message.tagged(&tags).unwrap();
-        assert_not_copied(message.profiles().unwrap(), &pieces);
         let pairs: Vec<_> = tags.iter().collect();
-        let tagged: Value = serde_json::from_slice(&pieces.concat()).unwrap();
-        prop_assert_eq!(tagged, to_json(&request.upsert(&pairs), snake));
+        let (tags_with_app, pairs_with_app) = app_tags();
+        for (tags, pairs) in [(&tags, &pairs), (&tags_with_app, &pairs_with_app)] {
+            check_json(&request, tags, pairs, pretty, snake);
+        }
     }
 
     #[test]
@@ -130,6 +143,42 @@ proptest! {
             prop_assert!(message.tagged(&some_tags()).is_ok() || message.describe().is_err());
         }
     }
+}
+
+fn check_proto(request: &ExportRequest, tags: &Tags, pairs: &TagPairs<'_>) {
+    let message = proto(request.encode_to_vec());
+    let pieces = message.tagged(tags).unwrap();
+    let tagged = pieces.concat();
+    assert_not_copied(message.profiles().unwrap(), &pieces);
+    assert_eq!(
+        ExportRequest::decode(&tagged[..]).unwrap(),
+        request.clone().upsert(pairs)
+    );
+    let tagged = proto(tagged);
+    assert!(tagged.profiles().unwrap().eq(message.profiles().unwrap()));
+    assert_eq!(&tagged.tagged(tags).unwrap().concat(), tagged.bytes());
+}
+
+fn check_json(
+    request: &ExportRequest,
+    tags: &Tags,
+    pairs: &TagPairs<'_>,
+    pretty: bool,
+    snake: bool,
+) {
+    let value = to_json(request, snake);
+    let text = if pretty {
+        format!("{value:#}")
+    } else {
+        value.to_string()
+    };
+    let message = json(text);
+    let pieces = message.tagged(tags).unwrap();
+    assert_not_copied(message.profiles().unwrap(), &pieces);
+    let tagged = json(pieces.concat());
+    assert!(tagged.profiles().unwrap().eq(message.profiles().unwrap()));
+    let tagged: Value = serde_json::from_slice(tagged.bytes()).unwrap();
+    assert_eq!(tagged, to_json(&request.clone().upsert(pairs), snake));
 }
 
 fn to_json(request: &ExportRequest, snake: bool) -> Value {
@@ -142,13 +191,19 @@ fn to_json(request: &ExportRequest, snake: bool) -> Value {
         if attribute.key_index > 0 {
             value[name("keyStrindex", "key_strindex")] = json!(attribute.key_index);
         }
-        match &attribute.value {
-            Some(Any {
-                string: Some(string),
-                ..
-            }) => value["value"] = json!({"stringValue": string}),
-            Some(any) => value["value"] = json!({"intValue": any.int.map(|int| int.to_string())}),
-            None => {}
+        if let Some(any) = &attribute.value {
+            value["value"] = any_value(any);
+        }
+        value
+    };
+    let entry = |entry: &TableEntry| {
+        let mut value = json!({});
+        value[name("unitStrindex", "unit_strindex")] = json!(entry.unit_index);
+        if entry.key_index > 0 {
+            value[name("keyStrindex", "key_strindex")] = json!(entry.key_index);
+        }
+        if let Some(any) = &entry.value {
+            value["value"] = any_value(any);
         }
         value
     };
@@ -166,9 +221,35 @@ fn to_json(request: &ExportRequest, snake: bool) -> Value {
     let profiles: Vec<_> = profiles.collect();
     let mut value = json!({name("resourceProfiles", "resource_profiles"): profiles});
     if let Some(dictionary) = &request.dictionary {
-        value["dictionary"] = json!({name("stringTable", "string_table"): dictionary.strings});
+        let attributes: Vec<_> = dictionary.attributes.iter().map(entry).collect();
+        value["dictionary"] = json!({
+            name("stringTable", "string_table"): dictionary.strings,
+            name("stackTable", "stack_table"): dictionary.stacks,
+        });
+        if !attributes.is_empty() {
+            let table = name("attributeTable", "attribute_table");
+            value["dictionary"][table] = attributes.into();
+        }
     }
     value
+}
+
+fn any_value(any: &Any) -> Value {
+    match &any.string {
+        Some(string) => json!({"stringValue": string}),
+        None => json!({"intValue": any.int.map(|int| int.to_string())}),
+    }
+}
+
+#[test]
+fn the_application_of_samples_is_replaced_in_earlier_schemas_too() {
+    // A dictionary with KeyValues: "service.name" = "old", "a" = "b".
+    let old = b"\x12\x25\x32\x15\x0a\x0cservice.name\x12\x05\x0a\x03old\x32\x0c\x0a\x01a\x12\x03\x0a\x01b\x18\x07\x20\x01";
+    let new = b"\x12\x26\x32\x16\x12\x06\x0a\x04shop\x0a\x0cservice.name\x32\x0c\x0a\x01a\x12\x03\x0a\x01b\x18\x07\x20\x01";
+    let (tags, _) = app_tags();
+    assert_eq!(proto(&old[..]).tagged(&tags).unwrap().concat(), new);
+    // Without a tag of the application nothing is replaced.
+    assert_eq!(proto(&old[..]).tagged(&some_tags()).unwrap().concat(), old);
 }
 
 #[test]
@@ -271,7 +352,10 @@ fn a_description_tells_of_the_first_resource_in_either_syntax() {
     let strings = STRINGS.iter().map(|&string| string.to_owned()).collect();
     let request = ExportRequest {
         profiles: vec![profiles, ResourceProfiles::default()],
-        dictionary: Some(Dictionary { strings }),
+        dictionary: Some(Dictionary {
+            strings,
+            ..Dictionary::default()
+        }),
     };
     for message in [
         proto(request.encode_to_vec()),

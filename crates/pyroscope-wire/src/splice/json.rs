@@ -125,15 +125,15 @@ impl<'a> JsonEditor<'a> {
         }
     }
 
-    /// Sets a key that is absent or `null`.
+    /// Sets a key, whose old value is replaced.
     pub(crate) fn set(
         &mut self,
         object: JsonObject<'a>,
         key: &str,
         value: &str,
     ) -> Result<(), Undecodable> {
-        if let Some(null) = object.find(key)? {
-            let old = self.range(null);
+        if let Some(old) = object.find(key)? {
+            let old = self.range(old);
             self.splice.replace(old, value.as_bytes());
             return Ok(());
         }
@@ -215,12 +215,35 @@ pub(crate) fn slice(source: &Bytes, raw: &RawValue) -> Bytes {
     super::cut(source, range(source, raw))
 }
 
+/// The parts of a value around some of its inner values, as slices of the source.
+pub(crate) fn around<const N: usize>(
+    source: &Bytes,
+    raw: &RawValue,
+    inner: [Option<&RawValue>; N],
+) -> Vec<Bytes> {
+    let whole = range(source, raw);
+    let mut holes: Vec<_> = inner
+        .into_iter()
+        .flatten()
+        .map(|raw| range(source, raw))
+        .collect();
+    holes.sort_by_key(|hole| hole.start);
+    let mut start = whole.start;
+    let mut parts = Vec::with_capacity(N + 1);
+    for hole in holes {
+        parts.push(super::cut(source, start..hole.start));
+        start = hole.end;
+    }
+    parts.push(super::cut(source, start..whole.end));
+    parts
+}
+
 /// The range of a value in the text from which it was parsed.
 fn range(source: &[u8], raw: &RawValue) -> Range<usize> {
     let start = raw.get().as_ptr().addr() - source.as_ptr().addr();
     start..start + raw.get().len()
 }
 
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     Value::from(text).to_string()
 }

@@ -20,6 +20,11 @@ pub enum TagFaultKind {
     KeyEmpty,
     #[error("Pyroscope does not allow {0:?} in a key: use letters, digits and '_'")]
     KeyCharacter(char),
+    #[error(
+        "a Pyroscope before 1.0 refuses a dot in a key: use '_', or set `tag-keys` to `utf8` if the target \
+         accepts dots"
+    )]
+    KeyDot,
     #[error("the key is reserved by Pyroscope: choose another one")]
     KeyReserved,
     #[error("it is sent under the same key as {0:?}: remove or rename one of them")]

@@ -1,8 +1,8 @@
 //! The tags of a target, validated once when the configuration is read.
 //!
-//! Valid tags can be written on every surface, and both generations of Pyroscope accept them. The
-//! rules are those of the strictest surface, `/ingest`: its `name` parameter has no escaping, so
-//! `x: "a,b=c"` would arrive as two labels.
+//! Valid tags can be written on every surface. The rules are those of the strictest surface, `/ingest`:
+//! its `name` parameter has no escaping, so `x: "a,b=c"` would arrive as two labels. [`TagKeys`] selects
+//! the grammar of keys.
 
 mod fault;
 
@@ -18,6 +18,20 @@ const MAX_VALUE_BYTES: usize = 2048;
 /// drop the whole profile.
 const RESERVED: [&str; 3] = ["pyroscope_spy", "profile_id", "jfr_event"];
 
+/// The name of the application in OTLP. A tag `service_name` is sent under this key there.
+const OTLP_APP: &str = "service.name";
+
+/// The keys that a target accepts on every surface.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TagKeys {
+    /// ASCII letters, digits and `_`, which both generations of Pyroscope accept.
+    #[default]
+    Legacy,
+    /// Dots as well. Push and OTLP can carry any UTF-8, but a target gets the profiles of all surfaces,
+    /// and the modern grammar of `/ingest` has no other character.
+    Utf8,
+}
+
 /// The valid tags of a target, sorted by key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tags {
@@ -26,6 +40,14 @@ pub struct Tags {
 }
 
 impl Tags {
+    /// Validates the tags of a configuration, with [`TagKeys::Legacy`].
+    ///
+    /// # Errors
+    /// Every fault of every tag, in the order of the configuration.
+    pub fn parse(pairs: impl IntoIterator<Item = (String, String)>) -> Result<Self, Vec<TagFault>> {
+        Self::with_keys(TagKeys::Legacy, pairs)
+    }
+
     /// Validates the tags of a configuration.
     ///
     /// A `-` in a key is sent as `_`: no Pyroscope accepts a `-`, but its documentation uses it. An
@@ -33,15 +55,18 @@ impl Tags {
     ///
     /// # Errors
     /// Every fault of every tag, in the order of the configuration.
-    pub fn parse(pairs: impl IntoIterator<Item = (String, String)>) -> Result<Self, Vec<TagFault>> {
+    pub fn with_keys(
+        keys: TagKeys,
+        pairs: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Vec<TagFault>> {
         let mut tags = Self::default();
         let mut faults = Vec::new();
-        // What is sent, and how it was written.
+        // By the key that identifies a tag on every surface: how it was written.
         let mut written = BTreeMap::<String, String>::new();
 
         for (key, value) in pairs {
             let sent = key.replace('-', "_");
-            let found = [key_fault(&sent), value_fault(&value)];
+            let found = [key_fault(keys, &sent), value_fault(&value)];
             faults.extend(
                 found
                     .into_iter()
@@ -49,7 +74,12 @@ impl Tags {
                     .map(|kind| TagFault::new(&key, kind)),
             );
 
-            match written.entry(sent.clone()) {
+            let identity = if sent == OTLP_APP {
+                "service_name"
+            } else {
+                &sent
+            };
+            match written.entry(identity.to_owned()) {
                 Entry::Occupied(first) => {
                     let kind = TagFaultKind::SameAs(first.get().clone());
                     faults.push(TagFault::new(&key, kind));
@@ -80,6 +110,11 @@ impl Tags {
         self.pairs.is_empty()
     }
 
+    /// The value of a tag.
+    pub(crate) fn get(&self, key: &str) -> Option<&str> {
+        self.pairs.get(key).map(String::as_str)
+    }
+
     /// Whether one of the tags has this key.
     pub(crate) fn has(&self, key: &[u8]) -> bool {
         std::str::from_utf8(key).is_ok_and(|key| self.pairs.contains_key(key))
@@ -102,15 +137,17 @@ impl Tags {
     }
 }
 
-fn key_fault(key: &str) -> Option<TagFaultKind> {
+fn key_fault(keys: TagKeys, key: &str) -> Option<TagFaultKind> {
     if key.is_empty() {
         return Some(TagFaultKind::KeyEmpty);
     }
-    if let Some(c) = key
-        .chars()
-        .find(|c| !c.is_ascii_alphanumeric() && *c != '_')
-    {
+    let legacy = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let modern = |c: char| legacy(c) || c == '.';
+    if let Some(c) = key.chars().find(|c| !modern(*c)) {
         return Some(TagFaultKind::KeyCharacter(c));
+    }
+    if keys == TagKeys::Legacy && !key.chars().all(legacy) {
+        return Some(TagFaultKind::KeyDot);
     }
     let reserved = key.starts_with("__") || RESERVED.contains(&key);
     reserved.then_some(TagFaultKind::KeyReserved)

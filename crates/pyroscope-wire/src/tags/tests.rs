@@ -45,10 +45,10 @@ fn the_example_of_the_documentation_works_under_another_key() {
 
 #[test]
 fn keys_that_pyroscope_refuses_or_gives_a_meaning_are_faults() {
-    use TagFaultKind::{KeyCharacter, KeyEmpty, KeyReserved};
+    use TagFaultKind::{KeyCharacter, KeyDot, KeyEmpty, KeyReserved};
     for (key, fault) in [
         ("", KeyEmpty),
-        ("a.b", KeyCharacter('.')),
+        ("a.b", KeyDot),
         ("a b", KeyCharacter(' ')),
         ("ü", KeyCharacter('ü')),
         ("__name__", KeyReserved),
@@ -62,6 +62,40 @@ fn keys_that_pyroscope_refuses_or_gives_a_meaning_are_faults() {
     }
     assert_eq!(kind("_a", "x"), None);
     assert_eq!(kind("service_name", "x"), None);
+}
+
+#[test]
+fn keys_with_dots_are_for_targets_that_take_them() {
+    let with_dots = |key: &str| {
+        let tags = Tags::with_keys(TagKeys::Utf8, [(key.to_owned(), "x".to_owned())]);
+        tags.map(|tags| {
+            tags.iter()
+                .map(|(key, _)| key.to_owned())
+                .collect::<String>()
+        })
+        .map_err(|faults| faults[0].kind.clone())
+    };
+    assert_eq!(with_dots("k8s.pod.name"), Ok("k8s.pod.name".to_owned()));
+    // One label for the seed's example, whatever the target takes.
+    assert_eq!(with_dots("cluster-name"), Ok("cluster_name".to_owned()));
+    assert_eq!(with_dots("k8s.pod-name"), Ok("k8s.pod_name".to_owned()));
+    // `/ingest` cannot carry these.
+    for c in ['ü', ' ', '/', '=', ',', '{'] {
+        let fault = Err(TagFaultKind::KeyCharacter(c));
+        assert_eq!(with_dots(&format!("a{c}")), fault);
+    }
+    assert_eq!(with_dots("__x.y"), Err(TagFaultKind::KeyReserved));
+}
+
+#[test]
+fn the_application_has_one_name_on_every_surface() {
+    let pairs = [("service.name", "a"), ("service_name", "b")];
+    let pairs = pairs.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let same = TagFaultKind::SameAs("service.name".to_owned());
+    assert_eq!(
+        Tags::with_keys(TagKeys::Utf8, pairs),
+        Err(vec![TagFault::new("service_name", same)])
+    );
 }
 
 #[test]
@@ -110,13 +144,18 @@ fn all_faults_are_told_at_once_without_the_values() {
 proptest! {
     #[test]
     fn accepted_tags_arrive_as_they_are(
-        pairs in prop::collection::vec(("[a-c_-]{1,3}", prop_oneof![any::<String>(), "[a-c ={;]{0,4}"]), 0..4),
+        modern: bool,
+        pairs in prop::collection::vec(("[a-c_.-]{1,3}", prop_oneof![any::<String>(), "[a-c ={;]{0,4}"]), 0..4),
     ) {
-        if let Ok(tags) = Tags::parse(pairs) {
-            let mut name = Name::parse("app", Dialect::Legacy).unwrap();
+        let (keys, dialect) = match modern {
+            true => (TagKeys::Utf8, Dialect::Modern),
+            false => (TagKeys::Legacy, Dialect::Legacy),
+        };
+        if let Ok(tags) = Tags::with_keys(keys, pairs) {
+            let mut name = Name::parse("app", dialect).unwrap();
             name.apply(&tags);
             let printed = name.to_string();
-            let arrived = Name::parse(&printed, Dialect::Legacy).unwrap();
+            let arrived = Name::parse(&printed, dialect).unwrap();
             prop_assert_eq!(arrived.app(), "app");
             prop_assert!(arrived.labels().eq(tags.iter()));
         }

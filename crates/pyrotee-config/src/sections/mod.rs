@@ -10,11 +10,13 @@ mod outcomes;
 mod process;
 mod remote_write;
 mod spool;
+mod surfaces;
 mod target;
 
 pub(super) use outcomes::ON_AMBIGUOUS;
 pub(super) use process::{DUPLICATES, FORMATS, LEVELS, TEE_ON};
 pub(super) use spool::FSYNC;
+pub(super) use surfaces::TAG_KEYS;
 pub(super) use target::ON_FULL;
 
 use super::{

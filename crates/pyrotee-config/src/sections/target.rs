@@ -1,11 +1,9 @@
 //! One target.
 
-use pyroscope_wire::tags::{TagFaultKind, Tags};
 use pyrotee_net::{Address, Listen, ParsedAddress};
 
-use super::{credentials, headers, loops::refuse_loop, outcomes};
+use super::{credentials, headers, loops::refuse_loop, outcomes, surfaces};
 use crate::{
-    faults::shown,
     reader::Scope,
     schema,
     settings::{OnFull, Target},
@@ -51,7 +49,9 @@ pub(super) fn target(name: &str, targets: &Scope<'_>, around: &Around) -> Option
     let credentials = credentials::credentials(scope, userinfo);
     let tenant = tenant(scope);
     let headers = headers::headers(scope);
-    let tags = tags(scope);
+    let tag_keys = surfaces::tag_keys(scope);
+    let tags = surfaces::tags(scope, tag_keys);
+    let paths = surfaces::paths(scope);
     let timeout = scope.parse("timeout", |text| {
         // As 0.37 did, zero means the default.
         let given = values::duration(text)?;
@@ -81,6 +81,8 @@ pub(super) fn target(name: &str, targets: &Scope<'_>, around: &Around) -> Option
         tenant: tenant?,
         headers: headers?,
         tags: tags?,
+        tag_keys: tag_keys?,
+        paths: paths?,
         timeout: timeout?,
         queue_size: queue_size?,
         queue_bytes: queue_bytes?,
@@ -141,43 +143,6 @@ fn tenant(scope: &Scope<'_>) -> Option<Option<String>> {
         return None;
     }
     Some(Some(text.to_owned()))
-}
-
-fn tags(scope: &Scope<'_>) -> Option<Tags> {
-    if scope.is_faulty("tags") {
-        return None;
-    }
-    let tags = scope.scope("tags");
-    let keys = tags.keys();
-    let pairs: Vec<(String, String)> = keys
-        .iter()
-        .filter_map(|key| Some(((*key).to_owned(), tags.text(key)?.to_owned())))
-        .collect();
-    let whole = pairs.len() == keys.len();
-    match Tags::parse(pairs) {
-        Ok(parsed) => whole.then_some(parsed),
-        Err(faults) => {
-            for fault in faults {
-                tags.fault(&fault.key, &tag_fault(&fault.kind));
-            }
-            None
-        }
-    }
-}
-
-/// The wording of the wire crate in the form of all faults here: "problem; remedy".
-fn tag_fault(kind: &TagFaultKind) -> String {
-    if let TagFaultKind::SameAs(other) = kind {
-        return format!(
-            "is sent under the same key as `{}`; keep one of the two",
-            shown(other)
-        );
-    }
-    let text = kind.to_string();
-    match text.rsplit_once(": ") {
-        Some((problem, remedy)) => format!("{problem}; {remedy}"),
-        None => text,
-    }
 }
 
 fn queue_bytes(scope: &Scope<'_>, around: &Around) -> Option<u64> {

@@ -92,7 +92,7 @@ fn documented_defaults_are_in_force() {
 #[test]
 fn examples_load() {
     let examples = blocks("yaml");
-    assert_eq!(examples.len(), 4);
+    assert_eq!(examples.len(), 5);
     for example in examples {
         let config = in_page(example).env("CENTRAL_TOKEN", "t").config();
         assert!(config.remote_write.enabled);

@@ -10,6 +10,7 @@ mod outcomes;
 mod secrets;
 mod seeds;
 mod spool;
+mod surfaces;
 mod targets;
 
 use std::fs;

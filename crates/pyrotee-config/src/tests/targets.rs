@@ -198,7 +198,8 @@ fn tags_that_no_profile_can_carry_are_refused() {
         ),
         (
             "a.b: x",
-            "a.b: Pyroscope does not allow '.' in a key; use letters, digits and '_'",
+            "a.b: a Pyroscope before 1.0 refuses a dot in a key; use '_', or set `tag-keys` to `utf8` \
+             if the target accepts dots",
         ),
         (
             "a-b: x, a_b: y",

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use pyroscope_wire::Undecodable;
 use pyroscope_wire::encoding::{Coding, Encoding};
-use pyroscope_wire::message::{Message, unframe};
+use pyroscope_wire::message::Message;
 use pyroscope_wire::{Tags, gzip};
 use pyrotee_queue::{Reason, Record, Reservation, lock};
 use tokio::sync::{OnceCell, OwnedSemaphorePermit};
@@ -81,9 +81,6 @@ impl DecodedBody {
         coding: Coding,
         tags: &Arc<Tags>,
     ) -> Result<TaggedBody, Reason> {
-        // A gRPC frame may be plain although its call declares a coding: the frame's own flag counts.
-        let received = unframe(encoding, coding, record.body().frames());
-        let (received, _) = received.map_err(|_fault| Reason::Undecodable)?;
         let decoded = record
             .derive(|| Self::unpack(Arc::clone(record), encoding, coding))
             .await;
@@ -91,7 +88,7 @@ impl DecodedBody {
         let message = decoded.message.as_ref().map_err(|fault| fault.reason())?;
         let cell = decoded.cell(tags);
         let tagged = cell
-            .get_or_init(|| pack(record, message.value.clone(), received, tags))
+            .get_or_init(|| pack(record, message.value.clone(), tags))
             .await;
         tagged
             .as_ref()
@@ -201,13 +198,13 @@ fn read(
     }
 }
 
-/// Puts `tags` into `message` and compresses the result with `coding`.
+/// Puts `tags` into `message`, and compresses the result if the message was received compressed.
 async fn pack(
     record: &Record,
     message: Message,
-    coding: Coding,
     tags: &Arc<Tags>,
 ) -> Result<Arc<Charged<TaggedBody>>, Reason> {
+    let coding = message.received_coding();
     let (tags, plain) = (Arc::clone(tags), message.bytes().len());
     let pieces = blocking(Reason::Undecodable, move || {
         let pieces = message

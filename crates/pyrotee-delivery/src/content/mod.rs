@@ -63,13 +63,16 @@ impl Content {
 
     /// The content for a target with `tags`; `Err` is the reason to drop the record.
     pub(crate) async fn of(record: &Arc<Record>, tags: &Arc<Tags>) -> Result<Self, Reason> {
-        if tags.is_empty() {
-            return Self::untagged(record);
-        }
         match surface(record)? {
             Surface::Ingest => Self::with_name(record, tags),
-            surface @ (Surface::Push | Surface::Otlp) => {
-                Self::with_labels(record, surface, tags).await
+            surface @ (Surface::Push | Surface::Otlp | Surface::OtlpV1) => {
+                let encoding = encoding(surface, record.head())?;
+                // Text is decoded where bodies are unpacked: off the threads that serve requests, within
+                // what the budget grants.
+                if tags.is_empty() && encoding.framing() != Framing::GrpcWebText {
+                    return Self::untagged(record);
+                }
+                Self::with_labels(record, surface, encoding, tags).await
             }
         }
     }
@@ -92,10 +95,10 @@ impl Content {
     async fn with_labels(
         record: &Arc<Record>,
         surface: Surface,
+        encoding: Encoding,
         tags: &Arc<Tags>,
     ) -> Result<Self, Reason> {
         let head = record.head();
-        let encoding = encoding(surface, head)?;
         let coding = Coding::of(head.content_encoding.as_deref());
         let coding = coding.map_err(|_fault| Reason::Undecodable)?;
         let TaggedBody { coding, pieces } =
@@ -155,8 +158,8 @@ fn as_received(
     let coding = value(head.content_encoding.as_deref());
     match encoding.framing() {
         Framing::Plain => Ok((coding, frames.to_vec())),
-        Framing::Grpc => {
-            let frame = GrpcFrame::read(frames)?;
+        framing @ (Framing::Grpc | Framing::GrpcWeb | Framing::GrpcWebText) => {
+            let frame = GrpcFrame::of(framing, frames)?;
             match (frame.compressed, coding) {
                 (false, _) => Ok((None, frame.message)),
                 (true, Some(coding)) => Ok((Some(coding), frame.message)),

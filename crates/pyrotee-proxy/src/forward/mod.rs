@@ -97,6 +97,7 @@ where
     ) -> Result<Response<Incoming>, ForwardError> {
         let version = request.version();
         let grpc = head::is_grpc(&request);
+        let takes_grpc_trailers = head::takes_grpc_trailers(&request);
         head::prepare_request(&mut request);
         if self.forwarded_headers && head::count_proxies(request.headers()) >= MAX_PROXIES {
             // A client that is still sending would not see the response.
@@ -119,6 +120,9 @@ where
             }
         })?;
         head::prepare_response(&mut response, version);
+        if takes_grpc_trailers {
+            head::declare_grpc_trailers(&mut response);
+        }
         Ok(response)
     }
 

@@ -10,7 +10,7 @@ mod uri;
 use http::{HeaderMap, HeaderName};
 
 pub(crate) use forwarded::{add_forwarded, count_proxies, first_forwarded_for};
-pub(crate) use grpc::{is_grpc, speaks_grpc};
+pub(crate) use grpc::{declare_grpc_trailers, is_grpc, speaks_grpc, takes_grpc_trailers};
 pub(crate) use hop_by_hop::requested_upgrade;
 pub(crate) use prepare::{prepare_request, prepare_response};
 pub(crate) use uri::upstream_uri;

@@ -5,13 +5,13 @@ use http::header::{CONNECTION, COOKIE, HOST, TE, UPGRADE};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 
 use super::hop_by_hop::{requested_upgrade, strip};
-use super::{has_element, is_grpc};
+use super::{has_element, is_grpc, speaks_grpc};
 
 /// Prepares a client's head for the upstream: sets `Host` to the authority that the client asked
 /// for, removes hop-by-hop headers, and passes on an upgrade and the `TE: trailers` of gRPC.
 pub(crate) fn prepare_request<B>(request: &mut Request<B>) {
     let upgrade = requested_upgrade(request.headers());
-    let te = is_grpc(request) && has_element(request.headers(), &TE, "trailers");
+    let te = speaks_grpc(request.headers()) && has_element(request.headers(), &TE, "trailers");
     // The authority of an absolute target, or `:authority`, overrules Host (RFC 9112 §3.2.2).
     let host = request.uri().authority();
     let host = host.and_then(|host| HeaderValue::from_str(host.as_str()).ok());
@@ -130,6 +130,15 @@ mod tests {
 
         let headers = prepared(&[("connection", "upgrade"), ("upgrade", "h2c")]);
         assert_eq!(names(&headers), [""; 0]);
+    }
+
+    #[test]
+    fn grpc_asks_for_trailers_over_http_1_1_as_well() {
+        let headers = prepared(&[
+            ("content-type", "application/grpc+proto"),
+            ("te", "gzip, trailers"),
+        ]);
+        assert_eq!(headers["te"], "trailers");
     }
 
     #[test]

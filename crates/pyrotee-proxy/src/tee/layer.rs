@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Body;
 use pyroscope_wire::Surface;
 use pyroscope_wire::encoding::{Encoding, Framing};
@@ -22,9 +22,6 @@ use super::verdict::Verdict;
 use super::{MAX_HOPS, TeeBody};
 use crate::client::RequestContext;
 use crate::metrics::TeeResult;
-
-/// The header that names the compression of the messages in a gRPC body.
-const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 
 /// Puts a [`Tee`] in front of a service.
 #[derive(Debug, Clone)]
@@ -89,7 +86,10 @@ fn start_capture<B: Body>(
     recorder: &Arc<Recorder>,
     request: &Request<B>,
 ) -> Result<(Capture, Option<VerdictGuard>), CaptureEnd> {
-    let surface = RequestContext::surface_of(request).ok_or(CaptureEnd::NotRecorded)?;
+    let Some(surface) = RequestContext::surface_of(request) else {
+        recorder.lookalikes.see(request);
+        return Err(CaptureEnd::NotRecorded);
+    };
     let headers = request.headers();
     let hops = hops(headers);
     if hops > MAX_HOPS {
@@ -112,8 +112,8 @@ fn start_capture<B: Body>(
     let head = Head {
         surface: SurfaceId(surface.id()),
         query: query.into(),
-        content_type: copy(headers, &CONTENT_TYPE),
-        content_encoding: copy(headers, &format.encoding_header),
+        content_type: copy(headers, CONTENT_TYPE.as_str()),
+        content_encoding: copy(headers, format.coding_header),
         headers: meaning_headers(surface, headers),
         hops,
         received: receipt_time(),
@@ -137,7 +137,7 @@ struct BodyFormat {
     /// The `format` label of the metrics.
     label: &'static str,
     /// The header that names the compression of the body, or of the gRPC message in it.
-    encoding_header: HeaderName,
+    coding_header: &'static str,
 }
 
 impl BodyFormat {
@@ -149,17 +149,13 @@ impl BodyFormat {
             let label = Format::of(query, content_type).as_str();
             return Some(Self {
                 label,
-                encoding_header: CONTENT_ENCODING,
+                coding_header: Framing::Plain.coding_header(),
             });
         }
         let encoding = Encoding::of(surface, content_type)?;
-        let encoding_header = match encoding.framing() {
-            Framing::Plain => CONTENT_ENCODING,
-            Framing::Grpc => GRPC_ENCODING,
-        };
         Some(Self {
             label: encoding.as_str(),
-            encoding_header,
+            coding_header: encoding.framing().coding_header(),
         })
     }
 }
@@ -184,6 +180,6 @@ fn meaning_headers(surface: Surface, headers: &HeaderMap) -> Headers {
         .collect()
 }
 
-fn copy(headers: &HeaderMap, name: &HeaderName) -> Option<Box<[u8]>> {
+fn copy(headers: &HeaderMap, name: &str) -> Option<Box<[u8]>> {
     headers.get(name).map(|value| value.as_bytes().into())
 }

@@ -10,6 +10,7 @@
 mod body;
 mod capture;
 mod layer;
+mod lookalikes;
 mod recorder;
 mod response;
 mod unchecked;
@@ -21,6 +22,7 @@ mod tests;
 pub(crate) use body::TeeBody;
 pub(crate) use capture::CaptureEnd;
 pub(crate) use layer::TeeLayer;
+pub(crate) use lookalikes::Lookalikes;
 pub(crate) use recorder::{Recorder, ResponsePolicy};
 pub(crate) use response::TeeResponseBody;
 

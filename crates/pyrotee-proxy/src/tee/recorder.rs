@@ -6,6 +6,7 @@ use pyrotee_queue::{Budget, OfferResult, Producer, Reason, Record, RecordCheck};
 
 use crate::dedup::RetryFilter;
 use crate::metrics::{ProxyMetrics, TeeResult};
+use crate::tee::Lookalikes;
 
 /// Turns captures into records: limits them, reserves memory for them, and offers the records to
 /// the targets.
@@ -16,6 +17,7 @@ pub(crate) struct Recorder {
     /// Largest body that is recorded, in bytes.
     pub(crate) max_body: u64,
     pub(crate) response_policy: ResponsePolicy,
+    pub(crate) lookalikes: Lookalikes,
     pub(crate) metrics: Arc<ProxyMetrics>,
 }
 

@@ -59,7 +59,6 @@ impl Lease {
     }
 
     /// Marks the record as evicted, if `evicted`.
-    #[must_use]
     pub fn with_evicted(mut self, evicted: bool) -> Self {
         self.evicted = evicted;
         self

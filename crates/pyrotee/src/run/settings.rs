@@ -31,6 +31,7 @@ pub(crate) fn delivery(target: &Target) -> pyrotee_delivery::Settings {
         tenant: target.tenant.clone(),
         headers: target.headers.clone(),
         tags: target.tags.clone(),
+        paths: target.paths.clone(),
         timeout: target.timeout,
         workers: target.queue_workers,
         max_age: target.max_age,

@@ -253,7 +253,8 @@ struct Series {
     connections: Gauge,
     opened: Counter,
     states: [(TargetState, Gauge); TargetState::ALL.len()],
-    suspended: Vec<(Surface, Gauge)>,
+    /// By the name of the surface.
+    suspended: Vec<(&'static str, Gauge)>,
     in_flight: Gauge,
     last_success: Gauge,
     last_failure: Gauge,
@@ -286,10 +287,8 @@ impl Series {
             let gauge = gauge!(TARGET_STATE, "target" => target.clone(), "state" => state.as_str());
             (state, gauge)
         };
-        let suspended = |surface: Surface| {
-            let gauge = gauge!(
-                SURFACE_SUSPENDED, "target" => target.clone(), "surface" => surface.name()
-            );
+        let suspended = |surface: &'static str| {
+            let gauge = gauge!(SURFACE_SUSPENDED, "target" => target.clone(), "surface" => surface);
             (surface, gauge)
         };
         Self {
@@ -304,7 +303,7 @@ impl Series {
             connections: gauge!(TARGET_CONNECTIONS, "target" => target.clone()),
             opened: counter!(TARGET_OPENED, "target" => target.clone()),
             states: TargetState::ALL.map(state),
-            suspended: Surface::ALL.iter().copied().map(suspended).collect(),
+            suspended: Surface::NAMES.into_iter().map(suspended).collect(),
             in_flight: gauge!(IN_FLIGHT, "target" => target.clone()),
             last_success: gauge!(LAST_SUCCESS, "target" => target.clone()),
             last_failure: gauge!(LAST_FAILURE, "target" => target.clone()),
@@ -334,7 +333,10 @@ impl Series {
             gauge.set(f64::from(u8::from(*state == status.state)));
         }
         for (surface, gauge) in &self.suspended {
-            let suspended = status.suspended.iter().any(|it| it.surface == *surface);
+            let suspended = status
+                .suspended
+                .iter()
+                .any(|it| it.surface.name() == *surface);
             gauge.set(f64::from(u8::from(suspended)));
         }
         self.in_flight.set(float(status.in_flight as u64));

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use pyroscope_wire::refusal::Rules;
-use pyroscope_wire::{Surface, Tags};
+use pyroscope_wire::{Surface, SurfacePaths, Tags};
 use pyrotee_net::{Address, ConnectionCounts, Connector};
 use pyrotee_queue::{
     Budget, Consumer, Counts, Head, Headers, Ledger, Limits, Payload, Producer, Reason, Record,
@@ -61,6 +61,7 @@ fn settings() -> Settings {
         tenant: None,
         headers: Vec::new(),
         tags: Tags::default(),
+        paths: SurfacePaths::default(),
         timeout: Duration::from_secs(10),
         workers: 64,
         max_age: Some(HOUR),
@@ -140,7 +141,7 @@ impl Rig {
     /// Whether the queue took the record.
     fn try_offer(&self, surface: Surface, name: &str, bytes: usize) -> bool {
         let content_type = match surface {
-            Surface::Otlp => b"application/x-protobuf".as_slice(),
+            Surface::Otlp | Surface::OtlpV1 => b"application/x-protobuf".as_slice(),
             Surface::Ingest | Surface::Push => b"application/proto",
         };
         let head = Head {

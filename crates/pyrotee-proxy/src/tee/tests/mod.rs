@@ -19,7 +19,7 @@ use proptest::prelude::*;
 use pyrotee_queue::{Budget, Consumer, LeaseFilter, Ledger, Limits, Reason, WhenFull, open_memory};
 use tower::{Layer, Service, service_fn};
 
-use super::{Recorder, ResponsePolicy, TeeBody, TeeLayer};
+use super::{Lookalikes, Recorder, ResponsePolicy, TeeBody, TeeLayer};
 use crate::client::{Client, RequestContext};
 use crate::metrics::ProxyMetrics;
 
@@ -91,6 +91,7 @@ fn bench(response_policy: ResponsePolicy, memory: u64) -> Bench {
         budget: Arc::clone(&budget),
         max_body: MAX_BODY,
         response_policy,
+        lookalikes: Lookalikes::new(ProxyMetrics::new()),
         metrics: ProxyMetrics::new(),
     };
     let layer = TeeLayer::new(Some(Arc::new(recorder)));

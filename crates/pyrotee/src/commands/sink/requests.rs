@@ -3,9 +3,8 @@
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
+use hyper::header::CONTENT_TYPE;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
-use pyroscope_wire::encoding::Framing;
 use pyroscope_wire::error_response::RpcCode;
 use pyroscope_wire::{Coding, Encoding, Message, Surface};
 use pyrotee_proxy::{ResponseFormat, SyntheticBody};
@@ -17,8 +16,6 @@ const GREETING: &str = "pyrotee sink: POST profiles to /ingest, Push or OTLP\n";
 
 /// Longest body of Push and OTLP, in bytes, that is kept to show the labels in it.
 const KEPT_BYTES: usize = 16 * 1024 * 1024;
-
-const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 
 /// A request after its body has been read.
 #[derive(Debug)]
@@ -39,10 +36,9 @@ pub(super) async fn receive(
     let surface = Surface::recognise(request.method().as_str(), request.uri().path());
     let format = surface.map(|surface| ResponseFormat::of(&request, surface));
     let (head, body) = request.into_parts();
-    let keep = if matches!(surface, Some(Surface::Push | Surface::Otlp)) {
-        KEPT_BYTES
-    } else {
-        0
+    let keep = match surface {
+        Some(Surface::Push | Surface::Otlp | Surface::OtlpV1) => KEPT_BYTES,
+        Some(Surface::Ingest) | None => 0,
     };
     let body = read_body(body, keep).await;
 
@@ -119,12 +115,9 @@ async fn read_body(mut body: Incoming, keep: usize) -> HashedBody {
 
 /// The message in a body, if it can be read.
 fn message(surface: Surface, headers: &HeaderMap, body: &[Bytes]) -> Option<Message> {
-    let field = |name: &HeaderName| headers.get(name).map(|value| value.as_bytes());
-    let encoding = Encoding::of(surface, field(&CONTENT_TYPE))?;
-    let coding = match encoding.framing() {
-        Framing::Plain => field(&CONTENT_ENCODING),
-        Framing::Grpc => field(&GRPC_ENCODING),
-    };
+    let field = |name: &str| headers.get(name).map(|value| value.as_bytes());
+    let encoding = Encoding::of(surface, field(CONTENT_TYPE.as_str()))?;
+    let coding = field(encoding.framing().coding_header());
     Message::read(encoding, Coding::of(coding).ok()?, body, KEPT_BYTES).ok()
 }
 

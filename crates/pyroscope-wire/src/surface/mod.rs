@@ -6,9 +6,15 @@
 //! Pyroscope routes on the last segments of a path, so a prefix before them (`/pyroscope/ingest`,
 //! the base path of an SDK) does not matter here either.
 
+mod lookalike;
+mod paths;
+
 use percent_encoding::percent_decode_str;
 
 use crate::{ingest, otlp, push};
+
+pub use lookalike::resembles_surface;
+pub use paths::{PathFault, SurfacePaths};
 
 /// An endpoint of Pyroscope that takes profiles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,11 +26,19 @@ pub enum Surface {
     /// `POST …/v1development/profiles`, or the same as a gRPC call. Tags go into the attributes of
     /// every resource in the body.
     Otlp,
+    /// `POST …/v1/profiles`, or the same as a gRPC call: the stable version of [`Surface::Otlp`].
+    ///
+    /// A variant of its own, because a target gets a profile under the version that it came with. Both
+    /// versions share the code and the name, but have their own circuits: a target may serve one of them.
+    OtlpV1,
 }
 
 impl Surface {
-    /// Every surface, for metric labels and for tests.
-    pub const ALL: &'static [Self] = &[Self::Ingest, Self::Push, Self::Otlp];
+    /// Every surface.
+    pub const ALL: &'static [Self] = &[Self::Ingest, Self::Push, Self::Otlp, Self::OtlpV1];
+
+    /// Every name of a surface, for metric labels.
+    pub const NAMES: [&'static str; 3] = ["ingest", "push", "otlp"];
 
     /// The surface that a request is for, or `None` for a request that carries no profiles, which is
     /// relayed and not teed.
@@ -46,7 +60,8 @@ impl Surface {
         match self {
             Self::Ingest => ingest::recognises(path),
             Self::Push => push::recognises(path),
-            Self::Otlp => otlp::recognises(path),
+            Self::Otlp => otlp::recognises(path, &otlp::V1_DEVELOPMENT),
+            Self::OtlpV1 => otlp::recognises(path, &otlp::V1),
         }
     }
 
@@ -56,6 +71,7 @@ impl Surface {
             Self::Ingest => 1,
             Self::Push => 2,
             Self::Otlp => 3,
+            Self::OtlpV1 => 4,
         }
     }
 
@@ -64,12 +80,12 @@ impl Surface {
         Self::ALL.iter().copied().find(|surface| surface.id() == id)
     }
 
-    /// A short word for metric labels and logs.
+    /// A short word for metric labels and logs; the same for both versions of OTLP.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ingest => "ingest",
             Self::Push => "push",
-            Self::Otlp => "otlp",
+            Self::Otlp | Self::OtlpV1 => "otlp",
         }
     }
 
@@ -82,17 +98,18 @@ impl Surface {
     pub const fn meaning_headers(self) -> &'static [&'static str] {
         match self {
             Self::Ingest | Self::Push => &[],
-            Self::Otlp => &["otlp-profiles-development-version"],
+            Self::Otlp | Self::OtlpV1 => &["otlp-profiles-development-version"],
         }
     }
 
     /// The path at which every Pyroscope serves the surface, to be appended to the path prefix of a
-    /// target's address.
+    /// target's address unless the target has its own [`SurfacePaths`].
     pub const fn canonical_path(self) -> &'static str {
         match self {
             Self::Ingest => "/ingest",
             Self::Push => "/push.v1.PusherService/Push",
             Self::Otlp => "/v1development/profiles",
+            Self::OtlpV1 => "/v1/profiles",
         }
     }
 }
@@ -137,6 +154,7 @@ mod tests {
     fn push_and_otlp_are_recognised_by_their_last_two_segments() {
         const SERVICE: &str =
             "opentelemetry.proto.collector.profiles.v1development.ProfilesService";
+        const SERVICE_V1: &str = "opentelemetry.proto.collector.profiles.v1.ProfilesService";
         for (path, surface) in [
             ("/push.v1.PusherService/Push", Surface::Push),
             ("/a//b/push.v1.PusherService/Push", Surface::Push),
@@ -145,6 +163,9 @@ mod tests {
             ("/otlp/v1development/profiles", Surface::Otlp),
             (&format!("/{SERVICE}/Export"), Surface::Otlp),
             (&format!("/base/{SERVICE}/Export"), Surface::Otlp),
+            ("/v1/profiles", Surface::OtlpV1),
+            ("/otlp/v1/%70rofiles", Surface::OtlpV1),
+            (&format!("/base/{SERVICE_V1}/Export"), Surface::OtlpV1),
         ] {
             assert_eq!(Surface::recognise("POST", path), Some(surface), "{path}");
         }
@@ -175,9 +196,12 @@ mod tests {
             "/xpush.v1.PusherService/Push",
             "/push.v1.pusherservice/push",
             "/profiles",
-            "/v1/profiles",
+            "/v2/profiles",
+            "/xv1/profiles",
             "/v1development/profiles/x",
             "/v1development/Export",
+            "/v1/Export",
+            "/opentelemetry.proto.collector.profiles.v1xProfilesService/Export",
             "/debuginfo.v1alpha1.DebuginfoService/Upload/ab",
         ] {
             assert_eq!(Surface::recognise("POST", path), None, "{path}");
@@ -205,7 +229,10 @@ mod tests {
             .iter()
             .map(|surface| (surface.id(), surface.name()));
         let rows: Vec<_> = rows.collect();
-        assert_eq!(rows, [(1, "ingest"), (2, "push"), (3, "otlp")]);
+        assert_eq!(rows, [(1, "ingest"), (2, "push"), (3, "otlp"), (4, "otlp")]);
+        for surface in Surface::ALL {
+            assert!(Surface::NAMES.contains(&surface.name()));
+        }
     }
 
     #[test]

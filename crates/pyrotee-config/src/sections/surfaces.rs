@@ -1,0 +1,73 @@
+//! What is sent to the surfaces of a target, and where they are: tags and paths.
+
+use pyroscope_wire::tags::{TagFaultKind, TagKeys, Tags};
+use pyroscope_wire::{Surface, SurfacePaths};
+
+use crate::{faults::shown, reader::Scope, values};
+
+/// Words for `tag-keys`.
+pub(crate) const TAG_KEYS: &[(&str, TagKeys)] =
+    &[("legacy", TagKeys::Legacy), ("utf8", TagKeys::Utf8)];
+
+pub(super) fn tag_keys(target: &Scope<'_>) -> Option<TagKeys> {
+    target.parse("tag-keys", |text| values::word(text, TAG_KEYS))
+}
+
+/// The paths of the surfaces, where the target has its own.
+pub(super) fn paths(target: &Scope<'_>) -> Option<SurfacePaths> {
+    if target.is_faulty("paths") {
+        return None;
+    }
+    let scope = target.scope("paths");
+    let mut paths = SurfacePaths::default();
+    let mut whole = true;
+    for name in Surface::NAMES {
+        whole &= !scope.is_faulty(name);
+        let Some(path) = scope.text(name) else {
+            continue;
+        };
+        if let Err(fault) = paths.set(name, path) {
+            scope.fault(name, &fault.to_string());
+            whole = false;
+        }
+    }
+    whole.then_some(paths)
+}
+
+/// The tags of a target. If `tag-keys` is faulty, only those faults are found that both grammars have.
+pub(super) fn tags(scope: &Scope<'_>, grammar: Option<TagKeys>) -> Option<Tags> {
+    if scope.is_faulty("tags") {
+        return None;
+    }
+    let tags = scope.scope("tags");
+    let keys = tags.keys();
+    let pairs: Vec<(String, String)> = keys
+        .iter()
+        .filter_map(|key| Some(((*key).to_owned(), tags.text(key)?.to_owned())))
+        .collect();
+    let whole = pairs.len() == keys.len();
+    match Tags::with_keys(grammar.unwrap_or(TagKeys::Utf8), pairs) {
+        Ok(parsed) => whole.then_some(parsed),
+        Err(faults) => {
+            for fault in faults {
+                tags.fault(&fault.key, &tag_fault(&fault.kind));
+            }
+            None
+        }
+    }
+}
+
+/// The wording of the wire crate in the form of all faults here: "problem; remedy".
+fn tag_fault(kind: &TagFaultKind) -> String {
+    if let TagFaultKind::SameAs(other) = kind {
+        return format!(
+            "is sent under the same key as `{}`; keep one of the two",
+            shown(other)
+        );
+    }
+    let text = kind.to_string();
+    match text.rsplit_once(": ") {
+        Some((problem, remedy)) => format!("{problem}; {remedy}"),
+        None => text,
+    }
+}
