@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::support::{
-    Answer, Builder, Client, Count, Relay, Request, Rig, Upstream, captures,
+    Answer, Builder, Client, Count, Relay, Request, Rig, SOON, Upstream, captures,
     client::noise,
+    eventually,
     message::{self, Series, field, gunzip, gzip, label, one_series, series},
     verbatim,
 };
@@ -208,7 +211,7 @@ fn a_push_in_json_gets_its_labels_and_keeps_its_base64() {
         let text = std::str::from_utf8(&plain).unwrap();
         assert!(text.contains(r#""H4sIAAAA\/+8=""#), "{text}");
         assert!(text.contains("2.50"), "{text}");
-        let read: serde_json::Value = serde_json::from_str(text).unwrap();
+        let read: Value = serde_json::from_str(text).unwrap();
         let all = read["series"].as_array().unwrap();
         assert_eq!(all.len(), 2, "{text}");
         for (series, others) in all.iter().zip([1, 0]) {
@@ -311,17 +314,20 @@ fn a_target_that_takes_no_pushes_gets_the_other_profiles() {
         _ => Answer::status(404, b"404 page not found\n"),
     });
     let rig = Rig::with(Upstream::ok(), target, &["tags: { env: x }"], verbatim);
-    for _ in 0..5 {
+    // Seven different ones must be refused before the surface is suspended.
+    for _ in 0..8 {
         assert_eq!(rig.send(&packed(&small())).status(), 200);
     }
     rig.send(&Request::profile("app", b"profile"));
     let ledger = rig
         .relay
         .wait_ledger("central", "the other", |ledger| ledger.sent.profiles == 1);
-    assert_eq!(ledger.pending.profiles, 5, "{ledger:?}");
-    let warnings = rig.relay.logs();
-    let warnings = warnings
-        .iter()
-        .filter(|line| line["state"] == "suspended" && line.to_string().contains("404"));
-    assert_eq!(warnings.count(), 1, "{}", rig.relay.output());
+    assert_eq!(ledger.pending.profiles, 8, "{ledger:?}");
+    let warnings = || {
+        let lines = rig.relay.logs();
+        let told = |line: &&Value| line["state"] == "suspended" && line.to_string().contains("404");
+        lines.iter().filter(told).count()
+    };
+    eventually(SOON, "suspended", || warnings() > 0);
+    assert_eq!(warnings(), 1, "{}", rig.relay.output());
 }

@@ -8,6 +8,9 @@ use tokio::time::Instant;
 /// Pyroscope that takes 0.5 s for each.
 const INITIAL_SHARE: f64 = 0.5;
 
+/// Lowest first limit: half of a few workers would leave one, which a single slow response blocks.
+const MIN_INITIAL_LIMIT: f64 = 4.0;
+
 /// Multiplicative-decrease factor, applied on push-back.
 const DECREASE_FACTOR: f64 = 0.5;
 
@@ -76,7 +79,7 @@ impl ConcurrencyLimit {
         let max = u32::try_from(max.max(1)).map_or(f64::MAX, f64::from);
         Self {
             max,
-            limit: (max * INITIAL_SHARE).ceil(),
+            limit: (max * INITIAL_SHARE).max(MIN_INITIAL_LIMIT).min(max).ceil(),
             slow_start_threshold: max,
             changed_at: None,
             round: Round::default(),
