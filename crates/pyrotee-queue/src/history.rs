@@ -8,6 +8,8 @@ pub struct History {
     pub failures: u32,
     /// Tries that were refused in words that nobody knows.
     pub unexplained: u32,
+    /// Tries after which the target may have had the record: each further one may double it.
+    pub ambiguous: u32,
     /// Failures since whose predecessor the target took other records.
     pub alone: u32,
     /// Records that the target had taken when this one last failed.

@@ -24,6 +24,9 @@ const MAX_UNKNOWN_RESPONSES: u32 = 3;
 /// poison record.
 const MAX_FAILURES_WHILE_HEALTHY: u32 = 8;
 
+/// A record is dropped after this many ambiguous uploads: the target may have stored it as often.
+const MAX_AMBIGUOUS: u32 = 5;
+
 /// Uploads the records of one target and settles their leases. The workers of the target share it.
 #[derive(Debug)]
 pub(super) struct Uploader {
@@ -203,6 +206,7 @@ impl Uploader {
         let history = History {
             failures: history.failures.saturating_add(1),
             unexplained: history.unexplained + u32::from(meaning == Meaning::Unknown),
+            ambiguous: history.ambiguous + u32::from(meaning == Meaning::Ambiguous),
             alone: history.alone + u32::from(while_healthy),
             taken: acked,
         };
@@ -210,6 +214,13 @@ impl Uploader {
             || history.alone >= MAX_FAILURES_WHILE_HEALTHY
         {
             return Settlement::Drop(Reason::Rejected);
+        }
+        if history.ambiguous >= MAX_AMBIGUOUS {
+            // The record is the cause if the target accepted others during most of its failures.
+            return Settlement::Drop(match history.alone > MAX_AMBIGUOUS / 2 {
+                true => Reason::Rejected,
+                false => Reason::Ambiguous,
+            });
         }
         Settlement::Retry {
             delay: Backoff::FAILING.delay(history.failures),

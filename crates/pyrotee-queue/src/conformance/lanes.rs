@@ -21,6 +21,7 @@ where
     let history = History {
         failures: 3,
         unexplained: 2,
+        ambiguous: 4,
         alone: 1,
         taken: 7,
     };
