@@ -91,13 +91,15 @@ mod send_and_sink;
 mod spool;
 /// What waits on disk, seen and moved by hand.
 mod spool_commands;
+/// Kept connections that the upstream or a target closes: stale or ambiguous.
+mod stale;
 /// How the targets are, as JSON and as a table.
 mod status;
 /// What the tests are written with.
 mod support;
 /// Tags of a target in the name of a profile.
 mod tags;
-/// The connections to a target: kept, stale, refused, and too slow.
+/// The connections to a target: kept, refused, and too slow.
 mod target_connections;
 /// Targets over https.
 mod tls;
