@@ -99,6 +99,8 @@ mod send_and_sink;
 mod spool;
 /// What waits on disk, seen and moved by hand.
 mod spool_commands;
+/// Kept connections that the upstream or a target closes: stale or ambiguous.
+mod stale;
 /// How the targets are, as JSON and as a table.
 mod status;
 /// What the tests are written with.
@@ -107,7 +109,7 @@ mod support;
 mod surfaces;
 /// Tags of a target in the name of a profile.
 mod tags;
-/// The connections to a target: kept, stale, refused, and too slow.
+/// The connections to a target: kept, refused, and too slow.
 mod target_connections;
 /// The times of profiles that name none.
 mod times;

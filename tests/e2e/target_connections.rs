@@ -1,4 +1,4 @@
-//! The connections to a target: kept, stale, refused, and too slow.
+//! The connections to a target: kept, refused, and too slow.
 
 use std::time::{Duration, Instant};
 
@@ -23,26 +23,6 @@ fn a_target_that_closes_after_each_answer_loses_nothing() {
         .map(|r| r.head.query())
         .collect();
     assert_eq!(names.len(), 200, "each once");
-}
-
-#[test]
-fn a_kept_connection_that_went_stale_is_a_free_retry_that_is_counted_apart() {
-    let target = Upstream::script(|arrival| match arrival.nth {
-        0 => Answer::ok(),
-        _ => Answer::raw(b"").unread().close(),
-    });
-    let rig = Rig::with(Upstream::ok(), target, &[], |builder| builder);
-    for index in 0..4 {
-        rig.send(&Request::profile("app", b"profile"));
-        rig.settled(index + 1);
-    }
-    assert_eq!(rig.settled(4).sent.profiles, 4);
-    let metrics = rig.relay.metrics();
-    let labels = [("target", "central")];
-    let retries = metrics.value("pyroscope_remote_write_stale_retries_total", &labels);
-    assert_eq!(retries, Some(3.0));
-    let errors = metrics.sum("pyroscope_remote_write_request_errors_total", &labels);
-    assert_eq!(errors, 0.0);
 }
 
 #[test]

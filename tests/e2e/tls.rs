@@ -11,8 +11,9 @@ use std::{
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{
-    ServerConfig, ServerConnection, Stream,
+    RootCertStore, ServerConfig, ServerConnection, Stream,
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+    server::WebPkiClientVerifier,
 };
 use tempfile::TempDir;
 
@@ -30,6 +31,15 @@ struct Https {
 impl Https {
     /// A server whose certificate is for `name`.
     fn start(name: &str) -> Self {
+        Self::with(name, false)
+    }
+
+    /// A server that wants a certificate of its clients: with TLS 1.3 it says so after the clients' handshake.
+    fn demanding(name: &str) -> Self {
+        Self::with(name, true)
+    }
+
+    fn with(name: &str, demanding: bool) -> Self {
         let key = || KeyPair::generate().expect("a key can be made");
         let mut authority = CertificateParams::default();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -40,10 +50,19 @@ impl Https {
             .expect("a certificate");
         let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(leaf_key.serialize_der()));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = if demanding {
+            let mut roots = RootCertStore::empty();
+            roots.add(authority.der().clone()).expect("a certificate");
+            WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(&provider))
+                .build()
+                .expect("there is a root")
+        } else {
+            WebPkiClientVerifier::no_client_auth()
+        };
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("ring has them")
-            .with_no_client_auth()
+            .with_client_cert_verifier(verifier)
             .with_single_cert(vec![leaf.der().clone()], private)
             .expect("the key belongs to the certificate");
 
@@ -186,6 +205,55 @@ fn a_target_that_speaks_no_tls_is_a_failure_and_gets_nothing() {
     });
     assert_eq!(relay.ledger("central").pending, Count::new(1, 7));
     assert!(target.requests().is_empty());
+}
+
+#[test]
+fn a_target_that_wants_a_certificate_is_broken_and_takes_nothing() {
+    for option in ["retry", "drop"] {
+        let target = Https::demanding("localhost");
+        let upstream = Upstream::ok();
+        let options = [&format!("on-ambiguous: {option}")];
+        let relay = Relay::builder()
+            .upstream(&upstream)
+            .target_address(
+                "central",
+                &target.url("localhost"),
+                &options.map(String::as_str),
+            )
+            .env("SSL_CERT_FILE", &target.roots())
+            .spawn();
+        relay.send(&Request::profile("app", b"profile"));
+        assert_waits_for_repair(&relay);
+        let metrics = relay.metrics();
+        let labels = [("target", "central"), ("kind", "tls")];
+        let errors = "pyroscope_remote_write_request_errors_total";
+        assert!(metrics.sum(errors, &labels) >= 1.0, "{option}");
+        let ambiguous = "pyroscope_remote_write_ambiguous_total";
+        assert_eq!(
+            metrics.sum(ambiguous, &[("target", "central")]),
+            0.0,
+            "{option}"
+        );
+        assert_eq!(target.heard(), "");
+        let logs = relay.output();
+        assert!(
+            logs.contains("CertificateRequired"),
+            "a reason is told: {logs}"
+        );
+    }
+}
+
+#[test]
+fn an_upstream_that_wants_a_certificate_is_a_tls_error() {
+    let upstream = Https::demanding("localhost");
+    let relay = Relay::builder()
+        .upstream_address(&upstream.url("localhost"))
+        .target("central", &Upstream::ok(), &[])
+        .env("SSL_CERT_FILE", &upstream.roots())
+        .spawn();
+    assert_eq!(relay.send(&Request::get("/render")).status(), 502);
+    let errors = "pyroscope_relay_upstream_errors_total";
+    assert_eq!(relay.metrics().sum(errors, &[("kind", "tls")]), 1.0);
 }
 
 /// TLS that does not come about is somebody's mistake: profiles wait until it is mended.

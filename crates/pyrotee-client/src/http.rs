@@ -109,7 +109,7 @@ impl HttpClient {
     ) -> Result<BoundedResponse, RequestError> {
         let exchange = async {
             let response = self.pool.request(request).await.map_err(|error| {
-                let fault = ExchangeError::from(&error);
+                let fault = ExchangeError::pooled(&error, true);
                 match fault.is_connect() {
                     true => RequestError::Connect(fault),
                     false => RequestError::Broken(fault),

@@ -23,7 +23,7 @@ pub(super) async fn exchange(
     limit: usize,
 ) -> Result<BoundedResponse, RequestError> {
     let connection_state = io.state().clone();
-    let broken = |error: hyper::Error| ExchangeError::broken(&error, &connection_state);
+    let broken = |error: hyper::Error| ExchangeError::broken(&error, &connection_state, true);
     let (reader, mut writer) = tokio::io::split(io);
     let io = TokioIo::new(tokio::io::join(reader, tokio::io::sink()));
     let handshake = http1::handshake(io).await;

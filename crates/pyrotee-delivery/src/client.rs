@@ -112,15 +112,18 @@ impl TargetClient {
                 metrics.response_head(response.status(), started.elapsed());
                 self.reader.read(response, record.head().surface).await
             };
-            match connection.exchange(request, read).await {
+            match connection.exchange(request, progress, read).await {
                 Ok(outcome) => {
                     *kept = Some(connection).filter(|connection| connection.is_reusable());
                     return outcome;
                 }
-                // The target closed the idle connection and received nothing of this request. A new connection
-                // cannot be stale.
+                // The target closed the idle connection and did not receive the whole of this request. A new
+                // connection cannot be stale.
                 Err(error) if was_kept && error.is_stale() => metrics.stale_retries.increment(1),
-                Err(error) => return Outcome::no_response(error, progress.has_finished()),
+                Err(error) => {
+                    let written = error.is_written();
+                    return Outcome::no_response(error, written);
+                }
             }
         }
     }

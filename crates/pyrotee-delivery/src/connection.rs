@@ -14,7 +14,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use pyrotee_net::{ConnectionState, Connector, ExchangeError, Io};
 use tokio::time::timeout;
 
-use crate::upload_body::UploadBody;
+use crate::upload_body::{UploadBody, UploadProgress};
 
 /// How long closing may take: a TLS connection ends with a message to the peer.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -40,7 +40,7 @@ impl Connection {
         let state = io.inner().state().clone();
         let (requests, driver) = http1::handshake(io)
             .await
-            .map_err(|error| ExchangeError::broken(&error, &state))?;
+            .map_err(|error| ExchangeError::broken(&error, &state, false))?;
         Ok(Box::new(Self {
             requests,
             driver: Some(driver),
@@ -48,10 +48,11 @@ impl Connection {
         }))
     }
 
-    /// Sends a request, and reads the response with `read`.
+    /// Sends a request, whose body reports to `progress`, and reads the response with `read`.
     pub(crate) async fn exchange<T>(
         &mut self,
         request: Request<UploadBody>,
+        progress: &UploadProgress,
         read: impl AsyncFnOnce(Response<Incoming>) -> T,
     ) -> Result<T, ExchangeError> {
         let response = self.requests.send_request(request);
@@ -66,9 +67,9 @@ impl Connection {
             Self::drive(&mut self.driver, cx);
             exchange.as_mut().poll(cx)
         });
-        ended
-            .await
-            .map_err(|error: hyper::Error| ExchangeError::broken(&error, &self.state))
+        ended.await.map_err(|error: hyper::Error| {
+            ExchangeError::broken(&error, &self.state, progress.has_finished())
+        })
     }
 
     /// Whether another request may follow: the last response was read to its end, and both sides keep the

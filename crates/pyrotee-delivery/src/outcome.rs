@@ -97,11 +97,11 @@ impl Outcome {
         }
     }
 
-    /// There was no response. `body_sent`: the whole body was sent, so the target may have the profile.
-    pub(crate) fn no_response(error: ExchangeError, body_sent: bool) -> Self {
+    /// There was no response. `written`: the whole request was written, so the target may have the profile.
+    pub(crate) fn no_response(error: ExchangeError, written: bool) -> Self {
         let meaning = match error.kind() {
             ExchangeErrorKind::Tls => Meaning::Broken,
-            _ if body_sent && !error.is_connect() => Meaning::Ambiguous,
+            _ if written && !error.is_connect() => Meaning::Ambiguous,
             _ => Meaning::Transient,
         };
         Self {
@@ -223,8 +223,8 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_ambiguous_only_if_the_whole_body_had_gone_out() {
-        let meaning = |error, body_sent| Outcome::no_response(error, body_sent).meaning.unwrap();
+    fn a_failure_is_ambiguous_only_if_the_whole_request_was_written() {
+        let meaning = |error, written| Outcome::no_response(error, written).meaning.unwrap();
         let reset = || ExchangeError::reset("reset");
         let timeout = |connecting| ExchangeError::timeout("late", connecting);
         assert_eq!(meaning(reset(), true), Meaning::Ambiguous);

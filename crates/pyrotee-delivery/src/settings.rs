@@ -52,7 +52,7 @@ pub struct Settings {
     pub rules: Rules,
 }
 
-/// What to do when an upload was ambiguous: after the whole body was sent, it timed out or the connection broke,
+/// What to do when an upload was ambiguous: after the whole request was written, it timed out or the connection broke,
 /// so it is unknown whether the target received the profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnAmbiguous {

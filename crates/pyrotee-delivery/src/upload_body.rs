@@ -72,14 +72,18 @@ impl Body for UploadBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         self.progress.started.store(true, Relaxed);
         let piece = self.pieces.next();
-        if self.is_end_stream() {
-            self.progress.finished.store(true, Relaxed);
-        }
+        self.is_end_stream();
         Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
     }
 
+    /// hyper asks this first, and polls no empty body.
     fn is_end_stream(&self) -> bool {
-        self.pieces.as_slice().is_empty()
+        let ended = self.pieces.as_slice().is_empty();
+        if ended {
+            self.progress.started.store(true, Relaxed);
+            self.progress.finished.store(true, Relaxed);
+        }
+        ended
     }
 
     fn size_hint(&self) -> SizeHint {

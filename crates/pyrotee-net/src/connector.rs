@@ -10,14 +10,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
 use tokio::io::DuplexStream;
-use tokio::net::TcpStream;
-use tokio_util::either::Either;
 use tower::{BoxError, Service, ServiceExt};
 
+use crate::stream::Stream;
 use crate::tracked_io::TrackedIo;
 use crate::{ExchangeError, Resolver, Tls};
 
@@ -27,9 +26,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// TCP keep-alive: idle time before the first probe, three times the time between probes. The kernel closes the
 /// connection of a peer that does not answer them.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
-
-/// A socket with or without TLS, or the near end of a pipe.
-pub(crate) type Stream = Either<TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>, DuplexStream>;
 
 /// A connection as `hyper` takes it; [`TrackedIo::state`] is its [`crate::ConnectionState`].
 pub type Io = TokioIo<TrackedIo>;

@@ -17,7 +17,7 @@ pub enum ExchangeErrorKind {
     Dns,
     /// Nobody accepted the connection.
     Connect,
-    /// The TLS handshake failed, or the certificate is not trusted.
+    /// The TLS handshake failed, the certificate is not trusted, or the peer ended TLS with an alert.
     Tls,
     /// A time limit ran out.
     Timeout,
@@ -55,6 +55,10 @@ pub struct ExchangeError {
     /// There was no connection, so the peer received nothing of the request.
     connecting: bool,
     stale: bool,
+    /// A kept connection ended without one byte of a response.
+    unanswered: bool,
+    /// The whole request may have been written.
+    written: bool,
     text: String,
 }
 
@@ -62,39 +66,61 @@ impl ExchangeError {
     /// A time limit ran out; `text` says which. `connecting`: there was no connection yet.
     pub fn timeout(text: impl Into<String>, connecting: bool) -> Self {
         Self {
-            kind: ExchangeErrorKind::Timeout,
             connecting,
-            stale: false,
-            text: text.into(),
+            written: !connecting,
+            ..Self::new(ExchangeErrorKind::Timeout, text)
         }
     }
 
     /// A connector failed with `error`.
     pub fn connect(error: &Cause) -> Self {
         Self {
-            kind: connect_kind(error),
             connecting: true,
-            stale: false,
-            text: deepest(error),
+            written: false,
+            ..Self::new(connect_kind(error), deepest(error))
         }
     }
 
-    /// An exchange over a connection in `state` failed with `error`. If hyper did not start to send the
-    /// request because the connection had ended, the connection was stale if it had answered before.
-    pub fn broken(error: &hyper::Error, state: &ConnectionState) -> Self {
+    /// An exchange over a connection in `state` failed with `error`. `body_taken`: hyper has taken the whole body
+    /// of the request. If hyper did not start to send the request because the connection had ended, the
+    /// connection was stale if it had answered before.
+    pub fn broken(error: &hyper::Error, state: &ConnectionState, body_taken: bool) -> Self {
         let unsent = error.is_canceled() && state.has_answered();
         Self {
-            stale: unsent || state.is_stale(),
-            ..Self::reset(deepest(error))
+            stale: unsent || state.is_stale(body_taken),
+            unanswered: unsent || state.is_unanswered(),
+            written: !unsent && state.is_written(body_taken),
+            ..Self::new(broken_kind(error), deepest(error))
+        }
+    }
+
+    /// An exchange over a connection of a `hyper-util` pool failed with `error`. `body_taken`: as for
+    /// [`ExchangeError::broken`].
+    pub fn pooled(error: &legacy::Error, body_taken: bool) -> Self {
+        if error.is_connect() {
+            return Self::connect(error);
+        }
+        let state = connection_state(error).unwrap_or_default();
+        Self {
+            stale: state.is_stale(body_taken),
+            unanswered: state.is_unanswered(),
+            written: state.is_written(body_taken),
+            ..Self::new(broken_kind(error), deepest(error))
         }
     }
 
     /// The connection broke; `text` says how.
     pub fn reset(text: impl Into<String>) -> Self {
+        Self::new(ExchangeErrorKind::Reset, text)
+    }
+
+    fn new(kind: ExchangeErrorKind, text: impl Into<String>) -> Self {
         Self {
-            kind: ExchangeErrorKind::Reset,
+            kind,
             connecting: false,
             stale: false,
+            unanswered: false,
+            written: true,
             text: text.into(),
         }
     }
@@ -109,22 +135,21 @@ impl ExchangeError {
         self.connecting
     }
 
-    /// Whether the exchange failed on a stale connection, so that the request may be repeated at once.
+    /// Whether the exchange failed on a stale connection: the peer closed a kept connection before the whole
+    /// request was written, so the request may be repeated at once.
     pub fn is_stale(&self) -> bool {
         self.stale
     }
-}
 
-impl From<&legacy::Error> for ExchangeError {
-    fn from(error: &legacy::Error) -> Self {
-        if error.is_connect() {
-            return Self::connect(error);
-        }
-        let stale = connection_state(error).is_some_and(|state| state.is_stale());
-        Self {
-            stale,
-            ..Self::reset(deepest(error))
-        }
+    /// Whether a kept connection ended without one byte of a response. The peer may have handled the request,
+    /// unless [`ExchangeError::is_stale`].
+    pub fn is_unanswered(&self) -> bool {
+        self.unanswered
+    }
+
+    /// Whether the whole request may have been written.
+    pub fn is_written(&self) -> bool {
+        self.written
     }
 }
 
@@ -158,6 +183,17 @@ fn connect_kind(error: &Cause) -> ExchangeErrorKind {
         }
     }
     ExchangeErrorKind::Connect
+}
+
+/// The kind of a failure over an open connection. With TLS 1.3 a server refuses the client's certificate, or the lack
+/// of one, after the client's side of the handshake: the first read finds the alert.
+fn broken_kind(error: &Cause) -> ExchangeErrorKind {
+    let refused = causes(error)
+        .any(|cause| matches!(cause.downcast_ref(), Some(rustls::Error::AlertReceived(_))));
+    match refused {
+        true => ExchangeErrorKind::Tls,
+        false => ExchangeErrorKind::Reset,
+    }
 }
 
 /// The chain of causes. `io::Error::source()` skips the error that it wraps: `get_ref` returns it.

@@ -5,8 +5,8 @@
 //!   cached for their TTL.
 //! - Every socket has `TCP_NODELAY`: without it p99 through a relay was 47 ms, with it 9.5 ms.
 //! - [`ConnectionState`] tells a stale connection from a server that died while it handled this request;
-//!   hyper's error alone does not. It tracks whether the peer has ever sent a byte, and whether it has sent
-//!   one since the last write.
+//!   hyper's error alone does not. It tracks whether the peer has ever sent a byte, and how far the request was
+//!   written when the peer ended the connection.
 
 #![cfg_attr(
     test,
@@ -14,22 +14,25 @@
 )]
 
 mod address;
+mod connection_state;
 mod connector;
 mod exchange_error;
 mod listen;
 mod resolver;
+mod stream;
 mod tls;
 mod tracked_io;
 
 use http::HeaderName;
 
 pub use address::{Address, AddressError, ParsedAddress, UserInfo};
+pub use connection_state::ConnectionState;
 pub use connector::{ConnectionCounts, Connector, Io};
 pub use exchange_error::{ExchangeError, ExchangeErrorKind};
 pub use listen::{BindError, Listen, bind};
 pub use resolver::{ResolveError, Resolver};
 pub use tls::{Tls, TlsError};
-pub use tracked_io::{ConnectionState, TrackedIo};
+pub use tracked_io::TrackedIo;
 
 /// Header of pyrotee's own: the number of relays that a profile has passed. Every upload to a target carries
 /// it, increased by one. A relay that receives too high a number forwards the request and does not tee it,

@@ -23,7 +23,7 @@ pub const BODY_BYTES: &str = "pyroscope_relay_request_body_bytes";
 pub const INGESTED: &str = "pyroscope_relay_ingested_total";
 /// Exchanges with the upstream that failed.
 pub const UPSTREAM_ERRORS: &str = "pyroscope_relay_upstream_errors_total";
-/// Requests sent again because their connection to the upstream was stale.
+/// Requests sent again because their kept connection to the upstream ended without an answer.
 pub const UPSTREAM_RETRIES: &str = "pyroscope_relay_upstream_retries_total";
 /// What the tee did with ingestion requests.
 pub const TEE: &str = "pyroscope_relay_tee_total";
@@ -63,7 +63,7 @@ pub fn describe() {
     );
     describe_counter!(
         UPSTREAM_RETRIES,
-        "Requests sent to the upstream once more because a kept-alive connection had gone stale."
+        "Requests sent to the upstream again because a kept connection had ended without an answer."
     );
     describe_counter!(TEE, "Ingestion requests by what the tee did with them.");
     describe_counter!(

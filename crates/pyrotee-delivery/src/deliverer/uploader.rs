@@ -27,6 +27,9 @@ const MAX_FAILURES_WHILE_HEALTHY: u32 = 8;
 /// The same for responses that refuse the record, or its surface, without saying that the fault may pass.
 const MAX_REFUSALS_WHILE_HEALTHY: u32 = 3;
 
+/// A record is dropped after this many ambiguous uploads: the target may have stored it as often.
+const MAX_AMBIGUOUS: u32 = 5;
+
 /// Uploads the records of one target and settles their leases. The workers of the target share it.
 #[derive(Debug)]
 pub(super) struct Uploader {
@@ -233,6 +236,7 @@ fn count_failure(
     let history = RetryHistory {
         failures: history.failures.saturating_add(1),
         unknown_failures: history.unknown_failures + u32::from(meaning == Meaning::Unknown),
+        ambiguous_failures: history.ambiguous_failures + u32::from(meaning == Meaning::Ambiguous),
         failures_while_healthy: history.failures_while_healthy + u32::from(while_healthy),
         acked_at_last_failure: acked,
         last_status: outcome.status_code(),
@@ -243,6 +247,13 @@ fn count_failure(
     };
     if history.unknown_failures >= MAX_UNKNOWN_RESPONSES || history.failures_while_healthy >= most {
         return Settlement::Drop(Reason::Rejected);
+    }
+    if history.ambiguous_failures >= MAX_AMBIGUOUS {
+        // The record is the cause if the target accepted others during most of its failures.
+        return Settlement::Drop(match history.failures_while_healthy > MAX_AMBIGUOUS / 2 {
+            true => Reason::Rejected,
+            false => Reason::Ambiguous,
+        });
     }
     let backoff = match meaning {
         // What is refused passes less often than what fails, so it is tried again later.

@@ -6,6 +6,7 @@ mod linger;
 mod replay;
 mod upgrade;
 
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -137,35 +138,40 @@ where
                 .client
                 .request(request)
                 .await
-                .map_err(|e| ExchangeError::from(&e))?;
+                .map_err(|error| ExchangeError::pooled(&error, true))?;
             return Ok(upgrade::tunnel(client, response, &self.tunnels));
         }
-        self.send_twice_if_stale(request).await
+        self.send_again_if_stale(request).await
     }
 
-    /// Sends `request`, and sends it again if the connection was stale and the body can be replayed.
-    /// Fails if the upload stalls.
-    async fn send_twice_if_stale(
+    /// Sends `request`, and sends it again if the connection was stale and the body can be replayed. An idempotent
+    /// request is sent again once also if the upstream may have received it, which RFC 9110 §9.2.2 allows. Fails if
+    /// the upload stalls.
+    async fn send_again_if_stale(
         &self,
         request: Request<UpstreamBody<B>>,
     ) -> Result<Response<Incoming>, ForwardError> {
         let upload = request.body().handle();
         let size = request.body().size_hint();
+        let mut may_be_doubled = request.method().is_idempotent();
         let (parts, body) = request.into_parts();
         let again = parts.clone();
         let exchange = async {
-            let first = self.client.request(Request::from_parts(parts, body)).await;
-            let fault = match first {
-                Ok(response) => return Ok(response),
-                Err(error) => ExchangeError::from(&error),
-            };
-            let body = upload
-                .replay(size)
-                .filter(|_| fault.is_stale())
-                .ok_or(fault)?;
-            self.metrics.upstream_retries.increment(1);
-            let second = self.client.request(Request::from_parts(again, body)).await;
-            second.map_err(|error| ExchangeError::from(&error))
+            let mut request = Request::from_parts(parts, body);
+            // Ends: each attempt takes a kept connection out of the pool, and a new one is never stale.
+            loop {
+                let error = match self.client.request(request).await {
+                    Ok(response) => return Ok(response),
+                    Err(error) => ExchangeError::pooled(&error, upload.is_taken()),
+                };
+                let repeats =
+                    error.is_stale() || error.is_unanswered() && mem::take(&mut may_be_doubled);
+                let Some(body) = repeats.then(|| upload.replay(size)).flatten() else {
+                    return Err(error);
+                };
+                self.metrics.upstream_retries.increment(1);
+                request = Request::from_parts(again.clone(), body);
+            }
         };
         tokio::select! {
             biased;

@@ -17,8 +17,6 @@ const MAX_REPLAY_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub(crate) struct ReplayBody<B> {
     shared: Arc<Mutex<Shared<B>>>,
-    /// Number of frames that this body has returned.
-    returned: usize,
     size: SizeHint,
 }
 
@@ -28,6 +26,8 @@ struct Shared<B> {
     /// All frames so far; `None` if the body cannot be replayed: too large, with trailers, or failed.
     kept: Option<Vec<Bytes>>,
     kept_bytes: usize,
+    /// Number of frames that the body of the current attempt has returned.
+    returned: usize,
     /// The upload waits for the client to send the next frame, not for the upstream.
     waits_for_client: bool,
     /// When the upstream last asked for a frame.
@@ -45,12 +45,12 @@ impl<B: Body<Data = Bytes> + Unpin> ReplayBody<B> {
             inner,
             kept: Some(Vec::new()),
             kept_bytes: 0,
+            returned: 0,
             waits_for_client: false,
             last_progress: Instant::now(),
         };
         Self {
             shared: Arc::new(Mutex::new(shared)),
-            returned: 0,
             size,
         }
     }
@@ -66,12 +66,20 @@ impl<B> ReplayHandle<B> {
     pub(crate) fn replay(&self, size: SizeHint) -> Option<ReplayBody<B>> {
         let mut shared = lock(&self.0);
         shared.last_progress = Instant::now();
+        shared.returned = 0;
         let whole = shared.kept.is_some();
         whole.then(|| ReplayBody {
             shared: Arc::clone(&self.0),
-            returned: 0,
             size,
         })
+    }
+
+    /// Whether the current attempt has taken the whole body.
+    pub(crate) fn is_taken(&self) -> bool
+    where
+        B: Body,
+    {
+        lock(&self.0).is_taken()
     }
 
     /// Resolves when the upload has made no progress for `limit`: the upstream has neither asked for a
@@ -102,18 +110,17 @@ impl<B: Body<Data = Bytes> + Unpin> Body for ReplayBody<B> {
     type Error = B::Error;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let mut shared = lock(&self.shared);
         let kept = shared
             .kept
             .as_ref()
-            .and_then(|kept| kept.get(self.returned))
+            .and_then(|kept| kept.get(shared.returned))
             .cloned();
         if let Some(frame) = kept {
-            drop(shared);
-            self.returned += 1;
+            shared.returned += 1;
             return Poll::Ready(Some(Ok(Frame::data(frame))));
         }
         let frame = Pin::new(&mut shared.inner).poll_frame(cx);
@@ -121,23 +128,17 @@ impl<B: Body<Data = Bytes> + Unpin> Body for ReplayBody<B> {
         shared.last_progress = Instant::now();
         if let Poll::Ready(Some(frame)) = &frame {
             shared.keep(frame);
-            drop(shared);
-            self.returned += 1;
+            shared.returned += 1;
         }
         frame
     }
 
     fn is_end_stream(&self) -> bool {
-        let shared = lock(&self.shared);
-        shared
-            .kept
-            .as_ref()
-            .is_none_or(|kept| self.returned >= kept.len())
-            && shared.inner.is_end_stream()
+        lock(&self.shared).is_taken()
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.returned == 0 {
+        if lock(&self.shared).returned == 0 {
             self.size
         } else {
             SizeHint::default()
@@ -146,6 +147,14 @@ impl<B: Body<Data = Bytes> + Unpin> Body for ReplayBody<B> {
 }
 
 impl<B> Shared<B> {
+    fn is_taken(&self) -> bool
+    where
+        B: Body,
+    {
+        let kept = self.kept.as_ref();
+        kept.is_none_or(|kept| self.returned >= kept.len()) && self.inner.is_end_stream()
+    }
+
     fn keep<E>(&mut self, frame: &Result<Frame<Bytes>, E>) {
         let data = frame.as_ref().ok().and_then(Frame::data_ref);
         self.kept_bytes += data.map_or(MAX_REPLAY_BYTES + 1, Bytes::len);

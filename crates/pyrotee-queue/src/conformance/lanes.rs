@@ -17,6 +17,7 @@ pub(super) async fn a_retried_record_comes_when_it_is_due_and_remembers(open: &O
     let history = RetryHistory {
         failures: 3,
         unknown_failures: 2,
+        ambiguous_failures: 4,
         failures_while_healthy: 1,
         acked_at_last_failure: 7,
         last_status: Some(503),

@@ -23,6 +23,8 @@ pub(super) enum Then {
     /// answer that came before the end of the body.
     Linger,
     Reset,
+    /// FIN, then RST: what a peer's kernel sends if the peer had closed the connection while the request was on its way.
+    Refuse,
     /// Open, but nothing is read or sent any more.
     Hold,
     /// Every byte is sent back in upper case.
@@ -174,6 +176,14 @@ impl Answer {
         Self {
             then: Then::Linger,
             ..self
+        }
+    }
+
+    /// Reads the request as if the connection had been closed before it arrived: FIN, then RST.
+    pub(crate) fn refuse() -> Self {
+        Self {
+            then: Then::Refuse,
+            ..Self::raw(b"")
         }
     }
 

@@ -95,6 +95,10 @@ fn serve(wire: &mut Wire, connection: usize, shared: &Shared) {
             }
             read(wire);
         }
+        if answer.reading == Reading::Whole && answer.then == Then::Close {
+            // The FIN goes with the answer, so that the relay knows of it before its next request.
+            sockopt::set_tcp_cork(wire.stream(), true).expect("a socket takes TCP_CORK");
+        }
         if send(wire, &answer).is_err() {
             break;
         }
@@ -109,6 +113,10 @@ fn serve(wire: &mut Wire, connection: usize, shared: &Shared) {
                 break;
             }
             Then::Reset => return reset(wire.stream()),
+            Then::Refuse => {
+                drop(wire.finish());
+                return reset(wire.stream());
+            }
             Then::Echo => return echo(wire),
         }
     }

@@ -90,3 +90,49 @@ async fn who_gives_up_waiting_gives_the_connection_up_as_well() {
     assert_eq!(rig.settled().await.sent.profiles, 2);
     assert_eq!((connects(&rig), rig.connections.open()), (2, 1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_kept_connection_that_ends_after_the_upload_was_written_is_ambiguous() {
+    for (on_ambiguous, dropped, kept) in [(OnAmbiguous::Retry, 0, 3), (OnAmbiguous::Drop, 1, 2)] {
+        let settings = Settings {
+            on_ambiguous,
+            ..settings()
+        };
+        let server = Server::new(|upload| match upload.index {
+            1 => Act::CloseAfterBody { keep: true },
+            _ => Act::OK,
+        });
+        let rig = Rig::with(&settings, server);
+        taken(&rig, 1).await;
+        rig.offer("cut");
+        let counts = rig.settled().await;
+        assert_eq!(counts.dropped(Reason::Ambiguous).profiles, dropped);
+        assert_eq!(counts.sent.profiles, 2 - dropped);
+        assert_eq!(rig.server.seen(|seen| seen.kept.len()), kept);
+        rig.drained().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kept_connection_that_ends_within_the_upload_is_replaced_without_a_failure() {
+    let settings = Settings {
+        on_ambiguous: OnAmbiguous::Drop,
+        ..settings()
+    };
+    let server = Server::new(|upload| match upload.index {
+        1 => Act::CloseWithinBody,
+        _ => Act::OK,
+    });
+    let rig = Rig::with(&settings, server);
+    taken(&rig, 1).await;
+    let before = rig.monitor.status().attempts;
+    // More than a pipe holds.
+    rig.offer_sized(Surface::Ingest, "large", 300_000);
+    assert_eq!(rig.settled().await.sent.profiles, 2);
+    assert_eq!(
+        rig.monitor.status().attempts,
+        before + 1,
+        "in the same attempt"
+    );
+    assert_eq!(connects(&rig), 2);
+}

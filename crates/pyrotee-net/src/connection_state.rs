@@ -1,0 +1,88 @@
+//! What is known of a connection whose exchange failed: whether the request may be sent again at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
+
+/// Whether one connection has gone stale. The connection updates it, and the code that handles a failed
+/// exchange reads it. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct ConnectionState {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// The peer has sent at least one byte: an earlier exchange on this connection got a response.
+    answered: AtomicBool,
+    /// An [`End`].
+    end: AtomicU8,
+}
+
+/// When the connection was seen to end, if not one byte of a response to the last request has arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The connection is open, or it ended after the first byte of a response.
+    None,
+    /// Before or while hyper's buffer was written.
+    BeforeWritten,
+    /// After hyper's buffer was written, by a reset that followed a FIN, or on a connection that had been idle for
+    /// long before the request: the peer had closed the connection before the request arrived.
+    Refused,
+    /// After hyper's buffer was written.
+    AfterWritten,
+}
+
+impl ConnectionState {
+    /// Whether the exchange that failed did so on a stale connection: the peer answered an earlier request on it,
+    /// and cannot have received the whole of this request. `body_taken`: hyper has taken the whole body, so
+    /// that a request which hyper has written is complete.
+    pub(crate) fn is_stale(&self, body_taken: bool) -> bool {
+        self.has_answered()
+            && match self.end() {
+                End::None => false,
+                End::BeforeWritten | End::Refused => true,
+                End::AfterWritten => !body_taken,
+            }
+    }
+
+    /// Whether the exchange that failed did so without one byte of a response, on a connection on which the peer
+    /// had answered an earlier request.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        self.has_answered() && self.end() != End::None
+    }
+
+    /// Whether the whole request may have been written.
+    pub(crate) fn is_written(&self, body_taken: bool) -> bool {
+        body_taken && self.end() != End::BeforeWritten
+    }
+
+    /// Whether the peer has sent at least one byte.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.shared.answered.load(Relaxed)
+    }
+
+    pub(crate) fn end(&self) -> End {
+        const BEFORE_WRITTEN: u8 = End::BeforeWritten as u8;
+        const REFUSED: u8 = End::Refused as u8;
+        const AFTER_WRITTEN: u8 = End::AfterWritten as u8;
+        match self.shared.end.load(Relaxed) {
+            BEFORE_WRITTEN => End::BeforeWritten,
+            REFUSED => End::Refused,
+            AFTER_WRITTEN => End::AfterWritten,
+            _ => End::None,
+        }
+    }
+
+    /// A byte of a response has arrived.
+    pub(crate) fn note_answer(&self) {
+        self.shared.answered.store(true, Relaxed);
+        self.shared.end.store(End::None as u8, Relaxed);
+    }
+
+    /// The connection was seen to end. The first end counts.
+    pub(crate) fn note_end(&self, end: End) {
+        if self.end() == End::None {
+            self.shared.end.store(end as u8, Relaxed);
+        }
+    }
+}
