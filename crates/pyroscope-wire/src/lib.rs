@@ -11,6 +11,7 @@
 //! (Grafana Pyroscope 1.0 and later). Where they differ, a [`Dialect`] parameter selects one.
 
 mod byte_set;
+mod contents;
 mod describe;
 pub mod encoding;
 pub mod error_response;
@@ -23,6 +24,7 @@ pub mod name;
 mod otlp;
 mod push;
 pub mod query;
+mod raw_path;
 #[cfg(test)]
 mod reference_model;
 pub mod refusal;

@@ -18,6 +18,7 @@ mod machine;
 mod report;
 mod run;
 mod sink;
+mod units;
 mod wire;
 
 use std::process::ExitCode;

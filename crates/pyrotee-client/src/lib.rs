@@ -10,6 +10,7 @@
 
 mod address;
 mod captured;
+mod exchange;
 mod http;
 mod pyroscope;
 mod raw;
@@ -17,7 +18,7 @@ mod relay;
 mod visible;
 
 pub use captured::CapturedRequest;
-pub use http::BoundedResponse;
+pub use exchange::BoundedResponse;
 pub use pyroscope::{PyroscopeClient, UploadError};
 pub use relay::{ADMIN, AdminArgs, JsonResponse, LOCAL, RelayClient};
 pub use visible::{visible, visible_json};

@@ -10,9 +10,8 @@ use pyrotee_net::Address;
 
 use super::address::parse_to;
 use super::captured::CapturedRequest;
-use super::http::{
-    BodyError, BoundedResponse, Connections, ExchangeLimits, HttpClient, RequestError,
-};
+use super::exchange::{BodyError, BoundedResponse, RequestError};
+use super::http::{Connections, ExchangeLimits, HttpClient};
 use crate::visible::visible;
 
 /// How much of the response to a raw request is read, and shown if it is a refusal.

@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use pyrotee_net::{ExchangeError, TrackedIo};
 use tokio::io::AsyncWriteExt as _;
 
-use super::http::{BoundedResponse, RequestError};
+use super::exchange::{BoundedResponse, RequestError};
 
 /// Writes the bytes of a request over a new connection and reads the response, of whose body at most `limit`
 /// bytes.

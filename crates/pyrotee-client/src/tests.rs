@@ -8,9 +8,8 @@ use pyrotee_net::Address;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::http::{
-    BodyError, BoundedResponse, Connections, ExchangeLimits, HttpClient, RequestError,
-};
+use super::exchange::{BodyError, BoundedResponse, RequestError};
+use super::http::{Connections, ExchangeLimits, HttpClient};
 
 const LIMITS: ExchangeLimits = ExchangeLimits {
     timeout: Duration::from_secs(5),

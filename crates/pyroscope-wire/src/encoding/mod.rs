@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use crate::message::MessageContents;
+use crate::contents::MessageContents;
 use crate::surface::Surface;
 use crate::tags::Tags;
 use crate::undecodable::Undecodable;

@@ -13,7 +13,7 @@ pub use describe::describe;
 pub use crate::describe::{Description, Format};
 use crate::name::{Dialect, Name, NameFault};
 use crate::query::{self, QueryValue};
-use crate::surface::last_segments_are;
+use crate::raw_path::last_segments_are;
 use crate::tags::Tags;
 use crate::time;
 

@@ -1,12 +1,8 @@
 //! The message of a Push or OTLP request. It is decoded once and tagged for each target with tags.
 
-mod contents;
-
 use std::borrow::Cow;
 
 use bytes::Bytes;
-
-pub(crate) use contents::{MessageContents, lossy_text};
 
 use crate::describe::{Description, Format};
 use crate::encoding::{Coding, Encoding, Framing, Syntax};

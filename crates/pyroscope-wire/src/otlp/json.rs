@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::APP_ATTRIBUTE;
-use crate::message::MessageContents;
+use crate::contents::MessageContents;
 use crate::splice::json::{JsonEditor, JsonObject, around, elements, quoted, slice, string};
 use crate::tags::Tags;
 use crate::undecodable::Undecodable;

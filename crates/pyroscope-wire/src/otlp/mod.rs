@@ -28,7 +28,7 @@ pub(crate) mod proto;
 
 use std::borrow::Cow;
 
-use crate::surface::last_segments_are;
+use crate::raw_path::last_segments_are;
 use crate::tags::Tags;
 
 /// A version of the protocol, as paths name it.

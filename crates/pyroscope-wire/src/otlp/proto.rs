@@ -6,7 +6,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::APP_ATTRIBUTE;
-use crate::message::{MessageContents, lossy_text};
+use crate::contents::{MessageContents, lossy_text};
 use crate::splice::proto::{Field, Fields, last, put_field, remove_tagged};
 use crate::splice::{Splice, cut};
 use crate::tags::Tags;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::message::MessageContents;
+use crate::contents::MessageContents;
 use crate::splice::json::{JsonEditor, JsonObject, elements, slice};
 use crate::tags::Tags;
 use crate::undecodable::Undecodable;

@@ -18,7 +18,7 @@
 pub(crate) mod json;
 pub(crate) mod proto;
 
-use crate::surface::last_segments_are;
+use crate::raw_path::last_segments_are;
 
 /// The label that holds the name of the application.
 pub(crate) const APP_LABEL: &str = "service_name";

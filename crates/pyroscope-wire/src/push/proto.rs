@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::message::{MessageContents, lossy_text};
+use crate::contents::{MessageContents, lossy_text};
 use crate::splice::proto::{Fields, last, put_field, remove_tagged};
 use crate::splice::{Splice, cut};
 use crate::tags::Tags;

@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::{Running, Setup, tools};
 use crate::{
     child::{Child, SOON, Tells},
-    run::MIB,
+    units::MIB,
 };
 
 /// What differs from the defaults.

@@ -21,10 +21,10 @@
 use std::collections::BTreeMap;
 
 use super::{
-    trial::{Kind, MIB, Trial},
+    trial::{Kind, Trial},
     watch::Seen,
 };
-use crate::{candidate::Candidate, load::Window};
+use crate::{candidate::Candidate, load::Window, units::MIB};
 
 /// The process itself, the runtime and what the allocator holds, in bytes.
 const FIXED: f64 = 16.0 * MIB as f64;

@@ -27,7 +27,6 @@ use crate::{
 };
 pub(crate) use outcome::{About, Line, Outcome, Results};
 pub(crate) use sets::Set;
-pub(crate) use trial::MIB;
 
 /// What the command line asks for.
 #[derive(Args, Debug)]

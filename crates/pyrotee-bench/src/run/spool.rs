@@ -8,12 +8,13 @@ use super::{
     figures::Map,
     ledger,
     rig::Rig,
-    trial::{MB, Shape, Trial},
+    trial::{Shape, Trial},
 };
 use crate::{
     load::Figures,
     machine::{Cores, cpu_seconds, rss},
     report::stats::spread,
+    units::MB,
 };
 
 const BYTES: &str = "pyroscope_remote_write_spool_bytes";

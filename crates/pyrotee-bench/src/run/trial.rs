@@ -6,11 +6,8 @@ use crate::{
     candidate::{Candidate, RelaySettings},
     load::Style,
     sink::Mode,
+    units::{KB, MB},
 };
-
-pub(crate) const KB: usize = 1_000;
-pub(crate) const MB: usize = 1_000_000;
-pub(crate) const MIB: u64 = 1024 * 1024;
 
 /// What clients do.
 #[derive(Clone, Copy, Debug, PartialEq)]

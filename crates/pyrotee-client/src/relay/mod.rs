@@ -14,7 +14,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 
 use super::address::parse_admin;
-use super::http::{BoundedResponse, Connections, ExchangeLimits, HttpClient, RequestError};
+use super::exchange::{BoundedResponse, RequestError};
+use super::http::{Connections, ExchangeLimits, HttpClient};
 use crate::visible::visible;
 
 /// Limits of a page: with thousands of targets it has some megabytes.

@@ -2,15 +2,8 @@
 
 use std::fmt;
 
-use twox_hash::xxhash3_128::{DEFAULT_SECRET_LENGTH, RawHasher, SecretBuffer};
-
+use super::hasher::{self, Hasher};
 use super::multipart::Sections;
-
-/// A 128-bit hash that is the same for any division of its input.
-///
-/// XXH3 withstands chance and not an attacker. That is enough here: a client that makes two contents
-/// collide loses a profile of its own.
-pub(super) type Hasher = RawHasher<[u8; DEFAULT_SECRET_LENGTH]>;
 
 /// Hashes the content of a body: all bytes but the delimiters between the parts of a multipart body.
 pub(super) struct ContentHasher {
@@ -22,9 +15,8 @@ pub(super) struct ContentHasher {
 impl ContentHasher {
     /// A hasher of bodies that are not multipart. Hashes with different seeds cannot be compared.
     pub(super) fn new(seed: u64) -> Self {
-        let secret = SecretBuffer::with_seed(seed, [0; DEFAULT_SECRET_LENGTH]);
         Self {
-            hasher: RawHasher::new(secret.expect("the secret has the default length")),
+            hasher: hasher::seeded(seed),
             sections: None,
         }
     }

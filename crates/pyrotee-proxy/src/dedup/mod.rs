@@ -15,6 +15,7 @@
 
 mod content;
 mod failed_requests;
+mod hasher;
 mod multipart;
 
 use std::hash::{BuildHasher, RandomState};

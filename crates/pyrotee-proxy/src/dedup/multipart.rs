@@ -4,7 +4,7 @@ use std::mem;
 
 use memchr::memmem::Finder;
 
-use super::content::Hasher;
+use super::hasher::Hasher;
 
 /// Longest boundary of a multipart body, in bytes (RFC 2046 §5.1.1). A body with a longer one is hashed
 /// like a body that is not multipart.

@@ -5,8 +5,9 @@ use std::{path::Path, time::Duration};
 use crate::{
     candidate::Candidate::{self, Bare, Direct, Envoy, Haproxy, Nginx, NginxStream, Relay},
     load::Style,
-    run::trial::{KB, Kind, MB, MIB, Shape, Trial},
+    run::trial::{Kind, Shape, Trial},
     sink::Mode,
+    units::{KB, MB, MIB},
 };
 
 const P50KB: Shape = Shape::open(50 * KB, 500.0);
