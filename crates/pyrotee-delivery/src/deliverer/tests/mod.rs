@@ -8,6 +8,7 @@ mod outage;
 mod outcomes;
 mod schedule;
 mod server;
+mod starvation;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
