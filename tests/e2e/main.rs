@@ -27,6 +27,8 @@ mod codings;
 mod command_line;
 /// A relay that is killed at any moment.
 mod crashes;
+/// Profiles that a target refuses by themselves, among others.
+mod culprits;
 /// Profiles that a target rejected.
 mod dead_letters;
 /// What a target gets, and which responses it takes a profile with.

@@ -16,6 +16,7 @@ pub(crate) mod h2;
 pub(crate) mod key;
 pub(crate) mod message;
 mod metrics;
+mod paced;
 mod poll;
 pub(crate) mod ports;
 mod relay;
@@ -29,6 +30,7 @@ pub(crate) use self::{
     config::Builder,
     disk::SmallDisk,
     metrics::{Count, Ledger, Metrics},
+    paced::paced,
     poll::{SOON, eventually, nightly, poll},
     relay::{Ended, Relay},
     rig::{Rig, verbatim},
