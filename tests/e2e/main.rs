@@ -79,6 +79,8 @@ mod push;
 mod push_ends;
 /// Pushes that nobody can read.
 mod push_unreadable;
+/// A target that is a Pyroscope 2.x.
+mod pyroscope2;
 /// The query of an upload.
 mod query;
 /// The queue of a target: its limits, its order and its workers.

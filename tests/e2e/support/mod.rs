@@ -19,6 +19,7 @@ mod metrics;
 mod paced;
 mod poll;
 pub(crate) mod ports;
+mod pyroscope2;
 mod relay;
 mod rig;
 mod tests;
@@ -32,6 +33,7 @@ pub(crate) use self::{
     metrics::{Count, Ledger, Metrics},
     paced::paced,
     poll::{SOON, eventually, nightly, poll},
+    pyroscope2::Pyroscope2,
     relay::{Ended, Relay},
     rig::{Rig, verbatim},
     upstream::{Answer, Arrival, End, Upstream},
