@@ -27,6 +27,8 @@ mod codings;
 mod command_line;
 /// A relay that is killed at any moment.
 mod crashes;
+/// Profiles that a target refuses by themselves, among others.
+mod culprits;
 /// Profiles that a target rejected.
 mod dead_letters;
 /// What a target gets, and which responses it takes a profile with.
@@ -77,6 +79,8 @@ mod push;
 mod push_ends;
 /// Pushes that nobody can read.
 mod push_unreadable;
+/// A target that is a Pyroscope 2.x.
+mod pyroscope2;
 /// The query of an upload.
 mod query;
 /// The queue of a target: its limits, its order and its workers.

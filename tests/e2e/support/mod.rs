@@ -16,8 +16,10 @@ pub(crate) mod h2;
 pub(crate) mod key;
 pub(crate) mod message;
 mod metrics;
+mod paced;
 mod poll;
 pub(crate) mod ports;
+mod pyroscope2;
 mod relay;
 mod rig;
 mod tests;
@@ -29,7 +31,9 @@ pub(crate) use self::{
     config::Builder,
     disk::SmallDisk,
     metrics::{Count, Ledger, Metrics},
+    paced::paced,
     poll::{SOON, eventually, nightly, poll},
+    pyroscope2::Pyroscope2,
     relay::{Ended, Relay},
     rig::{Rig, verbatim},
     upstream::{Answer, Arrival, End, Upstream},

@@ -49,7 +49,7 @@ enum CircuitState {
 }
 
 /// The probes that have failed since the breaker opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct FailedProbes {
     /// With an untried record.
     untried: u32,
@@ -192,11 +192,7 @@ impl CircuitBreaker {
                     self.state = CircuitState::Closed { failures };
                     return false;
                 }
-                FailedProbes {
-                    untried: 0,
-                    failed: 0,
-                    is_outage: false,
-                }
+                FailedProbes::default()
             }
             CircuitState::Probing { mut probes } if is_probe => {
                 match has_failed {
@@ -214,7 +210,11 @@ impl CircuitBreaker {
             Evidence::PushBack(None) => (VERIFY_PUSH_BACK_PROBES, VERIFY_PUSH_BACK_DELAY, None),
             Evidence::PushBack(pause) => (0, VERIFY_PUSH_BACK_DELAY, pause),
         };
-        probes.is_outage |= probes.untried >= verify_probes;
+        if !probes.is_outage && probes.untried >= verify_probes {
+            // The long delays begin with the shortest one, however many probes it took to verify the outage.
+            probes = FailedProbes::default();
+            probes.is_outage = true;
+        }
         let row = probes.untried.saturating_add(probes.failed);
         let long = pause.map_or_else(|| backoff.delay(row.max(1)), Backoff::retry_after);
         let (untried_after, failed_after) = match probes.is_outage {
@@ -306,13 +306,14 @@ mod tests {
         for _ in 0..THRESHOLD {
             fail(&mut breaker, Evidence::Weak, false, now);
         }
-        for is_outage in [false, true, true] {
+        for (is_outage, shortest, longest) in [(false, 1, 1), (true, 25, 30), (true, 25, 30)] {
             now = due(&breaker);
             breaker.start_probe();
             assert!(breaker.failed(Evidence::Weak, false, true, Backoff::BROKEN, now));
             assert_eq!(breaker.is_outage(), is_outage);
             let wait = due(&breaker) - now;
-            assert_eq!(wait > Duration::from_secs(20), is_outage, "{wait:?}");
+            let range = Duration::from_secs(shortest)..=Duration::from_secs(longest);
+            assert!(range.contains(&wait), "{wait:?}");
         }
         breaker.start_probe();
         assert_eq!(breaker.succeeded(true), Closing::AfterOutage);

@@ -236,6 +236,14 @@ impl FlowState {
         self.in_flight - self.failed_in_flight
     }
 
+    /// Whether one more record that has failed may start. While the target accepts nothing, retries are paced, and
+    /// then the next one waits for the end of the one before: all that are due would start together otherwise.
+    fn admits_retry(&self, now: Instant) -> bool {
+        let is_blocked = self.failed_blocked_until.is_some_and(|until| until > now);
+        let waits_for_other = self.failed_in_row >= FAILURE_THRESHOLD && self.failed_in_flight > 0;
+        !(is_blocked || waits_for_other)
+    }
+
     /// Whether one more untried record may start, from either lane.
     fn has_room(&self) -> bool {
         self.untried_in_flight() < self.concurrency.limit()

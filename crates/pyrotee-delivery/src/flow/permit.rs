@@ -66,8 +66,7 @@ impl FlowControl {
             target: by_target == Admission::Probe,
             surface: by_surface == Admission::Probe,
         };
-        let retries_blocked = state.failed_blocked_until.is_some_and(|until| until > now);
-        if has_failed && retries_blocked && probing == Breakers::default() {
+        if has_failed && !state.admits_retry(now) && probing == Breakers::default() {
             return None;
         }
         if probing.target {

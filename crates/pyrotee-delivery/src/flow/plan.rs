@@ -75,7 +75,7 @@ impl FlowState {
         if let Some(until) = is_blocked {
             plan.limit_until(until);
         }
-        let may_retry = is_blocked.is_none();
+        let may_retry = self.admits_retry(now);
         let share = self.failed_in_flight < (self.in_flight / 10).max(1);
         let is_apart = share && self.in_flight + 1 < self.concurrency.max();
         if is_apart && may_retry {

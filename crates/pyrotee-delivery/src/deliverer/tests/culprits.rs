@@ -76,8 +76,8 @@ fn name(number: u64, share: u64) -> String {
     format!("{kind}{number}")
 }
 
-/// The part of the good records that arrived in time.
-async fn cell(kind: &Kind, surfaces: &[Surface], share: u64) -> f64 {
+/// The part of the good records that arrived in time; `name` names a record by its number.
+async fn cell(kind: &Kind, surfaces: &[Surface], name: impl Fn(u64) -> String) -> f64 {
     let act = kind.act.clone();
     let server = Server::new(move |upload| match upload.name.starts_with("bad") {
         true => act.clone(),
@@ -95,7 +95,7 @@ async fn cell(kind: &Kind, surfaces: &[Surface], share: u64) -> f64 {
     let mut offered = HashMap::new();
     let gap = Duration::from_secs(1) / u32::try_from(kind.per_second).unwrap();
     for number in 0..kind.per_second * 30 {
-        let name = name(number, share);
+        let name = name(number);
         let surface = surfaces[usize::try_from(number).unwrap() % surfaces.len()];
         rig.try_offer(surface, &name, 100);
         if name.starts_with("good") {
@@ -136,7 +136,8 @@ fn poison_does_not_hold_back_what_the_target_would_take() {
         );
         println!("|---|{}", "---|".repeat(SHARES.len()));
         for kind in kinds() {
-            let in_time = SHARES.map(|share| run(cell(&kind, surfaces, share)));
+            let in_time =
+                SHARES.map(|share| run(cell(&kind, surfaces, |number| name(number, share))));
             let shown = in_time.map(|part| format!("{:.1}", part * 100.0));
             println!("| {} | {} |", kind.name, shown.join(" | "));
             for (share, part) in SHARES.iter().zip(in_time) {
@@ -147,4 +148,70 @@ fn poison_does_not_hold_back_what_the_target_would_take() {
         }
     }
     assert!(late.is_empty(), "too many good ones came late: {late:#?}");
+}
+
+/// By chance poison comes in rows, and a row of it looks like an outage: then the first long delay is short.
+#[test]
+fn a_row_of_culprits_delays_the_good_ones_by_seconds_only() {
+    let kinds = kinds();
+    let failing = kinds
+        .iter()
+        .filter(|kind| ["500", "503", "429", "422 failure"].contains(&kind.name));
+    for kind in failing {
+        let name = |number| match (100..107).contains(&number) {
+            true => format!("bad{number}"),
+            false => format!("good{number}"),
+        };
+        let in_time = run(cell(kind, &[Surface::Ingest], name));
+        assert!(in_time > 0.999, "{}: {in_time}", kind.name);
+    }
+}
+
+/// Offers the same records to a target that meets poison with `kind`, and to a healthy one. Both take good ones.
+async fn beside_a_healthy_target(kind: &Kind, share: u64) {
+    let act = kind.act.clone();
+    let poisoned = Server::new(move |upload| match upload.name.starts_with("bad") {
+        true => act.clone(),
+        false => Act::OK,
+    });
+    let healthy = Server::new(|_| Act::OK);
+    let limits = Limits {
+        records: 100,
+        ..LIMITS
+    };
+    let [poisoned, healthy] = Rig::side_by_side(&settings(), [poisoned, healthy], limits);
+    let mut offered = HashMap::new();
+    for number in 0..kind.per_second * 30 {
+        let name = name(number, share);
+        // The queue of the other target may be full.
+        let _taken_by_both = poisoned.try_offer(Surface::Ingest, &name, 100);
+        offered.insert(name, Instant::now());
+        tokio::time::sleep(Duration::from_secs(1) / u32::try_from(kind.per_second).unwrap()).await;
+    }
+    let all = offered.len() as u64;
+    let counts = healthy.counts();
+    assert_eq!((counts.accepted.profiles, counts.sent.profiles), (all, all));
+    healthy.server.seen(|seen| {
+        assert_eq!(seen.kept.len(), offered.len());
+        let at_once =
+            |(at, name): &(Instant, String)| *at - offered[name] <= Duration::from_millis(10);
+        assert!(seen.kept.iter().all(at_once), "{}", kind.name);
+    });
+    assert_eq!(poisoned.counts().accepted.profiles, all);
+    poisoned.stop.cancel();
+    // Both have the same budget, so both must be gone before it is looked at.
+    let (mut poisoned, healthy) = (poisoned, healthy);
+    poisoned.producer = None;
+    (&mut poisoned.running).await.unwrap();
+    healthy.drained().await;
+    assert!(poisoned.ledger.snapshot().balance());
+}
+
+#[test]
+fn poison_of_one_target_changes_nothing_for_a_healthy_one_beside_it() {
+    for kind in kinds() {
+        if ["500", "429", "hang, 10 s"].contains(&kind.name) {
+            run(beside_a_healthy_target(&kind, 30));
+        }
+    }
 }

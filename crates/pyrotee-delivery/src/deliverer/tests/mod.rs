@@ -8,6 +8,7 @@ mod outage;
 mod outcomes;
 mod schedule;
 mod server;
+mod starvation;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -90,44 +91,56 @@ impl Rig {
     }
 
     fn with_limits(settings: &Settings, server: Server, limits: Limits) -> Self {
+        let [rig] = Self::side_by_side(settings, [server], limits);
+        rig
+    }
+
+    /// A target for each server. What one rig offers is offered to all of them.
+    fn side_by_side<const N: usize>(
+        settings: &Settings,
+        servers: [Server; N],
+        limits: Limits,
+    ) -> [Self; N] {
         // The wall clock of these tests is stopped with the other.
         let start = Instant::now();
         let clock = WallClock::from_fn(move || {
             SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_397_490) + start.elapsed()
         });
-        let ledger = Arc::<Ledger>::default();
-        let (producer, mut consumers) = open_memory([(limits, Arc::clone(&ledger))]);
-        let consumer = consumers.pop().expect("one target");
-        let server = Arc::new(server);
-        let dialled = Arc::clone(&server);
-        let connector = Connector::in_process(move || dialled.connect());
-        let dead_letters = Arc::<Mutex<Vec<String>>>::default();
-        let received = Arc::clone(&dead_letters);
-        let sink = DeadLetterSink::new(move |letter| received.lock().unwrap().push(line(letter)));
-        let deliverer = Deliverer::new(
-            settings,
-            connector,
-            Arc::clone(&consumer),
-            clock.clone(),
-            sink,
-        );
-        let deliverer = deliverer.expect("the settings are valid");
-        let (monitor, connections) = (deliverer.monitor(), deliverer.connections().clone());
-        let stop = CancellationToken::new();
-        let running = tokio::spawn(deliverer.run(stop.clone()));
-        Self {
-            producer: Some(producer),
-            consumer,
-            ledger,
-            server,
-            monitor,
-            connections,
-            budget: Budget::new(1 << 40),
-            clock,
-            dead_letters,
-            running,
-            stop,
-        }
+        let ledgers = servers.each_ref().map(|_| Arc::<Ledger>::default());
+        let queues = ledgers.iter().map(|ledger| (limits, Arc::clone(ledger)));
+        let (producer, consumers) = open_memory(queues);
+        let producer: Arc<dyn Producer> = producer;
+        let budget = Budget::new(1 << 40);
+        let mut queues = consumers.into_iter().zip(ledgers);
+        servers.map(|server| {
+            let (consumer, ledger) = queues.next().expect("each server has a queue");
+            let server = Arc::new(server);
+            let dialled = Arc::clone(&server);
+            let connector = Connector::in_process(move || dialled.connect());
+            let dead_letters = Arc::<Mutex<Vec<String>>>::default();
+            let received = Arc::clone(&dead_letters);
+            let sink =
+                DeadLetterSink::new(move |letter| received.lock().unwrap().push(line(letter)));
+            let queue = Arc::clone(&consumer);
+            let deliverer = Deliverer::new(settings, connector, queue, clock.clone(), sink);
+            let deliverer = deliverer.expect("the settings are valid");
+            let (monitor, connections) = (deliverer.monitor(), deliverer.connections().clone());
+            let stop = CancellationToken::new();
+            let running = tokio::spawn(deliverer.run(stop.clone()));
+            Self {
+                producer: Some(Arc::clone(&producer)),
+                consumer,
+                ledger,
+                server,
+                monitor,
+                connections,
+                budget: Arc::clone(&budget),
+                clock: clock.clone(),
+                dead_letters,
+                running,
+                stop,
+            }
+        })
     }
 
     fn offer(&self, name: &str) {
@@ -138,7 +151,7 @@ impl Rig {
         assert!(self.try_offer(surface, name, bytes));
     }
 
-    /// Whether the queue took the record.
+    /// Whether the queue, the only one, took the record.
     fn try_offer(&self, surface: Surface, name: &str, bytes: usize) -> bool {
         let content_type = match surface {
             Surface::Otlp | Surface::OtlpV1 => b"application/x-protobuf".as_slice(),

@@ -140,6 +140,39 @@ async fn a_record_that_fails_while_others_succeed_is_poison_and_blocks_nobody() 
     }
 }
 
+/// At most six of the uploads after `from` are within one minute.
+fn assert_paced(uploads: &[Instant], from: Instant) {
+    let first = uploads.iter().position(|at| *at > from);
+    for minute in uploads[first.expect("there are some")..].windows(7) {
+        assert!(
+            minute[6] - minute[0] > Duration::from_secs(60),
+            "seven within a minute"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn culprits_alone_are_tried_one_at_a_time() {
+    let rig = Rig::new(Server::new(|upload| match upload.name.starts_with("bad") {
+        true => Act::answer(500, ""),
+        false => Act::OK,
+    }));
+    for number in 0..40 {
+        rig.offer(&format!("bad{number}"));
+        rig.offer(&format!("good{number}"));
+        pause(0.2).await;
+    }
+    let last = Instant::now();
+    pause(1_200.0).await;
+    assert!(rig.counts().pending.profiles > 20);
+    let uploads: Vec<_> = rig
+        .server
+        .seen(|seen| seen.uploads.iter().map(|upload| upload.at).collect());
+    assert_paced(&uploads, last + Duration::from_secs(60));
+    rig.stop.cancel();
+    rig.drained().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn nobody_is_poison_while_everybody_fails() {
     let rig = Rig::new(first(200, Act::answer(500, "")));
@@ -147,8 +180,11 @@ async fn nobody_is_poison_while_everybody_fails() {
         rig.offer(&format!("{number}"));
     }
     pause(1_800.0).await;
-    let tries = rig.server.names().len();
-    assert!(tries > 60, "{tries}");
+    let tries: Vec<_> = rig
+        .server
+        .seen(|seen| seen.uploads.iter().map(|upload| upload.at).collect());
+    assert!(tries.len() > 60, "{}", tries.len());
+    assert_paced(&tries, tries[0] + Duration::from_secs(60));
     assert_eq!(rig.counts().pending.profiles, 3);
     rig.stop.cancel();
     let counts = rig.drained().await;
