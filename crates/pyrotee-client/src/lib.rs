@@ -1,6 +1,6 @@
 //! What the commands ask other servers with: HTTP clients, and how text from the network is printed.
 //!
-//! [`http::HttpClient`] exchanges requests with one server: a deadline, a limit for the response, and errors by their
+//! `HttpClient` exchanges requests with one server: a deadline, a limit for the response, and errors by their
 //! kind. [`RelayClient`] asks a relay through its admin listener, [`PyroscopeClient`] uploads profiles.
 
 #![cfg_attr(

@@ -18,7 +18,7 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     write(&mut io::stdout().lock(), text).map(drop)
 }
 
-/// Prints a JSON document to stdout, by [`visible_json`].
+/// Prints a JSON document to stdout, by [`visible_json`](pyrotee_client::visible_json).
 pub(crate) fn print_json(json: &str) -> anyhow::Result<()> {
     print(&pyrotee_client::visible_json(json))
 }
