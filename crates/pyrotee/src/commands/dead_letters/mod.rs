@@ -1,6 +1,8 @@
 //! `pyrotee dead-letters …`: shows profiles that targets rejected, sends them again, or removes them.
 
 mod batch;
+#[cfg(test)]
+mod fixture;
 mod ls;
 mod purge;
 mod replay;

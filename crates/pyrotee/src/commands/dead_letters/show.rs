@@ -96,21 +96,8 @@ fn with_age(time: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use pyrotee_letters::Letter;
-
+    use super::super::fixture::letter;
     use super::*;
-
-    fn letter(id: &str, answer: &str) -> Letter {
-        Letter {
-            app: Some("shop\u{1b}[2J".to_owned()),
-            surface: "ingest".to_owned(),
-            reason: "rejected".to_owned(),
-            answer: answer.to_owned(),
-            status: Some(422),
-            bytes: 1_536,
-            ..Letter::unreadable(&id.parse().unwrap(), "")
-        }
-    }
 
     #[test]
     fn one_is_told_with_the_head_of_its_request() {
