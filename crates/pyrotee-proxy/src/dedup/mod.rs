@@ -178,6 +178,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_header_that_a_surface_says_gives_the_body_its_meaning_is_compared() {
+        for name in Surface::ALL
+            .iter()
+            .flat_map(|surface| surface.meaning_headers())
+        {
+            assert!(MEANING.iter().any(|compared| compared == *name), "{name}");
+        }
+    }
+
+    #[test]
     fn a_client_is_its_first_forwarded_address_or_its_peer_without_a_port() {
         let peer = "10.9.9.9:5000".parse().unwrap();
         for (forwarded, client) in [
