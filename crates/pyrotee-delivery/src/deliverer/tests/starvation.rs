@@ -132,9 +132,9 @@ fn schedule(few: bool) -> impl Strategy<Value = Schedule> {
         })
 }
 
-/// What became of a record.
+/// What the test saw of a record.
 #[derive(Debug)]
-struct Fate {
+struct Observation {
     class: usize,
     offered: Instant,
     kept: Option<Instant>,
@@ -143,7 +143,7 @@ struct Fate {
     ambiguous: usize,
 }
 
-impl Fate {
+impl Observation {
     fn is_given_up(&self) -> bool {
         self.rejected || self.ambiguous >= MAX_AMBIGUOUS
     }
@@ -151,7 +151,7 @@ impl Fate {
 
 /// Follows the schedule until every record that the target would take has been kept or given up, at most for `bound`
 /// after the last of them was offered and would be taken.
-async fn follow(schedule: Schedule, bound: Duration) -> (Instant, Vec<Fate>) {
+async fn follow(schedule: Schedule, bound: Duration) -> (Instant, Vec<Observation>) {
     let start = Instant::now();
     let script = schedule.clone();
     let ambiguous = Arc::new(Mutex::new(vec![0; schedule.gaps.len()]));
@@ -177,12 +177,12 @@ async fn follow(schedule: Schedule, bound: Duration) -> (Instant, Vec<Fate>) {
         ..settings()
     };
     let rig = Rig::with(&settings, server);
-    let mut fates = Vec::new();
+    let mut observations = Vec::new();
     for (number, gap) in schedule.gaps.iter().enumerate() {
         // Five turns of the surfaces for four of the classes: each class is on each surface.
         let surface = Surface::ALL[number / 5 % 2];
         rig.offer_sized(surface, &number.to_string(), 500);
-        fates.push(Fate {
+        observations.push(Observation {
             class: number % CLASSES,
             offered: Instant::now(),
             kept: None,
@@ -200,19 +200,22 @@ async fn follow(schedule: Schedule, bound: Duration) -> (Instant, Vec<Fate>) {
             }
         });
         for (number, at) in kept {
-            fates[number].kept = Some(at);
+            observations[number].kept = Some(at);
         }
         for letter in rig.dead_letters.lock().unwrap().iter() {
             let name = letter.split("name=").nth(1).unwrap();
             let number: usize = name.split(' ').next().unwrap().parse().unwrap();
-            fates[number].rejected = true;
+            observations[number].rejected = true;
         }
-        for (fate, count) in fates.iter_mut().zip(&*ambiguous.lock().unwrap()) {
-            fate.ambiguous = *count;
+        for (observed, count) in observations.iter_mut().zip(&*ambiguous.lock().unwrap()) {
+            observed.ambiguous = *count;
         }
-        let wanted = |fate: &Fate| schedule.taken_from(fate.class).is_some();
-        let done = |fate: &Fate| fate.kept.is_some() || fate.is_given_up();
-        let settled = fates.iter().filter(|fate| wanted(fate)).all(done);
+        let wanted = |observed: &Observation| schedule.taken_from(observed.class).is_some();
+        let done = |observed: &Observation| observed.kept.is_some() || observed.is_given_up();
+        let settled = observations
+            .iter()
+            .filter(|observed| wanted(observed))
+            .all(done);
         if settled || Instant::now() > end {
             break;
         }
@@ -221,7 +224,7 @@ async fn follow(schedule: Schedule, bound: Duration) -> (Instant, Vec<Fate>) {
     rig.counts();
     rig.stop.cancel();
     rig.drained().await;
-    (start, fates)
+    (start, observations)
 }
 
 /// Fails if a record that the target would take is not kept within `bound` of when it was offered and would be
@@ -232,19 +235,19 @@ fn check(schedule: &Schedule, bound: Duration) {
         .start_paused(true)
         .build()
         .unwrap();
-    let (start, fates) = runtime.block_on(follow(schedule.clone(), bound));
-    for (number, fate) in fates.iter().enumerate() {
-        let Some(from) = schedule.taken_from(fate.class) else {
+    let (start, observations) = runtime.block_on(follow(schedule.clone(), bound));
+    for (number, observed) in observations.iter().enumerate() {
+        let Some(from) = schedule.taken_from(observed.class) else {
             continue;
         };
-        if fate.is_given_up() {
+        if observed.is_given_up() {
             assert_ne!(from, 0, "{number} never failed and was given up");
             continue;
         }
-        let due = fate.offered.max(start + Duration::from_secs(from)) + bound;
+        let due = observed.offered.max(start + Duration::from_secs(from)) + bound;
         assert!(
-            fate.kept.is_some_and(|at| at <= due),
-            "{number} is late: {fate:?}, due {due:?}, from {start:?}"
+            observed.kept.is_some_and(|at| at <= due),
+            "{number} is late: {observed:?}, due {due:?}, from {start:?}"
         );
     }
 }
