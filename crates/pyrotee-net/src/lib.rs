@@ -19,6 +19,7 @@ mod connector;
 mod exchange_error;
 mod listen;
 mod resolver;
+pub mod server;
 mod stream;
 mod tls;
 mod tracked_io;

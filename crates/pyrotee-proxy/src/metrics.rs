@@ -12,6 +12,7 @@ use http::StatusCode;
 use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
 use pyroscope_wire::Surface;
 use pyrotee_net::ExchangeErrorKind;
+use pyrotee_net::server::Phase;
 
 /// Requests by route and status.
 pub const REQUESTS: &str = "pyroscope_relay_requests_total";
@@ -33,6 +34,8 @@ pub const UNRECOGNISED: &str = "pyroscope_relay_unrecognised_profiles_total";
 pub const CLIENT_TIMEOUTS: &str = "pyroscope_relay_client_timeouts_total";
 /// Times that accepting paused at the connection limit.
 pub const CONNECTION_LIMIT: &str = "pyroscope_relay_connection_limit_hits_total";
+/// HTTP/2 streams that were refused, because of what the connection's open streams hold.
+pub const REFUSED_STREAMS: &str = "pyroscope_relay_refused_streams_total";
 
 /// The `route` label of requests that are no ingestion.
 const OTHER_ROUTE: &str = "other";
@@ -72,11 +75,15 @@ pub fn describe() {
     );
     describe_counter!(
         CLIENT_TIMEOUTS,
-        "Client connections closed for silence, by phase."
+        "Client connections and HTTP/2 streams ended for silence, by phase."
     );
     describe_counter!(
         CONNECTION_LIMIT,
         "Times that accepting paused because all connections were in use."
+    );
+    describe_counter!(
+        REFUSED_STREAMS,
+        "HTTP/2 streams refused because their heads, or those of the connection's other streams, are too large."
     );
 }
 
@@ -141,6 +148,16 @@ pub(crate) enum TimeoutPhase {
     Idle,
 }
 
+impl From<Phase> for TimeoutPhase {
+    fn from(phase: Phase) -> Self {
+        match phase {
+            Phase::Head => Self::Head,
+            Phase::Idle => Self::Idle,
+            Phase::Response => Self::Response,
+        }
+    }
+}
+
 impl TimeoutPhase {
     const ALL: [Self; 4] = [Self::Head, Self::Body, Self::Response, Self::Idle];
 
@@ -166,6 +183,7 @@ pub(crate) struct ProxyMetrics {
     formats: RwLock<Vec<FormatMetrics>>,
     pub(crate) upstream_retries: Counter,
     pub(crate) connection_limit: Counter,
+    pub(crate) refused_streams: Counter,
     pub(crate) unrecognised: Counter,
 }
 
@@ -202,6 +220,7 @@ impl ProxyMetrics {
             formats: RwLock::default(),
             upstream_retries: counter!(UPSTREAM_RETRIES),
             connection_limit: counter!(CONNECTION_LIMIT),
+            refused_streams: counter!(REFUSED_STREAMS),
             unrecognised: counter!(UNRECOGNISED),
         })
     }

@@ -1,4 +1,4 @@
-//! Measures every request, and reports its start and end to the connection's timeouts.
+//! Measures every request, reports its start and end to the connection's timeouts, and limits its upload.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,15 +9,12 @@ use http::{Method, Request, Response, StatusCode, Uri};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
-use tower::{Layer, Service};
+use tower::{BoxError, Layer, Service};
 
-use crate::client::{RequestContext, UploadGuard};
+use crate::client::{RequestContext, UploadBody};
 use crate::guard_body::{BodyGuard, GuardBody};
 use crate::head;
 use crate::metrics::ProxyMetrics;
-
-/// A request's body; its upload ends with its last frame.
-pub(crate) type UploadBody<B> = GuardBody<B, UploadGuard>;
 
 /// A response's body; its request ends with its last frame.
 pub(crate) type ObservedBody<B> = GuardBody<B, RequestGuard>;
@@ -50,6 +47,7 @@ impl<S, B, R> Service<Request<B>> for Observe<S>
 where
     S: Service<Request<UploadBody<B>>, Response = Response<R>>,
     B: Body,
+    B::Error: Into<BoxError>,
 {
     type Response = Response<ObservedBody<R>>;
     type Error = S::Error;
@@ -61,14 +59,15 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let context = RequestContext::of(&request).cloned();
-        // A gRPC stream may be silent for as long as its two ends like.
-        let has_body = !request.body().is_end_stream() && !head::is_grpc(&request);
-        let client = context.as_ref().map(|context| &context.client);
-        if let Some(client) = client {
-            client.timeouts.request_started(has_body);
+        if let Some(context) = &context {
+            context.client.timeouts.request_started();
         }
-        let upload = client.filter(|_| has_body);
-        let upload = upload.map(|client| client.begin_upload());
+        let upload = context.as_ref().filter(|context| {
+            // A gRPC stream may be silent for as long as its two ends like; a profile is no such stream.
+            let may_be_silent = context.surface.is_none() && head::is_grpc(&request);
+            !request.body().is_end_stream() && !may_be_silent
+        });
+        let upload = upload.map(|context| context.client.begin_upload());
         let guard = RequestGuard {
             context,
             metrics: self.metrics.clone(),
@@ -77,7 +76,7 @@ where
             status: None,
             started: Instant::now(),
         };
-        let request = request.map(|body| GuardBody::new(body, upload));
+        let request = request.map(|body| UploadBody::new(body, upload, &self.metrics));
         ResponseFuture {
             inner: self.inner.call(request),
             guard: Some(guard),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use http_body_util::Either;
+use http_body_util::{BodyExt as _, Either};
 use hyper::body::Incoming;
 use pyroscope_wire::error_response::RpcCode;
 use tower::util::BoxCloneSyncService;
@@ -15,11 +15,12 @@ use tower_http::body::UnsyncBoxBody;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::LocalWrites;
-use crate::client::RequestContext;
+use crate::client::{RequestContext, UploadBody};
 use crate::discard::discard;
 use crate::forward::{BackgroundReader, Forward, ForwardError};
+use crate::guard_body::GuardBody;
 use crate::metrics::ProxyMetrics;
-use crate::observe::{ObserveLayer, ObservedBody, UploadBody};
+use crate::observe::{ObserveLayer, ObservedBody};
 use crate::rescue::RescueLayer;
 use crate::synthetic_response::{self, LocalResponseBody, ResponseFormat, SyntheticBody};
 use crate::tee::{TeeBody, TeeLayer};
@@ -30,9 +31,11 @@ type LocalRequestBody = TeeBody<UploadBody<Incoming>>;
 /// The body of a response above the layer that catches panics.
 type CatchPanicBody = UnsyncBoxBody<Bytes, BoxError>;
 
+/// The body of a response of the whole request path.
+pub(crate) type StackBody = ObservedBody<CatchPanicBody>;
+
 /// The whole request path. It never fails: every error becomes a response.
-pub(crate) type Stack =
-    BoxCloneSyncService<Request<Incoming>, Response<ObservedBody<CatchPanicBody>>, Infallible>;
+pub(crate) type Stack = BoxCloneSyncService<Request<Incoming>, Response<StackBody>, Infallible>;
 
 /// The innermost service of the request path: forwards requests to the upstream, or responds itself.
 #[derive(Debug)]
@@ -87,6 +90,14 @@ impl LocalEndpoint {
             }
         }
     }
+}
+
+/// The response to a request whose head is too large, which does not pass the layers.
+pub(crate) fn head_too_large() -> Response<StackBody> {
+    let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+    let message = "the head of the request is too large";
+    let response = synthetic_response::error(status, RpcCode::ResourceExhausted, message);
+    response.map(|body| GuardBody::new(CatchPanicBody::new(body.map_err(Into::into)), None))
 }
 
 #[expect(

@@ -1,6 +1,7 @@
 //! Counts the clients that upload at once, and limits the size of each read by it.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 const KIB: u64 = 1024;
 
@@ -16,32 +17,48 @@ const LEAST: u64 = 28 * KIB;
 ///
 /// hyper doubles a connection's read buffer whenever a read fills it, and shrinks it after small
 /// reads. A limit of a page less than a power of two keeps the buffer at that power of two.
-#[derive(Debug, Default)]
-pub(crate) struct ActiveUploads(AtomicUsize);
+#[derive(Debug)]
+pub(crate) struct ActiveUploads {
+    uploads: AtomicUsize,
+    read_limit: Arc<AtomicU64>,
+}
+
+impl Default for ActiveUploads {
+    fn default() -> Self {
+        Self {
+            uploads: AtomicUsize::new(0),
+            read_limit: Arc::new(AtomicU64::new(read_limit(0))),
+        }
+    }
+}
 
 impl ActiveUploads {
     pub(super) fn begin(&self) {
-        self.0.fetch_add(1, Relaxed);
+        let others = self.uploads.fetch_add(1, Relaxed);
+        self.read_limit.store(read_limit(others + 1), Relaxed);
     }
 
     pub(super) fn end(&self) {
-        self.0.fetch_sub(1, Relaxed);
+        let with_this = self.uploads.fetch_sub(1, Relaxed);
+        self.read_limit.store(read_limit(with_this - 1), Relaxed);
     }
 
-    /// Returns the largest read allowed now, in bytes. It bounds what all connections buffer together.
-    pub(crate) fn read_limit(&self) -> u64 {
-        let uploads = self.0.load(Relaxed);
-        LIMITS
-            .into_iter()
-            .find(|(below, _)| uploads < *below)
-            .map_or(LEAST, |(_, limit)| limit)
+    /// The largest read allowed now, in bytes. It bounds what all connections buffer together.
+    pub(crate) fn read_limit(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.read_limit)
     }
+}
+
+fn read_limit(uploads: usize) -> u64 {
+    LIMITS
+        .into_iter()
+        .find(|(below, _)| uploads < *below)
+        .map_or(LEAST, |(_, limit)| limit)
 }
 
 #[cfg(test)]
 mod tests {
     use std::net::{Ipv4Addr, SocketAddr};
-    use std::sync::Arc;
 
     use super::*;
     use crate::client::Client;
@@ -54,7 +71,7 @@ mod tests {
         let mut limit_of = |count: usize| {
             under_way.truncate(count);
             under_way.resize_with(count, || client.begin_upload());
-            client.uploads.read_limit()
+            client.uploads.read_limit().load(Relaxed)
         };
         assert_eq!(limit_of(0), 124 * KIB);
         assert_eq!(limit_of(16), 124 * KIB);

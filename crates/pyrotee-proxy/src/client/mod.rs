@@ -1,23 +1,40 @@
-//! The client's side of a request: its connection, its timeouts, its upload.
+//! The client's side of a request: its connection, its upload, its HTTP/2 stream.
 
 mod active_uploads;
-mod timeouts;
+mod http2;
+mod upload;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Request;
 use pyroscope_wire::Surface;
+use pyrotee_net::server::{ConnectionTimeouts, Deadlines};
 
-use crate::guard_body::BodyGuard;
 pub(crate) use active_uploads::ActiveUploads;
-pub(crate) use timeouts::ConnectionTimeouts;
+pub(crate) use http2::{Http2Streams, PacedBody, StreamExecutor, StreamRefusal};
+pub(crate) use upload::UploadBody;
+
+/// Largest head of a request, in bytes; a larger one gets a 431.
+pub(crate) const MAX_HEAD: usize = 256 * 1024;
+
+/// For what a client may take time; each has its reason. A body or a response that stalls has as long: Node and Go
+/// keep connections for up to 75 s, and a shorter idle time would reset connections that they are about to use.
+const DEADLINES: Deadlines = Deadlines {
+    head: Duration::from_secs(10),
+    idle: Duration::from_secs(120),
+    write: STALL_TIMEOUT,
+};
+
+/// How long a request's body, or the reading of a response, may stand still because of the client.
+const STALL_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A client's connection.
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) peer: SocketAddr,
-    pub(crate) timeouts: ConnectionTimeouts,
+    pub(crate) timeouts: Arc<ConnectionTimeouts>,
     /// The uploads of all connections of the listener.
     pub(crate) uploads: Arc<ActiveUploads>,
 }
@@ -27,7 +44,7 @@ impl Client {
     pub(crate) fn new(peer: SocketAddr, uploads: Arc<ActiveUploads>) -> Self {
         Self {
             peer,
-            timeouts: ConnectionTimeouts::new(),
+            timeouts: Arc::new(ConnectionTimeouts::new(DEADLINES)),
             uploads,
         }
     }
@@ -35,15 +52,21 @@ impl Client {
     /// Counts the upload of a request's body as active until the guard is dropped.
     pub(crate) fn begin_upload(self: &Arc<Self>) -> UploadGuard {
         self.uploads.begin();
+        self.timeouts.body_started();
         UploadGuard(Arc::clone(self))
     }
 }
 
-/// An active upload of a request's body. Dropping the guard ends the upload and its read timeout.
+impl UploadGuard {
+    /// Notes that the client has stopped sending.
+    pub(crate) fn stalled(&self) {
+        self.0.timeouts.close_when_idle();
+    }
+}
+
+/// An active upload of a request's body. Until the guard is dropped, the connection is not idle.
 #[derive(Debug)]
 pub(crate) struct UploadGuard(Arc<Client>);
-
-impl BodyGuard for UploadGuard {}
 
 impl Drop for UploadGuard {
     fn drop(&mut self) {

@@ -1,38 +1,51 @@
 //! Serves one client's connection.
 
-use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
-use http::Request;
+use http::{Request, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use pyrotee_net::server::{TimedIo, timed_out};
 use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::io::ClientIo;
-use crate::client::{ActiveUploads, Client, ConnectionTimeouts, RequestContext};
+use crate::client::{
+    ActiveUploads, Client, Http2Streams, MAX_HEAD, PacedBody, RequestContext, StreamExecutor,
+    StreamRefusal,
+};
 use crate::head;
-use crate::metrics::{ProxyMetrics, TimeoutPhase};
-use crate::stack::Stack;
-
-/// Largest head of a request, in bytes; a larger one gets a 431.
-const MAX_HEAD: usize = 256 * 1024;
+use crate::metrics::ProxyMetrics;
+use crate::stack::{self, Stack};
 
 /// How long a connection that timed out may take to close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Idle time after which TCP probes whether the client is still there.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// Streams that an HTTP/2 connection may have open (RFC 9113 §6.5.2 advises at least 100).
+const MAX_STREAMS: u32 = 100;
+
+/// What a client may send of one request body before the upstream takes it, in bytes: less than an HTTP/1.1
+/// connection buffers.
+const STREAM_WINDOW: u32 = 64 * 1024;
+
+/// The same for all request bodies of an HTTP/2 connection: as much as [`STREAM_WINDOW`] is for 16 of them, so that
+/// those that stand still do not hold back the others at once.
+const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
+
+/// What hyper keeps of a stream's response beside the piece that is being written, in bytes.
+const STREAM_SEND_BUFFER: usize = 16 * 1024;
 
 /// Serves the requests of one connection until it ends, times out, or `drain` ends it.
 pub(super) async fn serve(
@@ -52,12 +65,48 @@ pub(super) async fn serve(
         return;
     }
     let client = Arc::new(Client::new(peer, uploads));
-    let io = ClientIo::new(socket, Arc::clone(&client), permit);
-    let service = service_fn(|mut request: Request<Incoming>| {
-        RequestContext::attach(&client, &mut request);
-        stack.clone().oneshot(request)
+    let (timeouts, read_limit) = (Arc::clone(&client.timeouts), client.uploads.read_limit());
+    let io = TimedIo::new(socket, timeouts, read_limit, permit);
+    serve_io(io, client, stack, metrics, drain).await;
+}
+
+/// The same for a connection that is open, over a socket or, in a test, over a pipe.
+pub(super) async fn serve_io(
+    io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    client: Arc<Client>,
+    stack: Stack,
+    metrics: Arc<ProxyMetrics>,
+    drain: CancellationToken,
+) {
+    let (timeouts, peer) = (Arc::clone(&client.timeouts), client.peer);
+    let streams = Http2Streams::new(Arc::clone(&timeouts));
+    let builder = builder(StreamExecutor::new(Arc::clone(&streams), metrics.clone()));
+    let service = service_fn({
+        let metrics = metrics.clone();
+        move |mut request: Request<Incoming>| {
+            let http2 = request.version() == Version::HTTP_2;
+            let stream = http2.then(|| streams.admit(&request)).transpose();
+            RequestContext::attach(&client, &mut request);
+            let responding = stream.map(|stream| (stream, stack.clone().oneshot(request)));
+            if responding.is_err() {
+                metrics.refused_streams.increment(1);
+            }
+            async move {
+                let response = match responding {
+                    Ok((stream, responding)) => match responding.await {
+                        Ok(response) => response.map(|body| PacedBody::new(body, stream)),
+                    },
+                    Err(StreamRefusal::HeadTooLarge) => {
+                        stack::head_too_large().map(|body| PacedBody::new(body, None))
+                    }
+                    Err(StreamRefusal::TooManyHeads) => {
+                        return Err(h2::Error::from(h2::Reason::REFUSED_STREAM));
+                    }
+                };
+                Ok(response)
+            }
+        }
     });
-    let builder = builder();
     let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(io), service));
     let mut timer = pin!(sleep_until(Instant::now()));
     let mut draining = false;
@@ -70,8 +119,8 @@ pub(super) async fn serve(
                 }
                 return;
             }
-            phase = timed_out(&client.timeouts, timer.as_mut()) => {
-                metrics.client_timeout(phase);
+            phase = timed_out(&timeouts, timer.as_mut()) => {
+                metrics.client_timeout(phase.into());
                 tracing::debug!(%peer, ?phase, "client connection timed out");
                 connection.as_mut().graceful_shutdown();
                 let _ended = tokio::time::timeout(CLOSE_TIMEOUT, connection.as_mut()).await;
@@ -95,8 +144,8 @@ fn prepare(socket: &TcpStream) -> std::io::Result<()> {
     SockRef::from(socket).set_tcp_keepalive(&keep_alive)
 }
 
-fn builder() -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+fn builder(executor: StreamExecutor) -> auto::Builder<StreamExecutor> {
+    let mut builder = auto::Builder::new(executor);
     builder
         .http1()
         .auto_date_header(false)
@@ -110,25 +159,10 @@ fn builder() -> auto::Builder<TokioExecutor> {
         .http2()
         .auto_date_header(false)
         .max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX))
+        .max_concurrent_streams(MAX_STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(STREAM_SEND_BUFFER)
         .timer(TokioTimer::new());
     builder
-}
-
-/// Resolves when the connection's deadline has passed. It is polled after every step of the connection,
-/// so it sees a deadline that moved closer at once, and one that moved away when the timer fires.
-async fn timed_out(timeouts: &ConnectionTimeouts, mut timer: Pin<&mut Sleep>) -> TimeoutPhase {
-    poll_fn(|cx| {
-        while let Some((deadline, phase)) = timeouts.deadline() {
-            if deadline < timer.deadline() || timer.is_elapsed() {
-                timer.as_mut().reset(deadline);
-            }
-            match timer.as_mut().poll(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(()) if Instant::now() >= deadline => return Poll::Ready(phase),
-                Poll::Ready(()) => {}
-            }
-        }
-        Poll::Pending
-    })
-    .await
 }

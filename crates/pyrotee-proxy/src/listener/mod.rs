@@ -1,7 +1,8 @@
 //! Accepts client connections and serves each in its own task, over HTTP/1.1 or HTTP/2 by prior knowledge.
 
 mod connection;
-mod io;
+#[cfg(test)]
+mod tests;
 
 use std::io::ErrorKind;
 use std::sync::Arc;

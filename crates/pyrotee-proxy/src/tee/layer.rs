@@ -127,7 +127,11 @@ fn start_capture<B: Body>(
         ResponsePolicy::OfferOnSuccess => Some(Verdict::new(recorder)),
         ResponsePolicy::FilterRetries(_) => key.as_ref().map(|_| Verdict::new(recorder)),
     };
-    let guard = verdict.as_ref().map(VerdictGuard::new);
+    let client = key.as_ref().and(RequestContext::of(request));
+    let client = client.map(|context| Arc::clone(&context.client));
+    let guard = verdict
+        .as_ref()
+        .map(|verdict| VerdictGuard::new(verdict, client));
     let capture = Capture::start(recorder, head, expected).with_verdict(verdict, key);
     Ok((capture, guard))
 }

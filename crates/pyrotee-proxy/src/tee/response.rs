@@ -3,12 +3,13 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use http::{HeaderMap, HeaderName, Response};
 use pin_project_lite::pin_project;
 
 use super::verdict::Verdict;
+use crate::client::Client;
 use crate::guard_body::{BodyGuard, GuardBody};
 use crate::head;
 
@@ -19,15 +20,28 @@ pub(crate) type TeeResponseBody<B> = GuardBody<B, VerdictGuard>;
 
 /// Reports the upstream's response to a [`Verdict`]. Dropping it before a success was reported reports a failure.
 #[derive(Debug)]
-pub(crate) struct VerdictGuard(Arc<Verdict>);
+pub(crate) struct VerdictGuard {
+    verdict: Arc<Verdict>,
+    /// The client whose retry is to be recognised; `None` if the verdict is about something else.
+    client: Option<Arc<Client>>,
+}
 
 impl VerdictGuard {
-    pub(super) fn new(verdict: &Arc<Verdict>) -> Self {
-        Self(Arc::clone(verdict))
+    pub(super) fn new(verdict: &Arc<Verdict>, client: Option<Arc<Client>>) -> Self {
+        Self {
+            verdict: Arc::clone(verdict),
+            client,
+        }
     }
 
     fn report(&self, success: bool) {
-        self.0.set_response(success);
+        self.verdict.set_response(success);
+    }
+
+    /// Whether the client has closed its side: it may be gone and come again, even if a response is still sent.
+    fn may_be_retried(&self) -> bool {
+        let client = self.client.as_ref();
+        client.is_some_and(|client| client.timeouts.may_be_gone())
     }
 }
 
@@ -71,7 +85,11 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let response = ready!(this.inner.poll(cx));
+        let Poll::Ready(response) = this.inner.poll(cx) else {
+            // Dropping the guard reports a failure.
+            let _retried = this.guard.take_if(|guard| guard.may_be_retried());
+            return Poll::Pending;
+        };
         // Taken first: if the request failed, dropping the guard reports the failure.
         let mut guard = this.guard.take();
         let response = response?;

@@ -3,63 +3,74 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 
-use crate::client::Client;
+use super::ConnectionTimeouts;
 
-/// The socket of one client; it holds the connection's permit.
+/// The socket of one client. It keeps `P`, the connection's place among others, until it is closed, also if the
+/// connection switches protocols.
 #[derive(Debug)]
-pub(super) struct ClientIo {
+pub struct TimedIo<P> {
     io: Take<TcpStream>,
-    client: Arc<Client>,
-    _permit: Option<OwnedSemaphorePermit>,
+    timeouts: Arc<ConnectionTimeouts>,
+    read_limit: Arc<AtomicU64>,
+    _place: P,
 }
 
-impl ClientIo {
-    pub(super) fn new(
+impl<P> TimedIo<P> {
+    /// A socket of which each read returns at most `read_limit` bytes.
+    pub fn new(
         io: TcpStream,
-        client: Arc<Client>,
-        permit: Option<OwnedSemaphorePermit>,
+        timeouts: Arc<ConnectionTimeouts>,
+        read_limit: Arc<AtomicU64>,
+        place: P,
     ) -> Self {
         Self {
-            io: io.take(client.uploads.read_limit()),
-            client,
-            _permit: permit,
+            io: io.take(read_limit.load(Relaxed)),
+            timeouts,
+            read_limit,
+            _place: place,
         }
     }
+}
 
+impl<P: Unpin> TimedIo<P> {
     fn write(&mut self) -> Pin<&mut TcpStream> {
         Pin::new(self.io.get_mut())
     }
 
     fn note_write<T>(&self, result: Poll<T>) -> Poll<T> {
-        self.client.timeouts.write_polled(result.is_pending());
+        self.timeouts.write_polled(result.is_pending());
         result
     }
 }
 
-impl AsyncRead for ClientIo {
+impl<P: Unpin> AsyncRead for TimedIo<P> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let limit = self.client.uploads.read_limit();
+        let (before, has_room) = (buf.filled().len(), buf.remaining() > 0);
+        let limit = self.read_limit.load(Relaxed);
         self.io.set_limit(limit);
         ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
-        if let Some(bytes) = buf.filled().get(before..).filter(|bytes| !bytes.is_empty()) {
-            self.client.timeouts.bytes_read(bytes);
+        let read = buf.filled().get(before..).unwrap_or_default();
+        if !read.is_empty() {
+            self.timeouts.bytes_read(read);
+        } else if has_room && self.timeouts.is_half_closed(cx) {
+            // hyper would take the end for that of the client, and drop the request.
+            return Poll::Pending;
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncWrite for ClientIo {
+impl<P: Unpin> AsyncWrite for TimedIo<P> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -1,0 +1,380 @@
+//! Timeouts of a client's connection.
+//!
+//! hyper's header timeout also ends idle keep-alive connections, and does not cover a connection
+//! that never sends its first byte. So the socket and the requests report their events to
+//! [`ConnectionTimeouts`], and the connection's task asks it for the next deadline.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep};
+
+/// What an HTTP/2 client sends first (RFC 9113 §3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// How long a connection may take over each of its phases.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadlines {
+    /// From accepting the connection, or from the first byte of a head, to the end of the head.
+    pub head: Duration,
+    /// Between two requests.
+    pub idle: Duration,
+    /// For a write that the client does not read.
+    pub write: Duration,
+}
+
+/// What a client was too slow to do when its connection timed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// To send a request's head.
+    Head,
+    /// To send another request.
+    Idle,
+    /// To read a response.
+    Response,
+}
+
+/// The read and write deadlines of one connection.
+#[derive(Debug)]
+pub struct ConnectionTimeouts {
+    deadlines: Deadlines,
+    half_closed: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    protocol: Protocol,
+    /// Bytes of a head are expected or have arrived, and the request has not started yet.
+    in_head: bool,
+    /// Requests that have not been responded to completely.
+    in_flight: u32,
+    /// Requests whose body is not complete.
+    receiving: u32,
+    /// How long the connection may be idle.
+    idle: Duration,
+    read_by: Option<Instant>,
+    write_by: Option<Instant>,
+    /// The task that is told the end of a half-closed connection once the connection is idle.
+    reader: Option<Waker>,
+}
+
+/// The version of HTTP that the first bytes of a connection tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    /// This many bytes have arrived, all of them as in [`PREFACE`].
+    Unknown(usize),
+    Http1,
+    /// Bytes between requests do not start a head, and do not postpone the end of an idle connection.
+    Http2,
+}
+
+impl ConnectionTimeouts {
+    /// Starts the head timeout of a connection that was just accepted.
+    pub fn new(deadlines: Deadlines) -> Self {
+        let state = State {
+            protocol: Protocol::Unknown(0),
+            in_head: true,
+            in_flight: 0,
+            receiving: 0,
+            idle: deadlines.idle,
+            read_by: Some(Instant::now() + deadlines.head),
+            write_by: None,
+            reader: None,
+        };
+        Self {
+            deadlines,
+            half_closed: AtomicBool::new(false),
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Notes that the socket read `bytes`.
+    pub(super) fn bytes_read(&self, bytes: &[u8]) {
+        let mut state = self.state();
+        if let Protocol::Unknown(seen) = state.protocol {
+            state.protocol = Protocol::after(seen, bytes);
+            if state.protocol == Protocol::Http2 {
+                state.in_head = false;
+                state.read_by = Some(Instant::now() + self.deadlines.idle);
+            }
+        }
+        if state.is_idle() && !state.in_head && state.protocol == Protocol::Http1 {
+            state.in_head = true;
+            state.read_by = Some(Instant::now() + self.deadlines.head);
+        }
+    }
+
+    /// Notes that the client has closed its side, and returns whether it may still wait for a response: it has sent
+    /// its request over HTTP/1. Then the task of `cx` is woken once the response is complete.
+    pub(super) fn is_half_closed(&self, cx: &Context<'_>) -> bool {
+        let mut state = self.state();
+        if state.protocol == Protocol::Http2 || state.in_flight == 0 || state.receiving > 0 {
+            return false;
+        }
+        state.reader = Some(cx.waker().clone());
+        if !self.half_closed.swap(true, Relaxed) {
+            state.write_by = Some(Instant::now() + self.deadlines.idle);
+            tracing::debug!("client closed its side of the connection and may wait for a response");
+            // Whoever serves the request may have to know.
+            cx.waker().wake_by_ref();
+        }
+        true
+    }
+
+    /// Whether the client has closed its side before the response to its request: it waits for the response, or it is
+    /// gone.
+    pub fn may_be_gone(&self) -> bool {
+        self.half_closed.load(Relaxed)
+    }
+
+    /// Notes a write to the socket; `blocked` if the client does not read fast enough to take it.
+    pub(super) fn write_polled(&self, blocked: bool) {
+        let mut state = self.state();
+        match (blocked, state.write_by) {
+            (true, None) => state.write_by = Some(Instant::now() + self.deadlines.write),
+            (false, Some(_)) => {
+                let waits = self.may_be_gone();
+                state.write_by = waits.then(|| Instant::now() + self.deadlines.idle);
+            }
+            _ => {}
+        }
+    }
+
+    /// Notes the end of a request's head.
+    pub fn request_started(&self) {
+        let mut state = self.state();
+        state.in_head = false;
+        state.in_flight += 1;
+        state.read_by = None;
+    }
+
+    /// Notes that the response to a request is complete, or was dropped.
+    pub fn request_ended(&self) {
+        let mut state = self.state();
+        state.in_flight = state.in_flight.saturating_sub(1);
+        state.ended();
+    }
+
+    /// Notes that a request has a body, which is to be received.
+    pub fn body_started(&self) {
+        self.state().receiving += 1;
+    }
+
+    /// Notes that no more of a request's body is expected: it is complete, has failed or was dropped.
+    pub fn body_ended(&self) {
+        let mut state = self.state();
+        state.receiving = state.receiving.saturating_sub(1);
+        state.ended();
+    }
+
+    /// Ends the connection as soon as it is idle, because the client does not keep its deadlines.
+    pub fn close_when_idle(&self) {
+        self.state().idle = Duration::ZERO;
+    }
+
+    /// Whether no request is being received or responded to.
+    pub fn is_idle(&self) -> bool {
+        self.state().is_idle()
+    }
+
+    /// Returns the next deadline and the phase that it limits; `None` while only the server is
+    /// waited for.
+    pub fn deadline(&self) -> Option<(Instant, Phase)> {
+        let state = self.state();
+        let phase = match state.in_head {
+            true => Phase::Head,
+            false => Phase::Idle,
+        };
+        let reading = state.read_by.map(|by| (by, phase));
+        let writing = state.write_by.map(|by| (by, Phase::Response));
+        reading.into_iter().chain(writing).min_by_key(|(by, _)| *by)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn is_idle(&self) -> bool {
+        self.in_flight == 0 && self.receiving == 0
+    }
+
+    /// A request or a body has ended.
+    fn ended(&mut self) {
+        if self.is_idle() {
+            self.read_by = Some(Instant::now() + self.idle);
+            if let Some(reader) = self.reader.take() {
+                reader.wake();
+            }
+        }
+    }
+}
+
+impl Protocol {
+    /// The protocol once `bytes` have followed the first `seen` bytes of [`PREFACE`].
+    fn after(seen: usize, bytes: &[u8]) -> Self {
+        let expected = PREFACE.get(seen..).unwrap_or_default();
+        let len = expected.len().min(bytes.len());
+        match (
+            expected.get(..len) == bytes.get(..len),
+            len < expected.len(),
+        ) {
+            (true, true) => Self::Unknown(seen + len),
+            (true, false) => Self::Http2,
+            (false, _) => Self::Http1,
+        }
+    }
+}
+
+/// Resolves when the connection's deadline has passed. It is to be polled after every step of the connection.
+pub async fn timed_out(timeouts: &ConnectionTimeouts, mut timer: Pin<&mut Sleep>) -> Phase {
+    poll_fn(|cx| poll_deadline(timer.as_mut(), || timeouts.deadline(), cx)).await
+}
+
+/// Is ready, with what `deadline` limits, when `deadline` has passed. A deadline that moved closer is seen at once,
+/// one that moved away when the timer fires.
+pub fn poll_deadline<T>(
+    mut timer: Pin<&mut Sleep>,
+    deadline: impl Fn() -> Option<(Instant, T)>,
+    cx: &mut Context<'_>,
+) -> Poll<T> {
+    while let Some((deadline, limited)) = deadline() {
+        if deadline < timer.deadline() || timer.is_elapsed() {
+            timer.as_mut().reset(deadline);
+        }
+        match timer.as_mut().poll(cx) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(()) if Instant::now() >= deadline => return Poll::Ready(limited),
+            Poll::Ready(()) => {}
+        }
+    }
+    Poll::Pending
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEADLINES: Deadlines = Deadlines {
+        head: Duration::from_secs(10),
+        idle: Duration::from_secs(120),
+        write: Duration::from_secs(100),
+    };
+
+    fn connection() -> ConnectionTimeouts {
+        ConnectionTimeouts::new(DEADLINES)
+    }
+
+    fn left(timeouts: &ConnectionTimeouts) -> Option<(u64, Phase)> {
+        let (by, phase) = timeouts.deadline()?;
+        Some((
+            by.saturating_duration_since(Instant::now()).as_secs(),
+            phase,
+        ))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_trickles_gets_no_more_time() {
+        let timeouts = connection();
+        assert_eq!(left(&timeouts), Some((10, Phase::Head)));
+        for byte in [b"P", b"O"] {
+            tokio::time::advance(Duration::from_secs(4)).await;
+            timeouts.bytes_read(byte);
+        }
+        assert_eq!(left(&timeouts), Some((2, Phase::Head)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn between_requests_there_is_time_and_in_a_head_there_is_not() {
+        let timeouts = connection();
+        timeouts.bytes_read(b"GET / HTTP/1.1\r\n\r\n");
+        timeouts.request_started();
+        assert_eq!(
+            left(&timeouts),
+            None,
+            "the upstream's time is not the client's"
+        );
+        timeouts.request_ended();
+        assert_eq!(left(&timeouts), Some((120, Phase::Idle)));
+        timeouts.bytes_read(b"G");
+        assert_eq!(left(&timeouts), Some((10, Phase::Head)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_idle_once_body_and_response_have_ended() {
+        let timeouts = connection();
+        timeouts.request_started();
+        timeouts.body_started();
+        timeouts.request_ended();
+        assert_eq!(left(&timeouts), None, "the rest of the body is being read");
+        timeouts.body_ended();
+        assert_eq!(left(&timeouts), Some((120, Phase::Idle)));
+
+        timeouts.request_started();
+        timeouts.close_when_idle();
+        assert_eq!(left(&timeouts), None, "another request is served");
+        timeouts.request_ended();
+        assert_eq!(left(&timeouts), Some((0, Phase::Idle)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_response_that_nobody_reads_has_a_limit() {
+        let timeouts = connection();
+        timeouts.request_started();
+        timeouts.write_polled(true);
+        tokio::time::advance(Duration::from_secs(20)).await;
+        timeouts.write_polled(true);
+        assert_eq!(left(&timeouts), Some((80, Phase::Response)));
+        timeouts.write_polled(false);
+        assert_eq!(left(&timeouts), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pings_of_http2_neither_start_a_head_nor_postpone_the_end() {
+        for pieces in [&[PREFACE][..], &[&PREFACE[..5], &PREFACE[5..]]] {
+            let timeouts = connection();
+            for piece in pieces {
+                timeouts.bytes_read(piece);
+            }
+            assert_eq!(left(&timeouts), Some((120, Phase::Idle)));
+            timeouts.request_started();
+            timeouts.request_ended();
+            tokio::time::advance(Duration::from_secs(50)).await;
+            timeouts.bytes_read(b"ping");
+            assert_eq!(left(&timeouts), Some((70, Phase::Idle)));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_preface_that_breaks_off_is_a_head() {
+        let timeouts = connection();
+        timeouts.bytes_read(&PREFACE[..20]);
+        tokio::time::advance(Duration::from_secs(3)).await;
+        assert_eq!(left(&timeouts), Some((7, Phase::Head)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_closed_its_side_is_waited_for_as_long_as_the_response_moves() {
+        let timeouts = connection();
+        let cx = Context::from_waker(Waker::noop());
+        assert!(!timeouts.is_half_closed(&cx), "it has asked for nothing");
+        timeouts.bytes_read(b"POST");
+        timeouts.request_started();
+        timeouts.body_started();
+        assert!(!timeouts.is_half_closed(&cx), "it has broken off");
+        timeouts.body_ended();
+        assert!(timeouts.is_half_closed(&cx) && timeouts.may_be_gone());
+        assert_eq!(left(&timeouts), Some((120, Phase::Response)));
+        tokio::time::advance(Duration::from_secs(100)).await;
+        timeouts.write_polled(false);
+        assert_eq!(left(&timeouts), Some((120, Phase::Response)));
+        timeouts.request_ended();
+        assert!(!timeouts.is_half_closed(&cx), "now it is told the end");
+    }
+}

@@ -1,0 +1,126 @@
+//! The body of a request while it is uploaded, and the limit on how long it may stand still.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Buf;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tower::BoxError;
+
+use super::{STALL_TIMEOUT, UploadGuard};
+use crate::metrics::{ProxyMetrics, TimeoutPhase};
+
+/// The client did not send the next part of a body for [`STALL_TIMEOUT`].
+#[derive(Debug, thiserror::Error)]
+#[error("the client sent nothing of the request's body for {STALL_TIMEOUT:?}")]
+pub(crate) struct UploadTimeout;
+
+pin_project! {
+    /// Passes `inner` on, and fails when the client stops sending. Time in which nobody asks for the body does not
+    /// count: then the upstream is waited for.
+    #[derive(Debug)]
+    pub(crate) struct UploadBody<B> {
+        #[pin]
+        inner: B,
+        // `None` at the end of the body, and for a body that may stand still for ever.
+        upload: Option<Upload>,
+    }
+}
+
+/// The upload of a body that has not ended.
+#[derive(Debug)]
+struct Upload {
+    guard: UploadGuard,
+    metrics: Arc<ProxyMetrics>,
+    /// Fires when the client has sent nothing for too long. Made when the body is waited for, which is once for a
+    /// body that comes with its head.
+    timer: Option<Pin<Box<Sleep>>>,
+    /// The client is waited for, until the timer fires.
+    waiting: bool,
+}
+
+impl<B> UploadBody<B> {
+    /// A body that the client behind `guard` sends; `None` to pass `inner` on without a limit.
+    pub(crate) fn new(inner: B, guard: Option<UploadGuard>, metrics: &Arc<ProxyMetrics>) -> Self {
+        let upload = guard.map(|guard| Upload {
+            guard,
+            metrics: Arc::clone(metrics),
+            timer: None,
+            waiting: false,
+        });
+        Self { inner, upload }
+    }
+}
+
+impl Upload {
+    /// Whether the client has been waited for too long. Wakes the task when that becomes true.
+    fn is_stalled(&mut self, cx: &mut Context<'_>) -> bool {
+        let deadline = || Instant::now() + STALL_TIMEOUT;
+        let timer = match &mut self.timer {
+            Some(timer) => {
+                if !self.waiting {
+                    timer.as_mut().reset(deadline());
+                }
+                timer
+            }
+            none => none.insert(Box::pin(sleep_until(deadline()))),
+        };
+        self.waiting = true;
+        timer.as_mut().poll(cx).is_ready()
+    }
+}
+
+impl<B: Body> Body for UploadBody<B>
+where
+    B::Error: Into<BoxError>,
+{
+    type Data = B::Data;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, BoxError>>> {
+        let this = self.project();
+        let mut inner = this.inner;
+        let Poll::Ready(frame) = inner.as_mut().poll_frame(cx) else {
+            return match this.upload.take_if(|upload| upload.is_stalled(cx)) {
+                Some(stalled) => {
+                    stalled.metrics.client_timeout(TimeoutPhase::Body);
+                    stalled.guard.stalled();
+                    Poll::Ready(Some(Err(UploadTimeout.into())))
+                }
+                None => Poll::Pending,
+            };
+        };
+        // A body with a length is not polled again after its last frame.
+        if !matches!(frame, Some(Ok(_))) || inner.is_end_stream() {
+            *this.upload = None;
+        }
+        if let Some(upload) = this.upload
+            && has_content(&frame)
+        {
+            upload.waiting = false;
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// Whether a frame is more than an empty DATA frame, of which a client can send any number.
+fn has_content<D: Buf, E>(frame: &Option<Result<Frame<D>, E>>) -> bool {
+    let data = frame
+        .as_ref()
+        .and_then(|frame| frame.as_ref().ok()?.data_ref());
+    data.is_none_or(Buf::has_remaining)
+}
