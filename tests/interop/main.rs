@@ -13,6 +13,8 @@
 mod compare;
 /// `github.com/grafana/pyroscope-go`.
 mod go;
+/// The rules of HTTP/2.
+mod http2;
 /// `io.pyroscope:agent`.
 mod java;
 /// `@pyroscope/nodejs`.

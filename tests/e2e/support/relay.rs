@@ -170,6 +170,12 @@ impl Relay {
         self.process.text()
     }
 
+    /// How many file descriptors the process has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        let listed = fs::read_dir(format!("/proc/{}/fd", self.pid()));
+        listed.expect("the relay runs").count()
+    }
+
     /// The most memory the process ever had resident, in bytes.
     pub(crate) fn rss_peak(&self) -> u64 {
         let path = format!("/proc/{}/status", self.pid());

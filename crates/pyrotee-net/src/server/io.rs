@@ -18,6 +18,8 @@ pub struct TimedIo<P> {
     io: Take<TcpStream>,
     timeouts: Arc<ConnectionTimeouts>,
     read_limit: Arc<AtomicU64>,
+    /// The next read is put off until the task was polled again, so that it handles what was read.
+    pauses: bool,
     _place: P,
 }
 
@@ -33,6 +35,7 @@ impl<P> TimedIo<P> {
             io: io.take(read_limit.load(Relaxed)),
             timeouts,
             read_limit,
+            pauses: false,
             _place: place,
         }
     }
@@ -55,13 +58,19 @@ impl<P: Unpin> AsyncRead for TimedIo<P> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if std::mem::take(&mut self.pauses) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let (before, has_room) = (buf.filled().len(), buf.remaining() > 0);
         let limit = self.read_limit.load(Relaxed);
         self.io.set_limit(limit);
         ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
         let read = buf.filled().get(before..).unwrap_or_default();
         if !read.is_empty() {
-            self.timeouts.bytes_read(read);
+            // As long as there are bytes, h2 decodes heads, and only then hands over the requests. In a few kilobytes
+            // there are few heads, in all that a client sends there are a hundred of a megabyte.
+            self.pauses = self.timeouts.bytes_read(read);
         } else if has_room && self.timeouts.is_half_closed(cx) {
             // hyper would take the end for that of the client, and drop the request.
             return Poll::Pending;

@@ -93,8 +93,8 @@ impl ConnectionTimeouts {
         }
     }
 
-    /// Notes that the socket read `bytes`.
-    pub(super) fn bytes_read(&self, bytes: &[u8]) {
+    /// Notes that the socket read `bytes`. Returns whether the connection speaks HTTP/2.
+    pub(super) fn bytes_read(&self, bytes: &[u8]) -> bool {
         let mut state = self.state();
         if let Protocol::Unknown(seen) = state.protocol {
             state.protocol = Protocol::after(seen, bytes);
@@ -107,6 +107,7 @@ impl ConnectionTimeouts {
             state.in_head = true;
             state.read_by = Some(Instant::now() + self.deadlines.head);
         }
+        state.protocol == Protocol::Http2
     }
 
     /// Notes that the client has closed its side, and returns whether it may still wait for a response: it has sent
