@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::chain;
 
-/// `GET`: a [`LetterPage`]. `GET` with `/ID` behind it: what is [`LetterDetail`] of one. `POST` with `/ID/request`:
-/// its captured request.
+/// `GET`: a [`LetterPage`]. With `/ID` behind it: the [`LetterDetail`] of one. With `/ID/request`, also by `POST`: its
+/// captured request.
 pub const PATH: &str = "/api/v1/dead-letters";
 /// `POST` an [`BatchRequest`]: answered with what was [`BatchResult`].
 pub const REPLAY: &str = "/api/v1/dead-letters/replay";
@@ -101,23 +101,17 @@ fn known(store: &Store, id: &Id) -> Option<Letter> {
 
 impl LetterDetail {
     pub fn of(store: &Store, id: &Id) -> Result<Self, Error> {
-        let request = store.request(id)?;
-        let end = request.windows(4).position(|window| window == b"\r\n\r\n");
-        let end = end.ok_or_else(|| Error::Damaged {
-            id: id.clone(),
-            why: "the head of its request does not end".to_owned(),
-        })?;
-        let (head, rest) = request.split_at_checked(end).unwrap_or_default();
+        let (head, body_bytes) = store.request_head(id)?;
         Ok(Self {
             letter: store.letter(id).or_else(|error| match error {
                 Error::Damaged { .. } => Ok(Letter::unreadable(id, &error.to_string())),
                 error => Err(error),
             })?,
-            head: String::from_utf8_lossy(head)
+            head: String::from_utf8_lossy(&head)
                 .split("\r\n")
                 .map(str::to_owned)
                 .collect(),
-            body_bytes: rest.len().saturating_sub(4) as u64,
+            body_bytes,
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, OpenOptions, TryLockError};
-use std::io::{self, BufWriter, ErrorKind, Write};
+use std::io::{self, BufWriter, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -20,6 +20,15 @@ const LOCK: &str = "lock";
 /// What a file takes of the disk at least, and by what it grows. Without it, small letters without
 /// number would fill a disk with blocks.
 const BLOCK: u64 = 4_096;
+
+/// What separates the head of a captured request from its body.
+pub(super) const END_OF_HEAD: &[u8] = b"\r\n\r\n";
+
+/// Longest head that is looked for: twice of what the relay takes from a client, as times are added.
+const LONGEST_HEAD: usize = 512 * 1024;
+
+/// Bytes that are read at once while the end of a head is looked for.
+const PIECE: u64 = 16 * 1024;
 
 /// What is there.
 #[derive(Debug, Default)]
@@ -127,6 +136,26 @@ pub(super) fn write_both(
             drop(remove(&path(dir, id, ending)));
         }
     })
+}
+
+/// Reads the head of a captured request, without the empty line at its end. `None`: it does not end within
+/// [`LONGEST_HEAD`].
+pub(super) fn read_head(file: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
+    let mut head = Vec::new();
+    loop {
+        let before = head.len();
+        let read = file.by_ref().take(PIECE).read_to_end(&mut head)?;
+        // The end may have begun in the piece before.
+        let from = before.saturating_sub(END_OF_HEAD.len() - 1);
+        let mut windows = head.windows(END_OF_HEAD.len()).skip(from);
+        if let Some(at) = windows.position(|window| window == END_OF_HEAD) {
+            head.truncate(from + at);
+            return Ok(Some(head));
+        }
+        if read == 0 || head.len() >= LONGEST_HEAD {
+            return Ok(None);
+        }
+    }
 }
 
 /// Removes a letter. From the first step on it is not there any more.

@@ -172,6 +172,31 @@ impl Store {
         })
     }
 
+    /// The file of a captured request and its length in bytes, for readers that do not want all of it at once.
+    pub fn open_request(&self, id: &Id) -> Result<(fs::File, u64), Error> {
+        if !self.index().contains(id) {
+            return Err(Error::Gone(id.clone()));
+        }
+        let path = files::path(&self.dir, id, files::HTTP);
+        let opened = fs::File::open(path).and_then(|file| {
+            let len = file.metadata()?.len();
+            Ok((file, len))
+        });
+        opened.map_err(|error| self.unread(id, error))
+    }
+
+    /// The head of a captured request without the empty line at its end, and the length of the body in bytes.
+    pub fn request_head(&self, id: &Id) -> Result<(Vec<u8>, u64), Error> {
+        let (mut file, len) = self.open_request(id)?;
+        let head = files::read_head(&mut file).map_err(|error| self.unread(id, error))?;
+        let head = head.ok_or_else(|| Error::Damaged {
+            id: id.clone(),
+            why: "the head of its request does not end".to_owned(),
+        })?;
+        let end = (head.len() + files::END_OF_HEAD.len()) as u64;
+        Ok((head, len.saturating_sub(end)))
+    }
+
     /// The captured request.
     pub fn request(&self, id: &Id) -> Result<Bytes, Error> {
         self.read(id, files::HTTP).map(Bytes::from)

@@ -278,9 +278,41 @@ fn a_letter_is_removed_once() {
     for gone in [
         store.remove(&id),
         store.letter(&id).map(drop),
+        store.open_request(&id).map(drop),
+        store.request_head(&id).map(drop),
         store.request(&id).map(drop),
     ] {
         assert!(matches!(gone, Err(Error::Gone(_))), "{gone:?}");
+    }
+}
+
+#[test]
+fn the_head_of_a_request_is_read_without_its_body() {
+    let home = Home::new();
+    let store = home.open();
+    for query in ["name=a".to_owned(), format!("name={}", "a".repeat(100_000))] {
+        let record = record(&query, 50_000);
+        store.keep(&record, &cause("central"), at(0)).unwrap();
+        let id = store.ids(None).pop().unwrap();
+        let request = store.request(&id).unwrap();
+        let (head, body_bytes) = store.request_head(&id).unwrap();
+        assert_eq!(body_bytes, 50_000);
+        assert_eq!(request.len(), head.len() + 4 + 50_000);
+        assert!(request.starts_with(&head) && head.starts_with(b"POST /ingest?name=a"));
+        assert_eq!(store.open_request(&id).unwrap().1, request.len() as u64);
+        store.remove(&id).unwrap();
+    }
+}
+
+#[test]
+fn a_head_ends_wherever_its_end_lies() {
+    for before in [0, 1, 16_381, 16_382, 16_383, 16_384, 16_385, 40_000] {
+        let file = [&vec![b'x'; before][..], b"\r\n\r\n\r\n\r\nbody"].concat();
+        let head = files::read_head(&mut &*file).unwrap();
+        assert_eq!(head.map(|head| head.len()), Some(before));
+    }
+    for endless in [vec![], vec![b'x'; 100], vec![b'\r'; 1 << 20]] {
+        assert_eq!(files::read_head(&mut &*endless).unwrap(), None);
     }
 }
 
