@@ -101,3 +101,15 @@ fn without_an_upstream_they_are_a_404_there() {
         assert_eq!(relay.send(&Request::get(path)).status(), 404, "{path}");
     }
 }
+
+#[test]
+fn a_client_that_closes_its_side_after_the_request_gets_its_answer() {
+    let rig = Rig::new();
+    for path in ["/-/healthy", "/metrics"] {
+        let mut client = client::Client::connect(rig.relay.admin());
+        client.send(&Request::get(path).bytes());
+        client.wire().finish().unwrap();
+        assert_eq!(client.receive().status(), 200, "{path}");
+        assert!(client.wire().closed(), "{path}");
+    }
+}

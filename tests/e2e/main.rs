@@ -13,6 +13,8 @@
 
 /// The listener for metrics and health.
 mod admin;
+/// Clients that take its connections and give nothing.
+mod admin_load;
 /// Answers whose body matters beside their status, or stalls.
 mod answers;
 /// Requests of real SDKs, byte for byte to the upstream and tagged to a target.

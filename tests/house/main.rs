@@ -55,6 +55,7 @@ const DIAMOND: [(&str, &[&str]); 12] = [
             "pyroscope-wire",
             "pyrotee-delivery",
             "pyrotee-letters",
+            "pyrotee-net",
             "pyrotee-queue",
             "pyrotee-spool",
         ],

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::{Response, StatusCode};
-use http_body_util::Full;
 use pyroscope_wire::query;
 
+use crate::body::Body;
 use crate::json::{self, Amount};
 use crate::response::{error, json};
 use crate::spool::{self, OpenSpool};
@@ -48,7 +47,7 @@ impl Actions {
     }
 
     /// Does it, and says what came of it.
-    pub(super) async fn run(&self, action: Action, query: &str) -> Response<Full<Bytes>> {
+    pub(super) async fn run(&self, action: Action, query: &str) -> Response<Body> {
         match action {
             Action::Purge => self.purge(query),
             Action::PurgeSpool => spool::purge(self.spool.as_ref(), query).await,
@@ -56,7 +55,7 @@ impl Actions {
         }
     }
 
-    fn purge(&self, query: &str) -> Response<Full<Bytes>> {
+    fn purge(&self, query: &str) -> Response<Body> {
         let target = match self.target(query, "target") {
             Ok(target) => target,
             Err(text) => return error(StatusCode::NOT_FOUND, &text),

@@ -5,13 +5,12 @@
 
 use std::net::IpAddr;
 
-use bytes::Bytes;
 use http::header::{AUTHORIZATION, ORIGIN, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
-use http_body_util::Full;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
+use crate::body::Body;
 use crate::response::error;
 
 /// Set by browsers, and by nothing else (Fetch Metadata, W3C).
@@ -67,7 +66,7 @@ fn is_bearer(shown: &HeaderValue, token: &SecretString) -> bool {
 
 impl Refusal {
     /// The answer to whoever was refused.
-    pub(super) fn response(self) -> Response<Full<Bytes>> {
+    pub(super) fn response(self) -> Response<Body> {
         let (status, text) = match self {
             Self::Browser => (
                 StatusCode::FORBIDDEN,

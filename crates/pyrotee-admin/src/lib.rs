@@ -3,7 +3,8 @@
 //!
 //! [`Admin`] serves a [`Site`] on a listener, a thread and a runtime of its own, so that it answers while the
 //! data path is saturated. [`json`] holds the types of every JSON document, which the server writes and the
-//! commands read. `routes` picks the page or the action of a request, `guard` decides who may change something.
+//! commands read. `listener` hosts any tower service within bounds and deadlines. `routes` is that service: it picks the
+//! page or the action of a request; `guard` decides who may change something.
 //!
 //! What this crate does not do: it knows no exporter of metrics (a [`Metrics`] renders them) and no
 //! configuration.
@@ -14,11 +15,13 @@
 )]
 
 mod actions;
+mod body;
 mod dead_letters;
 mod guard;
 mod health;
 pub mod json;
 mod listener;
+mod page_copies;
 mod pages;
 mod response;
 mod routes;
@@ -31,7 +34,7 @@ pub use dead_letters::LetterService;
 pub use guard::Guard;
 pub use health::Health;
 pub use listener::{Admin, Site};
-pub use pages::{Metrics, Pages};
+pub use pages::{Copies, Metrics, Pages};
 pub use spool::OpenSpool;
 pub use status::StatusSource;
 pub use target_view::TargetView;

@@ -3,12 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::{Response, StatusCode};
-use http_body_util::Full;
 
-use crate::json;
-use crate::response::{METRICS, json as json_response, respond, text};
+use crate::body::Body;
+use crate::json::{self, line};
+use crate::page_copies::PageCopies;
+use crate::response::{JSON, METRICS, page, text};
 use crate::{Health, OpenSpool, StatusSource, spool};
 
 const INDEX: &str = "\
@@ -44,22 +44,32 @@ pub struct Pages {
     pub status: StatusSource,
     pub spool: Option<OpenSpool>,
     pub health: Arc<Health>,
+    pub copies: Copies,
+}
+
+/// The copies of each page that clients are reading.
+#[derive(Debug, Default)]
+pub struct Copies {
+    metrics: PageCopies,
+    status: PageCopies,
+    spool: PageCopies,
 }
 
 impl Pages {
     /// The page at a path, if there is one.
-    pub(crate) fn get(&self, path: &str) -> Option<Response<Full<Bytes>>> {
+    pub(crate) fn get(&self, path: &str) -> Option<Response<Body>> {
         let Self {
             metrics,
             status,
             spool: open_spool,
             health,
+            copies,
         } = self;
         Some(match path {
             "/" => text(StatusCode::OK, INDEX),
-            "/metrics" => respond(StatusCode::OK, METRICS, metrics.render()),
-            json::status::PATH => json_response(StatusCode::OK, &status.page()),
-            json::spool::PATH => spool::page(open_spool.as_ref()),
+            json::METRICS => page(METRICS, &copies.metrics, || metrics.render()),
+            json::status::PATH => page(JSON, &copies.status, || line(&status.page())),
+            json::spool::PATH => spool::page(open_spool.as_ref(), &copies.spool),
             "/-/healthy" if health.is_alive() => text(StatusCode::OK, "healthy\n"),
             "/-/healthy" => text(
                 StatusCode::SERVICE_UNAVAILABLE,

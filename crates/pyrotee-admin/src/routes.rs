@@ -1,23 +1,61 @@
 //! Who answers a request to the admin listener: a page, or an action behind the guard.
 
-use std::net::IpAddr;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::Full;
 use hyper::body::Incoming;
+use tower::Service;
 
 use crate::actions::Action;
-use crate::response::{not_allowed, text};
-use crate::{Site, dead_letters};
+use crate::body::Body;
+use crate::listener::ConnectionInfo;
+use crate::response::{not_allowed, text, unavailable};
+use crate::{Site, dead_letters, json};
+
+/// Answers the requests of all connections.
+#[derive(Debug, Clone)]
+pub(crate) struct Routes(Arc<Site>);
+
+impl Routes {
+    pub(crate) fn new(site: Arc<Site>) -> Self {
+        Self(site)
+    }
+}
+
+impl Service<Request<Incoming>> for Routes {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        let site = Arc::clone(&self.0);
+        Box::pin(async move { Ok(answer(request, &site).await) })
+    }
+}
+
+/// Whether a path is for probes and scrapers. It is served whatever the load.
+fn is_essential(path: &str) -> bool {
+    path == json::METRICS || path.starts_with("/-/")
+}
 
 /// Answers one request.
-pub(super) async fn answer(
-    request: Request<Incoming>,
-    peer: IpAddr,
-    site: &Site,
-) -> Response<Full<Bytes>> {
+async fn answer(request: Request<Incoming>, site: &Site) -> Response<Body> {
     let (head, body) = request.into_parts();
+    let connection = head.extensions.get::<ConnectionInfo>().copied();
+    let connection = connection.expect("the listener tells of every request's connection");
+    if connection.is_extra && !is_essential(head.uri.path()) {
+        return unavailable(
+            "all connections of the admin listener are in use: only /-/ and /metrics are served; try again",
+        );
+    }
+    let peer = connection.peer;
     if let Some(rest) = dead_letters::rest_of(head.uri.path()) {
         return dead_letters::respond_to(rest, &head, body, peer, site).await;
     }

@@ -2,14 +2,15 @@
 
 use std::path::PathBuf;
 
-use bytes::Bytes;
 use http::{Response, StatusCode};
-use http_body_util::Full;
 use pyroscope_wire::query;
 use pyrotee_spool::{Control, Mode, Monitor, ReplayError};
 
+use crate::body::Body;
+use crate::json::line;
 use crate::json::spool::{MEMORY_ONLY, Purged, ReplayProgress, SpoolPage};
-use crate::response::{error, json};
+use crate::page_copies::PageCopies;
+use crate::response::{JSON, error, json, page as page_response};
 
 /// A spool that is open.
 #[derive(Debug, Clone)]
@@ -22,10 +23,14 @@ pub struct OpenSpool {
 const NONE: &str = "this relay has no spool: its configuration does not set spool.dir";
 
 /// What waits, and for whom.
-pub(super) fn page(spool: Option<&OpenSpool>) -> Response<Full<Bytes>> {
+pub(super) fn page(spool: Option<&OpenSpool>, copies: &PageCopies) -> Response<Body> {
     let Some(spool) = spool else {
         return error(StatusCode::NOT_FOUND, NONE);
     };
+    page_response(JSON, copies, || line(&survey(spool)))
+}
+
+fn survey(spool: &OpenSpool) -> SpoolPage {
     let max_bytes = spool.monitor.stats().max_bytes;
     let dir = spool.dir.display().to_string();
     let mut page = SpoolPage::of(dir, spool.monitor.survey(), Some(max_bytes));
@@ -33,11 +38,11 @@ pub(super) fn page(spool: Option<&OpenSpool>) -> Response<Full<Bytes>> {
         MEMORY_ONLY.clone_into(&mut page.state);
     }
     page.replay = spool.control.progress().map(ReplayProgress::from);
-    json(StatusCode::OK, &page)
+    page
 }
 
 /// Loses what the query names.
-pub(super) async fn purge(spool: Option<&OpenSpool>, raw_query: &str) -> Response<Full<Bytes>> {
+pub(super) async fn purge(spool: Option<&OpenSpool>, raw_query: &str) -> Response<Body> {
     let Some(spool) = spool else {
         return error(StatusCode::NOT_FOUND, NONE);
     };
@@ -66,13 +71,13 @@ pub(super) async fn purge(spool: Option<&OpenSpool>, raw_query: &str) -> Respons
     }
 }
 
-fn internal(failed: &dyn std::error::Error) -> Response<Full<Bytes>> {
+fn internal(failed: &dyn std::error::Error) -> Response<Body> {
     let text = format!("failed to delete damaged segments: {failed}");
     error(StatusCode::INTERNAL_SERVER_ERROR, &text)
 }
 
 /// Hands what a removed target left to another one.
-pub(super) fn replay(spool: Option<&OpenSpool>, raw_query: &str) -> Response<Full<Bytes>> {
+pub(super) fn replay(spool: Option<&OpenSpool>, raw_query: &str) -> Response<Body> {
     let Some(spool) = spool else {
         return error(StatusCode::NOT_FOUND, NONE);
     };

@@ -1,5 +1,7 @@
 //! Ids, rights, pages.
 
+use std::thread;
+
 use super::*;
 
 #[test]
@@ -76,8 +78,8 @@ fn what_changes_something_or_tells_a_profile_is_not_for_everybody() {
             let answer = client::send(relay.admin(), &request().field(field, value));
             assert_eq!(answer.status(), status, "{rest} {field}");
         }
-        let get = client::send(relay.admin(), &Request::get(&path(rest)));
-        assert_eq!(get.status(), 405, "{rest}");
+        let put = client::send(relay.admin(), &Request::new("PUT", &path(rest)));
+        assert_eq!(put.status(), 405, "{rest}");
     }
     has(&relay, 1);
     let request = Request::post(&path(&format!("{id}/request")), b"");
@@ -97,6 +99,69 @@ fn what_changes_something_or_tells_a_profile_is_not_for_everybody() {
         &Request::post(&path("purge"), many.as_bytes()),
     );
     assert_eq!(answer.status(), 413);
+}
+
+#[test]
+fn many_readers_of_one_letter_do_not_take_memory_for_it_each() {
+    const MIB: usize = 1024 * 1024;
+    let home = home();
+    let target = picky();
+    let relay = keeping(home.path())
+        .yaml("memory-limit: 64MiB")
+        .target("central", &target, &[])
+        .spawn();
+    let profile = client::noise(16 * MIB);
+    let request = Request::post("/ingest?name=bad400&from=now-10s", &profile);
+    assert_eq!(relay.send(&request).status(), 200);
+    has(&relay, 1);
+    let letters = letters(&["--admin", &relay.admin().to_string()]);
+    let path = format!("/api/v1/dead-letters/{}", id(&letters[0]));
+    let of_request = format!("{path}/request");
+    let before = relay.rss_peak();
+
+    let ask = |path: &str| client::send(relay.admin(), &Request::get(path));
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..20 {
+                    assert!(matches!(ask(&path).status(), 200 | 503));
+                }
+            });
+        }
+    });
+    let detail = ask(&path).json();
+    assert_eq!(detail["body_bytes"], 16 * MIB);
+
+    // They ask, and then read only the head.
+    let ask_slowly = |_| {
+        let mut client = client::Client::connect(relay.admin());
+        client.send(&Request::get(&of_request).bytes());
+        client
+    };
+    let mut slow: Vec<_> = (0..12).map(ask_slowly).collect();
+    let statuses = slow
+        .iter_mut()
+        .map(|client| client.wire().head().unwrap().unwrap());
+    let (served, refused): (Vec<_>, Vec<_>) = statuses.partition(|head| head.status() == 200);
+    assert_eq!(served.len(), 4);
+    for head in refused {
+        assert_eq!(
+            (head.status(), head.get("retry-after")),
+            (503, Some("1".to_owned()))
+        );
+    }
+    assert_eq!(
+        ask(&path).status(),
+        200,
+        "what is not the whole request is told"
+    );
+    drop(slow);
+    eventually(SOON, "the places of the slow readers are free", || {
+        let answer = ask(&of_request);
+        answer.status() == 200 && answer.body.data.ends_with(&profile)
+    });
+    let taken = relay.rss_peak().saturating_sub(before);
+    assert!(taken < 10 << 20, "{taken} bytes");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The pages and actions of the dead letters.
 
+mod file_body;
 mod service;
 
 use std::net::IpAddr;
@@ -8,18 +9,20 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use pyroscope_wire::query;
 use pyrotee_letters::{Error, Id};
 use tokio::time::timeout;
 
 use crate::Site;
+use crate::body::Body;
 use crate::json::chain;
 use crate::json::dead_letters::{BatchRequest, MOST_IDS, MOST_LETTERS, PATH, PageQuery};
-use crate::response::{error, json, not_allowed, respond};
+use crate::response::{RequestTimeout, error, json, json_line, not_allowed, respond, unavailable};
 
 pub use service::LetterService;
+use service::ShowError;
 
 /// Letters of a page, unless another number is asked for.
 const LETTERS: usize = 100;
@@ -29,6 +32,9 @@ const LONGEST_ORDER: usize = 256 * 1024;
 
 /// How long one may take to arrive.
 const ORDER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a captured request may take, from its request to its last byte.
+const FILE_TIMEOUT: RequestTimeout = RequestTimeout(Duration::from_secs(600));
 
 const REQUEST: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
@@ -45,41 +51,64 @@ pub(crate) async fn respond_to(
     body: Incoming,
     peer: IpAddr,
     site: &Site,
-) -> Response<Full<Bytes>> {
+) -> Response<Body> {
     let Some(letters) = &site.dead_letters else {
         let text = "dead letters are not kept here: set dead-letters.dir, and have targets";
         return error(StatusCode::NOT_FOUND, text);
     };
-    // A profile names functions of somebody's program, which is more than the status tells. A POST, as
-    // commands show their token with nothing else.
-    let wants_request = rest
-        .strip_prefix('/')
-        .and_then(|it| it.strip_suffix("/request"));
-    let is_guarded = wants_request.is_some() || matches!(rest, "/replay" | "/purge");
-    if !is_guarded {
-        return match (&head.method, rest) {
-            (&Method::GET | &Method::HEAD, "" | "/") => page(letters, head).await,
-            (&Method::GET | &Method::HEAD, id) => show(letters, id.trim_start_matches('/')).await,
+    match rest {
+        "" | "/" => match head.method {
+            Method::GET | Method::HEAD => page(letters, head).await,
             _ => not_allowed("GET, HEAD", "only GET and HEAD\n"),
-        };
-    }
-    if head.method != Method::POST {
-        return not_allowed("POST", "only POST\n");
-    }
-    if let Err(refusal) = site.guard.check(peer, &head.headers) {
-        return refusal.response();
-    }
-    if let Some(id) = wants_request {
-        return request(letters, id).await;
-    }
-    match order(body).await {
-        Err((status, text)) => error(status, &text),
-        Ok(order) if rest == "/replay" => json(StatusCode::OK, &letters.replay(&order).await),
-        Ok(order) => json(StatusCode::OK, &letters.purge(order).await),
+        },
+        "/replay" | "/purge" => {
+            if head.method != Method::POST {
+                return not_allowed("POST", "only POST\n");
+            }
+            if let Err(refusal) = site.guard.check(peer, &head.headers) {
+                return refusal.response();
+            }
+            let Some(_place) = letters.order_place().await else {
+                return unavailable("others change dead letters: try again");
+            };
+            match order(body).await {
+                Err((status, text)) => error(status, &text),
+                Ok(order) if rest == "/replay" => {
+                    json(StatusCode::OK, &letters.replay(&order).await)
+                }
+                Ok(order) => json(StatusCode::OK, &letters.purge(order).await),
+            }
+        }
+        _ => contents(letters, rest.trim_start_matches('/'), head, peer, site).await,
     }
 }
 
-async fn page(letters: &LetterService, head: &Parts) -> Response<Full<Bytes>> {
+/// One letter: what is known of it, or with `/request` the captured request. A profile names functions of somebody's
+/// program, which is more than the status tells.
+async fn contents(
+    letters: &LetterService,
+    rest: &str,
+    head: &Parts,
+    peer: IpAddr,
+    site: &Site,
+) -> Response<Body> {
+    let of_request = rest.strip_suffix("/request");
+    match head.method {
+        Method::GET | Method::HEAD => {}
+        // `pyrotee dead-letters show` asks so: older relays take nothing else.
+        Method::POST if of_request.is_some() => {}
+        _ => return not_allowed("GET, HEAD", "only GET and HEAD\n"),
+    }
+    let Some(id) = of_request else {
+        return show(letters, rest).await;
+    };
+    if let Err(refusal) = site.guard.check(peer, &head.headers) {
+        return refusal.response();
+    }
+    request(letters, id).await
+}
+
+async fn page(letters: &LetterService, head: &Parts) -> Response<Body> {
     let raw_query = head.uri.query().unwrap_or_default();
     let values = query::first(raw_query, ["target", "before", "limit"]);
     let [target, before, limit] = values.map(|value| value.map(|it| it.decode().into_owned()));
@@ -99,33 +128,45 @@ async fn page(letters: &LetterService, head: &Parts) -> Response<Full<Bytes>> {
         before,
         limit,
     };
-    json(StatusCode::OK, &letters.page(wanted).await)
+    line(letters.page(wanted).await)
 }
 
-async fn show(letters: &LetterService, id: &str) -> Response<Full<Bytes>> {
-    let shown = match id.parse::<Id>() {
-        Ok(id) => letters.show(id).await,
-        Err(fault) => Err(fault),
-    };
-    match shown {
-        Ok(shown) => json(StatusCode::OK, &shown),
+async fn show(letters: &LetterService, id: &str) -> Response<Body> {
+    match id.parse::<Id>() {
+        Ok(id) => line(letters.show(id).await),
         Err(fault) => refused(&fault),
     }
 }
 
-async fn request(letters: &LetterService, id: &str) -> Response<Full<Bytes>> {
+fn line(shown: Result<Bytes, ShowError>) -> Response<Body> {
+    match shown {
+        Ok(line) => json_line(StatusCode::OK, line),
+        Err(fault) => not_shown(&fault),
+    }
+}
+
+async fn request(letters: &LetterService, id: &str) -> Response<Body> {
     let request = match id.parse::<Id>() {
         Ok(id) => letters.request(id).await,
-        Err(fault) => Err(fault),
+        Err(fault) => Err(ShowError::Letter(fault)),
     };
     match request {
-        Ok(Some(request)) => respond(StatusCode::OK, REQUEST, request),
-        Ok(None) => {
-            let text =
-                "memory-limit is reached: try again, or read the file on the relay's machine";
-            error(StatusCode::SERVICE_UNAVAILABLE, text)
+        Ok(request) => {
+            let mut response = respond(StatusCode::OK, REQUEST, request.boxed_unsync());
+            response.extensions_mut().insert(FILE_TIMEOUT);
+            response
         }
-        Err(fault) => refused(&fault),
+        Err(fault) => not_shown(&fault),
+    }
+}
+
+fn not_shown(fault: &ShowError) -> Response<Body> {
+    match fault {
+        ShowError::Letter(fault) => refused(fault),
+        ShowError::Busy => unavailable("others are reading dead letters: try again"),
+        ShowError::Memory => unavailable(
+            "memory-limit is reached: try again, or read the file on the relay's machine",
+        ),
     }
 }
 
@@ -155,7 +196,7 @@ async fn order(body: Incoming) -> Result<BatchRequest, (StatusCode, String)> {
     }
 }
 
-fn refused(fault: &Error) -> Response<Full<Bytes>> {
+fn refused(fault: &Error) -> Response<Body> {
     let status = match fault {
         Error::NoId(_) => StatusCode::BAD_REQUEST,
         Error::Gone(_) => StatusCode::NOT_FOUND,

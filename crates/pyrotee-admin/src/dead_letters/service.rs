@@ -6,10 +6,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use pyrotee_letters::{Error, Id, Monitor, ReadError, Store, read_captured};
 use pyrotee_queue::{Budget, Head, PayloadBuffer, Producer, Record, Reservation, receipt_time};
-use tokio::sync::{Mutex, Semaphore};
-use tokio::time::Instant;
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout};
 
+use super::file_body::FileBody;
 use crate::json::dead_letters::{BatchRequest, BatchResult, LetterDetail, LetterPage, PageQuery};
+use crate::json::line;
 use crate::target_view::{TargetView, known};
 
 /// How long one batch may take; the command asks again for what is left.
@@ -17,6 +19,18 @@ const LONGEST_BATCH: Duration = Duration::from_secs(2);
 
 /// Threads that look at files, at once.
 const READERS: usize = 2;
+
+/// Responses with lists or heads of letters, at once.
+const PAGES: usize = 4;
+
+/// Captured requests that are sent at once.
+const FILES: usize = 4;
+
+/// Requests to change letters that are read into memory at once.
+const ORDERS: usize = 4;
+
+/// How long a request waits for others to end.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Shows, replays and purges letters. Files are read and removed on threads that may wait for the disk.
 #[derive(Debug)]
@@ -30,17 +44,37 @@ pub struct LetterService {
     /// One batch at a time, so that no letter is replayed twice.
     turn: Mutex<()>,
     readers: Semaphore,
+    pages: Arc<Semaphore>,
+    files: Arc<Semaphore>,
+    orders: Arc<Semaphore>,
 }
 
-/// A request on its way to whoever asked for it, charged to the memory limit until it is there.
-struct Lent {
-    request: Bytes,
+/// A JSON document, charged to the memory limit until the client has read it.
+struct ChargedLine {
+    line: String,
+    _place: OwnedSemaphorePermit,
     _reservation: Reservation,
 }
 
-impl AsRef<[u8]> for Lent {
+impl AsRef<[u8]> for ChargedLine {
     fn as_ref(&self) -> &[u8] {
-        &self.request
+        self.line.as_bytes()
+    }
+}
+
+/// Why a letter is not shown.
+#[derive(Debug)]
+pub(super) enum ShowError {
+    Letter(Error),
+    /// So many others read letters at the moment.
+    Busy,
+    /// The memory limit is reached.
+    Memory,
+}
+
+impl From<Error> for ShowError {
+    fn from(error: Error) -> Self {
+        Self::Letter(error)
     }
 }
 
@@ -82,26 +116,50 @@ impl LetterService {
             budget,
             turn: Mutex::default(),
             readers: Semaphore::new(READERS),
+            pages: Arc::new(Semaphore::new(PAGES)),
+            files: Arc::new(Semaphore::new(FILES)),
+            orders: Arc::new(Semaphore::new(ORDERS)),
         }
     }
 
-    pub async fn page(&self, wanted: PageQuery) -> LetterPage {
-        self.look(move |store| LetterPage::of(store, &wanted)).await
+    /// A [`LetterPage`] as JSON.
+    pub(super) async fn page(&self, wanted: PageQuery) -> Result<Bytes, ShowError> {
+        self.document(move |store| Ok(line(&LetterPage::of(store, &wanted))))
+            .await
     }
 
-    pub async fn show(&self, id: Id) -> Result<LetterDetail, Error> {
-        self.look(move |store| LetterDetail::of(store, &id)).await
+    /// A [`LetterDetail`] as JSON.
+    pub(super) async fn show(&self, id: Id) -> Result<Bytes, ShowError> {
+        self.document(move |store| Ok(line(&LetterDetail::of(store, &id)?)))
+            .await
     }
 
-    /// The captured request; `None` if it does not fit into the memory limit now.
-    pub async fn request(&self, id: Id) -> Result<Option<Bytes>, Error> {
-        let Some((request, reservation)) = self.read(id, 0).await? else {
-            return Ok(None);
-        };
-        Ok(Some(Bytes::from_owner(Lent {
-            request,
-            _reservation: reservation,
-        })))
+    async fn document(
+        &self,
+        write: impl FnOnce(&Store) -> Result<String, Error> + Send + 'static,
+    ) -> Result<Bytes, ShowError> {
+        let place = place(&self.pages).await?;
+        let line = self.look(write).await?;
+        let reservation = self.budget.reserve(line.len() as u64);
+        Ok(Bytes::from_owner(ChargedLine {
+            line,
+            _place: place,
+            _reservation: reservation.ok_or(ShowError::Memory)?,
+        }))
+    }
+
+    /// The captured request, which is read from its file in pieces.
+    pub(super) async fn request(&self, id: Id) -> Result<FileBody, ShowError> {
+        let place = place(&self.files).await?;
+        let reservation = self.budget.reserve(FileBody::MEMORY);
+        let reservation = reservation.ok_or(ShowError::Memory)?;
+        let (file, len) = self.look(move |store| store.open_request(&id)).await?;
+        Ok(FileBody::new(file, len, (place, reservation)))
+    }
+
+    /// A place for a request that changes letters; `None` if too many others have one.
+    pub(super) async fn order_place(&self) -> Option<OwnedSemaphorePermit> {
+        place(&self.orders).await.ok()
     }
 
     pub async fn purge(&self, batch: BatchRequest) -> BatchResult {
@@ -210,4 +268,9 @@ impl LetterService {
         drop(place);
         looked.expect("looking at files does not panic")
     }
+}
+
+async fn place(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, ShowError> {
+    let place = timeout(LONGEST_WAIT, Arc::clone(places).acquire_owned()).await;
+    place.ok().and_then(Result::ok).ok_or(ShowError::Busy)
 }

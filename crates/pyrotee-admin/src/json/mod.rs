@@ -11,6 +11,9 @@ use std::time::{Duration, SystemTime};
 use pyrotee_queue::Tally;
 use serde::{Deserialize, Serialize};
 
+/// Where metrics are served, which are no JSON.
+pub(crate) const METRICS: &str = "/metrics";
+
 /// `POST`, with `?target=NAME`: what waits for the target is lost, counted as `admin`. What is being
 /// uploaded is not, and the target goes on. Answered with an [`Amount`].
 pub const PURGE: &str = "/api/v1/purge";

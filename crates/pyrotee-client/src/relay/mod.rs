@@ -26,7 +26,7 @@ const PAGE: ExchangeLimits = ExchangeLimits {
 
 /// Limits of a captured request, which is as long as its client made it.
 const FILE: ExchangeLimits = ExchangeLimits {
-    timeout: Duration::from_secs(60),
+    timeout: Duration::from_secs(600),
     body_bytes: 1 << 30,
 };
 

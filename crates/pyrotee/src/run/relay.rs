@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use pyrotee_admin::{
-    Actions, Admin, Guard, Health, LetterService, OpenSpool, Pages, Site, StatusSource, TargetView,
+    Actions, Admin, Copies, Guard, Health, LetterService, OpenSpool, Pages, Site, StatusSource,
+    TargetView,
 };
 use pyrotee_config::Config;
 use pyrotee_delivery::Deliverer;
@@ -126,6 +127,7 @@ impl Relay {
             status: self.status,
             spool: self.spool.clone(),
             health: Arc::clone(&health),
+            copies: Copies::default(),
         };
         let site = Site {
             pages,

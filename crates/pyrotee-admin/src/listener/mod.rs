@@ -1,31 +1,44 @@
 //! Metrics, status and health, on a listener, a thread and a runtime of their own: they answer while the
 //! data path is saturated, and nothing of them can be reached through the clients' listener.
 
-use std::future::Future;
+mod activity;
+mod connection;
+mod connections;
+mod host;
+
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use pyrotee_net::server::Deadlines;
+use socket2::SockRef;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use crate::{Actions, Guard, LetterService, Pages, routes};
-
-/// Connections served at once: a few scrapers and probes.
-const CONNECTIONS: usize = 64;
-
-/// How long a connection may take over a head, and stay idle.
-const HEAD: Duration = Duration::from_secs(30);
+use crate::routes::Routes;
+use crate::{Actions, Guard, LetterService, Pages};
+use connections::Limits;
 
 /// How often the exporter's sample buffers are emptied.
 const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Bytes of a response that the kernel holds for a client that does not read. By itself it holds some megabytes for each,
+/// which count as memory of the container.
+const SEND_BUFFER: usize = 32 * 1024;
+
+/// What clients may take. A scraper's connection is closed between two scrapes, which it opens another for.
+const LIMITS: Limits = Limits {
+    connections: 64,
+    extra: 64,
+    request: Duration::from_secs(60),
+    deadlines: Deadlines {
+        head: Duration::from_secs(5),
+        idle: Duration::from_secs(10),
+        write: Duration::from_secs(10),
+    },
+};
 
 /// Everything that the listener serves.
 #[derive(Debug)]
@@ -35,6 +48,15 @@ pub struct Site {
     pub actions: Actions,
     /// `None` if they are not kept.
     pub dead_letters: Option<LetterService>,
+}
+
+/// An extension of each request: the connection that it came over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ConnectionInfo {
+    pub(crate) peer: IpAddr,
+    /// It was accepted beyond the limit of connections, so that probes and scrapes are answered: nothing else is
+    /// to be served.
+    pub(crate) is_extra: bool,
 }
 
 /// A running admin listener.
@@ -84,56 +106,20 @@ impl Admin {
 }
 
 async fn serve(listener: std::net::TcpListener, site: Arc<Site>) -> io::Result<()> {
+    // Accepted sockets inherit it.
+    SockRef::from(&listener).set_send_buffer_size(SEND_BUFFER)?;
     let listener = TcpListener::from_std(listener)?;
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
-    let tasks = TaskTracker::new();
-    let upkeep = Arc::clone(&site);
-    tasks.spawn(async move {
+    let upkeep = async {
         let mut ticks = tokio::time::interval(UPKEEP);
         loop {
             ticks.tick().await;
-            upkeep.pages.metrics.upkeep();
+            site.pages.metrics.upkeep();
         }
-    });
-    loop {
-        let place = Arc::clone(&places).acquire_owned().await;
-        let place = place.expect("the semaphore is never closed");
-        let (socket, peer): (_, SocketAddr) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, "failed to accept an admin connection");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        let connection = connection(socket, peer.ip(), Arc::clone(&site));
-        tasks.spawn(async move {
-            connection.await;
-            drop(place);
-        });
+    };
+    let hosting = host::run(listener, Routes::new(Arc::clone(&site)), LIMITS);
+    tokio::select! {
+        () = hosting => {}
+        () = upkeep => {}
     }
-}
-
-fn connection(
-    socket: tokio::net::TcpStream,
-    peer: IpAddr,
-    site: Arc<Site>,
-) -> impl Future<Output = ()> {
-    let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
-        let site = Arc::clone(&site);
-        async move { Ok::<_, std::convert::Infallible>(routes::answer(request, peer, &site).await) }
-    });
-    async move {
-        let served = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD)
-            .serve_connection(TokioIo::new(socket), service)
-            .await;
-        if let Err(error) = served {
-            tracing::debug!(
-                error = &error as &dyn std::error::Error,
-                "admin connection failed"
-            );
-        }
-    }
+    Ok(())
 }

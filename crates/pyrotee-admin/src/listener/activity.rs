@@ -1,0 +1,171 @@
+//! What a connection is doing, and until when it may.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::body::{Body, Frame, SizeHint};
+use pyrotee_net::server::{ConnectionTimeouts, Deadlines, Phase};
+use pyrotee_queue::lock;
+use tokio::time::Instant;
+
+/// The times of one connection, which speaks HTTP/1.
+#[derive(Debug)]
+pub(super) struct Activity {
+    pub(super) timeouts: Arc<ConnectionTimeouts>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// When the connection was accepted or the last request ended.
+    idle_since: Instant,
+    /// When the request in progress began and must end; `None` between two requests.
+    request: Option<(Instant, Instant)>,
+}
+
+/// Why a connection is ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// The client was too slow in this phase.
+    Phase(Phase),
+    /// The request took too long as a whole.
+    Request,
+}
+
+impl Activity {
+    pub(super) fn new(deadlines: Deadlines) -> Self {
+        let state = State {
+            idle_since: Instant::now(),
+            request: None,
+        };
+        Self {
+            timeouts: Arc::new(ConnectionTimeouts::new(deadlines)),
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Since when no request is in progress; `None` while one is.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let state = lock(&self.state);
+        state.request.is_none().then_some(state.idle_since)
+    }
+
+    /// The next deadline, and why the connection ends then.
+    pub(super) fn deadline(&self) -> Option<(Instant, Ended)> {
+        let request = lock(&self.state).request;
+        let request = request.map(|(_, end)| (end, Ended::Request));
+        let phase = self.timeouts.deadline();
+        let phase = phase.map(|(end, phase)| (end, Ended::Phase(phase)));
+        request.into_iter().chain(phase).min_by_key(|(end, _)| *end)
+    }
+}
+
+/// A request in progress. It ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct RequestGuard(Arc<Activity>);
+
+impl RequestGuard {
+    /// Begins a request that may take `timeout`, from the end of its head to the end of the response.
+    pub(super) fn begin(activity: &Arc<Activity>, timeout: Duration) -> Self {
+        let now = Instant::now();
+        lock(&activity.state).request = Some((now, now + timeout));
+        activity.timeouts.request_started();
+        Self(Arc::clone(activity))
+    }
+
+    /// Gives the whole request another time.
+    pub(super) fn limit(&self, timeout: Duration) {
+        if let Some((begun, end)) = &mut lock(&self.0.state).request {
+            *end = *begun + timeout;
+        }
+    }
+}
+
+impl Drop for RequestGuard {
+    fn drop(&mut self) {
+        let mut state = lock(&self.0.state);
+        state.request = None;
+        state.idle_since = Instant::now();
+        drop(state);
+        self.0.timeouts.request_ended();
+    }
+}
+
+/// The body of a response, whose end is the end of the request.
+#[derive(Debug)]
+pub(super) struct GuardedBody<B> {
+    pub(super) body: Pin<Box<B>>,
+    pub(super) _request: RequestGuard,
+}
+
+impl<B: Body> Body for GuardedBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        self.body.as_mut().poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::LIMITS;
+    use super::*;
+    use crate::body::full;
+
+    fn left(activity: &Activity) -> Option<(u64, Ended)> {
+        let (end, why) = activity.deadline()?;
+        Some((end.saturating_duration_since(Instant::now()).as_secs(), why))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_has_a_time_as_a_whole_which_its_response_may_change() {
+        let activity = Arc::new(Activity::new(LIMITS.deadlines));
+        assert_eq!(left(&activity), Some((5, Ended::Phase(Phase::Head))));
+        let request = RequestGuard::begin(&activity, LIMITS.request);
+        tokio::time::advance(Duration::from_secs(45)).await;
+        assert_eq!(left(&activity), Some((15, Ended::Request)));
+        request.limit(Duration::from_secs(600));
+        assert_eq!(left(&activity), Some((555, Ended::Request)));
+        drop(request);
+        assert_eq!(left(&activity), Some((10, Ended::Phase(Phase::Idle))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_lasts_until_its_body_is_dropped() {
+        let activity = Arc::new(Activity::new(LIMITS.deadlines));
+        let body = GuardedBody {
+            body: Box::pin(full("page")),
+            _request: RequestGuard::begin(&activity, LIMITS.request),
+        };
+        assert_eq!(body.size_hint().exact(), Some(4));
+        assert_eq!(activity.idle_since(), None);
+        drop(body);
+        assert_eq!(activity.idle_since(), Some(Instant::now()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_idle_between_two_requests() {
+        let activity = Arc::new(Activity::new(LIMITS.deadlines));
+        assert_eq!(activity.idle_since(), Some(Instant::now()));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let request = RequestGuard::begin(&activity, LIMITS.request);
+        assert_eq!(activity.idle_since(), None);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        drop(request);
+        assert_eq!(activity.idle_since(), Some(Instant::now()));
+    }
+}

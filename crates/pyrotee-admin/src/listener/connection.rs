@@ -1,0 +1,81 @@
+//! Serves one connection.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::{Body, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use pyrotee_net::server::{TimedIo, poll_deadline};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep_until};
+use tower::{Service, ServiceExt as _};
+
+use super::ConnectionInfo;
+use super::activity::{GuardedBody, RequestGuard};
+use super::connections::Place;
+use crate::body::BoxError;
+use crate::response::RequestTimeout;
+
+/// Longest head of a request, and most bytes of a response that wait to be written. Hundreds of connections together
+/// take some megabytes.
+const BUFFER: usize = 16 * 1024;
+
+/// Serves the requests of a connection until it ends, is too slow, or makes room for another.
+pub(super) async fn serve<S, B>(socket: TcpStream, info: ConnectionInfo, service: S, place: Place)
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone,
+    B: Body<Data = Bytes> + 'static,
+    B::Error: Into<BoxError>,
+{
+    // A page is written in pieces, and none is to wait for the acknowledgement of the one before.
+    if let Err(error) = socket.set_nodelay(true) {
+        tracing::debug!(%error, "admin client is gone already");
+        return;
+    }
+    let activity = place.activity();
+    let read_limit = Arc::new(AtomicU64::new(u64::MAX));
+    let io = TimedIo::new(socket, Arc::clone(&activity.timeouts), read_limit, ());
+    let (request_timeout, requesting) = (place.request_timeout(), Arc::clone(activity));
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(info);
+        let guard = RequestGuard::begin(&requesting, request_timeout);
+        let responding = service.clone().oneshot(request);
+        async move {
+            let Ok(response) = responding.await;
+            if let Some(RequestTimeout(timeout)) = response.extensions().get() {
+                guard.limit(*timeout);
+            }
+            Ok::<_, Infallible>(response.map(|body| GuardedBody {
+                body: Box::pin(body),
+                _request: guard,
+            }))
+        }
+    });
+    let connection = http1::Builder::new()
+        .keep_alive(!info.is_extra)
+        .max_buf_size(BUFFER)
+        // `Activity` limits the time of a head, and of other things.
+        .header_read_timeout(None)
+        .serve_connection(TokioIo::new(io), service);
+    let mut connection = pin!(connection);
+    let mut timer = pin!(sleep_until(Instant::now()));
+    let deadline = poll_fn(|cx| poll_deadline(timer.as_mut(), || activity.deadline(), cx));
+    tokio::select! {
+        biased;
+        result = connection.as_mut() => if let Err(error) = result {
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "admin connection failed"
+            );
+        },
+        ended = deadline => tracing::debug!(?ended, "admin connection timed out"),
+        () = place.evicted() => tracing::debug!("admin connection made room for another"),
+    }
+}
