@@ -13,6 +13,8 @@
 
 /// The listener for metrics and health.
 mod admin;
+/// Under which names it answers.
+mod admin_access;
 /// Clients that take its connections and give nothing.
 mod admin_load;
 /// Answers whose body matters beside their status, or stalls.

@@ -4,7 +4,7 @@
 //! [`Admin`] serves a [`Site`] on a listener, a thread and a runtime of its own, so that it answers while the
 //! data path is saturated. [`json`] holds the types of every JSON document, which the server writes and the
 //! commands read. `listener` hosts any tower service within bounds and deadlines. `routes` is that service: it picks the
-//! page or the action of a request; `guard` decides who may change something.
+//! page or the action of a request; `hosts` knows the names that it answers to, `guard` who may change something.
 //!
 //! What this crate does not do: it knows no exporter of metrics (a [`Metrics`] renders them) and no
 //! configuration.
@@ -19,6 +19,7 @@ mod body;
 mod dead_letters;
 mod guard;
 mod health;
+mod hosts;
 pub mod json;
 mod listener;
 mod page_copies;
@@ -33,6 +34,7 @@ pub use actions::Actions;
 pub use dead_letters::LetterService;
 pub use guard::Guard;
 pub use health::Health;
+pub use hosts::Hosts;
 pub use listener::{Admin, Site};
 pub use pages::{Copies, Metrics, Pages};
 pub use spool::OpenSpool;

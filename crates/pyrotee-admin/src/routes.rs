@@ -40,7 +40,7 @@ impl Service<Request<Incoming>> for Routes {
     }
 }
 
-/// Whether a path is for probes and scrapers. It is served whatever the load.
+/// Whether a path is for probes and scrapers. It is served under any name and whatever the load.
 fn is_essential(path: &str) -> bool {
     path == json::METRICS || path.starts_with("/-/")
 }
@@ -50,10 +50,15 @@ async fn answer(request: Request<Incoming>, site: &Site) -> Response<Body> {
     let (head, body) = request.into_parts();
     let connection = head.extensions.get::<ConnectionInfo>().copied();
     let connection = connection.expect("the listener tells of every request's connection");
-    if connection.is_extra && !is_essential(head.uri.path()) {
-        return unavailable(
-            "all connections of the admin listener are in use: only /-/ and /metrics are served; try again",
-        );
+    if !is_essential(head.uri.path()) {
+        if connection.is_extra {
+            return unavailable(
+                "all connections of the admin listener are in use: only /-/ and /metrics are served; try again",
+            );
+        }
+        if let Err(misdirected) = site.hosts.check(&head) {
+            return misdirected.response();
+        }
     }
     let peer = connection.peer;
     if let Some(rest) = dead_letters::rest_of(head.uri.path()) {

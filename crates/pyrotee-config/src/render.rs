@@ -24,6 +24,9 @@ impl Config {
         if self.admin_token.is_some() {
             out.value(0, "admin-token", REDACTED);
         }
+        if !self.admin_hosts.is_empty() {
+            out.value(0, "admin-hosts", &self.admin_hosts.join(", "));
+        }
         if let Some(upstream) = &self.upstream {
             out.open(0, "upstream");
             out.value(1, "address", &upstream.address.to_string());

@@ -61,6 +61,7 @@ pub(crate) static ROOT: Shape = Shape::Section(&[
     text("listen", ":4040"),
     text("admin", ":4041"),
     optional("admin-token"),
+    optional("admin-hosts"),
     section(
         "upstream",
         &[

@@ -18,8 +18,12 @@ pub struct Config {
     pub listen: Listen,
     /// Where metrics and health checks are served; never reachable through `listen`.
     pub admin: Listen,
-    /// What whoever is not on this machine shows to change something there; `None` lets nobody else.
+    /// Bearer token of admin requests that change state or read dead letters; `None` allows them from
+    /// loopback only.
     pub admin_token: Option<SecretString>,
+    /// Names of this relay in the `Host` header of admin requests, beside those that always pass. In
+    /// lower case; `*.` at the start stands for one label or more.
+    pub admin_hosts: Vec<String>,
     /// The local Pyroscope; `None` if nothing is written locally and no address was given.
     pub upstream: Option<Upstream>,
     /// Bytes that bodies being received, queued and sent may take, all targets together.

@@ -81,6 +81,22 @@ def test_the_admin_port_has_its_own_service_and_no_ingress(chart):
     assert [one.get("containerPort") for one in relay(find(objects, "Deployment"))["ports"]] == [8080, 8081]
 
 
+def admin_hosts(chart, values):
+    objects = chart.objects(values)
+    file = find(objects, "ConfigMap", "rel-pyrotee")["data"]["pyrotee.yaml"]
+    return yaml.safe_load(file).get("admin-hosts")
+
+
+def test_the_relay_answers_to_the_names_of_its_admin_services(chart):
+    admin = "rel-pyrotee-admin.profiling"
+    assert admin_hosts(chart, LEAST) == admin
+    own = set_path(LEAST, "config.admin-hosts", "relay.example.com, *.corp.example")
+    assert admin_hosts(chart, own) == f"relay.example.com, *.corp.example, {admin}"
+    assert admin_hosts(chart, set_path(LEAST, "adminService.enabled", False)) is None
+    stateful = set_path(LEAST, "mode", "statefulset")
+    assert admin_hosts(chart, stateful) == f"{admin}, *.rel-pyrotee-headless.profiling"
+
+
 def test_a_change_of_the_configuration_starts_anew(chart):
     def annotations(values):
         return find(chart.objects(values), "Deployment")["spec"]["template"]["metadata"]["annotations"]

@@ -92,7 +92,10 @@ impl Builder {
     }
 
     pub(super) fn text(&self, home: &Path) -> String {
-        let mut text = String::from("listen: \"127.0.0.1:0\"\nadmin: \"127.0.0.1:0\"\n");
+        // `Request` names this host.
+        let mut text = String::from(
+            "listen: \"127.0.0.1:0\"\nadmin: \"127.0.0.1:0\"\nadmin-hosts: relay.example\n",
+        );
         let mut line = |indent: usize, line: &str| {
             text += &format!("{:indent$}{line}\n", "");
         };

@@ -17,6 +17,7 @@ use socket2::SockRef;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::hosts::Hosts;
 use crate::routes::Routes;
 use crate::{Actions, Guard, LetterService, Pages};
 use connections::Limits;
@@ -45,6 +46,7 @@ const LIMITS: Limits = Limits {
 pub struct Site {
     pub pages: Pages,
     pub guard: Guard,
+    pub hosts: Hosts,
     pub actions: Actions,
     /// `None` if they are not kept.
     pub dead_letters: Option<LetterService>,

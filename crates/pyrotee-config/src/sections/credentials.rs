@@ -95,7 +95,7 @@ pub(super) fn credentials(
     })
 }
 
-/// What lets others than this machine change something through the admin listener.
+/// The bearer token of admin requests that change state or read dead letters.
 pub(super) fn admin_token(root: &Scope<'_>) -> Option<Option<SecretString>> {
     let token = secret(root, ADMIN_TOKEN)?;
     match &token {

@@ -2,6 +2,7 @@
 //!
 //! Every function gives `None` exactly if it, or a step before it, has added a fault.
 
+mod admin_hosts;
 mod credentials;
 mod dead_letters;
 mod headers;
@@ -30,6 +31,7 @@ pub(super) fn config(tree: &Tree<'_>, cpus: usize) -> Option<Config> {
     let root = tree.root();
     let listen = process::listen(&root);
     let admin_token = credentials::admin_token(&root);
+    let admin_hosts = admin_hosts::admin_hosts(&root);
     let memory_limit = process::memory_limit(&root);
     let tee = process::tee(&root, memory_limit);
     let spool = spool::spool(&root.scope("spool"));
@@ -51,6 +53,7 @@ pub(super) fn config(tree: &Tree<'_>, cpus: usize) -> Option<Config> {
         listen,
         admin,
         admin_token: admin_token?,
+        admin_hosts: admin_hosts?,
         upstream: upstream?,
         memory_limit: memory_limit?,
         tee: tee?,

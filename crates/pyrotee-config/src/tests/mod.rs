@@ -1,5 +1,6 @@
 //! Tests of the whole way from sources to settings or faults.
 
+mod admin_hosts;
 mod dead_letters;
 mod documentation;
 mod environment;

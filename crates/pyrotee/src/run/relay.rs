@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use pyrotee_admin::{
-    Actions, Admin, Copies, Guard, Health, LetterService, OpenSpool, Pages, Site, StatusSource,
-    TargetView,
+    Actions, Admin, Copies, Guard, Health, Hosts, LetterService, OpenSpool, Pages, Site,
+    StatusSource, TargetView,
 };
 use pyrotee_config::Config;
 use pyrotee_delivery::Deliverer;
@@ -44,6 +44,7 @@ pub(super) struct Relay {
     scrape: Scrape,
     status: StatusSource,
     guard: Guard,
+    hosts: Hosts,
     dead_letters: Option<LetterService>,
     spool: Option<OpenSpool>,
     /// Of the spool, if there is one.
@@ -107,6 +108,7 @@ impl Relay {
             scrape,
             status: StatusSource::new(Arc::clone(&views)),
             guard: Guard::new(config.admin_token.clone()),
+            hosts: Hosts::new(&machine_name(), config.admin_hosts.clone()),
             dead_letters: letter_service,
             views,
             spool,
@@ -132,6 +134,7 @@ impl Relay {
         let site = Site {
             pages,
             guard: self.guard,
+            hosts: self.hosts,
             actions: Actions::new(Arc::clone(&self.views), self.spool),
             dead_letters: self.dead_letters,
         };
@@ -172,6 +175,12 @@ impl Relay {
         admin.stop();
         crashed.map_or(Ok(()), Err)
     }
+}
+
+/// The host name of this machine, which may be a whole domain name.
+fn machine_name() -> String {
+    let name = rustix::system::uname();
+    name.nodename().to_string_lossy().into_owned()
 }
 
 /// Writes down what the next process has to know. It waits for the disk, on a thread that may.

@@ -11,6 +11,9 @@ comes back empty, so that its own, better message is what people see.
 {{- /* Helm's YAML reads an unquoted `on` as the boolean, which is the key "true" then. */}}
 {{- if hasKey . "true" }}{{ $_ := set . "on" (get . "true") }}{{ $_ := unset . "true" }}{{ end }}
 {{- end }}
+{{- with include "pyrotee.adminHosts" . }}
+{{- $_ := set $config "admin-hosts" (list (index $config "admin-hosts" | default "") . | compact | join ", ") }}
+{{- end }}
 {{- if ne (include "pyrotee.spool.volume" .) "none" }}
 {{- $spool := $config.spool | default dict }}
 {{- $size := include "pyrotee.bytes" .Values.spool.size }}
@@ -26,6 +29,21 @@ comes back empty, so that its own, better message is what people see.
 {{- $_ := set $config "dead-letters" (merge (deepCopy (index $config "dead-letters" | default dict)) $letters) }}
 {{- end }}
 {{- toYaml $config }}
+{{- end }}
+
+{{/*
+Names of the chart's Services that lead to the admin port and that the relay does not take by itself: NAME.NAMESPACE. It takes NAME,
+NAME.NAMESPACE.svc and what ends in .cluster.local.
+*/}}
+{{- define "pyrotee.adminHosts" -}}
+{{- $hosts := list }}
+{{- if and (include "pyrotee.isWorkload" .) .Values.adminService.enabled }}
+{{- $hosts = append $hosts (printf "%s-admin.%s" (include "pyrotee.fullname" .) .Release.Namespace) }}
+{{- end }}
+{{- if eq .Values.mode "statefulset" }}
+{{- $hosts = append $hosts (printf "*.%s-headless.%s" (include "pyrotee.fullname" .) .Release.Namespace) }}
+{{- end }}
+{{- join ", " $hosts }}
 {{- end }}
 
 {{/* One key of it, `a.b.c`, as text; the relay's default where it is absent. Call with (list . "a.b.c" DEFAULT). */}}
