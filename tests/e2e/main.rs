@@ -13,7 +13,7 @@
 
 /// The listener for metrics and health.
 mod admin;
-/// Under which names it answers.
+/// Who may change something through it, who may read dead letters, and under which names it answers.
 mod admin_access;
 /// Clients that take its connections and give nothing.
 mod admin_load;

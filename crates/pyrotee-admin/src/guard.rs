@@ -1,14 +1,15 @@
-//! Who may change something through the admin listener.
+//! Who may change state, or read the contents of dead letters, through the admin listener.
 //!
-//! Whoever is on this machine may, and whoever shows the token. Pages of a browser may not: they
-//! reach loopback as well, on behalf of whoever wrote them.
+//! With a token: whoever shows it, loopback included, because a sidecar proxy or a container's port
+//! forwarder connects from loopback on behalf of others. Without a token: requests from loopback that no
+//! proxy forwarded. Pages in a browser never: they reach loopback on behalf of whoever wrote them.
 
 use std::net::IpAddr;
 
-use http::header::{AUTHORIZATION, ORIGIN, WWW_AUTHENTICATE};
+use http::header::{AUTHORIZATION, FORWARDED, ORIGIN, VIA, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq as _;
 
 use crate::body::Body;
 use crate::response::error;
@@ -16,69 +17,116 @@ use crate::response::error;
 /// Set by browsers, and by nothing else (Fetch Metadata, W3C).
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
+/// Headers that proxies add to what they forward, beside those of [`FORWARDING_PREFIXES`].
+const FORWARDING: [HeaderName; 7] = [
+    FORWARDED,
+    VIA,
+    HeaderName::from_static("x-real-ip"),
+    HeaderName::from_static("x-client-ip"),
+    HeaderName::from_static("x-cluster-client-ip"),
+    HeaderName::from_static("true-client-ip"),
+    HeaderName::from_static("cf-connecting-ip"),
+];
+
+const FORWARDING_PREFIXES: [&str; 3] = ["x-forwarded", "x-original-", "x-envoy-"];
+
 /// Knows the token, if there is one.
 #[derive(Debug)]
 pub struct Guard(Option<SecretString>);
 
-/// Why somebody may not.
+/// What a request wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// To change state.
+    Change,
+    /// To read the contents of a dead letter.
+    Read,
+}
+
+/// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// It is a page in a browser.
+    /// A page in a browser sent it.
     Browser,
-    /// What was shown is not the token, or nothing was.
+    /// It shows no token, or a wrong one.
     Credential,
-    /// Only this machine may, and it is another.
+    /// There is no token, and it comes from another machine.
     Elsewhere,
+    /// There is no token, and it comes from loopback, but was forwarded by a proxy.
+    Forwarded,
 }
 
 impl Guard {
-    /// Lets this machine, and whoever shows `token`.
+    /// Allows requests that show `token`; without a token those of this machine.
     pub fn new(token: Option<SecretString>) -> Self {
         Self(token)
     }
 
-    /// Whether a request from `peer` with these headers may change something.
-    pub(super) fn check(&self, peer: IpAddr, headers: &HeaderMap) -> Result<(), Refusal> {
-        if headers.contains_key(ORIGIN) || headers.contains_key(FETCH_SITE) {
+    /// Whether a request from `peer` with these headers is allowed.
+    pub(super) fn check(
+        &self,
+        access: Access,
+        peer: IpAddr,
+        headers: &HeaderMap,
+    ) -> Result<(), Refusal> {
+        if is_of_a_page(access, headers) {
             return Err(Refusal::Browser);
         }
-        let is_local = peer.to_canonical().is_loopback();
-        match (&self.0, headers.get(AUTHORIZATION)) {
-            (Some(token), Some(shown)) if is_bearer(shown, token) => Ok(()),
-            // Whoever shows a wrong one is not who it thinks it is.
-            (Some(_), Some(_)) => Err(Refusal::Credential),
-            _ if is_local => Ok(()),
-            (Some(_), None) => Err(Refusal::Credential),
-            (None, _) => Err(Refusal::Elsewhere),
+        match &self.0 {
+            Some(token) => match headers.get(AUTHORIZATION) {
+                Some(shown) if is_bearer(shown, token) => Ok(()),
+                _ => Err(Refusal::Credential),
+            },
+            None if !peer.to_canonical().is_loopback() => Err(Refusal::Elsewhere),
+            None if headers.keys().any(is_forwarding) => Err(Refusal::Forwarded),
+            None => Ok(()),
         }
     }
 }
 
-/// Compares digests, so that the time that it takes tells nothing of the token.
+/// Whether a page of a browser sent the request. A typed address and a page of the relay itself may
+/// read, but not change.
+fn is_of_a_page(access: Access, headers: &HeaderMap) -> bool {
+    let may_read = |site: &HeaderValue| {
+        access == Access::Read && [&b"none"[..], b"same-origin"].contains(&site.as_bytes())
+    };
+    headers.contains_key(ORIGIN) || !headers.get_all(FETCH_SITE).iter().all(may_read)
+}
+
+fn is_forwarding(name: &HeaderName) -> bool {
+    let mut prefixes = FORWARDING_PREFIXES.iter();
+    FORWARDING.contains(name) || prefixes.any(|prefix| name.as_str().starts_with(prefix))
+}
+
+/// Compares in constant time; only the length of the token can be measured.
 fn is_bearer(shown: &HeaderValue, token: &SecretString) -> bool {
     let shown = shown.as_bytes();
     let Some((scheme, shown)) = shown.split_at_checked("Bearer ".len()) else {
         return false;
     };
     scheme.eq_ignore_ascii_case(b"Bearer ")
-        && Sha256::digest(shown) == Sha256::digest(token.expose_secret())
+        && bool::from(shown.ct_eq(token.expose_secret().as_bytes()))
 }
 
 impl Refusal {
-    /// The answer to whoever was refused.
+    /// The response to the refused request.
     pub(super) fn response(self) -> Response<Body> {
         let (status, text) = match self {
             Self::Browser => (
                 StatusCode::FORBIDDEN,
-                "a page in a browser may not change anything here: use the pyrotee command",
+                "a page in a browser may not do this: use the pyrotee command",
             ),
             Self::Credential => (
                 StatusCode::UNAUTHORIZED,
-                "this needs the relay's admin-token as Authorization: Bearer",
+                "this needs the relay's admin-token as Authorization: Bearer, from loopback too; pyrotee's commands take it from PYROTEE_ADMIN_TOKEN, else from the configuration that --config or PYROTEE_CONFIG names",
             ),
             Self::Elsewhere => (
                 StatusCode::FORBIDDEN,
-                "only the relay's own machine may change something: run the command there, or set admin-token",
+                "without an admin-token only the relay's own machine may do this: run the command there, or set admin-token",
+            ),
+            Self::Forwarded => (
+                StatusCode::FORBIDDEN,
+                "without an admin-token only the relay's own machine may do this, and a proxy forwarded this request: ask the relay directly, or set admin-token",
             ),
         };
         let mut response = error(status, text);
@@ -94,7 +142,8 @@ impl Refusal {
 mod tests {
     use super::*;
 
-    fn check(
+    fn ask(
+        access: Access,
         token: Option<&str>,
         peer: &str,
         headers: &[(HeaderName, &str)],
@@ -104,61 +153,120 @@ mod tests {
             (name.clone(), value)
         });
         let guard = Guard::new(token.map(SecretString::from));
-        guard.check(peer.parse().unwrap(), &headers.collect())
+        guard.check(access, peer.parse().unwrap(), &headers.collect())
+    }
+
+    fn check(
+        token: Option<&str>,
+        peer: &str,
+        headers: &[(HeaderName, &str)],
+    ) -> Result<(), Refusal> {
+        let change = ask(Access::Change, token, peer, headers);
+        assert_eq!(change, ask(Access::Read, token, peer, headers));
+        change
+    }
+
+    fn bearer(shown: &str) -> [(HeaderName, &str); 1] {
+        [(AUTHORIZATION, shown)]
     }
 
     #[test]
-    fn this_machine_may() {
+    fn without_a_token_this_machine_may_and_no_other() {
         for peer in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
             assert_eq!(check(None, peer, &[]), Ok(()), "{peer}");
-            assert_eq!(check(Some("secret"), peer, &[]), Ok(()), "{peer}");
+        }
+        for peer in ["10.0.0.1", "::ffff:10.0.0.1", "fe80::1", "0.0.0.0"] {
+            assert_eq!(check(None, peer, &[]), Err(Refusal::Elsewhere), "{peer}");
+            let shown = bearer("Bearer ");
+            assert_eq!(check(None, peer, &shown), Err(Refusal::Elsewhere), "{peer}");
         }
     }
 
     #[test]
-    fn another_machine_may_with_the_token_alone() {
-        let ask = |token, shown: &[&str]| {
-            let headers: Vec<_> = shown.iter().map(|value| (AUTHORIZATION, *value)).collect();
-            check(token, "10.0.0.1", &headers)
-        };
-        assert_eq!(ask(None, &[]), Err(Refusal::Elsewhere));
-        assert_eq!(ask(None, &["Bearer "]), Err(Refusal::Elsewhere));
-        assert_eq!(ask(Some("secret"), &[]), Err(Refusal::Credential));
-        assert_eq!(ask(Some("secret"), &["Bearer secret"]), Ok(()));
-        assert_eq!(ask(Some("secret"), &["bearer secret"]), Ok(()));
-        for wrong in [
-            "Bearer",
-            "Bearer ",
-            "Bearer secre",
-            "Bearer secret2",
-            "Basic secret",
-            "secret",
+    fn what_a_proxy_forwarded_is_not_of_this_machine() {
+        for name in [
+            "forwarded",
+            "via",
+            "x-real-ip",
+            "x-forwarded-for",
+            "x-forwarded-proto",
+            "x-forwarded-client-cert",
+            "x-original-forwarded-for",
+            "x-envoy-external-address",
+            "true-client-ip",
+            "cf-connecting-ip",
+            "x-client-ip",
+            "x-cluster-client-ip",
         ] {
+            let forwarded = [(HeaderName::from_static(name), "")];
             assert_eq!(
-                ask(Some("secret"), &[wrong]),
-                Err(Refusal::Credential),
-                "{wrong}"
+                check(None, "127.0.0.6", &forwarded),
+                Err(Refusal::Forwarded),
+                "{name}"
             );
+            let [shown] = bearer("Bearer secret");
+            let [forwarded] = forwarded;
+            assert_eq!(
+                check(Some("secret"), "127.0.0.6", &[forwarded, shown]),
+                Ok(()),
+                "{name}"
+            );
+        }
+        let others = ["x-request-id", "user-agent", "accept"];
+        let others = others.map(|name| (HeaderName::from_static(name), "1"));
+        assert_eq!(check(None, "127.0.0.1", &others), Ok(()));
+    }
+
+    #[test]
+    fn once_there_is_a_token_it_is_asked_of_everybody() {
+        for peer in ["127.0.0.1", "::1", "10.0.0.1"] {
+            let ask = |shown: &[(HeaderName, &str)]| check(Some("secret"), peer, shown);
+            assert_eq!(ask(&[]), Err(Refusal::Credential), "{peer}");
+            assert_eq!(ask(&bearer("Bearer secret")), Ok(()), "{peer}");
+            assert_eq!(ask(&bearer("bearer secret")), Ok(()), "{peer}");
+            for wrong in [
+                "Bearer",
+                "Bearer ",
+                "Bearer secre",
+                "Bearer secret2",
+                "Bearer  secret",
+                "Basic secret",
+                "secret",
+                "Bearer s\u{e9}cret",
+            ] {
+                assert_eq!(ask(&bearer(wrong)), Err(Refusal::Credential), "{wrong}");
+            }
         }
     }
 
     #[test]
-    fn a_wrong_token_is_told_to_this_machine_too() {
-        let wrong = [(AUTHORIZATION, "Bearer wrong")];
-        assert_eq!(
-            check(Some("secret"), "::1", &wrong),
-            Err(Refusal::Credential)
-        );
+    fn a_page_in_a_browser_may_not_change_anything_even_with_the_token() {
+        for header in [
+            (ORIGIN, "null"),
+            (ORIGIN, "http://127.0.0.1:4041"),
+            (FETCH_SITE, "cross-site"),
+            (FETCH_SITE, "same-site"),
+            (FETCH_SITE, "same-origin"),
+            (FETCH_SITE, "none"),
+        ] {
+            for token in [None, Some("secret")] {
+                let headers = [(AUTHORIZATION, "Bearer secret"), header.clone()];
+                let asked = ask(Access::Change, token, "127.0.0.1", &headers);
+                assert_eq!(asked, Err(Refusal::Browser), "{header:?}");
+            }
+        }
     }
 
     #[test]
-    fn a_browser_may_not_even_with_the_token() {
-        for header in [(ORIGIN, "null"), (FETCH_SITE, "cross-site")] {
-            let headers = [(AUTHORIZATION, "Bearer secret"), header];
-            assert_eq!(
-                check(Some("secret"), "127.0.0.1", &headers),
-                Err(Refusal::Browser)
-            );
+    fn a_browser_may_read_what_no_other_page_asks_for() {
+        for (site, allowed) in [
+            ("none", Ok(())),
+            ("same-origin", Ok(())),
+            ("same-site", Err(Refusal::Browser)),
+            ("cross-site", Err(Refusal::Browser)),
+        ] {
+            let asked = ask(Access::Read, None, "127.0.0.1", &[(FETCH_SITE, site)]);
+            assert_eq!(asked, allowed, "{site}");
         }
     }
 
@@ -170,7 +278,8 @@ mod tests {
             "Bearer"
         );
         assert_eq!(of(Refusal::Credential).status(), StatusCode::UNAUTHORIZED);
-        assert_eq!(of(Refusal::Elsewhere).status(), StatusCode::FORBIDDEN);
-        assert_eq!(of(Refusal::Browser).status(), StatusCode::FORBIDDEN);
+        for refusal in [Refusal::Elsewhere, Refusal::Forwarded, Refusal::Browser] {
+            assert_eq!(of(refusal).status(), StatusCode::FORBIDDEN);
+        }
     }
 }

@@ -20,9 +20,10 @@ pyrotee
   /-/healthy       200 while the process lives
   /-/ready         200 while it wants requests, 503 while it stops
 
-From this machine, or with the admin-token as Authorization: Bearer
+With the admin-token as Authorization: Bearer; if none is set, from this machine
+  GET  /api/v1/dead-letters/ID, /api/v1/dead-letters/ID/request   the contents of one
   POST /api/v1/purge?target=NAME   lose what waits for a target, counted as `admin`
-  POST /api/v1/dead-letters/replay, /api/v1/dead-letters/purge, /api/v1/dead-letters/ID/request
+  POST /api/v1/dead-letters/replay, /api/v1/dead-letters/purge
   POST /api/v1/spool/purge?what=removed       lose what removed targets left on disk
   POST /api/v1/spool/purge?what=quarantined   delete damaged segments that were set aside
   POST /api/v1/spool/replay?from=OLD&to=NEW   hand what a removed target left to another one

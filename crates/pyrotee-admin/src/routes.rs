@@ -11,6 +11,7 @@ use tower::Service;
 
 use crate::actions::Action;
 use crate::body::Body;
+use crate::guard::Access;
 use crate::listener::ConnectionInfo;
 use crate::response::{not_allowed, text, unavailable};
 use crate::{Site, dead_letters, json};
@@ -68,7 +69,7 @@ async fn answer(request: Request<Incoming>, site: &Site) -> Response<Body> {
         if head.method != Method::POST {
             return not_allowed("POST", "only POST\n");
         }
-        if let Err(refusal) = site.guard.check(peer, &head.headers) {
+        if let Err(refusal) = site.guard.check(Access::Change, peer, &head.headers) {
             return refusal.response();
         }
         let query = head.uri.query().unwrap_or_default();

@@ -20,7 +20,7 @@ mod visible;
 pub use captured::CapturedRequest;
 pub use exchange::BoundedResponse;
 pub use pyroscope::{PyroscopeClient, UploadError};
-pub use relay::{ADMIN, AdminArgs, JsonResponse, LOCAL, RelayClient};
+pub use relay::{ADMIN, AdminArgs, AdminToken, JsonResponse, LOCAL, RelayClient, TOKEN};
 pub use visible::{visible, visible_json};
 
 /// Value of `User-Agent` in the requests of commands.

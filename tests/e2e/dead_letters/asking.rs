@@ -69,36 +69,54 @@ fn what_changes_something_or_tells_a_profile_is_not_for_everybody() {
     let id = id(&letters[0]);
     let order = json!({ "ids": [id] }).to_string();
     let path = |rest: &str| format!("/api/v1/dead-letters/{rest}");
-    for rest in ["purge", "replay", &format!("{id}/request")] {
-        let request = || Request::post(&path(rest), order.as_bytes());
+    let ask = |request: Request| client::send(relay.admin(), &request);
+    let bearer = |request: Request| request.field("Authorization", "Bearer let-me-in");
+    let of_request = path(&format!("{id}/request"));
+    for request in [
+        Request::post(&path("purge"), order.as_bytes()),
+        Request::post(&path("replay"), order.as_bytes()),
+        Request::post(&of_request, b""),
+        Request::get(&of_request),
+        Request::get(&path(id)),
+    ] {
+        let refused = ask(request.clone());
+        assert_eq!(refused.status(), 401, "{request:?}");
+        assert_eq!(refused.head.get("www-authenticate").unwrap(), "Bearer");
+        let text = refused.json()["error"].to_string();
+        assert!(text.contains("PYROTEE_ADMIN_TOKEN"), "{text}");
         for (field, value, status) in [
-            ("Origin", "http://evil.example", 403),
             ("Authorization", "Bearer guess", 401),
+            ("Origin", "http://evil.example", 403),
+            ("Sec-Fetch-Site", "cross-site", 403),
         ] {
-            let answer = client::send(relay.admin(), &request().field(field, value));
-            assert_eq!(answer.status(), status, "{rest} {field}");
+            let request = match field {
+                "Authorization" => request.clone(),
+                _ => bearer(request.clone()),
+            };
+            let refused = ask(request.field(field, value));
+            assert_eq!(refused.status(), status, "{field} {value}");
         }
-        let put = client::send(relay.admin(), &Request::new("PUT", &path(rest)));
-        assert_eq!(put.status(), 405, "{rest}");
     }
     has(&relay, 1);
-    let request = Request::post(&path(&format!("{id}/request")), b"");
-    let answer = client::send(relay.admin(), &request);
-    assert_eq!(answer.status(), 200);
-    assert!(answer.body.data.ends_with(b"\r\n\r\nbody of bad400"));
+    for request in [Request::get(&of_request), Request::post(&of_request, b"")] {
+        let answer = ask(bearer(request));
+        assert_eq!(answer.status(), 200);
+        assert!(answer.body.data.ends_with(b"\r\n\r\nbody of bad400"));
+        let length = answer.body.data.len().to_string();
+        assert_eq!(answer.head.get("content-length"), Some(length));
+    }
+    assert_eq!(ask(bearer(Request::get(&path(id)))).status(), 200);
+    for rest in ["purge", "replay"] {
+        assert_eq!(ask(bearer(Request::get(&path(rest)))).status(), 405);
+    }
+    let put = ask(bearer(Request::new("PUT", &of_request)));
+    assert_eq!(put.status(), 405);
+    let purge = |order: &[u8]| ask(bearer(Request::post(&path("purge"), order))).status();
     for order in ["", "[]", "{}", "{\"ids\":\"x\"}"] {
-        let answer = client::send(
-            relay.admin(),
-            &Request::post(&path("purge"), order.as_bytes()),
-        );
-        assert_eq!(answer.status(), 400, "{order}");
+        assert_eq!(purge(order.as_bytes()), 400, "{order}");
     }
     let many = json!({ "ids": vec![id; 1_001] }).to_string();
-    let answer = client::send(
-        relay.admin(),
-        &Request::post(&path("purge"), many.as_bytes()),
-    );
-    assert_eq!(answer.status(), 413);
+    assert_eq!(purge(many.as_bytes()), 413);
 }
 
 #[test]

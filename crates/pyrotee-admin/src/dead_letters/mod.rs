@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use crate::Site;
 use crate::body::Body;
+use crate::guard::Access;
 use crate::json::chain;
 use crate::json::dead_letters::{BatchRequest, MOST_IDS, MOST_LETTERS, PATH, PageQuery};
 use crate::response::{RequestTimeout, error, json, json_line, not_allowed, respond, unavailable};
@@ -65,7 +66,7 @@ pub(crate) async fn respond_to(
             if head.method != Method::POST {
                 return not_allowed("POST", "only POST\n");
             }
-            if let Err(refusal) = site.guard.check(peer, &head.headers) {
+            if let Err(refusal) = site.guard.check(Access::Change, peer, &head.headers) {
                 return refusal.response();
             }
             let Some(_place) = letters.order_place().await else {
@@ -99,13 +100,13 @@ async fn contents(
         Method::POST if of_request.is_some() => {}
         _ => return not_allowed("GET, HEAD", "only GET and HEAD\n"),
     }
-    let Some(id) = of_request else {
-        return show(letters, rest).await;
-    };
-    if let Err(refusal) = site.guard.check(peer, &head.headers) {
+    if let Err(refusal) = site.guard.check(Access::Read, peer, &head.headers) {
         return refusal.response();
     }
-    request(letters, id).await
+    match of_request {
+        Some(id) => request(letters, id).await,
+        None => show(letters, rest).await,
+    }
 }
 
 async fn page(letters: &LetterService, head: &Parts) -> Response<Body> {

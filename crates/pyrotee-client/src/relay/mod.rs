@@ -33,9 +33,8 @@ const FILE: ExchangeLimits = ExchangeLimits {
 /// Longest part of a refusal that is repeated, in characters.
 const LONGEST_REFUSAL: usize = 512;
 
-/// The variable with the `admin-token` of a relay on another machine. A flag would show it to all who may list
-/// processes.
-const TOKEN: &str = "PYROTEE_ADMIN_TOKEN";
+/// The variable with the `admin-token` of a relay. A flag would show it to all who may list processes.
+pub const TOKEN: &str = "PYROTEE_ADMIN_TOKEN";
 
 /// The variable with the address of a relay.
 pub const ADMIN: &str = "PYROTEE_ADMIN";
@@ -60,9 +59,20 @@ pub struct AdminArgs {
 #[derive(Debug)]
 pub struct RelayClient {
     http: Box<HttpClient>,
-    token: Option<SecretString>,
+    token: AdminToken,
     /// For every response but a captured request.
     page: ExchangeLimits,
+}
+
+/// The `admin-token` that a relay may ask for.
+#[derive(Debug, Clone, Default)]
+pub enum AdminToken {
+    /// None is known.
+    #[default]
+    Absent,
+    Known(SecretString),
+    /// The configuration that may have it cannot be read.
+    Unreadable,
 }
 
 /// A JSON document and the value that it was read as.
@@ -81,9 +91,15 @@ impl RelayClient {
                 parse_admin(admin)?,
                 Connections::OnePerRequest,
             )?),
-            token: std::env::var(TOKEN).ok().map(SecretString::from),
+            token: AdminToken::Absent,
             page: PAGE,
         })
+    }
+
+    /// Shows a token with every request.
+    pub fn with_token(mut self, token: AdminToken) -> Self {
+        self.token = token;
+        self
     }
 
     /// Limits the time for one exchange.
@@ -115,7 +131,7 @@ impl RelayClient {
         Ok((response.status, visible(response.text().trim())))
     }
 
-    /// Gets a file that is only for those who may change something.
+    /// Gets a file that is only for those who may read dead letters. By `POST`, as older relays take nothing else.
     async fn file(&self, path: &str) -> anyhow::Result<Bytes> {
         let response = self.exchange(Method::POST, path, Bytes::new(), FILE);
         let response = response.await?;
@@ -144,8 +160,12 @@ impl RelayClient {
     /// Checks the status.
     fn accepted(&self, response: &BoundedResponse) -> anyhow::Result<()> {
         let (address, status) = (self.http.address(), response.status);
-        match status {
-            StatusCode::OK => Ok(()),
+        match (status, &self.token) {
+            (StatusCode::OK, _) => Ok(()),
+            (StatusCode::UNAUTHORIZED, AdminToken::Unreadable) => bail!(
+                "{address} answered {status}{}; the configuration of the environment has faults, which `pyrotee check` shows",
+                refusal(response)
+            ),
             _ => bail!("{address} answered {status}{}", refusal(response)),
         }
     }
@@ -192,11 +212,10 @@ impl RelayClient {
             .header(HOST, address.authority().as_str())
             .header(USER_AGENT, super::USER_AGENT)
             .header(ACCEPT, "application/json");
-        // A relay asks for the token where something changes only.
-        if let (Some(token), true) = (&self.token, *method == Method::POST) {
+        if let AdminToken::Known(token) = &self.token {
             let bearer = format!("Bearer {}", token.expose_secret());
             let mut bearer = HeaderValue::try_from(bearer).map_err(|_| {
-                anyhow!("{TOKEN} has a line break or another control character: remove it")
+                anyhow!("the admin-token ({TOKEN}) has a line break or another control character: remove it")
             })?;
             bearer.set_sensitive(true);
             request = request.header(AUTHORIZATION, bearer);
@@ -214,12 +233,8 @@ fn refusal(response: &BoundedResponse) -> String {
     let error = error.and_then(|json| Some(json.get("error")?.as_str()?.to_owned()));
     match error {
         Some(error) => {
-            let token = match response.status {
-                StatusCode::UNAUTHORIZED => format!(" ({TOKEN})"),
-                _ => String::new(),
-            };
             let error: String = error.chars().take(LONGEST_REFUSAL).collect();
-            format!(": {}{token}", visible(&error))
+            format!(": {}", visible(&error))
         }
         None => ": is this the `admin` of a pyrotee, and of one that knows this page? (--admin)"
             .to_owned(),

@@ -6,6 +6,7 @@ pub(crate) mod dead_letters;
 mod digest;
 pub(crate) mod generate;
 pub(crate) mod healthcheck;
+mod relay;
 pub(crate) mod send;
 pub(crate) mod sink;
 pub(crate) mod spool;

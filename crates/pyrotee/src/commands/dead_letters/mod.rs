@@ -19,8 +19,9 @@ Examples:
 
 Each asks the relay on this machine, another one (--admin), or looks into a
 directory without a relay (--dir, or --config for the one that a configuration
-names). To another machine the admin-token is shown that PYROTEE_ADMIN_TOKEN
-holds. docs/dead-letters.md says what is kept, and for how long.";
+names). A relay with an admin-token asks for it, but for `ls`: it is taken from
+PYROTEE_ADMIN_TOKEN, else from the configuration of --config (beside --admin) or
+PYROTEE_CONFIG. docs/dead-letters.md says what is kept, and for how long.";
 
 /// Look at profiles that targets rejected, send them again, or remove them
 #[derive(Debug, Clone, clap::Args)]

@@ -10,19 +10,21 @@ use pyrotee_config::{Flags, Sources};
 use pyrotee_letters::{Id, Store};
 use serde::Serialize;
 
+use crate::commands::relay::relay_at;
+
 /// Where the dead letters are.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct SourceArgs {
     /// The running relay's `admin`: :PORT, HOST:PORT or http://HOST:PORT; without any of the three that of
     /// PYROTEE_ADMIN, or 127.0.0.1:4041
-    #[arg(long, value_name = "ADDR", conflicts_with_all = ["dir", "config"])]
+    #[arg(long, value_name = "ADDR", conflicts_with = "dir")]
     admin: Option<String>,
 
     /// Directory of dead letters, without a relay
     #[arg(long, value_name = "D", conflicts_with = "config")]
     dir: Option<PathBuf>,
 
-    /// Configuration that names the directory, without a relay
+    /// Configuration that names the directory, without a relay; with --admin the one that has the admin-token
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -37,13 +39,13 @@ pub(super) enum LetterSource {
 impl SourceArgs {
     /// Finds the dead letters. `change`: locks the directory, so that letters can be removed.
     pub(super) fn open(self, change: bool) -> anyhow::Result<LetterSource> {
-        let dir = match (self.dir, self.config) {
-            (Some(dir), _) => dir,
-            (None, Some(file)) => dir_of(file)?,
-            (None, None) => {
-                let admin = self.admin.or_else(|| std::env::var(ADMIN).ok());
+        let dir = match (self.admin, self.dir, self.config) {
+            (None, Some(dir), _) => dir,
+            (None, None, Some(file)) => dir_of(file)?,
+            (admin, _, config) => {
+                let admin = admin.or_else(|| std::env::var(ADMIN).ok());
                 let admin = admin.unwrap_or_else(|| LOCAL.to_owned());
-                return RelayClient::at(&admin).map(LetterSource::Relay);
+                return relay_at(&admin, config.as_deref()).map(LetterSource::Relay);
             }
         };
         Ok(LetterSource::Directory(Store::look(&dir, change)?))
@@ -51,7 +53,7 @@ impl SourceArgs {
 
     /// Whether a directory is used and no relay is asked.
     pub(super) fn is_directory(&self) -> bool {
-        self.dir.is_some() || self.config.is_some()
+        self.admin.is_none() && (self.dir.is_some() || self.config.is_some())
     }
 }
 

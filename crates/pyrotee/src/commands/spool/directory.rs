@@ -15,7 +15,7 @@ pub(super) struct DirectoryArgs {
 
     /// Configuration that names the directory; without --dir, that of PYROTEE_CONFIG
     #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
 }
 
 /// The directory of a spool.

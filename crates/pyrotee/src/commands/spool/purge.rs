@@ -11,6 +11,7 @@ use pyrotee_spool::inspect::{Membership, Survey};
 
 use super::directory::DirectoryArgs;
 use super::queues::{check_target, open, survey};
+use crate::commands::relay::relay_at;
 use crate::terminal::{print, size};
 
 const EXAMPLES: &str = "\
@@ -29,8 +30,9 @@ Examples:
   pyrotee spool purge --dir /var/lib/pyrotee/spool --quarantined
       Deletes the damaged segments that were set aside.
 
-Nothing is lost that is not named by one of the three flags. To another machine
-the admin-token is shown that PYROTEE_ADMIN_TOKEN holds.
+Nothing is lost that is not named by one of the three flags. A relay with an
+admin-token asks for it: it is taken from PYROTEE_ADMIN_TOKEN, else from the
+configuration of --config (beside --admin) or PYROTEE_CONFIG.
 
 Exit codes: 0 done, 1 the spool is in use or cannot be used, or the relay does
 not answer, 2 the command line or the configuration is wrong.";
@@ -44,7 +46,7 @@ pub(super) struct Args {
     directory: DirectoryArgs,
 
     /// Ask the running relay whose `admin` this is: :PORT, HOST:PORT or http://HOST:PORT
-    #[arg(long, value_name = "ADDR", conflicts_with_all = ["dir", "config"])]
+    #[arg(long, value_name = "ADDR", conflicts_with = "dir")]
     admin: Option<String>,
 
     /// Everything that waits for the target of this name, removed or not
@@ -62,7 +64,10 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let purged = match &args.admin {
-        Some(admin) => by_relay(&RelayClient::at(admin)?, args.target, args.removed).await?,
+        Some(admin) => {
+            let relay = relay_at(admin, args.directory.config.as_deref())?;
+            by_relay(&relay, args.target, args.removed).await?
+        }
         None => in_directory(&args.directory.find()?.dir, args.target, args.removed)?,
     };
     print(&text(&purged))

@@ -13,10 +13,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use pyrotee_client::{PyroscopeClient, RelayClient};
+use pyrotee_client::PyroscopeClient;
 
 use super::UsageError;
 use super::directory::DirectoryArgs;
+use crate::commands::relay::relay_at;
 use pacer::Pacer;
 use to_address::AddressReplay;
 
@@ -24,7 +25,9 @@ const EXAMPLES: &str = "\
 Examples:
   pyrotee spool replay --admin :4041 --from old-name --to central
       A target was renamed in the configuration: the running relay gives what
-      waits for the old name to the new one.
+      waits for the old name to the new one. A relay with an admin-token asks
+      for it: it is taken from PYROTEE_ADMIN_TOKEN, else from the configuration
+      of --config (beside --admin) or PYROTEE_CONFIG.
 
   pyrotee spool replay --dir /var/lib/pyrotee/spool --target central --to http://pyroscope:4040
       Sends what waits for one target to a Pyroscope or a relay, as it was
@@ -50,7 +53,7 @@ pub(super) struct Args {
     directory: DirectoryArgs,
 
     /// Ask the running relay whose `admin` this is, with --from and --to
-    #[arg(long, value_name = "ADDR", conflicts_with_all = ["dir", "config"], requires_all = ["from", "to"])]
+    #[arg(long, value_name = "ADDR", conflicts_with = "dir", requires_all = ["from", "to"])]
     admin: Option<String>,
 
     /// The removed target whose profiles are handed over, with --admin
@@ -88,7 +91,8 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let (Some(admin), Some(from), Some(to)) = (&args.admin, &args.from, &args.to) {
-        return by_relay::run(&RelayClient::at(admin)?, from, to).await;
+        let relay = relay_at(admin, args.directory.config.as_deref())?;
+        return by_relay::run(&relay, from, to).await;
     }
     let spool = args.directory.find()?;
     if let Some(to) = &args.to {
