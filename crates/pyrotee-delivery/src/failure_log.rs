@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use pyrotee_net::status_label;
 use pyrotee_queue::{Reason, lock};
 use tokio::time::Instant;
 
@@ -16,8 +17,8 @@ const INTERVAL: Duration = Duration::from_secs(10);
 /// Logs the failed uploads to one target at a limited rate.
 #[derive(Debug, Default)]
 pub(crate) struct FailureLog {
-    /// By status code, kind of error or reason.
-    kinds: Mutex<HashMap<String, Suppression>>,
+    /// By the label of the status code, kind of error or reason: a closed set, because a target chooses the code.
+    kinds: Mutex<HashMap<&'static str, Suppression>>,
 }
 
 /// Failures of one kind that are not logged.
@@ -73,7 +74,7 @@ impl FailureLog {
     fn log(&self, target: &str, outcome: &Outcome, fate: &str) {
         let meaning = outcome.as_str();
         if let Some(status) = outcome.status {
-            if let Some(left_out) = self.should_log(status.as_str()) {
+            if let Some(left_out) = self.should_log(status_label(status)) {
                 let (status, answer) = (status.as_u16(), outcome.text.as_str());
                 tracing::warn!(
                     target,
@@ -106,7 +107,7 @@ impl FailureLog {
     }
 
     /// Whether to log a failure of `kind` now: the number of failures left out since the last line, or `None`.
-    fn should_log(&self, kind: &str) -> Option<u64> {
+    fn should_log(&self, kind: &'static str) -> Option<u64> {
         let mut kinds = lock(&self.kinds);
         let now = Instant::now();
         match kinds.get_mut(kind) {
@@ -123,7 +124,7 @@ impl FailureLog {
                     until: now + INTERVAL,
                     left_out: 0,
                 };
-                kinds.insert(kind.to_owned(), suppression);
+                kinds.insert(kind, suppression);
                 Some(0)
             }
         }

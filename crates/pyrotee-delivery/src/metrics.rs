@@ -14,7 +14,7 @@ use metrics::{
     gauge, histogram,
 };
 use pyroscope_wire::refusal::Meaning;
-use pyrotee_net::ExchangeErrorKind;
+use pyrotee_net::{ExchangeErrorKind, status_label};
 use pyrotee_queue::Lane;
 
 use crate::Settings;
@@ -182,7 +182,7 @@ impl TargetMetrics {
                 RESPONSE_TIME,
                 "target_name" => self.target.clone(),
                 "target_address" => self.address.clone(),
-                "code" => status.as_str().to_owned()
+                "code" => status_label(status)
             )
         };
         match status {
@@ -215,7 +215,7 @@ impl TargetMetrics {
 
     fn count(&self, meaning: Meaning, status: Option<StatusCode>) {
         let series = || {
-            let code = status.map_or("error".to_owned(), |status| status.as_str().to_owned());
+            let code = status.map_or("error", status_label);
             counter!(
                 REQUESTS, "target" => self.target.clone(), "code" => code, "outcome" => meaning.as_str()
             )

@@ -20,6 +20,7 @@ mod exchange_error;
 mod listen;
 mod resolver;
 pub mod server;
+mod status_label;
 mod stream;
 mod tls;
 mod tracked_io;
@@ -32,6 +33,7 @@ pub use connector::{ConnectionCounts, Connector, Io};
 pub use exchange_error::{ExchangeError, ExchangeErrorKind};
 pub use listen::{BindError, Listen, bind};
 pub use resolver::{ResolveError, Resolver};
+pub use status_label::status_label;
 pub use tls::{Tls, TlsError};
 pub use tracked_io::TrackedIo;
 
