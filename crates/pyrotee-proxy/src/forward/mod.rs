@@ -100,7 +100,7 @@ where
         let grpc = head::is_grpc(&request);
         let takes_grpc_trailers = head::takes_grpc_trailers(&request);
         head::prepare_request(&mut request);
-        if self.forwarded_headers && head::count_proxies(request.headers()) >= MAX_PROXIES {
+        if self.forwarded_headers && head::has_passed_proxies(request.headers(), MAX_PROXIES) {
             // A client that is still sending would not see the response.
             self.background_reader.read_rest(request.into_body());
             return Err(ForwardError::Loop);

@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 
+use bytes::Bytes;
 use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::elements;
+use super::pieces;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -14,17 +15,17 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 /// Appends `client` to `X-Forwarded-For`. Sets host and scheme only if no proxy before this one
 /// has set them.
 pub(crate) fn add_forwarded(headers: &mut HeaderMap, client: IpAddr) {
-    let client = client.to_canonical();
-    let chain = elements(headers, &X_FORWARDED_FOR)
-        .chain([client.to_string().as_str()])
-        .fold(String::new(), |chain, hop| {
-            if chain.is_empty() {
-                hop.to_owned()
-            } else {
-                chain + ", " + hop
-            }
-        });
-    if let Ok(chain) = HeaderValue::from_str(&chain) {
+    let client = client.to_canonical().to_string();
+    // Bytes: what earlier proxies wrote may not be ASCII.
+    let lines = headers.get_all(X_FORWARDED_FOR).iter();
+    let lines = lines.map(HeaderValue::as_bytes);
+    let mut chain = Vec::new();
+    for line in lines.filter(|line| !line.is_empty()) {
+        chain.extend_from_slice(line);
+        chain.extend_from_slice(b", ");
+    }
+    chain.extend_from_slice(client.as_bytes());
+    if let Ok(chain) = HeaderValue::from_maybe_shared(Bytes::from(chain)) {
         headers.insert(X_FORWARDED_FOR, chain);
     }
     if let Some(host) = headers.get(HOST).cloned() {
@@ -35,15 +36,21 @@ pub(crate) fn add_forwarded(headers: &mut HeaderMap, client: IpAddr) {
         .or_insert(HeaderValue::from_static("http"));
 }
 
-/// Counts the proxies that have relayed a request, by its `X-Forwarded-For`.
-pub(crate) fn count_proxies(headers: &HeaderMap) -> usize {
-    elements(headers, &X_FORWARDED_FOR).count()
+/// Whether at least `count` proxies have relayed a request, by its `X-Forwarded-For`.
+pub(crate) fn has_passed_proxies(headers: &HeaderMap, count: usize) -> bool {
+    hops(headers).take(count).count() == count
 }
 
 /// Returns the client that the first proxy saw, as `X-Forwarded-For` names it; `None` if the request has
 /// passed no proxy.
-pub(crate) fn first_forwarded_for(headers: &HeaderMap) -> Option<&str> {
-    elements(headers, &X_FORWARDED_FOR).next()
+pub(crate) fn first_forwarded_for(headers: &HeaderMap) -> Option<&[u8]> {
+    hops(headers).next()
+}
+
+/// The proxies and the client of `X-Forwarded-For`. Their number has no limit here, unlike that of a list of
+/// this hop: a proxy that is left out would hide a loop.
+fn hops(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    pieces(headers, &X_FORWARDED_FOR).filter(|hop| !hop.is_empty())
 }
 
 #[cfg(test)]
@@ -59,12 +66,26 @@ mod tests {
         assert_eq!(headers["x-forwarded-host"], "pyroscope");
         assert_eq!(headers["x-forwarded-proto"], "http");
 
-        assert_eq!(count_proxies(&headers), 1);
+        assert!(has_passed_proxies(&headers, 1) && !has_passed_proxies(&headers, 2));
 
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
         add_forwarded(&mut headers, "10.0.0.10".parse().unwrap());
         assert_eq!(headers["x-forwarded-for"], "10.0.0.9, 10.0.0.10");
         assert_eq!(headers["x-forwarded-proto"], "https");
-        assert_eq!(count_proxies(&headers), 2);
+        assert!(has_passed_proxies(&headers, 2) && !has_passed_proxies(&headers, 3));
+    }
+
+    #[test]
+    fn a_line_that_is_not_ascii_is_kept_as_are_empty_elements() {
+        let mut headers = HeaderMap::new();
+        for line in [&b"1.2.3.4\xff"[..], b"", b"5.6.7.8,, \xe4"] {
+            headers.append(X_FORWARDED_FOR, HeaderValue::from_bytes(line).unwrap());
+        }
+        add_forwarded(&mut headers, "10.0.0.9".parse().unwrap());
+        let chain = b"1.2.3.4\xff, 5.6.7.8,, \xe4, 10.0.0.9";
+        assert_eq!(headers.get_all(X_FORWARDED_FOR).iter().count(), 1);
+        assert_eq!(headers[X_FORWARDED_FOR].as_bytes(), chain);
+        assert_eq!(first_forwarded_for(&headers), Some(&b"1.2.3.4\xff"[..]));
+        assert!(has_passed_proxies(&headers, 4) && !has_passed_proxies(&headers, 5));
     }
 }

@@ -3,7 +3,7 @@
 use http::header::{CONTENT_TYPE, TE, TRAILER, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Request, Response, Version};
 
-use super::{elements, has_element};
+use super::has_element;
 
 /// The trailers of a gRPC response that are not metadata of the application.
 const TRAILERS: [&str; 3] = ["grpc-status", "grpc-message", "grpc-status-details-bin"];
@@ -38,12 +38,9 @@ pub(crate) fn declare_grpc_trailers<B>(response: &mut Response<B>) {
     if !speaks_grpc(headers) || !headers.contains_key(TRANSFER_ENCODING) {
         return;
     }
-    let declared: Vec<String> = elements(headers, &TRAILER)
-        .map(str::to_ascii_lowercase)
-        .collect();
     let missing = TRAILERS
         .into_iter()
-        .filter(|name| !declared.iter().any(|it| it == name));
+        .filter(|name| !has_element(headers, &TRAILER, name));
     let missing = missing.collect::<Vec<_>>().join(", ");
     if let Ok(names) = HeaderValue::from_str(&missing)
         && !missing.is_empty()

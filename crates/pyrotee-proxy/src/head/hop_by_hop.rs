@@ -1,7 +1,8 @@
 //! Headers that concern one connection only (RFC 9110 §7.6.1).
 
 use http::header::{
-    CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING,
+    UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -31,30 +32,34 @@ pub(crate) fn requested_upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
         return None;
     }
     let wanted: Vec<_> = elements(headers, &UPGRADE)
-        .filter(|protocol| !protocol.eq_ignore_ascii_case("h2c"))
+        .filter(|protocol| !protocol.eq_ignore_ascii_case(b"h2c"))
         .collect();
     if wanted.is_empty() {
         None
     } else {
-        HeaderValue::from_str(&wanted.join(", ")).ok()
+        HeaderValue::from_bytes(&wanted.join(&b", "[..])).ok()
     }
 }
 
 /// Removes the hop-by-hop headers. `Transfer-Encoding` can be kept: if the next hop speaks
-/// HTTP/1.1 as well, hyper frames the body by it.
+/// HTTP/1.1 as well, hyper frames the body by it. A `Content-Length` beside it is removed, because it is not
+/// the length of the body (RFC 9112 §6.1).
 ///
 /// Removing from a `HeaderMap` moves its last entry into the gap, so the map is built anew: the
 /// order of headers must not change.
 pub(super) fn strip(headers: &mut HeaderMap, keep_transfer_encoding: bool) {
     let listed: Vec<HeaderName> = elements(headers, &CONNECTION)
-        .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
+        .filter_map(|name| HeaderName::from_bytes(name).ok())
         // A client must not make the relay remove what frames or routes the message.
         .filter(|name| !["content-length", "host", "transfer-encoding"].contains(&name.as_str()))
         .collect();
+    let has_two_framings =
+        headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH);
     let ends_here = |name: &HeaderName| {
         HOP_BY_HOP.contains(name)
             || listed.contains(name)
             || (name == TRANSFER_ENCODING && !keep_transfer_encoding)
+            || (name == CONTENT_LENGTH && has_two_framings)
     };
     if !headers.keys().any(ends_here) {
         return;

@@ -5,7 +5,7 @@ use http::header::{CONNECTION, COOKIE, HOST, TE, UPGRADE};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 
 use super::hop_by_hop::{requested_upgrade, strip};
-use super::{has_element, is_grpc, speaks_grpc};
+use super::{has_element, host_of, is_grpc, speaks_grpc};
 
 /// Prepares a client's head for the upstream: sets `Host` to the authority that the client asked
 /// for, removes hop-by-hop headers, and passes on an upgrade and the `TE: trailers` of gRPC.
@@ -13,8 +13,7 @@ pub(crate) fn prepare_request<B>(request: &mut Request<B>) {
     let upgrade = requested_upgrade(request.headers());
     let te = speaks_grpc(request.headers()) && has_element(request.headers(), &TE, "trailers");
     // The authority of an absolute target, or `:authority`, overrules Host (RFC 9112 §3.2.2).
-    let host = request.uri().authority();
-    let host = host.and_then(|host| HeaderValue::from_str(host.as_str()).ok());
+    let host = host_of(request.uri());
     let keep_transfer_encoding = request.version() == Version::HTTP_11;
     let multiplexed = request.version() == Version::HTTP_2 && !is_grpc(request);
     let headers = request.headers_mut();
@@ -71,6 +70,7 @@ mod tests {
     use http::HeaderName;
 
     use super::*;
+    use crate::head::MAX_FIELDS;
 
     /// The headers of a request as the upstream gets them.
     fn prepared(headers: &[(&str, &str)]) -> HeaderMap {
@@ -106,16 +106,38 @@ mod tests {
 
     #[test]
     fn connection_cannot_remove_what_frames_the_message() {
-        let headers = prepared(&[
-            ("connection", "content-length, host, transfer-encoding"),
-            ("host", "h"),
-            ("content-length", "3"),
-            ("transfer-encoding", "chunked"),
-        ]);
-        assert_eq!(
-            names(&headers),
-            ["host", "content-length", "transfer-encoding"]
-        );
+        for framing in [("content-length", "3"), ("transfer-encoding", "chunked")] {
+            let listed = ("connection", "content-length, host, transfer-encoding");
+            let headers = prepared(&[listed, ("host", "h"), framing]);
+            assert_eq!(names(&headers), ["host", framing.0]);
+        }
+    }
+
+    #[test]
+    fn the_elements_that_count_are_as_many_as_a_head_has_fields() {
+        let many = |extra: &str| format!("{}{extra}", "a,".repeat(MAX_FIELDS - 1));
+        let headers = prepared(&[("connection", &many("x-secret")), ("x-secret", "s")]);
+        assert_eq!(names(&headers), [""; 0]);
+        let headers = prepared(&[("connection", &many("a,x-secret")), ("x-secret", "s")]);
+        assert_eq!(names(&headers), ["x-secret"]);
+        let upgrade = [
+            ("connection", &*many("a,upgrade")),
+            ("upgrade", "websocket"),
+        ];
+        assert_eq!(names(&prepared(&upgrade)), [""; 0]);
+    }
+
+    #[test]
+    fn a_response_with_two_framings_loses_its_length() {
+        for (client, framing) in [
+            (Version::HTTP_11, &["transfer-encoding"][..]),
+            (Version::HTTP_2, &[]),
+        ] {
+            let response = Response::builder().header("transfer-encoding", "chunked");
+            let mut response = response.header("content-length", "30").body(()).unwrap();
+            prepare_response(&mut response, client);
+            assert_eq!(names(response.headers()), framing);
+        }
     }
 
     #[test]

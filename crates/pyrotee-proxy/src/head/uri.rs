@@ -1,6 +1,6 @@
 //! The URI of a request to the upstream.
 
-use http::{Method, Uri};
+use http::{HeaderValue, Method, Uri};
 
 /// Returns the URI for a client's request target: `origin` with the target's path and query, byte
 /// for byte. `None` for `CONNECT`, which an origin server cannot be asked for.
@@ -16,9 +16,33 @@ pub(crate) fn upstream_uri(method: &Method, target: &Uri, origin: &Uri) -> Optio
     Uri::from_parts(parts).ok()
 }
 
+/// Returns the `Host` for a request whose target names an authority: host and port, without the user and
+/// the password that a client may have put before them (RFC 9110 §4.2.4). `None` if the target names none.
+pub(crate) fn host_of(target: &Uri) -> Option<HeaderValue> {
+    let authority = target.authority()?.as_str();
+    let (_, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+    HeaderValue::from_str(host).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_host_is_without_user_and_password() {
+        for (target, host) in [
+            ("http://u:p@h:1/x", Some("h:1")),
+            ("http://u@[::1]/", Some("[::1]")),
+            ("http://h/@x", Some("h")),
+            ("/u:p@h", None),
+        ] {
+            let found = host_of(&target.parse().unwrap());
+            assert_eq!(
+                found.as_ref().map(HeaderValue::as_bytes),
+                host.map(str::as_bytes)
+            );
+        }
+    }
 
     #[test]
     fn the_target_is_kept_byte_for_byte() {
