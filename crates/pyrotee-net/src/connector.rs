@@ -14,6 +14,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
 use tokio::io::DuplexStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::{BoxError, Service, ServiceExt};
 
 use crate::stream::Stream;
@@ -38,11 +39,18 @@ pub type Io = TokioIo<TrackedIo>;
 pub struct Connector {
     dialer: Dialer,
     counts: ConnectionCounts,
+    /// One permit per connection; `None` without a limit.
+    permits: Option<Arc<Semaphore>>,
 }
+
+/// All connections that [`Connector::limited`] allows are open.
+#[derive(Debug, thiserror::Error)]
+#[error("all connections are in use")]
+pub(crate) struct LimitReached;
 
 #[derive(Clone)]
 enum Dialer {
-    /// Dials `http://` and `https://` addresses; HTTP/1.1 by ALPN.
+    /// Dials `http://` and `https://` addresses; one version of HTTP by ALPN.
     Socket(HttpsConnector<HttpConnector<Resolver>>),
     /// Calls a function instead, for tests that pause the clock.
     Pipe(Arc<dyn Fn() -> io::Result<DuplexStream> + Send + Sync>),
@@ -68,20 +76,37 @@ impl ConnectionCounts {
 }
 
 impl Connector {
-    /// A connector over sockets, with counts of its own.
+    /// A connector over sockets, for HTTP/1.1 (by ALPN over TLS), with counts of its own.
     pub fn new(resolver: &Resolver, tls: &Tls) -> Self {
-        let mut http = HttpConnector::new_with_resolver(resolver.clone());
-        http.enforce_http(false);
-        http.set_nodelay(true);
-        http.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        http.set_keepalive(Some(KEEP_ALIVE));
-        http.set_keepalive_interval(Some(KEEP_ALIVE / 3));
-        let dialer = HttpsConnectorBuilder::new()
-            .with_tls_config(tls.config.clone())
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(http);
-        Self::over(Dialer::Socket(dialer))
+        let builder = HttpsConnectorBuilder::new().with_tls_config(tls.config.clone());
+        let dialer = builder.https_or_http().enable_http1();
+        Self::over(Dialer::Socket(dialer.wrap_connector(tcp(resolver))))
+    }
+
+    /// A connector over sockets, for HTTP/2: over TLS it offers nothing else by ALPN, and without TLS both sides
+    /// know it beforehand. It has counts of its own.
+    pub fn http2(resolver: &Resolver, tls: &Tls) -> Self {
+        let builder = HttpsConnectorBuilder::new().with_tls_config(tls.config.clone());
+        let dialer = builder.https_or_http().enable_http2();
+        Self::over(Dialer::Socket(dialer.wrap_connector(tcp(resolver))))
+    }
+
+    /// Opens at most `max` connections at once, those that are being opened and idle ones included. Beyond it
+    /// connecting fails at once, with an error for which [`ExchangeError::is_limit`] is true.
+    #[must_use]
+    pub fn limited(self, max: usize) -> Self {
+        let permits = Semaphore::new(max.min(Semaphore::MAX_PERMITS));
+        Self {
+            permits: Some(Arc::new(permits)),
+            ..self
+        }
+    }
+
+    /// Adds this connector's connections to `counts`, instead of to counts of its own.
+    #[must_use]
+    pub fn counted_by(self, counts: &ConnectionCounts) -> Self {
+        let counts = counts.clone();
+        Self { counts, ..self }
     }
 
     /// A connector that calls `dial` for each connection instead of opening a socket, with counts of its own.
@@ -94,6 +119,7 @@ impl Connector {
         Self {
             dialer,
             counts: ConnectionCounts::default(),
+            permits: None,
         }
     }
 
@@ -102,11 +128,21 @@ impl Connector {
         &self.counts
     }
 
+    /// Takes a permit, if there is a limit.
+    fn permit(&self) -> Result<Option<OwnedSemaphorePermit>, LimitReached> {
+        let permits = self.permits.as_ref();
+        permits
+            .map(|permits| Arc::clone(permits).try_acquire_owned())
+            .transpose()
+            .map_err(|_| LimitReached)
+    }
+
     /// Opens one connection to the scheme and authority of `origin`.
     ///
     /// # Errors
     ///
-    /// If the name does not resolve, nobody accepts the connection, or the TLS handshake fails.
+    /// If the name does not resolve, nobody accepts the connection, the TLS handshake fails, or the limit is
+    /// reached.
     pub async fn open(&self, origin: Uri) -> Result<Io, ExchangeError> {
         let connecting = self.clone().oneshot(origin);
         connecting
@@ -128,10 +164,14 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
+        let permit = match self.permit() {
+            Ok(permit) => permit,
+            Err(error) => return Box::pin(async move { Err(error.into()) }),
+        };
         let ConnectionCounts { opened, open } = self.counts.clone();
         let track = move |stream| {
             opened.fetch_add(1, Relaxed);
-            TokioIo::new(TrackedIo::new(stream, open))
+            TokioIo::new(TrackedIo::new(stream, open, permit))
         };
         match &mut self.dialer {
             Dialer::Socket(dialer) => {
@@ -144,6 +184,17 @@ impl Service<Uri> for Connector {
             }
         }
     }
+}
+
+/// Opens TCP connections, for TLS or for plain HTTP.
+fn tcp(resolver: &Resolver) -> HttpConnector<Resolver> {
+    let mut http = HttpConnector::new_with_resolver(resolver.clone());
+    http.enforce_http(false);
+    http.set_nodelay(true);
+    http.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    http.set_keepalive(Some(KEEP_ALIVE));
+    http.set_keepalive_interval(Some(KEEP_ALIVE / 3));
+    http
 }
 
 impl fmt::Debug for Connector {

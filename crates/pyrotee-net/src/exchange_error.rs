@@ -6,6 +6,7 @@ use std::io;
 
 use hyper_util::client::legacy;
 
+use crate::connector::LimitReached;
 use crate::{ConnectionState, ResolveError};
 
 type Cause = dyn StdError + 'static;
@@ -49,7 +50,7 @@ impl ExchangeErrorKind {
 
 /// An exchange with another server that ended without a response: connecting, sending the request or
 /// receiving the response failed. `Display` is the innermost cause.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ExchangeError {
     kind: ExchangeErrorKind,
     /// There was no connection, so the peer received nothing of the request.
@@ -59,6 +60,8 @@ pub struct ExchangeError {
     unanswered: bool,
     /// The whole request may have been written.
     written: bool,
+    /// All connections that the connector may open were in use.
+    limit: bool,
     text: String,
 }
 
@@ -77,6 +80,7 @@ impl ExchangeError {
         Self {
             connecting: true,
             written: false,
+            limit: causes(error).any(|cause| cause.is::<LimitReached>()),
             ..Self::new(connect_kind(error), deepest(error))
         }
     }
@@ -121,6 +125,7 @@ impl ExchangeError {
             stale: false,
             unanswered: false,
             written: true,
+            limit: false,
             text: text.into(),
         }
     }
@@ -133,6 +138,11 @@ impl ExchangeError {
     /// Whether connecting failed: the peer received nothing of the request.
     pub fn is_connect(&self) -> bool {
         self.connecting
+    }
+
+    /// Whether no connection was opened because all that the connector may open were in use.
+    pub fn is_limit(&self) -> bool {
+        self.limit
     }
 
     /// Whether the exchange failed on a stale connection: the peer closed a kept connection before the whole

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Interval, interval};
 
 use crate::ConnectionState;
@@ -44,6 +45,8 @@ pub struct TrackedIo {
     /// The connection has ended, and may yet be reset.
     reset_wait: Option<(Interval, Instant)>,
     open: Arc<AtomicU64>,
+    /// Counts the connection against the connector's limit.
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 /// How far the last request was written.
@@ -59,7 +62,11 @@ enum Progress {
 
 impl TrackedIo {
     /// Adds one to `open`, and subtracts it again on drop.
-    pub(crate) fn new(io: Stream, open: Arc<AtomicU64>) -> Self {
+    pub(crate) fn new(
+        io: Stream,
+        open: Arc<AtomicU64>,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Self {
         open.fetch_add(1, Relaxed);
         Self {
             io,
@@ -69,6 +76,7 @@ impl TrackedIo {
             was_idle: false,
             reset_wait: None,
             open,
+            _permit: permit,
         }
     }
 

@@ -13,7 +13,10 @@ use super::*;
 /// A connection over a pipe that holds 64 bytes, and its far end.
 fn pipe() -> (TrackedIo, DuplexStream) {
     let (near, far) = duplex(64);
-    (TrackedIo::new(Stream::Right(near), Arc::default()), far)
+    (
+        TrackedIo::new(Stream::Right(near), Arc::default(), None),
+        far,
+    )
 }
 
 /// A connection that has answered a request.
@@ -132,7 +135,7 @@ async fn kept_socket() -> (TrackedIo, TcpStream) {
     let (mut far, _) = listener.accept().unwrap();
     let stream = MaybeHttpsStream::Http(TokioIo::new(socket));
     let stream = Stream::Left(TokioIo::new(stream));
-    let mut near = TrackedIo::new(stream, Arc::default());
+    let mut near = TrackedIo::new(stream, Arc::default(), None);
     far.write_all(b"answer").unwrap();
     near.read_exact(&mut [0; 6]).await.unwrap();
     (near, far)
@@ -201,7 +204,7 @@ async fn a_fin_that_no_reset_follows_is_ambiguous_after_a_while() {
 async fn an_open_connection_is_counted() {
     let open = Arc::new(AtomicU64::new(0));
     let (near, _far) = duplex(64);
-    let near = TrackedIo::new(Stream::Right(near), Arc::clone(&open));
+    let near = TrackedIo::new(Stream::Right(near), Arc::clone(&open), None);
     assert_eq!(open.load(Relaxed), 1);
     drop(near);
     assert_eq!(open.load(Relaxed), 0);
