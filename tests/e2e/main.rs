@@ -23,6 +23,8 @@ mod answers;
 mod captures;
 /// The command `check`: the faults of a configuration, and the sources of its values.
 mod check;
+/// Requests that fail because of their client.
+mod client_faults;
 /// Clients that try again because the local upstream failed.
 mod client_retries;
 /// Codings that nobody here knows, and refusals of gRPC.
@@ -51,6 +53,8 @@ mod grpc;
 mod grpc_calls;
 /// gRPC and gRPC-Web over HTTP/1.1.
 mod grpc_http1;
+/// The connection that gRPC calls take to the upstream.
+mod grpc_upstream;
 /// Fields of heads, both ways.
 mod headers;
 /// Whether a relay is ready, as an exit code.
@@ -127,5 +131,7 @@ mod tls;
 mod trouble;
 /// Connections that become something else.
 mod upgrade;
+/// How much the upstream is asked for at once.
+mod upstream_limits;
 /// Which requests are retries of one client.
 mod whose_retry;

@@ -40,32 +40,7 @@ impl Https {
     }
 
     fn with(name: &str, demanding: bool) -> Self {
-        let key = || KeyPair::generate().expect("a key can be made");
-        let mut authority = CertificateParams::default();
-        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority = CertifiedIssuer::self_signed(authority, key()).expect("a certificate");
-        let leaf_key = key();
-        let leaf = CertificateParams::new([name.to_owned()])
-            .and_then(|params| params.signed_by(&leaf_key, &authority))
-            .expect("a certificate");
-        let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(leaf_key.serialize_der()));
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let verifier = if demanding {
-            let mut roots = RootCertStore::empty();
-            roots.add(authority.der().clone()).expect("a certificate");
-            WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(&provider))
-                .build()
-                .expect("there is a root")
-        } else {
-            WebPkiClientVerifier::no_client_auth()
-        };
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("ring has them")
-            .with_client_cert_verifier(verifier)
-            .with_single_cert(vec![leaf.der().clone()], private)
-            .expect("the key belongs to the certificate");
-
+        let (config, authority) = server_config(name, demanding);
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let address = listener.local_addr().expect("a bound listener has one");
         let heard = Arc::default();
@@ -73,7 +48,7 @@ impl Https {
         Self {
             address,
             heard,
-            authority: authority.pem(),
+            authority,
             home: tempfile::tempdir().expect("a temporary directory can be made"),
         }
     }
@@ -93,6 +68,37 @@ impl Https {
         let heard = self.heard.lock().expect("nobody panics with the lock");
         String::from_utf8_lossy(&heard).into_owned()
     }
+}
+
+/// A server's side of TLS, whose certificate is for `name`, and the authority that has signed it, as PEM. `demanding`: it
+/// wants a certificate of its clients.
+pub(crate) fn server_config(name: &str, demanding: bool) -> (ServerConfig, String) {
+    let key = || KeyPair::generate().expect("a key can be made");
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(authority, key()).expect("a certificate");
+    let leaf_key = key();
+    let leaf = CertificateParams::new([name.to_owned()])
+        .and_then(|params| params.signed_by(&leaf_key, &authority))
+        .expect("a certificate");
+    let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(leaf_key.serialize_der()));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = if demanding {
+        let mut roots = RootCertStore::empty();
+        roots.add(authority.der().clone()).expect("a certificate");
+        WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(&provider))
+            .build()
+            .expect("there is a root")
+    } else {
+        WebPkiClientVerifier::no_client_auth()
+    };
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("ring has them")
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(vec![leaf.der().clone()], private)
+        .expect("the key belongs to the certificate");
+    (config, authority.pem())
 }
 
 fn accept(listener: TcpListener, config: Arc<ServerConfig>, heard: Arc<Mutex<Vec<u8>>>) {

@@ -3,7 +3,10 @@
 //! What it writes is valid input: every text that is not a plain word is quoted, and every `$`
 //! doubled, so that reading it back gives the same settings but for the secrets.
 
-use std::{fmt::Write, num::NonZeroU64};
+use std::{
+    fmt::Write,
+    num::{NonZeroU64, NonZeroUsize},
+};
 
 use crate::{
     sections::{DUPLICATES, FORMATS, FSYNC, LEVELS, ON_AMBIGUOUS, ON_FULL, TAG_KEYS, TEE_ON},
@@ -36,6 +39,8 @@ impl Config {
                 "forwarded-headers",
                 &upstream.forwarded_headers.to_string(),
             );
+            let connections = upstream.max_connections.map_or(0, NonZeroUsize::get);
+            out.plain(1, "max-connections", &connections.to_string());
         }
         out.plain(0, "memory-limit", &format_size(self.memory_limit));
         out.open(0, "tee");

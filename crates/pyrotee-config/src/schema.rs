@@ -68,6 +68,7 @@ pub(crate) static ROOT: Shape = Shape::Section(&[
             optional("address"),
             text("timeout", "60s"),
             text("forwarded-headers", "true"),
+            text("max-connections", "0"),
         ],
     ),
     text("memory-limit", "256MiB"),

@@ -1,7 +1,7 @@
 //! What a configuration says, as plain values: typed, checked, complete. The types here belong to the
 //! configuration alone; `pyrotee` converts them into the settings of each crate.
 
-use std::num::NonZeroU64;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -48,6 +48,8 @@ pub struct Upstream {
     pub timeout: Duration,
     /// Whether `X-Forwarded-For`, `-Host` and `-Proto` are appended.
     pub forwarded_headers: bool,
+    /// Most connections at once; `None`: as many as the limit of file descriptors allows.
+    pub max_connections: Option<NonZeroUsize>,
 }
 
 /// What is recorded of the requests that pass.

@@ -6,7 +6,10 @@ use http_body::Body;
 use http_body_util::BodyExt as _;
 use pyroscope_wire::error_response::{RpcCode, invalid_name_message};
 use pyrotee_queue::{OfferResult, Reason, Unfit};
+use tower::BoxError;
 
+use crate::client_fault::ClientFault;
+use crate::metrics::ProxyMetrics;
 use crate::synthetic_response::{ResponseFormat, SyntheticBody};
 use crate::tee::{CaptureEnd, TeeBody};
 
@@ -15,11 +18,22 @@ use crate::tee::{CaptureEnd, TeeBody};
 pub(crate) async fn discard<B>(
     mut body: TeeBody<B>,
     format: ResponseFormat,
+    metrics: &ProxyMetrics,
 ) -> Response<SyntheticBody>
 where
     B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
 {
-    while let Some(Ok(_)) = body.frame().await {
+    while let Some(frame) = body.frame().await {
+        if let Err(error) = frame {
+            let error: BoxError = error.into();
+            let fault = ClientFault::of(&*error);
+            metrics.client_fault(fault);
+            if fault == ClientFault::Malformed {
+                return bad_request("the request's body is not framed as HTTP requires", format);
+            }
+            break;
+        }
         if body.is_end_stream() {
             break;
         }

@@ -16,6 +16,7 @@
 )]
 
 mod client;
+mod client_fault;
 mod dedup;
 mod discard;
 mod forward;

@@ -11,8 +11,11 @@ use std::time::Duration;
 use http::StatusCode;
 use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
 use pyroscope_wire::Surface;
-use pyrotee_net::ExchangeErrorKind;
 use pyrotee_net::server::Phase;
+use pyrotee_net::{ExchangeErrorKind, status_label};
+
+use crate::client_fault::ClientFault;
+use crate::forward::Limit;
 
 /// Requests by route and status.
 pub const REQUESTS: &str = "pyroscope_relay_requests_total";
@@ -26,6 +29,10 @@ pub const INGESTED: &str = "pyroscope_relay_ingested_total";
 pub const UPSTREAM_ERRORS: &str = "pyroscope_relay_upstream_errors_total";
 /// Requests sent again because their kept connection to the upstream ended without an answer.
 pub const UPSTREAM_RETRIES: &str = "pyroscope_relay_upstream_retries_total";
+/// Requests refused because the upstream was saturated.
+pub const UPSTREAM_LIMIT: &str = "pyroscope_relay_upstream_limit_hits_total";
+/// Requests whose body did not arrive, because of their client.
+pub const CLIENT_ERRORS: &str = "pyroscope_relay_client_errors_total";
 /// What the tee did with ingestion requests.
 pub const TEE: &str = "pyroscope_relay_tee_total";
 /// Uploads that look like profiles and are for no surface.
@@ -67,6 +74,14 @@ pub fn describe() {
     describe_counter!(
         UPSTREAM_RETRIES,
         "Requests sent to the upstream again because a kept connection had ended without an answer."
+    );
+    describe_counter!(
+        UPSTREAM_LIMIT,
+        "Requests answered 503 because a limit on the use of the upstream was reached, by limit."
+    );
+    describe_counter!(
+        CLIENT_ERRORS,
+        "Requests whose body the client broke off or framed wrongly, by kind."
     );
     describe_counter!(TEE, "Ingestion requests by what the tee did with them.");
     describe_counter!(
@@ -177,6 +192,8 @@ impl TimeoutPhase {
 pub(crate) struct ProxyMetrics {
     tee: [Counter; TeeResult::ALL.len()],
     upstream_errors: [Counter; ExchangeErrorKind::ALL.len()],
+    upstream_limits: [Counter; Limit::ALL.len()],
+    client_faults: [Counter; ClientFault::ALL.len()],
     client_timeouts: [Counter; TimeoutPhase::ALL.len()],
     routes: Vec<RouteMetrics>,
     /// One entry per surface and format, added by the first profile.
@@ -210,6 +227,10 @@ impl ProxyMetrics {
             tee: TeeResult::ALL.map(|result| counter!(TEE, "result" => result.as_str())),
             upstream_errors: ExchangeErrorKind::ALL
                 .map(|kind| counter!(UPSTREAM_ERRORS, "kind" => kind.as_str())),
+            upstream_limits: Limit::ALL
+                .map(|limit| counter!(UPSTREAM_LIMIT, "limit" => limit.as_str())),
+            client_faults: ClientFault::ALL
+                .map(|fault| counter!(CLIENT_ERRORS, "kind" => fault.as_str())),
             client_timeouts: TimeoutPhase::ALL
                 .map(|phase| counter!(CLIENT_TIMEOUTS, "phase" => phase.as_str())),
             routes: Surface::NAMES
@@ -233,11 +254,19 @@ impl ProxyMetrics {
         increment(&self.upstream_errors, kind as usize);
     }
 
+    pub(crate) fn upstream_limit(&self, limit: Limit) {
+        increment(&self.upstream_limits, limit as usize);
+    }
+
+    pub(crate) fn client_fault(&self, fault: ClientFault) {
+        increment(&self.client_faults, fault as usize);
+    }
+
     pub(crate) fn client_timeout(&self, phase: TimeoutPhase) {
         increment(&self.client_timeouts, phase as usize);
     }
 
-    /// Counts a request to `surface`, or to another route. A status is one of few hundred values.
+    /// Counts a request to `surface`, or to another route. The upstream chooses the status, so its label has a closed set of values.
     pub(crate) fn request_ended(
         &self,
         surface: Option<Surface>,
@@ -276,8 +305,7 @@ impl RouteMetrics {
     }
 
     fn request_ended(&self, status: StatusCode, took: Duration) {
-        let requests =
-            || counter!(REQUESTS, "route" => self.name, "code" => status.as_str().to_owned());
+        let requests = || counter!(REQUESTS, "route" => self.name, "code" => status_label(status));
         match status {
             StatusCode::OK => self.ok.get_or_init(requests).increment(1),
             _ => requests().increment(1),

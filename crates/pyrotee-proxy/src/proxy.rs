@@ -1,6 +1,7 @@
 //! Builds the proxy from its settings and runs it.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -101,14 +102,25 @@ impl Proxy {
                 .upstream
                 .as_ref()
                 .map_or(Duration::from_secs(60), |u| u.timeout),
+            metrics: metrics.clone(),
         });
         let forward = settings.upstream.map(|upstream| {
-            Forward::new(upstream, Arc::clone(&background_reader), metrics.clone())
+            // Half of the file descriptors is for clients, the other half for the upstream.
+            let configured = upstream.max_connections.map(NonZeroUsize::get);
+            let max_connections = configured.unwrap_or(max_connections).min(max_connections);
+            let background_reader = Arc::clone(&background_reader);
+            Forward::new(
+                upstream,
+                max_connections,
+                background_reader,
+                metrics.clone(),
+            )
         });
         let endpoint = LocalEndpoint {
             forward,
             local_writes: settings.local_writes,
             background_reader,
+            metrics: metrics.clone(),
         };
         let stack = stack::build(endpoint, TeeLayer::new(recorder), metrics.clone());
         let listener = Listener {

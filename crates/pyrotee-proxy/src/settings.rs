@@ -1,5 +1,6 @@
 //! Settings of the proxy. They are validated: nothing in here is left to check.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +28,10 @@ pub struct UpstreamSettings {
     pub origin: Uri,
     /// Opens connections to the upstream.
     pub connector: Connector,
+    /// Opens the HTTP/2 connection to the upstream that gRPC calls take.
+    pub grpc_connector: Connector,
+    /// Maximum number of connections to the upstream; `None`: as many as the file descriptors allow.
+    pub max_connections: Option<NonZeroUsize>,
     /// Maximum time from the end of a request's body to the head of the response.
     pub timeout: Duration,
     /// Whether to add `X-Forwarded-For`, `X-Forwarded-Host` and `X-Forwarded-Proto`.

@@ -44,6 +44,7 @@ pub(crate) struct LocalEndpoint {
     pub(crate) forward: Option<Forward<LocalRequestBody>>,
     pub(crate) local_writes: LocalWrites,
     pub(crate) background_reader: Arc<BackgroundReader>,
+    pub(crate) metrics: Arc<ProxyMetrics>,
 }
 
 /// Stacks the layers in front of `endpoint`.
@@ -75,7 +76,7 @@ impl LocalEndpoint {
             && let Some(surface) = RequestContext::surface_of(&request)
         {
             let format = ResponseFormat::of(&request, surface);
-            return Ok(discard(request.into_body(), format)
+            return Ok(discard(request.into_body(), format, &self.metrics)
                 .await
                 .map(Either::Right));
         }

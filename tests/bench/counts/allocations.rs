@@ -127,6 +127,8 @@ fn relay(upstream: SocketAddr, ledgers: &[Arc<Ledger>], stop: &CancellationToken
         upstream: Some(pyrotee_proxy::UpstreamSettings {
             origin: format!("http://{upstream}").parse().unwrap(),
             connector: connector(),
+            grpc_connector: Connector::http2(&resolver, &tls),
+            max_connections: None,
             timeout: Duration::from_secs(10),
             forwarded_headers: true,
         }),

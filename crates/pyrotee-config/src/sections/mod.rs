@@ -89,7 +89,9 @@ fn warn_of_unused(root: &Scope<'_>, config: &mut Config) {
     }
     let upstream = root.scope("upstream");
     if config.upstream.is_none()
-        && (upstream.is_set("timeout") || upstream.is_set("forwarded-headers"))
+        && ["timeout", "forwarded-headers", "max-connections"]
+            .iter()
+            .any(|key| upstream.is_set(key))
     {
         let text = "means nothing without an address while local writes are disabled";
         config.warnings.push(format!("upstream: {text}"));

@@ -1,5 +1,6 @@
 //! What concerns the process and the request path.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use pyrotee_net::{Address, Listen};
@@ -107,13 +108,18 @@ pub(super) fn upstream(
         None if remote_write?.local_writes == LocalWrites::Discard => None,
         None => Some(address(scope, schema::UPSTREAM_ADDRESS, own)),
     };
+    let max_connections = scope.parse("max-connections", |text| {
+        values::count(text, usize::MAX).map(NonZeroUsize::new)
+    });
     let (timeout, forwarded_headers) = (timeout?, forwarded_headers?);
+    let max_connections = max_connections?;
     match address {
         None => Some(None),
         Some(address) => Some(Some(Upstream {
             address: address?,
             timeout,
             forwarded_headers,
+            max_connections,
         })),
     }
 }

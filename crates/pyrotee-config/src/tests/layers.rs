@@ -31,6 +31,7 @@ upstream:
   address: http://127.0.0.1:4042
   timeout: 1m
   forwarded-headers: true
+  max-connections: 0
 memory-limit: 256MiB
 tee:
   max-body: 64MiB

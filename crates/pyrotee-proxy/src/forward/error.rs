@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use http::header::RETRY_AFTER;
 use http::{Response, StatusCode};
 use pyroscope_wire::error_response::RpcCode;
 use pyrotee_net::{ExchangeError, ExchangeErrorKind};
 
-use crate::synthetic_response::{self, SyntheticBody};
+use super::Limit;
+use crate::client_fault::ClientFault;
+use crate::synthetic_response::{self, RETRY_AFTER_SECONDS, SyntheticBody};
 
-/// Why the upstream did not respond to a request.
+/// Why the client gets no response of the upstream.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ForwardError {
     /// The connection could not be opened, or it broke.
@@ -17,6 +20,18 @@ pub(crate) enum ForwardError {
     /// The upstream did not respond within `upstream.timeout`.
     #[error("the upstream did not answer within {0:?}")]
     Timeout(Duration),
+    /// No permit to use the upstream became free within `upstream.timeout`.
+    #[error("too many requests to the upstream at once: the limit on {} is reached", .0.as_str())]
+    Saturated(Limit),
+    /// The request's body did not arrive, because of the client.
+    #[error("the request's body {}", match .0 {
+        ClientFault::Aborted => "broke off",
+        ClientFault::Malformed => "is not framed as HTTP requires",
+    })]
+    Client(ClientFault),
+    /// The upstream switched to a protocol although the client had not asked for another one.
+    #[error("the upstream switched protocols unasked")]
+    UnaskedSwitch,
     /// The method is `CONNECT`, which only a forward proxy serves.
     #[error("this is a reverse proxy: CONNECT has no meaning here")]
     Unsupported,
@@ -38,19 +53,38 @@ impl ForwardError {
         match self {
             Self::Unreachable(fault) => Some(fault.kind()),
             Self::Timeout(_) => Some(ExchangeErrorKind::Timeout),
-            Self::Unsupported | Self::Loop => None,
+            Self::UnaskedSwitch => Some(ExchangeErrorKind::Reset),
+            Self::Saturated(_) | Self::Client(_) | Self::Unsupported | Self::Loop => None,
         }
     }
 
     /// Returns the response that the client gets instead of the upstream's.
     pub(crate) fn into_response(self) -> Response<SyntheticBody> {
         let (status, code) = match self {
-            Self::Unreachable(_) => (StatusCode::BAD_GATEWAY, RpcCode::Unavailable),
+            Self::Unreachable(_) | Self::UnaskedSwitch => {
+                (StatusCode::BAD_GATEWAY, RpcCode::Unavailable)
+            }
             Self::Timeout(_) => (StatusCode::GATEWAY_TIMEOUT, RpcCode::DeadlineExceeded),
+            Self::Saturated(_) => (StatusCode::SERVICE_UNAVAILABLE, RpcCode::Unavailable),
+            Self::Client(ClientFault::Malformed) => {
+                (StatusCode::BAD_REQUEST, RpcCode::InvalidArgument)
+            }
+            // Nobody reads this response, but it is counted as nginx counts it.
+            Self::Client(ClientFault::Aborted) => (client_closed_request(), RpcCode::Unknown),
             Self::Unsupported => (StatusCode::METHOD_NOT_ALLOWED, RpcCode::Unimplemented),
             Self::Loop => (StatusCode::LOOP_DETECTED, RpcCode::FailedPrecondition),
         };
         tracing::debug!(status = status.as_u16(), error = %self, "request failed");
-        synthetic_response::error(status, code, &self.to_string())
+        let mut response = synthetic_response::error(status, code, &self.to_string());
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            let headers = response.headers_mut();
+            headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+        }
+        response
     }
+}
+
+/// nginx' status for a client that closed the connection before the response.
+fn client_closed_request() -> StatusCode {
+    StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST)
 }

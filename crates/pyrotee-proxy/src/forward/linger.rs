@@ -15,6 +15,10 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
+use tower::BoxError;
+
+use crate::client_fault::ClientFault;
+use crate::metrics::ProxyMetrics;
 
 /// Reads the rest of bodies in background tasks.
 #[derive(Debug)]
@@ -25,6 +29,8 @@ pub(crate) struct BackgroundReader {
     pub(crate) max_bytes: u64,
     /// Maximum time that is spent per body.
     pub(crate) max_time: Duration,
+    /// Counts bodies that fail because of their client.
+    pub(crate) metrics: Arc<ProxyMetrics>,
 }
 
 impl BackgroundReader {
@@ -32,6 +38,7 @@ impl BackgroundReader {
     pub(crate) fn read_rest<B>(&self, body: B)
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<BoxError>,
     {
         if !body.is_end_stream() {
             self.spawn(body);
@@ -43,11 +50,16 @@ impl BackgroundReader {
     fn spawn<B>(&self, mut body: B)
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<BoxError>,
     {
         let (max_bytes, max_time) = (self.max_bytes, self.max_time);
+        let metrics = Arc::clone(&self.metrics);
         let read = async move {
             let mut left = max_bytes;
-            while let Some(Ok(frame)) = body.frame().await {
+            while let Some(frame) = body.frame().await {
+                let Ok(frame) = frame.map_err(|error| failed(error, &metrics)) else {
+                    return;
+                };
                 let len = frame.data_ref().map_or(0, |data| data.len() as u64);
                 match left.checked_sub(len) {
                     Some(rest) if !body.is_end_stream() => left = rest,
@@ -63,11 +75,20 @@ impl BackgroundReader {
     }
 }
 
+/// Counts a failure of a body as its client's. Every body of a request to the upstream is read here to its end,
+/// by the upstream's connection or in the background.
+fn failed(error: impl Into<BoxError>, metrics: &ProxyMetrics) -> BoxError {
+    let error = error.into();
+    metrics.client_fault(ClientFault::of(&*error));
+    error
+}
+
 /// A body whose rest is read in the background if it is dropped before its end.
 #[derive(Debug)]
 pub(crate) struct LingerBody<B>
 where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
 {
     /// `None` once the body has ended.
     inner: Option<B>,
@@ -77,6 +98,7 @@ where
 impl<B> LingerBody<B>
 where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
 {
     pub(crate) fn new(inner: B, reader: Arc<BackgroundReader>) -> Self {
         let inner = Some(inner).filter(|inner| !inner.is_end_stream());
@@ -87,6 +109,7 @@ where
 impl<B> Drop for LingerBody<B>
 where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
 {
     fn drop(&mut self) {
         // Without asking `is_end_stream`: over HTTP/2 it may have become true since the last frame, and
@@ -100,20 +123,23 @@ where
 impl<B> Body for LingerBody<B>
 where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
 {
     type Data = Bytes;
-    type Error = B::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let Some(inner) = self.inner.as_mut() else {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        let Some(inner) = this.inner.as_mut() else {
             return Poll::Ready(None);
         };
         let frame = ready!(Pin::new(&mut *inner).poll_frame(cx));
+        let frame = frame.map(|frame| frame.map_err(|error| failed(error, &this.reader.metrics)));
         if !matches!(frame, Some(Ok(_))) || inner.is_end_stream() {
-            self.inner = None;
+            this.inner = None;
         }
         Poll::Ready(frame)
     }
@@ -160,6 +186,7 @@ mod tests {
             runtime: Handle::current(),
             max_bytes,
             max_time: Duration::from_secs(30),
+            metrics: ProxyMetrics::new(),
         })
     }
 

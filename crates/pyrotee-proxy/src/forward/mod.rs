@@ -2,6 +2,8 @@
 
 mod error;
 mod grpc;
+mod kept_body;
+mod limits;
 mod linger;
 mod replay;
 mod upgrade;
@@ -11,16 +13,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, Uri, Version};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use pyrotee_net::{Connector, ExchangeError};
+use tokio::time::{Instant, sleep};
 use tokio_util::task::TaskTracker;
 
 use crate::client::RequestContext;
+use crate::guard_body::GuardBody;
 use crate::head;
 use crate::metrics::ProxyMetrics;
 use crate::settings::UpstreamSettings;
@@ -28,9 +32,11 @@ use crate::settings::UpstreamSettings;
 pub(crate) use error::ForwardError;
 use error::MAX_PROXIES;
 use grpc::GrpcClient;
+use limits::RequestPermits;
+pub(crate) use limits::{Limit, UpstreamPermit};
 pub(crate) use linger::BackgroundReader;
 use linger::LingerBody;
-use replay::ReplayBody;
+use replay::{ReplayBody, ReplayHandle};
 
 /// Idle time after which a connection to the upstream is closed. Old Pyroscopes close at 30 s, so that
 /// a longer time would leave stale connections in the pool.
@@ -40,17 +46,28 @@ const POOL_IDLE: Duration = Duration::from_secs(20);
 /// be written, and the head of a response. hyper's default of 400 KiB per connection is outside of any budget.
 const BUFFER_BYTES: usize = 64 * 1024;
 
+/// Pause before a request that found no connection, and none that it may open, looks for one again.
+const POOL_FULL_PAUSE: Duration = Duration::from_millis(10);
+
 /// The body of a request to the upstream.
 type UpstreamBody<B> = ReplayBody<LingerBody<B>>;
+
+/// Observes the upload of an [`UpstreamBody`].
+type Upload<B> = ReplayHandle<LingerBody<B>>;
+
+/// The body of a response of the upstream. It holds the request's permit.
+pub(crate) type UpstreamResponseBody = GuardBody<Incoming, UpstreamPermit>;
 
 /// Forwards requests to the upstream.
 #[derive(Debug)]
 pub(crate) struct Forward<B>
 where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<tower::BoxError>,
 {
     client: Client<Connector, UpstreamBody<B>>,
     grpc: GrpcClient<UpstreamBody<B>>,
+    permits: RequestPermits,
     origin: Uri,
     timeout: Duration,
     forwarded_headers: bool,
@@ -64,8 +81,10 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<tower::BoxError>,
 {
+    /// Forwards to `upstream`, over at most `max_connections` connections besides the one for gRPC.
     pub(crate) fn new(
         upstream: UpstreamSettings,
+        max_connections: usize,
         background_reader: Arc<BackgroundReader>,
         metrics: Arc<ProxyMetrics>,
     ) -> Self {
@@ -76,10 +95,17 @@ where
             .http1_preserve_header_case(true)
             .http1_max_headers(head::MAX_FIELDS)
             .http1_max_buf_size(BUFFER_BYTES)
-            .build(upstream.connector.clone());
+            .build(upstream.connector.clone().limited(max_connections));
         Self {
             client,
-            grpc: GrpcClient::new(upstream.connector, upstream.origin.clone()),
+            grpc: GrpcClient::new(
+                upstream
+                    .grpc_connector
+                    .counted_by(upstream.connector.counts()),
+                upstream.origin.clone(),
+                upstream.timeout,
+            ),
+            permits: RequestPermits::new(max_connections),
             origin: upstream.origin,
             timeout: upstream.timeout,
             forwarded_headers: upstream.forwarded_headers,
@@ -95,7 +121,7 @@ where
     pub(crate) async fn relay(
         &self,
         mut request: Request<B>,
-    ) -> Result<Response<Incoming>, ForwardError> {
+    ) -> Result<Response<UpstreamResponseBody>, ForwardError> {
         let version = request.version();
         let grpc = head::is_grpc(&request);
         let takes_grpc_trailers = head::takes_grpc_trailers(&request);
@@ -108,18 +134,16 @@ where
         self.add_forwarded(&mut request);
         let uri = head::upstream_uri(request.method(), request.uri(), &self.origin)
             .ok_or(ForwardError::Unsupported)?;
-        let mut response = if grpc {
+        let mut request = request.map(|body| self.wrap(body));
+        let upload = request.body().handle();
+        let sent = if grpc {
             // Boxed, because the handshake would make the future of every request larger.
-            Box::pin(self.grpc.send(request.map(|body| self.wrap(body)), &uri)).await
+            Box::pin(self.grpc.send(request, &uri)).await
         } else {
             *request.uri_mut() = uri;
-            self.send(request).await
-        }
-        .inspect_err(|error| {
-            if let Some(kind) = error.kind() {
-                self.metrics.upstream_error(kind);
-            }
-        })?;
+            self.send(request, &upload).await
+        };
+        let mut response = sent.map_err(|error| self.failed(error, &upload))?;
         head::prepare_response(&mut response, version);
         if takes_grpc_trailers {
             head::declare_grpc_trailers(&mut response);
@@ -127,57 +151,80 @@ where
         Ok(response)
     }
 
-    async fn send(&self, mut request: Request<B>) -> Result<Response<Incoming>, ForwardError> {
+    async fn send(
+        &self,
+        mut request: Request<UpstreamBody<B>>,
+        upload: &Upload<B>,
+    ) -> Result<Response<UpstreamResponseBody>, ForwardError> {
         *request.version_mut() = Version::HTTP_11;
-        let tunnel = head::requested_upgrade(request.headers())
+        let client = head::requested_upgrade(request.headers())
             .and_then(|_| request.extensions_mut().remove::<OnUpgrade>());
-        let request = request.map(|body| self.wrap(body));
-        if let Some(client) = tunnel {
-            // Without timeout and replay: neither side has to send anything before both have switched.
-            let response = self
-                .client
-                .request(request)
-                .await
-                .map_err(|error| ExchangeError::pooled(&error, true))?;
-            return Ok(upgrade::tunnel(client, response, &self.tunnels));
+        let permit = self.permits.request(self.timeout).await?;
+        upload.restart();
+        let exchange = self.send_again_if_stale(request, upload);
+        let mut response = tokio::select! {
+            biased;
+            response = exchange => response?,
+            () = upload.stalled(self.timeout) => return Err(ForwardError::Timeout(self.timeout)),
+        };
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(response.map(|body| GuardBody::new(body, Some(permit))));
         }
-        self.send_again_if_stale(request).await
+        let client = client.ok_or(ForwardError::UnaskedSwitch)?;
+        let permits = [permit, self.permits.tunnel()?];
+        upgrade::tunnel(client, &mut response, permits, &self.tunnels);
+        Ok(response.map(|body| GuardBody::new(body, None)))
     }
 
     /// Sends `request`, and sends it again if the connection was stale and the body can be replayed. An idempotent
-    /// request is sent again once also if the upstream may have received it, which RFC 9110 §9.2.2 allows. Fails if
-    /// the upload stalls.
+    /// request is sent again once also if the upstream may have received it, which RFC 9110 §9.2.2 allows.
     async fn send_again_if_stale(
         &self,
-        request: Request<UpstreamBody<B>>,
+        mut request: Request<UpstreamBody<B>>,
+        upload: &Upload<B>,
     ) -> Result<Response<Incoming>, ForwardError> {
-        let upload = request.body().handle();
         let size = request.body().size_hint();
         let mut may_be_doubled = request.method().is_idempotent();
+        let mut full_since = None;
         let (parts, body) = request.into_parts();
         let again = parts.clone();
-        let exchange = async {
-            let mut request = Request::from_parts(parts, body);
-            // Ends: each attempt takes a kept connection out of the pool, and a new one is never stale.
-            loop {
-                let error = match self.client.request(request).await {
-                    Ok(response) => return Ok(response),
-                    Err(error) => ExchangeError::pooled(&error, upload.is_taken()),
-                };
-                let repeats =
-                    error.is_stale() || error.is_unanswered() && mem::take(&mut may_be_doubled);
-                let Some(body) = repeats.then(|| upload.replay(size)).flatten() else {
-                    return Err(error);
-                };
+        request = Request::from_parts(parts, body);
+        // Ends: each attempt takes a kept connection out of the pool, and a new one is never stale.
+        loop {
+            let error = match self.client.request(request).await {
+                Ok(response) => return Ok(response),
+                Err(error) => ExchangeError::pooled(&error, upload.is_taken()),
+            };
+            if error.is_limit() {
+                // This request has a permit, so one of the open connections is not in use any more: it
+                // is about to close, to become idle, or to be opened.
+                let since = *full_since.get_or_insert_with(Instant::now);
+                if since.elapsed() >= self.timeout {
+                    return Err(ForwardError::Saturated(Limit::Connections));
+                }
+                sleep(POOL_FULL_PAUSE).await;
+            } else if error.is_stale() || error.is_unanswered() && mem::take(&mut may_be_doubled) {
                 self.metrics.upstream_retries.increment(1);
-                request = Request::from_parts(again.clone(), body);
+            } else {
+                return Err(error.into());
             }
-        };
-        tokio::select! {
-            biased;
-            result = exchange => Ok(result?),
-            () = upload.stalled(self.timeout) => Err(ForwardError::Timeout(self.timeout)),
+            let Some(body) = upload.replay(size) else {
+                return Err(error.into());
+            };
+            request = Request::from_parts(again.clone(), body);
         }
+    }
+
+    /// Counts a failure of the upstream. Returns it as the client's if the body failed: the upstream could not get it.
+    fn failed(&self, error: ForwardError, upload: &Upload<B>) -> ForwardError {
+        let error = upload.client_fault().map_or(error, ForwardError::Client);
+        if let ForwardError::Saturated(limit) = error {
+            self.metrics.upstream_limit(limit);
+        }
+        if let Some(kind) = error.kind() {
+            self.metrics.upstream_error(kind);
+        }
+        error
     }
 
     fn wrap(&self, body: B) -> UpstreamBody<B> {
@@ -189,7 +236,7 @@ where
         if let Some(peer) = peer.filter(|_| self.forwarded_headers) {
             head::add_forwarded(request.headers_mut(), peer);
         }
-        // Only HTTP/1.0 allows requests without Host.
+        // HTTP/1.0 allows requests without Host, and some clients of HTTP/1.1 leave it out, too.
         if !request.headers().contains_key(http::header::HOST)
             && let Some(host) = self.origin.authority()
             && let Ok(host) = HeaderValue::from_str(host.as_str())

@@ -2,18 +2,19 @@
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pyrotee_queue::lock;
 use tokio::time::{Instant, sleep_until};
+use tower::BoxError;
 
-/// Largest body that can be replayed, in bytes: larger than most profiles, and little to keep per request.
-const MAX_REPLAY_BYTES: usize = 64 * 1024;
+use super::kept_body::{KeptBody, MAX_BYTES};
+use crate::client_fault::ClientFault;
 
-/// Passes `inner` on, and keeps its frames for a replay up to [`MAX_REPLAY_BYTES`].
+/// Passes `inner` on, and keeps its data for a replay, up to the limit of [`KeptBody`].
 #[derive(Debug)]
 pub(crate) struct ReplayBody<B> {
     shared: Arc<Mutex<Shared<B>>>,
@@ -23,15 +24,18 @@ pub(crate) struct ReplayBody<B> {
 #[derive(Debug)]
 struct Shared<B> {
     inner: B,
-    /// All frames so far; `None` if the body cannot be replayed: too large, with trailers, or failed.
-    kept: Option<Vec<Bytes>>,
-    kept_bytes: usize,
-    /// Number of frames that the body of the current attempt has returned.
+    /// All data so far; `None` if the body cannot be replayed: too large, with trailers, or failed.
+    kept: Option<KeptBody>,
+    /// The client has announced a body that is too large to keep.
+    is_too_large: bool,
+    /// Number of bytes that the body of the current attempt has returned.
     returned: usize,
     /// The upload waits for the client to send the next frame, not for the upstream.
     waits_for_client: bool,
     /// When the upstream last asked for a frame.
     last_progress: Instant,
+    /// Why the body failed.
+    fault: Option<ClientFault>,
 }
 
 /// Observes the upload of a [`ReplayBody`], and replays it.
@@ -43,11 +47,12 @@ impl<B: Body<Data = Bytes> + Unpin> ReplayBody<B> {
         let size = inner.size_hint();
         let shared = Shared {
             inner,
-            kept: Some(Vec::new()),
-            kept_bytes: 0,
+            kept: Some(KeptBody::default()),
+            is_too_large: size.lower() > MAX_BYTES as u64,
             returned: 0,
             waits_for_client: false,
             last_progress: Instant::now(),
+            fault: None,
         };
         Self {
             shared: Arc::new(Mutex::new(shared)),
@@ -62,7 +67,7 @@ impl<B: Body<Data = Bytes> + Unpin> ReplayBody<B> {
 }
 
 impl<B> ReplayHandle<B> {
-    /// Returns the same body from its start; `None` if not all of its frames were kept.
+    /// Returns the same body from its start; `None` if not all of it was kept.
     pub(crate) fn replay(&self, size: SizeHint) -> Option<ReplayBody<B>> {
         let mut shared = lock(&self.0);
         shared.last_progress = Instant::now();
@@ -74,12 +79,22 @@ impl<B> ReplayHandle<B> {
         })
     }
 
+    /// Starts the time of [`ReplayHandle::stalled`] anew.
+    pub(crate) fn restart(&self) {
+        lock(&self.0).last_progress = Instant::now();
+    }
+
     /// Whether the current attempt has taken the whole body.
     pub(crate) fn is_taken(&self) -> bool
     where
         B: Body,
     {
         lock(&self.0).is_taken()
+    }
+
+    /// Returns why the body failed; `None` if it did not. Then the client ended the exchange, not the upstream.
+    pub(crate) fn client_fault(&self) -> Option<ClientFault> {
+        lock(&self.0).fault
     }
 
     /// Resolves when the upload has made no progress for `limit`: the upstream has neither asked for a
@@ -105,32 +120,41 @@ impl<B> ReplayHandle<B> {
     }
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for ReplayBody<B> {
+impl<B> Body for ReplayBody<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
     type Data = Bytes;
-    type Error = B::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let mut shared = lock(&self.shared);
-        let kept = shared
-            .kept
-            .as_ref()
-            .and_then(|kept| kept.get(shared.returned))
-            .cloned();
-        if let Some(frame) = kept {
-            shared.returned += 1;
-            return Poll::Ready(Some(Ok(Frame::data(frame))));
+        let shared = &mut *shared;
+        let kept = shared.kept.as_ref();
+        if let Some(data) = kept.and_then(|kept| kept.piece_from(shared.returned)) {
+            shared.returned += data.len();
+            return Poll::Ready(Some(Ok(Frame::data(data))));
         }
         let frame = Pin::new(&mut shared.inner).poll_frame(cx);
         shared.waits_for_client = frame.is_pending();
         shared.last_progress = Instant::now();
-        if let Poll::Ready(Some(frame)) = &frame {
-            shared.keep(frame);
-            shared.returned += 1;
-        }
-        frame
+        Poll::Ready(match ready!(frame) {
+            Some(Ok(frame)) => {
+                shared.keep(&frame);
+                Some(Ok(frame))
+            }
+            Some(Err(error)) => {
+                let error = error.into();
+                shared.fault = Some(ClientFault::of(&*error));
+                shared.kept = None;
+                Some(Err(error))
+            }
+            None => None,
+        })
     }
 
     fn is_end_stream(&self) -> bool {
@@ -146,24 +170,20 @@ impl<B: Body<Data = Bytes> + Unpin> Body for ReplayBody<B> {
     }
 }
 
-impl<B> Shared<B> {
-    fn is_taken(&self) -> bool
-    where
-        B: Body,
-    {
+impl<B: Body> Shared<B> {
+    fn is_taken(&self) -> bool {
         let kept = self.kept.as_ref();
         kept.is_none_or(|kept| self.returned >= kept.len()) && self.inner.is_end_stream()
     }
 
-    fn keep<E>(&mut self, frame: &Result<Frame<Bytes>, E>) {
-        let data = frame.as_ref().ok().and_then(Frame::data_ref);
-        self.kept_bytes += data.map_or(MAX_REPLAY_BYTES + 1, Bytes::len);
-        match (&mut self.kept, data) {
-            (Some(kept), Some(data)) if self.kept_bytes <= MAX_REPLAY_BYTES => {
-                kept.push(data.clone())
-            }
-            // Too large, with trailers, or failed.
-            _ => self.kept = None,
+    /// Keeps the data of `frame`, which the current attempt returns. Trailers are not kept.
+    fn keep(&mut self, frame: &Frame<Bytes>) {
+        let is_last = self.inner.is_end_stream();
+        self.returned += frame.data_ref().map_or(0, Bytes::len);
+        let data = frame.data_ref();
+        let kept = data.zip(self.kept.as_mut().filter(|_| !self.is_too_large));
+        if !kept.is_some_and(|(data, kept)| kept.push(data, is_last)) {
+            self.kept = None;
         }
     }
 }

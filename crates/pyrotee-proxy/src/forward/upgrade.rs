@@ -1,4 +1,7 @@
 //! Tunnels for connections that switch protocols, such as WebSockets.
+//!
+//! A tunnel has no limit on its idle time, because a WebSocket may be silent for hours. TCP keepalive towards both
+//! sides ends it when a side is gone.
 
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
@@ -7,27 +10,29 @@ use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
 use tokio_util::task::TaskTracker;
 
+use super::limits::UpstreamPermit;
+
 /// If `response` is a 101, spawns a task that copies bytes between the client and the upstream until
-/// one of them closes.
+/// one of them closes. The task holds `permits` until then.
 pub(super) fn tunnel(
     client: OnUpgrade,
-    mut response: Response<Incoming>,
+    response: &mut Response<Incoming>,
+    permits: [UpstreamPermit; 2],
     tasks: &TaskTracker,
-) -> Response<Incoming> {
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        let upstream = hyper::upgrade::on(&mut response);
-        tasks.spawn(async move {
-            let (client, upstream) = match tokio::try_join!(client, upstream) {
-                Ok(both) => both,
-                Err(error) => {
-                    tracing::debug!(error = &error as &dyn std::error::Error, "no tunnel");
-                    return;
-                }
-            };
-            let (mut client, mut upstream) = (TokioIo::new(client), TokioIo::new(upstream));
-            // An error is an end of the tunnel like any other.
-            let _bytes = copy_bidirectional(&mut client, &mut upstream).await;
-        });
-    }
-    response
+) {
+    debug_assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
+    let upstream = hyper::upgrade::on(response);
+    tasks.spawn(async move {
+        let _permits = permits;
+        let (client, upstream) = match tokio::try_join!(client, upstream) {
+            Ok(both) => both,
+            Err(error) => {
+                tracing::debug!(error = &error as &dyn std::error::Error, "no tunnel");
+                return;
+            }
+        };
+        let (mut client, mut upstream) = (TokioIo::new(client), TokioIo::new(upstream));
+        // An error is an end of the tunnel like any other.
+        let _bytes = copy_bidirectional(&mut client, &mut upstream).await;
+    });
 }

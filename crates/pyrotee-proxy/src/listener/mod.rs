@@ -96,7 +96,8 @@ impl Listener {
 }
 
 /// Returns the maximum number of client connections. It raises the soft limit of file descriptors
-/// to the hard one, and counts two descriptors per connection: one may go to the upstream.
+/// to the hard one, and leaves half of the descriptors for connections to the upstream,
+/// which are as many.
 pub(crate) fn max_connections() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 

@@ -70,9 +70,7 @@ impl Relay {
 
         let opened = Targets::open(config, &outside, &budget)?;
         let producer = opened.producer.as_ref().map(Arc::downgrade);
-        let settings = settings::proxy(config, opened.producer, &budget, threads, || {
-            outside.connector()
-        });
+        let settings = settings::proxy(config, opened.producer, &budget, threads, &outside);
         let proxy = Proxy::bind(settings, Handle::current(), drain.clone())
             .context("failed to start the clients' listener: choose another `listen`")?;
         let (admin, address) = bind(config.admin)

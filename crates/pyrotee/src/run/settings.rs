@@ -7,8 +7,9 @@ use std::time::Duration;
 use pyrotee_config::{Config, Credentials, Duplicates, FsyncPolicy, LocalWrites, OnAmbiguous};
 use pyrotee_config::{OnFull, Spool, Target, TeeOn};
 use pyrotee_delivery::ContentCheck;
-use pyrotee_net::Connector;
 use pyrotee_queue::{Budget, Limits, Producer, RecordCheck, WhenFull};
+
+use super::wiring::Outside;
 
 /// How long a written record may wait for the disk with `fsync: interval`.
 const FSYNC_AFTER: Duration = Duration::from_millis(100);
@@ -78,12 +79,14 @@ pub(super) fn proxy(
     producer: Option<Arc<dyn Producer>>,
     budget: &Arc<Budget>,
     threads: usize,
-    connector: impl FnOnce() -> Connector,
+    outside: &Outside,
 ) -> pyrotee_proxy::Settings {
     let upstream = config.upstream.as_ref();
     let upstream = upstream.map(|upstream| pyrotee_proxy::UpstreamSettings {
         origin: upstream.address.origin(),
-        connector: connector(),
+        connector: outside.connector(),
+        grpc_connector: outside.grpc_connector(),
+        max_connections: upstream.max_connections,
         timeout: upstream.timeout,
         forwarded_headers: upstream.forwarded_headers,
     });

@@ -32,6 +32,10 @@ impl Outside {
     pub(super) fn connector(&self) -> Connector {
         Connector::new(&self.resolver, &self.tls)
     }
+
+    pub(super) fn grpc_connector(&self) -> Connector {
+        Connector::http2(&self.resolver, &self.tls)
+    }
 }
 
 /// Records that wait to be written as dead letters stay charged to the memory limit: a part of it, so

@@ -8,6 +8,7 @@ use tokio_test::{assert_pending, assert_ready};
 
 use super::*;
 use crate::discard::discard;
+use crate::metrics::ProxyMetrics;
 use crate::synthetic_response::ResponseFormat;
 
 /// A check that ends when the test says so.
@@ -37,7 +38,12 @@ impl Bench {
     /// Sends a body of `chunks` to a relay that has no upstream.
     fn without_upstream(&self, sizes: &[usize]) -> impl Future<Output = Response<()>> + use<> {
         let discarding = service_fn(|request: Request<TeeBody<Frames>>| async {
-            let response = discard(request.into_body(), ResponseFormat::Ingest).await;
+            let response = discard(
+                request.into_body(),
+                ResponseFormat::Ingest,
+                &ProxyMetrics::new(),
+            )
+            .await;
             Ok::<_, Infallible>(response)
         });
         let mut tee = self.layer.layer(discarding);

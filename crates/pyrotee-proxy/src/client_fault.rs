@@ -1,0 +1,60 @@
+//! Request bodies that do not arrive because of the client.
+
+use std::error::Error;
+use std::io;
+
+/// What a client did to its own request: the `kind` label of the counter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ClientFault {
+    /// The client closed the connection, or reset the stream, before the end of the body.
+    Aborted,
+    /// The framing of the body is broken, such as a chunk size that is no number.
+    Malformed,
+}
+
+impl ClientFault {
+    /// Every kind.
+    pub(crate) const ALL: [Self; 2] = [Self::Aborted, Self::Malformed];
+
+    /// The value of the `kind` label.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Aborted => "aborted_body",
+            Self::Malformed => "malformed_body",
+        }
+    }
+
+    /// Returns what an error of a request's body means. hyper reports a broken chunk as an I/O error of invalid
+    /// input or data, and everything else is an end of the connection or of the stream.
+    pub(crate) fn of(error: &(dyn Error + 'static)) -> Self {
+        let mut causes = std::iter::successors(Some(error), |&error: &&(dyn Error + 'static)| {
+            error.source()
+        });
+        let malformed = causes.any(|cause| {
+            cause.downcast_ref::<io::Error>().is_some_and(|io| {
+                matches!(
+                    io.kind(),
+                    io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData
+                )
+            })
+        });
+        match malformed {
+            true => Self::Malformed,
+            false => Self::Aborted,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_chunk_is_told_from_a_client_that_left() {
+        let of = |kind| ClientFault::of(&io::Error::from(kind));
+        assert_eq!(of(io::ErrorKind::InvalidInput), ClientFault::Malformed);
+        assert_eq!(of(io::ErrorKind::InvalidData), ClientFault::Malformed);
+        assert_eq!(of(io::ErrorKind::UnexpectedEof), ClientFault::Aborted);
+        assert_eq!(of(io::ErrorKind::ConnectionReset), ClientFault::Aborted);
+    }
+}

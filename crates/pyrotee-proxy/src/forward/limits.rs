@@ -1,0 +1,152 @@
+//! Bounds on what the upstream is asked for at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::ForwardError;
+use crate::guard_body::BodyGuard;
+
+/// A bound on the use of the upstream: the `limit` label of the counter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// Requests over connections of their own.
+    Connections,
+    /// Connections that switched protocols.
+    Tunnels,
+    /// gRPC calls, which are the streams of one connection.
+    GrpcCalls,
+}
+
+impl Limit {
+    /// Every limit.
+    pub(crate) const ALL: [Self; 3] = [Self::Connections, Self::Tunnels, Self::GrpcCalls];
+
+    /// The value of the `limit` label.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::Tunnels => "tunnels",
+            Self::GrpcCalls => "grpc_calls",
+        }
+    }
+}
+
+/// The permits of requests over HTTP/1.1. A request holds one until its response has ended, and so does a tunnel
+/// until it ends.
+#[derive(Debug)]
+pub(super) struct RequestPermits {
+    requests: Arc<Semaphore>,
+    /// A tunnel holds one of these as well, so that tunnels, which may last for ever, leave half of the
+    /// connections to requests.
+    tunnels: Arc<Semaphore>,
+}
+
+/// A permit to use the upstream. Dropping it ends the use.
+#[derive(Debug)]
+pub(crate) struct UpstreamPermit {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl BodyGuard for UpstreamPermit {}
+
+impl RequestPermits {
+    /// Permits for an upstream to which at most `max_connections` are opened.
+    ///
+    /// One connection in 16 is spare: the pool opens one for a request that finds none idle, and
+    /// another one may become idle for it meanwhile.
+    pub(super) fn new(max_connections: usize) -> Self {
+        let max = (max_connections - max_connections / 16).clamp(1, Semaphore::MAX_PERMITS);
+        Self {
+            requests: Arc::new(Semaphore::new(max)),
+            tunnels: Arc::new(Semaphore::new(max.div_ceil(2))),
+        }
+    }
+
+    /// Waits for the permit of a request, at most for `wait`.
+    pub(super) async fn request(&self, wait: Duration) -> Result<UpstreamPermit, ForwardError> {
+        acquire(&self.requests, wait, Limit::Connections).await
+    }
+
+    /// Takes the permit of a tunnel.
+    pub(super) fn tunnel(&self) -> Result<UpstreamPermit, ForwardError> {
+        let permit = Arc::clone(&self.tunnels).try_acquire_owned();
+        let permit = permit.map_err(|_| ForwardError::Saturated(Limit::Tunnels))?;
+        Ok(UpstreamPermit { _permit: permit })
+    }
+}
+
+/// Waits for a permit of `permits`, at most for `wait`.
+pub(super) async fn acquire(
+    permits: &Arc<Semaphore>,
+    wait: Duration,
+    limit: Limit,
+) -> Result<UpstreamPermit, ForwardError> {
+    let permit = match Arc::clone(permits).try_acquire_owned() {
+        Ok(permit) => Some(permit),
+        // Boxed, because the timer would make the future of every request larger.
+        Err(_) => {
+            let waiting = Box::pin(tokio::time::timeout(
+                wait,
+                Arc::clone(permits).acquire_owned(),
+            ));
+            waiting.await.ok().and_then(Result::ok)
+        }
+    };
+    let permit = permit.ok_or(ForwardError::Saturated(limit))?;
+    Ok(UpstreamPermit { _permit: permit })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    const WAIT: Duration = Duration::from_secs(60);
+
+    #[tokio::test(start_paused = true)]
+    async fn beyond_the_limit_a_request_waits_for_a_while_and_no_longer() {
+        let permits = RequestPermits::new(2);
+        let started = Instant::now();
+        let first = permits.request(WAIT).await.unwrap();
+        let _second = permits.request(WAIT).await.unwrap();
+        assert!(started.elapsed().is_zero());
+        let refused = permits.request(WAIT).await.unwrap_err();
+        assert!(matches!(
+            refused,
+            ForwardError::Saturated(Limit::Connections)
+        ));
+        assert_eq!(started.elapsed(), WAIT);
+
+        let third = permits.request(WAIT);
+        let release = async {
+            tokio::time::sleep(WAIT / 2).await;
+            drop(first);
+        };
+        let (third, ()) = tokio::join!(third, release);
+        assert!(third.is_ok());
+        assert_eq!(started.elapsed(), WAIT * 3 / 2);
+    }
+
+    #[test]
+    fn tunnels_leave_half_of_the_connections_to_requests() {
+        let permits = RequestPermits::new(64);
+        let tunnels: Vec<_> = (0..30).map(|_| permits.tunnel().unwrap()).collect();
+        assert!(matches!(
+            permits.tunnel().unwrap_err(),
+            ForwardError::Saturated(Limit::Tunnels)
+        ));
+        drop(tunnels);
+        assert!(permits.tunnel().is_ok());
+    }
+
+    #[test]
+    fn there_is_always_a_permit() {
+        for max_connections in [0, 1, usize::MAX] {
+            let permits = RequestPermits::new(max_connections);
+            assert!(permits.tunnel().is_ok(), "{max_connections}");
+        }
+    }
+}
