@@ -79,6 +79,8 @@ mod names;
 mod otlp;
 /// What answers of a target mean, and what a target is spared.
 mod outcomes;
+/// Heads that are odd or broken.
+mod parser;
 /// Clients that say little, late or nothing.
 mod patience;
 /// Profiles of today's SDKs: labels are in the body.
