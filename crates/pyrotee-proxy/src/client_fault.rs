@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::io;
 
+use crate::client::UploadTimeout;
+
 /// What a client did to its own request: the `kind` label of the counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ClientFault {
@@ -10,23 +12,29 @@ pub(crate) enum ClientFault {
     Aborted,
     /// The framing of the body is broken, such as a chunk size that is no number.
     Malformed,
+    /// The client stopped sending.
+    Stalled,
 }
 
 impl ClientFault {
     /// Every kind.
-    pub(crate) const ALL: [Self; 2] = [Self::Aborted, Self::Malformed];
+    pub(crate) const ALL: [Self; 3] = [Self::Aborted, Self::Malformed, Self::Stalled];
 
     /// The value of the `kind` label.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Aborted => "aborted_body",
             Self::Malformed => "malformed_body",
+            Self::Stalled => "stalled_body",
         }
     }
 
     /// Returns what an error of a request's body means. hyper reports a broken chunk as an I/O error of invalid
     /// input or data, and everything else is an end of the connection or of the stream.
     pub(crate) fn of(error: &(dyn Error + 'static)) -> Self {
+        if error.is::<UploadTimeout>() {
+            return Self::Stalled;
+        }
         let mut causes = std::iter::successors(Some(error), |&error: &&(dyn Error + 'static)| {
             error.source()
         });
@@ -56,5 +64,6 @@ mod tests {
         assert_eq!(of(io::ErrorKind::InvalidData), ClientFault::Malformed);
         assert_eq!(of(io::ErrorKind::UnexpectedEof), ClientFault::Aborted);
         assert_eq!(of(io::ErrorKind::ConnectionReset), ClientFault::Aborted);
+        assert_eq!(ClientFault::of(&UploadTimeout), ClientFault::Stalled);
     }
 }

@@ -27,6 +27,7 @@ pub(crate) enum ForwardError {
     #[error("the request's body {}", match .0 {
         ClientFault::Aborted => "broke off",
         ClientFault::Malformed => "is not framed as HTTP requires",
+        ClientFault::Stalled => "stopped arriving",
     })]
     Client(ClientFault),
     /// The upstream switched to a protocol although the client had not asked for another one.
@@ -68,6 +69,9 @@ impl ForwardError {
             Self::Saturated(_) => (StatusCode::SERVICE_UNAVAILABLE, RpcCode::Unavailable),
             Self::Client(ClientFault::Malformed) => {
                 (StatusCode::BAD_REQUEST, RpcCode::InvalidArgument)
+            }
+            Self::Client(ClientFault::Stalled) => {
+                (StatusCode::REQUEST_TIMEOUT, RpcCode::DeadlineExceeded)
             }
             // Nobody reads this response, but it is counted as nginx counts it.
             Self::Client(ClientFault::Aborted) => (client_closed_request(), RpcCode::Unknown),
