@@ -9,6 +9,8 @@
     reason = "a panic is a failing test, the clock is the real one, and stderr is captured"
 )]
 
+/// Attacks on the admin listener.
+mod admin;
 /// A proxy of hyper's own parts, without any of the relay's.
 mod bare;
 /// HTTP/2 as frames.
@@ -76,6 +78,14 @@ fn under(attack: &Attack) {
         let beside = run(bare, bare, attack);
         eprintln!("{}: beside a bare proxy {beside}", attack.name);
     }
+}
+
+/// The same for the admin listener.
+fn under_admin(attack: &Attack) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let stage = Stage::start();
+    let honest = stage.attacked(stage.relay.admin(), attack);
+    stage.check(attack, &honest);
 }
 
 /// A relay with what is around it.
