@@ -15,13 +15,17 @@ pub enum Undecodable {
     Coding,
     #[error("unpack gzip")]
     Gzip,
+    /// More gzip members than any program writes: each costs time, even an empty one.
+    #[error("unpack gzip of more than 16,384 members")]
+    Members,
     #[error("decode base64")]
     Base64,
     #[error("read one gRPC message: {0}")]
     Frame(FrameFault),
     #[error("read protobuf: {0}")]
     Protobuf(ProtobufFault),
-    /// The body is not UTF-8, not JSON, or its objects do not have the types of the surface's schema.
+    /// The body is not UTF-8, not JSON, its objects do not have the types of the surface's schema, or it has far more
+    /// members and elements than a profile has.
     #[error("read JSON")]
     Json,
 }

@@ -1,5 +1,7 @@
 //! The message of a Push or OTLP request. It is decoded once and tagged for each target with tags.
 
+mod parts;
+
 use std::borrow::Cow;
 
 use bytes::Bytes;
@@ -7,9 +9,11 @@ use bytes::Bytes;
 use crate::describe::{Description, Format};
 use crate::encoding::{Coding, Encoding, Framing, Syntax};
 use crate::grpc::GrpcFrame;
-use crate::gzip;
+use crate::gzip::{self, Room};
 use crate::tags::Tags;
 use crate::undecodable::{FrameFault, Undecodable};
+
+pub use parts::{Part, assemble};
 
 /// A decoded Push or OTLP message, which all targets share.
 ///
@@ -39,12 +43,32 @@ impl Message {
         limit_bytes: usize,
     ) -> Result<Self, Undecodable> {
         let (coding, pieces) = unframe(encoding, coding, body)?;
+        let room = Room {
+            most: limit_bytes,
+            allow: &mut |_| true,
+        };
+        Self::unpack(encoding, coding, &pieces, room)
+    }
+
+    /// Decodes a message that was taken out of its frame by [`unframe`], within `room`. It asks for room before it
+    /// takes memory, except for a single piece that is not compressed, which is shared.
+    ///
+    /// # Errors
+    /// The message has more bytes than `room` allows, or the compression is damaged.
+    pub fn unpack(
+        encoding: Encoding,
+        coding: Coding,
+        pieces: &[Bytes],
+        room: Room<'_>,
+    ) -> Result<Self, Undecodable> {
         let length: usize = pieces.iter().map(Bytes::len).sum();
-        let bytes = match (coding, &*pieces) {
-            (Coding::Gzip, _) if length > 0 => gzip::decompress(&pieces, limit_bytes)?.into(),
+        let limit_bytes = room.most;
+        let bytes = match (coding, pieces) {
+            (Coding::Gzip, _) if length > 0 => gzip::decompress_within(pieces, room)?.into(),
             _ if length > limit_bytes => return Err(Undecodable::TooLarge { limit_bytes }),
             (_, [piece]) => piece.clone(),
-            _ => pieces.concat().into(),
+            _ if (room.allow)(length) => pieces.concat().into(),
+            _ => return Err(Undecodable::TooLarge { limit_bytes: 0 }),
         };
         Ok(Self {
             encoding,
@@ -58,6 +82,25 @@ impl Message {
     /// call declares a coding.
     pub fn received_coding(&self) -> Coding {
         self.coding
+    }
+
+    /// Sets the memory that [`Message::tagged`] may take beside the message: so many bytes for the new text, and as
+    /// many for an index of the strings of the message.
+    #[must_use]
+    pub fn with_limit(self, limit_bytes: usize) -> Self {
+        Self {
+            limit_bytes,
+            ..self
+        }
+    }
+
+    /// The message with the tags, as [`Message::tagged`], in parts that do not hold the message.
+    ///
+    /// # Errors
+    /// As [`Message::tagged`].
+    pub fn tagged_parts(&self, tags: &Tags) -> Result<Vec<Part>, Undecodable> {
+        let pieces = self.tagged(tags)?;
+        Ok(parts::of(&self.bytes, pieces))
     }
 
     /// The decoded message.

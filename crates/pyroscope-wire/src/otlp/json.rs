@@ -23,9 +23,12 @@ pub(crate) fn upsert(
         format!("{{\"key\":{key},\"value\":{{\"stringValue\":{value}}}}}")
     });
     let root = JsonObject::root(source)?;
-    let strings = JsonStringTable::of(root)?;
+    let keys = tags.iter().map(|(key, _)| key.len());
+    let longest_key = keys.max().unwrap_or_default().max(APP_ATTRIBUTE.len());
+    let strings = JsonStringTable::of(root, longest_key, limit_bytes)?;
     let mut editor = JsonEditor::new(source, limit_bytes);
     for profiles in both(root, "resourceProfiles", "resource_profiles")? {
+        editor.look_at_element()?;
         let profiles = JsonObject::read(profiles?)?;
         let Some(resource) = profiles.get("resource")? else {
             let resource = format!("{{\"attributes\":[{fresh}]}}");
@@ -42,6 +45,7 @@ pub(crate) fn upsert(
         let value = format!("{{\"stringValue\":{}}}", quoted(app));
         let dictionary = JsonObject::read(dictionary)?;
         for entry in both(dictionary, "attributeTable", "attribute_table")? {
+            editor.look_at_element()?;
             let entry = JsonObject::read(entry?)?;
             if strings.key(entry)? == APP_ATTRIBUTE {
                 editor.set(entry, "value", &value)?;
@@ -54,7 +58,7 @@ pub(crate) fn upsert(
 /// Parses a message.
 pub(crate) fn contents(source: &Bytes) -> Result<MessageContents, Undecodable> {
     let root = JsonObject::root(source)?;
-    let strings = JsonStringTable::of(root)?;
+    let strings = JsonStringTable::of(root, usize::MAX, usize::MAX)?;
     let mut contents = MessageContents::default();
     for profiles in both(root, "resourceProfiles", "resource_profiles")? {
         let profiles = JsonObject::read(profiles?)?;
@@ -111,13 +115,24 @@ fn either<'a>(
 /// The string table of the dictionary. It is read when an attribute first refers to it.
 #[derive(Debug)]
 struct JsonStringTable<'a> {
+    /// Strings of the table beyond this length, in bytes, are no key that the caller looks for. They are read as empty:
+    /// many attributes may refer to one long string.
+    longest_key: usize,
+    /// Memory that the table may take, in bytes.
+    limit_bytes: usize,
     dictionary: Option<JsonObject<'a>>,
     table: OnceCell<Vec<&'a RawValue>>,
 }
 
 impl<'a> JsonStringTable<'a> {
-    fn of(root: JsonObject<'a>) -> Result<Self, Undecodable> {
+    fn of(
+        root: JsonObject<'a>,
+        longest_key: usize,
+        limit_bytes: usize,
+    ) -> Result<Self, Undecodable> {
         Ok(Self {
+            longest_key,
+            limit_bytes,
             dictionary: root.get("dictionary")?.map(JsonObject::read).transpose()?,
             table: OnceCell::new(),
         })
@@ -150,11 +165,30 @@ impl<'a> JsonStringTable<'a> {
             (None, None) => return Ok(own),
             (None, Some(dictionary)) => {
                 let table = both(dictionary, "stringTable", "string_table")?;
-                let table = table.collect::<Result<_, _>>()?;
+                let table = self.collect(table)?;
                 self.table.get_or_init(|| table)
             }
         };
-        let entry = table.get(index).copied().map(string).transpose()?;
+        let entry = table.get(index).copied();
+        // An escape takes up to six bytes for a character.
+        let longest = self.longest_key.saturating_mul(6).saturating_add(2);
+        let entry = entry.filter(|entry| entry.get().len() <= longest);
+        let entry = entry.map(string).transpose()?;
         Ok(entry.unwrap_or_default())
+    }
+
+    fn collect(
+        &self,
+        strings: impl Iterator<Item = Result<&'a RawValue, Undecodable>>,
+    ) -> Result<Vec<&'a RawValue>, Undecodable> {
+        let mut table = Vec::new();
+        for string in strings {
+            if size_of_val(&*table) >= self.limit_bytes {
+                let limit_bytes = self.limit_bytes;
+                return Err(Undecodable::TooLarge { limit_bytes });
+            }
+            table.push(string?);
+        }
+        Ok(table)
     }
 }

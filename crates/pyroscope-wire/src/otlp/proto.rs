@@ -23,7 +23,7 @@ pub(crate) fn upsert(
     let attributes = encode_attributes(tags);
     let mut resource = Vec::with_capacity(attributes.len() + 8);
     put_field(&mut resource, 1, &attributes);
-    let strings = ProtoStringTable::new(source);
+    let strings = ProtoStringTable::new(source, limit_bytes);
 
     let mut splice = Splice::new(limit_bytes);
     for profiles in Fields::new(source) {
@@ -49,10 +49,12 @@ pub(crate) fn upsert(
             remove_tagged(&mut splice, source, list, tags, |pair| strings.key(pair))?;
             let fresh = if missing { &attributes[..] } else { &[] };
             splice.close(&open, source, &field, fresh);
+            splice.check()?;
             missing = false;
         }
         let fresh = if missing { &resource[..] } else { &[] };
         splice.close(&open, source, &profiles, fresh);
+        splice.check()?;
     }
     splice.apply(source)
 }
@@ -82,6 +84,7 @@ fn replace_app(
             }
         }
         splice.close(&open, source, &entry, &value);
+        splice.check()?;
     }
     splice.close(&open, source, dictionary, &[]);
     Ok(())
@@ -89,7 +92,7 @@ fn replace_app(
 
 /// Parses a message.
 pub(crate) fn contents(source: &Bytes) -> Result<MessageContents, Undecodable> {
-    let strings = ProtoStringTable::new(source);
+    let strings = ProtoStringTable::new(source, usize::MAX);
     let mut contents = MessageContents::default();
     let mut dictionaries = Vec::new();
     for field in Fields::new(source) {
@@ -172,13 +175,16 @@ const ATTRIBUTE_TABLE: u32 = 6;
 #[derive(Debug)]
 struct ProtoStringTable<'s> {
     source: &'s [u8],
+    /// Memory that the table may take, in bytes: its entries may be empty, and so be many.
+    limit_bytes: usize,
     table: OnceCell<Vec<&'s [u8]>>,
 }
 
 impl<'s> ProtoStringTable<'s> {
-    fn new(source: &'s [u8]) -> Self {
+    fn new(source: &'s [u8], limit_bytes: usize) -> Self {
         Self {
             source,
+            limit_bytes,
             table: OnceCell::new(),
         }
     }
@@ -255,6 +261,10 @@ impl<'s> ProtoStringTable<'s> {
             for field in Fields::within(self.source, dictionary.delimited()?) {
                 let field = field?;
                 if field.number == 5 {
+                    if size_of_val(&*table) >= self.limit_bytes {
+                        let limit_bytes = self.limit_bytes;
+                        return Err(Undecodable::TooLarge { limit_bytes });
+                    }
                     table.push(self.source.get(field.delimited()?).unwrap_or_default());
                 }
             }

@@ -18,6 +18,7 @@ pub(crate) fn upsert(
     });
     let mut editor = JsonEditor::new(source, limit_bytes);
     for series in JsonObject::root(source)?.list("series")? {
+        editor.look_at_element()?;
         let series = JsonObject::read(series?)?;
         editor.upsert(series, "labels", &fresh, |label| {
             Ok(tags.has(JsonObject::read(label)?.string("name")?.as_bytes()))

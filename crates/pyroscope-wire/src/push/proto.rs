@@ -34,6 +34,7 @@ pub(crate) fn upsert(
         let open = splice.open(&series);
         remove_tagged(&mut splice, source, list, tags, |pair| name(source, pair))?;
         splice.close(&open, source, &series, &labels);
+        splice.check()?;
     }
     splice.apply(source)
 }

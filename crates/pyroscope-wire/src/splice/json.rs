@@ -12,6 +12,12 @@ use crate::splice::Splice;
 use crate::tags::Tags;
 use crate::undecodable::Undecodable;
 
+/// Most members of one object. The schemas have less than twenty.
+const MAX_MEMBERS: usize = 4096;
+
+/// Most elements of lists that an edit looks at: each costs the time to parse it, even an empty one.
+const MAX_ELEMENTS: usize = 1 << 20;
+
 /// An object of a JSON text that has been validated as a whole.
 ///
 /// The members are parsed again on each access and not stored. Stored members of a text of commas and
@@ -56,7 +62,12 @@ impl<'a> JsonObject<'a> {
     fn find(self, key: &str) -> Result<Option<&'a RawValue>, Undecodable> {
         let mut found = None;
         let mut members = self.members();
+        let mut count = 0;
         while let Some(name) = members.next().transpose()? {
+            count += 1;
+            if count > MAX_MEMBERS {
+                return Err(Undecodable::Json);
+            }
             let value = members.value()?;
             if string(name)? == key {
                 found = Some(value);
@@ -114,6 +125,8 @@ pub(crate) fn string(raw: &RawValue) -> Result<String, Undecodable> {
 pub(crate) struct JsonEditor<'a> {
     source: &'a Bytes,
     splice: Splice,
+    /// Elements of lists that were looked at.
+    elements: usize,
 }
 
 impl<'a> JsonEditor<'a> {
@@ -122,6 +135,19 @@ impl<'a> JsonEditor<'a> {
         Self {
             source,
             splice: Splice::new(limit_bytes),
+            elements: 0,
+        }
+    }
+
+    /// Counts an element of a list before the caller looks at it.
+    ///
+    /// # Errors
+    /// There are too many, or the edits exceed their limit: the caller need not read on.
+    pub(crate) fn look_at_element(&mut self) -> Result<(), Undecodable> {
+        self.elements += 1;
+        match self.elements > MAX_ELEMENTS {
+            true => Err(Undecodable::Json),
+            false => self.splice.check(),
         }
     }
 
@@ -165,6 +191,7 @@ impl<'a> JsonEditor<'a> {
         let mut gap = false;
         let mut first = true;
         for element in object.list(key)? {
+            self.look_at_element()?;
             let element = element?;
             if is_tagged(element)? {
                 gap = true;

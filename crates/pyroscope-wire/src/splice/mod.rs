@@ -119,15 +119,21 @@ impl Splice {
         }
     }
 
+    /// Returns an error once the edits exceed the limit, so that a caller need not read on.
+    pub(crate) fn check(&self) -> Result<(), Undecodable> {
+        let limit_bytes = self.limit_bytes;
+        match self.spent > limit_bytes {
+            true => Err(Undecodable::TooLarge { limit_bytes }),
+            false => Ok(()),
+        }
+    }
+
     /// The edited message in pieces: slices of `source`, and the new text between them.
     ///
     /// # Errors
     /// The edits exceed the limit.
     pub(crate) fn apply(mut self, source: &Bytes) -> Result<Vec<Bytes>, Undecodable> {
-        let limit_bytes = self.limit_bytes;
-        if self.spent > limit_bytes {
-            return Err(Undecodable::TooLarge { limit_bytes });
-        }
+        self.check()?;
         self.edits.sort_by_key(|edit| edit.old.start);
         let fresh = Bytes::from(self.fresh);
         let mut pieces = Vec::with_capacity(2 * self.edits.len() + 1);

@@ -194,6 +194,7 @@ pub(crate) fn remove_tagged<'s>(
         let field = field?;
         if field.number == 1 && tags.has(key_of(field.delimited()?)?) {
             splice.remove(field.range());
+            splice.check()?;
         }
     }
     Ok(())
