@@ -132,15 +132,19 @@ impl<R: QueuedRecord> Queue<R> {
     }
 
     /// Takes out the oldest record, numbered `from` or higher, that passes the first of `filters` that any
-    /// record passes.
+    /// record passes. While the leased records reach the limit of bytes, only records that were evicted are taken.
     pub fn take(&self, filters: &[LeaseFilter], from: u64) -> TakeResult<R> {
         let mut state = lock(&self.state);
         if matches!(state.phase, Phase::Frozen) {
             return TakeResult::Finished;
         }
+        let is_limited = state.is_lease_limit_reached(&self.limits);
+        let filters = if is_limited { &[] } else { filters };
         match state.take(filters, from) {
             Some(leased) => TakeResult::Leased(leased),
             None if state.is_finished() => TakeResult::Finished,
+            // The end of a lease is the change to wait for.
+            None if is_limited => TakeResult::NoMatch { next_due: None },
             None => TakeResult::NoMatch {
                 next_due: state.queued.next_due(),
             },
@@ -164,7 +168,7 @@ impl<R: QueuedRecord> Queue<R> {
                     } else {
                         leased.entry.due = None;
                     }
-                    state.leased.remove(&number);
+                    state.remove_lease(number);
                     state.queued.insert(number, leased.entry);
                     drop(state);
                     self.notify();
@@ -185,11 +189,12 @@ impl<R: QueuedRecord> Queue<R> {
         if lost.is_none() {
             state.queued.acked(surface);
         }
+        let was_limited = state.is_lease_limit_reached(&self.limits);
         state.end_lease(number);
-        let finished = state.is_finished();
+        let wakes = was_limited || state.is_finished();
         drop(state);
-        // The end of a lease gives the consumer no record, so only the end of the queue wakes it.
-        if finished {
+        // The end of a lease gives the consumer no record, unless it waits for room or for the end of the queue.
+        if wakes {
             self.notify();
         }
     }

@@ -16,6 +16,8 @@ pub(super) struct State<R> {
     pub(super) queued: EntryIndex<R>,
     /// Records that are leased, by their number.
     pub(super) leased: BTreeMap<u64, InFlightRecord>,
+    /// Bytes of `leased`.
+    leased_bytes: u64,
     /// Records that were taken out to be dropped and are not in the ledger yet.
     pub(super) unaccounted: usize,
     /// What counts against the limits, queued and leased.
@@ -70,6 +72,7 @@ impl<R> Default for State<R> {
             phase: Phase::default(),
             queued: EntryIndex::default(),
             leased: BTreeMap::new(),
+            leased_bytes: 0,
             unaccounted: 0,
             in_memory: Usage::default(),
             in_memory_from: 0,
@@ -101,6 +104,12 @@ impl<R: QueuedRecord> State<R> {
         self.queued.insert(number, entry);
     }
 
+    /// Whether the leased records alone reach the limit of bytes. Records on disk do not count against the limits,
+    /// but leased ones are in memory, and a target that hangs must not fill it with them.
+    pub(super) fn is_lease_limit_reached(&self, limits: &Limits) -> bool {
+        !self.leased.is_empty() && self.leased_bytes >= limits.bytes
+    }
+
     pub(super) fn take(&mut self, filters: &[LeaseFilter], from: u64) -> Option<LeasedEntry<R>> {
         let leased = self.queued.take(filters, from, Instant::now())?;
         let record = leased.record();
@@ -109,17 +118,25 @@ impl<R: QueuedRecord> State<R> {
             bytes: record.len(),
             evicted: leased.is_evicted(),
         };
+        self.leased_bytes += in_flight.bytes;
         self.leased.insert(leased.number, in_flight);
         Some(leased)
     }
 
     /// Ends the lease of a record that is not pending any more.
     pub(super) fn end_lease(&mut self, number: u64) {
-        if let Some(leased) = self.leased.remove(&number)
+        if let Some(leased) = self.remove_lease(number)
             && !leased.evicted
         {
             self.uncount(number, leased.bytes);
         }
+    }
+
+    /// Ends the lease of a record that may be pending again.
+    pub(super) fn remove_lease(&mut self, number: u64) -> Option<InFlightRecord> {
+        let leased = self.leased.remove(&number)?;
+        self.leased_bytes -= leased.bytes;
+        Some(leased)
     }
 
     /// Takes a record off the limits.
