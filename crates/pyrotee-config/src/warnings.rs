@@ -15,17 +15,38 @@ use crate::{
 /// (`validation.reject-older-than`).
 const INGESTION_WINDOW: Duration = Duration::from_secs(3600);
 
+/// The least `memory-limit` that is of use, in bytes.
+const LEAST_MEMORY: u64 = 8 * 1024 * 1024;
+
+/// The longest body, in bytes, that the relay records within a memory limit, as the budget of `pyrotee-queue` has it:
+/// three quarters of it are for bodies, the last sixteenth of those for queued ones alone.
+fn longest_recordable(memory_limit: u64) -> u64 {
+    (memory_limit - memory_limit / 4).saturating_sub(memory_limit / 16)
+}
+
+/// The warning of a `tee.max-body` that was given and never has room.
+pub(crate) fn of_max_body(config: &Config) -> Option<String> {
+    let longest = longest_recordable(config.memory_limit);
+    if config.tee.max_body <= longest || config.memory_limit < LEAST_MEMORY {
+        return None;
+    }
+    let (body, longest) = (format_size(config.tee.max_body), format_size(longest));
+    let limit = format_size(config.memory_limit);
+    Some(format!(
+        "tee.max-body: {body} is more than {longest}, the longest body that a `memory-limit` of {limit} has room \
+         for; a longer body is never teed"
+    ))
+}
+
 /// Warnings that follow from the settings alone.
 pub(crate) fn of(config: &Config) -> Vec<String> {
     let mut found = Vec::new();
-    if config.tee.max_body > config.memory_limit {
-        let (body, limit) = (
-            format_size(config.tee.max_body),
-            format_size(config.memory_limit),
-        );
+    let limit = format_size(config.memory_limit);
+    if config.memory_limit < LEAST_MEMORY {
         found.push(format!(
-            "tee.max-body: {body} is more than `memory-limit` ({limit}); a body that long is never \
-             teed"
+            "memory-limit: {limit} is less than {}; many profiles will be dropped, since a quarter of it is for \
+             unpacking and at most half of it for profiles being received",
+            format_size(LEAST_MEMORY)
         ));
     }
     for target in &config.remote_write.targets {

@@ -33,7 +33,6 @@ pub(super) fn config(tree: &Tree<'_>, cpus: usize) -> Option<Config> {
     let admin_token = credentials::admin_token(&root);
     let admin_hosts = admin_hosts::admin_hosts(&root);
     let memory_limit = process::memory_limit(&root);
-    let tee = process::tee(&root, memory_limit);
     let spool = spool::spool(&root.scope("spool"));
     let dead_letters = spool
         .as_ref()
@@ -47,6 +46,7 @@ pub(super) fn config(tree: &Tree<'_>, cpus: usize) -> Option<Config> {
         listen: own,
     };
     let remote_write = remote_write::remote_write(&root.scope("remote-write"), &around);
+    let tee = process::tee(&root, memory_limit, remote_write.as_ref());
     let upstream = process::upstream(&root.scope("upstream"), remote_write.as_ref(), own);
     let (listen, admin) = listen?;
     let mut config = Config {
@@ -66,6 +66,9 @@ pub(super) fn config(tree: &Tree<'_>, cpus: usize) -> Option<Config> {
     };
     config.warnings = tree.take_warnings();
     config.warnings.extend(warnings::of(&config));
+    if root.scope("tee").is_set("max-body") {
+        config.warnings.extend(warnings::of_max_body(&config));
+    }
     warn_of_unused(&root, &mut config);
     Some(config)
 }

@@ -63,16 +63,26 @@ pub(super) fn memory_limit(root: &Scope<'_>) -> Option<u64> {
     root.parse("memory-limit", values::size)
 }
 
-/// A default that the memory limit does not allow shrinks with it: a sidecar sets one key.
-pub(super) fn tee(root: &Scope<'_>, memory_limit: Option<u64>) -> Option<Tee> {
+/// A default that nothing could hold shrinks: to the largest queue, and to three quarters of the memory limit.
+pub(super) fn tee(
+    root: &Scope<'_>,
+    memory_limit: Option<u64>,
+    remote_write: Option<&RemoteWrite>,
+) -> Option<Tee> {
     let scope = root.scope("tee");
     let max_body = scope.parse("max-body", values::size);
     let on = scope.parse("on", |text| values::word(text, TEE_ON));
     let duplicates = scope.parse("duplicates", |text| values::word(text, DUPLICATES));
-    let max_body = match memory_limit {
-        Some(limit) if !scope.is_set("max-body") => max_body?.min(limit),
-        _ => max_body?,
-    };
+    let mut max_body = max_body?;
+    if !scope.is_set("max-body") {
+        let targets = remote_write.into_iter().flat_map(|it| &it.targets);
+        let largest_queue = targets.map(|target| target.queue_bytes).max();
+        let held = memory_limit.map(|limit| limit - limit / 4);
+        max_body = largest_queue
+            .into_iter()
+            .chain(held)
+            .fold(max_body, u64::min);
+    }
     Some(Tee {
         max_body,
         on: on?,

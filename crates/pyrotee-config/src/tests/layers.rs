@@ -63,21 +63,62 @@ fn repetitions_are_dropped_unless_the_opposite_is_asked_for() {
 
 #[test]
 fn a_small_memory_limit_shrinks_the_defaults_below_it() {
+    for (queue, more, expected) in [
+        ("", "memory-limit: 24MiB\n", 6 << 20),
+        (
+            "      queue-bytes: 10MiB\n",
+            "memory-limit: 24MiB\n",
+            10 << 20,
+        ),
+        (
+            "      queue-bytes: 24MiB\n",
+            "memory-limit: 24MiB\n",
+            18 << 20,
+        ),
+        ("      queue-bytes: 256MiB\n", "", 64 << 20),
+        ("      queue-bytes: 1MiB\n", "", 1 << 20),
+        (
+            "      queue-bytes: 1MiB\n",
+            "tee: { max-body: 5MiB }\n",
+            5 << 20,
+        ),
+    ] {
+        let mut case = target(queue);
+        case.yaml.push_str(more);
+        assert_eq!(case.config().tee.max_body, expected, "{queue}{more}");
+    }
     let mut case = target("");
     case.yaml.push_str("memory-limit: 24MiB\n");
     let config = case.config();
-    assert_eq!(config.tee.max_body, 24 << 20);
     assert_eq!(config.remote_write.targets[0].queue_bytes, 6 << 20);
     assert_eq!(config.warnings(), [""; 0]);
+    let without_targets = yaml("memory-limit: 24MiB\n").config();
+    assert_eq!(without_targets.tee.max_body, 18 << 20);
 }
 
 #[test]
-fn a_given_body_above_the_memory_limit_is_warned_of_and_a_queue_refused() {
-    let config = yaml("memory-limit: 24MiB\ntee: { max-body: 25MiB }\n").config();
+fn a_memory_limit_that_is_of_little_use_is_warned_of() {
+    for (limit, warns) in [("10", true), ("8191KiB", true), ("8MiB", false)] {
+        let mut case = target("");
+        case.yaml.push_str(&format!("memory-limit: {limit}\n"));
+        let warnings = case.config().warnings().to_vec();
+        let warned = warnings.iter().any(|it| it.starts_with("memory-limit: "));
+        assert_eq!(warned, warns, "{warnings:?}");
+    }
+}
+
+#[test]
+fn a_given_body_that_memory_never_has_room_for_is_warned_of_and_a_queue_refused() {
+    let config = yaml("memory-limit: 32MiB\ntee: { max-body: 25MiB }\n").config();
     assert_eq!(
         config.warnings(),
-        ["tee.max-body: 25MiB is more than `memory-limit` (24MiB); a body that long is never teed"]
+        [
+            "tee.max-body: 25MiB is more than 22MiB, the longest body that a `memory-limit` of 32MiB has room for; \
+             a longer body is never teed"
+        ]
     );
+    let fits = yaml("memory-limit: 32MiB\ntee: { max-body: 22MiB }\n").config();
+    assert_eq!(fits.warnings(), [""; 0]);
     target("      queue-bytes: 1GiB\n").fault_is(
         "pyrotee.yaml:6: remote-write.targets.bar.queue-bytes: is more than `memory-limit` \
          (256MiB), which holds all queues; raise that or lower this",
