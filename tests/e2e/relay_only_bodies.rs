@@ -255,26 +255,27 @@ fn a_large_message_is_refused_by_connect_and_grpc() {
 
 #[test]
 fn a_shortage_of_memory_is_a_503_and_too_little_of_it_a_413() {
-    const LIMIT: usize = 8 << 20;
     for yaml in [MEMORY, SPOOL] {
         let target = [Upstream::answering(Answer::never())];
         let yaml = format!("memory-limit: 8MiB\n{yaml}");
-        let relay = relay(
-            &[&[TAGS, "queue-bytes: 8MiB", "timeout: 5m"]],
-            &target,
-            &yaml,
-        );
+        let options = [TAGS, "queue-bytes: 8MiB", "timeout: 5m"];
+        let relay = relay(&[&options], &target, &yaml);
         let bomb = push(&bomb()).field("Content-Encoding", "gzip");
         assert_eq!(Upload::Http(bomb).send(&relay), Told::Refused(413));
+        // Longer than a quarter of the limit, though it is not packed.
+        let plain = push(&noise((2 << 20) + 1));
+        assert_eq!(Upload::Http(plain).send(&relay), Told::Refused(413));
 
-        // What is being sent leaves no room to read a body in.
-        let large = Request::profile("app", &vec![7; LIMIT - (40 << 10)]);
+        // What is being sent leaves no room to record another one, and room to unpack one.
+        let large = Request::profile("app", &vec![7; (5 << 20) + (400 << 10)]);
         assert_eq!(relay.send(&large).status(), 200);
         target[0].wait_for(1, SOON);
-        let small = Upload::Http(packed(&small()));
-        assert_eq!(small.send(&relay), Told::Refused(503));
+        let next = Request::profile("app", &vec![7; 800 << 10]);
+        assert_eq!(Upload::Http(next).send(&relay), Told::Refused(503));
+        assert_eq!(Upload::Http(packed(&small())).send(&relay), Told::Taken);
         let ledger = relay.ledger("a");
-        assert_eq!(ledger.dropped("budget").profiles, 2);
-        assert_eq!((ledger.accepted.profiles, ledger.pending.profiles), (3, 1));
+        assert_eq!(ledger.dropped("budget").profiles, 1);
+        assert_eq!(ledger.dropped("too_large").profiles, 2);
+        assert_eq!((ledger.accepted.profiles, ledger.pending.profiles), (5, 2));
     }
 }

@@ -7,10 +7,11 @@ use std::time::Duration;
 use http::{Response, Uri};
 use hyper::body::Incoming;
 use pyrotee_net::{Connector, ExchangeError};
-use pyrotee_queue::Record;
+use pyrotee_queue::{Reason, Record};
 use tokio::time::Instant;
 
 use crate::connection::Connection;
+use crate::content::{Content, Prepared};
 use crate::metrics::TargetMetrics;
 use crate::outcome::Outcome;
 use crate::request::RequestTemplate;
@@ -43,16 +44,23 @@ impl TargetClient {
         })
     }
 
-    /// Uploads `record` once, over the `kept` connection or over a new one, and keeps the connection if it can be
+    /// The content of an upload of `record`; `Err` is the reason of its drop. Made before the time of the upload
+    /// starts.
+    pub(crate) async fn prepare(&self, record: &Arc<Record>) -> Result<Prepared, Reason> {
+        self.template.prepare(record).await
+    }
+
+    /// Uploads `record` with `content`, which [`TargetClient::prepare`] made, once, over the `kept` connection or over a new one, and keeps the connection if it can be
     /// used again.
     pub(crate) async fn upload(
         &self,
         record: &Arc<Record>,
+        content: Content,
         kept: &mut Option<Box<Connection>>,
         metrics: &TargetMetrics,
     ) -> Outcome {
         let progress = Arc::new(UploadProgress::default());
-        let mut exchange = pin!(self.exchange(record, kept, &progress, metrics));
+        let mut exchange = pin!(self.exchange(record, content, kept, &progress, metrics));
         let outcome = match tokio::time::timeout(self.timeout, &mut exchange).await {
             Ok(outcome) => outcome,
             // The status has decided; the body of the response has a limit of its own.
@@ -83,16 +91,20 @@ impl TargetClient {
     async fn exchange(
         &self,
         record: &Arc<Record>,
+        content: Content,
         kept: &mut Option<Box<Connection>>,
         progress: &Arc<UploadProgress>,
         metrics: &TargetMetrics,
     ) -> Outcome {
         // Taken out while it is in use: a timeout drops this future, and the connection with it.
         let mut old = kept.take();
+        let mut content = Ok(content);
         loop {
             // Each attempt sends the whole body.
             progress.restart();
-            let request = match self.template.request(record, progress).await {
+            let request =
+                content.and_then(|content| self.template.request(record, content, progress));
+            let request = match request {
                 Ok(request) => request,
                 Err(reason) => {
                     *kept = old;
@@ -119,7 +131,11 @@ impl TargetClient {
                 }
                 // The target closed the idle connection and did not receive the whole of this request. A new
                 // connection cannot be stale.
-                Err(error) if was_kept && error.is_stale() => metrics.stale_retries.increment(1),
+                Err(error) if was_kept && error.is_stale() => {
+                    metrics.stale_retries.increment(1);
+                    // The caller holds a rewritten body, so it is not made again.
+                    content = self.prepare(record).await.map(|(content, _use)| content);
+                }
                 Err(error) => {
                     let written = error.is_written();
                     return Outcome::no_response(error, written);

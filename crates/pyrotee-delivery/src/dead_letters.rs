@@ -29,6 +29,8 @@ pub enum DeadLetterReason {
     Rejected,
     /// Dropped with [`Reason::Undecodable`].
     Undecodable,
+    /// Dropped with [`Reason::TooLarge`]: the memory limit is too low to unpack the record.
+    TooLarge,
     /// The target acknowledged the record and rejected some of its profiles.
     PartiallyRejected,
 }
@@ -39,6 +41,7 @@ impl DeadLetterReason {
         match reason {
             Reason::Rejected => Some(Self::Rejected),
             Reason::Undecodable => Some(Self::Undecodable),
+            Reason::TooLarge => Some(Self::TooLarge),
             _ => None,
         }
     }
@@ -48,6 +51,7 @@ impl DeadLetterReason {
         match self {
             Self::Rejected => Reason::Rejected.as_str(),
             Self::Undecodable => Reason::Undecodable.as_str(),
+            Self::TooLarge => Reason::TooLarge.as_str(),
             Self::PartiallyRejected => "partially_rejected",
         }
     }

@@ -47,6 +47,14 @@ impl FailureLog {
         }
     }
 
+    /// Logs an upload that panicked.
+    pub(crate) fn panicked(&self, target: &str, panic: &str, fate: &str) {
+        if let Some(left_out) = self.should_log("panic") {
+            let message = "the upload of a profile panicked, which is a bug";
+            tracing::error!(target, panic, fate, left_out, "{message}");
+        }
+    }
+
     /// Logs what `target` said beside an acknowledgement.
     pub(crate) fn partial_success(&self, target: &str, outcome: &Outcome) {
         let Some(left_out) = self.should_log("partial success") else {

@@ -8,8 +8,9 @@ use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 use pyroscope_wire::{SurfacePaths, Tags};
 use pyrotee_net::{Address, HOPS};
 use pyrotee_queue::{Reason, Record};
+use tokio::sync::Semaphore;
 
-use crate::content::Content;
+use crate::content::{Content, Prepared};
 use crate::upload_body::{UploadBody, UploadProgress};
 use crate::{Settings, SettingsError};
 
@@ -20,6 +21,9 @@ pub(crate) struct RequestTemplate {
     tags: Arc<Tags>,
     paths: SurfacePaths,
     headers: HeaderMap,
+    /// One permit for each body that may be rewritten for this target at once. The permits are the target's own, so
+    /// that bodies that take long for one target delay no other.
+    rewrites: Arc<Semaphore>,
 }
 
 impl RequestTemplate {
@@ -29,16 +33,23 @@ impl RequestTemplate {
             tags: Arc::new(settings.tags.clone()),
             paths: settings.paths.clone(),
             headers: settings.headers()?,
+            rewrites: Arc::new(Semaphore::new(most_rewrites())),
         })
     }
 
-    /// The upload request of `record`; `Err` is the reason of its drop.
-    pub(crate) async fn request(
+    /// The content of an upload of `record`; `Err` is the reason of its drop. This may take long, and no part of it is
+    /// the target's fault.
+    pub(crate) async fn prepare(&self, record: &Arc<Record>) -> Result<Prepared, Reason> {
+        Content::of(record, &self.tags, &self.rewrites).await
+    }
+
+    /// The upload request of `record` with `content`; `Err` is the reason of its drop.
+    pub(crate) fn request(
         &self,
-        record: &Arc<Record>,
+        record: &Record,
+        content: Content,
         progress: &Arc<UploadProgress>,
     ) -> Result<Request<UploadBody>, Reason> {
-        let content = Content::of(record, &self.tags).await?;
         let uri = self.uri(&content).ok_or(Reason::InvalidName)?;
         let mut headers = self.headers.clone();
         // hyper sends no Content-Length for an empty body, and some servers then respond with 411.
@@ -79,4 +90,9 @@ impl RequestTemplate {
         let path = path.concat();
         PathAndQuery::try_from(path).ok().map(Uri::from)
     }
+}
+
+/// Bodies that may be rewritten for one target at once: as many as there are CPUs.
+fn most_rewrites() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }

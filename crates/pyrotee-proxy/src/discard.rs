@@ -47,13 +47,20 @@ async fn respond(end: CaptureEnd, format: ResponseFormat) -> Response<SyntheticB
         CaptureEnd::Unchecked(record) => match record.decide().await {
             Ok(offered) => respond_offered(offered, format).await,
             Err(Unfit::Unreadable(message)) => bad_request(&message, format),
-            Err(Unfit::TooLarge) => too_large("the profile does not fit into memory-limit", format),
-            Err(Unfit::Shortage) => format.overloaded("the memory limit is reached"),
+            Err(Unfit::TooLarge) => too_large(
+                "the profile cannot be unpacked within a quarter of memory-limit",
+                format,
+            ),
         },
         CaptureEnd::Deferred | CaptureEnd::Duplicate => format.success(),
         CaptureEnd::Dropped(Reason::TooLarge) => too_large(
             "the profile is larger than tee.max-body or memory-limit",
             format,
+        ),
+        CaptureEnd::Dropped(Reason::UploadFailed) => format.error(
+            StatusCode::REQUEST_TIMEOUT,
+            RpcCode::Unknown,
+            "the profile arrived too slowly",
         ),
         CaptureEnd::Dropped(_) => format.overloaded("the memory limit is reached"),
         CaptureEnd::InvalidName(fault) => bad_request(&invalid_name_message(&fault), format),

@@ -109,6 +109,7 @@ pub(crate) enum TeeResult {
     Refused,
     TooLarge,
     MemoryBudget,
+    TooSlow,
     InvalidName,
     Undecodable,
     Incomplete,
@@ -119,11 +120,12 @@ pub(crate) enum TeeResult {
 }
 
 impl TeeResult {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Accepted,
         Self::Refused,
         Self::TooLarge,
         Self::MemoryBudget,
+        Self::TooSlow,
         Self::InvalidName,
         Self::Undecodable,
         Self::Incomplete,
@@ -139,6 +141,7 @@ impl TeeResult {
             Self::Refused => "refused",
             Self::TooLarge => "too_large",
             Self::MemoryBudget => "memory_budget",
+            Self::TooSlow => "too_slow",
             Self::InvalidName => "invalid_name",
             Self::Undecodable => "undecodable",
             Self::Incomplete => "incomplete",

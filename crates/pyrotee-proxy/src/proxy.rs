@@ -17,7 +17,7 @@ use crate::listener::{self, Listener};
 use crate::metrics::ProxyMetrics;
 use crate::settings::{Settings, TeeSettings};
 use crate::stack::{self, LocalEndpoint};
-use crate::tee::{Lookalikes, Recorder, ResponsePolicy, TeeLayer};
+use crate::tee::{Lookalikes, Recorder, Recordings, ResponsePolicy, SlowClientLog, TeeLayer};
 use crate::{Duplicates, LocalWrites, TeeOn};
 
 /// Maximum number of bytes of a request's body that are read after an early response, without a tee.
@@ -27,6 +27,8 @@ const MAX_REST_BYTES: u64 = 64 * 1024 * 1024;
 #[derive(Debug)]
 pub struct Proxy {
     listener: Listener,
+    /// `None` for a pure proxy.
+    recorder: Option<Arc<Recorder>>,
     address: SocketAddr,
     gauges: Gauges,
 }
@@ -90,6 +92,8 @@ impl Proxy {
                 budget: tee.budget,
                 max_body: tee.max_body,
                 response_policy,
+                recordings: Recordings::default(),
+                slow_clients: SlowClientLog::default(),
                 lookalikes: Lookalikes::new(metrics.clone()),
                 metrics: metrics.clone(),
             })
@@ -122,7 +126,7 @@ impl Proxy {
             background_reader,
             metrics: metrics.clone(),
         };
-        let stack = stack::build(endpoint, TeeLayer::new(recorder), metrics.clone());
+        let stack = stack::build(endpoint, TeeLayer::new(recorder.clone()), metrics.clone());
         let listener = Listener {
             socket,
             stack,
@@ -133,6 +137,7 @@ impl Proxy {
         };
         Ok(Self {
             listener,
+            recorder,
             address,
             gauges,
         })
@@ -151,10 +156,25 @@ impl Proxy {
     /// Serves until drained. Returns when all requests and all captures have ended, and drops the
     /// producer.
     pub async fn run(self) {
-        let tasks = self.listener.tasks.clone();
-        self.listener.run().await;
-        tasks.close();
-        tasks.wait().await;
+        let Self {
+            listener, recorder, ..
+        } = self;
+        let serve = async {
+            let tasks = listener.tasks.clone();
+            listener.run().await;
+            tasks.close();
+            tasks.wait().await;
+        };
+        let give_up_slow_recordings = async {
+            match &recorder {
+                Some(recorder) => recorder.give_up_slow_recordings().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = serve => {}
+            () = give_up_slow_recordings => {}
+        }
     }
 }
 

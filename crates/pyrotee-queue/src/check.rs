@@ -29,10 +29,8 @@ pub type Check = Pin<Box<dyn Future<Output = Result<(), Unfit>> + Send>>;
 pub enum Unfit {
     /// The body cannot be read, and every target needs it changed. The text is for the client.
     Unreadable(String),
-    /// The memory limit is too low to read the body, whatever else is in memory.
+    /// The memory limit is too low to unpack the body, whatever else is in memory.
     TooLarge,
-    /// The memory to read the body is in use. Later it may be free.
-    Shortage,
 }
 
 impl Unfit {
@@ -40,7 +38,7 @@ impl Unfit {
     pub const fn reason(&self) -> Reason {
         match self {
             Self::Unreadable(_) => Reason::Undecodable,
-            Self::TooLarge | Self::Shortage => Reason::Budget,
+            Self::TooLarge => Reason::TooLarge,
         }
     }
 }

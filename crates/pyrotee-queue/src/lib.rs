@@ -41,7 +41,7 @@ pub use backend::{
     Consumer, FRESH_FOR, Lane, Lease, LeaseEnd, LeaseFilter, LeaseFuture, Limits, OfferResult,
     Producer, Receipt, Settle, Surfaces, WhenFull,
 };
-pub use budget::{Budget, Reservation};
+pub use budget::{Budget, Reservation, Workspace};
 pub use check::{Check, RecordCheck, Unfit};
 pub use headers::Headers;
 pub use ledger::{Counts, Ledger, Tally};

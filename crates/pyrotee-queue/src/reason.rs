@@ -9,11 +9,11 @@ pub enum Reason {
     SpoolFull,
     /// The global memory budget had no room.
     Budget,
-    /// The body is larger than `tee.max-body`.
+    /// The body is larger than `tee.max-body`, or than what may be recorded or unpacked within the memory limit.
     TooLarge,
     /// The profile's name cannot be parsed, so that no tag can be added.
     InvalidName,
-    /// The body cannot be decoded, so that no tag can be added.
+    /// The body cannot be decoded, so that no tag can be added, or making an upload of it panicked three times.
     Undecodable,
     /// The record was older than the target's `max-age`.
     Expired,
@@ -21,7 +21,7 @@ pub enum Reason {
     Rejected,
     /// It is unknown whether the upload arrived, and it must not be repeated.
     Ambiguous,
-    /// The upload failed.
+    /// The client sent the body too slowly to hold memory for it.
     UploadFailed,
     /// A client's retry of a profile that was teed already.
     Duplicate,

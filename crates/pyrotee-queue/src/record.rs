@@ -2,12 +2,10 @@
 
 use std::any::Any;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
-use tokio::sync::OnceCell;
-
-use crate::{Headers, Payload, Reservation};
+use crate::{Budget, Headers, Payload, Reservation};
 
 /// The ingestion surface that a record came in by, as a number that `pyroscope-wire` assigns. It is
 /// written to disk, so the number of a surface never changes.
@@ -53,8 +51,8 @@ impl Head {
 pub struct Record {
     head: Head,
     body: Payload,
-    /// What the delivery path derived from the body, once for all targets.
-    derived: OnceCell<Box<dyn Any + Send + Sync>>,
+    /// Where the delivery path shares what it made of the body among the targets.
+    shared: OnceLock<Box<dyn Any + Send + Sync>>,
     /// Returns its bytes to the budget when the last target has settled the record.
     reservation: Reservation,
 }
@@ -69,7 +67,7 @@ impl Record {
         Arc::new(Self {
             head,
             body,
-            derived: OnceCell::new(),
+            shared: OnceLock::new(),
             reservation: reservation.into_recorded(),
         })
     }
@@ -89,34 +87,22 @@ impl Record {
         self.body.len()
     }
 
-    /// Derives a value from this record with `make`. The first call makes the value; later calls return the
-    /// same one, and it is dropped with the record. `None`: an earlier call made a value of another type.
-    pub async fn derive<T, F>(&self, make: impl FnOnce() -> F) -> Option<&T>
-    where
-        T: Send + Sync + 'static,
-        F: Future<Output = T>,
-    {
-        let make = || async { Box::new(make().await) as Box<dyn Any + Send + Sync> };
-        self.derived.get_or_init(make).await.downcast_ref()
+    /// A value that belongs to this record and is dropped with it. The first call makes it. `None`: the first call
+    /// made a value of another type.
+    pub fn shared<T: Default + Send + Sync + 'static>(&self) -> Option<&T> {
+        let value = self.shared.get_or_init(|| Box::new(T::default()));
+        value.downcast_ref()
     }
 
-    /// Charges `bytes` to the budget for a value that is derived from this record. `None`: the budget has
-    /// no room.
+    /// Charges `bytes` to the records of the budget, for a value that is derived from this one. `None`: the budget
+    /// has no room.
     pub fn reserve(&self, bytes: u64) -> Option<Reservation> {
-        self.reservation.sibling(bytes)
+        self.budget().reserve(bytes)
     }
 
-    /// The most bytes that [`reserve`](Self::reserve) can ever charge: all that the budget has beside
-    /// the record itself.
-    pub fn most_reservable(&self) -> u64 {
-        let limit = self.reservation.budget().limit();
-        limit.saturating_sub(self.reservation.bytes())
-    }
-
-    /// Whether more than half of the budget is charged, so that nothing should be kept for later that
-    /// can be made again.
-    pub fn is_memory_scarce(&self) -> bool {
-        self.reservation.budget().is_scarce()
+    /// The budget that this record is charged to.
+    pub fn budget(&self) -> &Arc<Budget> {
+        self.reservation.budget()
     }
 
     /// Whether the body is empty.
@@ -136,8 +122,10 @@ impl fmt::Debug for Record {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
-    use crate::{Budget, SurfaceId};
+    use crate::SurfaceId;
 
     fn record(budget: &Arc<Budget>) -> Arc<Record> {
         let head = Head {
@@ -153,21 +141,20 @@ mod tests {
         Record::new(head, Payload::from(vec![7; 10]), reservation)
     }
 
-    #[tokio::test]
-    async fn what_is_derived_is_made_once_and_charged_until_the_record_goes() {
+    #[test]
+    fn what_is_shared_is_made_once_and_charged_until_the_record_goes() {
         let budget = Budget::new(100);
         let record = record(&budget);
         for asked in 0..3 {
-            let derived = record
-                .derive(|| async { (asked, record.reserve(50).expect("it fits")) })
-                .await;
-            assert_eq!(derived.expect("the same type").0, 0);
+            let shared: &Mutex<Vec<Reservation>> = record.shared().expect("the same type");
+            let mut shared = shared.lock().unwrap();
+            assert_eq!(shared.len(), asked);
+            shared.push(record.reserve(10).expect("it fits"));
         }
-        assert_eq!(budget.recorded(), 60);
-        assert!(record.is_memory_scarce());
-        assert_eq!(record.most_reservable(), 90);
-        assert!(record.reserve(41).is_none());
-        assert!(record.derive(|| async { "another type" }).await.is_none());
+        assert_eq!(budget.recorded(), 40);
+        assert!(budget.is_scarce());
+        assert!(record.reserve(36).is_none());
+        assert!(record.shared::<String>().is_none(), "another type");
         drop(record);
         assert_eq!((budget.recorded(), budget.receiving()), (0, 0));
     }

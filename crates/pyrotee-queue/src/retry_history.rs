@@ -10,6 +10,8 @@ pub struct RetryHistory {
     pub unknown_failures: u32,
     /// Failures after which the target may have the record: each further delivery may double it.
     pub ambiguous_failures: u32,
+    /// Deliveries that made the worker panic.
+    pub panics: u32,
     /// Failures while the target accepted other records: evidence that this record is poison.
     pub failures_while_healthy: u32,
     /// How many records of its surface the target had acknowledged when this record last failed.

@@ -1,10 +1,11 @@
 //! The content of an upload: a record's query and body, with the target's tags in one of them.
 //!
-//! Bodies of Push and OTLP are rewritten on threads for blocking work, unpacked once for all targets and packed
-//! once for each distinct set of tags (ADR 0005). A target without tags is sent the bytes as they were received.
+//! Bodies of Push and OTLP are rewritten on threads for blocking work, once for each distinct set of tags (ADR 0005).
+//! A target without tags is sent the bytes as they were received.
 
 mod check;
-mod decoded;
+mod made;
+mod rewrite;
 
 #[cfg(test)]
 mod tests;
@@ -19,7 +20,10 @@ use pyroscope_wire::{FrameFault, Surface, Tags, Undecodable, ingest};
 use pyrotee_queue::{Head, Reason, Record};
 
 pub use check::ContentCheck;
-use decoded::{DecodedBody, TaggedBody};
+pub(crate) use made::BodyUse;
+use made::MadeBodies;
+use rewrite::Rewrite;
+use tokio::sync::Semaphore;
 
 /// The parts of an upload that depend on the record.
 #[derive(Debug)]
@@ -37,6 +41,9 @@ pub struct Content {
     /// The body in pieces that are never empty.
     pub body: Vec<Bytes>,
 }
+
+/// A content, and what holds its body in memory and charged for: `None` if the body is the record's.
+pub(crate) type Prepared = (Content, Option<BodyUse>);
 
 impl Content {
     /// The content for a target without tags: the bytes as they were received, except that times which depend on
@@ -61,18 +68,25 @@ impl Content {
         ))
     }
 
-    /// The content for a target with `tags`; `Err` is the reason to drop the record.
-    pub(crate) async fn of(record: &Arc<Record>, tags: &Arc<Tags>) -> Result<Self, Reason> {
+    /// The content for a target with `tags`; `Err` is the reason to drop the record. `rewrites` has one permit for
+    /// each body that the target may have rewritten at once.
+    ///
+    /// Waits for a permit and for memory. The time does not depend on the target.
+    pub(crate) async fn of(
+        record: &Arc<Record>,
+        tags: &Arc<Tags>,
+        rewrites: &Arc<Semaphore>,
+    ) -> Result<Prepared, Reason> {
         match surface(record)? {
-            Surface::Ingest => Self::with_name(record, tags),
+            Surface::Ingest => Ok((Self::with_name(record, tags)?, None)),
             surface @ (Surface::Push | Surface::Otlp | Surface::OtlpV1) => {
                 let encoding = encoding(surface, record.head())?;
                 // Text is decoded where bodies are unpacked: off the threads that serve requests, within
                 // what the budget grants.
                 if tags.is_empty() && encoding.framing() != Framing::GrpcWebText {
-                    return Self::untagged(record);
+                    return Ok((Self::untagged(record)?, None));
                 }
-                Self::with_labels(record, surface, encoding, tags).await
+                Self::with_labels(record, surface, encoding, tags, rewrites).await
             }
         }
     }
@@ -97,14 +111,28 @@ impl Content {
         surface: Surface,
         encoding: Encoding,
         tags: &Arc<Tags>,
-    ) -> Result<Self, Reason> {
+        rewrites: &Arc<Semaphore>,
+    ) -> Result<Prepared, Reason> {
         let head = record.head();
         let coding = Coding::of(head.content_encoding.as_deref());
         let coding = coding.map_err(|_fault| Reason::Undecodable)?;
-        let TaggedBody { coding, pieces } =
-            DecodedBody::tagged(record, encoding, coding, tags).await?;
-        let coding = coding.content_encoding().map(HeaderValue::from_static);
-        Ok(Self::with_body(surface, head, encoding, coding, pieces))
+        let bodies = MadeBodies::of(record).ok_or(Reason::Undecodable)?;
+        let made = bodies.get(tags, || async {
+            let permit = Arc::clone(rewrites).acquire_owned().await;
+            let rewrite = Rewrite {
+                record: Arc::clone(record),
+                encoding,
+                coding,
+                permit: Arc::new(permit.expect("the semaphore is never closed")),
+            };
+            rewrite.tagged(Arc::clone(tags)).await
+        });
+        let made = made.await?;
+        let coding = made.body.coding.content_encoding();
+        let coding = coding.map(HeaderValue::from_static);
+        let pieces = made.body.pieces.clone();
+        let content = Self::with_body(surface, head, encoding, coding, pieces);
+        Ok((content, Some(made)))
     }
 
     fn with_body(

@@ -1,5 +1,6 @@
 //! Delivers the records of one target: leases them from the target's queue and gives them to workers.
 
+mod panics;
 mod uploader;
 mod workers;
 

@@ -7,8 +7,10 @@ use pyroscope_wire::refusal::Meaning;
 use pyrotee_queue::{Consumer, Lane, Lease, Reason, Record, RetryHistory, lock};
 use tokio::time::Instant;
 
+use super::panics::catch_panic;
 use crate::client::TargetClient;
 use crate::connection::Connection;
+use crate::content::BodyUse;
 use crate::failure_log::FailureLog;
 use crate::flow::{Backoff, FlowChange, FlowControl, Permit};
 use crate::metrics::TargetMetrics;
@@ -29,6 +31,9 @@ const MAX_REFUSALS_WHILE_HEALTHY: u32 = 3;
 
 /// A record is dropped after this many ambiguous uploads: the target may have stored it as often.
 const MAX_AMBIGUOUS: u32 = 5;
+
+/// A record is dropped after this many panics.
+const MAX_PANICS: u32 = 3;
 
 /// Uploads the records of one target and settles their leases. The workers of the target share it.
 #[derive(Debug)]
@@ -69,14 +74,22 @@ impl Uploader {
     pub(super) async fn deliver(
         &self,
         lease: Lease,
-        permit: Permit,
+        mut permit: Permit,
         connection: &mut Option<Box<Connection>>,
     ) {
-        if self.is_expired(lease.record()) {
-            lease.lose(Reason::Expired);
-            return;
-        }
-        let outcome = self.upload(lease.record(), connection).await;
+        let attempt = self.attempt(lease.record(), &mut permit, connection);
+        let (outcome, body_use) = match catch_panic(attempt).await {
+            Ok(Some(attempted)) => attempted,
+            Ok(None) => {
+                lease.lose(Reason::Expired);
+                return;
+            }
+            Err(panic) => {
+                *connection = None;
+                self.settle_panic(lease, &panic);
+                return;
+            }
+        };
         // Before the outcome itself is counted: what the target acknowledged of other records.
         let acked = self.flow.acked(lease.record().head().surface);
         let change = self.report(permit, &outcome);
@@ -94,6 +107,9 @@ impl Uploader {
                 self.metrics.retries.increment(1);
                 if let Some(cause) = outcome.doubling_cause(lease.record().head().surface) {
                     self.metrics.possibly_doubled(cause);
+                }
+                if let Some(body_use) = body_use {
+                    body_use.keep_for_retry(lease.record());
                 }
                 let from = change.blocked_until.unwrap_or_else(Instant::now);
                 lease.retry(from + delay, history);
@@ -114,16 +130,60 @@ impl Uploader {
         lease.lose(Reason::Rejected);
     }
 
-    async fn upload(
+    /// Makes the content of an upload, and uploads it. `None` if the record has expired.
+    async fn attempt(
         &self,
         record: &Arc<Record>,
+        permit: &mut Permit,
         connection: &mut Option<Box<Connection>>,
-    ) -> Outcome {
+    ) -> Option<(Outcome, Option<BodyUse>)> {
+        if self.is_expired(record) {
+            return None;
+        }
+        // Before the time of the upload starts: nothing of this is the target's fault.
+        let content = self.client.prepare(record).await;
+        // Making the content may have waited for memory.
+        if self.is_expired(record) {
+            return None;
+        }
+        permit.start_upload();
         let started = Instant::now();
-        let outcome = self.client.upload(record, connection, &self.metrics).await;
+        let (outcome, body_use) = match content {
+            Ok((content, body_use)) => {
+                let upload = self
+                    .client
+                    .upload(record, content, connection, &self.metrics);
+                (upload.await, body_use)
+            }
+            Err(reason) => (Outcome::unsendable(reason), None),
+        };
         self.metrics.upload_ended(&outcome, started.elapsed());
         lock(&self.summary).add(&outcome, self.clock.now());
-        outcome
+        Some((outcome, body_use))
+    }
+
+    /// Settles a record whose attempt panicked. The panic counts against the record, since the next record is
+    /// uploaded by the same code; the target is not judged.
+    fn settle_panic(&self, lease: Lease, panic: &str) {
+        let history = lease.history();
+        let history = RetryHistory {
+            failures: history.failures.saturating_add(1),
+            panics: history.panics + 1,
+            ..history
+        };
+        if history.panics < MAX_PANICS {
+            self.log.panicked(&self.name, panic, "kept");
+            self.metrics.retries.increment(1);
+            let delay = Backoff::FAILING.delay(history.failures.saturating_sub(1));
+            lease.retry(Instant::now() + delay, history);
+            return;
+        }
+        let reason = Reason::Undecodable;
+        self.log.panicked(&self.name, panic, reason.as_str());
+        let response = format!("its upload panicked {MAX_PANICS} times: {panic}");
+        let kept_as = DeadLetterReason::Undecodable;
+        self.offer_dead_letter(&lease, kept_as, history.last_status, &response);
+        lease.lose(reason);
     }
 
     /// Reports `outcome` to the flow control, and a change of the target's state to metrics, log and queue.
@@ -238,6 +298,7 @@ fn count_failure(
         unknown_failures: history.unknown_failures + u32::from(meaning == Meaning::Unknown),
         ambiguous_failures: history.ambiguous_failures + u32::from(meaning == Meaning::Ambiguous),
         failures_while_healthy: history.failures_while_healthy + u32::from(while_healthy),
+        panics: history.panics,
         acked_at_last_failure: acked,
         last_status: outcome.status_code(),
     };

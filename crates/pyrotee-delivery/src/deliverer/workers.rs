@@ -43,7 +43,7 @@ impl Workers {
         let Some(assignment) = self.idle.assign(assignment) else {
             return;
         };
-        // Collect the workers that have ended. One that panicked has dropped its lease and its permit.
+        // Collect the workers that have ended.
         while self.tasks.try_join_next().is_some() {}
         let (uploader, idle) = (Arc::clone(&self.uploader), Arc::clone(&self.idle));
         self.tasks

@@ -96,6 +96,11 @@ impl FlowControl {
 }
 
 impl Permit {
+    /// Starts the time of the upload: what came before is no latency of the target.
+    pub(crate) fn start_upload(&mut self) {
+        self.started = Instant::now();
+    }
+
     /// Reports the outcome of the upload.
     pub(crate) fn complete(mut self, outcome: &Outcome) -> FlowChange {
         let now = Instant::now();

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Id;
 
 /// Longest message that is unpacked to find out whose it is, in bytes.
-const LOOKED_AT: usize = 4 * 1024 * 1024;
+const LOOKED_AT: u64 = 4 * 1024 * 1024;
 
 /// Longest name of an application that is kept, in characters.
 const LONGEST_APP: usize = 256;
@@ -127,7 +127,9 @@ fn app(surface: Surface, record: &Record) -> Option<String> {
     let encoding = Encoding::of(surface, head.content_type.as_deref())?;
     let coding = Coding::of(head.content_encoding.as_deref()).ok()?;
     // Held while it is unpacked.
-    let _charged = record.reserve(LOOKED_AT as u64)?;
-    let message = Message::read(encoding, coding, record.body().frames(), LOOKED_AT).ok()?;
+    let most = record.budget().largest_workspace().min(LOOKED_AT);
+    let _workspace = record.budget().try_workspace(most)?;
+    let most = usize::try_from(most).ok()?;
+    let message = Message::read(encoding, coding, record.body().frames(), most).ok()?;
     message.describe().ok().map(|description| description.app)
 }

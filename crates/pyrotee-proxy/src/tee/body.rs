@@ -1,7 +1,7 @@
 //! A request's body that is captured while it streams.
 
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -63,7 +63,12 @@ impl<B: Body<Data = Bytes>> Body for TeeBody<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let this = self.project();
         let mut inner = this.inner;
-        let frame = ready!(inner.as_mut().poll_frame(cx));
+        let Poll::Ready(frame) = inner.as_mut().poll_frame(cx) else {
+            if let Some(capture) = this.capture {
+                capture.wait();
+            }
+            return Poll::Pending;
+        };
         let Some(capture) = this.capture.as_mut() else {
             return Poll::Ready(frame);
         };

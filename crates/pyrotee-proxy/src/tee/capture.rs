@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use pyroscope_wire::name::NameFault;
-use pyrotee_queue::{Head, OfferResult, PayloadBuffer, Reason, Record, Reservation};
+use pyrotee_queue::{Head, OfferResult, PayloadBuffer, Reason, Record};
 
 use super::recorder::{Recorder, ResponsePolicy};
+use super::recordings::{Pushed, Recorded, Waiting};
 use super::unchecked::UncheckedRecord;
 use super::verdict::{ResponseAction, Verdict};
 use crate::dedup::{KeyHasher, RequestKey};
@@ -53,11 +54,12 @@ pub(crate) struct Capture {
 
 #[derive(Debug)]
 enum State {
-    Recording {
-        head: Head,
-        buffer: PayloadBuffer,
-        reservation: Reservation,
-    },
+    /// The client has not been waited for yet.
+    Recording(Recorded),
+    /// The client is waited for, or has been: the recording may be lost at any time.
+    Waiting(Waiting),
+    /// The client was too slow. The loss is counted.
+    TooSlow,
     /// Only the length is counted.
     Dropped(Reason),
     /// Only the length is counted.
@@ -70,15 +72,15 @@ impl Capture {
     /// was not announced.
     pub(super) fn start(recorder: &Arc<Recorder>, head: Head, expected: Option<u64>) -> Self {
         let cost = Record::OVERHEAD + head.len() as u64;
-        let state = match recorder.budget.reserve(cost) {
-            _ if expected.is_some_and(|len| len > recorder.max_body) => {
-                State::Dropped(Reason::TooLarge)
-            }
-            Some(reservation) => State::Recording {
+        if expected.is_some_and(|len| len > recorder.longest_body()) {
+            return Self::new(recorder, State::Dropped(Reason::TooLarge));
+        }
+        let state = match recorder.reserve(cost) {
+            Some(reservation) => State::Recording(Recorded {
                 head,
                 buffer: PayloadBuffer::new(expected),
                 reservation,
-            },
+            }),
             None => State::Dropped(Reason::Budget),
         };
         Self::new(recorder, state)
@@ -110,39 +112,99 @@ impl Capture {
         self
     }
 
+    /// Notes that the client is waited for.
+    pub(super) fn wait(&mut self) {
+        match std::mem::replace(&mut self.state, State::Ended) {
+            // Recording -> Waiting
+            State::Recording(recorded) => {
+                self.state = State::Waiting(self.recorder.recordings.enter(recorded));
+            }
+            state => {
+                if let State::Waiting(waiting) = &state {
+                    waiting.wait();
+                }
+                self.state = state;
+            }
+        }
+    }
+
     /// Records a frame of the body.
     pub(super) fn push(&mut self, frame: &Bytes) {
         self.len += frame.len() as u64;
-        if self.len > self.recorder.max_body {
+        let is_too_large = self.len > self.recorder.longest_body();
+        if is_too_large {
             // A body over the limit is neither teed nor remembered.
             self.key = None;
         }
         if let Some(key) = &mut self.key {
             key.push(frame);
         }
-        let State::Recording {
-            buffer,
-            reservation,
-            ..
-        } = &mut self.state
-        else {
-            return;
-        };
-        if self.len > self.recorder.max_body {
-            // Recording -> Dropped
-            self.state = State::Dropped(Reason::TooLarge);
-        } else if reservation.grow(frame.len() as u64) {
-            buffer.push(frame);
+        let lost = if is_too_large {
+            Some(State::Dropped(Reason::TooLarge))
         } else {
-            // Recording -> Dropped
-            self.state = State::Dropped(Reason::Budget);
+            self.add(frame)
+        };
+        if let (Some(lost), State::Recording(_) | State::Waiting(_)) = (lost, &self.state) {
+            // Recording | Waiting -> Dropped | TooSlow
+            self.end_recording();
+            if let State::TooSlow = lost {
+                // The loss is counted; the retry of the request is a request of its own.
+                self.key = None;
+            }
+            self.state = lost;
+        }
+    }
+
+    /// Adds a frame to the recording; returns the next state if the recording is lost.
+    fn add(&mut self, frame: &Bytes) -> Option<State> {
+        loop {
+            let pushed = match &mut self.state {
+                State::Recording(recorded) => match recorded.push(frame) {
+                    true => Pushed::Added,
+                    false => Pushed::NoRoom,
+                },
+                State::Waiting(waiting) => waiting.push(frame),
+                State::TooSlow | State::Dropped(_) | State::InvalidName(_) | State::Ended => {
+                    return None;
+                }
+            };
+            match pushed {
+                Pushed::Added => return None,
+                Pushed::Lost => return Some(State::TooSlow),
+                Pushed::NoRoom if self.recorder.make_room() => {}
+                Pushed::NoRoom => return Some(State::Dropped(Reason::Budget)),
+            }
+        }
+    }
+
+    /// Takes what was recorded; `None` if the recording was lost.
+    fn end_recording(&mut self) -> Option<Recorded> {
+        // any -> Ended
+        match std::mem::replace(&mut self.state, State::Ended) {
+            State::Recording(recorded) => Some(recorded),
+            State::Waiting(waiting) => self.recorder.recordings.leave(&waiting),
+            State::TooSlow | State::Dropped(_) | State::InvalidName(_) | State::Ended => None,
         }
     }
 
     /// Ends the capture of a complete body.
     pub(super) fn complete(mut self) -> CaptureEnd {
-        // any -> Ended
-        let state = std::mem::replace(&mut self.state, State::Ended);
+        let reason = match &self.state {
+            State::Recording(_) | State::Waiting(_) => None,
+            State::TooSlow => return self.end_too_slow(),
+            State::Dropped(reason) => Some(*reason),
+            State::InvalidName(fault) => {
+                let fault = fault.clone();
+                self.state = State::Ended;
+                self.recorder.refuse(self.len, Reason::InvalidName);
+                return CaptureEnd::InvalidName(fault);
+            }
+            State::Ended => return CaptureEnd::NotRecorded,
+        };
+        let recorded = self.end_recording();
+        if recorded.is_none() && reason.is_none() {
+            return self.end_too_slow();
+        }
         let key = self.key.take().map(|key| key.finish());
         // A retry is a duplicate even if it could not be recorded: its profile is not lost.
         if let Some(key) = key
@@ -152,31 +214,23 @@ impl Capture {
             self.recorder.refuse(self.len, Reason::Duplicate);
             return CaptureEnd::Duplicate;
         }
-        match state {
-            State::Recording {
-                head,
-                buffer,
-                reservation,
-            } => {
-                let record = Record::new(head, buffer.finish(), reservation);
+        match recorded {
+            Some(recorded) => {
+                let body = recorded.buffer.finish();
+                let record = Record::new(recorded.head, body, recorded.reservation);
                 self.hand_over(record, key)
             }
-            State::Dropped(reason) => {
+            None => {
+                let reason = reason.unwrap_or(Reason::Budget);
                 self.recorder.refuse(self.len, reason);
-                // Room for a body larger than the whole budget will never be free.
-                let is_too_large = self.len > self.recorder.budget.limit();
-                CaptureEnd::Dropped(if is_too_large {
-                    Reason::TooLarge
-                } else {
-                    reason
-                })
+                CaptureEnd::Dropped(reason)
             }
-            State::InvalidName(fault) => {
-                self.recorder.refuse(self.len, Reason::InvalidName);
-                CaptureEnd::InvalidName(fault)
-            }
-            State::Ended => CaptureEnd::NotRecorded,
         }
+    }
+
+    fn end_too_slow(mut self) -> CaptureEnd {
+        self.state = State::Ended;
+        CaptureEnd::Dropped(Reason::UploadFailed)
     }
 
     fn hand_over(&self, record: Arc<Record>, key: Option<RequestKey>) -> CaptureEnd {
@@ -219,7 +273,13 @@ impl Capture {
 
 impl Drop for Capture {
     fn drop(&mut self) {
-        if !matches!(self.state, State::Ended) {
+        // The result of a recording that was too slow is counted.
+        let is_counted = match &self.state {
+            State::Ended | State::TooSlow => true,
+            State::Waiting(waiting) => self.recorder.recordings.leave(waiting).is_none(),
+            State::Recording(_) | State::Dropped(_) | State::InvalidName(_) => false,
+        };
+        if !is_counted {
             self.recorder.metrics.tee_result(TeeResult::Incomplete);
         }
     }

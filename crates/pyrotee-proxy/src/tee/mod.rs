@@ -5,6 +5,7 @@
 //! - The tee delays, changes or holds back no frame: it copies or shares each frame that passes.
 //! - Only a complete body is offered. Its end is seen at `None`, at trailers, or when the inner body
 //!   says so after a frame: a body with a length is not polled again after its last frame.
+//! - A recording that waits for its client may be lost at any time, whoever polls its body: see `recordings`.
 //! - A failure of the tee never affects the client. It is counted, and the stream goes on.
 
 mod body;
@@ -12,7 +13,9 @@ mod capture;
 mod layer;
 mod lookalikes;
 mod recorder;
+mod recordings;
 mod response;
+mod slow_clients;
 mod unchecked;
 mod verdict;
 
@@ -24,7 +27,9 @@ pub(crate) use capture::CaptureEnd;
 pub(crate) use layer::TeeLayer;
 pub(crate) use lookalikes::Lookalikes;
 pub(crate) use recorder::{Recorder, ResponsePolicy};
+pub(crate) use recordings::Recordings;
 pub(crate) use response::TeeResponseBody;
+pub(crate) use slow_clients::SlowClientLog;
 
 /// A profile that has passed more relays than this is forwarded and not teed.
 pub(crate) const MAX_HOPS: u8 = 3;

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use pyrotee_queue::{Budget, OfferResult, Producer, Reason, Record, RecordCheck};
+use pyrotee_queue::{Budget, OfferResult, Producer, Reason, Record, RecordCheck, Reservation};
 
+use super::recordings::{Recorded, Recordings};
+use super::slow_clients::SlowClientLog;
 use crate::dedup::RetryFilter;
 use crate::metrics::{ProxyMetrics, TeeResult};
 use crate::tee::Lookalikes;
@@ -17,6 +19,8 @@ pub(crate) struct Recorder {
     /// Largest body that is recorded, in bytes.
     pub(crate) max_body: u64,
     pub(crate) response_policy: ResponsePolicy,
+    pub(crate) recordings: Recordings,
+    pub(crate) slow_clients: SlowClientLog,
     pub(crate) lookalikes: Lookalikes,
     pub(crate) metrics: Arc<ProxyMetrics>,
 }
@@ -37,6 +41,42 @@ pub(crate) enum ResponsePolicy {
 }
 
 impl Recorder {
+    /// Length of the longest body that is recorded, in bytes: a longer one is not wanted, or never has room.
+    pub(super) fn longest_body(&self) -> u64 {
+        self.max_body.min(self.budget.most_receiving())
+    }
+
+    /// Charges `bytes` to the budget for a new recording, after slow recordings have made room if need be.
+    pub(super) fn reserve(&self, bytes: u64) -> Option<Reservation> {
+        loop {
+            let reservation = self.budget.reserve_recording(bytes);
+            if reservation.is_some() || !self.make_room() {
+                return reservation;
+            }
+        }
+    }
+
+    /// Gives up the slowest recording; whether there was a slow one.
+    pub(super) fn make_room(&self) -> bool {
+        let slowest = self.recordings.take_slowest();
+        slowest.map(|recorded| self.lose_slow(&recorded)).is_some()
+    }
+
+    /// Gives up recordings that are too slow, for ever.
+    pub(crate) async fn give_up_slow_recordings(&self) {
+        loop {
+            for recorded in self.recordings.too_slow().await {
+                self.lose_slow(&recorded);
+            }
+        }
+    }
+
+    fn lose_slow(&self, recorded: &Recorded) {
+        let bytes = recorded.buffer.len();
+        self.refuse(bytes, Reason::UploadFailed);
+        self.slow_clients.log(bytes);
+    }
+
     /// Offers a record to the targets.
     pub(super) fn offer(&self, record: &Arc<Record>) -> OfferResult {
         let offered = self.producer.offer(record);
@@ -57,6 +97,7 @@ impl Recorder {
             Reason::InvalidName => TeeResult::InvalidName,
             Reason::Duplicate => TeeResult::Duplicate,
             Reason::Undecodable => TeeResult::Undecodable,
+            Reason::UploadFailed => TeeResult::TooSlow,
             _ => TeeResult::MemoryBudget,
         });
     }

@@ -18,6 +18,7 @@ pub(super) async fn a_retried_record_comes_when_it_is_due_and_remembers(open: &O
         failures: 3,
         unknown_failures: 2,
         ambiguous_failures: 4,
+        panics: 2,
         failures_while_healthy: 1,
         acked_at_last_failure: 7,
         last_status: Some(503),

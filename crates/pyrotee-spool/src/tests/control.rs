@@ -82,7 +82,7 @@ async fn a_replay_waits_for_room_in_the_queue_and_for_the_budget() {
         when_full: WhenFull::DropOldest,
     };
     let spool = try_open(&sim, settings(Path::new("")), &["new"], tight).unwrap();
-    let rest = spool.budget.limit() - 1_500;
+    let rest = spool.budget.most_held() - 1_500;
     let reserved = spool.budget.reserve(rest);
     spool.control.replay("old", "new").unwrap();
     drop(reserved);

@@ -157,7 +157,10 @@ async fn a_spent_budget_delays_the_backlog_and_loses_nothing() {
     let sim = Sim::new();
     let spool = try_open(&sim, settings(Path::new("")), &["a"], ROOMY).unwrap();
     let names = spool.fill(3).await;
-    let all = spool.budget.reserve(spool.budget.limit() - 500).unwrap();
+    let all = spool
+        .budget
+        .reserve(spool.budget.most_held() - 500)
+        .unwrap();
     // On disk, and no room to read it.
     let none = tokio::time::timeout(
         Duration::from_millis(30),
@@ -186,7 +189,10 @@ async fn what_is_in_memory_comes_while_the_backlog_waits_for_the_budget() {
     spool.fill(3).await;
     sim.fail(Some(super::sim::Trouble::Full));
     assert!(!spool.keep("fresh-100").await);
-    let _all = spool.budget.reserve(spool.budget.limit() - 600).unwrap();
+    let _all = spool
+        .budget
+        .reserve(spool.budget.most_held() - 600)
+        .unwrap();
     spool.consumers[0].fall_behind();
     let lease = spool.lease(0).await;
     assert_eq!(name(&lease), "fresh-100");

@@ -65,7 +65,7 @@ impl Relay {
         let (signals, ignored_signals) = (Signals::listen()?, IgnoredSignals::listen()?);
         let metrics = telemetry::install_metrics()?;
         let outside = Outside::open()?;
-        let budget = Budget::new(config.memory_limit);
+        let budget = Budget::for_bodies(config.memory_limit, config.tee.max_body);
         let drain = CancellationToken::new();
 
         let opened = Targets::open(config, &outside, &budget)?;

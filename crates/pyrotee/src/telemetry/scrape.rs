@@ -80,7 +80,7 @@ pub(super) fn describe() {
     describe_gauge!(
         MEMORY,
         Unit::Bytes,
-        "Memory charged to bodies: inflight while received, queues until delivered."
+        "Memory charged to bodies: inflight while received, queues until delivered, unpacking while rewritten."
     );
     describe_gauge!(
         MEMORY_LIMIT,
@@ -169,7 +169,7 @@ pub(crate) struct Scrape {
     /// In the order of the targets.
     series: Vec<Series>,
     budget: Arc<Budget>,
-    memory: [Gauge; 2],
+    memory: [Gauge; 3],
     proxy: Gauges,
     connections: [Gauge; 2],
     spool: Option<SpoolSeries>,
@@ -202,7 +202,7 @@ impl Scrape {
             series: targets.iter().zip(connections).map(Series::new).collect(),
             targets,
             budget,
-            memory: ["inflight", "queues"].map(|pool| gauge!(MEMORY, "pool" => pool)),
+            memory: ["inflight", "queues", "unpacking"].map(|pool| gauge!(MEMORY, "pool" => pool)),
             proxy,
             connections: ["client", "upstream"].map(|side| gauge!(CONNECTIONS, "side" => side)),
             spool: spool.map(SpoolSeries::new),
@@ -218,9 +218,10 @@ impl Metrics for Scrape {
         for (target, series) in self.targets.iter().zip(&self.series) {
             series.update(target);
         }
-        let [inflight, queues] = &self.memory;
+        let [inflight, queues, unpacking] = &self.memory;
         inflight.set(float(self.budget.receiving()));
         queues.set(float(self.budget.recorded()));
+        unpacking.set(float(self.budget.unpacking()));
         let [client, upstream] = &self.connections;
         client.set(float(self.proxy.client_connections() as u64));
         upstream.set(float(self.proxy.upstream_connections()));

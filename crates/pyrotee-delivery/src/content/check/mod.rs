@@ -14,7 +14,7 @@ use pyrotee_queue::{Check, Record, RecordCheck, Unfit};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::decoded::{DecodeFault, DecodedBody};
+use super::rewrite::{Rewrite, RewriteFault};
 use super::{as_received, encoding, surface};
 
 /// Time limit of a check. A record that is not checked by then is offered unchecked, and counted as
@@ -97,16 +97,23 @@ async fn read(
     let Ok(permit) = permits.acquire_owned().await else {
         return Ok(());
     };
-    let fault = match DecodedBody::check(&record, encoding, coding, tags, permit).await {
-        Ok(()) => return Ok(()),
-        Err(fault) => fault,
+    let rewrite = Rewrite {
+        record,
+        encoding,
+        coding,
+        permit: Arc::new(permit),
     };
-    Err(match fault {
-        DecodeFault::Unreadable(fault) => Unfit::Unreadable(undecodable_message(&fault)),
-        DecodeFault::Panicked => Unfit::Unreadable("unmarshal message: failed".to_owned()),
-        DecodeFault::Shortage => Unfit::Shortage,
-        DecodeFault::LargerThanBudget => Unfit::TooLarge,
-    })
+    match rewrite.check(tags).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(RewriteFault::TooLarge)) => Err(Unfit::TooLarge),
+        Ok(Err(RewriteFault::Unreadable(fault))) => {
+            Err(Unfit::Unreadable(undecodable_message(&fault)))
+        }
+        Err(_panicked) => {
+            let message = "unmarshal message: failed".to_owned();
+            Err(Unfit::Unreadable(message))
+        }
+    }
 }
 
 fn refused(fault: Undecodable) -> Check {

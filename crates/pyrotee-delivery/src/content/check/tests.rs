@@ -3,8 +3,7 @@ use pyroscope_wire::gzip;
 use pyrotee_queue::Budget;
 
 use super::*;
-use crate::content::Content;
-use crate::content::tests::{PROTO, PUSH, packed, record_of, tags};
+use crate::content::tests::{PROTO, PUSH, content_of, packed, record_of, tags};
 
 const ROOMY: u64 = 1 << 20;
 
@@ -77,7 +76,7 @@ async fn a_body_is_refused_exactly_if_the_deliveries_to_all_targets_would_drop_i
             };
             let mut sent = 0;
             for target in targets {
-                sent += usize::from(Content::of(&record, &tags(target)).await.is_ok());
+                sent += usize::from(content_of(&record, &tags(target)).await.is_ok());
             }
             assert_eq!(result.is_ok(), sent > 0, "{words} for {targets:?}");
             if let Err(unfit) = result {
@@ -105,29 +104,38 @@ async fn the_record_keeps_what_was_unpacked_while_memory_suffices() {
     for (other, kept) in [(0, PUSH.len() as u64), (ROOMY / 2 + 1, 0)] {
         let budget = Budget::new(ROOMY);
         let record = record_of(Surface::Push, &budget, PROTO, Some(b"gzip"), packed(PUSH));
-        let before = budget.recorded();
         let other = budget.reserve(other).unwrap();
+        let before = budget.recorded();
         check(&[TAGGED]).check(&record).unwrap().await.unwrap();
         assert_eq!(budget.recorded(), before + kept);
         drop(other);
-        Content::of(&record, &tags(TAGGED)).await.unwrap();
+        content_of(&record, &tags(TAGGED)).await.unwrap();
     }
 }
 
-#[tokio::test]
-async fn a_shortage_passes_and_too_little_memory_does_not() {
+#[tokio::test(start_paused = true)]
+async fn a_shortage_is_waited_out_and_too_little_memory_is_not() {
     let tight = Budget::new(ROOMY);
     let record = record_of(Surface::Push, &tight, PROTO, Some(b"gzip"), packed(PUSH));
     let check = check(&[TAGGED]);
-    let other = tight.reserve(ROOMY - record.len()).unwrap();
-    assert_eq!(check.check(&record).unwrap().await, Err(Unfit::Shortage));
-    drop((other, record));
+    let others = tight.try_workspace(tight.largest_workspace()).unwrap();
+    let started = tokio::time::Instant::now();
+    assert_eq!(check.check(&record).unwrap().await, Ok(()), "in doubt");
+    assert_eq!(started.elapsed(), LIMIT);
+    drop((others, record));
 
-    let bomb = gzip::compress(&[Bytes::from(vec![0; 2 << 20])]).to_vec();
-    let record = record_of(Surface::Push, &tight, PROTO, Some(b"gzip"), bomb);
+    for (most, unfit) in [(ROOMY / 4 + 1, true), (ROOMY / 8, false)] {
+        let bomb = vec![0; usize::try_from(most).unwrap()];
+        let bomb = gzip::compress(&[Bytes::from(bomb)]).to_vec();
+        let record = record_of(Surface::Push, &tight, PROTO, Some(b"gzip"), bomb);
+        let result = check.check(&record).unwrap().await;
+        assert_eq!(result == Err(Unfit::TooLarge), unfit, "{result:?}");
+    }
+    let plain = vec![0; usize::try_from(ROOMY / 4 + 1).unwrap()];
+    let record = record_of(Surface::Push, &tight, PROTO, None, plain);
     assert_eq!(check.check(&record).unwrap().await, Err(Unfit::TooLarge));
     drop(record);
-    assert_eq!((tight.recorded(), tight.receiving()), (0, 0));
+    assert_eq!((tight.recorded(), tight.unpacking()), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]

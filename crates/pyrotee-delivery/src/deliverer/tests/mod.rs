@@ -6,6 +6,7 @@ mod culprits;
 mod dead_letters;
 mod outage;
 mod outcomes;
+mod own_work;
 mod schedule;
 mod server;
 mod starvation;

@@ -16,6 +16,7 @@ use hyper::body::{Body, Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use pyrotee_queue::lock;
 use tokio::io::{DuplexStream, duplex};
 use tokio::time::{Instant, sleep};
 
@@ -120,7 +121,7 @@ impl Server {
         Self::with_door(|| true, script)
     }
 
-    /// A server that accepts a connection when `door` says so.
+    /// A server that accepts a connection when `door` says so. `door` may panic.
     pub(super) fn with_door(
         door: impl FnMut() -> bool + Send + 'static,
         script: impl FnMut(&Upload) -> Act + Send + 'static,
@@ -150,7 +151,7 @@ impl Server {
     /// Opens a pipe to the server and returns its near end.
     pub(super) fn connect(self: &Arc<Self>) -> io::Result<DuplexStream> {
         self.seen.lock().unwrap().connects.push(Instant::now());
-        if !(self.door.lock().unwrap())() {
+        if !(lock(&self.door))() {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
         let (near, far) = duplex(16 * 1024);

@@ -74,14 +74,13 @@ async fn a_record_is_in_no_queue_before_its_check_has_ended() {
 async fn an_unfit_record_is_counted_and_never_queued() {
     for (unfit, status, reason) in [
         (Unfit::Unreadable("x".to_owned()), 400, Reason::Undecodable),
-        (Unfit::TooLarge, 413, Reason::Budget),
-        (Unfit::Shortage, 503, Reason::Budget),
+        (Unfit::TooLarge, 413, Reason::TooLarge),
     ] {
         let (bench, end) = checked(1 << 20);
         end.send(Err(unfit)).unwrap();
         let response = bench.without_upstream(&[10, 20]).await;
         assert_eq!(response.status(), status);
-        assert_eq!(response.headers().contains_key(RETRY_AFTER), status == 503);
+        assert!(!response.headers().contains_key(RETRY_AFTER));
         assert_eq!(bench.counted(), (1, 0));
         let lost = bench.ledger.snapshot().dropped(reason);
         assert_eq!((lost.profiles, lost.bytes), (1, 30));
@@ -110,11 +109,15 @@ async fn a_record_that_needs_no_check_is_offered_at_once() {
 
 #[tokio::test]
 async fn a_body_that_memory_can_never_hold_is_too_large_and_one_that_must_wait_is_not() {
-    for (sizes, status) in [(&[20_000, 20_000], 413), (&[10_000, 15_000], 503)] {
-        let (bench, _end) = checked(30_000);
+    for (sizes, status, reason) in [
+        (&[20_000, 20_000], 413, Reason::TooLarge),
+        (&[10_000, 15_000], 503, Reason::Budget),
+    ] {
+        let (bench, _end) = checked(40_000);
         let _others = bench.budget.reserve(10_000).unwrap();
         let response = bench.without_upstream(sizes).await;
         assert_eq!(response.status(), status);
-        assert_eq!(bench.ledger.snapshot().dropped(Reason::Budget).profiles, 1);
+        assert_eq!(response.headers().contains_key(RETRY_AFTER), status == 503);
+        assert_eq!(bench.ledger.snapshot().dropped(reason).profiles, 1);
     }
 }

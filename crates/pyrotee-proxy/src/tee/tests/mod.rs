@@ -3,6 +3,7 @@ mod exchange;
 mod model;
 mod pairs;
 mod retries;
+mod slow;
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -19,7 +20,7 @@ use proptest::prelude::*;
 use pyrotee_queue::{Budget, Consumer, LeaseFilter, Ledger, Limits, Reason, WhenFull, open_memory};
 use tower::{Layer, Service, service_fn};
 
-use super::{Lookalikes, Recorder, ResponsePolicy, TeeBody, TeeLayer};
+use super::{Lookalikes, Recorder, Recordings, ResponsePolicy, SlowClientLog, TeeBody, TeeLayer};
 use crate::client::{Client, RequestContext};
 use crate::metrics::ProxyMetrics;
 
@@ -72,6 +73,7 @@ impl Body for Frames {
 
 struct Bench {
     layer: TeeLayer,
+    recorder: Arc<Recorder>,
     consumer: Arc<dyn Consumer>,
     ledger: Arc<Ledger>,
     budget: Arc<Budget>,
@@ -91,12 +93,15 @@ fn bench(response_policy: ResponsePolicy, memory: u64) -> Bench {
         budget: Arc::clone(&budget),
         max_body: MAX_BODY,
         response_policy,
+        recordings: Recordings::default(),
+        slow_clients: SlowClientLog::default(),
         lookalikes: Lookalikes::new(ProxyMetrics::new()),
         metrics: ProxyMetrics::new(),
     };
-    let layer = TeeLayer::new(Some(Arc::new(recorder)));
+    let recorder = Arc::new(recorder);
     Bench {
-        layer,
+        layer: TeeLayer::new(Some(Arc::clone(&recorder))),
+        recorder,
         consumer: consumers.remove(0),
         ledger,
         budget,
@@ -161,9 +166,12 @@ impl Bench {
     /// The records that were taken, as (query, body).
     async fn taken(self) -> Vec<(String, Vec<u8>)> {
         let Self {
-            layer, consumer, ..
+            layer,
+            recorder,
+            consumer,
+            ..
         } = self;
-        drop(layer);
+        drop((layer, recorder));
         let mut taken = Vec::new();
         while let Some(lease) = consumer.lease(&LeaseFilter::ANY).await {
             let record = lease.record();
@@ -237,7 +245,8 @@ async fn a_body_over_the_limit_is_forwarded_and_counted_in_full() {
 
 #[tokio::test]
 async fn a_spent_budget_loses_the_copy_and_not_the_request() {
-    let bench = bench(ResponsePolicy::Ignore, 30_000);
+    let bench = bench(ResponsePolicy::Ignore, 70_000);
+    let _others = bench.budget.reserve(20_000).unwrap();
     let body = Frames::new(&chunks(&[20_000, 20_000]), true);
     let seen = bench.send(request(body), 9, StatusCode::OK).await;
     assert_eq!(seen.len(), 40_000);

@@ -1,0 +1,124 @@
+//! One budget of bytes for all bodies that are being received, queued, unpacked or sent.
+//!
+//! The limit L has three uses, and each is protected from the others:
+//!
+//! | use | most | who waits at the limit |
+//! |---|---|---|
+//! | *workspaces*: what deliveries unpack and pack | L/4, which nothing else can take | the delivery, in order of arrival |
+//! | *records*: what is queued or in flight | 3L/4, together with the recordings | nobody: a recording fails, a spool reads later |
+//! | *recordings*: bodies that are still being received | L/2, or the longest body if that is more; never above 11L/16 | nobody: the recording fails |
+//!
+//! So with L = 24 MiB, deliveries unpack within 6 MiB, and of the other 18 MiB at most 12 MiB are unfinished bodies.
+//!
+//! Invariants:
+//!
+//! - Receiving + recorded + unpacking never exceeds L, and no use exceeds its own limit.
+//! - A recording that is complete becomes a record without a further reservation, so it cannot fail then.
+//! - Who waits for a workspace holds none. So the workspaces in use are given back without the waiting ones, and
+//!   there is no deadlock.
+
+mod reservation;
+#[cfg(test)]
+mod tests;
+mod workspace;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use tokio::sync::Semaphore;
+
+use crate::Record;
+pub use reservation::Reservation;
+use reservation::Use;
+pub use workspace::Workspace;
+
+/// The global memory limit. A body that several targets share is charged once.
+#[derive(Debug)]
+pub struct Budget {
+    limit: u64,
+    /// Most bytes of recordings and records together.
+    most_held: u64,
+    /// Most bytes of recordings.
+    most_receiving: u64,
+    /// Bytes of recordings and records.
+    held: AtomicU64,
+    /// Bytes of recordings.
+    receiving: AtomicU64,
+    /// One permit for each [`workspace::UNIT`] of workspace that is free.
+    workspaces: Arc<Semaphore>,
+    /// All permits of `workspaces`.
+    workspace_units: u32,
+}
+
+impl Budget {
+    /// A budget of `limit` bytes, for recordings of any length.
+    pub fn new(limit: u64) -> Arc<Self> {
+        Self::for_bodies(limit, limit)
+    }
+
+    /// A budget of `limit` bytes, for recordings of at most `longest_body` bytes.
+    pub fn for_bodies(limit: u64, longest_body: u64) -> Arc<Self> {
+        let longest = longest_body.saturating_add(Record::OVERHEAD);
+        let units = u32::try_from(limit / 4 / workspace::UNIT).unwrap_or(u32::MAX);
+        let permits = usize::try_from(units).map_or(Semaphore::MAX_PERMITS, |units| {
+            units.min(Semaphore::MAX_PERMITS)
+        });
+        Arc::new(Self {
+            limit,
+            most_held: limit - limit / 4,
+            most_receiving: longest.clamp(limit / 2, longest_recordable(limit).max(limit / 2)),
+            held: AtomicU64::new(0),
+            receiving: AtomicU64::new(0),
+            workspaces: Arc::new(Semaphore::new(permits)),
+            workspace_units: u32::try_from(permits).unwrap_or(units),
+        })
+    }
+
+    /// The limit, in bytes.
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// The most bytes that recordings and records can take together.
+    pub fn most_held(&self) -> u64 {
+        self.most_held
+    }
+
+    /// The most bytes that one recording can take: a longer body will never have room.
+    pub fn most_receiving(&self) -> u64 {
+        self.most_receiving
+    }
+
+    /// Bytes charged to bodies that are still being received.
+    pub fn receiving(&self) -> u64 {
+        self.receiving.load(Relaxed)
+    }
+
+    /// Bytes charged to records, which are queued or in flight.
+    pub fn recorded(&self) -> u64 {
+        self.held.load(Relaxed).saturating_sub(self.receiving())
+    }
+
+    /// Whether records and recordings take more than half of what they may, so that nothing should be kept for later
+    /// that can be made again.
+    pub fn is_scarce(&self) -> bool {
+        self.held.load(Relaxed) > self.most_held / 2
+    }
+
+    /// Charges `bytes` of a record. `None`, with nothing charged: a limit would be exceeded.
+    pub fn reserve(self: &Arc<Self>, bytes: u64) -> Option<Reservation> {
+        Reservation::new(self, Use::Record, bytes)
+    }
+
+    /// Charges `bytes` of a body that is still being received. `None`, with nothing charged: a limit would be
+    /// exceeded.
+    pub fn reserve_recording(self: &Arc<Self>, bytes: u64) -> Option<Reservation> {
+        Reservation::new(self, Use::Recording, bytes)
+    }
+}
+
+/// The longest body, in bytes, that a relay with this memory limit can record: the last sixteenth of the limit is for
+/// queued records alone.
+fn longest_recordable(limit: u64) -> u64 {
+    (limit - limit / 4).saturating_sub(limit / 16)
+}
