@@ -109,6 +109,8 @@ mod routes;
 mod secrets;
 /// The commands `send` and `sink`.
 mod send_and_sink;
+/// A shortage of memory, and those who cause it.
+mod shortage;
 /// Profiles that wait on disk.
 mod spool;
 /// What waits on disk, seen and moved by hand.

@@ -75,6 +75,7 @@ MEMORY = {
     teed("loop"): rising(0),
     QUEUED: steady(100_000),
     f'pyroscope_relay_memory_bytes{{{INSTANCE},pool="inflight"}}': steady(100_000),
+    f'pyroscope_relay_memory_bytes{{{INSTANCE},pool="unpacking"}}': steady(100_000),
     f"pyroscope_relay_memory_limit_bytes{{{INSTANCE}}}": steady(256 << 20),
     state("healthy"): steady(1),
     state("throttled"): steady(0),
@@ -151,19 +152,19 @@ CASES = [
     ),
     *(
         lost(reason, "PyroteeDroppingProfiles", {**PER_TARGET, "reason": reason})
-        for reason in ["queue_full", "spool_full", "expired", "ambiguous", "upload_failed"]
+        for reason in ["queue_full", "spool_full", "expired", "ambiguous"]
     ),
     lost("rejected", "PyroteeProfilesRejected", {**PER_TARGET, "reason": "rejected"}),
     *(
         lost(reason, "PyroteeProfilesUnusable", {**PER_TARGET, "reason": reason})
-        for reason in ["invalid_name", "undecodable", "too_large"]
+        for reason in ["invalid_name", "undecodable", "too_large", "upload_failed"]
     ),
     *(
         Case(f"dropped as {reason}", {dropped(reason): rising(60), SENT: rising(540)}, {})
         for reason in sorted(ON_PURPOSE)
     ),
     lost("budget", "PyroteeMemoryLimit", {}),
-    Case("memory is almost used up", {QUEUED: steady(250 << 20)}, {"PyroteeMemoryLimit": {}}),
+    Case("memory is almost used up", {QUEUED: steady(180 << 20)}, {"PyroteeMemoryLimit": {}}),
     Case(
         "more arrives than the target takes",
         {

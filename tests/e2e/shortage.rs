@@ -1,0 +1,178 @@
+//! A shortage of memory: waited out where waiting is possible, and not to be had for the price of a few idle uploads.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+
+use crate::{
+    push::packed,
+    support::{
+        Answer, Builder, Client, Count, Relay, Request, SOON, Upstream, client::noise, eventually,
+        message::one_series, poll,
+    },
+};
+
+const MIB: usize = 1 << 20;
+
+/// Longer than what a client may take for a part of a body.
+const SLOW: Duration = Duration::from_secs(30);
+
+/// A Push that is half as long packed.
+fn half_noise(length: usize, name: &str) -> Request {
+    let mut profile = noise(length / 2);
+    profile.resize(length, 0);
+    packed(&one_series(&[("service_name", name)], &profile))
+}
+
+fn builder(spool: bool, limit: usize) -> Builder {
+    let builder = Relay::builder().yaml(&format!("memory-limit: {limit}MiB"));
+    match spool {
+        true => builder.yaml("spool: { dir: ./spool }"),
+        false => builder,
+    }
+}
+
+#[test]
+fn a_push_that_needs_most_of_the_workspace_is_delivered() {
+    let (upstream, target) = (Upstream::ok(), Upstream::ok());
+    let relay = builder(false, 24)
+        .upstream(&upstream)
+        .target("central", &target, &["tags: { env: x }"])
+        .spawn();
+    assert_eq!(relay.send(&half_noise(6_200_000, "large")).status(), 200);
+    relay.wait_ledger("central", "the large one", |ledger| {
+        ledger.sent.profiles == 1
+    });
+    let larger = half_noise(6_400_000, "larger");
+    assert_eq!(relay.send(&larger).status(), 200);
+    let ledger = relay.wait_ledger("central", "a drop", |it| it.lost().profiles == 1);
+    assert_eq!(ledger.dropped("too_large").profiles, 1);
+}
+
+#[test]
+fn memory_full_of_packed_pushes_is_emptied_once_the_target_takes_them() {
+    for spool in [false, true] {
+        let is_up = Arc::new(AtomicBool::new(false));
+        let up = Arc::clone(&is_up);
+        let target = Upstream::script(move |_| match up.load(SeqCst) {
+            true => Answer::ok(),
+            false => Answer::status(503, b"not yet"),
+        });
+        let upstream = Upstream::ok();
+        // Pushes of which two fill the workspaces, packed and unpacked.
+        let options = ["tags: { env: x }", "queue-bytes: 16MiB", "replay-rate: 0"];
+        let relay = builder(spool, 16)
+            .upstream(&upstream)
+            .target("central", &target, &options)
+            .spawn();
+        let push = half_noise(3_500_000, "many");
+        let sent = 6;
+        for _ in 0..sent {
+            assert_eq!(relay.send(&push).status(), 200);
+        }
+        is_up.store(true, SeqCst);
+        let ledger = poll(2 * SLOW, || {
+            let ledger = relay.ledger("central");
+            (ledger.sent.profiles == sent).then_some(ledger)
+        });
+        let ledger = ledger.unwrap_or_else(|| relay.ledger("central"));
+        assert_eq!(ledger.sent.profiles, sent, "spool: {spool}: {ledger:?}");
+        let used = || relay.metrics().sum("pyroscope_relay_memory_bytes", &[]);
+        eventually(SOON, "all memory is given back", || used() == 0.0);
+    }
+}
+
+#[test]
+fn a_target_that_hangs_costs_another_no_packed_push() {
+    for spool in [false, true] {
+        for hung_tags in [&["timeout: 5m"][..], &["timeout: 5m", "tags: { env: y }"]] {
+            let hung = Upstream::answering(Answer::never());
+            let (upstream, healthy) = (Upstream::ok(), Upstream::ok());
+            let relay = builder(spool, 24)
+                .upstream(&upstream)
+                .target("hung", &hung, hung_tags)
+                .target("healthy", &healthy, &["tags: { env: x }"])
+                .spawn();
+            for number in 1..=8 {
+                let push = half_noise(4_700_000, "large");
+                assert_eq!(relay.send(&push).status(), 200);
+                relay.wait_ledger("healthy", "one more", |it| it.sent.profiles == number);
+            }
+            let ledger = relay.ledger("healthy");
+            assert_eq!(ledger.lost(), Count::default(), "{spool}: {ledger:?}");
+        }
+    }
+}
+
+/// Begins the upload of a profile of `length` bytes and sends all but the last `missing`.
+fn begin(relay: &Relay, length: usize, missing: usize) -> Client {
+    let mut client = Client::connect(relay.addr());
+    let request = Request::profile("stalled", &noise(length));
+    let bytes = request.bytes();
+    client.send(&bytes[..bytes.len() - missing]);
+    client
+}
+
+#[test]
+fn uploads_that_stall_keep_no_memory_from_those_that_do_not() {
+    for (count, length) in [(3, 2 * MIB - 1_000), (70, 64_000)] {
+        let (upstream, target) = (Upstream::ok(), Upstream::ok());
+        let relay = builder(false, 8)
+            .upstream(&upstream)
+            .target("central", &target, &[])
+            .spawn();
+        let stalled: Vec<_> = (0..count).map(|_| begin(&relay, length, 10)).collect();
+        let receiving = || {
+            let metrics = relay.metrics();
+            metrics.sum("pyroscope_relay_memory_bytes", &[("pool", "inflight")])
+        };
+        eventually(SOON, "half of the memory is held", || receiving() > 3.5e6);
+        // Nobody is slow before a second has passed.
+        let started = Instant::now();
+        eventually(SOON, "a second has passed", || {
+            started.elapsed() > Duration::from_millis(1_200)
+        });
+        let honest = Request::profile("honest", &noise(400_000));
+        for number in 1..=10 {
+            assert_eq!(relay.send(&honest).status(), 200);
+            relay.wait_ledger("central", "the honest one", |it| it.sent.profiles == number);
+        }
+        let ledger = relay.ledger("central");
+        assert_eq!(ledger.dropped("budget").profiles, 0, "{ledger:?}");
+        drop(stalled);
+    }
+}
+
+#[test]
+fn an_upload_that_stalls_is_relayed_to_its_end_and_not_recorded() {
+    let (upstream, target) = (Upstream::ok(), Upstream::ok());
+    let relay = builder(false, 8)
+        .upstream(&upstream)
+        .target("central", &target, &[])
+        .spawn();
+    let mut client = begin(&relay, 100_000, 10);
+    let ledger = poll(SLOW, || {
+        let ledger = relay.ledger("central");
+        (ledger.dropped("upload_failed").profiles == 1).then_some(ledger)
+    });
+    let ledger = ledger.expect("a stalled recording is lost");
+    assert_eq!(ledger.dropped("upload_failed").bytes, 99_990);
+    assert_eq!(
+        relay.metrics().sum("pyroscope_relay_memory_bytes", &[]),
+        0.0
+    );
+    client.send(&noise(100_000)[99_990..]);
+    assert_eq!(client.receive().status(), 200);
+    assert_eq!(upstream.only().body.data, noise(100_000));
+    let ledger = relay.ledger("central");
+    assert_eq!((ledger.accepted.profiles, ledger.lost().profiles), (1, 1));
+    let told = relay.logs();
+    let told = told
+        .iter()
+        .filter(|line| line.to_string().contains("too slowly"));
+    assert_eq!(told.count(), 1);
+}
