@@ -223,8 +223,18 @@ fn a_body_that_no_queue_can_ever_hold_is_a_413() {
     for (options, yaml, reason) in [
         (&[TAGS][..], "tee: { max-body: 1MiB }", "too_large"),
         (&[], "tee: { max-body: 1MiB }", "too_large"),
-        (&["queue-bytes: 1MiB"], MEMORY, "queue_full"),
-        (&["queue-bytes: 1MiB"], SPOOL, "queue_full"),
+        // The default of max-body is what a queue can hold.
+        (&["queue-bytes: 1MiB"], MEMORY, "too_large"),
+        (
+            &["queue-bytes: 1MiB"],
+            "tee: { max-body: 8MiB }",
+            "queue_full",
+        ),
+        (
+            &["queue-bytes: 1MiB"],
+            "tee: { max-body: 8MiB }\nspool: { dir: \"{home}/spool\" }",
+            "queue_full",
+        ),
         (
             &[],
             "spool: { dir: \"{home}/spool\", max-bytes: 4MiB }",

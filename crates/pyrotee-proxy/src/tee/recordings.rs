@@ -20,8 +20,8 @@ use tokio::time::{Instant, sleep};
 /// A recording must advance by so many bytes, or to its end …
 pub(super) const STEP_BYTES: u64 = 32 * 1024;
 
-/// … within this time: some 3 KiB a second. Short bodies and pauses have all of it.
-pub(super) const STEP_TIMEOUT: Duration = Duration::from_secs(10);
+/// … within this time: some 1.6 KiB a second. A short body or a pause may take all of it.
+pub(super) const STEP_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// When memory is short, a step may take no longer than this: 32 KiB a second.
 pub(super) const MAKES_ROOM_AFTER: Duration = Duration::from_secs(1);

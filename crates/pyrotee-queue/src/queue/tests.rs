@@ -104,3 +104,38 @@ fn a_queue_that_loses_many_records_has_ended_when_all_are_accounted_for() {
     loser.join().unwrap();
     assert_eq!(queue.ledger().snapshot(), counts);
 }
+
+#[tokio::test]
+async fn records_on_disk_are_leased_up_to_the_limit_of_bytes_and_one_more_by_each_end() {
+    let limits = Limits {
+        records: 1,
+        bytes: 3,
+        when_full: WhenFull::DropNewest,
+    };
+    let queue = Arc::new(Queue::new(limits, Arc::<Ledger>::default()));
+    let cell = Cell::default();
+    cell.set(Arc::clone(&queue)).unwrap();
+    for number in 0..10 {
+        queue.recover(number, Curious(Arc::clone(&cell)));
+    }
+    let take = || match queue.take(&LeaseFilter::ANY, 0) {
+        TakeResult::Leased(leased) => Some(leased),
+        TakeResult::NoMatch { next_due: None } => None,
+        other => panic!("{other:?}"),
+    };
+    let mut leased: Vec<_> = std::iter::from_fn(take).collect();
+    assert_eq!(leased.len(), 3);
+    for end in [
+        LeaseEnd::Acked,
+        LeaseEnd::Lost(Reason::Rejected),
+        LeaseEnd::Released,
+    ] {
+        // What the records before have notified of.
+        queue.notify();
+        queue.changed(None).await;
+        queue.settle(leased.pop().unwrap(), end);
+        queue.changed(None).await;
+        leased.extend(take());
+        assert_eq!((leased.len(), take().is_none()), (3, true), "{end:?}");
+    }
+}
