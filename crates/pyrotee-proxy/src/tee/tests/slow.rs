@@ -60,7 +60,8 @@ impl SlowClient {
         let mut request = request;
         RequestContext::attach(&client, &mut request);
         let discarding = service_fn(|request: Request<TeeBody<Sent>>| async {
-            let response = discard(request.into_body(), ResponseFormat::Ingest).await;
+            let metrics = ProxyMetrics::new();
+            let response = discard(request.into_body(), ResponseFormat::Ingest, &metrics).await;
             Ok::<_, Infallible>(response)
         });
         let response = bench.layer.layer(discarding).call(request);
@@ -238,6 +239,7 @@ async fn time_that_the_upstream_takes_is_not_the_clients() {
 async fn a_rest_that_is_read_in_the_background_is_no_exception() {
     let bench = swept(1 << 20);
     let reader = Arc::new(BackgroundReader {
+        metrics: ProxyMetrics::new(),
         tasks: tokio_util::task::TaskTracker::new(),
         runtime: tokio::runtime::Handle::current(),
         max_bytes: 1 << 20,
