@@ -7,10 +7,10 @@ use std::task::{Context, Poll};
 use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 use tower::BoxError;
 
-use super::{STALL_TIMEOUT, UploadGuard};
+use super::{STALL_TIMEOUT, Timer, UploadGuard};
 use crate::metrics::{ProxyMetrics, TimeoutPhase};
 
 /// The client did not send the next part of a body for [`STALL_TIMEOUT`].
@@ -35,9 +35,8 @@ pin_project! {
 struct Upload {
     guard: UploadGuard,
     metrics: Arc<ProxyMetrics>,
-    /// Fires when the client has sent nothing for too long. Made when the body is waited for, which is once for a
-    /// body that comes with its head.
-    timer: Option<Pin<Box<Sleep>>>,
+    /// Fires when the client has sent nothing for too long; `None` until the client is waited for.
+    timer: Option<Timer>,
     /// The client is waited for, until the timer fires.
     waiting: bool,
 }
@@ -66,10 +65,18 @@ impl Upload {
                 }
                 timer
             }
-            none => none.insert(Box::pin(sleep_until(deadline()))),
+            none => none.insert(self.guard.timer(deadline())),
         };
         self.waiting = true;
         timer.as_mut().poll(cx).is_ready()
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if let Some(timer) = self.timer.take() {
+            self.guard.keep_timer(timer);
+        }
     }
 }
 

@@ -1,11 +1,12 @@
 //! Serves one client's connection.
 
+use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Version};
+use http::{Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -25,7 +26,7 @@ use crate::client::{
 };
 use crate::head;
 use crate::metrics::ProxyMetrics;
-use crate::stack::{self, Stack};
+use crate::stack::{self, Stack, StackBody};
 
 /// How long a connection that timed out may take to close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -81,32 +82,13 @@ pub(super) async fn serve_io(
     let (timeouts, peer) = (Arc::clone(&client.timeouts), client.peer);
     let streams = Http2Streams::new(Arc::clone(&timeouts));
     let builder = builder(StreamExecutor::new(Arc::clone(&streams), metrics.clone()));
-    let service = service_fn({
-        let metrics = metrics.clone();
-        move |mut request: Request<Incoming>| {
-            let http2 = request.version() == Version::HTTP_2;
-            let stream = http2.then(|| streams.admit(&request)).transpose();
-            RequestContext::attach(&client, &mut request);
-            let responding = stream.map(|stream| (stream, stack.clone().oneshot(request)));
-            if responding.is_err() {
-                metrics.refused_streams.increment(1);
-            }
-            async move {
-                let response = match responding {
-                    Ok((stream, responding)) => match responding.await {
-                        Ok(response) => response.map(|body| PacedBody::new(body, stream)),
-                    },
-                    Err(StreamRefusal::HeadTooLarge) => {
-                        stack::head_too_large().map(|body| PacedBody::new(body, None))
-                    }
-                    Err(StreamRefusal::TooManyHeads) => {
-                        return Err(h2::Error::from(h2::Reason::REFUSED_STREAM));
-                    }
-                };
-                Ok(response)
-            }
-        }
-    });
+    let requests = Requests {
+        client,
+        streams,
+        stack,
+        metrics: metrics.clone(),
+    };
+    let service = service_fn(move |request| requests.serve(request));
     let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(io), service));
     let mut timer = pin!(sleep_until(Instant::now()));
     let mut draining = false;
@@ -129,6 +111,42 @@ pub(super) async fn serve_io(
             () = drain.cancelled(), if !draining => {
                 draining = true;
                 connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
+
+/// Serves the requests of one connection.
+struct Requests {
+    client: Arc<Client>,
+    streams: Arc<Http2Streams>,
+    stack: Stack,
+    metrics: Arc<ProxyMetrics>,
+}
+
+impl Requests {
+    /// The response to `request`. An error resets its stream.
+    fn serve(
+        &self,
+        mut request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response<PacedBody<StackBody>>, h2::Error>> + use<> {
+        let is_stream = request.version() == Version::HTTP_2;
+        let stream = is_stream.then(|| self.streams.admit(&request)).transpose();
+        RequestContext::attach(&self.client, &mut request);
+        let admitted = stream.map(|stream| (stream, self.stack.clone().oneshot(request)));
+        if admitted.is_err() {
+            self.metrics.refused_streams.increment(1);
+        }
+        async move {
+            match admitted {
+                Ok((stream, response)) => {
+                    let Ok(response) = response.await;
+                    Ok(response.map(|body| PacedBody::new(body, stream)))
+                }
+                Err(StreamRefusal::HeadTooLarge) => {
+                    Ok(stack::head_too_large().map(|body| PacedBody::new(body, None)))
+                }
+                Err(StreamRefusal::TooManyHeads) => Err(h2::Reason::REFUSED_STREAM.into()),
             }
         }
     }
