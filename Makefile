@@ -3,7 +3,7 @@
 export CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help build dist demo run test interop test-interop test-deploy nightly fuzz bench bench-full bench-peers bench-ci bench-build train bench-parts counts counts-renew outage culprits check check-fmt check-clippy check-doc check-deny fmt clean
+.PHONY: help build dist demo run test interop test-interop test-deploy nightly fuzz bench bench-full bench-peers bench-ci bench-build train bench-parts counts counts-renew outage culprits attacks check check-fmt check-clippy check-doc check-deny fmt clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
@@ -89,6 +89,9 @@ OUTAGE_SVG ?= docs/outage.svg
 
 outage: ## take a target away for two minutes, check what the relay does, and draw OUTAGE_SVG (docs/outage.svg)
 	$(CARGO) bench --locked -p pyrotee --bench outage -- $(abspath $(OUTAGE_SVG))
+
+attacks: ## attack a relay and a bare proxy for half a minute each and print what it took (the table of docs/scaling.md), 20 minutes
+	PYROTEE_NIGHTLY=1 $(CARGO) test --release --locked -p pyrotee --test attacks -- --nocapture
 
 culprits: ## print how many good profiles arrive beside poison (the table of docs/outage.md)
 	$(CARGO) test --locked -p pyrotee-delivery --lib -- --exact --nocapture \

@@ -16,6 +16,7 @@
 
 mod actions;
 mod body;
+mod connection_info;
 mod dead_letters;
 mod guard;
 mod health;

@@ -11,8 +11,8 @@ use tower::Service;
 
 use crate::actions::Action;
 use crate::body::Body;
+use crate::connection_info::ConnectionInfo;
 use crate::guard::Access;
-use crate::listener::ConnectionInfo;
 use crate::response::{not_allowed, text, unavailable};
 use crate::{Site, dead_letters, json};
 

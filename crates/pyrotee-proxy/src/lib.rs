@@ -31,6 +31,7 @@ mod settings;
 mod stack;
 mod synthetic_response;
 mod tee;
+mod upstream_limit;
 
 pub use proxy::{Gauges, Proxy};
 pub use settings::{Duplicates, LocalWrites, Settings, TeeOn, TeeSettings, UpstreamSettings};

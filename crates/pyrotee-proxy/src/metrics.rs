@@ -15,7 +15,7 @@ use pyrotee_net::server::Phase;
 use pyrotee_net::{ExchangeErrorKind, status_label};
 
 use crate::client_fault::ClientFault;
-use crate::forward::Limit;
+use crate::upstream_limit::UpstreamLimit;
 
 /// Requests by route and status.
 pub const REQUESTS: &str = "pyroscope_relay_requests_total";
@@ -195,7 +195,7 @@ impl TimeoutPhase {
 pub(crate) struct ProxyMetrics {
     tee: [Counter; TeeResult::ALL.len()],
     upstream_errors: [Counter; ExchangeErrorKind::ALL.len()],
-    upstream_limits: [Counter; Limit::ALL.len()],
+    upstream_limits: [Counter; UpstreamLimit::ALL.len()],
     client_faults: [Counter; ClientFault::ALL.len()],
     client_timeouts: [Counter; TimeoutPhase::ALL.len()],
     routes: Vec<RouteMetrics>,
@@ -230,7 +230,7 @@ impl ProxyMetrics {
             tee: TeeResult::ALL.map(|result| counter!(TEE, "result" => result.as_str())),
             upstream_errors: ExchangeErrorKind::ALL
                 .map(|kind| counter!(UPSTREAM_ERRORS, "kind" => kind.as_str())),
-            upstream_limits: Limit::ALL
+            upstream_limits: UpstreamLimit::ALL
                 .map(|limit| counter!(UPSTREAM_LIMIT, "limit" => limit.as_str())),
             client_faults: ClientFault::ALL
                 .map(|fault| counter!(CLIENT_ERRORS, "kind" => fault.as_str())),
@@ -257,7 +257,7 @@ impl ProxyMetrics {
         increment(&self.upstream_errors, kind as usize);
     }
 
-    pub(crate) fn upstream_limit(&self, limit: Limit) {
+    pub(crate) fn upstream_limit(&self, limit: UpstreamLimit) {
         increment(&self.upstream_limits, limit as usize);
     }
 

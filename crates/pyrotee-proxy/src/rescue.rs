@@ -10,10 +10,13 @@ use http_body_util::Either;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use crate::forward::ForwardError;
+use crate::forward::{ForwardError, UpstreamResponseBody};
 use crate::guard_body::GuardBody;
-use crate::synthetic_response::LocalResponseBody;
+use crate::synthetic_response::SyntheticBody;
 use crate::tee::TeeResponseBody;
+
+/// The body of a response below the tee: of the upstream, or of the relay's own.
+pub(crate) type LocalResponseBody = Either<UpstreamResponseBody, SyntheticBody>;
 
 /// The body of a response above the tee: one of the upstream, or a synthetic one.
 type ResponseBody = TeeResponseBody<LocalResponseBody>;

@@ -21,8 +21,8 @@ use crate::forward::{BackgroundReader, Forward, ForwardError};
 use crate::guard_body::GuardBody;
 use crate::metrics::ProxyMetrics;
 use crate::observe::{ObserveLayer, ObservedBody};
-use crate::rescue::RescueLayer;
-use crate::synthetic_response::{self, LocalResponseBody, ResponseFormat, SyntheticBody};
+use crate::rescue::{LocalResponseBody, RescueLayer};
+use crate::synthetic_response::{self, ResponseFormat, SyntheticBody};
 use crate::tee::{TeeBody, TeeLayer};
 
 /// The body of a request below the tee.

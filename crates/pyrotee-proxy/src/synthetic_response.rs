@@ -12,17 +12,11 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, TRAILER};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::Either;
 use pyroscope_wire::encoding::{Framing, Syntax};
 use pyroscope_wire::error_response::{CONTENT_TYPE as JSON, RpcCode, error_body};
 use pyroscope_wire::{Encoding, Surface, grpc, grpc_web};
 
-use crate::forward::UpstreamResponseBody;
 use crate::head;
-
-/// The body of a response below the tee: the upstream's as it streams, or a synthetic one.
-pub(crate) type LocalResponseBody = Either<UpstreamResponseBody, SyntheticBody>;
-
 /// Seconds after which a client may retry when no queue took its profile, or the upstream is saturated.
 pub(crate) const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
 

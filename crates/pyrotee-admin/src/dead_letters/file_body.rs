@@ -89,7 +89,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_comes_in_pieces_that_are_charged_until_the_end() {
-        let budget = Budget::new(FileBody::MEMORY);
+        let budget = Budget::new(2 * FileBody::MEMORY);
         let places = Arc::new(Semaphore::new(1));
         let held = || {
             let place = Arc::clone(&places).try_acquire_owned().unwrap();
@@ -107,11 +107,11 @@ mod tests {
             let piece = frame.unwrap().into_data().unwrap();
             assert!(piece.len() <= PIECE, "{}", piece.len());
             read.extend_from_slice(&piece);
-            assert_eq!(budget.receiving(), FileBody::MEMORY);
+            assert_eq!(budget.recorded(), FileBody::MEMORY);
         }
         assert!(read == content && body.is_end_stream());
         drop(body);
-        assert_eq!(budget.receiving(), 0);
+        assert_eq!(budget.recorded(), 0);
 
         let mut short = FileBody::new(file.reopen().unwrap(), len + 1, held());
         let end = loop {

@@ -17,10 +17,10 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 use tower::{Service, ServiceExt as _};
 
-use super::ConnectionInfo;
 use super::activity::{GuardedBody, RequestGuard};
 use super::connections::Place;
 use crate::body::BoxError;
+use crate::connection_info::ConnectionInfo;
 use crate::response::RequestTimeout;
 
 /// Longest head of a request, and most bytes of a response that wait to be written. Hundreds of connections together

@@ -11,10 +11,10 @@ use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
-use super::ConnectionInfo;
 use super::connection;
 use super::connections::{Connections, Limits};
 use crate::body::BoxError;
+use crate::connection_info::ConnectionInfo;
 
 /// How long accepting pauses when the process is out of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -7,7 +7,6 @@ mod connections;
 mod host;
 
 use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -50,15 +49,6 @@ pub struct Site {
     pub actions: Actions,
     /// `None` if they are not kept.
     pub dead_letters: Option<LetterService>,
-}
-
-/// An extension of each request: the connection that it came over.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ConnectionInfo {
-    pub(crate) peer: IpAddr,
-    /// It was accepted beyond the limit of connections, so that probes and scrapes are answered: nothing else is
-    /// to be served.
-    pub(crate) is_extra: bool,
 }
 
 /// A running admin listener.

@@ -32,6 +32,9 @@ const MAX_REFUSALS_WHILE_HEALTHY: u32 = 3;
 /// A record is dropped after this many ambiguous uploads: the target may have stored it as often.
 const MAX_AMBIGUOUS: u32 = 5;
 
+/// A record is dropped after this many panics.
+const MAX_PANICS: u32 = 3;
+
 /// Uploads the records of one target and settles their leases. The workers of the target share it.
 #[derive(Debug)]
 pub(super) struct Uploader {
@@ -199,6 +202,30 @@ impl Uploader {
         let waited = self.clock.now().duration_since(received);
         self.metrics.acked(lane, waited.unwrap_or_default());
         lease.ack();
+    }
+
+    /// Settles a record whose attempt panicked. The panic counts against the record, since the next record is
+    /// uploaded by the same code; the target is not judged.
+    fn settle_panic(&self, lease: Lease, panic: &str) {
+        let history = lease.history();
+        let history = RetryHistory {
+            failures: history.failures.saturating_add(1),
+            panics: history.panics + 1,
+            ..history
+        };
+        if history.panics < MAX_PANICS {
+            self.log.panicked(&self.name, panic, "kept");
+            self.metrics.retries.increment(1);
+            let delay = Backoff::FAILING.delay(history.failures.saturating_sub(1));
+            lease.retry(Instant::now() + delay, history);
+            return;
+        }
+        let reason = Reason::Undecodable;
+        self.log.panicked(&self.name, panic, reason.as_str());
+        let response = format!("its upload panicked {MAX_PANICS} times: {panic}");
+        let kept_as = DeadLetterReason::Undecodable;
+        self.offer_dead_letter(&lease, kept_as, history.last_status, &response);
+        lease.lose(reason);
     }
 
     fn drop_record(&self, lease: Lease, outcome: &Outcome, reason: Reason) {

@@ -7,9 +7,9 @@ use http::{Response, StatusCode};
 use pyroscope_wire::error_response::RpcCode;
 use pyrotee_net::{ExchangeError, ExchangeErrorKind};
 
-use super::Limit;
 use crate::client_fault::ClientFault;
 use crate::synthetic_response::{self, RETRY_AFTER_SECONDS, SyntheticBody};
+use crate::upstream_limit::UpstreamLimit;
 
 /// Why the client gets no response of the upstream.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +22,7 @@ pub(crate) enum ForwardError {
     Timeout(Duration),
     /// No permit to use the upstream became free within `upstream.timeout`.
     #[error("too many requests to the upstream at once: the limit on {} is reached", .0.as_str())]
-    Saturated(Limit),
+    Saturated(UpstreamLimit),
     /// The request's body did not arrive, because of the client.
     #[error("the request's body {}", match .0 {
         ClientFault::Aborted => "broke off",

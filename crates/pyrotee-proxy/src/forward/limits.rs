@@ -7,31 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::ForwardError;
 use crate::guard_body::BodyGuard;
-
-/// A bound on the use of the upstream: the `limit` label of the counter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Limit {
-    /// Requests over connections of their own.
-    Connections,
-    /// Connections that switched protocols.
-    Tunnels,
-    /// gRPC calls, which are the streams of one connection.
-    GrpcCalls,
-}
-
-impl Limit {
-    /// Every limit.
-    pub(crate) const ALL: [Self; 3] = [Self::Connections, Self::Tunnels, Self::GrpcCalls];
-
-    /// The value of the `limit` label.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Connections => "connections",
-            Self::Tunnels => "tunnels",
-            Self::GrpcCalls => "grpc_calls",
-        }
-    }
-}
+use crate::upstream_limit::UpstreamLimit;
 
 /// The permits of requests over HTTP/1.1. A request holds one until its response has ended, and so does a tunnel
 /// until it ends.
@@ -66,13 +42,13 @@ impl RequestPermits {
 
     /// Waits for the permit of a request, at most for `wait`.
     pub(super) async fn request(&self, wait: Duration) -> Result<UpstreamPermit, ForwardError> {
-        acquire(&self.requests, wait, Limit::Connections).await
+        acquire(&self.requests, wait, UpstreamLimit::Connections).await
     }
 
     /// Takes the permit of a tunnel.
     pub(super) fn tunnel(&self) -> Result<UpstreamPermit, ForwardError> {
         let permit = Arc::clone(&self.tunnels).try_acquire_owned();
-        let permit = permit.map_err(|_| ForwardError::Saturated(Limit::Tunnels))?;
+        let permit = permit.map_err(|_| ForwardError::Saturated(UpstreamLimit::Tunnels))?;
         Ok(UpstreamPermit { _permit: permit })
     }
 }
@@ -81,7 +57,7 @@ impl RequestPermits {
 pub(super) async fn acquire(
     permits: &Arc<Semaphore>,
     wait: Duration,
-    limit: Limit,
+    limit: UpstreamLimit,
 ) -> Result<UpstreamPermit, ForwardError> {
     let permit = match Arc::clone(permits).try_acquire_owned() {
         Ok(permit) => Some(permit),
@@ -116,7 +92,7 @@ mod tests {
         let refused = permits.request(WAIT).await.unwrap_err();
         assert!(matches!(
             refused,
-            ForwardError::Saturated(Limit::Connections)
+            ForwardError::Saturated(UpstreamLimit::Connections)
         ));
         assert_eq!(started.elapsed(), WAIT);
 
@@ -136,7 +112,7 @@ mod tests {
         let tunnels: Vec<_> = (0..30).map(|_| permits.tunnel().unwrap()).collect();
         assert!(matches!(
             permits.tunnel().unwrap_err(),
-            ForwardError::Saturated(Limit::Tunnels)
+            ForwardError::Saturated(UpstreamLimit::Tunnels)
         ));
         drop(tunnels);
         assert!(permits.tunnel().is_ok());

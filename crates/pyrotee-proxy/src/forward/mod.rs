@@ -28,12 +28,13 @@ use crate::guard_body::GuardBody;
 use crate::head;
 use crate::metrics::ProxyMetrics;
 use crate::settings::UpstreamSettings;
+use crate::upstream_limit::UpstreamLimit;
 
 pub(crate) use error::ForwardError;
 use error::MAX_PROXIES;
 use grpc::GrpcClient;
 use limits::RequestPermits;
-pub(crate) use limits::{Limit, UpstreamPermit};
+pub(crate) use limits::UpstreamPermit;
 pub(crate) use linger::BackgroundReader;
 use linger::LingerBody;
 use replay::{ReplayBody, ReplayHandle};
@@ -200,7 +201,7 @@ where
                 // is about to close, to become idle, or to be opened.
                 let since = *full_since.get_or_insert_with(Instant::now);
                 if since.elapsed() >= self.timeout {
-                    return Err(ForwardError::Saturated(Limit::Connections));
+                    return Err(ForwardError::Saturated(UpstreamLimit::Connections));
                 }
                 sleep(POOL_FULL_PAUSE).await;
             } else if error.is_stale() || error.is_unanswered() && mem::take(&mut may_be_doubled) {

@@ -4,6 +4,7 @@
 //! flight, close the queues, drain them; at the second, or when the grace is over, count what is left
 //! and go. A part that ends before its time starts the same stop, and makes the exit code 1.
 
+mod outside;
 mod relay;
 pub(crate) mod settings;
 mod signals;

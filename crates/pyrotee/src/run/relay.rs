@@ -22,9 +22,10 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::outside::Outside;
 use super::settings;
 use super::signals::{IgnoredSignals, Signals};
-use super::wiring::{Outside, Targets};
+use super::wiring::Targets;
 use crate::build_info::{REVISION, VERSION};
 use crate::telemetry::{self, Scrape};
 

@@ -9,7 +9,7 @@ use pyrotee_config::{OnFull, Spool, Target, TeeOn};
 use pyrotee_delivery::ContentCheck;
 use pyrotee_queue::{Budget, Limits, Producer, RecordCheck, WhenFull};
 
-use super::wiring::Outside;
+use super::outside::Outside;
 
 /// How long a written record may wait for the disk with `fsync: interval`.
 const FSYNC_AFTER: Duration = Duration::from_millis(100);

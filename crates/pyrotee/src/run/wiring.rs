@@ -8,35 +8,12 @@ use pyrotee_admin::{OpenSpool, TargetView};
 use pyrotee_config::Config;
 use pyrotee_delivery::{DeadLetterSink, Deliverer, WallClock};
 use pyrotee_letters::{DeadLetters, Monitor, Writer};
-use pyrotee_net::{ConnectionCounts, Connector, Resolver, Tls};
+use pyrotee_net::ConnectionCounts;
 use pyrotee_queue::{Budget, Consumer, Ledger, Producer, open_memory};
 use pyrotee_spool::Closer;
 
+use super::outside::Outside;
 use super::settings;
-
-/// How the relay reaches others: one cache of names and one set of roots for all.
-#[derive(Debug)]
-pub(super) struct Outside {
-    resolver: Resolver,
-    tls: Tls,
-}
-
-impl Outside {
-    pub(super) fn open() -> anyhow::Result<Self> {
-        Ok(Self {
-            resolver: Resolver::system().context("failed to read the resolver configuration")?,
-            tls: Tls::system().context("failed to prepare https")?,
-        })
-    }
-
-    pub(super) fn connector(&self) -> Connector {
-        Connector::new(&self.resolver, &self.tls)
-    }
-
-    pub(super) fn grpc_connector(&self) -> Connector {
-        Connector::http2(&self.resolver, &self.tls)
-    }
-}
 
 /// Records that wait to be written as dead letters stay charged to the memory limit: a part of it, so
 /// that a slow disk does not take all of it from the targets.

@@ -20,9 +20,10 @@ use tokio::sync::OnceCell;
 use tower::BoxError;
 
 use super::ForwardError;
-use super::limits::{Limit, UpstreamPermit, acquire};
+use super::limits::{UpstreamPermit, acquire};
 use crate::guard_body::GuardBody;
 use crate::head;
+use crate::upstream_limit::UpstreamLimit;
 use connection::{GrpcConnection, connect};
 
 /// An attempt to connect: its result once there is one. All calls that need a connection meanwhile wait for the
@@ -86,7 +87,7 @@ where
         let connecting =
             attempt.get_or_init(|| connect(&self.connector, &self.origin, self.timeout));
         let connection = connecting.await.clone()?;
-        let permit = acquire(&connection.streams, self.timeout, Limit::GrpcCalls).await?;
+        let permit = acquire(&connection.streams, self.timeout, UpstreamLimit::GrpcCalls).await?;
         Ok((connection, permit))
     }
 

@@ -176,7 +176,7 @@ async fn calls_beyond_the_upstreams_streams_wait_and_are_then_refused() {
     for call in waiting {
         let error = call.await.unwrap().unwrap_err();
         assert!(
-            matches!(error, ForwardError::Saturated(Limit::GrpcCalls)),
+            matches!(error, ForwardError::Saturated(UpstreamLimit::GrpcCalls)),
             "{error}"
         );
     }

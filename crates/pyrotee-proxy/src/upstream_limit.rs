@@ -1,0 +1,26 @@
+//! What bounds the use of the upstream.
+
+/// A bound on the use of the upstream: the `limit` label of the counter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum UpstreamLimit {
+    /// Requests over connections of their own.
+    Connections,
+    /// Connections that switched protocols.
+    Tunnels,
+    /// gRPC calls, which are the streams of one connection.
+    GrpcCalls,
+}
+
+impl UpstreamLimit {
+    /// Every limit.
+    pub(crate) const ALL: [Self; 3] = [Self::Connections, Self::Tunnels, Self::GrpcCalls];
+
+    /// The value of the `limit` label.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::Tunnels => "tunnels",
+            Self::GrpcCalls => "grpc_calls",
+        }
+    }
+}
