@@ -13,7 +13,7 @@ use crate::{Attack, under};
 #[test]
 fn large_heads() {
     under(&Attack {
-        name: "large heads",
+        name: "HTTP/1: large heads",
         attackers: 1,
         requests: 2 * 50,
         open: 100,
@@ -31,7 +31,7 @@ fn large_heads() {
 #[test]
 fn responses_that_are_not_read() {
     under(&Attack {
-        name: "unread",
+        name: "HTTP/1: unread",
         attackers: 1,
         requests: 200,
         open: 300,
@@ -46,7 +46,7 @@ fn responses_that_are_not_read() {
 #[test]
 fn uploads_that_stand_still() {
     under(&Attack {
-        name: "stalled uploads",
+        name: "HTTP/1: stalled uploads",
         attackers: 1,
         requests: 400,
         open: 600,
@@ -60,7 +60,7 @@ fn uploads_that_stand_still() {
 #[test]
 fn large_uploads_that_do_not_end() {
     under(&Attack {
-        name: "unfinished uploads",
+        name: "HTTP/1: unfinished uploads",
         attackers: 1,
         requests: 8,
         open: 0,
@@ -74,7 +74,7 @@ fn large_uploads_that_do_not_end() {
 #[test]
 fn uploads_that_trickle() {
     under(&Attack {
-        name: "trickling uploads",
+        name: "HTTP/1: trickling uploads",
         attackers: 1,
         requests: 500,
         open: 700,
@@ -93,7 +93,7 @@ fn uploads_that_trickle() {
 #[test]
 fn chunks_of_one_byte() {
     under(&Attack {
-        name: "small chunks",
+        name: "HTTP/1: small chunks",
         attackers: 1,
         requests: 50,
         open: 0,
@@ -109,7 +109,7 @@ fn chunks_of_one_byte() {
 #[test]
 fn many_elements_of_connection() {
     under(&Attack {
-        name: "connection: a,a,…",
+        name: "HTTP/1: connection: a,a,…",
         attackers: 2,
         requests: 2,
         open: 0,

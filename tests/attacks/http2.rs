@@ -17,7 +17,7 @@ const STEP: Duration = Duration::from_millis(5);
 #[test]
 fn heads_that_grow_when_they_are_decoded() {
     under(&Attack {
-        name: "references",
+        name: "HTTP/2: references",
         attackers: 8,
         // Two heads fill the room of a connection.
         requests: 8 * 16,
@@ -41,7 +41,7 @@ fn heads_that_grow_when_they_are_decoded() {
 #[test]
 fn heads_of_thousands_of_fields() {
     under(&Attack {
-        name: "fields",
+        name: "HTTP/2: fields",
         attackers: 4,
         requests: 4 * 16,
         open: 0,
@@ -61,7 +61,7 @@ fn heads_of_thousands_of_fields() {
 #[test]
 fn responses_that_are_not_read() {
     under(&Attack {
-        name: "unread",
+        name: "HTTP/2: unread",
         attackers: 8,
         requests: 8 * STREAMS,
         open: 400,
@@ -80,7 +80,7 @@ fn responses_that_are_not_read() {
 #[test]
 fn windows_that_stay_shut() {
     under(&Attack {
-        name: "shut",
+        name: "HTTP/2: shut",
         attackers: 8,
         requests: 8 * STREAMS,
         open: 500,
@@ -101,7 +101,7 @@ fn windows_that_stay_shut() {
 #[test]
 fn uploads_that_stand_still() {
     under(&Attack {
-        name: "stalled uploads",
+        name: "HTTP/2: stalled uploads",
         attackers: 10,
         requests: 10 * STREAMS,
         open: 600,
@@ -126,7 +126,7 @@ fn uploads_that_stand_still() {
 #[test]
 fn streams_that_are_reset_at_once() {
     under(&Attack {
-        name: "rapid reset",
+        name: "HTTP/2: rapid reset",
         attackers: 2,
         requests: 2 * STREAMS,
         open: 0,
@@ -144,7 +144,7 @@ fn streams_that_are_reset_at_once() {
 #[test]
 fn heads_without_an_end() {
     under(&Attack {
-        name: "continuation",
+        name: "HTTP/2: continuation",
         attackers: 2,
         requests: 2 * 16,
         open: 0,
@@ -162,7 +162,7 @@ fn heads_without_an_end() {
 #[test]
 fn settings_and_pings_without_an_end() {
     under(&Attack {
-        name: "settings",
+        name: "HTTP/2: settings",
         attackers: 2,
         requests: 2 * 16,
         open: 0,
@@ -180,7 +180,7 @@ fn settings_and_pings_without_an_end() {
 #[test]
 fn many_streams_in_turn() {
     under(&Attack {
-        name: "streams in turn",
+        name: "HTTP/2: streams in turn",
         attackers: 1,
         requests: STREAMS,
         open: 0,

@@ -64,6 +64,8 @@ impl Http2Streams {
     ) -> Result<Http2Stream, StreamRefusal> {
         let cost = head_cost(request);
         if cost > MAX_HEAD_COST {
+            // As over HTTP/1.1: such heads take time to decode, and there would be no end of them.
+            self.timeouts.close_when_idle();
             return Err(StreamRefusal::HeadTooLarge);
         }
         let with_this = |heads: u64| Some(heads + cost).filter(|heads| *heads <= MAX_HEADS);
