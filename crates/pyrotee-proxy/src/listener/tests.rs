@@ -161,7 +161,7 @@ async fn the_heads_of_a_connection_have_a_limit_and_a_refused_stream_can_be_sent
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_head_of_thousands_of_fields_is_a_431() {
+async fn a_head_of_thousands_of_fields_is_a_431_and_the_end_of_its_connection() {
     let mut requests = connect(65_535).await;
     let mut request = Request::get("/");
     for _ in 0..3_000 {
@@ -170,6 +170,9 @@ async fn a_head_of_thousands_of_fields_is_a_431() {
     let (response, _) = open(&mut requests, request, true);
     let status = response.await.unwrap().status();
     assert_eq!(status, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    // Long before an idle connection would end.
+    sleep(Duration::from_secs(5)).await;
+    assert!(requests.ready().await.is_err(), "the connection has ended");
 }
 
 #[tokio::test(start_paused = true)]

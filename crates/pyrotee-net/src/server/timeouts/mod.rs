@@ -4,6 +4,9 @@
 //! that never sends its first byte. So the socket and the requests report their events to
 //! [`ConnectionTimeouts`], and the connection's task asks it for the next deadline.
 
+#[cfg(test)]
+mod tests;
+
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -173,14 +176,11 @@ impl ConnectionTimeouts {
         state.ended();
     }
 
-    /// Ends the connection as soon as it is idle, because the client does not keep its deadlines.
+    /// Ends the connection as soon as it is idle, which may be now, because the client does not keep its limits.
     pub fn close_when_idle(&self) {
-        self.state().idle = Duration::ZERO;
-    }
-
-    /// Whether no request is being received or responded to.
-    pub fn is_idle(&self) -> bool {
-        self.state().is_idle()
+        let mut state = self.state();
+        state.idle = Duration::ZERO;
+        state.ended();
     }
 
     /// Returns the next deadline and the phase that it limits; `None` while only the server is
@@ -202,11 +202,12 @@ impl ConnectionTimeouts {
 }
 
 impl State {
+    /// Whether no request is being received or responded to.
     fn is_idle(&self) -> bool {
         self.in_flight == 0 && self.receiving == 0
     }
 
-    /// A request or a body has ended.
+    /// Starts the idle time, if nothing is received or responded to.
     fn ended(&mut self) {
         if self.is_idle() {
             self.read_by = Some(Instant::now() + self.idle);
@@ -256,126 +257,4 @@ pub fn poll_deadline<T>(
         }
     }
     Poll::Pending
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const DEADLINES: Deadlines = Deadlines {
-        head: Duration::from_secs(10),
-        idle: Duration::from_secs(120),
-        write: Duration::from_secs(100),
-    };
-
-    fn connection() -> ConnectionTimeouts {
-        ConnectionTimeouts::new(DEADLINES)
-    }
-
-    fn left(timeouts: &ConnectionTimeouts) -> Option<(u64, Phase)> {
-        let (by, phase) = timeouts.deadline()?;
-        Some((
-            by.saturating_duration_since(Instant::now()).as_secs(),
-            phase,
-        ))
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_head_that_trickles_gets_no_more_time() {
-        let timeouts = connection();
-        assert_eq!(left(&timeouts), Some((10, Phase::Head)));
-        for byte in [b"P", b"O"] {
-            tokio::time::advance(Duration::from_secs(4)).await;
-            timeouts.bytes_read(byte);
-        }
-        assert_eq!(left(&timeouts), Some((2, Phase::Head)));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn between_requests_there_is_time_and_in_a_head_there_is_not() {
-        let timeouts = connection();
-        timeouts.bytes_read(b"GET / HTTP/1.1\r\n\r\n");
-        timeouts.request_started();
-        assert_eq!(
-            left(&timeouts),
-            None,
-            "the upstream's time is not the client's"
-        );
-        timeouts.request_ended();
-        assert_eq!(left(&timeouts), Some((120, Phase::Idle)));
-        timeouts.bytes_read(b"G");
-        assert_eq!(left(&timeouts), Some((10, Phase::Head)));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_is_idle_once_body_and_response_have_ended() {
-        let timeouts = connection();
-        timeouts.request_started();
-        timeouts.body_started();
-        timeouts.request_ended();
-        assert_eq!(left(&timeouts), None, "the rest of the body is being read");
-        timeouts.body_ended();
-        assert_eq!(left(&timeouts), Some((120, Phase::Idle)));
-
-        timeouts.request_started();
-        timeouts.close_when_idle();
-        assert_eq!(left(&timeouts), None, "another request is served");
-        timeouts.request_ended();
-        assert_eq!(left(&timeouts), Some((0, Phase::Idle)));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_response_that_nobody_reads_has_a_limit() {
-        let timeouts = connection();
-        timeouts.request_started();
-        timeouts.write_polled(true);
-        tokio::time::advance(Duration::from_secs(20)).await;
-        timeouts.write_polled(true);
-        assert_eq!(left(&timeouts), Some((80, Phase::Response)));
-        timeouts.write_polled(false);
-        assert_eq!(left(&timeouts), None);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn pings_of_http2_neither_start_a_head_nor_postpone_the_end() {
-        for pieces in [&[PREFACE][..], &[&PREFACE[..5], &PREFACE[5..]]] {
-            let timeouts = connection();
-            for piece in pieces {
-                timeouts.bytes_read(piece);
-            }
-            assert_eq!(left(&timeouts), Some((120, Phase::Idle)));
-            timeouts.request_started();
-            timeouts.request_ended();
-            tokio::time::advance(Duration::from_secs(50)).await;
-            timeouts.bytes_read(b"ping");
-            assert_eq!(left(&timeouts), Some((70, Phase::Idle)));
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_preface_that_breaks_off_is_a_head() {
-        let timeouts = connection();
-        timeouts.bytes_read(&PREFACE[..20]);
-        tokio::time::advance(Duration::from_secs(3)).await;
-        assert_eq!(left(&timeouts), Some((7, Phase::Head)));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_client_that_closed_its_side_is_waited_for_as_long_as_the_response_moves() {
-        let timeouts = connection();
-        let cx = Context::from_waker(Waker::noop());
-        assert!(!timeouts.is_half_closed(&cx), "it has asked for nothing");
-        timeouts.bytes_read(b"POST");
-        timeouts.request_started();
-        timeouts.body_started();
-        assert!(!timeouts.is_half_closed(&cx), "it has broken off");
-        timeouts.body_ended();
-        assert!(timeouts.is_half_closed(&cx) && timeouts.may_be_gone());
-        assert_eq!(left(&timeouts), Some((120, Phase::Response)));
-        tokio::time::advance(Duration::from_secs(100)).await;
-        timeouts.write_polled(false);
-        assert_eq!(left(&timeouts), Some((120, Phase::Response)));
-        timeouts.request_ended();
-        assert!(!timeouts.is_half_closed(&cx), "now it is told the end");
-    }
 }
