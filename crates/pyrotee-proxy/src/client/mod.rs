@@ -5,15 +5,12 @@ mod http2;
 mod upload;
 
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Request;
 use pyroscope_wire::Surface;
 use pyrotee_net::server::{ConnectionTimeouts, Deadlines};
-use pyrotee_queue::lock;
-use tokio::time::{Instant, Sleep, sleep_until};
 
 pub(crate) use active_uploads::ActiveUploads;
 pub(crate) use http2::{Http2Streams, PacedBody, StreamExecutor, StreamRefusal};
@@ -40,12 +37,7 @@ pub(crate) struct Client {
     pub(crate) timeouts: Arc<ConnectionTimeouts>,
     /// The uploads of all connections of the listener.
     pub(crate) uploads: Arc<ActiveUploads>,
-    /// The timer of the last upload, for the next one: to set it again costs a tenth of making one.
-    spare_timer: Mutex<Option<Timer>>,
 }
-
-/// A timer that can be set again.
-type Timer = Pin<Box<Sleep>>;
 
 impl Client {
     /// A connection that was just accepted.
@@ -54,7 +46,6 @@ impl Client {
             peer,
             timeouts: Arc::new(ConnectionTimeouts::new(DEADLINES)),
             uploads,
-            spare_timer: Mutex::default(),
         }
     }
 
@@ -70,22 +61,6 @@ impl UploadGuard {
     /// Notes that the client has stopped sending.
     fn stalled(&self) {
         self.0.timeouts.close_when_idle();
-    }
-
-    /// A timer that fires at `deadline`.
-    fn timer(&self, deadline: Instant) -> Timer {
-        match lock(&self.0.spare_timer).take() {
-            Some(mut timer) => {
-                timer.as_mut().reset(deadline);
-                timer
-            }
-            None => Box::pin(sleep_until(deadline)),
-        }
-    }
-
-    /// Keeps a timer for the next upload.
-    fn keep_timer(&self, timer: Timer) {
-        *lock(&self.0.spare_timer) = Some(timer);
     }
 }
 

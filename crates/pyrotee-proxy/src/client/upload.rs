@@ -7,10 +7,10 @@ use std::task::{Context, Poll};
 use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep_until};
 use tower::BoxError;
 
-use super::{STALL_TIMEOUT, Timer, UploadGuard};
+use super::{STALL_TIMEOUT, UploadGuard};
 use crate::metrics::{ProxyMetrics, TimeoutPhase};
 
 /// The client did not send the next part of a body for [`STALL_TIMEOUT`].
@@ -36,7 +36,7 @@ struct Upload {
     guard: UploadGuard,
     metrics: Arc<ProxyMetrics>,
     /// Fires when the client has sent nothing for too long; `None` until the client is waited for.
-    timer: Option<Timer>,
+    timer: Option<Pin<Box<Sleep>>>,
     /// The client is waited for, until the timer fires.
     waiting: bool,
 }
@@ -65,18 +65,10 @@ impl Upload {
                 }
                 timer
             }
-            none => none.insert(self.guard.timer(deadline())),
+            none => none.insert(Box::pin(sleep_until(deadline()))),
         };
         self.waiting = true;
         timer.as_mut().poll(cx).is_ready()
-    }
-}
-
-impl Drop for Upload {
-    fn drop(&mut self) {
-        if let Some(timer) = self.timer.take() {
-            self.guard.keep_timer(timer);
-        }
     }
 }
 
