@@ -89,11 +89,7 @@ fn windows_that_stay_shut() {
             for _ in 0..200 {
                 frames.headers(&request("GET", LARGE), true);
             }
-            while Instant::now() < end {
-                frames.drain(STEP);
-                frames.ping();
-                thread::sleep(STEP);
-            }
+            ping_until(&mut frames, end);
         },
     });
 }
@@ -114,11 +110,7 @@ fn uploads_that_stand_still() {
                 let stream = frames.headers(&request("POST", &path), false);
                 frames.data(stream, &[7; 10_000]);
             }
-            while Instant::now() < end {
-                frames.drain(STEP);
-                frames.ping();
-                thread::sleep(STEP);
-            }
+            ping_until(&mut frames, end);
         },
     });
 }
@@ -208,6 +200,15 @@ fn repeat(
             attack(&mut frames);
             frames.drain(Duration::from_millis(1));
         }
+    }
+}
+
+/// Does nothing else than to show that the client lives.
+fn ping_until(frames: &mut Frames, end: Instant) {
+    while Instant::now() < end {
+        frames.drain(STEP);
+        frames.ping();
+        thread::sleep(STEP);
     }
 }
 

@@ -214,12 +214,7 @@ fn an_upstream_that_closes_in_the_middle_of_a_request_gets_it_again() {
         });
     client.send(rest);
     assert_eq!(client.receive().status(), 200);
-    let bodies: Vec<_> = rig
-        .upstream
-        .requests()
-        .into_iter()
-        .map(|r| r.body.data)
-        .collect();
+    let bodies = rig.upstream.bodies();
     assert_eq!(bodies.last().unwrap(), b"the first half, the second half");
     assert_eq!(upstream_retries(&rig.relay), 1.0);
 }

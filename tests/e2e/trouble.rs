@@ -226,12 +226,7 @@ fn a_profile_on_a_stale_connection_is_sent_once_more() {
             let answer = client.exchange(&Request::profile("app", &noise(length)));
             assert_eq!(answer.status(), 200, "{length} bytes");
         }
-        let bodies: Vec<_> = rig
-            .upstream
-            .requests()
-            .into_iter()
-            .map(|r| r.body.data)
-            .collect();
+        let bodies = rig.upstream.bodies();
         assert!(bodies == [noise(length), noise(length)], "{length} bytes");
         assert_eq!(rig.settled(2).sent.profiles, 2);
     }

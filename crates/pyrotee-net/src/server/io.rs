@@ -18,7 +18,7 @@ pub struct TimedIo<P> {
     io: Take<TcpStream>,
     timeouts: Arc<ConnectionTimeouts>,
     read_limit: Arc<AtomicU64>,
-    /// The next read is put off until the task was polled again, so that it handles what was read.
+    /// The next read waits until the task has been polled again, and so has handled the last one.
     pauses: bool,
     _place: P,
 }
@@ -68,8 +68,8 @@ impl<P: Unpin> AsyncRead for TimedIo<P> {
         ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
         let read = buf.filled().get(before..).unwrap_or_default();
         if !read.is_empty() {
-            // As long as there are bytes, h2 decodes heads, and only then hands over the requests. In a few kilobytes
-            // there are few heads, in all that a client sends there are a hundred of a megabyte.
+            // h2 decodes all heads that it can read before it hands over the first request. In one read there are a
+            // few heads; in all that a client may send at once there are 100, of up to 1 MB each in memory.
             self.pauses = self.timeouts.bytes_read(read);
         } else if has_room && self.timeouts.is_half_closed(cx) {
             // hyper would take the end for that of the client, and drop the request.

@@ -149,6 +149,12 @@ impl Upstream {
         requests
     }
 
+    /// The bodies of those requests.
+    pub(crate) fn bodies(&self) -> Vec<Vec<u8>> {
+        let requests = self.requests().into_iter();
+        requests.map(|request| request.body.data).collect()
+    }
+
     /// Connections accepted so far.
     pub(crate) fn connections(&self) -> usize {
         self.shared.lock().opened
