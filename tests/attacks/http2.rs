@@ -203,7 +203,7 @@ fn repeat(
     }
 }
 
-/// Does nothing else than to show that the client lives.
+/// Sends PINGs until `end`, and reads what arrives.
 fn ping_until(frames: &mut Frames, end: Instant) {
     while Instant::now() < end {
         frames.drain(STEP);

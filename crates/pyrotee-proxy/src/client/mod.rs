@@ -19,8 +19,8 @@ pub(crate) use upload::{UploadBody, UploadTimeout};
 /// Largest head of a request, in bytes; a larger one gets a 431.
 pub(crate) const MAX_HEAD: usize = 256 * 1024;
 
-/// For what a client may take time; each has its reason. A body or a response that stalls has as long: Node and Go
-/// keep connections for up to 75 s, and a shorter idle time would reset connections that they are about to use.
+/// Deadlines of a client's connection. Node and Go keep idle connections for up to 75 s: a shorter idle time would
+/// reset connections that they are about to use.
 const DEADLINES: Deadlines = Deadlines {
     head: Duration::from_secs(10),
     idle: Duration::from_secs(120),

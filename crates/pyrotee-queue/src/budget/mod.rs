@@ -2,11 +2,11 @@
 //!
 //! The limit L has three uses, and each is protected from the others:
 //!
-//! | use | most | who waits at the limit |
+//! | use | most | at the limit |
 //! |---|---|---|
-//! | *workspaces*: what deliveries unpack and pack | L/4, which nothing else can take | the delivery, in order of arrival |
-//! | *records*: what is queued or in flight | 3L/4, together with the recordings | nobody: a recording fails, a spool reads later |
-//! | *recordings*: bodies that are still being received | L/2, or the longest body if that is more; never above 11L/16 | nobody: the recording fails |
+//! | *workspaces*: what deliveries unpack and pack | L/4, which nothing else can take | deliveries wait, in order of arrival |
+//! | *records*: what is queued or in flight | 3L/4, together with the recordings | a recording fails, a spool reads later |
+//! | *recordings*: bodies that are still being received | L/2, or the longest body if that is more; never above 11L/16 | the recording fails |
 //!
 //! So with L = 24 MiB, deliveries unpack within 6 MiB, and of the other 18 MiB at most 12 MiB are unfinished bodies.
 //!
@@ -14,7 +14,7 @@
 //!
 //! - Receiving + recorded + unpacking never exceeds L, and no use exceeds its own limit.
 //! - A recording that is complete becomes a record without a further reservation, so it cannot fail then.
-//! - Who waits for a workspace holds none. So the workspaces in use are given back without the waiting ones, and
+//! - A delivery that waits for a workspace holds no other. So all workspaces in use are given back while it waits, and
 //!   there is no deadlock.
 
 mod reservation;

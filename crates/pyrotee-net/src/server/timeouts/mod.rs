@@ -124,7 +124,7 @@ impl ConnectionTimeouts {
         if !self.half_closed.swap(true, Relaxed) {
             state.write_by = Some(Instant::now() + self.deadlines.idle);
             tracing::debug!("client closed its side of the connection and may wait for a response");
-            // Whoever serves the request may have to know.
+            // The task that serves the request asks `may_be_gone`.
             cx.waker().wake_by_ref();
         }
         true
@@ -176,7 +176,7 @@ impl ConnectionTimeouts {
         state.ended();
     }
 
-    /// Ends the connection as soon as it is idle, which may be now, because the client does not keep its limits.
+    /// Ends the connection as soon as it is idle, which may be now: the client has exceeded a limit.
     pub fn close_when_idle(&self) {
         let mut state = self.state();
         state.idle = Duration::ZERO;

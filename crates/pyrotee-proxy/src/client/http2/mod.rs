@@ -64,7 +64,7 @@ impl Http2Streams {
     ) -> Result<Http2Stream, StreamRefusal> {
         let cost = head_cost(request);
         if cost > MAX_HEAD_COST {
-            // As over HTTP/1.1: such heads take time to decode, and there would be no end of them.
+            // As hyper does over HTTP/1.1. Such heads take time to decode, and the client could send any number.
             self.timeouts.close_when_idle();
             return Err(StreamRefusal::HeadTooLarge);
         }
