@@ -19,7 +19,7 @@ pub(super) struct MadeBodies {
     checked: Mutex<Option<(Message, Reservation)>>,
 }
 
-/// The body with one set of tags. Who makes it holds the lock meanwhile, and others wait for the result.
+/// The body with one set of tags. The delivery that makes it holds the lock, and other deliveries wait for the result.
 type Slot = tokio::sync::Mutex<SlotState>;
 
 #[derive(Debug, Default)]
