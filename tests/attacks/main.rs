@@ -1,4 +1,4 @@
-//! Clients that want to take the relay's memory, connections or time, beside one that behaves. Each attack lasts two
+//! Clients that want to take the relay's memory, connections or time, beside one that behaves. Each attack lasts four
 //! seconds, and half a minute in `make nightly`, where the same attack on a bare proxy is shown beside it.
 
 #![allow(
@@ -152,7 +152,7 @@ impl Stage {
 
 /// Has `attack` and an honest client run at the same time.
 fn run(relay: SocketAddr, attacked: SocketAddr, attack: &Attack) -> Honest {
-    let length = Duration::from_secs(if nightly() { 30 } else { 2 });
+    let length = Duration::from_secs(if nightly() { 30 } else { 4 });
     let end = Instant::now() + length;
     thread::scope(|scope| {
         for _ in 0..attack.attackers {
@@ -161,8 +161,9 @@ fn run(relay: SocketAddr, attacked: SocketAddr, attack: &Attack) -> Honest {
                 (attack.attacker)(attacked, end);
             });
         }
-        // The attack is to be under way.
-        thread::sleep(length / 10);
+        // The attack is under way for longer than the second after which an upload that stands still counts as slow.
+        // Within that second a burst that fills the memory for received bodies costs profiles of others (`budget`).
+        thread::sleep(Duration::from_secs(2));
         Honest::run(relay, end)
     })
 }
