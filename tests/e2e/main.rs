@@ -115,6 +115,8 @@ mod shortage;
 mod spool;
 /// What waits on disk, seen and moved by hand.
 mod spool_commands;
+/// Files of the spool that the operating system does not return.
+mod spool_unreadable;
 /// Kept connections that the upstream or a target closes: stale or ambiguous.
 mod stale;
 /// How the targets are, as JSON and as a table.

@@ -8,7 +8,7 @@ use pyrotee_spool::{Control, Mode, Monitor, ReplayError};
 
 use crate::body::Body;
 use crate::json::line;
-use crate::json::spool::{MEMORY_ONLY, Purged, ReplayProgress, SpoolPage};
+use crate::json::spool::{MEMORY_ONLY, Purged, READ_ERRORS, ReplayProgress, SpoolPage};
 use crate::page_copies::PageCopies;
 use crate::response::{JSON, error, json, page as page_response};
 
@@ -34,8 +34,10 @@ fn survey(spool: &OpenSpool) -> SpoolPage {
     let max_bytes = spool.monitor.stats().max_bytes;
     let dir = spool.dir.display().to_string();
     let mut page = SpoolPage::of(dir, spool.monitor.survey(), Some(max_bytes));
-    if spool.monitor.mode() == Mode::MemoryOnly {
-        MEMORY_ONLY.clone_into(&mut page.state);
+    match spool.monitor.mode() {
+        Mode::Disk => {}
+        Mode::MemoryOnly => MEMORY_ONLY.clone_into(&mut page.state),
+        Mode::ReadErrors => READ_ERRORS.clone_into(&mut page.state),
     }
     page.replay = spool.control.progress().map(ReplayProgress::from);
     page

@@ -1,5 +1,6 @@
 //! The spool as a backend of `pyrotee_queue`: producer, consumers and leases.
 
+use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -15,11 +16,8 @@ use crate::reader::{LateRead, ReadRequest, ReadResult};
 use crate::shared::RunningSpool;
 use crate::spooled_record::{Lookup, RecordClaim, SegmentPosition};
 use crate::storage::File;
+use crate::tracker::TrackerState;
 
-/// Attempts to read a record before it is dropped as `disk_error`.
-const READ_ATTEMPTS: u32 = 3;
-/// Time between two attempts.
-const BETWEEN_READS: Duration = Duration::from_millis(50);
 /// Time between two attempts to reserve memory while the budget has no room.
 const BETWEEN_RESERVATIONS: Duration = Duration::from_millis(20);
 
@@ -77,6 +75,8 @@ impl Drop for SpoolProducer {
 pub(crate) struct SpoolConsumer {
     spool: Arc<RunningSpool>,
     queue: Arc<Queue<RecordClaim>>,
+    /// Index among the targets.
+    target: usize,
     late: Arc<LateRead>,
 }
 
@@ -85,39 +85,40 @@ enum FetchResult {
     Record(Arc<Record>),
     /// The budget has no room.
     OverBudget,
-    /// The segment of the record was evicted meanwhile.
-    Evicted,
+    /// The segment of the record was evicted meanwhile, or cannot be read for now.
+    Unavailable,
     Lost(Reason),
 }
 
 impl SpoolConsumer {
-    pub(crate) fn new(spool: Arc<RunningSpool>, queue: Arc<Queue<RecordClaim>>) -> Self {
+    pub(crate) fn new(
+        spool: Arc<RunningSpool>,
+        target: usize,
+        queue: Arc<Queue<RecordClaim>>,
+    ) -> Self {
         Self {
             spool,
             queue,
+            target,
             late: Arc::new(Mutex::default()),
         }
     }
 
     async fn fetch(&self, claim: &RecordClaim) -> FetchResult {
-        for attempt in 1..=READ_ATTEMPTS {
-            let position = match claim.record.lookup() {
-                Lookup::Memory(record) => return FetchResult::Record(record),
-                Lookup::Disk(position) => position,
-                Lookup::Released => return FetchResult::Lost(Reason::DiskError),
-            };
-            let Some(file) = claim.record.tracker.file(position.segment) else {
-                return FetchResult::Evicted;
-            };
-            match self.read(claim, position, file).await {
-                None => return FetchResult::OverBudget,
-                Some(ReadResult::Record(record)) => return FetchResult::Record(record),
-                Some(ReadResult::Corrupt) => return FetchResult::Lost(Reason::Corrupt),
-                Some(ReadResult::Failed) if attempt < READ_ATTEMPTS => sleep(BETWEEN_READS).await,
-                Some(ReadResult::Failed) => {}
-            }
+        let position = match claim.record.lookup() {
+            Lookup::Memory(record) => return FetchResult::Record(record),
+            Lookup::Disk(position) => position,
+            Lookup::Released => return FetchResult::Lost(Reason::DiskError),
+        };
+        let Some(file) = claim.record.tracker.file(position.segment) else {
+            return FetchResult::Unavailable;
+        };
+        match self.read(claim, position, file).await {
+            None => FetchResult::OverBudget,
+            Some(ReadResult::Record(record)) => FetchResult::Record(record),
+            Some(ReadResult::Corrupt) => FetchResult::Lost(Reason::Corrupt),
+            Some(ReadResult::Failed) => FetchResult::Unavailable,
         }
-        FetchResult::Lost(Reason::DiskError)
     }
 
     /// Asks the reader thread for the record. `None`: the budget has no room.
@@ -144,10 +145,23 @@ impl SpoolConsumer {
             reply,
             late: Arc::clone(&self.late),
         };
-        if self.spool.reader.send(request).is_err() {
-            return Some(ReadResult::Failed);
+        let sent = self.spool.reader.send(request).is_ok();
+        if sent && let Ok(result) = result.await {
+            return Some(result);
         }
-        Some(result.await.unwrap_or(ReadResult::Failed))
+        let error = io::Error::other("the thread that reads has ended");
+        let shared = &self.spool.shared;
+        shared.note_read_failure(position, claim.record.number, &error);
+        Some(ReadResult::Failed)
+    }
+}
+
+impl SpoolConsumer {
+    /// Drops the records that are in segments which could not be read yet. Returns how many they were.
+    fn lose_unread(&self, reason: Reason) -> u64 {
+        let lose = |tracker: &mut TrackerState| tracker.lose_all_unread(self.target);
+        let shared = &self.spool.shared;
+        shared.lose_unread_of(self.target, reason, lose)
     }
 }
 
@@ -169,8 +183,9 @@ impl Consumer for SpoolConsumer {
                                 return Some(lease.with_evicted(evicted));
                             }
                             FetchResult::OverBudget => from = self.queue.in_memory_from(),
-                            // The queue drops the record when it is put back.
-                            FetchResult::Evicted => drop(lease),
+                            // The queue drops the record of an evicted segment when it is put back, and holds
+                            // back one that cannot be read.
+                            FetchResult::Unavailable => drop(lease),
                             FetchResult::Lost(reason) => {
                                 Box::new(lease).settle(LeaseEnd::Lost(reason))
                             }
@@ -193,18 +208,27 @@ impl Consumer for SpoolConsumer {
 
     fn expire(&self, received_before: SystemTime) {
         self.queue.expire(received_before);
+        let expire =
+            |tracker: &mut TrackerState| tracker.expire_unread(self.target, received_before);
+        let shared = &self.spool.shared;
+        shared.lose_unread_of(self.target, Reason::Expired, expire);
     }
 
     /// [`Reason::Shutdown`] drops no record: the next process delivers those that are pending.
     fn abandon(&self, reason: Reason) {
         match reason {
             Reason::Shutdown => self.queue.freeze(),
-            reason => self.queue.abandon(reason),
+            reason => {
+                self.queue.abandon(reason);
+                self.lose_unread(reason);
+            }
         }
     }
 
     fn purge(&self) -> Tally {
-        self.queue.purge()
+        let mut purged = self.queue.purge();
+        purged.profiles += self.lose_unread(Reason::Admin);
+        purged
     }
 
     fn oldest(&self) -> Option<SystemTime> {

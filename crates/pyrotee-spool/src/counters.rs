@@ -19,6 +19,8 @@ pub(crate) struct Counters {
     pub(crate) free: Counter,
     pub(crate) memory_only: Counter,
     pub(crate) troubles: Counter,
+    /// Segments that could not be read at the start and not since.
+    pub(crate) unread_segments: Counter,
 }
 
 /// One counter or gauge.

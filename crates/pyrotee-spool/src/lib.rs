@@ -15,14 +15,15 @@
 //!
 //! Segment heads and cursor slots are *envelopes*. The layout of the first 16 bytes is the same in all
 //! versions, so that an older pyrotee can refuse a newer version, and a flipped bit is not taken for one.
-//! Segments have version 2, cursor slots version 1:
+//! Segments have version 2, cursor slots version 1, and 2 with unknown numbers:
 //!
 //! ```text
 //! envelope = magic [u8; 8] ("PYROTEES" | "PYROTEEC"), version u32, crc32 of these 12 bytes,
 //!            length u32, crc32 of the content, content
 //! segment  = envelope( salt u64, first u64, names ), record*
 //! names    = count u16, ( id u16, length u16, name )*
-//! cursors  = envelope( generation u64, salt u64, next u64, clean u8, count u16, cursor* )
+//! cursors  = envelope( generation u64, salt u64, next u64, clean u8, count u16, cursor*,
+//!                      count u32, ( start u64, end u64 )* )   unknown numbers, since version 2
 //! cursor   = id u16, length u16, name, last_seen u64 (seconds), horizon u64,
 //!            count u32, ( start u64, end u64 )*      settled numbers
 //!            count u32, number u64*                  in flight
@@ -36,7 +37,11 @@
 //! ```
 //!
 //! Segments of version 1 are the same without bit 2. They are read, and unlinked when they are settled, but
-//! never appended to or rewritten.
+//! never appended to or rewritten. Cursor slots of version 1 are the same as those of version 2 without unknown
+//! numbers.
+//!
+//! A number is *unknown* if it is above the horizon of all cursors and in the range of a segment that cannot be read:
+//! there may be a record of that number, or none. If its segment is missing later, it is not counted as lost.
 //!
 //! The checksum of a head covers the lengths, the checksum of the body and the head. The salt of the spool is the
 //! start value of both checksums of a record, so that a client cannot write bytes into a body that a resync
@@ -74,8 +79,8 @@ mod format;
 pub mod fuzzing;
 pub mod inspect;
 mod monitor;
-mod number_set;
 mod open_spool;
+mod read_trouble;
 mod reader;
 mod recovery;
 mod removed_target;
@@ -88,6 +93,8 @@ mod storage;
 #[cfg(test)]
 mod tests;
 mod tracker;
+mod unread;
+mod unreadable;
 mod wakeup;
 mod writer;
 

@@ -16,6 +16,8 @@ pub enum Mode {
     Disk,
     /// The disk fails: records stay in memory, under the limits of their targets.
     MemoryOnly,
+    /// Records are written to disk, and some segments cannot be read: their records wait.
+    ReadErrors,
 }
 
 /// Gauges and counters of a spool at one instant. Counters count since the start of the process.
@@ -47,6 +49,8 @@ pub struct Stats {
     pub corrupt_records: u64,
     /// Damaged ranges of bytes that were found at the start.
     pub corrupt_stretches: u64,
+    /// Segments that the disk does not return.
+    pub unreadable_segments: u64,
     /// Number of quarantined segments.
     pub quarantined: u64,
     /// Bytes of all quarantined segments.
@@ -74,9 +78,16 @@ impl Monitor {
     /// Whether records reach the disk.
     pub fn mode(&self) -> Mode {
         match self.shared.counters.memory_only.get() {
+            0 if self.unreadable_segments() > 0 => Mode::ReadErrors,
             0 => Mode::Disk,
             _ => Mode::MemoryOnly,
         }
+    }
+
+    /// Segments that the disk does not return.
+    fn unreadable_segments(&self) -> u64 {
+        let paused = self.shared.read_trouble.segments().len() as u64;
+        self.shared.counters.unread_segments.get() + paused
     }
 
     /// How much is pending for each target, the removed targets last. Records that are not written yet count.
@@ -135,6 +146,7 @@ impl Monitor {
             troubles: counters.troubles.get(),
             corrupt_records: counters.corrupt_records.get(),
             corrupt_stretches: counters.corrupt_stretches.get(),
+            unreadable_segments: self.unreadable_segments(),
             quarantined: counters.quarantined.get(),
             quarantined_bytes: counters.quarantined_bytes.get(),
             recovered: counters.recovered.get(),

@@ -10,6 +10,7 @@ use crate::control::{Control, ROOM_TIMEOUT};
 use crate::counters::Counters;
 use crate::format::Crc;
 use crate::monitor::Monitor;
+use crate::read_trouble::ReadTrouble;
 use crate::settings::{Fsync, OpenError, Settings, TargetQueue};
 use crate::shared::{Intake, RunningSpool, Shared};
 use crate::storage::Storage;
@@ -78,9 +79,11 @@ pub(crate) fn open_in(
         tracker,
         budget: Arc::clone(budget),
         counters,
+        read_trouble: ReadTrouble::new(settings.read_again_after),
         longest_record: settings.longest_record(),
         receipts_promise_disk: settings.fsync == Fsync::Always,
     });
+    shared.count_unread();
     let monitor = Monitor {
         shared: Arc::clone(&shared),
         max_bytes: settings.max_bytes,
@@ -111,9 +114,12 @@ pub(crate) fn open_in(
             .spawn(move || writer.run())
     };
     let writer = threads().map_err(failed)?;
-    let consumer = |queue| Arc::new(SpoolConsumer::new(Arc::clone(&running), queue)) as _;
+    let consumer = |(target, queue): (usize, &Arc<_>)| -> Arc<dyn Consumer> {
+        let running = Arc::clone(&running);
+        Arc::new(SpoolConsumer::new(running, target, Arc::clone(queue)))
+    };
     Ok(OpenSpool {
-        consumers: shared.queues.iter().map(Arc::clone).map(consumer).collect(),
+        consumers: shared.queues.iter().enumerate().map(consumer).collect(),
         producer: Arc::new(SpoolProducer(running)),
         monitor,
         control,

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, mpsc};
 
 use pyrotee_queue::{Payload, Record, Reservation, lock};
 use tokio::sync::oneshot;
-use tracing::warn;
 
 use crate::format::{Crc, PREFIX_LEN, RecordPrefix};
 use crate::shared::Shared;
@@ -34,7 +33,7 @@ pub(crate) enum ReadResult {
     Record(Arc<Record>),
     /// The bytes on disk are not what was written.
     Corrupt,
-    /// The operating system cannot read the file.
+    /// The operating system did not return the record. It is held back in all queues.
     Failed,
 }
 
@@ -65,18 +64,16 @@ pub(crate) fn run(requests: &mpsc::Receiver<ReadRequest>, shared: &Shared, crc: 
                         let bytes = u64::from(position.before_body) + record.bytes;
                         shared.counters.read.add(bytes);
                         record.cache(&body);
+                        shared.note_read(position, record.number);
                         ReadResult::Record(body)
                     }
                     Ok(None) => {
+                        shared.note_read(position, record.number);
                         shared.note_damaged(position);
                         ReadResult::Corrupt
                     }
                     Err(error) => {
-                        warn!(
-                            segment = position.segment,
-                            error = &error as &dyn std::error::Error,
-                            "failed to read the spool"
-                        );
+                        shared.note_read_failure(position, record.number, &error);
                         ReadResult::Failed
                     }
                 }

@@ -36,10 +36,11 @@ impl RemovedTarget {
         self.pending.values().map(|it| it.tally).sum()
     }
 
-    /// Settles the pending records of a segment that is removed, and returns how many they were. Numbers
-    /// below `end`, where the next segment begins, are settled.
+    /// Settles the pending records of a segment that is removed, and returns how many they were. `end`: the
+    /// number at which the next segment begins.
     pub(crate) fn lose_segment(&mut self, segment: u64, end: u64) -> Option<PendingCount> {
-        self.saved.settled.insert(0..end.min(self.saved.horizon));
+        let end = end.min(self.saved.horizon);
+        self.saved.settled.insert(segment..end);
         self.pending.remove(&segment)
     }
 

@@ -1,7 +1,9 @@
 //! The segments of a spool and their totals. Totals are kept up to date, so no method iterates over all segments.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::storage::File;
 
@@ -18,6 +20,19 @@ pub(crate) struct Segment {
     pub(crate) closed: bool,
     /// Whether a part of it is damaged.
     pub(crate) damaged: bool,
+    /// Whether it could not be read yet, so that its records are in no queue. It is not removed then.
+    pub(crate) unread: Option<UnreadSegment>,
+}
+
+/// A segment of an earlier process that could not be read yet.
+#[derive(Debug, Clone)]
+pub(crate) struct UnreadSegment {
+    /// Numbers of the records that may be in it.
+    pub(crate) numbers: Range<u64>,
+    /// When it was last written to, so that no record in it is younger. `None`: that cannot be told either.
+    pub(crate) modified: Option<SystemTime>,
+    /// Whether it was the last segment of a process that was killed, so that its end may be torn.
+    pub(crate) may_be_torn: bool,
 }
 
 /// All segments, by the lowest record number that may be in each.
@@ -26,6 +41,8 @@ pub(crate) struct Segments {
     all: BTreeMap<u64, Segment>,
     /// Segments that are closed and have no claims.
     done: BTreeSet<u64>,
+    /// Segments that could not be read yet.
+    unread: BTreeSet<u64>,
     bytes: u64,
     pending: u64,
 }
@@ -44,6 +61,7 @@ impl Segments {
         self.bytes -= segment.bytes;
         self.pending -= segment.pending;
         self.done.remove(&first);
+        self.unread.remove(&first);
         Some(segment)
     }
 
@@ -65,11 +83,35 @@ impl Segments {
         self.pending
     }
 
-    /// The oldest segment, and the number at which the next one begins.
-    pub(crate) fn oldest(&self) -> Option<(u64, &Segment, Option<u64>)> {
-        let mut all = self.all.iter();
-        let (first, segment) = all.next()?;
-        Some((*first, segment, all.next().map(|(next, _)| *next)))
+    /// The oldest segment.
+    pub(crate) fn oldest(&self) -> Option<u64> {
+        self.all.first_key_value().map(|(first, _)| *first)
+    }
+
+    /// The number at which the segment after `first` begins.
+    pub(crate) fn next_after(&self, first: u64) -> Option<u64> {
+        self.all.range(first + 1..).next().map(|(next, _)| *next)
+    }
+
+    /// The segments that could not be read yet.
+    pub(crate) fn unread(&self) -> impl Iterator<Item = (u64, &UnreadSegment)> {
+        let unread = self.unread.iter();
+        unread.filter_map(|first| Some((*first, self.get(*first)?.unread.as_ref()?)))
+    }
+
+    /// Notes that a segment was read, or that none of its records is pending.
+    pub(crate) fn resolve(&mut self, first: u64) {
+        self.change(first, |segment| segment.unread = None);
+    }
+
+    /// Notes that a segment that could not be read before was read.
+    pub(crate) fn note_read(&mut self, first: u64, file: Arc<dyn File>, bytes: u64, damaged: bool) {
+        self.change(first, |segment| {
+            segment.file = Some(file);
+            segment.bytes = bytes;
+            segment.damaged = damaged;
+            segment.unread = None;
+        });
     }
 
     /// The segments to be removed, and whether each is damaged.
@@ -117,7 +159,11 @@ impl Segments {
         change(segment);
         self.bytes += segment.bytes;
         self.pending += segment.pending;
-        if segment.closed && segment.pending == 0 {
+        match segment.unread {
+            Some(_) => self.unread.insert(first),
+            None => self.unread.remove(&first),
+        };
+        if segment.closed && segment.pending == 0 && segment.unread.is_none() {
             self.done.insert(first);
         } else {
             self.done.remove(&first);

@@ -51,6 +51,8 @@ pub struct Settings {
     pub sync_cursors_after: Duration,
     /// Time until the next attempt to write after the disk failed.
     pub retry_after: Duration,
+    /// Time until the next attempt to read a segment that the disk did not return. It doubles up to 30 times this.
+    pub read_again_after: Duration,
     /// Minimum sleep of the writer thread after a batch. A longer sleep means fewer system calls and later
     /// receipts.
     pub min_sleep: Duration,
@@ -103,6 +105,7 @@ impl Settings {
             save_after: Duration::from_millis(10),
             sync_cursors_after: Duration::from_millis(100),
             retry_after: Duration::from_secs(5),
+            read_again_after: Duration::from_secs(1),
             min_sleep: Duration::from_millis(1),
         }
     }

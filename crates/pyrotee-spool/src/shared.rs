@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use crate::counters::Counters;
+use crate::read_trouble::ReadTrouble;
 use crate::reader::ReadRequest;
 use crate::removed_target::RemovedTarget;
 use crate::spooled_record::{
@@ -27,6 +28,7 @@ pub(crate) struct Shared {
     pub(crate) tracker: Arc<SettlementTracker>,
     pub(crate) budget: Arc<Budget>,
     pub(crate) counters: Counters,
+    pub(crate) read_trouble: ReadTrouble,
     /// Most bytes of a record, with its head.
     pub(crate) longest_record: u64,
     /// Whether a receipt promises that the record is on disk (`fsync: always`).

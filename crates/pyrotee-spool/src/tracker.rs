@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use pyrotee_queue::{Reason, Record, Tally, lock};
 
-use crate::format::TargetId;
-use crate::number_set::NumberSet;
+use crate::format::{NumberSet, TargetId};
 use crate::removed_target::RemovedTarget;
 use crate::segments::Segments;
 use crate::spooled_record::{RecordLocation, SegmentPosition, SpooledRecord};
@@ -31,6 +30,8 @@ pub(crate) struct TrackerState {
     pub(crate) cursors: Vec<Cursor>,
     pub(crate) removed: Vec<RemovedTarget>,
     pub(crate) segments: Segments,
+    /// Numbers in segments that could not be read of which it is not known whether there is a record.
+    pub(crate) unknown: NumberSet,
     /// Settlements since the cursors were last saved.
     pub(crate) unsaved: u64,
 }
@@ -136,9 +137,8 @@ impl SettlementTracker {
 impl TrackerState {
     /// The removed targets that have pending records.
     pub(crate) fn removed_with_records(&self) -> impl Iterator<Item = &RemovedTarget> {
-        self.removed
-            .iter()
-            .filter(|removed| !removed.pending.is_empty())
+        let removed = self.removed.iter();
+        removed.filter(|removed| self.has_records(removed))
     }
 
     /// The removed target with this number, if it has pending records.
@@ -153,15 +153,24 @@ impl TrackerState {
         is_lost: impl Fn(&RemovedTarget) -> bool,
     ) -> Vec<(String, Tally)> {
         let mut lost = Vec::new();
-        for removed in &mut self.removed {
-            if removed.pending.is_empty() || !is_lost(removed) {
+        for index in 0..self.removed.len() {
+            let removed = self.removed.get(index);
+            let Some(removed) = removed.filter(|it| self.has_records(it) && is_lost(it)) else {
                 continue;
-            }
-            lost.push((removed.saved.name.clone(), removed.pending()));
+            };
+            let mut pending = removed.pending();
+            pending.profiles += self.unread_records(&removed.saved.settled);
+            lost.push((removed.saved.name.clone(), pending));
+            let Some(removed) = self.removed.get_mut(index) else {
+                continue;
+            };
             for (segment, pending) in removed.lose_all() {
                 self.segments.release(segment, pending.tally.profiles);
             }
             self.unsaved += 1;
+        }
+        if !lost.is_empty() {
+            self.resolve_unread();
         }
         lost
     }

@@ -224,6 +224,7 @@ CASES = [
         {"PyroteeSpoolInMemory": {"mode": "memory_only"}},
         SPOOL,
     ),
+    Case("the disk cannot be read", {of_spool("unreadable_segments"): steady(1)}, {"PyroteeSpoolUnreadable": {}}, SPOOL),
     Case("the spool is damaged", {of_spool("corrupt_profiles_total"): rising(1)}, {"PyroteeSpoolDamaged": {}}, SPOOL),
     *(
         Case(

@@ -101,15 +101,18 @@ impl Purged {
 }
 
 /// The words of [`SpoolPage::state`].
-pub const STATES: [&str; 4] = ["in_use", MEMORY_ONLY, "closed", "unclean"];
+pub const STATES: [&str; 5] = ["in_use", MEMORY_ONLY, READ_ERRORS, "closed", "unclean"];
 
 /// The disk of a relay at work is in trouble.
 pub const MEMORY_ONLY: &str = "memory_only";
 
+/// The state of a spool that is in use, and whose disk does not return some segments.
+pub const READ_ERRORS: &str = "read_errors";
+
 impl SpoolPage {
     /// Of files that somebody looks at.
     pub fn of(dir: String, survey: Survey, max_bytes: Option<u64>) -> Self {
-        let [in_use, _, closed, unclean] = STATES;
+        let [in_use, _, _, closed, unclean] = STATES;
         let state = match (survey.in_use, survey.clean) {
             (true, _) => in_use,
             (false, true) => closed,

@@ -1,5 +1,6 @@
 //! Dropping queued records before they are delivered.
 
+use std::ops::Range;
 use std::time::SystemTime;
 
 use super::Queue;
@@ -21,10 +22,13 @@ impl<R: QueuedRecord> Queue<R> {
         });
     }
 
-    /// Drops the records below `number`, for `reason`. A leased one is dropped when it is released.
-    pub fn lose_below(&self, number: u64, reason: Reason) {
-        lock(&self.state).lost_below = Some((number, reason));
-        self.lose_while(reason, |oldest, _| oldest < number);
+    /// Drops the records with these numbers, for `reason`. A leased one is dropped when it is released.
+    pub fn lose_numbers(&self, numbers: Range<u64>, reason: Reason) {
+        lock(&self.state).lose_on_return(numbers.clone(), reason);
+        self.lose_each(reason, |state| {
+            let next = state.queued.records(numbers.clone()).next();
+            next.map(|(number, _)| number)
+        });
     }
 
     /// Drops the records that are in memory and not leased, for `reason`.

@@ -59,6 +59,20 @@ pub(super) struct QueueEntry<R> {
 }
 
 impl<R> QueueEntry<R> {
+    /// An entry for an untried record that is queued now.
+    pub(super) fn new(record: R) -> Self {
+        let now = Instant::now();
+        Self {
+            record,
+            offered: now,
+            ready_at: now,
+            history: RetryHistory::default(),
+            due: None,
+            failed_at: None,
+            evicted: false,
+        }
+    }
+
     pub(super) fn has_failed(&self) -> bool {
         self.history.failures > 0
     }

@@ -6,6 +6,7 @@ use std::ops::Range;
 use tokio::time::Instant;
 
 use super::entry::{LeasedEntry, QueueEntry, QueuedRecord};
+use super::held_back::HeldBack;
 use crate::{FRESH_FOR, Lane, LeaseFilter, SurfaceId};
 
 /// Entries by the number of their offer. The number of each is in exactly one of `untried`, `failed`, `deferred`
@@ -27,6 +28,8 @@ pub(super) struct EntryIndex<R> {
     by_failures: BTreeSet<(u32, u64)>,
     /// When the target last acknowledged a record of each surface.
     acked_at: BTreeMap<SurfaceId, Instant>,
+    /// Entries that are not leased for a time.
+    held_back: HeldBack,
     /// The first number of the fresh lane; lower numbers are backlog.
     fresh_from: u64,
 }
@@ -44,6 +47,7 @@ impl<R> Default for EntryIndex<R> {
             evicted: BTreeSet::new(),
             by_failures: BTreeSet::new(),
             acked_at: BTreeMap::new(),
+            held_back: HeldBack::default(),
             fresh_from: 0,
         }
     }
@@ -90,9 +94,15 @@ impl<R: QueuedRecord> EntryIndex<R> {
         Some((*number, &entry.record))
     }
 
-    /// When the retry of the next deferred record is due.
+    /// When the retry of the next deferred record is due, or the next held back one may be leased.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        self.deferred.first().map(|(due, _)| *due)
+        let due = self.deferred.first().map(|(due, _)| *due);
+        due.into_iter().chain(self.held_back.next_release()).min()
+    }
+
+    /// Leases none of these numbers before `until`.
+    pub(super) fn hold_back(&mut self, numbers: Range<u64>, until: Instant) {
+        self.held_back.add(numbers, until);
     }
 
     pub(super) fn insert(&mut self, number: u64, entry: QueueEntry<R>) {
@@ -112,6 +122,11 @@ impl<R: QueuedRecord> EntryIndex<R> {
         self.entries.insert(number, entry);
     }
 
+    /// Leases all entries again that are held back.
+    pub(super) fn release_held_back(&mut self) {
+        self.held_back = HeldBack::default();
+    }
+
     /// Moves the entries with numbers below `number` to the backlog.
     pub(super) fn fall_behind(&mut self, number: u64) {
         self.fresh_from = self.fresh_from.max(number);
@@ -126,9 +141,10 @@ impl<R: QueuedRecord> EntryIndex<R> {
         from: u64,
         now: Instant,
     ) -> Option<LeasedEntry<R>> {
+        self.held_back.release(now);
         self.ready_due_entries(now);
         self.age_fresh_entries(now);
-        let evicted = self.evicted.range(from..).next().copied();
+        let evicted = self.first_of(&self.evicted, from..u64::MAX);
         let wanted = || filters.iter().find_map(|filter| self.find(*filter, from));
         let number = evicted.or_else(wanted)?;
         let entry = self.remove(number)?;
@@ -157,8 +173,19 @@ impl<R: QueuedRecord> EntryIndex<R> {
                 let surfaces = self.untried.iter();
                 let surfaces = surfaces.filter(|(surface, _)| filter.surfaces.contains(**surface));
                 surfaces
-                    .filter_map(|(_, ready)| ready.range(numbers.clone()).next().copied())
+                    .filter_map(|(_, ready)| self.first_of(ready, numbers.clone()))
                     .min()
+            }
+        }
+    }
+
+    /// The lowest of these numbers in `set` that is not held back.
+    fn first_of(&self, set: &BTreeSet<u64>, mut numbers: Range<u64>) -> Option<u64> {
+        loop {
+            let first = *set.range(numbers.clone()).next()?;
+            match self.held_back.end_of(first) {
+                None => return Some(first),
+                Some(end) => numbers.start = end.min(numbers.end),
             }
         }
     }
@@ -178,7 +205,8 @@ impl<R: QueuedRecord> EntryIndex<R> {
             })
         };
         let mut found = set.iter().map(|(_, number)| *number);
-        found.find(|number| numbers.contains(number) && passes(number))
+        let is_held_back = |number| self.held_back.end_of(number).is_some();
+        found.find(|number| numbers.contains(number) && passes(number) && !is_held_back(*number))
     }
 
     /// Makes the deferred entries ready whose retry is due.

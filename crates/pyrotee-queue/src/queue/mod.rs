@@ -8,12 +8,14 @@
 
 mod drops;
 mod entry;
+mod held_back;
 mod index;
 mod state;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
@@ -119,15 +121,20 @@ impl<R: QueuedRecord> Queue<R> {
         matches!(state.phase, Phase::Open) && state.has_room(&self.limits, bytes)
     }
 
-    /// Queues a record that an earlier process left on disk, as backlog.
+    /// Queues a record that an earlier process left on disk, as backlog. Its number is below all numbers of this
+    /// process.
     pub fn recover(&self, number: u64, record: R) {
         let mut state = lock(&self.state);
         self.ledger.accept(record.len());
-        state.in_memory_from = state.in_memory_from.max(number.saturating_add(1));
-        state.insert_new(number, record);
-        let next = state.next_number;
-        state.queued.fall_behind(next);
+        state.insert_recovered(number, record);
         drop(state);
+        self.notify();
+    }
+
+    /// Leases no record with one of these numbers before `until`, because the backend cannot read them now.
+    pub fn hold_back(&self, numbers: Range<u64>, until: Instant) {
+        lock(&self.state).queued.hold_back(numbers, until);
+        // The consumer computes anew how long it waits.
         self.notify();
     }
 
@@ -209,6 +216,12 @@ impl<R: QueuedRecord> Queue<R> {
             },
         };
         self.settle(leased, end);
+    }
+
+    /// Leases all records again that are held back.
+    pub fn release_held_back(&self) {
+        lock(&self.state).queued.release_held_back();
+        self.notify();
     }
 
     /// Moves all pending records to the backlog.

@@ -1,13 +1,14 @@
 //! The state of a queue that its lock guards.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::SystemTime;
 
 use tokio::time::Instant;
 
 use super::entry::{LeasedEntry, QueueEntry, QueuedRecord};
 use super::index::EntryIndex;
-use crate::{LeaseFilter, Limits, Reason, RetryHistory, WhenFull};
+use crate::{LeaseFilter, Limits, Reason, WhenFull};
 
 #[derive(Debug)]
 pub(super) struct State<R> {
@@ -24,8 +25,8 @@ pub(super) struct State<R> {
     in_memory: Usage,
     /// Records below this number are on disk, outside the in-memory limits.
     pub(super) in_memory_from: u64,
-    /// Leased records below this number are dropped for this reason when they are released.
-    pub(super) lost_below: Option<(u64, Reason)>,
+    /// Leased records with these numbers are dropped for this reason when they are released.
+    lost: Vec<(Range<u64>, Reason)>,
     pub(super) next_number: u64,
 }
 
@@ -76,7 +77,7 @@ impl<R> Default for State<R> {
             unaccounted: 0,
             in_memory: Usage::default(),
             in_memory_from: 0,
-            lost_below: None,
+            lost: Vec::new(),
             next_number: 0,
         }
     }
@@ -91,17 +92,7 @@ impl<R: QueuedRecord> State<R> {
             self.in_memory.records += 1;
             self.in_memory.bytes += record.len();
         }
-        let now = Instant::now();
-        let entry = QueueEntry {
-            record,
-            offered: now,
-            ready_at: now,
-            history: RetryHistory::default(),
-            due: None,
-            failed_at: None,
-            evicted: false,
-        };
-        self.queued.insert(number, entry);
+        self.queued.insert(number, QueueEntry::new(record));
     }
 
     /// Whether the leased records alone reach the limit of bytes. Records on disk do not count against the limits,
@@ -151,8 +142,26 @@ impl<R: QueuedRecord> State<R> {
         if let Phase::Abandoned(reason) = self.phase {
             return Some(reason);
         }
-        let lost = self.lost_below.filter(|(end, _)| number < *end);
-        lost.map(|(_, reason)| reason)
+        let mut lost = self.lost.iter();
+        let lost = lost.find(|(numbers, _)| numbers.contains(&number));
+        lost.map(|(_, reason)| *reason)
+    }
+
+    /// Drops leased records with these numbers, for `reason`, when they are released.
+    pub(super) fn lose_on_return(&mut self, numbers: Range<u64>, reason: Reason) {
+        let leased = &self.leased;
+        let is_leased = |(lost, _): &(Range<u64>, _)| leased.range(lost.clone()).next().is_some();
+        self.lost.retain(is_leased);
+        self.lost.push((numbers, reason));
+    }
+
+    /// Queues a record of an earlier process under its own number, which is below all of this process, as backlog.
+    pub(super) fn insert_recovered(&mut self, number: u64, record: R) {
+        let next = number.saturating_add(1);
+        self.in_memory_from = self.in_memory_from.max(next);
+        self.next_number = self.next_number.max(next);
+        self.queued.insert(number, QueueEntry::new(record));
+        self.queued.fall_behind(next);
     }
 
     /// Takes a queued record out. The caller must account for it.

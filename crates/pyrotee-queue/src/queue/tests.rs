@@ -69,7 +69,7 @@ fn nothing_is_settled_under_the_lock_that_an_offer_waits_for() {
         };
         queue.settle(leased, end);
     }
-    queue.lose_below(u64::MAX, Reason::SpoolFull);
+    queue.lose_numbers(0..u64::MAX, Reason::SpoolFull);
     queue.push(record());
     queue.lose_in_memory(Reason::Admin);
     queue.push(record());
@@ -91,7 +91,7 @@ fn a_queue_that_loses_many_records_has_ended_when_all_are_accounted_for() {
     }
     queue.close();
     let losing = Arc::clone(&queue);
-    let loser = thread::spawn(move || losing.lose_below(450, Reason::SpoolFull));
+    let loser = thread::spawn(move || losing.lose_numbers(0..450, Reason::SpoolFull));
     loop {
         match queue.take(&LeaseFilter::ANY, 0) {
             TakeResult::Leased(leased) => queue.settle(leased, LeaseEnd::Acked),
@@ -138,4 +138,75 @@ async fn records_on_disk_are_leased_up_to_the_limit_of_bytes_and_one_more_by_eac
         leased.extend(take());
         assert_eq!((leased.len(), take().is_none()), (3, true), "{end:?}");
     }
+}
+
+/// The numbers that can be leased now, in this order. All are put back.
+fn leasable(queue: &Queue<Curious>) -> Vec<u64> {
+    let mut leases = Vec::new();
+    while let TakeResult::Leased(leased) = queue.take(&LeaseFilter::ANY, 0) {
+        leases.push(leased);
+    }
+    let numbers = leases.iter().map(|leased| leased.number).collect();
+    leases.into_iter().for_each(|leased| queue.put_back(leased));
+    numbers
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_that_are_held_back_are_leased_later() {
+    let (queue, record) = queue(10);
+    for number in 0..10 {
+        queue.recover(number, record());
+    }
+    let second = Duration::from_secs(1);
+    let start = Instant::now();
+    queue.hold_back(2..5, start + second);
+    queue.hold_back(4..7, start + 3 * second);
+    queue.hold_back(4..7, start + 2 * second);
+    queue.hold_back(9..10, start + 9 * second);
+    assert_eq!(leasable(&queue), [0, 1, 7, 8]);
+    let TakeResult::NoMatch { next_due } = queue.take(&[], 0) else {
+        panic!("no lane is asked for");
+    };
+    assert_eq!(next_due, Some(start + second));
+    queue.changed(next_due).await;
+    queue.changed(next_due).await;
+    assert_eq!(leasable(&queue), [0, 1, 2, 3, 7, 8]);
+    // A record that failed and is held back, too.
+    let TakeResult::Leased(leased) = queue.take(&LeaseFilter::ANY, 3) else {
+        panic!("a record waits");
+    };
+    let history = RetryHistory {
+        failures: 1,
+        ..RetryHistory::default()
+    };
+    let at = Instant::now();
+    queue.settle(leased, LeaseEnd::Retried { at, history });
+    queue.hold_back(3..4, start + 9 * second);
+    tokio::time::advance(2 * second).await;
+    assert_eq!(leasable(&queue), [0, 1, 2, 4, 5, 6, 7, 8]);
+    queue.release_held_back();
+    assert_eq!(leasable(&queue), [0, 1, 2, 4, 5, 6, 7, 8, 9, 3]);
+}
+
+#[test]
+fn records_in_the_middle_are_lost_and_leased_ones_when_they_come_back() {
+    let (queue, record) = queue(10);
+    for number in (0..10).filter(|number| *number != 8) {
+        queue.recover(number, record());
+    }
+    let TakeResult::Leased(leased) = queue.take(&LeaseFilter::ANY, 4) else {
+        panic!("a record waits");
+    };
+    queue.lose_numbers(3..6, Reason::DiskError);
+    queue.lose_numbers(0..2, Reason::SpoolFull);
+    assert_eq!(leasable(&queue), [2, 6, 7, 9]);
+    queue.put_back(leased);
+    assert_eq!(leasable(&queue), [2, 6, 7, 9]);
+    // A record of an earlier process that was found late keeps its place.
+    queue.recover(8, record());
+    assert_eq!(leasable(&queue), [2, 6, 7, 8, 9]);
+    let counts = queue.ledger().snapshot();
+    assert_eq!(counts.dropped(Reason::DiskError).profiles, 3);
+    assert_eq!(counts.dropped(Reason::SpoolFull).profiles, 2);
+    assert!(counts.balance());
 }

@@ -7,12 +7,15 @@ use bytes::BufMut;
 use super::TargetId;
 use super::envelope::{EnvelopeKind, FormatError};
 use super::fields::{FieldReader, len32, put_short};
-use crate::number_set::NumberSet;
+use super::number_set::NumberSet;
 
 const ENVELOPE: EnvelopeKind = EnvelopeKind {
     magic: *b"PYROTEEC",
-    version: 1,
+    version: VERSION,
 };
+
+/// Version 2: unknown numbers.
+const VERSION: u32 = 2;
 
 /// The names of the two slots.
 pub(crate) const CURSOR_SLOTS: [&str; 2] = ["cursors.0", "cursors.1"];
@@ -28,6 +31,8 @@ pub(crate) struct Cursors {
     /// Whether the spool was closed and nothing was written after these cursors.
     pub(crate) clean: bool,
     pub(crate) targets: Vec<SavedCursor>,
+    /// Numbers in segments that could not be read: whether there is a record of such a number is not known.
+    pub(crate) unknown: NumberSet,
 }
 
 /// How far one target is, as saved on disk.
@@ -57,28 +62,30 @@ impl Cursors {
             put_short(&mut content, target.name.as_bytes());
             content.put_u64_le(target.last_seen);
             content.put_u64_le(target.horizon);
-            content.put_u32_le(len32(target.settled.len()));
-            for range in target.settled.ranges() {
-                content.put_u64_le(range.start);
-                content.put_u64_le(range.end);
-            }
+            put_numbers(&mut content, &target.settled);
             content.put_u32_le(len32(target.in_flight.len()));
             for number in &target.in_flight {
                 content.put_u64_le(*number);
             }
         }
-        ENVELOPE.seal(&content)
+        if self.unknown.is_empty() {
+            // An earlier pyrotee can read it.
+            return ENVELOPE.seal(1, &content);
+        }
+        put_numbers(&mut content, &self.unknown);
+        ENVELOPE.seal(VERSION, &content)
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
-        let (content, _) = ENVELOPE.unseal(bytes)?;
-        Self::read(&mut FieldReader(content)).ok_or(FormatError::Damaged)
+        let unsealed = ENVELOPE.unseal(bytes)?;
+        let mut fields = FieldReader(unsealed.content);
+        Self::read(&mut fields, unsealed.version).ok_or(FormatError::Damaged)
     }
 
     /// Decodes what follows the checksums of a slot.
     #[cfg(feature = "fuzzing")]
     pub(crate) fn of_content(content: &[u8]) -> Option<Self> {
-        Self::read(&mut FieldReader(content))
+        Self::read(&mut FieldReader(content), VERSION)
     }
 
     /// The cursor of the target with this number and name.
@@ -93,13 +100,13 @@ impl Cursors {
         slots.into_iter().min_by_key(generation)
     }
 
-    fn read(fields: &mut FieldReader<'_>) -> Option<Self> {
+    fn read(fields: &mut FieldReader<'_>, version: u32) -> Option<Self> {
         let mut cursors = Self {
             generation: fields.u64()?,
             salt: fields.u64()?,
             next: fields.u64()?,
             clean: fields.u8()? != 0,
-            targets: Vec::new(),
+            ..Self::default()
         };
         for _ in 0..fields.u16()? {
             let mut target = SavedCursor {
@@ -109,14 +116,31 @@ impl Cursors {
                 horizon: fields.u64()?,
                 ..SavedCursor::default()
             };
-            for _ in 0..fields.u32()? {
-                target.settled.insert(fields.u64()?..fields.u64()?);
-            }
+            target.settled = numbers(fields)?;
             for _ in 0..fields.u32()? {
                 target.in_flight.push(fields.u64()?);
             }
             cursors.targets.push(target);
         }
+        if version >= 2 {
+            cursors.unknown = numbers(fields)?;
+        }
         Some(cursors)
     }
+}
+
+fn put_numbers(content: &mut Vec<u8>, numbers: &NumberSet) {
+    content.put_u32_le(len32(numbers.len()));
+    for range in numbers.ranges() {
+        content.put_u64_le(range.start);
+        content.put_u64_le(range.end);
+    }
+}
+
+fn numbers(fields: &mut FieldReader<'_>) -> Option<NumberSet> {
+    let mut numbers = NumberSet::default();
+    for _ in 0..fields.u32()? {
+        numbers.insert(fields.u64()?..fields.u64()?);
+    }
+    Some(numbers)
 }

@@ -10,8 +10,17 @@ use super::fields::{FieldReader, len32};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EnvelopeKind {
     pub(super) magic: [u8; 8],
-    /// The version of the format that this code writes, and the newest that it reads. It reads all earlier ones.
+    /// The newest version of the format that this code writes and reads. It reads all earlier ones.
     pub(crate) version: u32,
+}
+
+/// An envelope that was opened.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Unsealed<'a> {
+    pub(super) version: u32,
+    pub(super) content: &'a [u8],
+    /// Length of the envelope with its content, in bytes.
+    pub(super) len: usize,
 }
 
 /// Length of an envelope without its content: magic, version, checksum, length and checksum of the content.
@@ -27,11 +36,11 @@ pub(crate) enum FormatError {
 }
 
 impl EnvelopeKind {
-    /// Puts `content` into an envelope.
-    pub(super) fn seal(self, content: &[u8]) -> Vec<u8> {
+    /// Puts `content`, which is of this version of the format, into an envelope.
+    pub(super) fn seal(self, version: u32, content: &[u8]) -> Vec<u8> {
         let mut sealed = Vec::with_capacity(PREFIX_LEN + content.len());
         sealed.extend_from_slice(&self.magic);
-        sealed.put_u32_le(self.version);
+        sealed.put_u32_le(version);
         let crc = crc32fast::hash(&sealed);
         sealed.put_u32_le(crc);
         sealed.put_u32_le(len32(content.len()));
@@ -40,19 +49,19 @@ impl EnvelopeKind {
         sealed
     }
 
-    /// The content of the envelope at the start of `bytes`, and the length of the envelope with its content.
-    pub(super) fn unseal(self, bytes: &[u8]) -> Result<(&[u8], usize), FormatError> {
+    /// Opens the envelope at the start of `bytes`.
+    pub(super) fn unseal(self, bytes: &[u8]) -> Result<Unsealed<'_>, FormatError> {
         let mut fields = FieldReader(bytes);
         let head = fields.bytes(12).ok_or(FormatError::Damaged)?;
         let crc = fields.u32().ok_or(FormatError::Damaged)?;
         if !head.starts_with(&self.magic) || crc32fast::hash(head) != crc {
             return Err(FormatError::Damaged);
         }
-        match FieldReader(head.get(8..).unwrap_or_default()).u32() {
+        let version = match FieldReader(head.get(8..).unwrap_or_default()).u32() {
             Some(newer) if newer > self.version => return Err(FormatError::Newer(newer)),
             None | Some(0) => return Err(FormatError::Damaged),
-            Some(_) => {}
-        }
+            Some(version) => version,
+        };
         let mut content = || {
             let len = fields.u32()?;
             let crc = fields.u32()?;
@@ -60,7 +69,11 @@ impl EnvelopeKind {
             (crc32fast::hash(content) == crc).then_some(content)
         };
         let content = content().ok_or(FormatError::Damaged)?;
-        Ok((content, PREFIX_LEN + content.len()))
+        Ok(Unsealed {
+            version,
+            content,
+            len: PREFIX_LEN + content.len(),
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 mod cursors;
 mod envelope;
 mod fields;
+mod number_set;
 mod record;
 mod segment;
 
@@ -10,7 +11,8 @@ pub(crate) use cursors::{CURSOR_SLOTS, Cursors, SavedCursor};
 pub(crate) use envelope::FormatError;
 #[cfg(test)]
 pub(crate) use envelope::of_version;
-pub(crate) use record::{Crc, MAGIC, PREFIX_LEN, RecordHead, RecordPrefix};
+pub(crate) use number_set::NumberSet;
+pub(crate) use record::{Crc, MAGIC, PREFIX_LEN, RecordHead, RecordPrefix, SHORTEST};
 pub(crate) use segment::{
     SegmentHead, VERSION, quarantined_name, quarantined_segment_of, salt_and_names, segment_name,
     segment_of,

@@ -39,13 +39,13 @@ impl SegmentHead {
         content.put_u64_le(self.salt);
         content.put_u64_le(self.first);
         put_names(&mut content, &self.names);
-        ENVELOPE.seal(&content)
+        ENVELOPE.seal(VERSION, &content)
     }
 
     /// Decodes the head at the start of `bytes`. Returns its length too.
     pub(crate) fn decode(bytes: &[u8]) -> Result<(Self, usize), FormatError> {
-        let (content, len) = ENVELOPE.unseal(bytes)?;
-        let mut fields = FieldReader(content);
+        let unsealed = ENVELOPE.unseal(bytes)?;
+        let mut fields = FieldReader(unsealed.content);
         let mut head = || {
             Some(Self {
                 salt: fields.u64()?,
@@ -53,7 +53,7 @@ impl SegmentHead {
                 names: read_names(&mut fields)?,
             })
         };
-        Ok((head().ok_or(FormatError::Damaged)?, len))
+        Ok((head().ok_or(FormatError::Damaged)?, unsealed.len))
     }
 }
 

@@ -48,9 +48,13 @@ pub enum FindingKind {
 }
 
 impl FindingKind {
-    /// Whether this is damage. An incomplete record that a relay is writing and a foreign file are not.
+    /// Whether this is damage. An incomplete record that a relay is writing, a foreign file and a file that was not
+    /// read are not.
     pub fn is_damage(&self) -> bool {
-        !matches!(self, Self::BeingWritten | Self::ForeignFile)
+        !matches!(
+            self,
+            Self::BeingWritten | Self::ForeignFile | Self::Unreadable(_)
+        )
     }
 }
 

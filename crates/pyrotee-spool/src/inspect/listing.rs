@@ -5,10 +5,9 @@ use std::ops::Range;
 
 use super::{Directory, InspectError};
 use crate::format::{
-    CURSOR_SLOTS, Cursors, FormatError, Names, TargetId, quarantined_segment_of, salt_and_names,
-    segment_of,
+    CURSOR_SLOTS, Cursors, FormatError, Names, NumberSet, TargetId, quarantined_segment_of,
+    salt_and_names, segment_of,
 };
-use crate::number_set::NumberSet;
 use crate::storage::LockState;
 
 /// The files of a spool directory at the instant at which they were listed.

@@ -7,8 +7,7 @@ use super::finding::{Finding, FindingKind, of_segment};
 use super::listing::{ListedTarget, Listing};
 use super::read::ScannedSegment;
 use super::{Directory, InspectError, OnRead};
-use crate::format::{FormatError, TargetId};
-use crate::number_set::NumberSet;
+use crate::format::{FormatError, NumberSet, TargetId};
 
 /// The result of reading every byte of a spool.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,9 +30,11 @@ pub struct VerifyReport {
 }
 
 impl VerifyReport {
-    /// Whether no damage was found.
+    /// Whether everything was read and no damage was found.
     pub fn is_whole(&self) -> bool {
-        !self.findings.iter().any(|it| it.kind.is_damage())
+        let is_unread = |kind: &FindingKind| matches!(kind, FindingKind::Unreadable(_));
+        let is_whole = |kind: &FindingKind| !kind.is_damage() && !is_unread(kind);
+        self.findings.iter().all(|it| is_whole(&it.kind))
     }
 }
 
@@ -44,8 +45,10 @@ struct SeenRecords {
     whole: NumberSet,
     /// Numbers and takers of damaged records.
     damaged: Vec<(u64, Vec<TargetId>)>,
-    /// Numbers of records that may have been in bytes that cannot be read.
+    /// Numbers of records that may have been in damaged bytes.
     gaps: Vec<Range<u64>>,
+    /// Numbers of records that may be in segments that were not read.
+    unread: Vec<Range<u64>>,
 }
 
 impl Directory {
@@ -94,12 +97,15 @@ impl Directory {
                     report.bytes += segment.len;
                     report.records += seen.add(scanned, being_written);
                 }
-                Err(error) => report.findings.push(Finding {
-                    file: segment.name.clone(),
-                    offset: 0,
-                    len: segment.len,
-                    kind: FindingKind::Unreadable(error.to_string()),
-                }),
+                Err(error) => {
+                    seen.unread.push(segment.numbers.clone());
+                    report.findings.push(Finding {
+                        file: segment.name.clone(),
+                        offset: 0,
+                        len: segment.len,
+                        kind: FindingKind::Unreadable(error.to_string()),
+                    });
+                }
             }
         }
         report.count_undeliverable(&listing, &seen);
@@ -149,10 +155,14 @@ impl SeenRecords {
         for range in target.settled.ranges() {
             known.insert(range);
         }
+        let unread = self.unread.iter().cloned();
+        for range in unread.chain(listing.cursors.unknown.ranges()) {
+            known.insert(range);
+        }
         let mut unexplained = 0;
         if !listing.in_use {
             // Records below the horizon that are neither settled nor in a segment are missing.
-            for missing in known.gaps(target.horizon) {
+            for missing in known.gaps(0..target.horizon) {
                 undeliverable += missing.end - missing.start;
                 unexplained += missing.end - missing.start;
                 for gap in &self.gaps {
@@ -167,7 +177,7 @@ impl SeenRecords {
             for gap in &self.gaps {
                 let mut before_gap = known.clone();
                 before_gap.insert(0..gap.start);
-                let missing = before_gap.gaps(gap.end);
+                let missing = before_gap.gaps(0..gap.end);
                 undeliverable += missing.iter().map(|it| it.end - it.start).sum::<u64>();
             }
         }

@@ -8,12 +8,12 @@ use std::time::SystemTime;
 use pyrotee_queue::{Queue, Reason};
 use tracing::warn;
 
+use super::numbers::{next_number, unknown_in};
 use super::{RecoveredSpool, ScannedRecord};
 use crate::counters::Counters;
-use crate::format::{Names, SavedCursor, TargetId};
-use crate::number_set::NumberSet;
+use crate::format::{Names, NumberSet, SavedCursor, TargetId};
 use crate::removed_target::{PendingCount, RemovedTarget};
-use crate::segments::Segment;
+use crate::segments::{Segment, UnreadSegment};
 use crate::spooled_record::{RecordClaim, RecordLocation, SpooledRecord, SpooledState};
 use crate::tracker::{Cursor, SettlementTracker};
 use crate::writer::seconds;
@@ -32,6 +32,8 @@ struct RecoveredTarget<'a> {
     by_segment: BTreeMap<u64, PendingCount>,
     /// Whether a record in a segment lists the target as a taker.
     is_listed: bool,
+    /// Whether the target has no cursor.
+    is_new: bool,
 }
 
 /// The records that cannot be delivered.
@@ -40,8 +42,10 @@ struct Losses<'a> {
     damaged: Vec<(u64, Vec<TargetId>, u64)>,
     /// Numbers of records that may have been in damaged bytes.
     gaps: Vec<Range<u64>>,
-    /// Numbers of records in segments that cannot be read.
+    /// Numbers in segments that cannot be read, of which nothing is known.
     unread: Vec<Range<u64>>,
+    /// Numbers of which it was not known before whether there is a record.
+    unknown: NumberSet,
     counters: &'a Counters,
 }
 
@@ -60,12 +64,8 @@ impl RecoveredTarget<'_> {
     fn lose(&mut self, number: u64, bytes: u64, losses: &Losses<'_>) {
         self.saved.settled.insert(number..number + 1);
         let Some(queue) = self.queue else { return };
-        if losses.unread.iter().any(|range| range.contains(&number)) {
-            queue.ledger().refuse(bytes, Reason::DiskError);
-        } else {
-            queue.ledger().refuse(bytes, Reason::Corrupt);
-            losses.counters.corrupt_records.add(1);
-        }
+        queue.ledger().refuse(bytes, Reason::Corrupt);
+        losses.counters.corrupt_records.add(1);
     }
 }
 
@@ -80,40 +80,49 @@ pub(crate) fn adopt(
 ) -> (u64, Names) {
     let mut names = recovered.names.clone();
     let mut targets = targets(&recovered, configured, queues, &mut names);
-    let seen = recovered.segments.iter().flat_map(|segment| {
-        let last = segment.scan.records.last().map(|record| record.number);
-        [segment.first, last.unwrap_or(0)]
-    });
-    let next = seen.map(|number| number + 1).max().unwrap_or(0);
-    let next = next.max(recovered.cursors.next);
+    let next = next_number(&recovered);
     let mut losses = Losses {
         damaged: Vec::new(),
         gaps: Vec::new(),
         unread: Vec::new(),
+        unknown: recovered.cursors.unknown.clone(),
         counters,
     };
+    let mut unknown = NumberSet::default();
     let mut adopted = BTreeSet::new();
     counters.quarantined.set(recovered.quarantined.profiles);
     counters.quarantined_bytes.set(recovered.quarantined.bytes);
     for segment in recovered.segments {
-        counters.corrupt_stretches.add(segment.scan.damaged_ranges);
-        if segment.scan.damaged_ranges > 0 {
-            warn!(segment = segment.first, "segment of the spool is damaged");
-        }
-        let tracked = Segment {
-            file: segment.file.clone(),
-            bytes: segment.bytes,
-            pending: 0,
+        let first = segment.first();
+        let mut tracked = Segment {
+            bytes: segment.len,
             closed: true,
-            damaged: segment.damaged,
+            ..Segment::default()
         };
-        tracker.with(|tracker| tracker.segments.insert(segment.first, tracked));
-        losses.gaps.extend(segment.scan.gaps);
-        losses.unread.extend(segment.unread);
-        if segment.file.is_none() {
+        let Some(read) = segment.read else {
+            let numbers = first..segment.numbers.end.min(next);
+            losses.unread.push(numbers.clone());
+            for gap in unknown_in(&numbers, &recovered.cursors) {
+                unknown.insert(gap);
+            }
+            tracked.unread = Some(UnreadSegment {
+                numbers,
+                modified: segment.modified,
+                may_be_torn: segment.numbers.end == u64::MAX && !recovered.cursors.clean,
+            });
+            tracker.with(|tracker| tracker.segments.insert(first, tracked));
             continue;
+        };
+        counters.corrupt_stretches.add(read.scan.damaged_ranges);
+        if read.scan.damaged_ranges > 0 {
+            warn!(segment = first, "segment of the spool is damaged");
         }
-        for record in segment.scan.records {
+        tracked.bytes = read.bytes;
+        tracked.damaged = read.damaged;
+        tracked.file = Some(read.file);
+        tracker.with(|tracker| tracker.segments.insert(first, tracked));
+        losses.gaps.extend(read.scan.gaps);
+        for record in read.scan.records {
             for target in &mut targets {
                 target.is_listed |= record.takers.contains(&target.id);
             }
@@ -124,7 +133,7 @@ pub(crate) fn adopt(
             }
             // The numbers of segments do not overlap, so no record is adopted twice.
             adopted.insert(record.number);
-            adopt_record(&record, segment.first, &mut targets, tracker, counters);
+            adopt_record(&record, first, &mut targets, tracker, counters);
         }
     }
     if recovered.cursors.clean {
@@ -134,7 +143,8 @@ pub(crate) fn adopt(
     for target in &mut targets {
         count_losses(target, &losses, &adopted);
     }
-    fill_tracker(targets, configured.len(), next, tracker);
+    tracker.with(|tracker| tracker.unknown = unknown);
+    fill_tracker(targets, configured.len(), next, &losses.unread, tracker);
     (next, names)
 }
 
@@ -203,22 +213,24 @@ fn targets<'a>(
         id
     };
     let now = seconds(SystemTime::now());
-    let target = |id, name: &String, queue| RecoveredTarget {
-        id,
-        saved: recovered
-            .cursors
-            .of_target(id, name)
-            .cloned()
-            .unwrap_or_else(|| SavedCursor {
-                id,
-                name: name.clone(),
-                last_seen: now,
-                ..SavedCursor::default()
-            }),
-        queue,
-        pending: BTreeSet::new(),
-        by_segment: BTreeMap::new(),
-        is_listed: false,
+    let target = |id, name: &String, queue| {
+        let saved = recovered.cursors.of_target(id, name).cloned();
+        let is_new = saved.is_none();
+        let new = || SavedCursor {
+            id,
+            name: name.clone(),
+            last_seen: now,
+            ..SavedCursor::default()
+        };
+        RecoveredTarget {
+            id,
+            saved: saved.unwrap_or_else(new),
+            queue,
+            pending: BTreeSet::new(),
+            by_segment: BTreeMap::new(),
+            is_listed: false,
+            is_new,
+        }
     };
     let mut targets = Vec::new();
     for (name, queue) in configured.iter().zip(queues) {
@@ -241,40 +253,55 @@ fn count_losses(target: &mut RecoveredTarget<'_>, losses: &Losses<'_>, adopted: 
     let missing = target
         .saved
         .settled
-        .gaps(target.saved.horizon)
+        .gaps(0..target.saved.horizon)
         .into_iter()
         .flatten();
-    let missing = missing.filter(|number| !target.pending.contains(number));
+    // A target has settled the records that a segment holds and that do not list it.
+    let is_explained = |number: &u64| {
+        adopted.contains(number)
+            || losses.unknown.contains(*number)
+            || losses.unread.iter().any(|range| range.contains(number))
+    };
+    let missing = missing.filter(|number| !is_explained(number));
     for number in missing.take(MOST_LOST).collect::<Vec<_>>() {
         target.lose(number, 0, losses);
     }
     // Records above the horizon may have been in damaged bytes.
     let later = losses.gaps.iter().cloned().flatten().take(MOST_LOST);
     for number in later {
-        if number >= target.saved.horizon && target.may_want(number) && !adopted.contains(&number) {
+        let may_be_lost = number >= target.saved.horizon || losses.unknown.contains(number);
+        if may_be_lost && target.may_want(number) && !adopted.contains(&number) {
             target.lose(number, 0, losses);
         }
     }
 }
 
-/// Gives the tracker the cursors of all targets. A removed target that no record lists is forgotten.
+/// Gives the tracker the cursors of all targets. A removed target that no record lists is forgotten, unless a record
+/// in a segment that cannot be read may list it.
 fn fill_tracker(
     targets: Vec<RecoveredTarget<'_>>,
     configured: usize,
     next: u64,
+    unread: &[Range<u64>],
     tracker: &SettlementTracker,
 ) {
     tracker.with(|tracker| {
         tracker.unsaved = 1;
         for (index, target) in targets.into_iter().enumerate() {
+            let mut settled = NumberSet::all_but(target.pending, next);
+            // What a new target finds is not for it.
+            for numbers in unread.iter().filter(|_| !target.is_new) {
+                for pending in target.saved.settled.gaps(numbers.clone()) {
+                    settled.remove(pending);
+                }
+            }
             if index < configured {
                 tracker.cursors.push(Cursor {
                     id: target.id,
                     name: target.saved.name,
-                    settled: NumberSet::all_but(target.pending, next),
+                    settled,
                 });
-            } else if target.is_listed {
-                let settled = NumberSet::all_but(target.pending, next);
+            } else if target.is_listed || !unread.is_empty() {
                 tracker.removed.push(RemovedTarget {
                     saved: SavedCursor {
                         horizon: next,

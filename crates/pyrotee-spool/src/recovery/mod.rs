@@ -1,26 +1,32 @@
 //! Recovers the records that earlier processes left in the directory.
 //!
-//! Recovery deletes no file, and damage is not an error. The start fails only if another process uses the
-//! spool, a newer pyrotee wrote it, or the directory cannot be used.
+//! Recovery deletes no file, and damage is not an error. A segment that the operating system does not return is left
+//! as it is, to be read later. The start fails only if another process uses the spool, a newer pyrotee wrote it, or the
+//! directory or the cursors cannot be read.
 
 mod adopt;
+mod adopt_late;
+mod numbers;
+mod read_segment;
 mod scan;
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::ops::Range;
-use std::sync::Arc;
+use std::time::SystemTime;
 
 use pyrotee_queue::Tally;
 use tracing::warn;
 
 use crate::format::{
-    CURSOR_SLOTS, Crc, Cursors, FormatError, Names, SegmentHead, quarantined_segment_of,
-    salt_and_names, segment_name, segment_of,
+    CURSOR_SLOTS, Crc, Cursors, FormatError, Names, quarantined_segment_of, salt_and_names,
+    segment_name, segment_of,
 };
 use crate::settings::{OpenError, Settings};
-use crate::storage::{File, Storage, read_all};
+use crate::storage::{Storage, read_all};
 pub(crate) use adopt::adopt;
+pub(crate) use adopt_late::adopt_late;
+pub(crate) use read_segment::{OpenedSegment, ReadError, ReadSegment};
 pub(crate) use scan::{ScannedRecord, SegmentScan, SegmentScanner, head_of};
 
 /// What recovery found in the directory.
@@ -39,24 +45,25 @@ pub(crate) struct RecoveredSpool {
 /// A segment of an earlier process.
 #[derive(Debug)]
 pub(crate) struct RecoveredSegment {
-    pub(crate) first: u64,
-    pub(crate) bytes: u64,
-    /// `None`: the file cannot be opened.
-    pub(crate) file: Option<Arc<dyn File>>,
-    pub(crate) damaged: bool,
-    /// Numbers of its records, if the file cannot be read.
-    pub(crate) unread: Option<Range<u64>>,
-    pub(crate) scan: SegmentScan,
+    /// Numbers of the records that may be in it. The last segment has no known end.
+    pub(crate) numbers: Range<u64>,
+    /// Length of the file when the directory was listed, in bytes.
+    pub(crate) len: u64,
+    /// When it was last written to. `None`: the operating system does not tell.
+    pub(crate) modified: Option<SystemTime>,
+    /// What was read. `None`: the operating system cannot read the file.
+    pub(crate) read: Option<ReadSegment>,
 }
 
-/// A segment whose head was read.
-struct OpenedSegment {
-    first: u64,
-    len: u64,
-    /// `None`: the file cannot be opened.
-    file: Option<Arc<dyn File>>,
-    /// The head and its length in bytes. `None`: the head cannot be read.
-    head: Option<(SegmentHead, usize)>,
+impl RecoveredSegment {
+    pub(crate) fn first(&self) -> u64 {
+        self.numbers.start
+    }
+
+    /// Whether this is the last segment, the only one that a process may have been writing when it was killed.
+    pub(crate) fn is_last(&self) -> bool {
+        self.numbers.end == u64::MAX
+    }
 }
 
 /// Locks the directory, and reads cursors and segments.
@@ -72,30 +79,68 @@ pub(crate) fn read(
     let files = storage
         .list()
         .map_err(|source| OpenError::Io { dir: dir(), source })?;
-    let cursors = read_cursors(storage, settings, &files)?;
+    let saved = read_cursors(storage, settings, &files)?;
     let mut opened = Vec::new();
     let mut quarantined = Tally::default();
+    let mut failure = None;
     for (name, len) in files {
         if let Some(first) = segment_of(&name) {
-            opened.push(open_segment(storage, settings, first, len)?);
+            match OpenedSegment::open(storage, first, len) {
+                Ok(segment) => opened.push((first, len, Some(segment))),
+                Err(ReadError::Newer(version)) => return Err(newer(settings, &name, version)),
+                Err(ReadError::Missing) => {}
+                Err(ReadError::Io(error)) => {
+                    opened.push((first, len, None));
+                    failure = Some((name, error));
+                }
+            }
         } else if quarantined_segment_of(&name).is_some() {
             quarantined.add(len);
         } else if !CURSOR_SLOTS.contains(&&*name) {
             warn!(dir = %settings.dir.display(), file = name, "foreign file in the spool is left alone");
         }
     }
-    opened.sort_by_key(|segment| segment.first);
-    let heads = opened.iter().filter_map(|segment| segment.head.as_ref());
+    opened.sort_by_key(|(first, ..)| *first);
+    let heads = opened
+        .iter()
+        .filter_map(|(.., it)| it.as_ref()?.head.as_ref());
     let heads: Vec<_> = heads.map(|(head, _)| head).collect();
-    let (salt, names) = salt_and_names(&heads, cursors.as_ref().map(|(_, cursors)| cursors));
+    let (salt, names) = salt_and_names(&heads, saved.as_ref().map(|(_, cursors)| cursors));
     let salt = salt.unwrap_or_else(|| RandomState::new().hash_one("salt"));
-    let (slot, cursors) = cursors.unwrap_or_default();
-    let firsts: Vec<_> = opened.iter().map(|segment| segment.first).collect();
+    let has_cursors = saved.is_some();
+    let (slot, cursors) = saved.unwrap_or_default();
+    let firsts: Vec<_> = opened.iter().map(|(first, ..)| *first).collect();
     let ends = firsts.iter().skip(1).copied().chain([u64::MAX]);
-    let segments = opened.into_iter().zip(ends);
-    let segments = segments
-        .map(|(segment, end)| recover_segment(segment, end, salt, cursors.clean))
-        .collect();
+    let mut segments = Vec::new();
+    for ((first, len, opened), end) in opened.into_iter().zip(ends) {
+        let may_be_torn = end == u64::MAX && !cursors.clean;
+        let bodies = end == u64::MAX;
+        let read = opened.map(|it| it.read(first..end, Crc::salted(salt), bodies, may_be_torn));
+        let read = match read.transpose() {
+            Ok(read) => read,
+            Err(error) => {
+                failure = Some((segment_name(first), error));
+                None
+            }
+        };
+        segments.push(RecoveredSegment {
+            numbers: first..end,
+            len,
+            modified: modified_at(storage, first),
+            read,
+        });
+    }
+    if let Some((file, source)) = failure {
+        // Without cursors nobody could tell which records are in a segment that cannot be read.
+        if !has_cursors {
+            return Err(failed(settings, &file, source));
+        }
+        let unread = segments.iter().filter(|segment| segment.read.is_none());
+        let (segments, bytes) = (unread.clone().count(), unread.map(|it| it.len).sum::<u64>());
+        let error = &source as &dyn std::error::Error;
+        let dir = settings.dir.display();
+        warn!(%dir, file, segments, bytes, error, "segments of the spool cannot be read, trying again");
+    }
     Ok(RecoveredSpool {
         salt,
         names,
@@ -106,7 +151,12 @@ pub(crate) fn read(
     })
 }
 
-/// The most recent cursors and the index of their slot. `None`: no slot can be read.
+/// When a segment was last written to. `None`: the operating system does not tell.
+fn modified_at(storage: &dyn Storage, first: u64) -> Option<SystemTime> {
+    storage.stat(&segment_name(first)).ok()?.modified
+}
+
+/// The most recent cursors and the index of their slot. `None`: there are none, or no slot is whole.
 fn read_cursors(
     storage: &dyn Storage,
     settings: &Settings,
@@ -121,52 +171,18 @@ fn read_cursors(
         match content.map(|bytes| Cursors::decode(&bytes)) {
             Ok(Ok(cursors)) => slots.push((index, cursors)),
             Ok(Err(FormatError::Newer(version))) => return Err(newer(settings, name, version)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(failed(settings, name, error));
+            }
             Ok(Err(FormatError::Damaged)) | Err(_) => {
                 warn!(
                     file = name,
-                    "cursors of the spool cannot be read, some records may be sent twice"
+                    "cursors of the spool are damaged, some records may be sent twice"
                 );
             }
         }
     }
     Ok(Cursors::latest(slots))
-}
-
-/// Opens a segment and reads its head. A file that cannot be read is logged, and is not an error.
-fn open_segment(
-    storage: &dyn Storage,
-    settings: &Settings,
-    first: u64,
-    len: u64,
-) -> Result<OpenedSegment, OpenError> {
-    let name = segment_name(first);
-    let opened = storage.open(&name).and_then(|file| {
-        let head = head_of(&*file)?;
-        Ok((file, head))
-    });
-    match opened {
-        Ok((_, Err(FormatError::Newer(version)))) => Err(newer(settings, &name, version)),
-        Ok((file, head)) => Ok(OpenedSegment {
-            first,
-            len,
-            file: Some(file),
-            head: head.ok(),
-        }),
-        Err(error) => {
-            warn_unread(first, &error);
-            Ok(OpenedSegment {
-                first,
-                len,
-                file: None,
-                head: None,
-            })
-        }
-    }
-}
-
-fn warn_unread(segment: u64, error: &io::Error) {
-    let error = error as &dyn std::error::Error;
-    warn!(segment, error, "failed to read a segment of the spool");
 }
 
 fn newer(settings: &Settings, file: &str, version: u32) -> OpenError {
@@ -176,60 +192,9 @@ fn newer(settings: &Settings, file: &str, version: u32) -> OpenError {
     }
 }
 
-/// Reads the records of a segment, whose numbers are below `end`. Cuts off an incomplete record that a process was
-/// writing when it was killed.
-fn recover_segment(segment: OpenedSegment, end: u64, salt: u64, clean: bool) -> RecoveredSegment {
-    let is_last = end == u64::MAX;
-    let unreadable = || SegmentScan {
-        damaged_ranges: 1,
-        ..SegmentScan::default()
-    };
-    let (start, headless) = match &segment.head {
-        Some((_, len)) => (*len as u64, false),
-        None => (0, true),
-    };
-    let scan = segment.file.as_ref().map(|file| {
-        let scanner = SegmentScanner {
-            file: Arc::clone(file),
-            len: segment.len,
-            crc: Crc::salted(segment.head.as_ref().map_or(salt, |(head, _)| head.salt)),
-            bodies: is_last,
-            numbers: segment.first..end,
-        };
-        scanner.run(start)
-    });
-    let scan = scan.and_then(|scan| {
-        let failed = |error: &_| warn_unread(segment.first, error);
-        scan.inspect_err(failed).ok()
-    });
-    let unread = scan.is_none().then_some(segment.first..end);
-    let scan = scan.unwrap_or_else(unreadable);
-    let mut damaged = scan.damaged_ranges > 0 || headless;
-    let mut bytes = segment.len;
-    // A process writes at the very end of the last segment only. A torn end is no reason to quarantine it.
-    let torn = scan.whole_until < segment.len
-        && scan.damaged_ranges == 1
-        && is_last
-        && !clean
-        && !headless;
-    if let Some(file) = &segment.file
-        && torn
-        && file.truncate(scan.whole_until).is_ok()
-    {
-        warn!(
-            segment = segment.first,
-            bytes = bytes - scan.whole_until,
-            "torn end of the spool is cut"
-        );
-        bytes = scan.whole_until;
-        damaged = false;
-    }
-    RecoveredSegment {
-        first: segment.first,
-        bytes,
-        file: segment.file,
-        damaged,
-        unread,
-        scan,
+fn failed(settings: &Settings, file: &str, source: io::Error) -> OpenError {
+    OpenError::Io {
+        dir: settings.dir.join(file),
+        source,
     }
 }

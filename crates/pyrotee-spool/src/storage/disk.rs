@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use pyrotee_queue::lock;
 
-use super::{File, LockState, Space, Storage};
+use super::{File, LockState, Space, Stat, Storage};
 
 /// The lock file. A process that has the spool open holds a lock on it.
 const LOCK: &str = "lock";
@@ -26,15 +26,31 @@ const PRIVATE: u32 = 0o600;
 #[derive(Debug)]
 pub(crate) struct Disk {
     dir: PathBuf,
-    lock: Mutex<Option<fs::File>>,
+    locked: Mutex<Option<LockedDirectory>>,
     read_only: bool,
+}
+
+/// The directory that was locked, so that another one in its place is noticed.
+#[derive(Debug)]
+struct LockedDirectory {
+    directory: Identity,
+    lock: Identity,
+    /// Holds the lock.
+    _file: fs::File,
+}
+
+/// Device and inode.
+type Identity = (u64, u64);
+
+fn identity(of: &fs::Metadata) -> Identity {
+    (of.dev(), of.ino())
 }
 
 impl Disk {
     pub(crate) fn new(dir: &Path) -> Self {
         Self {
             dir: dir.to_owned(),
-            lock: Mutex::default(),
+            locked: Mutex::default(),
             read_only: false,
         }
     }
@@ -51,6 +67,30 @@ impl Disk {
         self.dir.join(name)
     }
 
+    /// The path of a file in the directory that was locked.
+    ///
+    /// # Errors
+    /// Another directory is in its place: a file system was unmounted, mounted or replaced.
+    fn path_in_locked(&self, name: &str) -> io::Result<PathBuf> {
+        if let Some(locked) = &*lock(&self.locked)
+            && identity(&fs::metadata(&self.dir)?) != locked.directory
+        {
+            return Err(replaced("the directory"));
+        }
+        Ok(self.path(name))
+    }
+
+    fn lock_file(&self) -> io::Result<LockedDirectory> {
+        let path = self.path(LOCK);
+        let file = Self::options().append(true).create(true).open(path)?;
+        acquire(&file)?;
+        Ok(LockedDirectory {
+            directory: identity(&fs::metadata(&self.dir)?),
+            lock: identity(&file.metadata()?),
+            _file: file,
+        })
+    }
+
     fn options() -> OpenOptions {
         let mut options = OpenOptions::new();
         options.read(true).mode(PRIVATE);
@@ -60,19 +100,24 @@ impl Disk {
 
 impl Storage for Disk {
     fn prepare(&self) -> io::Result<()> {
-        fs::create_dir_all(&self.dir)?;
-        let path = self.path(LOCK);
-        let mut locked = lock(&self.lock);
-        if let (Some(file), Ok(existing)) = (&*locked, fs::metadata(&path)) {
-            let ours = file.metadata()?;
-            if (ours.dev(), ours.ino()) == (existing.dev(), existing.ino()) {
-                return Ok(());
+        if lock(&self.locked).is_none() {
+            fs::create_dir_all(&self.dir)?;
+        }
+        let path = self.path_in_locked(LOCK)?;
+        let mut locked = lock(&self.locked);
+        let existing = match fs::metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            existing => Some(identity(&existing?)),
+        };
+        match (&*locked, existing) {
+            (Some(ours), Some(existing)) if ours.lock == existing => Ok(()),
+            (Some(_), Some(_)) => Err(replaced("the file `lock`")),
+            // In the same directory, a missing lock file is made anew.
+            (_, None) | (None, _) => {
+                *locked = Some(self.lock_file()?);
+                Ok(())
             }
         }
-        let file = Self::options().append(true).create(true).open(path)?;
-        acquire(&file)?;
-        *locked = Some(file);
-        Ok(())
     }
 
     fn lock_state(&self) -> io::Result<LockState> {
@@ -106,15 +151,13 @@ impl Storage for Disk {
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn File>> {
-        let file = Self::options()
-            .append(true)
-            .create_new(true)
-            .open(self.path(name))?;
+        let path = self.path_in_locked(name)?;
+        let file = Self::options().append(true).create_new(true).open(path)?;
         Ok(Arc::new(file))
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {
-        let path = self.path(name);
+        let path = self.path_in_locked(name)?;
         if self.read_only {
             return Ok(Arc::new(Self::options().open(path)?));
         }
@@ -130,17 +173,25 @@ impl Storage for Disk {
             .write(true)
             .create(true)
             .truncate(false)
-            .open(self.path(name))?;
+            .open(self.path_in_locked(name)?)?;
         file.write_all(content)?;
         if sync { file.sync_data() } else { Ok(()) }
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        fs::rename(self.path(from), self.path(to))
+        fs::rename(self.path_in_locked(from)?, self.path(to))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        fs::remove_file(self.path(name))
+        fs::remove_file(self.path_in_locked(name)?)
+    }
+
+    fn stat(&self, name: &str) -> io::Result<Stat> {
+        let metadata = fs::metadata(self.path_in_locked(name)?)?;
+        Ok(Stat {
+            len: metadata.len(),
+            modified: metadata.modified().ok(),
+        })
     }
 
     fn sync_names(&self) -> io::Result<()> {
@@ -154,6 +205,12 @@ impl Storage for Disk {
             total: stat.f_blocks.saturating_mul(stat.f_frsize),
         })
     }
+}
+
+fn replaced(what: &str) -> io::Error {
+    io::Error::other(format!(
+        "{what} was replaced since the relay has started: bring it back, or restart the relay"
+    ))
 }
 
 fn acquire(file: &fs::File) -> io::Result<()> {

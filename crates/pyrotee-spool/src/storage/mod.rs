@@ -7,16 +7,18 @@ mod disk;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 pub(crate) use disk::Disk;
 
 /// A directory.
 pub(crate) trait Storage: fmt::Debug + Send + Sync {
-    /// Creates the directory if it does not exist, and locks it. Locks it again if another directory has taken
-    /// its place.
+    /// Creates the directory if it does not exist, and locks it. A later call checks that it is the same directory,
+    /// and makes its lock file anew if that is missing.
     ///
     /// # Errors
-    /// `WouldBlock`: another process holds the lock.
+    /// `WouldBlock`: another process holds the lock. Others: the directory or its lock file was replaced; nothing
+    /// is created then.
     fn prepare(&self) -> io::Result<()>;
 
     /// Whether a process holds the lock. Takes the lock for an instant.
@@ -42,6 +44,9 @@ pub(crate) trait Storage: fmt::Debug + Send + Sync {
 
     /// Unlinks a file.
     fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// The length of a file, and when it was last written to.
+    fn stat(&self, name: &str) -> io::Result<Stat>;
 
     /// Makes creations, renames and removals durable.
     fn sync_names(&self) -> io::Result<()>;
@@ -74,6 +79,15 @@ pub(crate) enum LockState {
     Free,
     /// A process holds the lock.
     Held,
+}
+
+/// What the operating system tells of a file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stat {
+    /// Length, in bytes.
+    pub(crate) len: u64,
+    /// When the file was last written to. `None`: the file system does not tell.
+    pub(crate) modified: Option<SystemTime>,
 }
 
 /// The space of a file system, in bytes.

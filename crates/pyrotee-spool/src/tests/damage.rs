@@ -138,19 +138,6 @@ async fn a_flipped_bit_costs_one_record_at_most_wherever_it_is() {
 }
 
 #[tokio::test]
-async fn what_the_disk_does_not_give_is_no_damage() {
-    let (sim, _) = left_behind().await;
-    sim.spoil(&sim.segments()[1]);
-    let spool = open(&sim, settings(Path::new("")), &NAMES);
-    for target in 0..2 {
-        let counts = spool.counts(target);
-        let missing = RECORDS as u64 - counts.pending.profiles;
-        assert!((5..30).contains(&missing), "{counts:?}");
-        assert_eq!(counts.dropped(Reason::DiskError).profiles, missing);
-    }
-}
-
-#[tokio::test]
 async fn loss_is_what_was_damaged_and_damage_is_set_aside() {
     let (left, names) = left_behind().await;
     for (case, damage, expected) in TABLE {

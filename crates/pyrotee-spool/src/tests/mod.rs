@@ -19,6 +19,9 @@ mod crash;
 /// Limits of disk and memory.
 mod limits;
 
+/// Disks that do not return what was written.
+mod unreadable;
+
 /// Disks that fail and recover, restarts and removed targets.
 mod trouble;
 

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSlice};
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use pyrotee_queue::lock;
 
 use crate::format::segment_of;
-use crate::storage::{File, Space, Storage};
+use crate::storage::{File, Space, Stat, Storage};
 
 type Files = BTreeMap<String, Arc<Data>>;
 
@@ -30,8 +32,12 @@ struct State {
     changes: u64,
     trouble: Option<Trouble>,
     space: Option<Space>,
-    /// Files that cannot be opened.
+    /// Files that can be neither opened nor read.
     unreadable: BTreeSet<String>,
+    /// Bytes of files that cannot be read.
+    bad_bytes: Vec<(String, Range<u64>)>,
+    /// When all files were last written to; `None`: now.
+    modified: Option<SystemTime>,
 }
 
 /// What goes wrong, and when.
@@ -56,6 +62,7 @@ struct Content {
 
 #[derive(Debug)]
 struct Handle {
+    name: String,
     data: Arc<Data>,
     inner: Arc<Inner>,
 }
@@ -93,6 +100,10 @@ impl Inner {
             Done::Half(error) => Err(error),
         }
     }
+}
+
+fn unreadable() -> io::Error {
+    io::Error::other("the disk does not give it")
 }
 
 fn failure() -> io::Error {
@@ -178,6 +189,25 @@ impl Sim {
         lock(&self.inner.state).unreadable.insert(name.to_owned());
     }
 
+    /// From now on the disk does not give these bytes of a file.
+    pub(super) fn spoil_bytes(&self, name: &str, bytes: Range<u64>) {
+        lock(&self.inner.state)
+            .bad_bytes
+            .push((name.to_owned(), bytes));
+    }
+
+    /// The disk gives everything again.
+    pub(super) fn heal(&self) {
+        let mut state = lock(&self.inner.state);
+        state.unreadable.clear();
+        state.bad_bytes.clear();
+    }
+
+    /// All files were last written to at this time.
+    pub(super) fn set_modified(&self, modified: SystemTime) {
+        lock(&self.inner.state).modified = Some(modified);
+    }
+
     /// Removes a file behind the spool's back.
     pub(super) fn take_away(&self, name: &str) {
         assert!(
@@ -186,8 +216,9 @@ impl Sim {
         );
     }
 
-    fn handle(&self, data: &Arc<Data>) -> Arc<dyn File> {
+    fn handle(&self, name: &str, data: &Arc<Data>) -> Arc<dyn File> {
         Arc::new(Handle {
+            name: name.to_owned(),
             data: Arc::clone(data),
             inner: Arc::clone(&self.inner),
         })
@@ -217,18 +248,18 @@ impl Storage for Sim {
             state.files.insert(name.to_owned(), Arc::clone(&data));
             Ok(())
         })?;
-        Ok(self.handle(&data))
+        Ok(self.handle(name, &data))
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {
         let state = lock(&self.inner.state);
         if state.unreadable.contains(name) {
-            return Err(io::Error::other("the disk does not give it"));
+            return Err(unreadable());
         }
         let data = state.files.get(name).cloned();
         drop(state);
         let data = data.ok_or(io::ErrorKind::NotFound)?;
-        Ok(self.handle(&data))
+        Ok(self.handle(name, &data))
     }
 
     fn overwrite(&self, name: &str, content: &[u8], sync: bool) -> io::Result<()> {
@@ -277,6 +308,17 @@ impl Storage for Sim {
         })
     }
 
+    fn stat(&self, name: &str) -> io::Result<Stat> {
+        let state = lock(&self.inner.state);
+        let data = state.files.get(name).ok_or(io::ErrorKind::NotFound)?;
+        let len = lock(&data.0).bytes.len() as u64;
+        let modified = state.modified.unwrap_or_else(SystemTime::now);
+        Ok(Stat {
+            len,
+            modified: Some(modified),
+        })
+    }
+
     fn sync_names(&self) -> io::Result<()> {
         self.inner.whole(|state| {
             state.durable = state.files.clone();
@@ -313,6 +355,15 @@ impl File for Handle {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let state = lock(&self.inner.state);
+        let end = offset + buffer.len() as u64;
+        let mut bad = state.bad_bytes.iter();
+        let is_bad =
+            bad.any(|(name, bad)| *name == self.name && bad.start < end && offset < bad.end);
+        if is_bad || state.unreadable.contains(&self.name) {
+            return Err(unreadable());
+        }
+        drop(state);
         let data = lock(&self.data.0);
         let from = usize::try_from(offset).unwrap().min(data.bytes.len());
         let rest = &data.bytes[from..];

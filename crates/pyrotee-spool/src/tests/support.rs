@@ -30,6 +30,7 @@ pub(super) fn settings(dir: &Path) -> Settings {
         save_after: Duration::from_secs(3_600),
         sync_cursors_after: Duration::ZERO,
         retry_after: Duration::from_millis(5),
+        read_again_after: Duration::from_millis(5),
         min_sleep: Duration::ZERO,
         ..Settings::new(dir)
     }

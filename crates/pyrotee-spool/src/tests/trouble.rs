@@ -121,8 +121,8 @@ async fn what_cannot_be_written_before_the_end_is_lost_as_shutdown() {
     assert_eq!(counts.dropped(Reason::Shutdown).profiles, 1);
 }
 
-#[tokio::test]
-async fn a_directory_that_is_removed_is_made_again() {
+/// A spool in a directory of the operating system, with one record, and the directory.
+async fn on_disk() -> (tempfile::TempDir, std::path::PathBuf, Settings, TestSpool) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a/b");
     let settings = Settings {
@@ -132,27 +132,71 @@ async fn a_directory_that_is_removed_is_made_again() {
     let open = |targets, budget: &_| settings.clone().open(targets, budget);
     let spool = open_with(&["a"], ROOMY, open).unwrap();
     assert!(spool.keep("0-1000").await);
-    // The writer may be saving cursors just now.
-    eventually("it is removed", || std::fs::remove_dir_all(&path).is_ok()).await;
-    for number in 1..3 {
-        spool
-            .offer(&format!("{number}-1000"))
-            .receipt
-            .durable()
-            .await;
-        spool.lease(0).await.ack();
-    }
-    eventually("the trouble is seen", || spool.monitor.stats().troubles > 0).await;
+    (dir, path, settings, spool)
+}
+
+#[tokio::test]
+async fn nothing_is_created_in_place_of_a_directory_that_has_vanished() {
+    let (dir, path, settings, spool) = on_disk().await;
+    let away = dir.path().join("away");
+    std::fs::rename(&path, &away).unwrap();
+    assert!(!spool.keep("1-1000").await);
+    assert_eq!(spool.monitor.mode(), Mode::MemoryOnly);
+    assert!(!path.exists());
+    // What lies below a mount that has vanished, with an earlier spool in it.
+    std::fs::create_dir(&path).unwrap();
+    let below = "cursors.0";
+    std::fs::write(path.join(below), "of another spool").unwrap();
+    let troubles = spool.monitor.stats().troubles;
+    eventually("other attempts", || {
+        spool.monitor.stats().troubles > troubles + 3
+    })
+    .await;
+    assert_eq!(spool.monitor.mode(), Mode::MemoryOnly);
+    let files: Vec<_> = std::fs::read_dir(&path).unwrap().collect();
+    assert_eq!(files.len(), 1, "{files:?}");
+    assert_eq!(
+        std::fs::read(path.join(below)).unwrap(),
+        b"of another spool"
+    );
+    std::fs::remove_dir_all(&path).unwrap();
+    std::fs::rename(&away, &path).unwrap();
     eventually("the disk is used again", || {
         spool.monitor.mode() == Mode::Disk
     })
     .await;
-    assert!(spool.keep("9-1000").await);
-    // And it is locked again.
+    assert!(spool.keep("2-1000").await);
+    let again = settings.clone().open([], &Budget::new(1));
+    assert!(matches!(again, Err(OpenError::Locked { .. })));
+    assert_eq!(spool.pending().await[0].len(), 3);
+    assert_eq!(spool.counts(0).dropped(Reason::DiskError).profiles, 0);
+}
+
+#[tokio::test]
+async fn a_lock_file_of_another_process_is_trouble_and_a_missing_one_is_made_anew() {
+    let (_dir, path, settings, spool) = on_disk().await;
+    let lock = path.join("lock");
+    std::fs::remove_file(&lock).unwrap();
+    std::fs::write(&lock, "").unwrap();
+    // Whatever makes the writer try the directory again.
+    std::fs::rename(&path, path.with_extension("away")).unwrap();
+    assert!(!spool.keep("1-1000").await);
+    std::fs::rename(path.with_extension("away"), &path).unwrap();
+    let troubles = spool.monitor.stats().troubles;
+    eventually("other attempts", || {
+        spool.monitor.stats().troubles > troubles + 3
+    })
+    .await;
+    assert_eq!(spool.monitor.mode(), Mode::MemoryOnly);
+    std::fs::remove_file(&lock).unwrap();
+    eventually("the disk is used again", || {
+        spool.monitor.mode() == Mode::Disk
+    })
+    .await;
+    assert!(lock.exists());
     let again = settings.open([], &Budget::new(1));
     assert!(matches!(again, Err(OpenError::Locked { .. })));
     spool.close();
-    assert!(path.join("lock").exists());
 }
 
 #[tokio::test]

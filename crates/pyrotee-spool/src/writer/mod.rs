@@ -4,6 +4,7 @@
 //! `work` succeeds again.
 
 mod append;
+mod reread;
 mod tidy;
 
 pub(crate) use tidy::seconds;
@@ -22,6 +23,7 @@ use crate::settings::{Fsync, Settings};
 use crate::shared::{PendingWrite, Shared};
 use crate::storage::Storage;
 use append::ActiveSegment;
+use reread::Reread;
 use tidy::MustSurvive;
 
 /// Longest sleep of the writer. It must notice in time that removed targets have expired.
@@ -58,6 +60,7 @@ pub(crate) struct Writer {
     cursors_synced: bool,
     /// When the next attempt to write is made. `None`: the disk works.
     retry_at: Option<Instant>,
+    reread: Reread,
 }
 
 impl Writer {
@@ -69,6 +72,7 @@ impl Writer {
         names: Names,
         (generation, synced_slot): (u64, usize),
     ) -> Self {
+        let reread = Reread::new(settings.read_again_after);
         let now = Instant::now();
         Self {
             shared,
@@ -87,6 +91,7 @@ impl Writer {
             synced_saves: 0,
             cursors_synced: false,
             retry_at: None,
+            reread,
         }
     }
 
@@ -104,6 +109,7 @@ impl Writer {
                 self.end();
                 return;
             }
+            self.reread_segments();
             self.shared.tracker.wakeup.wait(self.until_next());
         }
     }
@@ -139,8 +145,11 @@ impl Writer {
     fn until_next(&self) -> Duration {
         let now = Instant::now();
         let mut next = now + LONGEST_SLEEP;
+        if let Some(at) = self.reread_at() {
+            next = next.min(at);
+        }
         if let Some(at) = self.retry_at {
-            return at.saturating_duration_since(now);
+            return at.min(next).saturating_duration_since(now);
         }
         if self.unsaved() > 0 {
             next = next.min(self.last_save + self.save_pause());

@@ -32,7 +32,7 @@ impl Writer {
         let now = seconds(SystemTime::now());
         let in_flight = self.shared.queues.iter().map(|queue| queue.in_flight());
         let mut in_flight = in_flight.collect::<Vec<_>>().into_iter();
-        let (targets, unsaved) = self.shared.tracker.with(|tracker| {
+        let (targets, unknown, unsaved) = self.shared.tracker.with(|tracker| {
             let cursors = tracker.cursors.iter().map(|cursor| SavedCursor {
                 id: cursor.id,
                 name: cursor.name.clone(),
@@ -42,7 +42,8 @@ impl Writer {
                 in_flight: in_flight.next().unwrap_or_default(),
             });
             let removed = tracker.removed.iter().map(|removed| removed.saved.clone());
-            (cursors.chain(removed).collect(), tracker.unsaved)
+            let targets = cursors.chain(removed).collect();
+            (targets, tracker.unknown.clone(), tracker.unsaved)
         });
         let generation = self.generation + 1;
         let cursors = Cursors {
@@ -51,6 +52,7 @@ impl Writer {
             next,
             clean,
             targets,
+            unknown,
         };
         let may_sync = self.settings.fsync != Fsync::Never;
         let sync = may_sync && must_survive == MustSurvive::PowerLoss;
@@ -111,6 +113,7 @@ impl Writer {
             _ => {}
         }
         self.torn.retain(|torn| torn.first != first);
+        self.shared.read_trouble.forget(first);
         let tracker = &self.shared.tracker;
         let segment = tracker.with(|tracker| tracker.segments.remove(first));
         if let (Some(segment), true) = (segment, damaged) {
@@ -152,13 +155,26 @@ impl Writer {
         Ok(())
     }
 
-    /// Evicts the oldest segment and drops its pending records. `false`: no segment can be evicted.
+    /// Evicts a segment that cannot be read, or else the oldest one, and drops its pending records. `false`: no segment
+    /// can be evicted.
     fn evict(&mut self) -> io::Result<bool> {
-        let oldest = self.shared.tracker.with(|tracker| {
-            let (first, segment, end) = tracker.segments.oldest()?;
-            segment.closed.then_some((first, segment.damaged, end))
+        let paused = self.shared.read_trouble.segments();
+        let victim = self.shared.tracker.with(|tracker| {
+            let segments = &tracker.segments;
+            let unread = segments.unread().map(|(first, _)| first);
+            let unreadable = unread.chain(paused).find(|first| {
+                let segment = segments.get(*first);
+                segment.is_some_and(|segment| segment.closed)
+            });
+            let first = unreadable.or(segments.oldest())?;
+            let segment = segments.get(first).filter(|segment| segment.closed)?;
+            let reason = match unreadable {
+                Some(_) => Reason::DiskError,
+                None => Reason::SpoolFull,
+            };
+            Some((first, segment.damaged, segments.next_after(first), reason))
         });
-        let Some((first, damaged, end)) = oldest else {
+        let Some((first, damaged, end, reason)) = victim else {
             return Ok(false);
         };
         let end = end.unwrap_or_else(|| {
@@ -170,8 +186,9 @@ impl Writer {
                 .unwrap_or(0)
         });
         for queue in &self.shared.queues {
-            queue.lose_below(end, Reason::SpoolFull);
+            queue.lose_numbers(first..end, reason);
         }
+        let unread = self.shared.lose_unread(first, reason);
         let lost_of_removed: u64 = self.shared.tracker.with(|tracker| {
             let removed = tracker.removed.iter_mut();
             removed
@@ -179,6 +196,7 @@ impl Writer {
                 .map(|lost| lost.tally.profiles)
                 .sum()
         });
+        let lost_of_removed = unread + lost_of_removed;
         self.shared.counters.lost_of_removed.add(lost_of_removed);
         self.shared.counters.evicted_segments.add(1);
         self.save(false, MustSurvive::PowerLoss)?;
@@ -186,7 +204,8 @@ impl Writer {
         info!(
             segment = first,
             orphaned = lost_of_removed,
-            "spool is full, its oldest segment is lost"
+            reason = reason.as_str(),
+            "spool is full, a segment is lost"
         );
         Ok(true)
     }

@@ -12,7 +12,7 @@ use super::series::{self, Row, Series};
 
 const MODE: &str = "pyroscope_remote_write_spool_mode";
 
-const GAUGES: [Row<Stats>; 7] = [
+const GAUGES: [Row<Stats>; 8] = [
     (
         "pyroscope_remote_write_spool_bytes",
         "Bytes of all segments.",
@@ -39,6 +39,11 @@ const GAUGES: [Row<Stats>; 7] = [
         |stats| stats.unwritten,
     ),
     (
+        "pyroscope_remote_write_spool_unreadable_segments",
+        "Segments that the disk does not return; their profiles wait.",
+        |stats| stats.unreadable_segments,
+    ),
+    (
         "pyroscope_remote_write_spool_quarantined_segments",
         "Damaged segments that were set aside and still lie there.",
         |stats| stats.quarantined,
@@ -63,7 +68,7 @@ const COUNTERS: [Row<Stats>; 7] = [
     ),
     (
         "pyroscope_remote_write_spool_errors_total",
-        "Times that the disk failed.",
+        "Times that the disk failed, reads included.",
         |stats| stats.troubles,
     ),
     (
@@ -88,13 +93,17 @@ const COUNTERS: [Row<Stats>; 7] = [
     ),
 ];
 
-const MODES: [(&str, Mode); 2] = [("disk", Mode::Disk), ("memory_only", Mode::MemoryOnly)];
+const MODES: [(&str, Mode); 3] = [
+    ("disk", Mode::Disk),
+    ("memory_only", Mode::MemoryOnly),
+    ("read_errors", Mode::ReadErrors),
+];
 
 /// Tells the exporter what the series mean.
 pub(super) fn describe() {
     describe_gauge!(
         MODE,
-        "1 for the mode that the spool is in, 0 for the other."
+        "1 for the mode that the spool is in, 0 for the others."
     );
     series::describe(&GAUGES, &COUNTERS);
 }
@@ -103,7 +112,7 @@ pub(super) fn describe() {
 #[derive(Debug)]
 pub(super) struct SpoolSeries {
     monitor: Monitor,
-    modes: [(Mode, Gauge); 2],
+    modes: [(Mode, Gauge); 3],
     series: Series<Stats>,
 }
 

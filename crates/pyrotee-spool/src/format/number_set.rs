@@ -11,6 +11,10 @@ pub(crate) struct NumberSet {
 }
 
 impl NumberSet {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+
     /// Number of ranges.
     pub(crate) fn len(&self) -> usize {
         self.ranges.len()
@@ -40,20 +44,38 @@ impl NumberSet {
         self.ranges.insert(start, end);
     }
 
-    /// The ranges of numbers below `horizon` that do not belong to the set.
-    pub(crate) fn gaps(&self, horizon: u64) -> Vec<Range<u64>> {
-        let mut gaps = Vec::new();
-        let mut from = 0;
-        for range in self.ranges() {
-            if range.start >= horizon {
-                break;
-            }
-            gaps.push(from..range.start);
-            from = range.end;
+    pub(crate) fn remove(&mut self, old: Range<u64>) {
+        if old.is_empty() {
+            return;
         }
-        gaps.push(from..horizon);
+        while let Some((&start, &end)) = self.ranges.range(..old.end).next_back()
+            && end > old.start
+        {
+            self.ranges.remove(&start);
+            self.insert(start..old.start.max(start));
+            self.insert(old.end.min(end)..end);
+        }
+    }
+
+    /// The ranges of `numbers` that do not belong to the set.
+    pub(crate) fn gaps(&self, numbers: Range<u64>) -> Vec<Range<u64>> {
+        let mut gaps = Vec::new();
+        let mut from = numbers.start;
+        let before = self.ranges.range(..=from).next_back();
+        let first = before.map_or(from, |(start, _)| *start);
+        for (start, end) in self.ranges.range(first..numbers.end) {
+            gaps.push(from..*start);
+            from = from.max(*end);
+        }
+        gaps.push(from..numbers.end);
         gaps.retain(|gap| !gap.is_empty());
         gaps
+    }
+
+    /// How many of `numbers` do not belong to the set.
+    pub(crate) fn count_missing(&self, numbers: Range<u64>) -> u64 {
+        let gaps = self.gaps(numbers);
+        gaps.iter().map(|gap| gap.end - gap.start).sum()
     }
 
     /// The set of all numbers below `horizon` except `numbers`, which must be in order.
@@ -77,6 +99,10 @@ mod tests {
 
     use super::*;
 
+    fn missing_of(plain: &BTreeSet<u64>, numbers: Range<u64>) -> Vec<u64> {
+        numbers.filter(|number| !plain.contains(number)).collect()
+    }
+
     proptest! {
         #[test]
         fn ranges_know_what_a_plain_set_knows(
@@ -90,10 +116,17 @@ mod tests {
             for number in 0..70 {
                 prop_assert_eq!(settled.contains(number), plain.contains(&number));
             }
-            let gaps: Vec<_> = settled.gaps(70).into_iter().flatten().collect();
+            let gaps: Vec<_> = settled.gaps(0..70).into_iter().flatten().collect();
             let missing: Vec<_> = (0..70).filter(|number| !plain.contains(number)).collect();
             prop_assert_eq!(&gaps, &missing);
             prop_assert_eq!(NumberSet::all_but(missing, 70), settled.clone());
+            let some: Vec<_> = settled.gaps(13..31).into_iter().flatten().collect();
+            prop_assert_eq!(&some, &missing_of(&plain, 13..31));
+            prop_assert_eq!(settled.count_missing(13..31), some.len() as u64);
+            settled.remove(13..31);
+            plain.retain(|number| !(13..31).contains(number));
+            let gaps: Vec<_> = settled.gaps(0..70).into_iter().flatten().collect();
+            prop_assert_eq!(gaps, missing_of(&plain, 0..70));
             let touching = settled.ranges().zip(settled.ranges().skip(1));
             for (left, right) in touching {
                 prop_assert!(left.end < right.start);

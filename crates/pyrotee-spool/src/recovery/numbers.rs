@@ -1,0 +1,39 @@
+//! Which record numbers are free, and which are uncertain.
+
+use std::ops::Range;
+
+use super::RecoveredSpool;
+use crate::format::{Cursors, NumberSet, SHORTEST};
+
+/// The number of the next record, above all numbers that earlier processes may have given out.
+pub(super) fn next_number(recovered: &RecoveredSpool) -> u64 {
+    let seen = recovered.segments.iter().map(|segment| {
+        let first = segment.first();
+        let last = match &segment.read {
+            Some(read) => read
+                .scan
+                .records
+                .last()
+                .map_or(first, |record| record.number),
+            // As many records as the file can hold.
+            None if segment.is_last() && !recovered.cursors.clean => first + segment.len / SHORTEST,
+            None => first,
+        };
+        last + 1
+    });
+    seen.max().unwrap_or(0).max(recovered.cursors.next)
+}
+
+/// The ranges of `numbers` of which the cursors do not tell whether there is a record.
+pub(super) fn unknown_in(numbers: &Range<u64>, cursors: &Cursors) -> Vec<Range<u64>> {
+    let mut known = NumberSet::default();
+    if !cursors.clean {
+        known.insert(0..cursors.next);
+    } else {
+        known.insert(0..numbers.end);
+    }
+    for range in cursors.unknown.ranges() {
+        known.remove(range);
+    }
+    known.gaps(numbers.clone())
+}

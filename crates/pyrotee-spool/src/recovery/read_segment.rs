@@ -1,0 +1,116 @@
+//! Opens one segment of an earlier process, and reads it from its start to its end.
+
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use tracing::warn;
+
+use super::scan::{SegmentScan, SegmentScanner, head_of};
+use crate::format::{Crc, FormatError, SegmentHead, segment_name};
+use crate::storage::{File, Storage};
+
+/// A segment whose head was read.
+pub(crate) struct OpenedSegment {
+    file: Arc<dyn File>,
+    len: u64,
+    /// The head and its length in bytes. `None`: the head is damaged.
+    pub(super) head: Option<(SegmentHead, usize)>,
+}
+
+/// A segment that was read from its start to its end.
+#[derive(Debug)]
+pub(crate) struct ReadSegment {
+    pub(crate) file: Arc<dyn File>,
+    /// Length without an incomplete record at the end that was cut off, in bytes.
+    pub(crate) bytes: u64,
+    pub(crate) damaged: bool,
+    pub(crate) scan: SegmentScan,
+}
+
+/// Why a segment cannot be opened.
+#[derive(Debug)]
+pub(crate) enum ReadError {
+    /// The file does not exist any more.
+    Missing,
+    /// A newer pyrotee wrote it, in this version of the format.
+    Newer(u32),
+    /// The operating system cannot read the file.
+    Io(io::Error),
+}
+
+impl From<io::Error> for ReadError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::Missing,
+            _ => Self::Io(error),
+        }
+    }
+}
+
+impl OpenedSegment {
+    /// Opens the segment with this number and length, and reads its head.
+    pub(crate) fn open(storage: &dyn Storage, first: u64, len: u64) -> Result<Self, ReadError> {
+        let file = storage.open(&segment_name(first))?;
+        let head = match head_of(&*file)? {
+            Ok(head) => Some(head),
+            Err(FormatError::Damaged) => None,
+            Err(FormatError::Newer(version)) => return Err(ReadError::Newer(version)),
+        };
+        Ok(Self { file, len, head })
+    }
+
+    /// Reads the records, whose numbers are among `numbers`. `crc`: for a segment whose own head is damaged. `bodies`:
+    /// whether to check bodies. `may_be_torn`: a process may have been writing a record when it was killed; an
+    /// incomplete record at the end is cut off then, and is not damage.
+    pub(crate) fn read(
+        self,
+        numbers: Range<u64>,
+        crc: Crc,
+        bodies: bool,
+        may_be_torn: bool,
+    ) -> io::Result<ReadSegment> {
+        let first = numbers.start;
+        let Self { file, len, head } = self;
+        let head = head.map(|(head, len)| (Crc::salted(head.salt), len as u64));
+        let (crc, start) = head.unwrap_or((crc, 0));
+        let scanner = SegmentScanner {
+            file: Arc::clone(&file),
+            len,
+            crc,
+            bodies,
+            numbers,
+        };
+        let scan = scanner.run(start)?;
+        let is_torn =
+            scan.whole_until < len && scan.damaged_ranges == 1 && may_be_torn && head.is_some();
+        let mut read = ReadSegment {
+            file,
+            bytes: len,
+            damaged: !is_torn && (scan.damaged_ranges > 0 || head.is_none()),
+            scan,
+        };
+        if is_torn {
+            read.cut(first, len);
+        }
+        Ok(read)
+    }
+}
+
+impl ReadSegment {
+    /// Cuts off an incomplete record at the end of the file. A file that cannot be cut stays as it is.
+    fn cut(&mut self, segment: u64, len: u64) {
+        let until = self.scan.whole_until;
+        let bytes = len - until;
+        match self.file.truncate(until) {
+            Ok(()) => {
+                self.bytes = until;
+                warn!(segment, bytes, "torn end of the spool is cut");
+            }
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                warn!(segment, bytes, error, "torn end of the spool cannot be cut");
+            }
+        }
+    }
+}

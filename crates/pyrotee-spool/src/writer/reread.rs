@@ -1,0 +1,110 @@
+//! Reads segments that could not be read at the start.
+
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+
+use pyrotee_queue::Reason;
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::Writer;
+use crate::format::segment_name;
+use crate::read_trouble::pause;
+use crate::recovery::{OpenedSegment, ReadError, adopt_late};
+use crate::segments::UnreadSegment;
+
+/// When the segments that could not be read are read again.
+#[derive(Debug)]
+pub(super) struct Reread {
+    shortest_pause: Duration,
+    at: Instant,
+    /// Attempts in a row in which no segment could be read.
+    failures: u32,
+}
+
+impl Reread {
+    pub(super) fn new(shortest_pause: Duration) -> Self {
+        Self {
+            shortest_pause,
+            at: Instant::now() + shortest_pause,
+            failures: 0,
+        }
+    }
+}
+
+impl Writer {
+    /// When segments are read again. `None`: all could be read.
+    pub(super) fn reread_at(&self) -> Option<Instant> {
+        let unread = self.shared.counters.unread_segments.get();
+        (unread > 0).then_some(self.reread.at)
+    }
+
+    /// Reads the segments that could not be read before, if it is time, and adopts the records of those that can be
+    /// read now.
+    pub(super) fn reread_segments(&mut self) {
+        if self.reread_at().is_none_or(|at| at > Instant::now()) {
+            return;
+        }
+        let unread = self.shared.tracker.with(|tracker| {
+            let unread = tracker.segments.unread();
+            let unread = unread.map(|(_, unread)| unread.clone());
+            unread.collect::<Vec<_>>()
+        });
+        let mut has_read = false;
+        for segment in unread {
+            match self.reread(&segment) {
+                Ok(()) => has_read = true,
+                Err(error) => self.note_failure(&segment, &error),
+            }
+        }
+        self.reread.failures = if has_read {
+            0
+        } else {
+            self.reread.failures + 1
+        };
+        let pause = pause(self.reread.shortest_pause, self.reread.failures);
+        self.reread.at = Instant::now() + pause;
+        self.shared.count_unread();
+    }
+
+    fn reread(&self, unread: &UnreadSegment) -> io::Result<()> {
+        let numbers = unread.numbers.clone();
+        let first = numbers.start;
+        let stat = self.storage.stat(&segment_name(first));
+        let opened = stat.map_err(ReadError::from);
+        let opened = opened.and_then(|it| OpenedSegment::open(&*self.storage, first, it.len));
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(ReadError::Missing) => {
+                let lost = self.shared.lose_unread(first, Reason::Corrupt);
+                self.shared.counters.lost_of_removed.add(lost);
+                warn!(segment = first, "segment of the spool is missing");
+                return Ok(());
+            }
+            Err(ReadError::Newer(version)) => {
+                let newer = format!("it has version {version} of the spool format");
+                return Err(io::Error::other(newer));
+            }
+            Err(ReadError::Io(error)) => return Err(error),
+        };
+        let may_be_torn = unread.may_be_torn;
+        let read = opened.read(numbers.clone(), self.crc(), may_be_torn, may_be_torn)?;
+        adopt_late(numbers, &read, &self.shared);
+        self.shared.tracker.wakeup.notify();
+        Ok(())
+    }
+
+    fn note_failure(&self, unread: &UnreadSegment, error: &io::Error) {
+        self.shared.counters.troubles.add(1);
+        let Some(failures) = self.shared.read_trouble.note_failure() else {
+            return;
+        };
+        let file = segment_name(unread.numbers.start);
+        let error = error as &dyn Error;
+        warn!(
+            file,
+            failures, error, "spool cannot be read, its records wait"
+        );
+    }
+}
