@@ -72,6 +72,9 @@ pub(crate) fn open_in(
         .into_iter()
         .map(|(_, limits, ledger)| Queue::new(limits, ledger));
     let queues: Vec<_> = queues.map(Arc::new).collect();
+    for queue in &queues {
+        queue.limit_records(false);
+    }
     let (next, names) = recovery::adopt(recovered, &names, &queues, &tracker, &counters);
     let shared = Arc::new(Shared {
         intake: Mutex::new(Intake::new(next)),

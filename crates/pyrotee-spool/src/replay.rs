@@ -177,7 +177,7 @@ impl ReplayWorker {
             }
             let limit = self.control.max_bytes;
             let used = shared.tracker.with(|tracker| tracker.segments.bytes());
-            if used + bytes + shared.quarantined_bytes(limit) + SPARE > limit {
+            if used + bytes + shared.counters.quarantined_bytes.get() + SPARE > limit {
                 return Err(StopReason(
                     "the spool is full, and would lose its oldest profiles: raise spool.max-bytes or purge something"
                         .to_owned(),

@@ -124,6 +124,18 @@ impl Settings {
         open_in(self, storage, targets.into_iter().collect(), budget)
     }
 
+    /// Most bytes of all quarantined segments. The oldest are deleted beyond that.
+    pub(crate) fn quarantine(&self) -> u64 {
+        self.max_bytes / 4
+    }
+
+    /// Free space of the file system that the spool leaves to others, in bytes, if it has `total` bytes: 5 %, and no
+    /// more than a quarter of `max_bytes` or two segments.
+    pub(crate) fn reserve(&self, total: u64) -> u64 {
+        let most = (self.max_bytes / 4).max(2 * self.segment());
+        (total / 20).min(most)
+    }
+
     /// Length at which a segment is full, in bytes.
     pub(crate) fn segment(&self) -> u64 {
         let (least, most) = (self.max_bytes / 512, self.max_bytes / 4);

@@ -183,11 +183,6 @@ impl Shared {
         self.counters.corrupt_records.add(1);
     }
 
-    /// How many of `max_bytes` quarantined segments take away from the others: a quarter at most.
-    pub(crate) fn quarantined_bytes(&self, max_bytes: u64) -> u64 {
-        self.counters.quarantined_bytes.get().min(max_bytes / 4)
-    }
-
     /// Asks the writer to write the remaining records and to end. Closes the queues.
     pub(crate) fn stop(&self) {
         lock(&self.intake).closing = true;

@@ -110,6 +110,12 @@ impl<R: QueuedRecord> Queue<R> {
         self.changed.notify_one();
     }
 
+    /// Whether [`Limits::records`] applies. It does unless a backend says otherwise. Records that are queued when it
+    /// begins to apply stay.
+    pub fn limit_records(&self, limits: bool) {
+        lock(&self.state).limits_records = limits;
+    }
+
     /// Whether an empty queue would take a record of so many bytes.
     pub fn can_hold(&self, bytes: u64) -> bool {
         bytes <= self.limits.bytes

@@ -23,6 +23,8 @@ pub(super) struct State<R> {
     pub(super) unaccounted: usize,
     /// What counts against the limits, queued and leased.
     in_memory: Usage,
+    /// Whether the limit of records applies.
+    pub(super) limits_records: bool,
     /// Records below this number are on disk, outside the in-memory limits.
     pub(super) in_memory_from: u64,
     /// Leased records with these numbers are dropped for this reason when they are released.
@@ -65,6 +67,15 @@ impl Usage {
     fn fits(self, limits: &Limits, bytes: u64) -> bool {
         self.records < limits.records && self.bytes.saturating_add(bytes) <= limits.bytes
     }
+
+    /// Limits at which dropping one record makes room for another, although more records are in memory than `limits`
+    /// allow: their limit did not apply before.
+    fn limits_for_one_more(self, limits: &Limits) -> Limits {
+        Limits {
+            records: limits.records.max(self.records),
+            ..*limits
+        }
+    }
 }
 
 impl<R> Default for State<R> {
@@ -76,6 +87,7 @@ impl<R> Default for State<R> {
             leased_bytes: 0,
             unaccounted: 0,
             in_memory: Usage::default(),
+            limits_records: true,
             in_memory_from: 0,
             lost: Vec::new(),
             next_number: 0,
@@ -198,16 +210,27 @@ impl<R: QueuedRecord> State<R> {
     }
 
     pub(super) fn has_room(&self, limits: &Limits, bytes: u64) -> bool {
-        self.in_memory.fits(limits, bytes)
+        self.in_memory.fits(&self.applied(limits), bytes)
+    }
+
+    /// The limits that apply now.
+    fn applied(&self, limits: &Limits) -> Limits {
+        let records = match self.limits_records {
+            true => limits.records,
+            false => usize::MAX,
+        };
+        Limits { records, ..*limits }
     }
 
     /// Makes room for a record of `bytes`. First the records are evicted that failed most often while the target
     /// accepted others ([`EntryIndex::culprits`]); then, if that is the policy, the oldest queued records are taken out and returned, for
     /// the caller to drop. `None`, with nothing evicted or taken out: all of that is not enough.
     pub(super) fn make_room(&mut self, limits: &Limits, bytes: u64) -> Option<Vec<QueueEntry<R>>> {
+        let limits = &self.applied(limits);
         if self.in_memory.fits(limits, bytes) {
             return Some(Vec::new());
         }
+        let limits = &self.in_memory.limits_for_one_more(limits);
         let (mut usage, mut culprits, mut oldest) = (self.in_memory, Vec::new(), Vec::new());
         let in_memory = |(number, _): &(u64, &R)| *number >= self.in_memory_from;
         for (number, record) in self.queued.culprits().filter(in_memory) {

@@ -105,6 +105,14 @@ impl RecordPrefix {
         covered
     }
 
+    /// Whether a head with this checksum, unsalted, is what was written.
+    pub(crate) fn fits(self, head: u32, crc: Crc) -> bool {
+        let mut hasher = crc.start();
+        hasher.update(&self.covered());
+        hasher.combine(&Hasher::new_with_initial_len(head, self.head_len.into()));
+        hasher.finalize() == self.head_crc
+    }
+
     /// Decodes the head in `bytes`. `None`: it is not what was written.
     pub(crate) fn decode_head(self, bytes: &[u8], crc: Crc) -> Option<RecordHead> {
         let sum = crc.of([self.covered().as_slice(), bytes]);

@@ -6,6 +6,7 @@
 
 mod adopt;
 mod adopt_late;
+mod checksums;
 mod numbers;
 mod read_segment;
 mod scan;

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use pyrotee_queue::SurfaceId;
 
+use super::checksums::PrefixChecksums;
 use crate::format::{Crc, FormatError, MAGIC, PREFIX_LEN, RecordPrefix, SegmentHead, TargetId};
 use crate::spooled_record::SegmentPosition;
 use crate::storage::{File, read_up_to};
@@ -85,16 +86,17 @@ pub(crate) struct SegmentScanner {
 impl SegmentScanner {
     /// Reads from the offset `start` to the end.
     pub(crate) fn run(&self, start: u64) -> io::Result<SegmentScan> {
+        let mut checksums = PrefixChecksums::new(Arc::clone(&self.file), self.len);
         let mut scan = SegmentScan {
             whole_until: start,
             ..SegmentScan::default()
         };
         let (mut at, mut expected) = (start, self.numbers.start);
         while at < self.len {
-            let record = match self.record_at(at)? {
+            let record = match self.record_at(at, &mut checksums)? {
                 Some(record) if self.fits(&record, expected) => record,
                 _ => {
-                    let next = self.resync(at + 1, expected)?;
+                    let next = self.resync(at + 1, expected, &mut checksums)?;
                     scan.damaged_ranges += 1;
                     let until = next
                         .as_ref()
@@ -133,7 +135,12 @@ impl SegmentScanner {
     }
 
     /// Finds the next record with an undamaged head.
-    fn resync(&self, from: u64, expected: u64) -> io::Result<Option<ScannedRecord>> {
+    fn resync(
+        &self,
+        from: u64,
+        expected: u64,
+        checksums: &mut PrefixChecksums,
+    ) -> io::Result<Option<ScannedRecord>> {
         let mut window = vec![0; WINDOW];
         let mut at = from;
         while at < self.len {
@@ -144,7 +151,7 @@ impl SegmentScanner {
             }
             let magics = bytes.windows(MAGIC.len()).enumerate();
             for (offset, _) in magics.filter(|(_, some)| *some == MAGIC) {
-                if let Some(record) = self.record_at(at + offset as u64)?
+                if let Some(record) = self.record_at(at + offset as u64, checksums)?
                     && self.fits(&record, expected)
                 {
                     return Ok(Some(record));
@@ -157,7 +164,11 @@ impl SegmentScanner {
     }
 
     /// Reads the head of the record at `offset`. `None`: there is no undamaged head.
-    fn record_at(&self, offset: u64) -> io::Result<Option<ScannedRecord>> {
+    fn record_at(
+        &self,
+        offset: u64,
+        checksums: &mut PrefixChecksums,
+    ) -> io::Result<Option<ScannedRecord>> {
         let mut bytes = vec![0; 1_024];
         let filled = read_up_to(&*self.file, offset, &mut bytes)?;
         bytes.truncate(filled);
@@ -166,6 +177,12 @@ impl SegmentScanner {
         };
         let end = PREFIX_LEN + prefix.head_len as usize;
         if bytes.len() < end {
+            // Reading and hashing each of many false heads in a body would take a minute.
+            let head = offset + PREFIX_LEN as u64..offset + end as u64;
+            let sum = checksums.of(head)?;
+            if !sum.is_some_and(|sum| prefix.fits(sum, self.crc)) {
+                return Ok(None);
+            }
             let have = bytes.len();
             bytes.resize(end, 0);
             let rest = bytes.get_mut(have..).unwrap_or_default();

@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use pyrotee_queue::{LeaseFilter, Reason};
+use pyrotee_queue::{LeaseFilter, Limits, Reason, WhenFull};
 
-use super::sim::Sim;
-use super::support::{ROOMY, body, name, open, open_with, settings, try_open};
+use super::sim::{Sim, Trouble};
+use super::support::{ROOMY, body, eventually, name, open, open_with, settings, try_open};
 use crate::storage::Space;
-use crate::{Fsync, Settings};
+use crate::{Fsync, Mode, Settings};
 
 #[tokio::test]
 async fn the_oldest_segment_goes_and_every_target_is_told() {
@@ -214,4 +214,159 @@ async fn a_record_is_read_once_for_all_who_lease_it() {
     for lease in leases {
         lease.ack();
     }
+}
+
+#[test]
+fn the_reserve_of_free_space_has_a_cap_and_spares_small_disks() {
+    const MIB: u64 = 1 << 20;
+    let settings = |max_bytes| Settings {
+        max_bytes,
+        segment_bytes: 8 * MIB,
+        ..settings(Path::new(""))
+    };
+    let terabytes = 4 << 40;
+    assert_eq!(settings(1 << 30).reserve(terabytes), 256 * MIB);
+    assert_eq!(settings(16 * MIB).reserve(terabytes), 8 * MIB);
+    assert_eq!(settings(1 << 30).reserve(400 * MIB), 20 * MIB);
+    assert_eq!(settings(16 * MIB).reserve(20 * MIB), MIB);
+}
+
+#[tokio::test]
+async fn quarantine_has_a_limit_and_keeps_the_newest() {
+    let sim = Sim::new();
+    let small = Settings {
+        max_bytes: 64 << 10,
+        ..settings(Path::new(""))
+    };
+    let aside = || {
+        let mut names = sim.names();
+        names.retain(|name| name.ends_with(".corrupt"));
+        names
+    };
+    // Files of an earlier version, which had no limit.
+    for number in 0..9 {
+        let name = format!("0000000000000000000{number}.corrupt");
+        sim.tamper(&name, |bytes| bytes.resize(9_000, 7));
+    }
+    let mut last = String::new();
+    for round in 0..8 {
+        let spool = open(&sim, small.clone(), &["a"]);
+        for number in 0..13 {
+            assert!(spool.keep(&format!("{number}-1000")).await);
+        }
+        eventually("a small quarantine", || {
+            spool.monitor.stats().quarantined_bytes <= 16 << 10
+        })
+        .await;
+        spool.close();
+        last = sim.segments().pop().unwrap();
+        sim.tamper(&last, |bytes| bytes[900] ^= 1);
+        let spool = open(&sim, small.clone(), &["a"]);
+        spool.consumers[0].purge();
+        eventually("an empty spool", || sim.segments().is_empty()).await;
+        let stats = spool.monitor.stats();
+        assert_eq!(stats.quarantined, aside().len() as u64, "{round}");
+        assert!((1..=16 << 10).contains(&stats.quarantined_bytes), "{round}");
+        spool.close();
+    }
+    assert_eq!(aside(), [last.replace(".log", ".corrupt")]);
+}
+
+#[tokio::test]
+async fn unwritten_records_have_the_limit_of_bytes_only_while_the_disk_works() {
+    for when_full in [WhenFull::DropNewest, WhenFull::DropOldest] {
+        let sim = Sim::new();
+        let limits = Limits {
+            records: 3,
+            bytes: 50_000,
+            when_full,
+        };
+        // The writer does not come to writing.
+        let slow = Settings {
+            min_sleep: Duration::from_secs(2),
+            fsync: Fsync::Never,
+            ..settings(Path::new(""))
+        };
+        let spool = try_open(&sim, slow, &["a"], limits).unwrap();
+        eventually("the first sleep", || sim.changes() > 0).await;
+        sim.fail(Some(Trouble::Full));
+        for number in 0..20 {
+            assert_eq!(spool.offer(&format!("{number}-1000")).queued, 1);
+        }
+        assert_eq!(
+            spool.offer("60000-60000").queued,
+            0,
+            "more than the limit of bytes"
+        );
+        eventually("trouble", || spool.monitor.mode() == Mode::MemoryOnly).await;
+        assert_eq!(spool.counts(0).pending.profiles, 20, "nothing is dropped");
+        for number in 20..25 {
+            _ = spool.offer(&format!("{number}-1000"));
+        }
+        assert_eq!(spool.counts(0).pending.profiles, 20);
+        assert_eq!(spool.lost(0, Reason::QueueFull), 6);
+        let oldest = spool.lease(0).await;
+        let kept = matches!(when_full, WhenFull::DropNewest);
+        assert_eq!(name(&oldest) == "0-1000", kept, "{}", name(&oldest));
+    }
+}
+
+#[tokio::test]
+async fn false_heads_in_a_body_are_passed_over_in_linear_time() {
+    let sim = Sim::new();
+    let large = Settings {
+        max_bytes: 64 << 20,
+        segment_bytes: 8 << 20,
+        ..settings(Path::new(""))
+    };
+    let spool = open(&sim, large.clone(), &["a"]);
+    assert!(spool.keep("0-1000000").await);
+    assert!(spool.keep("1-1000").await);
+    spool.close();
+    let segment = sim.segments().remove(0);
+    sim.tamper(&segment, |bytes| {
+        // A damaged head, and a body that says each 8 bytes that a head of 1 MiB follows, or one of 5,000 bytes.
+        bytes[150] ^= 1;
+        for (index, chunk) in bytes[300..999_900].chunks_exact_mut(8).enumerate() {
+            let len: u32 = if index % 2 == 0 { 700_000 } else { 5_000 };
+            chunk[..4].copy_from_slice(b"\xf0PyR");
+            chunk[4..].copy_from_slice(&len.to_le_bytes());
+        }
+    });
+    let before = sim.read();
+    let spool = open(&sim, large, &["a"]);
+    let read = sim.read() - before;
+    assert!(read < 600 << 20, "{read} bytes for 125,000 false heads");
+    assert_eq!(spool.pending().await, [["1-1000"]]);
+    assert_eq!(spool.lost(0, Reason::Corrupt), 1);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_removed_or_cut_does_not_stop_the_spool() {
+    let sim = Sim::new();
+    let spool = open(&sim, settings(Path::new("")), &["a"]);
+    spool.fill(40).await;
+    let first = sim.segments().remove(0);
+    sim.stick(&first);
+    for _ in 0..40 {
+        spool.lease(0).await.ack();
+    }
+    assert!(spool.keep("40-1000").await);
+    eventually("attempts", || spool.monitor.stats().troubles > 2).await;
+    assert_eq!(spool.monitor.mode(), Mode::Disk);
+    assert!(sim.segments().contains(&first));
+    // A write that fails leaves an end that cannot be cut.
+    let active = sim.segments().pop().unwrap();
+    sim.stick(&active);
+    let changes = sim.changes();
+    sim.fail(Some(Trouble::Between(changes, changes + 2)));
+    spool.keep("41-1000").await;
+    eventually("the disk again", || spool.monitor.mode() == Mode::Disk).await;
+    assert!(spool.keep("42-1000").await);
+    sim.heal();
+    spool.close();
+    let spool = open(&sim, settings(Path::new("")), &["a"]);
+    assert_eq!(spool.pending().await, [["40-1000", "41-1000", "42-1000"]]);
+    assert_eq!(spool.lost(0, Reason::Corrupt), 0);
+    eventually("the file is gone", || !sim.names().contains(&first)).await;
 }

@@ -34,10 +34,23 @@ struct State {
     space: Option<Space>,
     /// Files that can be neither opened nor read.
     unreadable: BTreeSet<String>,
+    /// Files that can be neither removed, renamed nor truncated.
+    stuck: BTreeSet<String>,
+    /// Bytes that were read so far.
+    read: u64,
     /// Bytes of files that cannot be read.
     bad_bytes: Vec<(String, Range<u64>)>,
     /// When all files were last written to; `None`: now.
     modified: Option<SystemTime>,
+}
+
+impl State {
+    fn check_stuck(&self, name: &str) -> io::Result<()> {
+        match self.stuck.contains(name) {
+            true => Err(io::ErrorKind::PermissionDenied.into()),
+            false => Ok(()),
+        }
+    }
 }
 
 /// What goes wrong, and when.
@@ -196,10 +209,21 @@ impl Sim {
             .push((name.to_owned(), bytes));
     }
 
+    /// From now on a file can be neither removed, renamed nor truncated.
+    pub(super) fn stick(&self, name: &str) {
+        lock(&self.inner.state).stuck.insert(name.to_owned());
+    }
+
+    /// Bytes that were read so far.
+    pub(super) fn read(&self) -> u64 {
+        lock(&self.inner.state).read
+    }
+
     /// The disk gives everything again.
     pub(super) fn heal(&self) {
         let mut state = lock(&self.inner.state);
         state.unreadable.clear();
+        state.stuck.clear();
         state.bad_bytes.clear();
     }
 
@@ -295,6 +319,7 @@ impl Storage for Sim {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.inner.whole(|state| {
+            state.check_stuck(from)?;
             let data = state.files.remove(from).ok_or(io::ErrorKind::NotFound)?;
             state.files.insert(to.to_owned(), data);
             Ok(())
@@ -303,6 +328,7 @@ impl Storage for Sim {
 
     fn remove(&self, name: &str) -> io::Result<()> {
         self.inner.whole(|state| {
+            state.check_stuck(name)?;
             let removed = state.files.remove(name).map(drop);
             removed.ok_or(io::ErrorKind::NotFound.into())
         })
@@ -355,7 +381,8 @@ impl File for Handle {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let state = lock(&self.inner.state);
+        let mut state = lock(&self.inner.state);
+        state.read += buffer.len() as u64;
         let end = offset + buffer.len() as u64;
         let mut bad = state.bad_bytes.iter();
         let is_bad =
@@ -381,7 +408,8 @@ impl File for Handle {
     }
 
     fn truncate(&self, len: u64) -> io::Result<()> {
-        self.inner.whole(|_| {
+        self.inner.whole(|state| {
+            state.check_stuck(&self.name)?;
             lock(&self.data.0)
                 .bytes
                 .truncate(usize::try_from(len).unwrap());

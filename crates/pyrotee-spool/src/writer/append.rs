@@ -25,6 +25,8 @@ pub(super) struct ActiveSegment {
     pub(super) committed: u64,
     /// Length of the synced part, in bytes.
     synced: u64,
+    /// Attempts to cut it that have failed.
+    pub(super) cuts: u32,
 }
 
 impl ActiveSegment {
@@ -227,6 +229,7 @@ impl Writer {
             len: 0,
             committed: 0,
             synced: 0,
+            cuts: 0,
         });
         append_all(&*active.file, &mut [IoSlice::new(&head)])?;
         active.len = len;

@@ -4,11 +4,14 @@
 //! `work` succeeds again.
 
 mod append;
+mod evict;
+mod remove;
 mod reread;
 mod tidy;
 
 pub(crate) use tidy::seconds;
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::io;
 use std::sync::Arc;
@@ -61,6 +64,8 @@ pub(crate) struct Writer {
     /// When the next attempt to write is made. `None`: the disk works.
     retry_at: Option<Instant>,
     reread: Reread,
+    /// Segments that could not be removed, and when each is tried again.
+    not_removed: BTreeMap<u64, Instant>,
 }
 
 impl Writer {
@@ -92,11 +97,15 @@ impl Writer {
             cursors_synced: false,
             retry_at: None,
             reread,
+            not_removed: BTreeMap::new(),
         }
     }
 
     /// Runs until the spool is closed.
     pub(crate) fn run(mut self) {
+        if let Err(error) = self.trim_quarantine(0) {
+            self.note_mending_failure("*.corrupt", &error);
+        }
         loop {
             let closing = lock(&self.shared.intake).closing;
             if closing || self.retry_at.is_none_or(|at| at <= Instant::now()) {
@@ -118,7 +127,7 @@ impl Writer {
     fn work(&mut self) -> io::Result<()> {
         if self.retry_at.is_some() {
             self.storage.prepare()?;
-            self.truncate_torn_segments()?;
+            self.truncate_torn_segments();
         }
         self.remove_done_segments()?;
         self.write()?;
@@ -145,7 +154,8 @@ impl Writer {
     fn until_next(&self) -> Duration {
         let now = Instant::now();
         let mut next = now + LONGEST_SLEEP;
-        if let Some(at) = self.reread_at() {
+        let again_at = self.not_removed.values().copied();
+        if let Some(at) = again_at.chain(self.reread_at()).min() {
             next = next.min(at);
         }
         if let Some(at) = self.retry_at {
@@ -214,6 +224,7 @@ impl Writer {
         let mut intake = lock(&self.shared.intake);
         let before = intake.memory_only;
         intake.memory_only = true;
+        self.limit_records(true);
         let receipts: Vec<_> = intake
             .writes
             .iter_mut()
@@ -236,10 +247,19 @@ impl Writer {
         }
     }
 
+    /// Whether the limit of records applies to what the queues hold in memory. While the disk works, unwritten records
+    /// have the limit of bytes only.
+    fn limit_records(&self, limits: bool) {
+        for queue in &self.shared.queues {
+            queue.limit_records(limits);
+        }
+    }
+
     /// Leaves memory-only mode, if the spool was in it.
     fn leave_memory_only(&mut self) {
         if self.retry_at.take().is_some() {
             lock(&self.shared.intake).memory_only = false;
+            self.limit_records(false);
             self.shared.counters.memory_only.set(0);
             let dir = self.settings.dir.display();
             info!(%dir, "spool writes again");

@@ -1,0 +1,145 @@
+//! Unlinks, quarantines and cuts segments.
+
+use std::error::Error;
+use std::io;
+
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::Writer;
+use super::tidy::MustSurvive;
+use crate::format::{quarantined_name, quarantined_segment_of, segment_name};
+
+/// Attempts to cut a segment.
+const MOST_CUTS: u32 = 4;
+
+impl Writer {
+    /// Removes the segments that have no pending records.
+    pub(super) fn remove_done_segments(&mut self) -> io::Result<()> {
+        let done = self.shared.tracker.with(|tracker| tracker.segments.done());
+        if done.is_empty() {
+            return Ok(());
+        }
+        // Cursors are saved first: records that are pending according to saved cursors must be in a segment.
+        if self.unsaved() > 0 || !self.cursors_synced {
+            match self.save(false, MustSurvive::PowerLoss) {
+                // If our own segments fill the disk, only unlinking some of them makes room.
+                Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
+                saved => saved?,
+            }
+        }
+        let now = Instant::now();
+        self.not_removed.retain(|_, again_at| *again_at > now);
+        for (first, damaged) in done {
+            if self.not_removed.contains_key(&first) {
+                continue;
+            }
+            // A file that cannot be removed is no reason to stop writing.
+            if let Err(error) = self.remove(first, damaged) {
+                let again_at = now + self.settings.retry_after;
+                self.not_removed.insert(first, again_at);
+                self.note_mending_failure(&segment_name(first), &error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts and logs that a file could not be removed or cut.
+    pub(super) fn note_mending_failure(&self, file: &str, error: &io::Error) {
+        self.shared.counters.troubles.add(1);
+        if let Some(failures) = self.shared.read_trouble.note_failure() {
+            let error = error as &dyn Error;
+            warn!(
+                file,
+                failures, error, "file of the spool cannot be removed or cut"
+            );
+        }
+    }
+
+    /// Unlinks a segment, or quarantines it if it is damaged and not too long.
+    pub(super) fn remove(&mut self, first: u64, damaged: bool) -> io::Result<()> {
+        let name = segment_name(first);
+        let bytes = self.shared.tracker.with(|tracker| {
+            let segment = tracker.segments.get(first);
+            segment.map_or(0, |segment| segment.bytes)
+        });
+        let quarantines = damaged && bytes <= self.settings.quarantine();
+        if quarantines {
+            self.trim_quarantine(bytes)?;
+        }
+        let removed = if quarantines {
+            self.storage.rename(&name, &quarantined_name(first))
+        } else {
+            self.storage.remove(&name)
+        };
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        self.torn.retain(|torn| torn.first != first);
+        self.shared.read_trouble.forget(first);
+        let tracker = &self.shared.tracker;
+        let segment = tracker.with(|tracker| tracker.segments.remove(first));
+        match segment {
+            Some(segment) if quarantines => {
+                self.shared.counters.quarantined.add(1);
+                self.shared.counters.quarantined_bytes.add(segment.bytes);
+                warn!(segment = name, "damaged segment of the spool is set aside");
+            }
+            Some(segment) if damaged => {
+                let bytes = segment.bytes;
+                warn!(
+                    segment = name,
+                    bytes, "damaged segment of the spool is too long to be set aside, and deleted"
+                );
+            }
+            Some(_) | None => {}
+        }
+        Ok(())
+    }
+
+    /// Deletes the oldest quarantined segments until `bytes` more fit into the quarantine.
+    pub(super) fn trim_quarantine(&self, bytes: u64) -> io::Result<()> {
+        let counters = &self.shared.counters;
+        let is_over = || counters.quarantined_bytes.get() + bytes > self.settings.quarantine();
+        if !is_over() {
+            return Ok(());
+        }
+        let files = self.storage.list()?.into_iter();
+        let quarantined = files.filter_map(|(file, len)| {
+            let first = quarantined_segment_of(&file)?;
+            Some((first, file, len))
+        });
+        let mut quarantined: Vec<_> = quarantined.collect();
+        quarantined.sort();
+        for (_, file, len) in quarantined {
+            if !is_over() {
+                break;
+            }
+            self.storage.remove(&file)?;
+            counters.quarantined.sub(1);
+            counters.quarantined_bytes.sub(len);
+            warn!(
+                file,
+                "quarantine of the spool is full, its oldest segment is deleted"
+            );
+        }
+        Ok(())
+    }
+
+    /// Cuts off what failed writes left at the ends of segments. A segment that cannot be cut is tried again three
+    /// times; its end is found damaged at the next start.
+    pub(super) fn truncate_torn_segments(&mut self) {
+        let mut left = Vec::new();
+        for mut torn in std::mem::take(&mut self.torn) {
+            if let Err(error) = torn.truncate() {
+                self.note_mending_failure(&segment_name(torn.first), &error);
+                torn.cuts += 1;
+                if torn.cuts < MOST_CUTS {
+                    left.push(torn);
+                }
+            }
+        }
+        self.torn = left;
+    }
+}
