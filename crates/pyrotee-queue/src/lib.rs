@@ -36,6 +36,7 @@ mod reason;
 mod receipt_time;
 mod record;
 mod retry_history;
+mod step_clock;
 
 pub use backend::{
     Consumer, FRESH_FOR, Lane, Lease, LeaseEnd, LeaseFilter, LeaseFuture, Limits, OfferResult,
@@ -52,6 +53,7 @@ pub use reason::Reason;
 pub use receipt_time::receipt_time;
 pub use record::{Head, Record, SurfaceId};
 pub use retry_history::RetryHistory;
+pub use step_clock::{Birth, StepClock, shift};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

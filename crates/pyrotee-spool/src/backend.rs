@@ -174,13 +174,13 @@ impl Consumer for SpoolConsumer {
                 match self.queue.take(filters, from) {
                     TakeResult::Leased(leased) => {
                         let (lane, history) = (leased.lane(), leased.history());
-                        let evicted = leased.is_evicted();
+                        let (evicted, birth) = (leased.is_evicted(), self.queue.birth(&leased));
                         let claim = leased.record().clone();
                         let lease = SpoolLease::new(self, leased);
                         match self.fetch(&claim).await {
                             FetchResult::Record(record) => {
                                 let lease = Lease::new(record, lane, history, Box::new(lease));
-                                return Some(lease.with_evicted(evicted));
+                                return Some(lease.with_evicted(evicted).with_birth(birth));
                             }
                             FetchResult::OverBudget => from = self.queue.in_memory_from(),
                             // The queue drops the record of an evicted segment when it is put back, and holds
@@ -208,6 +208,7 @@ impl Consumer for SpoolConsumer {
 
     fn expire(&self, received_before: SystemTime) {
         self.queue.expire(received_before);
+        let received_before = self.spool.shared.clock.to_steady(received_before);
         let expire =
             |tracker: &mut TrackerState| tracker.expire_unread(self.target, received_before);
         let shared = &self.spool.shared;

@@ -15,7 +15,7 @@
 //!
 //! Segment heads and cursor slots are *envelopes*. The layout of the first 16 bytes is the same in all
 //! versions, so that an older pyrotee can refuse a newer version, and a flipped bit is not taken for one.
-//! Segments have version 2, cursor slots version 1, and 2 with unknown numbers:
+//! Segments have version 2, cursor slots version 1, and 2 with unknown numbers or steps:
 //!
 //! ```text
 //! envelope = magic [u8; 8] ("PYROTEES" | "PYROTEEC"), version u32, crc32 of these 12 bytes,
@@ -23,7 +23,8 @@
 //! segment  = envelope( salt u64, first u64, names ), record*
 //! names    = count u16, ( id u16, length u16, name )*
 //! cursors  = envelope( generation u64, salt u64, next u64, clean u8, count u16, cursor*,
-//!                      count u32, ( start u64, end u64 )* )   unknown numbers, since version 2
+//!                      count u32, ( start u64, end u64 )*     unknown numbers, since version 2
+//!                      count u16, ( number u64, step i64 )* ) steps of the wall clock, since version 2
 //! cursor   = id u16, length u16, name, last_seen u64 (seconds), horizon u64,
 //!            count u32, ( start u64, end u64 )*      settled numbers
 //!            count u32, number u64*                  in flight
@@ -37,11 +38,17 @@
 //! ```
 //!
 //! Segments of version 1 are the same without bit 2. They are read, and unlinked when they are settled, but
-//! never appended to or rewritten. Cursor slots of version 1 are the same as those of version 2 without unknown
-//! numbers.
+//! never appended to or rewritten. Cursor slots of version 1 are the same as those of version 2 without the last two
+//! fields.
 //!
 //! A number is *unknown* if it is above the horizon of all cursors and in the range of a segment that cannot be read:
 //! there may be a record of that number, or none. If its segment is missing later, it is not counted as lost.
+//!
+//! A *step* says that the wall clock was set forward by so many nanoseconds (back, if negative) while a process ran,
+//! after the records below the number were received. In a process, ages come from the monotonic clock. A new process
+//! has two readings of when a record was received: the time in its head, and that time plus all later steps. The one
+//! that makes the record younger counts. A time before 2020 says that the clock was not set: the age counts from the
+//! start of the process then. The time in the head itself never changes, because it is part of the profile.
 //!
 //! The checksum of a head covers the lengths, the checksum of the body and the head. The salt of the spool is the
 //! start value of both checksums of a record, so that a client cannot write bytes into a body that a resync

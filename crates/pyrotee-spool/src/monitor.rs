@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pyrotee_queue::lock;
+use pyrotee_queue::{StepClock, lock};
 
 use crate::inspect::{Membership, Survey, TargetSurvey};
 use crate::removed_target::RemovedTarget;
@@ -96,7 +96,10 @@ impl Monitor {
         let (names, removed) = self.shared.tracker.with(|tracker| {
             let names = tracker.cursors.iter().map(|cursor| cursor.name.clone());
             let names: Vec<_> = names.collect();
-            let removed: Vec<_> = tracker.removed_with_records().map(of_removed).collect();
+            let removed = tracker.removed_with_records();
+            let removed: Vec<_> = removed
+                .map(|it| of_removed(it, &self.shared.clock))
+                .collect();
             (names, removed)
         });
         let configured = names.into_iter().zip(&self.shared.queues);
@@ -158,12 +161,13 @@ impl Monitor {
     }
 }
 
-fn of_removed(removed: &RemovedTarget) -> TargetSurvey {
+fn of_removed(removed: &RemovedTarget, clock: &StepClock) -> TargetSurvey {
+    let oldest = removed.pending.values().filter_map(|it| it.oldest).min();
     TargetSurvey {
         name: removed.saved.name.clone(),
         membership: Membership::Removed,
         pending: removed.pending(),
-        oldest: removed.pending.values().filter_map(|it| it.oldest).min(),
+        oldest: oldest.map(|oldest| clock.to_wall(oldest)),
         in_flight: 0,
     }
 }

@@ -64,13 +64,14 @@ pub(crate) fn open_in(
         recovered.salt,
         (recovered.cursors.generation, recovered.slot),
     );
+    let steps = recovered.cursors.steps.clone();
     let tracker = SettlementTracker::new(settings.save_every, settings.min_sleep);
     let tracker = Arc::new(tracker);
     let counters = Counters::default();
     let names: Vec<_> = targets.iter().map(|(name, ..)| name.clone()).collect();
     let queues = targets
         .into_iter()
-        .map(|(_, limits, ledger)| Queue::new(limits, ledger));
+        .map(|(_, limits, ledger)| Queue::with_clock(limits, ledger, settings.clock.clone()));
     let queues: Vec<_> = queues.map(Arc::new).collect();
     for queue in &queues {
         queue.limit_records(false);
@@ -83,6 +84,7 @@ pub(crate) fn open_in(
         budget: Arc::clone(budget),
         counters,
         read_trouble: ReadTrouble::new(settings.read_again_after),
+        clock: settings.clock.clone(),
         longest_record: settings.longest_record(),
         receipts_promise_disk: settings.fsync == Fsync::Always,
     });
@@ -111,7 +113,15 @@ pub(crate) fn open_in(
         Builder::new()
             .name("spool-read".to_owned())
             .spawn(move || reader::run(&requests, &reads, crc))?;
-        let writer = Writer::new(Arc::clone(&shared), storage, settings, salt, names, cursors);
+        let writer = Writer::new(
+            Arc::clone(&shared),
+            storage,
+            settings,
+            salt,
+            names,
+            cursors,
+            steps,
+        );
         Builder::new()
             .name("spool-write".to_owned())
             .spawn(move || writer.run())

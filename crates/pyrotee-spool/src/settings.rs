@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pyrotee_queue::{Budget, Ledger, Limits};
+use pyrotee_queue::{Budget, Ledger, Limits, StepClock};
 
 use crate::open_spool::{OpenSpool, open_in};
 use crate::storage::Disk;
@@ -53,6 +53,8 @@ pub struct Settings {
     pub retry_after: Duration,
     /// Time until the next attempt to read a segment that the disk did not return. It doubles up to 30 times this.
     pub read_again_after: Duration,
+    /// Tells how far the wall clock was set, so that the age of a record does not depend on it.
+    pub clock: StepClock,
     /// Minimum sleep of the writer thread after a batch. A longer sleep means fewer system calls and later
     /// receipts.
     pub min_sleep: Duration,
@@ -106,6 +108,7 @@ impl Settings {
             sync_cursors_after: Duration::from_millis(100),
             retry_after: Duration::from_secs(5),
             read_again_after: Duration::from_secs(1),
+            clock: StepClock::system(),
             min_sleep: Duration::from_millis(1),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, mpsc};
 
-use pyrotee_queue::{Budget, Queue, QueuedRecord, Reason, Record, Tally, lock};
+use pyrotee_queue::{Budget, Queue, QueuedRecord, Reason, Record, StepClock, Tally, lock};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
@@ -29,6 +29,7 @@ pub(crate) struct Shared {
     pub(crate) budget: Arc<Budget>,
     pub(crate) counters: Counters,
     pub(crate) read_trouble: ReadTrouble,
+    pub(crate) clock: StepClock,
     /// Most bytes of a record, with its head.
     pub(crate) longest_record: u64,
     /// Whether a receipt promises that the record is on disk (`fsync: always`).
@@ -44,6 +45,10 @@ pub(crate) struct Intake {
     pub(crate) writes: VecDeque<PendingWrite>,
     /// At this length, writes of records that every target has settled are removed.
     sweep_at: usize,
+    /// How far the wall clock was set when the last record was offered, in nanoseconds.
+    clock_step: i64,
+    /// Changes of that, with the number of the first record after each, for the writer.
+    pub(crate) clock_changes: Vec<(u64, i64)>,
     /// Whether the disk fails, so that records stay in memory.
     pub(crate) memory_only: bool,
     /// Whether the spool is being closed.
@@ -58,6 +63,9 @@ pub(crate) struct PendingWrite {
     pub(crate) receipt: Option<oneshot::Sender<()>>,
 }
 
+/// A smaller change of the wall clock is no step, in nanoseconds.
+const SMALLEST_STEP: u64 = 1_000_000_000;
+
 /// Least number of pending writes that is swept.
 const SWEEP_FROM: usize = 1_024;
 
@@ -67,8 +75,19 @@ impl Intake {
             next,
             writes: VecDeque::new(),
             sweep_at: SWEEP_FROM,
+            clock_step: 0,
+            clock_changes: Vec::new(),
             memory_only: false,
             closing: false,
+        }
+    }
+
+    /// Notes how far the wall clock is set before the next record is offered.
+    pub(crate) fn note_clock_step(&mut self, step: i64) {
+        let change = step.saturating_sub(self.clock_step);
+        if change.unsigned_abs() >= SMALLEST_STEP {
+            self.clock_step = step;
+            self.clock_changes.push((self.next, change));
         }
     }
 
@@ -89,7 +108,9 @@ impl Shared {
         targets: Range<usize>,
         record: &Arc<Record>,
     ) -> (usize, Option<oneshot::Receiver<()>>) {
+        let step = self.clock.step();
         let mut intake = lock(&self.intake);
+        intake.note_clock_step(step);
         if intake.closing {
             // The writer may have taken the last writes already.
             self.refuse(targets, record.len(), Reason::Shutdown);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use pyroscope_wire::refusal::Meaning;
-use pyrotee_queue::{Consumer, Lane, Lease, Reason, Record, RetryHistory, lock};
+use pyrotee_queue::{Birth, Consumer, Lane, Lease, Reason, Record, RetryHistory, lock};
 use tokio::time::Instant;
 
 use super::panics::catch_panic;
@@ -77,7 +77,8 @@ impl Uploader {
         mut permit: Permit,
         connection: &mut Option<Box<Connection>>,
     ) {
-        let attempt = self.attempt(lease.record(), &mut permit, connection);
+        let birth = lease.birth();
+        let attempt = self.attempt(lease.record(), &birth, &mut permit, connection);
         let (outcome, body_use) = match catch_panic(attempt).await {
             Ok(Some(attempted)) => attempted,
             Ok(None) => {
@@ -134,16 +135,17 @@ impl Uploader {
     async fn attempt(
         &self,
         record: &Arc<Record>,
+        birth: &Birth,
         permit: &mut Permit,
         connection: &mut Option<Box<Connection>>,
     ) -> Option<(Outcome, Option<BodyUse>)> {
-        if self.is_expired(record) {
+        if self.is_expired(birth) {
             return None;
         }
         // Before the time of the upload starts: nothing of this is the target's fault.
         let content = self.client.prepare(record).await;
         // Making the content may have waited for memory.
-        if self.is_expired(record) {
+        if self.is_expired(birth) {
             return None;
         }
         permit.start_upload();
@@ -279,9 +281,9 @@ impl Uploader {
         }
     }
 
-    fn is_expired(&self, record: &Record) -> bool {
-        let received = record.head().received;
-        self.expiry().is_some_and(|expiry| received < expiry)
+    fn is_expired(&self, birth: &Birth) -> bool {
+        let expiry = self.expiry();
+        expiry.is_some_and(|expiry| birth.wall() < expiry)
     }
 }
 

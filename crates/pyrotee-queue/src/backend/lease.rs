@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::{Lane, Reason, Record, RetryHistory};
+use crate::{Birth, Lane, Reason, Record, RetryHistory, StepClock};
 
 /// A record that is being delivered to one target. Dropping the lease releases the record.
 #[must_use]
@@ -14,6 +14,7 @@ pub struct Lease {
     lane: Lane,
     history: RetryHistory,
     evicted: bool,
+    birth: Option<Birth>,
     settle: Option<Box<dyn Settle>>,
 }
 
@@ -54,6 +55,7 @@ impl Lease {
             lane,
             history,
             evicted: false,
+            birth: None,
             settle: Some(settle),
         }
     }
@@ -62,6 +64,19 @@ impl Lease {
     pub fn with_evicted(mut self, evicted: bool) -> Self {
         self.evicted = evicted;
         self
+    }
+
+    /// Tells when the record was received, if that does not depend on the wall clock alone.
+    pub fn with_birth(mut self, birth: Birth) -> Self {
+        self.birth = Some(birth);
+        self
+    }
+
+    /// When the record was received, for its age. The time in its head is part of the profile.
+    pub fn birth(&self) -> Birth {
+        let at = self.record.head().received;
+        let system = || Birth::new(at, StepClock::system());
+        self.birth.clone().unwrap_or_else(system)
     }
 
     /// Whether the record made room for a new one in a full queue: of all queued records it had failed most

@@ -112,12 +112,13 @@ impl MemoryConsumer {
     fn lease_of(&self, leased: LeasedEntry<Arc<Record>>) -> Lease {
         let record = Arc::clone(leased.record());
         let (lane, history) = (leased.lane(), leased.history());
-        let evicted = leased.is_evicted();
+        let (evicted, birth) = (leased.is_evicted(), self.0.birth(&leased));
         let settle = MemoryLease {
             queue: Arc::clone(&self.0),
             leased,
         };
-        Lease::new(record, lane, history, Box::new(settle)).with_evicted(evicted)
+        let lease = Lease::new(record, lane, history, Box::new(settle));
+        lease.with_evicted(evicted).with_birth(birth)
     }
 }
 

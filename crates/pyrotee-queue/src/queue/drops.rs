@@ -1,7 +1,6 @@
 //! Dropping queued records before they are delivered.
 
 use std::ops::Range;
-use std::time::SystemTime;
 
 use super::Queue;
 use super::entry::{QueueEntry, QueuedRecord};
@@ -13,15 +12,6 @@ use crate::{Reason, Tally, lock};
 const MOST_AT_ONCE: usize = 64;
 
 impl<R: QueuedRecord> Queue<R> {
-    /// Drops the records that were received before `received_before`, as [`Reason::Expired`], from the
-    /// oldest number on until one is younger. Numbers follow the ends of request bodies, so a record may
-    /// have been received before its predecessor; such a record is dropped once it is the oldest.
-    pub fn expire(&self, received_before: SystemTime) {
-        self.lose_while(Reason::Expired, |_, record| {
-            record.received() < received_before
-        });
-    }
-
     /// Drops the records with these numbers, for `reason`. A leased one is dropped when it is released.
     pub fn lose_numbers(&self, numbers: Range<u64>, reason: Reason) {
         lock(&self.state).lose_on_return(numbers.clone(), reason);
@@ -67,7 +57,11 @@ impl<R: QueuedRecord> Queue<R> {
 
     /// Drops the records whose numbers `next` returns, a batch at a time, until it returns `None`. Returns
     /// how many they were.
-    fn lose_each(&self, reason: Reason, next: impl Fn(&State<R>) -> Option<u64>) -> Tally {
+    pub(super) fn lose_each(
+        &self,
+        reason: Reason,
+        next: impl Fn(&State<R>) -> Option<u64>,
+    ) -> Tally {
         let mut lost = Tally::default();
         loop {
             let mut state = lock(&self.state);

@@ -47,6 +47,8 @@ impl QueuedRecord for Arc<Record> {
 pub(super) struct QueueEntry<R> {
     pub(super) record: R,
     pub(super) offered: Instant,
+    /// When the record was received, in steady time.
+    pub(super) born: SystemTime,
     pub(super) history: RetryHistory,
     /// When the retry of a deferred record is due; `None`: the record may be leased now.
     pub(super) due: Option<Instant>,
@@ -60,11 +62,12 @@ pub(super) struct QueueEntry<R> {
 
 impl<R> QueueEntry<R> {
     /// An entry for an untried record that is queued now.
-    pub(super) fn new(record: R) -> Self {
+    pub(super) fn new(record: R, born: SystemTime) -> Self {
         let now = Instant::now();
         Self {
             record,
             offered: now,
+            born,
             ready_at: now,
             history: RetryHistory::default(),
             due: None,
@@ -90,6 +93,11 @@ impl<R> LeasedEntry<R> {
     /// The record.
     pub fn record(&self) -> &R {
         &self.entry.record
+    }
+
+    /// When the record was received, in steady time.
+    pub(super) fn born(&self) -> SystemTime {
+        self.entry.born
     }
 
     /// The lane that the record was taken from.

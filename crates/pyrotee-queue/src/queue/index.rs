@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::time::SystemTime;
 
 use tokio::time::Instant;
 
@@ -92,6 +93,12 @@ impl<R: QueuedRecord> EntryIndex<R> {
     pub(super) fn oldest(&self) -> Option<(u64, &R)> {
         let (number, entry) = self.entries.first_key_value()?;
         Some((*number, &entry.record))
+    }
+
+    /// The entries with these numbers and when each was received, in steady time, the lowest number first.
+    pub(super) fn births(&self, numbers: Range<u64>) -> impl Iterator<Item = (u64, SystemTime)> {
+        let entries = self.entries.range(numbers);
+        entries.map(|(number, entry)| (*number, entry.born))
     }
 
     /// When the retry of the next deferred record is due, or the next held back one may be leased.

@@ -8,6 +8,7 @@
 
 mod drops;
 mod entry;
+mod expiry;
 mod held_back;
 mod index;
 mod state;
@@ -17,12 +18,11 @@ mod tests;
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use crate::{LeaseEnd, LeaseFilter, Ledger, Limits, Reason, lock};
+use crate::{LeaseEnd, LeaseFilter, Ledger, Limits, Reason, StepClock, lock};
 pub use entry::{LeasedEntry, QueuedRecord, TakeResult};
 use state::{Phase, State};
 
@@ -30,6 +30,7 @@ use state::{Phase, State};
 pub struct Queue<R> {
     limits: Limits,
     ledger: Arc<Ledger>,
+    clock: StepClock,
     state: Mutex<State<R>>,
     /// Holds one permit after a change, for the consumer.
     changed: Notify,
@@ -38,9 +39,15 @@ pub struct Queue<R> {
 impl<R: QueuedRecord> Queue<R> {
     /// An empty queue.
     pub fn new(limits: Limits, ledger: Arc<Ledger>) -> Self {
+        Self::with_clock(limits, ledger, StepClock::system())
+    }
+
+    /// An empty queue. `clock` tells how old its records are.
+    pub fn with_clock(limits: Limits, ledger: Arc<Ledger>, clock: StepClock) -> Self {
         Self {
             limits,
             ledger,
+            clock,
             state: Mutex::default(),
             changed: Notify::new(),
         }
@@ -78,6 +85,7 @@ impl<R: QueuedRecord> Queue<R> {
     /// [`notify`](Self::notify), which the caller calls once it holds no lock: it may wake a thread.
     pub fn push_as(&self, number: u64, record: R) -> bool {
         let bytes = record.len();
+        let born = self.clock.birth(record.received());
         let mut state = lock(&self.state);
         let phase = state.phase;
         let room = match phase {
@@ -99,7 +107,7 @@ impl<R: QueuedRecord> Queue<R> {
         };
         // Under the lock: no record may be settled before it is accepted.
         self.ledger.accept(bytes);
-        state.insert_new(number, record);
+        state.insert_new(number, record, born);
         drop(state);
         self.lose(&victims, Reason::QueueFull);
         true
@@ -128,11 +136,12 @@ impl<R: QueuedRecord> Queue<R> {
     }
 
     /// Queues a record that an earlier process left on disk, as backlog. Its number is below all numbers of this
-    /// process.
+    /// process, and it was received by the wall clock as that was set when this process began.
     pub fn recover(&self, number: u64, record: R) {
+        let born = record.received().min(self.clock.now());
         let mut state = lock(&self.state);
         self.ledger.accept(record.len());
-        state.insert_recovered(number, record);
+        state.insert_recovered(number, record, born);
         drop(state);
         self.notify();
     }
@@ -263,14 +272,6 @@ impl<R: QueuedRecord> Queue<R> {
     pub fn freeze(&self) {
         lock(&self.state).phase = Phase::Frozen;
         self.notify();
-    }
-
-    /// When the oldest pending record was received, in flight included. `None`: no record is pending.
-    pub fn oldest(&self) -> Option<SystemTime> {
-        let state = lock(&self.state);
-        let queued = state.queued.oldest().map(|(_, record)| record.received());
-        let leased = state.leased.values().map(|leased| leased.received);
-        leased.chain(queued).min()
     }
 
     /// The numbers of the leased records.

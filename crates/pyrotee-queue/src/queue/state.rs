@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use tokio::time::Instant;
 
 use super::entry::{LeasedEntry, QueueEntry, QueuedRecord};
+use super::expiry::Sweep;
 use super::index::EntryIndex;
 use crate::{LeaseFilter, Limits, Reason, WhenFull};
 
@@ -30,6 +31,7 @@ pub(super) struct State<R> {
     /// Leased records with these numbers are dropped for this reason when they are released.
     lost: Vec<(Range<u64>, Reason)>,
     pub(super) next_number: u64,
+    pub(super) sweep: Sweep,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -46,7 +48,8 @@ pub(super) enum Phase {
 
 #[derive(Debug)]
 pub(super) struct InFlightRecord {
-    pub(super) received: SystemTime,
+    /// When the record was received, in steady time.
+    pub(super) born: SystemTime,
     bytes: u64,
     /// The record is off the limits, as [`QueueEntry::evicted`].
     evicted: bool,
@@ -91,20 +94,21 @@ impl<R> Default for State<R> {
             in_memory_from: 0,
             lost: Vec::new(),
             next_number: 0,
+            sweep: Sweep::default(),
         }
     }
 }
 
 impl<R: QueuedRecord> State<R> {
     /// Queues a record as `number` or as the next number, whichever is higher.
-    pub(super) fn insert_new(&mut self, number: u64, record: R) {
+    pub(super) fn insert_new(&mut self, number: u64, record: R, born: SystemTime) {
         let number = number.max(self.next_number);
         self.next_number = number + 1;
         if number >= self.in_memory_from {
             self.in_memory.records += 1;
             self.in_memory.bytes += record.len();
         }
-        self.queued.insert(number, QueueEntry::new(record));
+        self.queued.insert(number, QueueEntry::new(record, born));
     }
 
     /// Whether the leased records alone reach the limit of bytes. Records on disk do not count against the limits,
@@ -117,7 +121,7 @@ impl<R: QueuedRecord> State<R> {
         let leased = self.queued.take(filters, from, Instant::now())?;
         let record = leased.record();
         let in_flight = InFlightRecord {
-            received: record.received(),
+            born: leased.born(),
             bytes: record.len(),
             evicted: leased.is_evicted(),
         };
@@ -168,11 +172,11 @@ impl<R: QueuedRecord> State<R> {
     }
 
     /// Queues a record of an earlier process under its own number, which is below all of this process, as backlog.
-    pub(super) fn insert_recovered(&mut self, number: u64, record: R) {
+    pub(super) fn insert_recovered(&mut self, number: u64, record: R, born: SystemTime) {
         let next = number.saturating_add(1);
         self.in_memory_from = self.in_memory_from.max(next);
         self.next_number = self.next_number.max(next);
-        self.queued.insert(number, QueueEntry::new(record));
+        self.queued.insert(number, QueueEntry::new(record, born));
         self.queued.fall_behind(next);
     }
 

@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use bytes::BufMut;
 
 use super::TargetId;
+use super::clock_steps::ClockSteps;
 use super::envelope::{EnvelopeKind, FormatError};
 use super::fields::{FieldReader, len32, put_short};
 use super::number_set::NumberSet;
@@ -14,7 +15,7 @@ const ENVELOPE: EnvelopeKind = EnvelopeKind {
     version: VERSION,
 };
 
-/// Version 2: unknown numbers.
+/// Version 2: unknown numbers and steps of the wall clock. A slot without either is written in version 1.
 const VERSION: u32 = 2;
 
 /// The names of the two slots.
@@ -33,6 +34,8 @@ pub(crate) struct Cursors {
     pub(crate) targets: Vec<SavedCursor>,
     /// Numbers in segments that could not be read: whether there is a record of such a number is not known.
     pub(crate) unknown: NumberSet,
+    /// Steps of the wall clock after records that are still there.
+    pub(crate) steps: ClockSteps,
 }
 
 /// How far one target is, as saved on disk.
@@ -68,11 +71,12 @@ impl Cursors {
                 content.put_u64_le(*number);
             }
         }
-        if self.unknown.is_empty() {
+        if self.unknown.is_empty() && self.steps.is_empty() {
             // An earlier pyrotee can read it.
             return ENVELOPE.seal(1, &content);
         }
         put_numbers(&mut content, &self.unknown);
+        self.steps.encode(&mut content);
         ENVELOPE.seal(VERSION, &content)
     }
 
@@ -124,6 +128,7 @@ impl Cursors {
         }
         if version >= 2 {
             cursors.unknown = numbers(fields)?;
+            cursors.steps = ClockSteps::read(fields)?;
         }
         Some(cursors)
     }

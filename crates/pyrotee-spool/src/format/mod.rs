@@ -1,5 +1,6 @@
 //! The on-disk format, as drawn in the documentation of the crate. No function here does I/O.
 
+mod clock_steps;
 mod cursors;
 mod envelope;
 mod fields;
@@ -7,6 +8,7 @@ mod number_set;
 mod record;
 mod segment;
 
+pub(crate) use clock_steps::ClockSteps;
 pub(crate) use cursors::{CURSOR_SLOTS, Cursors, SavedCursor};
 pub(crate) use envelope::FormatError;
 #[cfg(test)]

@@ -118,7 +118,11 @@ pub(crate) fn read(
         let bodies = end == u64::MAX;
         let read = opened.map(|it| it.read(first..end, Crc::salted(salt), bodies, may_be_torn));
         let read = match read.transpose() {
-            Ok(read) => read,
+            Ok(Some(mut read)) => {
+                read.count_ages(&cursors.steps, settings.clock.now());
+                Some(read)
+            }
+            Ok(None) => None,
             Err(error) => {
                 failure = Some((segment_name(first), error));
                 None

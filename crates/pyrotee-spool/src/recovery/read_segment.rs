@@ -3,11 +3,12 @@
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tracing::warn;
 
 use super::scan::{SegmentScan, SegmentScanner, head_of};
-use crate::format::{Crc, FormatError, SegmentHead, segment_name};
+use crate::format::{ClockSteps, Crc, FormatError, SegmentHead, segment_name};
 use crate::storage::{File, Storage};
 
 /// A segment whose head was read.
@@ -98,6 +99,13 @@ impl OpenedSegment {
 }
 
 impl ReadSegment {
+    /// Sets the times from which the ages of the records count, in a process that begins at `now`.
+    pub(crate) fn count_ages(&mut self, steps: &ClockSteps, now: SystemTime) {
+        for record in &mut self.scan.records {
+            record.received = steps.received(record.number, record.received, now);
+        }
+    }
+
     /// Cuts off an incomplete record at the end of the file. A file that cannot be cut stays as it is.
     fn cut(&mut self, segment: u64, len: u64) {
         let until = self.scan.whole_until;

@@ -187,7 +187,7 @@ async fn what_is_in_memory_comes_while_the_backlog_waits_for_the_budget() {
     };
     let spool = open(&sim, unhurried, &["a"]);
     spool.fill(3).await;
-    sim.fail(Some(super::sim::Trouble::Full));
+    sim.fail(Some(Trouble::Full));
     assert!(!spool.keep("fresh-100").await);
     let _all = spool
         .budget

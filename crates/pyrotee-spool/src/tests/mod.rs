@@ -19,6 +19,9 @@ mod crash;
 /// Limits of disk and memory.
 mod limits;
 
+/// Wall clocks that are set while records wait.
+mod clocks;
+
 /// Disks that do not return what was written.
 mod unreadable;
 

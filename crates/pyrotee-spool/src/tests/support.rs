@@ -104,8 +104,17 @@ pub(super) fn head(name: &str) -> Head {
         content_encoding: None,
         headers,
         hops: 2,
-        received: SystemTime::UNIX_EPOCH + Duration::new(7, 9),
+        received: received(name),
     }
+}
+
+/// When the record with this name was received. Those of version 1 say 1970.
+pub(super) fn received(name: &str) -> SystemTime {
+    let seconds = match name.starts_with("old-") {
+        true => 7,
+        false => 1_700_000_007,
+    };
+    SystemTime::UNIX_EPOCH + Duration::new(seconds, 9)
 }
 
 /// The name of a leased record. Panics if head or body are not what was offered.

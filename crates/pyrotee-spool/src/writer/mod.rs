@@ -5,6 +5,7 @@
 
 mod append;
 mod evict;
+mod memory_only;
 mod remove;
 mod reread;
 mod tidy;
@@ -15,13 +16,13 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use pyrotee_queue::{Reason, lock};
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::warn;
 
-use crate::format::{Crc, Names};
+use crate::format::{ClockSteps, Crc, Names};
 use crate::settings::{Fsync, Settings};
 use crate::shared::{PendingWrite, Shared};
 use crate::storage::Storage;
@@ -64,6 +65,10 @@ pub(crate) struct Writer {
     /// When the next attempt to write is made. `None`: the disk works.
     retry_at: Option<Instant>,
     reread: Reread,
+    /// Steps of the wall clock while earlier processes ran.
+    earlier_steps: ClockSteps,
+    /// Those, and the steps while this process ran.
+    steps: ClockSteps,
     /// Segments that could not be removed, and when each is tried again.
     not_removed: BTreeMap<u64, Instant>,
 }
@@ -76,6 +81,7 @@ impl Writer {
         salt: u64,
         names: Names,
         (generation, synced_slot): (u64, usize),
+        steps: ClockSteps,
     ) -> Self {
         let reread = Reread::new(settings.read_again_after);
         let now = Instant::now();
@@ -97,6 +103,8 @@ impl Writer {
             cursors_synced: false,
             retry_at: None,
             reread,
+            earlier_steps: steps.clone(),
+            steps,
             not_removed: BTreeMap::new(),
         }
     }
@@ -134,7 +142,8 @@ impl Writer {
         if self.sync_is_due() {
             self.sync()?;
         }
-        self.expire_removed_targets(SystemTime::now());
+        self.note_clock_step();
+        self.expire_removed_targets(self.settings.clock.now());
         // Creates both slots while the disk has space. Later saves overwrite them in place.
         while self.synced_saves < 2 {
             self.save(false, MustSurvive::PowerLoss)?;
@@ -211,58 +220,6 @@ impl Writer {
         match &mut self.active {
             Some(active) => active.sync(),
             None => Ok(()),
-        }
-    }
-
-    /// Enters memory-only mode after a failure of the disk. Receipts of unwritten records fail if they promise the
-    /// disk, and resolve if not.
-    fn enter_memory_only(&mut self, error: &io::Error) {
-        if let Some(active) = self.active.take() {
-            self.close(&active);
-            self.torn.push(active);
-        }
-        let mut intake = lock(&self.shared.intake);
-        let before = intake.memory_only;
-        intake.memory_only = true;
-        self.limit_records(true);
-        let receipts: Vec<_> = intake
-            .writes
-            .iter_mut()
-            .map(|write| write.receipt.take())
-            .collect();
-        drop(intake);
-        // Before the receipts resolve.
-        self.shared.counters.memory_only.set(1);
-        self.shared.counters.troubles.add(1);
-        for receipt in receipts.into_iter().flatten() {
-            // Dropping the sender makes the receipt fail.
-            if !self.shared.receipts_promise_disk {
-                receipt.send(()).ok();
-            }
-        }
-        self.retry_at = Some(Instant::now() + self.settings.retry_after);
-        if !before {
-            let dir = self.settings.dir.display();
-            warn!(%dir, error = error as &dyn Error, "spool cannot write, records stay in memory");
-        }
-    }
-
-    /// Whether the limit of records applies to what the queues hold in memory. While the disk works, unwritten records
-    /// have the limit of bytes only.
-    fn limit_records(&self, limits: bool) {
-        for queue in &self.shared.queues {
-            queue.limit_records(limits);
-        }
-    }
-
-    /// Leaves memory-only mode, if the spool was in it.
-    fn leave_memory_only(&mut self) {
-        if self.retry_at.take().is_some() {
-            lock(&self.shared.intake).memory_only = false;
-            self.limit_records(false);
-            self.shared.counters.memory_only.set(0);
-            let dir = self.settings.dir.display();
-            info!(%dir, "spool writes again");
         }
     }
 

@@ -89,7 +89,8 @@ impl Writer {
             Err(ReadError::Io(error)) => return Err(error),
         };
         let may_be_torn = unread.may_be_torn;
-        let read = opened.read(numbers.clone(), self.crc(), may_be_torn, may_be_torn)?;
+        let mut read = opened.read(numbers.clone(), self.crc(), may_be_torn, may_be_torn)?;
+        read.count_ages(&self.earlier_steps, self.settings.clock.now());
         adopt_late(numbers, &read, &self.shared);
         self.shared.tracker.wakeup.notify();
         Ok(())

@@ -7,7 +7,7 @@ use pyrotee_queue::{Reason, lock};
 use tokio::time::Instant;
 
 use super::Writer;
-use crate::format::{CURSOR_SLOTS, Cursors, SavedCursor};
+use crate::format::{CURSOR_SLOTS, ClockSteps, Cursors, SavedCursor};
 use crate::removed_target::RemovedTarget;
 use crate::settings::Fsync;
 
@@ -21,6 +21,28 @@ pub(super) enum MustSurvive {
 }
 
 impl Writer {
+    /// Notes that the wall clock was set, for the ages of records in later processes.
+    pub(super) fn note_clock_step(&mut self) {
+        let step = self.settings.clock.step();
+        let changes = {
+            let mut intake = lock(&self.shared.intake);
+            intake.note_clock_step(step);
+            std::mem::take(&mut intake.clock_changes)
+        };
+        for (number, change) in changes {
+            self.steps.push(number, change);
+            self.shared.tracker.with(|tracker| tracker.unsaved += 1);
+        }
+        if self.steps.is_empty() {
+            return;
+        }
+        let oldest = self.shared.tracker.with(|it| it.segments.oldest());
+        match oldest {
+            Some(oldest) => self.steps.forget_before(oldest),
+            None => self.steps = ClockSteps::default(),
+        }
+    }
+
     /// Saves the cursors in the slot that was not synced last, so that the other slot is whole if the save
     /// fails. `clean`: no record will be written after this save.
     pub(super) fn save(&mut self, clean: bool, must_survive: MustSurvive) -> io::Result<()> {
@@ -51,6 +73,7 @@ impl Writer {
             clean,
             targets,
             unknown,
+            steps: self.steps.clone(),
         };
         let may_sync = self.settings.fsync != Fsync::Never;
         let sync = may_sync && must_survive == MustSurvive::PowerLoss;

@@ -1,7 +1,9 @@
 //! A directory in memory that fails when it is told to, and forgets what was not synced.
 
+mod file;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, IoSlice};
+use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
@@ -355,65 +357,5 @@ impl Storage for Sim {
     fn space(&self) -> io::Result<Space> {
         let space = lock(&self.inner.state).space;
         space.ok_or(io::ErrorKind::Unsupported.into())
-    }
-}
-
-impl File for Handle {
-    fn append(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        let done = self.inner.change();
-        let len: usize = parts.iter().map(|part| part.len()).sum();
-        let bytes = parts.iter().flat_map(|part| part.iter().copied());
-        let mut data = lock(&self.data.0);
-        match done {
-            // Not all at once: whoever writes must go on.
-            Done::All => {
-                let some = len.min(700.max(len / 4));
-                data.bytes.extend(bytes.take(some));
-                Ok(some)
-            }
-            Done::Half(error) => {
-                if is_half(&error) {
-                    data.bytes.extend(bytes.take(len / 2));
-                }
-                Err(error)
-            }
-        }
-    }
-
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut state = lock(&self.inner.state);
-        state.read += buffer.len() as u64;
-        let end = offset + buffer.len() as u64;
-        let mut bad = state.bad_bytes.iter();
-        let is_bad =
-            bad.any(|(name, bad)| *name == self.name && bad.start < end && offset < bad.end);
-        if is_bad || state.unreadable.contains(&self.name) {
-            return Err(unreadable());
-        }
-        drop(state);
-        let data = lock(&self.data.0);
-        let from = usize::try_from(offset).unwrap().min(data.bytes.len());
-        let rest = &data.bytes[from..];
-        let some = rest.len().min(buffer.len()).min(50_000);
-        buffer[..some].copy_from_slice(&rest[..some]);
-        Ok(some)
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.inner.whole(|_| {
-            let mut data = lock(&self.data.0);
-            data.synced = data.bytes.clone();
-            Ok(())
-        })
-    }
-
-    fn truncate(&self, len: u64) -> io::Result<()> {
-        self.inner.whole(|state| {
-            state.check_stuck(&self.name)?;
-            lock(&self.data.0)
-                .bytes
-                .truncate(usize::try_from(len).unwrap());
-            Ok(())
-        })
     }
 }

@@ -1,0 +1,114 @@
+//! The age of queued records.
+//!
+//! Ages do not depend on the wall clock, which may be set at any time: a record is as old as the wall clock said when
+//! it was queued (zero, if it was received in the future), plus what has passed since by the monotonic clock.
+
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use super::Queue;
+use super::entry::{LeasedEntry, QueuedRecord};
+use super::state::State;
+use crate::{Birth, Reason, lock};
+
+/// Most entries that are looked at under one hold of the lock.
+const MOST_AT_ONCE: usize = 1_000;
+
+/// All entries are looked at once in this part of the longest age.
+const SWEEPS: u32 = 10;
+
+/// Shortest and longest time between two such looks.
+const SWEEP_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// The last look at all entries.
+#[derive(Debug, Default)]
+pub(super) struct Sweep {
+    at: Option<Instant>,
+    /// The number of the oldest entry then.
+    pub(super) oldest: Option<u64>,
+}
+
+impl<R: QueuedRecord> Queue<R> {
+    /// Drops the records that were received before `received_before` by the wall clock as it is set now, as
+    /// [`Reason::Expired`]: from the oldest number on until one is younger. Numbers follow the ends of request bodies,
+    /// and a record of an earlier process may say that it was received in the future. So now and then records behind a
+    /// younger one are dropped as well.
+    pub fn expire(&self, received_before: SystemTime) {
+        let born_before = self.clock.to_steady(received_before);
+        self.lose_while_oldest(born_before);
+        let longest = self.clock.now().duration_since(born_before);
+        let pause = longest.unwrap_or_default() / SWEEPS;
+        let pause = pause.clamp(SWEEP_PAUSES.0, SWEEP_PAUSES.1);
+        if lock(&self.state).is_sweep_due(pause) {
+            self.sweep(born_before);
+        }
+    }
+
+    fn lose_while_oldest(&self, born_before: SystemTime) {
+        self.lose_each(Reason::Expired, |state| {
+            let (number, born) = state.queued.births(0..u64::MAX).next()?;
+            (born < born_before).then_some(number)
+        });
+    }
+
+    /// Drops all records that were born before, and notes the oldest of the others.
+    fn sweep(&self, born_before: SystemTime) {
+        let mut from = 0;
+        let mut oldest: Option<(SystemTime, u64)> = None;
+        loop {
+            let state = lock(&self.state);
+            let births = state.queued.births(from..u64::MAX).take(MOST_AT_ONCE);
+            let births: Vec<_> = births.collect();
+            drop(state);
+            let Some((last, _)) = births.last() else {
+                break;
+            };
+            from = last + 1;
+            for (number, born) in births {
+                if born < born_before {
+                    self.lose_numbers_now(number);
+                } else if oldest.is_none_or(|oldest| (born, number) < oldest) {
+                    oldest = Some((born, number));
+                }
+            }
+        }
+        lock(&self.state).sweep.oldest = oldest.map(|(_, number)| number);
+    }
+
+    fn lose_numbers_now(&self, number: u64) {
+        self.lose_each(Reason::Expired, |state| {
+            let mut births = state.queued.births(number..number + 1);
+            births.next().map(|(number, _)| number)
+        });
+    }
+
+    /// When a leased record was received.
+    pub fn birth(&self, leased: &LeasedEntry<R>) -> Birth {
+        Birth::new(leased.born(), self.clock.clone())
+    }
+
+    /// When the oldest pending record was received by the wall clock as it is set now, in flight included. `None`: no
+    /// record is pending.
+    pub fn oldest(&self) -> Option<SystemTime> {
+        let state = lock(&self.state);
+        let first = state.queued.births(0..u64::MAX).next();
+        let swept = state.sweep.oldest;
+        let swept = swept.and_then(|it| state.queued.births(it..it + 1).next());
+        let queued = first.into_iter().chain(swept).map(|(_, born)| born);
+        let leased = state.leased.values().map(|leased| leased.born);
+        let oldest = leased.chain(queued).min()?;
+        Some(self.clock.to_wall(oldest))
+    }
+}
+
+impl<R> State<R> {
+    fn is_sweep_due(&mut self, pause: Duration) -> bool {
+        let now = Instant::now();
+        let is_due = self.sweep.at.is_none_or(|at| at + pause <= now);
+        if is_due {
+            self.sweep.at = Some(now);
+        }
+        is_due
+    }
+}
