@@ -25,7 +25,7 @@
 //! cursors  = envelope( generation u64, salt u64, next u64, clean u8, count u16, cursor*,
 //!                      count u32, ( start u64, end u64 )*     unknown numbers, since version 2
 //!                      count u16, ( number u64, step i64 )* ) steps of the wall clock, since version 2
-//! cursor   = id u16, length u16, name, last_seen u64 (seconds), horizon u64,
+//! cursor   = id u16, length u16, name, last_seen u64 (seconds; of a removed target: since when), horizon u64,
 //!            count u32, ( start u64, end u64 )*      settled numbers
 //!            count u32, number u64*                  in flight
 //! record   = magic [u8; 4] (f0 "PyR"), head length u32, body length u64, body crc32, head crc32,

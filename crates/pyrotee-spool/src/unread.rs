@@ -27,6 +27,12 @@ pub(crate) struct UnreadLosses {
     pub(crate) removed: u64,
 }
 
+impl UnreadLosses {
+    pub(crate) fn total(&self) -> u64 {
+        self.configured.iter().sum::<u64>() + self.removed
+    }
+}
+
 impl TrackerState {
     /// How many records of segments that could not be read are pending for a target that has settled `settled`.
     pub(crate) fn unread_records(&self, settled: &NumberSet) -> u64 {

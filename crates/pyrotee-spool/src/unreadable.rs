@@ -56,18 +56,15 @@ impl Shared {
         }
     }
 
-    /// Drops the records of a segment that could not be read yet, for `reason`. Returns how many removed targets lose.
-    pub(crate) fn lose_unread(&self, segment: u64, reason: Reason) -> u64 {
+    /// Drops the records of a segment that could not be read yet, for `reason`. Returns how many they were.
+    pub(crate) fn lose_unread(&self, segment: u64, reason: Reason) -> UnreadLosses {
         let losses = self.tracker.with(|it| it.lose_unread(segment, Losers::All));
-        let UnreadLosses {
-            configured,
-            removed,
-        } = losses;
-        for (target, records) in configured.into_iter().enumerate() {
-            self.refuse_unread(target, records, reason);
+        for (target, records) in losses.configured.iter().enumerate() {
+            self.refuse_unread(target, *records, reason);
         }
+        self.counters.lost_of_removed.add(losses.removed);
         self.count_unread();
-        removed
+        losses
     }
 
     /// Updates the number of segments that could not be read.

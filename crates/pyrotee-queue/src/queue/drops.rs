@@ -12,13 +12,14 @@ use crate::{Reason, Tally, lock};
 const MOST_AT_ONCE: usize = 64;
 
 impl<R: QueuedRecord> Queue<R> {
-    /// Drops the records with these numbers, for `reason`. A leased one is dropped when it is released.
-    pub fn lose_numbers(&self, numbers: Range<u64>, reason: Reason) {
+    /// Drops the records with these numbers, for `reason`, and returns how many they were. A leased one is dropped when
+    /// it is released, and does not count.
+    pub fn lose_numbers(&self, numbers: Range<u64>, reason: Reason) -> Tally {
         lock(&self.state).lose_on_return(numbers.clone(), reason);
         self.lose_each(reason, |state| {
             let next = state.queued.records(numbers.clone()).next();
             next.map(|(number, _)| number)
-        });
+        })
     }
 
     /// Drops the records that are in memory and not leased, for `reason`.

@@ -43,7 +43,8 @@ pub(crate) struct Cursors {
 pub(crate) struct SavedCursor {
     pub(crate) id: TargetId,
     pub(crate) name: String,
-    /// When the target last belonged to the configuration, in seconds since the epoch.
+    /// When the cursors of a configured target were saved, or when the first process without a removed target started, in
+    /// seconds since the epoch.
     pub(crate) last_seen: u64,
     /// The cursor says nothing about the records from this number on.
     pub(crate) horizon: u64,
@@ -96,6 +97,11 @@ impl Cursors {
     pub(crate) fn of_target(&self, id: TargetId, name: &str) -> Option<&SavedCursor> {
         let mut targets = self.targets.iter();
         targets.find(|saved| saved.id == id && saved.name == name)
+    }
+
+    /// When the cursors were saved, in seconds since the epoch: the targets that were last seen then were configured.
+    pub(crate) fn last_seen(&self) -> Option<u64> {
+        self.targets.iter().map(|saved| saved.last_seen).max()
     }
 
     /// The most recent of `slots`, each with what the caller knows of it; the first if they are equal.

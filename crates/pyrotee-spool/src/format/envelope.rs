@@ -49,6 +49,28 @@ impl EnvelopeKind {
         sealed
     }
 
+    /// Whether `bytes` are the first part of an envelope, all of its content not included: a process was killed while it
+    /// wrote the envelope.
+    pub(super) fn is_incomplete(self, bytes: &[u8]) -> bool {
+        let magic = bytes
+            .iter()
+            .zip(&self.magic)
+            .all(|(byte, magic)| byte == magic);
+        let mut fields = FieldReader(bytes);
+        let mut len = || {
+            let head = fields.bytes(12)?;
+            let crc = fields.u32()?;
+            let len = fields.u32()?;
+            Some((crc32fast::hash(head) == crc).then_some(PREFIX_LEN as u64 + u64::from(len)))
+        };
+        match len() {
+            // The bytes end before the length of the content.
+            None => magic,
+            Some(Some(len)) => magic && (bytes.len() as u64) < len,
+            Some(None) => false,
+        }
+    }
+
     /// Opens the envelope at the start of `bytes`.
     pub(super) fn unseal(self, bytes: &[u8]) -> Result<Unsealed<'_>, FormatError> {
         let mut fields = FieldReader(bytes);

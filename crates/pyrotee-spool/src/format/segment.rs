@@ -42,6 +42,11 @@ impl SegmentHead {
         ENVELOPE.seal(VERSION, &content)
     }
 
+    /// Whether `bytes` are the first part of the head of a segment: a process was killed while it began the segment.
+    pub(crate) fn is_incomplete(bytes: &[u8]) -> bool {
+        ENVELOPE.is_incomplete(bytes)
+    }
+
     /// Decodes the head at the start of `bytes`. Returns its length too.
     pub(crate) fn decode(bytes: &[u8]) -> Result<(Self, usize), FormatError> {
         let unsealed = ENVELOPE.unseal(bytes)?;

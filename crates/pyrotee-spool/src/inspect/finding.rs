@@ -96,6 +96,10 @@ pub(super) fn of_segment(
         (false, false) => FindingKind::TornTail,
         (false, true) => otherwise,
     };
+    if scanned.is_begun {
+        // A process was killed while it began the segment, or is beginning it.
+        return Vec::new();
+    }
     let records = &scanned.scan.records;
     let mut findings = Vec::new();
     let mut at = scanned.start;

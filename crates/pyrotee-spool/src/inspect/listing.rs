@@ -123,8 +123,7 @@ impl Listing {
 
     /// All targets that the files mention, and how far each is.
     pub(super) fn targets(&self) -> Vec<ListedTarget> {
-        let saved = &self.cursors.targets;
-        let last_seen = saved.iter().map(|saved| saved.last_seen).max();
+        let last_seen = self.cursors.last_seen();
         let target = |(id, name): (&TargetId, &String)| {
             let saved = self.cursors.of_target(*id, name);
             let is_configured = saved.map(|saved| {

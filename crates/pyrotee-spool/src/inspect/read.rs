@@ -8,7 +8,7 @@ use super::listing::{BadSlot, Listing, SegmentFile};
 use super::progress_file::ProgressFile;
 use super::{Directory, InspectError, OnRead};
 use crate::format::{CURSOR_SLOTS, Crc, Cursors, FormatError, SegmentHead};
-use crate::recovery::{SegmentScan, SegmentScanner, head_of};
+use crate::recovery::{SegmentScan, SegmentScanner, head_of, is_begun};
 use crate::storage::{File, read_all};
 
 /// An open segment.
@@ -25,6 +25,8 @@ pub(super) struct ScannedSegment {
     pub(super) crc: Crc,
     /// Why the head cannot be read.
     pub(super) head_error: Option<FormatError>,
+    /// Whether the file is the first part of the head of a segment, or empty.
+    pub(super) is_begun: bool,
     /// The offset of the first record; zero if the head cannot be read.
     pub(super) start: u64,
     pub(super) scan: SegmentScan,
@@ -99,6 +101,7 @@ impl Directory {
             Ok((head, len)) => (None, len as u64, head.salt),
             Err(error) => (Some(error), 0, listing.salt),
         };
+        let is_begun = head_error.is_some() && is_begun(&*file, segment.len)?;
         let crc = Crc::salted(salt);
         let scan = match head_error {
             // This version does not know how a newer one writes records.
@@ -112,10 +115,17 @@ impl Directory {
             }
             .run(start)?,
         };
+        let is_begun = is_begun && segment.is_last() && scan.records.is_empty();
+        let scan = if is_begun {
+            SegmentScan::default()
+        } else {
+            scan
+        };
         Ok(Some(ScannedSegment {
             file,
             crc,
             head_error,
+            is_begun,
             start,
             scan,
         }))

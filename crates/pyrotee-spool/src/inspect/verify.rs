@@ -133,12 +133,7 @@ impl SeenRecords {
                 self.damaged.push((record.number, record.takers));
             }
         }
-        let mut gaps = scanned.scan.gaps;
-        if being_written {
-            // The last gap is the record that the relay is writing.
-            gaps.pop();
-        }
-        self.gaps.extend(gaps);
+        self.gaps.extend(scanned.scan.gaps);
         whole
     }
 

@@ -46,6 +46,8 @@ struct Losses<'a> {
     unread: Vec<Range<u64>>,
     /// Numbers of which it was not known before whether there is a record.
     unknown: NumberSet,
+    /// Whether there are cursors, so that a target without one is new.
+    has_cursors: bool,
     counters: &'a Counters,
 }
 
@@ -63,7 +65,10 @@ impl RecoveredTarget<'_> {
     /// Settles a record and counts it as lost. The ledger of this process has never counted it as pending.
     fn lose(&mut self, number: u64, bytes: u64, losses: &Losses<'_>) {
         self.saved.settled.insert(number..number + 1);
-        let Some(queue) = self.queue else { return };
+        let Some(queue) = self.queue else {
+            losses.counters.lost_of_removed.add(1);
+            return;
+        };
         queue.ledger().refuse(bytes, Reason::Corrupt);
         losses.counters.corrupt_records.add(1);
     }
@@ -86,6 +91,7 @@ pub(crate) fn adopt(
         gaps: Vec::new(),
         unread: Vec::new(),
         unknown: recovered.cursors.unknown.clone(),
+        has_cursors: recovered.cursors.generation > 0,
         counters,
     };
     let mut unknown = NumberSet::default();
@@ -213,9 +219,18 @@ fn targets<'a>(
         id
     };
     let now = seconds(SystemTime::now());
-    let target = |id, name: &String, queue| {
-        let saved = recovered.cursors.of_target(id, name).cloned();
+    let last_seen = recovered.cursors.last_seen();
+    let target = |id, name: &String, queue: Option<_>| {
+        let mut saved = recovered.cursors.of_target(id, name).cloned();
         let is_new = saved.is_none();
+        if let Some(saved) = saved
+            .as_mut()
+            .filter(|saved| Some(saved.last_seen) == last_seen)
+            && queue.is_none()
+        {
+            // The first start without the target. Less than any configured target will say.
+            saved.last_seen = now.saturating_sub(1);
+        }
         let new = || SavedCursor {
             id,
             name: name.clone(),
@@ -265,6 +280,9 @@ fn count_losses(target: &mut RecoveredTarget<'_>, losses: &Losses<'_>, adopted: 
     let missing = missing.filter(|number| !is_explained(number));
     for number in missing.take(MOST_LOST).collect::<Vec<_>>() {
         target.lose(number, 0, losses);
+    }
+    if losses.has_cursors && target.is_new {
+        return;
     }
     // Records above the horizon may have been in damaged bytes.
     let later = losses.gaps.iter().cloned().flatten().take(MOST_LOST);

@@ -27,7 +27,7 @@ use crate::settings::{OpenError, Settings};
 use crate::storage::{Storage, read_all};
 pub(crate) use adopt::adopt;
 pub(crate) use adopt_late::adopt_late;
-pub(crate) use read_segment::{OpenedSegment, ReadError, ReadSegment};
+pub(crate) use read_segment::{OpenedSegment, ReadError, ReadSegment, is_begun};
 pub(crate) use scan::{ScannedRecord, SegmentScan, SegmentScanner, head_of};
 
 /// What recovery found in the directory.

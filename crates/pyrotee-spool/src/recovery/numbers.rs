@@ -21,7 +21,12 @@ pub(super) fn next_number(recovered: &RecoveredSpool) -> u64 {
         };
         last + 1
     });
-    seen.max().unwrap_or(0).max(recovered.cursors.next)
+    // A record may have been settled before it was written, after the cursors took the next number.
+    let targets = recovered.cursors.targets.iter();
+    let settled = targets.filter_map(|target| target.settled.ranges().last());
+    let settled = settled.map(|range| range.end).max();
+    let seen = seen.max().unwrap_or(0).max(settled.unwrap_or(0));
+    seen.max(recovered.cursors.next)
 }
 
 /// The ranges of `numbers` of which the cursors do not tell whether there is a record.

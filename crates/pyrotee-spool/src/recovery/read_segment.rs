@@ -9,14 +9,16 @@ use tracing::warn;
 
 use super::scan::{SegmentScan, SegmentScanner, head_of};
 use crate::format::{ClockSteps, Crc, FormatError, SegmentHead, segment_name};
-use crate::storage::{File, Storage};
+use crate::storage::{File, Storage, read_all};
 
 /// A segment whose head was read.
 pub(crate) struct OpenedSegment {
     file: Arc<dyn File>,
     len: u64,
-    /// The head and its length in bytes. `None`: the head is damaged.
+    /// The head and its length in bytes. `None`: the head is damaged or incomplete.
     pub(super) head: Option<(SegmentHead, usize)>,
+    /// Whether the file is the first part of a head, or empty.
+    is_begun: bool,
 }
 
 /// A segment that was read from its start to its end.
@@ -58,7 +60,13 @@ impl OpenedSegment {
             Err(FormatError::Damaged) => None,
             Err(FormatError::Newer(version)) => return Err(ReadError::Newer(version)),
         };
-        Ok(Self { file, len, head })
+        let is_begun = head.is_none() && is_begun(&*file, len)?;
+        Ok(Self {
+            file,
+            len,
+            head,
+            is_begun,
+        })
     }
 
     /// Reads the records, whose numbers are among `numbers`. `crc`: for a segment whose own head is damaged. `bodies`:
@@ -72,7 +80,13 @@ impl OpenedSegment {
         may_be_torn: bool,
     ) -> io::Result<ReadSegment> {
         let first = numbers.start;
-        let Self { file, len, head } = self;
+        let is_last = numbers.end == u64::MAX;
+        let Self {
+            file,
+            len,
+            head,
+            is_begun,
+        } = self;
         let head = head.map(|(head, len)| (Crc::salted(head.salt), len as u64));
         let (crc, start) = head.unwrap_or((crc, 0));
         let scanner = SegmentScanner {
@@ -82,13 +96,18 @@ impl OpenedSegment {
             bodies,
             numbers,
         };
-        let scan = scanner.run(start)?;
+        let mut scan = scanner.run(start)?;
+        // A process was killed while it began the segment.
+        let is_begun = is_begun && is_last && scan.records.is_empty();
+        if is_begun {
+            scan = SegmentScan::default();
+        }
         let is_torn =
             scan.whole_until < len && scan.damaged_ranges == 1 && may_be_torn && head.is_some();
         let mut read = ReadSegment {
             file,
             bytes: len,
-            damaged: !is_torn && (scan.damaged_ranges > 0 || head.is_none()),
+            damaged: !is_torn && !is_begun && (scan.damaged_ranges > 0 || head.is_none()),
             scan,
         };
         if is_torn {
@@ -96,6 +115,15 @@ impl OpenedSegment {
         }
         Ok(read)
     }
+}
+
+/// Whether a file of this length is the first part of the head of a segment.
+pub(crate) fn is_begun(file: &dyn File, len: u64) -> io::Result<bool> {
+    const LONGEST_HEAD: u64 = 1 << 20;
+    if len > LONGEST_HEAD {
+        return Ok(false);
+    }
+    Ok(SegmentHead::is_incomplete(&read_all(file)?))
 }
 
 impl ReadSegment {

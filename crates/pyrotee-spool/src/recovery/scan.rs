@@ -100,7 +100,7 @@ impl SegmentScanner {
                     scan.damaged_ranges += 1;
                     let until = next
                         .as_ref()
-                        .map_or(self.end_of_tail(expected), |record| record.number);
+                        .map_or(self.end_of_tail(expected, start), |record| record.number);
                     if expected < until {
                         scan.gaps.push(expected..until);
                     }
@@ -122,10 +122,14 @@ impl SegmentScanner {
         Ok(scan)
     }
 
-    /// The end of the numbers of records that may have been in damaged bytes at the end of the segment.
-    fn end_of_tail(&self, expected: u64) -> u64 {
+    /// The end of the numbers of records that may have been in damaged bytes at the end of the segment, whose records
+    /// begin at the offset `start`. The cursors tell what the last segment had: a record whose head is incomplete was
+    /// never answered. Of a segment that is damaged from its head to its end, one record is lost at least.
+    fn end_of_tail(&self, expected: u64, start: u64) -> u64 {
+        let is_nothing_left = start == 0 && expected == self.numbers.start;
         match self.numbers.end {
-            u64::MAX => expected.saturating_add(1),
+            u64::MAX if is_nothing_left => expected.saturating_add(1),
+            u64::MAX => expected,
             end => end,
         }
     }

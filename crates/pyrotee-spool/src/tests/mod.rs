@@ -19,6 +19,9 @@ mod crash;
 /// Limits of disk and memory.
 mod limits;
 
+/// Losses and removed targets, counted over kills.
+mod accounts;
+
 /// Wall clocks that are set while records wait.
 mod clocks;
 

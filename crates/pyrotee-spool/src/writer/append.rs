@@ -118,6 +118,7 @@ impl Writer {
             active.committed = active.len;
         }
         if let Some(last) = last {
+            self.has_appended = true;
             for queue in &self.shared.queues {
                 queue.moved_to_disk(last + 1);
             }

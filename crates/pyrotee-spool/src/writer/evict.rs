@@ -1,13 +1,52 @@
 //! Makes room: evicts segments, and keeps the limits of bytes, of the index and of free space.
 
 use std::io;
+use std::time::Duration;
 
 use pyrotee_queue::Reason;
-use tracing::info;
+use tokio::time::Instant;
+use tracing::warn;
 
 use super::Writer;
 use super::tidy::MustSurvive;
 use crate::tracker::TrackerState;
+
+/// Time between two log lines about evictions.
+const BETWEEN_LINES: Duration = Duration::from_secs(10);
+
+/// Evictions since the last log line.
+#[derive(Debug, Default)]
+pub(super) struct Evictions {
+    last_line: Option<Instant>,
+    segments: u64,
+    records: u64,
+}
+
+impl Evictions {
+    /// Notes that a segment was evicted for `reason` with so many records, counted once per target, and logs that at
+    /// most once in ten seconds.
+    fn note(&mut self, reason: Reason, records: u64) {
+        self.segments += 1;
+        self.records += records;
+        let now = Instant::now();
+        if self
+            .last_line
+            .is_some_and(|line| line + BETWEEN_LINES > now)
+        {
+            return;
+        }
+        let (segments, records) = (self.segments, self.records);
+        let reason = reason.as_str();
+        warn!(
+            segments,
+            records, reason, "spool is full, its oldest records are lost"
+        );
+        *self = Self {
+            last_line: Some(now),
+            ..Self::default()
+        };
+    }
+}
 
 impl Writer {
     /// Evicts the oldest segments until `bytes` more fit, on disk and in the index.
@@ -71,10 +110,9 @@ impl Writer {
                 .max()
                 .unwrap_or(0)
         });
-        for queue in &self.shared.queues {
-            queue.lose_numbers(first..end, reason);
-        }
-        let unread = self.shared.lose_unread(first, reason);
+        let queues = self.shared.queues.iter();
+        let lost = queues.map(|queue| queue.lose_numbers(first..end, reason).profiles);
+        let lost = lost.sum::<u64>() + self.shared.lose_unread(first, reason).total();
         let lost_of_removed: u64 = self.shared.tracker.with(|tracker| {
             let removed = tracker.removed.iter_mut();
             removed
@@ -82,17 +120,11 @@ impl Writer {
                 .map(|lost| lost.tally.profiles)
                 .sum()
         });
-        let lost_of_removed = unread + lost_of_removed;
         self.shared.counters.lost_of_removed.add(lost_of_removed);
         self.shared.counters.evicted_segments.add(1);
         self.save(false, MustSurvive::PowerLoss)?;
         self.remove(first, damaged)?;
-        info!(
-            segment = first,
-            orphaned = lost_of_removed,
-            reason = reason.as_str(),
-            "spool is full, a segment is lost"
-        );
+        self.evictions.note(reason, lost + lost_of_removed);
         Ok(true)
     }
 }

@@ -27,6 +27,7 @@ use crate::settings::{Fsync, Settings};
 use crate::shared::{PendingWrite, Shared};
 use crate::storage::Storage;
 use append::ActiveSegment;
+use evict::Evictions;
 use reread::Reread;
 use tidy::MustSurvive;
 
@@ -62,6 +63,8 @@ pub(crate) struct Writer {
     /// Number of synced saves. Until 2, each save also fsyncs the directory, because it creates a slot.
     synced_saves: u32,
     cursors_synced: bool,
+    /// Whether records were written since the cursors were saved, so that their horizon is behind.
+    has_appended: bool,
     /// When the next attempt to write is made. `None`: the disk works.
     retry_at: Option<Instant>,
     reread: Reread,
@@ -69,6 +72,7 @@ pub(crate) struct Writer {
     earlier_steps: ClockSteps,
     /// Those, and the steps while this process ran.
     steps: ClockSteps,
+    evictions: Evictions,
     /// Segments that could not be removed, and when each is tried again.
     not_removed: BTreeMap<u64, Instant>,
 }
@@ -101,10 +105,12 @@ impl Writer {
             synced_slot,
             synced_saves: 0,
             cursors_synced: false,
+            has_appended: false,
             retry_at: None,
             reread,
             earlier_steps: steps.clone(),
             steps,
+            evictions: Evictions::default(),
             not_removed: BTreeMap::new(),
         }
     }
@@ -170,7 +176,7 @@ impl Writer {
         if let Some(at) = self.retry_at {
             return at.min(next).saturating_duration_since(now);
         }
-        if self.unsaved() > 0 {
+        if self.unsaved() > 0 || self.has_appended {
             next = next.min(self.last_save + self.save_pause());
         }
         if !self.cursors_synced {
@@ -189,7 +195,7 @@ impl Writer {
     fn save_is_due(&self) -> bool {
         let (unsaved, now) = (self.unsaved(), Instant::now());
         unsaved >= self.settings.save_every
-            || unsaved > 0 && self.last_save + self.save_pause() <= now
+            || (unsaved > 0 || self.has_appended) && self.last_save + self.save_pause() <= now
             || !self.cursors_synced && self.cursor_sync_is_due()
     }
 

@@ -77,9 +77,8 @@ impl Writer {
         let opened = match opened {
             Ok(opened) => opened,
             Err(ReadError::Missing) => {
-                let lost = self.shared.lose_unread(first, Reason::Corrupt);
-                self.shared.counters.lost_of_removed.add(lost);
-                warn!(segment = first, "segment of the spool is missing");
+                let lost = self.shared.lose_unread(first, Reason::Corrupt).total();
+                warn!(segment = first, lost, "segment of the spool is missing");
                 return Ok(());
             }
             Err(ReadError::Newer(version)) => {

@@ -86,6 +86,7 @@ impl Writer {
             self.storage.sync_names()?;
         }
         self.generation = generation;
+        self.has_appended = false;
         self.cursors_synced = sync || !may_sync;
         if self.cursors_synced {
             self.synced_slot = 1 - self.synced_slot;
