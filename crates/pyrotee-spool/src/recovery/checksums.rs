@@ -9,7 +9,7 @@ use crc32fast::Hasher;
 use crate::storage::{File, read_up_to};
 
 /// Bytes between two kept checksums.
-const BLOCK: u64 = 1_024;
+const BLOCK: usize = 1_024;
 
 /// Bytes that are read at once.
 const BLOCKS_AT_ONCE: usize = 64;
@@ -50,7 +50,7 @@ impl PrefixChecksums {
 
     /// The checksum of all bytes before `offset`. `None`: the file ends before.
     fn before(&mut self, offset: u64) -> io::Result<Option<u32>> {
-        let block = offset / BLOCK;
+        let block = offset / BLOCK as u64;
         while self.before.len() as u64 <= block {
             if !self.read_on()? {
                 return Ok(None);
@@ -60,8 +60,8 @@ impl PrefixChecksums {
         let Some(before) = self.before.get(index) else {
             return Ok(None);
         };
-        let mut rest = vec![0; usize::try_from(offset % BLOCK).unwrap_or_default()];
-        if read_up_to(&*self.file, block * BLOCK, &mut rest)? < rest.len() {
+        let mut rest = vec![0; usize::try_from(offset % BLOCK as u64).unwrap_or_default()];
+        if read_up_to(&*self.file, block * BLOCK as u64, &mut rest)? < rest.len() {
             return Ok(None);
         }
         let mut hasher = Hasher::new_with_initial(*before);
@@ -71,17 +71,17 @@ impl PrefixChecksums {
 
     /// Reads more blocks. `false`: there is no whole block any more.
     fn read_on(&mut self) -> io::Result<bool> {
-        let mut window = vec![0; BLOCKS_AT_ONCE * BLOCK as usize];
+        let mut window = vec![0; BLOCKS_AT_ONCE * BLOCK];
         let last = self.before.last().copied().unwrap_or_default();
-        let at = (self.before.len() as u64 - 1) * BLOCK;
+        let at = ((self.before.len() - 1) * BLOCK) as u64;
         let filled = read_up_to(&*self.file, at, &mut window)?;
         let mut hasher = Hasher::new_with_initial(last);
         let blocks = window.get(..filled).unwrap_or_default();
-        for block in blocks.chunks_exact(BLOCK as usize) {
+        for block in blocks.chunks_exact(BLOCK) {
             hasher.update(block);
             self.before.push(hasher.clone().finalize());
         }
-        Ok(filled as u64 >= BLOCK)
+        Ok(filled >= BLOCK)
     }
 }
 

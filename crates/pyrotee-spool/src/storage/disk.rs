@@ -72,10 +72,15 @@ impl Disk {
     /// # Errors
     /// Another directory is in its place: a file system was unmounted, mounted or replaced.
     fn path_in_locked(&self, name: &str) -> io::Result<PathBuf> {
-        if let Some(locked) = &*lock(&self.locked)
-            && identity(&fs::metadata(&self.dir)?) != locked.directory
-        {
-            return Err(replaced("the directory"));
+        if let Some(locked) = &*lock(&self.locked) {
+            // `NotFound` would mean that a file is missing from the directory.
+            let found = match fs::metadata(&self.dir) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                found => Some(identity(&found?)),
+            };
+            if found != Some(locked.directory) {
+                return Err(replaced("the directory"));
+            }
         }
         Ok(self.path(name))
     }
@@ -209,7 +214,7 @@ impl Storage for Disk {
 
 fn replaced(what: &str) -> io::Error {
     io::Error::other(format!(
-        "{what} was replaced since the relay has started: bring it back, or restart the relay"
+        "{what} was removed or replaced since the relay has started: bring it back, or restart the relay"
     ))
 }
 

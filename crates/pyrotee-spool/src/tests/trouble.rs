@@ -180,6 +180,35 @@ async fn nothing_is_created_in_place_of_a_directory_that_has_vanished() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_missing_with_its_directory_is_trouble_and_not_loss() {
+    let (dir, path, settings, spool) = on_disk().await;
+    spool.close();
+    // A link to itself cannot be opened.
+    let files = std::fs::read_dir(&path)
+        .unwrap()
+        .map(|it| it.unwrap().path());
+    let segment = files
+        .into_iter()
+        .find(|it| it.extension().is_some_and(|it| it == "log"));
+    let segment = segment.unwrap();
+    let taken = segment.with_extension("taken");
+    std::fs::rename(&segment, &taken).unwrap();
+    std::os::unix::fs::symlink(&segment, &segment).unwrap();
+    let open = |targets, budget: &_| settings.clone().open(targets, budget);
+    let spool = open_with(&["a"], ROOMY, open).unwrap();
+    assert_eq!(spool.monitor.mode(), Mode::ReadErrors);
+    let away = dir.path().join("away");
+    std::fs::rename(&path, &away).unwrap();
+    let troubles = spool.monitor.stats().troubles;
+    eventually("attempts", || spool.monitor.stats().troubles > troubles + 3).await;
+    assert_eq!(spool.lost(0, Reason::Corrupt), 0);
+    std::fs::rename(&away, &path).unwrap();
+    std::fs::rename(&taken, &segment).unwrap();
+    eventually("the record", || spool.counts(0).pending.profiles == 1).await;
+    assert_eq!(name(&spool.lease(0).await), "0-1000");
+}
+
+#[tokio::test]
 async fn a_lock_file_of_another_process_is_trouble_and_a_missing_one_is_made_anew() {
     let (_dir, path, settings, spool) = on_disk().await;
     let lock = path.join("lock");
