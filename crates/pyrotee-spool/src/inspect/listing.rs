@@ -126,9 +126,7 @@ impl Listing {
         let last_seen = self.cursors.last_seen();
         let target = |(id, name): (&TargetId, &String)| {
             let saved = self.cursors.of_target(*id, name);
-            let is_configured = saved.map(|saved| {
-                Some(saved.last_seen) == last_seen && saved.horizon == self.cursors.next
-            });
+            let is_configured = saved.map(|saved| Some(saved.last_seen) == last_seen);
             let saved = saved.cloned().unwrap_or_default();
             ListedTarget {
                 id: *id,

@@ -33,7 +33,8 @@ pub(super) fn next_number(recovered: &RecoveredSpool) -> u64 {
 pub(super) fn unknown_in(numbers: &Range<u64>, cursors: &Cursors) -> Vec<Range<u64>> {
     let mut known = NumberSet::default();
     if !cursors.clean {
-        known.insert(0..cursors.next);
+        let horizons = cursors.targets.iter().map(|target| target.horizon);
+        known.insert(0..horizons.max().unwrap_or(0));
     } else {
         known.insert(0..numbers.end);
     }

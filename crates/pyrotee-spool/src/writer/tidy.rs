@@ -47,8 +47,12 @@ impl Writer {
     /// fails. `clean`: no record will be written after this save.
     pub(super) fn save(&mut self, clean: bool, must_survive: MustSurvive) -> io::Result<()> {
         let started = Instant::now();
-        // Records below this number were offered to all targets already.
-        let next = lock(&self.shared.intake).next;
+        // Records below `next` were offered to all targets already, those below `horizon` were written or settled.
+        let (next, horizon) = {
+            let intake = lock(&self.shared.intake);
+            let unwritten = intake.writes.front().map(|write| write.record.number);
+            (intake.next, unwritten.unwrap_or(intake.next))
+        };
         let now = seconds(SystemTime::now());
         let in_flight = self.shared.queues.iter().map(|queue| queue.in_flight());
         let mut in_flight = in_flight.collect::<Vec<_>>().into_iter();
@@ -57,7 +61,7 @@ impl Writer {
                 id: cursor.id,
                 name: cursor.name.clone(),
                 last_seen: now,
-                horizon: next,
+                horizon,
                 settled: cursor.settled.clone(),
                 in_flight: in_flight.next().unwrap_or_default(),
             });
