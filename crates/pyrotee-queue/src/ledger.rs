@@ -32,6 +32,11 @@ impl Sum for Tally {
 }
 
 impl Tally {
+    /// One profile of `bytes`.
+    pub fn of(bytes: u64) -> Self {
+        Self { profiles: 1, bytes }
+    }
+
     /// Adds one profile of `bytes`.
     pub fn add(&mut self, bytes: u64) {
         self.profiles += 1;
@@ -100,6 +105,13 @@ impl Ledger {
         let mut counts = lock(&self.counts);
         counts.accepted.add(bytes);
         counts.pending.add(bytes);
+    }
+
+    /// Counts records that entered the queue.
+    pub fn accept_all(&self, records: Tally) {
+        let mut counts = lock(&self.counts);
+        counts.accepted += records;
+        counts.pending += records;
     }
 
     /// Counts a profile of `bytes` that was offered and not queued, for `reason`.

@@ -7,12 +7,14 @@ use std::thread::Builder;
 use std::time::Duration;
 
 use pyrotee_queue::{Reason, Tally, lock};
-use tracing::{info, warn};
+use tokio::runtime;
+use tracing::info;
 
-use crate::format::{Crc, TargetId, quarantined_segment_of};
-use crate::removed_target::RemovedTarget;
-use crate::replay::ReplayWorker;
-use crate::shared::Shared;
+use crate::backend::SpoolConsumer;
+use crate::format::quarantined_segment_of;
+use crate::removed::RemovedTarget;
+use crate::replay::{Replay, ReplayProgress, ReplayState};
+use crate::shared::{RunningSpool, Shared};
 use crate::storage::Storage;
 
 /// How long a replay waits for room: longer than a working target takes for the records that are in memory.
@@ -24,38 +26,13 @@ pub struct Control {
     pub(crate) shared: Arc<Shared>,
     /// Cannot be upgraded once the spool is closed: another process may use the directory then.
     pub(crate) storage: Weak<dyn Storage>,
-    pub(crate) crc: Crc,
+    /// Cannot be upgraded once producer, consumers and leases are dropped.
+    pub(crate) running: Weak<RunningSpool>,
     pub(crate) max_bytes: u64,
     /// How long a replay waits for room in the budget or in the queue before it stops.
     pub(crate) room_timeout: Duration,
     /// The progress of the last replay.
     pub(crate) progress: Arc<Mutex<Option<ReplayProgress>>>,
-}
-
-/// The progress of a replay, which hands the pending records of a removed target to another one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReplayProgress {
-    /// The name of the removed target.
-    pub from: String,
-    /// The name of the target that gets the records.
-    pub to: String,
-    /// Whether the replay is running.
-    pub state: ReplayState,
-    /// Records that `to` has queued.
-    pub replayed: Tally,
-    /// Records that are still pending for `from`.
-    pub left: u64,
-}
-
-/// Whether a replay is running, or how it ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ReplayState {
-    /// The replay is running.
-    Running,
-    /// No record is pending for the removed target any more.
-    Done,
-    /// The replay ended before that: why, and what to do.
-    Stopped(String),
 }
 
 /// Why a replay cannot begin.
@@ -102,7 +79,7 @@ impl Control {
     /// Drops the pending records of all removed targets, or of the one with this name. Returns the name of
     /// each and how many records it lost.
     pub fn purge_removed(&self, name: Option<&str>) -> Vec<(String, Tally)> {
-        let is_lost = |removed: &RemovedTarget| name.is_none_or(|name| removed.saved.name == name);
+        let is_lost = |it: &RemovedTarget| name.is_none_or(|name| it.name == name);
         let lost = self.shared.lose_removed(is_lost, Reason::Admin);
         self.shared.tracker.wakeup.notify();
         lost
@@ -134,14 +111,7 @@ impl Control {
     /// `from` has no pending records or is configured, `to` is not configured, another replay is running, or
     /// the thread cannot be started.
     pub fn replay(&self, from: &str, to: &str) -> Result<ReplayProgress, ReplayError> {
-        let (configured, removed) = self.shared.tracker.with(|tracker| {
-            let configured = tracker.cursors.iter().map(|it| it.name.clone());
-            let removed = tracker
-                .removed_with_records()
-                .map(|it| (it.saved.name.clone(), it.saved.id));
-            let removed: Vec<(String, TargetId)> = removed.collect();
-            (configured.collect::<Vec<_>>(), removed)
-        });
+        let configured = self.configured();
         if configured.iter().any(|name| name == from) {
             let from = from.to_owned();
             return Err(ReplayError::Configured { from });
@@ -150,8 +120,11 @@ impl Control {
             let (to, known) = (to.to_owned(), configured);
             return Err(ReplayError::UnknownTo { to, known });
         };
-        let Some((_, id)) = removed.iter().find(|(name, _)| name == from) else {
-            let known = removed.into_iter().map(|(name, _)| name).collect();
+        let mut removed = self.shared.removed_targets();
+        removed.retain(RemovedTarget::has_records);
+        let found = removed.iter().find(|it| it.name == from);
+        let (Some(found), Some(running)) = (found, self.running.upgrade()) else {
+            let known = removed.into_iter().map(|it| it.name).collect();
             let from = from.to_owned();
             return Err(ReplayError::UnknownFrom { from, known });
         };
@@ -169,20 +142,36 @@ impl Control {
             to: to.to_owned(),
             state: ReplayState::Running,
             replayed: Tally::default(),
-            left: self.pending_of_removed(*id),
+            left: found.counts.pending.profiles,
         };
-        let worker = ReplayWorker {
-            control: self.clone(),
-            from: *id,
+        let queue = self.shared.queue(found.index).map(Arc::clone);
+        let consumer = queue.map(|queue| SpoolConsumer::new(running, found.index, queue));
+        let replay = consumer.map(|consumer| Replay {
+            shared: Arc::clone(&self.shared),
+            consumer: Box::new(consumer),
+            from: found.index,
             to: target,
-        };
+            max_bytes: self.max_bytes,
+            room_timeout: self.room_timeout,
+            progress: Arc::clone(&self.progress),
+        });
+        let failed = |error: io::Error| ReplayError::Thread(error.to_string());
+        let runtime = runtime::Builder::new_current_thread().enable_time().build();
+        let runtime = runtime.map_err(failed)?;
         let thread = Builder::new().name("spool-replay".to_owned());
-        thread
-            .spawn(move || worker.run())
-            .map_err(|error| ReplayError::Thread(error.to_string()))?;
+        let run = move || replay.map(|replay| runtime.block_on(replay.run()));
+        thread.spawn(run).map_err(failed)?;
         info!(from, to, records = begun.left, "replay begins");
         *progress = Some(begun.clone());
         Ok(begun)
+    }
+
+    fn configured(&self) -> Vec<String> {
+        self.shared.tracker.with(|tracker| {
+            let cursors = tracker.cursors.iter();
+            let configured = cursors.filter(|cursor| cursor.removal.is_none());
+            configured.map(|cursor| cursor.name.clone()).collect()
+        })
     }
 
     /// The directory, while the spool is open.
@@ -194,40 +183,6 @@ impl Control {
     /// The progress of the last replay. `None`: none was begun.
     pub fn progress(&self) -> Option<ReplayProgress> {
         lock(&self.progress).clone()
-    }
-
-    fn pending_of_removed(&self, id: TargetId) -> u64 {
-        self.shared.tracker.with(|tracker| {
-            let removed = tracker.removed_target(id);
-            removed.map_or(0, |removed| removed.pending().profiles)
-        })
-    }
-
-    /// Updates the progress of the replay from the removed target `from`, and logs its end.
-    pub(crate) fn update_progress(&self, from: TargetId, change: impl FnOnce(&mut ReplayProgress)) {
-        let left = self.pending_of_removed(from);
-        let mut progress = lock(&self.progress);
-        let Some(replay) = &mut *progress else { return };
-        replay.left = left;
-        change(replay);
-        match &replay.state {
-            ReplayState::Running => {}
-            ReplayState::Done => info!(
-                from = replay.from,
-                to = replay.to,
-                records = replay.replayed.profiles,
-                reason = Reason::Admin.as_str(),
-                "replay is done"
-            ),
-            ReplayState::Stopped(why) => warn!(
-                from = replay.from,
-                to = replay.to,
-                records = replay.replayed.profiles,
-                left,
-                why,
-                "replay has stopped"
-            ),
-        }
     }
 }
 

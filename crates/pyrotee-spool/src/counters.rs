@@ -15,7 +15,6 @@ pub(crate) struct Counters {
     pub(crate) recovered: Counter,
     pub(crate) redelivered: Counter,
     pub(crate) evicted_segments: Counter,
-    pub(crate) lost_of_removed: Counter,
     pub(crate) free: Counter,
     pub(crate) memory_only: Counter,
     pub(crate) troubles: Counter,

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use pyrotee_queue::{StepClock, lock};
+use pyrotee_queue::lock;
 
 use crate::inspect::{Membership, Survey, TargetSurvey};
-use crate::removed_target::RemovedTarget;
+use crate::removed::RemovedTarget;
 use crate::settings::CLAIM_BYTES;
 use crate::shared::Shared;
 
@@ -63,8 +63,6 @@ pub struct Stats {
     pub evicted_segments: u64,
     /// Removed targets that have pending records.
     pub removed_targets: u64,
-    /// Records of removed targets that were dropped.
-    pub lost_of_removed: u64,
 }
 
 /// Reads the gauges and counters of a spool. It does not keep the spool open.
@@ -93,14 +91,10 @@ impl Monitor {
     /// How much is pending for each target, the removed targets last. Records that are not written yet count.
     pub fn survey(&self) -> Survey {
         let stats = self.stats();
-        let (names, removed) = self.shared.tracker.with(|tracker| {
-            let names = tracker.cursors.iter().map(|cursor| cursor.name.clone());
-            let names: Vec<_> = names.collect();
-            let removed = tracker.removed_with_records();
-            let removed: Vec<_> = removed
-                .map(|it| of_removed(it, &self.shared.clock))
-                .collect();
-            (names, removed)
+        let names = self.shared.tracker.with(|tracker| {
+            let cursors = tracker.cursors.iter();
+            let names = cursors.map(|cursor| cursor.name.clone());
+            names.collect::<Vec<_>>()
         });
         let configured = names.into_iter().zip(&self.shared.queues);
         let configured = configured.map(|(name, queue)| TargetSurvey {
@@ -109,6 +103,15 @@ impl Monitor {
             pending: queue.ledger().snapshot().pending,
             oldest: queue.oldest(),
             in_flight: queue.in_flight().len() as u64,
+        });
+        let removed = self.removed().into_iter();
+        let removed = removed.filter(RemovedTarget::has_records);
+        let removed = removed.map(|it| TargetSurvey {
+            name: it.name,
+            membership: Membership::Removed,
+            pending: it.counts.pending,
+            oldest: it.oldest,
+            in_flight: it.in_flight,
         });
         Survey {
             in_use: true,
@@ -123,17 +126,20 @@ impl Monitor {
         }
     }
 
+    /// The removed targets that had records when the process started.
+    pub fn removed(&self) -> Vec<RemovedTarget> {
+        self.shared.removed_targets()
+    }
+
     /// The gauges and counters at this instant.
     pub fn stats(&self) -> Stats {
         let unwritten = lock(&self.shared.intake).writes.len() as u64;
-        let (bytes, segments, removed_targets, claims) = self.shared.tracker.with(|tracker| {
-            (
-                tracker.segments.bytes(),
-                tracker.segments.len() as u64,
-                tracker.removed_with_records().count() as u64,
-                tracker.segments.pending(),
-            )
+        let (bytes, segments, claims) = self.shared.tracker.with(|tracker| {
+            let segments = &tracker.segments;
+            (segments.bytes(), segments.len() as u64, segments.pending())
         });
+        let removed = self.removed().into_iter();
+        let removed_targets = removed.filter(RemovedTarget::has_records).count() as u64;
         let counters = &self.shared.counters;
         Stats {
             mode: self.mode(),
@@ -156,18 +162,6 @@ impl Monitor {
             redelivered: counters.redelivered.get(),
             evicted_segments: counters.evicted_segments.get(),
             removed_targets,
-            lost_of_removed: counters.lost_of_removed.get(),
         }
-    }
-}
-
-fn of_removed(removed: &RemovedTarget, clock: &StepClock) -> TargetSurvey {
-    let oldest = removed.pending.values().filter_map(|it| it.oldest).min();
-    TargetSurvey {
-        name: removed.saved.name.clone(),
-        membership: Membership::Removed,
-        pending: removed.pending(),
-        oldest: oldest.map(|oldest| clock.to_wall(oldest)),
-        in_flight: 0,
     }
 }

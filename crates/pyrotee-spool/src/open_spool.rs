@@ -1,9 +1,9 @@
 //! Opening and closing a spool.
 
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread::{Builder, JoinHandle};
 
-use pyrotee_queue::{Budget, Consumer, Producer, Queue};
+use pyrotee_queue::{Budget, Consumer, Producer, Queue, lock};
 
 use crate::backend::{SpoolConsumer, SpoolProducer};
 use crate::control::{Control, ROOM_TIMEOUT};
@@ -67,7 +67,6 @@ pub(crate) fn open_in(
     let steps = recovered.cursors.steps.clone();
     let tracker = SettlementTracker::new(settings.save_every, settings.min_sleep);
     let tracker = Arc::new(tracker);
-    let counters = Counters::default();
     let names: Vec<_> = targets.iter().map(|(name, ..)| name.clone()).collect();
     let queues = targets
         .into_iter()
@@ -76,30 +75,24 @@ pub(crate) fn open_in(
     for queue in &queues {
         queue.limit_records(false);
     }
-    let (next, names) = recovery::adopt(recovered, &names, &queues, &tracker, &counters);
     let shared = Arc::new(Shared {
-        intake: Mutex::new(Intake::new(next)),
+        intake: Mutex::new(Intake::new(0)),
         queues,
+        removed: OnceLock::new(),
         tracker,
         budget: Arc::clone(budget),
-        counters,
+        counters: Counters::default(),
         read_trouble: ReadTrouble::new(settings.read_again_after),
         clock: settings.clock.clone(),
         longest_record: settings.longest_record(),
         receipts_promise_disk: settings.fsync == Fsync::Always,
     });
+    let (next, names) = recovery::begin(recovered, &names, &shared);
+    lock(&shared.intake).next = next;
     shared.count_unread();
     let monitor = Monitor {
         shared: Arc::clone(&shared),
         max_bytes: settings.max_bytes,
-    };
-    let control = Control {
-        shared: Arc::clone(&shared),
-        storage: Arc::downgrade(&storage),
-        crc: Crc::salted(salt),
-        max_bytes: settings.max_bytes,
-        room_timeout: ROOM_TIMEOUT,
-        progress: Arc::default(),
     };
     let dir = settings.dir.clone();
     let failed = |source| OpenError::Io { dir, source };
@@ -108,6 +101,14 @@ pub(crate) fn open_in(
         shared: Arc::clone(&shared),
         reader,
     });
+    let control = Control {
+        shared: Arc::clone(&shared),
+        storage: Arc::downgrade(&storage),
+        running: Arc::downgrade(&running),
+        max_bytes: settings.max_bytes,
+        room_timeout: ROOM_TIMEOUT,
+        progress: Arc::default(),
+    };
     let threads = || {
         let (reads, crc) = (Arc::clone(&shared), Crc::salted(salt));
         Builder::new()

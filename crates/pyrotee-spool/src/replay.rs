@@ -1,222 +1,162 @@
-//! The thread of a replay, which hands the pending records of a removed target to another one.
+//! Hands the pending records of a removed target to another one: each is leased and offered.
 //!
-//! One record is in memory at a time, charged to the budget. The next record is read when the target has
-//! queued the one before. No other record is dropped for a replayed one: if there is no room, the replay stops.
+//! One record is in memory at a time, charged to the budget. No other record is dropped for a replayed one: if there is
+//! no room, the replay stops.
 
-use std::io;
-use std::sync::Arc;
-use std::thread::sleep;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use pyrotee_queue::{Record, Reservation, lock};
-use tokio::time::Instant;
+use pyrotee_queue::{Consumer, LeaseFilter, Tally, lock};
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{info, warn};
 
-use crate::control::{Control, ReplayState};
-use crate::format::TargetId;
-use crate::reader;
-use crate::recovery::{ScannedRecord, SegmentScanner, head_of};
-use crate::spooled_record::SegmentPosition;
-use crate::storage::File;
+use crate::shared::Shared;
 
-/// Time between two attempts while the queue or the budget has no room.
+/// Time between two attempts while the queue has no room.
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(20);
 
 /// Bytes of the spool that must stay free beside a replayed record, for segment heads and new records.
 const SPARE: u64 = 64 * 1024;
 
-/// Hands the pending records of one target to another.
-pub(crate) struct ReplayWorker {
-    pub(crate) control: Control,
-    /// The removed target.
-    pub(crate) from: TargetId,
-    /// Index among the configured targets of the one that gets the records.
+/// The progress of a replay, which hands the pending records of a removed target to another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplayProgress {
+    /// The name of the removed target.
+    pub from: String,
+    /// The name of the target that gets the records.
+    pub to: String,
+    /// Whether the replay is running.
+    pub state: ReplayState,
+    /// Records that `to` has queued.
+    pub replayed: Tally,
+    /// Records that are still pending for `from`.
+    pub left: u64,
+}
+
+/// Whether a replay is running, or how it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReplayState {
+    /// The replay is running.
+    Running,
+    /// No record is pending for the removed target any more.
+    Done,
+    /// The replay ended before that: why, and what to do.
+    Stopped(String),
+}
+
+/// A replay from one target to another.
+pub(crate) struct Replay {
+    pub(crate) shared: Arc<Shared>,
+    /// Gives out the records of the removed target.
+    pub(crate) consumer: Box<dyn Consumer>,
+    /// Index of the removed target.
+    pub(crate) from: usize,
+    /// Index of the target that gets the records.
     pub(crate) to: usize,
+    pub(crate) max_bytes: u64,
+    /// How long it waits for room or for the disk before it stops.
+    pub(crate) room_timeout: Duration,
+    pub(crate) progress: Arc<Mutex<Option<ReplayProgress>>>,
 }
 
 /// Why a replay stops before all records are replayed.
-struct StopReason(String);
+struct StopReason(&'static str);
 
-impl From<io::Error> for StopReason {
-    fn from(error: io::Error) -> Self {
-        Self(format!("the spool cannot be read: {error}"))
-    }
-}
-
-impl ReplayWorker {
-    pub(crate) fn run(self) {
-        let state = match self.replay_all() {
+impl Replay {
+    pub(crate) async fn run(self) {
+        let state = match self.replay_all().await {
             Ok(()) => ReplayState::Done,
-            Err(StopReason(why)) => ReplayState::Stopped(why),
+            Err(StopReason(why)) => ReplayState::Stopped(why.to_owned()),
         };
-        self.control
-            .update_progress(self.from, |replay| replay.state = state);
-    }
-
-    fn replay_all(&self) -> Result<(), StopReason> {
-        let mut from = 0;
-        while let Some(segment) = self.next_segment(from) {
-            self.replay_segment(segment)?;
-            from = segment + 1;
-        }
-        Ok(())
-    }
-
-    fn next_segment(&self, from: u64) -> Option<u64> {
-        self.control.shared.tracker.with(|tracker| {
-            let removed = tracker.removed_target(self.from)?;
-            removed
-                .pending
-                .range(from..)
-                .next()
-                .map(|(first, _)| *first)
-        })
-    }
-
-    fn wants(&self, number: u64) -> bool {
-        self.control.shared.tracker.with(|tracker| {
-            let removed = tracker.removed_target(self.from);
-            removed.is_some_and(|it| !it.saved.settled.contains(number))
-        })
-    }
-
-    fn replay_segment(&self, segment: u64) -> Result<(), StopReason> {
-        let shared = &self.control.shared;
-        let Some(file) = shared.tracker.file(segment) else {
-            // The segment was evicted meanwhile, and its records were counted.
-            return Ok(());
-        };
-        let start = head_of(&*file)?.map_or(0, |(_, len)| len as u64);
-        let len = shared.tracker.with(|tracker| {
-            let segment = tracker.segments.get(segment);
-            segment.map_or(0, |segment| segment.bytes)
-        });
-        let scanner = SegmentScanner {
-            file: Arc::clone(&file),
-            len,
-            crc: self.control.crc,
-            bodies: false,
-            numbers: segment..u64::MAX,
-        };
-        for record in scanner.run(start)?.records {
-            if !record.whole || !record.takers.contains(&self.from) || !self.wants(record.number) {
-                continue;
+        self.update(|replay| replay.state = state);
+        if let Some(replay) = &*lock(&self.progress) {
+            let (from, to, left) = (&replay.from, &replay.to, replay.left);
+            let records = replay.replayed.profiles;
+            match &replay.state {
+                ReplayState::Running => {}
+                ReplayState::Done => info!(from, to, records, "replay is done"),
+                ReplayState::Stopped(why) => {
+                    warn!(from, to, records, left, why, "replay has stopped");
+                }
             }
-            self.replay_record(&*file, &record, record.position(segment))?;
         }
-        Ok(())
     }
 
-    fn replay_record(
-        &self,
-        file: &dyn File,
-        scanned: &ScannedRecord,
-        position: SegmentPosition,
-    ) -> Result<(), StopReason> {
-        let bytes = scanned.bytes + u64::from(scanned.before_body) + Record::OVERHEAD;
-        let reservation = self.reserve(bytes)?;
-        let crc = self.control.crc;
-        let (number, length) = (scanned.number, scanned.bytes);
-        let read = reader::read(file, position, number, length, reservation, crc)?;
-        let Some(record) = read else {
-            self.control.shared.note_damaged(position);
-            self.settle(scanned, position.segment);
-            return Ok(());
-        };
-        self.wait_for_room(bytes)?;
-        let targets = self.to..self.to + 1;
-        let (queued, receipt) = self.control.shared.offer(targets, &record);
-        drop(record);
-        if queued == 0 {
-            return Err(StopReason(
-                "the target's queue is full, or the relay stops".to_owned(),
-            ));
-        }
-        if let Some(receipt) = receipt
-            && receipt.blocking_recv().is_err()
-        {
-            return Err(StopReason(trouble()));
-        }
-        self.settle(scanned, position.segment);
-        self.control.update_progress(self.from, |replay| {
-            replay.replayed.add(scanned.bytes);
-        });
-        Ok(())
-    }
-
-    fn reserve(&self, bytes: u64) -> Result<Reservation, StopReason> {
-        let until = Instant::now() + self.control.room_timeout;
+    async fn replay_all(&self) -> Result<(), StopReason> {
         loop {
-            if let Some(reservation) = self.control.shared.budget.reserve(bytes) {
-                return Ok(reservation);
+            let lease = self.consumer.lease(&LeaseFilter::ANY);
+            // The budget has no room, or the disk does not return the record.
+            let lease = timeout(self.room_timeout, lease).await.map_err(|_| {
+                StopReason(
+                    "a record could not be read in time: see the log for trouble of the disk, or raise memory-limit",
+                )
+            })?;
+            let Some(lease) = lease else { break };
+            let record = Arc::clone(lease.record());
+            self.wait_for_room(record.len()).await?;
+            let (queued, receipt) = self.shared.offer(self.to..self.to + 1, &record);
+            if queued == 0 {
+                return Err(StopReason("the target's queue is full, or the relay stops"));
             }
-            if Instant::now() >= until {
-                return Err(StopReason(
-                    "memory-limit leaves no room: raise it or wait for the targets".to_owned(),
-                ));
+            if let Some(receipt) = receipt
+                && receipt.await.is_err()
+            {
+                return Err(TROUBLE);
             }
-            sleep(BETWEEN_ATTEMPTS);
+            lease.ack();
+            self.update(|replay| replay.replayed.add(record.len()));
+        }
+        match self.shared.tracker.with(|it| it.unread_records(self.from)) {
+            0 => Ok(()),
+            _ => Err(StopReason(
+                "the rest cannot be read: see the log for trouble of the disk, and try again",
+            )),
         }
     }
 
     /// Waits until the queue and the spool have room for a record without dropping another one.
-    fn wait_for_room(&self, bytes: u64) -> Result<(), StopReason> {
-        let shared = &self.control.shared;
-        let until = Instant::now() + self.control.room_timeout;
+    async fn wait_for_room(&self, bytes: u64) -> Result<(), StopReason> {
+        let shared = &self.shared;
+        let until = Instant::now() + self.room_timeout;
         loop {
             let (closing, memory_only) = {
                 let intake = lock(&shared.intake);
                 (intake.closing, intake.memory_only)
             };
             if closing {
-                return Err(StopReason(
-                    "the relay stops: what is left waits on".to_owned(),
-                ));
+                return Err(StopReason("the relay stops: what is left waits on"));
             }
             if memory_only {
-                return Err(StopReason(trouble()));
+                return Err(TROUBLE);
             }
-            let limit = self.control.max_bytes;
             let used = shared.tracker.with(|tracker| tracker.segments.bytes());
-            if used + bytes + shared.counters.quarantined_bytes.get() + SPARE > limit {
+            let quarantined = shared.counters.quarantined_bytes.get();
+            if used + bytes + quarantined + SPARE > self.max_bytes {
                 return Err(StopReason(
-                    "the spool is full, and would lose its oldest profiles: raise spool.max-bytes or purge something"
-                        .to_owned(),
+                    "the spool is full, and would lose its oldest profiles: raise spool.max-bytes or purge something",
                 ));
             }
-            let queue = shared.queues.get(self.to);
+            let queue = shared.queue(self.to);
             if queue.is_some_and(|queue| queue.has_room(bytes)) {
                 return Ok(());
             }
             if Instant::now() >= until {
                 return Err(StopReason(
-                    "the target's queue has no room: raise its queue-size or queue-bytes, or wait"
-                        .to_owned(),
+                    "the target's queue has no room: raise its queue-size or queue-bytes, or wait",
                 ));
             }
-            sleep(BETWEEN_ATTEMPTS);
+            sleep(BETWEEN_ATTEMPTS).await;
         }
     }
 
-    /// Settles a record for the removed target.
-    fn settle(&self, record: &ScannedRecord, segment: u64) {
-        let shared = &self.control.shared;
-        shared.tracker.with(|tracker| {
-            let mut removed = tracker.removed.iter_mut();
-            let Some(removed) = removed.find(|it| it.saved.id == self.from) else {
-                return;
-            };
-            if removed.saved.settled.contains(record.number) {
-                // The record was dropped meanwhile, and its claim was released.
-                return;
-            }
-            removed.settle(record, segment);
-            tracker.segments.release(segment, 1);
-            tracker.unsaved += 1;
-        });
-        shared.tracker.wakeup.notify();
+    fn update(&self, change: impl FnOnce(&mut ReplayProgress)) {
+        let queue = self.shared.queue(self.from);
+        let left = queue.map_or(0, |queue| queue.ledger().snapshot().pending.profiles);
+        if let Some(replay) = &mut *lock(&self.progress) {
+            replay.left = left;
+            change(replay);
+        }
     }
 }
 
-fn trouble() -> String {
-    "the spool's disk is in trouble: see the relay's log".to_owned()
-}
+const TROUBLE: StopReason = StopReason("the spool's disk is in trouble: see the relay's log");

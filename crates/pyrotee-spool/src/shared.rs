@@ -2,16 +2,15 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
 
-use pyrotee_queue::{Budget, Queue, QueuedRecord, Reason, Record, StepClock, Tally, lock};
+use pyrotee_queue::{Budget, Queue, QueuedRecord, Reason, Record, StepClock, lock};
 use tokio::sync::oneshot;
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::counters::Counters;
 use crate::read_trouble::ReadTrouble;
 use crate::reader::ReadRequest;
-use crate::removed_target::RemovedTarget;
 use crate::spooled_record::{
     RecordClaim, RecordLocation, SegmentPosition, SpooledRecord, SpooledState,
 };
@@ -24,7 +23,10 @@ use crate::tracker::SettlementTracker;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) intake: Mutex<Intake>,
+    /// The queues of the configured targets.
     pub(crate) queues: Vec<Arc<Queue<RecordClaim>>>,
+    /// The queues of the targets that were removed from the configuration and have records. Nothing is offered to them.
+    pub(crate) removed: OnceLock<Vec<Arc<Queue<RecordClaim>>>>,
     pub(crate) tracker: Arc<SettlementTracker>,
     pub(crate) budget: Arc<Budget>,
     pub(crate) counters: Counters,
@@ -167,29 +169,20 @@ impl Shared {
 
     /// Counts a profile that cannot be queued as lost for some targets.
     pub(crate) fn refuse(&self, targets: Range<usize>, bytes: u64, reason: Reason) {
-        for queue in self.queues.get(targets).into_iter().flatten() {
+        for queue in targets.filter_map(|target| self.queue(target)) {
             queue.ledger().refuse(bytes, reason);
         }
     }
 
-    /// Drops the pending records of the removed targets that `is_lost` selects, for `reason`. Returns the
-    /// name of each and how many records it lost.
-    pub(crate) fn lose_removed(
-        &self,
-        is_lost: impl Fn(&RemovedTarget) -> bool,
-        reason: Reason,
-    ) -> Vec<(String, Tally)> {
-        let lost = self.tracker.with(|tracker| tracker.lose_removed(is_lost));
-        for (target, tally) in &lost {
-            self.counters.lost_of_removed.add(tally.profiles);
-            info!(
-                target,
-                records = tally.profiles,
-                reason = reason.as_str(),
-                "spooled records of a removed target are lost"
-            );
-        }
-        lost
+    /// The queue of a target: of a configured one, or, with a higher index, of a removed one.
+    pub(crate) fn queue(&self, target: usize) -> Option<&Arc<Queue<RecordClaim>>> {
+        self.all_queues().nth(target)
+    }
+
+    /// The queues of the configured targets, then those of the removed ones, in the order of the cursors.
+    pub(crate) fn all_queues(&self) -> impl Iterator<Item = &Arc<Queue<RecordClaim>>> {
+        let removed = self.removed.get().into_iter().flatten();
+        self.queues.iter().chain(removed)
     }
 
     /// Notes that the record at `position` is damaged: its segment is quarantined instead of unlinked.

@@ -5,10 +5,9 @@
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use pyrotee_queue::{Reason, Record, Tally, lock};
+use pyrotee_queue::{Reason, Record, lock};
 
 use crate::format::{NumberSet, TargetId};
-use crate::removed_target::RemovedTarget;
 use crate::segments::Segments;
 use crate::spooled_record::{RecordLocation, SegmentPosition, SpooledRecord};
 use crate::storage::File;
@@ -26,9 +25,8 @@ pub(crate) struct SettlementTracker {
 /// What a restart needs to know, beside the records.
 #[derive(Debug, Default)]
 pub(crate) struct TrackerState {
-    /// One per configured target, in their order.
+    /// One per target: the configured ones in their order, then the removed ones.
     pub(crate) cursors: Vec<Cursor>,
-    pub(crate) removed: Vec<RemovedTarget>,
     pub(crate) segments: Segments,
     /// Numbers in segments that could not be read of which it is not known whether there is a record.
     pub(crate) unknown: NumberSet,
@@ -36,12 +34,33 @@ pub(crate) struct TrackerState {
     pub(crate) unsaved: u64,
 }
 
-/// How far a configured target is.
+/// How far a target is.
 #[derive(Debug)]
 pub(crate) struct Cursor {
     pub(crate) id: TargetId,
     pub(crate) name: String,
     pub(crate) settled: NumberSet,
+    /// `None`: the target is configured.
+    pub(crate) removal: Option<Removal>,
+    /// The saved cursors do not know the target: of what earlier processes wrote, it loses nothing that is missing.
+    pub(crate) is_new: bool,
+}
+
+/// When a target was removed from the configuration.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Removal {
+    /// The first start without the target, in seconds since the epoch.
+    pub(crate) since: u64,
+    /// Records from this number on are not for the target.
+    pub(crate) horizon: u64,
+}
+
+impl Cursor {
+    /// Whether the target may be a taker of the record with this number and has not settled it.
+    fn takes(&self, number: u64) -> bool {
+        let is_for_it = self.removal.is_none_or(|it| number < it.horizon);
+        is_for_it && !self.settled.contains(number)
+    }
 }
 
 impl SettlementTracker {
@@ -100,7 +119,7 @@ impl SettlementTracker {
         let unsettled = tracker
             .cursors
             .iter()
-            .filter(|cursor| !cursor.settled.contains(record.number));
+            .filter(|cursor| cursor.takes(record.number));
         let takers = unsettled.map(|cursor| cursor.id).collect();
         Some((Arc::clone(body), takers))
     }
@@ -131,47 +150,5 @@ impl SettlementTracker {
     pub(crate) fn file(&self, segment: u64) -> Option<Arc<dyn File>> {
         let tracker = lock(&self.state);
         tracker.segments.get(segment)?.file.clone()
-    }
-}
-
-impl TrackerState {
-    /// The removed targets that have pending records.
-    pub(crate) fn removed_with_records(&self) -> impl Iterator<Item = &RemovedTarget> {
-        let removed = self.removed.iter();
-        removed.filter(|removed| self.has_records(removed))
-    }
-
-    /// The removed target with this number, if it has pending records.
-    pub(crate) fn removed_target(&self, id: TargetId) -> Option<&RemovedTarget> {
-        self.removed_with_records().find(|it| it.saved.id == id)
-    }
-
-    /// Drops the pending records of the removed targets that `is_lost` selects. Returns the name of each and
-    /// how many records it lost.
-    pub(crate) fn lose_removed(
-        &mut self,
-        is_lost: impl Fn(&RemovedTarget) -> bool,
-    ) -> Vec<(String, Tally)> {
-        let mut lost = Vec::new();
-        for index in 0..self.removed.len() {
-            let removed = self.removed.get(index);
-            let Some(removed) = removed.filter(|it| self.has_records(it) && is_lost(it)) else {
-                continue;
-            };
-            let mut pending = removed.pending();
-            pending.profiles += self.unread_records(&removed.saved.settled);
-            lost.push((removed.saved.name.clone(), pending));
-            let Some(removed) = self.removed.get_mut(index) else {
-                continue;
-            };
-            for (segment, pending) in removed.lose_all() {
-                self.segments.release(segment, pending.tally.profiles);
-            }
-            self.unsaved += 1;
-        }
-        if !lost.is_empty() {
-            self.resolve_unread();
-        }
-        lost
     }
 }

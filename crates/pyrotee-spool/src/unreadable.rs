@@ -9,7 +9,7 @@ use tracing::{info, warn};
 use crate::shared::Shared;
 use crate::spooled_record::SegmentPosition;
 use crate::tracker::TrackerState;
-use crate::unread::{Losers, UnreadLosses};
+use crate::unread::Losers;
 
 impl Shared {
     /// Notes that the operating system could not return the record `number` at `position`: its segment is left alone
@@ -26,7 +26,7 @@ impl Shared {
         let next = self
             .tracker
             .with(|tracker| tracker.segments.next_after(segment));
-        for queue in &self.queues {
+        for queue in self.all_queues() {
             let end = next.unwrap_or_else(|| queue.in_memory_from());
             queue.hold_back(segment..end, pause.segment_until);
             queue.hold_back(number..number + 1, pause.record_until);
@@ -47,7 +47,7 @@ impl Shared {
             return;
         };
         if recovery.disk_is_back {
-            for queue in &self.queues {
+            for queue in self.all_queues() {
                 queue.release_held_back();
             }
         }
@@ -56,15 +56,15 @@ impl Shared {
         }
     }
 
-    /// Drops the records of a segment that could not be read yet, for `reason`. Returns how many they were.
-    pub(crate) fn lose_unread(&self, segment: u64, reason: Reason) -> UnreadLosses {
+    /// Drops the records of a segment that could not be read yet, for `reason`. Returns how many they were, counted once
+    /// per target.
+    pub(crate) fn lose_unread(&self, segment: u64, reason: Reason) -> u64 {
         let losses = self.tracker.with(|it| it.lose_unread(segment, Losers::All));
-        for (target, records) in losses.configured.iter().enumerate() {
+        for (target, records) in losses.iter().enumerate() {
             self.refuse_unread(target, *records, reason);
         }
-        self.counters.lost_of_removed.add(losses.removed);
         self.count_unread();
-        losses
+        losses.iter().sum()
     }
 
     /// Updates the number of segments that could not be read.
@@ -73,7 +73,7 @@ impl Shared {
         self.counters.unread_segments.set(unread as u64);
     }
 
-    /// Drops records of segments that could not be read yet, for one target and for `reason`. `lose` settles them and
+    /// Drops records of segments that could not be read yet, for one target, for `reason`. `lose` settles them and
     /// returns how many they were.
     pub(crate) fn lose_unread_of(
         &self,

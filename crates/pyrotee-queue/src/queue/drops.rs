@@ -2,14 +2,10 @@
 
 use std::ops::Range;
 
-use super::Queue;
+use super::{MOST_AT_ONCE, Queue};
 use super::entry::{QueueEntry, QueuedRecord};
 use super::state::{Phase, State};
 use crate::{Reason, Tally, lock};
-
-/// Most records that are taken out under one hold of the lock: freeing all records of a segment takes
-/// milliseconds.
-const MOST_AT_ONCE: usize = 64;
 
 impl<R: QueuedRecord> Queue<R> {
     /// Drops the records with these numbers, for `reason`, and returns how many they were. A leased one is dropped when

@@ -22,9 +22,12 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use crate::{LeaseEnd, LeaseFilter, Ledger, Limits, Reason, StepClock, lock};
+use crate::{LeaseEnd, LeaseFilter, Ledger, Limits, Reason, StepClock, Tally, lock};
 pub use entry::{LeasedEntry, QueuedRecord, TakeResult};
 use state::{Phase, State};
+
+/// Most records that are queued or dropped under one hold of the lock: all records of a segment take milliseconds.
+const MOST_AT_ONCE: usize = 64;
 
 /// One target's queue: limits, order, lanes, deferral, and every change of the [`Ledger`].
 pub struct Queue<R> {
@@ -135,14 +138,23 @@ impl<R: QueuedRecord> Queue<R> {
         matches!(state.phase, Phase::Open) && state.has_room(&self.limits, bytes)
     }
 
-    /// Queues a record that an earlier process left on disk, as backlog. Its number is below all numbers of this
-    /// process, and it was received by the wall clock as that was set when this process began.
-    pub fn recover(&self, number: u64, record: R) {
-        let born = record.received().min(self.clock.now());
-        let mut state = lock(&self.state);
-        self.ledger.accept(record.len());
-        state.insert_recovered(number, record, born);
-        drop(state);
+    /// Queues records that an earlier process left on disk, as backlog. Their numbers are below all numbers of this
+    /// process, and they were received by the wall clock as that was set when this process began. The account takes one
+    /// step for all of them.
+    pub fn recover(&self, records: Vec<(u64, R)>) {
+        let all: Tally = records.iter().map(|(_, it)| Tally::of(it.len())).sum();
+        lock(&self.state).unaccounted += records.len();
+        self.ledger.accept_all(all);
+        let now = self.clock.now();
+        let mut records = records.into_iter().peekable();
+        while records.peek().is_some() {
+            let mut state = lock(&self.state);
+            for (number, record) in records.by_ref().take(MOST_AT_ONCE) {
+                let born = record.received().min(now);
+                state.insert_recovered(number, record, born);
+                state.unaccounted -= 1;
+            }
+        }
         self.notify();
     }
 

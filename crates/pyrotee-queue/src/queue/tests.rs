@@ -116,7 +116,7 @@ async fn records_on_disk_are_leased_up_to_the_limit_of_bytes_and_one_more_by_eac
     let cell = Cell::default();
     cell.set(Arc::clone(&queue)).unwrap();
     for number in 0..10 {
-        queue.recover(number, Curious(Arc::clone(&cell)));
+        queue.recover(vec![(number, Curious(Arc::clone(&cell)))]);
     }
     let take = || match queue.take(&LeaseFilter::ANY, 0) {
         TakeResult::Leased(leased) => Some(leased),
@@ -155,7 +155,7 @@ fn leasable(queue: &Queue<Curious>) -> Vec<u64> {
 async fn records_that_are_held_back_are_leased_later() {
     let (queue, record) = queue(10);
     for number in 0..10 {
-        queue.recover(number, record());
+        queue.recover(vec![(number, record())]);
     }
     let second = Duration::from_secs(1);
     let start = Instant::now();
@@ -192,7 +192,7 @@ async fn records_that_are_held_back_are_leased_later() {
 fn records_in_the_middle_are_lost_and_leased_ones_when_they_come_back() {
     let (queue, record) = queue(10);
     for number in (0..10).filter(|number| *number != 8) {
-        queue.recover(number, record());
+        queue.recover(vec![(number, record())]);
     }
     let TakeResult::Leased(leased) = queue.take(&LeaseFilter::ANY, 4) else {
         panic!("a record waits");
@@ -203,7 +203,7 @@ fn records_in_the_middle_are_lost_and_leased_ones_when_they_come_back() {
     queue.put_back(leased);
     assert_eq!(leasable(&queue), [2, 6, 7, 9]);
     // A record of an earlier process that was found late keeps its place.
-    queue.recover(8, record());
+    queue.recover(vec![(8, record())]);
     assert_eq!(leasable(&queue), [2, 6, 7, 8, 9]);
     let counts = queue.ledger().snapshot();
     assert_eq!(counts.dropped(Reason::DiskError).profiles, 3);

@@ -10,6 +10,17 @@ use super::fields::FieldReader;
 /// An earlier time of receipt says only that the clock was not set: 2020, before the first pyrotee.
 const CLOCK_IS_SET: Duration = Duration::from_secs(1_577_836_800);
 
+/// Seconds since the epoch.
+pub(crate) fn seconds(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}
+
+/// Whether the clock was set that said so many seconds since the epoch.
+pub(crate) fn is_set(seconds: u64) -> bool {
+    seconds >= CLOCK_IS_SET.as_secs()
+}
+
 /// Most steps that are kept. Of a clock that is set more often, the oldest steps are forgotten.
 const MOST_STEPS: usize = 64;
 

@@ -104,6 +104,12 @@ impl Cursors {
         self.targets.iter().map(|saved| saved.last_seen).max()
     }
 
+    /// The cursors of no target say anything about the records from this number on.
+    pub(crate) fn horizon(&self) -> u64 {
+        let horizons = self.targets.iter().map(|saved| saved.horizon);
+        horizons.max().unwrap_or(0)
+    }
+
     /// The most recent of `slots`, each with what the caller knows of it; the first if they are equal.
     pub(crate) fn latest<T>(slots: impl IntoIterator<Item = (T, Self)>) -> Option<(T, Self)> {
         let generation = |(_, cursors): &(T, Self)| Reverse(cursors.generation);

@@ -8,7 +8,7 @@ mod number_set;
 mod record;
 mod segment;
 
-pub(crate) use clock_steps::ClockSteps;
+pub(crate) use clock_steps::{ClockSteps, is_set, seconds};
 pub(crate) use cursors::{CURSOR_SLOTS, Cursors, SavedCursor};
 pub(crate) use envelope::FormatError;
 #[cfg(test)]

@@ -9,7 +9,6 @@ use super::listing::{ListedTarget, Listing, SegmentFile};
 use super::{Directory, InspectError};
 use crate::format::FormatError;
 use crate::recovery::ScannedRecord;
-use crate::removed_target::PendingCount;
 
 /// A spool directory at one instant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -128,27 +127,31 @@ impl Directory {
 /// Counts the pending records of one target.
 struct TargetCount {
     target: ListedTarget,
-    pending: PendingCount,
+    pending: Tally,
+    oldest: Option<SystemTime>,
 }
 
 impl TargetCount {
     fn of(target: ListedTarget) -> Self {
         Self {
             target,
-            pending: PendingCount::default(),
+            pending: Tally::default(),
+            oldest: None,
         }
     }
 
     fn add(&mut self, record: &ScannedRecord) {
         if self.target.wants(record.number, &record.takers) {
-            self.pending.add(record.bytes, record.received);
+            self.pending.add(record.bytes);
+            let oldest = self.oldest.map_or(record.received, |it| it.min(record.received));
+            self.oldest = Some(oldest);
         }
     }
 
     /// `None`: the target is not configured and nothing is pending, but files still list it.
     fn survey(self) -> Option<TargetSurvey> {
         let is_configured = self.target.is_configured;
-        let is_shown = is_configured == Some(true) || self.pending.tally.profiles > 0;
+        let is_shown = is_configured == Some(true) || self.pending.profiles > 0;
         is_shown.then_some(TargetSurvey {
             name: self.target.name,
             // The cursors of removed targets are kept, so a target without a cursor was added after the
@@ -157,8 +160,8 @@ impl TargetCount {
                 Some(false) => Membership::Removed,
                 Some(true) | None => Membership::Configured,
             },
-            pending: self.pending.tally,
-            oldest: self.pending.oldest,
+            pending: self.pending,
+            oldest: self.oldest,
             in_flight: self.target.in_flight,
         })
     }

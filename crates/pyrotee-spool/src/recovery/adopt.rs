@@ -1,335 +1,172 @@
-//! Queues the records that recovery found, and counts the missing ones as lost.
+//! Puts the records of a segment into the queues of their takers, and counts those that are missing as lost.
+//!
+//! A start adopts all segments that it can read; a segment that could not be read is adopted when it can be.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, Weak};
-use std::time::SystemTime;
 
-use pyrotee_queue::{Queue, Reason};
-use tracing::warn;
+use pyrotee_queue::Reason;
 
-use super::numbers::{next_number, unknown_in};
-use super::{RecoveredSpool, ScannedRecord};
-use crate::counters::Counters;
-use crate::format::{Names, NumberSet, SavedCursor, TargetId};
-use crate::removed_target::{PendingCount, RemovedTarget};
-use crate::segments::{Segment, UnreadSegment};
+use super::ScannedRecord;
+use crate::format::{NumberSet, TargetId};
+use crate::shared::Shared;
 use crate::spooled_record::{RecordClaim, RecordLocation, SpooledRecord, SpooledState};
-use crate::tracker::{Cursor, SettlementTracker};
-use crate::writer::seconds;
+use crate::tracker::{Cursor, SettlementTracker, TrackerState};
 
 /// Most records that are counted as lost to one damage: numbers in a damaged file can be anything.
 const MOST_LOST: usize = 1 << 20;
 
-/// One target, and the records that recovery found for it.
-struct RecoveredTarget<'a> {
-    id: TargetId,
-    saved: SavedCursor,
-    /// `None`: the target was removed from the configuration.
-    queue: Option<&'a Queue<RecordClaim>>,
-    /// Numbers of pending records.
-    pending: BTreeSet<u64>,
-    by_segment: BTreeMap<u64, PendingCount>,
-    /// Whether a record in a segment lists the target as a taker.
-    is_listed: bool,
-    /// Whether the target has no cursor.
-    is_new: bool,
-}
-
-/// The records that cannot be delivered.
-struct Losses<'a> {
-    /// Number, takers and body length of damaged records.
-    damaged: Vec<(u64, Vec<TargetId>, u64)>,
+/// What was found of the records of a segment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Found<'a> {
+    /// The number of the segment.
+    pub(crate) segment: u64,
+    /// Numbers of the records that may be in the segment.
+    pub(crate) numbers: &'a Range<u64>,
+    pub(crate) records: &'a [ScannedRecord],
     /// Numbers of records that may have been in damaged bytes.
-    gaps: Vec<Range<u64>>,
-    /// Numbers in segments that cannot be read, of which nothing is known.
-    unread: Vec<Range<u64>>,
-    /// Numbers of which it was not known before whether there is a record.
-    unknown: NumberSet,
-    /// Whether there are cursors, so that a target without one is new.
-    has_cursors: bool,
-    counters: &'a Counters,
+    pub(crate) gaps: &'a [Range<u64>],
 }
 
-impl RecoveredTarget<'_> {
-    /// Whether the target is a taker of the record and, according to its cursor, has not settled it.
-    fn wants(&self, number: u64, takers: &[TargetId]) -> bool {
-        takers.contains(&self.id) && self.may_want(number)
-    }
-
-    /// Whether the target, according to its cursor, has not settled the record.
-    fn may_want(&self, number: u64) -> bool {
-        !self.saved.settled.contains(number)
-    }
-
-    /// Settles a record and counts it as lost. The ledger of this process has never counted it as pending.
-    fn lose(&mut self, number: u64, bytes: u64, losses: &Losses<'_>) {
-        self.saved.settled.insert(number..number + 1);
-        let Some(queue) = self.queue else {
-            losses.counters.lost_of_removed.add(1);
-            return;
-        };
-        queue.ledger().refuse(bytes, Reason::Corrupt);
-        losses.counters.corrupt_records.add(1);
-    }
+/// The claims on the records of segments, and the records that cannot be delivered.
+#[derive(Debug, Default)]
+pub(crate) struct Adopted {
+    /// Claims of targets on pending records.
+    pub(crate) claims: Vec<RecordClaim>,
+    /// Index of the target and body length, zero if not known, of damaged and missing records.
+    pub(crate) lost: Vec<(usize, u64)>,
 }
 
-/// Fills the tracker and the queues with the recovered records. `queues` are in the order of `configured`.
-/// Returns the number of the next record and the names for new segments.
-pub(crate) fn adopt(
-    recovered: RecoveredSpool,
-    configured: &[String],
-    queues: &[Arc<Queue<RecordClaim>>],
-    tracker: &Arc<SettlementTracker>,
-    counters: &Counters,
-) -> (u64, Names) {
-    let mut names = recovered.names.clone();
-    let mut targets = targets(&recovered, configured, queues, &mut names);
-    let next = next_number(&recovered);
-    let mut losses = Losses {
-        damaged: Vec::new(),
-        gaps: Vec::new(),
-        unread: Vec::new(),
-        unknown: recovered.cursors.unknown.clone(),
-        has_cursors: recovered.cursors.generation > 0,
-        counters,
-    };
-    let mut unknown = NumberSet::default();
-    let mut adopted = BTreeSet::new();
-    counters.quarantined.set(recovered.quarantined.profiles);
-    counters.quarantined_bytes.set(recovered.quarantined.bytes);
-    for segment in recovered.segments {
-        let first = segment.first();
-        let mut tracked = Segment {
-            bytes: segment.len,
-            closed: true,
-            ..Segment::default()
-        };
-        let Some(read) = segment.read else {
-            let numbers = first..segment.numbers.end.min(next);
-            losses.unread.push(numbers.clone());
-            for gap in unknown_in(&numbers, &recovered.cursors) {
-                unknown.insert(gap);
-            }
-            tracked.unread = Some(UnreadSegment {
-                numbers,
-                modified: segment.modified,
-                may_be_torn: segment.numbers.end == u64::MAX && !recovered.cursors.clean,
-            });
-            tracker.with(|tracker| tracker.segments.insert(first, tracked));
-            continue;
-        };
-        counters.corrupt_stretches.add(read.scan.damaged_ranges);
-        if read.scan.damaged_ranges > 0 {
-            warn!(segment = first, "segment of the spool is damaged");
+impl Adopted {
+    /// Queues the records for their targets, and counts the lost ones. Each target's account takes one step for all
+    /// records that are queued.
+    pub(crate) fn apply(self, shared: &Shared) {
+        let counters = &shared.counters;
+        counters.recovered.add(self.claims.len() as u64);
+        counters.corrupt_records.add(self.lost.len() as u64);
+        for (target, bytes) in self.lost {
+            shared.refuse(target..target + 1, bytes, Reason::Corrupt);
         }
-        tracked.bytes = read.bytes;
-        tracked.damaged = read.damaged;
-        tracked.file = Some(read.file);
-        tracker.with(|tracker| tracker.segments.insert(first, tracked));
-        losses.gaps.extend(read.scan.gaps);
-        for record in read.scan.records {
-            for target in &mut targets {
-                target.is_listed |= record.takers.contains(&target.id);
+        let mut by_target: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for claim in self.claims {
+            let claims = by_target.entry(claim.target).or_default();
+            claims.push((claim.record.number, claim));
+        }
+        for (target, claims) in by_target {
+            if let Some(queue) = shared.queue(usize::from(target)) {
+                queue.recover(claims);
             }
-            if !record.whole {
-                let ScannedRecord { number, takers, .. } = record;
-                losses.damaged.push((number, takers, record.bytes));
-                continue;
-            }
-            // The numbers of segments do not overlap, so no record is adopted twice.
-            adopted.insert(record.number);
-            adopt_record(&record, first, &mut targets, tracker, counters);
         }
     }
-    if recovered.cursors.clean {
-        // No record was written after the cursors were saved.
-        losses.gaps.clear();
-    }
-    for target in &mut targets {
-        count_losses(target, &losses, &adopted);
-    }
-    tracker.with(|tracker| tracker.unknown = unknown);
-    fill_tracker(targets, configured.len(), next, &losses.unread, tracker);
-    (next, names)
 }
 
-/// Queues one record for the targets that it is pending for.
-fn adopt_record(
+impl TrackerState {
+    /// Claims the pending records of a segment, and settles all others of its numbers.
+    ///
+    /// Of a number that no target is known to have settled and that is not found, there was a record if the number is
+    /// not unknown, or if it may have been in damaged bytes.
+    pub(crate) fn adopt(
+        &mut self,
+        found: Found<'_>,
+        tracker: &Arc<SettlementTracker>,
+        adopted: &mut Adopted,
+    ) {
+        let explained = self.explained(found);
+        let mut claims: BTreeMap<u64, (&ScannedRecord, Vec<u16>)> = BTreeMap::new();
+        for (index, cursor) in self.cursors.iter_mut().enumerate() {
+            let gaps = cursor.settled.gaps(found.numbers.clone()).into_iter();
+            let missing: u64 = gaps.map(|gap| explained.count_missing(gap)).sum();
+            let missing = match cursor.is_new {
+                true => 0,
+                false => usize::try_from(missing).unwrap_or(MOST_LOST).min(MOST_LOST),
+            };
+            let share = TargetShare::take(cursor, found);
+            let lost = share.lost.into_iter();
+            let lost = lost.chain(std::iter::repeat_n(0, missing));
+            adopted.lost.extend(lost.map(|bytes| (index, bytes)));
+            for record in share.pending {
+                let claims = claims.entry(record.number).or_insert((record, Vec::new()));
+                claims.1.extend(u16::try_from(index));
+            }
+        }
+        self.unknown.remove(found.numbers.clone());
+        self.unsaved += 1;
+        for (record, targets) in claims.into_values() {
+            self.segments.claim(found.segment, targets.len() as u64);
+            let record = spooled(record, found.segment, targets.len(), tracker);
+            adopted
+                .claims
+                .extend(targets.into_iter().map(|target| RecordClaim {
+                    record: Arc::clone(&record),
+                    target,
+                }));
+        }
+    }
+
+    /// The numbers of the segment that are there, or of which it is not known that they ever were.
+    fn explained(&self, found: Found<'_>) -> NumberSet {
+        let mut explained = NumberSet::default();
+        for range in self.unknown.ranges() {
+            let start = range.start.max(found.numbers.start);
+            explained.insert(start..range.end.min(found.numbers.end));
+        }
+        for gap in found.gaps {
+            explained.remove(gap.clone());
+        }
+        for record in found.records {
+            explained.insert(record.number..record.number + 1);
+        }
+        explained
+    }
+}
+
+/// What one target has in a segment.
+struct TargetShare<'a> {
+    pending: Vec<&'a ScannedRecord>,
+    /// Body lengths of damaged records.
+    lost: Vec<u64>,
+}
+
+impl<'a> TargetShare<'a> {
+    /// Settles all numbers of the segment but those of whole records that are pending for the target.
+    fn take(cursor: &mut Cursor, found: Found<'a>) -> Self {
+        let (id, settled) = (cursor.id, &mut cursor.settled);
+        let wanted = found.records.iter();
+        let wanted = wanted.filter(|it| is_wanted(it, id, settled));
+        let (pending, lost): (Vec<_>, Vec<_>) = wanted.partition(|record| record.whole);
+        settled.insert(found.numbers.clone());
+        for record in &pending {
+            settled.remove(record.number..record.number + 1);
+        }
+        let lost = lost.into_iter().map(|record| record.bytes).collect();
+        Self { pending, lost }
+    }
+}
+
+fn is_wanted(record: &ScannedRecord, by: TargetId, settled: &NumberSet) -> bool {
+    record.takers.contains(&by) && !settled.contains(record.number)
+}
+
+fn spooled(
     record: &ScannedRecord,
     segment: u64,
-    targets: &mut [RecoveredTarget<'_>],
+    claims: usize,
     tracker: &Arc<SettlementTracker>,
-    counters: &Counters,
-) {
-    let number = record.number;
-    let wanting = targets.iter_mut().enumerate();
-    let wanting: Vec<_> = wanting
-        .filter(|(_, target)| target.wants(number, &record.takers))
-        .collect();
-    let spooled = Arc::new(SpooledRecord {
-        number,
+) -> Arc<SpooledRecord> {
+    Arc::new(SpooledRecord {
+        number: record.number,
         surface: record.surface,
         received: record.received,
         bytes: record.bytes,
         tracker: Arc::clone(tracker),
         state: Mutex::new(SpooledState {
-            claims: u32::try_from(wanting.len()).unwrap_or(u32::MAX),
+            claims: u32::try_from(claims).unwrap_or(u32::MAX),
             resolved: false,
             location: RecordLocation::Disk {
                 position: record.position(segment),
                 cached: Weak::new(),
             },
         }),
-    });
-    for (index, target) in wanting {
-        target.pending.insert(number);
-        let pending = target.by_segment.entry(segment).or_default();
-        pending.add(record.bytes, record.received);
-        tracker.with(|tracker| tracker.segments.claim(segment, 1));
-        if let (Some(queue), Ok(index)) = (target.queue, u16::try_from(index)) {
-            counters.recovered.add(1);
-            let again = target.saved.in_flight.contains(&number);
-            counters.redelivered.add(u64::from(again));
-            let claim = RecordClaim {
-                record: Arc::clone(&spooled),
-                target: index,
-            };
-            queue.recover(number, claim);
-        }
-    }
-}
-
-/// The configured targets, in their order, then the removed ones. New targets are added to `names`.
-fn targets<'a>(
-    recovered: &RecoveredSpool,
-    configured: &[String],
-    queues: &'a [Arc<Queue<RecordClaim>>],
-    names: &mut Names,
-) -> Vec<RecoveredTarget<'a>> {
-    let known = names.clone();
-    let id_of = |name: &String, names: &mut Names| {
-        let known = names.iter().find(|(_, known)| *known == name);
-        let free = || (0..TargetId::MAX).find(|id| !names.contains_key(id));
-        let id = known
-            .map(|(id, _)| *id)
-            .or_else(free)
-            .unwrap_or(TargetId::MAX);
-        names.insert(id, name.clone());
-        id
-    };
-    let now = seconds(SystemTime::now());
-    let last_seen = recovered.cursors.last_seen();
-    let target = |id, name: &String, queue: Option<_>| {
-        let mut saved = recovered.cursors.of_target(id, name).cloned();
-        let is_new = saved.is_none();
-        if let Some(saved) = saved
-            .as_mut()
-            .filter(|saved| Some(saved.last_seen) == last_seen)
-            && queue.is_none()
-        {
-            // The first start without the target. Less than any configured target will say.
-            saved.last_seen = now.saturating_sub(1);
-        }
-        let new = || SavedCursor {
-            id,
-            name: name.clone(),
-            last_seen: now,
-            ..SavedCursor::default()
-        };
-        RecoveredTarget {
-            id,
-            saved: saved.unwrap_or_else(new),
-            queue,
-            pending: BTreeSet::new(),
-            by_segment: BTreeMap::new(),
-            is_listed: false,
-            is_new,
-        }
-    };
-    let mut targets = Vec::new();
-    for (name, queue) in configured.iter().zip(queues) {
-        let id = id_of(name, names);
-        targets.push(target(id, name, Some(&**queue)));
-    }
-    let removed = known.iter().filter(|(_, name)| !configured.contains(name));
-    targets.extend(removed.map(|(id, name)| target(*id, name, None)));
-    targets
-}
-
-/// Counts the records that can never be delivered to a target as lost.
-fn count_losses(target: &mut RecoveredTarget<'_>, losses: &Losses<'_>, adopted: &BTreeSet<u64>) {
-    for (number, takers, bytes) in &losses.damaged {
-        if target.wants(*number, takers) && !adopted.contains(number) {
-            target.lose(*number, *bytes, losses);
-        }
-    }
-    // Records below the horizon that are neither settled nor in a segment are missing.
-    let missing = target
-        .saved
-        .settled
-        .gaps(0..target.saved.horizon)
-        .into_iter()
-        .flatten();
-    // A target has settled the records that a segment holds and that do not list it.
-    let is_explained = |number: &u64| {
-        adopted.contains(number)
-            || losses.unknown.contains(*number)
-            || losses.unread.iter().any(|range| range.contains(number))
-    };
-    let missing = missing.filter(|number| !is_explained(number));
-    for number in missing.take(MOST_LOST).collect::<Vec<_>>() {
-        target.lose(number, 0, losses);
-    }
-    if losses.has_cursors && target.is_new {
-        return;
-    }
-    // Records above the horizon may have been in damaged bytes.
-    let later = losses.gaps.iter().cloned().flatten().take(MOST_LOST);
-    for number in later {
-        let may_be_lost = number >= target.saved.horizon || losses.unknown.contains(number);
-        if may_be_lost && target.may_want(number) && !adopted.contains(&number) {
-            target.lose(number, 0, losses);
-        }
-    }
-}
-
-/// Gives the tracker the cursors of all targets. A removed target that no record lists is forgotten, unless a record
-/// in a segment that cannot be read may list it.
-fn fill_tracker(
-    targets: Vec<RecoveredTarget<'_>>,
-    configured: usize,
-    next: u64,
-    unread: &[Range<u64>],
-    tracker: &SettlementTracker,
-) {
-    tracker.with(|tracker| {
-        tracker.unsaved = 1;
-        for (index, target) in targets.into_iter().enumerate() {
-            let mut settled = NumberSet::all_but(target.pending, next);
-            // What a new target finds is not for it.
-            for numbers in unread.iter().filter(|_| !target.is_new) {
-                for pending in target.saved.settled.gaps(numbers.clone()) {
-                    settled.remove(pending);
-                }
-            }
-            if index < configured {
-                tracker.cursors.push(Cursor {
-                    id: target.id,
-                    name: target.saved.name,
-                    settled,
-                });
-            } else if target.is_listed || !unread.is_empty() {
-                tracker.removed.push(RemovedTarget {
-                    saved: SavedCursor {
-                        horizon: next,
-                        settled,
-                        in_flight: Vec::new(),
-                        ..target.saved
-                    },
-                    pending: target.by_segment,
-                });
-            }
-        }
-    });
+    })
 }

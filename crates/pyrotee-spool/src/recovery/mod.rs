@@ -5,8 +5,9 @@
 //! directory or the cursors cannot be read.
 
 mod adopt;
-mod adopt_late;
+mod begin;
 mod checksums;
+mod cursors;
 mod numbers;
 mod read_segment;
 mod scan;
@@ -25,8 +26,7 @@ use crate::format::{
 };
 use crate::settings::{OpenError, Settings};
 use crate::storage::{Storage, read_all};
-pub(crate) use adopt::adopt;
-pub(crate) use adopt_late::adopt_late;
+pub(crate) use begin::{adopt_late, begin};
 pub(crate) use read_segment::{OpenedSegment, ReadError, ReadSegment, is_begun};
 pub(crate) use scan::{ScannedRecord, SegmentScan, SegmentScanner, head_of};
 

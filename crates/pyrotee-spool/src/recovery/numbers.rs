@@ -1,7 +1,5 @@
 //! Which record numbers are free, and which are uncertain.
 
-use std::ops::Range;
-
 use super::RecoveredSpool;
 use crate::format::{Cursors, NumberSet, SHORTEST};
 
@@ -29,17 +27,9 @@ pub(super) fn next_number(recovered: &RecoveredSpool) -> u64 {
     seen.max(recovered.cursors.next)
 }
 
-/// The ranges of `numbers` of which the cursors do not tell whether there is a record.
-pub(super) fn unknown_in(numbers: &Range<u64>, cursors: &Cursors) -> Vec<Range<u64>> {
-    let mut known = NumberSet::default();
-    if !cursors.clean {
-        let horizons = cursors.targets.iter().map(|target| target.horizon);
-        known.insert(0..horizons.max().unwrap_or(0));
-    } else {
-        known.insert(0..numbers.end);
-    }
-    for range in cursors.unknown.ranges() {
-        known.remove(range);
-    }
-    known.gaps(numbers.clone())
+/// The numbers below `next` of which the cursors do not tell whether there ever was a record.
+pub(super) fn unknown_numbers(cursors: &Cursors, next: u64) -> NumberSet {
+    let mut unknown = cursors.unknown.clone();
+    unknown.insert(cursors.horizon()..next);
+    unknown
 }

@@ -61,6 +61,16 @@ pub(crate) struct SegmentScan {
     pub(crate) whole_until: u64,
 }
 
+impl SegmentScan {
+    /// Forgets the numbers from `end` on that may have been in damaged ranges.
+    pub(crate) fn end_gaps(&mut self, end: u64) {
+        for gap in &mut self.gaps {
+            gap.end = gap.end.min(end);
+        }
+        self.gaps.retain(|gap| !gap.is_empty());
+    }
+}
+
 /// The head of a segment, and its length in bytes.
 pub(crate) fn head_of(file: &dyn File) -> io::Result<Result<(SegmentHead, usize), FormatError>> {
     // The configuration bounds the names, so a longer head was not written by a spool.

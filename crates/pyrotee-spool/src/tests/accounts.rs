@@ -104,7 +104,7 @@ async fn what_a_kill_leaves_is_counted_though_no_target_settled_anything() {
         assert_eq!(spool.lost(0, Reason::Corrupt), 0);
         let lost = spool.lost(1, Reason::Corrupt);
         assert!((3..=5).contains(&lost), "{lost}");
-        assert_eq!(spool.monitor.stats().lost_of_removed, lost);
+        assert_eq!(spool.lost_of_removed(), lost);
     }
 }
 
@@ -166,7 +166,7 @@ async fn the_day_of_a_removed_target_begins_with_the_first_start_without_it() {
         let spool = open(&sim, settings(), &["a"]);
         assert!(spool.keep("x-10").await);
         assert_eq!(spool.monitor.stats().removed_targets, 1);
-        assert_eq!(spool.monitor.stats().lost_of_removed, 0);
+        assert_eq!(spool.lost_of_removed(), 0);
         spool.close();
     }
     at(30 + 23);
@@ -177,7 +177,7 @@ async fn the_day_of_a_removed_target_begins_with_the_first_start_without_it() {
     at(30 + 25);
     let spool = open(&sim, settings(), &["a"]);
     eventually("the drop", || {
-        spool.monitor.stats().lost_of_removed == names.len() as u64
+        spool.lost_of_removed() == names.len() as u64
     })
     .await;
     spool.close();

@@ -169,6 +169,16 @@ impl TestSpool {
         self.counts(target).dropped(reason).profiles
     }
 
+    /// Records that removed targets lost, counted once per target. Their accounts balance.
+    pub(super) fn lost_of_removed(&self) -> u64 {
+        let removed = self.monitor.removed();
+        let lost = removed.iter().flat_map(|target| {
+            assert!(target.counts.balance(), "{target:?}");
+            Reason::ALL.map(|reason| target.counts.dropped(reason).profiles)
+        });
+        lost.sum()
+    }
+
     /// The names of the pending records of every target. Leases and releases them.
     pub(super) async fn pending(&self) -> Vec<Vec<String>> {
         let mut pending = Vec::new();

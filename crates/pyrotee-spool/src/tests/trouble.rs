@@ -319,7 +319,7 @@ async fn a_target_that_is_gone_for_too_long_keeps_no_segment() {
     let spool = open(&sim, impatient, &["a"]);
     eventually("its records are dropped", || sim.segments().len() == 1).await;
     let stats = spool.monitor.stats();
-    assert_eq!((stats.removed_targets, stats.lost_of_removed), (0, 100));
+    assert_eq!((stats.removed_targets, spool.lost_of_removed()), (0, 100));
     assert_eq!(spool.pending().await, [["x-10"]]);
 }
 
@@ -338,7 +338,7 @@ async fn a_removed_target_wants_nothing_again_that_it_had_or_that_was_given_up()
     spool.close();
     // Its records stay, for b.
     let spool = open(&sim, impatient, &["b"]);
-    eventually("the drop", || spool.monitor.stats().lost_of_removed == 3).await;
+    eventually("the drop", || spool.lost_of_removed() == 3).await;
     spool.close();
     for _ in 0..2 {
         let spool = open(&sim, settings(Path::new("")), &["b"]);

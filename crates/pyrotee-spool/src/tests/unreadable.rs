@@ -292,7 +292,7 @@ async fn a_removed_target_expires_with_what_cannot_be_read() {
     };
     let spool = open(&sim, impatient, &["new"]);
     eventually("all is gone", || sim.segments().is_empty()).await;
-    assert_eq!(spool.monitor.stats().lost_of_removed, 80);
+    assert_eq!(spool.lost_of_removed(), 80);
 }
 
 #[tokio::test]

@@ -110,21 +110,13 @@ impl Writer {
                 .max()
                 .unwrap_or(0)
         });
-        let queues = self.shared.queues.iter();
+        let queues = self.shared.all_queues();
         let lost = queues.map(|queue| queue.lose_numbers(first..end, reason).profiles);
-        let lost = lost.sum::<u64>() + self.shared.lose_unread(first, reason).total();
-        let lost_of_removed: u64 = self.shared.tracker.with(|tracker| {
-            let removed = tracker.removed.iter_mut();
-            removed
-                .filter_map(|removed| removed.lose_segment(first, end))
-                .map(|lost| lost.tally.profiles)
-                .sum()
-        });
-        self.shared.counters.lost_of_removed.add(lost_of_removed);
+        let lost = lost.sum::<u64>() + self.shared.lose_unread(first, reason);
         self.shared.counters.evicted_segments.add(1);
         self.save(false, MustSurvive::PowerLoss)?;
         self.remove(first, damaged)?;
-        self.evictions.note(reason, lost + lost_of_removed);
+        self.evictions.note(reason, lost);
         Ok(true)
     }
 }

@@ -10,8 +10,6 @@ mod remove;
 mod reread;
 mod tidy;
 
-pub(crate) use tidy::seconds;
-
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io;

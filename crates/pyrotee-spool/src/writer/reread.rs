@@ -77,7 +77,7 @@ impl Writer {
         let opened = match opened {
             Ok(opened) => opened,
             Err(ReadError::Missing) => {
-                let lost = self.shared.lose_unread(first, Reason::Corrupt).total();
+                let lost = self.shared.lose_unread(first, Reason::Corrupt);
                 warn!(segment = first, lost, "segment of the spool is missing");
                 return Ok(());
             }
@@ -90,7 +90,7 @@ impl Writer {
         let may_be_torn = unread.may_be_torn;
         let mut read = opened.read(numbers.clone(), self.crc(), may_be_torn, may_be_torn)?;
         read.count_ages(&self.earlier_steps, self.settings.clock.now());
-        adopt_late(numbers, &read, &self.shared);
+        adopt_late(&numbers, &read, &self.shared);
         self.shared.tracker.wakeup.notify();
         Ok(())
     }

@@ -7,8 +7,8 @@ use pyrotee_queue::{Reason, lock};
 use tokio::time::Instant;
 
 use super::Writer;
-use crate::format::{CURSOR_SLOTS, ClockSteps, Cursors, SavedCursor};
-use crate::removed_target::RemovedTarget;
+use crate::format::{CURSOR_SLOTS, ClockSteps, Cursors, SavedCursor, seconds};
+use crate::removed::RemovedTarget;
 use crate::settings::Fsync;
 
 /// What saved cursors must survive.
@@ -54,20 +54,22 @@ impl Writer {
             (intake.next, unwritten.unwrap_or(intake.next))
         };
         let now = seconds(SystemTime::now());
-        let in_flight = self.shared.queues.iter().map(|queue| queue.in_flight());
+        let in_flight = self.shared.all_queues().map(|queue| queue.in_flight());
         let mut in_flight = in_flight.collect::<Vec<_>>().into_iter();
         let (targets, unknown, unsaved) = self.shared.tracker.with(|tracker| {
+            let removed = tracker.cursors.iter().filter_map(|cursor| cursor.removal);
+            let latest = removed.map(|removal| removal.since).max();
+            // The configured targets were seen last, however the wall clock was set since the others were removed.
+            let last_seen = latest.map_or(now, |latest| now.max(latest.saturating_add(1)));
             let cursors = tracker.cursors.iter().map(|cursor| SavedCursor {
                 id: cursor.id,
                 name: cursor.name.clone(),
-                last_seen: now,
-                horizon,
+                last_seen: cursor.removal.map_or(last_seen, |removal| removal.since),
+                horizon: cursor.removal.map_or(horizon, |removal| removal.horizon),
                 settled: cursor.settled.clone(),
                 in_flight: in_flight.next().unwrap_or_default(),
             });
-            let removed = tracker.removed.iter().map(|removed| removed.saved.clone());
-            let targets = cursors.chain(removed).collect();
-            (targets, tracker.unknown.clone(), tracker.unsaved)
+            (cursors.collect(), tracker.unknown.clone(), tracker.unsaved)
         });
         let generation = self.generation + 1;
         let cursors = Cursors {
@@ -108,15 +110,11 @@ impl Writer {
 
     /// Drops the pending records of targets that were removed too long ago.
     pub(super) fn expire_removed_targets(&mut self, now: SystemTime) {
-        let limit = self.settings.keep_removed_for.as_secs();
-        let age = |removed: &RemovedTarget| seconds(now).saturating_sub(removed.saved.last_seen);
-        let is_lost = |removed: &RemovedTarget| age(removed) >= limit;
+        let limit = self.settings.keep_removed_for;
+        let is_lost = |it: &RemovedTarget| {
+            let age = now.duration_since(it.since);
+            age.is_ok_and(|age| age >= limit)
+        };
         self.shared.lose_removed(is_lost, Reason::TargetRemoved);
     }
-}
-
-/// Seconds since the epoch.
-pub(crate) fn seconds(time: SystemTime) -> u64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH);
-    since.map_or(0, |since| since.as_secs())
 }

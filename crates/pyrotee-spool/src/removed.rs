@@ -1,0 +1,100 @@
+//! Targets that were removed from the configuration and have records: ordinary queues without a deliverer.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use pyrotee_queue::{Counts, Ledger, Limits, Queue, Reason, Tally, WhenFull};
+use tracing::warn;
+
+use crate::shared::Shared;
+use crate::tracker::{Cursor, TrackerState};
+
+/// A target that was removed from the configuration, at one instant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemovedTarget {
+    /// The name of the target.
+    pub name: String,
+    /// When the first process without the target started.
+    pub since: SystemTime,
+    /// Its account. What a replay handed to another target counts as sent.
+    pub counts: Counts,
+    /// When the oldest pending record was received. `None`: no record is pending, or none was read yet.
+    pub oldest: Option<SystemTime>,
+    /// Records in segments that cannot be read. They are not in the account, because their lengths are not known.
+    pub unread: u64,
+    /// Numbers of records that a replay is handing over.
+    pub(crate) in_flight: u64,
+    /// Index of the target.
+    pub(crate) index: usize,
+}
+
+impl RemovedTarget {
+    /// Whether records are pending.
+    pub fn has_records(&self) -> bool {
+        self.counts.pending.profiles + self.unread > 0
+    }
+}
+
+impl Shared {
+    /// Adds so many empty queues of removed targets. Nothing is offered to them.
+    pub(crate) fn add_removed(&self, count: usize) {
+        let limits = Limits {
+            records: usize::MAX,
+            bytes: u64::MAX,
+            when_full: WhenFull::DropNewest,
+        };
+        let queue = || {
+            let queue = Queue::with_clock(limits, Arc::<Ledger>::default(), self.clock.clone());
+            queue.close();
+            Arc::new(queue)
+        };
+        // A process recovers records once.
+        self.removed.set((0..count).map(|_| queue()).collect()).ok();
+    }
+
+    /// The removed targets that had records when the process started.
+    pub(crate) fn removed_targets(&self) -> Vec<RemovedTarget> {
+        let removed = |(index, cursor): (usize, &Cursor), unread| {
+            let since = Duration::from_secs(cursor.removal?.since);
+            Some((index, cursor.name.clone(), SystemTime::UNIX_EPOCH + since, unread))
+        };
+        let found: Vec<_> = self.tracker.with(|tracker| {
+            let cursors = tracker.cursors.iter().enumerate();
+            let removed = cursors.map(|it| removed(it, tracker.unread_records(it.0)));
+            removed.flatten().collect()
+        });
+        let targets = found.into_iter().filter_map(|(index, name, since, unread)| {
+            let queue = self.queue(index)?;
+            Some(RemovedTarget {
+                name,
+                since,
+                counts: queue.ledger().snapshot(),
+                oldest: queue.oldest(),
+                unread,
+                in_flight: queue.in_flight().len() as u64,
+                index,
+            })
+        });
+        targets.collect()
+    }
+
+    /// Drops the pending records of the removed targets that `is_lost` selects, for `reason`. Returns the name of each
+    /// that had any, and how many it lost.
+    pub(crate) fn lose_removed(
+        &self,
+        is_lost: impl Fn(&RemovedTarget) -> bool,
+        reason: Reason,
+    ) -> Vec<(String, Tally)> {
+        let removed = self.removed_targets().into_iter();
+        let losers = removed.filter(|target| target.has_records() && is_lost(target));
+        let lost = losers.filter_map(|target| {
+            let mut lost = self.queue(target.index)?.lose_numbers(0..u64::MAX, reason);
+            let all = |tracker: &mut _| TrackerState::lose_all_unread(tracker, target.index);
+            lost.profiles += self.lose_unread_of(target.index, reason, all);
+            let (target, records, reason) = (target.name, lost.profiles, reason.as_str());
+            warn!(target, records, reason, "records of a removed target are dropped");
+            Some((target, lost))
+        });
+        lost.collect()
+    }
+}
