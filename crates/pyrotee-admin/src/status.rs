@@ -1,12 +1,17 @@
 //! The status page: what is known of each target, for people and programs that ask now and then.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use pyrotee_delivery as delivery;
 use pyrotee_queue::{Counts, Reason};
+use pyrotee_spool::{Monitor, RemovedTarget};
 
-use crate::json::status::{LastErrorJson, StatusPage, SuspensionJson, TargetJson, UploadsJson};
+use crate::json::Amount;
+use crate::json::status::{
+    LastErrorJson, RemovedJson, StatusPage, SuspensionJson, TargetJson, UploadsJson,
+};
 use crate::json::{VERSION, seconds, time};
 use crate::target_view::TargetView;
 
@@ -15,14 +20,16 @@ use crate::target_view::TargetView;
 pub struct StatusSource {
     started: SystemTime,
     targets: Arc<[TargetView]>,
+    spool: Option<Monitor>,
 }
 
 impl StatusSource {
     /// The status of a relay that started just now.
-    pub fn new(targets: Arc<[TargetView]>) -> Self {
+    pub fn new(targets: Arc<[TargetView]>, spool: Option<Monitor>) -> Self {
         Self {
             started: SystemTime::now(),
             targets,
+            spool,
         }
     }
 
@@ -36,11 +43,15 @@ impl StatusSource {
                 it.oldest(),
             )
         };
+        let now = SystemTime::now();
+        let removed = self.spool.iter().flat_map(Monitor::removed);
+        let removed = removed.filter(RemovedTarget::has_records);
         StatusPage {
             version: VERSION.to_owned(),
             started: time(self.started),
-            time: time(SystemTime::now()),
+            time: time(now),
             targets: self.targets.iter().map(target).collect(),
+            removed: removed.map(|it| of_removed(it, now)).collect(),
         }
     }
 }
@@ -61,10 +72,6 @@ fn target(
         status: it.status,
         text: it.text,
     };
-    let dropped = Reason::ALL
-        .into_iter()
-        .map(|reason| (reason.as_str().to_owned(), counts.dropped(reason)))
-        .filter(|(_, tally)| tally.profiles > 0);
     TargetJson {
         name: name.to_owned(),
         address: address.to_owned(),
@@ -84,10 +91,32 @@ fn target(
         accepted: counts.accepted.into(),
         sent: counts.sent.into(),
         pending: counts.pending.into(),
-        dropped: dropped
-            .map(|(reason, tally)| (reason, tally.into()))
-            .collect(),
+        dropped: dropped(counts),
     }
+}
+
+fn of_removed(target: RemovedTarget, now: SystemTime) -> RemovedJson {
+    let age = |oldest| now.duration_since(oldest).unwrap_or_default();
+    RemovedJson {
+        name: target.name,
+        since: time(target.since),
+        oldest_pending_age_seconds: target.oldest.map(|oldest| seconds(age(oldest))),
+        unread: target.unread,
+        accepted: target.counts.accepted.into(),
+        sent: target.counts.sent.into(),
+        pending: target.counts.pending.into(),
+        dropped: dropped(&target.counts),
+    }
+}
+
+/// What was dropped, by reason, without the reasons that are zero.
+fn dropped(counts: &Counts) -> BTreeMap<String, Amount> {
+    let reasons = Reason::ALL.into_iter();
+    let dropped = reasons.map(|reason| (reason.as_str().to_owned(), counts.dropped(reason)));
+    let dropped = dropped.filter(|(_, tally)| tally.profiles > 0);
+    dropped
+        .map(|(reason, tally)| (reason, tally.into()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -142,6 +171,21 @@ mod tests {
             &ledger.snapshot(),
             Some(Duration::from_millis(3_200)),
         )
+    }
+
+    fn eventful_removed() -> RemovedJson {
+        let ledger = Ledger::default();
+        ledger.accept(100);
+        ledger.refuse(50, Reason::Corrupt);
+        let target = RemovedTarget {
+            name: "old".to_owned(),
+            since: UNIX_EPOCH,
+            counts: ledger.snapshot(),
+            oldest: Some(UNIX_EPOCH),
+            unread: 0,
+            in_flight: 0,
+        };
+        of_removed(target, SystemTime::now())
     }
 
     #[test]
@@ -217,6 +261,7 @@ mod tests {
             started: String::new(),
             time: String::new(),
             targets: vec![eventful()],
+            removed: vec![eventful_removed()],
         };
         let shown = fields::of(&serde_json::to_value(page).unwrap(), Some("dropped"));
         let documented = fields::documented(DOCUMENTATION);

@@ -121,10 +121,10 @@ impl Control {
             return Err(ReplayError::UnknownTo { to, known });
         };
         let mut removed = self.shared.removed_targets();
-        removed.retain(RemovedTarget::has_records);
-        let found = removed.iter().find(|it| it.name == from);
-        let (Some(found), Some(running)) = (found, self.running.upgrade()) else {
-            let known = removed.into_iter().map(|it| it.name).collect();
+        removed.retain(|(_, it)| it.has_records());
+        let found = removed.iter().find(|(_, it)| it.name == from);
+        let (Some((index, found)), Some(running)) = (found, self.running.upgrade()) else {
+            let known = removed.into_iter().map(|(_, it)| it.name).collect();
             let from = from.to_owned();
             return Err(ReplayError::UnknownFrom { from, known });
         };
@@ -144,12 +144,12 @@ impl Control {
             replayed: Tally::default(),
             left: found.counts.pending.profiles,
         };
-        let queue = self.shared.queue(found.index).map(Arc::clone);
-        let consumer = queue.map(|queue| SpoolConsumer::new(running, found.index, queue));
+        let queue = self.shared.queue(*index).map(Arc::clone);
+        let consumer = queue.map(|queue| SpoolConsumer::new(running, *index, queue));
         let replay = consumer.map(|consumer| Replay {
             shared: Arc::clone(&self.shared),
             consumer: Box::new(consumer),
-            from: found.index,
+            from: *index,
             to: target,
             max_bytes: self.max_bytes,
             room_timeout: self.room_timeout,

@@ -128,7 +128,8 @@ impl Monitor {
 
     /// The removed targets that had records when the process started.
     pub fn removed(&self) -> Vec<RemovedTarget> {
-        self.shared.removed_targets()
+        let removed = self.shared.removed_targets().into_iter();
+        removed.map(|(_, target)| target).collect()
     }
 
     /// The gauges and counters at this instant.

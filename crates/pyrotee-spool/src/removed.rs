@@ -22,10 +22,8 @@ pub struct RemovedTarget {
     pub oldest: Option<SystemTime>,
     /// Records in segments that cannot be read. They are not in the account, because their lengths are not known.
     pub unread: u64,
-    /// Numbers of records that a replay is handing over.
-    pub(crate) in_flight: u64,
-    /// Index of the target.
-    pub(crate) index: usize,
+    /// Records that a replay is handing over.
+    pub in_flight: u64,
 }
 
 impl RemovedTarget {
@@ -52,29 +50,36 @@ impl Shared {
         self.removed.set((0..count).map(|_| queue()).collect()).ok();
     }
 
-    /// The removed targets that had records when the process started.
-    pub(crate) fn removed_targets(&self) -> Vec<RemovedTarget> {
+    /// The removed targets that had records when the process started, with the index of each.
+    pub(crate) fn removed_targets(&self) -> Vec<(usize, RemovedTarget)> {
         let removed = |(index, cursor): (usize, &Cursor), unread| {
             let since = Duration::from_secs(cursor.removal?.since);
-            Some((index, cursor.name.clone(), SystemTime::UNIX_EPOCH + since, unread))
+            Some((
+                index,
+                cursor.name.clone(),
+                SystemTime::UNIX_EPOCH + since,
+                unread,
+            ))
         };
         let found: Vec<_> = self.tracker.with(|tracker| {
             let cursors = tracker.cursors.iter().enumerate();
             let removed = cursors.map(|it| removed(it, tracker.unread_records(it.0)));
             removed.flatten().collect()
         });
-        let targets = found.into_iter().filter_map(|(index, name, since, unread)| {
-            let queue = self.queue(index)?;
-            Some(RemovedTarget {
-                name,
-                since,
-                counts: queue.ledger().snapshot(),
-                oldest: queue.oldest(),
-                unread,
-                in_flight: queue.in_flight().len() as u64,
-                index,
-            })
-        });
+        let targets = found
+            .into_iter()
+            .filter_map(|(index, name, since, unread)| {
+                let queue = self.queue(index)?;
+                let target = RemovedTarget {
+                    name,
+                    since,
+                    counts: queue.ledger().snapshot(),
+                    oldest: queue.oldest(),
+                    unread,
+                    in_flight: queue.in_flight().len() as u64,
+                };
+                Some((index, target))
+            });
         targets.collect()
     }
 
@@ -86,13 +91,16 @@ impl Shared {
         reason: Reason,
     ) -> Vec<(String, Tally)> {
         let removed = self.removed_targets().into_iter();
-        let losers = removed.filter(|target| target.has_records() && is_lost(target));
-        let lost = losers.filter_map(|target| {
-            let mut lost = self.queue(target.index)?.lose_numbers(0..u64::MAX, reason);
-            let all = |tracker: &mut _| TrackerState::lose_all_unread(tracker, target.index);
-            lost.profiles += self.lose_unread_of(target.index, reason, all);
+        let losers = removed.filter(|(_, target)| target.has_records() && is_lost(target));
+        let lost = losers.filter_map(|(index, target)| {
+            let mut lost = self.queue(index)?.lose_numbers(0..u64::MAX, reason);
+            let all = |tracker: &mut _| TrackerState::lose_all_unread(tracker, index);
+            lost.profiles += self.lose_unread_of(index, reason, all);
             let (target, records, reason) = (target.name, lost.profiles, reason.as_str());
-            warn!(target, records, reason, "records of a removed target are dropped");
+            warn!(
+                target,
+                records, reason, "records of a removed target are dropped"
+            );
             Some((target, lost))
         });
         lost.collect()

@@ -19,6 +19,22 @@ pub struct StatusPage {
     pub started: String,
     pub time: String,
     pub targets: Vec<TargetJson>,
+    /// Of a relay before this field: empty.
+    #[serde(default)]
+    pub removed: Vec<RemovedJson>,
+}
+
+/// A target that was removed from the configuration and has records in the spool.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RemovedJson {
+    pub name: String,
+    pub since: String,
+    pub oldest_pending_age_seconds: Option<f64>,
+    pub unread: u64,
+    pub accepted: Amount,
+    pub sent: Amount,
+    pub pending: Amount,
+    pub dropped: BTreeMap<String, Amount>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

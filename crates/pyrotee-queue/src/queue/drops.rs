@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::{MOST_AT_ONCE, Queue};
 use super::entry::{QueueEntry, QueuedRecord};
 use super::state::{Phase, State};
+use super::{MOST_AT_ONCE, Queue};
 use crate::{Reason, Tally, lock};
 
 impl<R: QueuedRecord> Queue<R> {

@@ -143,7 +143,9 @@ impl TargetCount {
     fn add(&mut self, record: &ScannedRecord) {
         if self.target.wants(record.number, &record.takers) {
             self.pending.add(record.bytes);
-            let oldest = self.oldest.map_or(record.received, |it| it.min(record.received));
+            let oldest = self
+                .oldest
+                .map_or(record.received, |it| it.min(record.received));
             self.oldest = Some(oldest);
         }
     }

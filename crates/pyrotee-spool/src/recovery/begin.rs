@@ -42,7 +42,11 @@ pub(crate) fn begin(
     });
     let mut adopted = Adopted::default();
     let first = recovered.segments.first();
-    adopt_absent(0..first.map_or(next, RecoveredSegment::first), shared, &mut adopted);
+    adopt_absent(
+        0..first.map_or(next, RecoveredSegment::first),
+        shared,
+        &mut adopted,
+    );
     for mut segment in recovered.segments {
         if let Some(read) = &mut segment.read {
             read.scan.end_gaps(end_of_gaps);
@@ -55,6 +59,13 @@ pub(crate) fn begin(
         counters.redelivered.add(u64::from(again));
     }
     adopted.apply(shared);
+    for (_, removed) in shared.removed_targets() {
+        let (target, records) = (removed.name, removed.counts.pending.profiles);
+        warn!(
+            target,
+            records, "target is not configured, its spooled records are kept for a day"
+        );
+    }
     (next, begun.names)
 }
 
@@ -101,7 +112,10 @@ fn adopt_segment(
         });
         return;
     };
-    shared.counters.corrupt_stretches.add(read.scan.damaged_ranges);
+    shared
+        .counters
+        .corrupt_stretches
+        .add(read.scan.damaged_ranges);
     if read.scan.damaged_ranges > 0 {
         warn!(segment = first, "segment of the spool is damaged");
     }
@@ -141,8 +155,14 @@ pub(crate) fn adopt_late(numbers: &Range<u64>, read: &ReadSegment, shared: &Shar
             state.adopt(found, tracker, &mut adopted);
         }
     });
-    shared.counters.corrupt_stretches.add(read.scan.damaged_ranges);
+    shared
+        .counters
+        .corrupt_stretches
+        .add(read.scan.damaged_ranges);
     let (records, lost) = (adopted.claims.len(), adopted.lost.len());
-    info!(segment, records, lost, "segment of the spool can be read again");
+    info!(
+        segment,
+        records, lost, "segment of the spool can be read again"
+    );
     adopted.apply(shared);
 }

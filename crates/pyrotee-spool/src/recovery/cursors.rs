@@ -99,12 +99,7 @@ fn listed(recovered: &RecoveredSpool) -> BTreeSet<TargetId> {
 
 /// Since when a target is removed: since the start of this process, unless its saved cursor says that it was removed
 /// before. `last_seen`: when the cursors were saved. `next`: the number of the next record.
-fn removal(
-    saved: Option<&SavedCursor>,
-    last_seen: Option<u64>,
-    next: u64,
-    now: u64,
-) -> Removal {
+fn removal(saved: Option<&SavedCursor>, last_seen: Option<u64>, next: u64, now: u64) -> Removal {
     // Less than any configured target will say.
     let since = now.saturating_sub(1);
     match saved.filter(|saved| Some(saved.last_seen) != last_seen) {

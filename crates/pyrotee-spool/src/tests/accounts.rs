@@ -176,9 +176,6 @@ async fn the_day_of_a_removed_target_begins_with_the_first_start_without_it() {
     spool.close();
     at(30 + 25);
     let spool = open(&sim, settings(), &["a"]);
-    eventually("the drop", || {
-        spool.lost_of_removed() == names.len() as u64
-    })
-    .await;
+    eventually("the drop", || spool.lost_of_removed() == names.len() as u64).await;
     spool.close();
 }

@@ -105,7 +105,10 @@ impl Relay {
                 .into_std()
                 .context("failed to hand over the admin listener")?,
             scrape,
-            status: StatusSource::new(Arc::clone(&views)),
+            status: StatusSource::new(
+                Arc::clone(&views),
+                spool.as_ref().map(|it| it.monitor.clone()),
+            ),
             guard: Guard::new(config.admin_token.clone()),
             hosts: Hosts::new(&machine_name(), config.admin_hosts.clone()),
             dead_letters: letter_service,

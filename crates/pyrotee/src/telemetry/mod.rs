@@ -1,8 +1,10 @@
 //! Logs and metrics.
 
+mod account;
 mod dead_letters;
 mod logs;
 mod recorder;
+mod removed;
 mod scrape;
 mod series;
 mod spool;

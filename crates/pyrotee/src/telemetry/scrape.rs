@@ -19,9 +19,11 @@ use pyrotee_admin::{Metrics, TargetView};
 use pyrotee_delivery::TargetState;
 use pyrotee_net::ConnectionCounts;
 use pyrotee_proxy::Gauges;
-use pyrotee_queue::{Budget, Reason, Tally, lock};
+use pyrotee_queue::{Budget, lock};
 
+use super::account::{self, AccountSeries};
 use super::dead_letters::DeadLetterSeries;
+use super::removed::RemovedSeries;
 use super::series::float;
 use super::spool::SpoolSeries;
 use crate::build_info;
@@ -36,23 +38,6 @@ const QUEUE_PENDING: &str = "pyroscope_remote_write_queue_pending";
 const QUEUE_WORKERS: &str = "pyroscope_remote_write_queue_workers_total";
 const QUEUE_DROPPED: &str = "pyroscope_remote_write_queue_dropped";
 
-const ACCEPTED: [&str; 2] = [
-    "pyroscope_remote_write_accepted_profiles_total",
-    "pyroscope_remote_write_accepted_bytes_total",
-];
-const SENT: [&str; 2] = [
-    "pyroscope_remote_write_sent_profiles_total",
-    "pyroscope_remote_write_sent_bytes_total",
-];
-const DROPPED: [&str; 2] = [
-    "pyroscope_remote_write_dropped_profiles_total",
-    "pyroscope_remote_write_dropped_bytes_total",
-];
-const PENDING: [&str; 2] = [
-    "pyroscope_remote_write_pending_profiles",
-    "pyroscope_remote_write_pending_bytes",
-];
-
 const PENDING_LIMIT: &str = "pyroscope_remote_write_pending_limit_bytes";
 const OLDEST_PENDING: &str = "pyroscope_remote_write_oldest_pending_age_seconds";
 const TARGET_CONNECTIONS: &str = "pyroscope_remote_write_connections";
@@ -62,7 +47,7 @@ const LAST_SUCCESS: &str = "pyroscope_remote_write_last_success_timestamp_second
 const LAST_FAILURE: &str = "pyroscope_remote_write_last_failure_timestamp_seconds";
 const TARGET_INFO: &str = "pyroscope_remote_write_target_info";
 
-const TARGET_STATE: &str = "pyroscope_remote_write_target_state";
+pub(super) const TARGET_STATE: &str = "pyroscope_remote_write_target_state";
 const SURFACE_SUSPENDED: &str = "pyroscope_remote_write_surface_suspended";
 const CONCURRENCY_LIMIT: &str = "pyroscope_remote_write_concurrency_limit";
 const ATTEMPTS: &str = "pyroscope_remote_write_attempts_total";
@@ -91,33 +76,7 @@ pub(super) fn describe() {
     describe_gauge!(QUEUE_PENDING, "Profiles queued or in flight.");
     describe_gauge!(QUEUE_WORKERS, "Most uploads at once.");
     describe_counter!(QUEUE_DROPPED, "Profiles not accepted into the queue.");
-    describe_counter!(
-        ACCEPTED[0],
-        "Profiles offered to the target, refusals included."
-    );
-    describe_counter!(
-        ACCEPTED[1],
-        Unit::Bytes,
-        "Bytes of profiles offered to the target."
-    );
-    describe_counter!(SENT[0], "Profiles that the target took.");
-    describe_counter!(
-        SENT[1],
-        Unit::Bytes,
-        "Bytes of profiles that the target took."
-    );
-    describe_counter!(DROPPED[0], "Profiles lost, by reason.");
-    describe_counter!(
-        DROPPED[1],
-        Unit::Bytes,
-        "Bytes of profiles lost, by reason."
-    );
-    describe_gauge!(PENDING[0], "Profiles queued or in flight.");
-    describe_gauge!(
-        PENDING[1],
-        Unit::Bytes,
-        "Bytes of profiles queued or in flight."
-    );
+    account::describe();
     describe_gauge!(
         PENDING_LIMIT,
         Unit::Bytes,
@@ -173,6 +132,7 @@ pub(crate) struct Scrape {
     proxy: Gauges,
     connections: [Gauge; 2],
     spool: Option<SpoolSeries>,
+    removed: Option<RemovedSeries>,
     dead_letters: Option<DeadLetterSeries>,
     /// One scrape at a time: two would mix their snapshots.
     turn: Mutex<()>,
@@ -205,6 +165,7 @@ impl Scrape {
             memory: ["inflight", "queues", "unpacking"].map(|pool| gauge!(MEMORY, "pool" => pool)),
             proxy,
             connections: ["client", "upstream"].map(|side| gauge!(CONNECTIONS, "side" => side)),
+            removed: spool.clone().map(RemovedSeries::new),
             spool: spool.map(SpoolSeries::new),
             dead_letters: dead_letters.map(DeadLetterSeries::new),
             turn: Mutex::new(()),
@@ -228,6 +189,9 @@ impl Metrics for Scrape {
         if let Some(spool) = &self.spool {
             spool.update();
         }
+        if let Some(removed) = &self.removed {
+            removed.update();
+        }
         if let Some(dead_letters) = &self.dead_letters {
             dead_letters.update();
         }
@@ -243,10 +207,7 @@ impl Metrics for Scrape {
 /// The series of one target that are read.
 #[derive(Debug)]
 struct Series {
-    accepted: [Counter; 2],
-    sent: [Counter; 2],
-    pending: [Gauge; 2],
-    dropped: Vec<(Reason, [Counter; 2])>,
+    account: AccountSeries,
     legacy_pending: Gauge,
     legacy_dropped: Counter,
     oldest: Gauge,
@@ -276,14 +237,6 @@ impl Series {
         let tenant = view.tenant.clone().unwrap_or_default();
         gauge!(TARGET_INFO, "target" => target.clone(), "address" => address, "tenant" => tenant)
             .set(1);
-        let counters =
-            |names: [&'static str; 2]| names.map(|name| counter!(name, "target" => target.clone()));
-        let dropped = |reason: Reason| {
-            let counters = DROPPED.map(
-                |name| counter!(name, "target" => target.clone(), "reason" => reason.as_str()),
-            );
-            (reason, counters)
-        };
         let state = |state: TargetState| {
             let gauge = gauge!(TARGET_STATE, "target" => target.clone(), "state" => state.as_str());
             (state, gauge)
@@ -293,10 +246,7 @@ impl Series {
             (surface, gauge)
         };
         Self {
-            accepted: counters(ACCEPTED),
-            sent: counters(SENT),
-            pending: PENDING.map(|name| gauge!(name, "target" => target.clone())),
-            dropped: Reason::ALL.into_iter().map(dropped).collect(),
+            account: AccountSeries::new(&target),
             legacy_pending: gauge!(QUEUE_PENDING, &legacy),
             legacy_dropped: counter!(QUEUE_DROPPED, &legacy),
             oldest: gauge!(OLDEST_PENDING, "target" => target.clone()),
@@ -315,14 +265,7 @@ impl Series {
 
     fn update(&self, target: &TargetView) {
         let counts = target.counts();
-        set(&self.accepted, counts.accepted);
-        set(&self.sent, counts.sent);
-        for (reason, counters) in &self.dropped {
-            set(counters, counts.dropped(*reason));
-        }
-        let [profiles, bytes] = &self.pending;
-        profiles.set(float(counts.pending.profiles));
-        bytes.set(float(counts.pending.bytes));
+        self.account.update(&counts);
         self.legacy_pending.set(float(counts.pending.profiles));
         self.legacy_dropped.absolute(counts.refused.profiles);
         self.oldest.set(target.oldest().unwrap_or_default());
@@ -353,9 +296,4 @@ impl Series {
 fn since_epoch(at: Option<SystemTime>) -> Duration {
     let since = at.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
     since.unwrap_or_default()
-}
-
-fn set([profiles, bytes]: &[Counter; 2], tally: Tally) {
-    profiles.absolute(tally.profiles);
-    bytes.absolute(tally.bytes);
 }

@@ -55,7 +55,7 @@ const GAUGES: [Row<Stats>; 8] = [
     ),
 ];
 
-const COUNTERS: [Row<Stats>; 8] = [
+const COUNTERS: [Row<Stats>; 7] = [
     (
         "pyroscope_remote_write_spool_written_bytes_total",
         "Bytes written, everything included.",
@@ -80,11 +80,6 @@ const COUNTERS: [Row<Stats>; 8] = [
         "pyroscope_remote_write_spool_evicted_segments_total",
         "Segments that went because the spool was full.",
         |stats| stats.evicted_segments,
-    ),
-    (
-        "pyroscope_remote_write_spool_orphaned_dropped_profiles_total",
-        "Profiles of removed targets that were dropped, once for each target.",
-        |stats| stats.lost_of_removed,
     ),
     (
         "pyroscope_remote_write_spool_recovered_profiles_total",

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use pyrotee_admin::json::status::{LastErrorJson, StatusPage, SuspensionJson, TargetJson};
+use pyrotee_admin::json::status::{
+    LastErrorJson, RemovedJson, StatusPage, SuspensionJson, TargetJson,
+};
 use pyrotee_client::visible;
 
 use crate::terminal::{Table, age, profiles};
@@ -31,7 +33,7 @@ pub(super) fn title(page: &StatusPage) -> String {
 /// A row for each target, and below it a line for each surface that is suspended. Rows are at most `width` wide
 /// if that is possible.
 pub(super) fn render(page: &StatusPage, width: usize) -> String {
-    if page.targets.is_empty() {
+    if page.targets.is_empty() && page.removed.is_empty() {
         return "no targets: remote-write.enabled is false\n".to_owned();
     }
     let now = time(&page.time);
@@ -42,7 +44,26 @@ pub(super) fn render(page: &StatusPage, width: usize) -> String {
             table.note(&format!("  {}", suspended(surface)));
         }
     }
+    for target in &page.removed {
+        table.row(removed_row(target, now));
+    }
     table.render(width)
+}
+
+/// A target that is not configured any more, and whose profiles wait on disk.
+fn removed_row(target: &RemovedJson, now: Option<SystemTime>) -> [String; HEAD.len()] {
+    let oldest = target.oldest_pending_age_seconds.and_then(age_of);
+    let dropped = target.dropped.values().map(|amount| amount.profiles);
+    [
+        target.name.clone(),
+        format!("removed {}", ago(&target.since, now)),
+        profiles(target.pending.profiles, target.pending.bytes),
+        oldest.unwrap_or_else(|| NOTHING.to_owned()),
+        target.sent.profiles.to_string(),
+        dropped.fold(0, u64::saturating_add).to_string(),
+        NOTHING.to_owned(),
+        NOTHING.to_owned(),
+    ]
 }
 
 fn row(target: &TargetJson, now: Option<SystemTime>) -> [String; HEAD.len()] {
@@ -149,7 +170,7 @@ mod tests {
     fn page(targets: &[Value]) -> StatusPage {
         let page = json!({
             "version": "0.1.0", "started": "2026-11-22T03:00:00.000Z",
-            "time": "2026-11-24T06:00:00.000Z", "targets": targets,
+            "time": "2026-11-24T06:00:00.000Z", "targets": targets, "removed": [],
         });
         serde_json::from_value(page).unwrap()
     }
@@ -167,6 +188,24 @@ TARGET   STATE              PENDING       OLDEST  SENT  DROPPED  LAST SUCCESS  L
 eu       healthy            0             -       0     0        never         -
 central  open, next in 12s  40 (1.5 MiB)  3m20s   1234  7        1h0m ago      2s ago: 503 no upstream
 "
+        );
+    }
+
+    #[test]
+    fn a_removed_target_has_a_row_of_its_own() {
+        let mut page = page(&[target("eu")]);
+        let none = json!({ "profiles": 0, "bytes": 0 });
+        let removed = json!([{
+            "name": "old", "since": "2026-11-24T03:00:00.000Z", "oldest_pending_age_seconds": 200.5,
+            "unread": 0, "accepted": none, "sent": none,
+            "pending": { "profiles": 40, "bytes": 1_572_864 }, "dropped": { "corrupt": none },
+        }]);
+        page.removed = serde_json::from_value(removed).unwrap();
+        let shown = render(&page, 120);
+        let row = shown.lines().nth(2).unwrap();
+        assert!(
+            row.starts_with("old     removed 3h0m ago  40 (1.5 MiB)  3m20s"),
+            "{shown}"
         );
     }
 
