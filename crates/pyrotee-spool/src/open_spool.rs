@@ -122,7 +122,7 @@ pub(crate) fn open_in(
             names,
             cursors,
             steps,
-        );
+        )?;
         Builder::new()
             .name("spool-write".to_owned())
             .spawn(move || writer.run())

@@ -172,7 +172,7 @@ impl Storage for Disk {
         Ok(Arc::new(file))
     }
 
-    fn overwrite(&self, name: &str, content: &[u8], sync: bool) -> io::Result<()> {
+    fn overwrite(&self, name: &str, content: &[u8]) -> io::Result<Arc<dyn File>> {
         let mut options = Self::options();
         let mut file = options
             .write(true)
@@ -180,7 +180,7 @@ impl Storage for Disk {
             .truncate(false)
             .open(self.path_in_locked(name)?)?;
         file.write_all(content)?;
-        if sync { file.sync_data() } else { Ok(()) }
+        Ok(Arc::new(file))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

@@ -35,9 +35,9 @@ pub(crate) trait Storage: fmt::Debug + Send + Sync {
     /// Opens an existing file.
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>>;
 
-    /// Overwrites a small file in place, and syncs it if `sync`. The file never gets shorter, so that it needs
-    /// no new blocks on a full disk. Bytes of a longer earlier content stay behind `content`.
-    fn overwrite(&self, name: &str, content: &[u8], sync: bool) -> io::Result<()>;
+    /// Overwrites a small file in place. The file never gets shorter, so that it needs no new blocks on a full disk.
+    /// Bytes of a longer earlier content stay behind `content`.
+    fn overwrite(&self, name: &str, content: &[u8]) -> io::Result<Arc<dyn File>>;
 
     /// Renames a file.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use pyrotee_queue::{Record, lock};
 
-use super::{MOST_UNSYNCED, Writer};
+use super::Writer;
 use crate::format::{RecordHead, SegmentHead, TargetId, segment_name};
 use crate::segments::Segment;
 use crate::settings::Fsync;
@@ -14,17 +14,20 @@ use crate::shared::PendingWrite;
 use crate::spooled_record::SegmentPosition;
 use crate::storage::{File, append_all};
 
+/// Most bytes of uncommitted records. They stay in memory until they are synced.
+const MOST_UNSYNCED: u64 = 4 << 20;
+
 /// The segment that is being written.
 #[derive(Debug)]
 pub(super) struct ActiveSegment {
     pub(super) first: u64,
-    file: Arc<dyn File>,
+    pub(super) file: Arc<dyn File>,
     /// Length of the file, in bytes.
-    len: u64,
+    pub(super) len: u64,
     /// Length of the committed records, in bytes: each is whole, and in memory its position is known.
     pub(super) committed: u64,
     /// Length of the synced part, in bytes.
-    synced: u64,
+    pub(super) synced: u64,
     /// Attempts to cut it that have failed.
     pub(super) cuts: u32,
 }
@@ -48,77 +51,84 @@ impl ActiveSegment {
     }
 }
 
-/// Records that were written and not committed yet. They are committed after one sync for all of them.
+/// Records that were written and not committed yet: with `fsync: always` they are committed once they are synced. All
+/// are in the active segment.
 #[derive(Debug, Default)]
-struct SyncGroup {
-    written: VecDeque<(PendingWrite, SegmentPosition)>,
+pub(super) struct Uncommitted {
+    /// Each with its position and the offset of its end.
+    written: VecDeque<(PendingWrite, SegmentPosition, u64)>,
     bytes: u64,
+}
+
+impl Uncommitted {
+    pub(super) fn len(&self) -> usize {
+        self.written.len()
+    }
+
+    /// The number of the first record.
+    pub(super) fn first(&self) -> Option<u64> {
+        let (write, ..) = self.written.front()?;
+        Some(write.record.number)
+    }
 }
 
 impl Writer {
     /// Writes the pending records, in order.
     pub(super) fn write(&mut self) -> io::Result<()> {
         let mut writes = std::mem::take(&mut lock(&self.shared.intake).writes);
-        let mut group = SyncGroup::default();
-        let result = self.write_each(&mut writes, &mut group);
-        if result.is_err() {
-            // Uncommitted records go back, before those that were offered meanwhile.
-            let mut intake = lock(&self.shared.intake);
-            for (write, _) in group.written.into_iter().rev() {
-                writes.push_front(write);
-            }
-            writes.append(&mut intake.writes);
-            intake.writes = writes;
-        }
+        let result = self.write_each(&mut writes);
+        // What was not written goes before what was offered meanwhile.
+        let mut intake = lock(&self.shared.intake);
+        writes.append(&mut intake.writes);
+        intake.writes = writes;
         result
     }
 
-    fn write_each(
-        &mut self,
-        writes: &mut VecDeque<PendingWrite>,
-        group: &mut SyncGroup,
-    ) -> io::Result<()> {
-        while let Some(write) = writes.pop_front() {
+    fn write_each(&mut self, writes: &mut VecDeque<PendingWrite>) -> io::Result<()> {
+        while self.uncommitted.bytes < MOST_UNSYNCED
+            && let Some(write) = writes.pop_front()
+        {
             let Some((record, takers)) = self.shared.tracker.unsettled(&write.record) else {
                 // A resolved record needs no disk: a client that sends it again gets the same result.
                 let resolved = lock(&write.record.state).resolved;
                 write.resolve(resolved);
                 continue;
             };
-            let written = self.append(&record, write.record.number, takers, group);
+            let written = self.append(&record, write.record.number, takers);
             drop(record);
             match written {
-                Ok(position) => group.written.push_back((write, position)),
+                Ok((position, end)) => {
+                    self.uncommitted.bytes += end - position.offset;
+                    self.uncommitted.written.push_back((write, position, end));
+                }
                 Err(error) => {
                     writes.push_front(write);
                     return Err(error);
                 }
             }
-            if self.settings.fsync != Fsync::Always || group.bytes >= MOST_UNSYNCED {
-                self.commit(group)?;
+            if self.settings.fsync != Fsync::Always {
+                self.commit(1);
             }
         }
-        self.commit(group)
+        Ok(())
     }
 
-    /// Commits the written records: releases their bodies from memory and resolves their receipts.
-    fn commit(&mut self, group: &mut SyncGroup) -> io::Result<()> {
-        if self.settings.fsync == Fsync::Always {
-            self.sync()?;
-        }
-        group.bytes = 0;
+    /// Commits the first `count` written records: releases their bodies from memory and resolves their receipts.
+    pub(super) fn commit(&mut self, count: usize) {
+        let count = count.min(self.uncommitted.written.len());
         let mut last = None;
-        let mut committed = Vec::new();
-        for (write, position) in group.written.drain(..) {
+        let mut committed = Vec::with_capacity(count);
+        for (write, position, end) in self.uncommitted.written.drain(..count) {
             self.shared.tracker.written(&write.record, position);
-            last = Some(write.record.number);
+            self.uncommitted.bytes -= end - position.offset;
+            last = Some((write.record.number, end));
             committed.push(write);
         }
-        if let Some(active) = &mut self.active {
-            active.committed = active.len;
-        }
-        if let Some(last) = last {
-            self.has_appended = true;
+        if let Some((last, end)) = last {
+            if let Some(active) = &mut self.active {
+                active.committed = end;
+            }
+            self.slots.has_appended = true;
             for queue in &self.shared.queues {
                 queue.moved_to_disk(last + 1);
             }
@@ -126,7 +136,15 @@ impl Writer {
         for write in committed {
             write.resolve(true);
         }
-        Ok(())
+    }
+
+    /// Puts the written records back that are not committed: they are written again, to another segment.
+    pub(super) fn take_back_uncommitted(&mut self) {
+        let uncommitted = std::mem::take(&mut self.uncommitted);
+        let mut intake = lock(&self.shared.intake);
+        for (write, ..) in uncommitted.written.into_iter().rev() {
+            intake.writes.push_front(write);
+        }
     }
 
     fn append(
@@ -134,8 +152,7 @@ impl Writer {
         record: &Record,
         number: u64,
         takers: Vec<TargetId>,
-        group: &mut SyncGroup,
-    ) -> io::Result<SegmentPosition> {
+    ) -> io::Result<(SegmentPosition, u64)> {
         let head = RecordHead {
             number,
             takers,
@@ -148,7 +165,6 @@ impl Writer {
             .as_ref()
             .is_none_or(|active| self.is_full(active, bytes))
         {
-            self.commit(group)?;
             self.roll(number, bytes)?;
         }
         self.make_room(bytes)?;
@@ -171,11 +187,11 @@ impl Writer {
             before_body: u32::try_from(head.len()).unwrap_or(u32::MAX),
         };
         active.len += bytes;
-        group.bytes += bytes;
+        let end = active.len;
         self.shared.counters.written.add(bytes);
         self.shared.counters.body.add(record.len());
         self.grow(position.segment, bytes);
-        Ok(position)
+        Ok((position, end))
     }
 
     /// Whether a record of `bytes` goes into a new segment. A segment is bounded in bytes and in claims, so that
@@ -190,11 +206,14 @@ impl Writer {
 
     /// Begins the segment whose first record has the number `first` and a length of `bytes`.
     fn roll(&mut self, first: u64, bytes: u64) -> io::Result<()> {
-        if self.settings.fsync != Fsync::Never {
-            self.sync()?;
+        if self.settings.fsync == Fsync::Always {
+            self.sync_now()?;
         }
         if let Some(active) = self.active.take() {
             self.close(&active);
+            if self.settings.fsync != Fsync::Never && active.is_unsynced() {
+                self.unsynced_segments.push(active.file);
+            }
         }
         let head = SegmentHead {
             salt: self.salt,
@@ -237,10 +256,14 @@ impl Writer {
         active.committed = len;
         self.shared.counters.written.add(len);
         self.grow(first, len);
-        if self.settings.fsync != Fsync::Never {
-            self.storage.sync_names()?;
+        match self.settings.fsync {
+            Fsync::Always => self.storage.sync_names(),
+            Fsync::Interval(_) => {
+                self.names_unsynced = true;
+                Ok(())
+            }
+            Fsync::Never => Ok(()),
         }
-        Ok(())
     }
 
     fn grow(&self, segment: u64, bytes: u64) {

@@ -8,7 +8,6 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::Writer;
-use super::tidy::MustSurvive;
 use crate::tracker::TrackerState;
 
 /// Time between two log lines about evictions.
@@ -114,7 +113,7 @@ impl Writer {
         let lost = queues.map(|queue| queue.lose_numbers(first..end, reason).profiles);
         let lost = lost.sum::<u64>() + self.shared.lose_unread(first, reason);
         self.shared.counters.evicted_segments.add(1);
-        self.save(false, MustSurvive::PowerLoss)?;
+        self.save_durably(false)?;
         self.remove(first, damaged)?;
         self.evictions.note(reason, lost);
         Ok(true)

@@ -13,6 +13,9 @@ impl Writer {
     /// Enters memory-only mode after a failure of the disk. Receipts of unwritten records fail if they promise the
     /// disk, and resolve if not.
     pub(super) fn enter_memory_only(&mut self, error: &io::Error) {
+        // A job that has not ended yet says nothing of what is written from now on.
+        self.sync.forget();
+        self.take_back_uncommitted();
         if let Some(active) = self.active.take() {
             self.close(&active);
             self.torn.push(active);

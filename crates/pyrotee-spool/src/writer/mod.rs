@@ -4,11 +4,12 @@
 //! `work` succeeds again.
 
 mod append;
+mod cursors;
 mod evict;
 mod memory_only;
 mod remove;
 mod reread;
-mod tidy;
+mod sync;
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -23,21 +24,15 @@ use tracing::warn;
 use crate::format::{ClockSteps, Crc, Names};
 use crate::settings::{Fsync, Settings};
 use crate::shared::{PendingWrite, Shared};
-use crate::storage::Storage;
-use append::ActiveSegment;
+use crate::storage::{File, Storage};
+use append::{ActiveSegment, Uncommitted};
+use cursors::CursorSlots;
 use evict::Evictions;
 use reread::Reread;
-use tidy::MustSurvive;
+use sync::SyncThread;
 
 /// Longest sleep of the writer. It must notice in time that removed targets have expired.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
-
-/// Pause between two saves of the cursors, as a multiple of the duration of a save: saving takes at most this
-/// fraction of the writer's time.
-const SAVE_SHARE: u32 = 50;
-
-/// Most unsynced bytes with `fsync: always`. Their records stay in memory until the sync.
-const MOST_UNSYNCED: u64 = 4 << 20;
 
 #[derive(Debug)]
 pub(crate) struct Writer {
@@ -46,23 +41,17 @@ pub(crate) struct Writer {
     pub(crate) settings: Settings,
     pub(crate) salt: u64,
     pub(crate) names: Names,
-    /// Generation of the cursors that were saved last.
-    pub(crate) generation: u64,
+    slots: CursorSlots,
     active: Option<ActiveSegment>,
     /// Segments that may end in an incomplete record, because a write failed.
     torn: Vec<ActiveSegment>,
+    uncommitted: Uncommitted,
+    sync: SyncThread,
     last_sync: Instant,
-    last_save: Instant,
-    /// How long the last save took that was not synced.
-    save_took: Duration,
-    last_cursor_sync: Instant,
-    /// The slot that was synced last. The next save goes to the other one.
-    synced_slot: usize,
-    /// Number of synced saves. Until 2, each save also fsyncs the directory, because it creates a slot.
-    synced_saves: u32,
-    cursors_synced: bool,
-    /// Whether records were written since the cursors were saved, so that their horizon is behind.
-    has_appended: bool,
+    /// Closed segments that are not synced yet.
+    unsynced_segments: Vec<Arc<dyn File>>,
+    /// Whether files were created since the names in the directory were synced.
+    names_unsynced: bool,
     /// When the next attempt to write is made. `None`: the disk works.
     retry_at: Option<Instant>,
     reread: Reread,
@@ -82,35 +71,32 @@ impl Writer {
         settings: Settings,
         salt: u64,
         names: Names,
-        (generation, synced_slot): (u64, usize),
+        saved: (u64, usize),
         steps: ClockSteps,
-    ) -> Self {
+    ) -> io::Result<Self> {
         let reread = Reread::new(settings.read_again_after);
-        let now = Instant::now();
-        Self {
+        let sync = SyncThread::start(&storage, &shared)?;
+        Ok(Self {
             shared,
             storage,
             settings,
             salt,
             names,
-            generation,
+            slots: CursorSlots::new(saved),
             active: None,
             torn: Vec::new(),
-            last_sync: now,
-            last_save: now,
-            save_took: Duration::ZERO,
-            last_cursor_sync: now,
-            synced_slot,
-            synced_saves: 0,
-            cursors_synced: false,
-            has_appended: false,
+            uncommitted: Uncommitted::default(),
+            sync,
+            last_sync: Instant::now(),
+            unsynced_segments: Vec::new(),
+            names_unsynced: false,
             retry_at: None,
             reread,
             earlier_steps: steps.clone(),
             steps,
             evictions: Evictions::default(),
             not_removed: BTreeMap::new(),
-        }
+        })
     }
 
     /// Runs until the spool is closed.
@@ -120,7 +106,7 @@ impl Writer {
         }
         loop {
             let closing = lock(&self.shared.intake).closing;
-            if closing || self.retry_at.is_none_or(|at| at <= Instant::now()) {
+            if closing || self.is_work_due() {
                 match self.work() {
                     Ok(()) => self.leave_memory_only(),
                     Err(error) => self.enter_memory_only(&error),
@@ -135,32 +121,35 @@ impl Writer {
         }
     }
 
+    /// Whether the disk works, or is to be tried again.
+    fn is_work_due(&mut self) -> bool {
+        let Some(at) = self.retry_at else {
+            return true;
+        };
+        // What failed meanwhile is known. A disk that hangs is not tried again.
+        self.end_sync().ok();
+        at <= Instant::now() && !self.sync.is_busy()
+    }
+
     /// Does everything that is due.
     fn work(&mut self) -> io::Result<()> {
         if self.retry_at.is_some() {
             self.storage.prepare()?;
             self.truncate_torn_segments();
+            self.remove_segments_first()?;
         }
-        self.remove_done_segments()?;
+        self.end_sync()?;
         self.write()?;
-        if self.sync_is_due() {
-            self.sync()?;
-        }
         self.note_clock_step();
         self.expire_removed_targets(self.settings.clock.now());
         // Creates both slots while the disk has space. Later saves overwrite them in place.
-        while self.synced_saves < 2 {
-            self.save(false, MustSurvive::PowerLoss)?;
+        while !self.slots.exist() {
+            self.save_durably(false)?;
         }
-        if self.retry_at.is_some() || self.save_is_due() {
-            let must_survive = if self.cursor_sync_is_due() {
-                MustSurvive::PowerLoss
-            } else {
-                MustSurvive::Kill
-            };
-            self.save(false, must_survive)?;
+        match self.retry_at {
+            Some(_) => self.save_durably(false),
+            None => self.save_and_sync(),
         }
-        self.remove_done_segments()
     }
 
     /// Time until work is due, unless there is a notification before.
@@ -174,15 +163,16 @@ impl Writer {
         if let Some(at) = self.retry_at {
             return at.min(next).saturating_duration_since(now);
         }
-        if self.unsaved() > 0 || self.has_appended {
-            next = next.min(self.last_save + self.save_pause());
+        let mut due = Vec::new();
+        if !self.sync.has_cursors() {
+            due.extend(self.slots.save_at(self.unsaved(), &self.settings));
         }
-        if !self.cursors_synced {
-            next = next.min(self.last_cursor_sync + self.settings.sync_cursors_after);
+        // The end of a job is a notification.
+        if !self.sync.is_busy() {
+            due.extend(self.slots.sync_at(&self.settings));
+            due.extend(self.sync_at());
         }
-        if let (Fsync::Interval(interval), true) = (self.settings.fsync, self.is_unsynced()) {
-            next = next.min(self.last_sync + interval);
-        }
+        let next = due.into_iter().fold(next, Instant::min);
         next.saturating_duration_since(now)
     }
 
@@ -190,67 +180,41 @@ impl Writer {
         self.shared.tracker.with(|tracker| tracker.unsaved)
     }
 
-    fn save_is_due(&self) -> bool {
-        let (unsaved, now) = (self.unsaved(), Instant::now());
-        unsaved >= self.settings.save_every
-            || (unsaved > 0 || self.has_appended) && self.last_save + self.save_pause() <= now
-            || !self.cursors_synced && self.cursor_sync_is_due()
-    }
-
-    fn cursor_sync_is_due(&self) -> bool {
-        self.last_cursor_sync + self.settings.sync_cursors_after <= Instant::now()
-    }
-
-    /// Pause between two saves. Cursors with many gaps are long and take long to save, so the pause grows.
-    fn save_pause(&self) -> Duration {
-        self.settings.save_after.max(SAVE_SHARE * self.save_took)
-    }
-
-    fn is_unsynced(&self) -> bool {
-        self.active.as_ref().is_some_and(ActiveSegment::is_unsynced)
+    /// When records are to be synced. `None`: all are.
+    fn sync_at(&self) -> Option<Instant> {
+        let active = self.active.as_ref();
+        let is_unsynced = active.is_some_and(ActiveSegment::is_unsynced)
+            || !self.unsynced_segments.is_empty()
+            || self.names_unsynced;
+        match self.settings.fsync {
+            Fsync::Always => is_unsynced.then_some(self.last_sync),
+            Fsync::Interval(interval) => is_unsynced.then(|| self.last_sync + interval),
+            Fsync::Never => None,
+        }
     }
 
     fn sync_is_due(&self) -> bool {
-        let due = |interval| self.last_sync + interval <= Instant::now();
-        match self.settings.fsync {
-            Fsync::Always => true,
-            Fsync::Interval(interval) => due(interval),
-            Fsync::Never => false,
-        }
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        self.last_sync = Instant::now();
-        match &mut self.active {
-            Some(active) => active.sync(),
-            None => Ok(()),
-        }
+        self.sync_at().is_some_and(|at| at <= Instant::now())
     }
 
     /// Drops the records that could not be written, and saves the cursors for the next process.
     fn end(&mut self) {
+        if self.retry_at.is_none()
+            && let Err(error) = self.sync_now()
+        {
+            self.enter_memory_only(&error);
+        }
         let unwritten = std::mem::take(&mut lock(&self.shared.intake).writes);
         drop(unwritten);
         for queue in &self.shared.queues {
             queue.lose_in_memory(Reason::Shutdown);
         }
-        if let Some(mut active) = self.active.take() {
-            if self.settings.fsync != Fsync::Never
-                && let Err(error) = active.sync()
-            {
-                warn!(error = &error as &dyn Error, "failed to sync the spool");
-            }
+        if let Some(active) = self.active.take() {
             self.close(&active);
         }
-        let clean = self.retry_at.is_none();
-        if let Err(error) = self
-            .remove_done_segments()
-            .and_then(|()| self.save(clean, MustSurvive::PowerLoss))
-        {
-            warn!(
-                error = &error as &dyn Error,
-                "failed to save the cursors of the spool"
-            );
+        if let Err(error) = self.save_durably(self.retry_at.is_none()) {
+            let error = &error as &dyn Error;
+            warn!(error, "failed to save the cursors of the spool");
         }
     }
 

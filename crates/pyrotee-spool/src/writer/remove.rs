@@ -7,41 +7,46 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::Writer;
-use super::tidy::MustSurvive;
 use crate::format::{quarantined_name, quarantined_segment_of, segment_name};
 
 /// Attempts to cut a segment.
 const MOST_CUTS: u32 = 4;
 
 impl Writer {
-    /// Removes the segments that have no pending records.
-    pub(super) fn remove_done_segments(&mut self) -> io::Result<()> {
-        let done = self.shared.tracker.with(|tracker| tracker.segments.done());
-        if done.is_empty() {
-            return Ok(());
-        }
-        // Cursors are saved first: records that are pending according to saved cursors must be in a segment.
-        if self.unsaved() > 0 || !self.cursors_synced {
-            match self.save(false, MustSurvive::PowerLoss) {
-                // If our own segments fill the disk, only unlinking some of them makes room.
-                Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
-                saved => saved?,
-            }
-        }
+    /// The segments that have no pending records, and whether each is damaged.
+    pub(super) fn removable_segments(&mut self) -> Vec<(u64, bool)> {
         let now = Instant::now();
         self.not_removed.retain(|_, again_at| *again_at > now);
-        for (first, damaged) in done {
-            if self.not_removed.contains_key(&first) {
-                continue;
+        let mut done = self.shared.tracker.with(|tracker| tracker.segments.done());
+        done.retain(|(first, _)| !self.not_removed.contains_key(first));
+        done
+    }
+
+    /// Removes the segments that have no pending records before anything else is written: they may be what fills the
+    /// disk.
+    pub(super) fn remove_segments_first(&mut self) -> io::Result<()> {
+        let removable = self.removable_segments();
+        if removable.is_empty() {
+            return Ok(());
+        }
+        match self.save_durably(false) {
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                self.remove_segments(&removable);
+                Ok(())
             }
-            // A file that cannot be removed is no reason to stop writing.
-            if let Err(error) = self.remove(first, damaged) {
-                let again_at = now + self.settings.retry_after;
-                self.not_removed.insert(first, again_at);
-                self.note_mending_failure(&segment_name(first), &error);
+            saved => saved,
+        }
+    }
+
+    /// Removes segments. A file that cannot be removed is no reason to stop writing: it is tried again later.
+    pub(super) fn remove_segments(&mut self, segments: &[(u64, bool)]) {
+        for (first, damaged) in segments {
+            if let Err(error) = self.remove(*first, *damaged) {
+                let again_at = Instant::now() + self.settings.retry_after;
+                self.not_removed.insert(*first, again_at);
+                self.note_mending_failure(&segment_name(*first), &error);
             }
         }
-        Ok(())
     }
 
     /// Counts and logs that a file could not be removed or cut.

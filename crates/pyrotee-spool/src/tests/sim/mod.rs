@@ -288,7 +288,7 @@ impl Storage for Sim {
         Ok(self.handle(name, &data))
     }
 
-    fn overwrite(&self, name: &str, content: &[u8], sync: bool) -> io::Result<()> {
+    fn overwrite(&self, name: &str, content: &[u8]) -> io::Result<Arc<dyn File>> {
         let done = self.inner.change();
         let mut state = lock(&self.inner.state);
         if matches!(&done, Done::Half(error) if !is_half(error)) {
@@ -298,24 +298,18 @@ impl Storage for Sim {
             return Err(error);
         }
         let data = Arc::clone(state.files.entry(name.to_owned()).or_default());
-        let mut data = lock(&data.0);
+        let written = match &done {
+            Done::All => content,
+            Done::Half(_) => &content[..content.len() / 2],
+        };
+        let mut locked = lock(&data.0);
+        let keep = locked.bytes.len().max(written.len());
+        locked.bytes.resize(keep, 0);
+        locked.bytes[..written.len()].copy_from_slice(written);
+        drop(locked);
         match done {
-            Done::All => {
-                let keep = data.bytes.len().max(content.len());
-                data.bytes.resize(keep, 0);
-                data.bytes[..content.len()].copy_from_slice(content);
-                if sync {
-                    data.synced = data.bytes.clone();
-                }
-                Ok(())
-            }
-            Done::Half(error) => {
-                let half = content.len() / 2;
-                let keep = data.bytes.len().max(half);
-                data.bytes.resize(keep, 0);
-                data.bytes[..half].copy_from_slice(&content[..half]);
-                Err(error)
-            }
+            Done::All => Ok(self.handle(name, &data)),
+            Done::Half(error) => Err(error),
         }
     }
 
