@@ -177,6 +177,13 @@ fn what_a_target_rejects_in_a_replay_is_kept_as_a_dead_letter() {
     );
 }
 
+/// Whether the target `old` is in the state `removed`.
+fn is_removed(relay: &Relay) -> Option<f64> {
+    let labels = [("target", "old"), ("state", "removed")];
+    let state = "pyroscope_remote_write_target_state";
+    relay.metrics().value(state, &labels)
+}
+
 #[test]
 fn a_running_relay_gives_what_a_renamed_target_left_to_its_new_name() {
     let home = Home::new();
@@ -190,6 +197,19 @@ fn a_running_relay_gives_what_a_renamed_target_left_to_its_new_name() {
     relay.wait_ledger("central", "all sent", |ledger| ledger.sent.profiles == 10);
     assert_eq!(relay.ledger("new").accepted, Count::default());
     let admin = relay.admin().to_string();
+    let status = || pyrotee(&["status", "--admin", &admin, "--json"]).json();
+    assert_eq!(
+        relay.ledger("old").pending.profiles,
+        10,
+        "it has an account"
+    );
+    assert_eq!(is_removed(&relay), Some(1.0));
+    let removed = &status()["removed"];
+    assert_eq!(
+        (&removed[0]["name"], &removed[0]["pending"]["profiles"]),
+        (&"old".into(), &10.into())
+    );
+    pyrotee(&["status", "--admin", &admin]).expect(0, &["old      removed ", "10 ("]);
     let replay =
         |from: &str, to: &str| spool(&["replay", "--admin", &admin, "--from", from, "--to", to]);
     replay("central", "new").expect(1, &["409", "delivers what waits for it"]);
@@ -199,6 +219,10 @@ fn a_running_relay_gives_what_a_renamed_target_left_to_its_new_name() {
     relay.wait_ledger("new", "all sent", |ledger| ledger.sent.profiles == 10);
     assert_eq!(names(&new), numbered(10));
     assert_eq!(relay.ledger("new").lost(), Count::default());
+    let handed_over = relay.wait_ledger("old", "nothing is left", |it| it.pending.profiles == 0);
+    assert_eq!(handed_over.sent, relay.ledger("new").sent);
+    assert_eq!(is_removed(&relay), Some(0.0));
+    assert_eq!(status()["removed"], serde_json::json!([]));
     let told = spool(&["stats", "--admin", &admin, "--json"])
         .expect(0, &[])
         .json();
