@@ -12,9 +12,9 @@ use pyrotee_queue::{
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-use crate::reader::{LateRead, ReadRequest, ReadResult};
-use crate::shared::RunningSpool;
-use crate::spooled_record::{Lookup, RecordClaim, SegmentPosition};
+use crate::directory::SegmentPosition;
+use crate::reader::{LateRead, ReadRequest, ReadResult, RunningSpool};
+use crate::spooled_record::{Lookup, RecordClaim};
 use crate::storage::File;
 use crate::tracker::TrackerState;
 

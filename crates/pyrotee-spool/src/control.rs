@@ -12,9 +12,10 @@ use tracing::info;
 
 use crate::backend::SpoolConsumer;
 use crate::format::quarantined_segment_of;
+use crate::reader::RunningSpool;
 use crate::removed::RemovedTarget;
 use crate::replay::{Replay, ReplayProgress, ReplayState};
-use crate::shared::{RunningSpool, Shared};
+use crate::shared::Shared;
 use crate::storage::Storage;
 
 /// How long a replay waits for room: longer than a working target takes for the records that are in memory.

@@ -7,8 +7,8 @@ use std::time::SystemTime;
 
 use pyrotee_queue::{Head, Payload, SurfaceId};
 
+use crate::directory::{SegmentScanner, head_of};
 use crate::format::{Crc, Cursors, Names, RecordHead, SegmentHead};
-use crate::recovery::{SegmentScanner, head_of};
 use crate::storage::File;
 
 /// A record that recovery finds in a segment.

@@ -81,6 +81,7 @@
 mod backend;
 mod control;
 mod counters;
+mod directory;
 mod format;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;

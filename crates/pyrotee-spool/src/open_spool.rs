@@ -11,12 +11,13 @@ use crate::counters::Counters;
 use crate::format::Crc;
 use crate::monitor::Monitor;
 use crate::read_trouble::ReadTrouble;
+use crate::reader::{self, RunningSpool};
+use crate::recovery;
 use crate::settings::{Fsync, OpenError, Settings, TargetQueue};
-use crate::shared::{Intake, RunningSpool, Shared};
-use crate::storage::Storage;
+use crate::shared::{Intake, Shared};
+use crate::storage::{Disk, Storage};
 use crate::tracker::SettlementTracker;
 use crate::writer::Writer;
-use crate::{reader, recovery};
 
 /// An open spool: both sides of its queues, and handles to observe, control and close it.
 ///
@@ -49,6 +50,22 @@ impl Closer {
         self.shared.stop();
         // After a panic of the writer there is nothing left to write.
         drop(self.writer.join());
+    }
+}
+
+impl Settings {
+    /// Opens the spool with one queue per target. Records that are read back are charged to `budget`. Blocks
+    /// while files are read.
+    ///
+    /// # Errors
+    /// Another process has the spool open, a newer pyrotee wrote it, or the directory cannot be used.
+    pub fn open(
+        self,
+        targets: impl IntoIterator<Item = TargetQueue>,
+        budget: &Arc<Budget>,
+    ) -> Result<OpenSpool, OpenError> {
+        let storage = Arc::new(Disk::new(&self.dir));
+        open_in(self, storage, targets.into_iter().collect(), budget)
     }
 }
 

@@ -1,15 +1,29 @@
 //! The thread that reads records back from disk.
 
-use std::io;
 use std::sync::{Arc, Mutex, mpsc};
 
-use pyrotee_queue::{Payload, Record, Reservation, lock};
+use pyrotee_queue::{Record, Reservation, lock};
 use tokio::sync::oneshot;
 
-use crate::format::{Crc, PREFIX_LEN, RecordPrefix};
+use crate::directory::{SegmentPosition, read_record};
+use crate::format::Crc;
 use crate::shared::Shared;
-use crate::spooled_record::{Lookup, SegmentPosition, SpooledRecord};
-use crate::storage::{File, read_up_to};
+use crate::spooled_record::{Lookup, SpooledRecord};
+use crate::storage::File;
+
+/// A spool whose threads run. Producer, consumers and leases share one; dropping the last reference stops the
+/// threads.
+#[derive(Debug)]
+pub(crate) struct RunningSpool {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) reader: mpsc::Sender<ReadRequest>,
+}
+
+impl Drop for RunningSpool {
+    fn drop(&mut self) {
+        self.shared.stop();
+    }
+}
 
 /// Asks the thread to read one record.
 #[derive(Debug)]
@@ -52,7 +66,7 @@ pub(crate) fn run(requests: &mpsc::Receiver<ReadRequest>, shared: &Shared, crc: 
         let result = match record.lookup() {
             Lookup::Memory(record) => ReadResult::Record(record),
             Lookup::Disk(_) | Lookup::Released => {
-                match read(
+                match read_record(
                     &*file,
                     position,
                     record.number,
@@ -83,42 +97,4 @@ pub(crate) fn run(requests: &mpsc::Receiver<ReadRequest>, shared: &Shared, crc: 
             *lock(&late) = Some((record.number, body));
         }
     }
-}
-
-/// Reads the record with this number and body length. `None`: the bytes at `position` are not that record.
-pub(crate) fn read(
-    file: &dyn File,
-    position: SegmentPosition,
-    number: u64,
-    bytes: u64,
-    reservation: Reservation,
-    crc: Crc,
-) -> io::Result<Option<Arc<Record>>> {
-    let Ok(len) = usize::try_from(bytes) else {
-        return Ok(None);
-    };
-    let mut before = vec![0; position.before_body as usize];
-    if read_up_to(file, position.offset, &mut before)? < before.len() {
-        return Ok(None);
-    }
-    let head = || {
-        let (prefix, head) = before.split_at_checked(PREFIX_LEN)?;
-        let prefix = RecordPrefix::decode(prefix)?;
-        let head = prefix.decode_head(head, crc)?;
-        (head.number == number && prefix.body_len == bytes).then_some((prefix, head.head))
-    };
-    let Some((prefix, head)) = head() else {
-        return Ok(None);
-    };
-    let mut body = vec![0; len];
-    let offset = position.offset + u64::from(position.before_body);
-    if read_up_to(file, offset, &mut body)? < len {
-        return Ok(None);
-    }
-    let mut hasher = crc.start();
-    hasher.update(&body);
-    if hasher.finalize() != prefix.body_crc {
-        return Ok(None);
-    }
-    Ok(Some(Record::new(head, Payload::from(body), reservation)))
 }

@@ -5,10 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pyrotee_queue::{Budget, Ledger, Limits, StepClock};
-
-use crate::open_spool::{OpenSpool, open_in};
-use crate::storage::Disk;
+use pyrotee_queue::{Ledger, Limits, StepClock};
 
 /// Bytes of memory per record on disk and target that has not settled it: the target's share of the spooled
 /// record and its entries in the queue's maps (measured: 250 with three targets, 320 with one).
@@ -111,20 +108,6 @@ impl Settings {
             clock: StepClock::system(),
             min_sleep: Duration::from_millis(1),
         }
-    }
-
-    /// Opens the spool with one queue per target. Records that are read back are charged to `budget`. Blocks
-    /// while files are read.
-    ///
-    /// # Errors
-    /// Another process has the spool open, a newer pyrotee wrote it, or the directory cannot be used.
-    pub fn open(
-        self,
-        targets: impl IntoIterator<Item = TargetQueue>,
-        budget: &Arc<Budget>,
-    ) -> Result<OpenSpool, OpenError> {
-        let storage = Arc::new(Disk::new(&self.dir));
-        open_in(self, storage, targets.into_iter().collect(), budget)
     }
 
     /// Most bytes of all quarantined segments. The oldest are deleted beyond that.

@@ -2,18 +2,16 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, OnceLock, mpsc};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use pyrotee_queue::{Budget, Queue, QueuedRecord, Reason, Record, StepClock, lock};
 use tokio::sync::oneshot;
 use tracing::warn;
 
 use crate::counters::Counters;
+use crate::directory::SegmentPosition;
 use crate::read_trouble::ReadTrouble;
-use crate::reader::ReadRequest;
-use crate::spooled_record::{
-    RecordClaim, RecordLocation, SegmentPosition, SpooledRecord, SpooledState,
-};
+use crate::spooled_record::{RecordClaim, RecordLocation, SpooledRecord, SpooledState};
 use crate::tracker::SettlementTracker;
 
 /// The state of an open spool.
@@ -204,19 +202,5 @@ impl Shared {
             queue.close();
         }
         self.tracker.wakeup.notify();
-    }
-}
-
-/// A spool whose threads run. Producer, consumers and leases share one; dropping the last reference stops the
-/// threads.
-#[derive(Debug)]
-pub(crate) struct RunningSpool {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) reader: mpsc::Sender<ReadRequest>,
-}
-
-impl Drop for RunningSpool {
-    fn drop(&mut self) {
-        self.shared.stop();
     }
 }

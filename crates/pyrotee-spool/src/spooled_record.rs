@@ -6,6 +6,8 @@ use std::time::SystemTime;
 
 use pyrotee_queue::{QueuedRecord, Reason, Record, SurfaceId, lock};
 
+use crate::directory::SegmentPosition;
+use crate::format::TargetId;
 use crate::tracker::SettlementTracker;
 
 /// What stays in memory of one record, once for all targets, until every target has settled it.
@@ -40,15 +42,6 @@ pub(crate) enum RecordLocation {
     },
     /// Released, because every target has settled the record.
     Released,
-}
-
-/// The position of a record in a segment.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct SegmentPosition {
-    pub(crate) segment: u64,
-    pub(crate) offset: u64,
-    /// Length of the record's prefix and head, in bytes.
-    pub(crate) before_body: u32,
 }
 
 /// One target's claim on a spooled record: the element of that target's queue.
@@ -86,6 +79,75 @@ impl SpooledRecord {
         }
     }
 
+    /// Settles the record for one target. `lost`: why the record was dropped; `None`: it was acknowledged.
+    fn settle(&self, target: u16, lost: Option<Reason>) {
+        let mut tracker = self.tracker.lock();
+        let mut state = lock(&self.state);
+        if let Some(cursor) = tracker.cursors.get_mut(usize::from(target)) {
+            cursor.settled.insert(self.number..self.number + 1);
+        }
+        state.claims = state.claims.saturating_sub(1);
+        state.resolved |= matches!(lost, None | Some(Reason::Rejected | Reason::Undecodable));
+        let mut released = None;
+        let mut done = false;
+        match &state.location {
+            RecordLocation::Disk { position, .. } => {
+                done = tracker.segments.release(position.segment, 1);
+            }
+            RecordLocation::Memory(_) | RecordLocation::Released => {}
+        }
+        if state.claims == 0 {
+            let location = std::mem::replace(&mut state.location, RecordLocation::Released);
+            released = Some(location);
+        }
+        tracker.unsaved += 1;
+        let save = tracker.unsaved >= self.tracker.save_every;
+        drop(state);
+        drop(tracker);
+        // Frees the body, after the locks.
+        drop(released);
+        if save || done {
+            self.tracker.wakeup.notify();
+        }
+    }
+
+    /// The record to be written and the targets that have not settled it. `None`: all have, or it is written.
+    pub(crate) fn unsettled(&self) -> Option<(Arc<Record>, Vec<TargetId>)> {
+        let tracker = self.tracker.lock();
+        let state = lock(&self.state);
+        let RecordLocation::Memory(body) = &state.location else {
+            return None;
+        };
+        let unsettled = tracker
+            .cursors
+            .iter()
+            .filter(|cursor| cursor.takes(self.number));
+        let takers = unsettled.map(|cursor| cursor.id).collect();
+        Some((Arc::clone(body), takers))
+    }
+
+    /// Notes that the record was written, and releases its body from memory.
+    pub(crate) fn written(&self, position: SegmentPosition) {
+        let mut tracker = self.tracker.lock();
+        let mut state = lock(&self.state);
+        if state.claims == 0 {
+            return;
+        }
+        tracker
+            .segments
+            .claim(position.segment, u64::from(state.claims));
+        let before = std::mem::replace(&mut state.location, RecordLocation::Released);
+        let cached = match &before {
+            RecordLocation::Memory(record) => Arc::downgrade(record),
+            RecordLocation::Disk { .. } | RecordLocation::Released => Weak::new(),
+        };
+        state.location = RecordLocation::Disk { position, cached };
+        drop(state);
+        drop(tracker);
+        // Frees the body, after the locks.
+        drop(before);
+    }
+
     /// Whether a target has not settled the record.
     pub(crate) fn is_claimed(&self) -> bool {
         lock(&self.state).claims > 0
@@ -106,7 +168,7 @@ impl QueuedRecord for RecordClaim {
     }
 
     fn settled(&self, lost: Option<Reason>) {
-        self.record.tracker.settle(&self.record, self.target, lost);
+        self.record.settle(self.target, lost);
     }
 }
 

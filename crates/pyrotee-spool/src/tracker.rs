@@ -2,14 +2,13 @@
 //!
 //! The lock of the tracker may be held while a record's is taken. It is never held together with a queue's.
 
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use pyrotee_queue::{Reason, Record, lock};
+use pyrotee_queue::lock;
 
 use crate::format::{NumberSet, TargetId};
 use crate::segments::Segments;
-use crate::spooled_record::{RecordLocation, SegmentPosition, SpooledRecord};
 use crate::storage::File;
 use crate::wakeup::WriterWakeup;
 
@@ -18,7 +17,7 @@ use crate::wakeup::WriterWakeup;
 pub(crate) struct SettlementTracker {
     state: Mutex<TrackerState>,
     /// Number of settlements after which the writer is woken to save the cursors.
-    save_every: u64,
+    pub(crate) save_every: u64,
     pub(crate) wakeup: WriterWakeup,
 }
 
@@ -57,7 +56,7 @@ pub(crate) struct Removal {
 
 impl Cursor {
     /// Whether the target may be a taker of the record with this number and has not settled it.
-    fn takes(&self, number: u64) -> bool {
+    pub(crate) fn takes(&self, number: u64) -> bool {
         let is_for_it = self.removal.is_none_or(|it| number < it.horizon);
         is_for_it && !self.settled.contains(number)
     }
@@ -74,76 +73,12 @@ impl SettlementTracker {
 
     /// Reads or changes the state under its lock.
     pub(crate) fn with<T>(&self, change: impl FnOnce(&mut TrackerState) -> T) -> T {
-        change(&mut lock(&self.state))
+        change(&mut self.lock())
     }
 
-    /// Settles a record for one target. `lost`: why the record was dropped; `None`: it was acknowledged.
-    pub(crate) fn settle(&self, record: &SpooledRecord, target: u16, lost: Option<Reason>) {
-        let mut tracker = lock(&self.state);
-        let mut state = lock(&record.state);
-        if let Some(cursor) = tracker.cursors.get_mut(usize::from(target)) {
-            cursor.settled.insert(record.number..record.number + 1);
-        }
-        state.claims = state.claims.saturating_sub(1);
-        state.resolved |= matches!(lost, None | Some(Reason::Rejected | Reason::Undecodable));
-        let mut released = None;
-        let mut done = false;
-        match &state.location {
-            RecordLocation::Disk { position, .. } => {
-                done = tracker.segments.release(position.segment, 1);
-            }
-            RecordLocation::Memory(_) | RecordLocation::Released => {}
-        }
-        if state.claims == 0 {
-            let location = std::mem::replace(&mut state.location, RecordLocation::Released);
-            released = Some(location);
-        }
-        tracker.unsaved += 1;
-        let save = tracker.unsaved >= self.save_every;
-        drop(state);
-        drop(tracker);
-        // Frees the body, after the locks.
-        drop(released);
-        if save || done {
-            self.wakeup.notify();
-        }
-    }
-
-    /// The record to be written and the targets that have not settled it. `None`: all have, or it is written.
-    pub(crate) fn unsettled(&self, record: &SpooledRecord) -> Option<(Arc<Record>, Vec<TargetId>)> {
-        let tracker = lock(&self.state);
-        let state = lock(&record.state);
-        let RecordLocation::Memory(body) = &state.location else {
-            return None;
-        };
-        let unsettled = tracker
-            .cursors
-            .iter()
-            .filter(|cursor| cursor.takes(record.number));
-        let takers = unsettled.map(|cursor| cursor.id).collect();
-        Some((Arc::clone(body), takers))
-    }
-
-    /// Notes that a record was written, and releases its body from memory.
-    pub(crate) fn written(&self, record: &SpooledRecord, position: SegmentPosition) {
-        let mut tracker = lock(&self.state);
-        let mut state = lock(&record.state);
-        if state.claims == 0 {
-            return;
-        }
-        tracker
-            .segments
-            .claim(position.segment, u64::from(state.claims));
-        let before = std::mem::replace(&mut state.location, RecordLocation::Released);
-        let cached = match &before {
-            RecordLocation::Memory(record) => Arc::downgrade(record),
-            RecordLocation::Disk { .. } | RecordLocation::Released => Weak::new(),
-        };
-        state.location = RecordLocation::Disk { position, cached };
-        drop(state);
-        drop(tracker);
-        // Frees the body, after the locks.
-        drop(before);
+    /// Locks the state. The lock of a record may be taken while it is held.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, TrackerState> {
+        lock(&self.state)
     }
 
     /// The open file of a segment. `None`: the segment was removed.

@@ -6,8 +6,8 @@ use std::io;
 use pyrotee_queue::Reason;
 use tracing::{info, warn};
 
+use crate::directory::SegmentPosition;
 use crate::shared::Shared;
-use crate::spooled_record::SegmentPosition;
 use crate::tracker::TrackerState;
 use crate::unread::Losers;
 

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::listing::{Listing, SegmentFile};
-use super::read::ScannedSegment;
+use super::inspected::Inspected;
+use crate::directory::{ScannedSegment, SegmentFile};
 use crate::format::FormatError;
 
 /// A range of bytes in a spool directory that is not what a spool would have written.
@@ -79,7 +79,7 @@ impl fmt::Display for FindingKind {
 
 /// The findings in one segment, in the order of their offsets.
 pub(super) fn of_segment(
-    listing: &Listing,
+    found: &Inspected,
     segment: &SegmentFile,
     scanned: &ScannedSegment,
 ) -> Vec<Finding> {
@@ -90,7 +90,7 @@ pub(super) fn of_segment(
         kind,
     };
     // A process writes at the very end of the last segment only.
-    let tail = |otherwise| match (listing.in_use, listing.cursors.clean) {
+    let tail = |otherwise| match (found.in_use, found.cursors.clean) {
         _ if !segment.is_last() => otherwise,
         (true, _) => FindingKind::BeingWritten,
         (false, false) => FindingKind::TornTail,

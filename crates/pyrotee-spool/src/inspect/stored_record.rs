@@ -7,11 +7,10 @@ use std::time::SystemTime;
 
 use pyrotee_queue::{Budget, Record};
 
-use super::listing::ListedTarget;
+use super::inspected::ListedTarget;
 use super::{Directory, InspectError};
-use crate::format::{Crc, FormatError};
-use crate::reader;
-use crate::spooled_record::SegmentPosition;
+use crate::directory::{SegmentPosition, read_record};
+use crate::format::Crc;
 use crate::storage::File;
 
 /// Selects the records that [`Directory::each`] visits.
@@ -51,19 +50,16 @@ impl Directory {
         selection: Selection,
         mut visit: impl FnMut(StoredRecord) -> Result<(), E>,
     ) -> Result<(), E> {
-        let listing = self.readable_listing()?;
-        let all_targets = listing.targets();
+        let found = self.look_at_readable()?;
+        let all_targets = found.targets();
         let (segments, all) = match selection {
-            Selection::Pending => (&listing.segments, false),
-            Selection::Quarantined => (&listing.quarantined, true),
+            Selection::Pending => (&found.listing.segments, false),
+            Selection::Quarantined => (&found.listing.quarantined, true),
         };
         for segment in segments {
-            let scanned = self.scan(&listing, segment, None);
-            let scanned = scanned.map_err(|source| self.failed(&segment.name, source))?;
-            let Some(scanned) = scanned else { continue };
-            if let Some(FormatError::Newer(version)) = scanned.head_error {
-                return Err(self.newer(&segment.name, version).into());
-            }
+            let Some(scanned) = self.scan(&found, segment)? else {
+                continue;
+            };
             for record in scanned.scan.records.into_iter().filter(|it| it.whole) {
                 let wants = |target: &&ListedTarget| match all {
                     true => record.takers.contains(&target.id),
@@ -98,7 +94,7 @@ impl StoredRecord {
         let reservation = budget.reserve(self.bytes);
         let reservation = reservation.ok_or(io::ErrorKind::OutOfMemory)?;
         let (number, bytes) = (self.number, self.bytes);
-        reader::read(
+        read_record(
             &*self.opened,
             self.position,
             number,

@@ -5,10 +5,9 @@ use std::time::SystemTime;
 use pyrotee_queue::Tally;
 
 use super::finding::of_segment;
-use super::listing::{ListedTarget, Listing, SegmentFile};
+use super::inspected::ListedTarget;
 use super::{Directory, InspectError};
-use crate::format::FormatError;
-use crate::recovery::ScannedRecord;
+use crate::directory::{ScannedRecord, SegmentFile};
 
 /// A spool directory at one instant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -63,18 +62,16 @@ impl Directory {
     /// # Errors
     /// The directory is no spool, a newer pyrotee wrote it, or it cannot be read.
     pub fn survey(&self) -> Result<Survey, InspectError> {
-        let listing = self.readable_listing()?;
-        let targets = listing.targets().into_iter();
+        let found = self.look_at_readable()?;
+        let targets = found.targets().into_iter();
         let mut targets: Vec<_> = targets.map(TargetCount::of).collect();
+        let listing = &found.listing;
         let mut damages = listing.bad_slots.len() as u64;
         for segment in &listing.segments {
-            let scanned = self.scan(&listing, segment, None);
-            let scanned = scanned.map_err(|source| self.failed(&segment.name, source))?;
-            let Some(scanned) = scanned else { continue };
-            if let Some(FormatError::Newer(version)) = scanned.head_error {
-                return Err(self.newer(&segment.name, version));
-            }
-            let findings = of_segment(&listing, segment, &scanned);
+            let Some(scanned) = self.scan(&found, segment)? else {
+                continue;
+            };
+            let findings = of_segment(&found, segment, &scanned);
             damages += findings.iter().filter(|it| it.kind.is_damage()).count() as u64;
             for record in scanned.scan.records.iter().filter(|it| it.whole) {
                 for target in &mut targets {
@@ -89,38 +86,20 @@ impl Directory {
         targets.sort_by(|a, b| a.name.cmp(&b.name));
         let bytes = |of: &[SegmentFile]| of.iter().map(|it| it.len).sum();
         Ok(Survey {
-            in_use: listing.in_use,
-            clean: listing.cursors.clean && !listing.in_use,
+            in_use: found.in_use,
+            clean: found.cursors.clean && !found.in_use,
             segments: listing.segments.len() as u64,
             bytes: bytes(&listing.segments),
             quarantined: listing.quarantined.len() as u64,
             quarantined_bytes: bytes(&listing.quarantined),
-            foreign: listing.foreign.into_iter().map(|(file, _)| file).collect(),
+            foreign: listing
+                .foreign
+                .iter()
+                .map(|(file, _)| file.clone())
+                .collect(),
             damages,
             targets,
         })
-    }
-
-    /// Lists the directory.
-    ///
-    /// # Errors
-    /// Those of [`Listing::of`], and a cursor slot that a newer pyrotee wrote.
-    pub(super) fn readable_listing(&self) -> Result<Listing, InspectError> {
-        let listing = Listing::of(self)?;
-        let newer = listing.bad_slots.iter().find_map(|slot| {
-            let FormatError::Newer(version) = slot.error else {
-                return None;
-            };
-            Some(self.newer(slot.name, version))
-        });
-        newer.map_or(Ok(listing), Err)
-    }
-
-    pub(super) fn newer(&self, file: &str, version: u32) -> InspectError {
-        InspectError::Newer {
-            file: self.dir.join(file),
-            version,
-        }
     }
 }
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::finding::{Finding, FindingKind, of_segment};
-use super::listing::{ListedTarget, Listing};
-use super::read::ScannedSegment;
+use super::inspected::{Inspected, ListedTarget};
 use super::{Directory, InspectError, OnRead};
+use crate::directory::ScannedSegment;
 use crate::format::{FormatError, NumberSet, TargetId};
 
 /// The result of reading every byte of a spool.
@@ -57,7 +57,7 @@ impl Directory {
     /// # Errors
     /// The directory is no spool or cannot be read.
     pub fn bytes(&self) -> Result<u64, InspectError> {
-        let segments = Listing::of(self)?.segments;
+        let segments = self.look()?.listing.segments;
         Ok(segments.iter().map(|segment| segment.len).sum())
     }
 
@@ -67,9 +67,11 @@ impl Directory {
     /// # Errors
     /// The directory is no spool or cannot be read.
     pub fn verify(&self, on_read: &OnRead) -> Result<VerifyReport, InspectError> {
-        let listing = Listing::of(self)?;
+        let found = self.look()?;
+        let listing = &found.listing;
+        let salt = listing.salt.unwrap_or_default();
         let mut report = VerifyReport {
-            in_use: listing.in_use,
+            in_use: found.in_use,
             quarantined: listing.quarantined.len() as u64,
             ..VerifyReport::default()
         };
@@ -86,10 +88,10 @@ impl Directory {
         }
         let mut seen = SeenRecords::default();
         for segment in &listing.segments {
-            match self.scan(&listing, segment, Some(on_read)) {
+            match segment.scan(&*self.storage, salt, true, Some(on_read)) {
                 Ok(None) => {}
                 Ok(Some(scanned)) => {
-                    let findings = of_segment(&listing, segment, &scanned);
+                    let findings = of_segment(&found, segment, &scanned);
                     let is_being_written = |it: &Finding| it.kind == FindingKind::BeingWritten;
                     let being_written = findings.iter().any(is_being_written);
                     report.findings.extend(findings);
@@ -108,13 +110,17 @@ impl Directory {
                 }
             }
         }
-        report.count_undeliverable(&listing, &seen);
-        let foreign = listing.foreign.into_iter().map(|(file, len)| Finding {
-            file,
-            offset: 0,
-            len,
-            kind: FindingKind::ForeignFile,
-        });
+        report.count_undeliverable(&found, &seen);
+        let foreign = found
+            .listing
+            .foreign
+            .into_iter()
+            .map(|(file, len)| Finding {
+                file,
+                offset: 0,
+                len,
+                kind: FindingKind::ForeignFile,
+            });
         report.findings.extend(foreign);
         Ok(report)
     }
@@ -138,7 +144,7 @@ impl SeenRecords {
     }
 
     /// How many records can never be delivered to `target`, and for how many of them no damage was found.
-    fn undeliverable(&self, listing: &Listing, target: &ListedTarget) -> (u64, u64) {
+    fn undeliverable(&self, found: &Inspected, target: &ListedTarget) -> (u64, u64) {
         let mut known = self.whole.clone();
         let mut undeliverable = 0;
         for (number, takers) in &self.damaged {
@@ -151,11 +157,11 @@ impl SeenRecords {
             known.insert(range);
         }
         let unread = self.unread.iter().cloned();
-        for range in unread.chain(listing.cursors.unknown.ranges()) {
+        for range in unread.chain(found.cursors.unknown.ranges()) {
             known.insert(range);
         }
         let mut unexplained = 0;
-        if !listing.in_use {
+        if !found.in_use {
             // Records below the horizon that are neither settled nor in a segment are missing.
             for missing in known.gaps(0..target.horizon) {
                 undeliverable += missing.end - missing.start;
@@ -167,7 +173,7 @@ impl SeenRecords {
             }
             known.insert(0..target.horizon);
         }
-        if !listing.cursors.clean {
+        if !found.cursors.clean {
             // Records above the horizon may have been in bytes that cannot be read.
             for gap in &self.gaps {
                 let mut before_gap = known.clone();
@@ -182,10 +188,10 @@ impl SeenRecords {
 
 impl VerifyReport {
     /// Counts undeliverable records per target, and adds a finding if no damage explains them.
-    fn count_undeliverable(&mut self, listing: &Listing, seen: &SeenRecords) {
+    fn count_undeliverable(&mut self, found: &Inspected, seen: &SeenRecords) {
         let mut missing = 0;
-        for target in listing.targets() {
-            let (undeliverable, unexplained) = seen.undeliverable(listing, &target);
+        for target in found.targets() {
+            let (undeliverable, unexplained) = seen.undeliverable(found, &target);
             missing = missing.max(unexplained);
             if undeliverable > 0 {
                 self.undeliverable.insert(target.name, undeliverable);

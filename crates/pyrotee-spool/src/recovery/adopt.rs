@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 use pyrotee_queue::Reason;
 
-use super::ScannedRecord;
+use crate::directory::ScannedRecord;
 use crate::format::{NumberSet, TargetId};
 use crate::shared::Shared;
 use crate::spooled_record::{RecordClaim, RecordLocation, SpooledRecord, SpooledState};

@@ -6,11 +6,9 @@
 
 mod adopt;
 mod begin;
-mod checksums;
 mod cursors;
 mod numbers;
 mod read_segment;
-mod scan;
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -20,15 +18,12 @@ use std::time::SystemTime;
 use pyrotee_queue::Tally;
 use tracing::warn;
 
-use crate::format::{
-    CURSOR_SLOTS, Crc, Cursors, FormatError, Names, quarantined_segment_of, salt_and_names,
-    segment_name, segment_of,
-};
+use crate::directory::{ListError, Listing, SegmentFile};
+use crate::format::{Cursors, Names};
 use crate::settings::{OpenError, Settings};
-use crate::storage::{Storage, read_all};
+use crate::storage::Storage;
 pub(crate) use begin::{adopt_late, begin};
-pub(crate) use read_segment::{OpenedSegment, ReadError, ReadSegment, is_begun};
-pub(crate) use scan::{ScannedRecord, SegmentScan, SegmentScanner, head_of};
+pub(crate) use read_segment::ReadSegment;
 
 /// What recovery found in the directory.
 #[derive(Debug)]
@@ -77,129 +72,87 @@ pub(crate) fn read(
         io::ErrorKind::WouldBlock => OpenError::Locked { dir: dir() },
         _ => OpenError::Io { dir: dir(), source },
     })?;
-    let files = storage
-        .list()
-        .map_err(|source| OpenError::Io { dir: dir(), source })?;
-    let saved = read_cursors(storage, settings, &files)?;
-    let mut opened = Vec::new();
-    let mut quarantined = Tally::default();
-    let mut failure = None;
-    for (name, len) in files {
-        if let Some(first) = segment_of(&name) {
-            match OpenedSegment::open(storage, first, len) {
-                Ok(segment) => opened.push((first, len, Some(segment))),
-                Err(ReadError::Newer(version)) => return Err(newer(settings, &name, version)),
-                Err(ReadError::Missing) => {}
-                Err(ReadError::Io(error)) => {
-                    opened.push((first, len, None));
-                    failure = Some((name, error));
-                }
-            }
-        } else if quarantined_segment_of(&name).is_some() {
-            quarantined.add(len);
-        } else if !CURSOR_SLOTS.contains(&&*name) {
-            warn!(dir = %settings.dir.display(), file = name, "foreign file in the spool is left alone");
-        }
+    let listing = Listing::of(storage).map_err(|ListError { file, source }| OpenError::Io {
+        dir: file.map_or_else(dir, |file| settings.dir.join(file)),
+        source,
+    })?;
+    if let Some((file, version)) = listing.newer() {
+        return Err(OpenError::Newer {
+            file: settings.dir.join(file),
+            version,
+        });
     }
-    opened.sort_by_key(|(first, ..)| *first);
-    let heads = opened
-        .iter()
-        .filter_map(|(.., it)| it.as_ref()?.head.as_ref());
-    let heads: Vec<_> = heads.map(|(head, _)| head).collect();
-    let (salt, names) = salt_and_names(&heads, saved.as_ref().map(|(_, cursors)| cursors));
+    log_oddities(&listing, settings);
+    let salt = listing.salt;
     let salt = salt.unwrap_or_else(|| RandomState::new().hash_one("salt"));
-    let has_cursors = saved.is_some();
-    let (slot, cursors) = saved.unwrap_or_default();
-    let firsts: Vec<_> = opened.iter().map(|(first, ..)| *first).collect();
-    let ends = firsts.iter().skip(1).copied().chain([u64::MAX]);
+    let has_cursors = listing.saved.is_some();
+    let (slot, cursors) = listing.saved.unwrap_or_default();
+    let mut failure = None;
     let mut segments = Vec::new();
-    for ((first, len, opened), end) in opened.into_iter().zip(ends) {
-        let may_be_torn = end == u64::MAX && !cursors.clean;
-        let bodies = end == u64::MAX;
-        let read = opened.map(|it| it.read(first..end, Crc::salted(salt), bodies, may_be_torn));
-        let read = match read.transpose() {
+    for file in listing.segments {
+        let read = match read_segment(storage, &file, salt, &cursors) {
+            Ok(None) => continue,
             Ok(Some(mut read)) => {
                 read.count_ages(&cursors.steps, settings.clock.now());
                 Some(read)
             }
-            Ok(None) => None,
+            // Without cursors nobody could tell which records are in a segment that cannot be read.
+            Err(source) if !has_cursors => {
+                let dir = settings.dir.join(file.name);
+                return Err(OpenError::Io { dir, source });
+            }
             Err(error) => {
-                failure = Some((segment_name(first), error));
+                failure = Some((file.name.clone(), error));
                 None
             }
         };
         segments.push(RecoveredSegment {
-            numbers: first..end,
-            len,
-            modified: modified_at(storage, first),
+            modified: storage.stat(&file.name).ok().and_then(|it| it.modified),
+            numbers: file.numbers,
+            len: file.len,
             read,
         });
     }
-    if let Some((file, source)) = failure {
-        // Without cursors nobody could tell which records are in a segment that cannot be read.
-        if !has_cursors {
-            return Err(failed(settings, &file, source));
-        }
+    if let Some((file, error)) = failure {
         let unread = segments.iter().filter(|segment| segment.read.is_none());
         let (segments, bytes) = (unread.clone().count(), unread.map(|it| it.len).sum::<u64>());
-        let error = &source as &dyn std::error::Error;
+        let error = &error as &dyn std::error::Error;
         let dir = settings.dir.display();
         warn!(%dir, file, segments, bytes, error, "segments of the spool cannot be read, trying again");
     }
     Ok(RecoveredSpool {
         salt,
-        names,
+        names: listing.names,
         cursors,
         slot,
         segments,
-        quarantined,
+        quarantined: listing.quarantined.iter().map(|it| Tally::of(it.len)).sum(),
     })
 }
 
-/// When a segment was last written to. `None`: the operating system does not tell.
-fn modified_at(storage: &dyn Storage, first: u64) -> Option<SystemTime> {
-    storage.stat(&segment_name(first)).ok()?.modified
-}
-
-/// The most recent cursors and the index of their slot. `None`: there are none, or no slot is whole.
-fn read_cursors(
+/// `None`: the file does not exist any more.
+fn read_segment(
     storage: &dyn Storage,
-    settings: &Settings,
-    files: &[(String, u64)],
-) -> Result<Option<(usize, Cursors)>, OpenError> {
-    let mut slots = Vec::new();
-    for (index, name) in CURSOR_SLOTS.into_iter().enumerate() {
-        if !files.iter().any(|(file, _)| file == name) {
-            continue;
-        }
-        let content = storage.open(name).and_then(|file| read_all(&*file));
-        match content.map(|bytes| Cursors::decode(&bytes)) {
-            Ok(Ok(cursors)) => slots.push((index, cursors)),
-            Ok(Err(FormatError::Newer(version))) => return Err(newer(settings, name, version)),
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(failed(settings, name, error));
-            }
-            Ok(Err(FormatError::Damaged)) | Err(_) => {
-                warn!(
-                    file = name,
-                    "cursors of the spool are damaged, some records may be sent twice"
-                );
-            }
-        }
-    }
-    Ok(Cursors::latest(slots))
+    file: &SegmentFile,
+    salt: u64,
+    cursors: &Cursors,
+) -> io::Result<Option<ReadSegment>> {
+    // What may have been written without the cursors knowing of it is checked whole.
+    let bodies = file.is_last();
+    let may_be_torn = file.is_last() && !cursors.clean;
+    let scanned = file.scan(storage, salt, bodies, None)?;
+    Ok(scanned.map(|it| ReadSegment::of(it, file, may_be_torn)))
 }
 
-fn newer(settings: &Settings, file: &str, version: u32) -> OpenError {
-    OpenError::Newer {
-        file: settings.dir.join(file),
-        version,
+fn log_oddities(listing: &Listing, settings: &Settings) {
+    for slot in &listing.bad_slots {
+        let file = slot.name;
+        warn!(
+            file,
+            "cursors of the spool are damaged, some records may be sent twice"
+        );
     }
-}
-
-fn failed(settings: &Settings, file: &str, source: io::Error) -> OpenError {
-    OpenError::Io {
-        dir: settings.dir.join(file),
-        source,
+    for (file, _) in &listing.foreign {
+        warn!(dir = %settings.dir.display(), file, "foreign file in the spool is left alone");
     }
 }

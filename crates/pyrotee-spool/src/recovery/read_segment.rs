@@ -1,25 +1,13 @@
-//! Opens one segment of an earlier process, and reads it from its start to its end.
+//! A segment of an earlier process that was read, and whose end was cut if it was torn.
 
-use std::io;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use tracing::warn;
 
-use super::scan::{SegmentScan, SegmentScanner, head_of};
-use crate::format::{ClockSteps, Crc, FormatError, SegmentHead, segment_name};
-use crate::storage::{File, Storage, read_all};
-
-/// A segment whose head was read.
-pub(crate) struct OpenedSegment {
-    file: Arc<dyn File>,
-    len: u64,
-    /// The head and its length in bytes. `None`: the head is damaged or incomplete.
-    pub(super) head: Option<(SegmentHead, usize)>,
-    /// Whether the file is the first part of a head, or empty.
-    is_begun: bool,
-}
+use crate::directory::{ScannedSegment, SegmentFile, SegmentScan};
+use crate::format::ClockSteps;
+use crate::storage::File;
 
 /// A segment that was read from its start to its end.
 #[derive(Debug)]
@@ -31,102 +19,32 @@ pub(crate) struct ReadSegment {
     pub(crate) scan: SegmentScan,
 }
 
-/// Why a segment cannot be opened.
-#[derive(Debug)]
-pub(crate) enum ReadError {
-    /// The file does not exist any more.
-    Missing,
-    /// A newer pyrotee wrote it, in this version of the format.
-    Newer(u32),
-    /// The operating system cannot read the file.
-    Io(io::Error),
-}
-
-impl From<io::Error> for ReadError {
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::NotFound => Self::Missing,
-            _ => Self::Io(error),
-        }
-    }
-}
-
-impl OpenedSegment {
-    /// Opens the segment with this number and length, and reads its head.
-    pub(crate) fn open(storage: &dyn Storage, first: u64, len: u64) -> Result<Self, ReadError> {
-        let file = storage.open(&segment_name(first))?;
-        let head = match head_of(&*file)? {
-            Ok(head) => Some(head),
-            Err(FormatError::Damaged) => None,
-            Err(FormatError::Newer(version)) => return Err(ReadError::Newer(version)),
-        };
-        let is_begun = head.is_none() && is_begun(&*file, len)?;
-        Ok(Self {
-            file,
-            len,
-            head,
+impl ReadSegment {
+    /// `may_be_torn`: a process may have been writing a record when it was killed; an incomplete record at the end is cut
+    /// off then, and is not damage.
+    pub(crate) fn of(scanned: ScannedSegment, file: &SegmentFile, may_be_torn: bool) -> Self {
+        let ScannedSegment {
+            head_error,
             is_begun,
-        })
-    }
-
-    /// Reads the records, whose numbers are among `numbers`. `crc`: for a segment whose own head is damaged. `bodies`:
-    /// whether to check bodies. `may_be_torn`: a process may have been writing a record when it was killed; an
-    /// incomplete record at the end is cut off then, and is not damage.
-    pub(crate) fn read(
-        self,
-        numbers: Range<u64>,
-        crc: Crc,
-        bodies: bool,
-        may_be_torn: bool,
-    ) -> io::Result<ReadSegment> {
-        let first = numbers.start;
-        let is_last = numbers.end == u64::MAX;
-        let Self {
-            file,
-            len,
-            head,
-            is_begun,
-        } = self;
-        let head = head.map(|(head, len)| (Crc::salted(head.salt), len as u64));
-        let (crc, start) = head.unwrap_or((crc, 0));
-        let scanner = SegmentScanner {
-            file: Arc::clone(&file),
-            len,
-            crc,
-            bodies,
-            numbers,
-        };
-        let mut scan = scanner.run(start)?;
-        // A process was killed while it began the segment.
-        let is_begun = is_begun && is_last && scan.records.is_empty();
-        if is_begun {
-            scan = SegmentScan::default();
-        }
+            scan,
+            ..
+        } = scanned;
+        let has_head = head_error.is_none();
+        let is_damaged = scan.damaged_ranges > 0;
         let is_torn =
-            scan.whole_until < len && scan.damaged_ranges == 1 && may_be_torn && head.is_some();
-        let mut read = ReadSegment {
-            file,
-            bytes: len,
-            damaged: !is_torn && !is_begun && (scan.damaged_ranges > 0 || head.is_none()),
+            scan.whole_until < file.len && scan.damaged_ranges == 1 && may_be_torn && has_head;
+        let mut read = Self {
+            file: scanned.file,
+            bytes: file.len,
+            damaged: !is_torn && !is_begun && (is_damaged || !has_head),
             scan,
         };
         if is_torn {
-            read.cut(first, len);
+            read.cut(&file.name);
         }
-        Ok(read)
+        read
     }
-}
 
-/// Whether a file of this length is the first part of the head of a segment.
-pub(crate) fn is_begun(file: &dyn File, len: u64) -> io::Result<bool> {
-    const LONGEST_HEAD: u64 = 1 << 20;
-    if len > LONGEST_HEAD {
-        return Ok(false);
-    }
-    Ok(SegmentHead::is_incomplete(&read_all(file)?))
-}
-
-impl ReadSegment {
     /// Sets the times from which the ages of the records count, in a process that begins at `now`.
     pub(crate) fn count_ages(&mut self, steps: &ClockSteps, now: SystemTime) {
         for record in &mut self.scan.records {
@@ -135,17 +53,17 @@ impl ReadSegment {
     }
 
     /// Cuts off an incomplete record at the end of the file. A file that cannot be cut stays as it is.
-    fn cut(&mut self, segment: u64, len: u64) {
+    fn cut(&mut self, file: &str) {
         let until = self.scan.whole_until;
-        let bytes = len - until;
+        let bytes = self.bytes - until;
         match self.file.truncate(until) {
             Ok(()) => {
                 self.bytes = until;
-                warn!(segment, bytes, "torn end of the spool is cut");
+                warn!(file, bytes, "torn end of the spool is cut");
             }
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
-                warn!(segment, bytes, error, "torn end of the spool cannot be cut");
+                warn!(file, bytes, error, "torn end of the spool cannot be cut");
             }
         }
     }

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use pyrotee_queue::{Record, lock};
 
 use super::Writer;
+use crate::directory::SegmentPosition;
 use crate::format::{RecordHead, SegmentHead, TargetId, segment_name};
 use crate::segments::Segment;
 use crate::settings::Fsync;
 use crate::shared::PendingWrite;
-use crate::spooled_record::SegmentPosition;
 use crate::storage::{File, append_all};
 
 /// Most bytes of uncommitted records. They stay in memory until they are synced.
@@ -88,7 +88,7 @@ impl Writer {
         while self.uncommitted.bytes < MOST_UNSYNCED
             && let Some(write) = writes.pop_front()
         {
-            let Some((record, takers)) = self.shared.tracker.unsettled(&write.record) else {
+            let Some((record, takers)) = write.record.unsettled() else {
                 // A resolved record needs no disk: a client that sends it again gets the same result.
                 let resolved = lock(&write.record.state).resolved;
                 write.resolve(resolved);
@@ -119,7 +119,7 @@ impl Writer {
         let mut last = None;
         let mut committed = Vec::with_capacity(count);
         for (write, position, end) in self.uncommitted.written.drain(..count) {
-            self.shared.tracker.written(&write.record, position);
+            write.record.written(position);
             self.uncommitted.bytes -= end - position.offset;
             last = Some((write.record.number, end));
             committed.push(write);

@@ -9,9 +9,10 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::Writer;
+use crate::directory::SegmentFile;
 use crate::format::segment_name;
 use crate::read_trouble::pause;
-use crate::recovery::{OpenedSegment, ReadError, adopt_late};
+use crate::recovery::{ReadSegment, adopt_late};
 use crate::segments::UnreadSegment;
 
 /// When the segments that could not be read are read again.
@@ -71,24 +72,21 @@ impl Writer {
     fn reread(&self, unread: &UnreadSegment) -> io::Result<()> {
         let numbers = unread.numbers.clone();
         let first = numbers.start;
-        let stat = self.storage.stat(&segment_name(first));
-        let opened = stat.map_err(ReadError::from);
-        let opened = opened.and_then(|it| OpenedSegment::open(&*self.storage, first, it.len));
-        let opened = match opened {
-            Ok(opened) => opened,
-            Err(ReadError::Missing) => {
-                let lost = self.shared.lose_unread(first, Reason::Corrupt);
-                warn!(segment = first, lost, "segment of the spool is missing");
-                return Ok(());
-            }
-            Err(ReadError::Newer(version)) => {
-                let newer = format!("it has version {version} of the spool format");
-                return Err(io::Error::other(newer));
-            }
-            Err(ReadError::Io(error)) => return Err(error),
+        let Some(file) = SegmentFile::find(&*self.storage, numbers.clone())? else {
+            let lost = self.shared.lose_unread(first, Reason::Corrupt);
+            warn!(segment = first, lost, "segment of the spool is missing");
+            return Ok(());
         };
+        if let Some(version) = file.newer() {
+            let newer = format!("it has version {version} of the spool format");
+            return Err(io::Error::other(newer));
+        }
         let may_be_torn = unread.may_be_torn;
-        let mut read = opened.read(numbers.clone(), self.crc(), may_be_torn, may_be_torn)?;
+        let scanned = file.scan(&*self.storage, self.salt, may_be_torn, None)?;
+        let Some(scanned) = scanned else {
+            return Ok(());
+        };
+        let mut read = ReadSegment::of(scanned, &file, may_be_torn);
         read.count_ages(&self.earlier_steps, self.settings.clock.now());
         adopt_late(&numbers, &read, &self.shared);
         self.shared.tracker.wakeup.notify();

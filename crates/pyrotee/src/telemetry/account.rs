@@ -27,6 +27,9 @@ const PENDING: [&str; 2] = [
     "pyroscope_remote_write_pending_bytes",
 ];
 
+/// Of configured and removed targets.
+pub(super) const TARGET_STATE: &str = "pyroscope_remote_write_target_state";
+
 /// Tells the exporter what the series mean.
 pub(super) fn describe() {
     let counters = [

@@ -12,8 +12,7 @@ use metrics::{Gauge, gauge};
 use pyrotee_queue::lock;
 use pyrotee_spool::Monitor;
 
-use super::account::AccountSeries;
-use super::scrape::TARGET_STATE;
+use super::account::{AccountSeries, TARGET_STATE};
 
 /// The account of each removed target, and its state. The series of a target that has nothing left stay until the
 /// process ends, so that a scrape sees what became of the last records.

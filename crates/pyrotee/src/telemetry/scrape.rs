@@ -21,7 +21,7 @@ use pyrotee_net::ConnectionCounts;
 use pyrotee_proxy::Gauges;
 use pyrotee_queue::{Budget, lock};
 
-use super::account::{self, AccountSeries};
+use super::account::{self, AccountSeries, TARGET_STATE};
 use super::dead_letters::DeadLetterSeries;
 use super::removed::RemovedSeries;
 use super::series::float;
@@ -47,7 +47,6 @@ const LAST_SUCCESS: &str = "pyroscope_remote_write_last_success_timestamp_second
 const LAST_FAILURE: &str = "pyroscope_remote_write_last_failure_timestamp_seconds";
 const TARGET_INFO: &str = "pyroscope_remote_write_target_info";
 
-pub(super) const TARGET_STATE: &str = "pyroscope_remote_write_target_state";
 const SURFACE_SUSPENDED: &str = "pyroscope_remote_write_surface_suspended";
 const CONCURRENCY_LIMIT: &str = "pyroscope_remote_write_concurrency_limit";
 const ATTEMPTS: &str = "pyroscope_remote_write_attempts_total";

@@ -5,8 +5,10 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::OnRead;
 use crate::storage::File;
+
+/// Called with the number of bytes that were read since the last call.
+pub type OnRead = Arc<dyn Fn(u64) + Send + Sync>;
 
 /// A read-only file that reports each of its first `len` bytes once, however often it is read. Bytes that were
 /// not read are reported when the file is dropped.

@@ -8,8 +8,8 @@ use std::time::SystemTime;
 use pyrotee_queue::SurfaceId;
 
 use super::checksums::PrefixChecksums;
+use super::record::SegmentPosition;
 use crate::format::{Crc, FormatError, MAGIC, PREFIX_LEN, RecordPrefix, SegmentHead, TargetId};
-use crate::spooled_record::SegmentPosition;
 use crate::storage::{File, read_up_to};
 
 /// Bytes that are read at once.

@@ -1,0 +1,201 @@
+//! The files of a spool directory.
+
+use std::io;
+use std::ops::Range;
+
+use super::scan::head_of;
+use crate::format::{
+    CURSOR_SLOTS, Cursors, FormatError, Names, SegmentHead, quarantined_segment_of, salt_and_names,
+    segment_name, segment_of,
+};
+use crate::storage::{Storage, read_all};
+
+/// The files of a spool directory at the instant at which they were listed, with the cursors and the heads of segments.
+#[derive(Debug)]
+pub(crate) struct Listing {
+    /// The most recent cursors, and the index of their slot. `None`: there are none, or no slot is whole.
+    pub(crate) saved: Option<SavedSlot>,
+    pub(crate) bad_slots: Vec<BadSlot>,
+    /// In the order of their numbers.
+    pub(crate) segments: Vec<SegmentFile>,
+    pub(crate) quarantined: Vec<SegmentFile>,
+    /// Names and lengths of files that no spool has written.
+    pub(crate) foreign: Vec<(String, u64)>,
+    /// The salt for segments whose own head cannot be read. `None`: neither a head nor a cursor tells it.
+    pub(crate) salt: Option<u64>,
+    /// The targets that the files mention.
+    pub(crate) names: Names,
+}
+
+/// Cursors, and the index of the slot that they were read from.
+type SavedSlot = (usize, Cursors);
+
+/// A cursor slot that cannot be read.
+#[derive(Debug)]
+pub(crate) struct BadSlot {
+    pub(crate) name: &'static str,
+    /// Bytes.
+    pub(crate) len: u64,
+    pub(crate) error: FormatError,
+}
+
+/// A segment as a file in the directory.
+#[derive(Debug)]
+pub(crate) struct SegmentFile {
+    pub(crate) name: String,
+    /// Bytes.
+    pub(crate) len: u64,
+    /// Numbers of the records that may be in it. The last segment has no known end.
+    pub(crate) numbers: Range<u64>,
+    pub(crate) head: io::Result<Head>,
+}
+
+/// The head of a segment and its length in bytes.
+pub(crate) type Head = Result<(SegmentHead, usize), FormatError>;
+
+/// The operating system cannot list the directory or read the cursors.
+#[derive(Debug)]
+pub(crate) struct ListError {
+    /// The name of the file. `None`: the directory.
+    pub(crate) file: Option<&'static str>,
+    pub(crate) source: io::Error,
+}
+
+impl SegmentFile {
+    /// The segment whose records may have these numbers. `None`: the file does not exist.
+    pub(crate) fn find(storage: &dyn Storage, numbers: Range<u64>) -> io::Result<Option<Self>> {
+        let name = segment_name(numbers.start);
+        let stat = match storage.stat(&name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            stat => stat?,
+        };
+        let found = segment(storage, numbers.start, name, stat.len);
+        Ok(found.map(|it| Self { numbers, ..it }))
+    }
+
+    /// Whether this is the last segment, the only one that a process may be writing or have been writing.
+    pub(crate) fn is_last(&self) -> bool {
+        self.numbers.end == u64::MAX
+    }
+
+    /// The version of a segment that a newer pyrotee wrote.
+    pub(crate) fn newer(&self) -> Option<u32> {
+        match self.head {
+            Ok(Err(FormatError::Newer(version))) => Some(version),
+            _ => None,
+        }
+    }
+}
+
+impl Listing {
+    /// Lists the directory, and reads the cursors and the heads of segments.
+    ///
+    /// # Errors
+    /// The directory or a cursor slot cannot be read. A segment that cannot be read says so itself.
+    pub(crate) fn of(storage: &dyn Storage) -> Result<Self, ListError> {
+        let failed = |source| ListError { file: None, source };
+        let mut files = storage.list().map_err(failed)?;
+        files.sort();
+        let (saved, bad_slots) = slots(storage, &files)?;
+        let mut listing = Self {
+            saved,
+            bad_slots,
+            segments: Vec::new(),
+            quarantined: Vec::new(),
+            foreign: Vec::new(),
+            salt: None,
+            names: Names::new(),
+        };
+        for (name, len) in files {
+            if let Some(first) = segment_of(&name) {
+                listing.segments.extend(segment(storage, first, name, len));
+            } else if let Some(first) = quarantined_segment_of(&name) {
+                listing
+                    .quarantined
+                    .extend(segment(storage, first, name, len));
+            } else if !CURSOR_SLOTS.contains(&&*name) {
+                listing.foreign.push((name, len));
+            }
+        }
+        let firsts: Vec<_> = listing.segments.iter().map(|it| it.numbers.start).collect();
+        for (segment, end) in listing.segments.iter_mut().zip(firsts.into_iter().skip(1)) {
+            segment.numbers.end = end;
+        }
+        let files = listing.segments.iter().chain(&listing.quarantined);
+        let heads = files.filter_map(|it| it.head.as_ref().ok()?.as_ref().ok());
+        let heads: Vec<_> = heads.map(|(head, _)| head).collect();
+        (listing.salt, listing.names) = salt_and_names(&heads, listing.cursors());
+        Ok(listing)
+    }
+
+    /// The most recent cursors.
+    pub(crate) fn cursors(&self) -> Option<&Cursors> {
+        self.saved.as_ref().map(|(_, cursors)| cursors)
+    }
+
+    /// The name of a file that a newer pyrotee wrote, and the version of its format.
+    pub(crate) fn newer(&self) -> Option<(&str, u32)> {
+        let slots = self.bad_slots.iter().find_map(|slot| match slot.error {
+            FormatError::Newer(version) => Some((slot.name, version)),
+            FormatError::Damaged => None,
+        });
+        let mut segments = self.segments.iter();
+        slots.or_else(|| segments.find_map(|it| Some((&*it.name, it.newer()?))))
+    }
+}
+
+/// A segment that may begin with the number `first`, with its head. `None`: the file does not exist any more.
+fn segment(storage: &dyn Storage, first: u64, name: String, len: u64) -> Option<SegmentFile> {
+    let head = match storage.open(&name).and_then(|file| head_of(&*file)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        head => head,
+    };
+    Some(SegmentFile {
+        name,
+        len,
+        numbers: first..u64::MAX,
+        head,
+    })
+}
+
+/// The most recent cursors with the index of their slot, and the slots that cannot be read.
+fn slots(
+    storage: &dyn Storage,
+    files: &[(String, u64)],
+) -> Result<(Option<SavedSlot>, Vec<BadSlot>), ListError> {
+    let (mut whole, mut bad) = (Vec::new(), Vec::new());
+    for (index, name) in CURSOR_SLOTS.into_iter().enumerate() {
+        let Some((_, len)) = files.iter().find(|(file, _)| file == name) else {
+            continue;
+        };
+        match slot(storage, name) {
+            Ok(Ok(cursors)) => whole.push((index, cursors)),
+            Ok(Err(error)) => bad.push(BadSlot {
+                name,
+                len: *len,
+                error,
+            }),
+            Err(source) if source.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => {
+                let file = Some(name);
+                return Err(ListError { file, source });
+            }
+        }
+    }
+    Ok((Cursors::latest(whole), bad))
+}
+
+/// Reads a cursor slot.
+fn slot(storage: &dyn Storage, name: &str) -> io::Result<Result<Cursors, FormatError>> {
+    /// A relay overwrites a slot in place, so a slot that is read meanwhile may look damaged.
+    const ATTEMPTS: u32 = 3;
+    let mut decoded = Err(FormatError::Damaged);
+    for _ in 0..ATTEMPTS {
+        let bytes = read_all(&*storage.open(name)?)?;
+        decoded = Cursors::decode(&bytes);
+        if decoded.is_ok() {
+            break;
+        }
+    }
+    Ok(decoded)
+}

@@ -1,0 +1,19 @@
+//! Reads what is in a spool directory, and changes nothing.
+//!
+//! A relay may have the directory open: a file that it unlinks meanwhile is not an error, and the last segment may end in
+//! an incomplete record.
+
+mod checksums;
+mod listing;
+mod progress_file;
+mod record;
+mod scan;
+mod segment;
+
+pub(crate) use listing::{ListError, Listing, SegmentFile};
+pub use progress_file::OnRead;
+pub(crate) use record::{SegmentPosition, read_record};
+pub(crate) use scan::{ScannedRecord, SegmentScan};
+#[cfg(feature = "fuzzing")]
+pub(crate) use scan::{SegmentScanner, head_of};
+pub(crate) use segment::ScannedSegment;

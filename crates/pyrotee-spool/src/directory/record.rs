@@ -1,0 +1,57 @@
+//! Reads one record of which the position is known.
+
+use std::io;
+use std::sync::Arc;
+
+use pyrotee_queue::{Payload, Record, Reservation};
+
+use crate::format::{Crc, PREFIX_LEN, RecordPrefix};
+use crate::storage::{File, read_up_to};
+
+/// Where a record is in its segment, and what was found of it before.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SegmentPosition {
+    /// The number of the segment.
+    pub(crate) segment: u64,
+    pub(crate) offset: u64,
+    /// Length of the record's prefix and head, in bytes.
+    pub(crate) before_body: u32,
+}
+
+/// Reads the record with this number and body length. `None`: the bytes at `position` are not that record.
+pub(crate) fn read_record(
+    file: &dyn File,
+    position: SegmentPosition,
+    number: u64,
+    bytes: u64,
+    reservation: Reservation,
+    crc: Crc,
+) -> io::Result<Option<Arc<Record>>> {
+    let Ok(len) = usize::try_from(bytes) else {
+        return Ok(None);
+    };
+    let mut before = vec![0; position.before_body as usize];
+    if read_up_to(file, position.offset, &mut before)? < before.len() {
+        return Ok(None);
+    }
+    let head = || {
+        let (prefix, head) = before.split_at_checked(PREFIX_LEN)?;
+        let prefix = RecordPrefix::decode(prefix)?;
+        let head = prefix.decode_head(head, crc)?;
+        (head.number == number && prefix.body_len == bytes).then_some((prefix, head.head))
+    };
+    let Some((prefix, head)) = head() else {
+        return Ok(None);
+    };
+    let mut body = vec![0; len];
+    let offset = position.offset + u64::from(position.before_body);
+    if read_up_to(file, offset, &mut body)? < len {
+        return Ok(None);
+    }
+    let mut hasher = crc.start();
+    hasher.update(&body);
+    if hasher.finalize() != prefix.body_crc {
+        return Ok(None);
+    }
+    Ok(Some(Record::new(head, Payload::from(body), reservation)))
+}
