@@ -1,75 +1,50 @@
 //! A set of record numbers that has few gaps.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
+
+use rangemap::RangeSet;
 
 /// A set of numbers, kept as ranges. The settled numbers of a target that keeps up are one range.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct NumberSet {
-    /// Ends by starts. Ranges neither touch nor overlap.
-    ranges: BTreeMap<u64, u64>,
-}
+pub(crate) struct NumberSet(RangeSet<u64>);
 
 impl NumberSet {
     pub(crate) fn is_empty(&self) -> bool {
-        self.ranges.is_empty()
+        self.0.is_empty()
     }
 
     /// Number of ranges.
     pub(crate) fn len(&self) -> usize {
-        self.ranges.len()
+        self.0.len()
     }
 
+    /// Ranges that neither touch nor overlap, in order.
     pub(crate) fn ranges(&self) -> impl Iterator<Item = Range<u64>> {
-        self.ranges.iter().map(|(start, end)| *start..*end)
+        self.0.iter().cloned()
     }
 
     pub(crate) fn contains(&self, number: u64) -> bool {
-        let before = self.ranges.range(..=number).next_back();
-        before.is_some_and(|(_, end)| number < *end)
+        self.0.contains(&number)
     }
 
     pub(crate) fn insert(&mut self, new: Range<u64>) {
-        if new.is_empty() {
-            return;
+        if !new.is_empty() {
+            self.0.insert(new);
         }
-        let (mut start, mut end) = (new.start, new.end);
-        while let Some((&other, &until)) = self.ranges.range(..=end).next_back()
-            && until >= start
-        {
-            self.ranges.remove(&other);
-            start = start.min(other);
-            end = end.max(until);
-        }
-        self.ranges.insert(start, end);
     }
 
     pub(crate) fn remove(&mut self, old: Range<u64>) {
-        if old.is_empty() {
-            return;
-        }
-        while let Some((&start, &end)) = self.ranges.range(..old.end).next_back()
-            && end > old.start
-        {
-            self.ranges.remove(&start);
-            self.insert(start..old.start.max(start));
-            self.insert(old.end.min(end)..end);
+        if !old.is_empty() {
+            self.0.remove(old);
         }
     }
 
     /// The ranges of `numbers` that do not belong to the set.
     pub(crate) fn gaps(&self, numbers: Range<u64>) -> Vec<Range<u64>> {
-        let mut gaps = Vec::new();
-        let mut from = numbers.start;
-        let before = self.ranges.range(..=from).next_back();
-        let first = before.map_or(from, |(start, _)| *start);
-        for (start, end) in self.ranges.range(first..numbers.end) {
-            gaps.push(from..*start);
-            from = from.max(*end);
+        match numbers.is_empty() {
+            true => Vec::new(),
+            false => self.0.gaps(&numbers).collect(),
         }
-        gaps.push(from..numbers.end);
-        gaps.retain(|gap| !gap.is_empty());
-        gaps
     }
 
     /// How many of `numbers` do not belong to the set.

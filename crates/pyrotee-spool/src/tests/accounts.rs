@@ -15,14 +15,14 @@ use crate::format::{CURSOR_SLOTS, Cursors};
 use crate::inspect::Directory;
 
 /// Settings that save cursors soon, as a relay does.
-fn eager() -> Settings {
+pub(super) fn eager() -> Settings {
     Settings {
         save_after: Duration::from_millis(1),
         ..settings(Path::new(""))
     }
 }
 
-fn cursors(sim: &Sim) -> Option<Cursors> {
+pub(super) fn cursors(sim: &Sim) -> Option<Cursors> {
     let slots = CURSOR_SLOTS.into_iter().filter_map(|slot| {
         let mut cursors = None;
         sim.tamper(slot, |bytes| cursors = Cursors::decode(bytes).ok());

@@ -1,12 +1,15 @@
 //! What a start makes of files that are not as they were left.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use proptest::prelude::*;
 use pyrotee_queue::Reason;
 
+use super::accounts::{cursors, eager};
+use super::inspect::{undeliverable, verify};
 use super::sim::Sim;
-use super::support::{ROOMY, open, settings, try_open};
+use super::support::{ROOMY, eventually, open, settings, try_open};
 use crate::OpenError;
 use crate::format::{CURSOR_SLOTS, VERSION, of_version};
 
@@ -271,5 +274,100 @@ async fn foreign_files_stay_and_a_newer_version_is_refused() {
             "{text}"
         );
         assert_eq!(sim.segments(), left.segments(), "nothing was touched");
+    }
+}
+
+/// Damage to a file of a spool, at random.
+#[derive(Debug, Clone)]
+enum RandomDamage {
+    Flip { at: usize, bit: u8 },
+    Fill { at: usize, len: usize, byte: u8 },
+    Cut { at: usize },
+    Append { len: usize, byte: u8 },
+    Delete,
+}
+
+impl RandomDamage {
+    fn apply(&self, sim: &Sim, file: &str) {
+        if let Self::Delete = self {
+            sim.take_away(file);
+            return;
+        }
+        sim.tamper(file, |bytes| {
+            let len = bytes.len().max(1);
+            match *self {
+                Self::Flip { at, bit } => bytes[at % len] ^= 1 << bit,
+                Self::Fill { at, len: of, byte } => {
+                    let at = at % len;
+                    let end = (at + of).min(len);
+                    bytes[at..end].fill(byte);
+                }
+                Self::Cut { at } => bytes.truncate(at % len),
+                Self::Append { len, byte } => bytes.extend(std::iter::repeat_n(byte, len)),
+                Self::Delete => {}
+            }
+        });
+    }
+}
+
+fn random_damage() -> impl Strategy<Value = RandomDamage> {
+    let at = 0..1_usize << 20;
+    prop_oneof![
+        (at.clone(), 0..8_u8).prop_map(|(at, bit)| RandomDamage::Flip { at, bit }),
+        (at.clone(), 1..6_000_usize, any::<u8>()).prop_map(|(at, len, byte)| RandomDamage::Fill {
+            at,
+            len,
+            byte
+        }),
+        at.prop_map(|at| RandomDamage::Cut { at }),
+        (1..6_000_usize, any::<u8>()).prop_map(|(len, byte)| RandomDamage::Append { len, byte }),
+        Just(RandomDamage::Delete),
+    ]
+}
+
+/// Left by a process that closed the spool, and by one that was killed after its cursors were saved.
+fn left_in_both_ways() -> &'static [(Arc<Sim>, Vec<String>); 2] {
+    static LEFT: OnceLock<[(Arc<Sim>, Vec<String>); 2]> = OnceLock::new();
+    LEFT.get_or_init(|| {
+        block_on(async {
+            let sim = Sim::new();
+            let spool = open(&sim, eager(), &NAMES);
+            let names = spool.fill(RECORDS).await;
+            eventually("the horizon is saved", || {
+                cursors(&sim).is_some_and(|it| it.horizon() == RECORDS as u64)
+            })
+            .await;
+            let killed = sim.after_kill();
+            spool.close();
+            [left_behind().await, (killed, names)]
+        })
+    })
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.enable_all().build().unwrap();
+    runtime.block_on(future)
+}
+
+proptest! {
+    /// `PROPTEST_CASES` tells how many damages there are.
+    #[test]
+    fn whatever_is_damaged_each_record_is_delivered_or_counted(
+        damages in prop::collection::vec((0..3_usize, random_damage()), 1..3),
+        killed: bool,
+    ) {
+        let (left, names) = &left_in_both_ways()[usize::from(killed)];
+        let sim = left.after_kill();
+        let segments = sim.segments();
+        for (segment, damage) in &damages {
+            if sim.names().contains(&segments[*segment]) {
+                damage.apply(&sim, &segments[*segment]);
+            }
+        }
+        let case = format!("{damages:?}, killed: {killed}");
+        let told = undeliverable(&verify(&sim));
+        let lost = block_on(lost(&sim, names, &case));
+        prop_assert_eq!(told, lost, "{}", case);
     }
 }

@@ -33,7 +33,7 @@ fn content(sim: &Sim) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// Verifies a directory, and checks that no byte of it changes.
-fn verify(sim: &Arc<Sim>) -> VerifyReport {
+pub(super) fn verify(sim: &Arc<Sim>) -> VerifyReport {
     let (before, changes) = (content(sim), sim.changes());
     let read = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&read);
@@ -47,7 +47,7 @@ fn verify(sim: &Arc<Sim>) -> VerifyReport {
     report
 }
 
-fn undeliverable(report: &VerifyReport) -> [usize; 2] {
+pub(super) fn undeliverable(report: &VerifyReport) -> [usize; 2] {
     NAMES.map(|name| usize::try_from(*report.undeliverable.get(name).unwrap_or(&0)).unwrap())
 }
 
