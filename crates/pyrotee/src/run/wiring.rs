@@ -128,14 +128,6 @@ impl Queues {
             (target.name.clone(), limits, Arc::clone(ledger))
         });
         let opened = settings::spool(spool, config.memory_limit).start(queues, budget);
-        let stats = opened.monitor.stats();
-        tracing::info!(
-            dir = %spool.dir.display(),
-            bytes = stats.bytes,
-            recovered = stats.recovered,
-            corrupt = stats.corrupt_records,
-            "spool is open"
-        );
         let open = OpenSpool {
             dir: spool.dir.clone(),
             monitor: opened.monitor,
