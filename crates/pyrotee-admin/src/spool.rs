@@ -8,7 +8,7 @@ use pyrotee_spool::{Control, Mode, Monitor, ReplayError};
 
 use crate::body::Body;
 use crate::json::line;
-use crate::json::spool::{MEMORY_ONLY, Purged, READ_ERRORS, ReplayProgress, SpoolPage};
+use crate::json::spool::{MEMORY_ONLY, Purged, READ_ERRORS, ReplayProgress, SpoolPage, WAITING};
 use crate::page_copies::PageCopies;
 use crate::response::{JSON, error, json, page as page_response};
 
@@ -36,6 +36,7 @@ fn survey(spool: &OpenSpool) -> SpoolPage {
     let mut page = SpoolPage::of(dir, spool.monitor.survey(), Some(max_bytes));
     match spool.monitor.mode() {
         Mode::Disk => {}
+        Mode::Waiting => WAITING.clone_into(&mut page.state),
         Mode::MemoryOnly => MEMORY_ONLY.clone_into(&mut page.state),
         Mode::ReadErrors => READ_ERRORS.clone_into(&mut page.state),
     }
@@ -52,11 +53,13 @@ pub(super) async fn purge(spool: Option<&OpenSpool>, raw_query: &str) -> Respons
     let what = what.map(|what| what.decode()).unwrap_or_default();
     let target = target.map(|target| target.decode().into_owned());
     match &*what {
-        "removed" => {
-            let lost = spool.control.purge_removed(target.as_deref());
-            let lost: Vec<_> = lost.into_iter().map(Purged::of).collect();
-            json(StatusCode::OK, &lost)
-        }
+        "removed" => match spool.control.purge_removed(target.as_deref()) {
+            Ok(lost) => {
+                let lost: Vec<_> = lost.into_iter().map(Purged::of).collect();
+                json(StatusCode::OK, &lost)
+            }
+            Err(not_open) => error(StatusCode::SERVICE_UNAVAILABLE, &not_open.to_string()),
+        },
         "quarantined" => {
             let control = spool.control.clone();
             let deleted = tokio::task::spawn_blocking(move || control.purge_quarantined()).await;
@@ -97,6 +100,7 @@ pub(super) fn replay(spool: Option<&OpenSpool>, raw_query: &str) -> Response<Bod
                 ReplayError::UnknownFrom { .. } | ReplayError::UnknownTo { .. } => {
                     StatusCode::NOT_FOUND
                 }
+                ReplayError::NotOpen => StatusCode::SERVICE_UNAVAILABLE,
                 ReplayError::Thread(_) => StatusCode::INTERNAL_SERVER_ERROR,
             };
             error(status, &refused.to_string())

@@ -86,8 +86,10 @@ mod format;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 pub mod inspect;
+mod lifecycle;
 mod monitor;
 mod open_spool;
+mod opener;
 mod read_trouble;
 mod reader;
 mod recovery;
@@ -103,12 +105,14 @@ mod tests;
 mod tracker;
 mod unread;
 mod unreadable;
+mod waiting;
 mod wakeup;
 mod writer;
 
 pub use control::{Control, ReplayError};
+pub use lifecycle::Opening;
 pub use monitor::{Mode, Monitor, Stats};
 pub use open_spool::{Closer, OpenSpool};
 pub use removed::RemovedTarget;
 pub use replay::{ReplayProgress, ReplayState};
-pub use settings::{Fsync, OpenError, Settings, TargetQueue};
+pub use settings::{Fsync, Settings, TargetQueue};

@@ -1,25 +1,27 @@
-//! Opening and closing a spool.
+//! Starting and closing a spool.
 
+use std::io;
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
-use std::thread::{Builder, JoinHandle};
+use std::thread::Builder;
+use std::time::Instant;
 
-use pyrotee_queue::{Budget, Consumer, Producer, Queue, lock};
+use pyrotee_queue::{Budget, Consumer, Producer, Queue};
+use tracing::error;
 
 use crate::backend::{SpoolConsumer, SpoolProducer};
 use crate::control::{Control, ROOM_TIMEOUT};
 use crate::counters::Counters;
-use crate::format::Crc;
+use crate::lifecycle::EndGuard;
 use crate::monitor::Monitor;
+use crate::opener::{Opener, PROVISIONAL};
 use crate::read_trouble::ReadTrouble;
-use crate::reader::{self, RunningSpool};
-use crate::recovery;
-use crate::settings::{Fsync, OpenError, Settings, TargetQueue};
+use crate::reader::{self, ReadRequest, RunningSpool};
+use crate::settings::{Fsync, Settings, TargetQueue};
 use crate::shared::{Intake, Shared};
 use crate::storage::{Disk, Storage};
 use crate::tracker::SettlementTracker;
-use crate::writer::Writer;
 
-/// An open spool: both sides of its queues, and handles to observe, control and close it.
+/// A running spool: both sides of its queues, and handles to observe, control and close it.
 ///
 /// When producer, consumers and leases are dropped, the spool writes the remaining records and closes itself.
 #[derive(Debug)]
@@ -40,79 +42,63 @@ pub struct OpenSpool {
 #[derive(Debug)]
 pub struct Closer {
     shared: Arc<Shared>,
-    writer: JoinHandle<()>,
 }
 
 impl Closer {
     /// Refuses new records, writes the remaining ones, saves the cursors and unlocks the directory. Blocks
-    /// until that is done. Records that are settled afterwards are delivered again by the next process.
-    pub fn close(self) {
+    /// until that is done, or until `deadline`: `false`, and the thread that writes is left behind, because a disk may
+    /// hang for ever. Records that are settled afterwards are delivered again by the next process.
+    pub fn close(self, deadline: Instant) -> bool {
         self.shared.stop();
-        // After a panic of the writer there is nothing left to write.
-        drop(self.writer.join());
+        let now = tokio::time::Instant::now().into_std();
+        let timeout = deadline.saturating_duration_since(now);
+        self.shared.lifecycle.wait_until_ended(timeout)
     }
 }
 
 impl Settings {
-    /// Opens the spool with one queue per target. Records that are read back are charged to `budget`. Blocks
-    /// while files are read.
-    ///
-    /// # Errors
-    /// Another process has the spool open, a newer pyrotee wrote it, or the directory cannot be used.
-    pub fn open(
+    /// Starts a spool with one queue per target. Its queues work at once, in memory; [`Monitor::opening`] tells whether
+    /// the directory is open. Records that are read back are charged to `budget`.
+    pub fn start(
         self,
         targets: impl IntoIterator<Item = TargetQueue>,
         budget: &Arc<Budget>,
-    ) -> Result<OpenSpool, OpenError> {
+    ) -> OpenSpool {
         let storage = Arc::new(Disk::new(&self.dir));
-        open_in(self, storage, targets.into_iter().collect(), budget)
+        start_in(self, storage, targets.into_iter().collect(), budget)
     }
 }
 
-/// Opens the spool in `storage`.
-pub(crate) fn open_in(
+/// Starts a spool in `storage`.
+pub(crate) fn start_in(
     settings: Settings,
     storage: Arc<dyn Storage>,
     targets: Vec<TargetQueue>,
     budget: &Arc<Budget>,
-) -> Result<OpenSpool, OpenError> {
-    let recovered = recovery::read(&*storage, &settings)?;
-    let (salt, cursors) = (
-        recovered.salt,
-        (recovered.cursors.generation, recovered.slot),
-    );
-    let steps = recovered.cursors.steps.clone();
-    let tracker = SettlementTracker::new(settings.save_every, settings.min_sleep);
-    let tracker = Arc::new(tracker);
+) -> OpenSpool {
     let names: Vec<_> = targets.iter().map(|(name, ..)| name.clone()).collect();
+    let tracker = SettlementTracker::new(&names, settings.save_every, settings.min_sleep);
     let queues = targets
         .into_iter()
         .map(|(_, limits, ledger)| Queue::with_clock(limits, ledger, settings.clock.clone()));
-    let queues: Vec<_> = queues.map(Arc::new).collect();
-    for queue in &queues {
-        queue.limit_records(false);
-    }
     let shared = Arc::new(Shared {
-        intake: Mutex::new(Intake::new(0)),
-        queues,
+        intake: Mutex::new(Intake::new(PROVISIONAL)),
+        queues: queues.map(Arc::new).collect(),
         removed: OnceLock::new(),
-        tracker,
+        tracker: Arc::new(tracker),
         budget: Arc::clone(budget),
         counters: Counters::default(),
+        lifecycle: Arc::default(),
+        crc: OnceLock::new(),
         read_trouble: ReadTrouble::new(settings.read_again_after),
         clock: settings.clock.clone(),
         longest_record: settings.longest_record(),
         receipts_promise_disk: settings.fsync == Fsync::Always,
     });
-    let (next, names) = recovery::begin(recovered, &names, &shared);
-    lock(&shared.intake).next = next;
-    shared.count_unread();
     let monitor = Monitor {
         shared: Arc::clone(&shared),
         max_bytes: settings.max_bytes,
     };
-    let dir = settings.dir.clone();
-    let failed = |source| OpenError::Io { dir, source };
     let (reader, requests) = mpsc::channel();
     let running = Arc::new(RunningSpool {
         shared: Arc::clone(&shared),
@@ -126,34 +112,42 @@ pub(crate) fn open_in(
         room_timeout: ROOM_TIMEOUT,
         progress: Arc::default(),
     };
-    let threads = || {
-        let (reads, crc) = (Arc::clone(&shared), Crc::salted(salt));
-        Builder::new()
-            .name("spool-read".to_owned())
-            .spawn(move || reader::run(&requests, &reads, crc))?;
-        let writer = Writer::new(
-            Arc::clone(&shared),
-            storage,
-            settings,
-            salt,
-            names,
-            cursors,
-            steps,
-        )?;
-        Builder::new()
-            .name("spool-write".to_owned())
-            .spawn(move || writer.run())
+    let opener = Opener {
+        shared: Arc::clone(&shared),
+        storage,
+        settings,
+        names,
     };
-    let writer = threads().map_err(failed)?;
+    if let Err(error) = start_threads(requests, opener) {
+        let reason = format!("failed to start a thread: {error}; raise the limit of threads");
+        error!(reason, "spool is not open, records stay in memory");
+        shared.lifecycle.set_waiting(&reason);
+    }
     let consumer = |(target, queue): (usize, &Arc<_>)| -> Arc<dyn Consumer> {
         let running = Arc::clone(&running);
         Arc::new(SpoolConsumer::new(running, target, Arc::clone(queue)))
     };
-    Ok(OpenSpool {
+    OpenSpool {
         consumers: shared.queues.iter().enumerate().map(consumer).collect(),
         producer: Arc::new(SpoolProducer(running)),
         monitor,
         control,
-        closer: Closer { shared, writer },
-    })
+        closer: Closer { shared },
+    }
+}
+
+/// Starts the thread that reads records back, and the one that opens the directory and then writes.
+fn start_threads(requests: mpsc::Receiver<ReadRequest>, opener: Opener) -> io::Result<()> {
+    let shared = Arc::clone(&opener.shared);
+    let guard = EndGuard(Arc::clone(&shared.lifecycle));
+    Builder::new()
+        .name("spool-read".to_owned())
+        .spawn(move || reader::run(&requests, &shared))?;
+    Builder::new()
+        .name("spool-write".to_owned())
+        .spawn(move || {
+            let _guard = guard;
+            opener.run();
+        })?;
+    Ok(())
 }

@@ -10,6 +10,8 @@ use tracing::warn;
 
 use crate::counters::Counters;
 use crate::directory::SegmentPosition;
+use crate::format::Crc;
+use crate::lifecycle::Lifecycle;
 use crate::read_trouble::ReadTrouble;
 use crate::spooled_record::{RecordClaim, RecordLocation, SpooledRecord, SpooledState};
 use crate::tracker::SettlementTracker;
@@ -28,6 +30,9 @@ pub(crate) struct Shared {
     pub(crate) tracker: Arc<SettlementTracker>,
     pub(crate) budget: Arc<Budget>,
     pub(crate) counters: Counters,
+    pub(crate) lifecycle: Arc<Lifecycle>,
+    /// For the checksums of records. Not set before the spool is open.
+    pub(crate) crc: OnceLock<Crc>,
     pub(crate) read_trouble: ReadTrouble,
     pub(crate) clock: StepClock,
     /// Most bytes of a record, with its head.
@@ -49,7 +54,7 @@ pub(crate) struct Intake {
     clock_step: i64,
     /// Changes of that, with the number of the first record after each, for the writer.
     pub(crate) clock_changes: Vec<(u64, i64)>,
-    /// Whether the disk fails, so that records stay in memory.
+    /// Whether the spool is not open yet or the disk fails, so that records stay in memory.
     pub(crate) memory_only: bool,
     /// Whether the spool is being closed.
     pub(crate) closing: bool,
@@ -70,6 +75,7 @@ const SMALLEST_STEP: u64 = 1_000_000_000;
 const SWEEP_FROM: usize = 1_024;
 
 impl Intake {
+    /// The intake of a spool that is not open yet.
     pub(crate) fn new(next: u64) -> Self {
         Self {
             next,
@@ -77,7 +83,7 @@ impl Intake {
             sweep_at: SWEEP_FROM,
             clock_step: 0,
             clock_changes: Vec::new(),
-            memory_only: false,
+            memory_only: true,
             closing: false,
         }
     }
@@ -88,6 +94,14 @@ impl Intake {
         if change.unsigned_abs() >= SMALLEST_STEP {
             self.clock_step = step;
             self.clock_changes.push((self.next, change));
+        }
+    }
+
+    /// Lowers the numbers of the records to come by `by`.
+    pub(crate) fn renumber(&mut self, by: u64) {
+        self.next -= by;
+        for (number, _) in &mut self.clock_changes {
+            *number -= by;
         }
     }
 
@@ -119,7 +133,7 @@ impl Shared {
         let number = intake.next;
         intake.next += 1;
         let spooled = Arc::new(SpooledRecord {
-            number,
+            number: number.into(),
             surface: record.head().surface,
             received: record.head().received,
             bytes: record.len(),
@@ -195,9 +209,23 @@ impl Shared {
         self.counters.corrupt_records.add(1);
     }
 
+    /// Notes that the file of a record is missing from the directory. The record is lost, unless the spool itself has
+    /// just removed its segment.
+    /// `false`: it has.
+    pub(crate) fn note_missing(&self, position: SegmentPosition) -> bool {
+        let segment = position.segment;
+        let is_lost = self.tracker.file(segment).is_some();
+        if is_lost {
+            warn!(segment, "segment of the spool is missing");
+            self.counters.corrupt_records.add(1);
+        }
+        is_lost
+    }
+
     /// Asks the writer to write the remaining records and to end. Closes the queues.
     pub(crate) fn stop(&self) {
         lock(&self.intake).closing = true;
+        self.lifecycle.stop();
         for queue in &self.queues {
             queue.close();
         }

@@ -1,6 +1,7 @@
 //! A record of the spool as the queues hold it.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::SystemTime;
 
@@ -12,7 +13,8 @@ use crate::tracker::SettlementTracker;
 
 /// What stays in memory of one record, once for all targets, until every target has settled it.
 pub(crate) struct SpooledRecord {
-    pub(crate) number: u64,
+    /// Changes once if the record is offered before the spool is open, under the lock of the tracker.
+    pub(crate) number: AtomicU64,
     pub(crate) surface: SurfaceId,
     pub(crate) received: SystemTime,
     /// Length of the body, in bytes.
@@ -61,6 +63,15 @@ pub(crate) enum Lookup {
 }
 
 impl SpooledRecord {
+    pub(crate) fn number(&self) -> u64 {
+        self.number.load(Relaxed)
+    }
+
+    /// Lowers the number by `by`.
+    pub(crate) fn renumber(&self, by: u64) {
+        self.number.fetch_sub(by, Relaxed);
+    }
+
     pub(crate) fn lookup(&self) -> Lookup {
         match &lock(&self.state).location {
             RecordLocation::Memory(record) => Lookup::Memory(Arc::clone(record)),
@@ -84,7 +95,8 @@ impl SpooledRecord {
         let mut tracker = self.tracker.lock();
         let mut state = lock(&self.state);
         if let Some(cursor) = tracker.cursors.get_mut(usize::from(target)) {
-            cursor.settled.insert(self.number..self.number + 1);
+            let number = self.number();
+            cursor.settled.insert(number..number + 1);
         }
         state.claims = state.claims.saturating_sub(1);
         state.resolved |= matches!(lost, None | Some(Reason::Rejected | Reason::Undecodable));
@@ -121,7 +133,7 @@ impl SpooledRecord {
         let unsettled = tracker
             .cursors
             .iter()
-            .filter(|cursor| cursor.takes(self.number));
+            .filter(|cursor| cursor.takes(self.number()));
         let takers = unsettled.map(|cursor| cursor.id).collect();
         Some((Arc::clone(body), takers))
     }
@@ -175,7 +187,7 @@ impl QueuedRecord for RecordClaim {
 impl fmt::Debug for SpooledRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SpooledRecord")
-            .field("number", &self.number)
+            .field("number", &self.number())
             .finish_non_exhaustive()
     }
 }

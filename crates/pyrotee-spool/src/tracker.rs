@@ -63,12 +63,38 @@ impl Cursor {
 }
 
 impl SettlementTracker {
-    pub(crate) fn new(save_every: u64, min_sleep: Duration) -> Self {
+    /// The tracker of a spool that is not open yet, with targets of these names.
+    pub(crate) fn new(names: &[String], save_every: u64, min_sleep: Duration) -> Self {
+        let cursor = |name: &String| Cursor {
+            id: TargetId::default(),
+            name: name.clone(),
+            settled: NumberSet::default(),
+            removal: None,
+            is_new: false,
+        };
+        let state = TrackerState {
+            cursors: names.iter().map(cursor).collect(),
+            ..TrackerState::default()
+        };
         Self {
-            state: Mutex::default(),
+            state: Mutex::new(state),
             save_every,
             wakeup: WriterWakeup::new(min_sleep),
         }
+    }
+
+    /// Takes up the state that the files tell, and lowers the numbers of the records that were offered before `by` so
+    /// many. `renumber` does that for those of them that some target has not settled.
+    pub(crate) fn open(&self, mut opened: TrackerState, by: u64, renumber: impl FnOnce()) {
+        let mut state = self.lock();
+        for (opened, cursor) in opened.cursors.iter_mut().zip(&state.cursors) {
+            for settled in cursor.settled.ranges() {
+                opened.settled.insert(settled.start - by..settled.end - by);
+            }
+        }
+        renumber();
+        opened.unsaved += state.unsaved;
+        *state = opened;
     }
 
     /// Reads or changes the state under its lock.

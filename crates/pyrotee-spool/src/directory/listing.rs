@@ -88,11 +88,15 @@ impl SegmentFile {
 }
 
 impl Listing {
-    /// Lists the directory, and reads the cursors and the heads of segments.
+    /// Lists the directory, and reads the cursors and the heads of segments. `goes_on` is asked before each file.
     ///
     /// # Errors
-    /// The directory or a cursor slot cannot be read. A segment that cannot be read says so itself.
-    pub(crate) fn of(storage: &dyn Storage) -> Result<Self, ListError> {
+    /// The directory or a cursor slot cannot be read, or an error of `goes_on`. A segment that cannot be read says so
+    /// itself.
+    pub(crate) fn of(
+        storage: &dyn Storage,
+        goes_on: impl Fn() -> io::Result<()>,
+    ) -> Result<Self, ListError> {
         let failed = |source| ListError { file: None, source };
         let mut files = storage.list().map_err(failed)?;
         files.sort();
@@ -107,6 +111,7 @@ impl Listing {
             names: Names::new(),
         };
         for (name, len) in files {
+            goes_on().map_err(failed)?;
             if let Some(first) = segment_of(&name) {
                 listing.segments.extend(segment(storage, first, name, len));
             } else if let Some(first) = quarantined_segment_of(&name) {
@@ -126,6 +131,11 @@ impl Listing {
         let heads: Vec<_> = heads.map(|(head, _)| head).collect();
         (listing.salt, listing.names) = salt_and_names(&heads, listing.cursors());
         Ok(listing)
+    }
+
+    /// Bytes of all segments.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.len).sum()
     }
 
     /// The most recent cursors.

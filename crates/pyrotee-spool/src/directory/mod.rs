@@ -11,7 +11,7 @@ mod scan;
 mod segment;
 
 pub(crate) use listing::{ListError, Listing, SegmentFile};
-pub use progress_file::OnRead;
+pub(crate) use progress_file::OnRead;
 pub(crate) use record::{SegmentPosition, read_record};
 pub(crate) use scan::{ScannedRecord, SegmentScan};
 #[cfg(feature = "fuzzing")]

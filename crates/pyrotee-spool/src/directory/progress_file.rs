@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::storage::File;
 
-/// Called with the number of bytes that were read since the last call.
-pub type OnRead = Arc<dyn Fn(u64) + Send + Sync>;
+/// Called with the number of bytes that were read since the last call. An error ends the read.
+pub(crate) type OnRead = Arc<dyn Fn(u64) -> io::Result<()> + Send + Sync>;
 
 /// A read-only file that reports each of its first `len` bytes once, however often it is read. Bytes that were
 /// not read are reported when the file is dropped.
@@ -30,18 +30,16 @@ impl ProgressFile {
     }
 
     /// Reports the bytes before `end` that are not reported yet.
-    fn report(&self, end: u64) {
+    fn report(&self, end: u64) -> io::Result<()> {
         let end = end.min(self.len);
         let before = self.read.fetch_max(end, Relaxed);
-        if before < end {
-            (self.on_read)(end - before);
-        }
+        (self.on_read)(end.saturating_sub(before))
     }
 }
 
 impl Drop for ProgressFile {
     fn drop(&mut self) {
-        self.report(self.len);
+        self.report(self.len).ok();
     }
 }
 
@@ -52,7 +50,7 @@ impl File for ProgressFile {
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.file.read_at(offset, buffer)?;
-        self.report(offset + count as u64);
+        self.report(offset + count as u64)?;
         Ok(count)
     }
 

@@ -34,7 +34,7 @@ impl Directory {
     pub(super) fn look(&self) -> Result<Inspected, InspectError> {
         let lock = self.storage.lock_state();
         let lock = lock.map_err(|source| self.failed("", source))?;
-        let mut listing = Listing::of(&*self.storage)
+        let mut listing = Listing::of(&*self.storage, || Ok(()))
             .map_err(|ListError { file, source }| self.failed(file.unwrap_or_default(), source))?;
         let has_slot = listing.saved.is_some() || !listing.bad_slots.is_empty();
         let has_segment = !listing.segments.is_empty() || !listing.quarantined.is_empty();

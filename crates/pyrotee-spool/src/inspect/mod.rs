@@ -11,7 +11,6 @@ mod stored_record;
 mod survey;
 mod verify;
 
-pub use crate::directory::OnRead;
 pub use finding::{Finding, FindingKind};
 pub use stored_record::{Selection, StoredRecord};
 pub use survey::{Membership, Survey, TargetSurvey};
@@ -32,6 +31,9 @@ pub struct Directory {
     dir: PathBuf,
     storage: Arc<dyn Storage>,
 }
+
+/// Called with the number of bytes that were read since the last call.
+pub type OnRead = Arc<dyn Fn(u64) + Send + Sync>;
 
 /// Why a directory cannot be inspected. The text reads after "failed to".
 #[derive(Debug, thiserror::Error)]

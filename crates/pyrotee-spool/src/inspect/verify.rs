@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::finding::{Finding, FindingKind, of_segment};
 use super::inspected::{Inspected, ListedTarget};
 use super::{Directory, InspectError, OnRead};
-use crate::directory::ScannedSegment;
+use crate::directory::{self, ScannedSegment};
 use crate::format::{FormatError, NumberSet, TargetId};
 
 /// The result of reading every byte of a spool.
@@ -57,8 +58,7 @@ impl Directory {
     /// # Errors
     /// The directory is no spool or cannot be read.
     pub fn bytes(&self) -> Result<u64, InspectError> {
-        let segments = self.look()?.listing.segments;
-        Ok(segments.iter().map(|segment| segment.len).sum())
+        Ok(self.look()?.listing.bytes())
     }
 
     /// Checks both checksums of every record, the heads of segments and the cursors. Keeps no body in memory.
@@ -86,9 +86,14 @@ impl Directory {
                 },
             });
         }
+        let on_read = Arc::clone(on_read);
+        let on_read: directory::OnRead = Arc::new(move |bytes| {
+            on_read(bytes);
+            Ok(())
+        });
         let mut seen = SeenRecords::default();
         for segment in &listing.segments {
-            match segment.scan(&*self.storage, salt, true, Some(on_read)) {
+            match segment.scan(&*self.storage, salt, true, Some(&on_read)) {
                 Ok(None) => {}
                 Ok(Some(scanned)) => {
                     let findings = of_segment(&found, segment, &scanned);

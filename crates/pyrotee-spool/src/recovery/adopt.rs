@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, Weak};
 
-use pyrotee_queue::Reason;
+use pyrotee_queue::Tally;
 
 use crate::directory::ScannedRecord;
 use crate::format::{NumberSet, TargetId};
@@ -40,22 +40,23 @@ pub(crate) struct Adopted {
 
 impl Adopted {
     /// Queues the records for their targets, and counts the lost ones. Each target's account takes one step for all
-    /// records that are queued.
+    /// of them.
     pub(crate) fn apply(self, shared: &Shared) {
         let counters = &shared.counters;
         counters.recovered.add(self.claims.len() as u64);
         counters.corrupt_records.add(self.lost.len() as u64);
+        let mut by_target: BTreeMap<_, (Vec<_>, Tally)> = BTreeMap::new();
         for (target, bytes) in self.lost {
-            shared.refuse(target..target + 1, bytes, Reason::Corrupt);
+            let (_, lost) = by_target.entry(target).or_default();
+            lost.add(bytes);
         }
-        let mut by_target: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for claim in self.claims {
-            let claims = by_target.entry(claim.target).or_default();
-            claims.push((claim.record.number, claim));
+            let (claims, _) = by_target.entry(usize::from(claim.target)).or_default();
+            claims.push((claim.record.number(), claim));
         }
-        for (target, claims) in by_target {
-            if let Some(queue) = shared.queue(usize::from(target)) {
-                queue.recover(claims);
+        for (target, (claims, lost)) in by_target {
+            if let Some(queue) = shared.queue(target) {
+                queue.recover(claims, lost);
             }
         }
     }
@@ -155,7 +156,7 @@ fn spooled(
     tracker: &Arc<SettlementTracker>,
 ) -> Arc<SpooledRecord> {
     Arc::new(SpooledRecord {
-        number: record.number,
+        number: record.number.into(),
         surface: record.surface,
         received: record.received,
         bytes: record.bytes,

@@ -5,7 +5,7 @@
 //! directory or the cursors cannot be read.
 
 mod adopt;
-mod begin;
+mod backlog;
 mod cursors;
 mod numbers;
 mod read_segment;
@@ -13,16 +13,18 @@ mod read_segment;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use pyrotee_queue::Tally;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::directory::{ListError, Listing, SegmentFile};
-use crate::format::{Cursors, Names};
+use crate::format::{Cursors, Names, segment_name};
+use crate::lifecycle::Lifecycle;
 use crate::settings::{OpenError, Settings};
-use crate::storage::Storage;
-pub(crate) use begin::{adopt_late, begin};
+use crate::storage::{OnDemand, Storage};
+pub(crate) use backlog::{Backlog, adopt_late};
 pub(crate) use read_segment::ReadSegment;
 
 /// What recovery found in the directory.
@@ -64,43 +66,55 @@ impl RecoveredSegment {
 
 /// Locks the directory, and reads cursors and segments.
 pub(crate) fn read(
-    storage: &dyn Storage,
+    storage: &Arc<dyn Storage>,
     settings: &Settings,
+    lifecycle: &Arc<Lifecycle>,
 ) -> Result<RecoveredSpool, OpenError> {
-    let dir = || settings.dir.clone();
-    storage.prepare().map_err(|source| match source.kind() {
-        io::ErrorKind::WouldBlock => OpenError::Locked { dir: dir() },
-        _ => OpenError::Io { dir: dir(), source },
-    })?;
-    let listing = Listing::of(storage).map_err(|ListError { file, source }| OpenError::Io {
-        dir: file.map_or_else(dir, |file| settings.dir.join(file)),
+    let failed = |file: Option<&str>, source| OpenError::Io {
+        path: file.map_or_else(|| settings.dir.clone(), |file| settings.dir.join(file)),
         source,
+    };
+    storage.prepare().map_err(|source| match source.kind() {
+        io::ErrorKind::WouldBlock => OpenError::Locked {
+            dir: settings.dir.clone(),
+        },
+        _ => failed(None, source),
     })?;
+    let listing = Listing::of(&**storage, || lifecycle.goes_on());
+    let listing = listing.map_err(|ListError { file, source }| failed(file, source))?;
     if let Some((file, version)) = listing.newer() {
         return Err(OpenError::Newer {
             file: settings.dir.join(file),
             version,
         });
     }
-    log_oddities(&listing, settings);
+    let (count, bytes) = (listing.segments.len(), listing.bytes());
+    if lifecycle.set_scanning(bytes) {
+        info!(dir = %settings.dir.display(), segments = count, bytes, "reading the spool");
+        log_oddities(&listing, settings);
+    }
     let salt = listing.salt;
     let salt = salt.unwrap_or_else(|| RandomState::new().hash_one("salt"));
     let has_cursors = listing.saved.is_some();
     let (slot, cursors) = listing.saved.unwrap_or_default();
     let mut failure = None;
     let mut segments = Vec::new();
-    for file in listing.segments {
-        let read = match read_segment(storage, &file, salt, &cursors) {
+    for (index, file) in listing.segments.into_iter().enumerate() {
+        let read = read_segment(storage, &file, salt, &cursors, lifecycle);
+        if lifecycle.is_stopping() {
+            return Err(OpenError::Stopped);
+        }
+        let read = match read {
             Ok(None) => continue,
             Ok(Some(mut read)) => {
                 read.count_ages(&cursors.steps, settings.clock.now());
+                if index >= settings.open_files {
+                    read.file = Arc::new(OnDemand::new(storage, file.name.clone()));
+                }
                 Some(read)
             }
             // Without cursors nobody could tell which records are in a segment that cannot be read.
-            Err(source) if !has_cursors => {
-                let dir = settings.dir.join(file.name);
-                return Err(OpenError::Io { dir, source });
-            }
+            Err(source) if !has_cursors => return Err(failed(Some(&file.name), source)),
             Err(error) => {
                 failure = Some((file.name.clone(), error));
                 None
@@ -120,6 +134,12 @@ pub(crate) fn read(
         let dir = settings.dir.display();
         warn!(%dir, file, segments, bytes, error, "segments of the spool cannot be read, trying again");
     }
+    // Nothing is changed in a directory that cannot be opened.
+    for segment in &mut segments {
+        if let Some(read) = &mut segment.read {
+            read.cut(&segment_name(segment.numbers.start));
+        }
+    }
     Ok(RecoveredSpool {
         salt,
         names: listing.names,
@@ -130,17 +150,18 @@ pub(crate) fn read(
     })
 }
 
-/// `None`: the file does not exist any more.
+/// Reads a segment until the spool is stopped. `None`: the file does not exist any more.
 fn read_segment(
-    storage: &dyn Storage,
+    storage: &Arc<dyn Storage>,
     file: &SegmentFile,
     salt: u64,
     cursors: &Cursors,
+    lifecycle: &Arc<Lifecycle>,
 ) -> io::Result<Option<ReadSegment>> {
     // What may have been written without the cursors knowing of it is checked whole.
     let bodies = file.is_last();
     let may_be_torn = file.is_last() && !cursors.clean;
-    let scanned = file.scan(storage, salt, bodies, None)?;
+    let scanned = file.scan(&**storage, salt, bodies, Some(&lifecycle.on_read()))?;
     Ok(scanned.map(|it| ReadSegment::of(it, file, may_be_torn)))
 }
 

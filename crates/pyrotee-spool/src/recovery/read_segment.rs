@@ -16,12 +16,14 @@ pub(crate) struct ReadSegment {
     /// Length without an incomplete record at the end that was cut off, in bytes.
     pub(crate) bytes: u64,
     pub(crate) damaged: bool,
+    /// Whether the file ends in an incomplete record that is no damage.
+    is_torn: bool,
     pub(crate) scan: SegmentScan,
 }
 
 impl ReadSegment {
-    /// `may_be_torn`: a process may have been writing a record when it was killed; an incomplete record at the end is cut
-    /// off then, and is not damage.
+    /// `may_be_torn`: a process may have been writing a record when it was killed; an incomplete record at the end is no
+    /// damage then.
     pub(crate) fn of(scanned: ScannedSegment, file: &SegmentFile, may_be_torn: bool) -> Self {
         let ScannedSegment {
             head_error,
@@ -33,16 +35,13 @@ impl ReadSegment {
         let is_damaged = scan.damaged_ranges > 0;
         let is_torn =
             scan.whole_until < file.len && scan.damaged_ranges == 1 && may_be_torn && has_head;
-        let mut read = Self {
+        Self {
             file: scanned.file,
             bytes: file.len,
             damaged: !is_torn && !is_begun && (is_damaged || !has_head),
+            is_torn,
             scan,
-        };
-        if is_torn {
-            read.cut(&file.name);
         }
-        read
     }
 
     /// Sets the times from which the ages of the records count, in a process that begins at `now`.
@@ -52,8 +51,11 @@ impl ReadSegment {
         }
     }
 
-    /// Cuts off an incomplete record at the end of the file. A file that cannot be cut stays as it is.
-    fn cut(&mut self, file: &str) {
+    /// Cuts off an incomplete record at the end of the file that is no damage. A file that cannot be cut stays as it is.
+    pub(crate) fn cut(&mut self, file: &str) {
+        if !self.is_torn {
+            return;
+        }
         let until = self.scan.whole_until;
         let bytes = self.bytes - until;
         match self.file.truncate(until) {

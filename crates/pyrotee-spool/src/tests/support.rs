@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use pyrotee_queue::{
     Budget, Consumer, Counts, Head, Headers, Lease, LeaseFilter, Ledger, Limits, OfferResult,
@@ -10,9 +10,9 @@ use pyrotee_queue::{
 };
 
 use super::sim::Sim;
-use crate::open_spool::open_in;
-use crate::storage::Storage;
-use crate::{Closer, Control, Fsync, Monitor, OpenError, OpenSpool, Settings, TargetQueue};
+use crate::open_spool::start_in;
+use crate::storage::{Disk, Storage};
+use crate::{Closer, Control, Fsync, Monitor, OpenSpool, Settings, TargetQueue};
 
 pub(super) const ROOMY: Limits = Limits {
     records: 10_000,
@@ -56,19 +56,51 @@ pub(super) fn try_open(
     settings: Settings,
     names: &[&str],
     limits: Limits,
-) -> Result<TestSpool, OpenError> {
+) -> Result<TestSpool, String> {
     let storage = Arc::clone(sim) as Arc<dyn Storage>;
     open_with(names, limits, |targets, budget| {
-        open_in(settings, storage, targets, budget)
+        opened(start_in(settings, storage, targets, budget))
     })
+}
+
+/// Starts a spool that may not open now.
+pub(super) fn start(storage: Arc<dyn Storage>, settings: Settings, names: &[&str]) -> TestSpool {
+    let start = |targets, budget: &_| Ok(start_in(settings, storage, targets, budget));
+    open_with(names, ROOMY, start).unwrap()
+}
+
+/// Opens the spool in a directory of the operating system.
+pub(super) fn open_on_disk(
+    settings: Settings,
+    targets: Vec<TargetQueue>,
+    budget: &Arc<Budget>,
+) -> Result<OpenSpool, String> {
+    let storage = Arc::new(Disk::new(&settings.dir));
+    opened(start_in(settings, storage, targets, budget))
+}
+
+/// The spool once it is open, or why it is not.
+fn opened(spool: OpenSpool) -> Result<OpenSpool, String> {
+    match spool.monitor.wait_until_open() {
+        Ok(()) => Ok(spool),
+        Err(reason) => {
+            assert!(spool.closer.close(deadline()));
+            Err(reason)
+        }
+    }
+}
+
+/// When a close must have ended.
+pub(super) fn deadline() -> Instant {
+    Instant::now() + Duration::from_secs(10)
 }
 
 /// Opens a spool with `open` for targets of these names.
 pub(super) fn open_with(
     names: &[&str],
     limits: Limits,
-    open: impl FnOnce(Vec<TargetQueue>, &Arc<Budget>) -> Result<OpenSpool, OpenError>,
-) -> Result<TestSpool, OpenError> {
+    open: impl FnOnce(Vec<TargetQueue>, &Arc<Budget>) -> Result<OpenSpool, String>,
+) -> Result<TestSpool, String> {
     let ledgers: Vec<_> = names.iter().map(|_| Arc::<Ledger>::default()).collect();
     let budget = Budget::new(64 << 20);
     let targets = names.iter().zip(&ledgers);
@@ -207,13 +239,13 @@ impl TestSpool {
             delivered.push(names);
         }
         self.consumers.clear();
-        self.closer.close();
+        assert!(self.closer.close(deadline()));
         let counts = self.ledgers.iter().map(|ledger| ledger.snapshot());
         (delivered, counts.collect())
     }
 
     pub(super) fn close(self) {
-        self.closer.close();
+        assert!(self.closer.close(deadline()));
     }
 }
 

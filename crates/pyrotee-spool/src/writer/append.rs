@@ -12,7 +12,7 @@ use crate::format::{RecordHead, SegmentHead, TargetId, segment_name};
 use crate::segments::Segment;
 use crate::settings::Fsync;
 use crate::shared::PendingWrite;
-use crate::storage::{File, append_all};
+use crate::storage::{File, OnDemand, append_all};
 
 /// Most bytes of uncommitted records. They stay in memory until they are synced.
 const MOST_UNSYNCED: u64 = 4 << 20;
@@ -68,7 +68,7 @@ impl Uncommitted {
     /// The number of the first record.
     pub(super) fn first(&self) -> Option<u64> {
         let (write, ..) = self.written.front()?;
-        Some(write.record.number)
+        Some(write.record.number())
     }
 }
 
@@ -94,7 +94,7 @@ impl Writer {
                 write.resolve(resolved);
                 continue;
             };
-            let written = self.append(&record, write.record.number, takers);
+            let written = self.append(&record, write.record.number(), takers);
             drop(record);
             match written {
                 Ok((position, end)) => {
@@ -121,7 +121,7 @@ impl Writer {
         for (write, position, end) in self.uncommitted.written.drain(..count) {
             write.record.written(position);
             self.uncommitted.bytes -= end - position.offset;
-            last = Some((write.record.number, end));
+            last = Some((write.record.number(), end));
             committed.push(write);
         }
         if let Some((last, end)) = last {
@@ -274,8 +274,15 @@ impl Writer {
 
     /// Ends a segment: no record is appended any more.
     pub(super) fn close(&self, active: &ActiveSegment) {
-        self.shared
-            .tracker
-            .with(|tracker| tracker.segments.close(active.first, active.committed));
+        let first = active.first;
+        let tracker = &self.shared.tracker;
+        let segments = tracker.with(|tracker| {
+            tracker.segments.close(first, active.committed);
+            tracker.segments.len()
+        });
+        if segments > self.settings.open_files {
+            let file = OnDemand::new(&self.storage, segment_name(first));
+            tracker.with(|tracker| tracker.segments.set_file(first, Arc::new(file)));
+        }
     }
 }

@@ -159,7 +159,7 @@ impl Writer {
         let (next, horizon) = {
             let intake = lock(&self.shared.intake);
             let uncommitted = self.uncommitted.first();
-            let unwritten = intake.writes.front().map(|write| write.record.number);
+            let unwritten = intake.writes.front().map(|write| write.record.number());
             let horizon = uncommitted.or(unwritten);
             (intake.next, horizon.unwrap_or(intake.next))
         };

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use pyrotee_queue::Reason;
@@ -14,6 +15,7 @@ use crate::format::segment_name;
 use crate::read_trouble::pause;
 use crate::recovery::{ReadSegment, adopt_late};
 use crate::segments::UnreadSegment;
+use crate::storage::OnDemand;
 
 /// When the segments that could not be read are read again.
 #[derive(Debug)]
@@ -56,6 +58,8 @@ impl Writer {
         for segment in unread {
             match self.reread(&segment) {
                 Ok(()) => has_read = true,
+                // The spool was closed while the segment was read.
+                Err(_) if self.shared.lifecycle.is_stopping() => return,
                 Err(error) => self.note_failure(&segment, &error),
             }
         }
@@ -82,12 +86,17 @@ impl Writer {
             return Err(io::Error::other(newer));
         }
         let may_be_torn = unread.may_be_torn;
-        let scanned = file.scan(&*self.storage, self.salt, may_be_torn, None)?;
+        let on_read = self.shared.lifecycle.on_read();
+        let scanned = file.scan(&*self.storage, self.salt, may_be_torn, Some(&on_read))?;
         let Some(scanned) = scanned else {
             return Ok(());
         };
         let mut read = ReadSegment::of(scanned, &file, may_be_torn);
+        read.cut(&file.name);
         read.count_ages(&self.earlier_steps, self.settings.clock.now());
+        if self.shared.tracker.with(|it| it.segments.len()) > self.settings.open_files {
+            read.file = Arc::new(OnDemand::new(&self.storage, file.name.clone()));
+        }
         adopt_late(&numbers, &read, &self.shared);
         self.shared.tracker.wakeup.notify();
         Ok(())

@@ -93,7 +93,8 @@ const COUNTERS: [Row<Stats>; 7] = [
     ),
 ];
 
-const MODES: [(&str, Mode); 3] = [
+const MODES: [(&str, Mode); 4] = [
+    ("waiting", Mode::Waiting),
     ("disk", Mode::Disk),
     ("memory_only", Mode::MemoryOnly),
     ("read_errors", Mode::ReadErrors),
@@ -112,7 +113,7 @@ pub(super) fn describe() {
 #[derive(Debug)]
 pub(super) struct SpoolSeries {
     monitor: Monitor,
-    modes: [(Mode, Gauge); 3],
+    modes: [(Mode, Gauge); 4],
     series: Series<Stats>,
 }
 

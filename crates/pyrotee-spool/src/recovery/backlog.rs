@@ -1,0 +1,176 @@
+//! What earlier processes left, before tracker, queues and accounts of this process know of it.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use pyrotee_queue::Tally;
+use tracing::{info, warn};
+
+use super::adopt::{Adopted, Found};
+use super::cursors;
+use super::numbers::{next_number, unknown_numbers};
+use super::{ReadSegment, RecoveredSegment, RecoveredSpool};
+use crate::format::Names;
+use crate::segments::{Segment, UnreadSegment};
+use crate::shared::Shared;
+use crate::tracker::{SettlementTracker, TrackerState};
+
+/// What earlier processes left.
+#[derive(Debug)]
+pub(crate) struct Backlog {
+    /// The number of the next record.
+    pub(crate) next: u64,
+    /// The names for new segments.
+    pub(crate) names: Names,
+    /// Cursors, of removed targets too, and segments.
+    pub(crate) state: TrackerState,
+    /// How many of the cursors are of removed targets.
+    pub(crate) removed: usize,
+    /// Records of all targets.
+    pub(crate) adopted: Adopted,
+    /// Damaged ranges of bytes.
+    pub(crate) damages: u64,
+    /// Pending records that were in flight when the cursors were saved, counted once per target.
+    pub(crate) redelivered: u64,
+    /// Quarantined segments: their number, and their bytes.
+    pub(crate) quarantined: Tally,
+}
+
+impl Backlog {
+    /// Collects what was recovered for the targets of the names `configured`, and for removed ones. The records will be
+    /// settled with `tracker`, whose state does not change yet.
+    pub(crate) fn of(
+        recovered: RecoveredSpool,
+        configured: &[String],
+        tracker: &Arc<SettlementTracker>,
+        now: SystemTime,
+    ) -> Self {
+        let next = next_number(&recovered);
+        let begun = cursors::begin(&recovered, configured, next, now);
+        // If the spool was closed, no record was written after the cursors.
+        let is_clean = recovered.cursors.clean;
+        let end_of_gaps = match is_clean {
+            true => recovered.cursors.horizon(),
+            false => next,
+        };
+        let first = recovered.segments.first();
+        let mut backlog = Self {
+            next,
+            names: begun.names,
+            removed: begun.cursors.len().saturating_sub(configured.len()),
+            state: TrackerState {
+                cursors: begun.cursors,
+                unknown: unknown_numbers(&recovered.cursors, next),
+                unsaved: 1,
+                ..TrackerState::default()
+            },
+            adopted: Adopted::default(),
+            damages: 0,
+            redelivered: 0,
+            quarantined: recovered.quarantined,
+        };
+        backlog.adopt_absent(0..first.map_or(next, RecoveredSegment::first), tracker);
+        for mut segment in recovered.segments {
+            if let Some(read) = &mut segment.read {
+                read.scan.end_gaps(end_of_gaps);
+            }
+            backlog.adopt(segment, is_clean, tracker);
+        }
+        let claims = backlog.adopted.claims.iter();
+        let redelivered = claims.filter(|claim| {
+            let in_flight = begun.in_flight.get(usize::from(claim.target));
+            in_flight.is_some_and(|it| it.contains(&claim.record.number()))
+        });
+        backlog.redelivered = redelivered.count() as u64;
+        backlog
+    }
+
+    /// Counts what is missing of numbers that are in no segment.
+    fn adopt_absent(&mut self, numbers: Range<u64>, tracker: &Arc<SettlementTracker>) {
+        let found = Found {
+            segment: numbers.start,
+            numbers: &numbers,
+            records: &[],
+            gaps: &[],
+        };
+        self.state.adopt(found, tracker, &mut self.adopted);
+    }
+
+    /// Adopts a segment. One that could not be read waits to be read again.
+    fn adopt(
+        &mut self,
+        segment: RecoveredSegment,
+        is_clean: bool,
+        tracker: &Arc<SettlementTracker>,
+    ) {
+        let (first, is_last) = (segment.first(), segment.is_last());
+        let numbers = first..segment.numbers.end.min(self.next);
+        let mut tracked = Segment {
+            bytes: segment.len,
+            closed: true,
+            ..Segment::default()
+        };
+        let Some(read) = segment.read else {
+            // What a new target finds is not for it.
+            for cursor in self.state.cursors.iter_mut().filter(|it| it.is_new) {
+                cursor.settled.insert(numbers.clone());
+            }
+            tracked.unread = Some(UnreadSegment {
+                numbers,
+                modified: segment.modified,
+                may_be_torn: is_last && !is_clean,
+            });
+            self.state.segments.insert(first, tracked);
+            return;
+        };
+        self.damages += read.scan.damaged_ranges;
+        if read.scan.damaged_ranges > 0 {
+            warn!(segment = first, "segment of the spool is damaged");
+        }
+        tracked.bytes = read.bytes;
+        tracked.damaged = read.damaged;
+        tracked.file = Some(Arc::clone(&read.file));
+        self.state.segments.insert(first, tracked);
+        let found = Found {
+            segment: first,
+            numbers: &numbers,
+            records: &read.scan.records,
+            gaps: &read.scan.gaps,
+        };
+        self.state.adopt(found, tracker, &mut self.adopted);
+    }
+}
+
+/// Adopts a segment that could not be read at the start, once it can be read.
+pub(crate) fn adopt_late(numbers: &Range<u64>, read: &ReadSegment, shared: &Shared) {
+    let segment = numbers.start;
+    let found = Found {
+        segment,
+        numbers,
+        records: &read.scan.records,
+        gaps: &read.scan.gaps,
+    };
+    let mut adopted = Adopted::default();
+    let tracker = &shared.tracker;
+    tracker.with(|state| {
+        // The records may have been lost meanwhile; then the segment does not count as unread any more.
+        let tracked = state.segments.get(segment);
+        if tracked.is_some_and(|tracked| tracked.unread.is_some()) {
+            let file = Arc::clone(&read.file);
+            let segments = &mut state.segments;
+            segments.note_read(segment, file, read.bytes, read.damaged);
+            state.adopt(found, tracker, &mut adopted);
+        }
+    });
+    shared
+        .counters
+        .corrupt_stretches
+        .add(read.scan.damaged_ranges);
+    let (records, lost) = (adopted.claims.len(), adopted.lost.len());
+    info!(
+        segment,
+        records, lost, "segment of the spool can be read again"
+    );
+    adopted.apply(shared);
+}
