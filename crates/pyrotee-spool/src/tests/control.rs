@@ -105,7 +105,7 @@ async fn a_queue_that_will_never_have_room_costs_nothing() {
         when_full: WhenFull::DropOldest,
     };
     let mut spool = try_open(&sim, settings(Path::new("")), &["new"], narrow).unwrap();
-    spool.control.room_timeout = Duration::ZERO;
+    spool.control.room_timeout = Duration::from_millis(200);
     spool.control.replay("old", "new").unwrap();
     let ReplayState::Stopped(why) = ended(&spool).await else {
         panic!("it cannot be done");
