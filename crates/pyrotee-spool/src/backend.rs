@@ -1,6 +1,5 @@
 //! The spool as a backend of `pyrotee_queue`: producer, consumers and leases.
 
-use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -145,14 +144,14 @@ impl SpoolConsumer {
             reply,
             late: Arc::clone(&self.late),
         };
-        let sent = self.spool.reader.send(request).is_ok();
-        if sent && let Ok(result) = result.await {
-            return Some(result);
-        }
-        let error = io::Error::other("the thread that reads has ended");
-        let shared = &self.spool.shared;
-        shared.note_read_failure(position, claim.record.number, &error);
-        Some(ReadResult::Failed)
+        // The thread runs as long as this sender exists.
+        self.spool.reader.send(request).ok();
+        let result = result.await;
+        Some(result.unwrap_or_else(|_| {
+            let shared = &self.spool.shared;
+            shared.note_read_panic(position, claim.record.number);
+            ReadResult::Failed
+        }))
     }
 }
 

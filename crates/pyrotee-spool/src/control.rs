@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::thread::Builder;
 use std::time::Duration;
 
-use pyrotee_queue::{Reason, Tally, lock};
+use pyrotee_queue::{Part, Reason, Tally, lock};
 use tracing::{info, warn};
 
 use crate::format::{Crc, TargetId, quarantined_segment_of};
@@ -176,7 +176,7 @@ impl Control {
             from: *id,
             to: target,
         };
-        let thread = Builder::new().name("spool-replay".to_owned());
+        let thread = Builder::new().name(Part::SpoolReplay.as_str().to_owned());
         thread
             .spawn(move || worker.run())
             .map_err(|error| ReplayError::Thread(error.to_string()))?;

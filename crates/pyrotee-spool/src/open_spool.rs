@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{Builder, JoinHandle};
 
-use pyrotee_queue::{Budget, Consumer, Producer, Queue};
+use pyrotee_queue::{Budget, Consumer, Part, Producer, Queue};
 
 use crate::backend::{SpoolConsumer, SpoolProducer};
 use crate::control::{Control, ROOM_TIMEOUT};
@@ -47,7 +47,7 @@ impl Closer {
     /// until that is done. Records that are settled afterwards are delivered again by the next process.
     pub fn close(self) {
         self.shared.stop();
-        // After a panic of the writer there is nothing left to write.
+        // The thread catches its panics.
         drop(self.writer.join());
     }
 }
@@ -85,6 +85,7 @@ pub(crate) fn open_in(
         counters,
         read_trouble: ReadTrouble::new(settings.read_again_after),
         clock: settings.clock.clone(),
+        supervisor: settings.supervisor.clone(),
         longest_record: settings.longest_record(),
         receipts_promise_disk: settings.fsync == Fsync::Always,
     });
@@ -111,7 +112,7 @@ pub(crate) fn open_in(
     let threads = || {
         let (reads, crc) = (Arc::clone(&shared), Crc::salted(salt));
         Builder::new()
-            .name("spool-read".to_owned())
+            .name(Part::SpoolRead.as_str().to_owned())
             .spawn(move || reader::run(&requests, &reads, crc))?;
         let writer = Writer::new(
             Arc::clone(&shared),
@@ -123,8 +124,8 @@ pub(crate) fn open_in(
             steps,
         );
         Builder::new()
-            .name("spool-write".to_owned())
-            .spawn(move || writer.run())
+            .name(Part::SpoolWrite.as_str().to_owned())
+            .spawn(move || writer.run_despite_panics())
     };
     let writer = threads().map_err(failed)?;
     let consumer = |(target, queue): (usize, &Arc<_>)| -> Arc<dyn Consumer> {

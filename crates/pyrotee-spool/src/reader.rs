@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::{Arc, Mutex, mpsc};
 
-use pyrotee_queue::{Payload, Record, Reservation, lock};
+use pyrotee_queue::{Part, Payload, Record, Reservation, lock};
 use tokio::sync::oneshot;
 
 use crate::format::{Crc, PREFIX_LEN, RecordPrefix};
@@ -37,51 +37,51 @@ pub(crate) enum ReadResult {
     Failed,
 }
 
-/// Reads records until all senders of requests are dropped.
+/// Reads records until all senders of requests are dropped. A panic drops the request, which its consumer notices.
 pub(crate) fn run(requests: &mpsc::Receiver<ReadRequest>, shared: &Shared, crc: Crc) {
     while let Ok(request) = requests.recv() {
-        let ReadRequest {
-            record,
-            position,
-            file,
-            reservation,
-            reply,
-            late,
-        } = request;
-        // It may have been read for another target meanwhile.
-        let result = match record.lookup() {
-            Lookup::Memory(record) => ReadResult::Record(record),
-            Lookup::Disk(_) | Lookup::Released => {
-                match read(
-                    &*file,
-                    position,
-                    record.number,
-                    record.bytes,
-                    reservation,
-                    crc,
-                ) {
-                    Ok(Some(body)) => {
-                        let bytes = u64::from(position.before_body) + record.bytes;
-                        shared.counters.read.add(bytes);
-                        record.cache(&body);
-                        shared.note_read(position, record.number);
-                        ReadResult::Record(body)
-                    }
-                    Ok(None) => {
-                        shared.note_read(position, record.number);
-                        shared.note_damaged(position);
-                        ReadResult::Corrupt
-                    }
-                    Err(error) => {
-                        shared.note_read_failure(position, record.number, &error);
-                        ReadResult::Failed
-                    }
+        let reading = || answer(request, shared, crc);
+        // Counted and logged.
+        shared.supervisor.catch(Part::SpoolRead, reading).ok();
+    }
+}
+
+fn answer(request: ReadRequest, shared: &Shared, crc: Crc) {
+    let ReadRequest {
+        record,
+        position,
+        file,
+        reservation,
+        reply,
+        late,
+    } = request;
+    let number = record.number;
+    // It may have been read for another target meanwhile.
+    let result = match record.lookup() {
+        Lookup::Memory(record) => ReadResult::Record(record),
+        Lookup::Disk(_) | Lookup::Released => {
+            match read(&*file, position, number, record.bytes, reservation, crc) {
+                Ok(Some(body)) => {
+                    let bytes = u64::from(position.before_body) + record.bytes;
+                    shared.counters.read.add(bytes);
+                    record.cache(&body);
+                    shared.note_read(position, number);
+                    ReadResult::Record(body)
+                }
+                Ok(None) => {
+                    shared.note_read(position, number);
+                    shared.note_damaged(position);
+                    ReadResult::Corrupt
+                }
+                Err(error) => {
+                    shared.note_read_failure(position, number, &error);
+                    ReadResult::Failed
                 }
             }
-        };
-        if let Err(ReadResult::Record(body)) = reply.send(result) {
-            *lock(&late) = Some((record.number, body));
         }
+    };
+    if let Err(ReadResult::Record(body)) = reply.send(result) {
+        *lock(&late) = Some((number, body));
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
 
-use pyrotee_queue::{Record, Reservation, lock};
+use pyrotee_queue::{Part, Record, Reservation, lock};
 use tokio::time::Instant;
 
 use crate::control::{Control, ReplayState};
@@ -44,9 +44,11 @@ impl From<io::Error> for StopReason {
 
 impl ReplayWorker {
     pub(crate) fn run(self) {
-        let state = match self.replay_all() {
-            Ok(()) => ReplayState::Done,
-            Err(StopReason(why)) => ReplayState::Stopped(why),
+        let supervisor = &self.control.shared.supervisor;
+        let state = match supervisor.catch(Part::SpoolReplay, || self.replay_all()) {
+            Ok(Ok(())) => ReplayState::Done,
+            Ok(Err(StopReason(why))) => ReplayState::Stopped(why),
+            Err(panic) => ReplayState::Stopped(format!("it panicked, which is a bug: {panic}")),
         };
         self.control
             .update_progress(self.from, |replay| replay.state = state);

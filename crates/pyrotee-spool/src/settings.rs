@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pyrotee_queue::{Budget, Ledger, Limits, StepClock};
+use pyrotee_queue::{Budget, Ledger, Limits, StepClock, Supervisor};
 
 use crate::open_spool::{OpenSpool, open_in};
 use crate::storage::Disk;
@@ -55,6 +55,8 @@ pub struct Settings {
     pub read_again_after: Duration,
     /// Tells how far the wall clock was set, so that the age of a record does not depend on it.
     pub clock: StepClock,
+    /// Catches the panics of the threads.
+    pub supervisor: Supervisor,
     /// Minimum sleep of the writer thread after a batch. A longer sleep means fewer system calls and later
     /// receipts.
     pub min_sleep: Duration,
@@ -109,6 +111,7 @@ impl Settings {
             retry_after: Duration::from_secs(5),
             read_again_after: Duration::from_secs(1),
             clock: StepClock::system(),
+            supervisor: Supervisor::default(),
             min_sleep: Duration::from_millis(1),
         }
     }

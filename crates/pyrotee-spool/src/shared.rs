@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, mpsc};
 
-use pyrotee_queue::{Budget, Queue, QueuedRecord, Reason, Record, StepClock, Tally, lock};
+use pyrotee_queue::{
+    Budget, Queue, QueuedRecord, Reason, Record, StepClock, Supervisor, Tally, lock,
+};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
@@ -30,6 +32,7 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     pub(crate) read_trouble: ReadTrouble,
     pub(crate) clock: StepClock,
+    pub(crate) supervisor: Supervisor,
     /// Most bytes of a record, with its head.
     pub(crate) longest_record: u64,
     /// Whether a receipt promises that the record is on disk (`fsync: always`).

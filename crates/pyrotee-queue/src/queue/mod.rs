@@ -146,6 +146,27 @@ impl<R: QueuedRecord> Queue<R> {
         self.notify();
     }
 
+    /// Queues a record that an earlier process left on disk, to be leased at once and dropped: so many processes ended
+    /// while it alone was in flight.
+    pub fn recover_poison(&self, number: u64, record: R, ended_processes: u32) {
+        let born = record.received().min(self.clock.now());
+        let mut state = lock(&self.state);
+        self.ledger.accept(record.len());
+        state.insert_poison(number, record, born, ended_processes);
+        drop(state);
+        self.notify();
+    }
+
+    /// Whether a record with one of these numbers is pending, in flight included.
+    pub fn has_any_of(&self, numbers: impl IntoIterator<Item = u64>) -> bool {
+        let state = lock(&self.state);
+        let is_pending = |number: u64| {
+            let mut queued = state.queued.records(number..number + 1);
+            queued.next().is_some() || state.leased.contains_key(&number)
+        };
+        numbers.into_iter().any(is_pending)
+    }
+
     /// Leases no record with one of these numbers before `until`, because the backend cannot read them now.
     pub fn hold_back(&self, numbers: Range<u64>, until: Instant) {
         lock(&self.state).queued.hold_back(numbers, until);

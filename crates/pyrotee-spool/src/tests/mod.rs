@@ -31,6 +31,9 @@ mod unreadable;
 /// Disks that fail and recover, restarts and removed targets.
 mod trouble;
 
+/// Threads that panic.
+mod panics;
+
 /// Comparison with a plain list per target, across restarts and crashes.
 mod model;
 

@@ -10,7 +10,7 @@ use super::{MOST_UNSYNCED, Writer};
 use crate::format::{RecordHead, SegmentHead, TargetId, segment_name};
 use crate::segments::Segment;
 use crate::settings::Fsync;
-use crate::shared::PendingWrite;
+use crate::shared::{PendingWrite, Shared};
 use crate::spooled_record::SegmentPosition;
 use crate::storage::{File, append_all};
 
@@ -55,50 +55,65 @@ struct SyncGroup {
     bytes: u64,
 }
 
-impl Writer {
-    /// Writes the pending records, in order.
-    pub(super) fn write(&mut self) -> io::Result<()> {
-        let mut writes = std::mem::take(&mut lock(&self.shared.intake).writes);
-        let mut group = SyncGroup::default();
-        let result = self.write_each(&mut writes, &mut group);
-        if result.is_err() {
-            // Uncommitted records go back, before those that were offered meanwhile.
-            let mut intake = lock(&self.shared.intake);
-            for (write, _) in group.written.into_iter().rev() {
-                writes.push_front(write);
-            }
-            writes.append(&mut intake.writes);
-            intake.writes = writes;
+/// Records that are being written. Those that are left when it is dropped go back to the intake, before those that were
+/// offered meanwhile.
+struct Batch {
+    shared: Arc<Shared>,
+    writes: VecDeque<PendingWrite>,
+    group: SyncGroup,
+}
+
+impl Batch {
+    fn take(shared: &Arc<Shared>) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            writes: std::mem::take(&mut lock(&shared.intake).writes),
+            group: SyncGroup::default(),
         }
-        result
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        for (write, _) in self.group.written.drain(..).rev() {
+            self.writes.push_front(write);
+        }
+        if self.writes.is_empty() {
+            return;
+        }
+        let mut intake = lock(&self.shared.intake);
+        self.writes.append(&mut intake.writes);
+        intake.writes = std::mem::take(&mut self.writes);
+    }
+}
+
+impl Writer {
+    /// Writes the pending records, in order. Those that are not committed at the end go back, after a panic as well.
+    pub(super) fn write(&mut self) -> io::Result<()> {
+        let mut batch = Batch::take(&self.shared);
+        self.write_each(&mut batch)
     }
 
-    fn write_each(
-        &mut self,
-        writes: &mut VecDeque<PendingWrite>,
-        group: &mut SyncGroup,
-    ) -> io::Result<()> {
-        while let Some(write) = writes.pop_front() {
+    fn write_each(&mut self, batch: &mut Batch) -> io::Result<()> {
+        while let Some(write) = batch.writes.front() {
             let Some((record, takers)) = self.shared.tracker.unsettled(&write.record) else {
                 // A resolved record needs no disk: a client that sends it again gets the same result.
                 let resolved = lock(&write.record.state).resolved;
-                write.resolve(resolved);
+                if let Some(write) = batch.writes.pop_front() {
+                    write.resolve(resolved);
+                }
                 continue;
             };
-            let written = self.append(&record, write.record.number, takers, group);
+            let number = write.record.number;
+            let position = self.append(&record, number, takers, &mut batch.group)?;
             drop(record);
-            match written {
-                Ok(position) => group.written.push_back((write, position)),
-                Err(error) => {
-                    writes.push_front(write);
-                    return Err(error);
-                }
-            }
-            if self.settings.fsync != Fsync::Always || group.bytes >= MOST_UNSYNCED {
-                self.commit(group)?;
+            let write = batch.writes.pop_front();
+            batch.group.written.extend(write.map(|it| (it, position)));
+            if self.settings.fsync != Fsync::Always || batch.group.bytes >= MOST_UNSYNCED {
+                self.commit(&mut batch.group)?;
             }
         }
-        self.commit(group)
+        self.commit(&mut batch.group)
     }
 
     /// Commits the written records: releases their bodies from memory and resolves their receipts.
@@ -107,15 +122,15 @@ impl Writer {
             self.sync()?;
         }
         group.bytes = 0;
+        if let Some(active) = &mut self.active {
+            active.committed = active.len;
+        }
         let mut last = None;
         let mut committed = Vec::new();
         for (write, position) in group.written.drain(..) {
             self.shared.tracker.written(&write.record, position);
             last = Some(write.record.number);
             committed.push(write);
-        }
-        if let Some(active) = &mut self.active {
-            active.committed = active.len;
         }
         if let Some(last) = last {
             self.has_appended = true;

@@ -6,6 +6,7 @@
 mod append;
 mod evict;
 mod memory_only;
+mod panics;
 mod remove;
 mod reread;
 mod tidy;
@@ -75,6 +76,8 @@ pub(crate) struct Writer {
     evictions: Evictions,
     /// Segments that could not be removed, and when each is tried again.
     not_removed: BTreeMap<u64, Instant>,
+    /// Panics of this thread within the last minute.
+    panics: Vec<Instant>,
 }
 
 impl Writer {
@@ -112,11 +115,12 @@ impl Writer {
             steps,
             evictions: Evictions::default(),
             not_removed: BTreeMap::new(),
+            panics: Vec::new(),
         }
     }
 
     /// Runs until the spool is closed.
-    pub(crate) fn run(mut self) {
+    fn run(&mut self) {
         if let Err(error) = self.trim_quarantine(0) {
             self.note_mending_failure("*.corrupt", &error);
         }
@@ -229,13 +233,18 @@ impl Writer {
         }
     }
 
-    /// Drops the records that could not be written, and saves the cursors for the next process.
-    fn end(&mut self) {
+    /// Drops the records that could not be written.
+    fn lose_unwritten(&self) {
         let unwritten = std::mem::take(&mut lock(&self.shared.intake).writes);
         drop(unwritten);
         for queue in &self.shared.queues {
             queue.lose_in_memory(Reason::Shutdown);
         }
+    }
+
+    /// Drops the records that could not be written, and saves the cursors for the next process.
+    fn end(&mut self) {
+        self.lose_unwritten();
         if let Some(mut active) = self.active.take() {
             if self.settings.fsync != Fsync::Never
                 && let Err(error) = active.sync()

@@ -2,6 +2,7 @@
 
 mod dead_letters;
 mod logs;
+mod panics;
 mod recorder;
 mod scrape;
 mod series;

@@ -19,9 +19,10 @@ use pyrotee_admin::{Metrics, TargetView};
 use pyrotee_delivery::TargetState;
 use pyrotee_net::ConnectionCounts;
 use pyrotee_proxy::Gauges;
-use pyrotee_queue::{Budget, Reason, Tally, lock};
+use pyrotee_queue::{Budget, Reason, Supervisor, Tally, lock};
 
 use super::dead_letters::DeadLetterSeries;
+use super::panics::PanicSeries;
 use super::series::float;
 use super::spool::SpoolSeries;
 use crate::build_info;
@@ -174,6 +175,7 @@ pub(crate) struct Scrape {
     connections: [Gauge; 2],
     spool: Option<SpoolSeries>,
     dead_letters: Option<DeadLetterSeries>,
+    panics: Option<PanicSeries>,
     /// One scrape at a time: two would mix their snapshots.
     turn: Mutex<()>,
 }
@@ -207,8 +209,15 @@ impl Scrape {
             connections: ["client", "upstream"].map(|side| gauge!(CONNECTIONS, "side" => side)),
             spool: spool.map(SpoolSeries::new),
             dead_letters: dead_letters.map(DeadLetterSeries::new),
+            panics: None,
             turn: Mutex::new(()),
         }
+    }
+
+    /// Shows the panics that `supervisor` counts, too.
+    pub(crate) fn with_panics(mut self, supervisor: Supervisor) -> Self {
+        self.panics = Some(PanicSeries::new(supervisor));
+        self
     }
 }
 
@@ -230,6 +239,9 @@ impl Metrics for Scrape {
         }
         if let Some(dead_letters) = &self.dead_letters {
             dead_letters.update();
+        }
+        if let Some(panics) = &self.panics {
+            panics.update();
         }
         self.process.collect();
         self.handle.render()
