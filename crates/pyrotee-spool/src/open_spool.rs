@@ -9,6 +9,7 @@ use crate::backend::{SpoolConsumer, SpoolProducer};
 use crate::control::{Control, ROOM_TIMEOUT};
 use crate::counters::Counters;
 use crate::format::Crc;
+use crate::lives::Lives;
 use crate::monitor::Monitor;
 use crate::read_trouble::ReadTrouble;
 use crate::settings::{Fsync, OpenError, Settings, TargetQueue};
@@ -59,7 +60,8 @@ pub(crate) fn open_in(
     targets: Vec<TargetQueue>,
     budget: &Arc<Budget>,
 ) -> Result<OpenSpool, OpenError> {
-    let recovered = recovery::read(&*storage, &settings)?;
+    let lives = Lives::new(settings.short_life, settings.trial);
+    let recovered = recovery::read(&storage, &settings, &lives)?;
     let (salt, cursors) = (
         recovered.salt,
         (recovered.cursors.generation, recovered.slot),
@@ -76,7 +78,7 @@ pub(crate) fn open_in(
     for queue in &queues {
         queue.limit_records(false);
     }
-    let (next, names) = recovery::adopt(recovered, &names, &queues, &tracker, &counters);
+    let (next, names) = recovery::adopt(recovered, &names, &queues, &tracker, (&counters, &lives));
     let shared = Arc::new(Shared {
         intake: Mutex::new(Intake::new(next)),
         queues,
@@ -86,6 +88,7 @@ pub(crate) fn open_in(
         read_trouble: ReadTrouble::new(settings.read_again_after),
         clock: settings.clock.clone(),
         supervisor: settings.supervisor.clone(),
+        lives,
         longest_record: settings.longest_record(),
         receipts_promise_disk: settings.fsync == Fsync::Always,
     });

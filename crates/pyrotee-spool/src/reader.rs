@@ -1,15 +1,30 @@
 //! The thread that reads records back from disk.
 
 use std::io;
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, mpsc};
 
 use pyrotee_queue::{Part, Payload, Record, Reservation, lock};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
-use crate::format::{Crc, PREFIX_LEN, RecordPrefix};
+use crate::format::{Crc, Flight, PREFIX_LEN, RecordPrefix};
 use crate::shared::Shared;
 use crate::spooled_record::{Lookup, SegmentPosition, SpooledRecord};
 use crate::storage::{File, read_up_to};
+
+/// What the thread is asked to do.
+#[derive(Debug)]
+pub(crate) enum ReaderRequest {
+    Read(ReadRequest),
+    /// Note on disk that a record is about to be handed out.
+    NoteLease {
+        flight: Flight,
+        noted: oneshot::Sender<()>,
+    },
+    /// Note that its lease has ended.
+    NoteEnd(Flight),
+}
 
 /// Asks the thread to read one record.
 #[derive(Debug)]
@@ -38,11 +53,35 @@ pub(crate) enum ReadResult {
 }
 
 /// Reads records until all senders of requests are dropped. A panic drops the request, which its consumer notices.
-pub(crate) fn run(requests: &mpsc::Receiver<ReadRequest>, shared: &Shared, crc: Crc) {
-    while let Ok(request) = requests.recv() {
-        let reading = || answer(request, shared, crc);
+pub(crate) fn run(requests: &mpsc::Receiver<ReaderRequest>, shared: &Shared, crc: Crc) {
+    loop {
+        let request = match shared.lives.trial_ends() {
+            None => requests.recv().map_err(RecvTimeoutError::from),
+            Some(at) => requests.recv_timeout(at.saturating_duration_since(Instant::now())),
+        };
+        let ends = matches!(request, Err(RecvTimeoutError::Disconnected));
+        let work = || match request {
+            Ok(ReaderRequest::Read(request)) => answer(request, shared, crc),
+            Ok(ReaderRequest::NoteLease { flight, noted }) => {
+                shared.lives.note_lease(flight);
+                // The consumer may have given up.
+                noted.send(()).ok();
+            }
+            Ok(ReaderRequest::NoteEnd(flight)) => {
+                shared.lives.note_end(flight);
+                if shared.lives.is_careful() {
+                    // It may have been the last record on trial.
+                    shared.tracker.wakeup.notify();
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => shared.lives.pass_trial(),
+            Err(RecvTimeoutError::Disconnected) => {}
+        };
         // Counted and logged.
-        shared.supervisor.catch(Part::SpoolRead, reading).ok();
+        shared.supervisor.catch(Part::SpoolRead, work).ok();
+        if ends {
+            return;
+        }
     }
 }
 

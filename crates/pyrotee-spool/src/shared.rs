@@ -11,13 +11,15 @@ use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use crate::counters::Counters;
+use crate::format::TargetId;
+use crate::lives::Lives;
 use crate::read_trouble::ReadTrouble;
-use crate::reader::ReadRequest;
+use crate::reader::ReaderRequest;
 use crate::removed_target::RemovedTarget;
 use crate::spooled_record::{
     RecordClaim, RecordLocation, SegmentPosition, SpooledRecord, SpooledState,
 };
-use crate::tracker::SettlementTracker;
+use crate::tracker::{SettlementTracker, TrackerState};
 
 /// The state of an open spool.
 ///
@@ -33,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) read_trouble: ReadTrouble,
     pub(crate) clock: StepClock,
     pub(crate) supervisor: Supervisor,
+    pub(crate) lives: Lives,
     /// Most bytes of a record, with its head.
     pub(crate) longest_record: u64,
     /// Whether a receipt promises that the record is on disk (`fsync: always`).
@@ -175,6 +178,28 @@ impl Shared {
         }
     }
 
+    /// The number of a configured target in the files.
+    pub(crate) fn target_id(&self, target: usize) -> Option<TargetId> {
+        let id = |tracker: &mut TrackerState| Some(tracker.cursors.get(target)?.id);
+        self.tracker.with(id)
+    }
+
+    /// See [`Lives::poison`].
+    pub(crate) fn poison(&self, target: u16, number: u64) -> Option<u32> {
+        let id = self.target_id(usize::from(target))?;
+        self.lives.poison(id, number)
+    }
+
+    /// Notes how far the process is, for the case that it ends.
+    pub(crate) fn watch_life(&self) {
+        if self.lives.next_watch().is_none() {
+            return;
+        }
+        let queues = self.queues.iter().enumerate();
+        let targets = queues.filter_map(|(index, queue)| Some((self.target_id(index)?, &**queue)));
+        self.lives.watch(&targets.collect::<Vec<_>>());
+    }
+
     /// Drops the pending records of the removed targets that `is_lost` selects, for `reason`. Returns the
     /// name of each and how many records it lost.
     pub(crate) fn lose_removed(
@@ -222,7 +247,7 @@ impl Shared {
 #[derive(Debug)]
 pub(crate) struct RunningSpool {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) reader: mpsc::Sender<ReadRequest>,
+    pub(crate) reader: mpsc::Sender<ReaderRequest>,
 }
 
 impl Drop for RunningSpool {

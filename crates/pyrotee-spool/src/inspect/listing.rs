@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::{Directory, InspectError};
 use crate::format::{
-    CURSOR_SLOTS, Cursors, FormatError, Names, NumberSet, TargetId, quarantined_segment_of,
+    Cursors, FormatError, Names, NumberSet, TargetId, is_spool_file, quarantined_segment_of,
     salt_and_names, segment_of,
 };
 use crate::storage::LockState;
@@ -88,7 +88,7 @@ impl Listing {
                 segments.push(segment(first));
             } else if let Some(first) = quarantined_segment_of(&name) {
                 quarantined.push(segment(first));
-            } else if !CURSOR_SLOTS.contains(&&*name) {
+            } else if !is_spool_file(&name) {
                 foreign.push((name, len));
             }
         }

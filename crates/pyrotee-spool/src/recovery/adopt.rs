@@ -12,6 +12,7 @@ use super::numbers::{next_number, unknown_in};
 use super::{RecoveredSpool, ScannedRecord};
 use crate::counters::Counters;
 use crate::format::{Names, NumberSet, SavedCursor, TargetId};
+use crate::lives::Lives;
 use crate::removed_target::{PendingCount, RemovedTarget};
 use crate::segments::{Segment, UnreadSegment};
 use crate::spooled_record::{RecordClaim, RecordLocation, SpooledRecord, SpooledState};
@@ -81,10 +82,15 @@ pub(crate) fn adopt(
     configured: &[String],
     queues: &[Arc<Queue<RecordClaim>>],
     tracker: &Arc<SettlementTracker>,
-    counters: &Counters,
+    (counters, lives): (&Counters, &Lives),
 ) -> (u64, Names) {
     let mut names = recovered.names.clone();
     let mut targets = targets(&recovered, configured, queues, &mut names);
+    for target in &targets {
+        if let Some(queue) = target.queue {
+            lives.hold_back(target.id, queue);
+        }
+    }
     let next = next_number(&recovered);
     let mut losses = Losses {
         damaged: Vec::new(),
@@ -139,7 +145,7 @@ pub(crate) fn adopt(
             }
             // The numbers of segments do not overlap, so no record is adopted twice.
             adopted.insert(record.number);
-            adopt_record(&record, first, &mut targets, tracker, counters);
+            adopt_record(&record, first, &mut targets, tracker, (counters, lives));
         }
     }
     if recovered.cursors.clean {
@@ -160,7 +166,7 @@ fn adopt_record(
     segment: u64,
     targets: &mut [RecoveredTarget<'_>],
     tracker: &Arc<SettlementTracker>,
-    counters: &Counters,
+    (counters, lives): (&Counters, &Lives),
 ) {
     let number = record.number;
     let wanting = targets.iter_mut().enumerate();
@@ -195,7 +201,10 @@ fn adopt_record(
                 record: Arc::clone(&spooled),
                 target: index,
             };
-            queue.recover(number, claim);
+            match lives.poison(target.id, number) {
+                None => queue.recover(number, claim),
+                Some(ended) => queue.recover_poison(number, claim, ended),
+            }
         }
     }
 }

@@ -53,7 +53,11 @@ pub(crate) fn adopt_late(numbers: Range<u64>, read: &ReadSegment, shared: &Share
     }
     for claim in adopted.claims {
         if let Some(queue) = shared.queues.get(usize::from(claim.target)) {
-            queue.recover(claim.record.number, claim);
+            let number = claim.record.number;
+            match shared.poison(claim.target, number) {
+                None => queue.recover(number, claim),
+                Some(ended) => queue.recover_poison(number, claim, ended),
+            }
         }
     }
 }

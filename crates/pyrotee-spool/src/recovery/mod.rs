@@ -14,15 +14,17 @@ mod scan;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use pyrotee_queue::Tally;
 use tracing::warn;
 
 use crate::format::{
-    CURSOR_SLOTS, Crc, Cursors, FormatError, Names, quarantined_segment_of, salt_and_names,
-    segment_name, segment_of,
+    CURSOR_SLOTS, Crc, Cursors, FormatError, Names, is_spool_file, quarantined_segment_of,
+    salt_and_names, segment_name, segment_of,
 };
+use crate::lives::Lives;
 use crate::settings::{OpenError, Settings};
 use crate::storage::{Storage, read_all};
 pub(crate) use adopt::adopt;
@@ -67,11 +69,13 @@ impl RecoveredSegment {
     }
 }
 
-/// Locks the directory, and reads cursors and segments.
+/// Locks the directory, counts this life, and reads cursors and segments.
 pub(crate) fn read(
-    storage: &dyn Storage,
+    disk: &Arc<dyn Storage>,
     settings: &Settings,
+    lives: &Lives,
 ) -> Result<RecoveredSpool, OpenError> {
+    let storage = &**disk;
     let dir = || settings.dir.clone();
     storage.prepare().map_err(|source| match source.kind() {
         io::ErrorKind::WouldBlock => OpenError::Locked { dir: dir() },
@@ -97,10 +101,12 @@ pub(crate) fn read(
             }
         } else if quarantined_segment_of(&name).is_some() {
             quarantined.add(len);
-        } else if !CURSOR_SLOTS.contains(&&*name) {
+        } else if !is_spool_file(&name) {
             warn!(dir = %settings.dir.display(), file = name, "foreign file in the spool is left alone");
         }
     }
+    // No file is newer, so that the directory is ours; and a life counts that ends in the scan.
+    lives.begin(disk);
     opened.sort_by_key(|(first, ..)| *first);
     let heads = opened
         .iter()

@@ -34,6 +34,9 @@ mod trouble;
 /// Threads that panic.
 mod panics;
 
+/// Records that end the process.
+mod lives;
+
 /// Comparison with a plain list per target, across restarts and crashes.
 mod model;
 

@@ -137,6 +137,7 @@ impl Writer {
                 return;
             }
             self.reread_segments();
+            self.shared.watch_life();
             self.shared.tracker.wakeup.wait(self.until_next());
         }
     }
@@ -174,7 +175,8 @@ impl Writer {
         let now = Instant::now();
         let mut next = now + LONGEST_SLEEP;
         let again_at = self.not_removed.values().copied();
-        if let Some(at) = again_at.chain(self.reread_at()).min() {
+        let again_at = again_at.chain(self.reread_at());
+        if let Some(at) = again_at.chain(self.shared.lives.next_watch()).min() {
             next = next.min(at);
         }
         if let Some(at) = self.retry_at {
@@ -254,6 +256,7 @@ impl Writer {
             self.close(&active);
         }
         let clean = self.retry_at.is_none();
+        self.shared.lives.close();
         if let Err(error) = self
             .remove_done_segments()
             .and_then(|()| self.save(clean, MustSurvive::PowerLoss))
