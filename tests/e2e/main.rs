@@ -65,6 +65,8 @@ mod isolation;
 mod life_cycle;
 /// Where the parser ends, with an answer.
 mod limits;
+/// A profile that ends the relay whenever it is delivered, and a relay that is killed.
+mod lives;
 /// Many requests at once, and who takes them.
 mod load;
 /// Headers that give a body its meaning.

@@ -31,9 +31,10 @@ pub(super) fn page(spool: Option<&OpenSpool>, copies: &PageCopies) -> Response<B
 }
 
 fn survey(spool: &OpenSpool) -> SpoolPage {
-    let max_bytes = spool.monitor.stats().max_bytes;
+    let stats = spool.monitor.stats();
     let dir = spool.dir.display().to_string();
-    let mut page = SpoolPage::of(dir, spool.monitor.survey(), Some(max_bytes));
+    let mut page = SpoolPage::of(dir, spool.monitor.survey(), Some(stats.max_bytes));
+    page.careful = stats.careful;
     match spool.monitor.mode() {
         Mode::Disk => {}
         Mode::Waiting => WAITING.clone_into(&mut page.state),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use pyrotee_delivery::DeadLetterSink;
+use pyrotee_queue::Supervisor;
 
 use crate::store::{Error, Size, Store};
 use crate::writer::{Counters, Writer};
@@ -37,18 +38,25 @@ pub struct Stats {
     pub lost_full: u64,
     pub lost_disk_error: u64,
     pub lost_too_large: u64,
+    pub lost_panic: u64,
 }
 
 impl DeadLetters {
     /// Opens `dir`, which may hold `max_bytes` bytes, and starts the writer. Records that wait to be written
-    /// may hold `most_waiting` bytes of memory.
+    /// may hold `most_waiting` bytes of memory. `supervisor` counts panics of the writer.
     ///
     /// # Errors
     /// The directory cannot be used, another process has it, or the thread does not start.
-    pub fn open(dir: &Path, max_bytes: u64, most_waiting: u64) -> Result<Self, Error> {
+    pub fn open(
+        dir: &Path,
+        max_bytes: u64,
+        most_waiting: u64,
+        supervisor: Supervisor,
+    ) -> Result<Self, Error> {
         let store = Arc::new(Store::open(dir, max_bytes)?);
         let counters = Arc::<Counters>::default();
-        let started = Writer::start(Arc::clone(&store), Arc::clone(&counters), most_waiting);
+        let (kept, counted) = (Arc::clone(&store), Arc::clone(&counters));
+        let started = Writer::start(kept, counted, most_waiting, supervisor);
         let (writer, sink) = started.map_err(|source| Error::Io {
             dir: dir.to_owned(),
             source,
@@ -90,6 +98,7 @@ impl Monitor {
             lost_full: counters.lost_full.load(Relaxed),
             lost_disk_error: counters.lost_disk_error.load(Relaxed),
             lost_too_large: counters.lost_too_large.load(Relaxed),
+            lost_panic: counters.lost_panic.load(Relaxed),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::SystemTime;
 
 use pyrotee_delivery::{DeadLetter, DeadLetterSink};
-use pyrotee_queue::Record;
+use pyrotee_queue::{Part, Record, Supervisor};
 
 use super::store::{Cause, Error, Store};
 
@@ -24,6 +24,8 @@ pub struct Counters {
     pub lost_full: AtomicU64,
     pub lost_disk_error: AtomicU64,
     pub lost_too_large: AtomicU64,
+    /// Writing it panicked.
+    pub lost_panic: AtomicU64,
 }
 
 /// The thread that writes.
@@ -44,11 +46,12 @@ enum Message {
 
 impl Writer {
     /// Starts the thread. Records that wait to be written have `most_waiting` bytes together at most, or
-    /// there is only one: until then they stay charged to the memory limit.
+    /// there is only one: until then they stay charged to the memory limit. The thread goes on after a panic.
     pub fn start(
         store: Arc<Store>,
         counters: Arc<Counters>,
         most_waiting: u64,
+        supervisor: Supervisor,
     ) -> io::Result<(Self, DeadLetterSink)> {
         let (sender, messages) = sync_channel(PLACES);
         let waiting = Arc::<AtomicU64>::default();
@@ -59,8 +62,11 @@ impl Writer {
             most_waiting,
         );
         let thread = Builder::new()
-            .name("dead-letters".to_owned())
-            .spawn(move || run(&messages, &store, &counters, &waiting))?;
+            .name(Part::DeadLetters.as_str().to_owned())
+            .spawn(move || {
+                let keep = |record: &Record, cause: &Cause, at| store.keep(record, cause, at);
+                run(&messages, keep, &counters, &waiting, &supervisor);
+            })?;
         Ok((Self { sender, thread }, sink))
     }
 
@@ -106,12 +112,22 @@ impl Message {
     }
 }
 
-fn run(messages: &Receiver<Message>, store: &Store, counters: &Counters, waiting: &AtomicU64) {
+fn run(
+    messages: &Receiver<Message>,
+    keep: impl Fn(&Record, &Cause, SystemTime) -> Result<(), Error>,
+    counters: &Counters,
+    waiting: &AtomicU64,
+    supervisor: &Supervisor,
+) {
     let mut failing = false;
     while let Ok(Message::Keep { record, cause, at }) = messages.recv() {
-        let kept = store.keep(&record, &cause, at);
+        let kept = supervisor.catch(Part::DeadLetters, || keep(&record, &cause, at));
         waiting.fetch_sub(record.len(), Relaxed);
         drop(record);
+        let Ok(kept) = kept else {
+            counters.lost_panic.fetch_add(1, Relaxed);
+            continue;
+        };
         let (counter, error) = match kept {
             Ok(()) => (&counters.kept, None),
             Err(Error::TooLarge) => (&counters.lost_too_large, None),
@@ -155,8 +171,13 @@ mod tests {
     fn written(home: &Home, bytes: usize, times: u64, change: impl FnOnce()) -> Arc<Counters> {
         let counters = Arc::<Counters>::default();
         let store = Arc::new(home.open());
-        let (writer, sink) =
-            Writer::start(Arc::clone(&store), Arc::clone(&counters), 1 << 30).unwrap();
+        let (writer, sink) = Writer::start(
+            Arc::clone(&store),
+            Arc::clone(&counters),
+            1 << 30,
+            Supervisor::default(),
+        )
+        .unwrap();
         change();
         let record = record("name=a", bytes);
         (0..times).for_each(|_| offer(&sink, &record));
@@ -183,6 +204,27 @@ mod tests {
         assert_eq!(counters.lost_disk_error.load(Relaxed), 3);
         let counters = written(&home, 600_000, 2, || ());
         assert_eq!(counters.lost_too_large.load(Relaxed), 2);
+    }
+
+    #[test]
+    fn a_panic_costs_one_letter_and_not_the_thread() {
+        let counters = Arc::<Counters>::default();
+        let (waiting, supervisor) = (Arc::<AtomicU64>::default(), Supervisor::default());
+        let (sender, messages) = sync_channel(PLACES);
+        let sink = intake(sender, Arc::clone(&counters), Arc::clone(&waiting), 1 << 30);
+        for name in ["name=a", "name=poison", "name=b", "name=poison", "name=c"] {
+            offer(&sink, &record(name, 10));
+        }
+        drop(sink);
+        let keep = |record: &Record, _: &Cause, _| {
+            assert!(&*record.head().query != "name=poison", "the store broke");
+            Ok(())
+        };
+        run(&messages, keep, &counters, &waiting, &supervisor);
+        assert_eq!(counters.kept.load(Relaxed), 3);
+        assert_eq!(counters.lost_panic.load(Relaxed), 2);
+        assert_eq!(supervisor.panics(Part::DeadLetters), 2);
+        assert_eq!(waiting.load(Relaxed), 0, "nothing waits");
     }
 
     #[test]

@@ -37,6 +37,7 @@ mod receipt_time;
 mod record;
 mod retry_history;
 mod step_clock;
+mod supervisor;
 
 pub use backend::{
     Consumer, FRESH_FOR, Lane, Lease, LeaseEnd, LeaseFilter, LeaseFuture, Limits, OfferResult,
@@ -54,6 +55,7 @@ pub use receipt_time::receipt_time;
 pub use record::{Head, Record, SurfaceId};
 pub use retry_history::RetryHistory;
 pub use step_clock::{Birth, StepClock, shift};
+pub use supervisor::{Panic, Part, Supervisor, catch_panic};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

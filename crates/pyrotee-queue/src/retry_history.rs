@@ -1,7 +1,7 @@
 //! What a queue remembers of a record between two leases.
 
 /// What earlier deliveries of a record to one target taught. Kept in memory only: after a restart every
-/// record starts with an empty history.
+/// record starts with an empty history, apart from `ended_processes`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RetryHistory {
     /// Deliveries that failed.
@@ -10,8 +10,10 @@ pub struct RetryHistory {
     pub unknown_failures: u32,
     /// Failures after which the target may have the record: each further delivery may double it.
     pub ambiguous_failures: u32,
-    /// Deliveries that made the worker panic.
+    /// Deliveries that panicked.
     pub panics: u32,
+    /// Processes that ended while this record alone was in flight.
+    pub ended_processes: u32,
     /// Failures while the target accepted other records: evidence that this record is poison.
     pub failures_while_healthy: u32,
     /// How many records of its surface the target had acknowledged when this record last failed.

@@ -1,6 +1,5 @@
 //! The spool as a backend of `pyrotee_queue`: producer, consumers and leases.
 
-use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -9,11 +8,12 @@ use pyrotee_queue::{
     Consumer, Lease, LeaseEnd, LeaseFilter, LeaseFuture, LeasedEntry, OfferResult, Producer, Queue,
     QueuedRecord, Reason, Receipt, Record, Settle, TakeResult, Tally, lock,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::sleep;
 
 use crate::directory::SegmentPosition;
-use crate::reader::{LateRead, ReadRequest, ReadResult, RunningSpool};
+use crate::flight::FlightGuard;
+use crate::reader::{LateRead, ReadRequest, ReadResult, ReaderRequest, RunningSpool};
 use crate::spooled_record::{Lookup, RecordClaim};
 use crate::storage::File;
 use crate::tracker::TrackerState;
@@ -145,18 +145,33 @@ impl SpoolConsumer {
             reply,
             late: Arc::clone(&self.late),
         };
-        let sent = self.spool.reader.send(request).is_ok();
-        if sent && let Ok(result) = result.await {
-            return Some(result);
-        }
-        let error = io::Error::other("the thread that reads has ended");
-        let shared = &self.spool.shared;
-        shared.note_read_failure(position, claim.record.number(), &error);
-        Some(ReadResult::Failed)
+        // The thread runs as long as this sender exists.
+        let request = ReaderRequest::Read(request);
+        self.spool.reader.send(request).ok();
+        let result = result.await;
+        Some(result.unwrap_or_else(|_| {
+            let shared = &self.spool.shared;
+            shared.note_read_panic(position, claim.record.number());
+            ReadResult::Failed
+        }))
     }
 }
 
 impl SpoolConsumer {
+    /// Has a record noted as in flight, while it matters whether the process ends meanwhile.
+    async fn note_flight(
+        &self,
+        claim: &RecordClaim,
+        turn: Option<OwnedSemaphorePermit>,
+    ) -> Option<FlightGuard> {
+        let shared = &self.spool.shared;
+        if !shared.lives.is_noting() {
+            return None;
+        }
+        let flight = (shared.target_id(self.target)?, claim.record.number());
+        Some(FlightGuard::note(&self.spool, flight, turn).await)
+    }
+
     /// Drops the records that are in segments which could not be read yet. Returns how many they were.
     fn lose_unread(&self, reason: Reason) -> u64 {
         let lose = |tracker: &mut TrackerState| tracker.lose_all_unread(self.target);
@@ -171,14 +186,19 @@ impl Consumer for SpoolConsumer {
             // While the budget has no room, only records that are in memory are leased.
             let mut from = 0;
             loop {
+                let turn = self.spool.shared.lives.turn().await;
                 match self.queue.take(filters, from) {
                     TakeResult::Leased(leased) => {
                         let (lane, history) = (leased.lane(), leased.history());
                         let (evicted, birth) = (leased.is_evicted(), self.queue.birth(&leased));
                         let claim = leased.record().clone();
-                        let lease = SpoolLease::new(self, leased);
+                        let mut lease = SpoolLease::new(self, leased);
                         match self.fetch(&claim).await {
                             FetchResult::Record(record) => {
+                                // An evicted record is not uploaded.
+                                if !evicted {
+                                    lease.flight = self.note_flight(&claim, turn).await;
+                                }
                                 let lease = Lease::new(record, lane, history, Box::new(lease));
                                 return Some(lease.with_evicted(evicted).with_birth(birth));
                             }
@@ -193,10 +213,14 @@ impl Consumer for SpoolConsumer {
                     }
                     TakeResult::Finished => return None,
                     TakeResult::NoMatch { .. } if from > 0 => {
+                        drop(turn);
                         sleep(BETWEEN_RESERVATIONS).await;
                         from = 0;
                     }
-                    TakeResult::NoMatch { next_due } => self.queue.changed(next_due).await,
+                    TakeResult::NoMatch { next_due } => {
+                        drop(turn);
+                        self.queue.changed(next_due).await;
+                    }
                 }
             }
         })
@@ -241,6 +265,7 @@ impl Consumer for SpoolConsumer {
 struct SpoolLease {
     queue: Arc<Queue<RecordClaim>>,
     leased: Option<LeasedEntry<RecordClaim>>,
+    flight: Option<FlightGuard>,
     /// Keeps the threads running until the last lease has ended.
     _spool: Arc<RunningSpool>,
 }
@@ -250,6 +275,7 @@ impl SpoolLease {
         Self {
             queue: Arc::clone(&consumer.queue),
             leased: Some(leased),
+            flight: None,
             _spool: Arc::clone(&consumer.spool),
         }
     }

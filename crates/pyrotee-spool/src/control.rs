@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::thread::Builder;
 use std::time::Duration;
 
-use pyrotee_queue::{Reason, Tally, lock};
+use pyrotee_queue::{Part, Reason, Tally, lock};
 use tokio::runtime;
 use tracing::info;
 
@@ -170,7 +170,7 @@ impl Control {
         let failed = |error: io::Error| ReplayError::Thread(error.to_string());
         let runtime = runtime::Builder::new_current_thread().enable_time().build();
         let runtime = runtime.map_err(failed)?;
-        let thread = Builder::new().name("spool-replay".to_owned());
+        let thread = Builder::new().name(Part::SpoolReplay.as_str().to_owned());
         let run = move || replay.map(|replay| runtime.block_on(replay.run()));
         thread.spawn(run).map_err(failed)?;
         info!(from, to, records = begun.left, "replay begins");

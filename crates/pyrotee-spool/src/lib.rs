@@ -9,22 +9,26 @@
 //! cursors.0 cursors.1         how far every target is. The more recent whole slot counts. The slot that was
 //!                             synced last is never overwritten next. Bytes of a longer earlier content may
 //!                             follow the content of a slot
+//! lives                       how often processes ended soon after their start, and what they were delivering
 //! 00000000000000000042.log    a segment; its name is the lowest record number that may be in it
 //! *.corrupt                   a quarantined segment: damaged, without pending records
 //! ```
 //!
-//! Segment heads and cursor slots are *envelopes*. The layout of the first 16 bytes is the same in all
-//! versions, so that an older pyrotee can refuse a newer version, and a flipped bit is not taken for one.
-//! Segments have version 2, cursor slots version 1, and 2 with unknown numbers or steps:
+//! Segment heads, cursor slots and the content of `lives` are *envelopes*. The layout of the first 16 bytes is the same
+//! in all versions, so that an older pyrotee can refuse a newer version, and a flipped bit is not taken for one.
+//! Segments have version 2, cursor slots version 1, and 2 with unknown numbers or steps, `lives` version 1:
 //!
 //! ```text
-//! envelope = magic [u8; 8] ("PYROTEES" | "PYROTEEC"), version u32, crc32 of these 12 bytes,
+//! envelope = magic [u8; 8] ("PYROTEES" | "PYROTEEC" | "PYROTEEL"), version u32, crc32 of these 12 bytes,
 //!            length u32, crc32 of the content, content
 //! segment  = envelope( salt u64, first u64, names ), record*
 //! names    = count u16, ( id u16, length u16, name )*
 //! cursors  = envelope( generation u64, salt u64, next u64, clean u8, count u16, cursor*,
 //!                      count u32, ( start u64, end u64 )*     unknown numbers, since version 2
 //!                      count u16, ( number u64, step i64 )* ) steps of the wall clock, since version 2
+//! lives    = envelope( short u32, careful u8, count u32, flight*,   in flight
+//!                      count u32, ( flight, lives u32 )* )          suspects, and how many lives each ended
+//! flight   = target id u16, number u64
 //! cursor   = id u16, length u16, name, last_seen u64 (seconds; of a removed target: since when), horizon u64,
 //!            count u32, ( start u64, end u64 )*      settled numbers
 //!            count u32, number u64*                  in flight
@@ -49,6 +53,10 @@
 //! has two readings of when a record was received: the time in its head, and that time plus all later steps. The one
 //! that makes the record younger counts. A time before 2020 says that the clock was not set: the age counts from the
 //! start of the process then. The time in the head itself never changes, because it is part of the profile.
+//!
+//! `lives` is written in place, before a record is handed out, from the third process on after two that ended within a
+//! minute of their start without closing the spool. Nothing depends on it but which record is suspected to end processes:
+//! if the file is missing or damaged, none is. An earlier pyrotee leaves it alone.
 //!
 //! The checksum of a head covers the lengths, the checksum of the body and the head. The salt of the spool is the
 //! start value of both checksums of a record, so that a client cannot write bytes into a body that a resync
@@ -89,11 +97,13 @@ mod backend;
 mod control;
 mod counters;
 mod directory;
+mod flight;
 mod format;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 pub mod inspect;
 mod lifecycle;
+mod lives;
 mod monitor;
 mod open_spool;
 mod opener;

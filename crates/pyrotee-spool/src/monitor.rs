@@ -28,6 +28,8 @@ pub enum Mode {
 pub struct Stats {
     /// Whether records reach the disk.
     pub mode: Mode,
+    /// Whether at most one record is in flight at a time, because processes ended soon after their start.
+    pub careful: bool,
     /// Bytes of all segments.
     pub bytes: u64,
     /// Most bytes of all segments.
@@ -163,6 +165,7 @@ impl Monitor {
         let counters = &self.shared.counters;
         Stats {
             mode: self.mode(),
+            careful: self.shared.lives.is_careful(),
             bytes,
             max_bytes: self.max_bytes,
             segments,

@@ -5,17 +5,18 @@ use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread::Builder;
 use std::time::Instant;
 
-use pyrotee_queue::{Budget, Consumer, Producer, Queue};
+use pyrotee_queue::{Budget, Consumer, Part, Producer, Queue};
 use tracing::error;
 
 use crate::backend::{SpoolConsumer, SpoolProducer};
 use crate::control::{Control, ROOM_TIMEOUT};
 use crate::counters::Counters;
 use crate::lifecycle::EndGuard;
+use crate::lives::Lives;
 use crate::monitor::Monitor;
 use crate::opener::{Opener, PROVISIONAL};
 use crate::read_trouble::ReadTrouble;
-use crate::reader::{self, ReadRequest, RunningSpool};
+use crate::reader::{self, ReaderRequest, RunningSpool};
 use crate::settings::{Fsync, Settings, TargetQueue};
 use crate::shared::{Intake, Shared};
 use crate::storage::{Disk, Storage};
@@ -92,6 +93,8 @@ pub(crate) fn start_in(
         crc: OnceLock::new(),
         read_trouble: ReadTrouble::new(settings.read_again_after),
         clock: settings.clock.clone(),
+        supervisor: settings.supervisor.clone(),
+        lives: Lives::new(settings.short_life, settings.trial),
         longest_record: settings.longest_record(),
         receipts_promise_disk: settings.fsync == Fsync::Always,
     });
@@ -137,14 +140,14 @@ pub(crate) fn start_in(
 }
 
 /// Starts the thread that reads records back, and the one that opens the directory and then writes.
-fn start_threads(requests: mpsc::Receiver<ReadRequest>, opener: Opener) -> io::Result<()> {
+fn start_threads(requests: mpsc::Receiver<ReaderRequest>, opener: Opener) -> io::Result<()> {
     let shared = Arc::clone(&opener.shared);
     let guard = EndGuard(Arc::clone(&shared.lifecycle));
     Builder::new()
-        .name("spool-read".to_owned())
+        .name(Part::SpoolRead.as_str().to_owned())
         .spawn(move || reader::run(&requests, &shared))?;
     Builder::new()
-        .name("spool-write".to_owned())
+        .name(Part::SpoolWrite.as_str().to_owned())
         .spawn(move || {
             let _guard = guard;
             opener.run();

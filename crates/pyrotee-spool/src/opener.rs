@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pyrotee_queue::{Reason, lock};
+use pyrotee_queue::{Panic, Part, Reason, lock};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -39,9 +39,28 @@ pub(crate) struct Opener {
 impl Opener {
     /// Opens the directory, and then writes until the spool is closed.
     pub(crate) fn run(self) {
-        match self.open() {
-            Some(writer) => writer.run(),
-            None => self.give_up(),
+        let lifecycle = &self.shared.lifecycle;
+        let supervisor = &self.shared.supervisor;
+        while !lifecycle.is_stopping() {
+            match supervisor.catch(Part::SpoolWrite, || self.open()) {
+                Ok(Some(writer)) => return writer.run_despite_panics(),
+                Ok(None) => break,
+                Err(panic) => self.wait_after(&panic),
+            }
+        }
+        self.give_up();
+    }
+
+    /// After a panic, waits before the next attempt. If the records of the files may be queued already, there is none.
+    fn wait_after(&self, panic: &Panic) {
+        let lifecycle = &self.shared.lifecycle;
+        lifecycle.set_waiting(&format!(
+            "the thread panicked, which is a bug: {panic}; restart the relay"
+        ));
+        let mut waits = true;
+        while waits && !lifecycle.is_stopping() {
+            lifecycle.pause(self.settings.retry_after);
+            waits = self.shared.crc.get().is_some();
         }
     }
 
@@ -141,6 +160,10 @@ impl Opener {
         counters.quarantined.add(backlog.quarantined.profiles);
         counters.quarantined_bytes.add(backlog.quarantined.bytes);
         shared.count_unread();
+        shared.lives.begin(&self.storage);
+        for (target, queue) in shared.queues_by_id() {
+            shared.lives.hold_back(target, queue);
+        }
         // Without a lock: the queues take the records a batch at a time, because offers wait for their locks.
         backlog.adopted.apply(shared);
         self.log_removed();

@@ -23,6 +23,8 @@ pub(crate) struct ReadTrouble {
 #[derive(Debug, Default)]
 struct State {
     paused: BTreeMap<u64, PausedSegment>,
+    /// How often reading a record panicked, by segment and number, for those that were not read since.
+    panics: BTreeMap<(u64, u64), u32>,
     last_line: Option<Instant>,
     /// Failures since the last log line.
     silent: u64,
@@ -92,6 +94,15 @@ impl ReadTrouble {
         Pause { to_log, ..pause }
     }
 
+    /// Notes that reading the record `number` in `segment` panicked. Returns until when it is not read: the bug is that
+    /// record's, so the others are read on.
+    pub(crate) fn panicked(&self, segment: u64, number: u64) -> Instant {
+        let mut state = lock(&self.state);
+        let panics = state.panics.entry((segment, number)).or_default();
+        *panics += 1;
+        Instant::now() + pause(self.shortest_pause, *panics)
+    }
+
     /// Notes that a read at the start, or of a segment that could not be read at the start, failed. Returns how many
     /// failures are to be logged now.
     pub(crate) fn note_failure(&self) -> Option<u64> {
@@ -101,6 +112,7 @@ impl ReadTrouble {
     /// Notes that the record `number` in `segment` was read. `None`: nothing follows.
     pub(crate) fn succeeded(&self, segment: u64, number: u64) -> Option<Recovery> {
         let mut state = lock(&self.state);
+        state.panics.remove(&(segment, number));
         let paused = state.paused.get_mut(&segment)?;
         let pauses = std::mem::take(&mut paused.pauses);
         paused.records.remove(&number);
@@ -124,7 +136,9 @@ impl ReadTrouble {
 
     /// Forgets a segment that was removed.
     pub(crate) fn forget(&self, segment: u64) {
-        lock(&self.state).paused.remove(&segment);
+        let mut state = lock(&self.state);
+        state.paused.remove(&segment);
+        state.panics.retain(|(of, _), _| *of != segment);
     }
 
     /// The paused segments, the oldest first.

@@ -1,12 +1,15 @@
 //! The thread that reads records back from disk.
 
 use std::io;
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, mpsc};
 
-use pyrotee_queue::{Record, Reservation, lock};
+use pyrotee_queue::{Part, Record, Reservation, lock};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::directory::{SegmentPosition, read_record};
+use crate::format::Flight;
 use crate::shared::Shared;
 use crate::spooled_record::{Lookup, SpooledRecord};
 use crate::storage::File;
@@ -16,13 +19,26 @@ use crate::storage::File;
 #[derive(Debug)]
 pub(crate) struct RunningSpool {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) reader: mpsc::Sender<ReadRequest>,
+    pub(crate) reader: mpsc::Sender<ReaderRequest>,
 }
 
 impl Drop for RunningSpool {
     fn drop(&mut self) {
         self.shared.stop();
     }
+}
+
+/// What the thread is asked to do.
+#[derive(Debug)]
+pub(crate) enum ReaderRequest {
+    Read(ReadRequest),
+    /// Note on disk that a record is about to be handed out.
+    NoteLease {
+        flight: Flight,
+        noted: oneshot::Sender<()>,
+    },
+    /// Note that its lease has ended.
+    NoteEnd(Flight),
 }
 
 /// Asks the thread to read one record.
@@ -51,54 +67,84 @@ pub(crate) enum ReadResult {
     Failed,
 }
 
-/// Reads records until all senders of requests are dropped.
-pub(crate) fn run(requests: &mpsc::Receiver<ReadRequest>, shared: &Shared) {
-    while let Ok(request) = requests.recv() {
-        let ReadRequest {
-            record,
-            position,
-            file,
-            reservation,
-            reply,
-            late,
-        } = request;
-        let Some(crc) = shared.crc.get().copied() else {
-            // No record is on disk before the spool is open.
-            continue;
+/// Reads records until all senders of requests are dropped. A panic drops the request, which its consumer notices.
+pub(crate) fn run(requests: &mpsc::Receiver<ReaderRequest>, shared: &Shared) {
+    loop {
+        let request = match shared.lives.trial_ends() {
+            None => requests.recv().map_err(RecvTimeoutError::from),
+            Some(at) => requests.recv_timeout(at.saturating_duration_since(Instant::now())),
         };
-        let number = record.number();
-        // It may have been read for another target meanwhile.
-        let result = match record.lookup() {
-            Lookup::Memory(record) => ReadResult::Record(record),
-            Lookup::Disk(_) | Lookup::Released => {
-                match read_record(&*file, position, number, record.bytes, reservation, crc) {
-                    Ok(Some(body)) => {
-                        let bytes = u64::from(position.before_body) + record.bytes;
-                        shared.counters.read.add(bytes);
-                        record.cache(&body);
-                        shared.note_read(position, number);
-                        ReadResult::Record(body)
-                    }
-                    Ok(None) => {
-                        shared.note_read(position, number);
-                        shared.note_damaged(position);
-                        ReadResult::Corrupt
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                        match shared.note_missing(position) {
-                            true => ReadResult::Corrupt,
-                            false => ReadResult::Failed,
-                        }
-                    }
-                    Err(error) => {
-                        shared.note_read_failure(position, number, &error);
-                        ReadResult::Failed
-                    }
+        let ends = matches!(request, Err(RecvTimeoutError::Disconnected));
+        let work = || match request {
+            Ok(ReaderRequest::Read(request)) => answer(request, shared),
+            Ok(ReaderRequest::NoteLease { flight, noted }) => {
+                shared.lives.note_lease(flight);
+                // The consumer may have given up.
+                noted.send(()).ok();
+            }
+            Ok(ReaderRequest::NoteEnd(flight)) => {
+                shared.lives.note_end(flight);
+                if shared.lives.is_careful() {
+                    // It may have been the last record on trial.
+                    shared.tracker.wakeup.notify();
                 }
             }
+            Err(RecvTimeoutError::Timeout) => shared.lives.pass_trial(),
+            Err(RecvTimeoutError::Disconnected) => {}
         };
-        if let Err(ReadResult::Record(body)) = reply.send(result) {
-            *lock(&late) = Some((number, body));
+        // Counted and logged.
+        shared.supervisor.catch(Part::SpoolRead, work).ok();
+        if ends {
+            return;
         }
+    }
+}
+
+fn answer(request: ReadRequest, shared: &Shared) {
+    let ReadRequest {
+        record,
+        position,
+        file,
+        reservation,
+        reply,
+        late,
+    } = request;
+    let Some(crc) = shared.crc.get().copied() else {
+        // No record is on disk before the spool is open.
+        return;
+    };
+    let number = record.number();
+    // It may have been read for another target meanwhile.
+    let result = match record.lookup() {
+        Lookup::Memory(record) => ReadResult::Record(record),
+        Lookup::Disk(_) | Lookup::Released => {
+            match read_record(&*file, position, number, record.bytes, reservation, crc) {
+                Ok(Some(body)) => {
+                    let bytes = u64::from(position.before_body) + record.bytes;
+                    shared.counters.read.add(bytes);
+                    record.cache(&body);
+                    shared.note_read(position, number);
+                    ReadResult::Record(body)
+                }
+                Ok(None) => {
+                    shared.note_read(position, number);
+                    shared.note_damaged(position);
+                    ReadResult::Corrupt
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    match shared.note_missing(position) {
+                        true => ReadResult::Corrupt,
+                        false => ReadResult::Failed,
+                    }
+                }
+                Err(error) => {
+                    shared.note_read_failure(position, number, &error);
+                    ReadResult::Failed
+                }
+            }
+        }
+    };
+    if let Err(ReadResult::Record(body)) = reply.send(result) {
+        *lock(&late) = Some((number, body));
     }
 }

@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use pyrotee_queue::{Consumer, LeaseFilter, Tally, lock};
+use pyrotee_queue::{Consumer, LeaseFilter, Part, Tally, lock};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
@@ -64,9 +64,12 @@ struct StopReason(&'static str);
 
 impl Replay {
     pub(crate) async fn run(self) {
-        let state = match self.replay_all().await {
-            Ok(()) => ReplayState::Done,
-            Err(StopReason(why)) => ReplayState::Stopped(why.to_owned()),
+        let supervisor = &self.shared.supervisor;
+        let replayed = supervisor.catch_future(Part::SpoolReplay, self.replay_all());
+        let state = match replayed.await {
+            Ok(Ok(())) => ReplayState::Done,
+            Ok(Err(StopReason(why))) => ReplayState::Stopped(why.to_owned()),
+            Err(panic) => ReplayState::Stopped(format!("it panicked, which is a bug: {panic}")),
         };
         self.update(|replay| replay.state = state);
         if let Some(replay) = &*lock(&self.progress) {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pyrotee_queue::{Ledger, Limits, StepClock};
+use pyrotee_queue::{Ledger, Limits, StepClock, Supervisor};
 use rustix::process::{Resource, getrlimit};
 
 /// Bytes of memory per record on disk and target that has not settled it: the target's share of the spooled
@@ -56,6 +56,13 @@ pub struct Settings {
     pub read_again_after: Duration,
     /// Tells how far the wall clock was set, so that the age of a record does not depend on it.
     pub clock: StepClock,
+    /// A process that ends within this time of its start, without closing the spool, may be ended by a record: see the
+    /// `lives` file. Zero: that is not looked for.
+    pub short_life: Duration,
+    /// A record that ends processes does so within this time of its lease.
+    pub trial: Duration,
+    /// Catches the panics of the threads.
+    pub supervisor: Supervisor,
     /// Minimum sleep of the writer thread after a batch. A longer sleep means fewer system calls and later
     /// receipts.
     pub min_sleep: Duration,
@@ -124,6 +131,9 @@ impl Settings {
             retry_after: Duration::from_secs(5),
             read_again_after: Duration::from_secs(1),
             clock: StepClock::system(),
+            short_life: Duration::from_secs(60),
+            trial: Duration::from_secs(1),
+            supervisor: Supervisor::default(),
             min_sleep: Duration::from_millis(1),
         }
     }

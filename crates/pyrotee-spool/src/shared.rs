@@ -4,17 +4,18 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use pyrotee_queue::{Budget, Queue, QueuedRecord, Reason, Record, StepClock, lock};
+use pyrotee_queue::{Budget, Queue, QueuedRecord, Reason, Record, StepClock, Supervisor, lock};
 use tokio::sync::oneshot;
 use tracing::warn;
 
 use crate::counters::Counters;
 use crate::directory::SegmentPosition;
-use crate::format::Crc;
+use crate::format::{Crc, TargetId};
 use crate::lifecycle::Lifecycle;
+use crate::lives::Lives;
 use crate::read_trouble::ReadTrouble;
 use crate::spooled_record::{RecordClaim, RecordLocation, SpooledRecord, SpooledState};
-use crate::tracker::SettlementTracker;
+use crate::tracker::{SettlementTracker, TrackerState};
 
 /// The state of an open spool.
 ///
@@ -35,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) crc: OnceLock<Crc>,
     pub(crate) read_trouble: ReadTrouble,
     pub(crate) clock: StepClock,
+    pub(crate) supervisor: Supervisor,
+    pub(crate) lives: Lives,
     /// Most bytes of a record, with its head.
     pub(crate) longest_record: u64,
     /// Whether a receipt promises that the record is on disk (`fsync: always`).
@@ -195,6 +198,31 @@ impl Shared {
     pub(crate) fn all_queues(&self) -> impl Iterator<Item = &Arc<Queue<RecordClaim>>> {
         let removed = self.removed.get().into_iter().flatten();
         self.queues.iter().chain(removed)
+    }
+
+    /// The number of a target in the files.
+    pub(crate) fn target_id(&self, target: usize) -> Option<TargetId> {
+        let id = |tracker: &mut TrackerState| Some(tracker.cursors.get(target)?.id);
+        self.tracker.with(id)
+    }
+
+    /// See [`Lives::poison`].
+    pub(crate) fn poison(&self, target: usize, number: u64) -> Option<u32> {
+        self.lives.poison(self.target_id(target)?, number)
+    }
+
+    /// The queues of the configured targets, with their numbers in the files.
+    pub(crate) fn queues_by_id(&self) -> Vec<(TargetId, &Queue<RecordClaim>)> {
+        let queues = self.queues.iter().enumerate();
+        let queues = queues.filter_map(|(index, queue)| Some((self.target_id(index)?, &**queue)));
+        queues.collect()
+    }
+
+    /// Notes how far the process is, for the case that it ends.
+    pub(crate) fn watch_life(&self) {
+        if self.lives.next_watch().is_some() {
+            self.lives.watch(&self.queues_by_id());
+        }
     }
 
     /// Notes that the record at `position` is damaged: its segment is quarantined instead of unlinked.

@@ -113,7 +113,8 @@ impl SpooledRecord {
             released = Some(location);
         }
         tracker.unsaved += 1;
-        let save = tracker.unsaved >= self.tracker.save_every;
+        // The first one begins the time after which the cursors are saved at the latest.
+        let save = tracker.unsaved == 1 || tracker.unsaved >= self.tracker.save_every;
         drop(state);
         drop(tracker);
         // Frees the body, after the locks.

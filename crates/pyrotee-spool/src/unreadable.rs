@@ -40,6 +40,14 @@ impl Shared {
         }
     }
 
+    /// Notes that reading the record `number` at `position` panicked: it is left alone for a time.
+    pub(crate) fn note_read_panic(&self, position: SegmentPosition, number: u64) {
+        let until = self.read_trouble.panicked(position.segment, number);
+        for queue in self.all_queues() {
+            queue.hold_back(number..number + 1, until);
+        }
+    }
+
     /// Notes that a record was read.
     pub(crate) fn note_read(&self, position: SegmentPosition, number: u64) {
         let segment = position.segment;

@@ -14,7 +14,7 @@ use pyroscope_wire::{SurfacePaths, Tags};
 use pyrotee_delivery::{DeadLetterSink, Deliverer, OnAmbiguous, WallClock};
 use pyrotee_net::{Address, Connector, Listen, Resolver, Tls};
 use pyrotee_proxy::{Duplicates, LocalWrites, Proxy, TeeOn, TeeSettings};
-use pyrotee_queue::{Budget, Ledger, Limits, WhenFull, open_memory};
+use pyrotee_queue::{Budget, Ledger, Limits, Supervisor, WhenFull, open_memory};
 use stats_alloc::{Region, Stats};
 use tokio_util::sync::CancellationToken;
 
@@ -118,6 +118,7 @@ fn relay(upstream: SocketAddr, ledgers: &[Arc<Ledger>], stop: &CancellationToken
             consumer,
             WallClock::system(),
             DeadLetterSink::disabled(),
+            Supervisor::default(),
         )
         .unwrap();
         tokio::spawn(deliverer.run(stop.clone()));

@@ -58,6 +58,7 @@ QUEUED = f'pyroscope_relay_memory_bytes{{{INSTANCE},pool="queues"}}'
 MODE = f'{PREFIX}spool_mode{{{INSTANCE},mode="memory_only"}}'
 UPSTREAM_ERRORS = f'pyroscope_relay_upstream_errors_total{{{INSTANCE},kind="connect"}}'
 LIMIT_HITS = f"pyroscope_relay_connection_limit_hits_total{{{INSTANCE}}}"
+PANICS = f'pyroscope_relay_thread_panics_total{{{INSTANCE},thread="deliverer"}}'
 INGESTED = f'pyroscope_relay_ingested_total{{{INSTANCE},surface="ingest",format="pprof"}}'
 QUEUE_PENDING = f"{PREFIX}queue_pending{{{NAMED}}}"
 ACCEPTED = of_target("accepted_profiles_total")
@@ -71,6 +72,7 @@ MEMORY = {
     INGESTED: rising(600),
     UPSTREAM_ERRORS: rising(0),
     LIMIT_HITS: rising(0),
+    PANICS: rising(0),
     teed("accepted"): rising(600),
     teed("loop"): rising(0),
     QUEUED: steady(100_000),
@@ -99,6 +101,7 @@ SPOOL = {
     # Far more than a queue in memory may hold, and nothing to worry about.
     QUEUE_PENDING: steady(5_000),
     f'{PREFIX}spool_mode{{{INSTANCE},mode="disk"}}': steady(1),
+    of_spool("unreadable_segments"): steady(0),
     MODE: steady(0),
     of_spool("bytes"): steady(100 << 20),
     of_spool("limit_bytes"): steady(1 << 30),
@@ -246,6 +249,7 @@ CASES = [
     ),
     Case("too many clients", {LIMIT_HITS: rising(1)}, {"PyroteeConnectionLimit": {}}),
     Case("clients go past it", {INGESTED: f"0+600x20 12000x{MINUTES - 20}"}, {"PyroteeNoProfiles": {"instance": None}}),
+    Case("a thread panicked", {PANICS: f"0x{MINUTES - 20} 1x20"}, {"PyroteeThreadPanicked": {"thread": "deliverer"}}),
     Case(
         "three profiles are missing",
         {ACCEPTED: rising(600, 5)},

@@ -32,6 +32,9 @@ pub struct SpoolPage {
     pub dir: String,
     pub format: u32,
     pub state: String,
+    /// Of a relay before this field: `false`.
+    #[serde(default)]
+    pub careful: bool,
     pub segments: u64,
     pub bytes: u64,
     pub max_bytes: Option<u64>,
@@ -148,6 +151,7 @@ impl SpoolPage {
             dir,
             format: FORMAT_VERSION,
             state: state.to_owned(),
+            careful: false,
             segments: survey.segments,
             bytes: survey.bytes,
             max_bytes,

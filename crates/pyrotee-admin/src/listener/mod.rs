@@ -5,6 +5,8 @@ mod activity;
 mod connection;
 mod connections;
 mod host;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::sync::Arc;
@@ -12,8 +14,10 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use pyrotee_net::server::Deadlines;
+use pyrotee_queue::{Part, Supervisor};
 use socket2::SockRef;
 use tokio::net::TcpListener;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::hosts::Hosts;
@@ -23,6 +27,10 @@ use connections::Limits;
 
 /// How often the exporter's sample buffers are emptied.
 const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Time until the listener serves again after a panic, so that one that panics each time does no harm. Clients wait in
+/// the kernel's backlog.
+const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// Bytes of a response that the kernel holds for a client that does not read. By itself it holds some megabytes for each,
 /// which count as memory of the container.
@@ -59,26 +67,24 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Serves `listener` on a thread of its own.
-    pub fn start(listener: std::net::TcpListener, site: Site) -> io::Result<Self> {
+    /// Serves `listener` on a thread of its own, which goes on after a panic.
+    pub fn start(
+        listener: std::net::TcpListener,
+        site: Site,
+        supervisor: Supervisor,
+    ) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let stop = CancellationToken::new();
-        let serving = serve(listener, Arc::new(site));
         let stopped = stop.clone();
         let thread = thread::Builder::new()
-            .name("admin".to_owned())
+            .name(Part::Admin.as_str().to_owned())
             .spawn(move || {
                 runtime.block_on(async {
                     tokio::select! {
                         () = stopped.cancelled() => {}
-                        result = serving => if let Err(error) = result {
-                            tracing::error!(
-                                error = &error as &dyn std::error::Error,
-                                "admin listener failed"
-                            );
-                        }
+                        () = serve_despite_panics(&listener, site, &supervisor) => {}
                     }
                 });
             });
@@ -93,6 +99,26 @@ impl Admin {
         self.stop.cancel();
         if self.thread.join().is_err() {
             tracing::error!("admin thread panicked");
+        }
+    }
+}
+
+async fn serve_despite_panics(
+    listener: &std::net::TcpListener,
+    site: Site,
+    supervisor: &Supervisor,
+) {
+    let site = Arc::new(site);
+    loop {
+        let serving = async { serve(listener.try_clone()?, Arc::clone(&site)).await };
+        match supervisor.catch_future(Part::Admin, serving).await {
+            Err(_panic) => sleep(PAUSE_AFTER_PANIC).await,
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "admin listener failed");
+                return;
+            }
         }
     }
 }

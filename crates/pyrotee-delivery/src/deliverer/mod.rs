@@ -1,6 +1,5 @@
 //! Delivers the records of one target: leases them from the target's queue and gives them to workers.
 
-mod panics;
 mod uploader;
 mod workers;
 
@@ -11,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pyrotee_net::{ConnectionCounts, Connector};
-use pyrotee_queue::{Consumer, Reason};
-use tokio::time::{Instant, sleep_until};
+use pyrotee_queue::{Consumer, Part, Reason, Supervisor};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::client::TargetClient;
@@ -27,6 +26,9 @@ use workers::{Assignment, Workers};
 /// How often an idle deliverer drops expired records.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(5);
 
+/// Time until a deliverer goes on after a panic of its own, so that one that panics each time does no harm.
+const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
+
 /// Delivers the records of one target. [`Deliverer::run`] leases them from the target's queue, uploads them and
 /// settles their leases.
 #[derive(Debug)]
@@ -38,7 +40,7 @@ pub struct Deliverer {
 
 impl Deliverer {
     /// A deliverer for the records of `consumer`. Records that it drops as rejected or undecodable go to
-    /// `dead_letters`.
+    /// `dead_letters`. `supervisor` counts panics.
     ///
     /// # Errors
     ///
@@ -49,6 +51,7 @@ impl Deliverer {
         consumer: Arc<dyn Consumer>,
         clock: WallClock,
         dead_letters: DeadLetterSink,
+        supervisor: Supervisor,
     ) -> Result<Self, SettingsError> {
         let connections = connector.counts().clone();
         let flow = FlowControl::new(settings.workers, settings.replay_rate);
@@ -66,6 +69,7 @@ impl Deliverer {
             on_ambiguous: settings.on_ambiguous,
             log: FailureLog::default(),
             metrics: TargetMetrics::new(settings),
+            supervisor,
         };
         Ok(Self {
             uploader: Arc::new(uploader),
@@ -91,10 +95,22 @@ impl Deliverer {
         tokio::select! {
             biased;
             () = stop.cancelled() => {}
-            () = self.deliver(&mut workers) => {}
+            () = self.deliver_despite_panics(&mut workers) => {}
         }
         workers.stop().await;
         self.uploader.consumer.abandon(Reason::Shutdown);
+    }
+
+    async fn deliver_despite_panics(&self, workers: &mut Workers) {
+        let supervisor = &self.uploader.supervisor;
+        loop {
+            let delivering = self.deliver(workers);
+            let ended = supervisor.catch_future(Part::Deliverer, delivering).await;
+            if ended.is_ok() {
+                return;
+            }
+            sleep(PAUSE_AFTER_PANIC).await;
+        }
     }
 
     async fn deliver(&self, workers: &mut Workers) {

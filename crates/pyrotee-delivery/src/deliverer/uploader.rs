@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use pyroscope_wire::refusal::Meaning;
-use pyrotee_queue::{Birth, Consumer, Lane, Lease, Reason, Record, RetryHistory, lock};
+use pyrotee_queue::{
+    Birth, Consumer, Lane, Lease, Part, Reason, Record, RetryHistory, Supervisor, catch_panic, lock,
+};
 use tokio::time::Instant;
 
-use super::panics::catch_panic;
 use crate::client::TargetClient;
 use crate::connection::Connection;
 use crate::content::BodyUse;
@@ -49,6 +50,7 @@ pub(super) struct Uploader {
     pub(super) on_ambiguous: OnAmbiguous,
     pub(super) log: FailureLog,
     pub(super) metrics: TargetMetrics,
+    pub(super) supervisor: Supervisor,
 }
 
 /// What happens to a record after an upload.
@@ -77,6 +79,11 @@ impl Uploader {
         mut permit: Permit,
         connection: &mut Option<Box<Connection>>,
     ) {
+        if lease.history().panics >= MAX_PANICS {
+            let why = format!("its delivery panicked {MAX_PANICS} times");
+            self.set_aside(lease, &why);
+            return;
+        }
         let birth = lease.birth();
         let attempt = self.attempt(lease.record(), &birth, &mut permit, connection);
         let (outcome, body_use) = match catch_panic(attempt).await {
@@ -87,7 +94,8 @@ impl Uploader {
             }
             Err(panic) => {
                 *connection = None;
-                self.settle_panic(lease, &panic);
+                self.supervisor.count(Part::Deliverer);
+                self.settle_panic(lease, &panic.to_string());
                 return;
             }
         };
@@ -118,9 +126,16 @@ impl Uploader {
         }
     }
 
-    /// Drops a record that made room for another one in a full queue.
+    /// Drops a record that made room for another one in a full queue, or that ended processes.
     pub(super) fn drop_evicted(&self, lease: Lease) {
         let history = lease.history();
+        if history.ended_processes > 0 {
+            let ended = history.ended_processes;
+            let why =
+                format!("the relay ended {ended} times while this profile alone was in flight");
+            self.set_aside(lease, &why);
+            return;
+        }
         let response = format!(
             "made room in a full queue: it failed {} times while the target accepted other profiles",
             history.failures_while_healthy
@@ -222,12 +237,23 @@ impl Uploader {
             lease.retry(Instant::now() + delay, history);
             return;
         }
-        let reason = Reason::Undecodable;
-        self.log.panicked(&self.name, panic, reason.as_str());
+        self.log
+            .panicked(&self.name, panic, Reason::Undecodable.as_str());
         let response = format!("its upload panicked {MAX_PANICS} times: {panic}");
-        let kept_as = DeadLetterReason::Undecodable;
-        self.offer_dead_letter(&lease, kept_as, history.last_status, &response);
-        lease.lose(reason);
+        self.keep_undecodable(lease, &response);
+    }
+
+    /// Drops a record that pyrotee itself cannot deliver, and logs that.
+    fn set_aside(&self, lease: Lease, why: &str) {
+        let (target, fate) = (self.name.as_str(), Reason::Undecodable.as_str());
+        tracing::error!(target, why, fate, "set a profile aside, which is a bug");
+        self.keep_undecodable(lease, why);
+    }
+
+    fn keep_undecodable(&self, lease: Lease, why: &str) {
+        let (reason, status) = (DeadLetterReason::Undecodable, lease.history().last_status);
+        self.offer_dead_letter(&lease, reason, status, why);
+        lease.lose(Reason::Undecodable);
     }
 
     fn drop_record(&self, lease: Lease, outcome: &Outcome, reason: Reason) {
@@ -257,12 +283,13 @@ impl Uploader {
         status: Option<u16>,
         text: &str,
     ) {
+        // Other records have no upload beyond those of their history.
+        let is_upload = !lease.is_evicted() && lease.history().panics < MAX_PANICS;
         self.dead_letters.offer(&DeadLetter {
             target: &self.name,
             record: lease.record(),
             reason,
-            // An evicted record has no upload beyond those of its history.
-            tries: lease.history().failures + u32::from(!lease.is_evicted()),
+            tries: lease.history().failures + u32::from(is_upload),
             status,
             response: text,
         });
@@ -300,9 +327,9 @@ fn count_failure(
         unknown_failures: history.unknown_failures + u32::from(meaning == Meaning::Unknown),
         ambiguous_failures: history.ambiguous_failures + u32::from(meaning == Meaning::Ambiguous),
         failures_while_healthy: history.failures_while_healthy + u32::from(while_healthy),
-        panics: history.panics,
         acked_at_last_failure: acked,
         last_status: outcome.status_code(),
+        ..history
     };
     let most = match meaning {
         Meaning::Broken => MAX_REFUSALS_WHILE_HEALTHY,

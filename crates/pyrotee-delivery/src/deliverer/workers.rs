@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use pyrotee_queue::{Lease, lock};
+use pyrotee_queue::{Lease, Part, lock};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -46,8 +46,13 @@ impl Workers {
         // Collect the workers that have ended.
         while self.tasks.try_join_next().is_some() {}
         let (uploader, idle) = (Arc::clone(&self.uploader), Arc::clone(&self.idle));
-        self.tasks
-            .spawn(async move { work(&uploader, &idle, assignment).await });
+        self.tasks.spawn(async move {
+            // Boxed, as the catching future would hold its bytes twice.
+            let working = Box::pin(work(&uploader, &idle, assignment));
+            let supervisor = &uploader.supervisor;
+            // After a panic the worker is gone, with its connection. The next assignment gets a new one.
+            supervisor.catch_future(Part::Deliverer, working).await.ok();
+        });
     }
 
     /// Ends the idle workers, and waits for the busy ones.

@@ -2,12 +2,18 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::{Birth, Lane, Reason, Record, RetryHistory, StepClock};
 
-/// A record that is being delivered to one target. Dropping the lease releases the record.
+/// Time until the retry of a record whose delivery panicked.
+const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
+
+/// A record that is being delivered to one target. Dropping the lease releases the record. A lease that is dropped by a
+/// panic ends as a failed delivery, so that a record which makes its deliverer panic is not leased again at once for ever.
 #[must_use]
 pub struct Lease {
     record: Arc<Record>,
@@ -79,8 +85,9 @@ impl Lease {
         self.birth.clone().unwrap_or_else(system)
     }
 
-    /// Whether the record made room for a new one in a full queue: of all queued records it had failed most
-    /// often while the target accepted others. The deliverer drops it as rejected instead of uploading it.
+    /// Whether the record is to be dropped instead of being uploaded: it made room for a new one in a full queue (of all
+    /// queued records it had failed most often while the target accepted others), or processes ended while it was in flight
+    /// ([`RetryHistory::ended_processes`]).
     pub fn is_evicted(&self) -> bool {
         self.evicted
     }
@@ -125,9 +132,20 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(settle) = self.settle.take() {
+        let Some(settle) = self.settle.take() else {
+            return;
+        };
+        if !thread::panicking() {
             settle.settle(LeaseEnd::Released);
+            return;
         }
+        let history = RetryHistory {
+            failures: self.history.failures.saturating_add(1),
+            panics: self.history.panics.saturating_add(1),
+            ..self.history
+        };
+        let at = Instant::now() + PAUSE_AFTER_PANIC;
+        settle.settle(LeaseEnd::Retried { at, history });
     }
 }
 

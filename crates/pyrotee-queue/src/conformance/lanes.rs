@@ -19,6 +19,7 @@ pub(super) async fn a_retried_record_comes_when_it_is_due_and_remembers(open: &O
         unknown_failures: 2,
         ambiguous_failures: 4,
         panics: 2,
+        ended_processes: 1,
         failures_while_healthy: 1,
         acked_at_last_failure: 7,
         last_status: Some(503),

@@ -41,6 +41,29 @@ impl<R: QueuedRecord> Queue<R> {
         }
     }
 
+    /// Queues a record that an earlier process left on disk, to be leased at once and dropped: so many processes ended
+    /// while it alone was in flight.
+    pub fn recover_poison(&self, number: u64, record: R, ended_processes: u32) {
+        let born = record.received().min(self.clock.now());
+        let mut state = lock(&self.state);
+        self.ledger.accept(record.len());
+        let key = state.key(number);
+        state.insert_poison(key, record, born, ended_processes);
+        drop(state);
+        self.notify();
+    }
+
+    /// Whether a record with one of these numbers is pending, in flight included.
+    pub fn has_any_of(&self, numbers: impl IntoIterator<Item = u64>) -> bool {
+        let state = lock(&self.state);
+        let is_pending = |number| {
+            let key = state.key(number);
+            let mut queued = state.queued.records(key..key + 1);
+            queued.next().is_some() || state.leased.contains_key(&key)
+        };
+        numbers.into_iter().any(is_pending)
+    }
+
     fn recover_batch(&self, batch: Vec<(u64, R)>) {
         let (now, count) = (self.clock.now(), batch.len());
         let mut state = lock(&self.state);

@@ -184,6 +184,16 @@ impl<R: QueuedRecord> State<R> {
         self.queued.fall_behind(next);
     }
 
+    /// The same for a record that is to be dropped. Records on disk are off the limits anyway.
+    pub(super) fn insert_poison(&mut self, number: u64, record: R, born: SystemTime, ended: u32) {
+        self.insert_recovered(number, record, born);
+        if let Some(mut entry) = self.queued.remove(number) {
+            entry.evicted = true;
+            entry.history.ended_processes = ended;
+            self.queued.insert(number, entry);
+        }
+    }
+
     /// Takes a queued record out. The caller must account for it.
     pub(super) fn take_out(&mut self, key: u64) -> Option<QueueEntry<R>> {
         let entry = self.queued.remove(key)?;

@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use super::scan::head_of;
 use crate::format::{
-    CURSOR_SLOTS, Cursors, FormatError, Names, SegmentHead, quarantined_segment_of, salt_and_names,
-    segment_name, segment_of,
+    CURSOR_SLOTS, Cursors, FormatError, Names, SegmentHead, is_spool_file, quarantined_segment_of,
+    salt_and_names, segment_name, segment_of,
 };
 use crate::storage::{Storage, read_all};
 
@@ -118,7 +118,7 @@ impl Listing {
                 listing
                     .quarantined
                     .extend(segment(storage, first, name, len));
-            } else if !CURSOR_SLOTS.contains(&&*name) {
+            } else if !is_spool_file(&name) {
                 listing.foreign.push((name, len));
             }
         }

@@ -4,6 +4,7 @@ mod clock_steps;
 mod cursors;
 mod envelope;
 mod fields;
+mod lives;
 mod number_set;
 mod record;
 mod segment;
@@ -13,6 +14,7 @@ pub(crate) use cursors::{CURSOR_SLOTS, Cursors, SavedCursor};
 pub(crate) use envelope::FormatError;
 #[cfg(test)]
 pub(crate) use envelope::of_version;
+pub(crate) use lives::{Flight, LIVES_FILE, SavedLives};
 pub(crate) use number_set::NumberSet;
 pub(crate) use record::{Crc, MAGIC, PREFIX_LEN, RecordHead, RecordPrefix, SHORTEST};
 pub(crate) use segment::{
@@ -21,6 +23,11 @@ pub(crate) use segment::{
 };
 
 use std::collections::BTreeMap;
+
+/// Whether a file of this name belongs to a spool, beside its segments.
+pub(crate) fn is_spool_file(name: &str) -> bool {
+    name == LIVES_FILE || CURSOR_SLOTS.contains(&name)
+}
 
 /// The number of a target in this spool. It stands for the same name as long as any file mentions it.
 pub(crate) type TargetId = u16;

@@ -51,8 +51,14 @@ impl Adopted {
             lost.add(bytes);
         }
         for claim in self.claims {
-            let (claims, _) = by_target.entry(usize::from(claim.target)).or_default();
-            claims.push((claim.record.number(), claim));
+            let (target, number) = (usize::from(claim.target), claim.record.number());
+            match (shared.poison(target, number), shared.queue(target)) {
+                (Some(ended), Some(queue)) => queue.recover_poison(number, claim, ended),
+                _ => {
+                    let (claims, _) = by_target.entry(target).or_default();
+                    claims.push((number, claim));
+                }
+            }
         }
         for (target, (claims, lost)) in by_target {
             if let Some(queue) = shared.queue(target) {

@@ -73,7 +73,8 @@ async fn what_a_kill_leaves_is_counted_though_no_target_settled_anything() {
     let spool = open(&sim, eager(), &NAMES);
     spool.fill(40).await;
     eventually("the horizon is saved", || {
-        cursors(&sim).is_some_and(|it| it.next == 40)
+        let is_saved = |it: &Cursors| it.targets.iter().all(|target| target.horizon == 40);
+        cursors(&sim).is_some_and(|it| is_saved(&it))
     })
     .await;
     let left = sim.after_kill();

@@ -43,6 +43,12 @@ mod unreadable;
 /// Disks that fail and recover, restarts and removed targets.
 mod trouble;
 
+/// Threads that panic.
+mod panics;
+
+/// Records that end the process.
+mod lives;
+
 /// Comparison with a plain list per target, across restarts and crashes.
 mod model;
 

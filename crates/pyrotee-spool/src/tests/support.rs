@@ -32,6 +32,7 @@ pub(super) fn settings(dir: &Path) -> Settings {
         retry_after: Duration::from_millis(5),
         read_again_after: Duration::from_millis(5),
         min_sleep: Duration::ZERO,
+        short_life: Duration::ZERO,
         ..Settings::new(dir)
     }
 }

@@ -11,7 +11,7 @@ use crate::directory::SegmentPosition;
 use crate::format::{RecordHead, SegmentHead, TargetId, segment_name};
 use crate::segments::Segment;
 use crate::settings::Fsync;
-use crate::shared::PendingWrite;
+use crate::shared::{PendingWrite, Shared};
 use crate::storage::{File, OnDemand, append_all};
 
 /// Most bytes of uncommitted records. They stay in memory until they are synced.
@@ -51,6 +51,33 @@ impl ActiveSegment {
     }
 }
 
+/// Records that are being written. Those that are left when it is dropped go back to the intake, before those that were
+/// offered meanwhile.
+struct Batch {
+    shared: Arc<Shared>,
+    writes: VecDeque<PendingWrite>,
+}
+
+impl Batch {
+    fn take(shared: &Arc<Shared>) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            writes: std::mem::take(&mut lock(&shared.intake).writes),
+        }
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        if self.writes.is_empty() {
+            return;
+        }
+        let mut intake = lock(&self.shared.intake);
+        self.writes.append(&mut intake.writes);
+        intake.writes = std::mem::take(&mut self.writes);
+    }
+}
+
 /// Records that were written and not committed yet: with `fsync: always` they are committed once they are synced. All
 /// are in the active segment.
 #[derive(Debug, Default)]
@@ -73,38 +100,26 @@ impl Uncommitted {
 }
 
 impl Writer {
-    /// Writes the pending records, in order.
+    /// Writes the pending records, in order. Those that are not written at the end go back, after a panic as well.
     pub(super) fn write(&mut self) -> io::Result<()> {
-        let mut writes = std::mem::take(&mut lock(&self.shared.intake).writes);
-        let result = self.write_each(&mut writes);
-        // What was not written goes before what was offered meanwhile.
-        let mut intake = lock(&self.shared.intake);
-        writes.append(&mut intake.writes);
-        intake.writes = writes;
-        result
-    }
-
-    fn write_each(&mut self, writes: &mut VecDeque<PendingWrite>) -> io::Result<()> {
+        let mut batch = Batch::take(&self.shared);
+        let writes = &mut batch.writes;
         while self.uncommitted.bytes < MOST_UNSYNCED
-            && let Some(write) = writes.pop_front()
+            && let Some(write) = writes.front()
         {
             let Some((record, takers)) = write.record.unsettled() else {
                 // A resolved record needs no disk: a client that sends it again gets the same result.
                 let resolved = lock(&write.record.state).resolved;
-                write.resolve(resolved);
+                if let Some(write) = writes.pop_front() {
+                    write.resolve(resolved);
+                }
                 continue;
             };
-            let written = self.append(&record, write.record.number(), takers);
+            let (position, end) = self.append(&record, write.record.number(), takers)?;
             drop(record);
-            match written {
-                Ok((position, end)) => {
-                    self.uncommitted.bytes += end - position.offset;
-                    self.uncommitted.written.push_back((write, position, end));
-                }
-                Err(error) => {
-                    writes.push_front(write);
-                    return Err(error);
-                }
+            if let Some(write) = writes.pop_front() {
+                self.uncommitted.bytes += end - position.offset;
+                self.uncommitted.written.push_back((write, position, end));
             }
             if self.settings.fsync != Fsync::Always {
                 self.commit(1);
@@ -118,7 +133,10 @@ impl Writer {
         let count = count.min(self.uncommitted.written.len());
         let mut last = None;
         let mut committed = Vec::with_capacity(count);
-        for (write, position, end) in self.uncommitted.written.drain(..count) {
+        for _ in 0..count {
+            let Some((write, position, end)) = self.uncommitted.written.pop_front() else {
+                break;
+            };
             write.record.written(position);
             self.uncommitted.bytes -= end - position.offset;
             last = Some((write.record.number(), end));

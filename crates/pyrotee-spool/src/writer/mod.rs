@@ -7,6 +7,7 @@ mod append;
 mod cursors;
 mod evict;
 mod memory_only;
+mod panics;
 mod remove;
 mod reread;
 mod sync;
@@ -62,6 +63,8 @@ pub(crate) struct Writer {
     evictions: Evictions,
     /// Segments that could not be removed, and when each is tried again.
     not_removed: BTreeMap<u64, Instant>,
+    /// Panics of this thread within the last minute.
+    panics: Vec<Instant>,
 }
 
 impl Writer {
@@ -96,11 +99,12 @@ impl Writer {
             steps,
             evictions: Evictions::default(),
             not_removed: BTreeMap::new(),
+            panics: Vec::new(),
         })
     }
 
     /// Runs until the spool is closed.
-    pub(crate) fn run(mut self) {
+    fn run(&mut self) {
         if let Err(error) = self.trim_quarantine(0) {
             self.note_mending_failure("*.corrupt", &error);
         }
@@ -117,6 +121,7 @@ impl Writer {
                 return;
             }
             self.reread_segments();
+            self.shared.watch_life();
             self.shared.tracker.wakeup.wait(self.until_next());
         }
     }
@@ -157,7 +162,10 @@ impl Writer {
         let now = Instant::now();
         let mut next = now + LONGEST_SLEEP;
         let again_at = self.not_removed.values().copied();
-        if let Some(at) = again_at.chain(self.reread_at()).min() {
+        let again_at = again_at
+            .chain(self.reread_at())
+            .chain(self.shared.lives.next_watch());
+        if let Some(at) = again_at.min() {
             next = next.min(at);
         }
         if let Some(at) = self.retry_at {
@@ -197,6 +205,15 @@ impl Writer {
         self.sync_at().is_some_and(|at| at <= Instant::now())
     }
 
+    /// Drops the records that could not be written.
+    fn lose_unwritten(&self) {
+        let unwritten = std::mem::take(&mut lock(&self.shared.intake).writes);
+        drop(unwritten);
+        for queue in &self.shared.queues {
+            queue.lose_in_memory(Reason::Shutdown);
+        }
+    }
+
     /// Drops the records that could not be written, and saves the cursors for the next process.
     fn end(&mut self) {
         if self.retry_at.is_none()
@@ -204,11 +221,8 @@ impl Writer {
         {
             self.enter_memory_only(&error);
         }
-        let unwritten = std::mem::take(&mut lock(&self.shared.intake).writes);
-        drop(unwritten);
-        for queue in &self.shared.queues {
-            queue.lose_in_memory(Reason::Shutdown);
-        }
+        self.lose_unwritten();
+        self.shared.lives.close();
         if let Some(active) = self.active.take() {
             self.close(&active);
         }

@@ -6,6 +6,7 @@ use std::mem::take;
 use std::sync::{Arc, mpsc};
 use std::thread::Builder;
 
+use pyrotee_queue::Part;
 use tokio::time::Instant;
 
 use super::Writer;
@@ -56,7 +57,12 @@ impl SyncThread {
                 let Some(storage) = storage.upgrade() else {
                     return;
                 };
-                let result = job.run(&*storage);
+                let result = shared
+                    .supervisor
+                    .catch(Part::SpoolSync, || job.run(&*storage));
+                let result = result.unwrap_or_else(|panic| {
+                    Err(io::Error::other(format!("the thread panicked: {panic}")))
+                });
                 drop(storage);
                 if done.send(result).is_err() {
                     return;
@@ -64,7 +70,8 @@ impl SyncThread {
                 shared.tracker.wakeup.notify();
             }
         };
-        Builder::new().name("spool-sync".to_owned()).spawn(run)?;
+        let name = Part::SpoolSync.as_str().to_owned();
+        Builder::new().name(name).spawn(run)?;
         Ok(Self {
             jobs,
             results,

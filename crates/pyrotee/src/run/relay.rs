@@ -15,7 +15,7 @@ use pyrotee_delivery::Deliverer;
 use pyrotee_letters::Writer;
 use pyrotee_net::bind;
 use pyrotee_proxy::Proxy;
-use pyrotee_queue::{Budget, Reason};
+use pyrotee_queue::{Budget, Reason, Supervisor};
 use pyrotee_spool::Closer;
 use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinSet};
@@ -58,6 +58,7 @@ pub(super) struct Relay {
     signals: Signals,
     ignored_signals: IgnoredSignals,
     grace: Duration,
+    supervisor: Supervisor,
     /// No new requests.
     drain: CancellationToken,
 }
@@ -70,9 +71,9 @@ impl Relay {
         let metrics = telemetry::install_metrics()?;
         let outside = Outside::open()?;
         let budget = Budget::for_bodies(config.memory_limit, config.tee.max_body);
-        let drain = CancellationToken::new();
+        let (drain, supervisor) = (CancellationToken::new(), Supervisor::default());
 
-        let opened = Targets::open(config, &outside, &budget)?;
+        let opened = Targets::open(config, &outside, &budget, &supervisor)?;
         let producer = opened.producer.as_ref().map(Arc::downgrade);
         let settings = settings::proxy(config, opened.producer, &budget, threads, &outside);
         let proxy = Proxy::bind(settings, Handle::current(), drain.clone())
@@ -101,6 +102,7 @@ impl Relay {
             monitor,
             dead_letters,
         );
+        let scrape = scrape.with_panics(supervisor.clone());
         Ok(Self {
             proxy,
             deliverers: opened.deliverers,
@@ -122,6 +124,7 @@ impl Relay {
             signals,
             ignored_signals,
             grace: config.shutdown_grace,
+            supervisor,
             drain,
         })
     }
@@ -143,7 +146,8 @@ impl Relay {
             actions: Actions::new(Arc::clone(&self.views), self.spool),
             dead_letters: self.dead_letters,
         };
-        let admin = Admin::start(self.admin, site).context("failed to start the admin thread")?;
+        let admin = Admin::start(self.admin, site, self.supervisor)
+            .context("failed to start the admin thread")?;
         let mut running = Running {
             parts: JoinSet::new(),
             signals: self.signals,

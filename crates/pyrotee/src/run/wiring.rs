@@ -9,7 +9,7 @@ use pyrotee_config::Config;
 use pyrotee_delivery::{DeadLetterSink, Deliverer, WallClock};
 use pyrotee_letters::{DeadLetters, Monitor, Writer};
 use pyrotee_net::ConnectionCounts;
-use pyrotee_queue::{Budget, Consumer, Ledger, Producer, open_memory};
+use pyrotee_queue::{Budget, Consumer, Ledger, Producer, Supervisor, open_memory};
 use pyrotee_spool::Closer;
 
 use super::outside::Outside;
@@ -40,6 +40,7 @@ impl Targets {
         config: &Config,
         outside: &Outside,
         budget: &Arc<Budget>,
+        supervisor: &Supervisor,
     ) -> anyhow::Result<Self> {
         let enabled = config.remote_write.enabled;
         let configured: &[pyrotee_config::Target] = if enabled {
@@ -55,11 +56,12 @@ impl Targets {
             producer,
             consumers,
             spool,
-        } = Queues::open(config, configured, &ledgers, budget)?;
+        } = Queues::open(config, configured, &ledgers, budget, supervisor)?;
         let letters = config.dead_letters.as_ref();
         let letters = letters.filter(|_| !configured.is_empty());
         let most_waiting = config.memory_limit / WAITING_LETTERS;
-        let letters = letters.map(|it| DeadLetters::open(&it.dir, it.max_bytes, most_waiting));
+        let letters = letters
+            .map(|it| DeadLetters::open(&it.dir, it.max_bytes, most_waiting, supervisor.clone()));
         let letters = letters
             .transpose()
             .context("failed to open the dead letters")?;
@@ -71,9 +73,15 @@ impl Targets {
         for ((target, ledger), consumer) in configured.iter().zip(ledgers).zip(consumers) {
             let (connector, clock) = (outside.connector(), WallClock::system());
             let (feed, sink) = (Arc::clone(&consumer), sink.clone());
-            let deliverer =
-                Deliverer::new(&settings::delivery(target), connector, feed, clock, sink)
-                    .with_context(|| format!("failed to prepare target {}", target.name))?;
+            let deliverer = Deliverer::new(
+                &settings::delivery(target),
+                connector,
+                feed,
+                clock,
+                sink,
+                supervisor.clone(),
+            )
+            .with_context(|| format!("failed to prepare target {}", target.name))?;
             connections.push(deliverer.connections().clone());
             views.push(TargetView {
                 name: target.name.clone(),
@@ -111,6 +119,7 @@ impl Queues {
         targets: &[pyrotee_config::Target],
         ledgers: &[Arc<Ledger>],
         budget: &Arc<Budget>,
+        supervisor: &Supervisor,
     ) -> anyhow::Result<Self> {
         let queues = targets.iter().zip(ledgers);
         let Some(spool) = config.spool.as_ref().filter(|_| !targets.is_empty()) else {
@@ -127,7 +136,9 @@ impl Queues {
             let limits = settings::limits(target);
             (target.name.clone(), limits, Arc::clone(ledger))
         });
-        let opened = settings::spool(spool, config.memory_limit).start(queues, budget);
+        let mut settings = settings::spool(spool, config.memory_limit);
+        settings.supervisor = supervisor.clone();
+        let opened = settings.start(queues, budget);
         let open = OpenSpool {
             dir: spool.dir.clone(),
             monitor: opened.monitor,

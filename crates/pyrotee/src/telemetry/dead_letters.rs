@@ -48,10 +48,11 @@ const COUNTERS: [Row<Stats>; 3] = [
     ),
 ];
 
-const LOSSES: [(&str, Read<Stats>); 3] = [
+const LOSSES: [(&str, Read<Stats>); 4] = [
     ("full", |stats| stats.lost_full),
     ("disk_error", |stats| stats.lost_disk_error),
     ("too_large", |stats| stats.lost_too_large),
+    ("panic", |stats| stats.lost_panic),
 ];
 
 /// Tells the exporter what the series mean.

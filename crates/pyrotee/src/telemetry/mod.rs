@@ -3,6 +3,7 @@
 mod account;
 mod dead_letters;
 mod logs;
+mod panics;
 mod recorder;
 mod removed;
 mod scrape;

@@ -5,7 +5,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use pyrotee_delivery::metrics as delivery;
 use pyrotee_proxy::metrics as proxy;
 
-use super::{dead_letters, scrape, spool};
+use super::{dead_letters, panics, scrape, spool};
 
 /// Seconds: from a fast answer on the same machine to the longest timeout.
 const REQUEST_SECONDS: [f64; 14] = [
@@ -56,6 +56,7 @@ pub(crate) fn install() -> anyhow::Result<PrometheusHandle> {
     scrape::describe();
     spool::describe();
     dead_letters::describe();
+    panics::describe();
     metrics_process::Collector::default().describe();
     Ok(handle)
 }

@@ -19,10 +19,11 @@ use pyrotee_admin::{Metrics, TargetView};
 use pyrotee_delivery::TargetState;
 use pyrotee_net::ConnectionCounts;
 use pyrotee_proxy::Gauges;
-use pyrotee_queue::{Budget, lock};
+use pyrotee_queue::{Budget, Supervisor, lock};
 
 use super::account::{self, AccountSeries, TARGET_STATE};
 use super::dead_letters::DeadLetterSeries;
+use super::panics::PanicSeries;
 use super::removed::RemovedSeries;
 use super::series::float;
 use super::spool::SpoolSeries;
@@ -133,6 +134,7 @@ pub(crate) struct Scrape {
     spool: Option<SpoolSeries>,
     removed: Option<RemovedSeries>,
     dead_letters: Option<DeadLetterSeries>,
+    panics: Option<PanicSeries>,
     /// One scrape at a time: two would mix their snapshots.
     turn: Mutex<()>,
 }
@@ -167,8 +169,15 @@ impl Scrape {
             removed: spool.clone().map(RemovedSeries::new),
             spool: spool.map(SpoolSeries::new),
             dead_letters: dead_letters.map(DeadLetterSeries::new),
+            panics: None,
             turn: Mutex::new(()),
         }
+    }
+
+    /// Shows the panics that `supervisor` counts, too.
+    pub(crate) fn with_panics(mut self, supervisor: Supervisor) -> Self {
+        self.panics = Some(PanicSeries::new(supervisor));
+        self
     }
 }
 
@@ -193,6 +202,9 @@ impl Metrics for Scrape {
         }
         if let Some(dead_letters) = &self.dead_letters {
             dead_letters.update();
+        }
+        if let Some(panics) = &self.panics {
+            panics.update();
         }
         self.process.collect();
         self.handle.render()

@@ -12,7 +12,7 @@ use super::series::{self, Row, Series};
 
 const MODE: &str = "pyroscope_remote_write_spool_mode";
 
-const GAUGES: [Row<Stats>; 8] = [
+const GAUGES: [Row<Stats>; 9] = [
     (
         "pyroscope_remote_write_spool_bytes",
         "Bytes of all segments.",
@@ -47,6 +47,11 @@ const GAUGES: [Row<Stats>; 8] = [
         "pyroscope_remote_write_spool_quarantined_segments",
         "Damaged segments that were set aside and still lie there.",
         |stats| stats.quarantined,
+    ),
+    (
+        "pyroscope_remote_write_spool_careful",
+        "1 while one profile is delivered at a time, because the relay ended soon after its start again and again.",
+        |stats| u64::from(stats.careful),
     ),
     (
         "pyroscope_remote_write_spool_orphaned_targets",

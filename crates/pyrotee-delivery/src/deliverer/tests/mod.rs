@@ -7,6 +7,7 @@ mod dead_letters;
 mod outage;
 mod outcomes;
 mod own_work;
+mod panics;
 mod schedule;
 mod server;
 mod starvation;
@@ -19,7 +20,7 @@ use pyroscope_wire::{Surface, SurfacePaths, Tags};
 use pyrotee_net::{Address, ConnectionCounts, Connector};
 use pyrotee_queue::{
     Budget, Consumer, Counts, Head, Headers, Ledger, Limits, Payload, Producer, Reason, Record,
-    SurfaceId, WhenFull, open_memory,
+    Supervisor, SurfaceId, WhenFull, open_memory,
 };
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -51,6 +52,7 @@ struct Rig {
     dead_letters: Arc<Mutex<Vec<String>>>,
     running: JoinHandle<()>,
     stop: CancellationToken,
+    supervisor: Supervisor,
 }
 
 fn settings() -> Settings {
@@ -102,6 +104,16 @@ impl Rig {
         servers: [Server; N],
         limits: Limits,
     ) -> [Self; N] {
+        Self::over_queues(settings, servers, limits, |queue| queue)
+    }
+
+    /// The same, with deliverers that see their queues through `wrap`.
+    fn over_queues<const N: usize>(
+        settings: &Settings,
+        servers: [Server; N],
+        limits: Limits,
+        wrap: impl Fn(Arc<dyn Consumer>) -> Arc<dyn Consumer>,
+    ) -> [Self; N] {
         // The wall clock of these tests is stopped with the other.
         let start = Instant::now();
         let clock = WallClock::from_fn(move || {
@@ -111,7 +123,7 @@ impl Rig {
         let queues = ledgers.iter().map(|ledger| (limits, Arc::clone(ledger)));
         let (producer, consumers) = open_memory(queues);
         let producer: Arc<dyn Producer> = producer;
-        let budget = Budget::new(1 << 40);
+        let (budget, supervisor) = (Budget::new(1 << 40), Supervisor::default());
         let mut queues = consumers.into_iter().zip(ledgers);
         servers.map(|server| {
             let (consumer, ledger) = queues.next().expect("each server has a queue");
@@ -122,8 +134,15 @@ impl Rig {
             let received = Arc::clone(&dead_letters);
             let sink =
                 DeadLetterSink::new(move |letter| received.lock().unwrap().push(line(letter)));
-            let queue = Arc::clone(&consumer);
-            let deliverer = Deliverer::new(settings, connector, queue, clock.clone(), sink);
+            let queue = wrap(Arc::clone(&consumer));
+            let deliverer = Deliverer::new(
+                settings,
+                connector,
+                queue,
+                clock.clone(),
+                sink,
+                supervisor.clone(),
+            );
             let deliverer = deliverer.expect("the settings are valid");
             let (monitor, connections) = (deliverer.monitor(), deliverer.connections().clone());
             let stop = CancellationToken::new();
@@ -140,6 +159,7 @@ impl Rig {
                 dead_letters,
                 running,
                 stop,
+                supervisor: supervisor.clone(),
             }
         })
     }

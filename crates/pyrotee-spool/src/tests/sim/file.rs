@@ -1,6 +1,7 @@
 //! A file of the directory in memory.
 
 use std::io::{self, IoSlice};
+use std::ops::Range;
 
 use pyrotee_queue::lock;
 
@@ -34,10 +35,15 @@ impl File for Handle {
         let mut state = lock(&self.inner.state);
         state.read += buffer.len() as u64;
         let end = offset + buffer.len() as u64;
-        let mut bad = state.bad_bytes.iter();
-        let is_bad =
-            bad.any(|(name, bad)| *name == self.name && bad.start < end && offset < bad.end);
-        if is_bad || state.unreadable.contains(&self.name) {
+        let hits = |bytes: &[(String, Range<u64>)]| {
+            let mut bytes = bytes.iter();
+            bytes.any(|(name, bad)| *name == self.name && bad.start < end && offset < bad.end)
+        };
+        if hits(&state.cursed_bytes) {
+            drop(state);
+            panic!("the code that reads broke");
+        }
+        if hits(&state.bad_bytes) || state.unreadable.contains(&self.name) {
             return Err(unreadable());
         }
         drop(state);

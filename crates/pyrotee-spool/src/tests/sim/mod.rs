@@ -50,6 +50,8 @@ struct State {
     read: u64,
     /// Bytes of files that cannot be read.
     bad_bytes: Vec<(String, Range<u64>)>,
+    /// Bytes of files whose reading panics.
+    cursed_bytes: Vec<(String, Range<u64>)>,
     /// When all files were last written to; `None`: now.
     modified: Option<SystemTime>,
     /// Why the directory cannot be locked.
@@ -83,6 +85,8 @@ pub(super) enum Trouble {
     Between(u64, u64),
     /// All fail for want of space.
     Full,
+    /// From the change of this number on, the next ones panic.
+    Panics { from: u64, times: u64 },
 }
 
 #[derive(Debug, Default)]
@@ -121,6 +125,10 @@ impl Inner {
                 } else {
                     io::ErrorKind::Other.into()
                 })
+            }
+            Some(Trouble::Panics { from, times }) if (from..from + times).contains(&number) => {
+                drop(state);
+                panic!("the code at change {number} broke");
             }
             Some(Trouble::Full) => Done::Half(io::ErrorKind::StorageFull.into()),
             _ => Done::All,
@@ -230,6 +238,12 @@ impl Sim {
             .push((name.to_owned(), bytes));
     }
 
+    /// From now on reading these bytes of a file panics.
+    pub(super) fn curse(&self, name: &str, bytes: Range<u64>) {
+        let mut state = lock(&self.inner.state);
+        state.cursed_bytes.push((name.to_owned(), bytes));
+    }
+
     /// From now on a file can be neither removed, renamed nor truncated.
     pub(super) fn stick(&self, name: &str) {
         lock(&self.inner.state).stuck.insert(name.to_owned());
@@ -246,6 +260,7 @@ impl Sim {
         state.unreadable.clear();
         state.stuck.clear();
         state.bad_bytes.clear();
+        state.cursed_bytes.clear();
     }
 
     /// All files were last written to at this time.

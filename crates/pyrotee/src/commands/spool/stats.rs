@@ -84,6 +84,11 @@ fn text(page: &SpoolPage) -> String {
         "format {}, {segments} segments, {bytes}{most}",
         page.format
     );
+    if page.careful {
+        text.push_str(
+            "the relay ended soon after its start again and again: it delivers one profile at a time\n",
+        );
+    }
     if page.quarantined.files > 0 {
         let (files, bytes) = (page.quarantined.files, size(page.quarantined.bytes));
         _ = writeln!(

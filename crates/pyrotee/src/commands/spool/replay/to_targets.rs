@@ -14,7 +14,7 @@ use pyrotee_config::Config;
 use pyrotee_delivery::{DeadLetterSink, Deliverer, TargetMonitor, WallClock};
 use pyrotee_letters::DeadLetters;
 use pyrotee_net::{Connector, Resolver, Tls};
-use pyrotee_queue::{Budget, Reason};
+use pyrotee_queue::{Budget, Reason, Supervisor};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval};
 use tokio_util::sync::CancellationToken;
@@ -54,12 +54,14 @@ pub(super) async fn run(
     let survey = survey(&spool_config.dir)?;
     let budget = Budget::new(config.memory_limit);
     let spool = open(&spool_config.dir, &survey, &names, &budget, INSTEAD)?;
+    let supervisor = Supervisor::default();
     let letters = config.dead_letters.as_ref();
     let letters = letters.map(|it| {
         DeadLetters::open(
             &it.dir,
             it.max_bytes,
             config.memory_limit / UNWRITTEN_LETTERS_SHARE,
+            supervisor.clone(),
         )
     });
     let letters = letters.transpose();
@@ -79,6 +81,7 @@ pub(super) async fn run(
             consumer,
             clock,
             sink,
+            supervisor.clone(),
         );
         let ready = ready.with_context(|| format!("failed to prepare target {}", queue.target))?;
         monitors.push(ready.monitor());

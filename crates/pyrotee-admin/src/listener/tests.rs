@@ -1,0 +1,61 @@
+//! A listener whose thread panics.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use super::*;
+use crate::{Copies, Health, Metrics, StatusSource};
+
+/// Metrics whose upkeep panics once.
+#[derive(Debug, Default)]
+struct Brittle(AtomicUsize);
+
+impl Metrics for Brittle {
+    fn render(&self) -> String {
+        "up 1\n".to_owned()
+    }
+
+    fn upkeep(&self) {
+        assert!(self.0.fetch_add(1, SeqCst) > 0, "the exporter broke");
+    }
+}
+
+fn site() -> Site {
+    let pages = Pages {
+        metrics: Box::new(Brittle::default()),
+        status: StatusSource::new(Arc::new([]), None),
+        spool: None,
+        health: Arc::new(Health::default()),
+        copies: Copies::default(),
+    };
+    Site {
+        pages,
+        guard: Guard::new(None),
+        hosts: Hosts::new("relay", Vec::new()),
+        actions: Actions::new(Arc::new([]), None),
+        dead_letters: None,
+    }
+}
+
+#[test]
+fn a_listener_serves_again_after_a_panic() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    let supervisor = Supervisor::default();
+    let admin = Admin::start(listener, site(), supervisor.clone()).unwrap();
+    while supervisor.panics(Part::Admin) == 0 {
+        thread::yield_now();
+    }
+    // Waits in the backlog of the socket until the thread serves again.
+    let mut client = TcpStream::connect(address).unwrap();
+    let request = b"GET /metrics HTTP/1.1\r\nhost: relay\r\nconnection: close\r\n\r\n";
+    client.write_all(request).unwrap();
+    let mut response = String::new();
+    client.read_to_string(&mut response).unwrap();
+    assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+    assert!(response.ends_with("up 1\n"), "{response}");
+    admin.stop();
+    assert_eq!(supervisor.panics(Part::Admin), 1);
+}

@@ -1,0 +1,363 @@
+//! Finds the record that ends the process whenever it is delivered.
+//!
+//! A *short life* is a process that ended within [`Settings::short_life`](crate::Settings::short_life) of its start
+//! and did not close the spool. The file `lives` counts short lives in a row, and takes down what is in flight, before a
+//! record is handed out:
+//!
+//! - From the third life on after two short ones, the records in flight are noted.
+//! - After three short lives a process is *careful*: at first it delivers only the records that were in flight at the end
+//!   of the life before, one at a time for all targets together. It stops to be careful when these are settled or after
+//!   `short_life`.
+//! - A record that was alone in flight when a careful life ended, within [`Settings::trial`](crate::Settings::trial) of its
+//!   lease, is a *suspect*. The next life delivers nothing for a random time, of up to 15 trials, before it tries
+//!   the suspect. So a suspect whose lease is followed by the end of the process again is no coincidence, whatever kills
+//!   healthy processes and however slow the target is. A life that ends otherwise acquits it.
+//! - A suspect of three lives is *poison*: it is leased once more, to be dropped.
+//!
+//! The writer thread watches the time, the reader thread notes what is in flight: no task waits for the disk.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use pyrotee_queue::{Queue, lock};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use tracing::{error, info, warn};
+
+use crate::format::{Flight, FormatError, LIVES_FILE, SavedLives, TargetId};
+use crate::spooled_record::RecordClaim;
+use crate::storage::{Storage, read_all};
+
+/// After so many short lives in a row, the records in flight are noted.
+const NOTES_AFTER: u32 = 2;
+
+/// After so many short lives in a row, a process is careful.
+const CAREFUL_AFTER: u32 = 3;
+
+/// A suspect is poison after so many lives that ended while it was alone in flight.
+const POISON_AFTER: u32 = 3;
+
+/// Longest time, as a multiple of a trial, until a suspect is tried.
+const LONGEST_ACQUITTAL: u32 = 15;
+
+/// Most records in flight that are noted.
+const MOST_NOTED: usize = 4_096;
+
+/// The lives of the processes that had the spool open, up to this one.
+#[derive(Debug)]
+pub(crate) struct Lives {
+    /// Zero: lives are not counted.
+    short_life: Duration,
+    trial: Duration,
+    is_careful: AtomicBool,
+    is_noting: AtomicBool,
+    /// One permit. Closed once the process is not careful any more.
+    turns: Arc<Semaphore>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// `None`: lives are not counted.
+    storage: Option<Weak<dyn Storage>>,
+    saved: SavedLives,
+    phase: Phase,
+    /// Records that a careful process tries, one at a time.
+    on_trial: BTreeSet<Flight>,
+    /// When the record in flight of a careful process has passed its trial.
+    trial_ends: Option<Instant>,
+}
+
+/// What the end of this process would mean.
+#[derive(Debug, Default, Clone, Copy)]
+enum Phase {
+    /// Nothing: the life is a long one, or lives are not counted.
+    #[default]
+    Long,
+    /// A short life, while at most one record is in flight.
+    Careful { until: Instant },
+    /// A short life.
+    Short { until: Instant },
+}
+
+impl Lives {
+    pub(crate) fn new(short_life: Duration, trial: Duration) -> Self {
+        Self {
+            short_life,
+            trial,
+            is_careful: AtomicBool::new(false),
+            is_noting: AtomicBool::new(false),
+            turns: Arc::new(Semaphore::new(1)),
+            state: Mutex::default(),
+        }
+    }
+
+    /// Counts this process as a short life, until it proves to be a long one. A second call changes nothing.
+    pub(crate) fn begin(&self, storage: &Arc<dyn Storage>) {
+        let mut state = lock(&self.state);
+        if self.short_life.is_zero() || state.storage.is_some() {
+            return;
+        }
+        let Some(before) = read(&**storage) else {
+            return;
+        };
+        let suspects = before.judged();
+        let is_poison =
+            |flight: &Flight| suspects.get(flight).is_some_and(|it| *it >= POISON_AFTER);
+        let on_trial = before.in_flight.iter().filter(|it| !is_poison(it));
+        let on_trial: BTreeSet<_> = match before.short >= CAREFUL_AFTER {
+            true => on_trial.copied().collect(),
+            false => BTreeSet::new(),
+        };
+        let until = Instant::now() + self.short_life;
+        let careful = !on_trial.is_empty();
+        if careful {
+            let (lives, records) = (before.short, on_trial.len());
+            let message = "the relay ended soon after its start again and again: it delivers one profile at a time, those first that it was delivering";
+            warn!(lives, records, "{message}");
+        }
+        self.is_careful.store(careful, Relaxed);
+        self.is_noting.store(before.short >= NOTES_AFTER, Relaxed);
+        *state = State {
+            storage: Some(Arc::downgrade(storage)),
+            saved: SavedLives {
+                short: before.short.saturating_add(1),
+                careful,
+                in_flight: BTreeSet::new(),
+                suspects,
+            },
+            phase: match careful {
+                true => Phase::Careful { until },
+                false => Phase::Short { until },
+            },
+            on_trial,
+            trial_ends: None,
+        };
+        state.save();
+    }
+
+    /// Whether at most one record may be in flight.
+    pub(crate) fn is_careful(&self) -> bool {
+        self.is_careful.load(Relaxed)
+    }
+
+    /// Whether the records in flight are noted.
+    pub(crate) fn is_noting(&self) -> bool {
+        self.is_noting.load(Relaxed)
+    }
+
+    /// Waits until a record may be leased. `None`: the process is not careful.
+    pub(crate) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        if !self.is_careful() {
+            return None;
+        }
+        Arc::clone(&self.turns).acquire_owned().await.ok()
+    }
+
+    /// How many processes ended while this record alone was in flight, if these are so many that it must not be delivered.
+    pub(crate) fn poison(&self, target: TargetId, number: u64) -> Option<u32> {
+        let state = lock(&self.state);
+        let ended = state.saved.suspects.get(&(target, number)).copied();
+        let ended = ended.filter(|ended| *ended >= POISON_AFTER)?;
+        error!(
+            number,
+            ended, "a profile in the spool ends the relay, it is set aside"
+        );
+        Some(ended)
+    }
+
+    /// While the process is careful, holds all records of a target back that are not on trial, and a suspect for a random
+    /// time.
+    pub(crate) fn hold_back(&self, target: TargetId, queue: &Queue<RecordClaim>) {
+        let state = lock(&self.state);
+        let Phase::Careful { until } = state.phase else {
+            return;
+        };
+        let tried = state.numbers_on_trial(target);
+        let is_poison = |number: &u64| {
+            let ended = state.saved.suspects.get(&(target, *number));
+            ended.is_some_and(|ended| *ended >= POISON_AFTER)
+        };
+        let poison = state.saved.suspects.keys();
+        let poison = poison.filter(|(of, number)| *of == target && is_poison(number));
+        let free: BTreeSet<_> = tried.chain(poison.map(|(_, number)| *number)).collect();
+        for numbers in gaps(free.iter().copied()) {
+            queue.hold_back(numbers, until);
+        }
+        for number in free.into_iter().filter(|number| !is_poison(number)) {
+            if state.saved.suspects.contains_key(&(target, number)) {
+                let at = Instant::now() + self.acquittal(number);
+                queue.hold_back(number..number + 1, at.min(until));
+            }
+        }
+    }
+
+    /// A random time of 1 to 15 trials in which a life may end that ends by itself.
+    fn acquittal(&self, number: u64) -> Duration {
+        let steps = u64::from(LONGEST_ACQUITTAL - 1) * 1_000;
+        let step = RandomState::new().hash_one(number) % steps;
+        self.trial
+            + self
+                .trial
+                .mul_f64(Duration::from_millis(step).as_secs_f64())
+    }
+
+    /// Notes that a record is about to be handed out.
+    pub(crate) fn note_lease(&self, flight: Flight) {
+        let mut state = lock(&self.state);
+        if state.saved.in_flight.len() < MOST_NOTED {
+            state.saved.in_flight.insert(flight);
+        }
+        state.trial_ends = state.saved.careful.then(|| Instant::now() + self.trial);
+        state.save();
+    }
+
+    /// Notes that the lease of a record has ended.
+    pub(crate) fn note_end(&self, flight: Flight) {
+        let mut state = lock(&self.state);
+        state.saved.in_flight.remove(&flight);
+        state.trial_ends = None;
+        // Others in flight are noted again with the next lease.
+        if state.saved.careful || state.saved.in_flight.is_empty() {
+            state.save();
+        }
+    }
+
+    /// When [`Lives::pass_trial`] is to be called.
+    pub(crate) fn trial_ends(&self) -> Option<Instant> {
+        let careful = self.is_careful();
+        careful.then(|| lock(&self.state).trial_ends).flatten()
+    }
+
+    /// Notes that the record in flight has not ended the process for the time of a trial.
+    pub(crate) fn pass_trial(&self) {
+        let mut state = lock(&self.state);
+        state.trial_ends = None;
+        state.saved.in_flight.clear();
+        state.save();
+    }
+
+    /// When [`Lives::watch`] is to be called at the latest. `None`: the life is a long one.
+    pub(crate) fn next_watch(&self) -> Option<Instant> {
+        match lock(&self.state).phase {
+            Phase::Careful { until } | Phase::Short { until } => Some(until),
+            Phase::Long => None,
+        }
+    }
+
+    /// Notes how far the process is. `targets`: the queues of the configured targets.
+    pub(crate) fn watch(&self, targets: &[(TargetId, &Queue<RecordClaim>)]) {
+        let now = Instant::now();
+        let mut state = lock(&self.state);
+        match state.phase {
+            Phase::Careful { until } => {
+                let mut queues = targets.iter();
+                let is_tried =
+                    queues.any(|(id, queue)| queue.has_any_of(state.numbers_on_trial(*id)));
+                if now < until && is_tried {
+                    return;
+                }
+                self.end_caution(&mut state, now);
+                for (_, queue) in targets {
+                    queue.release_held_back();
+                }
+                info!("the relay delivers as usual");
+            }
+            // Poison was dropped long ago.
+            Phase::Short { until } if now >= until => self.end_short_life(&mut state, None),
+            Phase::Short { .. } | Phase::Long => {}
+        }
+    }
+
+    fn end_caution(&self, state: &mut State, now: Instant) {
+        state.phase = Phase::Short {
+            until: now + self.short_life,
+        };
+        state.saved.careful = false;
+        state.on_trial.clear();
+        state.save();
+        self.is_careful.store(false, Relaxed);
+        self.turns.close();
+    }
+
+    /// Notes that the process ends in good order.
+    pub(crate) fn close(&self) {
+        // The deliverers may not have dropped it yet.
+        self.end_short_life(&mut lock(&self.state), Some(POISON_AFTER));
+    }
+
+    /// Forgets the count and the suspects, but those of at least so many lives.
+    fn end_short_life(&self, state: &mut State, keeps_from: Option<u32>) {
+        self.is_noting.store(false, Relaxed);
+        state.phase = Phase::Long;
+        let mut suspects = std::mem::take(&mut state.saved).suspects;
+        suspects.retain(|_, ended| keeps_from.is_some_and(|least| *ended >= least));
+        state.saved.suspects = suspects;
+        state.save();
+        state.storage = None;
+    }
+}
+
+impl State {
+    fn numbers_on_trial(&self, target: TargetId) -> impl Iterator<Item = u64> {
+        let on_trial = self.on_trial.range((target, 0)..=(target, u64::MAX));
+        on_trial.map(|(_, number)| *number)
+    }
+
+    /// Writes the file, for the case that the process ends: nothing is synced. While the disk is in trouble, nobody is
+    /// suspected.
+    fn save(&self) {
+        if let Some(storage) = self.storage.as_ref().and_then(Weak::upgrade) {
+            storage.overwrite(LIVES_FILE, &self.saved.encode()).ok();
+        }
+    }
+}
+
+impl SavedLives {
+    /// The suspects after the life that wrote this has ended.
+    fn judged(&self) -> BTreeMap<Flight, u32> {
+        let mut suspects = self.suspects.clone();
+        let alone = match (self.careful, self.in_flight.len()) {
+            (true, 1) => self.in_flight.first().copied(),
+            _ => None,
+        };
+        suspects.retain(|flight, ended| Some(*flight) == alone || *ended >= POISON_AFTER);
+        if let Some(alone) = alone {
+            *suspects.entry(alone).or_default() += 1;
+        }
+        suspects
+    }
+}
+
+/// What the life before has left. `None`: a newer pyrotee wrote it, or it cannot be read.
+fn read(storage: &dyn Storage) -> Option<SavedLives> {
+    let file = match storage.open(LIVES_FILE) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Some(SavedLives::default());
+        }
+        Err(_) => return None,
+    };
+    match SavedLives::decode(&read_all(&*file).ok()?) {
+        Ok(lives) => Some(lives),
+        Err(FormatError::Damaged) => Some(SavedLives::default()),
+        Err(FormatError::Newer(_)) => None,
+    }
+}
+
+/// The ranges between ascending numbers.
+fn gaps(numbers: impl IntoIterator<Item = u64>) -> Vec<Range<u64>> {
+    let (mut gaps, mut start) = (Vec::new(), 0);
+    for number in numbers {
+        gaps.push(start..number);
+        start = number + 1;
+    }
+    gaps.push(start..u64::MAX);
+    gaps.retain(|gap| !gap.is_empty());
+    gaps
+}
