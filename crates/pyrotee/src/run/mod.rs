@@ -4,6 +4,7 @@
 //! flight, close the queues, drain them; at the second, or when the grace is over, count what is left
 //! and go. A part that ends before its time starts the same stop, and makes the exit code 1.
 
+mod descriptors;
 mod outside;
 mod relay;
 pub(crate) mod settings;
@@ -25,6 +26,7 @@ pub(crate) use signals::Signals;
 /// If something cannot be set up, or a part of the relay has crashed.
 pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
     telemetry::install_logs(&config.log);
+    descriptors::raise_limit();
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }

@@ -69,14 +69,17 @@ impl Relay {
         let budget = Budget::for_bodies(config.memory_limit, config.tee.max_body);
         let drain = CancellationToken::new();
 
-        let opened = Targets::open(config, &outside, &budget)?;
-        let producer = opened.producer.as_ref().map(Arc::downgrade);
-        let settings = settings::proxy(config, opened.producer, &budget, threads, &outside);
-        let proxy = Proxy::bind(settings, Handle::current(), drain.clone())
+        // Ports first: one that is in use ends the process before it has touched a disk.
+        let socket = bind(config.listen)
             .context("failed to start the clients' listener: choose another `listen`")?;
         let (admin, address) = bind(config.admin)
             .context("failed to start the admin listener: choose another `admin`")?;
         tracing::info!(listener = "admin", %address, "listening");
+
+        let opened = Targets::open(config, &outside, &budget)?;
+        let producer = opened.producer.as_ref().map(Arc::downgrade);
+        let settings = settings::proxy(config, opened.producer, &budget, threads, &outside);
+        let proxy = Proxy::new(socket, settings, Handle::current(), drain.clone());
 
         let views = opened.views;
         let (spool, closer) = opened.spool.unzip();

@@ -113,7 +113,6 @@ pub(super) fn proxy(
         check: (local_writes == pyrotee_proxy::LocalWrites::Discard).then(check),
     });
     pyrotee_proxy::Settings {
-        listen: config.listen,
         upstream,
         local_writes,
         tee,
