@@ -8,7 +8,7 @@ use pyrotee_spool::{Control, Mode, Monitor, ReplayError};
 
 use crate::body::Body;
 use crate::json::line;
-use crate::json::spool::{MEMORY_ONLY, Purged, READ_ERRORS, ReplayProgress, SpoolPage};
+use crate::json::spool::{MEMORY_ONLY, Purged, READ_ERRORS, ReplayProgress, SpoolPage, WAITING};
 use crate::page_copies::PageCopies;
 use crate::response::{JSON, error, json, page as page_response};
 
@@ -36,6 +36,7 @@ fn survey(spool: &OpenSpool) -> SpoolPage {
     let mut page = SpoolPage::of(dir, spool.monitor.survey(), Some(max_bytes));
     match spool.monitor.mode() {
         Mode::Disk => {}
+        Mode::Waiting => WAITING.clone_into(&mut page.state),
         Mode::MemoryOnly => MEMORY_ONLY.clone_into(&mut page.state),
         Mode::ReadErrors => READ_ERRORS.clone_into(&mut page.state),
     }

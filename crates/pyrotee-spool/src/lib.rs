@@ -85,6 +85,7 @@ mod format;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 pub mod inspect;
+mod lifecycle;
 mod monitor;
 mod open_spool;
 mod read_trouble;
@@ -106,6 +107,7 @@ mod wakeup;
 mod writer;
 
 pub use control::{Control, ReplayError, ReplayProgress, ReplayState};
+pub use lifecycle::Opening;
 pub use monitor::{Mode, Monitor, Stats};
 pub use open_spool::{Closer, OpenSpool};
-pub use settings::{Fsync, OpenError, Settings, TargetQueue};
+pub use settings::{Fsync, Settings, TargetQueue};

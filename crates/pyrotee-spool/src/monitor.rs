@@ -5,6 +5,7 @@ use std::sync::Arc;
 use pyrotee_queue::{StepClock, lock};
 
 use crate::inspect::{Membership, Survey, TargetSurvey};
+use crate::lifecycle::Opening;
 use crate::removed_target::RemovedTarget;
 use crate::settings::CLAIM_BYTES;
 use crate::shared::Shared;
@@ -12,6 +13,8 @@ use crate::shared::Shared;
 /// Whether records reach the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
+    /// The spool is not open yet: records stay in memory, under the limits of their targets.
+    Waiting,
     /// Records are written to disk.
     Disk,
     /// The disk fails: records stay in memory, under the limits of their targets.
@@ -75,8 +78,24 @@ pub struct Monitor {
 }
 
 impl Monitor {
+    /// Whether the spool is open, and why not.
+    pub fn opening(&self) -> Opening {
+        self.shared.lifecycle.opening()
+    }
+
+    /// Blocks until the spool is open.
+    ///
+    /// # Errors
+    /// It could not be opened, and is tried again: why, and what to do.
+    pub fn wait_until_open(&self) -> Result<(), String> {
+        self.shared.lifecycle.wait_until_open()
+    }
+
     /// Whether records reach the disk.
     pub fn mode(&self) -> Mode {
+        if !self.shared.lifecycle.is_open() {
+            return Mode::Waiting;
+        }
         match self.shared.counters.memory_only.get() {
             0 if self.unreadable_segments() > 0 => Mode::ReadErrors,
             0 => Mode::Disk,

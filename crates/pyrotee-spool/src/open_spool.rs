@@ -1,7 +1,8 @@
 //! Opening and closing a spool.
 
 use std::sync::{Arc, Mutex, mpsc};
-use std::thread::{Builder, JoinHandle};
+use std::thread::Builder;
+use std::time::Instant;
 
 use pyrotee_queue::{Budget, Consumer, Producer, Queue};
 
@@ -9,6 +10,7 @@ use crate::backend::{SpoolConsumer, SpoolProducer};
 use crate::control::{Control, ROOM_TIMEOUT};
 use crate::counters::Counters;
 use crate::format::Crc;
+use crate::lifecycle::EndGuard;
 use crate::monitor::Monitor;
 use crate::read_trouble::ReadTrouble;
 use crate::settings::{Fsync, OpenError, Settings, TargetQueue};
@@ -39,16 +41,17 @@ pub struct OpenSpool {
 #[derive(Debug)]
 pub struct Closer {
     shared: Arc<Shared>,
-    writer: JoinHandle<()>,
 }
 
 impl Closer {
     /// Refuses new records, writes the remaining ones, saves the cursors and unlocks the directory. Blocks
-    /// until that is done. Records that are settled afterwards are delivered again by the next process.
-    pub fn close(self) {
+    /// until that is done, or until `deadline`: `false`, and the thread that writes is left behind, because a disk may
+    /// hang for ever. Records that are settled afterwards are delivered again by the next process.
+    pub fn close(self, deadline: Instant) -> bool {
         self.shared.stop();
-        // After a panic of the writer there is nothing left to write.
-        drop(self.writer.join());
+        let now = tokio::time::Instant::now().into_std();
+        let timeout = deadline.saturating_duration_since(now);
+        self.shared.lifecycle.wait_until_ended(timeout)
     }
 }
 
@@ -83,6 +86,7 @@ pub(crate) fn open_in(
         tracker,
         budget: Arc::clone(budget),
         counters,
+        lifecycle: Arc::default(),
         read_trouble: ReadTrouble::new(settings.read_again_after),
         clock: settings.clock.clone(),
         longest_record: settings.longest_record(),
@@ -122,11 +126,16 @@ pub(crate) fn open_in(
             cursors,
             steps,
         );
+        let guard = EndGuard(Arc::clone(&shared.lifecycle));
         Builder::new()
             .name("spool-write".to_owned())
-            .spawn(move || writer.run())
+            .spawn(move || {
+                let _guard = guard;
+                writer.run();
+            })
     };
-    let writer = threads().map_err(failed)?;
+    threads().map_err(failed)?;
+    shared.lifecycle.set_open();
     let consumer = |(target, queue): (usize, &Arc<_>)| -> Arc<dyn Consumer> {
         let running = Arc::clone(&running);
         Arc::new(SpoolConsumer::new(running, target, Arc::clone(queue)))
@@ -136,6 +145,6 @@ pub(crate) fn open_in(
         producer: Arc::new(SpoolProducer(running)),
         monitor,
         control,
-        closer: Closer { shared, writer },
+        closer: Closer { shared },
     })
 }

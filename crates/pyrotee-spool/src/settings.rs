@@ -1,4 +1,4 @@
-//! The settings of a spool, and why opening one fails.
+//! The settings of a spool, and why it cannot be opened yet.
 
 use std::io;
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ pub enum Fsync {
     Never,
 }
 
-/// The settings of a spool. [`Settings::open`] opens it.
+/// The settings of a spool. [`Settings::start`] starts it.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The directory. It should contain no other files.
@@ -65,7 +65,7 @@ pub type TargetQueue = (String, Limits, Arc<Ledger>);
 
 /// Why a spool cannot be opened. The text reads after "failed to".
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub(crate) enum OpenError {
     /// Another process has the spool open.
     #[error("lock {dir}: another process uses this spool; give each its own directory")]
     Locked {
@@ -113,18 +113,27 @@ impl Settings {
         }
     }
 
-    /// Opens the spool with one queue per target. Records that are read back are charged to `budget`. Blocks
-    /// while files are read.
+    /// Starts a spool with one queue per target. Its queues work at once, in memory; [`Monitor::opening`] tells whether
+    /// the directory is open. Records that are read back are charged to `budget`.
     ///
-    /// # Errors
-    /// Another process has the spool open, a newer pyrotee wrote it, or the directory cannot be used.
-    pub fn open(
+    /// [`Monitor::opening`]: crate::Monitor::opening
+    pub fn start(
         self,
         targets: impl IntoIterator<Item = TargetQueue>,
         budget: &Arc<Budget>,
-    ) -> Result<OpenSpool, OpenError> {
-        let storage = Arc::new(Disk::new(&self.dir));
-        open_in(self, storage, targets.into_iter().collect(), budget)
+    ) -> OpenSpool {
+        let targets: Vec<_> = targets.into_iter().collect();
+        loop {
+            let storage = Arc::new(Disk::new(&self.dir));
+            match open_in(self.clone(), storage, targets.clone(), budget) {
+                Ok(spool) => return spool,
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "spool cannot be opened, trying again");
+                    std::thread::sleep(self.retry_after);
+                }
+            }
+        }
     }
 
     /// Most bytes of all quarantined segments. The oldest are deleted beyond that.

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use crate::counters::Counters;
+use crate::lifecycle::Lifecycle;
 use crate::read_trouble::ReadTrouble;
 use crate::reader::ReadRequest;
 use crate::removed_target::RemovedTarget;
@@ -28,6 +29,7 @@ pub(crate) struct Shared {
     pub(crate) tracker: Arc<SettlementTracker>,
     pub(crate) budget: Arc<Budget>,
     pub(crate) counters: Counters,
+    pub(crate) lifecycle: Arc<Lifecycle>,
     pub(crate) read_trouble: ReadTrouble,
     pub(crate) clock: StepClock,
     /// Most bytes of a record, with its head.

@@ -191,7 +191,9 @@ fn with_spool<F: Future<Output = ()>>(
         ..Settings::new(dir.path())
     };
     let targets = ["a", "b", "c"].map(|name| (name.to_owned(), LIMITS, Arc::default()));
-    let opened = settings.open(targets, &budget).unwrap();
+    let opened = settings.start(targets, &budget);
+    opened.monitor.wait_until_open().unwrap();
     runtime().block_on(run(opened.producer, opened.consumers, budget));
-    opened.closer.close();
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    assert!(opened.closer.close(deadline));
 }

@@ -66,7 +66,8 @@ impl Rig {
             (format!("target-{number}"), limits, Arc::clone(ledger))
         };
         let targets: Vec<_> = ledgers.iter().enumerate().map(name).collect();
-        let spool = settings.open(targets, &budget).unwrap();
+        let spool = settings.start(targets, &budget);
+        spool.monitor.wait_until_open().unwrap();
         Self {
             budget,
             producer: spool.producer,
@@ -171,7 +172,7 @@ impl Rig {
         }
         drop(self.consumers);
         if let Some(closer) = self.closer {
-            closer.close();
+            assert!(closer.close(Instant::now() + Duration::from_secs(60)));
         }
         for ledger in self.ledgers {
             let counts = ledger.snapshot();

@@ -101,7 +101,17 @@ impl Purged {
 }
 
 /// The words of [`SpoolPage::state`].
-pub const STATES: [&str; 5] = ["in_use", MEMORY_ONLY, READ_ERRORS, "closed", "unclean"];
+pub const STATES: [&str; 6] = [
+    "in_use",
+    WAITING,
+    MEMORY_ONLY,
+    READ_ERRORS,
+    "closed",
+    "unclean",
+];
+
+/// The state of a relay whose spool is not open yet.
+pub const WAITING: &str = "waiting";
 
 /// The disk of a relay at work is in trouble.
 pub const MEMORY_ONLY: &str = "memory_only";
@@ -112,7 +122,7 @@ pub const READ_ERRORS: &str = "read_errors";
 impl SpoolPage {
     /// Of files that somebody looks at.
     pub fn of(dir: String, survey: Survey, max_bytes: Option<u64>) -> Self {
-        let [in_use, _, _, closed, unclean] = STATES;
+        let [in_use, _, _, _, closed, unclean] = STATES;
         let state = match (survey.in_use, survey.clean) {
             (true, _) => in_use,
             (false, true) => closed,

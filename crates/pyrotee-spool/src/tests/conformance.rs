@@ -18,9 +18,7 @@ async fn the_spool_passes_the_conformance_suite() {
         let targets = names
             .zip(targets)
             .map(|(name, (limits, ledger))| (name, limits, ledger));
-        let spool = settings(dir.path())
-            .open(targets, &Budget::new(1 << 20))
-            .unwrap();
+        let spool = settings(dir.path()).start(targets, &Budget::new(1 << 20));
         dirs.borrow_mut().push(dir);
         (Arc::clone(&spool.producer), spool.consumers)
     })

@@ -7,7 +7,6 @@ use pyrotee_queue::Reason;
 
 use super::sim::Sim;
 use super::support::{ROOMY, open, settings, try_open};
-use crate::OpenError;
 use crate::format::{CURSOR_SLOTS, VERSION, of_version};
 
 pub(super) const RECORDS: usize = 40;
@@ -263,9 +262,7 @@ async fn foreign_files_stay_and_a_newer_version_is_refused() {
             *bytes = of_version(std::mem::take(bytes), VERSION + 1)
         });
         let refused = try_open(&sim, settings(Path::new("/spool")), &NAMES, ROOMY);
-        let refused = refused.err().unwrap();
-        assert!(matches!(refused, OpenError::Newer { .. }));
-        let text = refused.to_string();
+        let text = refused.err().unwrap();
         assert!(
             text.contains(&format!("/spool/{file}")) && text.contains("version 3"),
             "{text}"

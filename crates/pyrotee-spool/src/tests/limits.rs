@@ -6,7 +6,9 @@ use std::time::Duration;
 use pyrotee_queue::{LeaseFilter, Limits, Reason, WhenFull};
 
 use super::sim::{Sim, Trouble};
-use super::support::{ROOMY, body, eventually, name, open, open_with, settings, try_open};
+use super::support::{
+    ROOMY, body, eventually, name, open, open_on_disk, open_with, settings, try_open,
+};
 use crate::storage::Space;
 use crate::{Fsync, Mode, Settings};
 
@@ -92,7 +94,7 @@ async fn a_sidecar_of_16_mib_keeps_a_backlog_and_gives_all_space_back() {
         save_every: 64,
         ..Settings::new(dir.path())
     };
-    let open = |targets, budget: &_| settings.open(targets, budget);
+    let open = |targets, budget: &_| open_on_disk(settings, targets, budget);
     let spool = open_with(&["a", "b", "c"], ROOMY, open).unwrap();
     let mut total = 0;
     for number in 0..250 {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use pyrotee_queue::{
     Budget, Consumer, Counts, Head, Headers, Lease, LeaseFilter, Ledger, Limits, OfferResult,
@@ -11,8 +11,8 @@ use pyrotee_queue::{
 
 use super::sim::Sim;
 use crate::open_spool::open_in;
-use crate::storage::Storage;
-use crate::{Closer, Control, Fsync, Monitor, OpenError, OpenSpool, Settings, TargetQueue};
+use crate::storage::{Disk, Storage};
+use crate::{Closer, Control, Fsync, Monitor, OpenSpool, Settings, TargetQueue};
 
 pub(super) const ROOMY: Limits = Limits {
     records: 10_000,
@@ -56,19 +56,38 @@ pub(super) fn try_open(
     settings: Settings,
     names: &[&str],
     limits: Limits,
-) -> Result<TestSpool, OpenError> {
+) -> Result<TestSpool, String> {
     let storage = Arc::clone(sim) as Arc<dyn Storage>;
     open_with(names, limits, |targets, budget| {
-        open_in(settings, storage, targets, budget)
+        open_in(settings, storage, targets, budget).map_err(in_words)
     })
+}
+
+/// Opens the spool in a directory of the operating system.
+pub(super) fn open_on_disk(
+    settings: Settings,
+    targets: Vec<TargetQueue>,
+    budget: &Arc<Budget>,
+) -> Result<OpenSpool, String> {
+    let storage = Arc::new(Disk::new(&settings.dir));
+    open_in(settings, storage, targets, budget).map_err(in_words)
+}
+
+fn in_words(error: crate::settings::OpenError) -> String {
+    error.to_string()
+}
+
+/// When a close must have ended.
+pub(super) fn deadline() -> Instant {
+    Instant::now() + Duration::from_secs(10)
 }
 
 /// Opens a spool with `open` for targets of these names.
 pub(super) fn open_with(
     names: &[&str],
     limits: Limits,
-    open: impl FnOnce(Vec<TargetQueue>, &Arc<Budget>) -> Result<OpenSpool, OpenError>,
-) -> Result<TestSpool, OpenError> {
+    open: impl FnOnce(Vec<TargetQueue>, &Arc<Budget>) -> Result<OpenSpool, String>,
+) -> Result<TestSpool, String> {
     let ledgers: Vec<_> = names.iter().map(|_| Arc::<Ledger>::default()).collect();
     let budget = Budget::new(64 << 20);
     let targets = names.iter().zip(&ledgers);
@@ -197,13 +216,13 @@ impl TestSpool {
             delivered.push(names);
         }
         self.consumers.clear();
-        self.closer.close();
+        assert!(self.closer.close(deadline()));
         let counts = self.ledgers.iter().map(|ledger| ledger.snapshot());
         (delivered, counts.collect())
     }
 
     pub(super) fn close(self) {
-        self.closer.close();
+        assert!(self.closer.close(deadline()));
     }
 }
 

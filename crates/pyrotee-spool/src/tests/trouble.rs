@@ -7,8 +7,10 @@ use std::time::Duration;
 use pyrotee_queue::{Budget, Lane, Ledger, Limits, Reason, WhenFull};
 
 use super::sim::{Sim, Trouble};
-use super::support::{ROOMY, TestSpool, eventually, name, open, open_with, settings, try_open};
-use crate::{Fsync, Mode, OpenError, Settings};
+use super::support::{
+    ROOMY, TestSpool, deadline, eventually, name, open, open_on_disk, open_with, settings, try_open,
+};
+use crate::{Fsync, Mode, Settings};
 
 #[tokio::test]
 async fn without_a_promise_of_the_disk_memory_is_as_good_as_it_gets() {
@@ -114,7 +116,7 @@ async fn what_cannot_be_written_before_the_end_is_lost_as_shutdown() {
         ..
     } = spool;
     consumers[0].abandon(Reason::Shutdown);
-    closer.close();
+    assert!(closer.close(deadline()));
     let counts = ledgers[0].snapshot();
     assert!(counts.balance());
     assert_eq!(counts.pending.profiles, 1, "it is on disk");
@@ -129,7 +131,7 @@ async fn on_disk() -> (tempfile::TempDir, std::path::PathBuf, Settings, TestSpoo
         save_every: 1,
         ..settings(&path)
     };
-    let open = |targets, budget: &_| settings.clone().open(targets, budget);
+    let open = |targets, budget: &_| open_on_disk(settings.clone(), targets, budget);
     let spool = open_with(&["a"], ROOMY, open).unwrap();
     assert!(spool.keep("0-1000").await);
     (dir, path, settings, spool)
@@ -173,8 +175,8 @@ async fn nothing_is_created_in_place_of_a_directory_that_has_vanished() {
     })
     .await;
     assert!(spool.keep("2-1000").await);
-    let again = settings.clone().open([], &Budget::new(1));
-    assert!(matches!(again, Err(OpenError::Locked { .. })));
+    let again = open_on_disk(settings.clone(), Vec::new(), &Budget::new(1));
+    assert!(again.unwrap_err().contains("another process"));
     assert_eq!(spool.pending().await[0], ["1-1000", "2-1000"]);
     assert_eq!(spool.counts(0).dropped(Reason::DiskError).profiles, 0);
 }
@@ -194,7 +196,7 @@ async fn a_file_that_is_missing_with_its_directory_is_trouble_and_not_loss() {
     let taken = segment.with_extension("taken");
     std::fs::rename(&segment, &taken).unwrap();
     std::os::unix::fs::symlink(&segment, &segment).unwrap();
-    let open = |targets, budget: &_| settings.clone().open(targets, budget);
+    let open = |targets, budget: &_| open_on_disk(settings.clone(), targets, budget);
     let spool = open_with(&["a"], ROOMY, open).unwrap();
     assert_eq!(spool.monitor.mode(), Mode::ReadErrors);
     let away = dir.path().join("away");
@@ -230,24 +232,24 @@ async fn a_lock_file_of_another_process_is_trouble_and_a_missing_one_is_made_ane
     })
     .await;
     assert!(lock.exists());
-    let again = settings.open([], &Budget::new(1));
-    assert!(matches!(again, Err(OpenError::Locked { .. })));
+    let again = open_on_disk(settings, Vec::new(), &Budget::new(1));
+    assert!(again.unwrap_err().contains("another process"));
     spool.close();
 }
 
 #[tokio::test]
 async fn a_second_process_is_told_which_directory_is_in_use() {
     let dir = tempfile::tempdir().unwrap();
-    let open = || settings(dir.path()).open([], &Budget::new(1));
+    let open = || open_on_disk(settings(dir.path()), Vec::new(), &Budget::new(1));
     let first = open().unwrap();
-    let error = open().unwrap_err().to_string();
+    let error = open().unwrap_err();
     assert!(error.contains(&dir.path().display().to_string()), "{error}");
-    first.closer.close();
-    open().unwrap().closer.close();
+    assert!(first.closer.close(deadline()));
+    assert!(open().unwrap().closer.close(deadline()));
     let file = dir.path().join("file");
     std::fs::write(&file, "").unwrap();
-    let impossible = settings(&file).open([], &Budget::new(1));
-    assert!(matches!(impossible, Err(OpenError::Io { .. })));
+    let impossible = open_on_disk(settings(&file), Vec::new(), &Budget::new(1));
+    assert!(impossible.unwrap_err().contains("open spool"));
 }
 
 #[tokio::test]
@@ -262,7 +264,7 @@ async fn a_restart_finds_the_backlog_and_what_was_in_flight() {
     spool.lease(0).await.ack();
     let in_flight = [spool.lease(0).await, spool.lease(0).await];
     spool.lease(1).await.ack();
-    spool.closer.close();
+    assert!(spool.closer.close(deadline()));
     let spool = open(&sim.after_kill(), eager, &["b", "a"]);
     let counts = spool.counts(1);
     assert_eq!((counts.accepted.profiles, counts.pending.profiles), (4, 4));
@@ -354,10 +356,11 @@ async fn a_removed_target_wants_nothing_again_that_it_had_or_that_was_given_up()
 async fn a_spool_closes_by_itself_when_nobody_uses_it() {
     let dir = tempfile::tempdir().unwrap();
     let ledger = Arc::<Ledger>::default();
-    let spool = settings(dir.path()).open([("a".to_owned(), ROOMY, ledger)], &Budget::new(1_000));
+    let targets = vec![("a".to_owned(), ROOMY, ledger)];
+    let spool = open_on_disk(settings(dir.path()), targets, &Budget::new(1_000));
     drop(spool.unwrap());
     eventually("the lock is free", || {
-        settings(dir.path()).open([], &Budget::new(1)).is_ok()
+        open_on_disk(settings(dir.path()), Vec::new(), &Budget::new(1)).is_ok()
     })
     .await;
 }

@@ -10,7 +10,7 @@ use super::damage::{NAMES, RECORDS, left_behind};
 use super::sim::{Sim, Trouble};
 use super::support::{ROOMY, TestSpool, eventually, name, open, settings, try_open};
 use crate::inspect::Directory;
-use crate::{Mode, OpenError, Settings};
+use crate::{Mode, Settings};
 
 fn quick() -> Settings {
     settings(Path::new(""))
@@ -322,7 +322,6 @@ async fn without_readable_cursors_nothing_starts_and_nothing_changes() {
         sim.spoil(slot);
         let refused = try_open(&sim, settings(Path::new("/spool")), &NAMES, ROOMY);
         let refused = refused.err().unwrap();
-        assert!(matches!(refused, OpenError::Io { .. }), "{refused}");
         assert!(refused.to_string().contains(slot), "{refused}");
         assert_eq!(sim.names(), before);
         sim.heal();

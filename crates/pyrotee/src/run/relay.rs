@@ -32,6 +32,9 @@ use crate::telemetry::{self, Scrape};
 /// How long parts may take to let go once they are told to stop at once.
 const LETTING_GO: Duration = Duration::from_secs(2);
 
+/// How long the spool may take to save what the next process has to know.
+const CLOSING: Duration = Duration::from_secs(5);
+
 /// How often a long drain says how far it is.
 const PROGRESS: Duration = Duration::from_secs(5);
 
@@ -171,7 +174,13 @@ impl Relay {
             close("dead letters", move || letters.close()).await;
         }
         if let Some(closer) = self.closer {
-            close("spool", move || closer.close()).await;
+            let deadline = (Instant::now() + CLOSING).into_std();
+            close("spool", move || {
+                if !closer.close(deadline) {
+                    tracing::error!("spool has not closed in time, its disk hangs");
+                }
+            })
+            .await;
         }
         let crashed = running.last_words();
         admin.stop();

@@ -127,9 +127,7 @@ impl Queues {
             let limits = settings::limits(target);
             (target.name.clone(), limits, Arc::clone(ledger))
         });
-        let opened = settings::spool(spool, config.memory_limit)
-            .open(queues, budget)
-            .context("failed to start the spool")?;
+        let opened = settings::spool(spool, config.memory_limit).start(queues, budget);
         let stats = opened.monitor.stats();
         tracing::info!(
             dir = %spool.dir.display(),

@@ -98,7 +98,8 @@ const COUNTERS: [Row<Stats>; 8] = [
     ),
 ];
 
-const MODES: [(&str, Mode); 3] = [
+const MODES: [(&str, Mode); 4] = [
+    ("waiting", Mode::Waiting),
     ("disk", Mode::Disk),
     ("memory_only", Mode::MemoryOnly),
     ("read_errors", Mode::ReadErrors),
@@ -117,7 +118,7 @@ pub(super) fn describe() {
 #[derive(Debug)]
 pub(super) struct SpoolSeries {
     monitor: Monitor,
-    modes: [(Mode, Gauge); 3],
+    modes: [(Mode, Gauge); 4],
     series: Series<Stats>,
 }
 

@@ -10,7 +10,7 @@ use pyrotee_queue::{Budget, Reason, Tally};
 use pyrotee_spool::inspect::{Membership, Survey};
 
 use super::directory::DirectoryArgs;
-use super::queues::{check_target, open, survey};
+use super::queues::{check_target, close, open, survey};
 use crate::commands::relay::relay_at;
 use crate::terminal::{print, size};
 
@@ -132,7 +132,7 @@ fn queues(dir: &Path, survey: &Survey, names: &[String]) -> anyhow::Result<Vec<P
         Purged::of((queue.target.clone(), lost))
     });
     let purged = purged.collect();
-    spool.closer.close();
+    close(spool.closer)?;
     Ok(purged)
 }
 
@@ -141,7 +141,7 @@ fn quarantined(dir: &Path, survey: &Survey) -> anyhow::Result<Vec<Purged>> {
     let instead = "pyrotee spool purge --admin ADDR --quarantined";
     let spool = open(dir, survey, &[], &Budget::new(0), instead)?;
     let deleted = spool.control.purge_quarantined();
-    spool.closer.close();
+    close(spool.closer)?;
     let deleted = deleted
         .with_context(|| format!("failed to delete damaged segments in {}", dir.display()))
         .map_err(|error| anyhow!("{error:#}"))?;

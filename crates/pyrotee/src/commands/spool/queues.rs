@@ -4,10 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::anyhow;
+use anyhow::{anyhow, bail};
 use pyrotee_queue::{Budget, Consumer, Ledger, Limits, WhenFull};
 use pyrotee_spool::inspect::{Directory, Membership, Survey};
-use pyrotee_spool::{Closer, Control, OpenError, Settings};
+use pyrotee_spool::{Closer, Control, Settings};
+use tokio::time::Instant;
 
 use super::{UsageError, in_words};
 
@@ -20,6 +21,9 @@ const UNLIMITED: Limits = Limits {
 
 /// More than any spool has.
 const NO_LIMIT: u64 = 1 << 60;
+
+/// How long the disk may take to save what was settled.
+const CLOSING: Duration = Duration::from_secs(60);
 
 /// A spool that this process has locked.
 pub(super) struct LockedSpool {
@@ -69,15 +73,21 @@ pub(super) fn open(
         keep_removed_for: Duration::MAX,
         ..Settings::new(dir)
     };
-    let spool = settings
-        .open(targets, budget)
-        .map_err(|error| match error {
-            OpenError::Locked { dir } => anyhow!(
+    let spool = settings.start(targets, budget);
+    if let Err(reason) = spool.monitor.wait_until_open() {
+        // Unlocks the directory, so that another process can be told apart from this one.
+        close(spool.closer)?;
+        let is_in_use = Directory::at(dir)
+            .survey()
+            .is_ok_and(|survey| survey.in_use);
+        if is_in_use {
+            bail!(
                 "{} is in use by a relay: ask that one, `{instead}`, or stop it first",
                 dir.display()
-            ),
-            error => anyhow!(error).context("failed to open the spool"),
-        })?;
+            );
+        }
+        return Err(anyhow!(reason).context("failed to open the spool"));
+    }
     // A consumer without a producer ends at an empty queue.
     drop(spool.producer);
     let queues = names.iter().zip(spool.consumers).zip(ledgers);
@@ -91,6 +101,17 @@ pub(super) fn open(
         control: spool.control,
         closer: spool.closer,
     })
+}
+
+/// Closes a spool, so that the next process finds what this one has settled.
+///
+/// # Errors
+/// The disk did not save that in time.
+pub(super) fn close(closer: Closer) -> anyhow::Result<()> {
+    if !closer.close((Instant::now() + CLOSING).into_std()) {
+        bail!("the disk did not save in {CLOSING:?} what was settled: it may be delivered again");
+    }
+    Ok(())
 }
 
 /// Checks that the spool has a queue for the target of this name.

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::super::export::read_record;
-use super::super::queues::{check_target, open, survey};
+use super::super::queues::{check_target, close, open, survey};
 use super::super::{exit_code, in_words};
 use super::pacer::Pacer;
 use super::request::request;
@@ -90,7 +90,7 @@ impl AddressReplay {
         let result = until_interrupted(&stop, sending).await;
         drop(progress);
         // It waits for the disk, and nobody else for this thread.
-        spool.closer.close();
+        close(spool.closer)?;
         let left = counts().pending.profiles;
         let corrupt = counts().dropped(Reason::Corrupt).profiles;
         self.report(result, left, corrupt)

@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::super::queues::{TargetQueue, open, survey};
+use super::super::queues::{TargetQueue, close, open, survey};
 use super::super::{UsageError, exit_code};
 use crate::run::settings;
 use crate::terminal::{ProgressDisplay, Unit, print, size};
@@ -85,7 +85,7 @@ pub(super) async fn run(
         running.spawn(ready.run(stop.clone()));
     }
     let gave_up = watch(running, &spool.queues, &stop, patience).await?;
-    spool.closer.close();
+    close(spool.closer)?;
     if let Some(kept) = letters {
         kept.writer.close();
     }
