@@ -6,7 +6,10 @@ use std::time::{Duration, SystemTime};
 use pyrotee_delivery as delivery;
 use pyrotee_queue::{Counts, Reason};
 
-use crate::json::status::{LastErrorJson, StatusPage, SuspensionJson, TargetJson, UploadsJson};
+use crate::degraded::DegradableParts;
+use crate::json::status::{
+    DegradationJson, LastErrorJson, StatusPage, SuspensionJson, TargetJson, UploadsJson,
+};
 use crate::json::{VERSION, seconds, time};
 use crate::target_view::TargetView;
 
@@ -15,15 +18,24 @@ use crate::target_view::TargetView;
 pub struct StatusSource {
     started: SystemTime,
     targets: Arc<[TargetView]>,
+    parts: DegradableParts,
 }
 
 impl StatusSource {
     /// The status of a relay that started just now.
-    pub fn new(targets: Arc<[TargetView]>) -> Self {
+    pub fn new(targets: Arc<[TargetView]>, parts: DegradableParts) -> Self {
         Self {
             started: SystemTime::now(),
             targets,
+            parts,
         }
+    }
+
+    /// The text of a relay that is ready: a line for each part that is degraded follows the first one.
+    pub(crate) fn ready(&self) -> String {
+        let lines = self.parts.degraded();
+        let lines = lines.iter().map(DegradationJson::line);
+        std::iter::once("ready\n".to_owned()).chain(lines).collect()
     }
 
     /// The page of this instant.
@@ -40,6 +52,7 @@ impl StatusSource {
             version: VERSION.to_owned(),
             started: time(self.started),
             time: time(SystemTime::now()),
+            degraded: self.parts.degraded(),
             targets: self.targets.iter().map(target).collect(),
         }
     }
@@ -216,6 +229,11 @@ mod tests {
             version: VERSION.to_owned(),
             started: String::new(),
             time: String::new(),
+            degraded: vec![DegradationJson {
+                part: "spool".to_owned(),
+                state: "waiting".to_owned(),
+                text: String::new(),
+            }],
             targets: vec![eventful()],
         };
         let shown = fields::of(&serde_json::to_value(page).unwrap(), Some("dropped"));

@@ -81,6 +81,8 @@ impl Admin {
                         }
                     }
                 });
+                // A thread that looks at a file of a disk that hangs is left behind.
+                runtime.shutdown_background();
             });
         Ok(Self {
             thread: thread?,

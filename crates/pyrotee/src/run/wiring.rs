@@ -1,23 +1,20 @@
 //! What the relay is made of, built from the configuration: a queue for each target, what delivers from it,
 //! and what watches both.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
 use pyrotee_admin::{OpenSpool, TargetView};
-use pyrotee_config::Config;
+use pyrotee_config::{Config, Spool};
 use pyrotee_delivery::{DeadLetterSink, Deliverer, WallClock};
-use pyrotee_letters::{DeadLetters, Monitor, Writer};
+use pyrotee_letters::{DeadLetters, Gate, Monitor, Writer};
 use pyrotee_net::ConnectionCounts;
 use pyrotee_queue::{Budget, Consumer, Ledger, Producer, open_memory};
-use pyrotee_spool::Closer;
+use pyrotee_spool::{Closer, Opening};
 
 use super::outside::Outside;
 use super::settings;
-
-/// Records that wait to be written as dead letters stay charged to the memory limit: a part of it, so
-/// that a slow disk does not take all of it from the targets.
-const WAITING_LETTERS: u64 = 8;
 
 /// The targets, with what the rest of the relay needs to know of them.
 pub(super) struct Targets {
@@ -58,11 +55,14 @@ impl Targets {
         } = Queues::open(config, configured, &ledgers, budget)?;
         let letters = config.dead_letters.as_ref();
         let letters = letters.filter(|_| !configured.is_empty());
-        let most_waiting = config.memory_limit / WAITING_LETTERS;
-        let letters = letters.map(|it| DeadLetters::open(&it.dir, it.max_bytes, most_waiting));
+        let letters = letters.map(|it| {
+            let spool = config.spool.as_ref().zip(spool.as_ref());
+            let gate = letters_gate(&it.dir, spool.map(|(its, open)| (its, &open.0.monitor)));
+            DeadLetters::start(settings::dead_letters(it, config.memory_limit), gate)
+        });
         let letters = letters
             .transpose()
-            .context("failed to open the dead letters")?;
+            .context("failed to start the thread of the dead letters")?;
         let (sink, dead_letters) = match letters {
             Some(open) => (open.sink, Some((open.monitor, open.writer))),
             None => (DeadLetterSink::disabled(), None),
@@ -98,6 +98,21 @@ impl Targets {
     }
 }
 
+/// Dead letters within the directory of the spool wait until the spool is open: before that the directory may be missing,
+/// or another relay's.
+fn letters_gate(dir: &Path, spool: Option<(&Spool, &pyrotee_spool::Monitor)>) -> Gate {
+    match spool {
+        Some((spool, monitor)) if dir.starts_with(&spool.dir) => {
+            let monitor = monitor.clone();
+            Box::new(move || match monitor.opening() {
+                Opening::Open => Ok(()),
+                _ => Err("they lie within the spool, which is not open yet".to_owned()),
+            })
+        }
+        _ => Box::new(|| Ok(())),
+    }
+}
+
 /// A queue for each target, in memory or on disk.
 struct Queues {
     producer: Arc<dyn Producer>,
@@ -128,14 +143,6 @@ impl Queues {
             (target.name.clone(), limits, Arc::clone(ledger))
         });
         let opened = settings::spool(spool, config.memory_limit).start(queues, budget);
-        let stats = opened.monitor.stats();
-        tracing::info!(
-            dir = %spool.dir.display(),
-            bytes = stats.bytes,
-            recovered = stats.recovered,
-            corrupt = stats.corrupt_records,
-            "spool is open"
-        );
         let open = OpenSpool {
             dir: spool.dir.clone(),
             monitor: opened.monitor,
