@@ -115,6 +115,8 @@ mod shortage;
 mod spool;
 /// What waits on disk, seen and moved by hand.
 mod spool_commands;
+/// Spools that open late.
+mod spool_opening;
 /// Files of the spool that the operating system does not return.
 mod spool_unreadable;
 /// Kept connections that the upstream or a target closes: stale or ambiguous.

@@ -128,22 +128,6 @@ fn a_target_keeps_what_waits_for_it_under_its_name_wherever_it_is() {
 }
 
 #[test]
-fn two_relays_do_not_share_a_spool() {
-    let dir = home();
-    let target = Upstream::ok();
-    let builder = relay_only(dir.path(), "fsync: never").target("central", &target, &[]);
-    let _relay = builder.clone().spawn();
-    let ended = builder.refused();
-    assert_eq!(ended.status.code(), Some(1), "{}", ended.output);
-    for word in [
-        "another process uses this spool",
-        &dir.path().display().to_string(),
-    ] {
-        assert!(ended.output.contains(word), "{}", ended.output);
-    }
-}
-
-#[test]
 fn a_disk_that_is_gone_costs_durability_and_no_profile_until_it_is_back() {
     let dir = home();
     let spool = dir.path().join("spool");

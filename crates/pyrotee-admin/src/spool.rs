@@ -86,11 +86,13 @@ pub(super) async fn purge(spool: Option<&OpenSpool>, raw_query: &str) -> Respons
     let what = what.map(|what| what.decode()).unwrap_or_default();
     let target = target.map(|target| target.decode().into_owned());
     match &*what {
-        "removed" => {
-            let lost = spool.control.purge_removed(target.as_deref());
-            let lost: Vec<_> = lost.into_iter().map(Purged::of).collect();
-            json(StatusCode::OK, &lost)
-        }
+        "removed" => match spool.control.purge_removed(target.as_deref()) {
+            Ok(lost) => {
+                let lost: Vec<_> = lost.into_iter().map(Purged::of).collect();
+                json(StatusCode::OK, &lost)
+            }
+            Err(not_open) => error(StatusCode::SERVICE_UNAVAILABLE, &not_open.to_string()),
+        },
         "quarantined" => {
             let control = spool.control.clone();
             let deleted = tokio::task::spawn_blocking(move || control.purge_quarantined()).await;
@@ -131,6 +133,7 @@ pub(super) fn replay(spool: Option<&OpenSpool>, raw_query: &str) -> Response<Bod
                 ReplayError::UnknownFrom { .. } | ReplayError::UnknownTo { .. } => {
                     StatusCode::NOT_FOUND
                 }
+                ReplayError::NotOpen => StatusCode::SERVICE_UNAVAILABLE,
                 ReplayError::Thread(_) => StatusCode::INTERNAL_SERVER_ERROR,
             };
             error(status, &refused.to_string())

@@ -110,6 +110,20 @@ impl Ledger {
         counts.drop_for(bytes, reason);
     }
 
+    /// Counts in one step what an earlier process left: records that are pending, and records that cannot be delivered,
+    /// for `reason`.
+    pub fn recover(&self, pending: Tally, lost: Tally, reason: Reason) {
+        let mut counts = lock(&self.counts);
+        for tally in [pending, lost] {
+            counts.accepted += tally;
+        }
+        counts.pending += pending;
+        counts.refused += lost;
+        if let Some(dropped) = counts.dropped.get_mut(reason as usize) {
+            *dropped += lost;
+        }
+    }
+
     /// Counts a pending record of `bytes` as acknowledged.
     pub fn sent(&self, bytes: u64) {
         let mut counts = lock(&self.counts);
@@ -146,6 +160,20 @@ mod tests {
     }
 
     #[test]
+    fn what_an_earlier_process_left_is_counted_in_one_step() {
+        let ledger = Ledger::default();
+        ledger.accept(10);
+        let tally = |profiles, bytes| Tally { profiles, bytes };
+        ledger.recover(tally(3, 300), tally(2, 20), Reason::Corrupt);
+        let counts = ledger.snapshot();
+        assert!(counts.balance(), "{counts:?}");
+        assert_eq!(counts.accepted, tally(6, 330));
+        assert_eq!(counts.pending, tally(4, 310));
+        assert_eq!(counts.refused, tally(2, 20));
+        assert_eq!(counts.dropped(Reason::Corrupt), tally(2, 20));
+    }
+
+    #[test]
     fn every_step_leaves_the_account_balanced() {
         let ledger = Ledger::default();
         let check = |step: &str| assert!(ledger.snapshot().balance(), "{step}");
@@ -155,6 +183,8 @@ mod tests {
         check("accept");
         ledger.refuse(5, Reason::QueueFull);
         check("refuse");
+        ledger.recover(Tally::default(), Tally::default(), Reason::Corrupt);
+        check("recover nothing");
         ledger.sent(10);
         check("sent");
         ledger.lose(20, Reason::UploadFailed);

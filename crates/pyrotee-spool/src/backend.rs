@@ -129,7 +129,7 @@ impl SpoolConsumer {
         file: Arc<dyn File>,
     ) -> Option<ReadResult> {
         if let Some((number, record)) = lock(&self.late).take()
-            && number == claim.record.number
+            && number == claim.record.number()
         {
             claim.record.cache(&record);
             return Some(ReadResult::Record(record));
@@ -151,7 +151,7 @@ impl SpoolConsumer {
         }
         let error = io::Error::other("the thread that reads has ended");
         let shared = &self.spool.shared;
-        shared.note_read_failure(position, claim.record.number, &error);
+        shared.note_read_failure(position, claim.record.number(), &error);
         Some(ReadResult::Failed)
     }
 }

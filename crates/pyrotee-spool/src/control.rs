@@ -9,7 +9,7 @@ use std::time::Duration;
 use pyrotee_queue::{Reason, Tally, lock};
 use tracing::{info, warn};
 
-use crate::format::{Crc, TargetId, quarantined_segment_of};
+use crate::format::{TargetId, quarantined_segment_of};
 use crate::removed_target::RemovedTarget;
 use crate::replay::ReplayWorker;
 use crate::shared::Shared;
@@ -18,13 +18,15 @@ use crate::storage::Storage;
 /// How long a replay waits for room: longer than a working target takes for the records that are in memory.
 pub(crate) const ROOM_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Why a command cannot run yet.
+const NOT_OPEN: &str = "the spool is not open yet: try again once its state is not `waiting`";
+
 /// Runs an operator's commands on an open spool. It does not keep the spool open.
 #[derive(Clone)]
 pub struct Control {
     pub(crate) shared: Arc<Shared>,
     /// Cannot be upgraded once the spool is closed: another process may use the directory then.
     pub(crate) storage: Weak<dyn Storage>,
-    pub(crate) crc: Crc,
     pub(crate) max_bytes: u64,
     /// How long a replay waits for room in the budget or in the queue before it stops.
     pub(crate) room_timeout: Duration,
@@ -61,6 +63,9 @@ pub enum ReplayState {
 /// Why a replay cannot begin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReplayError {
+    /// The spool is not open yet.
+    #[error("{NOT_OPEN}")]
+    NotOpen,
     /// Another replay is running.
     #[error("a replay from {from} to {to} is not done yet: wait for it, see /api/v1/spool")]
     Running {
@@ -101,17 +106,21 @@ pub enum ReplayError {
 impl Control {
     /// Drops the pending records of all removed targets, or of the one with this name. Returns the name of
     /// each and how many records it lost.
-    pub fn purge_removed(&self, name: Option<&str>) -> Vec<(String, Tally)> {
+    ///
+    /// # Errors
+    /// The spool is not open yet.
+    pub fn purge_removed(&self, name: Option<&str>) -> io::Result<Vec<(String, Tally)>> {
+        self.check_open()?;
         let is_lost = |removed: &RemovedTarget| name.is_none_or(|name| removed.saved.name == name);
         let lost = self.shared.lose_removed(is_lost, Reason::Admin);
         self.shared.tracker.wakeup.notify();
-        lost
+        Ok(lost)
     }
 
     /// Deletes the quarantined segments. Returns how many files they were, and their bytes.
     ///
     /// # Errors
-    /// The operating system cannot list or delete files. Some may be deleted already.
+    /// The spool is not open yet, or the operating system cannot list or delete files. Some may be deleted already.
     pub fn purge_quarantined(&self) -> io::Result<Tally> {
         let mut purged = Tally::default();
         let storage = self.storage()?;
@@ -131,9 +140,12 @@ impl Control {
     /// thread of its own. A record is settled for `from` once the receipt of its offer to `to` has resolved.
     ///
     /// # Errors
-    /// `from` has no pending records or is configured, `to` is not configured, another replay is running, or
+    /// The spool is not open yet, `from` has no pending records or is configured, `to` is not configured, another replay is running, or
     /// the thread cannot be started.
     pub fn replay(&self, from: &str, to: &str) -> Result<ReplayProgress, ReplayError> {
+        let crc = self.shared.crc.get().copied();
+        let crc = crc.filter(|_| self.shared.lifecycle.is_open());
+        let crc = crc.ok_or(ReplayError::NotOpen)?;
         let (configured, removed) = self.shared.tracker.with(|tracker| {
             let configured = tracker.cursors.iter().map(|it| it.name.clone());
             let removed = tracker
@@ -175,6 +187,7 @@ impl Control {
             control: self.clone(),
             from: *id,
             to: target,
+            crc,
         };
         let thread = Builder::new().name("spool-replay".to_owned());
         thread
@@ -185,8 +198,16 @@ impl Control {
         Ok(begun)
     }
 
+    fn check_open(&self) -> io::Result<()> {
+        match self.shared.lifecycle.is_open() {
+            true => Ok(()),
+            false => Err(io::Error::other(NOT_OPEN)),
+        }
+    }
+
     /// The directory, while the spool is open.
     pub(crate) fn storage(&self) -> io::Result<Arc<dyn Storage>> {
+        self.check_open()?;
         let closed = || io::Error::other("the spool is closed");
         self.storage.upgrade().ok_or_else(closed)
     }

@@ -23,6 +23,24 @@ pub(crate) struct Counters {
     pub(crate) unread_segments: Counter,
 }
 
+impl Counters {
+    /// Adds what recovery has counted.
+    pub(crate) fn take_up(&self, recovered: &Self) {
+        let pairs = [
+            (&self.corrupt_records, &recovered.corrupt_records),
+            (&self.corrupt_stretches, &recovered.corrupt_stretches),
+            (&self.quarantined, &recovered.quarantined),
+            (&self.quarantined_bytes, &recovered.quarantined_bytes),
+            (&self.recovered, &recovered.recovered),
+            (&self.redelivered, &recovered.redelivered),
+            (&self.lost_of_removed, &recovered.lost_of_removed),
+        ];
+        for (counter, more) in pairs {
+            counter.add(more.get());
+        }
+    }
+}
+
 /// One counter or gauge.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);

@@ -88,6 +88,7 @@ pub mod inspect;
 mod lifecycle;
 mod monitor;
 mod open_spool;
+mod opener;
 mod read_trouble;
 mod reader;
 mod recovery;
@@ -103,6 +104,7 @@ mod tests;
 mod tracker;
 mod unread;
 mod unreadable;
+mod waiting;
 mod wakeup;
 mod writer;
 

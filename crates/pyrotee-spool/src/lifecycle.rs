@@ -1,9 +1,11 @@
 //! The life of a spool: why it is not open yet, when it is stopped, and when its writer thread has ended.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use pyrotee_queue::lock;
+use tokio::time::Instant as Clock;
 
 /// Whether a spool is open. Until it is, records stay in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,8 +32,13 @@ pub enum Opening {
 #[derive(Debug, Default)]
 pub(crate) struct Lifecycle {
     state: Mutex<State>,
-    /// Notified after each change of the state.
+    /// Notified after each change of the state, and when the spool is stopped.
     changed: Condvar,
+    /// The spool is being closed: no segment is scanned any more.
+    is_stopping: AtomicBool,
+    /// Bytes of segments that were scanned, of how many.
+    read: AtomicU64,
+    of: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -61,12 +68,59 @@ impl Lifecycle {
                 reason: reason.clone(),
                 since,
             },
-            (Phase::Waiting(_) | Phase::Scanning, _) => Opening::Scanning { read: 0, of: 0 },
+            (Phase::Waiting(_) | Phase::Scanning, _) => Opening::Scanning {
+                read: self.read.load(Relaxed),
+                of: self.of.load(Relaxed),
+            },
         }
     }
 
     pub(crate) fn is_open(&self) -> bool {
         matches!(lock(&self.state).phase, Phase::Open)
+    }
+
+    /// Notes that an attempt to open the spool has failed. Returns when the first one has.
+    pub(crate) fn set_waiting(&self, reason: &str) -> Instant {
+        let now = Clock::now().into_std();
+        let mut state = lock(&self.state);
+        state.phase = Phase::Waiting(reason.to_owned());
+        let since = *state.waiting_since.get_or_insert(now);
+        drop(state);
+        self.changed.notify_all();
+        since
+    }
+
+    /// Notes that a scan of segments begins, which have so many bytes.
+    pub(crate) fn set_scanning(&self, of: u64) {
+        self.read.store(0, Relaxed);
+        self.of.store(of, Relaxed);
+        self.change(|state| state.phase = Phase::Scanning);
+    }
+
+    /// Notes how many bytes of segments were scanned so far.
+    pub(crate) fn note_scanned(&self, read: u64) {
+        self.read.fetch_max(read, Relaxed);
+    }
+
+    /// Ends a scan and the pauses between attempts.
+    pub(crate) fn stop(&self) {
+        self.is_stopping.store(true, Relaxed);
+        // A pause that has seen the flag before must have begun to wait for the notification.
+        drop(lock(&self.state));
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Relaxed)
+    }
+
+    /// Blocks for `pause`, or until the spool is stopped.
+    pub(crate) fn pause(&self, pause: Duration) {
+        let goes_on = |_: &mut State| !self.is_stopping();
+        let waited = self
+            .changed
+            .wait_timeout_while(lock(&self.state), pause, goes_on);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Notes that the spool is open.
@@ -112,7 +166,7 @@ impl Lifecycle {
 
 /// Notes the end of the writer thread when it is dropped: after a panic, too.
 #[derive(Debug)]
-pub(crate) struct EndGuard(pub(crate) std::sync::Arc<Lifecycle>);
+pub(crate) struct EndGuard(pub(crate) Arc<Lifecycle>);
 
 impl Drop for EndGuard {
     fn drop(&mut self) {

@@ -1,26 +1,27 @@
-//! Opening and closing a spool.
+//! Starting and closing a spool.
 
-use std::sync::{Arc, Mutex, mpsc};
+use std::io;
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread::Builder;
 use std::time::Instant;
 
 use pyrotee_queue::{Budget, Consumer, Producer, Queue};
+use tracing::error;
 
 use crate::backend::{SpoolConsumer, SpoolProducer};
 use crate::control::{Control, ROOM_TIMEOUT};
 use crate::counters::Counters;
-use crate::format::Crc;
 use crate::lifecycle::EndGuard;
 use crate::monitor::Monitor;
+use crate::opener::{Opener, PROVISIONAL};
 use crate::read_trouble::ReadTrouble;
-use crate::settings::{Fsync, OpenError, Settings, TargetQueue};
+use crate::reader::{self, ReadRequest};
+use crate::settings::{Fsync, Settings, TargetQueue};
 use crate::shared::{Intake, RunningSpool, Shared};
 use crate::storage::Storage;
 use crate::tracker::SettlementTracker;
-use crate::writer::Writer;
-use crate::{reader, recovery};
 
-/// An open spool: both sides of its queues, and handles to observe, control and close it.
+/// A running spool: both sides of its queues, and handles to observe, control and close it.
 ///
 /// When producer, consumers and leases are dropped, the spool writes the remaining records and closes itself.
 #[derive(Debug)]
@@ -55,44 +56,31 @@ impl Closer {
     }
 }
 
-/// Opens the spool in `storage`.
-pub(crate) fn open_in(
+/// Starts a spool in `storage`.
+pub(crate) fn start_in(
     settings: Settings,
     storage: Arc<dyn Storage>,
     targets: Vec<TargetQueue>,
     budget: &Arc<Budget>,
-) -> Result<OpenSpool, OpenError> {
-    let recovered = recovery::read(&*storage, &settings)?;
-    let (salt, cursors) = (
-        recovered.salt,
-        (recovered.cursors.generation, recovered.slot),
-    );
-    let steps = recovered.cursors.steps.clone();
-    let tracker = SettlementTracker::new(settings.save_every, settings.min_sleep);
-    let tracker = Arc::new(tracker);
-    let counters = Counters::default();
+) -> OpenSpool {
     let names: Vec<_> = targets.iter().map(|(name, ..)| name.clone()).collect();
+    let tracker = SettlementTracker::new(&names, settings.save_every, settings.min_sleep);
     let queues = targets
         .into_iter()
         .map(|(_, limits, ledger)| Queue::with_clock(limits, ledger, settings.clock.clone()));
-    let queues: Vec<_> = queues.map(Arc::new).collect();
-    for queue in &queues {
-        queue.limit_records(false);
-    }
-    let (next, names) = recovery::adopt(recovered, &names, &queues, &tracker, &counters);
     let shared = Arc::new(Shared {
-        intake: Mutex::new(Intake::new(next)),
-        queues,
-        tracker,
+        intake: Mutex::new(Intake::new(PROVISIONAL)),
+        queues: queues.map(Arc::new).collect(),
+        tracker: Arc::new(tracker),
         budget: Arc::clone(budget),
-        counters,
+        counters: Counters::default(),
         lifecycle: Arc::default(),
+        crc: OnceLock::new(),
         read_trouble: ReadTrouble::new(settings.read_again_after),
         clock: settings.clock.clone(),
         longest_record: settings.longest_record(),
         receipts_promise_disk: settings.fsync == Fsync::Always,
     });
-    shared.count_unread();
     let monitor = Monitor {
         shared: Arc::clone(&shared),
         max_bytes: settings.max_bytes,
@@ -100,51 +88,51 @@ pub(crate) fn open_in(
     let control = Control {
         shared: Arc::clone(&shared),
         storage: Arc::downgrade(&storage),
-        crc: Crc::salted(salt),
         max_bytes: settings.max_bytes,
         room_timeout: ROOM_TIMEOUT,
         progress: Arc::default(),
     };
-    let dir = settings.dir.clone();
-    let failed = |source| OpenError::Io { dir, source };
     let (reader, requests) = mpsc::channel();
+    let opener = Opener {
+        shared: Arc::clone(&shared),
+        storage,
+        settings,
+        names,
+    };
+    if let Err(error) = start_threads(requests, opener) {
+        let reason = format!("failed to start a thread: {error}; raise the limit of threads");
+        error!(reason, "spool is not open, records stay in memory");
+        shared.lifecycle.set_waiting(&reason);
+    }
     let running = Arc::new(RunningSpool {
         shared: Arc::clone(&shared),
         reader,
     });
-    let threads = || {
-        let (reads, crc) = (Arc::clone(&shared), Crc::salted(salt));
-        Builder::new()
-            .name("spool-read".to_owned())
-            .spawn(move || reader::run(&requests, &reads, crc))?;
-        let writer = Writer::new(
-            Arc::clone(&shared),
-            storage,
-            settings,
-            salt,
-            names,
-            cursors,
-            steps,
-        );
-        let guard = EndGuard(Arc::clone(&shared.lifecycle));
-        Builder::new()
-            .name("spool-write".to_owned())
-            .spawn(move || {
-                let _guard = guard;
-                writer.run();
-            })
-    };
-    threads().map_err(failed)?;
-    shared.lifecycle.set_open();
     let consumer = |(target, queue): (usize, &Arc<_>)| -> Arc<dyn Consumer> {
         let running = Arc::clone(&running);
         Arc::new(SpoolConsumer::new(running, target, Arc::clone(queue)))
     };
-    Ok(OpenSpool {
+    OpenSpool {
         consumers: shared.queues.iter().enumerate().map(consumer).collect(),
         producer: Arc::new(SpoolProducer(running)),
         monitor,
         control,
         closer: Closer { shared },
-    })
+    }
+}
+
+/// Starts the thread that reads records back, and the one that opens the directory and then writes.
+fn start_threads(requests: mpsc::Receiver<ReadRequest>, opener: Opener) -> io::Result<()> {
+    let shared = Arc::clone(&opener.shared);
+    let guard = EndGuard(Arc::clone(&shared.lifecycle));
+    Builder::new()
+        .name("spool-read".to_owned())
+        .spawn(move || reader::run(&requests, &shared))?;
+    Builder::new()
+        .name("spool-write".to_owned())
+        .spawn(move || {
+            let _guard = guard;
+            opener.run();
+        })?;
+    Ok(())
 }

@@ -38,7 +38,7 @@ pub(crate) enum ReadResult {
 }
 
 /// Reads records until all senders of requests are dropped.
-pub(crate) fn run(requests: &mpsc::Receiver<ReadRequest>, shared: &Shared, crc: Crc) {
+pub(crate) fn run(requests: &mpsc::Receiver<ReadRequest>, shared: &Shared) {
     while let Ok(request) = requests.recv() {
         let ReadRequest {
             record,
@@ -48,39 +48,40 @@ pub(crate) fn run(requests: &mpsc::Receiver<ReadRequest>, shared: &Shared, crc: 
             reply,
             late,
         } = request;
+        let Some(crc) = shared.crc.get().copied() else {
+            // No record is on disk before the spool is open.
+            continue;
+        };
+        let number = record.number();
         // It may have been read for another target meanwhile.
         let result = match record.lookup() {
             Lookup::Memory(record) => ReadResult::Record(record),
             Lookup::Disk(_) | Lookup::Released => {
-                match read(
-                    &*file,
-                    position,
-                    record.number,
-                    record.bytes,
-                    reservation,
-                    crc,
-                ) {
+                match read(&*file, position, number, record.bytes, reservation, crc) {
                     Ok(Some(body)) => {
                         let bytes = u64::from(position.before_body) + record.bytes;
                         shared.counters.read.add(bytes);
                         record.cache(&body);
-                        shared.note_read(position, record.number);
+                        shared.note_read(position, number);
                         ReadResult::Record(body)
                     }
                     Ok(None) => {
-                        shared.note_read(position, record.number);
+                        shared.note_read(position, number);
                         shared.note_damaged(position);
                         ReadResult::Corrupt
                     }
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                        shared.note_missing(position)
+                    }
                     Err(error) => {
-                        shared.note_read_failure(position, record.number, &error);
+                        shared.note_read_failure(position, number, &error);
                         ReadResult::Failed
                     }
                 }
             }
         };
         if let Err(ReadResult::Record(body)) = reply.send(result) {
-            *lock(&late) = Some((record.number, body));
+            *lock(&late) = Some((number, body));
         }
     }
 }

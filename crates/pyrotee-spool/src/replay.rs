@@ -12,7 +12,7 @@ use pyrotee_queue::{Record, Reservation, lock};
 use tokio::time::Instant;
 
 use crate::control::{Control, ReplayState};
-use crate::format::TargetId;
+use crate::format::{Crc, TargetId};
 use crate::reader;
 use crate::recovery::{ScannedRecord, SegmentScanner, head_of};
 use crate::spooled_record::SegmentPosition;
@@ -31,6 +31,7 @@ pub(crate) struct ReplayWorker {
     pub(crate) from: TargetId,
     /// Index among the configured targets of the one that gets the records.
     pub(crate) to: usize,
+    pub(crate) crc: Crc,
 }
 
 /// Why a replay stops before all records are replayed.
@@ -93,7 +94,7 @@ impl ReplayWorker {
         let scanner = SegmentScanner {
             file: Arc::clone(&file),
             len,
-            crc: self.control.crc,
+            crc: self.crc,
             bodies: false,
             numbers: segment..u64::MAX,
         };
@@ -114,7 +115,7 @@ impl ReplayWorker {
     ) -> Result<(), StopReason> {
         let bytes = scanned.bytes + u64::from(scanned.before_body) + Record::OVERHEAD;
         let reservation = self.reserve(bytes)?;
-        let crc = self.control.crc;
+        let crc = self.crc;
         let (number, length) = (scanned.number, scanned.bytes);
         let read = reader::read(file, position, number, length, reservation, crc)?;
         let Some(record) = read else {

@@ -10,8 +10,8 @@ use crate::storage::File;
 /// A segment: a file of records.
 #[derive(Debug, Default)]
 pub(crate) struct Segment {
-    /// The open file; `None` if it cannot be opened. It stays open until the segment is removed: closing the
-    /// last handle of an unlinked file takes long, and the request path may be waiting for a settlement.
+    /// The open file; `None` if it cannot be opened. It stays open until the segment is removed, unless too many are:
+    /// closing the last handle of an unlinked file takes long, and the request path may be waiting for a settlement.
     pub(crate) file: Option<Arc<dyn File>>,
     pub(crate) bytes: u64,
     /// Number of claims on its records.
@@ -136,6 +136,11 @@ impl Segments {
     /// Notes that a segment is damaged, so that it is quarantined instead of unlinked.
     pub(crate) fn damage(&mut self, first: u64) {
         self.change(first, |segment| segment.damaged = true);
+    }
+
+    /// Replaces the open file of a segment.
+    pub(crate) fn set_file(&mut self, first: u64, file: Arc<dyn File>) {
+        self.change(first, |segment| segment.file = Some(file));
     }
 
     pub(crate) fn claim(&mut self, first: u64, claims: u64) {

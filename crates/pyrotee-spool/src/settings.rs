@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pyrotee_queue::{Budget, Ledger, Limits, StepClock};
+use rustix::process::{Resource, getrlimit};
 
-use crate::open_spool::{OpenSpool, open_in};
+use crate::open_spool::{OpenSpool, start_in};
 use crate::storage::Disk;
 
 /// Bytes of memory per record on disk and target that has not settled it: the target's share of the spooled
@@ -37,6 +38,8 @@ pub struct Settings {
     pub segment_bytes: u64,
     /// Most bytes of memory for the index of records on disk. At the limit the oldest segment is evicted.
     pub index_bytes: u64,
+    /// Most segments that are kept open. Those beyond are opened for each read.
+    pub open_files: usize,
     /// When written records are synced.
     pub fsync: Fsync,
     /// How long the pending records of a removed target are kept.
@@ -49,7 +52,8 @@ pub struct Settings {
     /// Time after which saved cursors are synced, unless `fsync` is `Never`. Records that were settled since
     /// the last sync are delivered again after a power loss.
     pub sync_cursors_after: Duration,
-    /// Time until the next attempt to write after the disk failed.
+    /// Time until the next attempt to write after the disk failed, and the longest one until the next attempt to open the
+    /// directory.
     pub retry_after: Duration,
     /// Time until the next attempt to read a segment that the disk did not return. It doubles up to 30 times this.
     pub read_again_after: Duration,
@@ -63,11 +67,14 @@ pub struct Settings {
 /// The queue of one target: the target's name, the limits of its records in memory, and its account.
 pub type TargetQueue = (String, Limits, Arc<Ledger>);
 
-/// Why a spool cannot be opened. The text reads after "failed to".
+/// Why a spool cannot be opened now. The text reads after "failed to", and says what to do.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OpenError {
     /// Another process has the spool open.
-    #[error("lock {dir}: another process uses this spool; give each its own directory")]
+    #[error(
+        "lock {dir}: another process uses this spool; if that is not a relay that is about to stop, give each relay \
+         its own directory"
+    )]
     Locked {
         /// The directory.
         dir: PathBuf,
@@ -83,24 +90,35 @@ pub(crate) enum OpenError {
         /// The version of its format.
         version: u32,
     },
-    /// The directory cannot be used.
-    #[error("open spool {dir}")]
+    /// The directory or a file in it cannot be used.
+    #[error("open {path} ({source}); check its owner, its permissions and its file system")]
     Io {
-        /// The directory.
-        dir: PathBuf,
-        /// The error of the operating system.
+        /// The directory or the file.
+        path: PathBuf,
+        /// Why not.
         source: io::Error,
     },
+    /// The spool is being closed.
+    #[error("open the spool, because it is being closed")]
+    Stopped,
+}
+
+impl OpenError {
+    /// The reason as a sentence for the log and for an operator.
+    pub(crate) fn reason(&self) -> String {
+        format!("failed to {self}")
+    }
 }
 
 impl Settings {
-    /// The default settings for a spool in `dir`.
+    /// The default settings for a spool in `dir`. Half of the files that the process can open are left to connections.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self {
             dir: dir.into(),
             max_bytes: 1 << 30,
             segment_bytes: 8 << 20,
             index_bytes: 64 << 20,
+            open_files: half_of_open_files(),
             fsync: Fsync::Interval(Duration::from_millis(100)),
             keep_removed_for: Duration::from_secs(24 * 60 * 60),
             save_every: 64,
@@ -122,18 +140,8 @@ impl Settings {
         targets: impl IntoIterator<Item = TargetQueue>,
         budget: &Arc<Budget>,
     ) -> OpenSpool {
-        let targets: Vec<_> = targets.into_iter().collect();
-        loop {
-            let storage = Arc::new(Disk::new(&self.dir));
-            match open_in(self.clone(), storage, targets.clone(), budget) {
-                Ok(spool) => return spool,
-                Err(error) => {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::warn!(error, "spool cannot be opened, trying again");
-                    std::thread::sleep(self.retry_after);
-                }
-            }
-        }
+        let storage = Arc::new(Disk::new(&self.dir));
+        start_in(self, storage, targets.into_iter().collect(), budget)
     }
 
     /// Most bytes of all quarantined segments. The oldest are deleted beyond that.
@@ -163,4 +171,11 @@ impl Settings {
     pub(crate) fn longest_record(&self) -> u64 {
         self.max_bytes / 2
     }
+}
+
+/// Half of the files that this process can have open at once.
+fn half_of_open_files() -> usize {
+    let limit = getrlimit(Resource::Nofile).current;
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok());
+    limit.unwrap_or(usize::MAX) / 2
 }

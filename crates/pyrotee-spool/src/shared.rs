@@ -2,16 +2,17 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
 
 use pyrotee_queue::{Budget, Queue, QueuedRecord, Reason, Record, StepClock, Tally, lock};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use crate::counters::Counters;
+use crate::format::Crc;
 use crate::lifecycle::Lifecycle;
 use crate::read_trouble::ReadTrouble;
-use crate::reader::ReadRequest;
+use crate::reader::{ReadRequest, ReadResult};
 use crate::removed_target::RemovedTarget;
 use crate::spooled_record::{
     RecordClaim, RecordLocation, SegmentPosition, SpooledRecord, SpooledState,
@@ -30,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) budget: Arc<Budget>,
     pub(crate) counters: Counters,
     pub(crate) lifecycle: Arc<Lifecycle>,
+    /// For the checksums of records. Not set before the spool is open.
+    pub(crate) crc: OnceLock<Crc>,
     pub(crate) read_trouble: ReadTrouble,
     pub(crate) clock: StepClock,
     /// Most bytes of a record, with its head.
@@ -51,7 +54,7 @@ pub(crate) struct Intake {
     clock_step: i64,
     /// Changes of that, with the number of the first record after each, for the writer.
     pub(crate) clock_changes: Vec<(u64, i64)>,
-    /// Whether the disk fails, so that records stay in memory.
+    /// Whether the spool is not open yet or the disk fails, so that records stay in memory.
     pub(crate) memory_only: bool,
     /// Whether the spool is being closed.
     pub(crate) closing: bool,
@@ -72,6 +75,7 @@ const SMALLEST_STEP: u64 = 1_000_000_000;
 const SWEEP_FROM: usize = 1_024;
 
 impl Intake {
+    /// The intake of a spool that is not open yet.
     pub(crate) fn new(next: u64) -> Self {
         Self {
             next,
@@ -79,7 +83,7 @@ impl Intake {
             sweep_at: SWEEP_FROM,
             clock_step: 0,
             clock_changes: Vec::new(),
-            memory_only: false,
+            memory_only: true,
             closing: false,
         }
     }
@@ -90,6 +94,14 @@ impl Intake {
         if change.unsigned_abs() >= SMALLEST_STEP {
             self.clock_step = step;
             self.clock_changes.push((self.next, change));
+        }
+    }
+
+    /// Lowers the numbers of the records to come by `by`.
+    pub(crate) fn renumber(&mut self, by: u64) {
+        self.next -= by;
+        for (number, _) in &mut self.clock_changes {
+            *number -= by;
         }
     }
 
@@ -121,7 +133,7 @@ impl Shared {
         let number = intake.next;
         intake.next += 1;
         let spooled = Arc::new(SpooledRecord {
-            number,
+            number: number.into(),
             surface: record.head().surface,
             received: record.head().received,
             bytes: record.len(),
@@ -206,9 +218,22 @@ impl Shared {
         self.counters.corrupt_records.add(1);
     }
 
+    /// Notes that the file of a record is missing from the directory. The record is lost, unless the spool itself has
+    /// just removed its segment.
+    pub(crate) fn note_missing(&self, position: SegmentPosition) -> ReadResult {
+        let segment = position.segment;
+        if self.tracker.file(segment).is_none() {
+            return ReadResult::Failed;
+        }
+        warn!(segment, "segment of the spool is missing");
+        self.counters.corrupt_records.add(1);
+        ReadResult::Corrupt
+    }
+
     /// Asks the writer to write the remaining records and to end. Closes the queues.
     pub(crate) fn stop(&self) {
         lock(&self.intake).closing = true;
+        self.lifecycle.stop();
         for queue in &self.queues {
             queue.close();
         }

@@ -1,6 +1,7 @@
 //! A record of the spool as the queues hold it.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::SystemTime;
 
@@ -10,7 +11,8 @@ use crate::tracker::SettlementTracker;
 
 /// What stays in memory of one record, once for all targets, until every target has settled it.
 pub(crate) struct SpooledRecord {
-    pub(crate) number: u64,
+    /// Changes once if the record is offered before the spool is open, under the lock of the tracker.
+    pub(crate) number: AtomicU64,
     pub(crate) surface: SurfaceId,
     pub(crate) received: SystemTime,
     /// Length of the body, in bytes.
@@ -68,6 +70,15 @@ pub(crate) enum Lookup {
 }
 
 impl SpooledRecord {
+    pub(crate) fn number(&self) -> u64 {
+        self.number.load(Relaxed)
+    }
+
+    /// Lowers the number by `by`.
+    pub(crate) fn renumber(&self, by: u64) {
+        self.number.fetch_sub(by, Relaxed);
+    }
+
     pub(crate) fn lookup(&self) -> Lookup {
         match &lock(&self.state).location {
             RecordLocation::Memory(record) => Lookup::Memory(Arc::clone(record)),
@@ -113,7 +124,7 @@ impl QueuedRecord for RecordClaim {
 impl fmt::Debug for SpooledRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SpooledRecord")
-            .field("number", &self.number)
+            .field("number", &self.number())
             .finish_non_exhaustive()
     }
 }

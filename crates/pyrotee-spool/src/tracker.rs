@@ -2,6 +2,7 @@
 //!
 //! The lock of the tracker may be held while a record's is taken. It is never held together with a queue's.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use pyrotee_queue::{Reason, Record, Tally, lock};
 use crate::format::{NumberSet, TargetId};
 use crate::removed_target::RemovedTarget;
 use crate::segments::Segments;
+use crate::shared::PendingWrite;
 use crate::spooled_record::{RecordLocation, SegmentPosition, SpooledRecord};
 use crate::storage::File;
 use crate::wakeup::WriterWakeup;
@@ -45,9 +47,19 @@ pub(crate) struct Cursor {
 }
 
 impl SettlementTracker {
-    pub(crate) fn new(save_every: u64, min_sleep: Duration) -> Self {
+    /// The tracker of a spool that is not open yet, with targets of these names.
+    pub(crate) fn new(names: &[String], save_every: u64, min_sleep: Duration) -> Self {
+        let cursor = |name: &String| Cursor {
+            id: TargetId::default(),
+            name: name.clone(),
+            settled: NumberSet::default(),
+        };
+        let state = TrackerState {
+            cursors: names.iter().map(cursor).collect(),
+            ..TrackerState::default()
+        };
         Self {
-            state: Mutex::default(),
+            state: Mutex::new(state),
             save_every,
             wakeup: WriterWakeup::new(min_sleep),
         }
@@ -58,12 +70,34 @@ impl SettlementTracker {
         change(&mut lock(&self.state))
     }
 
+    /// Takes up the state that the files tell, and lowers the numbers of the records that were offered before `by` so
+    /// many. `unwritten`: those of them that some target has not settled.
+    pub(crate) fn open(
+        &self,
+        mut opened: TrackerState,
+        by: u64,
+        unwritten: &VecDeque<PendingWrite>,
+    ) {
+        let mut state = lock(&self.state);
+        for (opened, cursor) in opened.cursors.iter_mut().zip(&state.cursors) {
+            for settled in cursor.settled.ranges() {
+                opened.settled.insert(settled.start - by..settled.end - by);
+            }
+        }
+        for write in unwritten {
+            write.record.renumber(by);
+        }
+        opened.unsaved += state.unsaved;
+        *state = opened;
+    }
+
     /// Settles a record for one target. `lost`: why the record was dropped; `None`: it was acknowledged.
     pub(crate) fn settle(&self, record: &SpooledRecord, target: u16, lost: Option<Reason>) {
         let mut tracker = lock(&self.state);
         let mut state = lock(&record.state);
         if let Some(cursor) = tracker.cursors.get_mut(usize::from(target)) {
-            cursor.settled.insert(record.number..record.number + 1);
+            let number = record.number();
+            cursor.settled.insert(number..number + 1);
         }
         state.claims = state.claims.saturating_sub(1);
         state.resolved |= matches!(lost, None | Some(Reason::Rejected | Reason::Undecodable));
@@ -100,7 +134,7 @@ impl SettlementTracker {
         let unsettled = tracker
             .cursors
             .iter()
-            .filter(|cursor| !cursor.settled.contains(record.number));
+            .filter(|cursor| !cursor.settled.contains(record.number()));
         let takers = unsettled.map(|cursor| cursor.id).collect();
         Some((Arc::clone(body), takers))
     }

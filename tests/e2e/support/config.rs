@@ -72,8 +72,18 @@ impl Builder {
         self
     }
 
-    /// Starts the relay and waits for both listeners.
+    /// Starts the relay and waits for both listeners, and until the spool is open if there is one.
     pub(crate) fn spawn(self) -> Relay {
+        let has_spool = self.top.iter().any(|text| text.starts_with("spool:"));
+        let relay = Relay::spawn(&self);
+        if has_spool {
+            relay.wait_until_spool_is_open();
+        }
+        relay
+    }
+
+    /// Starts the relay and waits for both listeners. Its spool may not open.
+    pub(crate) fn spawn_with_waiting_spool(self) -> Relay {
         Relay::spawn(&self)
     }
 

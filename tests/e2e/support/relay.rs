@@ -117,6 +117,17 @@ impl Relay {
         Metrics::parse(std::str::from_utf8(&answer.body.data).expect("metrics are text"))
     }
 
+    /// Waits until the spool is open.
+    pub(crate) fn wait_until_spool_is_open(&self) {
+        let mode = "pyroscope_remote_write_spool_mode";
+        let is_open = || {
+            let waiting = self.metrics().value(mode, &[("mode", "waiting")]);
+            (waiting != Some(1.0)).then_some(())
+        };
+        poll(SOON, is_open)
+            .unwrap_or_else(|| panic!("the spool does not open:\n{}", self.output()));
+    }
+
     /// The account of a target now. It must balance at every scrape.
     pub(crate) fn ledger(&self, target: &str) -> Ledger {
         let ledger = self.metrics().ledger(target);

@@ -1,5 +1,5 @@
-//! The tests that every backend must pass. The tests of a backend call [`run`] or [`run_on_disk`] with the
-//! backend's constructor.
+//! The tests that every backend must pass. The tests of a backend call [`run`], or [`run_on_disk`] and
+//! [`run_before_disk`], with the backend's constructor.
 
 mod basics;
 mod harness;
@@ -21,10 +21,7 @@ pub type Backend = (Arc<dyn Producer>, Vec<Arc<dyn Consumer>>);
 /// At the first promise that the backend breaks.
 pub async fn run(open: impl Fn(Vec<(Limits, Arc<Ledger>)>) -> Backend) {
     run_for_all_backends(&open).await;
-    limits::both_limits_hold_and_leased_records_count(&open).await;
-    limits::drop_newest_refuses_and_drop_oldest_displaces(&open).await;
-    limits::a_full_queue_refuses_alone(&open).await;
-    limits::a_deferred_record_gives_way_and_is_drained(&open).await;
+    run_for_memory(&open).await;
     shutdown::an_abandoned_queue_counts_what_it_loses(&open, Reason::Shutdown).await;
 }
 
@@ -38,6 +35,26 @@ pub async fn run_on_disk(open: impl Fn(Vec<(Limits, Arc<Ledger>)>) -> Backend) {
     limits::what_lies_on_disk_does_not_count(&open).await;
     shutdown::an_abandoned_queue_counts_what_it_loses(&open, Reason::Admin).await;
     shutdown::what_is_pending_at_shutdown_stays_pending(&open).await;
+}
+
+/// Runs the suite for a backend that keeps pending records on disk, but does not reach its disk yet: all of them are in
+/// memory, under its limits.
+///
+/// # Panics
+/// At the first promise that the backend breaks.
+pub async fn run_before_disk(open: impl Fn(Vec<(Limits, Arc<Ledger>)>) -> Backend) {
+    run_for_all_backends(&open).await;
+    run_for_memory(&open).await;
+    shutdown::an_abandoned_queue_counts_what_it_loses(&open, Reason::Admin).await;
+    shutdown::what_is_pending_at_shutdown_stays_pending(&open).await;
+}
+
+/// The limits of what is in memory.
+async fn run_for_memory(open: &OpenBackend<'_>) {
+    limits::both_limits_hold_and_leased_records_count(open).await;
+    limits::drop_newest_refuses_and_drop_oldest_displaces(open).await;
+    limits::a_full_queue_refuses_alone(open).await;
+    limits::a_deferred_record_gives_way_and_is_drained(open).await;
 }
 
 async fn run_for_all_backends(open: &OpenBackend<'_>) {

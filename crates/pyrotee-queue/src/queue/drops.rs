@@ -15,10 +15,13 @@ impl<R: QueuedRecord> Queue<R> {
     /// Drops the records with these numbers, for `reason`, and returns how many they were. A leased one is dropped when
     /// it is released, and does not count.
     pub fn lose_numbers(&self, numbers: Range<u64>, reason: Reason) -> Tally {
-        lock(&self.state).lose_on_return(numbers.clone(), reason);
+        let mut state = lock(&self.state);
+        let keys = state.keys(numbers);
+        state.lose_on_return(keys.clone(), reason);
+        drop(state);
         self.lose_each(reason, |state| {
-            let next = state.queued.records(numbers.clone()).next();
-            next.map(|(number, _)| number)
+            let next = state.queued.records(keys.clone()).next();
+            next.map(|(key, _)| key)
         })
     }
 
@@ -27,7 +30,7 @@ impl<R: QueuedRecord> Queue<R> {
         self.lose_each(reason, |state| {
             let in_memory = state.in_memory_from..u64::MAX;
             let next = state.queued.records(in_memory).next();
-            next.map(|(number, _)| number)
+            next.map(|(key, _)| key)
         });
     }
 
@@ -40,10 +43,10 @@ impl<R: QueuedRecord> Queue<R> {
 
     /// Drops the records that are queued now, as [`Reason::Admin`], and returns how many they were.
     pub fn purge(&self) -> Tally {
-        let end = lock(&self.state).next_number;
+        let end = lock(&self.state).next_key;
         self.lose_each(Reason::Admin, |state| {
             let next = state.queued.records(0..end).next();
-            next.map(|(number, _)| number)
+            next.map(|(key, _)| key)
         })
     }
 
@@ -51,12 +54,12 @@ impl<R: QueuedRecord> Queue<R> {
     fn lose_while(&self, reason: Reason, is_lost: impl Fn(u64, &R) -> bool) {
         self.lose_each(reason, |state| {
             let oldest = state.queued.oldest();
-            let lost = oldest.filter(|(number, record)| is_lost(*number, record));
-            lost.map(|(number, _)| number)
+            let lost = oldest.filter(|(key, record)| is_lost(*key, record));
+            lost.map(|(key, _)| key)
         });
     }
 
-    /// Drops the records whose numbers `next` returns, a batch at a time, until it returns `None`. Returns
+    /// Drops the records whose keys `next` returns, a batch at a time, until it returns `None`. Returns
     /// how many they were.
     pub(super) fn lose_each(
         &self,
@@ -68,9 +71,9 @@ impl<R: QueuedRecord> Queue<R> {
             let mut state = lock(&self.state);
             let mut batch = Vec::new();
             while batch.len() < MOST_AT_ONCE
-                && let Some(number) = next(&state)
+                && let Some(key) = next(&state)
             {
-                batch.extend(state.take_out(number));
+                batch.extend(state.take_out(key));
             }
             state.unaccounted += batch.len();
             drop(state);

@@ -84,7 +84,7 @@ impl<R> QueueEntry<R> {
 /// An entry that was taken out of a queue to be leased.
 #[derive(Debug)]
 pub struct LeasedEntry<R> {
-    pub(super) number: u64,
+    pub(super) key: u64,
     pub(super) lane: Lane,
     pub(super) entry: QueueEntry<R>,
 }

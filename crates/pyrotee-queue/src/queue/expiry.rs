@@ -25,7 +25,7 @@ const SWEEP_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::fr
 #[derive(Debug, Default)]
 pub(super) struct Sweep {
     at: Option<Instant>,
-    /// The number of the oldest entry then.
+    /// The key of the oldest entry then.
     pub(super) oldest: Option<u64>,
 }
 
@@ -47,8 +47,8 @@ impl<R: QueuedRecord> Queue<R> {
 
     fn lose_while_oldest(&self, born_before: SystemTime) {
         self.lose_each(Reason::Expired, |state| {
-            let (number, born) = state.queued.births(0..u64::MAX).next()?;
-            (born < born_before).then_some(number)
+            let (key, born) = state.queued.births(0..u64::MAX).next()?;
+            (born < born_before).then_some(key)
         });
     }
 
@@ -65,21 +65,21 @@ impl<R: QueuedRecord> Queue<R> {
                 break;
             };
             from = last + 1;
-            for (number, born) in births {
+            for (key, born) in births {
                 if born < born_before {
-                    self.lose_numbers_now(number);
-                } else if oldest.is_none_or(|oldest| (born, number) < oldest) {
-                    oldest = Some((born, number));
+                    self.lose_now(key);
+                } else if oldest.is_none_or(|oldest| (born, key) < oldest) {
+                    oldest = Some((born, key));
                 }
             }
         }
-        lock(&self.state).sweep.oldest = oldest.map(|(_, number)| number);
+        lock(&self.state).sweep.oldest = oldest.map(|(_, key)| key);
     }
 
-    fn lose_numbers_now(&self, number: u64) {
+    fn lose_now(&self, key: u64) {
         self.lose_each(Reason::Expired, |state| {
-            let mut births = state.queued.births(number..number + 1);
-            births.next().map(|(number, _)| number)
+            let mut births = state.queued.births(key..key + 1);
+            births.next().map(|(key, _)| key)
         });
     }
 

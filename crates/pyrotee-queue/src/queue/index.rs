@@ -10,7 +10,7 @@ use super::entry::{LeasedEntry, QueueEntry, QueuedRecord};
 use super::held_back::HeldBack;
 use crate::{FRESH_FOR, Lane, LeaseFilter, SurfaceId};
 
-/// Entries by the number of their offer. The number of each is in exactly one of `untried`, `failed`, `deferred`
+/// Entries by their key, which is called a number here. The number of each is in exactly one of `untried`, `failed`, `deferred`
 /// and `evicted`.
 #[derive(Debug)]
 pub(super) struct EntryIndex<R> {
@@ -161,7 +161,7 @@ impl<R: QueuedRecord> EntryIndex<R> {
             false => Lane::Fresh,
         };
         Some(LeasedEntry {
-            number,
+            key: number,
             lane,
             entry,
         })

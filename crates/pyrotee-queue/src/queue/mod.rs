@@ -3,6 +3,9 @@
 //! Each record of a queue has a number; numbers grow. Records below `in_memory_from` are on disk and do not
 //! count against the limits. The memory backend leaves that mark at zero.
 //!
+//! A backend may change all numbers at once ([`Queue::renumber`]). So the queue keeps each record by a *key*, which
+//! never changes: its number plus `State::base`. Methods take and return numbers.
+//!
 //! `Producer::offer` takes the lock of the queue, on the request path. So no critical section calls a
 //! backend, frees a body, wakes a thread or does anything else that takes long.
 
@@ -11,6 +14,8 @@ mod entry;
 mod expiry;
 mod held_back;
 mod index;
+mod numbers;
+mod recover;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -107,7 +112,8 @@ impl<R: QueuedRecord> Queue<R> {
         };
         // Under the lock: no record may be settled before it is accepted.
         self.ledger.accept(bytes);
-        state.insert_new(number, record, born);
+        let key = state.key(number);
+        state.insert_new(key, record, born);
         drop(state);
         self.lose(&victims, Reason::QueueFull);
         true
@@ -135,20 +141,12 @@ impl<R: QueuedRecord> Queue<R> {
         matches!(state.phase, Phase::Open) && state.has_room(&self.limits, bytes)
     }
 
-    /// Queues a record that an earlier process left on disk, as backlog. Its number is below all numbers of this
-    /// process, and it was received by the wall clock as that was set when this process began.
-    pub fn recover(&self, number: u64, record: R) {
-        let born = record.received().min(self.clock.now());
-        let mut state = lock(&self.state);
-        self.ledger.accept(record.len());
-        state.insert_recovered(number, record, born);
-        drop(state);
-        self.notify();
-    }
-
     /// Leases no record with one of these numbers before `until`, because the backend cannot read them now.
     pub fn hold_back(&self, numbers: Range<u64>, until: Instant) {
-        lock(&self.state).queued.hold_back(numbers, until);
+        let mut state = lock(&self.state);
+        let keys = state.keys(numbers);
+        state.queued.hold_back(keys, until);
+        drop(state);
         // The consumer computes anew how long it waits.
         self.notify();
     }
@@ -162,6 +160,7 @@ impl<R: QueuedRecord> Queue<R> {
         }
         let is_limited = state.is_lease_limit_reached(&self.limits);
         let filters = if is_limited { &[] } else { filters };
+        let from = state.key(from);
         match state.take(filters, from) {
             Some(leased) => TakeResult::Leased(leased),
             None if state.is_finished() => TakeResult::Finished,
@@ -175,13 +174,13 @@ impl<R: QueuedRecord> Queue<R> {
 
     /// Ends the lease of a record.
     pub fn settle(&self, mut leased: LeasedEntry<R>, end: LeaseEnd) {
-        let (number, bytes) = (leased.number, leased.record().len());
+        let (key, bytes) = (leased.key, leased.record().len());
         let lost = match end {
             LeaseEnd::Acked => None,
             LeaseEnd::Lost(reason) => Some(reason),
             LeaseEnd::Released | LeaseEnd::Retried { .. } => {
                 let mut state = lock(&self.state);
-                let lost = state.lost_on_return(number);
+                let lost = state.lost_on_return(key);
                 if lost.is_none() {
                     if let LeaseEnd::Retried { at, history } = end {
                         leased.entry.due = Some(at);
@@ -190,8 +189,8 @@ impl<R: QueuedRecord> Queue<R> {
                     } else {
                         leased.entry.due = None;
                     }
-                    state.remove_lease(number);
-                    state.queued.insert(number, leased.entry);
+                    state.remove_lease(key);
+                    state.queued.insert(key, leased.entry);
                     drop(state);
                     self.notify();
                     return;
@@ -212,7 +211,7 @@ impl<R: QueuedRecord> Queue<R> {
             state.queued.acked(surface);
         }
         let was_limited = state.is_lease_limit_reached(&self.limits);
-        state.end_lease(number);
+        state.end_lease(key);
         let wakes = was_limited || state.is_finished();
         drop(state);
         // The end of a lease gives the consumer no record, unless it waits for room or for the end of the queue.
@@ -242,7 +241,7 @@ impl<R: QueuedRecord> Queue<R> {
     /// Moves all pending records to the backlog.
     pub fn fall_behind(&self) {
         let mut state = lock(&self.state);
-        let next = state.next_number;
+        let next = state.next_key;
         state.queued.fall_behind(next);
         drop(state);
         self.notify();
@@ -250,12 +249,15 @@ impl<R: QueuedRecord> Queue<R> {
 
     /// Takes the records below `number` off the in-memory limits: the backend has written them to disk.
     pub fn moved_to_disk(&self, number: u64) {
-        lock(&self.state).moved_to_disk(number);
+        let mut state = lock(&self.state);
+        let key = state.key(number);
+        state.moved_to_disk(key);
     }
 
     /// The mark between records on disk (below) and records in memory (at or above).
     pub fn in_memory_from(&self) -> u64 {
-        lock(&self.state).in_memory_from
+        let state = lock(&self.state);
+        state.number(state.in_memory_from)
     }
 
     /// Closes the queue to new records. Pending records are still leased.
@@ -276,7 +278,8 @@ impl<R: QueuedRecord> Queue<R> {
 
     /// The numbers of the leased records.
     pub fn in_flight(&self) -> Vec<u64> {
-        lock(&self.state).leased.keys().copied().collect()
+        let state = lock(&self.state);
+        state.leased.keys().map(|key| state.number(*key)).collect()
     }
 }
 

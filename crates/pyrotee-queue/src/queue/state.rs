@@ -16,21 +16,24 @@ pub(super) struct State<R> {
     pub(super) phase: Phase,
     /// Records that are pending and not leased.
     pub(super) queued: EntryIndex<R>,
-    /// Records that are leased, by their number.
+    /// Records that are leased, by their key.
     pub(super) leased: BTreeMap<u64, InFlightRecord>,
     /// Bytes of `leased`.
     leased_bytes: u64,
-    /// Records that were taken out to be dropped and are not in the ledger yet.
+    /// Records that were taken out to be dropped and are not in the ledger yet, or that the ledger counts and are to be
+    /// queued.
     pub(super) unaccounted: usize,
     /// What counts against the limits, queued and leased.
     in_memory: Usage,
     /// Whether the limit of records applies.
     pub(super) limits_records: bool,
-    /// Records below this number are on disk, outside the in-memory limits.
+    /// Records below this key are on disk, outside the in-memory limits.
     pub(super) in_memory_from: u64,
-    /// Leased records with these numbers are dropped for this reason when they are released.
+    /// Leased records with these keys are dropped for this reason when they are released.
     lost: Vec<(Range<u64>, Reason)>,
-    pub(super) next_number: u64,
+    pub(super) next_key: u64,
+    /// The key of the record with the number zero.
+    pub(super) base: u64,
     pub(super) sweep: Sweep,
 }
 
@@ -93,22 +96,23 @@ impl<R> Default for State<R> {
             limits_records: true,
             in_memory_from: 0,
             lost: Vec::new(),
-            next_number: 0,
+            next_key: 0,
+            base: 0,
             sweep: Sweep::default(),
         }
     }
 }
 
 impl<R: QueuedRecord> State<R> {
-    /// Queues a record as `number` or as the next number, whichever is higher.
-    pub(super) fn insert_new(&mut self, number: u64, record: R, born: SystemTime) {
-        let number = number.max(self.next_number);
-        self.next_number = number + 1;
-        if number >= self.in_memory_from {
+    /// Queues a record under this key or the next one, whichever is higher.
+    pub(super) fn insert_new(&mut self, key: u64, record: R, born: SystemTime) {
+        let key = key.max(self.next_key);
+        self.next_key = key + 1;
+        if key >= self.in_memory_from {
             self.in_memory.records += 1;
             self.in_memory.bytes += record.len();
         }
-        self.queued.insert(number, QueueEntry::new(record, born));
+        self.queued.insert(key, QueueEntry::new(record, born));
     }
 
     /// Whether the leased records alone reach the limit of bytes. Records on disk do not count against the limits,
@@ -126,83 +130,83 @@ impl<R: QueuedRecord> State<R> {
             evicted: leased.is_evicted(),
         };
         self.leased_bytes += in_flight.bytes;
-        self.leased.insert(leased.number, in_flight);
+        self.leased.insert(leased.key, in_flight);
         Some(leased)
     }
 
     /// Ends the lease of a record that is not pending any more.
-    pub(super) fn end_lease(&mut self, number: u64) {
-        if let Some(leased) = self.remove_lease(number)
+    pub(super) fn end_lease(&mut self, key: u64) {
+        if let Some(leased) = self.remove_lease(key)
             && !leased.evicted
         {
-            self.uncount(number, leased.bytes);
+            self.uncount(key, leased.bytes);
         }
     }
 
     /// Ends the lease of a record that may be pending again.
-    pub(super) fn remove_lease(&mut self, number: u64) -> Option<InFlightRecord> {
-        let leased = self.leased.remove(&number)?;
+    pub(super) fn remove_lease(&mut self, key: u64) -> Option<InFlightRecord> {
+        let leased = self.leased.remove(&key)?;
         self.leased_bytes -= leased.bytes;
         Some(leased)
     }
 
     /// Takes a record off the limits.
-    fn uncount(&mut self, number: u64, bytes: u64) {
-        if number >= self.in_memory_from {
+    fn uncount(&mut self, key: u64, bytes: u64) {
+        if key >= self.in_memory_from {
             self.in_memory.sub(bytes);
         }
     }
 
     /// Why a leased record that is released must be dropped; `None`: it goes back into the queue.
-    pub(super) fn lost_on_return(&self, number: u64) -> Option<Reason> {
+    pub(super) fn lost_on_return(&self, key: u64) -> Option<Reason> {
         if let Phase::Abandoned(reason) = self.phase {
             return Some(reason);
         }
         let mut lost = self.lost.iter();
-        let lost = lost.find(|(numbers, _)| numbers.contains(&number));
+        let lost = lost.find(|(keys, _)| keys.contains(&key));
         lost.map(|(_, reason)| *reason)
     }
 
-    /// Drops leased records with these numbers, for `reason`, when they are released.
-    pub(super) fn lose_on_return(&mut self, numbers: Range<u64>, reason: Reason) {
+    /// Drops leased records with these keys, for `reason`, when they are released.
+    pub(super) fn lose_on_return(&mut self, keys: Range<u64>, reason: Reason) {
         let leased = &self.leased;
         let is_leased = |(lost, _): &(Range<u64>, _)| leased.range(lost.clone()).next().is_some();
         self.lost.retain(is_leased);
-        self.lost.push((numbers, reason));
+        self.lost.push((keys, reason));
     }
 
-    /// Queues a record of an earlier process under its own number, which is below all of this process, as backlog.
-    pub(super) fn insert_recovered(&mut self, number: u64, record: R, born: SystemTime) {
-        let next = number.saturating_add(1);
+    /// Queues a record of an earlier process under its own key, which is below all of this process, as backlog.
+    pub(super) fn insert_recovered(&mut self, key: u64, record: R, born: SystemTime) {
+        let next = key.saturating_add(1);
         self.in_memory_from = self.in_memory_from.max(next);
-        self.next_number = self.next_number.max(next);
-        self.queued.insert(number, QueueEntry::new(record, born));
+        self.next_key = self.next_key.max(next);
+        self.queued.insert(key, QueueEntry::new(record, born));
         self.queued.fall_behind(next);
     }
 
     /// Takes a queued record out. The caller must account for it.
-    pub(super) fn take_out(&mut self, number: u64) -> Option<QueueEntry<R>> {
-        let entry = self.queued.remove(number)?;
+    pub(super) fn take_out(&mut self, key: u64) -> Option<QueueEntry<R>> {
+        let entry = self.queued.remove(key)?;
         if !entry.evicted {
-            self.uncount(number, entry.record.len());
+            self.uncount(key, entry.record.len());
         }
         Some(entry)
     }
 
     /// Takes a queued record off the limits, to be leased and dropped.
-    fn evict(&mut self, number: u64) {
-        if let Some(mut entry) = self.take_out(number) {
+    fn evict(&mut self, key: u64) {
+        if let Some(mut entry) = self.take_out(key) {
             entry.evicted = true;
-            self.queued.insert(number, entry);
+            self.queued.insert(key, entry);
         }
     }
 
-    /// Takes the records below `number` off the limits, because they are on disk.
-    pub(super) fn moved_to_disk(&mut self, number: u64) {
-        if number <= self.in_memory_from {
+    /// Takes the records below `key` off the limits, because they are on disk.
+    pub(super) fn moved_to_disk(&mut self, key: u64) {
+        if key <= self.in_memory_from {
             return;
         }
-        let moved = self.in_memory_from..number;
+        let moved = self.in_memory_from..key;
         for (_, record) in self.queued.counted(moved.clone()) {
             self.in_memory.sub(record.len());
         }
@@ -210,7 +214,7 @@ impl<R: QueuedRecord> State<R> {
         for (_, leased) in leased.filter(|(_, leased)| !leased.evicted) {
             self.in_memory.sub(leased.bytes);
         }
-        self.in_memory_from = number;
+        self.in_memory_from = key;
     }
 
     pub(super) fn has_room(&self, limits: &Limits, bytes: u64) -> bool {
@@ -236,33 +240,33 @@ impl<R: QueuedRecord> State<R> {
         }
         let limits = &self.in_memory.limits_for_one_more(limits);
         let (mut usage, mut culprits, mut oldest) = (self.in_memory, Vec::new(), Vec::new());
-        let in_memory = |(number, _): &(u64, &R)| *number >= self.in_memory_from;
-        for (number, record) in self.queued.culprits().filter(in_memory) {
+        let in_memory = |(key, _): &(u64, &R)| *key >= self.in_memory_from;
+        for (key, record) in self.queued.culprits().filter(in_memory) {
             if usage.fits(limits, bytes) {
                 break;
             }
             usage.sub(record.len());
-            culprits.push(number);
+            culprits.push(key);
         }
         if limits.when_full == WhenFull::DropOldest {
-            for (number, record) in self.queued.counted(self.in_memory_from..u64::MAX) {
+            for (key, record) in self.queued.counted(self.in_memory_from..u64::MAX) {
                 if usage.fits(limits, bytes) {
                     break;
                 }
-                if !culprits.contains(&number) {
+                if !culprits.contains(&key) {
                     usage.sub(record.len());
-                    oldest.push(number);
+                    oldest.push(key);
                 }
             }
         }
         if !usage.fits(limits, bytes) {
             return None;
         }
-        for number in culprits {
-            self.evict(number);
+        for key in culprits {
+            self.evict(key);
         }
         let oldest = oldest.into_iter();
-        Some(oldest.filter_map(|number| self.take_out(number)).collect())
+        Some(oldest.filter_map(|key| self.take_out(key)).collect())
     }
 
     pub(super) fn is_finished(&self) -> bool {

@@ -4,8 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::{Queue, QueuedRecord, TakeResult};
-use crate::{LeaseEnd, LeaseFilter, Ledger, Limits, Reason, RetryHistory, SurfaceId, WhenFull};
+use super::{LeasedEntry, Queue, QueuedRecord, TakeResult};
+use crate::{
+    LeaseEnd, LeaseFilter, Ledger, Limits, Reason, RetryHistory, SurfaceId, Tally, WhenFull, lock,
+};
 
 type Cell = Arc<OnceLock<Arc<Queue<Curious>>>>;
 
@@ -115,9 +117,8 @@ async fn records_on_disk_are_leased_up_to_the_limit_of_bytes_and_one_more_by_eac
     let queue = Arc::new(Queue::new(limits, Arc::<Ledger>::default()));
     let cell = Cell::default();
     cell.set(Arc::clone(&queue)).unwrap();
-    for number in 0..10 {
-        queue.recover(number, Curious(Arc::clone(&cell)));
-    }
+    let records = (0..10).map(|number| (number, Curious(Arc::clone(&cell))));
+    queue.recover(records.collect(), Tally::default());
     let take = || match queue.take(&LeaseFilter::ANY, 0) {
         TakeResult::Leased(leased) => Some(leased),
         TakeResult::NoMatch { next_due: None } => None,
@@ -140,13 +141,22 @@ async fn records_on_disk_are_leased_up_to_the_limit_of_bytes_and_one_more_by_eac
     }
 }
 
+impl Queue<Curious> {
+    fn number_of(&self, leased: &LeasedEntry<Curious>) -> u64 {
+        lock(&self.state).number(leased.key)
+    }
+}
+
 /// The numbers that can be leased now, in this order. All are put back.
 fn leasable(queue: &Queue<Curious>) -> Vec<u64> {
     let mut leases = Vec::new();
     while let TakeResult::Leased(leased) = queue.take(&LeaseFilter::ANY, 0) {
         leases.push(leased);
     }
-    let numbers = leases.iter().map(|leased| leased.number).collect();
+    let numbers = leases
+        .iter()
+        .map(|leased| queue.number_of(leased))
+        .collect();
     leases.into_iter().for_each(|leased| queue.put_back(leased));
     numbers
 }
@@ -154,9 +164,10 @@ fn leasable(queue: &Queue<Curious>) -> Vec<u64> {
 #[tokio::test(start_paused = true)]
 async fn records_that_are_held_back_are_leased_later() {
     let (queue, record) = queue(10);
-    for number in 0..10 {
-        queue.recover(number, record());
-    }
+    queue.recover(
+        (0..10).map(|number| (number, record())).collect(),
+        Tally::default(),
+    );
     let second = Duration::from_secs(1);
     let start = Instant::now();
     queue.hold_back(2..5, start + second);
@@ -191,9 +202,11 @@ async fn records_that_are_held_back_are_leased_later() {
 #[test]
 fn records_in_the_middle_are_lost_and_leased_ones_when_they_come_back() {
     let (queue, record) = queue(10);
-    for number in (0..10).filter(|number| *number != 8) {
-        queue.recover(number, record());
-    }
+    let numbers = (0..10).filter(|number| *number != 8);
+    queue.recover(
+        numbers.map(|number| (number, record())).collect(),
+        Tally::default(),
+    );
     let TakeResult::Leased(leased) = queue.take(&LeaseFilter::ANY, 4) else {
         panic!("a record waits");
     };
@@ -203,10 +216,94 @@ fn records_in_the_middle_are_lost_and_leased_ones_when_they_come_back() {
     queue.put_back(leased);
     assert_eq!(leasable(&queue), [2, 6, 7, 9]);
     // A record of an earlier process that was found late keeps its place.
-    queue.recover(8, record());
+    queue.recover(vec![(8, record())], Tally::default());
     assert_eq!(leasable(&queue), [2, 6, 7, 8, 9]);
     let counts = queue.ledger().snapshot();
     assert_eq!(counts.dropped(Reason::DiskError).profiles, 3);
     assert_eq!(counts.dropped(Reason::SpoolFull).profiles, 2);
     assert!(counts.balance());
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_keep_their_leases_and_their_order_when_all_numbers_change() {
+    const FIRST: u64 = 1 << 62;
+    let (queue, record) = queue(10);
+    queue.push_as(FIRST, record());
+    for _ in 1..4 {
+        queue.push(record());
+    }
+    assert_eq!(leasable(&queue), [FIRST, FIRST + 1, FIRST + 2, FIRST + 3]);
+    let take = |from| match queue.take(&LeaseFilter::ANY, from) {
+        TakeResult::Leased(leased) => leased,
+        other => panic!("{other:?}"),
+    };
+    let (acked, released, retried) = (take(0), take(0), take(0));
+    // What is to be dropped stays that, whatever its number is.
+    let dropped = take(0);
+    queue.lose_numbers(FIRST + 3..FIRST + 4, Reason::SpoolFull);
+    queue.push(record());
+
+    queue.renumber(FIRST - 100);
+    assert_eq!(queue.in_flight(), [100, 101, 102, 103]);
+    queue.recover(vec![(7, record()), (8, record())], Tally::default());
+    queue.push_as(105, record());
+    queue.settle(acked, LeaseEnd::Acked);
+    queue.settle(released, LeaseEnd::Released);
+    let history = RetryHistory::default();
+    let at = Instant::now() + Duration::from_secs(1);
+    queue.settle(retried, LeaseEnd::Retried { at, history });
+    queue.settle(dropped, LeaseEnd::Released);
+    assert_eq!(leasable(&queue), [101, 104, 105, 7, 8]);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(leasable(&queue), [101, 102, 104, 105, 7, 8]);
+    queue.hold_back(101..102, at + Duration::from_secs(9));
+    assert_eq!(leasable(&queue), [102, 104, 105, 7, 8]);
+    queue.moved_to_disk(105);
+    assert_eq!(queue.in_memory_from(), 105);
+    assert_eq!(queue.lose_numbers(0..104, Reason::Corrupt).profiles, 4);
+    let counts = queue.ledger().snapshot();
+    assert!(counts.balance(), "{counts:?}");
+    assert_eq!(counts.dropped(Reason::SpoolFull).profiles, 1);
+    assert_eq!(counts.pending.profiles, 2);
+}
+
+#[test]
+fn records_that_are_recovered_are_counted_in_one_step_and_never_missing() {
+    const RECORDS: u64 = 20_000;
+    let (queue, record) = queue(10);
+    let records: Vec<_> = (0..RECORDS).map(|number| (number, record())).collect();
+    let recovering = Arc::clone(&queue);
+    let lost = Tally {
+        profiles: 3,
+        bytes: 30,
+    };
+    queue.close();
+    let recovering = thread::spawn(move || recovering.recover(records, lost));
+    let mut leased = 0;
+    while leased < RECORDS {
+        let counts = queue.ledger().snapshot();
+        let accepted = counts.accepted.profiles;
+        assert!(counts.balance());
+        assert!([0, RECORDS + 3].contains(&accepted), "{accepted}");
+        match queue.take(&LeaseFilter::ANY, 0) {
+            // No record is settled: the test would start a thread for each.
+            TakeResult::Leased(_) => leased += 1,
+            TakeResult::NoMatch { .. } => {}
+            TakeResult::Finished => assert_eq!(accepted, 0, "none has come yet"),
+        }
+    }
+    recovering.join().unwrap();
+    assert_eq!(queue.ledger().snapshot().dropped(Reason::Corrupt), lost);
+}
+
+#[test]
+fn a_target_that_is_abandoned_meanwhile_loses_what_is_recovered() {
+    let (queue, record) = queue(10);
+    queue.abandon(Reason::TargetRemoved);
+    queue.recover(vec![(0, record()), (1, record())], Tally::default());
+    let counts = queue.ledger().snapshot();
+    assert!(counts.balance(), "{counts:?}");
+    assert_eq!(counts.dropped(Reason::TargetRemoved).profiles, 2);
+    let taken = queue.take(&LeaseFilter::ANY, 0);
+    assert!(matches!(taken, TakeResult::Finished), "{taken:?}");
 }

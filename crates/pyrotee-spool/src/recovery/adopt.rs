@@ -1,13 +1,13 @@
-//! Queues the records that recovery found, and counts the missing ones as lost.
+//! Collects the records that recovery found for each target, and counts the missing ones as lost.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::SystemTime;
 
-use pyrotee_queue::{Queue, Reason};
 use tracing::warn;
 
+use super::backlog::{Adoption, Backlog};
 use super::numbers::{next_number, unknown_in};
 use super::{RecoveredSpool, ScannedRecord};
 use crate::counters::Counters;
@@ -15,18 +15,18 @@ use crate::format::{Names, NumberSet, SavedCursor, TargetId};
 use crate::removed_target::{PendingCount, RemovedTarget};
 use crate::segments::{Segment, UnreadSegment};
 use crate::spooled_record::{RecordClaim, RecordLocation, SpooledRecord, SpooledState};
-use crate::tracker::{Cursor, SettlementTracker};
+use crate::tracker::{Cursor, SettlementTracker, TrackerState};
 use crate::writer::seconds;
 
 /// Most records that are counted as lost to one damage: numbers in a damaged file can be anything.
 const MOST_LOST: usize = 1 << 20;
 
 /// One target, and the records that recovery found for it.
-struct RecoveredTarget<'a> {
+struct RecoveredTarget {
     id: TargetId,
     saved: SavedCursor,
     /// `None`: the target was removed from the configuration.
-    queue: Option<&'a Queue<RecordClaim>>,
+    queue: Option<Backlog>,
     /// Numbers of pending records.
     pending: BTreeSet<u64>,
     by_segment: BTreeMap<u64, PendingCount>,
@@ -51,7 +51,7 @@ struct Losses<'a> {
     counters: &'a Counters,
 }
 
-impl RecoveredTarget<'_> {
+impl RecoveredTarget {
     /// Whether the target is a taker of the record and, according to its cursor, has not settled it.
     fn wants(&self, number: u64, takers: &[TargetId]) -> bool {
         takers.contains(&self.id) && self.may_want(number)
@@ -65,26 +65,26 @@ impl RecoveredTarget<'_> {
     /// Settles a record and counts it as lost. The ledger of this process has never counted it as pending.
     fn lose(&mut self, number: u64, bytes: u64, losses: &Losses<'_>) {
         self.saved.settled.insert(number..number + 1);
-        let Some(queue) = self.queue else {
+        let Some(queue) = &mut self.queue else {
             losses.counters.lost_of_removed.add(1);
             return;
         };
-        queue.ledger().refuse(bytes, Reason::Corrupt);
+        queue.lost.add(bytes);
         losses.counters.corrupt_records.add(1);
     }
 }
 
-/// Fills the tracker and the queues with the recovered records. `queues` are in the order of `configured`.
-/// Returns the number of the next record and the names for new segments.
+/// Collects the recovered records for the targets of the names `configured`. They will be settled with `tracker`, whose
+/// state does not change yet.
 pub(crate) fn adopt(
     recovered: RecoveredSpool,
     configured: &[String],
-    queues: &[Arc<Queue<RecordClaim>>],
     tracker: &Arc<SettlementTracker>,
-    counters: &Counters,
-) -> (u64, Names) {
+) -> Adoption {
     let mut names = recovered.names.clone();
-    let mut targets = targets(&recovered, configured, queues, &mut names);
+    let mut targets = targets(&recovered, configured, &mut names);
+    let (own_counters, mut state) = (Counters::default(), TrackerState::default());
+    let counters = &own_counters;
     let next = next_number(&recovered);
     let mut losses = Losses {
         damaged: Vec::new(),
@@ -116,7 +116,7 @@ pub(crate) fn adopt(
                 modified: segment.modified,
                 may_be_torn: segment.numbers.end == u64::MAX && !recovered.cursors.clean,
             });
-            tracker.with(|tracker| tracker.segments.insert(first, tracked));
+            state.segments.insert(first, tracked);
             continue;
         };
         counters.corrupt_stretches.add(read.scan.damaged_ranges);
@@ -126,7 +126,7 @@ pub(crate) fn adopt(
         tracked.bytes = read.bytes;
         tracked.damaged = read.damaged;
         tracked.file = Some(read.file);
-        tracker.with(|tracker| tracker.segments.insert(first, tracked));
+        state.segments.insert(first, tracked);
         losses.gaps.extend(read.scan.gaps);
         for record in read.scan.records {
             for target in &mut targets {
@@ -139,7 +139,8 @@ pub(crate) fn adopt(
             }
             // The numbers of segments do not overlap, so no record is adopted twice.
             adopted.insert(record.number);
-            adopt_record(&record, first, &mut targets, tracker, counters);
+            let claims = adopt_record(&record, first, &mut targets, tracker, counters);
+            state.segments.claim(first, claims);
         }
     }
     if recovered.cursors.clean {
@@ -149,26 +150,33 @@ pub(crate) fn adopt(
     for target in &mut targets {
         count_losses(target, &losses, &adopted);
     }
-    tracker.with(|tracker| tracker.unknown = unknown);
-    fill_tracker(targets, configured.len(), next, &losses.unread, tracker);
-    (next, names)
+    state.unknown = unknown;
+    let backlogs = fill_tracker(targets, next, &losses.unread, &mut state);
+    Adoption {
+        next,
+        names,
+        state,
+        backlogs,
+        counters: own_counters,
+    }
 }
 
-/// Queues one record for the targets that it is pending for.
+/// Adds one record to the backlogs of the targets that it is pending for. Returns how many these are.
 fn adopt_record(
     record: &ScannedRecord,
     segment: u64,
-    targets: &mut [RecoveredTarget<'_>],
+    targets: &mut [RecoveredTarget],
     tracker: &Arc<SettlementTracker>,
     counters: &Counters,
-) {
+) -> u64 {
     let number = record.number;
     let wanting = targets.iter_mut().enumerate();
     let wanting: Vec<_> = wanting
         .filter(|(_, target)| target.wants(number, &record.takers))
         .collect();
+    let claims = wanting.len() as u64;
     let spooled = Arc::new(SpooledRecord {
-        number,
+        number: number.into(),
         surface: record.surface,
         received: record.received,
         bytes: record.bytes,
@@ -186,8 +194,7 @@ fn adopt_record(
         target.pending.insert(number);
         let pending = target.by_segment.entry(segment).or_default();
         pending.add(record.bytes, record.received);
-        tracker.with(|tracker| tracker.segments.claim(segment, 1));
-        if let (Some(queue), Ok(index)) = (target.queue, u16::try_from(index)) {
+        if let (Some(queue), Ok(index)) = (&mut target.queue, u16::try_from(index)) {
             counters.recovered.add(1);
             let again = target.saved.in_flight.contains(&number);
             counters.redelivered.add(u64::from(again));
@@ -195,18 +202,18 @@ fn adopt_record(
                 record: Arc::clone(&spooled),
                 target: index,
             };
-            queue.recover(number, claim);
+            queue.claims.push((number, claim));
         }
     }
+    claims
 }
 
 /// The configured targets, in their order, then the removed ones. New targets are added to `names`.
-fn targets<'a>(
+fn targets(
     recovered: &RecoveredSpool,
     configured: &[String],
-    queues: &'a [Arc<Queue<RecordClaim>>],
     names: &mut Names,
-) -> Vec<RecoveredTarget<'a>> {
+) -> Vec<RecoveredTarget> {
     let known = names.clone();
     let id_of = |name: &String, names: &mut Names| {
         let known = names.iter().find(|(_, known)| *known == name);
@@ -248,9 +255,9 @@ fn targets<'a>(
         }
     };
     let mut targets = Vec::new();
-    for (name, queue) in configured.iter().zip(queues) {
+    for name in configured {
         let id = id_of(name, names);
-        targets.push(target(id, name, Some(&**queue)));
+        targets.push(target(id, name, Some(Backlog::default())));
     }
     let removed = known.iter().filter(|(_, name)| !configured.contains(name));
     targets.extend(removed.map(|(id, name)| target(*id, name, None)));
@@ -258,7 +265,7 @@ fn targets<'a>(
 }
 
 /// Counts the records that can never be delivered to a target as lost.
-fn count_losses(target: &mut RecoveredTarget<'_>, losses: &Losses<'_>, adopted: &BTreeSet<u64>) {
+fn count_losses(target: &mut RecoveredTarget, losses: &Losses<'_>, adopted: &BTreeSet<u64>) {
     for (number, takers, bytes) in &losses.damaged {
         if target.wants(*number, takers) && !adopted.contains(number) {
             target.lose(*number, *bytes, losses);
@@ -294,42 +301,42 @@ fn count_losses(target: &mut RecoveredTarget<'_>, losses: &Losses<'_>, adopted: 
     }
 }
 
-/// Gives the tracker the cursors of all targets. A removed target that no record lists is forgotten, unless a record
+/// Fills in the cursors of all targets. Returns the backlogs of the configured ones. A removed target that no record lists is forgotten, unless a record
 /// in a segment that cannot be read may list it.
 fn fill_tracker(
-    targets: Vec<RecoveredTarget<'_>>,
-    configured: usize,
+    targets: Vec<RecoveredTarget>,
     next: u64,
     unread: &[Range<u64>],
-    tracker: &SettlementTracker,
-) {
-    tracker.with(|tracker| {
-        tracker.unsaved = 1;
-        for (index, target) in targets.into_iter().enumerate() {
-            let mut settled = NumberSet::all_but(target.pending, next);
-            // What a new target finds is not for it.
-            for numbers in unread.iter().filter(|_| !target.is_new) {
-                for pending in target.saved.settled.gaps(numbers.clone()) {
-                    settled.remove(pending);
-                }
-            }
-            if index < configured {
-                tracker.cursors.push(Cursor {
-                    id: target.id,
-                    name: target.saved.name,
-                    settled,
-                });
-            } else if target.is_listed || !unread.is_empty() {
-                tracker.removed.push(RemovedTarget {
-                    saved: SavedCursor {
-                        horizon: next,
-                        settled,
-                        in_flight: Vec::new(),
-                        ..target.saved
-                    },
-                    pending: target.by_segment,
-                });
+    tracker: &mut TrackerState,
+) -> Vec<Backlog> {
+    let mut backlogs = Vec::new();
+    tracker.unsaved = 1;
+    for target in targets {
+        let mut settled = NumberSet::all_but(target.pending, next);
+        // What a new target finds is not for it.
+        for numbers in unread.iter().filter(|_| !target.is_new) {
+            for pending in target.saved.settled.gaps(numbers.clone()) {
+                settled.remove(pending);
             }
         }
-    });
+        if let Some(backlog) = target.queue {
+            backlogs.push(backlog);
+            tracker.cursors.push(Cursor {
+                id: target.id,
+                name: target.saved.name,
+                settled,
+            });
+        } else if target.is_listed || !unread.is_empty() {
+            tracker.removed.push(RemovedTarget {
+                saved: SavedCursor {
+                    horizon: next,
+                    settled,
+                    in_flight: Vec::new(),
+                    ..target.saved
+                },
+                pending: target.by_segment,
+            });
+        }
+    }
+    backlogs
 }

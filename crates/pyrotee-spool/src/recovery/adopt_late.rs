@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, Weak};
 
-use pyrotee_queue::Reason;
 use tracing::info;
 
+use super::backlog::Backlog;
 use super::{ReadSegment, ScannedRecord};
 use crate::format::{NumberSet, TargetId};
 use crate::shared::Shared;
@@ -48,13 +48,19 @@ pub(crate) fn adopt_late(numbers: Range<u64>, read: &ReadSegment, shared: &Share
         lost = adopted.lost.len(),
         "segment of the spool can be read again"
     );
+    let mut backlogs: Vec<_> = shared.queues.iter().map(|_| Backlog::default()).collect();
     for (target, bytes) in adopted.lost {
-        shared.refuse(target..target + 1, bytes, Reason::Corrupt);
+        if let Some(backlog) = backlogs.get_mut(target) {
+            backlog.lost.add(bytes);
+        }
     }
     for claim in adopted.claims {
-        if let Some(queue) = shared.queues.get(usize::from(claim.target)) {
-            queue.recover(claim.record.number, claim);
+        if let Some(backlog) = backlogs.get_mut(usize::from(claim.target)) {
+            backlog.claims.push((claim.record.number(), claim));
         }
+    }
+    for (queue, backlog) in shared.queues.iter().zip(backlogs) {
+        queue.recover(backlog.claims, backlog.lost);
     }
 }
 
@@ -160,7 +166,7 @@ fn spooled(
     tracker: &Arc<SettlementTracker>,
 ) -> Arc<SpooledRecord> {
     Arc::new(SpooledRecord {
-        number: record.number,
+        number: record.number.into(),
         surface: record.surface,
         received: record.received,
         bytes: record.bytes,

@@ -1,32 +1,37 @@
 //! Recovers the records that earlier processes left in the directory.
 //!
 //! Recovery deletes no file, and damage is not an error. A segment that the operating system does not return is left
-//! as it is, to be read later. The start fails only if another process uses the spool, a newer pyrotee wrote it, or the
-//! directory or the cursors cannot be read.
+//! as it is, to be read later. Recovery fails, and is tried again, if another process uses the spool, a newer pyrotee wrote
+//! it, or the directory or the cursors cannot be read.
 
 mod adopt;
 mod adopt_late;
+mod backlog;
 mod checksums;
 mod numbers;
 mod read_segment;
 mod scan;
+mod watched_file;
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use pyrotee_queue::Tally;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::format::{
     CURSOR_SLOTS, Crc, Cursors, FormatError, Names, quarantined_segment_of, salt_and_names,
     segment_name, segment_of,
 };
+use crate::lifecycle::Lifecycle;
 use crate::settings::{OpenError, Settings};
 use crate::storage::{Storage, read_all};
 pub(crate) use adopt::adopt;
 pub(crate) use adopt_late::adopt_late;
+pub(crate) use backlog::Adoption;
 pub(crate) use read_segment::{OpenedSegment, ReadError, ReadSegment, is_begun};
 pub(crate) use scan::{ScannedRecord, SegmentScan, SegmentScanner, head_of};
 
@@ -69,25 +74,37 @@ impl RecoveredSegment {
 
 /// Locks the directory, and reads cursors and segments.
 pub(crate) fn read(
-    storage: &dyn Storage,
+    storage: &Arc<dyn Storage>,
     settings: &Settings,
+    lifecycle: &Arc<Lifecycle>,
 ) -> Result<RecoveredSpool, OpenError> {
-    let dir = || settings.dir.clone();
+    let of_dir = |source: io::Error| OpenError::Io {
+        path: settings.dir.clone(),
+        source,
+    };
     storage.prepare().map_err(|source| match source.kind() {
-        io::ErrorKind::WouldBlock => OpenError::Locked { dir: dir() },
-        _ => OpenError::Io { dir: dir(), source },
+        io::ErrorKind::WouldBlock => OpenError::Locked {
+            dir: settings.dir.clone(),
+        },
+        _ => of_dir(source),
     })?;
-    let files = storage
-        .list()
-        .map_err(|source| OpenError::Io { dir: dir(), source })?;
-    let saved = read_cursors(storage, settings, &files)?;
+    let mut files = storage.list().map_err(of_dir)?;
+    // The oldest segments first.
+    files.sort();
+    let saved = read_cursors(&**storage, settings, &files)?;
     let mut opened = Vec::new();
     let mut quarantined = Tally::default();
     let mut failure = None;
     for (name, len) in files {
+        check_stopping(lifecycle)?;
         if let Some(first) = segment_of(&name) {
-            match OpenedSegment::open(storage, first, len) {
-                Ok(segment) => opened.push((first, len, Some(segment))),
+            match OpenedSegment::open(&**storage, first, len) {
+                Ok(segment) if opened.len() < settings.open_files => {
+                    opened.push((first, len, Some(segment)));
+                }
+                Ok(segment) => {
+                    opened.push((first, len, Some(segment.close(storage, first))));
+                }
                 Err(ReadError::Newer(version)) => return Err(newer(settings, &name, version)),
                 Err(ReadError::Missing) => {}
                 Err(ReadError::Io(error)) => {
@@ -112,11 +129,20 @@ pub(crate) fn read(
     let (slot, cursors) = saved.unwrap_or_default();
     let firsts: Vec<_> = opened.iter().map(|(first, ..)| *first).collect();
     let ends = firsts.iter().skip(1).copied().chain([u64::MAX]);
+    let bytes = opened.iter().map(|(_, len, _)| len).sum();
+    lifecycle.set_scanning(bytes);
+    info!(dir = %settings.dir.display(), segments = opened.len(), bytes, "reading the spool");
+    let mut scanned = 0;
     let mut segments = Vec::new();
     for ((first, len, opened), end) in opened.into_iter().zip(ends) {
         let may_be_torn = end == u64::MAX && !cursors.clean;
         let bodies = end == u64::MAX;
-        let read = opened.map(|it| it.read(first..end, Crc::salted(salt), bodies, may_be_torn));
+        let watch = (lifecycle, scanned);
+        let read =
+            opened.map(|it| it.read(first..end, Crc::salted(salt), bodies, may_be_torn, watch));
+        check_stopping(lifecycle)?;
+        scanned += len;
+        lifecycle.note_scanned(scanned);
         let read = match read.transpose() {
             Ok(Some(mut read)) => {
                 read.count_ages(&cursors.steps, settings.clock.now());
@@ -131,7 +157,7 @@ pub(crate) fn read(
         segments.push(RecoveredSegment {
             numbers: first..end,
             len,
-            modified: modified_at(storage, first),
+            modified: modified_at(&**storage, first),
             read,
         });
     }
@@ -199,7 +225,14 @@ fn newer(settings: &Settings, file: &str, version: u32) -> OpenError {
 
 fn failed(settings: &Settings, file: &str, source: io::Error) -> OpenError {
     OpenError::Io {
-        dir: settings.dir.join(file),
+        path: settings.dir.join(file),
         source,
+    }
+}
+
+fn check_stopping(lifecycle: &Lifecycle) -> Result<(), OpenError> {
+    match lifecycle.is_stopping() {
+        true => Err(OpenError::Stopped),
+        false => Ok(()),
     }
 }

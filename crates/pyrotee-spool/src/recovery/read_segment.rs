@@ -8,8 +8,10 @@ use std::time::SystemTime;
 use tracing::warn;
 
 use super::scan::{SegmentScan, SegmentScanner, head_of};
+use super::watched_file::WatchedFile;
 use crate::format::{ClockSteps, Crc, FormatError, SegmentHead, segment_name};
-use crate::storage::{File, Storage, read_all};
+use crate::lifecycle::Lifecycle;
+use crate::storage::{File, OnDemand, Storage, read_all};
 
 /// A segment whose head was read.
 pub(crate) struct OpenedSegment {
@@ -69,15 +71,23 @@ impl OpenedSegment {
         })
     }
 
+    /// Closes the file until it is read, because too many are open.
+    pub(crate) fn close(mut self, storage: &Arc<dyn Storage>, first: u64) -> Self {
+        self.file = Arc::new(OnDemand::new(storage, segment_name(first)));
+        self
+    }
+
     /// Reads the records, whose numbers are among `numbers`. `crc`: for a segment whose own head is damaged. `bodies`:
     /// whether to check bodies. `may_be_torn`: a process may have been writing a record when it was killed; an
-    /// incomplete record at the end is cut off then, and is not damage.
+    /// incomplete record at the end is cut off then, and is not damage. The scan ends with an error once the spool is
+    /// stopped; `before`: bytes of the segments that were scanned before.
     pub(crate) fn read(
         self,
         numbers: Range<u64>,
         crc: Crc,
         bodies: bool,
         may_be_torn: bool,
+        (lifecycle, before): (&Arc<Lifecycle>, u64),
     ) -> io::Result<ReadSegment> {
         let first = numbers.start;
         let is_last = numbers.end == u64::MAX;
@@ -90,7 +100,11 @@ impl OpenedSegment {
         let head = head.map(|(head, len)| (Crc::salted(head.salt), len as u64));
         let (crc, start) = head.unwrap_or((crc, 0));
         let scanner = SegmentScanner {
-            file: Arc::clone(&file),
+            file: Arc::new(WatchedFile {
+                file: Arc::clone(&file),
+                lifecycle: Arc::clone(lifecycle),
+                before,
+            }),
             len,
             crc,
             bodies,

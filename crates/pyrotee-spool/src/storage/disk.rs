@@ -125,6 +125,10 @@ impl Storage for Disk {
         }
     }
 
+    fn release(&self) {
+        *lock(&self.locked) = None;
+    }
+
     fn lock_state(&self) -> io::Result<LockState> {
         let file = match Self::options().open(self.path(LOCK)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(LockState::Absent),

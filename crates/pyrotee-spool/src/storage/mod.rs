@@ -3,6 +3,7 @@
 //! A storage is one directory. File names have no separators.
 
 mod disk;
+mod on_demand;
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 pub(crate) use disk::Disk;
+pub(crate) use on_demand::OnDemand;
 
 /// A directory.
 pub(crate) trait Storage: fmt::Debug + Send + Sync {
@@ -20,6 +22,9 @@ pub(crate) trait Storage: fmt::Debug + Send + Sync {
     /// `WouldBlock`: another process holds the lock. Others: the directory or its lock file was replaced; nothing
     /// is created then.
     fn prepare(&self) -> io::Result<()>;
+
+    /// Unlocks the directory. The next call of `prepare` may find another one in its place.
+    fn release(&self) {}
 
     /// Whether a process holds the lock. Takes the lock for an instant.
     fn lock_state(&self) -> io::Result<LockState> {

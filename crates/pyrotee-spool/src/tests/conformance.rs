@@ -8,6 +8,8 @@ use pyrotee_queue::{Budget, conformance};
 
 use super::sim::Sim;
 use super::support::{open, settings};
+use crate::open_spool::start_in;
+use crate::{Fsync, Settings};
 
 #[tokio::test]
 async fn the_spool_passes_the_conformance_suite() {
@@ -19,10 +21,32 @@ async fn the_spool_passes_the_conformance_suite() {
             .zip(targets)
             .map(|(name, (limits, ledger))| (name, limits, ledger));
         let spool = settings(dir.path()).start(targets, &Budget::new(1 << 20));
+        spool.monitor.wait_until_open().unwrap();
         dirs.borrow_mut().push(dir);
         (Arc::clone(&spool.producer), spool.consumers)
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_spool_that_never_opens_passes_the_suite_in_memory() {
+    let sim = Sim::new();
+    sim.fail_prepare(Some(std::io::ErrorKind::WouldBlock));
+    conformance::run_before_disk(|targets| {
+        let names = (0..).map(|number: u32| format!("target-{number}"));
+        let targets = names.zip(targets);
+        let targets = targets.map(|(name, (limits, ledger))| (name, limits, ledger));
+        let settings = Settings {
+            fsync: Fsync::Never,
+            ..settings(Path::new("/spool"))
+        };
+        let storage = Arc::clone(&sim) as _;
+        let spool = start_in(settings, storage, targets.collect(), &Budget::new(1 << 20));
+        assert!(spool.monitor.wait_until_open().is_err());
+        (Arc::clone(&spool.producer), spool.consumers)
+    })
+    .await;
+    assert_eq!(sim.names(), [""; 0]);
 }
 
 #[tokio::test]

@@ -171,11 +171,14 @@ async fn what_removed_targets_left_can_be_lost_at_once() {
         bytes: 5_000,
     };
     assert_eq!(
-        spool.control.purge_removed(Some("y")),
+        spool.control.purge_removed(Some("y")).unwrap(),
         [("y".to_owned(), all)]
     );
-    assert_eq!(spool.control.purge_removed(None), [("x".to_owned(), all)]);
-    assert_eq!(spool.control.purge_removed(None), []);
+    assert_eq!(
+        spool.control.purge_removed(None).unwrap(),
+        [("x".to_owned(), all)]
+    );
+    assert_eq!(spool.control.purge_removed(None).unwrap(), []);
     assert_eq!(spool.monitor.stats().removed_targets, 0);
     spool.close();
     let spool = open(&sim, settings(Path::new("")), &["a", "x", "y"]);

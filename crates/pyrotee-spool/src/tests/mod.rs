@@ -25,6 +25,9 @@ mod accounts;
 /// Wall clocks that are set while records wait.
 mod clocks;
 
+/// Spools that open late, and that are closed before.
+mod opening;
+
 /// Disks that do not return what was written.
 mod unreadable;
 

@@ -10,7 +10,7 @@ use pyrotee_queue::{
 };
 
 use super::sim::Sim;
-use crate::open_spool::open_in;
+use crate::open_spool::start_in;
 use crate::storage::{Disk, Storage};
 use crate::{Closer, Control, Fsync, Monitor, OpenSpool, Settings, TargetQueue};
 
@@ -59,8 +59,14 @@ pub(super) fn try_open(
 ) -> Result<TestSpool, String> {
     let storage = Arc::clone(sim) as Arc<dyn Storage>;
     open_with(names, limits, |targets, budget| {
-        open_in(settings, storage, targets, budget).map_err(in_words)
+        opened(start_in(settings, storage, targets, budget))
     })
+}
+
+/// Starts a spool that may not open now.
+pub(super) fn start(storage: Arc<dyn Storage>, settings: Settings, names: &[&str]) -> TestSpool {
+    let start = |targets, budget: &_| Ok(start_in(settings, storage, targets, budget));
+    open_with(names, ROOMY, start).unwrap()
 }
 
 /// Opens the spool in a directory of the operating system.
@@ -70,11 +76,18 @@ pub(super) fn open_on_disk(
     budget: &Arc<Budget>,
 ) -> Result<OpenSpool, String> {
     let storage = Arc::new(Disk::new(&settings.dir));
-    open_in(settings, storage, targets, budget).map_err(in_words)
+    opened(start_in(settings, storage, targets, budget))
 }
 
-fn in_words(error: crate::settings::OpenError) -> String {
-    error.to_string()
+/// The spool once it is open, or why it is not.
+fn opened(spool: OpenSpool) -> Result<OpenSpool, String> {
+    match spool.monitor.wait_until_open() {
+        Ok(()) => Ok(spool),
+        Err(reason) => {
+            assert!(spool.closer.close(deadline()));
+            Err(reason)
+        }
+    }
 }
 
 /// When a close must have ended.

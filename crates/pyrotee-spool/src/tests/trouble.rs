@@ -249,7 +249,7 @@ async fn a_second_process_is_told_which_directory_is_in_use() {
     let file = dir.path().join("file");
     std::fs::write(&file, "").unwrap();
     let impossible = open_on_disk(settings(&file), Vec::new(), &Budget::new(1));
-    assert!(impossible.unwrap_err().contains("open spool"));
+    assert!(impossible.unwrap_err().contains("check its owner"));
 }
 
 #[tokio::test]

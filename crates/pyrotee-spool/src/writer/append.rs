@@ -12,7 +12,7 @@ use crate::segments::Segment;
 use crate::settings::Fsync;
 use crate::shared::PendingWrite;
 use crate::spooled_record::SegmentPosition;
-use crate::storage::{File, append_all};
+use crate::storage::{File, OnDemand, append_all};
 
 /// The segment that is being written.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl Writer {
                 write.resolve(resolved);
                 continue;
             };
-            let written = self.append(&record, write.record.number, takers, group);
+            let written = self.append(&record, write.record.number(), takers, group);
             drop(record);
             match written {
                 Ok(position) => group.written.push_back((write, position)),
@@ -111,7 +111,7 @@ impl Writer {
         let mut committed = Vec::new();
         for (write, position) in group.written.drain(..) {
             self.shared.tracker.written(&write.record, position);
-            last = Some(write.record.number);
+            last = Some(write.record.number());
             committed.push(write);
         }
         if let Some(active) = &mut self.active {
@@ -251,8 +251,15 @@ impl Writer {
 
     /// Ends a segment: no record is appended any more.
     pub(super) fn close(&self, active: &ActiveSegment) {
-        self.shared
-            .tracker
-            .with(|tracker| tracker.segments.close(active.first, active.committed));
+        let first = active.first;
+        let tracker = &self.shared.tracker;
+        let segments = tracker.with(|tracker| {
+            tracker.segments.close(first, active.committed);
+            tracker.segments.len()
+        });
+        if segments > self.settings.open_files {
+            let file = OnDemand::new(&self.storage, segment_name(first));
+            tracker.with(|tracker| tracker.segments.set_file(first, Arc::new(file)));
+        }
     }
 }

@@ -55,6 +55,8 @@ impl Writer {
         for segment in unread {
             match self.reread(&segment) {
                 Ok(()) => has_read = true,
+                // The spool was closed while the segment was read.
+                Err(_) if self.shared.lifecycle.is_stopping() => return,
                 Err(error) => self.note_failure(&segment, &error),
             }
         }
@@ -87,8 +89,19 @@ impl Writer {
             }
             Err(ReadError::Io(error)) => return Err(error),
         };
+        let segments = self.shared.tracker.with(|it| it.segments.len());
+        let opened = match segments > self.settings.open_files {
+            true => opened.close(&self.storage, first),
+            false => opened,
+        };
         let may_be_torn = unread.may_be_torn;
-        let mut read = opened.read(numbers.clone(), self.crc(), may_be_torn, may_be_torn)?;
+        let mut read = opened.read(
+            numbers.clone(),
+            self.crc(),
+            may_be_torn,
+            may_be_torn,
+            (&self.shared.lifecycle, 0),
+        )?;
         read.count_ages(&self.earlier_steps, self.settings.clock.now());
         adopt_late(numbers, &read, &self.shared);
         self.shared.tracker.wakeup.notify();

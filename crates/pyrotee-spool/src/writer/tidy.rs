@@ -50,7 +50,7 @@ impl Writer {
         // Records below `next` were offered to all targets already, those below `horizon` were written or settled.
         let (next, horizon) = {
             let intake = lock(&self.shared.intake);
-            let unwritten = intake.writes.front().map(|write| write.record.number);
+            let unwritten = intake.writes.front().map(|write| write.record.number());
             (intake.next, unwritten.unwrap_or(intake.next))
         };
         let now = seconds(SystemTime::now());

@@ -30,6 +30,7 @@ impl File for Handle {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.inner.reads.pass();
         let mut state = lock(&self.inner.state);
         state.read += buffer.len() as u64;
         let end = offset + buffer.len() as u64;
@@ -49,6 +50,7 @@ impl File for Handle {
     }
 
     fn sync(&self) -> io::Result<()> {
+        self.inner.syncs.pass();
         self.inner.whole(|_| {
             let mut data = lock(&self.data.0);
             data.synced = data.bytes.clone();

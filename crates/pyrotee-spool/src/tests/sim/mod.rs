@@ -1,6 +1,8 @@
 //! A directory in memory that fails when it is told to, and forgets what was not synced.
 
 mod file;
+mod gate;
+mod process;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -12,6 +14,8 @@ use pyrotee_queue::lock;
 
 use crate::format::segment_of;
 use crate::storage::{File, Space, Stat, Storage};
+use gate::Gate;
+pub(super) use process::Process;
 
 type Files = BTreeMap<String, Arc<Data>>;
 
@@ -23,6 +27,10 @@ pub(super) struct Sim {
 #[derive(Debug, Default)]
 struct Inner {
     state: Mutex<State>,
+    /// Holds up reads.
+    reads: Gate,
+    /// Holds up syncs.
+    syncs: Gate,
 }
 
 #[derive(Debug, Default)]
@@ -44,6 +52,17 @@ struct State {
     bad_bytes: Vec<(String, Range<u64>)>,
     /// When all files were last written to; `None`: now.
     modified: Option<SystemTime>,
+    /// Why the directory cannot be locked.
+    prepare_error: Option<io::ErrorKind>,
+    /// Why the directory cannot be listed.
+    list_error: Option<io::ErrorKind>,
+    /// A spool has locked the directory.
+    is_locked: bool,
+    /// Most files that can be open at once.
+    most_open: Option<usize>,
+    /// Files that are open, and the most that ever were.
+    open: usize,
+    highest_open: usize,
 }
 
 impl State {
@@ -243,6 +262,10 @@ impl Sim {
     }
 
     fn handle(&self, name: &str, data: &Arc<Data>) -> Arc<dyn File> {
+        let mut state = lock(&self.inner.state);
+        state.open += 1;
+        state.highest_open = state.highest_open.max(state.open);
+        drop(state);
         Arc::new(Handle {
             name: name.to_owned(),
             data: Arc::clone(data),
@@ -253,11 +276,15 @@ impl Sim {
 
 impl Storage for Sim {
     fn prepare(&self) -> io::Result<()> {
-        Ok(())
+        let error = lock(&self.inner.state).prepare_error;
+        error.map_or(Ok(()), |kind| Err(kind.into()))
     }
 
     fn list(&self) -> io::Result<Vec<(String, u64)>> {
         let state = lock(&self.inner.state);
+        if let Some(kind) = state.list_error {
+            return Err(kind.into());
+        }
         let len = |data: &Arc<Data>| lock(&data.0).bytes.len() as u64;
         let files = state.files.iter();
         Ok(files
@@ -281,6 +308,9 @@ impl Storage for Sim {
         let state = lock(&self.inner.state);
         if state.unreadable.contains(name) {
             return Err(unreadable());
+        }
+        if state.most_open.is_some_and(|most| state.open >= most) {
+            return Err(io::Error::other("too many open files"));
         }
         let data = state.files.get(name).cloned();
         drop(state);

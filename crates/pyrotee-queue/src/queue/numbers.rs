@@ -1,0 +1,34 @@
+//! The numbers of records, which a backend may change all at once.
+
+use std::ops::Range;
+
+use super::Queue;
+use super::entry::QueuedRecord;
+use super::state::State;
+use crate::lock;
+
+impl<R: QueuedRecord> Queue<R> {
+    /// Lowers all numbers by `by`: those of queued and of leased records, and those of records to come. Records with
+    /// lower numbers can be queued then.
+    pub fn renumber(&self, by: u64) {
+        let mut state = lock(&self.state);
+        state.base = state.base.saturating_add(by);
+    }
+}
+
+impl<R> State<R> {
+    /// The key of the record with this number.
+    pub(super) fn key(&self, number: u64) -> u64 {
+        number.saturating_add(self.base)
+    }
+
+    /// The keys of the records with these numbers.
+    pub(super) fn keys(&self, numbers: Range<u64>) -> Range<u64> {
+        self.key(numbers.start)..self.key(numbers.end)
+    }
+
+    /// The number of the record with this key.
+    pub(super) fn number(&self, key: u64) -> u64 {
+        key.saturating_sub(self.base)
+    }
+}

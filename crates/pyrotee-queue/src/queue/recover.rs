@@ -1,0 +1,63 @@
+//! Queueing what an earlier process left.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use super::Queue;
+use super::entry::QueuedRecord;
+use super::state::Phase;
+use crate::{Reason, Tally, lock};
+
+/// Most records that are queued under one hold of the lock: about 0.1 ms.
+const MOST_AT_ONCE: usize = 256;
+
+/// Pause between two holds of the lock. A thread that takes a lock again at once keeps out those that wait for it.
+const PAUSE: Duration = Duration::from_micros(50);
+
+impl<R: QueuedRecord> Queue<R> {
+    /// Queues records that an earlier process left on disk, as backlog. Their numbers are below all numbers of this
+    /// process, and they were received by the wall clock as that was set when this process began. `lost`: those that
+    /// are damaged or missing. The ledger counts all of that in one step. Blocks for some microseconds per record;
+    /// offers hardly wait.
+    pub fn recover(&self, records: Vec<(u64, R)>, lost: Tally) {
+        let mut pending = Tally::default();
+        for (_, record) in &records {
+            pending.add(record.len());
+        }
+        // Before the ledger knows them, so that the queue does not count as finished.
+        lock(&self.state).unaccounted += records.len();
+        self.ledger.recover(pending, lost, Reason::Corrupt);
+        let mut records = records.into_iter();
+        loop {
+            let batch: Vec<_> = records.by_ref().take(MOST_AT_ONCE).collect();
+            if batch.is_empty() {
+                break;
+            }
+            self.recover_batch(batch);
+            self.notify();
+            if records.len() > 0 {
+                sleep(PAUSE);
+            }
+        }
+    }
+
+    fn recover_batch(&self, batch: Vec<(u64, R)>) {
+        let (now, count) = (self.clock.now(), batch.len());
+        let mut state = lock(&self.state);
+        let Phase::Abandoned(reason) = state.phase else {
+            for (number, record) in batch {
+                let born = record.received().min(now);
+                let key = state.key(number);
+                state.insert_recovered(key, record, born);
+            }
+            state.unaccounted -= count;
+            return;
+        };
+        drop(state);
+        for (_, record) in batch {
+            record.settled(Some(reason));
+            self.ledger.lose(record.len(), reason);
+        }
+        lock(&self.state).unaccounted -= count;
+    }
+}

@@ -1,0 +1,468 @@
+//! Spools that open late: why they wait, and what becomes of the records that are offered meanwhile.
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pyrotee_queue::{LeaseFilter, Reason, RetryHistory, Tally};
+
+use super::sim::{Process, Sim};
+use super::support::{TestSpool, eventually, name, open, settings, start};
+use crate::format::{CURSOR_SLOTS, VERSION, of_version};
+use crate::inspect::Directory;
+use crate::{Fsync, Mode, Opening, ReplayError, Settings};
+
+const NAMES: [&str; 2] = ["a", "b"];
+
+/// Records that an earlier process left. `a` has got the first one.
+const LEFT: usize = 40;
+
+/// What keeps a spool from opening, and what the reason says.
+type Obstacle = (fn(&Sim), fn(&Sim), &'static str);
+
+const OBSTACLES: [Obstacle; 8] = [
+    (
+        |sim| sim.fail_prepare(Some(ErrorKind::WouldBlock)),
+        |sim| sim.fail_prepare(None),
+        "another process uses this spool",
+    ),
+    (
+        |sim| sim.fail_prepare(Some(ErrorKind::PermissionDenied)),
+        |sim| sim.fail_prepare(None),
+        "permission denied",
+    ),
+    (
+        |sim| sim.fail_prepare(Some(ErrorKind::ReadOnlyFilesystem)),
+        |sim| sim.fail_prepare(None),
+        "read-only",
+    ),
+    (
+        |sim| sim.fail_prepare(Some(ErrorKind::NotFound)),
+        |sim| sim.fail_prepare(None),
+        "not found",
+    ),
+    (
+        |sim| sim.fail_list(Some(ErrorKind::StaleNetworkFileHandle)),
+        |sim| sim.fail_list(None),
+        "stale network",
+    ),
+    (
+        |sim| CURSOR_SLOTS.iter().for_each(|slot| sim.spoil(slot)),
+        Sim::heal,
+        "cursors.0",
+    ),
+    (
+        |sim| set_version(sim, CURSOR_SLOTS[0], VERSION + 1),
+        |sim| set_version(sim, CURSOR_SLOTS[0], 1),
+        "written by a newer pyrotee",
+    ),
+    (
+        |sim| set_version(sim, &sim.segments()[1], VERSION + 1),
+        |sim| set_version(sim, &sim.segments()[1], VERSION),
+        "written by a newer pyrotee",
+    ),
+];
+
+fn set_version(sim: &Sim, file: &str, version: u32) {
+    sim.tamper(file, |bytes| {
+        *bytes = of_version(std::mem::take(bytes), version);
+    });
+}
+
+fn in_memory() -> Settings {
+    Settings {
+        fsync: Fsync::Never,
+        save_every: 1,
+        ..settings(Path::new("/spool"))
+    }
+}
+
+/// What a process left that was killed, and the names of its records.
+async fn left_behind() -> (Arc<Sim>, Vec<String>) {
+    let sim = Sim::new();
+    let eager = Settings {
+        save_every: 1,
+        ..settings(Path::new("/spool"))
+    };
+    let spool = open(&sim, eager, &NAMES);
+    let names = spool.fill(LEFT).await;
+    spool.lease(0).await.ack();
+    spool.close();
+    (sim.after_kill(), names)
+}
+
+async fn opened(spool: &TestSpool) {
+    eventually("the spool opens", || {
+        spool.monitor.opening() == Opening::Open
+    })
+    .await;
+}
+
+fn sorted(mut names: Vec<String>) -> Vec<String> {
+    names.sort();
+    names
+}
+
+fn pending(spool: &TestSpool) -> [u64; 2] {
+    [0, 1].map(|target| spool.counts(target).pending.profiles)
+}
+
+#[tokio::test]
+async fn a_spool_waits_for_its_directory_and_takes_the_records_from_memory_along() {
+    for (block, unblock, reason) in OBSTACLES {
+        let (sim, names) = left_behind().await;
+        let before = sim.names();
+        block(&sim);
+        let spool = start(Arc::clone(&sim) as _, in_memory(), &NAMES);
+        let found = spool.monitor.wait_until_open().unwrap_err();
+        assert!(found.contains(reason), "{found}");
+        let opening = spool.monitor.opening();
+        assert!(
+            matches!(&opening, Opening::Waiting { reason, .. } if *reason == found),
+            "{opening:?}"
+        );
+        assert_eq!(spool.monitor.mode(), Mode::Waiting, "{reason}");
+
+        let early: Vec<_> = (0..6).map(|number| format!("early-{number}-100")).collect();
+        for name in &early {
+            assert!(spool.keep(name).await, "{reason}");
+        }
+        let [acked, released, retried, held] = [
+            spool.lease(0).await,
+            spool.lease(0).await,
+            spool.lease(0).await,
+            spool.lease(0).await,
+        ];
+        assert_eq!(pending(&spool), [6, 6]);
+        spool.lease(1).await.lose(Reason::Rejected);
+        let stats = spool.monitor.stats();
+        assert_eq!((stats.recovered, stats.segments, stats.bytes), (0, 0, 0));
+        assert_eq!(stats.quarantined + stats.corrupt_records, 0);
+        let names_before: Vec<_> = spool
+            .monitor
+            .survey()
+            .targets
+            .into_iter()
+            .map(|it| it.name)
+            .collect();
+        assert_eq!(names_before, NAMES);
+        eventually("other attempts", || spool.monitor.stats().troubles > 3).await;
+        assert_eq!(sim.names(), before, "{reason}: nothing is created");
+        assert_eq!(pending(&spool), [6, 5]);
+
+        unblock(&sim);
+        opened(&spool).await;
+        assert_eq!(pending(&spool), [LEFT as u64 - 1 + 6, LEFT as u64 + 5]);
+        acked.ack();
+        drop(released);
+        retried.retry(tokio::time::Instant::now(), RetryHistory::default());
+        assert!(spool.keep("late-100").await);
+        eventually("all is written", || spool.monitor.stats().unwritten == 0).await;
+        assert_eq!(spool.monitor.mode(), Mode::Disk, "{reason}");
+        assert_eq!(spool.budget.recorded(), 100, "{reason}: one is leased");
+        drop(held);
+        assert_eq!(pending(&spool), [LEFT as u64 - 1 + 6, LEFT as u64 + 6]);
+
+        let is_saved = || spool.monitor.shared.tracker.with(|it| it.unsaved) == 0;
+        eventually("the cursors are saved", is_saved).await;
+        // Nothing that was accepted is lost or counted twice, whether the process is killed or not.
+        let killed = sim.after_kill();
+        let late = ["late-100".to_owned()];
+        let for_a = [&names[1..], &early[1..], &late].concat();
+        let for_b = [&names[..], &early[1..], &late].concat();
+        let found = spool.pending().await;
+        assert_eq!(sorted(found[0].clone()), sorted(for_a.clone()), "{reason}");
+        assert_eq!(sorted(found[1].clone()), sorted(for_b.clone()), "{reason}");
+        spool.close();
+        for sim in [killed, sim.after_kill()] {
+            let report = Directory::of(Arc::clone(&sim) as _)
+                .verify(&(Arc::new(|_| {}) as _))
+                .unwrap();
+            assert!(report.is_whole(), "{reason}: {report:?}");
+            let spool = open(&sim, settings(Path::new("/spool")), &NAMES);
+            let (delivered, counts) = spool.drain().await;
+            // In the order in which they were offered.
+            assert_eq!(delivered, [for_a.clone(), for_b.clone()], "{reason}");
+            assert!(counts.iter().all(|counts| counts.accepted == counts.sent));
+        }
+    }
+}
+
+#[tokio::test]
+async fn with_a_promise_of_the_disk_receipts_fail_until_it_is_open() {
+    let (sim, names) = left_behind().await;
+    sim.fail_prepare(Some(ErrorKind::WouldBlock));
+    let spool = start(Arc::clone(&sim) as _, settings(Path::new("/spool")), &NAMES);
+    for number in 0..3 {
+        let offered = spool.offer(&format!("early-{number}-10"));
+        assert_eq!(offered.queued, 2);
+        assert!(!offered.receipt.durable().await);
+    }
+    sim.fail_prepare(None);
+    opened(&spool).await;
+    assert!(spool.keep("late-10").await);
+    assert_eq!(spool.monitor.stats().unwritten, 0, "the earlier ones, too");
+    let all = LEFT as u64 + 4;
+    assert_eq!(pending(&spool), [all - 1, all]);
+    let (delivered, _) = spool.drain().await;
+    assert_eq!(delivered[1].len(), names.len() + 4);
+}
+
+#[tokio::test]
+async fn limits_of_records_apply_until_the_disk_is_open() {
+    let limits = pyrotee_queue::Limits {
+        records: 3,
+        ..super::support::ROOMY
+    };
+    let sim = Sim::new();
+    sim.fail_prepare(Some(ErrorKind::PermissionDenied));
+    let start = |targets, budget: &_| {
+        let storage = Arc::clone(&sim) as _;
+        Ok(crate::open_spool::start_in(
+            in_memory(),
+            storage,
+            targets,
+            budget,
+        ))
+    };
+    let spool = super::support::open_with(&["a"], limits, start).unwrap();
+    for number in 0..5 {
+        let offered = spool.offer(&format!("{number}-10"));
+        assert_eq!(offered.queued, usize::from(number < 3));
+    }
+    assert_eq!(spool.lost(0, Reason::QueueFull), 2);
+    sim.fail_prepare(None);
+    opened(&spool).await;
+    for number in 5..50 {
+        assert!(spool.keep(&format!("{number}-10")).await);
+    }
+    assert_eq!(spool.lost(0, Reason::QueueFull), 2);
+    assert_eq!(spool.counts(0).pending.profiles, 48);
+}
+
+#[tokio::test]
+async fn records_flow_while_segments_are_scanned() {
+    let (sim, names) = left_behind().await;
+    sim.reads().close();
+    let spool = start(Arc::clone(&sim) as _, in_memory(), &NAMES);
+    eventually("a read", || sim.reads().is_waiting()).await;
+    let opening = spool.monitor.opening();
+    assert!(matches!(opening, Opening::Scanning { .. }), "{opening:?}");
+    assert_eq!(spool.monitor.mode(), Mode::Waiting);
+    for number in 0..4 {
+        assert!(spool.keep(&format!("early-{number}-10")).await);
+        spool.lease(0).await.ack();
+    }
+    let refused = spool.control.replay("gone", "a");
+    assert_eq!(refused, Err(ReplayError::NotOpen));
+    assert!(spool.control.purge_removed(None).is_err());
+    assert!(spool.control.purge_quarantined().is_err());
+    sim.reads().open();
+    opened(&spool).await;
+    // Numbers that only one target still wants.
+    let (delivered, counts) = spool.drain().await;
+    assert_eq!(sorted(delivered[0].clone()), sorted(names[1..].to_vec()));
+    assert_eq!(delivered[1].len(), names.len() + 4);
+    assert_eq!(counts[0].sent.profiles, LEFT as u64 - 1 + 4);
+}
+
+#[tokio::test]
+async fn a_scan_ends_when_the_spool_is_closed_and_memory_is_lost_as_shutdown() {
+    let (sim, _) = left_behind().await;
+    let before: u64 = sim.bytes();
+    sim.reads().close();
+    let spool = start(Arc::clone(&sim) as _, in_memory(), &NAMES);
+    assert!(spool.keep("early-10").await);
+    let read_before = sim.read();
+    eventually("a read", || sim.reads().is_waiting()).await;
+    let TestSpool {
+        closer,
+        ledgers,
+        monitor,
+        ..
+    } = spool;
+    let closing = std::thread::spawn(move || {
+        let began = Instant::now();
+        (
+            closer.close(began + Duration::from_secs(10)),
+            began.elapsed(),
+        )
+    });
+    eventually("the close begins", || {
+        monitor.shared.lifecycle.is_stopping()
+    })
+    .await;
+    sim.reads().open();
+    let (has_ended, took) = closing.join().unwrap();
+    assert!(has_ended && took < Duration::from_secs(1), "{took:?}");
+    // The first read was under way.
+    assert!(sim.read() - read_before <= 1 << 20);
+    assert_eq!(sim.bytes(), before);
+    let one = Tally {
+        profiles: 1,
+        bytes: 10,
+    };
+    for ledger in ledgers {
+        let counts = ledger.snapshot();
+        assert!(counts.balance());
+        assert_eq!(
+            (counts.accepted, counts.dropped(Reason::Shutdown)),
+            (one, one)
+        );
+    }
+    let spool = open(&sim, settings(Path::new("/spool")), &NAMES);
+    assert_eq!(pending(&spool), [LEFT as u64 - 1, LEFT as u64]);
+}
+
+#[tokio::test]
+async fn a_spool_that_waits_is_closed_at_once() {
+    let sim = Sim::new();
+    sim.fail_prepare(Some(ErrorKind::WouldBlock));
+    let patient = Settings {
+        retry_after: Duration::from_secs(3_600),
+        ..in_memory()
+    };
+    let spool = start(Arc::clone(&sim) as _, patient, &NAMES);
+    assert!(spool.monitor.wait_until_open().is_err());
+    assert!(spool.keep("early-10").await);
+    let began = Instant::now();
+    let TestSpool {
+        closer,
+        ledgers,
+        producer,
+        ..
+    } = spool;
+    assert!(closer.close(began + Duration::from_secs(10)));
+    assert!(began.elapsed() < Duration::from_secs(1));
+    let refused = ledgers[0].snapshot();
+    assert_eq!(refused.dropped(Reason::Shutdown).profiles, 1);
+    drop(producer);
+}
+
+#[tokio::test]
+async fn a_disk_that_hangs_holds_up_the_close_until_its_deadline_and_nothing_else() {
+    for hangs_at in [Sim::syncs, Sim::reads] {
+        let (sim, _) = left_behind().await;
+        let is_sync = std::ptr::eq(hangs_at(&sim), sim.syncs());
+        let spool = match is_sync {
+            true => open(&sim, settings(Path::new("/spool")), &NAMES),
+            false => {
+                sim.reads().close();
+                start(Arc::clone(&sim) as _, in_memory(), &NAMES)
+            }
+        };
+        hangs_at(&sim).close();
+        let offered = spool.offer("early-10");
+        assert_eq!(offered.queued, 2);
+        eventually("the disk hangs", || hangs_at(&sim).is_waiting()).await;
+        let began = Instant::now();
+        let TestSpool {
+            closer,
+            ledgers,
+            producer,
+            consumers,
+            ..
+        } = spool;
+        assert!(!closer.close(began + Duration::from_millis(100)));
+        drop((producer, consumers, offered));
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(2), "{took:?}");
+        assert!(ledgers.iter().all(|ledger| ledger.snapshot().balance()));
+        hangs_at(&sim).open();
+    }
+}
+
+#[tokio::test]
+async fn a_relay_waits_for_the_lock_of_the_one_before_it() {
+    let sim = Sim::new();
+    let first = start(Process::of(&sim) as _, in_memory(), &NAMES);
+    opened(&first).await;
+    for number in 0..20 {
+        assert!(first.keep(&format!("old-{number}-10")).await);
+    }
+    let second = start(Process::of(&sim) as _, in_memory(), &NAMES);
+    assert!(
+        second
+            .monitor
+            .wait_until_open()
+            .unwrap_err()
+            .contains("lock")
+    );
+    for number in 0..20 {
+        assert!(second.keep(&format!("new-{number}-10")).await);
+        first.lease(0).await.ack();
+    }
+    assert_eq!(second.monitor.mode(), Mode::Waiting);
+    assert!(first.keep("old-last-10").await);
+    first.close();
+    opened(&second).await;
+    assert_eq!(pending(&second), [21, 41]);
+    assert!(second.keep("new-last-10").await);
+    let (delivered, _) = second.drain().await;
+    assert_eq!(delivered[0].len(), 22);
+    assert_eq!(delivered[1].len(), 42);
+    // The lock is free again.
+    let third = start(Process::of(&sim) as _, in_memory(), &NAMES);
+    opened(&third).await;
+}
+
+#[tokio::test]
+async fn segments_that_cannot_all_be_open_are_read_one_at_a_time() {
+    let (sim, names) = left_behind().await;
+    assert!(sim.segments().len() > 2);
+    sim.limit_open_files(4);
+    let few = Settings {
+        open_files: 1,
+        segment_bytes: 4 << 10,
+        ..settings(Path::new("/spool"))
+    };
+    let spool = open(&sim, few, &NAMES);
+    assert_eq!(spool.monitor.mode(), Mode::Disk);
+    let more = spool.fill(LEFT).await;
+    let found = spool.pending().await;
+    assert_eq!(found[1].len(), 2 * LEFT);
+    // One kept open, the one that is written, and one for the read.
+    assert!(sim.highest_open() <= 3, "{}", sim.highest_open());
+    let (delivered, counts) = spool.drain().await;
+    assert_eq!(sorted(delivered[1].clone()), sorted([names, more].concat()));
+    assert!(counts.iter().all(|counts| counts.accepted == counts.sent));
+    assert_eq!(sim.segments(), [""; 0]);
+}
+
+#[tokio::test]
+async fn segments_without_a_free_descriptor_are_read_later() {
+    let (sim, names) = left_behind().await;
+    sim.limit_open_files(2);
+    let spool = open(&sim, settings(Path::new("/spool")), &NAMES);
+    assert_eq!(spool.monitor.mode(), Mode::ReadErrors);
+    sim.limit_open_files(100);
+    eventually("all is read", || {
+        pending(&spool) == [LEFT as u64 - 1, LEFT as u64]
+    })
+    .await;
+    let (delivered, _) = spool.drain().await;
+    assert_eq!(sorted(delivered[1].clone()), sorted(names));
+}
+
+#[tokio::test]
+async fn a_missing_file_that_is_not_kept_open_is_loss() {
+    let (sim, names) = left_behind().await;
+    let few = Settings {
+        open_files: 0,
+        ..settings(Path::new("/spool"))
+    };
+    let spool = open(&sim, few, &NAMES);
+    sim.take_away(&sim.segments()[0]);
+    let mut got = Vec::new();
+    while spool.counts(1).pending.profiles > 0 {
+        let lease = spool.consumers[1].lease(&LeaseFilter::ANY);
+        let lease = tokio::time::timeout(Duration::from_millis(100), lease).await;
+        let Ok(Some(lease)) = lease else { continue };
+        got.push(name(&lease));
+        lease.ack();
+    }
+    let lost = spool.lost(1, Reason::Corrupt);
+    assert!(lost > 0);
+    assert_eq!(got.len() as u64 + lost, names.len() as u64);
+}
