@@ -69,6 +69,13 @@
 //! remains for each target that has not settled it; the index has its own limit. When the record is leased, it is
 //! read back once for all targets that lease it at the same time, and charged to the budget again.
 //!
+//! # Opening
+//!
+//! A spool works from its start, with records in memory. Its writer thread opens the directory beside that, and tries
+//! again as long as that fails. Records that are offered before have provisional numbers, from 2^62 on. When the
+//! directory is open, all of these are lowered at once, to follow the numbers of earlier processes. No number of 2^62 or
+//! more is ever written.
+//!
 //! # What this crate does not do
 //!
 //! It does not validate records, does not repair bodies, and does not store the retry history of a record.

@@ -46,6 +46,8 @@ struct State {
     phase: Phase,
     /// When the first attempt to open failed.
     waiting_since: Option<Instant>,
+    /// A scan has begun.
+    has_scanned: bool,
     /// The writer thread has ended.
     has_ended: bool,
 }
@@ -90,11 +92,16 @@ impl Lifecycle {
         since
     }
 
-    /// Notes that a scan of segments begins, which have so many bytes.
-    pub(crate) fn set_scanning(&self, of: u64) {
+    /// Notes that a scan of segments begins, which have so many bytes. Returns whether it is the first one.
+    pub(crate) fn set_scanning(&self, of: u64) -> bool {
         self.read.store(0, Relaxed);
         self.of.store(of, Relaxed);
-        self.change(|state| state.phase = Phase::Scanning);
+        let mut is_first = false;
+        self.change(|state| {
+            state.phase = Phase::Scanning;
+            is_first = !std::mem::replace(&mut state.has_scanned, true);
+        });
+        is_first
     }
 
     /// Notes how many bytes of segments were scanned so far.

@@ -57,9 +57,9 @@ impl Opener {
                 Err(_) if lifecycle.is_stopping() => {}
                 Err(error) => {
                     self.storage.release();
+                    self.shared.counters.troubles.add(1);
                     let reason = error.reason();
                     let since = lifecycle.set_waiting(&reason);
-                    self.shared.counters.troubles.add(1);
                     log.note(
                         &self.settings.dir,
                         &reason,

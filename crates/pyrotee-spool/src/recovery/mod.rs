@@ -94,7 +94,7 @@ pub(crate) fn read(
     let saved = read_cursors(&**storage, settings, &files)?;
     let mut opened = Vec::new();
     let mut quarantined = Tally::default();
-    let mut failure = None;
+    let (mut foreign, mut failure) = (Vec::new(), None);
     for (name, len) in files {
         check_stopping(lifecycle)?;
         if let Some(first) = segment_of(&name) {
@@ -115,7 +115,7 @@ pub(crate) fn read(
         } else if quarantined_segment_of(&name).is_some() {
             quarantined.add(len);
         } else if !CURSOR_SLOTS.contains(&&*name) {
-            warn!(dir = %settings.dir.display(), file = name, "foreign file in the spool is left alone");
+            foreign.push(name);
         }
     }
     opened.sort_by_key(|(first, ..)| *first);
@@ -130,8 +130,9 @@ pub(crate) fn read(
     let firsts: Vec<_> = opened.iter().map(|(first, ..)| *first).collect();
     let ends = firsts.iter().skip(1).copied().chain([u64::MAX]);
     let bytes = opened.iter().map(|(_, len, _)| len).sum();
-    lifecycle.set_scanning(bytes);
-    info!(dir = %settings.dir.display(), segments = opened.len(), bytes, "reading the spool");
+    if lifecycle.set_scanning(bytes) {
+        info!(dir = %settings.dir.display(), segments = opened.len(), bytes, "reading the spool");
+    }
     let mut scanned = 0;
     let mut segments = Vec::new();
     for ((first, len, opened), end) in opened.into_iter().zip(ends) {
@@ -171,6 +172,17 @@ pub(crate) fn read(
         let error = &source as &dyn std::error::Error;
         let dir = settings.dir.display();
         warn!(%dir, file, segments, bytes, error, "segments of the spool cannot be read, trying again");
+    }
+    // Nothing is changed in a directory that cannot be opened.
+    check_stopping(lifecycle)?;
+    for segment in &mut segments {
+        let first = segment.first();
+        if let Some(read) = &mut segment.read {
+            read.cut(first);
+        }
+    }
+    for file in foreign {
+        warn!(dir = %settings.dir.display(), file, "foreign file in the spool is left alone");
     }
     Ok(RecoveredSpool {
         salt,

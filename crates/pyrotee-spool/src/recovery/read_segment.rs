@@ -30,6 +30,8 @@ pub(crate) struct ReadSegment {
     /// Length without an incomplete record at the end that was cut off, in bytes.
     pub(crate) bytes: u64,
     pub(crate) damaged: bool,
+    /// Whether the file ends in an incomplete record that is no damage.
+    is_torn: bool,
     pub(crate) scan: SegmentScan,
 }
 
@@ -79,7 +81,7 @@ impl OpenedSegment {
 
     /// Reads the records, whose numbers are among `numbers`. `crc`: for a segment whose own head is damaged. `bodies`:
     /// whether to check bodies. `may_be_torn`: a process may have been writing a record when it was killed; an
-    /// incomplete record at the end is cut off then, and is not damage. The scan ends with an error once the spool is
+    /// incomplete record at the end is not damage then. The scan ends with an error once the spool is
     /// stopped; `before`: bytes of the segments that were scanned before.
     pub(crate) fn read(
         self,
@@ -89,7 +91,6 @@ impl OpenedSegment {
         may_be_torn: bool,
         (lifecycle, before): (&Arc<Lifecycle>, u64),
     ) -> io::Result<ReadSegment> {
-        let first = numbers.start;
         let is_last = numbers.end == u64::MAX;
         let Self {
             file,
@@ -118,16 +119,13 @@ impl OpenedSegment {
         }
         let is_torn =
             scan.whole_until < len && scan.damaged_ranges == 1 && may_be_torn && head.is_some();
-        let mut read = ReadSegment {
+        Ok(ReadSegment {
             file,
             bytes: len,
+            is_torn,
             damaged: !is_torn && !is_begun && (scan.damaged_ranges > 0 || head.is_none()),
             scan,
-        };
-        if is_torn {
-            read.cut(first, len);
-        }
-        Ok(read)
+        })
     }
 }
 
@@ -148,9 +146,12 @@ impl ReadSegment {
         }
     }
 
-    /// Cuts off an incomplete record at the end of the file. A file that cannot be cut stays as it is.
-    fn cut(&mut self, segment: u64, len: u64) {
-        let until = self.scan.whole_until;
+    /// Cuts off an incomplete record at the end of the file that is no damage. A file that cannot be cut stays as it is.
+    pub(crate) fn cut(&mut self, segment: u64) {
+        if !self.is_torn {
+            return;
+        }
+        let (len, until) = (self.bytes, self.scan.whole_until);
         let bytes = len - until;
         match self.file.truncate(until) {
             Ok(()) => {

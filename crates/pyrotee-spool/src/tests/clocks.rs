@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime};
 use pyrotee_queue::{Head, Payload, Reason, Record, StepClock, shift};
 
 use super::sim::Sim;
-use super::support::{TestSpool, eventually, head, open, settings};
-use crate::Settings;
+use super::support::{TestSpool, eventually, head, open, settings, start};
 use crate::format::{CURSOR_SLOTS, Cursors};
+use crate::{Fsync, Settings};
 
 const HOUR: i64 = 3_600_000_000_000;
 const DECADES: i64 = 50 * 365 * 24 * HOUR;
@@ -42,14 +42,17 @@ impl Clock {
     }
 
     fn open_for(&self, sim: &Arc<Sim>, names: &[&str]) -> TestSpool {
+        open(sim, self.settings(), names)
+    }
+
+    fn settings(&self) -> Settings {
         let (clock, at_start) = (self.clone(), self.off.load(SeqCst));
         let read = move || (clock.now(), clock.off.load(SeqCst) - at_start);
-        let settings = Settings {
+        Settings {
             clock: StepClock::from_fn(read),
             save_every: 1,
             ..settings(Path::new(""))
-        };
-        open(sim, settings, names)
+        }
     }
 
     async fn keep(&self, spool: &TestSpool, name: &str) {
@@ -244,4 +247,27 @@ async fn cursors_tell_of_steps_only_as_long_as_records_from_before_are_there() {
     .await;
     spool.close();
     assert_eq!(version(), 1);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_before_the_spool_opens_expires_nothing_later() {
+    let (clock, sim) = (Clock::off_by(-DECADES), Sim::new());
+    sim.fail_prepare(Some(std::io::ErrorKind::NotFound));
+    let settings = Settings {
+        fsync: Fsync::Never,
+        ..clock.settings()
+    };
+    let spool = start(Arc::clone(&sim) as _, settings, &["a"]);
+    assert!(spool.monitor.wait_until_open().is_err());
+    clock.keep(&spool, "0-10").await;
+    // The time comes over the network before the disk does.
+    clock.set(0);
+    clock.keep(&spool, "1-10").await;
+    sim.fail_prepare(None);
+    eventually("the step is saved", || steps(&sim) == 1).await;
+    eventually("all is written", || spool.monitor.stats().unwritten == 0).await;
+    assert_eq!(clock.expire(&spool), 0);
+    let spool = clock.open(&sim.after_kill());
+    assert_eq!(spool.counts(0).pending.profiles, 2);
+    assert_eq!(clock.expire(&spool), 0);
 }

@@ -25,8 +25,17 @@ mod accounts;
 /// Wall clocks that are set while records wait.
 mod clocks;
 
-/// Spools that open late, and that are closed before.
+/// Spools that open late.
 mod opening;
+
+/// Spools that are closed before they are open, or whose disk hangs.
+mod closing;
+
+/// Fewer file descriptors than segments.
+mod descriptors;
+
+/// Comparison of a spool that opens late with a set of names per target.
+mod opening_model;
 
 /// Disks that do not return what was written.
 mod unreadable;

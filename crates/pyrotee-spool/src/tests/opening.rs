@@ -3,20 +3,19 @@
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use pyrotee_queue::{LeaseFilter, Reason, RetryHistory, Tally};
+use pyrotee_queue::{Reason, RetryHistory};
 
 use super::sim::{Process, Sim};
-use super::support::{TestSpool, eventually, name, open, settings, start};
+use super::support::{TestSpool, eventually, open, settings, start};
 use crate::format::{CURSOR_SLOTS, VERSION, of_version};
 use crate::inspect::Directory;
 use crate::{Fsync, Mode, Opening, ReplayError, Settings};
 
-const NAMES: [&str; 2] = ["a", "b"];
+pub(super) const NAMES: [&str; 2] = ["a", "b"];
 
 /// Records that an earlier process left. `a` has got the first one.
-const LEFT: usize = 40;
+pub(super) const LEFT: usize = 40;
 
 /// What keeps a spool from opening, and what the reason says.
 type Obstacle = (fn(&Sim), fn(&Sim), &'static str);
@@ -70,7 +69,7 @@ fn set_version(sim: &Sim, file: &str, version: u32) {
     });
 }
 
-fn in_memory() -> Settings {
+pub(super) fn in_memory() -> Settings {
     Settings {
         fsync: Fsync::Never,
         save_every: 1,
@@ -79,7 +78,7 @@ fn in_memory() -> Settings {
 }
 
 /// What a process left that was killed, and the names of its records.
-async fn left_behind() -> (Arc<Sim>, Vec<String>) {
+pub(super) async fn left_behind() -> (Arc<Sim>, Vec<String>) {
     let sim = Sim::new();
     let eager = Settings {
         save_every: 1,
@@ -92,19 +91,19 @@ async fn left_behind() -> (Arc<Sim>, Vec<String>) {
     (sim.after_kill(), names)
 }
 
-async fn opened(spool: &TestSpool) {
+pub(super) async fn opened(spool: &TestSpool) {
     eventually("the spool opens", || {
         spool.monitor.opening() == Opening::Open
     })
     .await;
 }
 
-fn sorted(mut names: Vec<String>) -> Vec<String> {
+pub(super) fn sorted(mut names: Vec<String>) -> Vec<String> {
     names.sort();
     names
 }
 
-fn pending(spool: &TestSpool) -> [u64; 2] {
+pub(super) fn pending(spool: &TestSpool) -> [u64; 2] {
     [0, 1].map(|target| spool.counts(target).pending.profiles)
 }
 
@@ -268,112 +267,6 @@ async fn records_flow_while_segments_are_scanned() {
 }
 
 #[tokio::test]
-async fn a_scan_ends_when_the_spool_is_closed_and_memory_is_lost_as_shutdown() {
-    let (sim, _) = left_behind().await;
-    let before: u64 = sim.bytes();
-    sim.reads().close();
-    let spool = start(Arc::clone(&sim) as _, in_memory(), &NAMES);
-    assert!(spool.keep("early-10").await);
-    let read_before = sim.read();
-    eventually("a read", || sim.reads().is_waiting()).await;
-    let TestSpool {
-        closer,
-        ledgers,
-        monitor,
-        ..
-    } = spool;
-    let closing = std::thread::spawn(move || {
-        let began = Instant::now();
-        (
-            closer.close(began + Duration::from_secs(10)),
-            began.elapsed(),
-        )
-    });
-    eventually("the close begins", || {
-        monitor.shared.lifecycle.is_stopping()
-    })
-    .await;
-    sim.reads().open();
-    let (has_ended, took) = closing.join().unwrap();
-    assert!(has_ended && took < Duration::from_secs(1), "{took:?}");
-    // The first read was under way.
-    assert!(sim.read() - read_before <= 1 << 20);
-    assert_eq!(sim.bytes(), before);
-    let one = Tally {
-        profiles: 1,
-        bytes: 10,
-    };
-    for ledger in ledgers {
-        let counts = ledger.snapshot();
-        assert!(counts.balance());
-        assert_eq!(
-            (counts.accepted, counts.dropped(Reason::Shutdown)),
-            (one, one)
-        );
-    }
-    let spool = open(&sim, settings(Path::new("/spool")), &NAMES);
-    assert_eq!(pending(&spool), [LEFT as u64 - 1, LEFT as u64]);
-}
-
-#[tokio::test]
-async fn a_spool_that_waits_is_closed_at_once() {
-    let sim = Sim::new();
-    sim.fail_prepare(Some(ErrorKind::WouldBlock));
-    let patient = Settings {
-        retry_after: Duration::from_secs(3_600),
-        ..in_memory()
-    };
-    let spool = start(Arc::clone(&sim) as _, patient, &NAMES);
-    assert!(spool.monitor.wait_until_open().is_err());
-    assert!(spool.keep("early-10").await);
-    let began = Instant::now();
-    let TestSpool {
-        closer,
-        ledgers,
-        producer,
-        ..
-    } = spool;
-    assert!(closer.close(began + Duration::from_secs(10)));
-    assert!(began.elapsed() < Duration::from_secs(1));
-    let refused = ledgers[0].snapshot();
-    assert_eq!(refused.dropped(Reason::Shutdown).profiles, 1);
-    drop(producer);
-}
-
-#[tokio::test]
-async fn a_disk_that_hangs_holds_up_the_close_until_its_deadline_and_nothing_else() {
-    for hangs_at in [Sim::syncs, Sim::reads] {
-        let (sim, _) = left_behind().await;
-        let is_sync = std::ptr::eq(hangs_at(&sim), sim.syncs());
-        let spool = match is_sync {
-            true => open(&sim, settings(Path::new("/spool")), &NAMES),
-            false => {
-                sim.reads().close();
-                start(Arc::clone(&sim) as _, in_memory(), &NAMES)
-            }
-        };
-        hangs_at(&sim).close();
-        let offered = spool.offer("early-10");
-        assert_eq!(offered.queued, 2);
-        eventually("the disk hangs", || hangs_at(&sim).is_waiting()).await;
-        let began = Instant::now();
-        let TestSpool {
-            closer,
-            ledgers,
-            producer,
-            consumers,
-            ..
-        } = spool;
-        assert!(!closer.close(began + Duration::from_millis(100)));
-        drop((producer, consumers, offered));
-        let took = began.elapsed();
-        assert!(took < Duration::from_secs(2), "{took:?}");
-        assert!(ledgers.iter().all(|ledger| ledger.snapshot().balance()));
-        hangs_at(&sim).open();
-    }
-}
-
-#[tokio::test]
 async fn a_relay_waits_for_the_lock_of_the_one_before_it() {
     let sim = Sim::new();
     let first = start(Process::of(&sim) as _, in_memory(), &NAMES);
@@ -408,61 +301,24 @@ async fn a_relay_waits_for_the_lock_of_the_one_before_it() {
 }
 
 #[tokio::test]
-async fn segments_that_cannot_all_be_open_are_read_one_at_a_time() {
+async fn a_torn_end_is_not_cut_before_the_spool_opens() {
     let (sim, names) = left_behind().await;
-    assert!(sim.segments().len() > 2);
-    sim.limit_open_files(4);
-    let few = Settings {
-        open_files: 1,
-        segment_bytes: 4 << 10,
-        ..settings(Path::new("/spool"))
-    };
-    let spool = open(&sim, few, &NAMES);
-    assert_eq!(spool.monitor.mode(), Mode::Disk);
-    let more = spool.fill(LEFT).await;
-    let found = spool.pending().await;
-    assert_eq!(found[1].len(), 2 * LEFT);
-    // One kept open, the one that is written, and one for the read.
-    assert!(sim.highest_open() <= 3, "{}", sim.highest_open());
-    let (delivered, counts) = spool.drain().await;
-    assert_eq!(sorted(delivered[1].clone()), sorted([names, more].concat()));
-    assert!(counts.iter().all(|counts| counts.accepted == counts.sent));
-    assert_eq!(sim.segments(), [""; 0]);
-}
-
-#[tokio::test]
-async fn segments_without_a_free_descriptor_are_read_later() {
-    let (sim, names) = left_behind().await;
-    sim.limit_open_files(2);
-    let spool = open(&sim, settings(Path::new("/spool")), &NAMES);
-    assert_eq!(spool.monitor.mode(), Mode::ReadErrors);
-    sim.limit_open_files(100);
-    eventually("all is read", || {
-        pending(&spool) == [LEFT as u64 - 1, LEFT as u64]
-    })
-    .await;
-    let (delivered, _) = spool.drain().await;
-    assert_eq!(sorted(delivered[1].clone()), sorted(names));
-}
-
-#[tokio::test]
-async fn a_missing_file_that_is_not_kept_open_is_loss() {
-    let (sim, names) = left_behind().await;
-    let few = Settings {
-        open_files: 0,
-        ..settings(Path::new("/spool"))
-    };
-    let spool = open(&sim, few, &NAMES);
-    sim.take_away(&sim.segments()[0]);
-    let mut got = Vec::new();
-    while spool.counts(1).pending.profiles > 0 {
-        let lease = spool.consumers[1].lease(&LeaseFilter::ANY);
-        let lease = tokio::time::timeout(Duration::from_millis(100), lease).await;
-        let Ok(Some(lease)) = lease else { continue };
-        got.push(name(&lease));
-        lease.ack();
-    }
+    CURSOR_SLOTS.iter().for_each(|slot| sim.take_away(slot));
+    let segments = sim.segments();
+    sim.tamper(segments.last().unwrap(), |bytes| {
+        bytes.truncate(bytes.len() - 1);
+    });
+    // Without cursors, one segment that cannot be read keeps all of them back.
+    sim.spoil(&segments[0]);
+    let before = sim.bytes();
+    let spool = start(Arc::clone(&sim) as _, in_memory(), &NAMES);
+    assert!(spool.monitor.wait_until_open().is_err());
+    eventually("other attempts", || spool.monitor.stats().troubles > 2).await;
+    assert_eq!(sim.bytes(), before);
+    sim.heal();
+    opened(&spool).await;
+    assert!(sim.bytes() < before);
     let lost = spool.lost(1, Reason::Corrupt);
-    assert!(lost > 0);
-    assert_eq!(got.len() as u64 + lost, names.len() as u64);
+    assert_eq!(lost, 1, "its head is whole");
+    assert_eq!(pending(&spool)[1], names.len() as u64 - 1);
 }

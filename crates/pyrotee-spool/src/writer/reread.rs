@@ -102,6 +102,7 @@ impl Writer {
             may_be_torn,
             (&self.shared.lifecycle, 0),
         )?;
+        read.cut(first);
         read.count_ages(&self.earlier_steps, self.settings.clock.now());
         adopt_late(numbers, &read, &self.shared);
         self.shared.tracker.wakeup.notify();
