@@ -92,6 +92,7 @@ MEMORY = {
     of_target("oldest_pending_age_seconds"): steady(0.2),
     of_target("ambiguous_total"): rising(0),
     QUEUE_PENDING: steady(2),
+    LETTERS_OPEN: steady(1),
     f"{PREFIX}queue_capacity{{{NAMED}}}": steady(100),
     **{dropped(reason): rising(0) for reason in REASONS},
 }
@@ -103,7 +104,6 @@ SPOOL = {
     f'{PREFIX}spool_mode{{{INSTANCE},mode="disk"}}': steady(1),
     MODE: steady(0),
     WAITING: steady(0),
-    LETTERS_OPEN: steady(1),
     of_spool("bytes"): steady(100 << 20),
     of_spool("limit_bytes"): steady(1 << 30),
     of_spool("free_bytes"): steady(9 << 30),
@@ -246,6 +246,7 @@ CASES = [
         SPOOL,
     ),
     Case("only the dead letters are read-only", {LETTERS_OPEN: steady(0)}, {"PyroteeDeadLettersWaiting": {}}, SPOOL),
+    Case("the dead letters of a relay without a spool are read-only", {LETTERS_OPEN: steady(0)}, {"PyroteeDeadLettersWaiting": {}}),
     Case("the disk cannot be read", {of_spool("unreadable_segments"): steady(1)}, {"PyroteeSpoolUnreadable": {}}, SPOOL),
     Case("the spool is damaged", {of_spool("corrupt_profiles_total"): rising(1)}, {"PyroteeSpoolDamaged": {}}, SPOOL),
     *(
