@@ -59,8 +59,12 @@ mod grpc_upstream;
 mod headers;
 /// Whether a relay is ready, as an exit code.
 mod healthcheck;
+/// Ends that a disk, or a reader of the log, would hold up.
+mod hung_ends;
 /// Targets that do not touch one another.
 mod isolation;
+/// Spools and dead letters whose directory cannot be used when the relay starts.
+mod late_disks;
 /// Starting, being watched, stopping.
 mod life_cycle;
 /// Where the parser ends, with an answer.

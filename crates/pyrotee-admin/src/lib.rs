@@ -18,6 +18,7 @@ mod actions;
 mod body;
 mod connection_info;
 mod dead_letters;
+mod degraded;
 mod guard;
 mod health;
 mod hosts;
@@ -33,6 +34,7 @@ mod target_view;
 
 pub use actions::Actions;
 pub use dead_letters::LetterService;
+pub use degraded::DegradableParts;
 pub use guard::Guard;
 pub use health::Health;
 pub use hosts::Hosts;

@@ -18,7 +18,7 @@ pyrotee
   /api/v1/spool    what waits on disk, as JSON; `pyrotee spool stats` shows it as a table
   /api/v1/dead-letters   profiles that a target rejected; `pyrotee dead-letters` shows them
   /-/healthy       200 while the process lives
-  /-/ready         200 while it wants requests, 503 while it stops
+  /-/ready         200 while it wants requests, 503 while it stops; its lines tell what is degraded
 
 With the admin-token as Authorization: Bearer; if none is set, from this machine
   GET  /api/v1/dead-letters/ID, /api/v1/dead-letters/ID/request   the contents of one
@@ -76,7 +76,7 @@ impl Pages {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the data path stands still\n",
             ),
-            "/-/ready" if health.is_ready() => text(StatusCode::OK, "ready\n"),
+            "/-/ready" if health.is_ready() => text(StatusCode::OK, status.ready()),
             "/-/ready" => text(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "not ready: starting or stopping\n",

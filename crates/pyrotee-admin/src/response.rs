@@ -27,7 +27,7 @@ pub(super) fn not_allowed(allow: &'static str, says: &'static str) -> Response<B
     response
 }
 
-pub(super) fn text(status: StatusCode, text: &'static str) -> Response<Body> {
+pub(super) fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
     respond(status, TEXT, full(text))
 }
 

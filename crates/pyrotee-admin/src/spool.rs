@@ -4,11 +4,14 @@ use std::path::PathBuf;
 
 use http::{Response, StatusCode};
 use pyroscope_wire::query;
-use pyrotee_spool::{Control, Mode, Monitor, ReplayError};
+use pyrotee_spool::{Control, Mode, Monitor, Opening, ReplayError};
 
 use crate::body::Body;
-use crate::json::line;
-use crate::json::spool::{MEMORY_ONLY, Purged, READ_ERRORS, ReplayProgress, SpoolPage, WAITING};
+use crate::json::spool::{
+    IN_USE, MEMORY_ONLY, OpeningJson, Purged, READ_ERRORS, ReplayProgress, SCANNING, SpoolPage,
+    WAITING,
+};
+use crate::json::{line, seconds};
 use crate::page_copies::PageCopies;
 use crate::response::{JSON, error, json, page as page_response};
 
@@ -37,12 +40,42 @@ fn survey(spool: &OpenSpool) -> SpoolPage {
     page.careful = stats.careful;
     match spool.monitor.mode() {
         Mode::Disk => {}
-        Mode::Waiting => WAITING.clone_into(&mut page.state),
+        Mode::Waiting => {
+            let (state, opening) = opening(spool.monitor.opening());
+            state.clone_into(&mut page.state);
+            page.opening = opening;
+        }
         Mode::MemoryOnly => MEMORY_ONLY.clone_into(&mut page.state),
         Mode::ReadErrors => READ_ERRORS.clone_into(&mut page.state),
     }
     page.replay = spool.control.progress().map(ReplayProgress::from);
     page
+}
+
+/// The state of a spool that is not open, and what is known of it.
+fn opening(opening: Opening) -> (&'static str, Option<OpeningJson>) {
+    match opening {
+        Opening::Waiting { reason, since } => {
+            let opening = OpeningJson {
+                reason: Some(reason),
+                waiting_seconds: Some(seconds(since.elapsed())),
+                read_bytes: 0,
+                total_bytes: 0,
+            };
+            (WAITING, Some(opening))
+        }
+        Opening::Scanning { read, of } => {
+            let opening = OpeningJson {
+                reason: None,
+                waiting_seconds: None,
+                read_bytes: read,
+                total_bytes: of,
+            };
+            (SCANNING, Some(opening))
+        }
+        // It was opened just now.
+        Opening::Open => (IN_USE, None),
+    }
 }
 
 /// Loses what the query names.

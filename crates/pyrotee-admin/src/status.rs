@@ -8,9 +8,11 @@ use pyrotee_delivery as delivery;
 use pyrotee_queue::{Counts, Reason};
 use pyrotee_spool::{Monitor, RemovedTarget};
 
+use crate::degraded::DegradableParts;
 use crate::json::Amount;
 use crate::json::status::{
-    LastErrorJson, RemovedJson, StatusPage, SuspensionJson, TargetJson, UploadsJson,
+    DegradationJson, LastErrorJson, RemovedJson, StatusPage, SuspensionJson, TargetJson,
+    UploadsJson,
 };
 use crate::json::{VERSION, seconds, time};
 use crate::target_view::TargetView;
@@ -20,17 +22,24 @@ use crate::target_view::TargetView;
 pub struct StatusSource {
     started: SystemTime,
     targets: Arc<[TargetView]>,
-    spool: Option<Monitor>,
+    parts: DegradableParts,
 }
 
 impl StatusSource {
     /// The status of a relay that started just now.
-    pub fn new(targets: Arc<[TargetView]>, spool: Option<Monitor>) -> Self {
+    pub fn new(targets: Arc<[TargetView]>, parts: DegradableParts) -> Self {
         Self {
             started: SystemTime::now(),
             targets,
-            spool,
+            parts,
         }
+    }
+
+    /// The text of a relay that is ready: a line for each part that is degraded follows the first one.
+    pub(crate) fn ready(&self) -> String {
+        let lines = self.parts.degraded();
+        let lines = lines.iter().map(DegradationJson::line);
+        std::iter::once("ready\n".to_owned()).chain(lines).collect()
     }
 
     /// The page of this instant.
@@ -44,12 +53,13 @@ impl StatusSource {
             )
         };
         let now = SystemTime::now();
-        let removed = self.spool.iter().flat_map(Monitor::removed);
+        let removed = self.parts.spool.iter().flat_map(Monitor::removed);
         let removed = removed.filter(RemovedTarget::has_records);
         StatusPage {
             version: VERSION.to_owned(),
             started: time(self.started),
             time: time(now),
+            degraded: self.parts.degraded(),
             targets: self.targets.iter().map(target).collect(),
             removed: removed.map(|it| of_removed(it, now)).collect(),
         }
@@ -260,6 +270,11 @@ mod tests {
             version: VERSION.to_owned(),
             started: String::new(),
             time: String::new(),
+            degraded: vec![DegradationJson {
+                part: "spool".to_owned(),
+                state: "waiting".to_owned(),
+                text: String::new(),
+            }],
             targets: vec![eventful()],
             removed: vec![eventful_removed()],
         };

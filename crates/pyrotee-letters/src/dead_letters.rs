@@ -1,16 +1,18 @@
-//! The dead letters of a running process: the open directory, its writer and what can be seen of both.
+//! The dead letters of a running process: their directory, its writer and what can be seen of both.
 
-use std::path::Path;
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use pyrotee_delivery::DeadLetterSink;
 use pyrotee_queue::Supervisor;
 
+use crate::opening::{Directory, Gate, Opener, Opening};
 use crate::store::{Error, Size, Store};
 use crate::writer::{Counters, Writer};
 
-/// An open directory of dead letters with its writer thread. Ends when [`Writer::close`] returns.
+/// A directory of dead letters with its writer thread. Ends when [`Writer::close`] returns.
 #[derive(Debug)]
 pub struct DeadLetters {
     /// Reads the letters and their numbers.
@@ -21,16 +23,31 @@ pub struct DeadLetters {
     pub sink: DeadLetterSink,
 }
 
+/// Where dead letters are kept, and how many.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The directory, which is made if it is not there.
+    pub dir: PathBuf,
+    /// Most bytes of all files.
+    pub max_bytes: u64,
+    /// Most bytes of memory of records that are not written yet. One record may always wait.
+    pub most_waiting: u64,
+    /// Catches the panics of the writer.
+    pub supervisor: Supervisor,
+}
+
 /// Reads the letters of a running process, and counts what happens to them. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Monitor {
-    pub(crate) store: Arc<Store>,
-    pub(crate) counters: Arc<Counters>,
+    directory: Arc<Directory>,
+    counters: Arc<Counters>,
 }
 
 /// What there is, and what became of letters since the start.
 #[derive(Debug, Clone, Copy)]
 pub struct Stats {
+    /// Whether the directory is in use; until then `size` is zero.
+    pub is_open: bool,
     pub size: Size,
     pub kept: u64,
     pub evicted: u64,
@@ -42,34 +59,44 @@ pub struct Stats {
 }
 
 impl DeadLetters {
-    /// Opens `dir`, which may hold `max_bytes` bytes, and starts the writer. Records that wait to be written
-    /// may hold `most_waiting` bytes of memory. `supervisor` counts panics of the writer.
+    /// Opens the directory and starts the writer.
     ///
     /// # Errors
     /// The directory cannot be used, another process has it, or the thread does not start.
-    pub fn open(
-        dir: &Path,
-        max_bytes: u64,
-        most_waiting: u64,
-        supervisor: Supervisor,
-    ) -> Result<Self, Error> {
-        let store = Arc::new(Store::open(dir, max_bytes)?);
+    pub fn open(settings: Settings) -> Result<Self, Error> {
+        let store = Arc::new(Store::open(&settings.dir, settings.max_bytes)?);
+        let directory = Directory::open(store, settings.max_bytes);
+        let dir = settings.dir.clone();
+        Self::with(directory, settings, Box::new(|| Ok(())))
+            .map_err(|source| Error::Io { dir, source })
+    }
+
+    /// Starts the writer, which opens the directory as soon as `gate` and the disk allow. Returns at once: a directory
+    /// that is read-only, missing, or locked by another process is tried again within seconds, and letters wait in memory.
+    ///
+    /// # Errors
+    /// The thread does not start.
+    pub fn start(settings: Settings, gate: Gate) -> io::Result<Self> {
+        let directory = Directory::closed(settings.max_bytes);
+        Self::with(directory, settings, gate)
+    }
+
+    fn with(directory: Directory, settings: Settings, gate: Gate) -> io::Result<Self> {
+        let directory = Arc::new(directory);
         let counters = Arc::<Counters>::default();
-        let (kept, counted) = (Arc::clone(&store), Arc::clone(&counters));
-        let started = Writer::start(kept, counted, most_waiting, supervisor);
-        let (writer, sink) = started.map_err(|source| Error::Io {
-            dir: dir.to_owned(),
-            source,
-        })?;
-        let size = store.size();
-        tracing::info!(
-            dir = %dir.display(),
-            letters = size.letters,
-            bytes = size.bytes,
-            "dead letters are open"
-        );
+        let opener = Opener {
+            dir: settings.dir,
+            gate,
+            directory: Arc::clone(&directory),
+        };
+        let (most_waiting, supervisor) = (settings.most_waiting, settings.supervisor);
+        let counted = Arc::clone(&counters);
+        let (writer, sink) = Writer::start(opener, counted, most_waiting, supervisor)?;
         Ok(Self {
-            monitor: Monitor { store, counters },
+            monitor: Monitor {
+                directory,
+                counters,
+            },
             writer,
             sink,
         })
@@ -77,9 +104,26 @@ impl DeadLetters {
 }
 
 impl Monitor {
+    /// Whether the directory is in use.
+    pub fn opening(&self) -> Opening {
+        self.directory.opening()
+    }
+
+    /// Letters in memory that are not written yet.
+    pub fn unwritten(&self) -> u64 {
+        self.counters.unwritten.letters()
+    }
+
     /// The letters themselves.
-    pub fn store(&self) -> &Arc<Store> {
-        &self.store
+    ///
+    /// # Errors
+    /// The directory is not open yet.
+    pub fn store(&self) -> Result<&Arc<Store>, NotOpen> {
+        let not_open = || match self.opening() {
+            Opening::Waiting { reason, .. } => NotOpen(reason),
+            Opening::Open => NotOpen("it was opened just now".to_owned()),
+        };
+        self.directory.store().ok_or_else(not_open)
     }
 
     /// Counts a letter that went back into a queue.
@@ -89,11 +133,16 @@ impl Monitor {
 
     /// The numbers of this instant.
     pub fn stats(&self) -> Stats {
-        let counters = &self.counters;
+        let (store, counters) = (self.directory.store(), &self.counters);
+        let closed = || Size {
+            max_bytes: self.directory.max_bytes,
+            ..Size::default()
+        };
         Stats {
-            size: self.store.size(),
+            is_open: store.is_some(),
+            size: store.map_or_else(closed, |store| store.size()),
             kept: counters.kept.load(Relaxed),
-            evicted: self.store.evicted(),
+            evicted: store.map_or(0, |store| store.evicted()),
             replayed: counters.replayed.load(Relaxed),
             lost_full: counters.lost_full.load(Relaxed),
             lost_disk_error: counters.lost_disk_error.load(Relaxed),
@@ -102,3 +151,8 @@ impl Monitor {
         }
     }
 }
+
+/// The directory of the dead letters is not open yet: why, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("dead letters are not open yet: {0}")]
+pub struct NotOpen(String);

@@ -5,7 +5,8 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pyrotee_net::{BindError, ConnectionCounts, bind};
+use pyrotee_net::ConnectionCounts;
+use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -55,18 +56,15 @@ impl Gauges {
 }
 
 impl Proxy {
-    /// Binds the address and builds the request path. Background tasks run on `runtime`. Cancelling `drain`
-    /// stops accepting connections and closes each after its current request.
-    ///
-    /// # Errors
-    ///
-    /// If the address cannot be bound.
-    pub fn bind(
+    /// Builds the request path for the clients of a listening socket, which [`pyrotee_net::bind`] returns with its
+    /// address. Background tasks run on `runtime`. Cancelling `drain` stops accepting connections and closes each after
+    /// its current request.
+    pub fn new(
+        (socket, address): (TcpListener, SocketAddr),
         settings: Settings,
         runtime: Handle,
         drain: CancellationToken,
-    ) -> Result<Self, BindError> {
-        let (socket, address) = bind(settings.listen)?;
+    ) -> Self {
         let metrics = ProxyMetrics::new();
         let tasks = TaskTracker::new();
         let max_connections = listener::max_connections();
@@ -135,12 +133,12 @@ impl Proxy {
             tasks,
             drain,
         };
-        Ok(Self {
+        Self {
             listener,
             recorder,
             address,
             gauges,
-        })
+        }
     }
 
     /// Returns the bound address, with the actual port if the configured one was 0.

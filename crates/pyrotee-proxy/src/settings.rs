@@ -5,14 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
-use pyrotee_net::{Connector, Listen};
+use pyrotee_net::Connector;
 use pyrotee_queue::{Budget, Producer, RecordCheck};
 
 /// Settings of the proxy.
 #[derive(Debug)]
 pub struct Settings {
-    /// Address that clients connect to.
-    pub listen: Listen,
     /// The upstream; `None` if there is none.
     pub upstream: Option<UpstreamSettings>,
     /// What the proxy does with ingestion requests besides teeing them.

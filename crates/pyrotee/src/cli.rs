@@ -24,12 +24,15 @@ Examples:
   pyrotee run --upstream http://127.0.0.1:4042     a plain proxy, without a file
 
 Signals: SIGTERM, SIGINT and SIGQUIT stop accepting, finish requests, drain the queues until
-shutdown.grace and exit; a second one exits at once. What could not be delivered is counted
-as dropped by `shutdown` and logged, or waits on disk if there is a spool. SIGHUP, SIGUSR1 and
-SIGUSR2 are logged and change nothing.
+shutdown.grace and exit, at most 3 s later even if a disk hangs; a second one exits at once.
+What could not be delivered is counted as dropped by `shutdown` and logged, or waits on disk if
+there is a spool. SIGHUP, SIGUSR1 and SIGUSR2 are logged and change nothing.
 
-Exit codes: 0 stopped, 1 an address cannot be bound or a part of the relay crashed,
-2 the configuration is wrong (every fault is on stderr).";
+A spool or dead letters whose directory cannot be used do not stop the relay: it works in
+memory, tells the reason in `pyrotee status`, and tries again.
+
+Exit codes: 0 stopped, 1 an address cannot be bound, a part of the relay crashed or was stuck at
+the end, 2 the configuration is wrong (every fault is on stderr).";
 
 /// Relays profiles to the local Pyroscope and tees them to remote ones.
 #[derive(Debug, Parser)]

@@ -12,7 +12,7 @@ use std::time::Duration;
 use pyroscope_wire::refusal::Rules;
 use pyroscope_wire::{SurfacePaths, Tags};
 use pyrotee_delivery::{DeadLetterSink, Deliverer, OnAmbiguous, WallClock};
-use pyrotee_net::{Address, Connector, Listen, Resolver, Tls};
+use pyrotee_net::{Address, Connector, Listen, Resolver, Tls, bind};
 use pyrotee_proxy::{Duplicates, LocalWrites, Proxy, TeeOn, TeeSettings};
 use pyrotee_queue::{Budget, Ledger, Limits, Supervisor, WhenFull, open_memory};
 use stats_alloc::{Region, Stats};
@@ -124,7 +124,6 @@ fn relay(upstream: SocketAddr, ledgers: &[Arc<Ledger>], stop: &CancellationToken
         tokio::spawn(deliverer.run(stop.clone()));
     }
     let settings = pyrotee_proxy::Settings {
-        listen: Listen::All(0),
         upstream: Some(pyrotee_proxy::UpstreamSettings {
             origin: format!("http://{upstream}").parse().unwrap(),
             connector: connector(),
@@ -143,7 +142,13 @@ fn relay(upstream: SocketAddr, ledgers: &[Arc<Ledger>], stop: &CancellationToken
             check: None,
         }),
     };
-    Proxy::bind(settings, tokio::runtime::Handle::current(), stop.clone()).unwrap()
+    let socket = bind(Listen::All(0)).unwrap();
+    Proxy::new(
+        socket,
+        settings,
+        tokio::runtime::Handle::current(),
+        stop.clone(),
+    )
 }
 
 /// Sends one request after the other, and waits until every target has had it.

@@ -56,6 +56,8 @@ STARTED = f"process_start_time_seconds{{{INSTANCE}}}"
 SUSPENDED = f'{PREFIX}surface_suspended{{{TARGET},surface="push"}}'
 QUEUED = f'pyroscope_relay_memory_bytes{{{INSTANCE},pool="queues"}}'
 MODE = f'{PREFIX}spool_mode{{{INSTANCE},mode="memory_only"}}'
+WAITING = f'{PREFIX}spool_mode{{{INSTANCE},mode="waiting"}}'
+LETTERS_OPEN = f"{PREFIX}dead_letters_open{{{INSTANCE}}}"
 UPSTREAM_ERRORS = f'pyroscope_relay_upstream_errors_total{{{INSTANCE},kind="connect"}}'
 LIMIT_HITS = f"pyroscope_relay_connection_limit_hits_total{{{INSTANCE}}}"
 PANICS = f'pyroscope_relay_thread_panics_total{{{INSTANCE},thread="deliverer"}}'
@@ -92,6 +94,7 @@ MEMORY = {
     of_target("oldest_pending_age_seconds"): steady(0.2),
     of_target("ambiguous_total"): rising(0),
     QUEUE_PENDING: steady(2),
+    LETTERS_OPEN: steady(1),
     f"{PREFIX}queue_capacity{{{NAMED}}}": steady(100),
     **{dropped(reason): rising(0) for reason in REASONS},
 }
@@ -103,6 +106,7 @@ SPOOL = {
     f'{PREFIX}spool_mode{{{INSTANCE},mode="disk"}}': steady(1),
     of_spool("unreadable_segments"): steady(0),
     MODE: steady(0),
+    WAITING: steady(0),
     of_spool("bytes"): steady(100 << 20),
     of_spool("limit_bytes"): steady(1 << 30),
     of_spool("free_bytes"): steady(9 << 30),
@@ -110,6 +114,7 @@ SPOOL = {
     of_spool("corrupt_profiles_total"): rising(0),
     of_spool("quarantined_segments"): steady(0),
     of_spool("orphaned_targets"): steady(0),
+    of_spool("unreadable_segments"): steady(0),
 }
 
 
@@ -227,6 +232,24 @@ CASES = [
         {"PyroteeSpoolInMemory": {"mode": "memory_only"}},
         SPOOL,
     ),
+    Case(
+        "another relay has the spool, and the dead letters in it",
+        {
+            WAITING: steady(1),
+            f'{PREFIX}spool_mode{{{INSTANCE},mode="disk"}}': steady(0),
+            LETTERS_OPEN: steady(0),
+        },
+        {"PyroteeSpoolWaiting": {"mode": "waiting"}},
+        SPOOL,
+    ),
+    Case(
+        "one pod has handed the spool over to the next within a minute",
+        {WAITING: f"0x{MINUTES - 2} 1x0 0x2"},
+        {},
+        SPOOL,
+    ),
+    Case("only the dead letters are read-only", {LETTERS_OPEN: steady(0)}, {"PyroteeDeadLettersWaiting": {}}, SPOOL),
+    Case("the dead letters of a relay without a spool are read-only", {LETTERS_OPEN: steady(0)}, {"PyroteeDeadLettersWaiting": {}}),
     Case("the disk cannot be read", {of_spool("unreadable_segments"): steady(1)}, {"PyroteeSpoolUnreadable": {}}, SPOOL),
     Case("the spool is damaged", {of_spool("corrupt_profiles_total"): rising(1)}, {"PyroteeSpoolDamaged": {}}, SPOOL),
     *(

@@ -72,12 +72,22 @@ impl Builder {
         self
     }
 
-    /// Starts the relay and waits for both listeners, and until the spool is open if there is one.
+    /// Puts words before the command that starts the relay.
+    pub(crate) fn before(mut self, words: &[&str]) -> Self {
+        self.before = words.iter().map(|&word| word.to_owned()).collect();
+        self
+    }
+
+    /// Starts the relay and waits for both listeners, and until spool and dead letters are open if there are any.
     pub(crate) fn spawn(self) -> Relay {
-        let has_spool = self.top.iter().any(|text| text.starts_with("spool:"));
+        let has = |section: &str| self.top.iter().any(|text| text.starts_with(section));
+        let (has_spool, has_letters) = (has("spool:"), has("dead-letters:"));
         let relay = Relay::spawn(&self);
         if has_spool {
             relay.wait_until_spool_is_open();
+        }
+        if has_spool || has_letters {
+            relay.wait_until_dead_letters_are_open();
         }
         relay
     }

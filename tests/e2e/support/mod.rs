@@ -13,6 +13,7 @@ pub(crate) mod command;
 mod config;
 mod disk;
 pub(crate) mod h2;
+mod hanging_disk;
 pub(crate) mod key;
 pub(crate) mod message;
 mod metrics;
@@ -30,6 +31,7 @@ pub(crate) use self::{
     client::{Client, Request, Response},
     config::Builder,
     disk::SmallDisk,
+    hanging_disk::HangingDisk,
     metrics::{Count, Ledger, Metrics},
     paced::paced,
     poll::{SOON, eventually, nightly, poll},

@@ -128,6 +128,14 @@ impl Relay {
             .unwrap_or_else(|| panic!("the spool does not open:\n{}", self.output()));
     }
 
+    /// Waits until the dead letters are open, if there are any.
+    pub(crate) fn wait_until_dead_letters_are_open(&self) {
+        let open = "pyroscope_remote_write_dead_letters_open";
+        let are_open = || (self.metrics().value(open, &[]) != Some(0.0)).then_some(());
+        poll(SOON, are_open)
+            .unwrap_or_else(|| panic!("the dead letters do not open:\n{}", self.output()));
+    }
+
     /// The account of a target now. It must balance at every scrape.
     pub(crate) fn ledger(&self, target: &str) -> Ledger {
         let ledger = self.metrics().ledger(target);

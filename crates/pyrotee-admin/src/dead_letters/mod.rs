@@ -23,7 +23,7 @@ use crate::json::dead_letters::{BatchRequest, MOST_IDS, MOST_LETTERS, PATH, Page
 use crate::response::{RequestTimeout, error, json, json_line, not_allowed, respond, unavailable};
 
 pub use service::LetterService;
-use service::ShowError;
+use service::{OpenLetters, ShowError};
 
 /// Letters of a page, unless another number is asked for.
 const LETTERS: usize = 100;
@@ -57,6 +57,10 @@ pub(crate) async fn respond_to(
         let text = "dead letters are not kept here: set dead-letters.dir, and have targets";
         return error(StatusCode::NOT_FOUND, text);
     };
+    let letters = match letters.open() {
+        Ok(letters) => letters,
+        Err(not_open) => return unavailable(&not_open.to_string()),
+    };
     match rest {
         "" | "/" => match head.method {
             Method::GET | Method::HEAD => page(letters, head).await,
@@ -87,7 +91,7 @@ pub(crate) async fn respond_to(
 /// One letter: what is known of it, or with `/request` the captured request. A profile names functions of somebody's
 /// program, which is more than the status tells.
 async fn contents(
-    letters: &LetterService,
+    letters: OpenLetters<'_>,
     rest: &str,
     head: &Parts,
     peer: IpAddr,
@@ -109,7 +113,7 @@ async fn contents(
     }
 }
 
-async fn page(letters: &LetterService, head: &Parts) -> Response<Body> {
+async fn page(letters: OpenLetters<'_>, head: &Parts) -> Response<Body> {
     let raw_query = head.uri.query().unwrap_or_default();
     let values = query::first(raw_query, ["target", "before", "limit"]);
     let [target, before, limit] = values.map(|value| value.map(|it| it.decode().into_owned()));
@@ -132,7 +136,7 @@ async fn page(letters: &LetterService, head: &Parts) -> Response<Body> {
     line(letters.page(wanted).await)
 }
 
-async fn show(letters: &LetterService, id: &str) -> Response<Body> {
+async fn show(letters: OpenLetters<'_>, id: &str) -> Response<Body> {
     match id.parse::<Id>() {
         Ok(id) => line(letters.show(id).await),
         Err(fault) => refused(&fault),
@@ -146,7 +150,7 @@ fn line(shown: Result<Bytes, ShowError>) -> Response<Body> {
     }
 }
 
-async fn request(letters: &LetterService, id: &str) -> Response<Body> {
+async fn request(letters: OpenLetters<'_>, id: &str) -> Response<Body> {
     let request = match id.parse::<Id>() {
         Ok(id) => letters.request(id).await,
         Err(fault) => Err(ShowError::Letter(fault)),

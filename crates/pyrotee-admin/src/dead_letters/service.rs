@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use pyrotee_letters::{Error, Id, Monitor, ReadError, Store, read_captured};
+use pyrotee_letters::{Error, Id, Monitor, NotOpen, ReadError, Store, read_captured};
 use pyrotee_queue::{Budget, Head, PayloadBuffer, Producer, Record, Reservation, receipt_time};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
@@ -43,10 +43,17 @@ pub struct LetterService {
     budget: Arc<Budget>,
     /// One batch at a time, so that no letter is replayed twice.
     turn: Mutex<()>,
-    readers: Semaphore,
+    readers: Arc<Semaphore>,
     pages: Arc<Semaphore>,
     files: Arc<Semaphore>,
     orders: Arc<Semaphore>,
+}
+
+/// The service once the directory is open.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OpenLetters<'a> {
+    service: &'a LetterService,
+    store: &'a Arc<Store>,
 }
 
 /// A JSON document, charged to the memory limit until the client has read it.
@@ -115,13 +122,32 @@ impl LetterService {
             targets,
             budget,
             turn: Mutex::default(),
-            readers: Semaphore::new(READERS),
+            readers: Arc::new(Semaphore::new(READERS)),
             pages: Arc::new(Semaphore::new(PAGES)),
             files: Arc::new(Semaphore::new(FILES)),
             orders: Arc::new(Semaphore::new(ORDERS)),
         }
     }
 
+    /// The service, if the directory is open.
+    pub(super) fn open(&self) -> Result<OpenLetters<'_>, NotOpen> {
+        Ok(OpenLetters {
+            service: self,
+            store: self.monitor.store()?,
+        })
+    }
+
+    fn target(&self, name: &str) -> Result<(usize, &TargetView), ReplayError> {
+        let mut targets = self.targets.iter().enumerate();
+        let found = targets.find(|(_, target)| target.name == name);
+        found.ok_or_else(|| ReplayError::NoTarget {
+            name: name.to_owned(),
+            known: known(&self.targets),
+        })
+    }
+}
+
+impl OpenLetters<'_> {
     /// A [`LetterPage`] as JSON.
     pub(super) async fn page(&self, wanted: PageQuery) -> Result<Bytes, ShowError> {
         self.document(move |store| Ok(line(&LetterPage::of(store, &wanted))))
@@ -138,9 +164,9 @@ impl LetterService {
         &self,
         write: impl FnOnce(&Store) -> Result<String, Error> + Send + 'static,
     ) -> Result<Bytes, ShowError> {
-        let place = place(&self.pages).await?;
+        let place = place(&self.service.pages).await?;
         let line = self.look(write).await?;
-        let reservation = self.budget.reserve(line.len() as u64);
+        let reservation = self.service.budget.reserve(line.len() as u64);
         Ok(Bytes::from_owner(ChargedLine {
             line,
             _place: place,
@@ -150,8 +176,8 @@ impl LetterService {
 
     /// The captured request, which is read from its file in pieces.
     pub(super) async fn request(&self, id: Id) -> Result<FileBody, ShowError> {
-        let place = place(&self.files).await?;
-        let reservation = self.budget.reserve(FileBody::MEMORY);
+        let place = place(&self.service.files).await?;
+        let reservation = self.service.budget.reserve(FileBody::MEMORY);
         let reservation = reservation.ok_or(ShowError::Memory)?;
         let (file, len) = self.look(move |store| store.open_request(&id)).await?;
         Ok(FileBody::new(file, len, (place, reservation)))
@@ -159,11 +185,11 @@ impl LetterService {
 
     /// A place for a request that changes letters; `None` if too many others have one.
     pub(super) async fn order_place(&self) -> Option<OwnedSemaphorePermit> {
-        place(&self.orders).await.ok()
+        place(&self.service.orders).await.ok()
     }
 
-    pub async fn purge(&self, batch: BatchRequest) -> BatchResult {
-        let _turn = self.turn.lock().await;
+    pub(super) async fn purge(&self, batch: BatchRequest) -> BatchResult {
+        let _turn = self.service.turn.lock().await;
         let done = self
             .look(move |store| BatchResult::purged(store, &batch.ids))
             .await;
@@ -175,8 +201,8 @@ impl LetterService {
     }
 
     /// Offers letters to their targets, or to another, and removes what was taken.
-    pub async fn replay(&self, batch: &BatchRequest) -> BatchResult {
-        let _turn = self.turn.lock().await;
+    pub(super) async fn replay(&self, batch: &BatchRequest) -> BatchResult {
+        let _turn = self.service.turn.lock().await;
         let end = Instant::now() + LONGEST_BATCH;
         let mut done = BatchResult::default();
         for id in &batch.ids {
@@ -198,8 +224,8 @@ impl LetterService {
 
     async fn replay_one(&self, id: &str, to: Option<&str>) -> Result<Replayed, ReplayError> {
         let id = id.parse::<Id>()?;
-        let (index, target) = self.target(to.unwrap_or(&id.target))?;
-        let len = self.monitor.store().request_len(&id)?;
+        let (index, target) = self.service.target(to.unwrap_or(&id.target))?;
+        let len = self.request_len(id.clone()).await?;
         if !target.has_room_for(len) {
             return Ok(Replayed::Later);
         }
@@ -220,7 +246,7 @@ impl LetterService {
         let record = Record::new(head, payload.finish(), reservation);
         drop((request, body));
         let offered = {
-            let producer = self.producer.upgrade();
+            let producer = self.service.producer.upgrade();
             let producer = producer.ok_or(ReplayError::Stopping)?;
             producer.offer_to_target(index, &record)
         };
@@ -230,7 +256,7 @@ impl LetterService {
         drop(record);
         // Where it does not become durable it is in memory all the same, and will be sent.
         offered.receipt.durable().await;
-        self.monitor.count_replayed();
+        self.service.monitor.count_replayed();
         let gone = id.clone();
         let removed = self.look(move |store| store.remove(&gone)).await;
         match removed {
@@ -242,31 +268,28 @@ impl LetterService {
 
     /// Reads a request into memory that is charged for, with so many bytes beside it.
     async fn read(&self, id: Id, beside: u64) -> Result<Option<(Bytes, Reservation)>, Error> {
-        let len = self.monitor.store().request_len(&id)?;
-        let Some(reservation) = self.budget.reserve(len + beside) else {
+        let len = self.request_len(id.clone()).await?;
+        let Some(reservation) = self.service.budget.reserve(len + beside) else {
             return Ok(None);
         };
         let request = self.look(move |store| store.request(&id)).await?;
         Ok(Some((request, reservation)))
     }
 
-    fn target(&self, name: &str) -> Result<(usize, &TargetView), ReplayError> {
-        let mut targets = self.targets.iter().enumerate();
-        let found = targets.find(|(_, target)| target.name == name);
-        found.ok_or_else(|| ReplayError::NoTarget {
-            name: name.to_owned(),
-            known: known(&self.targets),
-        })
+    async fn request_len(&self, id: Id) -> Result<u64, Error> {
+        self.look(move |store| store.request_len(&id)).await
     }
 
-    /// Has files looked at.
+    /// Has files looked at. The place is free once the disk has answered, even if nobody waits for that any more.
     async fn look<T: Send + 'static>(&self, with: impl FnOnce(&Store) -> T + Send + 'static) -> T {
-        let place = self.readers.acquire().await;
+        let place = Arc::clone(&self.service.readers).acquire_owned().await;
         let place = place.expect("the semaphore is never closed");
-        let store = Arc::clone(self.monitor.store());
-        let looked = tokio::task::spawn_blocking(move || with(&store)).await;
-        drop(place);
-        looked.expect("looking at files does not panic")
+        let store = Arc::clone(self.store);
+        let looked = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            with(&store)
+        });
+        looked.await.expect("looking at files does not panic")
     }
 }
 

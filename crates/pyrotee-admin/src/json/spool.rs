@@ -35,6 +35,9 @@ pub struct SpoolPage {
     /// Of a relay before this field: `false`.
     #[serde(default)]
     pub careful: bool,
+    /// Of a relay before this field, and of files that somebody looks at: `None`.
+    #[serde(default)]
+    pub opening: Option<OpeningJson>,
     pub segments: u64,
     pub bytes: u64,
     pub max_bytes: Option<u64>,
@@ -43,6 +46,16 @@ pub struct SpoolPage {
     pub foreign: Vec<String>,
     pub targets: Vec<TargetBacklog>,
     pub replay: Option<ReplayProgress>,
+}
+
+/// A spool that a relay cannot use yet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OpeningJson {
+    /// Why it cannot be opened, and what to do; `None` while its segments are being read.
+    pub reason: Option<String>,
+    pub waiting_seconds: Option<f64>,
+    pub read_bytes: u64,
+    pub total_bytes: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -104,17 +117,24 @@ impl Purged {
 }
 
 /// The words of [`SpoolPage::state`].
-pub const STATES: [&str; 6] = [
-    "in_use",
+pub const STATES: [&str; 7] = [
+    IN_USE,
     WAITING,
+    SCANNING,
     MEMORY_ONLY,
     READ_ERRORS,
     "closed",
     "unclean",
 ];
 
-/// The state of a relay whose spool is not open yet.
+/// The state of a spool that a process uses.
+pub const IN_USE: &str = "in_use";
+
+/// The state of a spool that the relay cannot open yet.
 pub const WAITING: &str = "waiting";
+
+/// The state of a spool whose segments the relay reads before it uses them.
+pub const SCANNING: &str = "scanning";
 
 /// The disk of a relay at work is in trouble.
 pub const MEMORY_ONLY: &str = "memory_only";
@@ -125,7 +145,7 @@ pub const READ_ERRORS: &str = "read_errors";
 impl SpoolPage {
     /// Of files that somebody looks at.
     pub fn of(dir: String, survey: Survey, max_bytes: Option<u64>) -> Self {
-        let [in_use, _, _, _, closed, unclean] = STATES;
+        let [in_use, .., closed, unclean] = STATES;
         let state = match (survey.in_use, survey.clean) {
             (true, _) => in_use,
             (false, true) => closed,
@@ -152,6 +172,7 @@ impl SpoolPage {
             format: FORMAT_VERSION,
             state: state.to_owned(),
             careful: false,
+            opening: None,
             segments: survey.segments,
             bytes: survey.bytes,
             max_bytes,
@@ -225,6 +246,12 @@ mod tests {
         };
         SpoolPage {
             replay: Some(replay.into()),
+            opening: Some(OpeningJson {
+                reason: Some("it is locked".to_owned()),
+                waiting_seconds: Some(1.5),
+                read_bytes: 0,
+                total_bytes: 0,
+            }),
             ..SpoolPage::of("/spool".to_owned(), survey, Some(1))
         }
     }

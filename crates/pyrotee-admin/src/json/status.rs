@@ -18,6 +18,9 @@ pub struct StatusPage {
     pub version: String,
     pub started: String,
     pub time: String,
+    /// Of a relay before this field: empty.
+    #[serde(default)]
+    pub degraded: Vec<DegradationJson>,
     pub targets: Vec<TargetJson>,
     /// Of a relay before this field: empty.
     #[serde(default)]
@@ -35,6 +38,22 @@ pub struct RemovedJson {
     pub sent: Amount,
     pub pending: Amount,
     pub dropped: BTreeMap<String, Amount>,
+}
+
+/// A part of the relay that does not work as it is configured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DegradationJson {
+    /// `spool` or `dead_letters`.
+    pub part: String,
+    pub state: String,
+    pub text: String,
+}
+
+impl DegradationJson {
+    /// One line for people, with its line feed.
+    pub fn line(&self) -> String {
+        format!("{} ({}): {}\n", self.part, self.state, self.text)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -87,6 +87,8 @@ impl Admin {
                         () = serve_despite_panics(&listener, site, &supervisor) => {}
                     }
                 });
+                // A thread that looks at a file of a disk that hangs is left behind.
+                runtime.shutdown_background();
             });
         Ok(Self {
             thread: thread?,

@@ -24,7 +24,7 @@ impl Metrics for Brittle {
 fn site() -> Site {
     let pages = Pages {
         metrics: Box::new(Brittle::default()),
-        status: StatusSource::new(Arc::new([]), None),
+        status: StatusSource::new(Arc::new([]), crate::DegradableParts::default()),
         spool: None,
         health: Arc::new(Health::default()),
         copies: Copies::default(),

@@ -10,7 +10,7 @@ pub(super) struct Index {
     letters: BTreeMap<Id, u64>,
     /// What all letters take.
     kept: u64,
-    /// What letters that are being written may take.
+    /// What letters that are being written may take, and what those take that are being removed.
     promised: u64,
     /// The next letter's number.
     next: u64,
@@ -49,9 +49,20 @@ impl Index {
         self.letters.insert(id, bytes);
     }
 
-    pub(super) fn remove(&mut self, id: &Id) {
-        if let Some(bytes) = self.letters.remove(id) {
-            self.kept = self.kept.saturating_sub(bytes);
+    /// Takes a letter out whose files are about to be removed. Returns its bytes, which stay promised until
+    /// [`Self::end_removal`].
+    pub(super) fn begin_removal(&mut self, id: &Id) -> Option<u64> {
+        let bytes = self.letters.remove(id)?;
+        self.kept = self.kept.saturating_sub(bytes);
+        self.promise(bytes);
+        Some(bytes)
+    }
+
+    /// The files are gone, or the letter is still there.
+    pub(super) fn end_removal(&mut self, id: &Id, bytes: u64, are_gone: bool) {
+        self.keep_promise(bytes);
+        if !are_gone {
+            self.insert(id.clone(), bytes);
         }
     }
 

@@ -104,7 +104,7 @@ impl Store {
             evicted: AtomicU64::new(0),
             _lock: Some(lock),
         };
-        store.make_room(&mut store.index(), 0)?;
+        drop(store.make_room(0)?);
         Ok(store)
     }
 
@@ -135,8 +135,7 @@ impl Store {
         if most > self.max_bytes / 2 {
             return Err(Error::TooLarge);
         }
-        let mut index = self.index();
-        self.make_room(&mut index, most)?;
+        let mut index = self.make_room(most)?;
         // From now on the bytes are taken, whatever is on disk already.
         index.promise(most);
         drop(index);
@@ -154,13 +153,10 @@ impl Store {
 
     /// Removes a letter.
     pub fn remove(&self, id: &Id) -> Result<(), Error> {
-        let mut index = self.index();
-        if !index.contains(id) {
-            return Err(Error::Gone(id.clone()));
+        match self.delete(id)? {
+            true => Ok(()),
+            false => Err(Error::Gone(id.clone())),
         }
-        files::remove_both(&self.dir, id).map_err(failure(&self.dir))?;
-        index.remove(id);
-        Ok(())
     }
 
     /// What is known of the refusal.
@@ -253,21 +249,45 @@ impl Store {
     }
 
     /// Removes the oldest letters until `bytes` fit.
-    fn make_room(&self, index: &mut Index, bytes: u64) -> Result<(), Error> {
-        while index.bytes().saturating_add(bytes) > self.max_bytes {
+    fn make_room(&self, bytes: u64) -> Result<MutexGuard<'_, Index>, Error> {
+        loop {
+            let index = self.index();
+            if index.bytes().saturating_add(bytes) <= self.max_bytes {
+                return Ok(index);
+            }
             let Some(oldest) = index.ids().next().cloned() else {
-                break;
+                return Ok(index);
             };
-            files::remove_both(&self.dir, &oldest).map_err(failure(&self.dir))?;
-            index.remove(&oldest);
-            self.evicted.fetch_add(1, Relaxed);
+            drop(index);
+            if self.delete(&oldest)? {
+                self.evicted.fetch_add(1, Relaxed);
+            }
         }
-        Ok(())
+    }
+
+    /// Removes a letter; `false` if it is not there. The files are removed without the lock, so that a disk that hangs
+    /// stops nobody who only asks for numbers.
+    fn delete(&self, id: &Id) -> Result<bool, Error> {
+        let Some(bytes) = self.index().begin_removal(id) else {
+            return Ok(false);
+        };
+        let removed = files::remove_both(&self.dir, id);
+        self.index().end_removal(id, bytes, removed.is_ok());
+        removed.map_err(failure(&self.dir))?;
+        Ok(true)
     }
 
     fn index(&self) -> MutexGuard<'_, Index> {
         // It stays true even if a holder panicked: each change is one step.
         lock(&self.index)
+    }
+}
+
+impl Error {
+    /// The text with that of its cause.
+    pub(crate) fn with_cause(&self) -> String {
+        let cause = std::error::Error::source(self);
+        cause.map_or_else(|| self.to_string(), |cause| format!("{self}: {cause}"))
     }
 }
 

@@ -95,21 +95,12 @@ impl Listener {
     }
 }
 
-/// Returns the maximum number of client connections. It raises the soft limit of file descriptors
-/// to the hard one, and leaves half of the descriptors for connections to the upstream,
-/// which are as many.
+/// Returns the maximum number of client connections. It leaves half of the file descriptors that the process may have
+/// open for connections to the upstream, which are as many.
 pub(crate) fn max_connections() -> usize {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    use rustix::process::{Resource, getrlimit};
 
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    let descriptors = match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => limit.maximum,
-        Err(_) => limit.current,
-    };
+    let descriptors = getrlimit(Resource::Nofile).current;
     let descriptors = descriptors.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
     let affordable = (descriptors.saturating_sub(RESERVED_DESCRIPTORS) / 2).max(1);
     if affordable < MAX_CONNECTIONS {

@@ -11,7 +11,8 @@ use pyrotee_client::{AdminArgs, RelayClient};
 const EXAMPLES: &str = "\
 Examples:
   pyrotee healthcheck
-      Whether the relay on this machine wants requests: 1 while it starts or stops.
+      Whether the relay on this machine wants requests: 1 while it starts or stops. Lines below
+      the first one tell what is degraded, such as a spool that cannot be opened yet.
 
   pyrotee healthcheck --live --timeout 10s
       Whether it lives at all: what a supervisor may restart it for.

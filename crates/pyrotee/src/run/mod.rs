@@ -1,13 +1,15 @@
 //! `pyrotee run`: from a configuration to a process that ends well.
 //!
-//! Bind everything, then serve. At the first signal: not ready, stop accepting, finish requests in
-//! flight, close the queues, drain them; at the second, or when the grace is over, count what is left
-//! and go. A part that ends before its time starts the same stop, and makes the exit code 1.
+//! Raise the limit of file descriptors, bind the ports, then begin to open the spool and serve meanwhile. At the first
+//! signal: not ready, stop accepting, finish requests in flight, close the queues, drain them; at the second, or when
+//! the grace is over, count what is left, save it within a deadline and go. A part that ends before its time starts the same stop, and makes the exit code 1.
 
+mod descriptors;
 mod outside;
 mod relay;
 pub(crate) mod settings;
 mod signals;
+mod stopping;
 mod wiring;
 
 use anyhow::Context;
@@ -25,6 +27,7 @@ pub(crate) use signals::Signals;
 /// If something cannot be set up, or a part of the relay has crashed.
 pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
     telemetry::install_logs(&config.log);
+    descriptors::raise_limit();
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }

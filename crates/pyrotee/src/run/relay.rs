@@ -1,39 +1,38 @@
 //! The parts of a running relay, and how they start and stop together.
 
-use std::future::pending;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use pyrotee_admin::{
-    Actions, Admin, Copies, Guard, Health, Hosts, LetterService, OpenSpool, Pages, Site,
-    StatusSource, TargetView,
+    Actions, Admin, Copies, DegradableParts, Guard, Health, Hosts, LetterService, OpenSpool, Pages,
+    Site, StatusSource, TargetView,
 };
 use pyrotee_config::Config;
 use pyrotee_delivery::Deliverer;
-use pyrotee_letters::Writer;
 use pyrotee_net::bind;
 use pyrotee_proxy::Proxy;
 use pyrotee_queue::{Budget, Reason, Supervisor};
-use pyrotee_spool::Closer;
 use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, interval, sleep_until, timeout};
+use tokio::time::{interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::outside::Outside;
 use super::settings;
 use super::signals::{IgnoredSignals, Signals};
+use super::stopping::{Deadlines, Savers};
 use super::wiring::Targets;
 use crate::build_info::{REVISION, VERSION};
 use crate::telemetry::{self, Scrape};
 
-/// How long parts may take to let go once they are told to stop at once.
-const LETTING_GO: Duration = Duration::from_secs(2);
+/// Time in which parts let go once they are told to stop at once, and in which those that do not are aborted.
+const LETTING_GO: Duration = Duration::from_secs(1);
+const ABORTING: Duration = Duration::from_millis(500);
 
-/// How long the spool may take to save what the next process has to know.
-const CLOSING: Duration = Duration::from_secs(5);
+/// The same after a second signal.
+const LETTING_GO_AT_ONCE: Duration = Duration::from_millis(200);
 
 /// How often a long drain says how far it is.
 const PROGRESS: Duration = Duration::from_secs(5);
@@ -51,10 +50,7 @@ pub(super) struct Relay {
     hosts: Hosts,
     dead_letters: Option<LetterService>,
     spool: Option<OpenSpool>,
-    /// Of the spool, if there is one.
-    closer: Option<Closer>,
-    /// Of the dead letters, if they are kept.
-    letters: Option<Writer>,
+    savers: Savers,
     signals: Signals,
     ignored_signals: IgnoredSignals,
     grace: Duration,
@@ -73,19 +69,30 @@ impl Relay {
         let budget = Budget::for_bodies(config.memory_limit, config.tee.max_body);
         let (drain, supervisor) = (CancellationToken::new(), Supervisor::default());
 
-        let opened = Targets::open(config, &outside, &budget, &supervisor)?;
-        let producer = opened.producer.as_ref().map(Arc::downgrade);
-        let settings = settings::proxy(config, opened.producer, &budget, threads, &outside);
-        let proxy = Proxy::bind(settings, Handle::current(), drain.clone())
+        // Ports first: one that is in use ends the process before it has touched a disk.
+        let socket = bind(config.listen)
             .context("failed to start the clients' listener: choose another `listen`")?;
         let (admin, address) = bind(config.admin)
             .context("failed to start the admin listener: choose another `admin`")?;
         tracing::info!(listener = "admin", %address, "listening");
 
+        let opened = Targets::open(config, &outside, &budget, &supervisor)?;
+        let producer = opened.producer.as_ref().map(Arc::downgrade);
+        let settings = settings::proxy(config, opened.producer, &budget, threads, &outside);
+        let proxy = Proxy::new(socket, settings, Handle::current(), drain.clone());
+
         let views = opened.views;
         let (spool, closer) = opened.spool.unzip();
         let monitor = spool.as_ref().map(|spool| spool.monitor.clone());
         let (dead_letters, letters) = opened.dead_letters.unzip();
+        let parts = DegradableParts {
+            spool: monitor.clone(),
+            dead_letters: dead_letters.clone(),
+        };
+        let savers = Savers {
+            spool: monitor.clone().zip(closer),
+            dead_letters: dead_letters.clone().zip(letters),
+        };
         let letter_service = dead_letters
             .clone()
             .zip(producer)
@@ -110,17 +117,13 @@ impl Relay {
                 .into_std()
                 .context("failed to hand over the admin listener")?,
             scrape,
-            status: StatusSource::new(
-                Arc::clone(&views),
-                spool.as_ref().map(|it| it.monitor.clone()),
-            ),
+            status: StatusSource::new(Arc::clone(&views), parts),
             guard: Guard::new(config.admin_token.clone()),
             hosts: Hosts::new(&machine_name(), config.admin_hosts.clone()),
             dead_letters: letter_service,
             views,
             spool,
-            closer,
-            letters,
+            savers,
             signals,
             ignored_signals,
             grace: config.shutdown_grace,
@@ -169,23 +172,17 @@ impl Relay {
         health.set_ready(true);
         tracing::info!(listener = "data", %address, version = VERSION, revision = REVISION, "listening");
 
-        running.wait_for_the_end().await;
+        let cause = running.wait_for_the_end().await;
+        let mut deadlines = Deadlines::begin(self.grace);
+        match cause {
+            Cause::Signal(signal) => tracing::info!(signal, "stopping"),
+            Cause::Crash(error) => running.crashed = Some(crash(error)),
+        }
         health.set_ready(false);
         self.drain.cancel();
-        running.drain(self.grace).await;
-        running.let_go().await;
-        if let Some(letters) = self.letters {
-            close("dead letters", move || letters.close()).await;
-        }
-        if let Some(closer) = self.closer {
-            let deadline = (Instant::now() + CLOSING).into_std();
-            close("spool", move || {
-                if !closer.close(deadline) {
-                    tracing::error!("spool has not closed in time, its disk hangs");
-                }
-            })
-            .await;
-        }
+        running.drain(&mut deadlines).await;
+        running.let_go(&mut deadlines).await;
+        self.savers.save(deadlines, &mut running.signals).await;
         let crashed = running.last_words();
         admin.stop();
         crashed.map_or(Ok(()), Err)
@@ -198,15 +195,12 @@ fn machine_name() -> String {
     name.nodename().to_string_lossy().into_owned()
 }
 
-/// Writes down what the next process has to know. It waits for the disk, on a thread that may.
-async fn close(what: &str, close: impl FnOnce() + Send + 'static) {
-    if let Err(error) = tokio::task::spawn_blocking(close).await {
-        tracing::error!(
-            what,
-            error = &error as &dyn std::error::Error,
-            "failed to close"
-        );
-    }
+/// Why the relay stops.
+enum Cause {
+    /// Its name.
+    Signal(&'static str),
+    /// A part ended that nothing had asked to.
+    Crash(Option<JoinError>),
 }
 
 /// The parts that run until the end.
@@ -222,25 +216,16 @@ struct Running {
 }
 
 impl Running {
-    async fn wait_for_the_end(&mut self) {
+    async fn wait_for_the_end(&mut self) -> Cause {
         tokio::select! {
-            signal = self.signals.next() => tracing::info!(signal, "stopping"),
-            Some(ended) = self.parts.join_next() => {
-                // Nothing has asked it to.
-                self.crashed = Some(crash(ended.err()));
-            }
+            signal = self.signals.next() => Cause::Signal(signal),
+            Some(ended) = self.parts.join_next() => Cause::Crash(ended.err()),
         }
     }
 
-    /// Waits until the queues are empty, `grace` is over, or another signal comes.
-    async fn drain(&mut self, grace: Duration) {
-        let deadline = Instant::now().checked_add(grace);
-        let over = async {
-            match deadline {
-                Some(deadline) => sleep_until(deadline).await,
-                None => pending().await,
-            }
-        };
+    /// Waits until the queues are empty, `shutdown.grace` is over, or another signal comes.
+    async fn drain(&mut self, deadlines: &mut Deadlines) {
+        let over = sleep_until(deadlines.drained);
         tokio::pin!(over);
         let mut progress = interval(PROGRESS);
         progress.reset();
@@ -252,11 +237,12 @@ impl Running {
                     Some(Err(error)) => self.crashed = Some(crash(Some(error))),
                 },
                 signal = self.signals.next() => {
+                    deadlines.hurry();
                     tracing::warn!(signal, "stopping at once");
                     return;
                 }
                 () = &mut over => {
-                    tracing::warn!(?grace, "shutdown.grace is over");
+                    tracing::warn!("shutdown.grace is over");
                     return;
                 }
                 _ = progress.tick() => {
@@ -268,12 +254,27 @@ impl Running {
     }
 
     /// Ends what is left.
-    async fn let_go(&mut self) {
+    async fn let_go(&mut self, deadlines: &mut Deadlines) {
         self.stop.cancel();
+        let limit = match deadlines.is_hurried {
+            true => LETTING_GO_AT_ONCE,
+            false => LETTING_GO,
+        };
         let ending = async { while self.parts.join_next().await.is_some() {} };
-        if timeout(LETTING_GO, ending).await.is_err() {
+        let ended = tokio::select! {
+            ended = timeout(limit, ending) => ended.is_ok(),
+            signal = self.signals.next() => {
+                deadlines.hurry();
+                tracing::warn!(signal, "stopping at once");
+                false
+            }
+        };
+        if !ended {
             // The proxy alone: clients that are still sending. A target's last word is its count.
-            self.parts.shutdown().await;
+            let aborted = timeout(ABORTING, self.parts.shutdown()).await;
+            if aborted.is_err() {
+                tracing::error!("a task does not end");
+            }
         }
     }
 

@@ -4,10 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pyrotee_config::{Config, Credentials, Duplicates, FsyncPolicy, LocalWrites, OnAmbiguous};
+use pyrotee_config::{
+    Config, Credentials, DeadLetters, Duplicates, FsyncPolicy, LocalWrites, OnAmbiguous,
+};
 use pyrotee_config::{OnFull, Spool, Target, TeeOn};
 use pyrotee_delivery::ContentCheck;
-use pyrotee_queue::{Budget, Limits, Producer, RecordCheck, WhenFull};
+use pyrotee_queue::{Budget, Limits, Producer, RecordCheck, Supervisor, WhenFull};
 
 use super::outside::Outside;
 
@@ -16,6 +18,10 @@ const FSYNC_AFTER: Duration = Duration::from_millis(100);
 
 /// Most bytes of memory for the spool's index of records on disk: some 250,000 records of one target.
 const MOST_INDEX: u64 = 64 * 1024 * 1024;
+
+/// Divisor of the memory limit: the share of rejected profiles that are not written to dead letters yet. A slow disk does
+/// not take all memory from the targets.
+const UNWRITTEN_LETTERS_SHARE: u64 = 8;
 
 /// The settings of one target's deliveries.
 pub(crate) fn delivery(target: &Target) -> pyrotee_delivery::Settings {
@@ -58,7 +64,11 @@ pub(super) fn limits(target: &Target) -> Limits {
 }
 
 /// The settings of the spool.
-pub(super) fn spool(spool: &Spool, memory_limit: u64) -> pyrotee_spool::Settings {
+pub(super) fn spool(
+    spool: &Spool,
+    memory_limit: u64,
+    supervisor: &Supervisor,
+) -> pyrotee_spool::Settings {
     pyrotee_spool::Settings {
         max_bytes: spool.max_bytes,
         segment_bytes: spool.segment_bytes,
@@ -68,7 +78,22 @@ pub(super) fn spool(spool: &Spool, memory_limit: u64) -> pyrotee_spool::Settings
             FsyncPolicy::Interval => pyrotee_spool::Fsync::Interval(FSYNC_AFTER),
             FsyncPolicy::Never => pyrotee_spool::Fsync::Never,
         },
+        supervisor: supervisor.clone(),
         ..pyrotee_spool::Settings::new(&spool.dir)
+    }
+}
+
+/// The settings of the dead letters.
+pub(super) fn dead_letters(
+    letters: &DeadLetters,
+    memory_limit: u64,
+    supervisor: &Supervisor,
+) -> pyrotee_letters::Settings {
+    pyrotee_letters::Settings {
+        dir: letters.dir.clone(),
+        max_bytes: letters.max_bytes,
+        most_waiting: memory_limit / UNWRITTEN_LETTERS_SHARE,
+        supervisor: supervisor.clone(),
     }
 }
 
@@ -113,7 +138,6 @@ pub(super) fn proxy(
         check: (local_writes == pyrotee_proxy::LocalWrites::Discard).then(check),
     });
     pyrotee_proxy::Settings {
-        listen: config.listen,
         upstream,
         local_writes,
         tee,

@@ -1,23 +1,20 @@
 //! What the relay is made of, built from the configuration: a queue for each target, what delivers from it,
 //! and what watches both.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
 use pyrotee_admin::{OpenSpool, TargetView};
-use pyrotee_config::Config;
+use pyrotee_config::{Config, Spool};
 use pyrotee_delivery::{DeadLetterSink, Deliverer, WallClock};
-use pyrotee_letters::{DeadLetters, Monitor, Writer};
+use pyrotee_letters::{DeadLetters, Gate, Monitor, Writer};
 use pyrotee_net::ConnectionCounts;
 use pyrotee_queue::{Budget, Consumer, Ledger, Producer, Supervisor, open_memory};
-use pyrotee_spool::Closer;
+use pyrotee_spool::{Closer, Opening};
 
 use super::outside::Outside;
 use super::settings;
-
-/// Records that wait to be written as dead letters stay charged to the memory limit: a part of it, so
-/// that a slow disk does not take all of it from the targets.
-const WAITING_LETTERS: u64 = 8;
 
 /// The targets, with what the rest of the relay needs to know of them.
 pub(super) struct Targets {
@@ -59,12 +56,15 @@ impl Targets {
         } = Queues::open(config, configured, &ledgers, budget, supervisor)?;
         let letters = config.dead_letters.as_ref();
         let letters = letters.filter(|_| !configured.is_empty());
-        let most_waiting = config.memory_limit / WAITING_LETTERS;
-        let letters = letters
-            .map(|it| DeadLetters::open(&it.dir, it.max_bytes, most_waiting, supervisor.clone()));
+        let letters = letters.map(|it| {
+            let spool = config.spool.as_ref().zip(spool.as_ref());
+            let gate = letters_gate(&it.dir, spool.map(|(its, open)| (its, &open.0.monitor)));
+            let settings = settings::dead_letters(it, config.memory_limit, supervisor);
+            DeadLetters::start(settings, gate)
+        });
         let letters = letters
             .transpose()
-            .context("failed to open the dead letters")?;
+            .context("failed to start the thread of the dead letters")?;
         let (sink, dead_letters) = match letters {
             Some(open) => (open.sink, Some((open.monitor, open.writer))),
             None => (DeadLetterSink::disabled(), None),
@@ -106,6 +106,21 @@ impl Targets {
     }
 }
 
+/// Dead letters within the directory of the spool wait until the spool is open: before that the directory may be missing,
+/// or another relay's.
+fn letters_gate(dir: &Path, spool: Option<(&Spool, &pyrotee_spool::Monitor)>) -> Gate {
+    match spool {
+        Some((spool, monitor)) if dir.starts_with(&spool.dir) => {
+            let monitor = monitor.clone();
+            Box::new(move || match monitor.opening() {
+                Opening::Open => Ok(()),
+                _ => Err("they lie within the spool, which is not open yet".to_owned()),
+            })
+        }
+        _ => Box::new(|| Ok(())),
+    }
+}
+
 /// A queue for each target, in memory or on disk.
 struct Queues {
     producer: Arc<dyn Producer>,
@@ -136,8 +151,7 @@ impl Queues {
             let limits = settings::limits(target);
             (target.name.clone(), limits, Arc::clone(ledger))
         });
-        let mut settings = settings::spool(spool, config.memory_limit);
-        settings.supervisor = supervisor.clone();
+        let settings = settings::spool(spool, config.memory_limit, supervisor);
         let opened = settings.start(queues, budget);
         let open = OpenSpool {
             dir: spool.dir.clone(),

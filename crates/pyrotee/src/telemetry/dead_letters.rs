@@ -12,7 +12,12 @@ use super::series::{self, Read, Row, Series};
 
 const LOST: &str = "pyroscope_remote_write_dead_letters_lost_total";
 
-const GAUGES: [Row<Stats>; 3] = [
+const GAUGES: [Row<Stats>; 4] = [
+    (
+        "pyroscope_remote_write_dead_letters_open",
+        "1 while their directory is in use, 0 while it cannot be opened.",
+        |stats| u64::from(stats.is_open),
+    ),
     (
         "pyroscope_remote_write_dead_letters",
         "Profiles that were refused and are kept.",

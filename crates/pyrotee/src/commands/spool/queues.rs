@@ -23,7 +23,7 @@ const UNLIMITED: Limits = Limits {
 const NO_LIMIT: u64 = 1 << 60;
 
 /// How long the disk may take to save what was settled.
-const CLOSING: Duration = Duration::from_secs(60);
+pub(super) const CLOSING: Duration = Duration::from_secs(60);
 
 /// A spool that this process has locked.
 pub(super) struct LockedSpool {

@@ -73,7 +73,10 @@ fn text(page: &SpoolPage) -> String {
         "closed" => "closed cleanly",
         "unclean" => "not in use, and not closed cleanly: the last process was killed",
         "in_use" => "in use",
+        "waiting" => "not open yet: profiles stay in memory",
+        "scanning" => "being read: new profiles stay in memory until that is done",
         "memory_only" => "in use, and its disk in trouble: profiles stay in memory",
+        "read_errors" => "in use, and some segments cannot be read: their profiles wait",
         other => other,
     };
     let segments = page.segments;
@@ -88,6 +91,17 @@ fn text(page: &SpoolPage) -> String {
         text.push_str(
             "the relay ended soon after its start again and again: it delivers one profile at a time\n",
         );
+    }
+    if let Some(opening) = &page.opening {
+        _ = match &opening.reason {
+            Some(reason) => writeln!(text, "{}", visible(reason)),
+            None => writeln!(
+                text,
+                "{} of {} are read",
+                size(opening.read_bytes),
+                size(opening.total_bytes)
+            ),
+        };
     }
     if page.quarantined.files > 0 {
         let (files, bytes) = (page.quarantined.files, size(page.quarantined.bytes));

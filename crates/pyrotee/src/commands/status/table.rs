@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use pyrotee_admin::json::status::{
-    LastErrorJson, RemovedJson, StatusPage, SuspensionJson, TargetJson,
+    DegradationJson, LastErrorJson, RemovedJson, StatusPage, SuspensionJson, TargetJson,
 };
 use pyrotee_client::visible;
 
@@ -30,9 +30,15 @@ pub(super) fn title(page: &StatusPage) -> String {
     format!("{time}  pyrotee {version}, up {up}")
 }
 
-/// A row for each target, and below it a line for each surface that is suspended. Rows are at most `width` wide
-/// if that is possible.
+/// A row for each target, and below it a line for each surface that is suspended; then a line for each part of the
+/// relay that is degraded. Rows are at most `width` wide if that is possible.
 pub(super) fn render(page: &StatusPage, width: usize) -> String {
+    let lines = page.degraded.iter().map(DegradationJson::line);
+    let lines = lines.map(|line| visible(line.trim_end()) + "\n");
+    targets(page, width) + &lines.collect::<String>()
+}
+
+fn targets(page: &StatusPage, width: usize) -> String {
     if page.targets.is_empty() && page.removed.is_empty() {
         return "no targets: remote-write.enabled is false\n".to_owned();
     }
@@ -234,6 +240,22 @@ central  open, next in 12s  40 (1.5 MiB)  3m20s   1234  7        1h0m ago      2
         }
         let narrow = render(&page, 10);
         assert!(narrow.contains("2s ago: 503 größer"), "{narrow}");
+    }
+
+    #[test]
+    fn a_degraded_part_has_a_line_below_the_targets() {
+        let mut page = page(&[target("eu")]);
+        page.degraded = vec![DegradationJson {
+            part: "spool".to_owned(),
+            state: "waiting".to_owned(),
+            text: "not open for 2s: \u{1b}locked".to_owned(),
+        }];
+        let shown = render(&page, 20);
+        let last = shown.lines().last();
+        assert_eq!(
+            last,
+            Some(r"spool (waiting): not open for 2s: \u{1b}locked")
+        );
     }
 
     #[test]

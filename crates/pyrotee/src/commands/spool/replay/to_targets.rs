@@ -7,19 +7,19 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use bytesize::ByteSize;
 use pyrotee_client::visible;
 use pyrotee_config::Config;
 use pyrotee_delivery::{DeadLetterSink, Deliverer, TargetMonitor, WallClock};
-use pyrotee_letters::DeadLetters;
+use pyrotee_letters::{DeadLetters, Settings};
 use pyrotee_net::{Connector, Resolver, Tls};
 use pyrotee_queue::{Budget, Reason, Supervisor};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::super::queues::{TargetQueue, close, open, survey};
+use super::super::queues::{CLOSING, TargetQueue, close, open, survey};
 use super::super::{UsageError, exit_code};
 use crate::run::settings;
 use crate::terminal::{ProgressDisplay, Unit, print, size};
@@ -57,12 +57,12 @@ pub(super) async fn run(
     let supervisor = Supervisor::default();
     let letters = config.dead_letters.as_ref();
     let letters = letters.map(|it| {
-        DeadLetters::open(
-            &it.dir,
-            it.max_bytes,
-            config.memory_limit / UNWRITTEN_LETTERS_SHARE,
-            supervisor.clone(),
-        )
+        DeadLetters::open(Settings {
+            dir: it.dir.clone(),
+            max_bytes: it.max_bytes,
+            most_waiting: config.memory_limit / UNWRITTEN_LETTERS_SHARE,
+            supervisor: supervisor.clone(),
+        })
     });
     let letters = letters.transpose();
     let letters = letters.context("failed to open the dead letters")?;
@@ -88,9 +88,10 @@ pub(super) async fn run(
         running.spawn(ready.run(stop.clone()));
     }
     let gave_up = watch(running, &spool.queues, &stop, patience).await?;
+    let lost = letters.map_or(0, |kept| kept.writer.close(CLOSING));
     close(spool.closer)?;
-    if let Some(kept) = letters {
-        kept.writer.close();
+    if lost > 0 {
+        bail!("the disk did not keep {lost} dead letters in {CLOSING:?}: they are lost");
     }
     report(&spool.queues, &monitors, gave_up.then_some(patience))
 }

@@ -1,0 +1,130 @@
+//! Which parts of the relay do not work as they are configured, for `/-/ready` and the status page. The relay accepts
+//! requests all the same.
+
+use std::time::{Duration, Instant};
+
+use pyrotee_letters::{Monitor as LetterMonitor, Opening as LetterOpening};
+use pyrotee_spool::{Mode, Monitor as SpoolMonitor, Opening};
+
+use crate::json::spool::{MEMORY_ONLY, READ_ERRORS, SCANNING, WAITING};
+use crate::json::status::DegradationJson;
+
+/// At most one profile is delivered at a time.
+const CAREFUL: &str = "careful";
+
+/// The parts that may be degraded.
+#[derive(Debug, Clone, Default)]
+pub struct DegradableParts {
+    /// `None` if profiles do not wait on disk.
+    pub spool: Option<SpoolMonitor>,
+    /// `None` if dead letters are not kept.
+    pub dead_letters: Option<LetterMonitor>,
+}
+
+impl DegradableParts {
+    /// The parts that are degraded now.
+    pub(crate) fn degraded(&self) -> Vec<DegradationJson> {
+        let spool = self.spool.as_ref().and_then(of_spool);
+        let dead_letters = self.dead_letters.as_ref().and_then(of_dead_letters);
+        spool.into_iter().chain(dead_letters).collect()
+    }
+}
+
+fn degradation(part: &str, state: &str, text: String) -> DegradationJson {
+    DegradationJson {
+        part: part.to_owned(),
+        state: state.to_owned(),
+        text,
+    }
+}
+
+fn of_spool(spool: &SpoolMonitor) -> Option<DegradationJson> {
+    let (state, text) = match spool.mode() {
+        Mode::Disk if spool.stats().careful => (
+            CAREFUL,
+            "the relay ended soon after its start again and again: it delivers one profile at a time"
+                .to_owned(),
+        ),
+        Mode::Disk => return None,
+        Mode::Waiting => of_opening(&spool.opening())?,
+        Mode::MemoryOnly => (
+            MEMORY_ONLY,
+            "the disk cannot be written: new profiles wait in memory".to_owned(),
+        ),
+        Mode::ReadErrors => {
+            let segments = spool.stats().unreadable_segments;
+            let text = format!("the disk does not return {segments} segments: their profiles wait");
+            (READ_ERRORS, text)
+        }
+    };
+    Some(degradation("spool", state, text))
+}
+
+/// `None`: it is open.
+fn of_opening(opening: &Opening) -> Option<(&'static str, String)> {
+    match opening {
+        Opening::Open => None,
+        Opening::Waiting { reason, since } => {
+            let text = format!(
+                "not open for {}, profiles wait in memory: {reason}",
+                age(*since)
+            );
+            Some((WAITING, text))
+        }
+        Opening::Scanning { read, of } => {
+            let text = match percent(*read, *of) {
+                None => "it is being opened: profiles wait in memory".to_owned(),
+                Some(percent) => format!(
+                    "{percent}% of the segments are read: new profiles wait in memory until all are"
+                ),
+            };
+            Some((SCANNING, text))
+        }
+    }
+}
+
+fn of_dead_letters(letters: &LetterMonitor) -> Option<DegradationJson> {
+    let LetterOpening::Waiting { reason, since } = letters.opening() else {
+        return None;
+    };
+    let text = format!(
+        "not open for {}, {} of them wait in memory: {reason}",
+        age(since),
+        letters.unwritten()
+    );
+    Some(degradation("dead_letters", WAITING, text))
+}
+
+/// `None`: it is not known yet what there is to read.
+fn percent(read: u64, of: u64) -> Option<u64> {
+    read.saturating_mul(100).checked_div(of)
+}
+
+/// In whole seconds.
+fn age(since: Instant) -> humantime::FormattedDuration {
+    humantime::format_duration(Duration::from_secs(since.elapsed().as_secs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spool_that_is_not_open_says_why_or_how_far_it_is() {
+        let of = |opening: Opening| of_opening(&opening);
+        assert_eq!(of(Opening::Open), None);
+        let since = tokio::time::Instant::now().into_std();
+        let reason = "it is locked".to_owned();
+        let (state, text) = of(Opening::Waiting { reason, since }).unwrap();
+        assert_eq!(state, "waiting");
+        assert!(
+            text.starts_with("not open for 0s, ") && text.ends_with(": it is locked"),
+            "{text}"
+        );
+        let (state, text) = of(Opening::Scanning { read: 0, of: 0 }).unwrap();
+        assert_eq!(state, "scanning");
+        assert!(text.starts_with("it is being opened"), "{text}");
+        let (_, text) = of(Opening::Scanning { read: 1, of: 3 }).unwrap();
+        assert!(text.starts_with("33% of the segments"), "{text}");
+    }
+}

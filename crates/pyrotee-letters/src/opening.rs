@@ -1,0 +1,202 @@
+//! Opens the directory of the dead letters as soon as that is possible, while the relay runs.
+
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use pyrotee_queue::lock;
+
+use crate::store::{Error, Store};
+
+/// Time until the second attempt to open the directory. It doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Time until a gate is asked for the second time. It doubles up to [`FIRST_PAUSE`].
+const FIRST_GATE_PAUSE: Duration = Duration::from_millis(10);
+
+/// Time after which an error is logged each minute: a hand-over between two relays is over by then.
+const PATIENCE: Duration = Duration::from_secs(120);
+const ERROR_EVERY: Duration = Duration::from_secs(60);
+
+/// Whether the directory of the dead letters is in use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Opening {
+    /// The directory cannot be used yet; the next attempt follows within seconds.
+    Waiting {
+        /// Why, and what to do.
+        reason: String,
+        /// When the first attempt began.
+        since: Instant,
+    },
+    /// The directory is in use.
+    Open,
+}
+
+/// Says why the directory must not be touched yet. It is asked before each attempt.
+pub type Gate = Box<dyn Fn() -> Result<(), String> + Send>;
+
+/// The directory of a running relay, which may not be open yet.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    pub(crate) max_bytes: u64,
+    store: OnceLock<Arc<Store>>,
+    since: Instant,
+    /// Why it is not open.
+    reason: Mutex<String>,
+}
+
+impl Directory {
+    pub(crate) fn closed(max_bytes: u64) -> Self {
+        Self {
+            max_bytes,
+            store: OnceLock::new(),
+            since: tokio::time::Instant::now().into_std(),
+            reason: Mutex::new("it is being opened".to_owned()),
+        }
+    }
+
+    pub(crate) fn open(store: Arc<Store>, max_bytes: u64) -> Self {
+        Self {
+            store: OnceLock::from(store),
+            ..Self::closed(max_bytes)
+        }
+    }
+
+    /// The letters, once the directory is open.
+    pub(crate) fn store(&self) -> Option<&Arc<Store>> {
+        self.store.get()
+    }
+
+    pub(crate) fn opening(&self) -> Opening {
+        match self.store() {
+            Some(_) => Opening::Open,
+            None => Opening::Waiting {
+                reason: lock(&self.reason).clone(),
+                since: self.since,
+            },
+        }
+    }
+}
+
+/// Opens a directory of letters, trying again until it succeeds.
+pub(crate) struct Opener {
+    pub(crate) dir: PathBuf,
+    pub(crate) gate: Gate,
+    pub(crate) directory: Arc<Directory>,
+}
+
+impl Opener {
+    /// Returns the open store, or `None` if `stop` ends the attempts. Blocks until then.
+    pub(crate) fn run(&self, stop: &Receiver<()>) -> Option<Arc<Store>> {
+        if let Some(store) = self.directory.store() {
+            return Some(Arc::clone(store));
+        }
+        let mut log = FailureLog::default();
+        let (mut gate_pause, mut pause) = (FIRST_GATE_PAUSE, FIRST_PAUSE);
+        loop {
+            let wait = if let Err(reason) = (self.gate)() {
+                *lock(&self.directory.reason) = reason;
+                let wait = gate_pause;
+                gate_pause = FIRST_PAUSE.min(gate_pause * 2);
+                wait
+            } else {
+                match Store::open(&self.dir, self.directory.max_bytes) {
+                    Ok(store) => return Some(self.opened(store)),
+                    Err(error) => self.failed(&error, &mut log),
+                }
+                let wait = pause;
+                pause = LONGEST_PAUSE.min(pause * 2);
+                wait
+            };
+            match stop.recv_timeout(wait) {
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(()) | Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+    }
+
+    fn opened(&self, store: Store) -> Arc<Store> {
+        let size = store.size();
+        tracing::info!(
+            dir = %self.dir.display(),
+            letters = size.letters,
+            bytes = size.bytes,
+            "dead letters are open"
+        );
+        Arc::clone(self.directory.store.get_or_init(|| Arc::new(store)))
+    }
+
+    fn failed(&self, error: &Error, log: &mut FailureLog) {
+        let reason = error.with_cause();
+        let waited = self.directory.since.elapsed();
+        match log.level(&reason, waited) {
+            Some(Level::Error) => tracing::error!(
+                reason,
+                ?waited,
+                "dead letters still cannot be opened; new ones are lost once an eighth of memory-limit waits"
+            ),
+            Some(Level::Warning) => tracing::warn!(
+                reason,
+                "dead letters cannot be opened yet: they wait in memory, and the directory is tried again"
+            ),
+            None => {}
+        }
+        *lock(&self.directory.reason) = reason;
+    }
+}
+
+/// Decides which failed attempts are logged.
+#[derive(Debug, Default)]
+struct FailureLog {
+    last_reason: Option<String>,
+    /// Age of the wait at which the last error was logged.
+    last_error: Option<Duration>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Level {
+    Warning,
+    Error,
+}
+
+impl FailureLog {
+    /// How an attempt that failed for `reason` is logged, `waited` after the first attempt: a warning for each new
+    /// reason, an error each minute once the wait has been long.
+    fn level(&mut self, reason: &str, waited: Duration) -> Option<Level> {
+        let is_new = self.last_reason.as_deref() != Some(reason);
+        if is_new {
+            self.last_reason = Some(reason.to_owned());
+        }
+        let quiet = |last: Duration| waited.saturating_sub(last) < ERROR_EVERY;
+        if waited >= PATIENCE && !self.last_error.is_some_and(quiet) {
+            self.last_error = Some(waited);
+            return Some(Level::Error);
+        }
+        is_new.then_some(Level::Warning)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_new_reason_is_a_warning_and_a_long_wait_an_error_each_minute() {
+        let mut log = FailureLog::default();
+        let seconds = Duration::from_secs;
+        for (reason, waited, level) in [
+            ("locked", 0, Some(Level::Warning)),
+            ("locked", 5, None),
+            ("read-only", 10, Some(Level::Warning)),
+            ("read-only", 119, None),
+            ("read-only", 120, Some(Level::Error)),
+            ("locked", 130, Some(Level::Warning)),
+            ("locked", 179, None),
+            ("locked", 180, Some(Level::Error)),
+        ] {
+            assert_eq!(log.level(reason, seconds(waited)), level, "{waited}");
+        }
+    }
+}

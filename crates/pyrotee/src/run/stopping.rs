@@ -1,0 +1,154 @@
+//! The end of the process. Nothing may hold it up: neither a disk that hangs, nor a reader of the log that does not
+//! read.
+//!
+//! After `shutdown.grace` requests that are still open are cut, then the spool and the dead letters save in parallel
+//! what they have in memory, each on a thread that is left behind at a deadline. A second signal cuts each step short.
+
+use std::process;
+use std::thread::{self, Builder};
+use std::time::Duration;
+
+use pyrotee_letters::{Monitor as LetterMonitor, Writer};
+use pyrotee_spool::{Closer, Monitor as SpoolMonitor};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
+
+use super::signals::Signals;
+
+/// Time after `shutdown.grace` in which the process ends whatever happens.
+const LIMIT: Duration = Duration::from_secs(3);
+
+/// Time after `shutdown.grace` at which nobody waits for a disk any more.
+const SAVING: Duration = Duration::from_millis(2_500);
+
+/// Time after a second signal at which nobody waits for a disk any more. A disk that works has saved by then.
+const SAVING_AT_ONCE: Duration = Duration::from_millis(500);
+
+/// Time for the last log line of a process that is stuck.
+const LAST_LINE: Duration = Duration::from_millis(100);
+
+/// Exit code of a process that was stuck.
+const STUCK: i32 = 1;
+
+/// Longer than any process runs, for limits that cannot be added to a time.
+const FOREVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+
+/// When the steps of a stop are over.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deadlines {
+    /// Requests and queues are not waited for any more.
+    pub(super) drained: Instant,
+    /// Disks are not waited for any more.
+    pub(super) saved: Instant,
+    /// A second signal came.
+    pub(super) is_hurried: bool,
+}
+
+impl Deadlines {
+    /// Those of a stop that begins now. From now on the process ends in time, even if a thread is stuck.
+    pub(super) fn begin(grace: Duration) -> Self {
+        let limit = grace.saturating_add(LIMIT);
+        let watchdog = Builder::new().name("stop".to_owned()).spawn(move || {
+            thread::sleep(limit);
+            end_stuck_process();
+        });
+        if let Err(error) = watchdog {
+            tracing::warn!(%error, "failed to start the thread that ends a process that is stuck");
+        }
+        let now = Instant::now();
+        let after = |time: Duration| now.checked_add(time).unwrap_or(now + FOREVER);
+        Self {
+            drained: after(grace),
+            saved: after(grace.saturating_add(SAVING)),
+            is_hurried: false,
+        }
+    }
+
+    /// A second signal came: everything is over at once, but for what a disk that works saves.
+    pub(super) fn hurry(&mut self) {
+        self.is_hurried = true;
+        let now = Instant::now();
+        self.drained = self.drained.min(now);
+        self.saved = self.saved.min(now + SAVING_AT_ONCE);
+    }
+}
+
+#[expect(
+    clippy::exit,
+    reason = "the thread that could return from main is the one that is stuck"
+)]
+fn end_stuck_process() {
+    // The log may be what is stuck.
+    let logging = Builder::new().spawn(|| tracing::error!("a thread is stuck: the process ends"));
+    if logging.is_ok() {
+        thread::sleep(LAST_LINE);
+    }
+    process::exit(STUCK);
+}
+
+/// What has to be saved at the end.
+#[derive(Debug, Default)]
+pub(super) struct Savers {
+    pub(super) spool: Option<(SpoolMonitor, Closer)>,
+    pub(super) dead_letters: Option<(LetterMonitor, Writer)>,
+}
+
+impl Savers {
+    /// Saves what the next process has to know, until `deadlines` or a signal. Logs what could not be saved.
+    pub(super) async fn save(self, deadlines: Deadlines, signals: &mut Signals) {
+        let until = deadlines.saved;
+        let (spool, closer) = self.spool.unzip();
+        let (dead_letters, writer) = self.dead_letters.unzip();
+        let closer =
+            closer.map(|closer| on_thread("close-spool", move || closer.close(until.into_std())));
+        let writer = writer.map(|writer| {
+            let limit = until.saturating_duration_since(Instant::now());
+            on_thread("close-letters", move || writer.close(limit) == 0)
+        });
+        let (mut is_spool_saved, mut are_letters_saved) = (closer.is_none(), writer.is_none());
+        let saving = async {
+            let spool = async {
+                if let Some(closed) = closer {
+                    is_spool_saved = closed.await.unwrap_or(false);
+                }
+            };
+            let dead_letters = async {
+                if let Some(closed) = writer {
+                    are_letters_saved = closed.await.unwrap_or(false);
+                }
+            };
+            tokio::join!(spool, dead_letters);
+        };
+        tokio::select! {
+            () = saving => {}
+            () = sleep_until(until) => {}
+            signal = signals.next() => tracing::warn!(signal, "stopping at once"),
+        }
+        if let Some(spool) = spool.filter(|_| !is_spool_saved) {
+            tracing::warn!(
+                unwritten = spool.stats().unwritten,
+                "the disk did not save in time what the spool had in memory: unwritten profiles are lost, and those \
+                 delivered last may be delivered again"
+            );
+        }
+        if let Some(letters) = dead_letters.filter(|_| !are_letters_saved) {
+            tracing::warn!(
+                letters = letters.unwritten(),
+                "dead letters were not written and are lost"
+            );
+        }
+    }
+}
+
+/// Runs what waits for a disk on a thread of its own: the threads of the runtime may all be busy with bodies. The
+/// result is an error if the thread does not start or panics.
+fn on_thread(name: &str, run: impl FnOnce() -> bool + Send + 'static) -> oneshot::Receiver<bool> {
+    let (done, result) = oneshot::channel();
+    let thread = Builder::new().name(name.to_owned()).spawn(move || {
+        let _result_or_nobody_waits = done.send(run());
+    });
+    if let Err(error) = thread {
+        tracing::error!(name, %error, "failed to start a thread");
+    }
+    result
+}
