@@ -1,6 +1,6 @@
 //! Whether the relay lives, and whether it wants requests.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -11,13 +11,18 @@ const BEAT: Duration = Duration::from_secs(1);
 /// Silence after which it is taken for dead: far beyond what load explains.
 const DEAD_AFTER: Duration = Duration::from_secs(60);
 
+// The phases of a relay.
+const STARTING: u8 = 0;
+const READY: u8 = 1;
+const STOPPING: u8 = 2;
+
 /// State for the probes. It depends on no target and no upstream: that one of them is down is no
 /// reason to restart the relay or to take it out of rotation.
 #[derive(Debug)]
 pub struct Health {
     started: Instant,
     last_beat: AtomicU64,
-    ready: AtomicBool,
+    phase: AtomicU8,
 }
 
 impl Default for Health {
@@ -26,19 +31,28 @@ impl Default for Health {
         Self {
             started: Instant::now(),
             last_beat: AtomicU64::new(0),
-            ready: AtomicBool::new(false),
+            phase: AtomicU8::new(STARTING),
         }
     }
 }
 
 impl Health {
-    /// Listeners are bound and nothing is draining; or not.
-    pub fn set_ready(&self, ready: bool) {
-        self.ready.store(ready, Relaxed);
+    /// The relay wants requests from now on, unless it stops already.
+    pub fn set_ready(&self) {
+        let phase = &self.phase;
+        // An error says that it is ready, or stops.
+        phase
+            .compare_exchange(STARTING, READY, Relaxed, Relaxed)
+            .ok();
+    }
+
+    /// The relay wants no more requests.
+    pub fn set_stopping(&self) {
+        self.phase.store(STOPPING, Relaxed);
     }
 
     pub fn is_ready(&self) -> bool {
-        self.ready.load(Relaxed)
+        self.phase.load(Relaxed) == READY
     }
 
     /// Whether the data path's runtime still runs tasks.
@@ -63,6 +77,16 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_relay_that_stops_does_not_become_ready() {
+        let health = Health::default();
+        health.set_ready();
+        assert!(health.is_ready());
+        health.set_stopping();
+        health.set_ready();
+        assert!(!health.is_ready());
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_runtime_that_stands_still_is_dead_and_one_that_goes_on_lives_again() {

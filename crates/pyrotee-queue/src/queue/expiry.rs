@@ -5,11 +5,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use tokio::time::Instant;
-
 use super::Queue;
 use super::entry::{LeasedEntry, QueuedRecord};
-use super::state::State;
 use crate::{Birth, Reason, lock};
 
 /// Most entries that are looked at under one hold of the lock.
@@ -20,14 +17,6 @@ const SWEEPS: u32 = 10;
 
 /// Shortest and longest time between two such looks.
 const SWEEP_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
-
-/// The last look at all entries.
-#[derive(Debug, Default)]
-pub(super) struct Sweep {
-    at: Option<Instant>,
-    /// The key of the oldest entry then.
-    pub(super) oldest: Option<u64>,
-}
 
 impl<R: QueuedRecord> Queue<R> {
     /// Drops the records that were received before `received_before` by the wall clock as it is set now, as
@@ -99,16 +88,5 @@ impl<R: QueuedRecord> Queue<R> {
         let leased = state.leased.values().map(|leased| leased.born);
         let oldest = leased.chain(queued).min()?;
         Some(self.clock.to_wall(oldest))
-    }
-}
-
-impl<R> State<R> {
-    fn is_sweep_due(&mut self, pause: Duration) -> bool {
-        let now = Instant::now();
-        let is_due = self.sweep.at.is_none_or(|at| at + pause <= now);
-        if is_due {
-            self.sweep.at = Some(now);
-        }
-        is_due
     }
 }

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
 use super::entry::{LeasedEntry, QueueEntry, QueuedRecord};
-use super::expiry::Sweep;
 use super::index::EntryIndex;
 use crate::{LeaseFilter, Limits, Reason, WhenFull};
 
@@ -35,6 +34,14 @@ pub(super) struct State<R> {
     /// The key of the record with the number zero.
     pub(super) base: u64,
     pub(super) sweep: Sweep,
+}
+
+/// The last look at all entries.
+#[derive(Debug, Default)]
+pub(super) struct Sweep {
+    at: Option<Instant>,
+    /// The key of the oldest entry then.
+    pub(super) oldest: Option<u64>,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -100,6 +107,18 @@ impl<R> Default for State<R> {
             base: 0,
             sweep: Sweep::default(),
         }
+    }
+}
+
+impl<R> State<R> {
+    /// Whether all entries are to be looked at, which is noted then.
+    pub(super) fn is_sweep_due(&mut self, pause: Duration) -> bool {
+        let now = Instant::now();
+        let is_due = self.sweep.at.is_none_or(|at| at + pause <= now);
+        if is_due {
+            self.sweep.at = Some(now);
+        }
+        is_due
     }
 }
 

@@ -14,9 +14,10 @@ use pyrotee_delivery::Deliverer;
 use pyrotee_net::bind;
 use pyrotee_proxy::Proxy;
 use pyrotee_queue::{Budget, Reason, Supervisor};
+use pyrotee_spool::{Monitor, Opening};
 use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{interval, sleep_until, timeout};
+use tokio::time::{interval, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::outside::Outside;
@@ -33,6 +34,10 @@ const ABORTING: Duration = Duration::from_millis(500);
 
 /// The same after a second signal.
 const LETTING_GO_AT_ONCE: Duration = Duration::from_millis(200);
+
+/// How long the relay is not ready because its spool is being opened, and how often it looks.
+const OPENING: Duration = Duration::from_millis(250);
+const OPENING_STEP: Duration = Duration::from_millis(5);
 
 /// How often a long drain says how far it is.
 const PROGRESS: Duration = Duration::from_secs(5);
@@ -169,7 +174,16 @@ impl Relay {
         }
         let address = self.proxy.address();
         running.parts.spawn(self.proxy.run());
-        health.set_ready(true);
+        let spool = self
+            .savers
+            .spool
+            .as_ref()
+            .map(|(monitor, _)| monitor.clone());
+        let ready = Arc::clone(&health);
+        background.spawn(async move {
+            await_opening(spool).await;
+            ready.set_ready();
+        });
         tracing::info!(listener = "data", %address, version = VERSION, revision = REVISION, "listening");
 
         let cause = running.wait_for_the_end().await;
@@ -178,7 +192,7 @@ impl Relay {
             Cause::Signal(signal) => tracing::info!(signal, "stopping"),
             Cause::Crash(error) => running.crashed = Some(crash(error)),
         }
-        health.set_ready(false);
+        health.set_stopping();
         self.drain.cancel();
         running.drain(&mut deadlines).await;
         running.let_go(&mut deadlines).await;
@@ -187,6 +201,18 @@ impl Relay {
         admin.stop();
         crashed.map_or(Ok(()), Err)
     }
+}
+
+/// Waits a moment for the spool to open, so that most relays are ready with what they have on disk. Clients are served
+/// meanwhile, and a disk that is slow or in trouble is not waited for.
+async fn await_opening(spool: Option<Monitor>) {
+    let opening = async {
+        while let Some(Opening::Scanning { .. }) = spool.as_ref().map(Monitor::opening) {
+            sleep(OPENING_STEP).await;
+        }
+    };
+    // A longer scan goes on in the background.
+    timeout(OPENING, opening).await.ok();
 }
 
 /// The host name of this machine, which may be a whole domain name.
