@@ -15,6 +15,8 @@ pub(crate) struct Counters {
     pub(crate) recovered: Counter,
     pub(crate) redelivered: Counter,
     pub(crate) evicted_segments: Counter,
+    /// Records that are written and not committed yet.
+    pub(crate) uncommitted: Counter,
     pub(crate) free: Counter,
     pub(crate) memory_only: Counter,
     pub(crate) troubles: Counter,

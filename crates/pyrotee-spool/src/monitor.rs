@@ -40,7 +40,7 @@ pub struct Stats {
     pub index_bytes: u64,
     /// Free bytes of the file system when the last segment was begun.
     pub free_bytes: u64,
-    /// Records that are not written yet.
+    /// Records that are not written yet, or with `fsync: always` not synced yet.
     pub unwritten: u64,
     /// Bytes written, heads and cursors included.
     pub written_bytes: u64,
@@ -156,6 +156,7 @@ impl Monitor {
     /// The gauges and counters at this instant.
     pub fn stats(&self) -> Stats {
         let unwritten = lock(&self.shared.intake).writes.len() as u64;
+        let unwritten = unwritten + self.shared.counters.uncommitted.get();
         let (bytes, segments, claims) = self.shared.tracker.with(|tracker| {
             let segments = &tracker.segments;
             (segments.bytes(), segments.len() as u64, segments.pending())

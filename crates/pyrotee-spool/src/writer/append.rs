@@ -120,6 +120,7 @@ impl Writer {
             if let Some(write) = writes.pop_front() {
                 self.uncommitted.bytes += end - position.offset;
                 self.uncommitted.written.push_back((write, position, end));
+                self.shared.counters.uncommitted.add(1);
             }
             if self.settings.fsync != Fsync::Always {
                 self.commit(1);
@@ -139,6 +140,7 @@ impl Writer {
             };
             write.record.written(position);
             self.uncommitted.bytes -= end - position.offset;
+            self.shared.counters.uncommitted.sub(1);
             last = Some((write.record.number(), end));
             committed.push(write);
         }
@@ -159,6 +161,7 @@ impl Writer {
     /// Puts the written records back that are not committed: they are written again, to another segment.
     pub(super) fn take_back_uncommitted(&mut self) {
         let uncommitted = std::mem::take(&mut self.uncommitted);
+        self.shared.counters.uncommitted.set(0);
         let mut intake = lock(&self.shared.intake);
         for (write, ..) in uncommitted.written.into_iter().rev() {
             intake.writes.push_front(write);

@@ -36,7 +36,7 @@ const ABORTING: Duration = Duration::from_millis(500);
 const LETTING_GO_AT_ONCE: Duration = Duration::from_millis(200);
 
 /// How long the relay is not ready because its spool is being opened, and how often it looks.
-const OPENING: Duration = Duration::from_millis(250);
+const OPENING: Duration = Duration::from_secs(2);
 const OPENING_STEP: Duration = Duration::from_millis(5);
 
 /// How often a long drain says how far it is.
