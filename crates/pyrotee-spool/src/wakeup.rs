@@ -48,12 +48,17 @@ impl WriterWakeup {
         if !min_sleep.is_zero() {
             thread::sleep(min_sleep);
         }
+        self.wait_for_notification(at_most - min_sleep);
+    }
+
+    /// Sleeps until there is a notification, for `at_most`.
+    pub(crate) fn wait_for_notification(&self, at_most: Duration) {
         let mut state = lock(&self.state);
         if !state.notified {
             state.waiting = true;
             let waited = self
                 .condvar
-                .wait_timeout_while(state, at_most - min_sleep, |state| !state.notified);
+                .wait_timeout_while(state, at_most, |state| !state.notified);
             (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         }
         *state = State::default();

@@ -122,7 +122,12 @@ impl Writer {
             }
             self.reread_segments();
             self.shared.watch_life();
-            self.shared.tracker.wakeup.wait(self.until_next());
+            let (wakeup, until_next) = (&self.shared.tracker.wakeup, self.until_next());
+            // Receipts wait for the end of the sync, which is a notification.
+            match self.uncommitted.len() {
+                0 => wakeup.wait(until_next),
+                _ => wakeup.wait_for_notification(until_next),
+            }
         }
     }
 
