@@ -25,13 +25,12 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use pyrotee_queue::{Queue, lock};
+use pyrotee_segments::{Flight, FormatError, LIVES_FILE, SavedLives, Storage, TargetId, read_all};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use crate::format::{Flight, FormatError, LIVES_FILE, SavedLives, TargetId};
 use crate::spooled_record::RecordClaim;
-use crate::storage::{Storage, read_all};
 
 /// After so many short lives in a row, the records in flight are noted.
 const NOTES_AFTER: u32 = 2;
@@ -106,7 +105,7 @@ impl Lives {
         let Some(before) = read(&**storage) else {
             return;
         };
-        let suspects = before.judged();
+        let suspects = judged(&before);
         let is_poison =
             |flight: &Flight| suspects.get(flight).is_some_and(|it| *it >= POISON_AFTER);
         let on_trial = before.in_flight.iter().filter(|it| !is_poison(it));
@@ -318,20 +317,18 @@ impl State {
     }
 }
 
-impl SavedLives {
-    /// The suspects after the life that wrote this has ended.
-    fn judged(&self) -> BTreeMap<Flight, u32> {
-        let mut suspects = self.suspects.clone();
-        let alone = match (self.careful, self.in_flight.len()) {
-            (true, 1) => self.in_flight.first().copied(),
-            _ => None,
-        };
-        suspects.retain(|flight, ended| Some(*flight) == alone || *ended >= POISON_AFTER);
-        if let Some(alone) = alone {
-            *suspects.entry(alone).or_default() += 1;
-        }
-        suspects
+/// The suspects after the life that wrote `before` has ended.
+fn judged(before: &SavedLives) -> BTreeMap<Flight, u32> {
+    let mut suspects = before.suspects.clone();
+    let alone = match (before.careful, before.in_flight.len()) {
+        (true, 1) => before.in_flight.first().copied(),
+        _ => None,
+    };
+    suspects.retain(|flight, ended| Some(*flight) == alone || *ended >= POISON_AFTER);
+    if let Some(alone) = alone {
+        *suspects.entry(alone).or_default() += 1;
     }
+    suspects
 }
 
 /// What the life before has left. `None`: a newer pyrotee wrote it, or it cannot be read.

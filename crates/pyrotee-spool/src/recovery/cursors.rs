@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
+use pyrotee_segments::{Names, SavedCursor, TargetId, is_set, seconds};
+
 use super::RecoveredSpool;
-use crate::format::{Names, SavedCursor, TargetId, is_set, seconds};
 use crate::tracker::{Cursor, Removal};
 
 /// The cursors of all targets, and the names for new segments.

@@ -1,7 +1,8 @@
 //! Which record numbers are free, and which are uncertain.
 
+use pyrotee_segments::{Cursors, NumberSet, SHORTEST};
+
 use super::RecoveredSpool;
-use crate::format::{Cursors, NumberSet, SHORTEST};
 
 /// The number of the next record, above all numbers that earlier processes may have given out.
 pub(super) fn next_number(recovered: &RecoveredSpool) -> u64 {

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 use std::time::{Duration, SystemTime};
 
 use pyrotee_queue::{Reason, StepClock, shift};
+use pyrotee_segments::inspect::Directory;
+use pyrotee_segments::{CURSOR_SLOTS, Cursors};
 
 use super::damage::{NAMES, left_behind};
 use super::sim::Sim;
 use super::support::{eventually, open, settings};
 use crate::Settings;
-use crate::format::{CURSOR_SLOTS, Cursors};
-use crate::inspect::Directory;
 
 /// Settings that save cursors soon, as a relay does.
 pub(super) fn eager() -> Settings {

@@ -5,14 +5,14 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 
 use pyrotee_queue::{Record, lock};
+use pyrotee_segments::{
+    File, OnDemand, RecordHead, SegmentHead, SegmentPosition, TargetId, append_all, segment_name,
+};
 
 use super::Writer;
-use crate::directory::SegmentPosition;
-use crate::format::{RecordHead, SegmentHead, TargetId, segment_name};
 use crate::segments::Segment;
 use crate::settings::Fsync;
 use crate::shared::{PendingWrite, Shared};
-use crate::storage::{File, OnDemand, append_all};
 
 /// Most bytes of uncommitted records. They stay in memory until they are synced.
 const MOST_UNSYNCED: u64 = 4 << 20;

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use pyrotee_queue::{Reason, lock};
+use pyrotee_segments::{CURSOR_SLOTS, ClockSteps, Cursors, File, SavedCursor, seconds};
 use tokio::time::Instant;
 
 use super::Writer;
-use crate::format::{CURSOR_SLOTS, ClockSteps, Cursors, SavedCursor, seconds};
 use crate::removed::RemovedTarget;
 use crate::settings::{Fsync, Settings};
-use crate::storage::File;
 
 /// Pause between two saves of the cursors, as a multiple of the duration of a save: saving takes at most this
 /// fraction of the writer's time.

@@ -19,13 +19,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pyrotee_queue::{Reason, lock};
+use pyrotee_segments::{ClockSteps, Crc, File, Names, Storage};
 use tokio::time::Instant;
 use tracing::warn;
 
-use crate::format::{ClockSteps, Crc, Names};
 use crate::settings::{Fsync, Settings};
 use crate::shared::{PendingWrite, Shared};
-use crate::storage::{File, Storage};
 use append::{ActiveSegment, Uncommitted};
 use cursors::CursorSlots;
 use evict::Evictions;

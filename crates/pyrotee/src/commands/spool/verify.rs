@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use pyrotee_client::visible;
-use pyrotee_spool::inspect::{Directory, Finding, InspectError, OnRead, VerifyReport};
+use pyrotee_segments::inspect::{Directory, Finding, InspectError, OnRead, VerifyReport};
 use serde_json::json;
 
 use super::directory::DirectoryArgs;
