@@ -4,6 +4,7 @@
 //! `work` succeeds again.
 
 mod append;
+mod commit;
 mod cursors;
 mod evict;
 mod memory_only;
@@ -25,7 +26,8 @@ use tracing::warn;
 
 use crate::settings::{Fsync, Settings};
 use crate::shared::{PendingWrite, Shared};
-use append::{ActiveSegment, Uncommitted};
+use append::ActiveSegment;
+use commit::Uncommitted;
 use cursors::CursorSlots;
 use evict::Evictions;
 use reread::Reread;
