@@ -90,7 +90,7 @@ pub use directory::{
 };
 pub use format::{
     CURSOR_SLOTS, ClockSteps, Crc, Cursors, Flight, FormatError, LIVES_FILE, Names, NumberSet,
-    RecordHead, SHORTEST, SavedCursor, SavedLives, SegmentHead, TargetId, is_set, quarantined_name,
-    quarantined_segment_of, seconds, segment_name,
+    RecordHead, SHORTEST_RECORD, SavedCursor, SavedLives, SegmentHead, TargetId, is_clock_set,
+    quarantined_name, quarantined_segment_of, segment_name, unix_seconds,
 };
 pub use storage::{Disk, File, LockState, OnDemand, Space, Stat, Storage, append_all, read_all};

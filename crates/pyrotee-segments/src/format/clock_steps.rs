@@ -11,13 +11,13 @@ use super::fields::FieldReader;
 const CLOCK_IS_SET: Duration = Duration::from_secs(1_577_836_800);
 
 /// Seconds since the epoch.
-pub fn seconds(time: SystemTime) -> u64 {
+pub fn unix_seconds(time: SystemTime) -> u64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs())
 }
 
 /// Whether the clock was set that said so many seconds since the epoch.
-pub fn is_set(seconds: u64) -> bool {
+pub fn is_clock_set(seconds: u64) -> bool {
     seconds >= CLOCK_IS_SET.as_secs()
 }
 

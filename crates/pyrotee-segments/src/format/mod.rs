@@ -9,12 +9,12 @@ mod number_set;
 mod record;
 mod segment;
 
-pub use clock_steps::{ClockSteps, is_set, seconds};
+pub use clock_steps::{ClockSteps, is_clock_set, unix_seconds};
 pub use cursors::{CURSOR_SLOTS, Cursors, SavedCursor};
 pub use envelope::FormatError;
 pub use lives::{Flight, LIVES_FILE, SavedLives};
 pub use number_set::NumberSet;
-pub use record::{Crc, RecordHead, SHORTEST};
+pub use record::{Crc, RecordHead, SHORTEST_RECORD};
 pub(crate) use record::{MAGIC, PREFIX_LEN, RecordPrefix};
 pub use segment::{SegmentHead, quarantined_name, quarantined_segment_of, segment_name};
 pub(crate) use segment::{VERSION, salt_and_names, segment_of};

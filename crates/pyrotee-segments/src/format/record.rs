@@ -16,7 +16,7 @@ pub(crate) const MAGIC: [u8; 4] = *b"\xf0PyR";
 pub(crate) const PREFIX_LEN: usize = 24;
 
 /// Length of the shortest record: a prefix, and a head without takers and query.
-pub const SHORTEST: u64 = PREFIX_LEN as u64 + 25;
+pub const SHORTEST_RECORD: u64 = PREFIX_LEN as u64 + 25;
 
 /// Longest head of a record, in bytes: hyper accepts no request target beyond 64 KiB.
 const LONGEST_HEAD: u32 = 1 << 20;

@@ -32,9 +32,6 @@ pub struct Directory {
     storage: Arc<dyn Storage>,
 }
 
-/// Called with the number of bytes that were read since the last call.
-pub type OnRead = Arc<dyn Fn(u64) + Send + Sync>;
-
 /// Why a directory cannot be inspected. The text reads after "failed to".
 #[derive(Debug, thiserror::Error)]
 pub enum InspectError {

@@ -1,6 +1,6 @@
 //! Which record numbers are free, and which are uncertain.
 
-use pyrotee_segments::{Cursors, NumberSet, SHORTEST};
+use pyrotee_segments::{Cursors, NumberSet, SHORTEST_RECORD};
 
 use super::RecoveredSpool;
 
@@ -15,7 +15,9 @@ pub(super) fn next_number(recovered: &RecoveredSpool) -> u64 {
                 .last()
                 .map_or(first, |record| record.number),
             // As many records as the file can hold.
-            None if segment.is_last() && !recovered.cursors.clean => first + segment.len / SHORTEST,
+            None if segment.is_last() && !recovered.cursors.clean => {
+                first + segment.len / SHORTEST_RECORD
+            }
             None => first,
         };
         last + 1

@@ -50,7 +50,7 @@ async fn a_segment_that_a_killed_process_had_only_begun_is_no_damage() {
             let begun = "00000000000000000099.log".to_owned();
             sim.tamper(&begun, |bytes| bytes.extend_from_slice(&head[..len]));
             let directory = Directory::of(Arc::clone(&sim) as _);
-            let report = directory.verify(&(Arc::new(|_| {}) as _)).unwrap();
+            let report = directory.verify(|_| {}).unwrap();
             assert!(report.is_whole(), "{len}: {report:?}");
             let spool = open(&sim, settings(Path::new("")), &NAMES);
             assert_eq!(spool.monitor.stats().corrupt_stretches, 0, "{len}");

@@ -37,10 +37,10 @@ pub(super) fn verify(sim: &Arc<Sim>) -> VerifyReport {
     let (before, changes) = (content(sim), sim.changes());
     let read = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&read);
-    let on_read: Arc<dyn Fn(u64) + Send + Sync> = Arc::new(move |bytes| {
+    let on_read = move |bytes| {
         counted.fetch_add(bytes, Relaxed);
-    });
-    let report = look(sim).verify(&on_read).unwrap();
+    };
+    let report = look(sim).verify(on_read).unwrap();
     assert_eq!(content(sim), before);
     assert_eq!(sim.changes(), changes);
     assert_eq!(read.load(Relaxed), report.bytes, "every byte, once");

@@ -176,9 +176,7 @@ async fn a_spool_waits_for_its_directory_and_takes_the_records_from_memory_along
         assert_eq!(sorted(found[1].clone()), sorted(for_b.clone()), "{reason}");
         spool.close();
         for sim in [killed, sim.after_kill()] {
-            let report = Directory::of(Arc::clone(&sim) as _)
-                .verify(&(Arc::new(|_| {}) as _))
-                .unwrap();
+            let report = Directory::of(Arc::clone(&sim) as _).verify(|_| {}).unwrap();
             assert!(report.is_whole(), "{reason}: {report:?}");
             let spool = open(&sim, settings(Path::new("/spool")), &NAMES);
             let (delivered, counts) = spool.drain().await;

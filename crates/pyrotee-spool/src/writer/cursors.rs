@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use pyrotee_queue::{Reason, lock};
-use pyrotee_segments::{CURSOR_SLOTS, ClockSteps, Cursors, File, SavedCursor, seconds};
+use pyrotee_segments::{CURSOR_SLOTS, ClockSteps, Cursors, File, SavedCursor, unix_seconds};
 use tokio::time::Instant;
 
 use super::Writer;
@@ -162,7 +162,7 @@ impl Writer {
             let horizon = uncommitted.or(unwritten);
             (intake.next, horizon.unwrap_or(intake.next))
         };
-        let now = seconds(SystemTime::now());
+        let now = unix_seconds(SystemTime::now());
         let in_flight = self.shared.all_queues().map(|queue| queue.in_flight());
         let mut in_flight = in_flight.collect::<Vec<_>>().into_iter();
         self.shared.tracker.with(|tracker| {
