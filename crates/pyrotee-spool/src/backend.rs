@@ -8,14 +8,13 @@ use pyrotee_queue::{
     Consumer, Lease, LeaseEnd, LeaseFilter, LeaseFuture, LeasedEntry, OfferResult, Producer, Queue,
     QueuedRecord, Reason, Receipt, Record, Settle, TakeResult, Tally, lock,
 };
+use pyrotee_segments::{File, SegmentPosition};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::sleep;
 
-use crate::directory::SegmentPosition;
 use crate::flight::FlightGuard;
 use crate::reader::{LateRead, ReadRequest, ReadResult, ReaderRequest, RunningSpool};
 use crate::spooled_record::{Lookup, RecordClaim};
-use crate::storage::File;
 use crate::tracker::TrackerState;
 
 /// Time between two attempts to reserve memory while the budget has no room.

@@ -7,16 +7,15 @@ use std::thread::Builder;
 use std::time::Duration;
 
 use pyrotee_queue::{Part, Reason, Tally, lock};
+use pyrotee_segments::{Storage, quarantined_segment_of};
 use tokio::runtime;
 use tracing::info;
 
 use crate::backend::SpoolConsumer;
-use crate::format::quarantined_segment_of;
 use crate::reader::RunningSpool;
 use crate::removed::RemovedTarget;
 use crate::replay::{Replay, ReplayProgress, ReplayState};
 use crate::shared::Shared;
-use crate::storage::Storage;
 
 /// How long a replay waits for room: longer than a working target takes for the records that are in memory.
 pub(crate) const ROOM_TIMEOUT: Duration = Duration::from_secs(60);

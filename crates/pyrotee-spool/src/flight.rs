@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use pyrotee_segments::Flight;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use crate::format::Flight;
 use crate::reader::{ReaderRequest, RunningSpool};
 
 /// Keeps a record noted as in flight, and the turn of a careful process, until the lease has ended.

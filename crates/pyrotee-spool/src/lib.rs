@@ -1,75 +1,7 @@
 //! The backend that keeps records on disk, once for all targets, until each target has settled them.
 //!
-//! # On disk
-//!
-//! The spool is one directory. All numbers are little-endian. Files:
-//!
-//! ```text
-//! lock                        locked while a process has the spool open
-//! cursors.0 cursors.1         how far every target is. The more recent whole slot counts. The slot that was
-//!                             synced last is never overwritten next. Bytes of a longer earlier content may
-//!                             follow the content of a slot
-//! lives                       how often processes ended soon after their start, and what they were delivering
-//! 00000000000000000042.log    a segment; its name is the lowest record number that may be in it
-//! *.corrupt                   a quarantined segment: damaged, without pending records
-//! ```
-//!
-//! Segment heads, cursor slots and the content of `lives` are *envelopes*. The layout of the first 16 bytes is the same
-//! in all versions, so that an older pyrotee can refuse a newer version, and a flipped bit is not taken for one.
-//! Segments have version 2, cursor slots version 1, and 2 with unknown numbers or steps, `lives` version 1:
-//!
-//! ```text
-//! envelope = magic [u8; 8] ("PYROTEES" | "PYROTEEC" | "PYROTEEL"), version u32, crc32 of these 12 bytes,
-//!            length u32, crc32 of the content, content
-//! segment  = envelope( salt u64, first u64, names ), record*
-//! names    = count u16, ( id u16, length u16, name )*
-//! cursors  = envelope( generation u64, salt u64, next u64, clean u8, count u16, cursor*,
-//!                      count u32, ( start u64, end u64 )*     unknown numbers, since version 2
-//!                      count u16, ( number u64, step i64 )* ) steps of the wall clock, since version 2
-//! lives    = envelope( short u32, careful u8, count u32, flight*,   in flight
-//!                      count u32, ( flight, lives u32 )* )          suspects, and how many lives each ended
-//! flight   = target id u16, number u64
-//! cursor   = id u16, length u16, name, last_seen u64 (seconds; of a removed target: since when), horizon u64,
-//!            count u32, ( start u64, end u64 )*      settled numbers
-//!            count u32, number u64*                  in flight
-//! record   = magic [u8; 4] (f0 "PyR"), head length u32, body length u64, body crc32, head crc32,
-//!            head, body
-//! head     = number u64, received u64 (ns since the epoch), surface u8, hops u8, flags u8,
-//!            count u16, taker id u16*, length u32, query,
-//!            [ length u32, content type ]      flags bit 0
-//!            [ length u32, content encoding ]  flags bit 1
-//!            [ count u8, ( length u16, name, length u16, value )* ]  flags bit 2: headers, since version 2
-//! ```
-//!
-//! Segments of version 1 are the same without bit 2. They are read, and unlinked when they are settled, but
-//! never appended to or rewritten. Cursor slots of version 1 are the same as those of version 2 without the last two
-//! fields.
-//!
-//! A number is *unknown* if it is above the horizon of all cursors and in the range of a segment that cannot be read:
-//! there may be a record of that number, or none. If its segment is missing later, it is not counted as lost.
-//!
-//! A *step* says that the wall clock was set forward by so many nanoseconds (back, if negative) while a process ran,
-//! after the records below the number were received. In a process, ages come from the monotonic clock. A new process
-//! has two readings of when a record was received: the time in its head, and that time plus all later steps. The one
-//! that makes the record younger counts. A time before 2020 says that the clock was not set: the age counts from the
-//! start of the process then. The time in the head itself never changes, because it is part of the profile.
-//!
-//! `lives` is written in place, before a record is handed out, from the third process on after two that ended within a
-//! minute of their start without closing the spool. Nothing depends on it but which record is suspected to end processes:
-//! if the file is missing or damaged, none is. An earlier pyrotee leaves it alone.
-//!
-//! The checksum of a head covers the lengths, the checksum of the body and the head. The salt of the spool is the
-//! start value of both checksums of a record, so that a client cannot write bytes into a body that a resync
-//! would take for a record.
-//!
-//! Record numbers grow, and no number is used twice. A record lists its *takers*: the targets that had queued and
-//! not settled it when it was written. For each target a record is settled or pending. A record below the
-//! horizon of the target's cursor that is neither settled nor found in a segment is lost, and counted. A record
-//! above the horizon is pending for all of its takers. So the cursor of a removed target is kept as long as a
-//! record lists the target.
-//!
-//! Only the process that began a segment appends to it. Once every target has settled all records of a segment,
-//! the cursors are saved and the segment is unlinked. A damaged segment is quarantined (renamed) instead.
+//! [`pyrotee_segments`] draws the files of the directory and says what they mean. This crate writes, syncs and removes
+//! them.
 //!
 //! # In memory
 //!
@@ -84,6 +16,12 @@
 //! directory is open, all of these are lowered at once, to follow the numbers of earlier processes. No number of 2^62 or
 //! more is ever written.
 //!
+//! # Lives
+//!
+//! The file `lives` is written in place, before a record is handed out, from the third process on after two that ended within a
+//! minute of their start without closing the spool. Nothing depends on it but which record is suspected to end processes:
+//! if the file is missing or damaged, none is. An earlier pyrotee leaves it alone.
+//!
 //! # What this crate does not do
 //!
 //! It does not validate records, does not repair bodies, and does not store the retry history of a record.
@@ -96,12 +34,7 @@
 mod backend;
 mod control;
 mod counters;
-mod directory;
 mod flight;
-mod format;
-#[cfg(feature = "fuzzing")]
-pub mod fuzzing;
-pub mod inspect;
 mod lifecycle;
 mod lives;
 mod monitor;
@@ -116,7 +49,6 @@ mod segments;
 mod settings;
 mod shared;
 mod spooled_record;
-mod storage;
 #[cfg(test)]
 mod tests;
 mod tracker;

@@ -6,9 +6,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use pyrotee_queue::lock;
+use pyrotee_segments::OnRead;
 use tokio::time::Instant as Clock;
-
-use crate::directory::OnRead;
 
 /// Whether a spool is open. Until it is, records stay in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use pyrotee_queue::lock;
+use pyrotee_segments::inspect::{Membership, Survey, TargetSurvey};
 
-use crate::inspect::{Membership, Survey, TargetSurvey};
 use crate::lifecycle::Opening;
 use crate::removed::RemovedTarget;
 use crate::settings::CLAIM_BYTES;

@@ -6,6 +6,7 @@ use std::thread::Builder;
 use std::time::Instant;
 
 use pyrotee_queue::{Budget, Consumer, Part, Producer, Queue};
+use pyrotee_segments::{Disk, Storage};
 use tracing::error;
 
 use crate::backend::{SpoolConsumer, SpoolProducer};
@@ -19,7 +20,6 @@ use crate::read_trouble::ReadTrouble;
 use crate::reader::{self, ReaderRequest, RunningSpool};
 use crate::settings::{Fsync, Settings, TargetQueue};
 use crate::shared::{Intake, Shared};
-use crate::storage::{Disk, Storage};
 use crate::tracker::SettlementTracker;
 
 /// A running spool: both sides of its queues, and handles to observe, control and close it.

@@ -9,14 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pyrotee_queue::{Panic, Part, Reason, lock};
+use pyrotee_segments::{Crc, Storage};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::format::Crc;
 use crate::recovery::{self, Backlog};
 use crate::settings::{OpenError, Settings};
 use crate::shared::Shared;
-use crate::storage::Storage;
 use crate::waiting::WaitLog;
 use crate::writer::Writer;
 

@@ -5,14 +5,12 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, mpsc};
 
 use pyrotee_queue::{Part, Record, Reservation, lock};
+use pyrotee_segments::{File, Flight, SegmentPosition, read_record};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::directory::{SegmentPosition, read_record};
-use crate::format::Flight;
 use crate::shared::Shared;
 use crate::spooled_record::{Lookup, SpooledRecord};
-use crate::storage::File;
 
 /// A spool whose threads run. Producer, consumers and leases share one; dropping the last reference stops the
 /// threads.

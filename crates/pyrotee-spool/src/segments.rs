@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::storage::File;
+use pyrotee_segments::File;
 
 /// A segment: a file of records.
 #[derive(Debug, Default)]

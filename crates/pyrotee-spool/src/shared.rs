@@ -5,12 +5,11 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use pyrotee_queue::{Budget, Queue, QueuedRecord, Reason, Record, StepClock, Supervisor, lock};
+use pyrotee_segments::{Crc, SegmentPosition, TargetId};
 use tokio::sync::oneshot;
 use tracing::warn;
 
 use crate::counters::Counters;
-use crate::directory::SegmentPosition;
-use crate::format::{Crc, TargetId};
 use crate::lifecycle::Lifecycle;
 use crate::lives::Lives;
 use crate::read_trouble::ReadTrouble;

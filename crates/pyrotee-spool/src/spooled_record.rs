@@ -6,9 +6,8 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::SystemTime;
 
 use pyrotee_queue::{QueuedRecord, Reason, Record, SurfaceId, lock};
+use pyrotee_segments::{SegmentPosition, TargetId};
 
-use crate::directory::SegmentPosition;
-use crate::format::TargetId;
 use crate::tracker::SettlementTracker;
 
 /// What stays in memory of one record, once for all targets, until every target has settled it.

@@ -6,10 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use pyrotee_queue::lock;
+use pyrotee_segments::{File, NumberSet, TargetId};
 
-use crate::format::{NumberSet, TargetId};
 use crate::segments::Segments;
-use crate::storage::File;
 use crate::wakeup::WriterWakeup;
 
 /// Tracks the settled records of every target and the segments that they leave in use.

@@ -5,7 +5,8 @@
 use std::ops::Range;
 use std::time::SystemTime;
 
-use crate::format::NumberSet;
+use pyrotee_segments::NumberSet;
+
 use crate::tracker::TrackerState;
 
 /// The targets that lose the records of a segment.

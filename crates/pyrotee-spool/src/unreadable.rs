@@ -4,9 +4,9 @@
 use std::io;
 
 use pyrotee_queue::Reason;
+use pyrotee_segments::SegmentPosition;
 use tracing::{info, warn};
 
-use crate::directory::SegmentPosition;
 use crate::shared::Shared;
 use crate::tracker::TrackerState;
 use crate::unread::Losers;

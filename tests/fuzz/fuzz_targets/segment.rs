@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pyrotee_spool::fuzzing::{cursors, cursors_content, record_head, scan, segment};
+use pyrotee_segments::fuzzing::{cursors, cursors_content, record_head, scan, segment};
 
 const SALT: u64 = 0x5eed;
 

@@ -6,8 +6,8 @@
 use std::time::SystemTime;
 
 use pyrotee_queue::Tally;
+use pyrotee_segments::inspect::{FORMAT_VERSION, Membership, Survey, TargetSurvey};
 use pyrotee_spool::ReplayState;
-use pyrotee_spool::inspect::{FORMAT_VERSION, Membership, Survey, TargetSurvey};
 use serde::{Deserialize, Serialize};
 
 use super::{Amount, VERSION, line, seconds, time};

@@ -7,9 +7,8 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, Weak};
 
 use pyrotee_queue::Tally;
+use pyrotee_segments::{NumberSet, ScannedRecord, TargetId};
 
-use crate::directory::ScannedRecord;
-use crate::format::{NumberSet, TargetId};
 use crate::shared::Shared;
 use crate::spooled_record::{RecordClaim, RecordLocation, SpooledRecord, SpooledState};
 use crate::tracker::{Cursor, SettlementTracker, TrackerState};

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use pyrotee_queue::Tally;
+use pyrotee_segments::Names;
 use tracing::{info, warn};
 
 use super::adopt::{Adopted, Found};
 use super::cursors;
 use super::numbers::{next_number, unknown_numbers};
 use super::{ReadSegment, RecoveredSegment, RecoveredSpool};
-use crate::format::Names;
 use crate::segments::{Segment, UnreadSegment};
 use crate::shared::Shared;
 use crate::tracker::{SettlementTracker, TrackerState};

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
+use pyrotee_segments::{Names, SavedCursor, TargetId, is_clock_set, unix_seconds};
+
 use super::RecoveredSpool;
-use crate::format::{Names, SavedCursor, TargetId, is_set, seconds};
 use crate::tracker::{Cursor, Removal};
 
 /// The cursors of all targets, and the names for new segments.
@@ -45,7 +46,7 @@ pub(super) fn begin(
         let has_records = listed.contains(id) || saved.as_ref().is_some_and(is_unsettled);
         if has_records || is_unread {
             let last_seen = recovered.cursors.last_seen();
-            let removal = removal(saved.as_ref(), last_seen, next, seconds(now));
+            let removal = removal(saved.as_ref(), last_seen, next, unix_seconds(now));
             begun.push(*id, name, saved, has_cursors, Some((removal, next)));
         }
     }
@@ -108,7 +109,7 @@ fn removal(saved: Option<&SavedCursor>, last_seen: Option<u64>, next: u64, now: 
             horizon: next,
         },
         Some(saved) => Removal {
-            since: match is_set(saved.last_seen) {
+            since: match is_clock_set(saved.last_seen) {
                 true => saved.last_seen,
                 false => since,
             },

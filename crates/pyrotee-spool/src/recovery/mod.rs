@@ -17,13 +17,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use pyrotee_queue::Tally;
+use pyrotee_segments::{
+    Cursors, ListError, Listing, Names, OnDemand, SegmentFile, Storage, segment_name,
+};
 use tracing::{info, warn};
 
-use crate::directory::{ListError, Listing, SegmentFile};
-use crate::format::{Cursors, Names, segment_name};
 use crate::lifecycle::Lifecycle;
 use crate::settings::{OpenError, Settings};
-use crate::storage::{OnDemand, Storage};
 pub(crate) use backlog::{Backlog, adopt_late};
 pub(crate) use read_segment::ReadSegment;
 

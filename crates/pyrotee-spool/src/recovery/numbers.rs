@@ -1,7 +1,8 @@
 //! Which record numbers are free, and which are uncertain.
 
+use pyrotee_segments::{Cursors, NumberSet, SHORTEST_RECORD};
+
 use super::RecoveredSpool;
-use crate::format::{Cursors, NumberSet, SHORTEST};
 
 /// The number of the next record, above all numbers that earlier processes may have given out.
 pub(super) fn next_number(recovered: &RecoveredSpool) -> u64 {
@@ -14,7 +15,9 @@ pub(super) fn next_number(recovered: &RecoveredSpool) -> u64 {
                 .last()
                 .map_or(first, |record| record.number),
             // As many records as the file can hold.
-            None if segment.is_last() && !recovered.cursors.clean => first + segment.len / SHORTEST,
+            None if segment.is_last() && !recovered.cursors.clean => {
+                first + segment.len / SHORTEST_RECORD
+            }
             None => first,
         };
         last + 1

@@ -3,11 +3,8 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use pyrotee_segments::{ClockSteps, File, ScannedSegment, SegmentFile, SegmentScan};
 use tracing::warn;
-
-use crate::directory::{ScannedSegment, SegmentFile, SegmentScan};
-use crate::format::ClockSteps;
-use crate::storage::File;
 
 /// A segment that was read from its start to its end.
 #[derive(Debug)]

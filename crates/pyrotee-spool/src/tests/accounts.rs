@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 use std::time::{Duration, SystemTime};
 
 use pyrotee_queue::{Reason, StepClock, shift};
+use pyrotee_segments::inspect::Directory;
+use pyrotee_segments::{CURSOR_SLOTS, Cursors};
 
 use super::damage::{NAMES, left_behind};
 use super::sim::Sim;
 use super::support::{eventually, open, settings};
 use crate::Settings;
-use crate::format::{CURSOR_SLOTS, Cursors};
-use crate::inspect::Directory;
 
 /// Settings that save cursors soon, as a relay does.
 pub(super) fn eager() -> Settings {
@@ -50,7 +50,7 @@ async fn a_segment_that_a_killed_process_had_only_begun_is_no_damage() {
             let begun = "00000000000000000099.log".to_owned();
             sim.tamper(&begun, |bytes| bytes.extend_from_slice(&head[..len]));
             let directory = Directory::of(Arc::clone(&sim) as _);
-            let report = directory.verify(&(Arc::new(|_| {}) as _)).unwrap();
+            let report = directory.verify(|_| {}).unwrap();
             assert!(report.is_whole(), "{len}: {report:?}");
             let spool = open(&sim, settings(Path::new("")), &NAMES);
             assert_eq!(spool.monitor.stats().corrupt_stretches, 0, "{len}");

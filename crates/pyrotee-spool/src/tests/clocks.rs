@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 use std::time::{Duration, SystemTime};
 
 use pyrotee_queue::{Head, Payload, Reason, Record, StepClock, shift};
+use pyrotee_segments::{CURSOR_SLOTS, Cursors};
 
 use super::sim::Sim;
 use super::support::{TestSpool, eventually, head, open, settings, start};
-use crate::format::{CURSOR_SLOTS, Cursors};
 use crate::{Fsync, Settings};
 
 const HOUR: i64 = 3_600_000_000_000;

@@ -5,12 +5,14 @@ use std::sync::{Arc, OnceLock};
 
 use proptest::prelude::*;
 use pyrotee_queue::Reason;
+use pyrotee_segments::CURSOR_SLOTS;
+use pyrotee_segments::inspect::FORMAT_VERSION;
+use pyrotee_segments::testing::of_version;
 
 use super::accounts::{cursors, eager};
 use super::inspect::{undeliverable, verify};
 use super::sim::Sim;
 use super::support::{ROOMY, eventually, open, settings, try_open};
-use crate::format::{CURSOR_SLOTS, VERSION, of_version};
 
 pub(super) const RECORDS: usize = 40;
 pub(super) const NAMES: [&str; 2] = ["a", "b"];
@@ -262,7 +264,7 @@ async fn foreign_files_stay_and_a_newer_version_is_refused() {
     for file in [left.segments()[1].clone(), slot] {
         let sim = left.after_kill();
         sim.tamper(&file, |bytes| {
-            *bytes = of_version(std::mem::take(bytes), VERSION + 1)
+            *bytes = of_version(std::mem::take(bytes), FORMAT_VERSION + 1)
         });
         let refused = try_open(&sim, settings(Path::new("/spool")), &NAMES, ROOMY);
         let text = refused.err().unwrap();

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use pyrotee_queue::{Budget, Reason, Tally};
+use pyrotee_segments::inspect::{
+    Directory, FORMAT_VERSION, Finding, FindingKind, InspectError, Membership, Selection,
+    VerifyReport,
+};
+use pyrotee_segments::testing::of_version;
+use pyrotee_segments::{CURSOR_SLOTS, Storage, read_all};
 
 use super::damage::{NAMES, RECORDS, TABLE, flipped_bits, left_behind, lost};
 use super::sim::Sim;
 use super::support::{body, head, open, settings};
-use crate::format::{CURSOR_SLOTS, VERSION, of_version};
-use crate::inspect::{
-    Directory, Finding, FindingKind, InspectError, Membership, Selection, VerifyReport,
-};
-use crate::storage::{Storage, read_up_to};
 
 fn look(sim: &Arc<Sim>) -> Directory {
     Directory::of(Arc::clone(sim) as Arc<dyn Storage>)
@@ -24,9 +25,8 @@ fn look(sim: &Arc<Sim>) -> Directory {
 fn content(sim: &Sim) -> BTreeMap<String, Vec<u8>> {
     let files = sim.list().unwrap().into_iter();
     let read = files.map(|(name, len)| {
-        let mut bytes = vec![0; usize::try_from(len).unwrap()];
-        let file = sim.open(&name).unwrap();
-        assert_eq!(read_up_to(&*file, 0, &mut bytes).unwrap(), bytes.len());
+        let bytes = read_all(&*sim.open(&name).unwrap()).unwrap();
+        assert_eq!(bytes.len() as u64, len);
         (name, bytes)
     });
     read.collect()
@@ -37,10 +37,10 @@ pub(super) fn verify(sim: &Arc<Sim>) -> VerifyReport {
     let (before, changes) = (content(sim), sim.changes());
     let read = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&read);
-    let on_read: Arc<dyn Fn(u64) + Send + Sync> = Arc::new(move |bytes| {
+    let on_read = move |bytes| {
         counted.fetch_add(bytes, Relaxed);
-    });
-    let report = look(sim).verify(&on_read).unwrap();
+    };
+    let report = look(sim).verify(on_read).unwrap();
     assert_eq!(content(sim), before);
     assert_eq!(sim.changes(), changes);
     assert_eq!(read.load(Relaxed), report.bytes, "every byte, once");
@@ -167,7 +167,7 @@ async fn cursors_later_versions_and_foreign_files_are_told() {
     for file in [left.segments()[1].clone(), slot.to_owned()] {
         let sim = left.after_kill();
         sim.tamper(&file, |bytes| {
-            *bytes = of_version(std::mem::take(bytes), VERSION + 1)
+            *bytes = of_version(std::mem::take(bytes), FORMAT_VERSION + 1)
         });
         let look = look(&sim);
         let refused = look.survey().unwrap_err();

@@ -4,12 +4,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use pyrotee_queue::{LeaseFilter, Limits, Reason, WhenFull};
+use pyrotee_segments::Space;
 
 use super::sim::{Sim, Trouble};
 use super::support::{
     ROOMY, body, eventually, name, open, open_on_disk, open_with, settings, try_open,
 };
-use crate::storage::Space;
 use crate::{Fsync, Mode, Settings};
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pyrotee_queue::{LeaseFilter, Reason};
+use pyrotee_segments::testing::of_version;
 use tokio::time::timeout;
 
 use super::sim::Sim;
@@ -229,7 +230,7 @@ async fn a_damaged_file_of_lives_suspects_nobody_and_a_newer_one_is_left_alone()
         sim.tamper("lives", |bytes| {
             match version {
                 1 => bytes[30] ^= 1,
-                _ => *bytes = crate::format::of_version(bytes.clone(), 2),
+                _ => *bytes = of_version(bytes.clone(), 2),
             }
             before.clone_from(bytes);
         });

@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use pyrotee_queue::{Reason, RetryHistory};
+use pyrotee_segments::CURSOR_SLOTS;
+use pyrotee_segments::inspect::{Directory, FORMAT_VERSION};
+use pyrotee_segments::testing::of_version;
 
 use super::sim::{Process, Sim};
 use super::support::{TestSpool, eventually, open, settings, start};
-use crate::format::{CURSOR_SLOTS, VERSION, of_version};
-use crate::inspect::Directory;
 use crate::{Fsync, Mode, Opening, ReplayError, Settings};
 
 pub(super) const NAMES: [&str; 2] = ["a", "b"];
@@ -52,13 +53,13 @@ const OBSTACLES: [Obstacle; 8] = [
         "cursors.0",
     ),
     (
-        |sim| set_version(sim, CURSOR_SLOTS[0], VERSION + 1),
+        |sim| set_version(sim, CURSOR_SLOTS[0], FORMAT_VERSION + 1),
         |sim| set_version(sim, CURSOR_SLOTS[0], 1),
         "written by a newer pyrotee",
     ),
     (
-        |sim| set_version(sim, &sim.segments()[1], VERSION + 1),
-        |sim| set_version(sim, &sim.segments()[1], VERSION),
+        |sim| set_version(sim, &sim.segments()[1], FORMAT_VERSION + 1),
+        |sim| set_version(sim, &sim.segments()[1], FORMAT_VERSION),
         "written by a newer pyrotee",
     ),
 ];
@@ -175,9 +176,7 @@ async fn a_spool_waits_for_its_directory_and_takes_the_records_from_memory_along
         assert_eq!(sorted(found[1].clone()), sorted(for_b.clone()), "{reason}");
         spool.close();
         for sim in [killed, sim.after_kill()] {
-            let report = Directory::of(Arc::clone(&sim) as _)
-                .verify(&(Arc::new(|_| {}) as _))
-                .unwrap();
+            let report = Directory::of(Arc::clone(&sim) as _).verify(|_| {}).unwrap();
             assert!(report.is_whole(), "{reason}: {report:?}");
             let spool = open(&sim, settings(Path::new("/spool")), &NAMES);
             let (delivered, counts) = spool.drain().await;

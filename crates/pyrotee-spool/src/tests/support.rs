@@ -8,10 +8,10 @@ use pyrotee_queue::{
     Budget, Consumer, Counts, Head, Headers, Lease, LeaseFilter, Ledger, Limits, OfferResult,
     Payload, Producer, Reason, Record, SurfaceId, WhenFull,
 };
+use pyrotee_segments::{Disk, Storage};
 
 use super::sim::Sim;
 use crate::open_spool::start_in;
-use crate::storage::{Disk, Storage};
 use crate::{Closer, Control, Fsync, Monitor, OpenSpool, Settings, TargetQueue};
 
 pub(super) const ROOMY: Limits = Limits {

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use pyrotee_queue::{Counts, LeaseFilter, Reason};
+use pyrotee_segments::CURSOR_SLOTS;
+use pyrotee_segments::inspect::Directory;
 
 use super::damage::{NAMES, RECORDS, left_behind};
 use super::sim::{Sim, Trouble};
 use super::support::{ROOMY, TestSpool, eventually, name, open, settings, try_open};
-use crate::inspect::Directory;
 use crate::{Mode, Settings};
 
 fn quick() -> Settings {
@@ -318,7 +319,7 @@ async fn damage_that_shows_late_is_counted_late() {
 async fn without_readable_cursors_nothing_starts_and_nothing_changes() {
     let (sim, names) = left_behind().await;
     let before = sim.names();
-    for slot in crate::format::CURSOR_SLOTS {
+    for slot in CURSOR_SLOTS {
         sim.spoil(slot);
         let refused = try_open(&sim, settings(Path::new("/spool")), &NAMES, ROOMY);
         let refused = refused.err().unwrap();
@@ -334,7 +335,7 @@ async fn without_readable_cursors_nothing_starts_and_nothing_changes() {
 async fn verify_tells_what_it_could_not_read() {
     let (sim, _) = left_behind().await;
     let directory = Directory::of(Arc::clone(&sim) as _);
-    let verify = || directory.verify(&(Arc::new(|_| {}) as _)).unwrap();
+    let verify = || directory.verify(|_| {}).unwrap();
     assert!(verify().is_whole());
     sim.spoil(&sim.segments()[1]);
     let report = verify();

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use pyrotee_segments::inspect::FORMAT_VERSION;
+use pyrotee_segments::{CURSOR_SLOTS, SegmentHead};
+
 use super::sim::Sim;
 use super::support::{open, settings};
-use crate::format::{CURSOR_SLOTS, SegmentHead, VERSION};
 
 const SEGMENT: &str = "00000000000000000000.log";
 
@@ -43,7 +45,7 @@ async fn records_of_version_1_are_delivered_and_never_rewritten() {
     assert_eq!(bytes_of(&sim, SEGMENT), VERSION_1[0].1);
     let segments = sim.segments();
     assert_eq!(segments.len(), 2);
-    assert_eq!(version_of(&sim, &segments[1]), VERSION);
+    assert_eq!(version_of(&sim, &segments[1]), FORMAT_VERSION);
     spool.close();
 
     let spool = open(&sim, settings(Path::new("")), &["a", "b"]);

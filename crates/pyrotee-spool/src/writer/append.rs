@@ -5,14 +5,14 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 
 use pyrotee_queue::{Record, lock};
+use pyrotee_segments::{
+    File, OnDemand, RecordHead, SegmentHead, SegmentPosition, TargetId, append_all, segment_name,
+};
 
 use super::Writer;
-use crate::directory::SegmentPosition;
-use crate::format::{RecordHead, SegmentHead, TargetId, segment_name};
 use crate::segments::Segment;
 use crate::settings::Fsync;
 use crate::shared::{PendingWrite, Shared};
-use crate::storage::{File, OnDemand, append_all};
 
 /// Most bytes of uncommitted records. They stay in memory until they are synced.
 const MOST_UNSYNCED: u64 = 4 << 20;
@@ -78,33 +78,12 @@ impl Drop for Batch {
     }
 }
 
-/// Records that were written and not committed yet: with `fsync: always` they are committed once they are synced. All
-/// are in the active segment.
-#[derive(Debug, Default)]
-pub(super) struct Uncommitted {
-    /// Each with its position and the offset of its end.
-    written: VecDeque<(PendingWrite, SegmentPosition, u64)>,
-    bytes: u64,
-}
-
-impl Uncommitted {
-    pub(super) fn len(&self) -> usize {
-        self.written.len()
-    }
-
-    /// The number of the first record.
-    pub(super) fn first(&self) -> Option<u64> {
-        let (write, ..) = self.written.front()?;
-        Some(write.record.number())
-    }
-}
-
 impl Writer {
     /// Writes the pending records, in order. Those that are not written at the end go back, after a panic as well.
     pub(super) fn write(&mut self) -> io::Result<()> {
         let mut batch = Batch::take(&self.shared);
         let writes = &mut batch.writes;
-        while self.uncommitted.bytes < MOST_UNSYNCED
+        while self.uncommitted.bytes() < MOST_UNSYNCED
             && let Some(write) = writes.front()
         {
             let Some((record, takers)) = write.record.unsettled() else {
@@ -118,54 +97,13 @@ impl Writer {
             let (position, end) = self.append(&record, write.record.number(), takers)?;
             drop(record);
             if let Some(write) = writes.pop_front() {
-                self.uncommitted.bytes += end - position.offset;
-                self.uncommitted.written.push_back((write, position, end));
-                self.shared.counters.uncommitted.add(1);
+                self.note_written(write, position, end);
             }
             if self.settings.fsync != Fsync::Always {
                 self.commit(1);
             }
         }
         Ok(())
-    }
-
-    /// Commits the first `count` written records: releases their bodies from memory and resolves their receipts.
-    pub(super) fn commit(&mut self, count: usize) {
-        let count = count.min(self.uncommitted.written.len());
-        let mut last = None;
-        let mut committed = Vec::with_capacity(count);
-        for _ in 0..count {
-            let Some((write, position, end)) = self.uncommitted.written.pop_front() else {
-                break;
-            };
-            write.record.written(position);
-            self.uncommitted.bytes -= end - position.offset;
-            self.shared.counters.uncommitted.sub(1);
-            last = Some((write.record.number(), end));
-            committed.push(write);
-        }
-        if let Some((last, end)) = last {
-            if let Some(active) = &mut self.active {
-                active.committed = end;
-            }
-            self.slots.has_appended = true;
-            for queue in &self.shared.queues {
-                queue.moved_to_disk(last + 1);
-            }
-        }
-        for write in committed {
-            write.resolve(true);
-        }
-    }
-
-    /// Puts the written records back that are not committed: they are written again, to another segment.
-    pub(super) fn take_back_uncommitted(&mut self) {
-        let uncommitted = std::mem::take(&mut self.uncommitted);
-        self.shared.counters.uncommitted.set(0);
-        let mut intake = lock(&self.shared.intake);
-        for (write, ..) in uncommitted.written.into_iter().rev() {
-            intake.writes.push_front(write);
-        }
     }
 
     fn append(

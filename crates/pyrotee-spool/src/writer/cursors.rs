@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use pyrotee_queue::{Reason, lock};
+use pyrotee_segments::{CURSOR_SLOTS, ClockSteps, Cursors, File, SavedCursor, unix_seconds};
 use tokio::time::Instant;
 
 use super::Writer;
-use crate::format::{CURSOR_SLOTS, ClockSteps, Cursors, SavedCursor, seconds};
 use crate::removed::RemovedTarget;
 use crate::settings::{Fsync, Settings};
-use crate::storage::File;
 
 /// Pause between two saves of the cursors, as a multiple of the duration of a save: saving takes at most this
 /// fraction of the writer's time.
@@ -163,7 +162,7 @@ impl Writer {
             let horizon = uncommitted.or(unwritten);
             (intake.next, horizon.unwrap_or(intake.next))
         };
-        let now = seconds(SystemTime::now());
+        let now = unix_seconds(SystemTime::now());
         let in_flight = self.shared.all_queues().map(|queue| queue.in_flight());
         let mut in_flight = in_flight.collect::<Vec<_>>().into_iter();
         self.shared.tracker.with(|tracker| {

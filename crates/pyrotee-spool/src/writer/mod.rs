@@ -4,6 +4,7 @@
 //! `work` succeeds again.
 
 mod append;
+mod commit;
 mod cursors;
 mod evict;
 mod memory_only;
@@ -19,14 +20,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pyrotee_queue::{Reason, lock};
+use pyrotee_segments::{ClockSteps, Crc, File, Names, Storage};
 use tokio::time::Instant;
 use tracing::warn;
 
-use crate::format::{ClockSteps, Crc, Names};
 use crate::settings::{Fsync, Settings};
 use crate::shared::{PendingWrite, Shared};
-use crate::storage::{File, Storage};
-use append::{ActiveSegment, Uncommitted};
+use append::ActiveSegment;
+use commit::Uncommitted;
 use cursors::CursorSlots;
 use evict::Evictions;
 use reread::Reread;

@@ -3,11 +3,11 @@
 use std::error::Error;
 use std::io;
 
+use pyrotee_segments::{quarantined_name, quarantined_segment_of, segment_name};
 use tokio::time::Instant;
 use tracing::warn;
 
 use super::Writer;
-use crate::format::{quarantined_name, quarantined_segment_of, segment_name};
 
 /// Attempts to cut a segment.
 const MOST_CUTS: u32 = 4;

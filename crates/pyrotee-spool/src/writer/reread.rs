@@ -6,16 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pyrotee_queue::Reason;
+use pyrotee_segments::{OnDemand, SegmentFile, segment_name};
 use tokio::time::Instant;
 use tracing::warn;
 
 use super::Writer;
-use crate::directory::SegmentFile;
-use crate::format::segment_name;
 use crate::read_trouble::pause;
 use crate::recovery::{ReadSegment, adopt_late};
 use crate::segments::UnreadSegment;
-use crate::storage::OnDemand;
 
 /// When the segments that could not be read are read again.
 #[derive(Debug)]

@@ -7,13 +7,13 @@ use std::sync::{Arc, mpsc};
 use std::thread::Builder;
 
 use pyrotee_queue::Part;
+use pyrotee_segments::{File, Storage};
 use tokio::time::Instant;
 
 use super::Writer;
 use super::cursors::SavedSlot;
 use crate::settings::Fsync;
 use crate::shared::Shared;
-use crate::storage::{File, Storage};
 
 /// The thread that syncs.
 #[derive(Debug)]

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use pyrotee_queue::lock;
+use pyrotee_segments::{File, Space, Stat, Storage};
 
 use super::{Data, Done, Sim, is_half, unreadable};
-use crate::storage::{File, Space, Stat, Storage};
 
 impl Storage for Sim {
     fn prepare(&self) -> io::Result<()> {

@@ -4,9 +4,9 @@ use std::io::{self, IoSlice};
 use std::ops::Range;
 
 use pyrotee_queue::lock;
+use pyrotee_segments::File;
 
 use super::{Done, Handle, is_half, unreadable};
-use crate::storage::File;
 
 impl File for Handle {
     fn append(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {

@@ -12,9 +12,9 @@ use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use pyrotee_queue::lock;
+use pyrotee_segments::testing::is_segment;
+use pyrotee_segments::{File, Space, Storage};
 
-use crate::format::segment_of;
-use crate::storage::{File, Space, Storage};
 use gate::Gate;
 pub(super) use process::Process;
 
@@ -209,14 +209,14 @@ impl Sim {
 
     pub(super) fn segments(&self) -> Vec<String> {
         let mut names = self.names();
-        names.retain(|name| segment_of(name).is_some());
+        names.retain(|name| is_segment(name));
         names
     }
 
     /// Bytes of all segments.
     pub(super) fn bytes(&self) -> u64 {
         let files = self.list().unwrap().into_iter();
-        let segments = files.filter(|(name, _)| segment_of(name).is_some());
+        let segments = files.filter(|(name, _)| is_segment(name));
         segments.map(|(_, len)| len).sum()
     }
 

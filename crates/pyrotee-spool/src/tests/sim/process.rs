@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use pyrotee_queue::lock;
+use pyrotee_segments::{File, Space, Stat, Storage};
 
 use super::gate::Gate;
 use super::{Handle, Sim};
-use crate::storage::{File, Space, Stat, Storage};
 
 impl Sim {
     /// From now on the directory cannot be locked.

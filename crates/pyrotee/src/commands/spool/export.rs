@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use anyhow::{Context, anyhow, bail};
 use pyrotee_letters::write_captured;
 use pyrotee_queue::{Budget, Record};
-use pyrotee_spool::inspect::{Directory, Selection, StoredRecord};
+use pyrotee_segments::inspect::{Directory, Selection, StoredRecord};
 
 use super::directory::DirectoryArgs;
 use super::queues::{check_target, survey};

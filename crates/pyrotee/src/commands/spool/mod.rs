@@ -14,7 +14,7 @@ mod verify;
 use std::process::ExitCode;
 
 use anyhow::anyhow;
-use pyrotee_spool::inspect::InspectError;
+use pyrotee_segments::inspect::InspectError;
 
 /// Look at what waits on disk, check it, take it out, send it elsewhere or lose it
 #[derive(Debug, Clone, clap::Args)]

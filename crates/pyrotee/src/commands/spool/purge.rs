@@ -7,7 +7,7 @@ use pyrotee_admin::json::spool::Purged;
 use pyrotee_client::RelayClient;
 use pyrotee_client::visible;
 use pyrotee_queue::{Budget, Reason, Tally};
-use pyrotee_spool::inspect::{Membership, Survey};
+use pyrotee_segments::inspect::{Membership, Survey};
 
 use super::directory::DirectoryArgs;
 use super::queues::{check_target, close, open, survey};

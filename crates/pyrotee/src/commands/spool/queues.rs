@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{anyhow, bail};
 use pyrotee_queue::{Budget, Consumer, Ledger, Limits, WhenFull};
-use pyrotee_spool::inspect::{Directory, Membership, Survey};
+use pyrotee_segments::inspect::{Directory, Membership, Survey};
 use pyrotee_spool::{Closer, Control, Settings};
 use tokio::time::Instant;
 

@@ -2,10 +2,9 @@
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use pyrotee_client::visible;
-use pyrotee_spool::inspect::{Directory, Finding, InspectError, OnRead, VerifyReport};
+use pyrotee_segments::inspect::{Directory, Finding, InspectError, VerifyReport};
 use serde_json::json;
 
 use super::directory::DirectoryArgs;
@@ -52,8 +51,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 fn verify(directory: &Directory) -> Result<VerifyReport, InspectError> {
     let progress = ProgressDisplay::new("verify", Unit::Bytes, directory.bytes()?);
-    let on_read: OnRead = Arc::new(progress.adder());
-    directory.verify(&on_read)
+    directory.verify(progress.adder())
 }
 
 fn text(report: &VerifyReport) -> String {

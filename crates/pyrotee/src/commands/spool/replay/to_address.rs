@@ -11,7 +11,7 @@ use pyrotee_client::{PyroscopeClient, UploadError};
 use pyrotee_queue::{
     Budget, Consumer, Counts, Lease, LeaseFilter, Reason, Record, RetryHistory, Tally,
 };
-use pyrotee_spool::inspect::{Directory, Selection};
+use pyrotee_segments::inspect::{Directory, Selection};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;

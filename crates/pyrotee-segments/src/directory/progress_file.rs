@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::storage::File;
 
 /// Called with the number of bytes that were read since the last call. An error ends the read.
-pub(crate) type OnRead = Arc<dyn Fn(u64) -> io::Result<()> + Send + Sync>;
+pub type OnRead = Arc<dyn Fn(u64) -> io::Result<()> + Send + Sync>;
 
 /// A read-only file that reports each of its first `len` bytes once, however often it is read. Bytes that were
 /// not read are reported when the file is dropped.

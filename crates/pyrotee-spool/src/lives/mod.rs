@@ -16,31 +16,29 @@
 //!
 //! The writer thread watches the time, the reader thread notes what is in flight: no task waits for the disk.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod state;
+
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
-use std::io;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use pyrotee_queue::{Queue, lock};
+use pyrotee_segments::{Flight, SavedLives, Storage, TargetId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use crate::format::{Flight, FormatError, LIVES_FILE, SavedLives, TargetId};
 use crate::spooled_record::RecordClaim;
-use crate::storage::{Storage, read_all};
+use state::{POISON_AFTER, Phase, State, judged, read};
 
 /// After so many short lives in a row, the records in flight are noted.
 const NOTES_AFTER: u32 = 2;
 
 /// After so many short lives in a row, a process is careful.
 const CAREFUL_AFTER: u32 = 3;
-
-/// A suspect is poison after so many lives that ended while it was alone in flight.
-const POISON_AFTER: u32 = 3;
 
 /// Longest time, as a multiple of a trial, until a suspect is tried.
 const LONGEST_ACQUITTAL: u32 = 15;
@@ -59,30 +57,6 @@ pub(crate) struct Lives {
     /// One permit. Closed once the process is not careful any more.
     turns: Arc<Semaphore>,
     state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    /// `None`: lives are not counted.
-    storage: Option<Weak<dyn Storage>>,
-    saved: SavedLives,
-    phase: Phase,
-    /// Records that a careful process tries, one at a time.
-    on_trial: BTreeSet<Flight>,
-    /// When the record in flight of a careful process has passed its trial.
-    trial_ends: Option<Instant>,
-}
-
-/// What the end of this process would mean.
-#[derive(Debug, Default, Clone, Copy)]
-enum Phase {
-    /// Nothing: the life is a long one, or lives are not counted.
-    #[default]
-    Long,
-    /// A short life, while at most one record is in flight.
-    Careful { until: Instant },
-    /// A short life.
-    Short { until: Instant },
 }
 
 impl Lives {
@@ -106,7 +80,7 @@ impl Lives {
         let Some(before) = read(&**storage) else {
             return;
         };
-        let suspects = before.judged();
+        let suspects = judged(&before);
         let is_poison =
             |flight: &Flight| suspects.get(flight).is_some_and(|it| *it >= POISON_AFTER);
         let on_trial = before.in_flight.iter().filter(|it| !is_poison(it));
@@ -161,9 +135,7 @@ impl Lives {
 
     /// How many processes ended while this record alone was in flight, if these are so many that it must not be delivered.
     pub(crate) fn poison(&self, target: TargetId, number: u64) -> Option<u32> {
-        let state = lock(&self.state);
-        let ended = state.saved.suspects.get(&(target, number)).copied();
-        let ended = ended.filter(|ended| *ended >= POISON_AFTER)?;
+        let ended = lock(&self.state).poison((target, number))?;
         error!(
             number,
             ended, "a profile in the spool ends the relay, it is set aside"
@@ -179,10 +151,7 @@ impl Lives {
             return;
         };
         let tried = state.numbers_on_trial(target);
-        let is_poison = |number: &u64| {
-            let ended = state.saved.suspects.get(&(target, *number));
-            ended.is_some_and(|ended| *ended >= POISON_AFTER)
-        };
+        let is_poison = |number: &u64| state.poison((target, *number)).is_some();
         let poison = state.saved.suspects.keys();
         let poison = poison.filter(|(of, number)| *of == target && is_poison(number));
         let free: BTreeSet<_> = tried.chain(poison.map(|(_, number)| *number)).collect();
@@ -300,53 +269,6 @@ impl Lives {
         state.saved.suspects = suspects;
         state.save();
         state.storage = None;
-    }
-}
-
-impl State {
-    fn numbers_on_trial(&self, target: TargetId) -> impl Iterator<Item = u64> {
-        let on_trial = self.on_trial.range((target, 0)..=(target, u64::MAX));
-        on_trial.map(|(_, number)| *number)
-    }
-
-    /// Writes the file, for the case that the process ends: nothing is synced. While the disk is in trouble, nobody is
-    /// suspected.
-    fn save(&self) {
-        if let Some(storage) = self.storage.as_ref().and_then(Weak::upgrade) {
-            storage.overwrite(LIVES_FILE, &self.saved.encode()).ok();
-        }
-    }
-}
-
-impl SavedLives {
-    /// The suspects after the life that wrote this has ended.
-    fn judged(&self) -> BTreeMap<Flight, u32> {
-        let mut suspects = self.suspects.clone();
-        let alone = match (self.careful, self.in_flight.len()) {
-            (true, 1) => self.in_flight.first().copied(),
-            _ => None,
-        };
-        suspects.retain(|flight, ended| Some(*flight) == alone || *ended >= POISON_AFTER);
-        if let Some(alone) = alone {
-            *suspects.entry(alone).or_default() += 1;
-        }
-        suspects
-    }
-}
-
-/// What the life before has left. `None`: a newer pyrotee wrote it, or it cannot be read.
-fn read(storage: &dyn Storage) -> Option<SavedLives> {
-    let file = match storage.open(LIVES_FILE) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Some(SavedLives::default());
-        }
-        Err(_) => return None,
-    };
-    match SavedLives::decode(&read_all(&*file).ok()?) {
-        Ok(lives) => Some(lives),
-        Err(FormatError::Damaged) => Some(SavedLives::default()),
-        Err(FormatError::Newer(_)) => None,
     }
 }
 

@@ -10,16 +10,21 @@ use crate::storage::{File, read_up_to};
 
 /// Where a record is in its segment, and what was found of it before.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct SegmentPosition {
+pub struct SegmentPosition {
     /// The number of the segment.
-    pub(crate) segment: u64,
-    pub(crate) offset: u64,
+    pub segment: u64,
+    /// The offset of its first byte.
+    pub offset: u64,
     /// Length of the record's prefix and head, in bytes.
-    pub(crate) before_body: u32,
+    pub before_body: u32,
 }
 
-/// Reads the record with this number and body length. `None`: the bytes at `position` are not that record.
-pub(crate) fn read_record(
+/// Reads the record with this number and a body of so many `bytes`, which `reservation` covers. `None`: the bytes at
+/// `position` are not that record.
+///
+/// # Errors
+/// The operating system cannot read the file.
+pub fn read_record(
     file: &dyn File,
     position: SegmentPosition,
     number: u64,

@@ -8,13 +8,14 @@ use super::{File, Storage};
 /// A file that is opened for each call and closed again, because a process may have few files open at once. After the
 /// spool was closed every call fails: another process may use the directory then.
 #[derive(Debug)]
-pub(crate) struct OnDemand {
+pub struct OnDemand {
     storage: Weak<dyn Storage>,
     name: String,
 }
 
 impl OnDemand {
-    pub(crate) fn new(storage: &Arc<dyn Storage>, name: String) -> Self {
+    /// The file of this name in `storage`. It is not opened yet.
+    pub fn new(storage: &Arc<dyn Storage>, name: String) -> Self {
         Self {
             storage: Arc::downgrade(storage),
             name,

@@ -19,42 +19,48 @@ const ENVELOPE: EnvelopeKind = EnvelopeKind {
 const VERSION: u32 = 2;
 
 /// The names of the two slots.
-pub(crate) const CURSOR_SLOTS: [&str; 2] = ["cursors.0", "cursors.1"];
+pub const CURSOR_SLOTS: [&str; 2] = ["cursors.0", "cursors.1"];
 
 /// The content of a cursor slot: how far every target is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Cursors {
+pub struct Cursors {
     /// Counts saves. The slot with the higher generation is the more recent one.
-    pub(crate) generation: u64,
-    pub(crate) salt: u64,
+    pub generation: u64,
+    /// Start value of the checksums of records; see [`Crc`](super::Crc).
+    pub salt: u64,
     /// The number of the next record when the cursors were saved.
-    pub(crate) next: u64,
+    pub next: u64,
     /// Whether the spool was closed and nothing was written after these cursors.
-    pub(crate) clean: bool,
-    pub(crate) targets: Vec<SavedCursor>,
+    pub clean: bool,
+    /// One per target that is configured or that a record lists.
+    pub targets: Vec<SavedCursor>,
     /// Numbers in segments that could not be read: whether there is a record of such a number is not known.
-    pub(crate) unknown: NumberSet,
+    pub unknown: NumberSet,
     /// Steps of the wall clock after records that are still there.
-    pub(crate) steps: ClockSteps,
+    pub steps: ClockSteps,
 }
 
 /// How far one target is, as saved on disk.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct SavedCursor {
-    pub(crate) id: TargetId,
-    pub(crate) name: String,
+pub struct SavedCursor {
+    /// The number of the target.
+    pub id: TargetId,
+    /// The name of the target.
+    pub name: String,
     /// When the cursors of a configured target were saved, or when the first process without a removed target started, in
     /// seconds since the epoch.
-    pub(crate) last_seen: u64,
+    pub last_seen: u64,
     /// The cursor says nothing about the records from this number on.
-    pub(crate) horizon: u64,
-    pub(crate) settled: NumberSet,
+    pub horizon: u64,
+    /// Numbers of the records that the target has settled or never had.
+    pub settled: NumberSet,
     /// Numbers of the records that were in flight.
-    pub(crate) in_flight: Vec<u64>,
+    pub in_flight: Vec<u64>,
 }
 
 impl Cursors {
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    /// Encodes the content of a slot.
+    pub fn encode(&self) -> Vec<u8> {
         let mut content = Vec::new();
         content.put_u64_le(self.generation);
         content.put_u64_le(self.salt);
@@ -81,7 +87,11 @@ impl Cursors {
         ENVELOPE.seal(VERSION, &content)
     }
 
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
+    /// Decodes the content of a slot. Bytes after it are ignored.
+    ///
+    /// # Errors
+    /// The bytes are damaged, or a newer pyrotee wrote them.
+    pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
         let unsealed = ENVELOPE.unseal(bytes)?;
         let mut fields = FieldReader(unsealed.content);
         Self::read(&mut fields, unsealed.version).ok_or(FormatError::Damaged)
@@ -94,24 +104,24 @@ impl Cursors {
     }
 
     /// The cursor of the target with this number and name.
-    pub(crate) fn of_target(&self, id: TargetId, name: &str) -> Option<&SavedCursor> {
+    pub fn of_target(&self, id: TargetId, name: &str) -> Option<&SavedCursor> {
         let mut targets = self.targets.iter();
         targets.find(|saved| saved.id == id && saved.name == name)
     }
 
     /// When the cursors were saved, in seconds since the epoch: the targets that were last seen then were configured.
-    pub(crate) fn last_seen(&self) -> Option<u64> {
+    pub fn last_seen(&self) -> Option<u64> {
         self.targets.iter().map(|saved| saved.last_seen).max()
     }
 
     /// The cursors of no target say anything about the records from this number on.
-    pub(crate) fn horizon(&self) -> u64 {
+    pub fn horizon(&self) -> u64 {
         let horizons = self.targets.iter().map(|saved| saved.horizon);
         horizons.max().unwrap_or(0)
     }
 
     /// The most recent of `slots`, each with what the caller knows of it; the first if they are equal.
-    pub(crate) fn latest<T>(slots: impl IntoIterator<Item = (T, Self)>) -> Option<(T, Self)> {
+    pub fn latest<T>(slots: impl IntoIterator<Item = (T, Self)>) -> Option<(T, Self)> {
         let generation = |(_, cursors): &(T, Self)| Reverse(cursors.generation);
         slots.into_iter().min_by_key(generation)
     }

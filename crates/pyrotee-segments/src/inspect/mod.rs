@@ -2,8 +2,8 @@
 //!
 //! Nothing in the directory is written, truncated or renamed, and its lock is held only for an instant, so a
 //! directory can be inspected while a relay uses it. A file that the relay unlinks meanwhile is not an error,
-//! and an incomplete record at the end of the segment that the relay writes is not damage. Tests check that
-//! this module reports what `recovery` would make of the same directory.
+//! and an incomplete record at the end of the segment that the relay writes is not damage. Tests of
+//! `pyrotee-spool` check that this module reports what its recovery would make of the same directory.
 
 mod finding;
 mod inspected;
@@ -31,9 +31,6 @@ pub struct Directory {
     dir: PathBuf,
     storage: Arc<dyn Storage>,
 }
-
-/// Called with the number of bytes that were read since the last call.
-pub type OnRead = Arc<dyn Fn(u64) + Send + Sync>;
 
 /// Why a directory cannot be inspected. The text reads after "failed to".
 #[derive(Debug, thiserror::Error)]
@@ -75,8 +72,9 @@ impl Directory {
         Self { dir, storage }
     }
 
-    #[cfg(test)]
-    pub(crate) fn of(storage: Arc<dyn Storage>) -> Self {
+    /// The directory that `storage` is.
+    #[cfg(feature = "testing")]
+    pub fn of(storage: Arc<dyn Storage>) -> Self {
         Self {
             dir: PathBuf::from("/spool"),
             storage,

@@ -11,24 +11,29 @@ use crate::storage::{File, Storage, read_all};
 
 /// A segment that was read from its start to its end.
 #[derive(Debug)]
-pub(crate) struct ScannedSegment {
-    pub(crate) file: Arc<dyn File>,
+pub struct ScannedSegment {
+    /// The open file.
+    pub file: Arc<dyn File>,
     /// For the checksums of its records.
     pub(crate) crc: Crc,
-    /// Why the head cannot be read.
-    pub(crate) head_error: Option<FormatError>,
+    /// Why the head cannot be read. `None`: it was read.
+    pub head_error: Option<FormatError>,
     /// Whether the file is the first part of the head of a segment, or empty: a process was killed while it began the
     /// segment, or is beginning it.
-    pub(crate) is_begun: bool,
+    pub is_begun: bool,
     /// The offset of the first record; zero if the head cannot be read.
     pub(crate) start: u64,
-    pub(crate) scan: SegmentScan,
+    /// The records, and the damage between them.
+    pub scan: SegmentScan,
 }
 
 impl SegmentFile {
     /// Reads the records. `salt`: for a segment whose own head is damaged. `bodies`: whether to check bodies. `on_read` is
     /// told of the bytes that were read. `None`: the file does not exist any more.
-    pub(crate) fn scan(
+    ///
+    /// # Errors
+    /// The operating system cannot read the file, or an error of `on_read`.
+    pub fn scan(
         &self,
         storage: &dyn Storage,
         salt: u64,

@@ -11,13 +11,13 @@ use super::fields::FieldReader;
 const CLOCK_IS_SET: Duration = Duration::from_secs(1_577_836_800);
 
 /// Seconds since the epoch.
-pub(crate) fn seconds(time: SystemTime) -> u64 {
+pub fn unix_seconds(time: SystemTime) -> u64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs())
 }
 
 /// Whether the clock was set that said so many seconds since the epoch.
-pub(crate) fn is_set(seconds: u64) -> bool {
+pub fn is_clock_set(seconds: u64) -> bool {
     seconds >= CLOCK_IS_SET.as_secs()
 }
 
@@ -26,7 +26,7 @@ const MOST_STEPS: usize = 64;
 
 /// Steps of the wall clock, in the order of their numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct ClockSteps(Vec<ClockStep>);
+pub struct ClockSteps(Vec<ClockStep>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct ClockStep {
@@ -37,17 +37,19 @@ struct ClockStep {
 }
 
 impl ClockSteps {
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
+    /// Number of steps that are kept.
+    #[cfg(feature = "testing")]
+    pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether no step is kept.
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Adds a step after the record `number - 1`.
-    pub(crate) fn push(&mut self, number: u64, nanoseconds: i64) {
+    pub fn push(&mut self, number: u64, nanoseconds: i64) {
         self.0.push(ClockStep {
             number,
             nanoseconds,
@@ -57,18 +59,13 @@ impl ClockSteps {
     }
 
     /// Forgets steps that no record from `number` on was received before.
-    pub(crate) fn forget_before(&mut self, number: u64) {
+    pub fn forget_before(&mut self, number: u64) {
         self.0.retain(|step| step.number > number);
     }
 
     /// The time from which the age of a record counts in a process that begins at `now`: its time of receipt, or that
     /// time after all later steps, whichever makes the record younger; `now`, if the clock was not set at either.
-    pub(crate) fn received(
-        &self,
-        number: u64,
-        received: SystemTime,
-        now: SystemTime,
-    ) -> SystemTime {
+    pub fn received(&self, number: u64, received: SystemTime, now: SystemTime) -> SystemTime {
         let later = self.0.iter().filter(|step| step.number > number);
         let by = later.fold(0_i64, |by, step| by.saturating_add(step.nanoseconds));
         let latest = received.max(shift(received, by));

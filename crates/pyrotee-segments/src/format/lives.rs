@@ -14,27 +14,28 @@ const ENVELOPE: EnvelopeKind = EnvelopeKind {
 };
 
 /// The name of the file.
-pub(crate) const LIVES_FILE: &str = "lives";
+pub const LIVES_FILE: &str = "lives";
 
 /// A record in flight to a target: the numbers of both.
-pub(crate) type Flight = (TargetId, u64);
+pub type Flight = (TargetId, u64);
 
 /// The content of the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct SavedLives {
+pub struct SavedLives {
     /// Processes in a row that ended soon after their start and without closing the spool, the one that wrote this
     /// included.
-    pub(crate) short: u32,
+    pub short: u32,
     /// Whether at most one record was in flight at a time.
-    pub(crate) careful: bool,
+    pub careful: bool,
     /// What was in flight.
-    pub(crate) in_flight: BTreeSet<Flight>,
+    pub in_flight: BTreeSet<Flight>,
     /// Records that were alone in flight when careful processes ended, and how many these were.
-    pub(crate) suspects: BTreeMap<Flight, u32>,
+    pub suspects: BTreeMap<Flight, u32>,
 }
 
 impl SavedLives {
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    /// Encodes the content of the file.
+    pub fn encode(&self) -> Vec<u8> {
         let mut content = Vec::new();
         content.put_u32_le(self.short);
         content.put_u8(u8::from(self.careful));
@@ -52,7 +53,11 @@ impl SavedLives {
         ENVELOPE.seal(ENVELOPE.version, &content)
     }
 
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
+    /// Decodes the content of the file. Bytes after it are ignored.
+    ///
+    /// # Errors
+    /// The bytes are damaged, or a newer pyrotee wrote them.
+    pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
         let unsealed = ENVELOPE.unseal(bytes)?;
         let mut fields = FieldReader(unsealed.content);
         Self::read(&mut fields).ok_or(FormatError::Damaged)

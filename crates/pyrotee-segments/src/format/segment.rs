@@ -24,17 +24,18 @@ const QUARANTINED: &str = ".corrupt";
 
 /// The head of a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SegmentHead {
+pub struct SegmentHead {
     /// Start value of the records' checksums; see [`Crc`](super::Crc).
-    pub(crate) salt: u64,
+    pub salt: u64,
     /// The lowest record number that may be in the segment.
-    pub(crate) first: u64,
+    pub first: u64,
     /// The names of all targets when the segment was begun.
-    pub(crate) names: Names,
+    pub names: Names,
 }
 
 impl SegmentHead {
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    /// Encodes the head in the version that this code writes.
+    pub fn encode(&self) -> Vec<u8> {
         let mut content = Vec::new();
         content.put_u64_le(self.salt);
         content.put_u64_le(self.first);
@@ -47,8 +48,11 @@ impl SegmentHead {
         ENVELOPE.is_incomplete(bytes)
     }
 
-    /// Decodes the head at the start of `bytes`. Returns its length too.
-    pub(crate) fn decode(bytes: &[u8]) -> Result<(Self, usize), FormatError> {
+    /// Decodes the head at the start of `bytes`. Returns its length too, in bytes.
+    ///
+    /// # Errors
+    /// The bytes are damaged, or a newer pyrotee wrote them.
+    pub fn decode(bytes: &[u8]) -> Result<(Self, usize), FormatError> {
         let unsealed = ENVELOPE.unseal(bytes)?;
         let mut fields = FieldReader(unsealed.content);
         let mut head = || {
@@ -78,18 +82,18 @@ fn read_names(fields: &mut FieldReader<'_>) -> Option<Names> {
 }
 
 /// The file name of the segment that begins with number `first`.
-pub(crate) fn segment_name(first: u64) -> String {
+pub fn segment_name(first: u64) -> String {
     format!("{first:020}{SUFFIX}")
 }
 
 /// The file name of the same segment in quarantine.
-pub(crate) fn quarantined_name(first: u64) -> String {
+pub fn quarantined_name(first: u64) -> String {
     format!("{first:020}{QUARANTINED}")
 }
 
 /// The number that the quarantined segment with this file name begins with, or zero if the name has none.
 /// `None`: no quarantined segment has such a name.
-pub(crate) fn quarantined_segment_of(name: &str) -> Option<u64> {
+pub fn quarantined_segment_of(name: &str) -> Option<u64> {
     let stem = name.strip_suffix(QUARANTINED)?;
     Some(segment_of(&format!("{stem}{SUFFIX}")).unwrap_or(0))
 }

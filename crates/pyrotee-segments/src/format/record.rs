@@ -16,7 +16,7 @@ pub(crate) const MAGIC: [u8; 4] = *b"\xf0PyR";
 pub(crate) const PREFIX_LEN: usize = 24;
 
 /// Length of the shortest record: a prefix, and a head without takers and query.
-pub(crate) const SHORTEST: u64 = PREFIX_LEN as u64 + 25;
+pub const SHORTEST_RECORD: u64 = PREFIX_LEN as u64 + 25;
 
 /// Longest head of a record, in bytes: hyper accepts no request target beyond 64 KiB.
 const LONGEST_HEAD: u32 = 1 << 20;
@@ -29,10 +29,11 @@ const HAS_HEADERS: u8 = 4;
 /// The checksum of records, with the salt of the spool as its start value. A client does not know the salt,
 /// so it cannot write bytes into a body that would pass for a record.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Crc(u32);
+pub struct Crc(u32);
 
 impl Crc {
-    pub(crate) fn salted(salt: u64) -> Self {
+    /// The checksum of the records of a spool with this salt.
+    pub fn salted(salt: u64) -> Self {
         let [a, b, c, d, e, f, g, h] = salt.to_le_bytes();
         Self(u32::from_le_bytes([a, b, c, d]) ^ u32::from_le_bytes([e, f, g, h]))
     }
@@ -61,11 +62,13 @@ pub(crate) struct RecordPrefix {
 
 /// The head of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct RecordHead {
-    pub(crate) number: u64,
+pub struct RecordHead {
+    /// The number of the record.
+    pub number: u64,
     /// The targets that had queued and not settled the record when it was written.
-    pub(crate) takers: Vec<TargetId>,
-    pub(crate) head: Head,
+    pub takers: Vec<TargetId>,
+    /// What was captured beside the body.
+    pub head: Head,
 }
 
 impl RecordPrefix {
@@ -124,7 +127,7 @@ impl RecordPrefix {
 
 impl RecordHead {
     /// Encodes prefix and head of a record with this body.
-    pub(crate) fn encode(&self, body: &Payload, crc: Crc) -> Vec<u8> {
+    pub fn encode(&self, body: &Payload, crc: Crc) -> Vec<u8> {
         let mut head = Vec::with_capacity(96 + self.head.len());
         head.put_u64_le(self.number);
         head.put_u64_le(nanoseconds(self.head.received));

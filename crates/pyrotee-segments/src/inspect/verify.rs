@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::finding::{Finding, FindingKind, of_segment};
 use super::inspected::{Inspected, ListedTarget};
-use super::{Directory, InspectError, OnRead};
-use crate::directory::{self, ScannedSegment};
+use super::{Directory, InspectError};
+use crate::directory::{OnRead, ScannedSegment};
 use crate::format::{FormatError, NumberSet, TargetId};
 
 /// The result of reading every byte of a spool.
@@ -62,11 +62,15 @@ impl Directory {
     }
 
     /// Checks both checksums of every record, the heads of segments and the cursors. Keeps no body in memory.
-    /// Reports each byte of a segment to `on_read` once, [`VerifyReport::bytes`] in all.
+    /// Calls `on_read` with the number of bytes that were read since the last call: each byte of a segment counts once,
+    /// [`VerifyReport::bytes`] in all.
     ///
     /// # Errors
     /// The directory is no spool or cannot be read.
-    pub fn verify(&self, on_read: &OnRead) -> Result<VerifyReport, InspectError> {
+    pub fn verify(
+        &self,
+        on_read: impl Fn(u64) + Send + Sync + 'static,
+    ) -> Result<VerifyReport, InspectError> {
         let found = self.look()?;
         let listing = &found.listing;
         let salt = listing.salt.unwrap_or_default();
@@ -86,8 +90,7 @@ impl Directory {
                 },
             });
         }
-        let on_read = Arc::clone(on_read);
-        let on_read: directory::OnRead = Arc::new(move |bytes| {
+        let on_read: OnRead = Arc::new(move |bytes| {
             on_read(bytes);
             Ok(())
         });

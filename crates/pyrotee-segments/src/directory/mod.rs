@@ -10,10 +10,10 @@ mod record;
 mod scan;
 mod segment;
 
-pub(crate) use listing::{ListError, Listing, SegmentFile};
-pub(crate) use progress_file::OnRead;
-pub(crate) use record::{SegmentPosition, read_record};
-pub(crate) use scan::{ScannedRecord, SegmentScan};
+pub use listing::{BadSlot, ListError, Listing, SegmentFile};
+pub use progress_file::OnRead;
+pub use record::{SegmentPosition, read_record};
+pub use scan::{ScannedRecord, SegmentScan};
 #[cfg(feature = "fuzzing")]
 pub(crate) use scan::{SegmentScanner, head_of};
-pub(crate) use segment::ScannedSegment;
+pub use segment::ScannedSegment;

@@ -17,24 +17,28 @@ const WINDOW: usize = 64 * 1024;
 
 /// A record that was found in a segment, with the parts of its head that the index needs.
 #[derive(Debug)]
-pub(crate) struct ScannedRecord {
-    pub(crate) number: u64,
+pub struct ScannedRecord {
+    /// The number of the record.
+    pub number: u64,
     /// The targets that had queued and not settled the record when it was written.
-    pub(crate) takers: Vec<TargetId>,
-    pub(crate) surface: SurfaceId,
-    pub(crate) received: SystemTime,
+    pub takers: Vec<TargetId>,
+    /// The surface on which the record was received.
+    pub surface: SurfaceId,
+    /// When the record was received, as its head tells.
+    pub received: SystemTime,
+    /// The offset of its first byte.
     pub(crate) offset: u64,
     /// Length of the record's prefix and head, in bytes.
     pub(crate) before_body: u32,
     /// Length of the body, in bytes.
-    pub(crate) bytes: u64,
+    pub bytes: u64,
     /// Whether the body is complete and, if bodies were checked, its checksum is right.
-    pub(crate) whole: bool,
+    pub whole: bool,
 }
 
 impl ScannedRecord {
     /// The position of the record, which is in the segment with this number.
-    pub(crate) fn position(&self, segment: u64) -> SegmentPosition {
+    pub fn position(&self, segment: u64) -> SegmentPosition {
         SegmentPosition {
             segment,
             offset: self.offset,
@@ -51,19 +55,20 @@ impl ScannedRecord {
 
 /// The result of reading a segment.
 #[derive(Debug, Default)]
-pub(crate) struct SegmentScan {
-    pub(crate) records: Vec<ScannedRecord>,
+pub struct SegmentScan {
+    /// Records with undamaged heads, in the order of their numbers.
+    pub records: Vec<ScannedRecord>,
     /// Numbers of records that may have been in damaged ranges.
-    pub(crate) gaps: Vec<Range<u64>>,
+    pub gaps: Vec<Range<u64>>,
     /// Number of damaged ranges: bytes that are no record, or a record with a damaged body.
-    pub(crate) damaged_ranges: u64,
+    pub damaged_ranges: u64,
     /// The end of the last whole record, or of the head if there is none.
-    pub(crate) whole_until: u64,
+    pub whole_until: u64,
 }
 
 impl SegmentScan {
     /// Forgets the numbers from `end` on that may have been in damaged ranges.
-    pub(crate) fn end_gaps(&mut self, end: u64) {
+    pub fn end_gaps(&mut self, end: u64) {
         for gap in &mut self.gaps {
             gap.end = gap.end.min(end);
         }

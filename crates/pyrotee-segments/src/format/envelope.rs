@@ -28,7 +28,7 @@ const PREFIX_LEN: usize = 24;
 
 /// Why a segment head or a cursor slot cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum FormatError {
+pub enum FormatError {
     /// The bytes are not what was written.
     Damaged,
     /// A newer pyrotee wrote it, in this version of the format.
@@ -97,13 +97,4 @@ impl EnvelopeKind {
             len: PREFIX_LEN + content.len(),
         })
     }
-}
-
-/// The same envelope in another version.
-#[cfg(test)]
-pub(crate) fn of_version(mut sealed: Vec<u8>, version: u32) -> Vec<u8> {
-    sealed[8..12].copy_from_slice(&version.to_le_bytes());
-    let crc = crc32fast::hash(&sealed[..12]);
-    sealed[12..16].copy_from_slice(&crc.to_le_bytes());
-    sealed
 }

@@ -12,19 +12,21 @@ use crate::storage::{Storage, read_all};
 
 /// The files of a spool directory at the instant at which they were listed, with the cursors and the heads of segments.
 #[derive(Debug)]
-pub(crate) struct Listing {
+pub struct Listing {
     /// The most recent cursors, and the index of their slot. `None`: there are none, or no slot is whole.
-    pub(crate) saved: Option<SavedSlot>,
-    pub(crate) bad_slots: Vec<BadSlot>,
+    pub saved: Option<SavedSlot>,
+    /// Cursor slots that are damaged, or that a newer pyrotee wrote.
+    pub bad_slots: Vec<BadSlot>,
     /// In the order of their numbers.
-    pub(crate) segments: Vec<SegmentFile>,
-    pub(crate) quarantined: Vec<SegmentFile>,
+    pub segments: Vec<SegmentFile>,
+    /// Damaged segments that were renamed, in the order of their names.
+    pub quarantined: Vec<SegmentFile>,
     /// Names and lengths of files that no spool has written.
-    pub(crate) foreign: Vec<(String, u64)>,
+    pub foreign: Vec<(String, u64)>,
     /// The salt for segments whose own head cannot be read. `None`: neither a head nor a cursor tells it.
-    pub(crate) salt: Option<u64>,
+    pub salt: Option<u64>,
     /// The targets that the files mention.
-    pub(crate) names: Names,
+    pub names: Names,
 }
 
 /// Cursors, and the index of the slot that they were read from.
@@ -32,8 +34,9 @@ type SavedSlot = (usize, Cursors);
 
 /// A cursor slot that cannot be read.
 #[derive(Debug)]
-pub(crate) struct BadSlot {
-    pub(crate) name: &'static str,
+pub struct BadSlot {
+    /// The name of the file.
+    pub name: &'static str,
     /// Bytes.
     pub(crate) len: u64,
     pub(crate) error: FormatError,
@@ -41,12 +44,14 @@ pub(crate) struct BadSlot {
 
 /// A segment as a file in the directory.
 #[derive(Debug)]
-pub(crate) struct SegmentFile {
-    pub(crate) name: String,
+pub struct SegmentFile {
+    /// The name of the file.
+    pub name: String,
     /// Bytes.
-    pub(crate) len: u64,
+    pub len: u64,
     /// Numbers of the records that may be in it. The last segment has no known end.
-    pub(crate) numbers: Range<u64>,
+    pub numbers: Range<u64>,
+    /// The head, unless the operating system cannot read it.
     pub(crate) head: io::Result<Head>,
 }
 
@@ -55,15 +60,19 @@ pub(crate) type Head = Result<(SegmentHead, usize), FormatError>;
 
 /// The operating system cannot list the directory or read the cursors.
 #[derive(Debug)]
-pub(crate) struct ListError {
+pub struct ListError {
     /// The name of the file. `None`: the directory.
-    pub(crate) file: Option<&'static str>,
-    pub(crate) source: io::Error,
+    pub file: Option<&'static str>,
+    /// The error of the operating system.
+    pub source: io::Error,
 }
 
 impl SegmentFile {
     /// The segment whose records may have these numbers. `None`: the file does not exist.
-    pub(crate) fn find(storage: &dyn Storage, numbers: Range<u64>) -> io::Result<Option<Self>> {
+    ///
+    /// # Errors
+    /// The operating system cannot tell whether it exists.
+    pub fn find(storage: &dyn Storage, numbers: Range<u64>) -> io::Result<Option<Self>> {
         let name = segment_name(numbers.start);
         let stat = match storage.stat(&name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -74,12 +83,12 @@ impl SegmentFile {
     }
 
     /// Whether this is the last segment, the only one that a process may be writing or have been writing.
-    pub(crate) fn is_last(&self) -> bool {
+    pub fn is_last(&self) -> bool {
         self.numbers.end == u64::MAX
     }
 
     /// The version of a segment that a newer pyrotee wrote.
-    pub(crate) fn newer(&self) -> Option<u32> {
+    pub fn newer(&self) -> Option<u32> {
         match self.head {
             Ok(Err(FormatError::Newer(version))) => Some(version),
             _ => None,
@@ -93,7 +102,7 @@ impl Listing {
     /// # Errors
     /// The directory or a cursor slot cannot be read, or an error of `goes_on`. A segment that cannot be read says so
     /// itself.
-    pub(crate) fn of(
+    pub fn of(
         storage: &dyn Storage,
         goes_on: impl Fn() -> io::Result<()>,
     ) -> Result<Self, ListError> {
@@ -134,7 +143,7 @@ impl Listing {
     }
 
     /// Bytes of all segments.
-    pub(crate) fn bytes(&self) -> u64 {
+    pub fn bytes(&self) -> u64 {
         self.segments.iter().map(|segment| segment.len).sum()
     }
 
@@ -144,7 +153,7 @@ impl Listing {
     }
 
     /// The name of a file that a newer pyrotee wrote, and the version of its format.
-    pub(crate) fn newer(&self) -> Option<(&str, u32)> {
+    pub fn newer(&self) -> Option<(&str, u32)> {
         let slots = self.bad_slots.iter().find_map(|slot| match slot.error {
             FormatError::Newer(version) => Some((slot.name, version)),
             FormatError::Damaged => None,

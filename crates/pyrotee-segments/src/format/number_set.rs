@@ -6,7 +6,7 @@ use rangemap::RangeSet;
 
 /// A set of numbers, kept as ranges. The settled numbers of a target that keeps up are one range.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct NumberSet(RangeSet<u64>);
+pub struct NumberSet(RangeSet<u64>);
 
 impl NumberSet {
     pub(crate) fn is_empty(&self) -> bool {
@@ -19,28 +19,31 @@ impl NumberSet {
     }
 
     /// Ranges that neither touch nor overlap, in order.
-    pub(crate) fn ranges(&self) -> impl Iterator<Item = Range<u64>> {
+    pub fn ranges(&self) -> impl Iterator<Item = Range<u64>> {
         self.0.iter().cloned()
     }
 
-    pub(crate) fn contains(&self, number: u64) -> bool {
+    /// Whether `number` belongs to the set.
+    pub fn contains(&self, number: u64) -> bool {
         self.0.contains(&number)
     }
 
-    pub(crate) fn insert(&mut self, new: Range<u64>) {
+    /// Adds these numbers.
+    pub fn insert(&mut self, new: Range<u64>) {
         if !new.is_empty() {
             self.0.insert(new);
         }
     }
 
-    pub(crate) fn remove(&mut self, old: Range<u64>) {
+    /// Takes these numbers out.
+    pub fn remove(&mut self, old: Range<u64>) {
         if !old.is_empty() {
             self.0.remove(old);
         }
     }
 
     /// The ranges of `numbers` that do not belong to the set.
-    pub(crate) fn gaps(&self, numbers: Range<u64>) -> Vec<Range<u64>> {
+    pub fn gaps(&self, numbers: Range<u64>) -> Vec<Range<u64>> {
         match numbers.is_empty() {
             true => Vec::new(),
             false => self.0.gaps(&numbers).collect(),
@@ -48,7 +51,7 @@ impl NumberSet {
     }
 
     /// How many of `numbers` do not belong to the set.
-    pub(crate) fn count_missing(&self, numbers: Range<u64>) -> u64 {
+    pub fn count_missing(&self, numbers: Range<u64>) -> u64 {
         let gaps = self.gaps(numbers);
         gaps.iter().map(|gap| gap.end - gap.start).sum()
     }

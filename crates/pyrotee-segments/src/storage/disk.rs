@@ -24,7 +24,7 @@ const PRIVATE: u32 = 0o600;
 
 /// A directory of the operating system, which stays locked until this value is dropped.
 #[derive(Debug)]
-pub(crate) struct Disk {
+pub struct Disk {
     dir: PathBuf,
     locked: Mutex<Option<LockedDirectory>>,
     read_only: bool,
@@ -47,7 +47,8 @@ fn identity(of: &fs::Metadata) -> Identity {
 }
 
 impl Disk {
-    pub(crate) fn new(dir: &Path) -> Self {
+    /// The directory at `dir`, which need not exist. Nothing is locked yet.
+    pub fn new(dir: &Path) -> Self {
         Self {
             dir: dir.to_owned(),
             locked: Mutex::default(),

@@ -10,11 +10,11 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-pub(crate) use disk::Disk;
-pub(crate) use on_demand::OnDemand;
+pub use disk::Disk;
+pub use on_demand::OnDemand;
 
 /// A directory.
-pub(crate) trait Storage: fmt::Debug + Send + Sync {
+pub trait Storage: fmt::Debug + Send + Sync {
     /// Creates the directory if it does not exist, and locks it. A later call checks that it is the same directory,
     /// and makes its lock file anew if that is missing.
     ///
@@ -61,7 +61,7 @@ pub(crate) trait Storage: fmt::Debug + Send + Sync {
 }
 
 /// An open file.
-pub(crate) trait File: fmt::Debug + Send + Sync {
+pub trait File: fmt::Debug + Send + Sync {
     /// Appends some of these bytes, and returns how many.
     fn append(&self, parts: &[IoSlice<'_>]) -> io::Result<usize>;
 
@@ -77,7 +77,7 @@ pub(crate) trait File: fmt::Debug + Send + Sync {
 
 /// The state of a directory's lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LockState {
+pub enum LockState {
     /// The lock file does not exist: no process has ever locked the directory.
     Absent,
     /// No process holds the lock.
@@ -88,22 +88,27 @@ pub(crate) enum LockState {
 
 /// What the operating system tells of a file.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Stat {
+pub struct Stat {
     /// Length, in bytes.
-    pub(crate) len: u64,
+    pub len: u64,
     /// When the file was last written to. `None`: the file system does not tell.
-    pub(crate) modified: Option<SystemTime>,
+    pub modified: Option<SystemTime>,
 }
 
 /// The space of a file system, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Space {
-    pub(crate) free: u64,
-    pub(crate) total: u64,
+pub struct Space {
+    /// What a process without privileges may still write.
+    pub free: u64,
+    /// The size of the file system.
+    pub total: u64,
 }
 
-/// Appends all of `parts`.
-pub(crate) fn append_all(file: &dyn File, mut parts: &mut [IoSlice<'_>]) -> io::Result<()> {
+/// Appends all of `parts`. After an error, some of them may be in the file.
+///
+/// # Errors
+/// The file cannot be written. `WriteZero`: it takes no more bytes.
+pub fn append_all(file: &dyn File, mut parts: &mut [IoSlice<'_>]) -> io::Result<()> {
     /// Most parts that the kernel takes in one call.
     const AT_ONCE: usize = 1_024;
     while !parts.is_empty() {
@@ -133,7 +138,10 @@ pub(crate) fn read_up_to(file: &dyn File, offset: u64, buffer: &mut [u8]) -> io:
 }
 
 /// Reads a whole file, which must be small.
-pub(crate) fn read_all(file: &dyn File) -> io::Result<Vec<u8>> {
+///
+/// # Errors
+/// The operating system cannot read the file.
+pub fn read_all(file: &dyn File) -> io::Result<Vec<u8>> {
     const STEP: usize = 64 * 1024;
     let (mut bytes, mut filled) = (Vec::new(), 0);
     loop {
