@@ -205,9 +205,9 @@ impl Shared {
         self.tracker.with(id)
     }
 
-    /// See [`Lives::poison`].
-    pub(crate) fn poison(&self, target: usize, number: u64) -> Option<u32> {
-        self.lives.poison(self.target_id(target)?, number)
+    /// See [`Lives::lethal`].
+    pub(crate) fn lethal(&self, target: usize, number: u64) -> Option<u32> {
+        self.lives.lethal(self.target_id(target)?, number)
     }
 
     /// The queues of the configured targets, with their numbers in the files.

@@ -43,12 +43,12 @@ impl<R: QueuedRecord> Queue<R> {
 
     /// Queues a record that an earlier process left on disk, to be leased at once and dropped: so many processes ended
     /// while it alone was in flight.
-    pub fn recover_poison(&self, number: u64, record: R, ended_processes: u32) {
+    pub fn recover_lethal(&self, number: u64, record: R, ended_processes: u32) {
         let born = record.received().min(self.clock.now());
         let mut state = lock(&self.state);
         self.ledger.accept(record.len());
         let key = state.key(number);
-        state.insert_poison(key, record, born, ended_processes);
+        state.insert_lethal(key, record, born, ended_processes);
         drop(state);
         self.notify();
     }

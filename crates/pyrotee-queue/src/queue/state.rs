@@ -204,7 +204,7 @@ impl<R: QueuedRecord> State<R> {
     }
 
     /// The same for a record that is to be dropped. Records on disk are off the limits anyway.
-    pub(super) fn insert_poison(&mut self, number: u64, record: R, born: SystemTime, ended: u32) {
+    pub(super) fn insert_lethal(&mut self, number: u64, record: R, born: SystemTime, ended: u32) {
         self.insert_recovered(number, record, born);
         if let Some(mut entry) = self.queued.remove(number) {
             entry.evicted = true;

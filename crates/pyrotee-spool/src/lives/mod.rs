@@ -12,7 +12,7 @@
 //!   lease, is a *suspect*. The next life delivers nothing for a random time, of up to 15 trials, before it tries
 //!   the suspect. So a suspect whose lease is followed by the end of the process again is no coincidence, whatever kills
 //!   healthy processes and however slow the target is. A life that ends otherwise acquits it.
-//! - A suspect of three lives is *poison*: it is leased once more, to be dropped.
+//! - A suspect of three lives is *lethal*: it is leased once more, to be dropped.
 //!
 //! The writer thread watches the time, the reader thread notes what is in flight: no task waits for the disk.
 
@@ -32,7 +32,7 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use crate::spooled_record::RecordClaim;
-use state::{POISON_AFTER, Phase, State, judged, read};
+use state::{LETHAL_AFTER, Phase, State, judged, read};
 
 /// After so many short lives in a row, the records in flight are noted.
 const NOTES_AFTER: u32 = 2;
@@ -81,9 +81,9 @@ impl Lives {
             return;
         };
         let suspects = judged(&before);
-        let is_poison =
-            |flight: &Flight| suspects.get(flight).is_some_and(|it| *it >= POISON_AFTER);
-        let on_trial = before.in_flight.iter().filter(|it| !is_poison(it));
+        let is_lethal =
+            |flight: &Flight| suspects.get(flight).is_some_and(|it| *it >= LETHAL_AFTER);
+        let on_trial = before.in_flight.iter().filter(|it| !is_lethal(it));
         let on_trial: BTreeSet<_> = match before.short >= CAREFUL_AFTER {
             true => on_trial.copied().collect(),
             false => BTreeSet::new(),
@@ -134,8 +134,8 @@ impl Lives {
     }
 
     /// How many processes ended while this record alone was in flight, if these are so many that it must not be delivered.
-    pub(crate) fn poison(&self, target: TargetId, number: u64) -> Option<u32> {
-        let ended = lock(&self.state).poison((target, number))?;
+    pub(crate) fn lethal(&self, target: TargetId, number: u64) -> Option<u32> {
+        let ended = lock(&self.state).lethal((target, number))?;
         error!(
             number,
             ended, "a profile in the spool ends the relay, it is set aside"
@@ -151,14 +151,14 @@ impl Lives {
             return;
         };
         let tried = state.numbers_on_trial(target);
-        let is_poison = |number: &u64| state.poison((target, *number)).is_some();
-        let poison = state.saved.suspects.keys();
-        let poison = poison.filter(|(of, number)| *of == target && is_poison(number));
-        let free: BTreeSet<_> = tried.chain(poison.map(|(_, number)| *number)).collect();
+        let is_lethal = |number: &u64| state.lethal((target, *number)).is_some();
+        let lethal = state.saved.suspects.keys();
+        let lethal = lethal.filter(|(of, number)| *of == target && is_lethal(number));
+        let free: BTreeSet<_> = tried.chain(lethal.map(|(_, number)| *number)).collect();
         for numbers in gaps(free.iter().copied()) {
             queue.hold_back(numbers, until);
         }
-        for number in free.into_iter().filter(|number| !is_poison(number)) {
+        for number in free.into_iter().filter(|number| !is_lethal(number)) {
             if state.saved.suspects.contains_key(&(target, number)) {
                 let at = Instant::now() + self.acquittal(number);
                 queue.hold_back(number..number + 1, at.min(until));
@@ -257,7 +257,7 @@ impl Lives {
     /// Notes that the process ends in good order.
     pub(crate) fn close(&self) {
         // The deliverers may not have dropped it yet.
-        self.end_short_life(&mut lock(&self.state), Some(POISON_AFTER));
+        self.end_short_life(&mut lock(&self.state), Some(LETHAL_AFTER));
     }
 
     /// Forgets the count and the suspects, but those of at least so many lives.

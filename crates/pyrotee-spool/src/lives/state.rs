@@ -7,8 +7,8 @@ use std::sync::Weak;
 use pyrotee_segments::{Flight, FormatError, LIVES_FILE, SavedLives, Storage, TargetId, read_all};
 use tokio::time::Instant;
 
-/// A suspect is poison after so many lives that ended while it was alone in flight.
-pub(super) const POISON_AFTER: u32 = 3;
+/// A suspect is lethal after so many lives that ended while it was alone in flight.
+pub(super) const LETHAL_AFTER: u32 = 3;
 
 /// The life of this process.
 #[derive(Debug, Default)]
@@ -37,10 +37,10 @@ pub(super) enum Phase {
 }
 
 impl State {
-    /// How many processes ended while this record alone was in flight, if these are so many that it is poison.
-    pub(super) fn poison(&self, flight: Flight) -> Option<u32> {
+    /// How many processes ended while this record alone was in flight, if these are so many that it is lethal.
+    pub(super) fn lethal(&self, flight: Flight) -> Option<u32> {
         let ended = self.saved.suspects.get(&flight).copied();
-        ended.filter(|ended| *ended >= POISON_AFTER)
+        ended.filter(|ended| *ended >= LETHAL_AFTER)
     }
 
     /// Numbers of the records of a target that are on trial, ascending.
@@ -65,7 +65,7 @@ pub(super) fn judged(before: &SavedLives) -> BTreeMap<Flight, u32> {
         (true, 1) => before.in_flight.first().copied(),
         _ => None,
     };
-    suspects.retain(|flight, ended| Some(*flight) == alone || *ended >= POISON_AFTER);
+    suspects.retain(|flight, ended| Some(*flight) == alone || *ended >= LETHAL_AFTER);
     if let Some(alone) = alone {
         *suspects.entry(alone).or_default() += 1;
     }

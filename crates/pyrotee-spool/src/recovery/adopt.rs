@@ -51,8 +51,8 @@ impl Adopted {
         }
         for claim in self.claims {
             let (target, number) = (usize::from(claim.target), claim.record.number());
-            match (shared.poison(target, number), shared.queue(target)) {
-                (Some(ended), Some(queue)) => queue.recover_poison(number, claim, ended),
+            match (shared.lethal(target, number), shared.queue(target)) {
+                (Some(ended), Some(queue)) => queue.recover_lethal(number, claim, ended),
                 _ => {
                     let (claims, _) = by_target.entry(target).or_default();
                     claims.push((number, claim));

@@ -42,7 +42,7 @@ fn names(numbers: impl IntoIterator<Item = u64>) -> BTreeSet<String> {
 
 /// One life: delivers the records of the first target, a few at a time, until none is left (`None`) or the one of this
 /// name is leased. Then the process ends, and leaves what is returned.
-async fn live(sim: &Arc<Sim>, poison: &str, delivered: &mut BTreeSet<String>) -> Option<Arc<Sim>> {
+async fn live(sim: &Arc<Sim>, lethal: &str, delivered: &mut BTreeSet<String>) -> Option<Arc<Sim>> {
     let spool = open(sim, watched(), &["a", "b"]);
     let mut held = Vec::new();
     while spool.counts(0).pending.profiles > 0 {
@@ -50,12 +50,12 @@ async fn live(sim: &Arc<Sim>, poison: &str, delivered: &mut BTreeSet<String>) ->
         if let Ok(lease) = lease {
             let lease = lease.expect("the producer is there");
             if lease.is_evicted() {
-                assert_eq!(name(&lease), poison);
+                assert_eq!(name(&lease), lethal);
                 assert_eq!(lease.history().ended_processes, 3);
                 lease.lose(Reason::Undecodable);
                 continue;
             }
-            if name(&lease) == poison {
+            if name(&lease) == lethal {
                 return Some(sim.after_kill());
             }
             held.push(lease);
@@ -72,7 +72,7 @@ async fn live(sim: &Arc<Sim>, poison: &str, delivered: &mut BTreeSet<String>) ->
     assert_eq!(
         spool.counts(1).pending.profiles,
         30,
-        "it is no poison for the other target"
+        "it is not lethal for the other target"
     );
     spool.close();
     None
