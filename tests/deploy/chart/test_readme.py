@@ -1,5 +1,6 @@
-"""The commands in the READMEs of deploy/helm. Those of Helm run through its library, which needs no cluster: an install is
-rendered with the same release, namespace, files and `--set`. Of kubectl, which has nothing to talk to, what it names is looked up."""
+"""The commands in the READMEs of deploy/helm, and those of Helm in the first README. Those of Helm run through its library, which needs no
+cluster: an install is rendered with the same release, namespace, files and `--set`. Of kubectl, which has nothing to talk to, what it names is
+looked up."""
 
 import re
 import shlex
@@ -10,12 +11,14 @@ from helm_python import chart as helm
 
 from support import CHART, HERE, KUBERNETES, ROOT, Chart, find, set_path, values_of
 
-READMES = sorted((ROOT / "deploy/helm").rglob("README.md"))
+FIRST = ROOT / "README.md"
+READMES = [FIRST, *sorted((ROOT / "deploy/helm").rglob("README.md"))]
 COMMANDS = [
     (readme, command.replace("\\\n", " ").strip())
     for readme in READMES
     for block in re.findall(r"```console\n(.*?)```", readme.read_text(), re.S)
     for command in re.findall(r"^\$ ((?:.*\\\n)*.*)$", block, re.M)
+    if readme != FIRST or command.startswith("helm ")
 ]
 
 
