@@ -124,7 +124,7 @@ impl<B: Body> Body for GuardedBody<B> {
 mod tests {
     use super::super::LIMITS;
     use super::*;
-    use crate::body::full;
+    use axum::body::Body as AxumBody;
 
     fn left(activity: &Activity) -> Option<(u64, Ended)> {
         let (end, why) = activity.deadline()?;
@@ -148,7 +148,7 @@ mod tests {
     async fn a_request_lasts_until_its_body_is_dropped() {
         let activity = Arc::new(Activity::new(LIMITS.deadlines));
         let body = GuardedBody {
-            body: Box::pin(full("page")),
+            body: Box::pin(AxumBody::from("page")),
             _request: RequestGuard::begin(&activity, LIMITS.request),
         };
         assert_eq!(body.size_hint().exact(), Some(4));

@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use axum::BoxError;
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
@@ -19,7 +20,6 @@ use tower::{Service, ServiceExt as _};
 
 use super::activity::{GuardedBody, RequestGuard};
 use super::connections::Place;
-use crate::body::BoxError;
 use crate::connection_info::ConnectionInfo;
 use crate::response::RequestTimeout;
 
