@@ -34,6 +34,51 @@ fn other_paths_are_a_404_and_other_methods_a_405() {
 }
 
 #[test]
+fn a_405_names_the_methods_of_its_path_and_no_other_response_does() {
+    let rig = Rig::new();
+    let ask = |request: Request| client::send(rig.relay.admin(), &request);
+    let allow = |path: &str| {
+        let answer = ask(Request::new("PUT", path));
+        assert_eq!(answer.status(), 405, "{path}");
+        answer.head.get("allow").unwrap()
+    };
+    for path in [
+        "/",
+        "/metrics",
+        "/-/ready",
+        "/api/v1/status",
+        "/api/v1/spool",
+        "/x",
+    ] {
+        assert_eq!(allow(path), "GET, HEAD", "{path}");
+    }
+    for path in ["purge", "spool/purge", "spool/replay"] {
+        assert_eq!(allow(&format!("/api/v1/{path}")), "POST", "{path}");
+    }
+    // Refused by a layer around the route, or by the extractor of a handler.
+    let foreign = Request::new("PUT", "/api/v1/purge").field("Host", "evil.example");
+    let not_kept = Request::new("PUT", "/api/v1/dead-letters/purge");
+    for (request, status) in [(foreign, 421), (not_kept, 404)] {
+        let refused = ask(request);
+        assert_eq!(refused.status(), status);
+        assert!(!refused.head.has("allow"), "{status}");
+        assert!(refused.json()["error"].is_string(), "{status}");
+    }
+}
+
+#[test]
+fn of_a_parameter_that_is_repeated_the_first_value_counts() {
+    let rig = Rig::new();
+    let purge = |query: &str| {
+        let path = format!("/api/v1/purge?{query}");
+        client::send(rig.relay.admin(), &Request::new("POST", &path)).status()
+    };
+    assert_eq!(purge("target=central&target=nobody"), 200);
+    assert_eq!(purge("target=%63entral"), 200);
+    assert_eq!(purge("target=nobody&target=central"), 404);
+}
+
+#[test]
 fn a_purge_loses_what_waits_and_counts_it() {
     let target = Upstream::answering(Answer::status(503, b"later"));
     let rig = Rig::with(Upstream::ok(), target, &[], |builder| builder);

@@ -96,7 +96,8 @@ const DIAMOND: [(&str, &[&str]); 13] = [
 
 /// Libraries of one crate: YAML, the command line and the exporter stay out of the others, and so
 /// does every socket out of the two that know nobody.
-const RESERVED: [(&str, &[&str]); 11] = [
+const RESERVED: [(&str, &[&str]); 12] = [
+    ("axum", &["pyrotee-admin"]),
     ("figment", &["pyrotee-config"]),
     ("saphyr-parser", &["pyrotee-config"]),
     ("clap", &["pyrotee", "pyrotee-bench", "pyrotee-client"]),

@@ -6,13 +6,13 @@
 
 use std::net::IpAddr;
 
+use axum::response::{IntoResponse as _, Response};
 use http::header::{AUTHORIZATION, FORWARDED, ORIGIN, VIA, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq as _;
 
-use crate::body::Body;
-use crate::response::error;
+use crate::response::Failure;
 
 /// Set by browsers, and by nothing else (Fetch Metadata, W3C).
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -110,7 +110,7 @@ fn is_bearer(shown: &HeaderValue, token: &SecretString) -> bool {
 
 impl Refusal {
     /// The response to the refused request.
-    pub(super) fn response(self) -> Response<Body> {
+    pub(super) fn response(self) -> Response {
         let (status, text) = match self {
             Self::Browser => (
                 StatusCode::FORBIDDEN,
@@ -129,7 +129,7 @@ impl Refusal {
                 "without an admin-token only the relay's own machine may do this, and a proxy forwarded this request: ask the relay directly, or set admin-token",
             ),
         };
-        let mut response = error(status, text);
+        let mut response = Failure::new(status, text).into_response();
         if self == Self::Credential {
             let bearer = HeaderValue::from_static("Bearer");
             response.headers_mut().insert(WWW_AUTHENTICATE, bearer);

@@ -6,12 +6,12 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use axum::response::{IntoResponse as _, Response};
+use http::StatusCode;
 use http::header::HOST;
 use http::request::Parts;
-use http::{Response, StatusCode};
 
-use crate::body::Body;
-use crate::response::error;
+use crate::response::Failure;
 
 /// Domains of Kubernetes, which no public DNS has.
 const CLUSTER: [&str; 2] = [".svc", ".cluster.local"];
@@ -99,12 +99,12 @@ fn matches(name: &str, host: &str) -> bool {
 
 impl Misdirected {
     /// The response to the request.
-    pub(super) fn response(&self) -> Response<Body> {
+    pub(super) fn response(&self) -> Response {
         let host: String = self.0.chars().take(LONGEST_SHOWN).collect();
         let text = format!(
             "`{host}` is not known as a name of this relay: add it to admin-hosts in its configuration, or ask by its IP address"
         );
-        error(StatusCode::MISDIRECTED_REQUEST, &text)
+        Failure::new(StatusCode::MISDIRECTED_REQUEST, text).into_response()
     }
 }
 

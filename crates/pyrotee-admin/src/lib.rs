@@ -3,8 +3,8 @@
 //!
 //! [`Admin`] serves a [`Site`] on a listener, a thread and a runtime of its own, so that it answers while the
 //! data path is saturated. [`json`] holds the types of every JSON document, which the server writes and the
-//! commands read. `listener` hosts any tower service within bounds and deadlines. `routes` is that service: it picks the
-//! page or the action of a request; `hosts` knows the names that it answers to, `guard` who may change something.
+//! commands read. `listener` hosts any tower service within bounds and deadlines. `routes` is that service, axum's router: the
+//! table of paths, methods and handlers. `hosts` knows the names that it answers to, `guard` who may change something.
 //!
 //! What this crate does not do: it knows no exporter of metrics (a [`Metrics`] renders them) and no
 //! configuration.
@@ -15,7 +15,6 @@
 )]
 
 mod actions;
-mod body;
 mod connection_info;
 mod dead_letters;
 mod degraded;
@@ -26,6 +25,7 @@ pub mod json;
 mod listener;
 mod page_copies;
 mod pages;
+mod query;
 mod response;
 mod routes;
 mod spool;

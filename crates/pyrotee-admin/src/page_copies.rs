@@ -11,13 +11,12 @@ use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::BoxError;
+use axum::body::Body;
 use bytes::Bytes;
-use http_body_util::BodyExt as _;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use pyrotee_queue::lock;
 use tokio::time::Instant;
-
-use crate::body::{Body, BoxError};
 
 /// Copies of one page at once: a reader has at least three times [`SHARED_FOR`] to read its copy.
 const MOST_COPIES: usize = 4;
@@ -57,7 +56,7 @@ impl PageCopies {
         let newest = copies.back();
         let newest = newest.filter(|(rendered, _)| rendered.elapsed() < SHARED_FOR);
         if let Some(shared) = newest.and_then(|(_, copy)| copy.upgrade()) {
-            return PageBody::new(shared).boxed_unsync();
+            return Body::new(PageBody::new(shared));
         }
         while copies.len() >= MOST_COPIES {
             let oldest = copies.pop_front();
@@ -67,7 +66,7 @@ impl PageCopies {
         }
         let copy = Arc::new(Copy(Mutex::new(Some(Bytes::from(render())))));
         copies.push_back((Instant::now(), Arc::downgrade(&copy)));
-        PageBody::new(copy).boxed_unsync()
+        Body::new(PageBody::new(copy))
     }
 }
 
@@ -114,6 +113,8 @@ impl HttpBody for PageBody {
 
 #[cfg(test)]
 mod tests {
+    use http_body_util::BodyExt as _;
+
     use super::*;
 
     /// The rest of a body.

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::{Response, StatusCode};
+use axum::response::Response;
+use http::StatusCode;
 
-use crate::body::Body;
-use crate::json::{self, line};
+use crate::json::line;
 use crate::page_copies::PageCopies;
-use crate::response::{JSON, METRICS, page, text};
-use crate::{Health, OpenSpool, StatusSource, spool};
+use crate::response::{JSON, METRICS, page};
+use crate::routes::SharedSite;
+use crate::{Health, OpenSpool, StatusSource};
 
 const INDEX: &str = "\
 pyrotee
@@ -53,35 +54,42 @@ pub struct Pages {
 pub struct Copies {
     metrics: PageCopies,
     status: PageCopies,
-    spool: PageCopies,
+    pub(crate) spool: PageCopies,
 }
 
-impl Pages {
-    /// The page at a path, if there is one.
-    pub(crate) fn get(&self, path: &str) -> Option<Response<Body>> {
-        let Self {
-            metrics,
-            status,
-            spool: open_spool,
-            health,
-            copies,
-        } = self;
-        Some(match path {
-            "/" => text(StatusCode::OK, INDEX),
-            json::METRICS => page(METRICS, &copies.metrics, || metrics.render()),
-            json::status::PATH => page(JSON, &copies.status, || line(&status.page())),
-            json::spool::PATH => spool::page(open_spool.as_ref(), &copies.spool),
-            "/-/healthy" if health.is_alive() => text(StatusCode::OK, "healthy\n"),
-            "/-/healthy" => text(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the data path stands still\n",
-            ),
-            "/-/ready" if health.is_ready() => text(StatusCode::OK, status.ready()),
-            "/-/ready" => text(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "not ready: starting or stopping\n",
-            ),
-            _ => return None,
-        })
+/// `/`: which pages and actions there are.
+pub(crate) async fn index() -> &'static str {
+    INDEX
+}
+
+pub(crate) async fn metrics(site: SharedSite) -> Response {
+    let Pages {
+        metrics, copies, ..
+    } = &site.pages;
+    page(METRICS, &copies.metrics, || metrics.render())
+}
+
+pub(crate) async fn status(site: SharedSite) -> Response {
+    let Pages { status, copies, .. } = &site.pages;
+    page(JSON, &copies.status, || line(&status.page()))
+}
+
+/// Whether the process lives.
+pub(crate) async fn healthy(site: SharedSite) -> (StatusCode, &'static str) {
+    if site.pages.health.is_alive() {
+        (StatusCode::OK, "healthy\n")
+    } else {
+        let text = "the data path stands still\n";
+        (StatusCode::SERVICE_UNAVAILABLE, text)
+    }
+}
+
+/// Whether the relay wants requests.
+pub(crate) async fn ready(site: SharedSite) -> (StatusCode, String) {
+    if site.pages.health.is_ready() {
+        (StatusCode::OK, site.pages.status.ready())
+    } else {
+        let text = "not ready: starting or stopping\n".to_owned();
+        (StatusCode::SERVICE_UNAVAILABLE, text)
     }
 }

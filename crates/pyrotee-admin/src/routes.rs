@@ -1,44 +1,99 @@
-//! Who answers a request to the admin listener: a page, or an action behind the guard.
+//! The route table of the admin listener, and the checks that a request passes before its handler.
 
-use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use http::{Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
-use tower::Service;
+use axum::extract::{Request, State};
+use axum::handler::Handler;
+use axum::middleware::{Next, from_extractor_with_state, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, any, get, post};
+use axum::{Extension, Router};
+use http::StatusCode;
+use http::header::ALLOW;
 
-use crate::actions::Action;
-use crate::body::Body;
 use crate::connection_info::ConnectionInfo;
+use crate::dead_letters::OpenLetters;
 use crate::guard::Access;
-use crate::response::{not_allowed, text, unavailable};
-use crate::{Site, dead_letters, json};
+use crate::json::{self, dead_letters as letters};
+use crate::response::Failure;
+use crate::{Site, actions, dead_letters, pages, spool};
 
-/// Answers the requests of all connections.
-#[derive(Debug, Clone)]
-pub(crate) struct Routes(Arc<Site>);
+/// Extracts what the listener serves.
+pub(crate) type SharedSite = State<Arc<Site>>;
 
-impl Routes {
-    pub(crate) fn new(site: Arc<Site>) -> Self {
-        Self(site)
-    }
+/// The handlers of one path.
+type Handlers = MethodRouter<Arc<Site>>;
+
+/// Maps every path and method to its handler.
+pub(crate) fn router(site: &Arc<Site>) -> Router {
+    let require_open = from_extractor_with_state::<OpenLetters, _>(Arc::clone(site));
+    let letters = Router::new()
+        .route(letters::PATH, page(dead_letters::list))
+        .route(letters::PATH_SLASH, page(dead_letters::list))
+        .route(letters::LETTER, contents(site, get(dead_letters::show)))
+        // `pyrotee dead-letters show` sends a POST: older relays take nothing else.
+        .route(
+            letters::REQUEST,
+            contents(site, get(dead_letters::request).post(dead_letters::request)),
+        )
+        .route(
+            letters::NO_LETTER,
+            contents(site, get(dead_letters::show).post(dead_letters::show)),
+        )
+        .route(letters::REPLAY, action(site, dead_letters::replay))
+        .route(letters::PURGE, action(site, dead_letters::purge))
+        // Before the guard, so that a relay without dead letters says so instead of asking for a token.
+        .route_layer(require_open);
+    Router::new()
+        .route("/", page(pages::index))
+        .route(json::METRICS, page(pages::metrics))
+        .route("/-/healthy", page(pages::healthy))
+        .route("/-/ready", page(pages::ready))
+        .route(json::status::PATH, page(pages::status))
+        .route(json::PURGE, action(site, actions::purge))
+        .route(json::spool::PATH, page(spool::page))
+        .route(json::spool::PURGE, action(site, spool::purge))
+        .route(json::spool::REPLAY, action(site, spool::replay))
+        .merge(letters)
+        .fallback(page(not_found))
+        // Outermost: a request that is refused here learns nothing else, not even whether its path exists.
+        .layer(from_fn_with_state(Arc::clone(site), admit))
+        .with_state(Arc::clone(site))
 }
 
-impl Service<Request<Incoming>> for Routes {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+/// A page that everybody may read.
+fn page<H: Handler<T, Arc<Site>>, T: 'static>(handler: H) -> Handlers {
+    any(only_get).get(handler)
+}
 
-    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
+/// The contents of a dead letter, which those may read whom the guard allows to.
+fn contents(site: &Arc<Site>, handlers: Handlers) -> Handlers {
+    any(only_get).merge(guarded(site, Access::Read, handlers))
+}
 
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        let site = Arc::clone(&self.0);
-        Box::pin(async move { Ok(answer(request, &site).await) })
-    }
+/// A change of state, which those may make whom the guard allows to.
+fn action<H: Handler<T, Arc<Site>>, T: 'static>(site: &Arc<Site>, handler: H) -> Handlers {
+    any(only_post).merge(guarded(site, Access::Change, post(handler)))
+}
+
+/// Puts the guard before the handlers, but not before the response to another method.
+fn guarded(site: &Arc<Site>, access: Access, handlers: Handlers) -> Handlers {
+    handlers.route_layer(from_fn_with_state((Arc::clone(site), access), check_access))
+}
+
+async fn only_get() -> impl IntoResponse {
+    let allow = [(ALLOW, "GET, HEAD")];
+    (StatusCode::METHOD_NOT_ALLOWED, allow, "only GET and HEAD\n")
+}
+
+async fn only_post() -> impl IntoResponse {
+    let allow = [(ALLOW, "POST")];
+    (StatusCode::METHOD_NOT_ALLOWED, allow, "only POST\n")
+}
+
+async fn not_found() -> impl IntoResponse {
+    let text = "not found; see / for what there is\n";
+    (StatusCode::NOT_FOUND, text)
 }
 
 /// Whether a path is for probes and scrapers. It is served under any name and whatever the load.
@@ -46,43 +101,36 @@ fn is_essential(path: &str) -> bool {
     path == json::METRICS || path.starts_with("/-/")
 }
 
-/// Answers one request.
-async fn answer(request: Request<Incoming>, site: &Site) -> Response<Body> {
+/// Refuses requests on an extra connection, and requests whose host is not a name of this relay; essential paths pass.
+async fn admit(
+    site: SharedSite,
+    Extension(connection): Extension<ConnectionInfo>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if is_essential(request.uri().path()) {
+        return next.run(request).await;
+    }
+    if connection.is_extra {
+        let text = "all connections of the admin listener are in use: only /-/ and /metrics are served; try again";
+        return Failure::for_now(text).into_response();
+    }
     let (head, body) = request.into_parts();
-    let connection = head.extensions.get::<ConnectionInfo>().copied();
-    let connection = connection.expect("the listener tells of every request's connection");
-    if !is_essential(head.uri.path()) {
-        if connection.is_extra {
-            return unavailable(
-                "all connections of the admin listener are in use: only /-/ and /metrics are served; try again",
-            );
-        }
-        if let Err(misdirected) = site.hosts.check(&head) {
-            return misdirected.response();
-        }
+    match site.hosts.check(&head) {
+        Ok(()) => next.run(Request::from_parts(head, body)).await,
+        Err(misdirected) => misdirected.response(),
     }
-    let peer = connection.peer;
-    if let Some(rest) = dead_letters::rest_of(head.uri.path()) {
-        return dead_letters::respond_to(rest, &head, body, peer, site).await;
+}
+
+/// Refuses requests that the guard does not allow.
+async fn check_access(
+    State((site, access)): State<(Arc<Site>, Access)>,
+    Extension(connection): Extension<ConnectionInfo>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match site.guard.check(access, connection.peer, request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refusal.response(),
     }
-    if let Some(action) = Action::at(head.uri.path()) {
-        if head.method != Method::POST {
-            return not_allowed("POST", "only POST\n");
-        }
-        if let Err(refusal) = site.guard.check(Access::Change, peer, &head.headers) {
-            return refusal.response();
-        }
-        let query = head.uri.query().unwrap_or_default();
-        return site.actions.run(action, query).await;
-    }
-    if !matches!(head.method, Method::GET | Method::HEAD) {
-        return not_allowed("GET, HEAD", "only GET and HEAD\n");
-    }
-    let page = site.pages.get(head.uri.path());
-    page.unwrap_or_else(|| {
-        text(
-            StatusCode::NOT_FOUND,
-            "not found; see / for what there is\n",
-        )
-    })
 }

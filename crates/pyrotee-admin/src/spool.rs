@@ -1,19 +1,21 @@
 //! The spool, for those who ask the relay about it.
 
+use std::io;
 use std::path::PathBuf;
 
-use http::{Response, StatusCode};
-use pyroscope_wire::query;
+use axum::response::Response;
+use http::StatusCode;
 use pyrotee_spool::{Control, Mode, Monitor, Opening, ReplayError};
+use tokio::task::spawn_blocking;
 
-use crate::body::Body;
 use crate::json::spool::{
     IN_USE, MEMORY_ONLY, OpeningJson, Purged, READ_ERRORS, ReplayProgress, SCANNING, SpoolPage,
     WAITING,
 };
 use crate::json::{line, seconds};
-use crate::page_copies::PageCopies;
-use crate::response::{JSON, error, json, page as page_response};
+use crate::query::Query;
+use crate::response::{Failure, JSON, json, page as page_response};
+use crate::routes::SharedSite;
 
 /// A spool that is open.
 #[derive(Debug, Clone)]
@@ -23,14 +25,16 @@ pub struct OpenSpool {
     pub control: Control,
 }
 
-const NONE: &str = "this relay has no spool: its configuration does not set spool.dir";
+fn open(spool: Option<&OpenSpool>) -> Result<&OpenSpool, Failure> {
+    let text = "this relay has no spool: its configuration does not set spool.dir";
+    spool.ok_or_else(|| Failure::new(StatusCode::NOT_FOUND, text))
+}
 
 /// What waits, and for whom.
-pub(super) fn page(spool: Option<&OpenSpool>, copies: &PageCopies) -> Response<Body> {
-    let Some(spool) = spool else {
-        return error(StatusCode::NOT_FOUND, NONE);
-    };
-    page_response(JSON, copies, || line(&survey(spool)))
+pub(crate) async fn page(site: SharedSite) -> Result<Response, Failure> {
+    let spool = open(site.pages.spool.as_ref())?;
+    let copies = &site.pages.copies.spool;
+    Ok(page_response(JSON, copies, || line(&survey(spool))))
 }
 
 fn survey(spool: &OpenSpool) -> SpoolPage {
@@ -78,66 +82,58 @@ fn opening(opening: Opening) -> (&'static str, Option<OpeningJson>) {
     }
 }
 
-/// Loses what the query names.
-pub(super) async fn purge(spool: Option<&OpenSpool>, raw_query: &str) -> Response<Body> {
-    let Some(spool) = spool else {
-        return error(StatusCode::NOT_FOUND, NONE);
-    };
-    let [what, target] = query::first(raw_query, ["what", "target"]);
-    let what = what.map(|what| what.decode()).unwrap_or_default();
-    let target = target.map(|target| target.decode().into_owned());
-    match &*what {
-        "removed" => match spool.control.purge_removed(target.as_deref()) {
-            Ok(lost) => {
-                let lost: Vec<_> = lost.into_iter().map(Purged::of).collect();
-                json(StatusCode::OK, &lost)
-            }
-            Err(not_open) => error(StatusCode::SERVICE_UNAVAILABLE, &not_open.to_string()),
-        },
-        "quarantined" => {
-            let control = spool.control.clone();
-            let deleted = tokio::task::spawn_blocking(move || control.purge_quarantined()).await;
-            match deleted {
-                Ok(Ok(deleted)) => json(StatusCode::OK, &[Purged::files(deleted)]),
-                Ok(Err(failed)) => internal(&failed),
-                Err(failed) => internal(&failed),
-            }
+/// Deletes what removed targets left (`?what=removed`, with `&target=NAME` for one of them), or damaged segments
+/// (`?what=quarantined`).
+pub(crate) async fn purge(site: SharedSite, query: Query) -> Result<Response, Failure> {
+    let spool = open(site.actions.spool.as_ref())?;
+    let [what, target] = query.first(["what", "target"]);
+    match what.as_deref() {
+        Some("removed") => {
+            let lost = spool.control.purge_removed(target.as_deref());
+            let lost = lost.map_err(|not_open| {
+                Failure::new(StatusCode::SERVICE_UNAVAILABLE, not_open.to_string())
+            })?;
+            let lost: Vec<_> = lost.into_iter().map(Purged::of).collect();
+            Ok(json(&lost))
         }
-        _ => error(
+        Some("quarantined") => {
+            let control = spool.control.clone();
+            let deleted = spawn_blocking(move || control.purge_quarantined()).await;
+            let deleted = deleted.map_err(io::Error::from).flatten();
+            let deleted = deleted.map_err(|failed| {
+                let text = format!("failed to delete damaged segments: {failed}");
+                Failure::new(StatusCode::INTERNAL_SERVER_ERROR, text)
+            })?;
+            Ok(json(&[Purged::files(deleted)]))
+        }
+        _ => Err(Failure::new(
             StatusCode::BAD_REQUEST,
             "write ?what=removed, with &target=NAME for one of them, or ?what=quarantined",
-        ),
+        )),
     }
 }
 
-fn internal(failed: &dyn std::error::Error) -> Response<Body> {
-    let text = format!("failed to delete damaged segments: {failed}");
-    error(StatusCode::INTERNAL_SERVER_ERROR, &text)
+/// Hands what a removed target left to another one (`?from=OLD&to=NEW`).
+pub(crate) async fn replay(site: SharedSite, query: Query) -> Result<Response, Failure> {
+    let spool = open(site.actions.spool.as_ref())?;
+    let [Some(from), Some(to)] = query.first(["from", "to"]) else {
+        let text = "write ?from=OLD&to=NEW";
+        return Err(Failure::new(StatusCode::BAD_REQUEST, text));
+    };
+    let begun = spool.control.replay(&from, &to)?;
+    Ok(json(&ReplayProgress::from(begun)))
 }
 
-/// Hands what a removed target left to another one.
-pub(super) fn replay(spool: Option<&OpenSpool>, raw_query: &str) -> Response<Body> {
-    let Some(spool) = spool else {
-        return error(StatusCode::NOT_FOUND, NONE);
-    };
-    let names = query::first(raw_query, ["from", "to"]);
-    let [Some(from), Some(to)] = names.map(|name| name.map(|name| name.decode())) else {
-        return error(StatusCode::BAD_REQUEST, "write ?from=OLD&to=NEW");
-    };
-    match spool.control.replay(&from, &to) {
-        Ok(begun) => json(StatusCode::OK, &ReplayProgress::from(begun)),
-        Err(refused) => {
-            let status = match refused {
-                ReplayError::Running { .. } | ReplayError::Configured { .. } => {
-                    StatusCode::CONFLICT
-                }
-                ReplayError::UnknownFrom { .. } | ReplayError::UnknownTo { .. } => {
-                    StatusCode::NOT_FOUND
-                }
-                ReplayError::NotOpen => StatusCode::SERVICE_UNAVAILABLE,
-                ReplayError::Thread(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            };
-            error(status, &refused.to_string())
-        }
+impl From<ReplayError> for Failure {
+    fn from(refused: ReplayError) -> Self {
+        let status = match refused {
+            ReplayError::Running { .. } | ReplayError::Configured { .. } => StatusCode::CONFLICT,
+            ReplayError::UnknownFrom { .. } | ReplayError::UnknownTo { .. } => {
+                StatusCode::NOT_FOUND
+            }
+            ReplayError::NotOpen => StatusCode::SERVICE_UNAVAILABLE,
+            ReplayError::Thread(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::new(status, refused.to_string())
     }
 }

@@ -20,7 +20,6 @@ mod client_fault;
 mod dedup;
 mod discard;
 mod forward;
-mod guard_body;
 mod head;
 mod listener;
 pub mod metrics;

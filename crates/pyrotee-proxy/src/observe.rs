@@ -8,11 +8,11 @@ use std::task::{Context, Poll, ready};
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body::Body;
 use pin_project_lite::pin_project;
+use pyrotee_net::server::{BodyGuard, GuardBody};
 use tokio::time::Instant;
 use tower::{BoxError, Layer, Service};
 
 use crate::client::{RequestContext, UploadBody};
-use crate::guard_body::{BodyGuard, GuardBody};
 use crate::head;
 use crate::metrics::ProxyMetrics;
 

@@ -8,10 +8,10 @@ use std::task::{Context, Poll, ready};
 use http::{Request, Response};
 use http_body_util::Either;
 use pin_project_lite::pin_project;
+use pyrotee_net::server::GuardBody;
 use tower::{Layer, Service};
 
 use crate::forward::{ForwardError, UpstreamResponseBody};
-use crate::guard_body::GuardBody;
 use crate::synthetic_response::SyntheticBody;
 use crate::tee::TeeResponseBody;
 

@@ -56,6 +56,24 @@ fn ids_do_not_lead_out_of_the_directory() {
 }
 
 #[test]
+fn a_path_that_names_no_letter_gets_the_reason_as_json() {
+    let home = home();
+    let target = Upstream::ok();
+    let relay = keeping(home.path()).target("central", &target, &[]).spawn();
+    eventually(SOON, "the directory is open", || {
+        client::send(relay.admin(), &Request::get("/api/v1/dead-letters")).status() == 200
+    });
+    for path in ["x", "x/request", "x/y", "%ff", "%ff/request"] {
+        let path = format!("/api/v1/dead-letters/{path}");
+        let answer = client::send(relay.admin(), &Request::get(&path));
+        assert_eq!(answer.status(), 400, "{path}");
+        assert!(answer.json()["error"].is_string(), "{path}");
+        let by_page = Request::get(&path).field("Origin", "http://evil.example");
+        assert_eq!(client::send(relay.admin(), &by_page).status(), 403);
+    }
+}
+
+#[test]
 fn what_changes_something_or_tells_a_profile_is_not_for_everybody() {
     let home = home();
     let target = picky();

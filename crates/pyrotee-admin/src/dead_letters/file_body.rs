@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use axum::BoxError;
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use pyrotee_queue::Reservation;
@@ -12,8 +13,6 @@ use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, Take};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::io::poll_read_buf;
-
-use crate::body::BoxError;
 
 /// Length of a piece, in bytes.
 const PIECE: usize = 64 * 1024;

@@ -3,27 +3,29 @@
 mod file_body;
 mod service;
 
-use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use axum::body::{Body, to_bytes};
+use axum::extract::{FromRequestParts, Path};
+use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, RequestPartsExt as _};
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use http::{HeaderValue, Method, Response, StatusCode};
-use http_body_util::{BodyExt as _, Limited};
-use hyper::body::Incoming;
-use pyroscope_wire::query;
 use pyrotee_letters::{Error, Id};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use crate::Site;
-use crate::body::Body;
-use crate::guard::Access;
 use crate::json::chain;
-use crate::json::dead_letters::{BatchRequest, MOST_IDS, MOST_LETTERS, PATH, PageQuery};
-use crate::response::{RequestTimeout, error, json, json_line, not_allowed, respond, unavailable};
+use crate::json::dead_letters::{BatchRequest, MOST_IDS, MOST_LETTERS, PageQuery};
+use crate::query::Query;
+use crate::response::{Failure, RequestTimeout, json, json_line};
 
 pub use service::LetterService;
-use service::{OpenLetters, ShowError};
+pub(crate) use service::OpenLetters;
+use service::ShowError;
 
 /// Letters of a page, unless another number is asked for.
 const LETTERS: usize = 100;
@@ -37,176 +39,130 @@ const ORDER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a captured request may take, from its request to its last byte.
 const FILE_TIMEOUT: RequestTimeout = RequestTimeout(Duration::from_secs(600));
 
-const REQUEST: HeaderValue = HeaderValue::from_static("application/octet-stream");
+const REQUEST: &str = "application/octet-stream";
 
-/// What a path says behind that of the dead letters, if it is theirs.
-pub(crate) fn rest_of(path: &str) -> Option<&str> {
-    let rest = path.strip_prefix(PATH)?;
-    (rest.is_empty() || rest.starts_with('/')).then_some(rest)
-}
+impl FromRequestParts<Arc<Site>> for OpenLetters {
+    type Rejection = Failure;
 
-/// Answers a request for one of their pages or actions.
-pub(crate) async fn respond_to(
-    rest: &str,
-    head: &Parts,
-    body: Incoming,
-    peer: IpAddr,
-    site: &Site,
-) -> Response<Body> {
-    let Some(letters) = &site.dead_letters else {
-        let text = "dead letters are not kept here: set dead-letters.dir, and have targets";
-        return error(StatusCode::NOT_FOUND, text);
-    };
-    let letters = match letters.open() {
-        Ok(letters) => letters,
-        Err(not_open) => return unavailable(&not_open.to_string()),
-    };
-    match rest {
-        "" | "/" => match head.method {
-            Method::GET | Method::HEAD => page(letters, head).await,
-            _ => not_allowed("GET, HEAD", "only GET and HEAD\n"),
-        },
-        "/replay" | "/purge" => {
-            if head.method != Method::POST {
-                return not_allowed("POST", "only POST\n");
-            }
-            if let Err(refusal) = site.guard.check(Access::Change, peer, &head.headers) {
-                return refusal.response();
-            }
-            let Some(_place) = letters.order_place().await else {
-                return unavailable("others change dead letters: try again");
-            };
-            match order(body).await {
-                Err((status, text)) => error(status, &text),
-                Ok(order) if rest == "/replay" => {
-                    json(StatusCode::OK, &letters.replay(&order).await)
-                }
-                Ok(order) => json(StatusCode::OK, &letters.purge(order).await),
-            }
-        }
-        _ => contents(letters, rest.trim_start_matches('/'), head, peer, site).await,
+    async fn from_request_parts(_head: &mut Parts, site: &Arc<Site>) -> Result<Self, Failure> {
+        let letters = site.dead_letters.as_ref().ok_or_else(|| {
+            let text = "dead letters are not kept here: set dead-letters.dir, and have targets";
+            Failure::new(StatusCode::NOT_FOUND, text)
+        })?;
+        let opened = letters.open();
+        opened.map_err(|not_open| Failure::for_now(not_open.to_string()))
     }
 }
 
-/// One letter: what is known of it, or with `/request` the captured request. A profile names functions of somebody's
-/// program, which is more than the status tells.
-async fn contents(
-    letters: OpenLetters<'_>,
-    rest: &str,
-    head: &Parts,
-    peer: IpAddr,
-    site: &Site,
-) -> Response<Body> {
-    let of_request = rest.strip_suffix("/request");
-    match head.method {
-        Method::GET | Method::HEAD => {}
-        // `pyrotee dead-letters show` asks so: older relays take nothing else.
-        Method::POST if of_request.is_some() => {}
-        _ => return not_allowed("GET, HEAD", "only GET and HEAD\n"),
-    }
-    if let Err(refusal) = site.guard.check(Access::Read, peer, &head.headers) {
-        return refusal.response();
-    }
-    match of_request {
-        Some(id) => request(letters, id).await,
-        None => show(letters, rest).await,
+/// The id of a letter, from the path. A path with more parts than the routes of a letter is refused as an id.
+pub(crate) struct LetterId(Id);
+
+impl<S: Send + Sync> FromRequestParts<S> for LetterId {
+    type Rejection = Failure;
+
+    async fn from_request_parts(head: &mut Parts, _state: &S) -> Result<Self, Failure> {
+        let path = head.extract::<Path<Vec<String>>>().await;
+        let Path(parts) = path.map_err(|fault| Failure::new(fault.status(), fault.body_text()))?;
+        Ok(Self(parts.join("/").parse()?))
     }
 }
 
-async fn page(letters: OpenLetters<'_>, head: &Parts) -> Response<Body> {
-    let raw_query = head.uri.query().unwrap_or_default();
-    let values = query::first(raw_query, ["target", "before", "limit"]);
-    let [target, before, limit] = values.map(|value| value.map(|it| it.decode().into_owned()));
-    let before = match before.map(|before| before.parse::<Id>()).transpose() {
-        Ok(before) => before,
-        Err(fault) => return refused(&fault),
-    };
-    let limit = match limit.map(|limit| limit.parse::<usize>()).transpose() {
-        Ok(limit) => limit.unwrap_or(LETTERS),
-        Err(_) => {
-            let text = format!("limit is no number; write one up to {MOST_LETTERS}");
-            return error(StatusCode::BAD_REQUEST, &text);
-        }
-    };
+/// A page of the list.
+pub(crate) async fn list(letters: OpenLetters, query: Query) -> Result<Response, Failure> {
+    let [target, before, limit] = query.first(["target", "before", "limit"]);
+    let before = before.map(|before| before.parse::<Id>()).transpose()?;
+    let limit = limit.map(|limit| limit.parse::<usize>()).transpose();
+    let limit = limit.map_err(|_| {
+        let text = format!("limit is no number; write one up to {MOST_LETTERS}");
+        Failure::new(StatusCode::BAD_REQUEST, text)
+    })?;
     let wanted = PageQuery {
         target,
         before,
-        limit,
+        limit: limit.unwrap_or(LETTERS),
     };
-    line(letters.page(wanted).await)
+    Ok(json_line(letters.page(wanted).await?))
 }
 
-async fn show(letters: OpenLetters<'_>, id: &str) -> Response<Body> {
-    match id.parse::<Id>() {
-        Ok(id) => line(letters.show(id).await),
-        Err(fault) => refused(&fault),
-    }
+/// What is known of one letter. A profile names functions of somebody's program, which is more than the status tells.
+pub(crate) async fn show(
+    letters: OpenLetters,
+    LetterId(id): LetterId,
+) -> Result<Response, Failure> {
+    Ok(json_line(letters.show(id).await?))
 }
 
-fn line(shown: Result<Bytes, ShowError>) -> Response<Body> {
-    match shown {
-        Ok(line) => json_line(StatusCode::OK, line),
-        Err(fault) => not_shown(&fault),
-    }
+/// The captured request of one letter.
+pub(crate) async fn request(
+    letters: OpenLetters,
+    LetterId(id): LetterId,
+) -> Result<Response, Failure> {
+    let file = Body::new(letters.request(id).await?);
+    Ok((Extension(FILE_TIMEOUT), [(CONTENT_TYPE, REQUEST)], file).into_response())
 }
 
-async fn request(letters: OpenLetters<'_>, id: &str) -> Response<Body> {
-    let request = match id.parse::<Id>() {
-        Ok(id) => letters.request(id).await,
-        Err(fault) => Err(ShowError::Letter(fault)),
+pub(crate) async fn replay(letters: OpenLetters, body: Body) -> Result<Response, Failure> {
+    let (order, _place) = take_order(&letters, body).await?;
+    Ok(json(&letters.replay(&order).await))
+}
+
+pub(crate) async fn purge(letters: OpenLetters, body: Body) -> Result<Response, Failure> {
+    let (order, _place) = take_order(&letters, body).await?;
+    Ok(json(&letters.purge(order).await))
+}
+
+/// Reads an order, with a place that the request keeps until its response: so many orders are in memory at most.
+async fn take_order(
+    letters: &OpenLetters,
+    body: Body,
+) -> Result<(BatchRequest, OwnedSemaphorePermit), Failure> {
+    let Some(place) = letters.order_place().await else {
+        return Err(Failure::for_now("others change dead letters: try again"));
     };
-    match request {
-        Ok(request) => {
-            let mut response = respond(StatusCode::OK, REQUEST, request.boxed_unsync());
-            response.extensions_mut().insert(FILE_TIMEOUT);
-            response
-        }
-        Err(fault) => not_shown(&fault),
-    }
+    Ok((read_order(body).await?, place))
 }
 
-fn not_shown(fault: &ShowError) -> Response<Body> {
-    match fault {
-        ShowError::Letter(fault) => refused(fault),
-        ShowError::Busy => unavailable("others are reading dead letters: try again"),
-        ShowError::Memory => unavailable(
-            "memory-limit is reached: try again, or read the file on the relay's machine",
-        ),
-    }
-}
-
-/// Reads what is to be done.
-async fn order(body: Incoming) -> Result<BatchRequest, (StatusCode, String)> {
-    let refuse = |status, text: &str| Err((status, text.to_owned()));
-    #[expect(clippy::disallowed_methods, reason = "it is limited")]
-    let body = Limited::new(body, LONGEST_ORDER).collect();
-    let Ok(body) = timeout(ORDER_TIMEOUT, body).await else {
+async fn read_order(body: Body) -> Result<BatchRequest, Failure> {
+    let body = timeout(ORDER_TIMEOUT, to_bytes(body, LONGEST_ORDER)).await;
+    let body = body.map_err(|_| {
         let text = "the order did not arrive in time";
-        return refuse(StatusCode::REQUEST_TIMEOUT, text);
-    };
-    let Ok(body) = body else {
+        Failure::new(StatusCode::REQUEST_TIMEOUT, text)
+    })?;
+    let body = body.map_err(|_| {
         let text = format!("the order is too long: {MOST_IDS} ids at most, then another order");
-        return refuse(StatusCode::PAYLOAD_TOO_LARGE, &text);
-    };
-    match serde_json::from_slice::<BatchRequest>(&body.to_bytes()) {
-        Ok(order) if order.ids.len() > MOST_IDS => {
-            let text = format!("{MOST_IDS} ids at most, then another order");
-            refuse(StatusCode::PAYLOAD_TOO_LARGE, &text)
-        }
-        Ok(order) => Ok(order),
-        Err(fault) => {
-            let text = format!("no order: {fault}; write {{\"ids\": [\"…\"]}}");
-            refuse(StatusCode::BAD_REQUEST, &text)
+        Failure::new(StatusCode::PAYLOAD_TOO_LARGE, text)
+    })?;
+    let order = serde_json::from_slice::<BatchRequest>(&body).map_err(|fault| {
+        let text = format!("no order: {fault}; write {{\"ids\": [\"…\"]}}");
+        Failure::new(StatusCode::BAD_REQUEST, text)
+    })?;
+    if order.ids.len() > MOST_IDS {
+        let text = format!("{MOST_IDS} ids at most, then another order");
+        return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, text));
+    }
+    Ok(order)
+}
+
+impl From<ShowError> for Failure {
+    fn from(error: ShowError) -> Self {
+        match error {
+            ShowError::Letter(error) => error.into(),
+            ShowError::Busy => Self::for_now("others are reading dead letters: try again"),
+            ShowError::Memory => Self::for_now(
+                "memory-limit is reached: try again, or read the file on the relay's machine",
+            ),
         }
     }
 }
 
-fn refused(fault: &Error) -> Response<Body> {
-    let status = match fault {
-        Error::NoId(_) => StatusCode::BAD_REQUEST,
-        Error::Gone(_) => StatusCode::NOT_FOUND,
-        Error::Damaged { .. } => StatusCode::CONFLICT,
-        _ => StatusCode::INTERNAL_SERVER_ERROR,
-    };
-    error(status, &chain(fault))
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let status = match error {
+            Error::NoId(_) => StatusCode::BAD_REQUEST,
+            Error::Gone(_) => StatusCode::NOT_FOUND,
+            Error::Damaged { .. } => StatusCode::CONFLICT,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::new(status, chain(&error))
+    }
 }

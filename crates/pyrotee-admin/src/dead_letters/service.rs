@@ -50,10 +50,10 @@ pub struct LetterService {
 }
 
 /// The service once the directory is open.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct OpenLetters<'a> {
-    service: &'a LetterService,
-    store: &'a Arc<Store>,
+#[derive(Debug)]
+pub(crate) struct OpenLetters {
+    service: Arc<LetterService>,
+    store: Arc<Store>,
 }
 
 /// A JSON document, charged to the memory limit until the client has read it.
@@ -130,10 +130,10 @@ impl LetterService {
     }
 
     /// The service, if the directory is open.
-    pub(super) fn open(&self) -> Result<OpenLetters<'_>, NotOpen> {
+    pub(super) fn open(self: &Arc<Self>) -> Result<OpenLetters, NotOpen> {
         Ok(OpenLetters {
-            service: self,
-            store: self.monitor.store()?,
+            service: Arc::clone(self),
+            store: Arc::clone(self.monitor.store()?),
         })
     }
 
@@ -147,7 +147,7 @@ impl LetterService {
     }
 }
 
-impl OpenLetters<'_> {
+impl OpenLetters {
     /// A [`LetterPage`] as JSON.
     pub(super) async fn page(&self, wanted: PageQuery) -> Result<Bytes, ShowError> {
         self.document(move |store| Ok(line(&LetterPage::of(store, &wanted))))
@@ -284,7 +284,7 @@ impl OpenLetters<'_> {
     async fn look<T: Send + 'static>(&self, with: impl FnOnce(&Store) -> T + Send + 'static) -> T {
         let place = Arc::clone(&self.service.readers).acquire_owned().await;
         let place = place.expect("the semaphore is never closed");
-        let store = Arc::clone(self.store);
+        let store = Arc::clone(&self.store);
         let looked = tokio::task::spawn_blocking(move || {
             let _place = place;
             with(&store)

@@ -11,6 +11,11 @@ use super::chain;
 /// `GET`: a [`LetterPage`]. With `/ID` behind it: the [`LetterDetail`] of one. With `/ID/request`, also by `POST`: its
 /// captured request.
 pub const PATH: &str = "/api/v1/dead-letters";
+pub(crate) const PATH_SLASH: &str = "/api/v1/dead-letters/";
+/// Routes of one letter, and of what is no letter because an id has no slash.
+pub(crate) const LETTER: &str = "/api/v1/dead-letters/{id}";
+pub(crate) const REQUEST: &str = "/api/v1/dead-letters/{id}/request";
+pub(crate) const NO_LETTER: &str = "/api/v1/dead-letters/{id}/{*rest}";
 /// `POST` an [`BatchRequest`]: answered with what was [`BatchResult`].
 pub const REPLAY: &str = "/api/v1/dead-letters/replay";
 /// The same.

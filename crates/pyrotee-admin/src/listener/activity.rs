@@ -1,12 +1,9 @@
 //! What a connection is doing, and until when it may.
 
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::body::{Body, Frame, SizeHint};
-use pyrotee_net::server::{ConnectionTimeouts, Deadlines, Phase};
+use pyrotee_net::server::{BodyGuard, ConnectionTimeouts, Deadlines, Phase};
 use pyrotee_queue::lock;
 use tokio::time::Instant;
 
@@ -93,38 +90,17 @@ impl Drop for RequestGuard {
     }
 }
 
-/// The body of a response, whose end is the end of the request.
-#[derive(Debug)]
-pub(super) struct GuardedBody<B> {
-    pub(super) body: Pin<Box<B>>,
-    pub(super) _request: RequestGuard,
-}
-
-impl<B: Body> Body for GuardedBody<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        self.body.as_mut().poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
+/// The request ends with the body of its response.
+impl BodyGuard for RequestGuard {}
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+    use hyper::body::Body as _;
+    use pyrotee_net::server::GuardBody;
+
     use super::super::LIMITS;
     use super::*;
-    use crate::body::full;
 
     fn left(activity: &Activity) -> Option<(u64, Ended)> {
         let (end, why) = activity.deadline()?;
@@ -147,10 +123,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_request_lasts_until_its_body_is_dropped() {
         let activity = Arc::new(Activity::new(LIMITS.deadlines));
-        let body = GuardedBody {
-            body: Box::pin(full("page")),
-            _request: RequestGuard::begin(&activity, LIMITS.request),
-        };
+        let request = RequestGuard::begin(&activity, LIMITS.request);
+        let body = GuardBody::new(Body::from("page"), Some(request));
         assert_eq!(body.size_hint().exact(), Some(4));
         assert_eq!(activity.idle_since(), None);
         drop(body);

@@ -6,20 +6,20 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use axum::BoxError;
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use pyrotee_net::server::{TimedIo, poll_deadline};
+use pyrotee_net::server::{GuardBody, TimedIo, poll_deadline};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 use tower::{Service, ServiceExt as _};
 
-use super::activity::{GuardedBody, RequestGuard};
+use super::activity::RequestGuard;
 use super::connections::Place;
-use crate::body::BoxError;
 use crate::connection_info::ConnectionInfo;
 use crate::response::RequestTimeout;
 
@@ -52,10 +52,7 @@ where
             if let Some(RequestTimeout(timeout)) = response.extensions().get() {
                 guard.limit(*timeout);
             }
-            Ok::<_, Infallible>(response.map(|body| GuardedBody {
-                body: Box::pin(body),
-                _request: guard,
-            }))
+            Ok::<_, Infallible>(response.map(|body| GuardBody::new(body, Some(guard))))
         }
     });
     let connection = http1::Builder::new()

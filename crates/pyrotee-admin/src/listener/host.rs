@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::BoxError;
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
@@ -13,7 +14,6 @@ use tower::Service;
 
 use super::connection;
 use super::connections::{Connections, Limits};
-use crate::body::BoxError;
 use crate::connection_info::ConnectionInfo;
 
 /// How long accepting pauses when the process is out of file descriptors or memory.

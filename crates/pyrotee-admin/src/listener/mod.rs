@@ -21,7 +21,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::hosts::Hosts;
-use crate::routes::Routes;
+use crate::routes::router;
 use crate::{Actions, Guard, LetterService, Pages};
 use connections::Limits;
 
@@ -56,7 +56,7 @@ pub struct Site {
     pub hosts: Hosts,
     pub actions: Actions,
     /// `None` if they are not kept.
-    pub dead_letters: Option<LetterService>,
+    pub dead_letters: Option<Arc<LetterService>>,
 }
 
 /// A running admin listener.
@@ -136,7 +136,7 @@ async fn serve(listener: std::net::TcpListener, site: Arc<Site>) -> io::Result<(
             site.pages.metrics.upkeep();
         }
     };
-    let hosting = host::run(listener, Routes::new(Arc::clone(&site)), LIMITS);
+    let hosting = host::run(listener, router(&site), LIMITS);
     tokio::select! {
         () = hosting => {}
         () = upkeep => {}

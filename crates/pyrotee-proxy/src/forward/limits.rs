@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pyrotee_net::server::BodyGuard;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::ForwardError;
-use crate::guard_body::BodyGuard;
 use crate::upstream_limit::UpstreamLimit;
 
 /// The permits of requests over HTTP/1.1. A request holds one until its response has ended, and so does a tunnel

@@ -19,12 +19,12 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use pyrotee_net::server::GuardBody;
 use pyrotee_net::{Connector, ExchangeError};
 use tokio::time::{Instant, sleep};
 use tokio_util::task::TaskTracker;
 
 use crate::client::RequestContext;
-use crate::guard_body::GuardBody;
 use crate::head;
 use crate::metrics::ProxyMetrics;
 use crate::settings::UpstreamSettings;

@@ -7,10 +7,10 @@ use std::task::{Context, Poll};
 
 use http::{HeaderMap, HeaderName, Response};
 use pin_project_lite::pin_project;
+use pyrotee_net::server::{BodyGuard, GuardBody};
 
 use super::verdict::Verdict;
 use crate::client::Client;
-use crate::guard_body::{BodyGuard, GuardBody};
 use crate::head;
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static(pyroscope_wire::grpc::STATUS);

@@ -152,7 +152,7 @@ impl Relay {
             guard: self.guard,
             hosts: self.hosts,
             actions: Actions::new(Arc::clone(&self.views), self.spool),
-            dead_letters: self.dead_letters,
+            dead_letters: self.dead_letters.map(Arc::new),
         };
         let admin = Admin::start(self.admin, site, self.supervisor)
             .context("failed to start the admin thread")?;

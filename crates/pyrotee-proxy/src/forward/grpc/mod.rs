@@ -14,6 +14,7 @@ use http::uri::{Authority, Parts, PathAndQuery};
 use http::{Request, Response, Uri, Version};
 use http_body::Body;
 use hyper::body::Incoming;
+use pyrotee_net::server::GuardBody;
 use pyrotee_net::{Connector, ExchangeError};
 use pyrotee_queue::lock;
 use tokio::sync::OnceCell;
@@ -21,7 +22,6 @@ use tower::BoxError;
 
 use super::ForwardError;
 use super::limits::{UpstreamPermit, acquire};
-use crate::guard_body::GuardBody;
 use crate::head;
 use crate::upstream_limit::UpstreamLimit;
 use connection::{GrpcConnection, connect};

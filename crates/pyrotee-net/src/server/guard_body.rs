@@ -8,7 +8,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 /// A value that a [`GuardBody`] carries, and that acts when it is dropped.
-pub(crate) trait BodyGuard {
+pub trait BodyGuard {
     /// Called with the body's trailers, if it has any.
     fn trailers(&mut self, _trailers: &HeaderMap) {}
 }
@@ -17,7 +17,7 @@ pin_project! {
     /// Passes `inner` on unchanged, and drops the guard at its end, at its failure, or when the
     /// body itself is dropped, whichever comes first.
     #[derive(Debug)]
-    pub(crate) struct GuardBody<B, G> {
+    pub struct GuardBody<B, G> {
         #[pin]
         inner: B,
         guard: Option<G>,
@@ -25,7 +25,8 @@ pin_project! {
 }
 
 impl<B, G> GuardBody<B, G> {
-    pub(crate) fn new(inner: B, guard: Option<G>) -> Self {
+    /// Carries `guard`, if there is one, until the end of `inner`.
+    pub fn new(inner: B, guard: Option<G>) -> Self {
         Self { inner, guard }
     }
 }
