@@ -192,10 +192,19 @@ fn every_answer_means_what_its_status_and_its_text_say() {
         let ledger = relay.wait_ledger(name, name, |ledger| match fate {
             Fate::Sent => ledger.sent.profiles == 1,
             Fate::Rejected => ledger.dropped("rejected").profiles == 1,
-            Fate::Waits => !target.arrivals().is_empty() && ledger.pending.profiles == 1,
+            // On a busy machine it may have been tried again by now.
+            Fate::Waits => {
+                let waits_or_sent = ledger.pending.profiles + ledger.sent.profiles == 1;
+                !target.arrivals().is_empty() && waits_or_sent
+            }
         });
-        let tries = if *fate == Fate::Sent { 2 } else { 1 };
-        assert_eq!(target.arrivals().len(), tries, "{name}: {ledger:?}");
+        let tries = match fate {
+            Fate::Sent => 2..=2,
+            Fate::Rejected => 1..=1,
+            Fate::Waits => 1..=2,
+        };
+        let arrived = target.arrivals().len();
+        assert!(tries.contains(&arrived), "{name}: {arrived}, {ledger:?}");
         eventually(SOON, name, || {
             let labels = [("target", *name), ("outcome", *outcome)];
             relay.metrics().sum(REQUESTS, &labels) == 1.0
