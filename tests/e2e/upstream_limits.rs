@@ -1,6 +1,7 @@
 //! How much the upstream is asked for at once, and what a request gets that is too much.
 
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::support::{Answer, Client, Relay, Request, SOON, Upstream, eventually};
 
@@ -14,29 +15,31 @@ fn hits(relay: &Relay, limit: &str) -> f64 {
 
 #[test]
 fn a_request_above_the_limit_waits_for_its_turn() {
+    const BUSY: Duration = Duration::from_secs(1);
     let target = Upstream::ok();
     let upstream = Upstream::script(|arrival| match &*arrival.head.path() {
-        "/hang" => Answer::never(),
+        "/slow" => Answer::ok().after(BUSY),
         _ => Answer::ok(),
     });
     let relay = Relay::builder()
         .upstream_address(&upstream.url())
         .upstream_option("max-connections: 2")
-        .upstream_option("timeout: 2s")
         .target("central", &target, &[])
         .spawn();
-    let hanging: Vec<_> = (0..2)
+    let start = Instant::now();
+    let slow: Vec<_> = (0..2)
         .map(|_| {
             let mut client = Client::connect(relay.addr());
-            client.send(&Request::get("/hang").bytes());
+            client.send(&Request::get("/slow").bytes());
             client
         })
         .collect();
     upstream.wait_for(2, SOON);
-    // The two that hang end with a 504 before this one has waited for as long.
+    // Both connections are busy for much less than `upstream.timeout`.
     let answer = relay.send(&Request::profile("app", b"profile"));
     assert_eq!(answer.status(), 200);
-    drop(hanging);
+    assert!(start.elapsed() >= BUSY, "it did not wait");
+    drop(slow);
     assert_eq!(hits(&relay, "connections"), 0.0);
     assert_eq!(target.only().body.data, b"profile");
 }
