@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use pyrotee_queue::lock;
+use pyrotee_queue::{FailureLevel, FailureLog, lock};
 
 use crate::store::{Error, Store};
 
@@ -15,10 +15,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Time until a gate is asked for the second time. It doubles up to [`FIRST_PAUSE`].
 const FIRST_GATE_PAUSE: Duration = Duration::from_millis(10);
-
-/// Time after which an error is logged each minute: a hand-over between two relays is over by then.
-const PATIENCE: Duration = Duration::from_secs(120);
-const ERROR_EVERY: Duration = Duration::from_secs(60);
 
 /// Whether the directory of the dead letters is in use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,71 +128,17 @@ impl Opener {
         let reason = error.with_cause();
         let waited = self.directory.since.elapsed();
         match log.level(&reason, waited) {
-            Some(Level::Error) => tracing::error!(
+            Some(FailureLevel::Error) => tracing::error!(
                 reason,
                 ?waited,
                 "dead letters still cannot be opened; new ones are lost once an eighth of memory-limit waits"
             ),
-            Some(Level::Warning) => tracing::warn!(
+            Some(FailureLevel::Warning) => tracing::warn!(
                 reason,
                 "dead letters cannot be opened yet: they wait in memory, and the directory is tried again"
             ),
             None => {}
         }
         *lock(&self.directory.reason) = reason;
-    }
-}
-
-/// Decides which failed attempts are logged.
-#[derive(Debug, Default)]
-struct FailureLog {
-    last_reason: Option<String>,
-    /// Age of the wait at which the last error was logged.
-    last_error: Option<Duration>,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Level {
-    Warning,
-    Error,
-}
-
-impl FailureLog {
-    /// How an attempt that failed for `reason` is logged, `waited` after the first attempt: a warning for each new
-    /// reason, an error each minute once the wait has been long.
-    fn level(&mut self, reason: &str, waited: Duration) -> Option<Level> {
-        let is_new = self.last_reason.as_deref() != Some(reason);
-        if is_new {
-            self.last_reason = Some(reason.to_owned());
-        }
-        let quiet = |last: Duration| waited.saturating_sub(last) < ERROR_EVERY;
-        if waited >= PATIENCE && !self.last_error.is_some_and(quiet) {
-            self.last_error = Some(waited);
-            return Some(Level::Error);
-        }
-        is_new.then_some(Level::Warning)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_new_reason_is_a_warning_and_a_long_wait_an_error_each_minute() {
-        let mut log = FailureLog::default();
-        let seconds = Duration::from_secs;
-        for (reason, waited, level) in [
-            ("locked", 0, Some(Level::Warning)),
-            ("locked", 5, None),
-            ("read-only", 10, Some(Level::Warning)),
-            ("read-only", 119, None),
-            ("read-only", 120, Some(Level::Error)),
-            ("locked", 130, Some(Level::Warning)),
-            ("locked", 179, None),
-            ("locked", 180, Some(Level::Error)),
-        ] {
-            assert_eq!(log.level(reason, seconds(waited)), level, "{waited}");
-        }
     }
 }

@@ -27,6 +27,7 @@ mod budget;
 mod check;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod failure_log;
 mod headers;
 mod ledger;
 mod memory;
@@ -45,6 +46,7 @@ pub use backend::{
 };
 pub use budget::{Budget, Reservation, Workspace};
 pub use check::{Check, RecordCheck, Unfit};
+pub use failure_log::{FailureLevel, FailureLog};
 pub use headers::Headers;
 pub use ledger::{Counts, Ledger, Tally};
 pub use memory::open as open_memory;

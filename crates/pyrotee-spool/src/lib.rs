@@ -54,7 +54,6 @@ mod tests;
 mod tracker;
 mod unread;
 mod unreadable;
-mod waiting;
 mod wakeup;
 mod writer;
 

@@ -83,15 +83,15 @@ impl Lifecycle {
         matches!(lock(&self.state).phase, Phase::Open)
     }
 
-    /// Notes that an attempt to open the spool has failed. Returns when the first one has.
-    pub(crate) fn set_waiting(&self, reason: &str) -> Instant {
+    /// Notes that an attempt to open the spool has failed. Returns the time since the first one did.
+    pub(crate) fn set_waiting(&self, reason: &str) -> Duration {
         let now = Clock::now().into_std();
         let mut state = lock(&self.state);
         state.phase = Phase::Waiting(reason.to_owned());
         let since = *state.waiting_since.get_or_insert(now);
         drop(state);
         self.changed.notify_all();
-        since
+        now.saturating_duration_since(since)
     }
 
     /// Notes that a scan of segments begins, which have so many bytes. Returns whether it is the first one.

@@ -8,15 +8,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pyrotee_queue::{Panic, Part, Reason, lock};
+use pyrotee_queue::{FailureLevel, FailureLog, Panic, Part, Reason, lock};
 use pyrotee_segments::{Crc, Storage};
-use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::recovery::{self, Backlog};
 use crate::settings::{OpenError, Settings};
 use crate::shared::Shared;
-use crate::waiting::WaitLog;
 use crate::writer::Writer;
 
 /// The number of the first record that is offered, until the directory is open.
@@ -66,7 +64,7 @@ impl Opener {
     /// Tries to open the directory until that succeeds. `None`: the spool was closed before.
     fn open(&self) -> Option<Writer> {
         let lifecycle = &self.shared.lifecycle;
-        let mut log = WaitLog::default();
+        let mut log = FailureLog::default();
         let mut pause = SHORTEST_PAUSE.min(self.settings.retry_after);
         while !lifecycle.is_stopping() {
             match self.attempt() {
@@ -77,19 +75,28 @@ impl Opener {
                     self.storage.release();
                     self.shared.counters.troubles.add(1);
                     let reason = error.reason();
-                    let since = lifecycle.set_waiting(&reason);
-                    log.note(
-                        &self.settings.dir,
-                        &reason,
-                        since,
-                        Instant::now().into_std(),
-                    );
+                    let waited = lifecycle.set_waiting(&reason);
+                    self.log_failure(log.level(&reason, waited), &reason, waited);
                     lifecycle.pause(pause);
                     pause = (2 * pause).min(self.settings.retry_after);
                 }
             }
         }
         None
+    }
+
+    fn log_failure(&self, level: Option<FailureLevel>, reason: &str, waited: Duration) {
+        let dir = self.settings.dir.display();
+        match level {
+            Some(FailureLevel::Warning) => {
+                warn!(%dir, reason, "spool cannot be opened yet, records stay in memory");
+            }
+            Some(FailureLevel::Error) => {
+                let waited = Duration::from_secs(waited.as_secs());
+                error!(%dir, ?waited, reason, "spool is not open, records stay in memory");
+            }
+            None => {}
+        }
     }
 
     /// Opens the directory once. `None`: the spool was closed meanwhile.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use pyrotee_queue::{Part, Reason, Supervisor};
 
 use super::sim::{Sim, Trouble};
-use super::support::{TestSpool, eventually, name, open, settings};
+use super::support::{eventually, name, open, settings};
 use crate::{Mode, ReplayState, Settings};
 
 /// Settings whose cursors are saved at once, and the supervisor in them.
@@ -120,16 +120,7 @@ async fn a_writer_that_keeps_panicking_leaves_the_records_in_memory_until_the_en
         );
         lease.ack();
     }
-    let TestSpool {
-        closer,
-        ledgers,
-        consumers,
-        ..
-    } = spool;
-    consumers[0].abandon(Reason::Shutdown);
-    closer.close(super::support::deadline());
-    let counts = ledgers[0].snapshot();
-    assert!(counts.balance());
+    let counts = spool.shut_down();
     assert_eq!(counts.pending.profiles, 2, "they are on disk");
     assert_eq!(counts.dropped(Reason::Shutdown).profiles, 2);
     let spool = open(&sim.after_kill(), settings, &["a"]);

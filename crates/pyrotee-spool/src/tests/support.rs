@@ -225,6 +225,15 @@ impl TestSpool {
         pending
     }
 
+    /// Ends a relay with one target whose leases have ended, and returns the final counts of the target.
+    pub(super) fn shut_down(self) -> Counts {
+        self.consumers[0].abandon(Reason::Shutdown);
+        assert!(self.closer.close(deadline()));
+        let counts = self.ledgers[0].snapshot();
+        assert!(counts.balance());
+        counts
+    }
+
     /// Acks all records of all targets, and returns their names and the final counts, per target.
     pub(super) async fn drain(mut self) -> (Vec<Vec<String>>, Vec<Counts>) {
         drop(self.producer);

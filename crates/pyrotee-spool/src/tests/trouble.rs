@@ -109,16 +109,7 @@ async fn what_cannot_be_written_before_the_end_is_lost_as_shutdown() {
     assert!(spool.keep("0-1000").await);
     sim.fail(Some(Trouble::Full));
     assert!(!spool.keep("1-1000").await);
-    let TestSpool {
-        closer,
-        ledgers,
-        consumers,
-        ..
-    } = spool;
-    consumers[0].abandon(Reason::Shutdown);
-    assert!(closer.close(deadline()));
-    let counts = ledgers[0].snapshot();
-    assert!(counts.balance());
+    let counts = spool.shut_down();
     assert_eq!(counts.pending.profiles, 1, "it is on disk");
     assert_eq!(counts.dropped(Reason::Shutdown).profiles, 1);
 }
