@@ -309,7 +309,9 @@ async fn a_surface_that_is_refused_as_a_whole_waits_and_the_others_do_not() {
             .filter(|upload| upload.path == "/ingest" && upload.at < start + broken_for)
             .count()
     });
-    assert!(refused <= 12, "{refused}");
+    // Five untried records open the breaker in 4 s, two verify, and the probes after at least 25, 50, 100 and
+    // 100 s fall within the time. A refused record is tried again after 2.7 s at the earliest: two in those 4 s.
+    assert!(refused <= 5 + 2 + 4 + 2, "{refused}");
     assert_eq!(rig.monitor.status().state, TargetState::Healthy);
     rig.drained().await;
 }
