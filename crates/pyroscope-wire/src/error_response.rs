@@ -141,7 +141,7 @@ pub fn invalid_name_message(fault: &NameFault) -> String {
 }
 
 /// The message with which Pyroscope refuses a body that it cannot read; the response has status 400. The
-/// start is that of the connect library, on which Pyroscope is built.
+/// message begins as in the connect library, on which Pyroscope is built.
 pub fn undecodable_message(fault: &Undecodable) -> String {
     format!("unmarshal message: failed to {fault}")
 }

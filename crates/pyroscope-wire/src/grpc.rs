@@ -20,7 +20,7 @@ pub const MESSAGE: &str = "grpc-message";
 /// The characters that are percent-encoded in an error message, beside those that are not ASCII.
 const ENCODED: &AsciiSet = &CONTROLS.add(b'%');
 
-/// The text of an error as [`MESSAGE`] has it: percent-encoded, so that it is valid in a header.
+/// Encodes the text of an error for [`MESSAGE`]: percent-encoded, so that the text is valid in a header.
 pub fn error_message(text: &str) -> String {
     utf8_percent_encode(text, ENCODED).to_string()
 }
@@ -66,7 +66,7 @@ impl GrpcFrame {
         }
     }
 
-    /// Reads the body of a request with this framing. Only text is copied.
+    /// Reads the body of a request with this framing. The body is copied only for [`Framing::GrpcWebText`].
     ///
     /// # Errors
     /// The body is not exactly one frame, or text that is not base64.

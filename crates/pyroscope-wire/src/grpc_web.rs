@@ -1,7 +1,7 @@
 //! gRPC-Web, for unary calls: requests as text, and the trailers in the body of a response.
 //!
-//! A binary request is framed as in gRPC. Text is the same in base64, which may consist of several
-//! parts that are padded each (grpc/grpc, `doc/PROTOCOL-WEB.md`).
+//! A binary request is framed as in gRPC. A request as text is such a frame in base64; the base64 may consist
+//! of several parts, each with its own padding (grpc/grpc, `doc/PROTOCOL-WEB.md`).
 
 use base64::Engine;
 use base64::alphabet::STANDARD;
@@ -33,7 +33,7 @@ pub(crate) fn decode_text(body: &[Bytes]) -> Result<Bytes, Undecodable> {
     let mut step = Vec::with_capacity(STEP);
     for byte in body.iter().flatten() {
         step.push(*byte);
-        // Padding ends a part; another one may follow.
+        // Padding ends a part; another part may follow.
         if step.len() == STEP || (*byte == b'=' && step.len().is_multiple_of(4)) {
             decode_step(&mut step, &mut out)?;
         }
@@ -50,8 +50,8 @@ fn decode_step(step: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<(), Undecodable>
     Ok(())
 }
 
-/// The body of a response: the message, if there is one, and a frame with the trailers, which are lines
-/// of `name: value`. It is text if the request was.
+/// The body of a response: the message, if there is one, and a frame with the trailers, which are lines of
+/// `name: value`. For [`Framing::GrpcWebText`] the body is encoded as base64.
 pub fn response_body(framing: Framing, message: Option<&[u8]>, trailers: &[(&str, &str)]) -> Bytes {
     let lines = trailers
         .iter()

@@ -193,7 +193,7 @@ impl Attribute {
     }
 }
 
-/// An entry of the string table; none has index 0.
+/// An entry of the string table; empty for index 0, which stands for no entry.
 fn entry_at(strings: &[String], index: i32) -> &str {
     let index = usize::try_from(index).ok().filter(|index| *index > 0);
     let entry = index.and_then(|index| strings.get(index));

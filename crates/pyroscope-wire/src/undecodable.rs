@@ -15,7 +15,7 @@ pub enum Undecodable {
     Coding,
     #[error("unpack gzip")]
     Gzip,
-    /// More gzip members than any program writes: each costs time, even an empty one.
+    /// More gzip members than any program writes. Each member costs time, even if it is empty.
     #[error("unpack gzip of more than 16,384 members")]
     Members,
     #[error("decode base64")]

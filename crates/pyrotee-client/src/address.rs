@@ -1,10 +1,10 @@
-//! Addresses on the command line.
+//! Parses addresses of the command line.
 
 use anyhow::{anyhow, ensure};
 use pyrotee_net::Address;
 
-/// Reads the value of `--to`, the base address of a server. `instead` completes the error about credentials
-/// in it, which are not sent.
+/// Reads the value of `--to`, the base address of a server. Credentials in the address are an error, because
+/// they are not sent; `instead` ends that error with what to do.
 pub(super) fn parse_to(to: &str, instead: &str) -> anyhow::Result<Address> {
     let parsed = Address::parse(to).map_err(|error| anyhow!("--to {error}"))?;
     ensure!(

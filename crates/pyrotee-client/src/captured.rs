@@ -24,7 +24,7 @@ impl CapturedRequest {
     }
 
     /// The head with `address` as its `Host`, and with the path prefix of `address` if there is one. All other
-    /// bytes stay: order, case and spelling of headers are what captures are kept for.
+    /// bytes stay, because captures are kept for the order, case and spelling of their headers.
     pub fn head_for(&self, address: &Address) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.head.len() + 64);
         for (number, line) in self.head.split_inclusive(|&byte| byte == b'\n').enumerate() {
@@ -63,7 +63,9 @@ fn body_start(capture: &[u8]) -> anyhow::Result<usize> {
     let head = capture
         .windows(END_OF_HEAD.len())
         .position(|window| window == END_OF_HEAD)
-        .context("the captured request has no end of its head: an empty line, CR LF at each end")?;
+        .context(
+            "the captured request has no empty line after its head (each line must end with CR LF)",
+        )?;
     let first = capture
         .split(|&byte| byte == b'\r')
         .next()

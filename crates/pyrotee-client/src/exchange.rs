@@ -1,4 +1,4 @@
-//! What comes of one exchange: a response, or why there is none.
+//! The result of one exchange: a response, or the reason why there is none.
 
 use std::io;
 use std::time::Duration;
@@ -10,13 +10,13 @@ use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONTENT_ENCODING, HeaderMap, HeaderName, LOCATION};
 use pyrotee_net::ExchangeError;
 
-/// A response, and as much of its body as was read.
+/// A response with the part of its body that was read.
 #[derive(Debug)]
 pub struct BoundedResponse {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Bytes,
-    /// Why `body` is not the whole body.
+    /// Why `body` is not the whole body; `None` if it is.
     pub body_error: Option<BodyError>,
 }
 
@@ -32,11 +32,11 @@ pub enum BodyError {
 /// Why there is no response.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RequestError {
-    /// There is no connection: nothing of the request has left.
+    /// Connecting failed: no byte of the request was sent.
     #[error("{0}")]
     Connect(ExchangeError),
     /// The response was not complete in time.
-    #[error("no complete answer within {}", humantime::format_duration(*.0))]
+    #[error("no complete response within {}", humantime::format_duration(*.0))]
     TimedOut(Duration),
     /// The server closed the connection while the request was written, and did not respond.
     #[error("{write}: {read}")]
@@ -44,7 +44,7 @@ pub(crate) enum RequestError {
         write: io::Error,
         read: ExchangeError,
     },
-    /// The connection broke, or what came over it is not HTTP/1.
+    /// The connection broke, or the server sent something that is not HTTP/1.
     #[error("{0}")]
     Broken(ExchangeError),
 }
@@ -86,7 +86,7 @@ impl BoundedResponse {
         }
     }
 
-    /// Where a redirect leads.
+    /// The value of `Location`: the destination of a redirect.
     pub fn location(&self) -> Option<String> {
         self.header(LOCATION)
     }

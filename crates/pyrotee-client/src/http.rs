@@ -1,4 +1,4 @@
-//! One HTTP/1.1 exchange after the other with one server.
+//! HTTP/1.1 exchanges with one server, one after the other.
 
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use pyrotee_net::{Address, Connector, ExchangeError, Resolver, Tls};
 use super::exchange::{BoundedResponse, RequestError};
 use super::raw;
 
-/// Sends requests to one server and reads its responses. Owners that may be in an enum box it: it is large.
+/// Sends requests to one server and reads its responses. The client is large: a type that may be part of an
+/// enum boxes it.
 #[derive(Debug)]
 pub(crate) struct HttpClient {
     address: Address,
@@ -20,7 +21,7 @@ pub(crate) struct HttpClient {
     pool: legacy::Client<Connector, Full<Bytes>>,
 }
 
-/// What becomes of a connection after its first request.
+/// Whether a connection is used for more than one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Connections {
     /// Each request has a connection of its own.
@@ -60,7 +61,7 @@ impl HttpClient {
         &self.address
     }
 
-    /// Sends a request to a whole URI of this server.
+    /// Sends a request whose URI is absolute and names this server.
     pub(crate) async fn send(
         &self,
         request: Request<Full<Bytes>>,
@@ -79,7 +80,7 @@ impl HttpClient {
         within(limits.timeout, exchange).await
     }
 
-    /// Sends the bytes of a request as they are, over a connection of their own.
+    /// Sends the bytes of a request unchanged, over a new connection.
     pub(crate) async fn send_raw(
         &self,
         request: &[u8],

@@ -1,7 +1,9 @@
-//! What the commands ask other servers with: HTTP clients, and how text from the network is printed.
+//! HTTP clients with which the commands call other servers, and escaping of text from the network for a
+//! terminal.
 //!
-//! `HttpClient` exchanges requests with one server: a deadline, a limit for the response, and errors by their
-//! kind. [`RelayClient`] asks a relay through its admin listener, [`PyroscopeClient`] uploads profiles.
+//! `HttpClient` sends requests to one server, with a deadline and a limit for the response body, and tells the
+//! kinds of failure apart. [`RelayClient`] calls the admin API of a relay, [`PyroscopeClient`] uploads
+//! profiles.
 
 #![cfg_attr(
     test,

@@ -14,10 +14,10 @@ use super::exchange::{BodyError, BoundedResponse, RequestError};
 use super::http::{Connections, ExchangeLimits, HttpClient};
 use crate::visible::visible;
 
-/// How much of the response to a raw request is read, and shown if it is a refusal.
+/// Most bytes of a response body that are read after a raw request, and shown if the response is a refusal.
 const SHOWN_BYTES: usize = 2048;
 
-/// How much of the response to an upload is read before the connection is given up.
+/// Most bytes of a response body that are read after an upload; a longer body ends the kept connection.
 const RESPONSE_BYTES: usize = 64 * 1024;
 
 /// Longest part of a response body in an error, in characters.
@@ -30,12 +30,12 @@ pub struct PyroscopeClient {
     limits: ExchangeLimits,
 }
 
-/// Why a server did not take a profile.
+/// Why a server did not accept a profile.
 #[derive(Debug)]
 pub enum UploadError {
-    /// The server rejects this profile, and may take others.
+    /// The server rejects this profile, and may accept others.
     Rejected(anyhow::Error),
-    /// The failure says nothing about this profile: it may be sent again.
+    /// The failure says nothing about this profile: the profile may be sent again.
     Failed(anyhow::Error),
 }
 
@@ -83,7 +83,7 @@ impl PyroscopeClient {
         ))
     }
 
-    /// Sends a captured request once more, byte for byte.
+    /// Sends a captured request again, unchanged except for `Host` and the path prefix.
     pub async fn upload_captured(&self, request: CapturedRequest) -> Result<(), UploadError> {
         let response = self.send_raw(&request.bytes_for(self.address())).await;
         let response = response.map_err(UploadError::Failed)?;
@@ -100,7 +100,7 @@ impl PyroscopeClient {
         Err(UploadError::of(response.status, refusal))
     }
 
-    /// Sends the bytes of a request.
+    /// Sends the bytes of a request unchanged.
     ///
     /// # Errors
     /// There is no response; the text says what to do next.
@@ -108,7 +108,7 @@ impl PyroscopeClient {
         let address = self.address();
         let no_response = |error: String| {
             anyhow!(error).context(format!(
-                "{address} gave no answer of HTTP/1: check --to and its log"
+                "{address} sent no HTTP/1 response: check --to and the log of the server"
             ))
         };
         match self.http.send_raw(request, self.limits).await {
@@ -121,7 +121,7 @@ impl PyroscopeClient {
                 "failed to connect to {address}: is a Pyroscope or a pyrotee listening there?"
             ))),
             Err(RequestError::TimedOut(timeout)) => Err(anyhow!(
-                "no complete answer from {address} within {}: it hangs or is slow, see its log or raise --timeout",
+                "no complete response from {address} within {}: it hangs or is slow, see its log or raise --timeout",
                 humantime::format_duration(timeout)
             )),
             Err(RequestError::Upload { write, read }) => Err(anyhow!(read).context(format!(
@@ -131,7 +131,7 @@ impl PyroscopeClient {
         }
     }
 
-    /// The error for a response that is no success: its status and what to do next.
+    /// The error for a response whose status is not a success: the status and what to do next.
     pub fn refusal(&self, response: &BoundedResponse) -> anyhow::Error {
         let (address, status) = (self.address(), response.status);
         anyhow!("{address} answered {status}: {}", next_step(response))
@@ -147,7 +147,7 @@ impl UploadError {
     }
 }
 
-/// Whether a status says something about the profile: for another profile it may be a different one.
+/// Whether a status is about this profile, so that another profile may get another status.
 fn rejects_profile(status: StatusCode) -> bool {
     matches!(status.as_u16(), 400 | 413 | 422)
 }
@@ -163,17 +163,17 @@ fn next_step(response: &BoundedResponse) -> String {
         400 => {
             "it does not accept the request, mostly for its name: see its text above, try another --name"
         }
-        401 | 403 => "it wants credentials: send through a pyrotee whose target has them",
-        404 => "nothing takes profiles there: check the path in --to, that of --as is added to it",
-        405 | 415 => "something else than a Pyroscope answers there: check --to",
+        401 | 403 => "it requires credentials: send through a pyrotee whose target has them",
+        404 => "no profiles are accepted there: check the path in --to, the path of --as is added",
+        405 | 415 => "the server there is not a Pyroscope: check --to",
         408 | 504 => "it waited too long for the upload or for a server behind it: try again",
         413 => "the profile is too large for it: raise its limit or send a smaller file",
         422 => {
             "it does not understand the profile or refuses it as too old: see its text above, check --file"
         }
         429 => "it limits the rate: wait, or raise its ingestion limits",
-        500..=599 => "it has trouble of its own: see its log",
-        _ => "this is no answer of a Pyroscope: check --to",
+        500..=599 => "it failed: see its log",
+        _ => "a Pyroscope does not send this status: check --to",
     };
     step.to_owned()
 }

@@ -1,7 +1,7 @@
-//! A request that is written byte for byte.
+//! Sends the bytes of an HTTP/1 request unchanged and reads the response.
 //!
-//! hyper cannot write a request as it is given, so it only reads: what it writes itself, a stand-in for the
-//! request that makes it expect a response, goes nowhere.
+//! hyper cannot write given bytes as a request, so hyper only reads the response. A stand-in request makes
+//! hyper expect a response; the bytes that hyper writes for the stand-in are discarded.
 
 use std::pin::pin;
 
@@ -15,8 +15,8 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::exchange::{BoundedResponse, RequestError};
 
-/// Writes the bytes of a request over a new connection and reads the response, of whose body at most `limit`
-/// bytes.
+/// Writes the bytes of a request over a new connection, and reads the response with at most `limit` bytes of
+/// its body.
 pub(super) async fn exchange(
     io: TrackedIo,
     request: &[u8],
@@ -42,8 +42,8 @@ pub(super) async fn exchange(
     });
     let (mut open, mut written) = (true, None);
     loop {
-        // In this order: hyper must have "written" before the server can have responded. A response may come
-        // before all is written, and is then the one that counts.
+        // The order matters: hyper must have "written" the stand-in before the server can have responded. A
+        // response that comes before the whole request is written counts.
         tokio::select! {
             biased;
             _ = &mut connection, if open => open = false,

@@ -22,7 +22,8 @@ async fn respond(stream: &mut TcpStream, response: &str) {
     stream.write_all(response.as_bytes()).await.unwrap();
 }
 
-/// Sends one request to a server that gives `response` and hangs up; once by hyper and once as raw bytes.
+/// Sends a request twice, once by hyper and once as raw bytes, to a server that sends `response` and closes the
+/// connection.
 async fn exchanges(response: &str) -> [Result<BoundedResponse, RequestError>; 2] {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let uri = format!("http://{}", listener.local_addr().unwrap());

@@ -16,8 +16,8 @@ pub fn visible(text: &str) -> String {
     out
 }
 
-/// Replaces the same characters in a JSON document by JSON escapes: `\u009b`, `\u202e`. The document keeps
-/// its value and its line feeds; other white space between tokens becomes a blank.
+/// Replaces the characters that [`visible`] replaces, in a JSON document, by JSON escapes: `\u009b`, `\u202e`.
+/// The document keeps its value and its line feeds; other white space between tokens becomes a blank.
 pub fn visible_json(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {

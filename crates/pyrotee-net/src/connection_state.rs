@@ -1,9 +1,9 @@
-//! What is known of a connection whose exchange failed: whether the request may be sent again at once.
+//! The state of a connection: after a failed exchange, it tells whether the request may be sent again at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 
-/// Whether one connection has gone stale. The connection updates it, and the code that handles a failed
+/// Whether one connection has gone stale. The connection updates this state, and the code that handles a failed
 /// exchange reads it. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectionState {
@@ -14,7 +14,7 @@ pub struct ConnectionState {
 struct Shared {
     /// The peer has sent at least one byte: an earlier exchange on this connection got a response.
     answered: AtomicBool,
-    /// An [`End`].
+    /// An [`End`] as a number.
     end: AtomicU8,
 }
 
@@ -25,17 +25,17 @@ pub(crate) enum End {
     None,
     /// Before or while hyper's buffer was written.
     BeforeWritten,
-    /// After hyper's buffer was written, by a reset that followed a FIN, or on a connection that had been idle for
-    /// long before the request: the peer had closed the connection before the request arrived.
+    /// After hyper's buffer was written, by a reset that followed a FIN, or by a reset of a connection that had
+    /// been idle for long before the request: the peer had closed the connection before the request arrived.
     Refused,
     /// After hyper's buffer was written.
     AfterWritten,
 }
 
 impl ConnectionState {
-    /// Whether the exchange that failed did so on a stale connection: the peer answered an earlier request on it,
-    /// and cannot have received the whole of this request. `body_taken`: hyper has taken the whole body, so
-    /// that a request which hyper has written is complete.
+    /// Whether the failed exchange used a stale connection: the peer responded to an earlier request on the
+    /// connection, and cannot have received the whole of this request. `body_taken`: hyper has taken the whole
+    /// body, so that a request which hyper has written is complete.
     pub(crate) fn is_stale(&self, body_taken: bool) -> bool {
         self.has_answered()
             && match self.end() {
@@ -45,8 +45,8 @@ impl ConnectionState {
             }
     }
 
-    /// Whether the exchange that failed did so without one byte of a response, on a connection on which the peer
-    /// had answered an earlier request.
+    /// Whether the failed exchange ended without one byte of a response, on a connection on which the peer had
+    /// responded to an earlier request.
     pub(crate) fn is_unanswered(&self) -> bool {
         self.has_answered() && self.end() != End::None
     }
@@ -73,13 +73,13 @@ impl ConnectionState {
         }
     }
 
-    /// A byte of a response has arrived.
+    /// Notes that a byte of a response has arrived.
     pub(crate) fn note_answer(&self) {
         self.shared.answered.store(true, Relaxed);
         self.shared.end.store(End::None as u8, Relaxed);
     }
 
-    /// The connection was seen to end. The first end counts.
+    /// Notes that the connection was seen to end. The first end counts.
     pub(crate) fn note_end(&self, end: End) {
         if self.end() == End::None {
             self.shared.end.store(end as u8, Relaxed);

@@ -25,7 +25,7 @@ use crate::{ExchangeError, Resolver, Tls};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// TCP keep-alive: idle time before the first probe, three times the time between probes. The kernel closes the
-/// connection of a peer that does not answer them.
+/// connection of a peer that does not answer the probes.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 /// A connection as `hyper` takes it; [`TrackedIo::state`] is its [`crate::ConnectionState`].
@@ -52,7 +52,7 @@ pub(crate) struct LimitReached;
 enum Dialer {
     /// Dials `http://` and `https://` addresses; one version of HTTP by ALPN.
     Socket(HttpsConnector<HttpConnector<Resolver>>),
-    /// Calls a function instead, for tests that pause the clock.
+    /// Calls a function instead of opening a socket, for tests that pause the clock.
     Pipe(Arc<dyn Fn() -> io::Result<DuplexStream> + Send + Sync>),
 }
 
@@ -83,16 +83,16 @@ impl Connector {
         Self::over(Dialer::Socket(dialer.wrap_connector(tcp(resolver))))
     }
 
-    /// A connector over sockets, for HTTP/2: over TLS it offers nothing else by ALPN, and without TLS both sides
-    /// know it beforehand. It has counts of its own.
+    /// A connector over sockets, for HTTP/2: over TLS, ALPN offers HTTP/2 only; without TLS, the server must
+    /// expect HTTP/2 (prior knowledge). The connector has counts of its own.
     pub fn http2(resolver: &Resolver, tls: &Tls) -> Self {
         let builder = HttpsConnectorBuilder::new().with_tls_config(tls.config.clone());
         let dialer = builder.https_or_http().enable_http2();
         Self::over(Dialer::Socket(dialer.wrap_connector(tcp(resolver))))
     }
 
-    /// Opens at most `max` connections at once, those that are being opened and idle ones included. Beyond it
-    /// connecting fails at once, with an error for which [`ExchangeError::is_limit`] is true.
+    /// Opens at most `max` connections at once, those that are being opened and idle ones included. Beyond
+    /// `max`, connecting fails at once with an error for which [`ExchangeError::is_limit`] is true.
     #[must_use]
     pub fn limited(self, max: usize) -> Self {
         let permits = Semaphore::new(max.min(Semaphore::MAX_PERMITS));
@@ -109,8 +109,8 @@ impl Connector {
         Self { counts, ..self }
     }
 
-    /// A connector that calls `dial` for each connection instead of opening a socket, with counts of its own.
-    /// A test serves the other end of the pipe itself and can pause the clock, which it cannot with sockets.
+    /// A connector that calls `dial` for each connection instead of opening a socket, with counts of its own. A
+    /// test serves the other end of the pipe and can pause the clock, which is not possible with sockets.
     pub fn in_process(dial: impl Fn() -> io::Result<DuplexStream> + Send + Sync + 'static) -> Self {
         Self::over(Dialer::Pipe(Arc::new(dial)))
     }

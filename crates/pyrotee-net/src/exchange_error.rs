@@ -85,9 +85,9 @@ impl ExchangeError {
         }
     }
 
-    /// An exchange over a connection in `state` failed with `error`. `body_taken`: hyper has taken the whole body
-    /// of the request. If hyper did not start to send the request because the connection had ended, the
-    /// connection was stale if it had answered before.
+    /// An exchange over a connection in `state` failed with `error`. `body_taken`: hyper has taken the whole
+    /// body of the request. If hyper did not start to send the request because the connection had ended, the
+    /// connection counts as stale if the peer had responded before.
     pub fn broken(error: &hyper::Error, state: &ConnectionState, body_taken: bool) -> Self {
         let unsent = error.is_canceled() && state.has_answered();
         Self {
@@ -140,7 +140,7 @@ impl ExchangeError {
         self.connecting
     }
 
-    /// Whether no connection was opened because all that the connector may open were in use.
+    /// Whether no connection was opened because all connections that the connector may open were in use.
     pub fn is_limit(&self) -> bool {
         self.limit
     }
@@ -206,7 +206,8 @@ fn broken_kind(error: &Cause) -> ExchangeErrorKind {
     }
 }
 
-/// The chain of causes. `io::Error::source()` skips the error that it wraps: `get_ref` returns it.
+/// The chain of causes. `io::Error::source()` skips the error that the `io::Error` wraps; `get_ref` returns the
+/// wrapped error.
 fn causes<'a>(error: &'a Cause) -> impl Iterator<Item = &'a Cause> {
     std::iter::successors(Some(error), |&error: &&'a Cause| {
         let wrapped = error

@@ -34,7 +34,8 @@ pub struct ResolveError {
     cause: NetError,
 }
 
-/// For a name that does not exist hickory's own text is the query in `Debug` format.
+/// The reason why a name does not resolve. For a name that does not exist, hickory's own text would be the
+/// query in `Debug` format.
 fn why(cause: &NetError) -> String {
     if cause.is_no_records_found() {
         "there is no address of that name".to_owned()
@@ -124,7 +125,7 @@ mod tests {
     #[tokio::test]
     async fn a_name_without_an_address_is_told() {
         let resolver = Resolver::system().unwrap();
-        // Reserved never to exist (RFC 6761): hickory asks nobody for it.
+        // Reserved never to exist (RFC 6761): hickory sends no query for this name.
         let asked = resolver.oneshot("nowhere.invalid".parse().unwrap()).await;
         assert_eq!(
             asked.err().map(|error| error.to_string()).as_deref(),

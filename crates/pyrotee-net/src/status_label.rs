@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 /// Status codes with a label value of their own: those that Pyroscopes, gRPC and the gateways in front of them
-/// send, those of the relay, and 499, which stands for a client that left.
+/// send, codes of the relay, and 499, which stands for a client that left.
 const NAMED: [(u16, &str); 28] = [
     (101, "101"),
     (200, "200"),
@@ -35,9 +35,9 @@ const NAMED: [(u16, &str); 28] = [
     (508, "508"),
 ];
 
-/// Returns the value of a `code` label for `status`: the code itself, or the class of a code that is rare, such as
-/// `5xx`, or `other` from 600 on. Another server chooses the code, so the label has a closed set of values: each value of a
-/// histogram's label costs a series per bucket, which stays until the process ends.
+/// Returns the value of a `code` label for `status`: the code itself, or the class of a code that is rare, such
+/// as `5xx`, or `other` from 600 on. Another server chooses the code, so the label has a closed set of values:
+/// each value of a histogram's label costs a series per bucket, which stays until the process ends.
 pub fn status_label(status: StatusCode) -> &'static str {
     let code = status.as_u16();
     if let Ok(index) = NAMED.binary_search_by_key(&code, |(named, _)| *named)

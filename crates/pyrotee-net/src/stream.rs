@@ -10,7 +10,7 @@ use tokio_util::either::Either;
 /// A socket with or without TLS, or the near end of a pipe.
 pub(crate) type Stream = Either<TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>, DuplexStream>;
 
-/// What the kernel knows of a socket's end.
+/// Whether the peer has ended a connection, as the kernel reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SocketEnd {
     /// The peer has sent neither FIN nor RST.
@@ -21,8 +21,8 @@ pub(crate) enum SocketEnd {
     Reset,
 }
 
-/// Asks the kernel whether the peer has ended the connection. tokio knows that only after its reactor has run, and
-/// over TLS a read would meet the peer's last message first. `None` if `stream` is a pipe.
+/// Asks the kernel whether the peer has ended the connection. tokio learns of the end only after its reactor
+/// has run, and over TLS a read would return the peer's last message first. `None` if `stream` is a pipe.
 pub(crate) fn socket_end(stream: &Stream) -> Option<SocketEnd> {
     let mut polled = [PollFd::new(socket(stream)?, PollFlags::RDHUP)];
     poll(&mut polled, Some(&Timespec::default())).ok()?;

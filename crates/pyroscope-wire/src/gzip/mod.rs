@@ -15,8 +15,8 @@ use crate::undecodable::Undecodable;
 
 pub use repack::repack;
 
-/// Most gzip members of one body. Each costs microseconds, however little is in it; programs that compress in parallel
-/// write one for each 64 KiB or more.
+/// Most gzip members of one body. Each member costs microseconds, even if it is empty; programs that compress
+/// in parallel write one member for each 64 KiB or more.
 const MAX_MEMBERS: usize = 16 * 1024;
 
 /// Least growth of the output buffer, in bytes.
@@ -25,9 +25,10 @@ const LEAST_GROWTH: usize = 16 * 1024;
 /// The memory that an output may take.
 #[expect(missing_debug_implementations, reason = "it holds a closure")]
 pub struct Room<'a> {
-    /// The most bytes that it may ever take.
+    /// The most bytes that the output may take.
     pub most: usize,
-    /// Asks for so many bytes in all before the output grows to them; `false` ends the work.
+    /// Called with the new capacity of the output, in bytes, before the output grows; `false` ends the
+    /// decompression.
     pub allow: &'a mut dyn FnMut(usize) -> bool,
 }
 
@@ -82,7 +83,7 @@ fn decompress_member(
             .take(spare)
             .read_to_end(out)
             .map_err(|_damaged| Undecodable::Gzip)?;
-        // The buffer is full or the member has ended: without a further byte it need not grow.
+        // The buffer is full or the member has ended: the buffer need not grow without a further byte.
         let mut next = [0];
         let more = member
             .read(&mut next)
@@ -152,8 +153,8 @@ fn encoder(expected: usize) -> GzEncoder<Vec<u8>> {
     GzEncoder::new(out, Compression::fast())
 }
 
-/// The decompressed length of a body, as its trailer states it, capped at a plausible length: what
-/// [`decompress_within`] asks for first.
+/// The decompressed length of a body, as its trailer states it, capped at a plausible length: the size for
+/// which [`decompress_within`] asks first.
 pub fn expected_length_of(pieces: &[Bytes]) -> usize {
     expected_length(pieces).max(LEAST_GROWTH)
 }

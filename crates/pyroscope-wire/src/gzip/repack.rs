@@ -1,4 +1,4 @@
-//! Changes a compressed text.
+//! Changes a compressed text without holding it in memory.
 
 use std::io::{self, Read, Write};
 
@@ -9,8 +9,8 @@ use super::{PieceReader, encoder};
 use crate::message::Part;
 use crate::undecodable::Undecodable;
 
-/// Compresses a changed text without holding it: `parts` of the text that `pieces` were compressed from, and new
-/// text, in the order of the text.
+/// Rewrites the compressed text in `pieces` without holding it in memory. The new text consists of `parts`:
+/// ranges of the old text, in ascending order, and new bytes between them.
 ///
 /// # Errors
 /// `pieces` cannot be decompressed, or a part lies beyond the end of the text.

@@ -118,7 +118,7 @@ fn a_text_is_changed_without_being_held() {
     assert_eq!(repack(&packed, &beyond), Err(Undecodable::Gzip));
 }
 
-/// A text of which no part is found again, so that it takes room when packed.
+/// A text without repetitions, so that compression hardly shortens it.
 fn varied(length: u32) -> Vec<u8> {
     let bytes = (0..length).map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()[3]);
     bytes.collect()
@@ -130,7 +130,7 @@ fn a_start_is_what_came_out_before_the_stream_ended_or_broke() {
     let whole = compress(&[Bytes::from(text.clone())]);
     let read = |body: Vec<u8>| start(&[body.into()], 5000);
     assert_eq!(read(whole.to_vec()), text);
-    // Without its trailer, with a false one, with something behind it.
+    // Without its trailer, with a wrong trailer, with other bytes behind the trailer.
     assert_eq!(read(whole[..whole.len() - 8].to_vec()), text);
     assert_eq!(read([&whole[..whole.len() - 1], b"x"].concat()), text);
     assert_eq!(read([&whole[..], b"junk"].concat()), text);

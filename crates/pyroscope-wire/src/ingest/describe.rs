@@ -12,8 +12,8 @@ impl Format {
         Self::decide(&format, content_type.unwrap_or_default())
     }
 
-    /// Both generations of servers look at `format` first and at `Content-Type` second. The two binary
-    /// formats of old agents are an exception: either of the two may name them.
+    /// Both generations of servers look at `format` first and at `Content-Type` second. The two binary formats
+    /// of old agents are an exception: `format` or `Content-Type` may name them.
     fn decide(format: &str, content_type: &str) -> Self {
         match (format, content_type) {
             ("trie", _) | (_, "binary/octet-stream+trie") => Self::Trie,

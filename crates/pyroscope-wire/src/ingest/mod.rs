@@ -37,8 +37,8 @@ pub fn check_name(raw_query: &str) -> Result<(), NameFault> {
     )
 }
 
-/// Whether the client named both times of the profile. An absent, empty or relative time depends on when
-/// the request is received.
+/// Whether `from` and `until` are both absolute times. An absent, empty or relative time depends on when the
+/// request is received.
 pub fn has_absolute_times(raw_query: &str) -> bool {
     let times = query::first(raw_query, ["from", "until"]);
     let is_absolute = |time: &Option<QueryValue<'_>>| {
@@ -52,9 +52,9 @@ pub fn has_absolute_times(raw_query: &str) -> bool {
 ///
 /// - `name`: the tags are added, replacing labels of the same key, and the value is encoded anew.
 ///   Without tags the bytes of the value stay unchanged.
-/// - `from`, `until`: appended as Unix nanoseconds of receipt if absent, replaced by Unix nanoseconds
-///   if empty or relative (`now-1h`), unchanged if absolute. A target would read an absent or relative
-///   time as the time of delivery, and it keeps one profile of those with equal times and series.
+/// - `from`, `until`: appended as Unix nanoseconds of receipt if absent, replaced by Unix nanoseconds if empty
+///   or relative (`now-1h`), unchanged if absolute. A target would read an absent or relative time as the time
+///   of delivery, and a target keeps only one of several profiles with equal times and series.
 ///
 /// # Errors
 /// No Pyroscope accepts the name; the fault is in the words of the modern dialect.

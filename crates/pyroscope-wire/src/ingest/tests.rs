@@ -252,7 +252,7 @@ proptest! {
         wanted.sort();
         prop_assert_eq!(labels(&got), (app, wanted));
 
-        // All is settled now: a later rewrite finds nothing to do.
+        // The query is final: a later rewrite changes nothing.
         let later = received() + Duration::from_secs(9);
         prop_assert_eq!(target_query(&got, &tags, later).unwrap(), got);
     }

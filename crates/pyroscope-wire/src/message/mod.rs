@@ -1,4 +1,5 @@
-//! The message of a Push or OTLP request. It is decoded once and tagged for each target with tags.
+//! The message of a Push or OTLP request: a message is decoded first, and can then be tagged for several sets
+//! of tags.
 
 mod parts;
 
@@ -15,7 +16,7 @@ use crate::undecodable::{FrameFault, Undecodable};
 
 pub use parts::{Part, assemble};
 
-/// A decoded Push or OTLP message, which all targets share.
+/// A decoded Push or OTLP message, to which the tags of different targets can be added.
 ///
 /// [`Message::read`] removes framing and compression and does not parse the message: a malformed
 /// message is an error of [`Message::tagged`] and [`Message::describe`].
@@ -50,8 +51,8 @@ impl Message {
         Self::unpack(encoding, coding, &pieces, room)
     }
 
-    /// Decodes a message that was taken out of its frame by [`unframe`], within `room`. It asks for room before it
-    /// takes memory, except for a single piece that is not compressed, which is shared.
+    /// Decodes a message that was taken out of its frame by [`unframe`], within `room`. Asks for room before it
+    /// allocates memory. A single piece that is not compressed is shared and needs no room.
     ///
     /// # Errors
     /// The message has more bytes than `room` allows, or the compression is damaged.
@@ -84,8 +85,8 @@ impl Message {
         self.coding
     }
 
-    /// Sets the memory that [`Message::tagged`] may take beside the message: so many bytes for the new text, and as
-    /// many for an index of the strings of the message.
+    /// Sets the memory that [`Message::tagged`] may take beside the message: `limit_bytes` for the new text,
+    /// and again `limit_bytes` for an index of the strings of the message.
     #[must_use]
     pub fn with_limit(self, limit_bytes: usize) -> Self {
         Self {
@@ -94,7 +95,8 @@ impl Message {
         }
     }
 
-    /// The message with the tags, as [`Message::tagged`], in parts that do not hold the message.
+    /// Adds the tags as [`Message::tagged`] does, and returns parts that name ranges of the message instead of
+    /// holding its memory.
     ///
     /// # Errors
     /// As [`Message::tagged`].
@@ -108,7 +110,8 @@ impl Message {
         &self.bytes
     }
 
-    /// The `Content-Type` for [`Message::tagged`], which needs no `Content-Encoding`.
+    /// The `Content-Type` with which the result of [`Message::tagged`] is sent. No `Content-Encoding` is
+    /// needed.
     pub fn content_type(&self) -> &'static str {
         self.encoding.content_type()
     }
@@ -170,8 +173,8 @@ impl Message {
 /// a frame is the message itself. Nothing is decompressed, and only the text of gRPC-Web is copied.
 ///
 /// # Errors
-/// A gRPC call is not exactly one frame, or its frame is compressed and `coding` does not say how, or
-/// the text of gRPC-Web is not base64.
+/// A gRPC call is not exactly one frame, or its frame is compressed and `coding` is identity, or the text of
+/// gRPC-Web is not base64.
 pub fn unframe(
     encoding: Encoding,
     coding: Coding,

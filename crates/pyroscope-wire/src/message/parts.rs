@@ -1,4 +1,5 @@
-//! A changed message that does not hold the message: ranges of it, and new text between them.
+//! A changed message as ranges of the original message and new text between them. The parts do not hold the
+//! memory of the original message.
 
 use std::ops::Range;
 
@@ -26,8 +27,8 @@ pub(super) fn of(message: &Bytes, pieces: Vec<Bytes>) -> Vec<Part> {
     parts.collect()
 }
 
-/// Puts the parts together again from `pieces`, which are the message. Kept parts are slices of the pieces, in the
-/// order of the message.
+/// Puts a changed message together from its parts. `pieces` are the original message; kept parts become slices
+/// of the pieces, and are in the order of the message.
 pub fn assemble(pieces: &[Bytes], parts: Vec<Part>) -> Vec<Bytes> {
     let mut out = Vec::with_capacity(parts.len() + pieces.len());
     let mut rest = pieces.iter();

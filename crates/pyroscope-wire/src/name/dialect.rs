@@ -104,7 +104,8 @@ impl Dialect {
     }
 }
 
-/// The first character that is not allowed. Those that are, are ASCII: the byte begins it.
+/// The first character that is not allowed. All allowed characters are ASCII, so the first byte that is not
+/// allowed begins a character.
 fn first_refused(text: &str, allowed: &ByteSet) -> Option<char> {
     let at = allowed.first_not_in(text.as_bytes())?;
     text.get(at..)?.chars().next()
@@ -134,8 +135,9 @@ impl fmt::Display for QuotedChar {
     }
 }
 
-/// The standard library shows its table of printable characters only through escaping, and escapes
-/// a combining mark where it would stand alone: hence the letter before it.
+/// Whether a character is printed without an escape. The standard library offers its table of printable
+/// characters only through `escape_debug`, which escapes a combining mark at the start of a text; so a letter
+/// is put before the character.
 fn is_printable(c: char) -> bool {
     let pair = String::from_iter(['a', c]);
     c == '"' || pair.escape_debug().eq(pair.chars())

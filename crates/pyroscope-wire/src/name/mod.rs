@@ -1,9 +1,9 @@
 //! The value of the `name` query parameter: `app{key=value,…}`.
 //!
-//! The servers parse a name with a state machine of four states. Both dialects share the states and
-//! differ in the allowed characters. A missing closing brace and text behind it are no errors. The
-//! grammar has **no escaping**: only `,` and `}` end a value, so no value can contain one of them.
-//! [`Tags`] therefore refuses such values before they get here.
+//! The servers parse a name with a state machine of four states. Both dialects share the states and differ in
+//! the allowed characters. A missing closing brace is no error, nor is text behind the brace. The grammar has
+//! **no escaping**: only `,` and `}` end a value, so no value can contain one of them. [`Tags`] therefore
+//! refuses such values before they get here.
 //!
 //! Invariant: the server reads a printed [`Name`] as exactly the labels of that `Name`. For one kind
 //! of name the normalized form would break this invariant: see the `Display` of [`Name`].
@@ -17,7 +17,8 @@ pub use dialect::{Dialect, NameFault};
 use crate::byte_set::ByteSet;
 use crate::tags::Tags;
 
-/// The label that holds the application's name. Written inside the braces it replaces the name.
+/// The label that holds the application's name. A `__name__` inside the braces replaces the name before the
+/// braces.
 const APP_LABEL: &str = "__name__";
 
 /// A parsed `name` parameter. It borrows from the parsed text and from the tags applied to it.
@@ -36,7 +37,7 @@ impl<'n> Name<'n> {
     /// # Errors
     /// The fault with which this server refuses the name.
     pub fn parse(input: &'n str, dialect: Dialect) -> Result<Self, NameFault> {
-        // Room for what most names have, and for tags.
+        // Room for the labels of most names, and for tags.
         let mut labels = Vec::with_capacity(8);
         let written = walk(input, dialect, |key, value| labels.push((key, value)))?;
 
@@ -96,8 +97,8 @@ impl<'n> Name<'n> {
 
     /// Writes the normalized form: the name, then always braces, keys in byte order, no spaces.
     ///
-    /// The servers do not validate a name that came as `__name__=…` inside the braces, so it may be
-    /// one that cannot stand before them. Then, and only then, it stays where it was.
+    /// The servers do not validate a name that is given as `__name__=…` inside the braces, so such a name may
+    /// be invalid before the braces. In that case alone the name stays inside the braces.
     pub(crate) fn write_to(&self, out: &mut impl fmt::Write) -> fmt::Result {
         let app = self.get(APP_LABEL);
         let can_lead = app.is_none_or(|app| self.dialect.check_app(app).is_ok());
@@ -137,11 +138,12 @@ impl fmt::Display for Name<'_> {
     }
 }
 
-/// Runs the state machine over a name and hands out each complete pair, in order of appearance.
-/// Returns what stands before the braces.
+/// Runs the servers' state machine over a name, and calls `pair` for each complete pair, in order of
+/// appearance. Returns the text before the braces.
 ///
-/// The servers append a `{` before they begin, so that a name without braces ends somewhere. Behind
-/// any other `{` it can only end up in an unfinished pair, which is lost anyway: left out here.
+/// The servers append a `{` before they begin, so that a name without braces has an end. Behind another `{` the
+/// appended `{` could only become part of an unfinished pair, which the servers drop. So this function appends
+/// nothing.
 fn walk<'n>(
     input: &'n str,
     dialect: Dialect,
@@ -167,7 +169,7 @@ fn walk<'n>(
     Ok(app)
 }
 
-/// As `str::trim`, which takes long to find out that there is nothing to do.
+/// Trims as `str::trim` does, but faster if there is nothing to trim.
 fn trim(text: &str) -> &str {
     match text.as_bytes() {
         [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => text,
@@ -175,7 +177,8 @@ fn trim(text: &str) -> &str {
     }
 }
 
-/// Splits at the first of some ASCII delimiters: before, which one, after.
+/// Splits at the first of some ASCII delimiters. Returns the text before the delimiter, the delimiter, and the
+/// text after it.
 fn cut<'n>(text: &'n str, delimiters: &ByteSet) -> Option<(&'n str, u8, &'n str)> {
     let at = delimiters.first_in(text.as_bytes())?;
     let delimiter = *text.as_bytes().get(at)?;

@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use Dialect::{Legacy, Modern};
 
-/// Input, what legacy prints, what modern prints; `ERR …` is a fault by the end of its text.
+/// Input, and its result in the legacy and in the modern dialect: the printed name, or `ERR` and the text of
+/// the fault.
 const VECTORS: &[(&str, &str, &str)] = &[
     (
         "",
@@ -112,7 +113,8 @@ const VECTORS: &[(&str, &str, &str)] = &[
         "foo{__session_id__=0a0b}",
         "foo{__session_id__=0a0b}",
     ),
-    // Where the servers' own normalized form could not be read again, ours can.
+    // The servers cannot read their own normalized form of these names, but they can read the form that `Name`
+    // prints.
     (
         "foo{__name__=evil name!}",
         "foo{__name__=evil name!}",
@@ -168,7 +170,7 @@ fn a_name_of_many_labels_is_read_in_reasonable_time() {
     assert_eq!(Name::parse(&many, Modern).unwrap().labels().count(), 20_000);
 }
 
-/// The servers' machine, rune by rune, as plainly as it can be said: what `walk` must equal.
+/// The servers' state machine, rune by rune and without optimization. `walk` must give the same result.
 fn reference(input: &str, dialect: Dialect) -> Result<BTreeMap<String, String>, NameFault> {
     let mut labels = BTreeMap::new();
     let (mut state, mut key, mut value) = ("name", String::new(), String::new());
@@ -206,7 +208,7 @@ fn all_labels(name: &Name<'_>) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Anything at all, soups of the grammar's own pieces, and names that nearly always parse.
+/// Arbitrary texts, random sequences of the grammar's pieces, and names that nearly always parse.
 fn names() -> impl Strategy<Value = String> {
     const PIECES: &[&str] = &[
         "a", "B", "{", "}", "=", ",", "__name__", "-", ".", "/", " ", "é", "\u{a0}", "1", "\n",

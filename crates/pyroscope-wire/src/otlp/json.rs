@@ -1,5 +1,5 @@
-//! An ExportProfilesServiceRequest in protobuf's JSON, which takes the names of the schema as well
-//! as their camel case.
+//! An ExportProfilesServiceRequest in protobuf's JSON, which accepts field names as in the schema and in camel
+//! case.
 
 use std::cell::OnceCell;
 
@@ -91,7 +91,7 @@ pub(crate) fn contents(source: &Bytes) -> Result<MessageContents, Undecodable> {
     Ok(contents)
 }
 
-/// The elements of a list under either of its names.
+/// The elements of a list, under its name in camel case and under its name in the schema.
 fn both<'a>(
     object: JsonObject<'a>,
     camel: &str,
@@ -100,7 +100,7 @@ fn both<'a>(
     Ok(object.list(camel)?.chain(object.list(snake)?))
 }
 
-/// A value under either of its names.
+/// A value under its name in camel case, or else under its name in the schema.
 fn either<'a>(
     object: JsonObject<'a>,
     camel: &str,
@@ -115,7 +115,7 @@ fn either<'a>(
 /// The string table of the dictionary. It is read when an attribute first refers to it.
 #[derive(Debug)]
 struct JsonStringTable<'a> {
-    /// Strings of the table beyond this length, in bytes, are no key that the caller looks for. They are read as empty:
+    /// Longest key that the caller looks for, in bytes. Longer strings of the table are read as empty, because
     /// many attributes may refer to one long string.
     longest_key: usize,
     /// Memory that the table may take, in bytes.
@@ -149,7 +149,8 @@ impl<'a> JsonStringTable<'a> {
         self.resolve(own, index)
     }
 
-    /// Numbers may be written as strings in protobuf's JSON.
+    /// The attribute's own string, or if it is empty the string at `index` in the table. protobuf's JSON may
+    /// write the index as a string.
     fn resolve(
         &self,
         own: Option<&RawValue>,
@@ -170,7 +171,7 @@ impl<'a> JsonStringTable<'a> {
             }
         };
         let entry = table.get(index).copied();
-        // An escape takes up to six bytes for a character.
+        // An escape takes up to six bytes per character.
         let longest = self.longest_key.saturating_mul(6).saturating_add(2);
         let entry = entry.filter(|entry| entry.get().len() <= longest);
         let entry = entry.map(string).transpose()?;

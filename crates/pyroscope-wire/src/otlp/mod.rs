@@ -1,5 +1,5 @@
-//! `POST …/v1development/profiles`, `POST …/v1/profiles`, and the same as gRPC calls: profiles of
-//! OpenTelemetry.
+//! `POST …/v1development/profiles`, `POST …/v1/profiles`, and the gRPC calls of both versions: the surface for
+//! profiles of OpenTelemetry.
 //!
 //! The schema, as far as it matters (opentelemetry-proto, `v1development`):
 //!
@@ -12,16 +12,16 @@
 //! KeyValueAndUnit              { 1: int32 key_strindex, 2: AnyValue value, 3: int32 unit_strindex }
 //! ```
 //!
-//! A tag becomes a string attribute of every resource and replaces all attributes of its name; a
-//! missing resource is added. A key may also be an index into the string table. The tag `service_name`
-//! is sent as the attribute `service.name`, because Pyroscope makes the label of that attribute, and
-//! refuses a profile that has the label twice (`pkg/ingester/otlp/ingest_handler.go`). All other keys
-//! are sent as they are configured.
+//! A tag becomes a string attribute of every resource and replaces all attributes of its name; a missing
+//! resource is added. A key may also be an index into the string table. The tag `service_name` is sent as the
+//! attribute `service.name`, because Pyroscope makes the label `service_name` from that attribute, and refuses
+//! a profile that has the label twice (`pkg/ingester/otlp/ingest_handler.go`). All other keys are sent as they
+//! are configured.
 //!
-//! A sample may have a `service.name` of its own, which Pyroscope prefers to that of the resource. A
-//! sample names its attributes by their index in the attribute table, so the tag also replaces the value
-//! of every entry of that table whose key is `service.name`. In earlier schemas the table held `KeyValue`s,
-//! with the key as a string in field 1; the values of these are replaced as well.
+//! A sample may have a `service.name` of its own, which Pyroscope prefers to the `service.name` of the
+//! resource. A sample names its attributes by their index in the attribute table, so the tag also replaces the
+//! value of every entry of that table whose key is `service.name`. In earlier schemas the table held
+//! `KeyValue`s, with the key as a string in field 1; the values of these are replaced as well.
 
 pub(crate) mod json;
 pub(crate) mod proto;
@@ -52,7 +52,7 @@ pub(crate) const V1: Version = Version {
 /// The attribute that holds the name of the application.
 pub(crate) const APP_ATTRIBUTE: &str = "service.name";
 
-/// The label that Pyroscope makes of [`APP_ATTRIBUTE`].
+/// The label that Pyroscope makes from [`APP_ATTRIBUTE`].
 const APP_LABEL: &str = "service_name";
 
 /// Whether a `POST` to this raw path is for this version of OTLP, over HTTP or as a gRPC call.

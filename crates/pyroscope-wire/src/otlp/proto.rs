@@ -37,7 +37,8 @@ pub(crate) fn upsert(
             _ => continue,
         }
         let open = splice.open(&profiles);
-        // A message that is there more than once is read as one with the fields of all.
+        // If a message field occurs more than once, protobuf reads one message with the fields of all
+        // occurrences. So only the first occurrence gets the tags.
         let mut missing = true;
         for field in Fields::within(source, profiles.delimited()?) {
             let field = field?;
@@ -175,7 +176,7 @@ const ATTRIBUTE_TABLE: u32 = 6;
 #[derive(Debug)]
 struct ProtoStringTable<'s> {
     source: &'s [u8],
-    /// Memory that the table may take, in bytes: its entries may be empty, and so be many.
+    /// Memory that the table may take, in bytes: a short message can have many empty entries.
     limit_bytes: usize,
     table: OnceCell<Vec<&'s [u8]>>,
 }
@@ -219,7 +220,8 @@ impl<'s> ProtoStringTable<'s> {
         Ok((!value.is_empty()).then(|| (lossy_text(key), lossy_text(value))))
     }
 
-    /// The string of a field, or the one that the number in another field refers to.
+    /// The string in field `own` of a message, or if it is empty the entry of the table whose number is in
+    /// field `index`.
     fn resolve(&self, holder: Range<usize>, own: u32, index: u32) -> Result<&'s [u8], Undecodable> {
         let (mut string, mut number) = (0..0, 0);
         for field in Fields::within(self.source, holder) {
@@ -235,7 +237,8 @@ impl<'s> ProtoStringTable<'s> {
 
     /// A string of the message, or if it is empty the entry of the table with this number.
     fn lookup(&self, string: Range<usize>, number: u64) -> Result<&'s [u8], Undecodable> {
-        // An int32, of which protobuf keeps the low 32 bits; a negative one is beyond every table.
+        // The number is an int32, of which protobuf keeps the low 32 bits; a negative number is beyond every
+        // table.
         let number = number & u64::from(u32::MAX);
         if !string.is_empty() || number == 0 {
             return Ok(self.source.get(string).unwrap_or_default());

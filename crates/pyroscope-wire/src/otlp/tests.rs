@@ -31,7 +31,7 @@ fn some_tags() -> Tags {
     Tags::parse([("env", "new"), ("z", "")].map(|(k, v)| (k.to_owned(), v.to_owned()))).unwrap()
 }
 
-/// Tags of which one is the name of the application, and the same as they are sent.
+/// Tags with the name of the application among them, and the keys and values that are sent for these tags.
 fn app_tags() -> (Tags, Vec<(&'static str, &'static str)>) {
     let tags = [("env", "new"), ("service_name", "shop")];
     let tags = Tags::parse(tags.map(|(k, v)| (k.to_owned(), v.to_owned()))).unwrap();

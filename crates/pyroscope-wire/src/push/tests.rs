@@ -104,7 +104,7 @@ proptest! {
     fn all_but_labels_and_lengths_stays_byte_for_byte(
         series in prop::collection::vec(prop::collection::vec(any::<prop::sample::Index>(), 0..8), 0..4),
     ) {
-        // Whether a tag replaces it, and a field as a writer with habits of its own would put it.
+        // Whether a tag replaces the field, and the bytes of the field, some of them in an unusual encoding.
         const FIELDS: &[(bool, &[u8])] = &[
             (false, b"\x12\x05\x0a\x03abc"),
             (false, b"\x92\x80\x00\x80\x00"),
@@ -165,7 +165,7 @@ proptest! {
     }
 }
 
-/// Every kind of empty list, and a member that is in no schema.
+/// The request in JSON, with every kind of empty list and with a member that is in no schema.
 fn to_json(request: &PushRequest, null: bool) -> Value {
     let series = request.series.iter().map(|series| {
         let samples = series.samples.iter().map(|sample| {

@@ -133,7 +133,7 @@ impl Write for PercentEncoder<'_> {
         Ok(())
     }
 
-    /// Delimiters come one by one, and have no end to look for.
+    /// Encodes one character. Delimiters are written one by one, so this skips the search through a text.
     fn write_char(&mut self, c: char) -> fmt::Result {
         match u8::try_from(c) {
             Ok(byte) if c.is_ascii() => self.push(byte),
@@ -161,7 +161,7 @@ fn pairs(query: &[u8]) -> impl Iterator<Item = &[u8]> {
         .filter_map(move |end| query.get(mem::replace(&mut start, end + 1)..end))
 }
 
-/// The key of a pair as it is written, and decoded. Keys with escapes are allowed and never seen.
+/// The key of a pair as it is written, and decoded. Keys with escapes are allowed, but were never seen.
 fn key(pair: &[u8]) -> (&[u8], Cow<'_, [u8]>) {
     static MARKS: ByteSet = ByteSet::of(b"=%+");
     let end = MARKS.first_in(pair).unwrap_or(pair.len());
@@ -181,9 +181,9 @@ fn survives(pair: &[u8]) -> bool {
     })
 }
 
-/// Undoes escapes. What is not well-formed stays as it is: the pair does not survive anyway.
+/// Decodes escapes. A malformed escape stays as it is, because the server drops its pair anyway.
 ///
-/// By hand, because every profile passes here and `percent_decode` takes 40 instructions for a byte.
+/// Written by hand, because this runs for every profile and `percent_decode` takes 40 instructions per byte.
 fn unescape(mut raw: &[u8]) -> Cow<'_, [u8]> {
     static SPECIAL: ByteSet = ByteSet::of(b"%+");
     let Some(mut at) = SPECIAL.first_in(raw) else {
@@ -204,7 +204,7 @@ fn unescape(mut raw: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(bytes)
 }
 
-/// The byte that two hexadecimal digits stand for, and what comes after them.
+/// The byte for which two hexadecimal digits stand, and the text after the digits.
 fn escape(text: &[u8]) -> Option<(u8, &[u8])> {
     let (digits, rest) = text.split_first_chunk::<2>()?;
     let [high, low] = digits.map(|digit| char::from(digit).to_digit(16));

@@ -2,16 +2,15 @@
 //! response, add its text or write a new rule, and name the source; `tests/seen.rs` lists the responses
 //! that were seen.
 //!
-//! Statuses that a Pyroscope gives to several causes are decided by the code and the reason in the
-//! response, see [`ErrorText`]; without one that is known, and for every other status, the status
-//! decides. A gateway's 502 to 504 and a refusal of the credentials or of the path mean the same with
-//! any text.
+//! If a Pyroscope sends a status for several causes, the code and the reason in the response decide, see
+//! [`ErrorText`]. Without a known code or reason, and for every other status, the status alone decides: a
+//! gateway's 502 to 504 and a refusal of the credentials or of the path have the same meaning with any text.
 //!
-//! In a response with a text the order is:
+//! The text of a response is examined in this order:
 //!
-//! - limits, whatever the code: old Pyroscopes give theirs any code;
+//! - limits, whatever the code: old Pyroscopes send errors about limits with any code;
 //! - the code of connect or gRPC;
-//! - reasons without a code: of the configuration, of a refusal, of a failure.
+//! - reasons without a code: first faults of the configuration, then refusals, then failures.
 
 use super::Meaning::{self, Broken, Rejected, Throttled, Transient, Unknown};
 use super::error_text::ErrorText;
@@ -23,13 +22,14 @@ use crate::error_response::RpcCode;
 /// errors of its own targets.
 const WITH_TEXT: [u16; 4] = [400, 422, 429, 500];
 
-/// Plain http to a listener that speaks TLS: nginx, and the server of Go.
+/// Reasons of nginx and of Go's server for plain HTTP on a port for TLS.
 const PLAIN_HTTP: &[&str] = &[
     "the plain http request was sent to https port",
     "client sent an http request to an https server",
 ];
 
-/// A tenant that Pyroscope does not accept: it is in the target's configuration here.
+/// Reasons for a tenant that Pyroscope does not accept. The tenant is part of the target's configuration in
+/// pyrotee.
 const TENANT: &[&str] = &[
     "no org id",
     "multiple org ids present",
@@ -39,8 +39,8 @@ const TENANT: &[&str] = &[
     "failed to extract tenant id",
 ];
 
-/// What makes a profile one that Pyroscope never takes: its `pkg/validation` (window, labels, sizes,
-/// ids), its converters of OTLP and pprof, and the parsers of `/ingest` in both generations.
+/// Reasons for which Pyroscope never accepts a profile, from its `pkg/validation` (window, labels, sizes, ids),
+/// its converters of OTLP and pprof, and the parsers of `/ingest` in both generations.
 const REFUSALS: &[&str] = &[
     "profile with labels '",
     "the profile with labels '",
@@ -74,11 +74,11 @@ const REFUSALS: &[&str] = &[
     "unsupported client version",
 ];
 
-/// The end of a body that is too short: of a damaged profile, or of a transfer that was cut off.
+/// Reasons for a body that ends too early: the profile is damaged, or the transfer was cut off.
 const CUT_OFF: &[&str] = &["unexpected eof", "eof"];
 
-/// What a failure says without a code: the ring (`at least 1 live replicas required, could only find 0`,
-/// grafana/pyroscope#3372), contexts of Go, sockets behind the server.
+/// Reasons of failures without a code: from the ring (`at least 1 live replicas required, could only find 0`,
+/// grafana/pyroscope#3372), from contexts of Go, and from sockets behind the server.
 const FAILURES: &[&str] = &[
     "at least ",
     "too many unhealthy instances",
@@ -111,7 +111,7 @@ fn of_text(status: u16, text: &ErrorText) -> Option<Meaning> {
     if let Some(limit) = limits::meaning(text) {
         return Some(limit);
     }
-    // Whatever else a 429 says, it asks for a pause.
+    // A 429 with any other text is push-back: the status decides.
     if status == 429 {
         return None;
     }
@@ -124,7 +124,8 @@ fn of_code(status: u16, code: RpcCode) -> Option<Meaning> {
     match code {
         RpcCode::ResourceExhausted => Some(Throttled),
         RpcCode::InvalidArgument | RpcCode::OutOfRange => Some(Rejected),
-        // Alloy passes them on from its own target. A path that is not routed is `unimplemented`.
+        // Alloy passes on these codes from its own target. `unimplemented` is the code for a path that is not
+        // routed.
         RpcCode::Unauthenticated | RpcCode::PermissionDenied | RpcCode::Unimplemented => {
             Some(Broken)
         }
@@ -147,7 +148,7 @@ fn of_reason(status: u16, text: &ErrorText) -> Option<Meaning> {
     }
     match status {
         422 | 500 if text.starts_with(REFUSALS) => Some(Rejected),
-        // The upload was cut off, or the profile in it: a few tries tell.
+        // Either the upload or the profile in it was cut off: a few tries tell which.
         500 if text.starts_with(CUT_OFF) => Some(Unknown),
         422 if text.is_parse_error || text.starts_with(CUT_OFF) => Some(Rejected),
         422 if text.starts_with(FAILURES) => Some(Transient),
@@ -160,10 +161,10 @@ fn of_status(status: u16) -> Meaning {
         429 => Throttled,
         // 411, 414, 416 and 431 are about this request alone.
         400 | 411 | 413 | 414 | 416 | 431 => Rejected,
-        // 499 is `canceled` of connect; a body that did not arrive in time or whole is 408.
+        // 499 is `canceled` of connect; 408 is sent for a body that did not arrive whole and in time.
         408 | 425 | 499 => Transient,
-        // A redirect is not followed; credentials, tenant, address, method, content type or version of
-        // HTTP are wrong, or profiles are not known there.
+        // A redirect is not followed; credentials, tenant, address, method, content type or version of HTTP are
+        // wrong, or the server does not accept profiles.
         300..=399 | 401..=405 | 407 | 410 | 415 | 421 | 426 | 501 | 505 => Broken,
         500..=599 => Transient,
         _ => Unknown,

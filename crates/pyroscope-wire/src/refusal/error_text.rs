@@ -1,8 +1,8 @@
 //! The structure of an error response: the codes of connect and gRPC in it, and the reason behind them.
 //!
-//! A response quotes labels of the profile, and a label may have any text. So no text is searched for
-//! in the whole response: a code and a reason count only where a server writes them, which is at the
-//! start of the message or behind a wrapper that is known.
+//! A response quotes labels of the profile, and a label may have any text. So no text is searched for in the
+//! whole response: a code and a reason count only where a server writes them, which is at the start of the
+//! message or behind a known wrapper.
 
 use serde_json::Value;
 
@@ -12,12 +12,12 @@ use crate::error_response::RpcCode;
 /// An error response without its wrappers.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ErrorText {
-    /// The outermost code that says something: `unknown` and `internal` are those of a wrapper if
-    /// there is another code within.
+    /// The outermost specific code. `unknown` and `internal` are codes of a wrapper if there is another code
+    /// inside the wrapper.
     pub(super) code: Option<RpcCode>,
     /// Pyroscope failed to parse the profile.
     pub(super) is_parse_error: bool,
-    /// The reason.
+    /// The message without wrappers and codes.
     pub(super) reason: String,
 }
 
@@ -61,20 +61,20 @@ impl ErrorText {
 
     /// Removes one wrapper from `text`; `None` if it has none.
     fn unwrap<'t>(&mut self, text: &'t str) -> Option<&'t str> {
-        // Go's gRPC, at a Pyroscope between its parts and for OTLP.
+        // The wrapper of Go's gRPC, which Pyroscope uses between its parts and for OTLP.
         if let Some(rest) = without_prefix(text, "rpc error: code = ") {
             let (code, rest) = rest.split_once(" desc = ")?;
             self.add(RpcCode::parse(code)?);
             return Some(rest);
         }
-        // connect, at a Pyroscope within a message of its own and at Alloy.
+        // The wrapper of connect, which Pyroscope puts into its own messages, and Alloy too.
         if let Some((word, rest)) = text.split_once(": ")
             && let Some(code) = RpcCode::parse(word)
         {
             self.add(code);
             return Some(rest);
         }
-        // `/ingest` of Pyroscope.
+        // The wrappers of Pyroscope's `/ingest`.
         if let Some(rest) = without_prefix(text, "parsing IngestInput-") {
             self.is_parse_error = true;
             return rest.split_once(" failed ").map(|(_format, rest)| rest);
@@ -111,7 +111,7 @@ fn push_series(text: &str) -> Option<&str> {
     let rest = without_prefix(text, "push series with index ")?;
     let (index, rest) = rest.split_once(" and id ")?;
     let is_number = !index.is_empty() && index.bytes().all(|byte| byte.is_ascii_digit());
-    // The id is the client's; those of SDKs have no space.
+    // The client chooses the id; the ids of SDKs have no space.
     let (id, rest) = rest.split_once(" failed: ")?;
     (is_number && !id.contains(' ')).then_some(rest)
 }
@@ -152,7 +152,7 @@ fn without_labels(text: &str) -> Option<&str> {
     rest.split_at_checked(end)?.1.strip_prefix('}')
 }
 
-/// `text` without `prefix`, whatever the case of its letters.
+/// `text` without `prefix`, which may be in any case; `None` if `text` does not begin with it.
 pub(super) fn without_prefix<'t>(text: &'t str, prefix: &str) -> Option<&'t str> {
     let (start, rest) = text.split_at_checked(prefix.len())?;
     start.eq_ignore_ascii_case(prefix).then_some(rest)

@@ -1,8 +1,8 @@
-//! HTML pages in the place of Pyroscope's responses: of gateways, and of login pages.
+//! HTML pages in place of Pyroscope's responses: pages of gateways, and login pages.
 
-/// Whether a response is an HTML page: it says so, and its body begins with `<`.
+/// Whether a response is an HTML page: its `Content-Type` is `text/html`, and its body begins with `<`.
 ///
-/// Both are necessary: some gateways send `text/html` with an empty or a plain body.
+/// Both conditions are necessary: some gateways send `text/html` with an empty or a plain body.
 pub fn is_html_page(content_type: &[u8], body: &[u8]) -> bool {
     let media_type = content_type
         .split(|byte| *byte == b';')
@@ -12,8 +12,8 @@ pub fn is_html_page(content_type: &[u8], body: &[u8]) -> bool {
         && without_mark(body).trim_ascii_start().starts_with(b"<")
 }
 
-/// The first text of an HTML page, without the status that gateways write before it: mostly the title.
-/// `None` if the body is no page.
+/// The first text of an HTML page, without the status that gateways write before it: mostly the title. `None`
+/// if the body is not a page or has no text.
 pub(super) fn first_text(body: &str) -> Option<&str> {
     if !body.starts_with('<') {
         return None;

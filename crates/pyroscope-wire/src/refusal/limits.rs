@@ -1,4 +1,4 @@
-//! Texts of limits: whose limit was reached, the target's or the record's own.
+//! Texts about limits: whether a limit applies to all records of a target, or only to this record.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,11 +6,13 @@ use super::Meaning::{self, RecordLimit, Rejected, Throttled};
 use super::error_text::{ErrorText, without_prefix};
 use crate::error_response::RpcCode;
 
-/// A record that adds more than the rate divided by this is too large for the burst, which the text
-/// does not name. Pyroscope's default is a burst of half a second; below that the rate is the cause.
+/// Divisor of the rate: a record that adds more than the rate divided by this number counts as too large for
+/// the burst, which the text does not name; for a smaller record the rate is the cause. Pyroscope's default is
+/// a burst of half a second.
 const BURST_DIVISOR: f64 = 4.0;
 
-/// Sizes that one message may have: no retry makes it smaller. Of connect, of Go's gRPC and of Go's HTTP.
+/// Texts for a message that is too large, from connect, Go's gRPC and Go's HTTP: no retry makes the message
+/// smaller.
 const SIZES: &[&str] = &[
     "message size ",
     "grpc: received message",
@@ -20,7 +22,7 @@ const SIZES: &[&str] = &[
     "http: request body too large",
 ];
 
-/// Limits of all that a target gets.
+/// Texts for a limit of the rate of all uploads to a target.
 const RATES: &[&str] = &[
     "push rate limit",
     "ingestion rate limit",
@@ -29,12 +31,12 @@ const RATES: &[&str] = &[
     "too many requests",
 ];
 
-/// The meaning of an error that names a limit; `None` if it names none.
+/// The meaning of an error that names a limit; `None` for any other error.
 pub(super) fn meaning(text: &ErrorText) -> Option<Meaning> {
     if text.starts_with(SIZES) {
         return Some(Rejected);
     }
-    // Only a new series is beyond the limit: profiles of the others are taken.
+    // Only a new series exceeds the limit: profiles of existing series are accepted.
     if text.starts_with(&["maximum active series limit exceeded"]) {
         return Some(RecordLimit);
     }
@@ -68,7 +70,7 @@ pub fn quota_reset(status: u16, body: &str, now: SystemTime) -> Option<Duration>
 
 /// A quota that is used up: `limit of 1.0 GiB/day reached …`.
 struct Quota<'t> {
-    /// It is that of a usage group, which labels of the profile choose.
+    /// The quota is that of a usage group, which the profile's labels select; otherwise it is the tenant's.
     of_group: bool,
     rest: &'t str,
 }
@@ -86,7 +88,7 @@ impl<'t> Quota<'t> {
 }
 
 /// Whether one record alone exceeds the burst of a rate limit:
-/// `push rate limit (4.0 MiB) exceeded while adding 2.6 MiB`. `None` for another text.
+/// `push rate limit (4.0 MiB) exceeded while adding 2.6 MiB`. `None` for any other text.
 fn exceeds_burst(reason: &str) -> Option<bool> {
     let rest = without_prefix(reason, "push rate limit (")?;
     let (rate, added) = rest.split_once(") exceeded while adding ")?;
@@ -200,7 +202,7 @@ mod tests {
         let of_tenant = "limit of 1.0 GiB/day reached, next reset at 2026-08-01T00:00:00Z";
         assert_eq!(coded(of_tenant), Some(600));
         let of_group = of_tenant.replace(" reached", " reached for usage group g");
-        assert_eq!(coded(&of_group), None, "it is not the target's");
+        assert_eq!(coded(&of_group), None, "the quota is not the target's");
         assert_eq!(coded("push rate limit (1 B) exceeded"), None);
     }
 

@@ -1,12 +1,12 @@
 //! The meaning of a response for the profile that was sent and for the target.
 //!
-//! The status is not enough: Grafana Pyroscope responds with 422 to a profile that it will never take,
-//! to one that it could not store just now and, before 2.2, to one beyond the rate limit. The text of
-//! the response tells most of them apart. So the built-in rules read statuses and texts, and a user
+//! The status is not enough: Grafana Pyroscope responds with 422 to a profile that it will never accept, to a
+//! profile that it could not store at the moment and, before 2.2, to a profile beyond the rate limit. The text
+//! of the response tells most of these cases apart. So the built-in rules read statuses and texts, and a user
 //! can add rules that are tried first, because texts change and gateways write their own.
 //!
-//! A success is read, too: it may be an HTML page ([`is_html_page`]), and an OTLP export may have been
-//! taken in part ([`PartialSuccess`]).
+//! The body of a success is read, too: it may be an HTML page ([`is_html_page`]), or say that only a part of an
+//! OTLP export was accepted ([`PartialSuccess`]).
 //!
 //! This module does not decide how often a profile is retried or when it is dropped: the delivery
 //! does.
@@ -33,8 +33,8 @@ pub enum Meaning {
     Taken,
     /// The target gets too many profiles: uploads to the target must pause.
     Throttled,
-    /// A limit of the target that this profile alone exceeds, such as a new series or the burst of a
-    /// rate: other profiles are taken. No rule of a user has this meaning.
+    /// This profile alone exceeds a limit of the target, by a new series or by the burst of a rate limit: the
+    /// target accepts other profiles. No rule of a user has this meaning.
     RecordLimit,
     /// A temporary failure: the target may take the same profile later.
     Transient,
@@ -42,7 +42,8 @@ pub enum Meaning {
     Ambiguous,
     /// The target will never take this profile.
     Rejected,
-    /// The target takes no profile at all until its operator, or its configuration here, is fixed.
+    /// The target accepts no profile at all until its operator, or a change of its configuration in pyrotee,
+    /// fixes the cause.
     Broken,
     /// No rule matches the response.
     Unknown,
@@ -105,8 +106,8 @@ impl Rules {
 
     /// The meaning of a response by its status and the start of its decompressed body.
     ///
-    /// The first rule that matches decides; without one the meaning is [`Meaning::Unknown`]. No
-    /// built-in rule matches a 2xx, so the caller must handle a success before.
+    /// The first rule that matches decides; without one the meaning is [`Meaning::Unknown`]. No built-in rule
+    /// matches a 2xx, so the caller must handle a success first.
     pub fn judge(&self, status: u16, text: &str) -> Meaning {
         self.own_meaning(status, text)
             .unwrap_or_else(|| built_in::meaning(status, text))

@@ -6,20 +6,20 @@ use serde_json::Value;
 use super::truncated;
 use crate::splice::proto::Fields;
 
-/// What the response to an OTLP export says beside its status.
+/// The partial success or the warning in the response to an OTLP export.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartialSuccess {
-    /// Profiles that the target rejected. 0: it took all of them and has a warning.
+    /// Profiles that the target rejected. 0: the target accepted all of them and sends a warning.
     pub rejected_profiles: u64,
-    /// The reason, or the warning; may be empty, and is lossy if it is no UTF-8.
+    /// The reason, or the warning; may be empty. U+FFFD stands for bytes that are not UTF-8.
     pub message: String,
 }
 
 impl PartialSuccess {
-    /// Reads the start of a decompressed body: an `ExportProfilesServiceResponse` in JSON if the content
-    /// type says so, in protobuf if it is no text.
+    /// Reads the start of a decompressed body: an `ExportProfilesServiceResponse` in JSON if the content type
+    /// contains `json`, in protobuf unless the content type begins with `text/`.
     ///
-    /// `None` if the target took everything without a word, and for a body that is no such message.
+    /// `None` if the target accepted everything without a warning, and for a body that is no such message.
     pub fn read(content_type: &[u8], body: &[u8]) -> Option<Self> {
         let content_type = content_type.to_ascii_lowercase();
         let read = match memchr::memmem::find(&content_type, b"json") {
@@ -34,7 +34,8 @@ impl PartialSuccess {
     fn from_json(body: &[u8]) -> Option<Self> {
         let text = String::from_utf8_lossy(body);
         let response = truncated::read(text.trim(), "\"}}")?;
-        // JSON of protobuf has names in either notation, and 64-bit integers as texts or numbers.
+        // protobuf's JSON has names in camel case or as in the schema, and 64-bit integers as strings or
+        // numbers.
         let of = |object: &Value, names: [&str; 2]| {
             names.into_iter().find_map(|name| object.get(name).cloned())
         };
@@ -65,7 +66,7 @@ impl PartialSuccess {
             for field in Fields::within(body, field.delimited().ok()?).clipped() {
                 let field = field.ok()?;
                 match field.number {
-                    // A negative number is none that a target may send.
+                    // No target may send a negative number: it counts as 0.
                     1 => {
                         let rejected = field.varint(body).ok()?;
                         read.rejected_profiles =

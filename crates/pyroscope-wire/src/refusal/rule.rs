@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use super::Meaning;
 
-/// A user's rule: gives a meaning to the responses with one status, or to those of them that contain a
+/// A user's rule: gives a meaning to the responses with one status, or only to responses that also contain a
 /// text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
@@ -24,7 +24,9 @@ pub enum RuleFault {
         "does not begin with a status from 100 to 599; write it as in `503` or `422 out of order`"
     )]
     Status,
-    #[error("is a success; write `ok`, so that an HTML page counts as one as well, or remove it")]
+    #[error(
+        "is a success; write `ok`, so that an HTML page counts as a success as well, or remove the rule"
+    )]
     Success,
     #[error("is not known; write one of ok, throttled, transient, ambiguous, rejected, broken")]
     Meaning,

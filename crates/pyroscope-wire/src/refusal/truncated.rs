@@ -5,8 +5,8 @@ use serde_json::Value;
 /// Most bytes at the end of a truncated string that are part of one escape: two of `\uXXXX`.
 const ESCAPE_BYTES: usize = 12;
 
-/// Reads a JSON document whose end may be missing within a string: `closing` ends that string and what
-/// it is in. `None` if that is not enough.
+/// Reads a JSON document whose end may be missing within a string: `closing` ends that string and the objects
+/// around it. `None` if the result is not valid JSON either.
 pub(super) fn read(text: &str, closing: &str) -> Option<Value> {
     if let Ok(whole) = serde_json::from_str(text) {
         return Some(whole);

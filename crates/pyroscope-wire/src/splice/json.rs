@@ -15,7 +15,7 @@ use crate::undecodable::Undecodable;
 /// Most members of one object. The schemas have less than twenty.
 const MAX_MEMBERS: usize = 4096;
 
-/// Most elements of lists that an edit looks at: each costs the time to parse it, even an empty one.
+/// Most elements of lists that an edit looks at. Each element costs the time to parse it, even if it is empty.
 const MAX_ELEMENTS: usize = 1 << 20;
 
 /// An object of a JSON text that has been validated as a whole.
@@ -142,7 +142,7 @@ impl<'a> JsonEditor<'a> {
     /// Counts an element of a list before the caller looks at it.
     ///
     /// # Errors
-    /// There are too many, or the edits exceed their limit: the caller need not read on.
+    /// There are too many elements, or the edits exceed their limit: the caller need not read on.
     pub(crate) fn look_at_element(&mut self) -> Result<(), Undecodable> {
         self.elements += 1;
         match self.elements > MAX_ELEMENTS {
@@ -185,7 +185,7 @@ impl<'a> JsonEditor<'a> {
         };
         let list = self.range(list);
         let end = list.end - 1;
-        // The text up to `settled` needs no more edits. `gap` is true if the element behind it was
+        // The text up to `settled` needs no more edits. `gap` is true if the element behind `settled` was
         // removed.
         let mut settled = list.start + 1;
         let mut gap = false;

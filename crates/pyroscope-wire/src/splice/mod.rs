@@ -148,7 +148,7 @@ impl Splice {
         Ok(pieces)
     }
 
-    /// Adds to the memory spent; `false` if it exceeds the limit, then and for every later call.
+    /// Adds to the memory spent. Returns `false` once the sum exceeds the limit, and in every later call.
     fn spend(&mut self, bytes: usize) -> bool {
         self.spent = self.spent.saturating_add(bytes);
         self.spent <= self.limit_bytes

@@ -1,4 +1,4 @@
-//! Paths that look like a surface and are none.
+//! Paths that look like the path of a surface and are not.
 
 use percent_encoding::percent_decode_str;
 
@@ -11,8 +11,8 @@ const SERVICE: &[u8] = b"pusherservice";
 /// Whether a `POST` to this raw path was probably meant for a surface: its last segment is `ingest`,
 /// `Push` or `profiles`, or the path contains `PusherService`.
 ///
-/// Case and trailing slashes do not matter, because both are common mistakes. The answer is also `true`
-/// for the paths of the surfaces themselves.
+/// Case and trailing slashes do not matter, because both are common mistakes. The result is also `true` for the
+/// paths of the surfaces themselves.
 pub fn resembles_surface(path: &str) -> bool {
     let path = path.trim_end_matches('/');
     let last = path.rsplit('/').next().unwrap_or_default();
@@ -23,7 +23,7 @@ pub fn resembles_surface(path: &str) -> bool {
     if LAST_SEGMENTS.iter().any(|wanted| is(last, wanted)) {
         return true;
     }
-    // Only a path of a gRPC method is worth decoding.
+    // A shorter path cannot contain the service and is not decoded.
     path.len() >= SERVICE.len() && contains_service(path)
 }
 

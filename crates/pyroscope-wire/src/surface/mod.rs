@@ -21,13 +21,15 @@ pub enum Surface {
     Ingest,
     /// `POST …/push.v1.PusherService/Push`. Tags go into the labels of every series in the body.
     Push,
-    /// `POST …/v1development/profiles`, or the same as a gRPC call. Tags go into the attributes of
-    /// every resource in the body.
+    /// `POST …/v1development/profiles`, or the gRPC call `Export` of this version. Tags go into the attributes
+    /// of every resource in the body.
     Otlp,
-    /// `POST …/v1/profiles`, or the same as a gRPC call: the stable version of [`Surface::Otlp`].
+    /// `POST …/v1/profiles`, or the gRPC call `Export` of this version: the stable version of
+    /// [`Surface::Otlp`].
     ///
-    /// A variant of its own, because a target gets a profile under the version that it came with. Both
-    /// versions share the code and the name, but have their own circuits: a target may serve one of them.
+    /// This version is a variant of its own, because a profile is sent to targets under the version under which
+    /// it was received. Both versions share the code and the name, but have their own circuit breakers: a
+    /// target may serve only one of them.
     OtlpV1,
 }
 
@@ -87,8 +89,8 @@ impl Surface {
         }
     }
 
-    /// The request headers that give a body its meaning, in lower case: a target gets them with the body.
-    /// The list is closed, so that nothing else of a client reaches a target.
+    /// The request headers that give a body its meaning, in lower case: a target gets them with the body. The
+    /// list is closed, so that no further header of a client reaches a target.
     ///
     /// The messages of OTLP change between development versions without another content type or package
     /// name; `OTLP-Profiles-Development-Version` tells them apart (opentelemetry-proto#857). gRPC metadata

@@ -4,11 +4,11 @@ use thiserror::Error;
 
 use super::Surface;
 
-/// Paths that replace [`Surface::canonical_path`] for one target. Like it, they are appended to the path
-/// prefix of the target's address.
+/// Paths that replace [`Surface::canonical_path`] for one target. Like the canonical path, they are appended to
+/// the path prefix of the target's address.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SurfacePaths {
-    /// One entry per name of a surface.
+    /// One entry per name of a surface; `None` for the canonical path.
     paths: [Option<String>; Surface::NAMES.len()],
 }
 
@@ -43,7 +43,7 @@ impl SurfacePaths {
         Ok(())
     }
 
-    /// The path of a surface.
+    /// The path of a surface: the path that was set, or else the canonical path.
     pub fn of(&self, surface: Surface) -> &str {
         let own = self.own().find(|(name, _)| *name == surface.name());
         own.map_or(surface.canonical_path(), |(_, path)| path)
@@ -57,7 +57,7 @@ impl SurfacePaths {
 }
 
 fn check(path: &str) -> Result<(), PathFault> {
-    // The characters of a path (RFC 3986 §3.3), and those that Go's servers take beside them.
+    // The characters of a path (RFC 3986 §3.3), and other characters that Go's servers accept in a path.
     let allowed = |byte: u8| byte.is_ascii_graphic() && !b"\"<>".contains(&byte);
     if !path.starts_with('/') {
         Err(PathFault::NoSlash)

@@ -14,11 +14,11 @@ pub use fault::{TagFault, TagFaultKind};
 /// The longest value that Grafana Pyroscope stores, in bytes (its `max_label_value_length`).
 const MAX_VALUE_BYTES: usize = 2048;
 
-/// Labels that Pyroscope interprets or adds itself. A second label of the same name makes it refuse or
+/// Labels that Pyroscope interprets or adds itself. A second label of the same name makes Pyroscope refuse or
 /// drop the whole profile.
 const RESERVED: [&str; 3] = ["pyroscope_spy", "profile_id", "jfr_event"];
 
-/// The name of the application in OTLP. A tag `service_name` is sent under this key there.
+/// The name of the application in OTLP. On this surface a tag `service_name` is sent under this key.
 const OTLP_APP: &str = "service.name";
 
 /// The keys that a target accepts on every surface.
@@ -27,8 +27,8 @@ pub enum TagKeys {
     /// ASCII letters, digits and `_`, which both generations of Pyroscope accept.
     #[default]
     Legacy,
-    /// Dots as well. Push and OTLP can carry any UTF-8, but a target gets the profiles of all surfaces,
-    /// and the modern grammar of `/ingest` has no other character.
+    /// The characters of [`TagKeys::Legacy`], and dots. Push and OTLP can carry any UTF-8, but a target gets
+    /// the profiles of all surfaces, and the modern grammar of `/ingest` has no other character.
     Utf8,
 }
 
@@ -61,7 +61,7 @@ impl Tags {
     ) -> Result<Self, Vec<TagFault>> {
         let mut tags = Self::default();
         let mut faults = Vec::new();
-        // By the key that identifies a tag on every surface: how it was written.
+        // Maps the key that identifies a tag on every surface to the key as the user wrote it.
         let mut written = BTreeMap::<String, String>::new();
 
         for (key, value) in pairs {

@@ -76,7 +76,7 @@ fn keys_with_dots_are_for_targets_that_take_them() {
         .map_err(|faults| faults[0].kind.clone())
     };
     assert_eq!(with_dots("k8s.pod.name"), Ok("k8s.pod.name".to_owned()));
-    // One label for the seed's example, whatever the target takes.
+    // The documentation's example becomes one and the same label, whatever keys the target accepts.
     assert_eq!(with_dots("cluster-name"), Ok("cluster_name".to_owned()));
     assert_eq!(with_dots("k8s.pod-name"), Ok("k8s.pod_name".to_owned()));
     // `/ingest` cannot carry these.

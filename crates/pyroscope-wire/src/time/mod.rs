@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Nanoseconds in a second.
 const SECOND: u64 = 1_000_000_000;
 
-/// The last time that a server reads from nanoseconds: they are an `i64`.
+/// The last time that a server can read, in Unix nanoseconds: servers keep nanoseconds in an `i64`.
 const LAST: u64 = i64::MAX.unsigned_abs();
 
 /// A `from` or `until` time of a request that is delivered later, in Unix nanoseconds. Times before
@@ -30,11 +30,11 @@ pub struct NewTimes {
     pub until: Option<u64>,
 }
 
-/// Resolves the (percent-decoded) times of a request that was received at `received`. An absent time
-/// is read like an empty one: it is *now*.
+/// Resolves the (percent-decoded) times of a request that was received at `received`. An absent or empty time
+/// is *now*.
 ///
-/// `from` is at most `until` as a server reads them, unless both are absolute and the client says
-/// otherwise:
+/// `from` is at most `until` as a server reads them, unless the client gave both as absolute times in another
+/// order:
 ///
 /// - a resolved `until` before `from` becomes `from`: the client's clock is ahead of ours;
 /// - a resolved `from` after an absolute `until` moves into the last second before `until`, and keeps
@@ -67,10 +67,10 @@ pub fn resolve_both(from: Option<&str>, until: Option<&str>, received: SystemTim
 
 /// Reads a (percent-decoded) time that was received at `received`.
 ///
-/// A text of digits is absolute; the number of digits decides the unit (19: nanoseconds, 16:
-/// microseconds, 13: milliseconds, 8: possibly a date, otherwise seconds). Every other text is *now*
-/// plus an offset. The offset begins at the first `+`, or at the first `-` if there is no `+`; the
-/// text before it is ignored. No text is an error: `abc` means *now*.
+/// A text of digits is absolute; the number of digits decides the unit (19: nanoseconds, 16: microseconds, 13:
+/// milliseconds, 8: possibly a date, otherwise seconds). Every other text is *now* plus an offset. The offset
+/// begins at the first `+`, or at the first `-` if there is no `+`; the text before it is ignored. Every text
+/// is valid: `abc` means *now*.
 fn resolve(raw: &str, received: SystemTime) -> ResolvedTime {
     let raw = raw.trim();
     if is_number(raw) {
@@ -93,7 +93,7 @@ fn resolve(raw: &str, received: SystemTime) -> ResolvedTime {
     ResolvedTime::Relative(time.min(LAST))
 }
 
-/// Whether a (percent-decoded) time means the same whenever it is received.
+/// Whether a (percent-decoded) time is absolute: it does not depend on the time of receipt.
 pub fn is_absolute(raw: &str) -> bool {
     matches!(resolve(raw, UNIX_EPOCH), ResolvedTime::Absolute(_))
 }
@@ -129,14 +129,14 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Reads an offset: one number and its unit. The servers mean to read several pairs (`1h30m`), but
-/// their search for the end of a unit runs to the end of the text, so they ignore all but the first.
+/// Reads an offset: one number and its unit. The servers are meant to read several pairs (`1h30m`), but their
+/// search for the end of a unit runs to the end of the text, so they ignore all but the first.
 fn seconds(offset: &str) -> u64 {
     let digits = offset
         .find(|c: char| !c.is_ascii_digit())
         .unwrap_or(offset.len());
     let (number, unit) = offset.split_at_checked(digits).unwrap_or_default();
-    // A missing number counts as 0, one that does not fit as the largest number.
+    // A missing number counts as 0, a number that does not fit as the largest number.
     let count = if number.is_empty() {
         0
     } else {

@@ -1,4 +1,4 @@
-//! What a relay can be asked, with the paths of its admin listener.
+//! The calls of a relay's admin API, with their paths.
 
 use bytes::Bytes;
 use hyper::StatusCode;
@@ -14,12 +14,12 @@ use pyrotee_letters::Id;
 use super::{JsonResponse, RelayClient};
 
 impl RelayClient {
-    /// Whether the relay lives, and its text.
+    /// Checks liveness. Returns the status and the text of the response.
     pub async fn healthy(&self) -> anyhow::Result<(StatusCode, String)> {
         self.text("/-/healthy").await
     }
 
-    /// Whether the relay accepts requests, and its text.
+    /// Checks readiness. Returns the status and the text of the response.
     pub async fn ready(&self) -> anyhow::Result<(StatusCode, String)> {
         self.text("/-/ready").await
     }
@@ -40,7 +40,7 @@ impl RelayClient {
         Ok(self.get(spool::PATH).await?.value)
     }
 
-    /// Drops the pending profiles of removed targets, or of the removed target of this name.
+    /// Drops the pending profiles of all removed targets, or of the removed target `target` alone.
     pub async fn purge_removed(&self, target: Option<&str>) -> anyhow::Result<Vec<Purged>> {
         let target = target.map(|target| format!("&target={}", encode(target)));
         let path = format!(
@@ -92,7 +92,7 @@ impl RelayClient {
         self.file(&path).await
     }
 
-    /// Offers dead letters to their targets once more, or to the target `to`.
+    /// Offers dead letters again: to the targets that rejected them, or to the target `to`.
     pub async fn replay_dead_letters(
         &self,
         ids: Vec<String>,

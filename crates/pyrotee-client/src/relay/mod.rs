@@ -1,4 +1,4 @@
-//! Asks a running relay through its admin listener, for the commands that show or change something.
+//! The client of a running relay's admin API, for the commands that show or change the relay's state.
 
 mod api;
 
@@ -18,31 +18,32 @@ use super::exchange::{BoundedResponse, RequestError};
 use super::http::{Connections, ExchangeLimits, HttpClient};
 use crate::visible::visible;
 
-/// Limits of a page: with thousands of targets it has some megabytes.
+/// Limits of a page. With thousands of targets the status page has some megabytes.
 const PAGE: ExchangeLimits = ExchangeLimits {
     timeout: Duration::from_secs(5),
     body_bytes: 16 * 1024 * 1024,
 };
 
-/// Limits of a captured request, which is as long as its client made it.
+/// Limits of a captured request, whose length its client chose.
 const FILE: ExchangeLimits = ExchangeLimits {
     timeout: Duration::from_secs(600),
     body_bytes: 1 << 30,
 };
 
-/// Longest part of a refusal that is repeated, in characters.
+/// Longest part of a relay's refusal that an error repeats, in characters.
 const LONGEST_REFUSAL: usize = 512;
 
-/// The variable with the `admin-token` of a relay. A flag would show it to all who may list processes.
+/// Environment variable that holds the `admin-token` of a relay. A flag would show the token to every user who
+/// may list processes.
 pub const TOKEN: &str = "PYROTEE_ADMIN_TOKEN";
 
-/// The variable with the address of a relay.
+/// Environment variable that holds the address of a relay's admin listener.
 pub const ADMIN: &str = "PYROTEE_ADMIN";
 
-/// The relay of this machine, which is asked by default.
+/// Default address: the admin listener of a relay on this machine.
 pub const LOCAL: &str = "127.0.0.1:4041";
 
-/// Where the relay is.
+/// The option that names the relay.
 #[derive(Debug, Clone, clap::Args)]
 pub struct AdminArgs {
     /// The relay's `admin`: :PORT on this machine, HOST:PORT or http://HOST:PORT
@@ -60,25 +61,25 @@ pub struct AdminArgs {
 pub struct RelayClient {
     http: Box<HttpClient>,
     token: AdminToken,
-    /// For every response but a captured request.
+    /// Limits of every response except a captured request.
     page: ExchangeLimits,
 }
 
-/// The `admin-token` that a relay may ask for.
+/// The `admin-token` that a relay may require.
 #[derive(Debug, Clone, Default)]
 pub enum AdminToken {
-    /// None is known.
+    /// No token is known.
     #[default]
     Absent,
     Known(SecretString),
-    /// The configuration that may have it cannot be read.
+    /// The configuration that may hold the token cannot be read.
     Unreadable,
 }
 
 /// A JSON document and the value that it was read as.
 #[derive(Debug)]
 pub struct JsonResponse<T> {
-    /// As it came. It goes to a terminal by `print_json` only.
+    /// The document as received. Print it with `print_json` only, which escapes control characters.
     pub json: String,
     pub value: T,
 }
@@ -96,13 +97,13 @@ impl RelayClient {
         })
     }
 
-    /// Shows a token with every request.
+    /// Sends a token with every request.
     pub fn with_token(mut self, token: AdminToken) -> Self {
         self.token = token;
         self
     }
 
-    /// Limits the time for one exchange.
+    /// Limits the time of each exchange, except for the download of a captured request.
     pub fn within(mut self, timeout: Duration) -> Self {
         self.page.timeout = timeout;
         self
@@ -114,7 +115,7 @@ impl RelayClient {
         self.json(&response.await?)
     }
 
-    /// Posts a JSON, or nothing, to `path`, which may have a query.
+    /// Posts a JSON document, or an empty body, to `path`, which may have a query.
     async fn post<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -131,7 +132,8 @@ impl RelayClient {
         Ok((response.status, visible(response.text().trim())))
     }
 
-    /// Gets a file that is only for those who may read dead letters. By `POST`, as older relays take nothing else.
+    /// Gets a file that only readers of dead letters may have. Sends `POST`, because older relays accept no
+    /// other method for these files.
     async fn file(&self, path: &str) -> anyhow::Result<Bytes> {
         let response = self.exchange(Method::POST, path, Bytes::new(), FILE);
         let response = response.await?;
@@ -153,17 +155,17 @@ impl RelayClient {
         });
         read.map_err(|error| {
             let (address, error) = (self.http.address(), visible(&error.to_string()));
-            anyhow!("what {address} answered is not what this pyrotee knows ({error}): is this the `admin` of one? (--admin)")
+            anyhow!("this pyrotee cannot read the response of {address} ({error}): is this the `admin` of a pyrotee? (--admin)")
         })
     }
 
-    /// Checks the status.
+    /// Checks the status: every status except 200 is an error.
     fn accepted(&self, response: &BoundedResponse) -> anyhow::Result<()> {
         let (address, status) = (self.http.address(), response.status);
         match (status, &self.token) {
             (StatusCode::OK, _) => Ok(()),
             (StatusCode::UNAUTHORIZED, AdminToken::Unreadable) => bail!(
-                "{address} answered {status}{}; the configuration of the environment has faults, which `pyrotee check` shows",
+                "{address} answered {status}{}; the configuration in the environment may hold the admin-token but has faults: run `pyrotee check`",
                 refusal(response)
             ),
             _ => bail!("{address} answered {status}{}", refusal(response)),
@@ -179,7 +181,7 @@ impl RelayClient {
     ) -> anyhow::Result<BoundedResponse> {
         let address = self.http.address();
         let asked =
-            || format!("failed to ask {address}: is this the `admin` of a pyrotee? (--admin)");
+            || format!("request to {address} failed: is this the `admin` of a pyrotee? (--admin)");
         let request = self.request(&method, path, body)?;
         match self.http.send(request, limits).await {
             Ok(BoundedResponse {
@@ -191,7 +193,7 @@ impl RelayClient {
                 "failed to reach the admin listener at {address}: {fault}; is the relay running, and is this its `admin`? (--admin)"
             ),
             Err(RequestError::TimedOut(timeout)) => bail!(
-                "no answer from {address} within {}: see the relay's log, or is this not its `admin`? (--admin)",
+                "no response from {address} within {}: see the relay's log, or is this not its `admin`? (--admin)",
                 humantime::format_duration(timeout)
             ),
             Err(error) => Err(error).with_context(asked),
@@ -227,7 +229,7 @@ impl RelayClient {
     }
 }
 
-/// The text of a relay's refusal, or what to look at if it is none of a relay.
+/// The end of an error: the text of a relay's refusal, or advice if the response is not from a relay.
 fn refusal(response: &BoundedResponse) -> String {
     let error = serde_json::from_slice::<serde_json::Value>(&response.body).ok();
     let error = error.and_then(|json| Some(json.get("error")?.as_str()?.to_owned()));
@@ -236,7 +238,7 @@ fn refusal(response: &BoundedResponse) -> String {
             let error: String = error.chars().take(LONGEST_REFUSAL).collect();
             format!(": {}", visible(&error))
         }
-        None => ": is this the `admin` of a pyrotee, and of one that knows this page? (--admin)"
+        None => ": is this the `admin` of a pyrotee, in a version that has this page? (--admin)"
             .to_owned(),
     }
 }

@@ -8,7 +8,8 @@ use super::*;
 
 const PAGE: &str = r#"{"version":"9.9.9","started":"","time":"","targets":[],"later":{"x":[1]}}"#;
 
-/// Asks a stand-in that gives one response; what it was asked, and what came of it.
+/// Asks for the status at a stand-in that sends one response. Returns the request that the stand-in received,
+/// and the result.
 async fn ask(status: &str, body: &str) -> (String, anyhow::Result<JsonResponse<StatusPage>>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -74,7 +75,7 @@ async fn what_hangs_is_given_up() {
     let (_held, response) = tokio::join!(accepting, relay.status());
     let error = response.unwrap_err().to_string();
     assert!(
-        error.starts_with("no answer from http://127.0.0.1:"),
+        error.starts_with("no response from http://127.0.0.1:"),
         "{error}"
     );
     assert!(error.contains("within 5s"), "{error}");

@@ -133,7 +133,7 @@ fn every_faulty_row_is_told_and_both_sides_of_it() {
 pyrotee.yaml:7: remote-write.targets.bar.outcomes.404: `sometimes` is not known; write one of ok, throttled, transient, ambiguous, rejected, broken
 pyrotee.yaml:8: remote-write.targets.bar.outcomes.4xx: does not begin with a status from 100 to 599; write it as in `503` or `422 out of order`
 pyrotee.yaml:9: remote-write.targets.bar.outcomes.200: `never` is not known; write one of ok, throttled, transient, ambiguous, rejected, broken
-pyrotee.yaml:10: remote-write.targets.bar.outcomes.204: is a success; write `ok`, so that an HTML page counts as one as well, or remove it
+pyrotee.yaml:10: remote-write.targets.bar.outcomes.204: is a success; write `ok`, so that an HTML page counts as a success as well, or remove the rule
 pyrotee.yaml:12: remote-write.targets.bar.outcomes.422…: differs from another pattern only in case or spaces; keep one of the two
 pyrotee.yaml:13: remote-write.targets.bar.outcomes.503: takes one value, not a list or map; write `key: value`
 pyrotee.yaml:14: remote-write.targets.bar.outcomes.504: an empty value is not known; write one of ok, throttled, transient, ambiguous, rejected, broken

@@ -55,7 +55,8 @@ fn port(digits: &str) -> Result<u16, AddressError> {
     port.ok_or(AddressError::Port)
 }
 
-/// A name may end in a dot (it then skips the search list) and may hold `_` (Docker does).
+/// Parses a name (`None`) or an IPv4 address. A name may end in a dot, which skips the search list, and may
+/// hold `_`, as names of Docker do.
 fn name_or_v4(host: &str) -> Result<Option<IpAddr>, AddressError> {
     if host.is_empty() {
         return Err(AddressError::NoHost);
@@ -74,7 +75,7 @@ fn name_or_v4(host: &str) -> Result<Option<IpAddr>, AddressError> {
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
-    // No top-level domain is a number: `10.0.0` or `256.1.1.1` is an IPv4 address gone wrong.
+    // No top-level domain is a number: `10.0.0` or `256.1.1.1` is a malformed IPv4 address.
     let number = name
         .rsplit('.')
         .next()

@@ -30,7 +30,7 @@ pub struct Address {
     prefix: String,
 }
 
-/// What [`Address::parse`] returns: the address, and the credentials of its text apart from it.
+/// The result of [`Address::parse`]: the address, and apart from it the credentials in the text.
 #[derive(Clone, Debug)]
 pub struct ParsedAddress {
     /// The address without its credentials.
@@ -147,7 +147,7 @@ impl Address {
         self.ip
     }
 
-    /// The port to connect to: the one of the text, or the scheme's default.
+    /// The port to connect to: the port in the text, or the scheme's default.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
@@ -165,7 +165,7 @@ impl Address {
         self.with_path(PathAndQuery::from_static("/"))
     }
 
-    /// The address of `path` on this host, without the prefix.
+    /// The URI of `path` on this host. The prefix is not added.
     #[must_use]
     pub fn with_path(&self, path: PathAndQuery) -> Uri {
         let mut parts = uri::Parts::default();
@@ -210,8 +210,8 @@ fn userinfo(text: &str) -> Result<UserInfo, AddressError> {
 }
 
 fn decode(text: &str) -> Result<SecretString, AddressError> {
-    // The decoder passes a bad escape through; a password silently taken otherwise than meant is
-    // a 401 that nobody understands.
+    // The decoder leaves a bad escape as it is. The password would then differ from the intended one, and the
+    // server would answer 401 for no visible reason.
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
         let escape = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_hexdigit());
@@ -227,7 +227,8 @@ fn decode(text: &str) -> Result<SecretString, AddressError> {
 
 fn prefix(path: &str) -> Result<String, AddressError> {
     let prefix = path.trim_end_matches('/');
-    // http's parser takes quotes, braces and bytes beyond ASCII, which no server has to.
+    // The parser of the `http` crate accepts quotes, braces and bytes beyond ASCII, which servers need not
+    // accept.
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:%/".contains(&b);
     if !prefix.bytes().all(allowed) || PathAndQuery::from_str(path).is_err() && !path.is_empty() {
         return Err(AddressError::Path);

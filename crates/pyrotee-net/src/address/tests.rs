@@ -67,7 +67,7 @@ fn userinfo_is_percent_decoded() {
     assert_eq!(info.password.unwrap().expose_secret(), "p:w/%");
     let lone = Address::parse("http://token@h").unwrap().userinfo.unwrap();
     assert!(lone.password.is_none());
-    // An `@` that was not encoded still belongs to the password: only the last one ends it.
+    // An `@` that was not encoded still belongs to the password: only the last `@` ends the password.
     let at = Address::parse("http://u:p@ss@h").unwrap();
     assert_eq!(
         at.userinfo.unwrap().password.unwrap().expose_secret(),

@@ -1,4 +1,4 @@
-//! A body that carries a value until its end.
+//! A body that carries a value and drops it when the body ends.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

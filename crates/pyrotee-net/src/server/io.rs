@@ -11,14 +11,14 @@ use tokio::net::TcpStream;
 
 use super::ConnectionTimeouts;
 
-/// The socket of one client. It keeps `P`, the connection's place among others, until it is closed, also if the
-/// connection switches protocols.
+/// The socket of one client. The socket holds `P`, the connection's place in the listener's limit, until the
+/// socket is closed, also if the connection switches protocols.
 #[derive(Debug)]
 pub struct TimedIo<P> {
     io: Take<TcpStream>,
     timeouts: Arc<ConnectionTimeouts>,
     read_limit: Arc<AtomicU64>,
-    /// The next read waits until the task has been polled again, and so has handled the last one.
+    /// The next read returns `Pending` once, so that the task first handles the bytes of the last read.
     pauses: bool,
     _place: P,
 }
@@ -68,11 +68,11 @@ impl<P: Unpin> AsyncRead for TimedIo<P> {
         ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
         let read = buf.filled().get(before..).unwrap_or_default();
         if !read.is_empty() {
-            // h2 decodes all heads that it can read before it hands over the first request. In one read there are a
-            // few heads; in all that a client may send at once there are 100, of up to 1 MB each in memory.
+            // h2 decodes all heads that it can read before it hands over the first request. One read holds a
+            // few heads; all that a client may send at once holds 100 heads, each of up to 1 MB in memory.
             self.pauses = self.timeouts.bytes_read(read);
         } else if has_room && self.timeouts.is_half_closed(cx) {
-            // hyper would take the end for that of the client, and drop the request.
+            // hyper would conclude from the end of the input that the client is gone, and drop the request.
             return Poll::Pending;
         }
         Poll::Ready(Ok(()))

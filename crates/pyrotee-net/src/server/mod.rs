@@ -1,6 +1,6 @@
-//! The server's side of a connection, for every listener: how long a connection may take over its first bytes, its
-//! heads, its idle times and its writes, and when the body of a response has ended. What a single request may take is not
-//! known here.
+//! The server's side of a connection, for every listener: time limits for the first bytes, the heads, the idle
+//! times and the writes of a connection, and a guard that acts when the body of a response ends. The limits of
+//! a single request are not in this module.
 
 mod guard_body;
 mod io;

@@ -1,8 +1,8 @@
 //! A connection that tracks what `hyper` does not report: whether the peer has ever sent a byte, and how far the
 //! last request was written when the peer ended the connection.
 //!
-//! hyper flushes the connection when its own buffer is empty, so a flush that succeeds tells that all bytes which
-//! hyper had are written. Whether they were the whole request, the request's body knows.
+//! hyper flushes the connection when its own buffer is empty, so after a successful flush all bytes that hyper
+//! had are written. Only the request's body can tell whether these bytes were the whole request.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -20,16 +20,17 @@ use crate::ConnectionState;
 use crate::connection_state::End;
 use crate::stream::{SocketEnd, Stream, is_tls, socket_end};
 
-/// A connection that was idle for longer than this before a request, and is reset after it, had been closed or
-/// forgotten by the peer or by a gateway. After a shorter time it is as likely that the peer died of the request.
+/// Idle time before a request after which a reset means that the peer or a gateway had closed or forgotten the
+/// connection. After a shorter idle time it is as likely that the peer crashed while it handled the request.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// How long a FIN waits for the reset that shows that the peer's kernel refused the request: the peer had closed the
-/// connection, and its FIN crossed the request. The reset arrives one round trip after the request was written. A
-/// peer that closes after it has read the request sends no reset.
+/// How long to wait after a FIN for the reset that shows that the peer's kernel refused the request: the peer
+/// had closed the connection, and its FIN crossed the request. The reset arrives one round trip after the
+/// request was written. A peer that closes after it has read the request sends no reset.
 const RESET_WAIT: Duration = Duration::from_millis(500);
 
-/// How often the kernel is asked for that reset: tokio cannot wait for it, since the socket is readable already.
+/// Time between two questions to the kernel for that reset: tokio cannot wait for the reset, because the socket
+/// is readable already.
 const RESET_POLL: Duration = Duration::from_millis(10);
 
 /// A connection that updates its [`ConnectionState`] and counts as open until it is dropped.
@@ -42,7 +43,7 @@ pub struct TrackedIo {
     last_answer: Instant,
     /// The connection was idle for longer than [`IDLE`] before the request.
     was_idle: bool,
-    /// The connection has ended, and may yet be reset.
+    /// The timer and the end of the wait for a reset after the peer's FIN; `None` if there was no such wait.
     reset_wait: Option<(Interval, Instant)>,
     open: Arc<AtomicU64>,
     /// Counts the connection against the connector's limit.
@@ -100,7 +101,8 @@ impl TrackedIo {
         self.progress = Progress::Some;
     }
 
-    /// Called with the error of a write. A TLS alert that the peer sent before it closed says more.
+    /// Called with the error of a write. Returns the TLS alert that the peer sent before it closed the
+    /// connection, if there is one, because the alert names the cause.
     fn write_failed(&mut self, cx: &mut Context<'_>, error: io::Error) -> io::Error {
         self.state.note_end(End::BeforeWritten);
         if self.state.has_answered() || !is_tls(&self.io) {
@@ -125,8 +127,8 @@ impl TrackedIo {
         }
     }
 
-    /// Waits for a reset after the peer's FIN, if that reset would show that the connection was stale; whether it has
-    /// arrived.
+    /// Waits for a reset after the peer's FIN, if that reset would show that the connection was stale. Returns
+    /// whether the reset has arrived.
     fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let would_tell = self.progress == Progress::All
             && self.state.has_answered()
@@ -167,7 +169,7 @@ impl AsyncRead for TrackedIo {
                 self.last_answer = Instant::now();
                 Poll::Ready(Ok(()))
             }
-            // No end, but no room for a byte.
+            // Not the end: the buffer has no room for a byte.
             Ok(()) if buf.remaining() == 0 => Poll::Ready(Ok(())),
             Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
                 let was_reset = error.kind() == io::ErrorKind::ConnectionReset;
@@ -175,7 +177,7 @@ impl AsyncRead for TrackedIo {
                 self.read_ended(refused);
                 Poll::Ready(Err(error))
             }
-            // FIN; over TLS an error if no alert announced it. A later read finds it again.
+            // FIN; over TLS an error if no alert announced the end. A later read finds the end again.
             end => {
                 let refused = ready!(self.poll_reset(cx));
                 self.read_ended(refused);

@@ -19,7 +19,7 @@ fn pipe() -> (TrackedIo, DuplexStream) {
     )
 }
 
-/// A connection that has answered a request.
+/// A connection whose peer has responded to a request.
 async fn kept() -> (TrackedIo, DuplexStream) {
     let (mut near, mut far) = pipe();
     near.write_all(b"first").await.unwrap();
@@ -42,7 +42,7 @@ fn stale(io: &TrackedIo) -> (bool, bool) {
 #[tokio::test]
 async fn an_end_within_the_request_is_stale() {
     let (mut near, far) = kept().await;
-    // As much as the pipe holds: hyper has more.
+    // Fills the pipe: hyper has more bytes to write.
     near.write_all(&[0; 64]).await.unwrap();
     drop(far);
     read_end(&mut near).await;
@@ -127,7 +127,7 @@ async fn a_pause_within_the_request_is_no_rest() {
     assert!(!near.was_idle);
 }
 
-/// A connection over a socket that has answered a request, and its far end.
+/// A connection over a socket, whose peer has responded to a request, and its far end.
 async fn kept_socket() -> (TrackedIo, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -145,7 +145,7 @@ async fn kept_socket() -> (TrackedIo, TcpStream) {
 async fn an_end_that_the_kernel_knows_before_the_request_is_stale() {
     let (mut near, far) = kept_socket().await;
     drop(far);
-    // Without a turn of the reactor, which has not told of the end yet.
+    // The reactor does not run in this loop, so tokio does not know of the end yet.
     while socket_end(&near.io) == Some(SocketEnd::Open) {
         std::thread::yield_now();
     }
@@ -162,7 +162,7 @@ async fn a_fin_that_a_reset_follows_is_a_refusal() {
     let ending = async {
         far.shutdown(Shutdown::Write).unwrap();
         yield_now().await;
-        // With bytes that were not read.
+        // The socket holds unread bytes, so the kernel sends a reset.
         drop(far);
     };
     tokio::join!(read_end(&mut near), ending);
@@ -179,7 +179,7 @@ async fn a_reset_without_a_fin_is_a_refusal_only_after_a_rest() {
         near.last_answer -= rest;
         near.write_all(b"second").await.unwrap();
         near.flush().await.unwrap();
-        // Its kernel has the bytes before it closes, and nobody has read them.
+        // Waits until the far end has received the bytes. They stay unread, so the kernel sends a reset.
         far.peek(&mut [0; 6]).unwrap();
         drop(far);
         near.read(&mut [0; 64]).await.unwrap_err();

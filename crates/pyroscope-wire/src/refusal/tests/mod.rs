@@ -149,7 +149,7 @@ fn own_rules_go_before_the_table() {
         (409, "", Meaning::Unknown),
         (422, "", Meaning::Rejected),
         (422, "unavailable", Meaning::Rejected),
-        // With a text before without; among those, the first.
+        // Rules with a text go before rules without one; among rules with a text, the first one decides.
         (422, "the Quota used up, unavailable", Meaning::Throttled),
         (422, "no quota", Meaning::Broken),
         (403, "", Meaning::Broken),
@@ -260,7 +260,7 @@ proptest! {
         if !(300..=599).contains(&status) && own.is_none() {
             prop_assert_eq!(meaning, Meaning::Unknown);
         }
-        // A rule for a success can only say that it is one.
+        // A rule for a success can only have the meaning `ok`.
         for success in [200, 204, 299] {
             let meaning = rules.judge(success, &text);
             prop_assert!(matches!(meaning, Meaning::Unknown | Meaning::Taken));

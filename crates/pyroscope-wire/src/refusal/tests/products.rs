@@ -1,11 +1,11 @@
-//! What real products answered with a relay between them: Pyroscope 2.x (both write paths), 1.21.1 and
-//! 0.37.2, and Alloy, with the parts of labels and addresses shortened.
+//! Responses of real products behind a relay: Pyroscope 2.x (both write paths), 1.21.1 and 0.37.2, and Alloy.
+//! Parts of labels and addresses are shortened.
 
 use crate::refusal::Meaning::{self, Broken, RecordLimit, Rejected, Throttled, Transient, Unknown};
 
-/// Every answer that was seen, and what it means.
+/// Every response that was seen: status, text and meaning.
 pub(super) const PRODUCTS: &[(u16, &str, Meaning)] = &[
-    // Limits that single profiles exceed while others are taken.
+    // Limits that single profiles exceed while other profiles are accepted.
     (
         429,
         r#"{"code":"resource_exhausted","message":"push series with index 0 and id 7f failed: resource_exhausted: Maximum active series limit exceeded (3/3), reduce the number of active streams"}"#,
@@ -73,7 +73,7 @@ pub(super) const PRODUCTS: &[(u16, &str, Meaning)] = &[
         Unknown,
     ),
     (500, "unexpected EOF\n", Unknown),
-    // OTLP, an empty export as well.
+    // OTLP, also for an empty export.
     (
         500,
         "rpc error: code = InvalidArgument desc = missing profile metadata dictionary\n",
@@ -99,7 +99,7 @@ pub(super) const PRODUCTS: &[(u16, &str, Meaning)] = &[
         "failed to make a GRPC request: push series with index 0 and id  failed: invalid_argument: profile with labels '{}' is outside of ingestion window",
         Rejected,
     ),
-    // A Push at Alloy, which wraps what its own target answered.
+    // A Push to Alloy, which wraps the response of its own target.
     (
         500,
         r#"{"code":"internal","message":"unable to append series {__name__=\"process_cpu\", span=\"} to appendable 0: unavailable: \"} to appendable 0: failed to push to endpoint http://pyroscope:4040 (0 retries): invalid_argument: profile with labels '{}' is outside of ingestion window (profile timestamp: 1)"}"#,
@@ -165,7 +165,7 @@ pub(super) const PRODUCTS: &[(u16, &str, Meaning)] = &[
         "error happened while parsing request body: \"unexpected EOF\"",
         Rejected,
     ),
-    // While stopping.
+    // A Pyroscope that is stopping.
     (
         422,
         r#"{"code":"unknown","message":"pushing IngestInput-pprof failed unknown: rpc error: code = Unavailable desc = service is unavailable"}"#,

@@ -1,8 +1,8 @@
-//! The corpus: what Pyroscopes and what stands in front of them were seen to answer.
+//! The corpus: error responses that were seen from Pyroscopes and from gateways in front of them.
 
 use crate::refusal::Meaning::{self, Broken, RecordLimit, Rejected, Throttled, Transient, Unknown};
 
-/// Every answer that the reference sheets know, and what it means.
+/// Every response of the corpus: status, text and meaning.
 pub(super) const SEEN: &[(u16, &str, Meaning)] = &[
     // Pyroscope 0.37.
     (
@@ -80,7 +80,7 @@ pub(super) const SEEN: &[(u16, &str, Meaning)] = &[
         r#"{"code":"deadline_exceeded","message":"context deadline exceeded"}"#,
         Transient,
     ),
-    // The three meanings of its 422. A refusal:
+    // A 422 of `/ingest` has three meanings. Refusals:
     (
         422,
         r#"{"code":"unknown","message":"pushing IngestInput-pprof failed invalid_argument: invalid utf8 string hex: d614"}"#,
@@ -173,7 +173,7 @@ pub(super) const SEEN: &[(u16, &str, Meaning)] = &[
     (422, "function id is 0", Rejected),
     (422, "sample type contains -", Rejected),
     (422, "malformed_profile", Rejected),
-    // a failure:
+    // Failures:
     (
         422,
         r#"{"code":"unknown","message":"pushing IngestInput-pprof failed unavailable: no address"}"#,
@@ -217,7 +217,7 @@ pub(super) const SEEN: &[(u16, &str, Meaning)] = &[
         Transient,
     ),
     (422, "context deadline exceeded", Transient),
-    // throttling:
+    // Limits:
     (
         422,
         r#"{"code":"unknown","message":"pushing IngestInput-pprof failed resource_exhausted: push rate limit (4.0 MiB) exceeded while adding 5.1 MiB"}"#,
@@ -248,7 +248,7 @@ pub(super) const SEEN: &[(u16, &str, Meaning)] = &[
         "Maximum active series limit exceeded (5000/5000), reduce the number of active streams (reduce labels or reduce label values), or contact your administrator to see if the limit can be increased",
         RecordLimit,
     ),
-    // and whatever else.
+    // Other texts with a 422.
     (422, "", Unknown),
     (
         422,
@@ -287,7 +287,7 @@ pub(super) const SEEN: &[(u16, &str, Meaning)] = &[
         RecordLimit,
     ),
     (500, "failed to append", Transient),
-    // What stands in front of a Pyroscope.
+    // Gateways in front of a Pyroscope.
     (
         301,
         "<a href=\"https://profiles.example.com/ingest\">Moved Permanently</a>",

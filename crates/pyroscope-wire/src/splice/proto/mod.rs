@@ -67,7 +67,7 @@ pub(crate) struct Fields<'a> {
     /// The source up to the end of the message.
     bytes: &'a [u8],
     at: usize,
-    /// A value that is longer than the message ends with it instead of being a fault.
+    /// A value that is longer than the message is cut at the end of the message, instead of being a fault.
     clips: bool,
 }
 
@@ -88,7 +88,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// For a message of which only the start was kept: its last value may be cut off.
+    /// Accepts a message of which only the start was kept: the last value may be cut off.
     pub(crate) fn clipped(mut self) -> Self {
         self.clips = true;
         self

@@ -1,8 +1,8 @@
 //! Timeouts of a client's connection.
 //!
-//! hyper's header timeout also ends idle keep-alive connections, and does not cover a connection
-//! that never sends its first byte. So the socket and the requests report their events to
-//! [`ConnectionTimeouts`], and the connection's task asks it for the next deadline.
+//! hyper's header timeout also ends idle keep-alive connections, and does not cover a connection that never
+//! sends its first byte. So the socket and the requests report their events to [`ConnectionTimeouts`], and the
+//! connection's task reads the next deadline from it.
 
 #[cfg(test)]
 mod tests;
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
-/// What an HTTP/2 client sends first (RFC 9113 §3.4).
+/// The first bytes of an HTTP/2 client, the connection preface (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// How long a connection may take over each of its phases.
@@ -26,11 +26,11 @@ pub struct Deadlines {
     pub head: Duration,
     /// Between two requests.
     pub idle: Duration,
-    /// For a write that the client does not read.
+    /// For a write that blocks because the client does not read.
     pub write: Duration,
 }
 
-/// What a client was too slow to do when its connection timed out.
+/// The phase in which a connection timed out. Each variant names what the client was too slow to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// To send a request's head.
@@ -62,14 +62,15 @@ struct State {
     idle: Duration,
     read_by: Option<Instant>,
     write_by: Option<Instant>,
-    /// The task that is told the end of a half-closed connection once the connection is idle.
+    /// The task that reads a half-closed connection. It is woken when the connection is idle, and then reads
+    /// the end of the input.
     reader: Option<Waker>,
 }
 
-/// The version of HTTP that the first bytes of a connection tell.
+/// The version of HTTP, recognised by the first bytes of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Protocol {
-    /// This many bytes have arrived, all of them as in [`PREFACE`].
+    /// This many bytes have arrived, all equal to the start of [`PREFACE`].
     Unknown(usize),
     Http1,
     /// Bytes between requests do not start a head, and do not postpone the end of an idle connection.
@@ -113,8 +114,9 @@ impl ConnectionTimeouts {
         state.protocol == Protocol::Http2
     }
 
-    /// Notes that the client has closed its side, and returns whether it may still wait for a response: it has sent
-    /// its request over HTTP/1. Then the task of `cx` is woken once the response is complete.
+    /// Notes that the client has closed its side of the connection. Returns whether the client may still wait
+    /// for a response, which is so after a complete request over HTTP/1. Then the task of `cx` is woken once
+    /// the response is complete.
     pub(super) fn is_half_closed(&self, cx: &Context<'_>) -> bool {
         let mut state = self.state();
         if state.protocol == Protocol::Http2 || state.in_flight == 0 || state.receiving > 0 {
@@ -124,14 +126,14 @@ impl ConnectionTimeouts {
         if !self.half_closed.swap(true, Relaxed) {
             state.write_by = Some(Instant::now() + self.deadlines.idle);
             tracing::debug!("client closed its side of the connection and may wait for a response");
-            // The task that serves the request asks `may_be_gone`.
+            // Wakes the task that serves the request, which calls `may_be_gone`.
             cx.waker().wake_by_ref();
         }
         true
     }
 
-    /// Whether the client has closed its side before the response to its request: it waits for the response, or it is
-    /// gone.
+    /// Whether the client closed its side before the response to its request: the client waits for the
+    /// response, or is gone.
     pub fn may_be_gone(&self) -> bool {
         self.half_closed.load(Relaxed)
     }
@@ -183,8 +185,8 @@ impl ConnectionTimeouts {
         state.ended();
     }
 
-    /// Returns the next deadline and the phase that it limits; `None` while only the server is
-    /// waited for.
+    /// Returns the next deadline and the phase that it limits; `None` while the connection waits for the server
+    /// only.
     pub fn deadline(&self) -> Option<(Instant, Phase)> {
         let state = self.state();
         let phase = match state.in_head {
@@ -234,13 +236,14 @@ impl Protocol {
     }
 }
 
-/// Resolves when the connection's deadline has passed. It is to be polled after every step of the connection.
+/// Resolves when the connection's deadline has passed. Must be polled after every step of the connection,
+/// because the step may change the deadline.
 pub async fn timed_out(timeouts: &ConnectionTimeouts, mut timer: Pin<&mut Sleep>) -> Phase {
     poll_fn(|cx| poll_deadline(timer.as_mut(), || timeouts.deadline(), cx)).await
 }
 
-/// Is ready, with what `deadline` limits, when `deadline` has passed. A deadline that moved closer is seen at once,
-/// one that moved away when the timer fires.
+/// Ready when the time that `deadline` returns has passed, with the value beside that time. A deadline that
+/// moved closer takes effect at the next poll, a deadline that moved away when the timer fires.
 pub fn poll_deadline<T>(
     mut timer: Pin<&mut Sleep>,
     deadline: impl Fn() -> Option<(Instant, T)>,

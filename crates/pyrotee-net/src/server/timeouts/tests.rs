@@ -110,11 +110,11 @@ async fn a_preface_that_breaks_off_is_a_head() {
 async fn a_client_that_closed_its_side_is_waited_for_as_long_as_the_response_moves() {
     let timeouts = connection();
     let cx = Context::from_waker(Waker::noop());
-    assert!(!timeouts.is_half_closed(&cx), "it has asked for nothing");
+    assert!(!timeouts.is_half_closed(&cx), "no request was sent");
     timeouts.bytes_read(b"POST");
     timeouts.request_started();
     timeouts.body_started();
-    assert!(!timeouts.is_half_closed(&cx), "it has broken off");
+    assert!(!timeouts.is_half_closed(&cx), "the body is cut short");
     timeouts.body_ended();
     assert!(timeouts.is_half_closed(&cx) && timeouts.may_be_gone());
     assert_eq!(left(&timeouts), Some((120, Phase::Response)));
@@ -122,5 +122,5 @@ async fn a_client_that_closed_its_side_is_waited_for_as_long_as_the_response_mov
     timeouts.write_polled(false);
     assert_eq!(left(&timeouts), Some((120, Phase::Response)));
     timeouts.request_ended();
-    assert!(!timeouts.is_half_closed(&cx), "now it is told the end");
+    assert!(!timeouts.is_half_closed(&cx), "the response is complete");
 }
