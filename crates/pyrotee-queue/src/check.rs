@@ -1,4 +1,4 @@
-//! The check of a record before it is offered, for a client whose answer depends on it.
+//! Checks a record before its offer, where the response to the client depends on the result.
 
 use std::fmt;
 use std::future::Future;
@@ -7,27 +7,27 @@ use std::sync::Arc;
 
 use crate::{Reason, Record};
 
-/// Finds out whether any target can be sent a record.
+/// Checks whether a record can be sent to any target.
 ///
-/// Where the relay answers clients itself, a 200 for a record that no target can be sent would be
-/// false. The capturing side knows nothing of bodies and the delivering side nothing of answers:
-/// this trait is between them.
+/// Without an upstream the relay itself responds to clients, and must not respond with 200 if no
+/// target can get the record. The request path does not read bodies, and the delivery path does not
+/// respond to clients: this trait connects the two.
 pub trait RecordCheck: fmt::Debug + Send + Sync {
-    /// Starts the check of `record`. `None`: the head tells that a target can be sent it, and nothing
-    /// need be read.
+    /// Starts the check of `record`. `None`: the head alone shows that the record can be sent to a
+    /// target, so the body need not be read.
     ///
-    /// The check ends within a few seconds, with `Ok` if it does not know by then. It may be dropped
-    /// at any time.
+    /// The check ends within a few seconds, with `Ok` if the result is still unknown by then. The
+    /// caller may drop the check at any time.
     fn check(&self, record: &Arc<Record>) -> Option<Check>;
 }
 
-/// A check that has begun.
+/// The check of one record, running.
 pub type Check = Pin<Box<dyn Future<Output = Result<(), Unfit>> + Send>>;
 
-/// Why no target can be sent a record.
+/// Why a record cannot be sent to any target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unfit {
-    /// The body cannot be read, and every target needs it changed. The text is for the client.
+    /// The body cannot be read, and must be changed for every target. The text is for the client.
     Unreadable(String),
     /// The memory limit is too low to unpack the body, whatever else is in memory.
     TooLarge,

@@ -1,32 +1,33 @@
-//! Which failures of one wait are logged.
+//! Decides which failures of a repeated attempt are logged.
 
 use std::time::Duration;
 
-/// A hand-over between two relays is over by then. Afterwards an operator must know: two relays may use one directory.
+/// Time from the first attempt to the first error. A hand-over between two relays takes less. After this time, two
+/// relays may be using one directory, which an operator must know.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Time between two errors.
+/// Shortest time between two errors.
 const BETWEEN_ERRORS: Duration = Duration::from_secs(60);
 
-/// Decides which failures are logged of something that is tried until it succeeds.
+/// Chooses the log level of each failure of an operation that is attempted until it succeeds.
 #[derive(Debug, Default)]
 pub struct FailureLog {
     last_reason: Option<String>,
-    /// Age of the wait at the last error.
+    /// Time from the first attempt to the last logged error.
     last_error: Option<Duration>,
 }
 
 /// How a failure is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureLevel {
-    /// Its reason is new.
+    /// The reason differs from that of the failure before.
     Warning,
     /// Attempts have failed for two minutes, and no error was logged in the last minute.
     Error,
 }
 
 impl FailureLog {
-    /// How an attempt that failed for `reason` is logged, `waited` after the first one. `None`: not at all.
+    /// The level for an attempt that failed for `reason`, `waited` after the first attempt. `None`: it is not logged.
     pub fn level(&mut self, reason: &str, waited: Duration) -> Option<FailureLevel> {
         let is_new = self.last_reason.as_deref() != Some(reason);
         if is_new {

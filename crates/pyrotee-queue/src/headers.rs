@@ -2,20 +2,20 @@
 
 use std::fmt;
 
-/// Most headers of one record.
+/// Most headers that one record keeps.
 const MAX_HEADERS: usize = 8;
 
-/// Most bytes of all names and values of one record.
+/// Most bytes of names and values that one record keeps.
 const MAX_BYTES: usize = 1_024;
 
-/// Request headers without which the body of a record would mean something else. Which headers these
-/// are is a closed list for each surface, in `pyroscope-wire`.
+/// Request headers that a target needs in order to interpret the body of a record. `pyroscope-wire` has a
+/// closed list of these headers for each surface.
 ///
 /// The list is bounded: 8 headers, and 1 KiB of names and values. Collecting leaves out each header
-/// that does not fit. An empty list takes no memory, any other one allocation.
+/// that does not fit. An empty list takes no memory, any other list takes one allocation.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Headers {
-    /// For each header the lengths of its name and its value as little-endian `u16`, name and value.
+    /// For each header: length of the name and length of the value, both as little-endian `u16`, name, value.
     packed: Box<[u8]>,
 }
 
@@ -33,7 +33,7 @@ impl Headers {
         })
     }
 
-    /// The value of the header with this name, in lower case.
+    /// The value of the header `name`, which is given in lower case. `None`: there is no such header.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         let mut headers = self.iter();
         headers

@@ -115,8 +115,8 @@ impl Ledger {
         counts.drop_for(bytes, reason);
     }
 
-    /// Counts in one step what an earlier process left: records that are pending, and records that cannot be delivered,
-    /// for `reason`.
+    /// Counts the records of an earlier process in one step: `pending` as pending, and `lost`, which cannot be
+    /// delivered, as dropped for `reason`.
     pub fn recover(&self, pending: Tally, lost: Tally, reason: Reason) {
         let mut counts = lock(&self.counts);
         for tally in [pending, lost] {

@@ -7,14 +7,14 @@
 //!
 //! Invariants, for every backend:
 //!
-//! - `offer` never waits. A record that does not fit is dropped by the stated policy and counted.
+//! - `offer` never waits. If a queue is full, [`WhenFull`] says which records are dropped, and the ledger counts them.
 //! - A record is in memory once, however many targets it has ([`std::sync::Arc`]), and its bytes are
 //!   charged to the one [`Budget`] until the last target has settled it.
 //! - Per target, at every instant, in records and in bytes: `accepted = sent + pending + Σ dropped{reason}`.
-//!   One [`Ledger`] per target counts all of them.
+//!   One [`Ledger`] per target holds all these counts.
 //! - A record that is leased or deferred still counts as pending, and against the limits.
 //!
-//! This crate opens no sockets and no files, and knows nothing of Pyroscope's protocols.
+//! This crate opens no sockets and no files, and does not depend on Pyroscope's protocols.
 
 #![warn(missing_docs)]
 #![cfg_attr(

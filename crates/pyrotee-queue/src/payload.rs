@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 
-/// Bodies up to this size, in bytes, end as one allocation of exactly their size.
+/// Bodies up to this size, in bytes, are kept in one allocation of exactly their size.
 const EXACT_UP_TO: usize = 64 * 1024;
 
-/// Frames from this size on, in bytes, are shared. A frame is a slice of one of hyper's read buffers, of
-/// 128 KiB at most, and keeps the whole buffer in memory: at most one eighth of it is waste.
+/// Frames from this size on, in bytes, are shared instead of copied. A frame is a slice of one of hyper's read buffers,
+/// of 128 KiB at most, and keeps the whole buffer in memory: at most one eighth of the buffer is waste.
 const SHARE_FROM: usize = 112 * 1024;
 
 /// Frames from this size on, in bytes, are copied one by one; smaller ones are copied together.
@@ -109,7 +109,7 @@ impl PayloadBuffer {
         }
     }
 
-    /// The announced length, if the body ends as one allocation: copying the frames right away saves copying
+    /// The announced length, if the body will be one allocation: copying the frames right away saves copying
     /// them again in [`finish`](Self::finish).
     fn exactly(&self) -> Option<usize> {
         let expected = usize::try_from(self.expected?).ok()?;

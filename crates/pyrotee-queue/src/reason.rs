@@ -13,21 +13,22 @@ pub enum Reason {
     TooLarge,
     /// The profile's name cannot be parsed, so that no tag can be added.
     InvalidName,
-    /// The body cannot be decoded, so that no tag can be added, or making an upload of it panicked three times.
+    /// The body cannot be decoded, so that no tag can be added; or uploading the record panicked three times, or ended
+    /// three processes.
     Undecodable,
     /// The record was older than the target's `max-age`.
     Expired,
     /// The target rejected this profile, or the profile is poison.
     Rejected,
-    /// It is unknown whether the upload arrived, and it must not be repeated.
+    /// It is unknown whether the target received the profile, and the upload must not be repeated.
     Ambiguous,
     /// The client sent the body too slowly to hold memory for it.
     UploadFailed,
     /// A client's retry of a profile that was teed already.
     Duplicate,
-    /// The record was damaged on disk.
+    /// The record was damaged on disk, or missing there after a restart.
     Corrupt,
-    /// The disk could not be read.
+    /// The file of the record could not be read, and was removed because the spool was full.
     DiskError,
     /// The record was still pending when the relay stopped.
     Shutdown,

@@ -11,9 +11,9 @@ use std::time::{Duration, SystemTime};
 /// read it at once, and it may be set back. While it is set back the stamps stay at the latest time
 /// given, one nanosecond apart, until the wall clock has caught up.
 ///
-/// A new process does not begin above the records that an earlier process left in its spool: the two
-/// would have to stamp the same nanosecond. Beginning above them would carry a wrong clock over the
-/// restart that corrects it.
+/// A new process does not start above the stamps of the records that an earlier process left in its
+/// spool. Two stamps would be equal only if both processes hit the same nanosecond, and starting above
+/// them would keep the stamps of a wrong clock after the restart that corrects it.
 pub fn receipt_time() -> SystemTime {
     static CLOCK: ReceiptClock = ReceiptClock(AtomicU64::new(0));
     CLOCK.stamp(SystemTime::now())

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use crate::{Budget, Headers, Payload, Reservation};
 
-/// The ingestion surface that a record came in by, as a number that `pyroscope-wire` assigns. It is
+/// The ingestion surface on which a record was received, as a number that `pyroscope-wire` assigns. It is
 /// written to disk, so the number of a surface never changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SurfaceId(pub u8);
@@ -16,7 +16,7 @@ pub struct SurfaceId(pub u8);
 /// would keep the read buffer of the connection in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
-    /// The surface that the profile came in by.
+    /// The surface on which the profile was received.
     pub surface: SurfaceId,
     /// The raw query, without `?`, as the client wrote it.
     pub query: Box<str>,
@@ -51,7 +51,7 @@ impl Head {
 pub struct Record {
     head: Head,
     body: Payload,
-    /// Where the delivery path shares what it made of the body among the targets.
+    /// A value that the delivery path derives from the body and shares among the targets; see [`Record::shared`].
     shared: OnceLock<Box<dyn Any + Send + Sync>>,
     /// Returns its bytes to the budget when the last target has settled the record.
     reservation: Reservation,
@@ -87,15 +87,15 @@ impl Record {
         self.body.len()
     }
 
-    /// A value that belongs to this record and is dropped with it. The first call makes it. `None`: the first call
-    /// made a value of another type.
+    /// A value that belongs to this record and is dropped with it. The first call creates it. `None`: the first call
+    /// created a value of another type.
     pub fn shared<T: Default + Send + Sync + 'static>(&self) -> Option<&T> {
         let value = self.shared.get_or_init(|| Box::new(T::default()));
         value.downcast_ref()
     }
 
-    /// Charges `bytes` to the records of the budget, for a value that is derived from this one. `None`: the budget
-    /// has no room.
+    /// Charges `bytes` to the records of the budget, for a value that is derived from this record. `None`: the
+    /// budget has no room.
     pub fn reserve(&self, bytes: u64) -> Option<Reservation> {
         self.budget().reserve(bytes)
     }

@@ -4,13 +4,13 @@ use std::fmt;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
-/// A smaller difference between the clocks is no step.
+/// Smallest difference between wall clock and steady time that counts as a step.
 const SMALLEST_STEP: Duration = Duration::from_secs(1);
 
-/// Tells how far the wall clock was set since the process began, so that the age of a record does not depend on it.
+/// Measures how far the wall clock was set since the process began, so that ages of records do not depend on this.
 ///
-/// *Steady* time is the wall clock at the start of the process plus what has passed since by the monotonic clock. It is
-/// equal to the wall clock as long as nobody sets that. Cheap to clone.
+/// *Steady* time is the wall-clock time at the start of the process plus the time since then by the monotonic clock.
+/// Steady time equals the wall-clock time as long as nobody sets the wall clock. Cheap to clone.
 #[derive(Clone)]
 pub struct StepClock(Arc<dyn Fn() -> (SystemTime, i64) + Send + Sync>);
 
@@ -24,14 +24,14 @@ impl StepClock {
         })
     }
 
-    /// A clock that shows the time that `read` returns, and was set forward by the nanoseconds that it returns, or back
-    /// if they are negative.
+    /// A clock for tests: `read` returns the time of the wall clock, and by how many nanoseconds the wall clock was set
+    /// forward; negative: back.
     pub fn from_fn(read: impl Fn() -> (SystemTime, i64) + Send + Sync + 'static) -> Self {
         Self(Arc::new(read))
     }
 
-    /// By how many nanoseconds the wall clock was set forward since the process began; negative: back. Zero: by less
-    /// than a second.
+    /// By how many nanoseconds the wall clock was set forward since the process began; negative: back. Zero: less than
+    /// a second in either direction.
     pub fn step(&self) -> i64 {
         (self.0)().1
     }
@@ -42,24 +42,24 @@ impl StepClock {
         shift(wall, step.saturating_neg())
     }
 
-    /// The steady time at which the wall clock, as it is set now, showed `received`: now at the latest.
+    /// Converts `received`, a time of the current wall clock, to steady time. A time in the future becomes now.
     pub(crate) fn birth(&self, received: SystemTime) -> SystemTime {
         let (wall, step) = (self.0)();
         shift(received.min(wall), step.saturating_neg())
     }
 
-    /// The steady time at which the wall clock, as it is set now, showed `wall`.
+    /// Converts `wall`, a time of the current wall clock, to steady time.
     pub fn to_steady(&self, wall: SystemTime) -> SystemTime {
         shift(wall, self.step().saturating_neg())
     }
 
-    /// What the wall clock, as it is set now, showed at the steady time `steady`.
+    /// Converts a steady time to a time of the current wall clock.
     pub fn to_wall(&self, steady: SystemTime) -> SystemTime {
         shift(steady, self.step())
     }
 }
 
-/// When a record was received.
+/// When a record was received, independent of later steps of the wall clock.
 #[derive(Debug, Clone)]
 pub struct Birth {
     /// In steady time.
@@ -72,7 +72,7 @@ impl Birth {
         Self { steady, clock }
     }
 
-    /// What the wall clock, as it is set now, showed.
+    /// The time of receipt, as a time of the current wall clock.
     pub fn wall(&self) -> SystemTime {
         self.clock.to_wall(self.steady)
     }
@@ -84,7 +84,7 @@ impl fmt::Debug for StepClock {
     }
 }
 
-/// The time `nanoseconds` after `time`, or before it if they are negative; `time` if there is no such time.
+/// The time `nanoseconds` after `time`, or before it if they are negative; `time` if the result cannot be represented.
 pub fn shift(time: SystemTime, nanoseconds: i64) -> SystemTime {
     let by = Duration::from_nanos(nanoseconds.unsigned_abs());
     let shifted = match nanoseconds.is_negative() {
@@ -102,7 +102,7 @@ pub fn shift(time: SystemTime, nanoseconds: i64) -> SystemTime {
 static START: LazyLock<(SystemTime, std::time::Instant)> =
     LazyLock::new(|| (SystemTime::now(), std::time::Instant::now()));
 
-/// By how many nanoseconds a wall clock that shows `now` was set forward.
+/// By how many nanoseconds a wall clock that shows `now` was set forward since the process began; negative: back.
 fn step_at(now: SystemTime) -> i64 {
     let (wall, monotonic) = *START;
     let steady = wall + monotonic.elapsed();

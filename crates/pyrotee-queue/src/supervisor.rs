@@ -1,7 +1,7 @@
-//! Catches the panics of the threads and tasks that have to go on after one, counts them and logs them.
+//! Catches, counts and logs the panics of the threads and tasks that must go on after a panic.
 //!
-//! A panic is a bug. It ends the work in hand, and neither the thread nor the process: each part says what it does with the
-//! work in hand, and whether it goes on at once, after a pause, or without its disk.
+//! A panic is a bug. It ends the current piece of work, but neither the thread nor the process. The code of each part
+//! decides what happens to that work, and whether the part goes on at once, after a pause, or without its disk.
 
 use std::any::Any;
 use std::fmt;
@@ -34,9 +34,9 @@ pub enum Part {
     Deliverer,
     /// The thread that reads records of the spool.
     SpoolRead,
-    /// The thread that hands the records of a removed target to another one.
+    /// The thread that hands the records of a removed target to another target.
     SpoolReplay,
-    /// The thread that syncs what the one that writes the spool has written.
+    /// The thread that syncs the files of the spool.
     SpoolSync,
     /// The thread that writes the spool.
     SpoolWrite,
@@ -82,7 +82,7 @@ struct PanicLog {
 #[derive(Debug, Default)]
 struct LogState {
     last_line: Option<Instant>,
-    /// Panics since then that were not logged.
+    /// Panics since `last_line` that were not logged.
     left_out: u64,
 }
 
@@ -91,17 +91,17 @@ struct LogState {
 pub struct Panic(String);
 
 impl Supervisor {
-    /// Runs `body`. A panic of it is counted, logged and returned.
+    /// Runs `body`. If `body` panics, the panic is counted, logged and returned.
     ///
     /// # Errors
     /// `body` panicked.
     pub fn catch<T>(&self, part: Part, body: impl FnOnce() -> T) -> Result<T, Panic> {
-        // What `body` shares with others is behind locks that no panic leaves half-way through a change: see `lock`.
+        // Data that `body` shares with other threads is behind locks, and no panic leaves it half changed: see `lock`.
         let result = catch_unwind(AssertUnwindSafe(body));
         result.map_err(|panic| self.note(part, Panic::of(&*panic)))
     }
 
-    /// Awaits `future`. A panic of it is counted, logged and returned.
+    /// Awaits `future`. If `future` panics, the panic is counted, logged and returned.
     ///
     /// # Errors
     /// `future` panicked.
@@ -156,7 +156,7 @@ impl Supervisor {
 }
 
 impl PanicLog {
-    /// How many panics were not logged since the last line, if a line is due.
+    /// How many panics were not logged since the last line. `None`: no line is due, and this panic is not logged.
     fn next_line(&self) -> Option<u64> {
         let now = Instant::now();
         let mut state = lock(&self.state);
@@ -178,7 +178,7 @@ impl PanicLog {
 /// `future` panicked.
 pub async fn catch_panic<T>(future: impl Future<Output = T>) -> Result<T, Panic> {
     let mut future = pin!(future);
-    // As in `Supervisor::catch`; and the future itself is not polled again.
+    // Unwind-safe as in `Supervisor::catch`, and the future is not polled again after a panic.
     poll_fn(
         |cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
             Ok(poll) => poll.map(Ok),

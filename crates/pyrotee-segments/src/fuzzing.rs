@@ -18,7 +18,7 @@ pub struct FoundRecord {
     pub number: u64,
     /// The range of its bytes in the segment.
     pub bytes: Range<u64>,
-    /// Whether its body is what was written.
+    /// Whether its body is undamaged.
     pub whole: bool,
 }
 
@@ -82,7 +82,7 @@ pub fn segment(salt: u64, bodies: &[&[u8]]) -> (Vec<u8>, Vec<u64>) {
     (bytes, ends)
 }
 
-/// Reads a segment as recovery reads the last one. `salt` is used if the head cannot be read.
+/// Reads a segment as recovery reads the last segment. `salt` is used if the head cannot be read.
 pub fn scan(bytes: Vec<u8>, salt: u64) -> Vec<FoundRecord> {
     let len = bytes.len() as u64;
     let file: Arc<dyn File> = Arc::new(Bytes(bytes));
@@ -107,20 +107,20 @@ pub fn scan(bytes: Vec<u8>, salt: u64) -> Vec<FoundRecord> {
     found.collect()
 }
 
-/// Decodes a cursor slot and encodes it again: whether decoding the result gives the same cursors. `None`: the
-/// bytes are no cursor slot.
+/// Decodes a cursor slot, encodes the cursors and decodes them again. Returns whether both results are equal. `None`:
+/// the bytes are not a cursor slot.
 pub fn cursors(bytes: &[u8]) -> Option<bool> {
     let cursors = Cursors::decode(bytes).ok()?;
     Some(Cursors::decode(&cursors.encode()).as_ref() == Ok(&cursors))
 }
 
-/// Does the same as [`cursors`] with the content of a slot, without its checksums.
+/// Checks the content of a cursor slot without its checksums, in the way of [`cursors`].
 pub fn cursors_content(content: &[u8]) -> Option<bool> {
     let cursors = Cursors::of_content(content)?;
     Some(Cursors::decode(&cursors.encode()).as_ref() == Ok(&cursors))
 }
 
-/// Does the same as [`cursors`] with the head of a record, without its checksum.
+/// Checks the head of a record without its checksum, in the way of [`cursors`].
 pub fn record_head(bytes: &[u8]) -> Option<bool> {
     RecordHead::is_stable(bytes)
 }

@@ -1,8 +1,8 @@
-//! What lies in a spool directory: the format, the files, and reading and inspecting them.
+//! The content of a spool directory: the on-disk format, and code that reads and inspects the files.
 //!
-//! [`Storage`] is the directory. [`RecordHead`], [`SegmentHead`], [`Cursors`] and [`SavedLives`] are encoded and decoded
-//! without I/O. [`Listing`] and [`SegmentFile`] read a directory and change nothing. The offline commands, which open no
-//! spool, use [`inspect`].
+//! [`Storage`] is the directory. [`RecordHead`], [`SegmentHead`], [`Cursors`] and [`SavedLives`] are encoded and
+//! decoded without I/O. [`Listing`] and [`SegmentFile`] read a directory and change nothing. The offline commands,
+//! which open no spool, use [`inspect`].
 //!
 //! # On disk
 //!
@@ -10,17 +10,18 @@
 //!
 //! ```text
 //! lock                        locked while a process has the spool open
-//! cursors.0 cursors.1         how far every target is. The more recent whole slot counts. The slot that was
-//!                             synced last is never overwritten next. Bytes of a longer earlier content may
-//!                             follow the content of a slot
-//! lives                       how often processes ended soon after their start, and what they were delivering
+//! cursors.0 cursors.1         the cursor slots: how far every target is. The more recent whole slot counts. The
+//!                             slot that was synced last is never overwritten next. Bytes of a longer earlier
+//!                             content may follow the content of a slot
+//! lives                       how often processes ended soon after their start, and which records were in flight
 //! 00000000000000000042.log    a segment; its name is the lowest record number that may be in it
 //! *.corrupt                   a quarantined segment: damaged, without pending records
 //! ```
 //!
 //! Segment heads, cursor slots and the content of `lives` are *envelopes*. The layout of the first 16 bytes is the same
-//! in all versions, so that an older pyrotee can refuse a newer version, and a flipped bit is not taken for one.
-//! Segments have version 2, cursor slots version 1, and 2 with unknown numbers or steps, `lives` version 1:
+//! in all versions, so that an older pyrotee can refuse a newer version and does not take a flipped bit for one.
+//! Segments have version 2. Cursor slots have version 2 if they contain unknown numbers or steps, else version 1. The
+//! content of `lives` has version 1:
 //!
 //! ```text
 //! envelope = magic [u8; 8] ("PYROTEES" | "PYROTEEC" | "PYROTEEL"), version u32, crc32 of these 12 bytes,
@@ -31,9 +32,9 @@
 //!                      count u32, ( start u64, end u64 )*     unknown numbers, since version 2
 //!                      count u16, ( number u64, step i64 )* ) steps of the wall clock, since version 2
 //! lives    = envelope( short u32, careful u8, count u32, flight*,   in flight
-//!                      count u32, ( flight, lives u32 )* )          suspects, and how many lives each ended
+//!                      count u32, ( flight, lives u32 )* )          suspects, and how many processes each ended
 //! flight   = target id u16, number u64
-//! cursor   = id u16, length u16, name, last_seen u64 (seconds; of a removed target: since when), horizon u64,
+//! cursor   = id u16, length u16, name, last_seen u64 (seconds; of a removed target: when removed), horizon u64,
 //!            count u32, ( start u64, end u64 )*      settled numbers
 //!            count u32, number u64*                  in flight
 //! record   = magic [u8; 4] (f0 "PyR"), head length u32, body length u64, body crc32, head crc32,
@@ -45,35 +46,36 @@
 //!            [ count u8, ( length u16, name, length u16, value )* ]  flags bit 2: headers, since version 2
 //! ```
 //!
-//! Segments of version 1 are the same without bit 2. They are read, and unlinked when they are settled, but
-//! never appended to or rewritten. Cursor slots of version 1 are the same as those of version 2 without the last two
-//! fields.
+//! In segments of version 1, no record has flags bit 2; the rest is the same. These segments are read, and unlinked
+//! when they are settled, but never appended to or rewritten. Cursor slots of version 1 do not have the last two fields
+//! of version 2.
 //!
 //! A number is *unknown* if it is above the horizon of all cursors and in the range of a segment that cannot be read:
-//! there may be a record of that number, or none. If its segment is missing later, it is not counted as lost.
+//! there may be a record with this number, or none. If the segment is missing later, unknown numbers are not counted as
+//! lost.
 //!
-//! A *step* says that the wall clock was set forward by so many nanoseconds (back, if negative) while a process ran,
-//! after the records below the number were received. In a process, ages come from the monotonic clock. A new process
-//! has two readings of when a record was received: the time in its head, and that time plus all later steps. The one
-//! that makes the record younger counts. A time before 2020 says that the clock was not set: the age counts from the
-//! start of the process then. The time in the head itself never changes, because it is part of the profile.
+//! A *step* is the number of nanoseconds by which the wall clock was set forward (back, if negative) while a process
+//! ran, after the records below `number` were received. Within a process, ages are measured by the monotonic clock. A
+//! new process has two possible times of receipt for a record: the time in its head, and this time plus all later
+//! steps. The later of the two counts. If it is before 2020, the clock was not set, and the age counts from the start
+//! of the process. The time in the head never changes, because it is part of the profile.
 //!
 //! The checksum of a head covers the lengths, the checksum of the body and the head. The salt of the spool is the
 //! start value of both checksums of a record, so that a client cannot write bytes into a body that a resync
 //! would take for a record.
 //!
 //! Record numbers grow, and no number is used twice. A record lists its *takers*: the targets that had queued and
-//! not settled it when it was written. For each target a record is settled or pending. A record below the
-//! horizon of the target's cursor that is neither settled nor found in a segment is lost, and counted. A record
-//! above the horizon is pending for all of its takers. So the cursor of a removed target is kept as long as a
-//! record lists the target.
+//! not settled it when it was written. For each target a record is settled or pending. The cursor of a target
+//! describes the records below its *horizon*: a record that is neither settled nor found in a segment is lost, and
+//! counted. A record from the horizon on is pending for all of its takers. So the cursor of a removed target is kept
+//! as long as a record lists the target.
 //!
 //! Only the process that began a segment appends to it. Once every target has settled all records of a segment,
 //! the cursors are saved and the segment is unlinked. A damaged segment is quarantined (renamed) instead.
 //!
 //! # What this crate does not do
 //!
-//! It starts no threads and knows no queues. `pyrotee-spool` decides what is written, synced and removed, and when.
+//! It starts no threads and uses no queues. `pyrotee-spool` decides what is written, synced and removed, and when.
 
 mod directory;
 mod format;

@@ -1,4 +1,4 @@
-//! What the tests of the spool need beside. Nothing else uses this module.
+//! Functions for the tests of `pyrotee-spool`. Nothing else uses this module.
 
 use crate::format::segment_of;
 
@@ -7,7 +7,7 @@ pub fn is_segment(name: &str) -> bool {
     segment_of(name).is_some()
 }
 
-/// Turns an envelope into one of this version of the format, whose content stays as it is.
+/// Replaces the version of an envelope, and the checksum of the version. The content does not change.
 ///
 /// # Panics
 /// `sealed` is shorter than an envelope.

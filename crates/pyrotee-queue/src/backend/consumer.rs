@@ -1,4 +1,4 @@
-//! The side of a backend that gives records out to one target.
+//! The delivery path's interface to a backend: a [`Consumer`] leases the records of one target.
 
 use std::fmt;
 use std::future::Future;
@@ -60,12 +60,12 @@ impl Surfaces {
     }
 }
 
-/// Selects the records that a lease may be of.
+/// Selects the records that may be leased: those that match all fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaseFilter {
     /// The lane of the record.
     pub lane: Lane,
-    /// The surfaces that the record may have come in by.
+    /// The surfaces on which the record may have been received.
     pub surfaces: Surfaces,
     /// `true`: only records whose retry is not due yet. `false`: only records that are due.
     pub deferred: bool,
@@ -91,15 +91,16 @@ impl LeaseFilter {
 /// What [`Consumer::lease`] returns.
 pub type LeaseFuture<'a> = Pin<Box<dyn Future<Output = Option<Lease>> + Send + 'a>>;
 
-/// The delivery path's side of a backend, for one target.
+/// Leases the records of one target to the delivery path.
 pub trait Consumer: fmt::Debug + Send + Sync {
-    /// Leases the oldest record that passes the first of `filters` that any record passes (of the failed lane
-    /// the one that is due for the longest time), and waits until there is one. A record that was evicted ([`Lease::is_evicted`]) is leased before all others, whatever
-    /// the filters. `None`: the producer is gone and no record is pending, in flight included. One caller at
-    /// a time.
+    /// Leases a record, and waits until one is available. Applies the first of `filters` that any record passes, and
+    /// leases the oldest record that passes this filter; in the failed lane, and among deferred records, the record
+    /// whose retry is due first. Evicted records ([`Lease::is_evicted`]) are leased before all others, whatever the
+    /// filters. `None`: the queue is closed and no record is pending, or a backend on disk has stopped for a
+    /// shutdown. Only one caller at a time may wait.
     fn lease<'a>(&'a self, filters: &'a [LeaseFilter]) -> LeaseFuture<'a>;
 
-    /// Moves all pending records to the backlog: the target could not be given its records in time.
+    /// Moves all untried records to the backlog, because they could not be delivered in time.
     fn fall_behind(&self);
 
     /// Drops the records that were received before `received_before` and are not leased, as
@@ -107,11 +108,12 @@ pub trait Consumer: fmt::Debug + Send + Sync {
     fn expire(&self, received_before: SystemTime);
 
     /// Closes the queue to new records and drops the records that are not leased, for `reason`. A leased
-    /// record that is released afterwards is dropped as well.
+    /// record that is released afterwards is dropped as well. For [`Reason::Shutdown`], a backend on disk drops
+    /// no record: a later process delivers them.
     fn abandon(&self, reason: Reason);
 
-    /// Drops the records that are pending now and not leased, as [`Reason::Admin`], and returns how many
-    /// they were. The queue stays open.
+    /// Drops the records that are queued now and not leased, as [`Reason::Admin`], and returns their number and
+    /// bytes. The queue stays open.
     fn purge(&self) -> Tally;
 
     /// When the oldest pending record was received, in flight included. `None`: no record is pending.

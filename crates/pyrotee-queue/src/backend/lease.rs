@@ -1,4 +1,4 @@
-//! A record that is being delivered, and how that ends.
+//! The lease of a record that is being delivered to one target, and how the lease ends.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,8 +12,9 @@ use crate::{Birth, Lane, Reason, Record, RetryHistory, StepClock};
 /// Time until the retry of a record whose delivery panicked.
 const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
 
-/// A record that is being delivered to one target. Dropping the lease releases the record. A lease that is dropped by a
-/// panic ends as a failed delivery, so that a record which makes its deliverer panic is not leased again at once for ever.
+/// A record that is being delivered to one target. Dropping the lease releases the record. If a panic drops the lease,
+/// this counts as a failed delivery that is retried after 1 s, so that a record which makes its deliverer panic is not
+/// leased again at once, over and over.
 #[must_use]
 pub struct Lease {
     record: Arc<Record>,
@@ -37,12 +38,12 @@ pub enum LeaseEnd {
     Retried {
         /// When the retry is due. Until then only a filter for deferred records finds the record.
         at: Instant,
-        /// What the next lease of the record shall carry.
+        /// The history that the next lease of the record carries.
         history: RetryHistory,
     },
 }
 
-/// The backend's side of a lease.
+/// Lets the backend settle a lease.
 pub trait Settle: Send {
     /// Records how the lease ended. Called once per lease; must not wait.
     fn settle(self: Box<Self>, end: LeaseEnd);
@@ -72,22 +73,23 @@ impl Lease {
         self
     }
 
-    /// Tells when the record was received, if that does not depend on the wall clock alone.
+    /// Sets the time of receipt from which the record's age counts. Default: the time in the record's head.
     pub fn with_birth(mut self, birth: Birth) -> Self {
         self.birth = Some(birth);
         self
     }
 
-    /// When the record was received, for its age. The time in its head is part of the profile.
+    /// The time of receipt from which the record's age counts. It may differ from the time in the
+    /// record's head, which is part of the profile and never changes.
     pub fn birth(&self) -> Birth {
         let at = self.record.head().received;
         let system = || Birth::new(at, StepClock::system());
         self.birth.clone().unwrap_or_else(system)
     }
 
-    /// Whether the record is to be dropped instead of being uploaded: it made room for a new one in a full queue (of all
-    /// queued records it had failed most often while the target accepted others), or processes ended while it was in flight
-    /// ([`RetryHistory::ended_processes`]).
+    /// Whether the record is to be dropped instead of being uploaded. Either the record made room for a new one in a
+    /// full queue: of all queued records it had failed most often while the target accepted others. Or processes
+    /// ended while the record alone was in flight ([`RetryHistory::ended_processes`]).
     pub fn is_evicted(&self) -> bool {
         self.evicted
     }
@@ -102,7 +104,7 @@ impl Lease {
         self.lane
     }
 
-    /// What earlier deliveries of the record taught.
+    /// The results of earlier deliveries of the record.
     pub fn history(&self) -> RetryHistory {
         self.history
     }

@@ -12,10 +12,10 @@ pub enum WhenFull {
 /// The limits of one target's queue. Records in flight count; records that a backend keeps on disk do not.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Most records.
+    /// Most records at a time.
     pub records: usize,
-    /// Most bytes of captured bodies.
+    /// Most bytes of captured bodies at a time.
     pub bytes: u64,
-    /// What is dropped when a record exceeds one of the two.
+    /// What is dropped when a new record would exceed `records` or `bytes`.
     pub when_full: WhenFull,
 }

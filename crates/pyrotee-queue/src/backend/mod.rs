@@ -1,4 +1,4 @@
-//! What a backend implements ([`Producer`], [`Consumer`], [`Settle`]) and the values that these traits exchange.
+//! The traits that a queue backend implements ([`Producer`], [`Consumer`], [`Settle`]), and the types that they use.
 
 mod consumer;
 mod lease;

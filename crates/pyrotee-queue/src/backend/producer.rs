@@ -1,4 +1,4 @@
-//! The side of a backend that takes records in.
+//! The request path's interface to a backend: a [`Producer`] takes new records for all targets.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,21 +7,21 @@ use tokio::sync::oneshot;
 
 use crate::{Reason, Record};
 
-/// The request path's side of a backend. One producer serves all targets, so that a backend can keep
-/// a record once for all of them. Dropping the producer closes the queues.
+/// Takes new records from the request path. One producer serves all targets, so that a backend can keep
+/// each record once for all of them. Dropping the producer closes the queues.
 pub trait Producer: fmt::Debug + Send + Sync {
-    /// Offers a record to every target. Never waits. When it returns, every loss is in the ledgers.
+    /// Offers a record to every target. Never waits. When the call returns, the ledgers count every loss.
     fn offer(&self, record: &Arc<Record>) -> OfferResult;
 
-    /// Offers a record to a single target, given by its index among the consumers. Never waits. When it
-    /// returns, a loss is in the ledger of that target; the ledgers of other targets do not change.
+    /// Offers a record to a single target, given by its index among the consumers. Never waits. When the
+    /// call returns, the ledger of that target counts a loss; the ledgers of other targets do not change.
     fn offer_to_target(&self, target: usize, record: &Arc<Record>) -> OfferResult;
 
-    /// Counts a profile of `bytes` that could not be captured as lost for every target, for `reason`.
+    /// Counts one profile of `bytes`, which is never offered, as lost for every target, for `reason`.
     fn refuse(&self, bytes: u64, reason: Reason);
 }
 
-/// How many targets queued an offered record. Both numbers are zero if the target does not exist.
+/// How many targets queued an offered record. Both numbers are zero after an offer to a target that does not exist.
 #[must_use]
 #[derive(Debug)]
 pub struct OfferResult {
@@ -57,7 +57,7 @@ impl Receipt {
         Self(Durability::Later(sync))
     }
 
-    /// Waits for the backend. `false`: the record is not durable and will not be.
+    /// Waits until the record is durable. `false`: the record will never be durable.
     pub async fn durable(self) -> bool {
         match self.0 {
             Durability::Now => true,

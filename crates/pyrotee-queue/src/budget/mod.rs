@@ -4,18 +4,19 @@
 //!
 //! | use | most | at the limit |
 //! |---|---|---|
-//! | *workspaces*: what deliveries unpack and pack | L/4, which nothing else can take | deliveries wait, in order of arrival |
-//! | *records*: what is queued or in flight | 3L/4, together with the recordings | a recording fails, a spool reads later |
-//! | *recordings*: bodies that are still being received | L/2, or the longest body if that is more; never above 11L/16 | the recording fails |
+//! | *workspaces*: memory in which deliveries unpack and pack bodies | L/4, for workspaces alone | deliveries wait, in order of arrival |
+//! | *records*: bodies that are queued or in flight | 3L/4, together with the recordings | a recording fails, a spool reads later |
+//! | *recordings*: bodies that are still being received | L/2, or the longest body if that is more; at most 11L/16 | the recording fails |
 //!
-//! So with L = 24 MiB, deliveries unpack within 6 MiB, and of the other 18 MiB at most 12 MiB are unfinished bodies.
+//! Example: with L = 24 MiB, workspaces have 6 MiB, and recordings at most 12 MiB of the other 18 MiB (up to 16.5 MiB,
+//! if the longest body is longer than 12 MiB).
 //!
 //! Invariants:
 //!
 //! - Receiving + recorded + unpacking never exceeds L, and no use exceeds its own limit.
-//! - A recording that is complete becomes a record without a further reservation, so it cannot fail then.
-//! - A delivery that waits for a workspace holds no other. So all workspaces in use are given back while it waits, and
-//!   there is no deadlock.
+//! - A complete recording becomes a record without a further reservation, so this step cannot fail.
+//! - A delivery that waits for a workspace holds no other workspace. So all workspaces in use are returned while the
+//!   delivery waits, and there is no deadlock.
 
 mod reservation;
 #[cfg(test)]
@@ -46,7 +47,7 @@ pub struct Budget {
     receiving: AtomicU64,
     /// One permit for each [`workspace::UNIT`] of workspace that is free.
     workspaces: Arc<Semaphore>,
-    /// All permits of `workspaces`.
+    /// Number of permits of `workspaces` while all workspace is free.
     workspace_units: u32,
 }
 
@@ -99,19 +100,19 @@ impl Budget {
         self.held.load(Relaxed).saturating_sub(self.receiving())
     }
 
-    /// Whether records and recordings take more than half of what they may, so that nothing should be kept for later
-    /// that can be made again.
+    /// Whether records and recordings take more than half of [`most_held`](Self::most_held). If so, callers should not
+    /// keep values in memory that they can compute again.
     pub fn is_scarce(&self) -> bool {
         self.held.load(Relaxed) > self.most_held / 2
     }
 
-    /// Charges `bytes` of a record. `None`, with nothing charged: a limit would be exceeded.
+    /// Charges `bytes` of a record. `None`: a limit would be exceeded, and nothing is charged.
     pub fn reserve(self: &Arc<Self>, bytes: u64) -> Option<Reservation> {
         Reservation::new(self, Use::Record, bytes)
     }
 
-    /// Charges `bytes` of a body that is still being received. `None`, with nothing charged: a limit would be
-    /// exceeded.
+    /// Charges `bytes` of a body that is still being received. `None`: a limit would be exceeded, and nothing is
+    /// charged.
     pub fn reserve_recording(self: &Arc<Self>, bytes: u64) -> Option<Reservation> {
         Reservation::new(self, Use::Recording, bytes)
     }

@@ -1,4 +1,4 @@
-//! A part of the budget that a recording or a record has.
+//! A part of the budget that one recording or one record uses.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -13,12 +13,12 @@ pub struct Reservation {
     used_for: Use,
 }
 
-/// What the bytes of a reservation hold.
+/// What the bytes of a reservation are used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Use {
     /// A body that is still being received.
     Recording,
-    /// A record, or a value that is derived from one.
+    /// A record, or a value that is derived from a record.
     Record,
 }
 
@@ -32,7 +32,7 @@ impl Reservation {
         reservation.grow(bytes).then_some(reservation)
     }
 
-    /// Charges `bytes` more. `false`, with nothing charged: a limit would be exceeded.
+    /// Charges `bytes` more. `false`: a limit would be exceeded, and nothing more is charged.
     pub fn grow(&mut self, bytes: u64) -> bool {
         let budget = &self.budget;
         let is_recording = self.used_for == Use::Recording;
@@ -49,8 +49,8 @@ impl Reservation {
         true
     }
 
-    /// Charges more bytes or returns some, so that `bytes` are charged. `false`, with nothing changed: a limit would
-    /// be exceeded.
+    /// Charges more bytes or returns some, so that `bytes` are charged. `false`: a limit would be exceeded, and
+    /// nothing changed.
     pub fn resize(&mut self, bytes: u64) -> bool {
         if let Some(more) = bytes.checked_sub(self.bytes) {
             return self.grow(more);
@@ -64,12 +64,12 @@ impl Reservation {
         self.bytes
     }
 
-    /// The budget that this is a share of.
+    /// The budget that the bytes are charged to.
     pub(crate) fn budget(&self) -> &Arc<Budget> {
         &self.budget
     }
 
-    /// Moves the bytes from the recordings to the records. Takes no more of the budget, so it cannot fail.
+    /// Moves the bytes from the recordings to the records. The sum of both stays the same, so this cannot fail.
     pub(crate) fn into_recorded(mut self) -> Self {
         if self.used_for == Use::Recording {
             self.used_for = Use::Record;
@@ -93,7 +93,7 @@ impl Drop for Reservation {
     }
 }
 
-/// Adds `bytes` to `used` unless the sum would exceed `limit`; whether it did.
+/// Adds `bytes` to `used` unless the sum would exceed `limit`. `false`: nothing was added.
 fn take(used: &AtomicU64, bytes: u64, limit: u64) -> bool {
     used.fetch_update(Relaxed, Relaxed, |used| {
         used.checked_add(bytes).filter(|total| *total <= limit)

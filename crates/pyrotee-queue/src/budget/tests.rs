@@ -56,7 +56,7 @@ fn the_longest_body_has_room_up_to_eleven_sixteenths() {
             expected
         );
     }
-    // The same figure as in the warning of `pyrotee-config`.
+    // The warning of `pyrotee-config` states this figure.
     assert_eq!(longest_recordable(32 << 20), 22 << 20);
     for limit in [0, 1, 7, u64::MAX] {
         let budget = Budget::new(limit);
@@ -121,7 +121,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// An entry of a list, if there is one.
+/// Takes an entry out of a list. `None`: the list is empty.
 fn at<T>(list: &mut Vec<T>, index: usize) -> Option<T> {
     (!list.is_empty()).then(|| list.swap_remove(index % list.len()))
 }

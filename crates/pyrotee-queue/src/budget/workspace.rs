@@ -1,4 +1,4 @@
-//! Memory to unpack and pack one body in.
+//! Workspaces: memory in which a delivery unpacks and packs one body.
 
 use std::sync::Arc;
 
@@ -6,11 +6,11 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::Budget;
 
-/// What workspaces are counted in, in bytes. A semaphore hands out at most 2^32 permits at once.
+/// Unit of the size of workspaces, in bytes: one permit. A semaphore hands out at most 2^32 permits at once.
 pub(super) const UNIT: u64 = 1024;
 
-/// Memory to unpack and pack one body in, from the quarter of the limit that serves nothing else. Dropping the
-/// workspace returns it.
+/// Memory in which a delivery unpacks and packs one body, from the quarter of the memory limit that only workspaces
+/// use. Dropping the workspace returns the memory.
 #[derive(Debug)]
 pub struct Workspace {
     budget: Arc<Budget>,
@@ -29,15 +29,16 @@ impl Budget {
         self.largest_workspace().saturating_sub(free * UNIT)
     }
 
-    /// Waits for a workspace of `bytes`, in order of arrival: a large one is not overtaken by small ones. Waiting
-    /// holds no workspace, so it ends once those in use are given back. `None`: there will never be so much.
+    /// Waits for a workspace of `bytes`. Callers are served in order of arrival, so that small workspaces do not delay
+    /// a large one. A caller that waits must hold no other workspace: then the wait ends once the workspaces in use are
+    /// returned. `None`: `bytes` exceeds [`largest_workspace`](Self::largest_workspace).
     pub async fn workspace(self: &Arc<Self>, bytes: u64) -> Option<Workspace> {
         let units = self.units(bytes)?;
         let permit = Arc::clone(&self.workspaces).acquire_many_owned(units).await;
         self.hand_out(permit.ok()?)
     }
 
-    /// A workspace of `bytes`; `None` if there is none at the moment.
+    /// A workspace of `bytes`, without waiting. `None`: not enough workspace is free now.
     pub fn try_workspace(self: &Arc<Self>, bytes: u64) -> Option<Workspace> {
         let units = self.units(bytes)?;
         let permit = Arc::clone(&self.workspaces).try_acquire_many_owned(units);
@@ -58,13 +59,13 @@ impl Budget {
 }
 
 impl Workspace {
-    /// Its size in bytes.
+    /// The size, in bytes.
     pub fn bytes(&self) -> u64 {
         self.permit.num_permits() as u64 * UNIT
     }
 
-    /// Makes it at least `bytes` large, without waiting. `false`, with nothing changed: there is no more at the
-    /// moment. The caller must then give the workspace back before it waits for a larger one.
+    /// Grows the workspace to at least `bytes`, without waiting. `false`: not enough is free now, and nothing changed.
+    /// The caller must then return the workspace before it waits for a larger one.
     pub fn grow_to(&mut self, bytes: u64) -> bool {
         let missing = bytes.saturating_sub(self.bytes());
         if missing == 0 {
@@ -78,7 +79,7 @@ impl Workspace {
         grown
     }
 
-    /// Returns what is beyond `bytes`.
+    /// Returns the part beyond `bytes` to the budget, in whole units.
     pub fn shrink_to(&mut self, bytes: u64) {
         let beyond = self.bytes().saturating_sub(bytes) / UNIT;
         let beyond = usize::try_from(beyond).unwrap_or_default();

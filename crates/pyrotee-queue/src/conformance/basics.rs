@@ -1,4 +1,4 @@
-//! Order, independence of targets, and the budget.
+//! Conformance tests: order, independence of targets, and the budget.
 
 use super::harness::{Harness, OpenBackend, ROOMY, limits, query};
 use crate::{Reason, Tally, WhenFull};

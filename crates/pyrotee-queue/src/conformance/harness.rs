@@ -14,7 +14,7 @@ pub(super) type OpenBackend<'a> = dyn Fn(Vec<(Limits, Arc<Ledger>)>) -> Backend 
 
 pub(super) const ANY: [LeaseFilter; 3] = LeaseFilter::ANY;
 
-/// Long enough to see that nothing comes, short enough to wait for it.
+/// Time without a lease after which a test concludes that no record is leased.
 pub(super) const MOMENT: Duration = Duration::from_millis(20);
 
 pub(super) const ROOMY: Limits = Limits {
@@ -48,7 +48,7 @@ impl Harness {
         }
     }
 
-    /// A record of `bytes`, told apart by its query.
+    /// A record with a body of `bytes`. Tests identify it by its query.
     pub(super) fn record(&self, surface: u8, query: &str, bytes: usize) -> Arc<Record> {
         let head = Head {
             surface: SurfaceId(surface),
@@ -66,7 +66,7 @@ impl Harness {
         Record::new(head, Payload::from(vec![0; bytes]), reservation)
     }
 
-    /// Offers a record of `bytes`; how many targets took it.
+    /// Offers a record with a body of `bytes`, and returns how many targets queued it.
     pub(super) async fn offer(&self, query: &str, bytes: usize) -> usize {
         self.offer_by(1, query, bytes).await
     }
@@ -96,7 +96,7 @@ impl Harness {
             .expect("the queue has not ended")
     }
 
-    /// Whether nothing of what is filters comes in a moment.
+    /// Whether no record that passes `filters` is leased within [`MOMENT`].
     pub(super) async fn is_waiting(&self, filters: &[LeaseFilter]) -> bool {
         let lease = self.consumer(0).lease(filters);
         tokio::time::timeout(MOMENT, lease).await.is_err()

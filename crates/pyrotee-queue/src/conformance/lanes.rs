@@ -1,4 +1,4 @@
-//! Lanes, surfaces, deferral and age.
+//! Conformance tests: lanes, surfaces, deferral and age.
 
 use std::time::{Duration, SystemTime};
 
@@ -44,7 +44,7 @@ pub(super) async fn a_retried_record_comes_when_it_is_due_and_remembers(open: &O
     let a = harness.lease(0).await;
     assert!(Instant::now() >= due);
     assert_eq!((query(&a), a.history()), ("a", history));
-    // A release is no try.
+    // A release does not count as a delivery.
     drop(a);
     let a = harness.lease(0).await;
     assert_eq!((query(&a), a.history()), ("a", history));

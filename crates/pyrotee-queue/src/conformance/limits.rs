@@ -1,4 +1,4 @@
-//! Limits, and what gives way at them.
+//! Conformance tests: limits, and which records are dropped at them.
 
 use std::sync::Arc;
 use std::time::Duration;

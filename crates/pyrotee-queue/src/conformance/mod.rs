@@ -37,8 +37,8 @@ pub async fn run_on_disk(open: impl Fn(Vec<(Limits, Arc<Ledger>)>) -> Backend) {
     shutdown::what_is_pending_at_shutdown_stays_pending(&open).await;
 }
 
-/// Runs the suite for a backend that keeps pending records on disk, but does not reach its disk yet: all of them are in
-/// memory, under its limits.
+/// Runs the suite for a backend that keeps pending records on disk, but cannot use its disk yet: all records are in
+/// memory, within the in-memory limits.
 ///
 /// # Panics
 /// At the first promise that the backend breaks.
@@ -49,7 +49,7 @@ pub async fn run_before_disk(open: impl Fn(Vec<(Limits, Arc<Ledger>)>) -> Backen
     shutdown::what_is_pending_at_shutdown_stays_pending(&open).await;
 }
 
-/// The limits of what is in memory.
+/// Tests of the limits for records in memory.
 async fn run_for_memory(open: &OpenBackend<'_>) {
     limits::both_limits_hold_and_leased_records_count(open).await;
     limits::drop_newest_refuses_and_drop_oldest_displaces(open).await;

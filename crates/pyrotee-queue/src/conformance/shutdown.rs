@@ -1,4 +1,4 @@
-//! Closing, abandoning and shutting down.
+//! Conformance tests: closing, abandoning and shutting down.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

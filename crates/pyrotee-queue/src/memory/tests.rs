@@ -83,7 +83,7 @@ enum Step {
     Retry {
         at: prop::sample::Index,
         seconds: u64,
-        /// Failures while the target accepted others; `None` is a retry without a failure.
+        /// Failures while the target accepted other records; `None`: a retry without a failure.
         failures: Option<u32>,
     },
     Advance(u64),
@@ -107,7 +107,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What the model knows of a record that waits.
+/// A queued or leased record in the model.
 #[derive(Debug, Clone, Copy)]
 struct Known {
     surface: u8,
@@ -115,11 +115,11 @@ struct Known {
     due: Instant,
     bytes: u64,
     received: u64,
-    /// Failures while the target accepted others, and when the last one was.
+    /// Failures while the target accepted other records, and the time of the last failure.
     failed: Option<(u32, Instant)>,
 }
 
-/// The records that make room first: those with the most failures of their own.
+/// The records that are evicted first, in order: those with the most failures while the target accepted others.
 fn culprits(waiting: &BTreeMap<u64, Known>, acked_at: &BTreeMap<u8, Instant>) -> Vec<u64> {
     let mut found: Vec<_> = waiting
         .iter()
@@ -136,7 +136,7 @@ fn culprits(waiting: &BTreeMap<u64, Known>, acked_at: &BTreeMap<u8, Instant>) ->
 }
 
 proptest! {
-    /// A naive list of records, searched from its beginning each time, answers every lease alike.
+    /// The queue leases the same records as a naive list that is searched from its beginning each time.
     #[test]
     fn the_queue_leases_what_a_plain_list_would(steps in prop::collection::vec(step(), 1..60)) {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -153,7 +153,7 @@ async fn follow(steps: Vec<Step>) {
     let budget = Budget::new(1 << 20);
     let mut waiting = BTreeMap::<u64, Known>::new();
     let mut leased: Vec<(u64, Known, Lease)> = Vec::new();
-    // Off the limits, and leased before all others.
+    // Evicted records do not count against the limits, and are leased before all others.
     let mut evicted = BTreeMap::<u64, Known>::new();
     let mut leased_evicted: Vec<(u64, Known, Lease)> = Vec::new();
     let mut acked_at = BTreeMap::<u8, Instant>::new();
@@ -238,7 +238,7 @@ async fn follow(steps: Vec<Step>) {
                     }
                     expected = expected.or(fit.first().map(|(number, _)| **number));
                 }
-                // Whatever turns old is backlog for ever, together with what came before it.
+                // A record that became backlog by age stays backlog, as do all records with lower numbers.
                 let oldest_fresh = all()
                     .filter(|(_, known)| old(known))
                     .map(|(number, _)| *number);
@@ -311,7 +311,7 @@ async fn follow(steps: Vec<Step>) {
                 waiting.retain(|_, known| known.received >= second);
                 evicted.retain(|_, known| known.received >= second);
             }
-            // What was evicted is dropped, or goes back to be dropped by another.
+            // An evicted record is dropped, or released and leased again to be dropped.
             Step::Lose(at) | Step::Release(at) if !leased_evicted.is_empty() => {
                 let at = at.index(leased_evicted.len());
                 let (number, known, lease) = leased_evicted.swap_remove(at);

@@ -12,8 +12,8 @@ use crate::{Reason, Tally, lock};
 const MOST_AT_ONCE: usize = 64;
 
 impl<R: QueuedRecord> Queue<R> {
-    /// Drops the records with these numbers, for `reason`, and returns how many they were. A leased one is dropped when
-    /// it is released, and does not count.
+    /// Drops the queued records with these numbers, for `reason`, and returns how many they were and their bytes. A
+    /// leased record is dropped when it is released, and is not included in the result.
     pub fn lose_numbers(&self, numbers: Range<u64>, reason: Reason) -> Tally {
         let mut state = lock(&self.state);
         let keys = state.keys(numbers);
@@ -34,14 +34,14 @@ impl<R: QueuedRecord> Queue<R> {
         });
     }
 
-    /// Closes the queue to new records and drops the queued ones, for `reason`. A leased one is dropped
-    /// when it is released.
+    /// Closes the queue to new records and drops the queued records, for `reason`. A leased record is
+    /// dropped when it is released.
     pub fn abandon(&self, reason: Reason) {
         lock(&self.state).phase = Phase::Abandoned(reason);
         self.lose_while(reason, |_, _| true);
     }
 
-    /// Drops the records that are queued now, as [`Reason::Admin`], and returns how many they were.
+    /// Drops the records that are queued now, as [`Reason::Admin`], and returns their number and bytes.
     pub fn purge(&self) -> Tally {
         let end = lock(&self.state).next_key;
         self.lose_each(Reason::Admin, |state| {
@@ -50,7 +50,7 @@ impl<R: QueuedRecord> Queue<R> {
         })
     }
 
-    /// Drops the oldest queued record, for `reason`, as long as `is_lost` says so.
+    /// Drops queued records, the oldest first, for `reason`, until `is_lost` returns `false` for the oldest.
     fn lose_while(&self, reason: Reason, is_lost: impl Fn(u64, &R) -> bool) {
         self.lose_each(reason, |state| {
             let oldest = state.queued.oldest();
@@ -59,8 +59,8 @@ impl<R: QueuedRecord> Queue<R> {
         });
     }
 
-    /// Drops the records whose keys `next` returns, a batch at a time, until it returns `None`. Returns
-    /// how many they were.
+    /// Drops the records whose keys `next` returns, a batch at a time, until `next` returns `None`. Returns
+    /// the number and bytes of the dropped records.
     pub(super) fn lose_each(
         &self,
         reason: Reason,

@@ -7,9 +7,9 @@ use tokio::time::Instant;
 
 use crate::{Lane, Reason, Record, RetryHistory, SurfaceId};
 
-/// What a [`Queue`](super::Queue) holds: a [`Record`], or what a backend keeps in memory in place of one.
+/// An element of a [`Queue`](super::Queue): a [`Record`], or the value that a backend keeps in memory in place of one.
 pub trait QueuedRecord {
-    /// The surface that the record came in by.
+    /// The surface on which the record was received.
     fn surface(&self) -> SurfaceId;
 
     /// When the record was received.
@@ -42,21 +42,22 @@ impl QueuedRecord for Arc<Record> {
     }
 }
 
-/// A record with what a queue knows of it.
+/// A record in a queue, with its times and its retry history.
 #[derive(Debug)]
 pub(super) struct QueueEntry<R> {
     pub(super) record: R,
     pub(super) offered: Instant,
-    /// When the record was received, in steady time.
+    /// When the record was received, in steady time (see [`StepClock`](crate::StepClock)).
     pub(super) born: SystemTime,
     pub(super) history: RetryHistory,
     /// When the retry of a deferred record is due; `None`: the record may be leased now.
     pub(super) due: Option<Instant>,
-    /// Since when the record may be leased, for the order of the failed lane.
+    /// The time from which the record may be leased. The failed lane is in the order of these times.
     pub(super) ready_at: Instant,
     /// When the last delivery failed; `None` if none has.
     pub(super) failed_at: Option<Instant>,
-    /// The record made room for another one: it is off the limits and waits to be dropped.
+    /// The record does not count against the limits, and is leased only to be dropped; see
+    /// [`Lease::is_evicted`](crate::Lease::is_evicted).
     pub(super) evicted: bool,
 }
 
@@ -105,12 +106,12 @@ impl<R> LeasedEntry<R> {
         self.lane
     }
 
-    /// Whether the record made room for another one.
+    /// Whether the record is to be dropped; see [`Lease::is_evicted`](crate::Lease::is_evicted).
     pub fn is_evicted(&self) -> bool {
         self.entry.evicted
     }
 
-    /// What earlier deliveries of the record taught.
+    /// The results of earlier deliveries of the record.
     pub fn history(&self) -> RetryHistory {
         self.entry.history
     }
@@ -123,9 +124,10 @@ pub enum TakeResult<R> {
     Leased(LeasedEntry<R>),
     /// No record passes the filters.
     NoMatch {
-        /// When the retry of the next deferred record is due.
+        /// When the next deferred or held-back record may be leased. `None`: only a change of the queue can make a
+        /// record available.
         next_due: Option<Instant>,
     },
-    /// The queue is closed and nothing is pending, or the queue is frozen.
+    /// The queue is closed and no record is pending, or the queue is frozen.
     Finished,
 }

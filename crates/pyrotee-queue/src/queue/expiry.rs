@@ -1,7 +1,7 @@
 //! The age of queued records.
 //!
-//! Ages do not depend on the wall clock, which may be set at any time: a record is as old as the wall clock said when
-//! it was queued (zero, if it was received in the future), plus what has passed since by the monotonic clock.
+//! Ages do not change when the wall clock is set. The age of a record is its age by the wall clock when the record was
+//! queued (zero, if its time of receipt was in the future), plus the time since then by the monotonic clock.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,20 +9,20 @@ use super::Queue;
 use super::entry::{LeasedEntry, QueuedRecord};
 use crate::{Birth, Reason, lock};
 
-/// Most entries that are looked at under one hold of the lock.
+/// Most entries that a sweep examines under one hold of the lock.
 const MOST_AT_ONCE: usize = 1_000;
 
-/// All entries are looked at once in this part of the longest age.
+/// Number of sweeps over all entries during the longest age of a record.
 const SWEEPS: u32 = 10;
 
-/// Shortest and longest time between two such looks.
+/// Shortest and longest time between two sweeps.
 const SWEEP_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 impl<R: QueuedRecord> Queue<R> {
-    /// Drops the records that were received before `received_before` by the wall clock as it is set now, as
-    /// [`Reason::Expired`]: from the oldest number on until one is younger. Numbers follow the ends of request bodies,
-    /// and a record of an earlier process may say that it was received in the future. So now and then records behind a
-    /// younger one are dropped as well.
+    /// Drops the records that were received before `received_before`, a time of the current wall clock, as
+    /// [`Reason::Expired`]: from the lowest number on, until a record is younger. Numbers follow the ends of request
+    /// bodies, and a record of an earlier process may have a time of receipt in the future, so older records may be
+    /// behind a younger one. These are dropped by a sweep over all entries, every 1 to 60 s.
     pub fn expire(&self, received_before: SystemTime) {
         let born_before = self.clock.to_steady(received_before);
         self.lose_while_oldest(born_before);
@@ -41,7 +41,7 @@ impl<R: QueuedRecord> Queue<R> {
         });
     }
 
-    /// Drops all records that were born before, and notes the oldest of the others.
+    /// Drops all queued records that were received before `born_before`, and stores the key of the oldest that is left.
     fn sweep(&self, born_before: SystemTime) {
         let mut from = 0;
         let mut oldest: Option<(SystemTime, u64)> = None;
@@ -77,7 +77,7 @@ impl<R: QueuedRecord> Queue<R> {
         Birth::new(leased.born(), self.clock.clone())
     }
 
-    /// When the oldest pending record was received by the wall clock as it is set now, in flight included. `None`: no
+    /// When the oldest pending record was received, in flight included, as a time of the current wall clock. `None`: no
     /// record is pending.
     pub fn oldest(&self) -> Option<SystemTime> {
         let state = lock(&self.state);

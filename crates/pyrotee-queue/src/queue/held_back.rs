@@ -1,11 +1,11 @@
-//! Records that are not leased for a time, because the backend cannot read them.
+//! Records that are held back: not leased before a given time, for example because the backend cannot read them.
 
 use std::ops::Range;
 
 use tokio::time::Instant;
 
-/// Ranges of numbers that are held back, each until a time of its own. There are few, one per segment that the
-/// disk does not return.
+/// Ranges of numbers that are held back, each with its own time of release. There are few ranges, about one per segment
+/// that cannot be read.
 #[derive(Debug, Default)]
 pub(super) struct HeldBack(Vec<(Range<u64>, Instant)>);
 
@@ -18,12 +18,12 @@ impl HeldBack {
         }
     }
 
-    /// Releases the ranges whose time has come.
+    /// Releases the ranges whose time of release is not after `now`.
     pub(super) fn release(&mut self, now: Instant) {
         self.0.retain(|(_, until)| *until > now);
     }
 
-    /// When the next range is released.
+    /// When the next range is released. `None`: no range is held back.
     pub(super) fn next_release(&self) -> Option<Instant> {
         self.0.iter().map(|(_, until)| *until).min()
     }

@@ -10,32 +10,32 @@ use super::entry::{LeasedEntry, QueueEntry, QueuedRecord};
 use super::held_back::HeldBack;
 use crate::{FRESH_FOR, Lane, LeaseFilter, SurfaceId};
 
-/// Entries by their key, which is called a number here. The number of each is in exactly one of `untried`, `failed`, `deferred`
-/// and `evicted`.
+/// The queued entries of a queue by their key, which is called a number here. Each number is in exactly one of
+/// `untried`, `failed`, `deferred` and `evicted`.
 #[derive(Debug)]
 pub(super) struct EntryIndex<R> {
     entries: BTreeMap<u64, QueueEntry<R>>,
     /// Numbers of the entries without a failed delivery, by surface.
     untried: BTreeMap<SurfaceId, BTreeSet<u64>>,
-    /// Entries with a failed delivery whose retry is due, with the time at which it was: by that time, so that
-    /// each has its turn.
+    /// Entries with a failed delivery whose retry is due, in the order of the times at which they became ready, so
+    /// that no entry is passed over.
     failed: BTreeSet<(Instant, u64)>,
-    /// Entries whose retry is not due yet, with the time at which it is.
+    /// Entries whose retry is not due yet, in the order of their due times.
     deferred: BTreeSet<(Instant, u64)>,
-    /// Entries that made room for others and wait to be dropped.
+    /// Evicted entries, which are leased only to be dropped.
     evicted: BTreeSet<u64>,
-    /// Entries with a failed delivery, by the failures while the target accepted others. Each is also in `failed`
-    /// or `deferred`.
+    /// Entries with a failed delivery, by the failures while the target accepted other records. Each is also in
+    /// `failed` or `deferred`.
     by_failures: BTreeSet<(u32, u64)>,
     /// When the target last acknowledged a record of each surface.
     acked_at: BTreeMap<SurfaceId, Instant>,
-    /// Entries that are not leased for a time.
+    /// Numbers that are not leased before a given time.
     held_back: HeldBack,
     /// The first number of the fresh lane; lower numbers are backlog.
     fresh_from: u64,
 }
 
-/// Entries with a failed delivery that are looked at to make room: offers wait for it.
+/// Most entries with a failed delivery that are examined to make room, while an offer waits.
 const LOOKED_AT: usize = 64;
 
 impl<R> Default for EntryIndex<R> {
@@ -72,14 +72,14 @@ impl<R: QueuedRecord> EntryIndex<R> {
         counted.map(|(number, entry)| (*number, &entry.record))
     }
 
-    /// Records that failed although the target accepted others of their surface since, those with the most such
-    /// failures first. Of all records with a failed delivery, some are looked at.
+    /// Records that failed while the target accepted other records of their surface, those with the most such
+    /// failures first. At most [`LOOKED_AT`] records with a failed delivery are examined.
     pub(super) fn culprits(&self) -> impl Iterator<Item = (u64, &R)> {
         let most_failures = self.by_failures.iter().rev().take(LOOKED_AT);
         most_failures.filter_map(|(failures, number)| {
             let entry = self.entries.get(number)?;
             let acked_at = self.acked_at.get(&entry.record.surface());
-            // The first failure counts without evidence that it was the record's.
+            // The first failure is counted in any case. It is evidence only if the target acknowledged a record since.
             let is_culprit = *failures > 1 || acked_at.copied() > entry.failed_at;
             is_culprit.then_some((*number, &entry.record))
         })
@@ -101,13 +101,13 @@ impl<R: QueuedRecord> EntryIndex<R> {
         entries.map(|(number, entry)| (*number, entry.born))
     }
 
-    /// When the retry of the next deferred record is due, or the next held back one may be leased.
+    /// When the next retry is due or the next held-back range is released, whichever is earlier. `None`: neither.
     pub(super) fn next_due(&self) -> Option<Instant> {
         let due = self.deferred.first().map(|(due, _)| *due);
         due.into_iter().chain(self.held_back.next_release()).min()
     }
 
-    /// Leases none of these numbers before `until`.
+    /// Keeps these numbers from being leased before `until`.
     pub(super) fn hold_back(&mut self, numbers: Range<u64>, until: Instant) {
         self.held_back.add(numbers, until);
     }
@@ -129,7 +129,7 @@ impl<R: QueuedRecord> EntryIndex<R> {
         self.entries.insert(number, entry);
     }
 
-    /// Leases all entries again that are held back.
+    /// Releases all ranges that are held back.
     pub(super) fn release_held_back(&mut self) {
         self.held_back = HeldBack::default();
     }
@@ -139,9 +139,9 @@ impl<R: QueuedRecord> EntryIndex<R> {
         self.fresh_from = self.fresh_from.max(number);
     }
 
-    /// Takes out an evicted entry, or else an entry that passes the first filter that any passes: the oldest one,
-    /// or of the failed lane the one whose retry is due for the longest time. Only entries numbered `from` or
-    /// higher are taken.
+    /// Takes out an evicted entry. If there is none, applies the first of `filters` that any entry passes, and takes
+    /// out the oldest entry that passes this filter; in the failed lane, and among deferred entries, the entry whose
+    /// retry is due first. Only entries numbered `from` or higher are taken.
     pub(super) fn take(
         &mut self,
         filters: &[LeaseFilter],
@@ -216,7 +216,7 @@ impl<R: QueuedRecord> EntryIndex<R> {
         found.find(|number| numbers.contains(number) && passes(number) && !is_held_back(*number))
     }
 
-    /// Makes the deferred entries ready whose retry is due.
+    /// Makes deferred entries ready once their retry is due.
     fn ready_due_entries(&mut self, now: Instant) {
         while let Some(&(due, number)) = self.deferred.first()
             && due <= now
@@ -230,7 +230,7 @@ impl<R: QueuedRecord> EntryIndex<R> {
         }
     }
 
-    /// Moves entries to the backlog that were offered [`FRESH_FOR`] ago.
+    /// Moves untried entries that were offered at least [`FRESH_FOR`] ago to the backlog.
     fn age_fresh_entries(&mut self, now: Instant) {
         while let Some((&number, oldest)) = self.entries.range(self.fresh_from..).next()
             && now.saturating_duration_since(oldest.offered) >= FRESH_FOR

@@ -1,10 +1,10 @@
 //! One target's queue: limits, order, lanes, deferral and accounting, shared by all backends.
 //!
 //! Each record of a queue has a number; numbers grow. Records below `in_memory_from` are on disk and do not
-//! count against the limits. The memory backend leaves that mark at zero.
+//! count against the limits. The memory backend leaves `in_memory_from` at zero.
 //!
-//! A backend may change all numbers at once ([`Queue::renumber`]). So the queue keeps each record by a *key*, which
-//! never changes: its number plus `State::base`. Methods take and return numbers.
+//! A backend may change all numbers at once ([`Queue::renumber`]). So the queue indexes records by a *key* that never
+//! changes: the number plus `State::base`. Public methods take and return numbers.
 //!
 //! `Producer::offer` takes the lock of the queue, on the request path. So no critical section calls a
 //! backend, frees a body, wakes a thread or does anything else that takes long.
@@ -37,7 +37,7 @@ pub struct Queue<R> {
     ledger: Arc<Ledger>,
     clock: StepClock,
     state: Mutex<State<R>>,
-    /// Holds one permit after a change, for the consumer.
+    /// Wakes the consumer after a change. Holds one permit until the consumer waits.
     changed: Notify,
 }
 
@@ -47,7 +47,7 @@ impl<R: QueuedRecord> Queue<R> {
         Self::with_clock(limits, ledger, StepClock::system())
     }
 
-    /// An empty queue. `clock` tells how old its records are.
+    /// An empty queue, which measures the ages of its records by `clock`.
     pub fn with_clock(limits: Limits, ledger: Arc<Ledger>, clock: StepClock) -> Self {
         Self {
             limits,
@@ -58,7 +58,7 @@ impl<R: QueuedRecord> Queue<R> {
         }
     }
 
-    /// The target's account.
+    /// The ledger of the target.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
     }
@@ -76,7 +76,7 @@ impl<R: QueuedRecord> Queue<R> {
         }
     }
 
-    /// Queues a record under the next number. `false`: the record was refused. The ledger counts either.
+    /// Queues a record under the next number. `false`: the record was refused. The ledger counts both cases.
     pub fn push(&self, record: R) -> bool {
         let queued = self.push_as(0, record);
         if queued {
@@ -86,8 +86,8 @@ impl<R: QueuedRecord> Queue<R> {
     }
 
     /// Queues a record as `number` or as the next number, whichever is higher. `false`: the record was
-    /// refused. The ledger counts either. The consumer does not see the record before
-    /// [`notify`](Self::notify), which the caller calls once it holds no lock: it may wake a thread.
+    /// refused. The ledger counts both cases. The consumer is not woken: the caller must call
+    /// [`notify`](Self::notify) once it holds no lock, because this may wake a thread.
     pub fn push_as(&self, number: u64, record: R) -> bool {
         let bytes = record.len();
         let born = self.clock.birth(record.received());
@@ -110,7 +110,7 @@ impl<R: QueuedRecord> Queue<R> {
                 return false;
             }
         };
-        // Under the lock: no record may be settled before it is accepted.
+        // Counted under the lock, because no record may be settled before it is counted as accepted.
         self.ledger.accept(bytes);
         let key = state.key(number);
         state.insert_new(key, record, born);
@@ -124,13 +124,13 @@ impl<R: QueuedRecord> Queue<R> {
         self.changed.notify_one();
     }
 
-    /// Whether [`Limits::records`] applies. It does unless a backend says otherwise. Records that are queued when it
-    /// begins to apply stay.
+    /// Sets whether [`Limits::records`] applies. Default: it applies. When the limit begins to apply, records above
+    /// the limit stay queued.
     pub fn limit_records(&self, limits: bool) {
         lock(&self.state).limits_records = limits;
     }
 
-    /// Whether an empty queue would take a record of so many bytes.
+    /// Whether a record of `bytes` fits into an empty queue.
     pub fn can_hold(&self, bytes: u64) -> bool {
         bytes <= self.limits.bytes
     }
@@ -141,18 +141,20 @@ impl<R: QueuedRecord> Queue<R> {
         matches!(state.phase, Phase::Open) && state.has_room(&self.limits, bytes)
     }
 
-    /// Leases no record with one of these numbers before `until`, because the backend cannot read them now.
+    /// Keeps records with these numbers from being leased before `until`, for example because the backend cannot read
+    /// them now.
     pub fn hold_back(&self, numbers: Range<u64>, until: Instant) {
         let mut state = lock(&self.state);
         let keys = state.keys(numbers);
         state.queued.hold_back(keys, until);
         drop(state);
-        // The consumer computes anew how long it waits.
+        // The consumer must compute again how long it waits.
         self.notify();
     }
 
-    /// Takes out the oldest record, numbered `from` or higher, that passes the first of `filters` that any
-    /// record passes. While the leased records reach the limit of bytes, only records that were evicted are taken.
+    /// Takes out a record numbered `from` or higher, to be leased. The filters select it as described at
+    /// [`Consumer::lease`](crate::Consumer::lease). While the leased records reach the limit of bytes, only evicted
+    /// records are taken.
     pub fn take(&self, filters: &[LeaseFilter], from: u64) -> TakeResult<R> {
         let mut state = lock(&self.state);
         if matches!(state.phase, Phase::Frozen) {
@@ -164,7 +166,7 @@ impl<R: QueuedRecord> Queue<R> {
         match state.take(filters, from) {
             Some(leased) => TakeResult::Leased(leased),
             None if state.is_finished() => TakeResult::Finished,
-            // The end of a lease is the change to wait for.
+            // No record is available before a lease ends, which notifies the consumer.
             None if is_limited => TakeResult::NoMatch { next_due: None },
             None => TakeResult::NoMatch {
                 next_due: state.queued.next_due(),
@@ -198,8 +200,8 @@ impl<R: QueuedRecord> Queue<R> {
                 lost
             }
         };
-        // The record counts as leased until backend and ledger know its end, so that the queue does not
-        // count as finished before.
+        // The record counts as leased until the backend and the ledger have counted its end, so that the queue
+        // does not count as finished before.
         leased.record().settled(lost);
         match lost {
             None => self.ledger.sent(bytes),
@@ -214,7 +216,7 @@ impl<R: QueuedRecord> Queue<R> {
         state.end_lease(key);
         let wakes = was_limited || state.is_finished();
         drop(state);
-        // The end of a lease gives the consumer no record, unless it waits for room or for the end of the queue.
+        // The consumer needs the end of a lease only if it waits for leased bytes or for the end of the queue.
         if wakes {
             self.notify();
         }
@@ -232,13 +234,13 @@ impl<R: QueuedRecord> Queue<R> {
         self.settle(leased, end);
     }
 
-    /// Leases all records again that are held back.
+    /// Releases all records that are held back.
     pub fn release_held_back(&self) {
         lock(&self.state).queued.release_held_back();
         self.notify();
     }
 
-    /// Moves all pending records to the backlog.
+    /// Moves all untried records to the backlog.
     pub fn fall_behind(&self) {
         let mut state = lock(&self.state);
         let next = state.next_key;
@@ -254,7 +256,7 @@ impl<R: QueuedRecord> Queue<R> {
         state.moved_to_disk(key);
     }
 
-    /// The mark between records on disk (below) and records in memory (at or above).
+    /// The lowest number of the records in memory. Records with lower numbers are on disk.
     pub fn in_memory_from(&self) -> u64 {
         let state = lock(&self.state);
         state.number(state.in_memory_from)

@@ -1,4 +1,4 @@
-//! The numbers of records, which a backend may change all at once.
+//! Converts between the numbers of records, which a backend may change all at once, and their keys.
 
 use std::ops::Range;
 
@@ -8,8 +8,8 @@ use super::state::State;
 use crate::lock;
 
 impl<R: QueuedRecord> Queue<R> {
-    /// Lowers all numbers by `by`: those of queued and of leased records, and those of records to come. Records with
-    /// lower numbers can be queued then.
+    /// Lowers the numbers of all queued, leased and future records by `by`. Afterwards records of an
+    /// earlier process can be queued under lower numbers.
     pub fn renumber(&self, by: u64) {
         let mut state = lock(&self.state);
         state.base = state.base.saturating_add(by);

@@ -1,4 +1,4 @@
-//! Queueing what an earlier process left.
+//! Queues the records that an earlier process left on disk.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -11,20 +11,21 @@ use crate::{Reason, Tally, lock};
 /// Most records that are queued under one hold of the lock: about 0.1 ms.
 const MOST_AT_ONCE: usize = 256;
 
-/// Pause between two holds of the lock. A thread that takes a lock again at once keeps out those that wait for it.
+/// Pause between two holds of the lock. A thread that takes a lock again at once keeps out the threads that wait for
+/// the lock.
 const PAUSE: Duration = Duration::from_micros(50);
 
 impl<R: QueuedRecord> Queue<R> {
     /// Queues records that an earlier process left on disk, as backlog. Their numbers are below all numbers of this
-    /// process, and they were received by the wall clock as that was set when this process began. `lost`: those that
-    /// are damaged or missing. The ledger counts all of that in one step. Blocks for some microseconds per record;
-    /// offers hardly wait.
+    /// process, and their times of receipt are in steady time. `lost`: the records that are damaged or missing, which
+    /// are dropped as [`Reason::Corrupt`]. The ledger counts both in one step. Blocks for some microseconds per record,
+    /// but holds the lock only for about 0.1 ms at a time, so offers hardly wait.
     pub fn recover(&self, records: Vec<(u64, R)>, lost: Tally) {
         let mut pending = Tally::default();
         for (_, record) in &records {
             pending.add(record.len());
         }
-        // Before the ledger knows them, so that the queue does not count as finished.
+        // Set before the ledger counts the records, so that the queue does not count as finished.
         lock(&self.state).unaccounted += records.len();
         self.ledger.recover(pending, lost, Reason::Corrupt);
         let mut records = records.into_iter();
@@ -41,8 +42,8 @@ impl<R: QueuedRecord> Queue<R> {
         }
     }
 
-    /// Queues a record that an earlier process left on disk, to be leased at once and dropped: so many processes ended
-    /// while it alone was in flight.
+    /// Queues a lethal record that an earlier process left on disk, to be leased at once and dropped.
+    /// `ended_processes`: how many processes ended while this record alone was in flight.
     pub fn recover_lethal(&self, number: u64, record: R, ended_processes: u32) {
         let born = record.received().min(self.clock.now());
         let mut state = lock(&self.state);

@@ -19,10 +19,10 @@ pub(super) struct State<R> {
     pub(super) leased: BTreeMap<u64, InFlightRecord>,
     /// Bytes of `leased`.
     leased_bytes: u64,
-    /// Records that were taken out to be dropped and are not in the ledger yet, or that the ledger counts and are to be
-    /// queued.
+    /// Number of records that are neither queued nor leased and still to be accounted for: they are being dropped or
+    /// recovered.
     pub(super) unaccounted: usize,
-    /// What counts against the limits, queued and leased.
+    /// The queued and leased records that count against the limits.
     in_memory: Usage,
     /// Whether the limit of records applies.
     pub(super) limits_records: bool,
@@ -36,11 +36,11 @@ pub(super) struct State<R> {
     pub(super) sweep: Sweep,
 }
 
-/// The last look at all entries.
+/// The last sweep over all entries, which looks for expired records.
 #[derive(Debug, Default)]
 pub(super) struct Sweep {
     at: Option<Instant>,
-    /// The key of the oldest entry then.
+    /// The key of the oldest entry that the sweep left.
     pub(super) oldest: Option<u64>,
 }
 
@@ -61,7 +61,7 @@ pub(super) struct InFlightRecord {
     /// When the record was received, in steady time.
     pub(super) born: SystemTime,
     bytes: u64,
-    /// The record is off the limits, as [`QueueEntry::evicted`].
+    /// The record does not count against the limits; see [`QueueEntry::evicted`].
     evicted: bool,
 }
 
@@ -81,8 +81,8 @@ impl Usage {
         self.records < limits.records && self.bytes.saturating_add(bytes) <= limits.bytes
     }
 
-    /// Limits at which dropping one record makes room for another, although more records are in memory than `limits`
-    /// allow: their limit did not apply before.
+    /// `limits` with at least as many records as are in memory, so that dropping one record makes room for another.
+    /// More records than `limits` allow may be in memory, because the limit of records may not have applied before.
     fn limits_for_one_more(self, limits: &Limits) -> Limits {
         Limits {
             records: limits.records.max(self.records),
@@ -111,7 +111,7 @@ impl<R> Default for State<R> {
 }
 
 impl<R> State<R> {
-    /// Whether all entries are to be looked at, which is noted then.
+    /// Whether a sweep is due: the last one began at least `pause` ago. If so, a sweep counts as begun now.
     pub(super) fn is_sweep_due(&mut self, pause: Duration) -> bool {
         let now = Instant::now();
         let is_due = self.sweep.at.is_none_or(|at| at + pause <= now);
@@ -135,7 +135,7 @@ impl<R: QueuedRecord> State<R> {
     }
 
     /// Whether the leased records alone reach the limit of bytes. Records on disk do not count against the limits,
-    /// but leased ones are in memory, and a target that hangs must not fill it with them.
+    /// but while they are leased they are in memory, which a target that hangs must not fill.
     pub(super) fn is_lease_limit_reached(&self, limits: &Limits) -> bool {
         !self.leased.is_empty() && self.leased_bytes >= limits.bytes
     }
@@ -194,7 +194,7 @@ impl<R: QueuedRecord> State<R> {
         self.lost.push((keys, reason));
     }
 
-    /// Queues a record of an earlier process under its own key, which is below all of this process, as backlog.
+    /// Queues a record of an earlier process as backlog, under its own key, which is below all keys of this process.
     pub(super) fn insert_recovered(&mut self, key: u64, record: R, born: SystemTime) {
         let next = key.saturating_add(1);
         self.in_memory_from = self.in_memory_from.max(next);
@@ -203,7 +203,8 @@ impl<R: QueuedRecord> State<R> {
         self.queued.fall_behind(next);
     }
 
-    /// The same for a record that is to be dropped. Records on disk are off the limits anyway.
+    /// Queues a lethal record of an earlier process, to be leased and dropped. It does not count against the limits,
+    /// because it is on disk.
     pub(super) fn insert_lethal(&mut self, number: u64, record: R, born: SystemTime, ended: u32) {
         self.insert_recovered(number, record, born);
         if let Some(mut entry) = self.queued.remove(number) {
@@ -213,7 +214,7 @@ impl<R: QueuedRecord> State<R> {
         }
     }
 
-    /// Takes a queued record out. The caller must account for it.
+    /// Takes out a queued record. The caller must count its end in the ledger.
     pub(super) fn take_out(&mut self, key: u64) -> Option<QueueEntry<R>> {
         let entry = self.queued.remove(key)?;
         if !entry.evicted {
@@ -259,9 +260,9 @@ impl<R: QueuedRecord> State<R> {
         Limits { records, ..*limits }
     }
 
-    /// Makes room for a record of `bytes`. First the records are evicted that failed most often while the target
-    /// accepted others ([`EntryIndex::culprits`]); then, if that is the policy, the oldest queued records are taken out and returned, for
-    /// the caller to drop. `None`, with nothing evicted or taken out: all of that is not enough.
+    /// Makes room for a record of `bytes`. First evicts the records that failed most often while the target accepted
+    /// others ([`EntryIndex::culprits`]). Then, with [`WhenFull::DropOldest`], takes out the oldest queued records and
+    /// returns them for the caller to drop. `None`: this is not enough, and no record is evicted or taken out.
     pub(super) fn make_room(&mut self, limits: &Limits, bytes: u64) -> Option<Vec<QueueEntry<R>>> {
         let limits = &self.applied(limits);
         if self.in_memory.fits(limits, bytes) {

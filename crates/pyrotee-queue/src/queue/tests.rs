@@ -11,7 +11,7 @@ use crate::{
 
 type Cell = Arc<OnceLock<Arc<Queue<Curious>>>>;
 
-/// A record that looks at its queue when it is settled.
+/// A record that takes the lock of its queue when it is settled.
 #[derive(Debug)]
 struct Curious(Cell);
 
@@ -131,7 +131,7 @@ async fn records_on_disk_are_leased_up_to_the_limit_of_bytes_and_one_more_by_eac
         LeaseEnd::Lost(Reason::Rejected),
         LeaseEnd::Released,
     ] {
-        // What the records before have notified of.
+        // Takes the notification of earlier changes.
         queue.notify();
         queue.changed(None).await;
         queue.settle(leased.pop().unwrap(), end);
@@ -182,7 +182,7 @@ async fn records_that_are_held_back_are_leased_later() {
     queue.changed(next_due).await;
     queue.changed(next_due).await;
     assert_eq!(leasable(&queue), [0, 1, 2, 3, 7, 8]);
-    // A record that failed and is held back, too.
+    // A record with a failed delivery is held back as well.
     let TakeResult::Leased(leased) = queue.take(&LeaseFilter::ANY, 3) else {
         panic!("a record waits");
     };
@@ -238,7 +238,7 @@ async fn records_keep_their_leases_and_their_order_when_all_numbers_change() {
         other => panic!("{other:?}"),
     };
     let (acked, released, retried) = (take(0), take(0), take(0));
-    // What is to be dropped stays that, whatever its number is.
+    // A leased record that is to be dropped at its release is dropped under its new number, too.
     let dropped = take(0);
     queue.lose_numbers(FIRST + 3..FIRST + 4, Reason::SpoolFull);
     queue.push(record());

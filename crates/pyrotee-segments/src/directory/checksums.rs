@@ -1,4 +1,4 @@
-//! Checksums of any part of a file, in the time of a block.
+//! Checksums of any range of a file, each in the time of reading two blocks.
 
 use std::io;
 use std::ops::Range;
@@ -8,20 +8,20 @@ use crc32fast::Hasher;
 
 use crate::storage::{File, read_up_to};
 
-/// Bytes between two kept checksums.
+/// Bytes between two checksums that are kept.
 const BLOCK: usize = 1_024;
 
 /// Bytes that are read at once.
 const BLOCKS_AT_ONCE: usize = 64;
 
-/// The checksums of what lies before each block of a file. They are computed up to the last byte that was asked for,
-/// so that the file is read once, however many parts are asked for.
+/// For each block of a file, the checksum of all bytes before it. The checksums are computed up to the last range that
+/// was requested, and kept: so the file is read once as a whole, however many ranges are requested.
 #[derive(Debug)]
 pub(super) struct PrefixChecksums {
     file: Arc<dyn File>,
     /// Length of the file, in bytes.
     len: u64,
-    /// The checksum of what lies before each block.
+    /// For each block, the checksum of all bytes before it.
     before: Vec<u32>,
 }
 
@@ -34,7 +34,7 @@ impl PrefixChecksums {
         }
     }
 
-    /// The checksum of these bytes, without a salt. `None`: the file ends before.
+    /// The checksum of these bytes, without a salt. `None`: the file ends before the range does.
     pub(super) fn of(&mut self, bytes: Range<u64>) -> io::Result<Option<u32>> {
         if bytes.end > self.len {
             return Ok(None);
@@ -42,13 +42,13 @@ impl PrefixChecksums {
         let (Some(start), Some(end)) = (self.before(bytes.start)?, self.before(bytes.end)?) else {
             return Ok(None);
         };
-        // The checksum of all bytes up to the end is that of the start, shifted by the length, xor that of the part.
+        // checksum(0..end) = shift(checksum(0..start), end - start) xor checksum(start..end).
         let mut shifted = Hasher::new_with_initial(start);
         shifted.combine(&Hasher::new_with_initial_len(0, bytes.end - bytes.start));
         Ok(Some(shifted.finalize() ^ end))
     }
 
-    /// The checksum of all bytes before `offset`. `None`: the file ends before.
+    /// The checksum of all bytes before `offset`. `None`: the file ends before `offset`.
     fn before(&mut self, offset: u64) -> io::Result<Option<u32>> {
         let block = offset / BLOCK as u64;
         while self.before.len() as u64 <= block {
@@ -69,7 +69,7 @@ impl PrefixChecksums {
         Ok(Some(hasher.finalize()))
     }
 
-    /// Reads more blocks. `false`: there is no whole block any more.
+    /// Reads more blocks. `false`: the file has no further whole block.
     fn read_on(&mut self) -> io::Result<bool> {
         let mut window = vec![0; BLOCKS_AT_ONCE * BLOCK];
         let last = self.before.last().copied().unwrap_or_default();

@@ -17,15 +17,16 @@ pub struct Listing {
     pub saved: Option<SavedSlot>,
     /// Cursor slots that are damaged, or that a newer pyrotee wrote.
     pub bad_slots: Vec<BadSlot>,
-    /// In the order of their numbers.
+    /// The segments, in the order of their numbers.
     pub segments: Vec<SegmentFile>,
     /// Damaged segments that were renamed, in the order of their names.
     pub quarantined: Vec<SegmentFile>,
     /// Names and lengths of files that no spool has written.
     pub foreign: Vec<(String, u64)>,
-    /// The salt for segments whose own head cannot be read. `None`: neither a head nor a cursor tells it.
+    /// The salt for segments whose own head cannot be read. `None`: no head and no cursor slot
+    /// contains a salt.
     pub salt: Option<u64>,
-    /// The targets that the files mention.
+    /// The numbers and names of all targets in segment heads and cursors.
     pub names: Names,
 }
 
@@ -37,7 +38,7 @@ type SavedSlot = (usize, Cursors);
 pub struct BadSlot {
     /// The name of the file.
     pub name: &'static str,
-    /// Bytes.
+    /// Length of the file, in bytes.
     pub(crate) len: u64,
     pub(crate) error: FormatError,
 }
@@ -47,9 +48,10 @@ pub struct BadSlot {
 pub struct SegmentFile {
     /// The name of the file.
     pub name: String,
-    /// Bytes.
+    /// Length of the file, in bytes.
     pub len: u64,
-    /// Numbers of the records that may be in it. The last segment has no known end.
+    /// Numbers of the records that may be in the segment. The end is `u64::MAX` if it is not known, as for the last
+    /// segment.
     pub numbers: Range<u64>,
     /// The head, unless the operating system cannot read it.
     pub(crate) head: io::Result<Head>,
@@ -58,10 +60,10 @@ pub struct SegmentFile {
 /// The head of a segment and its length in bytes.
 pub(crate) type Head = Result<(SegmentHead, usize), FormatError>;
 
-/// The operating system cannot list the directory or read the cursors.
+/// Why a directory cannot be listed: the operating system cannot list it or read the cursors.
 #[derive(Debug)]
 pub struct ListError {
-    /// The name of the file. `None`: the directory.
+    /// The name of the file that cannot be read. `None`: the directory cannot be listed.
     pub file: Option<&'static str>,
     /// The error of the operating system.
     pub source: io::Error,
@@ -71,7 +73,7 @@ impl SegmentFile {
     /// The segment whose records may have these numbers. `None`: the file does not exist.
     ///
     /// # Errors
-    /// The operating system cannot tell whether it exists.
+    /// The operating system cannot tell whether the file exists.
     pub fn find(storage: &dyn Storage, numbers: Range<u64>) -> io::Result<Option<Self>> {
         let name = segment_name(numbers.start);
         let stat = match storage.stat(&name) {
@@ -82,12 +84,12 @@ impl SegmentFile {
         Ok(found.map(|it| Self { numbers, ..it }))
     }
 
-    /// Whether this is the last segment, the only one that a process may be writing or have been writing.
+    /// Whether this is the last segment, the only one that a process may be writing or may have been killed writing.
     pub fn is_last(&self) -> bool {
         self.numbers.end == u64::MAX
     }
 
-    /// The version of a segment that a newer pyrotee wrote.
+    /// The version of the format, if a newer pyrotee wrote the segment.
     pub fn newer(&self) -> Option<u32> {
         match self.head {
             Ok(Err(FormatError::Newer(version))) => Some(version),
@@ -97,11 +99,11 @@ impl SegmentFile {
 }
 
 impl Listing {
-    /// Lists the directory, and reads the cursors and the heads of segments. `goes_on` is asked before each file.
+    /// Lists the directory, and reads the cursors and the heads of segments. Calls `goes_on` before each file.
     ///
     /// # Errors
-    /// The directory or a cursor slot cannot be read, or an error of `goes_on`. A segment that cannot be read says so
-    /// itself.
+    /// The directory or a cursor slot cannot be read, or `goes_on` fails. If a segment cannot be read, its
+    /// [`SegmentFile`] contains the error.
     pub fn of(
         storage: &dyn Storage,
         goes_on: impl Fn() -> io::Result<()>,
@@ -142,7 +144,7 @@ impl Listing {
         Ok(listing)
     }
 
-    /// Bytes of all segments.
+    /// Total length of all segments, in bytes.
     pub fn bytes(&self) -> u64 {
         self.segments.iter().map(|segment| segment.len).sum()
     }
@@ -163,7 +165,8 @@ impl Listing {
     }
 }
 
-/// A segment that may begin with the number `first`, with its head. `None`: the file does not exist any more.
+/// A segment file with its head. `first`: the lowest record number that may be in the file. `None`: the file does not
+/// exist any more.
 fn segment(storage: &dyn Storage, first: u64, name: String, len: u64) -> Option<SegmentFile> {
     let head = match storage.open(&name).and_then(|file| head_of(&*file)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
@@ -206,7 +209,7 @@ fn slots(
 
 /// Reads a cursor slot.
 fn slot(storage: &dyn Storage, name: &str) -> io::Result<Result<Cursors, FormatError>> {
-    /// A relay overwrites a slot in place, so a slot that is read meanwhile may look damaged.
+    /// A relay overwrites a slot in place, so a slot that is read at that moment may look damaged.
     const ATTEMPTS: u32 = 3;
     let mut decoded = Err(FormatError::Damaged);
     for _ in 0..ATTEMPTS {

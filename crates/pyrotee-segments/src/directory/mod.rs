@@ -1,7 +1,7 @@
-//! Reads what is in a spool directory, and changes nothing.
+//! Reads the files of a spool directory, and changes nothing.
 //!
-//! A relay may have the directory open: a file that it unlinks meanwhile is not an error, and the last segment may end in
-//! an incomplete record.
+//! A relay may have the directory open: a file that the relay unlinks meanwhile is not an error, and the last segment
+//! may end in an incomplete record.
 
 mod checksums;
 mod listing;

@@ -1,4 +1,4 @@
-//! Reads one record of which the position is known.
+//! Reads one record whose position is known.
 
 use std::io;
 use std::sync::Arc;
@@ -8,19 +8,19 @@ use pyrotee_queue::{Payload, Record, Reservation};
 use crate::format::{Crc, PREFIX_LEN, RecordPrefix};
 use crate::storage::{File, read_up_to};
 
-/// Where a record is in its segment, and what was found of it before.
+/// The position of a record in the spool, found by an earlier scan of its segment.
 #[derive(Debug, Clone, Copy)]
 pub struct SegmentPosition {
     /// The number of the segment.
     pub segment: u64,
-    /// The offset of its first byte.
+    /// The offset of the record's first byte in the segment.
     pub offset: u64,
     /// Length of the record's prefix and head, in bytes.
     pub before_body: u32,
 }
 
-/// Reads the record with this number and a body of so many `bytes`, which `reservation` covers. `None`: the bytes at
-/// `position` are not that record.
+/// Reads the record `number`, whose body has the length `bytes`, which `reservation` covers. `None`: the bytes at
+/// `position` are damaged or are not this record.
 ///
 /// # Errors
 /// The operating system cannot read the file.

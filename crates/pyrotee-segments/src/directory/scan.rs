@@ -24,9 +24,9 @@ pub struct ScannedRecord {
     pub takers: Vec<TargetId>,
     /// The surface on which the record was received.
     pub surface: SurfaceId,
-    /// When the record was received, as its head tells.
+    /// When the record was received, according to its head.
     pub received: SystemTime,
-    /// The offset of its first byte.
+    /// The offset of the record's first byte in the segment.
     pub(crate) offset: u64,
     /// Length of the record's prefix and head, in bytes.
     pub(crate) before_body: u32,
@@ -62,12 +62,12 @@ pub struct SegmentScan {
     pub gaps: Vec<Range<u64>>,
     /// Number of damaged ranges: bytes that are no record, or a record with a damaged body.
     pub damaged_ranges: u64,
-    /// The end of the last whole record, or of the head if there is none.
+    /// The offset after the last whole record, or after the segment's head if there is no whole record.
     pub whole_until: u64,
 }
 
 impl SegmentScan {
-    /// Forgets the numbers from `end` on that may have been in damaged ranges.
+    /// Removes the numbers from `end` on from `gaps`.
     pub fn end_gaps(&mut self, end: u64) {
         for gap in &mut self.gaps {
             gap.end = gap.end.min(end);
@@ -85,7 +85,7 @@ pub(crate) fn head_of(file: &dyn File) -> io::Result<Result<(SegmentHead, usize)
     Ok(SegmentHead::decode(&bytes))
 }
 
-/// Reads a segment.
+/// Reads the records of a segment.
 #[derive(Debug)]
 pub(crate) struct SegmentScanner {
     pub(crate) file: Arc<dyn File>,
@@ -137,9 +137,10 @@ impl SegmentScanner {
         Ok(scan)
     }
 
-    /// The end of the numbers of records that may have been in damaged bytes at the end of the segment, whose records
-    /// begin at the offset `start`. The cursors tell what the last segment had: a record whose head is incomplete was
-    /// never answered. Of a segment that is damaged from its head to its end, one record is lost at least.
+    /// The end of the range of numbers, from `expected` on, of records that may have been in damaged bytes at the end
+    /// of the segment. `start`: the offset of the first record. In the last segment the range is empty, because the
+    /// cursors tell which records were there, and the receipt of a record with an incomplete head never resolved. But
+    /// if the last segment is damaged from its head to its end, at least one record is lost.
     fn end_of_tail(&self, expected: u64, start: u64) -> u64 {
         let is_nothing_left = start == 0 && expected == self.numbers.start;
         match self.numbers.end {
@@ -182,7 +183,7 @@ impl SegmentScanner {
         Ok(None)
     }
 
-    /// Reads the head of the record at `offset`. `None`: there is no undamaged head.
+    /// Reads the head of the record at `offset`. `None`: there is no undamaged head at `offset`.
     fn record_at(
         &self,
         offset: u64,
@@ -196,7 +197,7 @@ impl SegmentScanner {
         };
         let end = PREFIX_LEN + prefix.head_len as usize;
         if bytes.len() < end {
-            // Reading and hashing each of many false heads in a body would take a minute.
+            // A body may contain many false prefixes: reading and hashing the head of each would take a minute.
             let head = offset + PREFIX_LEN as u64..offset + end as u64;
             let sum = checksums.of(head)?;
             if !sum.is_some_and(|sum| prefix.fits(sum, self.crc)) {

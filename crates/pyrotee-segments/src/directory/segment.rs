@@ -1,4 +1,4 @@
-//! Reads one segment from its start to its end.
+//! Reads one segment file: its head and its records.
 
 use std::io;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use crate::storage::{File, Storage, read_all};
 pub struct ScannedSegment {
     /// The open file.
     pub file: Arc<dyn File>,
-    /// For the checksums of its records.
+    /// The checksum of the segment's records, with their salt.
     pub(crate) crc: Crc,
     /// Why the head cannot be read. `None`: it was read.
     pub head_error: Option<FormatError>,
-    /// Whether the file is the first part of the head of a segment, or empty: a process was killed while it began the
-    /// segment, or is beginning it.
+    /// Whether the file is empty or ends within the head of the segment: a process was killed while it began the
+    /// segment, or is beginning the segment now.
     pub is_begun: bool,
     /// The offset of the first record; zero if the head cannot be read.
     pub(crate) start: u64,
@@ -28,11 +28,11 @@ pub struct ScannedSegment {
 }
 
 impl SegmentFile {
-    /// Reads the records. `salt`: for a segment whose own head is damaged. `bodies`: whether to check bodies. `on_read` is
-    /// told of the bytes that were read. `None`: the file does not exist any more.
+    /// Reads the records. `salt`: used if the head of the segment is damaged. `bodies`: whether to check the checksums
+    /// of bodies. `on_read`: called with the number of bytes that were read. `None`: the file does not exist any more.
     ///
     /// # Errors
-    /// The operating system cannot read the file, or an error of `on_read`.
+    /// The operating system cannot read the file, or `on_read` fails.
     pub fn scan(
         &self,
         storage: &dyn Storage,
@@ -54,7 +54,7 @@ impl SegmentFile {
         };
         let crc = Crc::salted(salt);
         let mut scan = match head_error {
-            // This version does not know how a newer one writes records.
+            // This code cannot decode the records of a newer version.
             Some(FormatError::Newer(_)) => SegmentScan::default(),
             _ => SegmentScanner {
                 file: Arc::clone(&read),
@@ -86,7 +86,7 @@ impl SegmentFile {
     }
 }
 
-/// Whether a file of this length is the first part of the head of a segment.
+/// Whether a file of this length is empty or ends within the head of the segment.
 fn is_begun(file: &dyn File, len: u64) -> io::Result<bool> {
     const LONGEST_HEAD: u64 = 1 << 20;
     if len > LONGEST_HEAD {

@@ -7,24 +7,24 @@ use pyrotee_queue::shift;
 
 use super::fields::FieldReader;
 
-/// An earlier time of receipt says only that the clock was not set: 2020, before the first pyrotee.
+/// The start of 2020, before the first pyrotee. An earlier time of receipt shows that the clock was not set.
 const CLOCK_IS_SET: Duration = Duration::from_secs(1_577_836_800);
 
-/// Seconds since the epoch.
+/// Converts a time to seconds since the epoch; zero if it is before the epoch.
 pub fn unix_seconds(time: SystemTime) -> u64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs())
 }
 
-/// Whether the clock was set that said so many seconds since the epoch.
+/// Whether a clock that showed this many `seconds` since the epoch was set.
 pub fn is_clock_set(seconds: u64) -> bool {
     seconds >= CLOCK_IS_SET.as_secs()
 }
 
-/// Most steps that are kept. Of a clock that is set more often, the oldest steps are forgotten.
+/// Most steps that are kept. If the clock is set more often, the oldest steps are forgotten.
 const MOST_STEPS: usize = 64;
 
-/// Steps of the wall clock, in the order of their numbers.
+/// Steps of the wall clock, in the order of their record numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClockSteps(Vec<ClockStep>);
 
@@ -58,13 +58,13 @@ impl ClockSteps {
         self.0.drain(..extra);
     }
 
-    /// Forgets steps that no record from `number` on was received before.
+    /// Forgets the steps that matter only for records below `number`.
     pub fn forget_before(&mut self, number: u64) {
         self.0.retain(|step| step.number > number);
     }
 
-    /// The time from which the age of a record counts in a process that begins at `now`: its time of receipt, or that
-    /// time after all later steps, whichever makes the record younger; `now`, if the clock was not set at either.
+    /// The time from which the age of a record counts in a process that begins at `now`: `received`, or `received` plus
+    /// all later steps, whichever is later, and at most `now`. If the clock was set at neither time, `now`.
     pub fn received(&self, number: u64, received: SystemTime, now: SystemTime) -> SystemTime {
         let later = self.0.iter().filter(|step| step.number > number);
         let by = later.fold(0_i64, |by, step| by.saturating_add(step.nanoseconds));

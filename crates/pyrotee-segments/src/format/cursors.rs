@@ -15,7 +15,7 @@ const ENVELOPE: EnvelopeKind = EnvelopeKind {
     version: VERSION,
 };
 
-/// Version 2: unknown numbers and steps of the wall clock. A slot without either is written in version 1.
+/// Version 2 adds unknown numbers and steps of the wall clock. A slot with neither is written in version 1.
 const VERSION: u32 = 2;
 
 /// The names of the two slots.
@@ -32,11 +32,11 @@ pub struct Cursors {
     pub next: u64,
     /// Whether the spool was closed and nothing was written after these cursors.
     pub clean: bool,
-    /// One per target that is configured or that a record lists.
+    /// One cursor per target that is configured or that a record lists.
     pub targets: Vec<SavedCursor>,
-    /// Numbers in segments that could not be read: whether there is a record of such a number is not known.
+    /// Numbers in segments that could not be read: it is not known whether there are records with these numbers.
     pub unknown: NumberSet,
-    /// Steps of the wall clock after records that are still there.
+    /// Steps of the wall clock after the receipt of records that are still in the spool.
     pub steps: ClockSteps,
 }
 
@@ -47,10 +47,10 @@ pub struct SavedCursor {
     pub id: TargetId,
     /// The name of the target.
     pub name: String,
-    /// When the cursors of a configured target were saved, or when the first process without a removed target started, in
-    /// seconds since the epoch.
+    /// In seconds since the epoch: for a configured target, when the cursors were saved; for a removed target, when the
+    /// first process started that no longer had the target in its configuration.
     pub last_seen: u64,
-    /// The cursor says nothing about the records from this number on.
+    /// The cursor describes only records below this number.
     pub horizon: u64,
     /// Numbers of the records that the target has settled or never had.
     pub settled: NumberSet,
@@ -79,7 +79,7 @@ impl Cursors {
             }
         }
         if self.unknown.is_empty() && self.steps.is_empty() {
-            // An earlier pyrotee can read it.
+            // A pyrotee that reads only version 1 can read this slot.
             return ENVELOPE.seal(1, &content);
         }
         put_numbers(&mut content, &self.unknown);
@@ -97,7 +97,7 @@ impl Cursors {
         Self::read(&mut fields, unsealed.version).ok_or(FormatError::Damaged)
     }
 
-    /// Decodes what follows the checksums of a slot.
+    /// Decodes the content of a slot, without its envelope.
     #[cfg(feature = "fuzzing")]
     pub(crate) fn of_content(content: &[u8]) -> Option<Self> {
         Self::read(&mut FieldReader(content), VERSION)
@@ -109,18 +109,19 @@ impl Cursors {
         targets.find(|saved| saved.id == id && saved.name == name)
     }
 
-    /// When the cursors were saved, in seconds since the epoch: the targets that were last seen then were configured.
+    /// When the cursors were saved, in seconds since the epoch. The targets with this `last_seen` were configured then.
+    /// `None`: there is no cursor.
     pub fn last_seen(&self) -> Option<u64> {
         self.targets.iter().map(|saved| saved.last_seen).max()
     }
 
-    /// The cursors of no target say anything about the records from this number on.
+    /// The highest horizon: no cursor describes the records from this number on.
     pub fn horizon(&self) -> u64 {
         let horizons = self.targets.iter().map(|saved| saved.horizon);
         horizons.max().unwrap_or(0)
     }
 
-    /// The most recent of `slots`, each with what the caller knows of it; the first if they are equal.
+    /// The most recent of `slots`, with the caller's value for it; the first of slots that are equally recent.
     pub fn latest<T>(slots: impl IntoIterator<Item = (T, Self)>) -> Option<(T, Self)> {
         let generation = |(_, cursors): &(T, Self)| Reverse(cursors.generation);
         slots.into_iter().min_by_key(generation)

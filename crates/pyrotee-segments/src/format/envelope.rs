@@ -1,20 +1,20 @@
-//! The envelope: the versioned prefix of a segment head and of a cursor slot. The layout of its first sixteen
-//! bytes is the same in all versions. They have their own checksum, so that a flipped bit is not taken for a
-//! newer version.
+//! The envelope: the versioned frame of a segment head, a cursor slot and the content of `lives`. The layout of its
+//! first 16 bytes is the same in all versions. These bytes have their own checksum, so that a flipped bit is not taken
+//! for a newer version.
 
 use bytes::BufMut;
 
 use super::fields::{FieldReader, len32};
 
-/// What the envelopes of one kind of file have in common.
+/// Magic and version of the envelopes of one kind of file.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EnvelopeKind {
     pub(super) magic: [u8; 8],
-    /// The newest version of the format that this code writes and reads. It reads all earlier ones.
+    /// The newest version of the format that this code writes and reads. It reads all earlier versions, too.
     pub(crate) version: u32,
 }
 
-/// An envelope that was opened.
+/// A decoded envelope.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Unsealed<'a> {
     pub(super) version: u32,
@@ -26,17 +26,17 @@ pub(super) struct Unsealed<'a> {
 /// Length of an envelope without its content: magic, version, checksum, length and checksum of the content.
 const PREFIX_LEN: usize = 24;
 
-/// Why a segment head or a cursor slot cannot be read.
+/// Why a segment head, a cursor slot or the content of `lives` cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FormatError {
-    /// The bytes are not what was written.
+    /// The bytes are not those that were written.
     Damaged,
-    /// A newer pyrotee wrote it, in this version of the format.
+    /// A newer pyrotee wrote the bytes, in this version of the format.
     Newer(u32),
 }
 
 impl EnvelopeKind {
-    /// Puts `content`, which is of this version of the format, into an envelope.
+    /// Puts `content`, which has this version of the format, into an envelope.
     pub(super) fn seal(self, version: u32, content: &[u8]) -> Vec<u8> {
         let mut sealed = Vec::with_capacity(PREFIX_LEN + content.len());
         sealed.extend_from_slice(&self.magic);
@@ -49,7 +49,7 @@ impl EnvelopeKind {
         sealed
     }
 
-    /// Whether `bytes` are the first part of an envelope, all of its content not included: a process was killed while it
+    /// Whether `bytes` are an envelope that is cut off before the end of its content: a process was killed while it
     /// wrote the envelope.
     pub(super) fn is_incomplete(self, bytes: &[u8]) -> bool {
         let magic = bytes
@@ -64,7 +64,7 @@ impl EnvelopeKind {
             Some((crc32fast::hash(head) == crc).then_some(PREFIX_LEN as u64 + u64::from(len)))
         };
         match len() {
-            // The bytes end before the length of the content.
+            // The bytes end before the field with the length of the content.
             None => magic,
             Some(Some(len)) => magic && (bytes.len() as u64) < len,
             Some(None) => false,

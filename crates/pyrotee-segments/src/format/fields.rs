@@ -1,8 +1,8 @@
-//! Fields of variable length. Fixed ones are written with [`bytes::BufMut`].
+//! Reads fields, and writes fields of variable length. Fields of fixed length are written with [`bytes::BufMut`].
 
 use bytes::{Buf, BufMut};
 
-/// Appends `bytes` after their length as a `u16`. Bytes beyond the largest length are left out.
+/// Appends `bytes` after their length as a `u16`. Bytes beyond 65,535 are left out.
 pub(super) fn put_short(buffer: &mut Vec<u8>, bytes: &[u8]) {
     let len = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
     buffer.put_u16_le(len);

@@ -1,4 +1,4 @@
-//! The file `lives`: how often processes ended soon after their start, and what they were delivering then.
+//! The file `lives`: how often processes ended soon after their start, and which records were in flight then.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,23 +13,23 @@ const ENVELOPE: EnvelopeKind = EnvelopeKind {
     version: 1,
 };
 
-/// The name of the file.
+/// The name of the file `lives`.
 pub const LIVES_FILE: &str = "lives";
 
-/// A record in flight to a target: the numbers of both.
+/// A record in flight to a target: the number of the target and the number of the record.
 pub type Flight = (TargetId, u64);
 
-/// The content of the file.
+/// The content of the file `lives`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SavedLives {
-    /// Processes in a row that ended soon after their start and without closing the spool, the one that wrote this
-    /// included.
+    /// Processes in a row that ended soon after their start and without closing the spool, including the process that
+    /// wrote the file.
     pub short: u32,
-    /// Whether at most one record was in flight at a time.
+    /// Whether the process was careful: at most one record was in flight at a time.
     pub careful: bool,
-    /// What was in flight.
+    /// The records that were in flight.
     pub in_flight: BTreeSet<Flight>,
-    /// Records that were alone in flight when careful processes ended, and how many these were.
+    /// Records that were alone in flight when careful processes ended, and the number of these processes.
     pub suspects: BTreeMap<Flight, u32>,
 }
 
@@ -98,7 +98,7 @@ mod tests {
             let damaged = SavedLives::decode(&bytes[..len]);
             assert_eq!(damaged, Err(FormatError::Damaged), "{len}");
         }
-        // The end of a longer content from before.
+        // The end of a longer earlier content.
         bytes.extend([0; 30]);
         assert!(SavedLives::decode(&bytes).is_ok());
     }

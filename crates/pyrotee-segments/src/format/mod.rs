@@ -21,12 +21,13 @@ pub(crate) use segment::{VERSION, salt_and_names, segment_of};
 
 use std::collections::BTreeMap;
 
-/// Whether a file of this name belongs to a spool, beside its segments.
+/// Whether a file of this name belongs to a spool without being a segment: a cursor slot, or `lives`.
 pub(crate) fn is_spool_file(name: &str) -> bool {
     name == LIVES_FILE || CURSOR_SLOTS.contains(&name)
 }
 
-/// The number of a target in this spool. It stands for the same name as long as any file mentions it.
+/// The number of a target in this spool. The number stands for the same name as long as any file
+/// mentions the target.
 pub type TargetId = u16;
 
 /// The names of targets by their numbers.

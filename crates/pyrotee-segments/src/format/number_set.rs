@@ -35,7 +35,7 @@ impl NumberSet {
         }
     }
 
-    /// Takes these numbers out.
+    /// Removes these numbers.
     pub fn remove(&mut self, old: Range<u64>) {
         if !old.is_empty() {
             self.0.remove(old);

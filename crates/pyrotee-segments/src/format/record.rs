@@ -1,4 +1,4 @@
-//! The records in a segment.
+//! Encodes and decodes the records of a segment.
 
 use std::time::{Duration, SystemTime};
 
@@ -67,12 +67,12 @@ pub struct RecordHead {
     pub number: u64,
     /// The targets that had queued and not settled the record when it was written.
     pub takers: Vec<TargetId>,
-    /// What was captured beside the body.
+    /// The head of the captured request.
     pub head: Head,
 }
 
 impl RecordPrefix {
-    /// Decodes a prefix. `None`: the bytes cannot be one.
+    /// Decodes a prefix. `None`: the bytes are not the prefix of a record.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut fields = FieldReader(bytes);
         if fields.bytes(MAGIC.len())? != MAGIC {
@@ -108,7 +108,7 @@ impl RecordPrefix {
         covered
     }
 
-    /// Whether a head with this checksum, unsalted, is what was written.
+    /// Whether `head`, the checksum of a record's head without the salt, agrees with this prefix.
     pub(crate) fn fits(self, head: u32, crc: Crc) -> bool {
         let mut hasher = crc.start();
         hasher.update(&self.covered());
@@ -116,7 +116,7 @@ impl RecordPrefix {
         hasher.finalize() == self.head_crc
     }
 
-    /// Decodes the head in `bytes`. `None`: it is not what was written.
+    /// Decodes the head in `bytes`. `None`: the head is damaged.
     pub(crate) fn decode_head(self, bytes: &[u8], crc: Crc) -> Option<RecordHead> {
         let sum = crc.of([self.covered().as_slice(), bytes]);
         (sum == self.head_crc)
@@ -173,8 +173,8 @@ impl RecordHead {
         bytes
     }
 
-    /// Decodes and encodes `bytes`: whether decoding the result gives the same head. `None`: `bytes` is no
-    /// head.
+    /// Decodes `bytes`, encodes the head and decodes it again. Returns whether both heads are equal. `None`:
+    /// `bytes` is not a head.
     #[cfg(feature = "fuzzing")]
     pub(crate) fn is_stable(bytes: &[u8]) -> Option<bool> {
         let head = Self::decode(bytes)?;

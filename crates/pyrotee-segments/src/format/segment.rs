@@ -7,7 +7,7 @@ use super::envelope::{EnvelopeKind, FormatError};
 use super::fields::{FieldReader, put_short};
 use super::{Names, TargetId};
 
-/// Version 2: a record may have headers. Version 1 is otherwise the same, so that records of both are decoded alike.
+/// Version 2: a record may have headers. Version 1 is otherwise the same, so the same code decodes both.
 const ENVELOPE: EnvelopeKind = EnvelopeKind {
     magic: *b"PYROTEES",
     version: VERSION,
@@ -16,10 +16,10 @@ const ENVELOPE: EnvelopeKind = EnvelopeKind {
 /// The version of the segments that this code writes, and the newest that it reads.
 pub(crate) const VERSION: u32 = 2;
 
-/// What the file name of a segment ends in.
+/// The end of the file name of a segment.
 const SUFFIX: &str = ".log";
 
-/// What the file name of a quarantined segment ends in.
+/// The end of the file name of a quarantined segment.
 const QUARANTINED: &str = ".corrupt";
 
 /// The head of a segment.
@@ -43,7 +43,7 @@ impl SegmentHead {
         ENVELOPE.seal(VERSION, &content)
     }
 
-    /// Whether `bytes` are the first part of the head of a segment: a process was killed while it began the segment.
+    /// Whether `bytes` end within the head of a segment: a process was killed while it began the segment.
     pub(crate) fn is_incomplete(bytes: &[u8]) -> bool {
         ENVELOPE.is_incomplete(bytes)
     }
@@ -86,7 +86,7 @@ pub fn segment_name(first: u64) -> String {
     format!("{first:020}{SUFFIX}")
 }
 
-/// The file name of the same segment in quarantine.
+/// The file name of the quarantined segment that begins with number `first`.
 pub fn quarantined_name(first: u64) -> String {
     format!("{first:020}{QUARANTINED}")
 }
@@ -111,7 +111,7 @@ pub(crate) fn salt_and_names(
     (salt.or(cursors.map(|cursors| cursors.salt)), names)
 }
 
-/// No spool reaches this record number, so lower ones can be incremented without overflow.
+/// All record numbers are below this limit, which no spool reaches, so they can be incremented without overflow.
 const NUMBERS: u64 = 1 << 63;
 
 /// The number that the segment with this file name begins with. `None`: no segment has such a name.

@@ -15,7 +15,7 @@ pub struct Finding {
     pub offset: u64,
     /// The length of the range, in bytes.
     pub len: u64,
-    /// What is wrong there.
+    /// What is wrong in the range.
     pub kind: FindingKind,
 }
 
@@ -37,7 +37,7 @@ pub enum FindingKind {
     BeingWritten,
     /// A cursor slot is damaged. No record is lost if the other slot is whole.
     Cursors,
-    /// So many records are pending according to the cursors and not found in any file.
+    /// This many records are pending according to the cursors, but not in any file.
     Missing(u64),
     /// A file that no spool has written.
     ForeignFile,
@@ -48,8 +48,8 @@ pub enum FindingKind {
 }
 
 impl FindingKind {
-    /// Whether this is damage. An incomplete record that a relay is writing, a foreign file and a file that was not
-    /// read are not.
+    /// Whether the finding is damage. An incomplete record that a relay is writing, a foreign file, and a file that the
+    /// operating system cannot read are no damage.
     pub fn is_damage(&self) -> bool {
         !matches!(
             self,
@@ -97,7 +97,7 @@ pub(super) fn of_segment(
         (false, true) => otherwise,
     };
     if scanned.is_begun {
-        // A process was killed while it began the segment, or is beginning it.
+        // A process was killed while it began the segment, or is beginning the segment now.
         return Vec::new();
     }
     let records = &scanned.scan.records;

@@ -1,4 +1,4 @@
-//! A directory as it was listed, and the targets that its files mention.
+//! The files of a spool directory at one instant, and the targets that the files mention.
 
 use super::{Directory, InspectError};
 use crate::directory::{ListError, Listing, ScannedSegment, SegmentFile};
@@ -50,10 +50,10 @@ impl Directory {
         })
     }
 
-    /// Lists the directory.
+    /// Lists the directory, unless a newer pyrotee wrote a file in it.
     ///
     /// # Errors
-    /// The directory is no spool or cannot be read, or a newer pyrotee wrote a file of it.
+    /// The directory is no spool or cannot be read, or a newer pyrotee wrote a file in it.
     pub(super) fn look_at_readable(&self) -> Result<Inspected, InspectError> {
         let found = self.look()?;
         match found.listing.newer() {

@@ -3,7 +3,7 @@
 //! Nothing in the directory is written, truncated or renamed, and its lock is held only for an instant, so a
 //! directory can be inspected while a relay uses it. A file that the relay unlinks meanwhile is not an error,
 //! and an incomplete record at the end of the segment that the relay writes is not damage. Tests of
-//! `pyrotee-spool` check that this module reports what its recovery would make of the same directory.
+//! `pyrotee-spool` check that this module and the recovery of a spool agree about the same directory.
 
 mod finding;
 mod inspected;
@@ -37,13 +37,13 @@ pub struct Directory {
 pub enum InspectError {
     /// The directory contains no file of a spool.
     #[error(
-        "find a spool in {dir}: it holds no file of one; give the directory that is `spool.dir` of the relay"
+        "find a spool in {dir}: it contains no spool file; give the directory that is `spool.dir` of the relay"
     )]
     NoSpool {
         /// The directory.
         dir: PathBuf,
     },
-    /// A file was written by a newer pyrotee, in a later version of the format.
+    /// A newer pyrotee wrote a file, in a later version of the format.
     #[error(
         "read {file}: it has version {version} of the spool format and was written by a newer pyrotee; \
          use that version"
@@ -72,7 +72,7 @@ impl Directory {
         Self { dir, storage }
     }
 
-    /// The directory that `storage` is.
+    /// The directory behind `storage`, for tests.
     #[cfg(feature = "testing")]
     pub fn of(storage: Arc<dyn Storage>) -> Self {
         Self {

@@ -18,7 +18,7 @@ use crate::storage::File;
 pub enum Selection {
     /// Records that are pending for at least one target.
     Pending,
-    /// Records in quarantined segments, whether a target has them or not.
+    /// Records in quarantined segments, whether a target still needs them or not.
     Quarantined,
 }
 
@@ -30,10 +30,10 @@ pub struct StoredRecord {
     pub received: SystemTime,
     /// Length of its body, in bytes.
     pub bytes: u64,
-    /// The names of the targets that it is pending for. In a quarantined segment: of all targets that had
-    /// queued it when it was written.
+    /// The names of the targets that the record is pending for. In a quarantined segment: the names of all targets
+    /// that had queued and not settled the record when it was written.
     pub targets: Vec<String>,
-    /// The name of the file that contains it.
+    /// The name of the file that contains the record.
     pub file: String,
     opened: Arc<dyn File>,
     position: SegmentPosition,
@@ -44,7 +44,7 @@ impl Directory {
     /// Calls `visit` for every selected record, in the order of their numbers, until `visit` fails.
     ///
     /// # Errors
-    /// The directory is no spool, a newer pyrotee wrote it, or it cannot be read; and the error of `visit`.
+    /// The directory is no spool, a newer pyrotee wrote it, or it cannot be read; or `visit` fails.
     pub fn each<E: From<InspectError>>(
         &self,
         selection: Selection,

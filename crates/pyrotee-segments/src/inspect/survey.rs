@@ -9,7 +9,7 @@ use super::inspected::ListedTarget;
 use super::{Directory, InspectError};
 use crate::directory::{ScannedRecord, SegmentFile};
 
-/// A spool directory at one instant.
+/// The state of a spool directory at one instant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Survey {
     /// Whether a process has the spool open.
@@ -26,7 +26,7 @@ pub struct Survey {
     pub quarantined_bytes: u64,
     /// Names of files that no spool has written.
     pub foreign: Vec<String>,
-    /// Number of damages that show without reading every body.
+    /// Number of damaged places that are found without reading bodies.
     pub damages: u64,
     /// The targets that were configured last or have pending records, in the order of their names.
     pub targets: Vec<TargetSurvey>,
@@ -129,7 +129,8 @@ impl TargetCount {
         }
     }
 
-    /// `None`: the target is not configured and nothing is pending, but files still list it.
+    /// The result for the target. `None`: the target is not configured and no record is pending for it, although files
+    /// still list it.
     fn survey(self) -> Option<TargetSurvey> {
         let is_configured = self.target.is_configured;
         let is_shown = is_configured == Some(true) || self.pending.profiles > 0;

@@ -1,4 +1,4 @@
-//! Reads every byte of a spool, and reports damage and the records that it costs.
+//! Reads every byte of a spool, and reports damage and the records that are lost by it.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

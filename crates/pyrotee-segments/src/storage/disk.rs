@@ -30,7 +30,7 @@ pub struct Disk {
     read_only: bool,
 }
 
-/// The directory that was locked, so that another one in its place is noticed.
+/// The identity of the locked directory, to notice if another directory is in its place.
 #[derive(Debug)]
 struct LockedDirectory {
     directory: Identity,
@@ -71,10 +71,10 @@ impl Disk {
     /// The path of a file in the directory that was locked.
     ///
     /// # Errors
-    /// Another directory is in its place: a file system was unmounted, mounted or replaced.
+    /// Another directory is in the place of the locked one: a file system was unmounted, mounted or replaced.
     fn path_in_locked(&self, name: &str) -> io::Result<PathBuf> {
         if let Some(locked) = &*lock(&self.locked) {
-            // `NotFound` would mean that a file is missing from the directory.
+            // Not returned as `NotFound`, which would mean that a file is missing from the directory.
             let found = match fs::metadata(&self.dir) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => None,
                 found => Some(identity(&found?)),
@@ -118,7 +118,7 @@ impl Storage for Disk {
         match (&*locked, existing) {
             (Some(ours), Some(existing)) if ours.lock == existing => Ok(()),
             (Some(_), Some(_)) => Err(replaced("the file `lock`")),
-            // In the same directory, a missing lock file is made anew.
+            // The directory is not locked yet, or its lock file is missing: a new lock file is created.
             (_, None) | (None, _) => {
                 *locked = Some(self.lock_file()?);
                 Ok(())
@@ -148,11 +148,11 @@ impl Storage for Disk {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
             let metadata = match entry.metadata() {
-                // Another process has unlinked it since `read_dir`.
+                // Another process has unlinked the file since `read_dir`.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 metadata => metadata?,
             };
-            // A spool creates no directories. The dead letters may be in one.
+            // A spool creates no directories, but the directory of the dead letters may be here.
             if name != LOCK && !metadata.is_dir() {
                 files.push((name, metadata.len()));
             }
@@ -219,7 +219,7 @@ impl Storage for Disk {
 
 fn replaced(what: &str) -> io::Error {
     io::Error::other(format!(
-        "{what} was removed or replaced since the relay has started: bring it back, or restart the relay"
+        "{what} was removed or replaced since the relay started: restore it, or restart the relay"
     ))
 }
 

@@ -15,15 +15,15 @@ pub use on_demand::OnDemand;
 
 /// A directory.
 pub trait Storage: fmt::Debug + Send + Sync {
-    /// Creates the directory if it does not exist, and locks it. A later call checks that it is the same directory,
-    /// and makes its lock file anew if that is missing.
+    /// Creates the directory if it does not exist, and locks it. A later call checks that the directory is still the
+    /// same, and creates its lock file again if this file is missing.
     ///
     /// # Errors
-    /// `WouldBlock`: another process holds the lock. Others: the directory or its lock file was replaced; nothing
-    /// is created then.
+    /// `WouldBlock`: another process holds the lock. Others: the directory or its lock file was replaced, and nothing
+    /// is created; or the operating system failed.
     fn prepare(&self) -> io::Result<()>;
 
-    /// Unlocks the directory. The next call of `prepare` may find another one in its place.
+    /// Unlocks the directory. The next call of `prepare` accepts another directory in its place.
     fn release(&self) {}
 
     /// Whether a process holds the lock. Takes the lock for an instant.
@@ -41,7 +41,7 @@ pub trait Storage: fmt::Debug + Send + Sync {
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>>;
 
     /// Overwrites a small file in place. The file never gets shorter, so that it needs no new blocks on a full disk.
-    /// Bytes of a longer earlier content stay behind `content`.
+    /// Bytes of a longer earlier content remain after `content`.
     fn overwrite(&self, name: &str, content: &[u8]) -> io::Result<Arc<dyn File>>;
 
     /// Renames a file.
@@ -86,19 +86,19 @@ pub enum LockState {
     Held,
 }
 
-/// What the operating system tells of a file.
+/// The metadata of a file.
 #[derive(Debug, Clone, Copy)]
 pub struct Stat {
     /// Length, in bytes.
     pub len: u64,
-    /// When the file was last written to. `None`: the file system does not tell.
+    /// When the file was last written to. `None`: the file system does not report this time.
     pub modified: Option<SystemTime>,
 }
 
 /// The space of a file system, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Space {
-    /// What a process without privileges may still write.
+    /// Bytes that a process without privileges can still write.
     pub free: u64,
     /// The size of the file system.
     pub total: u64,

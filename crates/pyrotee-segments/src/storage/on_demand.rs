@@ -1,12 +1,12 @@
-//! A file that is not kept open.
+//! A file that is opened for each call instead of being kept open.
 
 use std::io::{self, IoSlice};
 use std::sync::{Arc, Weak};
 
 use super::{File, Storage};
 
-/// A file that is opened for each call and closed again, because a process may have few files open at once. After the
-/// spool was closed every call fails: another process may use the directory then.
+/// A file that is opened for each call and closed again, because a process may have few files open at once. Once the
+/// spool is closed, every call fails, because another process may use the directory.
 #[derive(Debug)]
 pub struct OnDemand {
     storage: Weak<dyn Storage>,
