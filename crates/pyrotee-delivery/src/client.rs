@@ -44,14 +44,14 @@ impl TargetClient {
         })
     }
 
-    /// The content of an upload of `record`; `Err` is the reason of its drop. Made before the time of the upload
-    /// starts.
+    /// Makes the content of an upload of `record`; `Err` is the reason to drop the record. Does not count towards the
+    /// timeout of the upload.
     pub(crate) async fn prepare(&self, record: &Arc<Record>) -> Result<Prepared, Reason> {
         self.template.prepare(record).await
     }
 
-    /// Uploads `record` with `content`, which [`TargetClient::prepare`] made, once, over the `kept` connection or over a new one, and keeps the connection if it can be
-    /// used again.
+    /// Uploads `record` once, with the `content` that [`TargetClient::prepare`] made, over the `kept` connection or a
+    /// new one. Leaves the connection in `kept` if it can be used again.
     pub(crate) async fn upload(
         &self,
         record: &Arc<Record>,
@@ -63,7 +63,7 @@ impl TargetClient {
         let mut exchange = pin!(self.exchange(record, content, kept, &progress, metrics));
         let outcome = match tokio::time::timeout(self.timeout, &mut exchange).await {
             Ok(outcome) => outcome,
-            // The status has decided; the body of the response has a limit of its own.
+            // The head has arrived, and its status decides. The body of the response has its own time limit.
             Err(_elapsed) if progress.has_responded() => exchange.await,
             Err(_elapsed) => self.timed_out(&progress),
         };
@@ -96,7 +96,7 @@ impl TargetClient {
         progress: &Arc<UploadProgress>,
         metrics: &TargetMetrics,
     ) -> Outcome {
-        // Taken out while it is in use: a timeout drops this future, and the connection with it.
+        // The connection is taken out while it is in use, so that a timeout, which drops this future, closes it.
         let mut old = kept.take();
         let mut content = Ok(content);
         loop {
@@ -129,11 +129,11 @@ impl TargetClient {
                     *kept = Some(connection).filter(|connection| connection.is_reusable());
                     return outcome;
                 }
-                // The target closed the idle connection and did not receive the whole of this request. A new
-                // connection cannot be stale.
+                // A stale connection: the target closed it while it was idle, and did not receive the whole
+                // request. A new connection cannot be stale.
                 Err(error) if was_kept && error.is_stale() => {
                     metrics.stale_retries.increment(1);
-                    // The caller holds a rewritten body, so it is not made again.
+                    // The caller still holds the rewritten body, so `prepare` does not make it again.
                     content = self.prepare(record).await.map(|(content, _use)| content);
                 }
                 Err(error) => {

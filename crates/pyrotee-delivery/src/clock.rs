@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// A wall clock, which tells how old a record is. Tests pass a clock of their own: pausing tokio's clock does not
-/// stop the system's. Cheap to clone.
+/// A wall clock, for the age of records. Tests pass their own clock, because pausing tokio's clock does not stop the
+/// system's. Cheap to clone.
 #[derive(Clone)]
 pub struct WallClock(Arc<dyn Fn() -> SystemTime + Send + Sync>);
 

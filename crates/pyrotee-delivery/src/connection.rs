@@ -1,7 +1,7 @@
 //! A connection to a target, which one worker owns and drives.
 //!
-//! A pool would pass connections between tasks and drive each in a task of its own, which is a third of the cost
-//! of an upload beside its bytes (ADR 0009).
+//! A pool would pass connections between tasks and drive each connection in its own task. That costs a third of an
+//! upload's fixed cost, the cost without its bytes (ADR 0009).
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use crate::upload_body::{UploadBody, UploadProgress};
 
-/// How long closing may take: a TLS connection ends with a message to the peer.
+/// Time limit for closing a connection: TLS sends the peer a closing message.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The future that reads and writes the connection.
@@ -60,7 +60,7 @@ impl Connection {
         let mut exchange = pin!(exchange);
         let ended = poll_fn(|cx| {
             // Poll the exchange first, so that it queues the request, then the driver, which writes and reads,
-            // then the exchange again with what was read: most responses are complete then.
+            // then the exchange again with the bytes that were read: most responses are complete by then.
             if let Poll::Ready(ended) = exchange.as_mut().poll(cx) {
                 return Poll::Ready(ended);
             }
@@ -96,8 +96,8 @@ impl Connection {
         }
     }
 
-    /// Reads and writes without waiting; whether the connection is still open. hyper reports an error to the
-    /// exchange, not here.
+    /// Reads and writes without waiting. Returns whether the connection is still open; hyper reports errors to the
+    /// exchange.
     fn drive(driver: &mut Option<Driver>, cx: &mut Context<'_>) -> bool {
         if let Some(running) = driver
             && Pin::new(running).poll(cx).is_ready()

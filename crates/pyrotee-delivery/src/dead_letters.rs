@@ -1,4 +1,4 @@
-//! Passes dropped records on to the dead letters.
+//! Passes records that a target refused, or that pyrotee cannot send, on to the dead letters.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ pub struct DeadLetter<'a> {
     pub target: &'a str,
     /// The record as it was captured.
     pub record: &'a Arc<Record>,
-    /// Why it is kept.
+    /// Why the record becomes a dead letter.
     pub reason: DeadLetterReason,
     /// Failed uploads that count against the record, the last one included.
     pub tries: u32,
@@ -46,7 +46,7 @@ impl DeadLetterReason {
         }
     }
 
-    /// The word in dead letters.
+    /// The value of `reason` in the file of a dead letter.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Rejected => Reason::Rejected.as_str(),
@@ -70,12 +70,12 @@ impl DeadLetterSink {
         Self(Some(Arc::new(receive)))
     }
 
-    /// A sink that ignores every record.
+    /// A sink that ignores every dead letter.
     pub fn disabled() -> Self {
         Self::default()
     }
 
-    /// Passes a record on.
+    /// Passes `letter` to the receiver, if there is one.
     pub fn offer(&self, letter: &DeadLetter<'_>) {
         if let Some(receive) = &self.0 {
             receive(letter);

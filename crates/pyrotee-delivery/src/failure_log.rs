@@ -17,7 +17,7 @@ const INTERVAL: Duration = Duration::from_secs(10);
 /// Logs the failed uploads to one target at a limited rate.
 #[derive(Debug, Default)]
 pub(crate) struct FailureLog {
-    /// By the label of the status code, kind of error or reason: a closed set, because a target chooses the code.
+    /// Keyed by status label, kind of error or reason. Labels are a closed set; a target chooses the code freely.
     kinds: Mutex<HashMap<&'static str, Suppression>>,
 }
 
@@ -39,7 +39,7 @@ impl FailureLog {
         self.log(target, outcome, reason.as_str());
     }
 
-    /// Logs a record that was dropped to make room for another one.
+    /// Logs a record that was evicted from a full queue.
     pub(crate) fn evicted(&self, target: &str, status: Option<u16>, why: &str) {
         if let Some(left_out) = self.should_log("evicted") {
             let fate = Reason::Rejected.as_str();
@@ -55,7 +55,7 @@ impl FailureLog {
         }
     }
 
-    /// Logs what `target` said beside an acknowledgement.
+    /// Logs a partial success: `target` acknowledged an export with a warning, or rejected a part of it.
     pub(crate) fn partial_success(&self, target: &str, outcome: &Outcome) {
         let Some(left_out) = self.should_log("partial success") else {
             return;
@@ -114,7 +114,7 @@ impl FailureLog {
         }
     }
 
-    /// Whether to log a failure of `kind` now: the number of failures left out since the last line, or `None`.
+    /// The number of failures of `kind` left out since the last line, if a line is due; `None` if none is due yet.
     fn should_log(&self, kind: &'static str) -> Option<u64> {
         let mut kinds = lock(&self.kinds);
         let now = Instant::now();

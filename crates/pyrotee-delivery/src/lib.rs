@@ -4,11 +4,11 @@
 //!
 //! - Targets share nothing but the records: each has its own queue, connections, limits and delays.
 //! - An upload consists of the record and the target's settings. A record contains no header of a client except
-//!   `Content-Type` and `Content-Encoding`.
-//! - Every lease is settled: acked when the target acknowledged the record, dropped with a reason when it never
-//!   will, retried otherwise.
-//! - A target whose circuit breaker is open is sent one probe at a time. After it recovers, the number of uploads
-//!   at once grows from one, and the backlog is paced. See `flow`.
+//!   those that give its body a meaning, such as `Content-Type`: a closed list.
+//! - Every lease is settled: acked when the target acknowledged the record, dropped with a reason when the target
+//!   never will, retried otherwise.
+//! - A target whose circuit breaker is open is sent one probe at a time. After the target recovers, the number of
+//!   uploads at once grows from one, and the backlog is paced. See `flow`.
 //! - Each attempt sends the whole body from its first byte.
 //! - Redirects are never followed, so credentials are sent only to the configured address.
 

@@ -33,11 +33,11 @@ pub const REQUEST_ERRORS: &str = "pyroscope_remote_write_request_errors_total";
 pub const REQUEST_DURATION: &str = "pyroscope_remote_write_request_duration_seconds";
 /// Records that are retried.
 pub const RETRIES: &str = "pyroscope_remote_write_retries_total";
-/// Uploads without a response that may have arrived.
+/// Ambiguous uploads: without a response, but the target may have the profile.
 pub const AMBIGUOUS: &str = "pyroscope_remote_write_ambiguous_total";
 /// Retries that may double samples, by cause.
 pub const POSSIBLY_DOUBLED: &str = "pyroscope_remote_write_possibly_doubled_total";
-/// Records that the target acknowledged and rejected a part of.
+/// Records that the target acknowledged although it rejected a part of them.
 pub const PARTIALLY_REJECTED: &str = "pyroscope_remote_write_partially_rejected_profiles_total";
 /// Changes of a target's state.
 pub const TRANSITIONS: &str = "pyroscope_remote_write_circuit_transitions_total";
@@ -50,24 +50,24 @@ pub const ENQUEUE_TO_SENT: &str = "pyroscope_remote_write_enqueue_to_sent_second
 
 /// Registers the description of each series.
 pub fn describe() {
-    describe_counter!(SENT_BYTES, "Profile bytes of uploads that went out.");
+    describe_counter!(SENT_BYTES, "Profile bytes of uploads that were sent.");
     describe_histogram!(
         RESPONSE_TIME,
-        "Seconds to the head of the target's answer, by status code."
+        "Seconds to the head of the target's response, by status code."
     );
     describe_counter!(
         REQUESTS,
-        "Uploads by status code, `error` if there was no answer, and by what it meant."
+        "Uploads by status code, `error` if there was no response, and by outcome."
     );
     describe_histogram!(
         REQUEST_DURATION,
         Unit::Seconds,
-        "Time of a whole upload, connecting included, by what came of it."
+        "Time of a whole upload, connecting included, by outcome."
     );
-    describe_counter!(RETRIES, "Profiles given back to the queue for another try.");
+    describe_counter!(RETRIES, "Profiles returned to the queue for a retry.");
     describe_counter!(
         AMBIGUOUS,
-        "Uploads without an answer that may have arrived: a retry may double them."
+        "Uploads without a response that may have arrived: a retry may double samples."
     );
     describe_counter!(
         POSSIBLY_DOUBLED,
@@ -79,7 +79,7 @@ pub fn describe() {
     );
     describe_counter!(
         TRANSITIONS,
-        "Changes of the target's state, by the new one."
+        "Changes of the target's state, by the new state."
     );
     describe_gauge!(
         RETRY_AFTER,
@@ -88,7 +88,7 @@ pub fn describe() {
     );
     describe_counter!(
         REQUEST_ERRORS,
-        "Uploads without an answer, by kind of failure."
+        "Uploads without a response, by kind of error."
     );
     describe_counter!(
         STALE_RETRIES,
@@ -97,11 +97,11 @@ pub fn describe() {
     describe_histogram!(
         ENQUEUE_TO_SENT,
         Unit::Seconds,
-        "Time from the receipt of a profile to the answer of the target that took it."
+        "Time from the receipt of a profile to the target's acknowledgement."
     );
 }
 
-/// The meanings that an upload can have, one for each value of the `outcome` label.
+/// One meaning for each value of the `outcome` label.
 const MEANINGS: [Meaning; 7] = [
     Meaning::Taken,
     Meaning::Throttled,
@@ -112,7 +112,7 @@ const MEANINGS: [Meaning; 7] = [
     Meaning::Broken,
 ];
 
-/// Handles of one target's series. They are kept because looking one up in the exporter costs more than counting.
+/// The metric series of one target. The handles are kept, because a lookup in the exporter costs more than counting.
 #[derive(Debug)]
 pub(crate) struct TargetMetrics {
     target: String,
@@ -170,7 +170,7 @@ impl TargetMetrics {
             target,
             address,
         };
-        // A series that is zero from the start differs from one that is missing.
+        // Sets the gauge to zero, so that the series exists before the first pause.
         metrics.retry_after.set(0);
         metrics
     }

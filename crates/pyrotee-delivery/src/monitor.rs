@@ -1,4 +1,4 @@
-//! Collects what the status page shows of a target.
+//! Collects the status of a target for the status page.
 
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
@@ -28,7 +28,7 @@ impl TargetMonitor {
         }
     }
 
-    /// The status now.
+    /// The status of the target at this instant.
     pub fn status(&self) -> TargetStatus {
         let flow = self.flow.snapshot();
         let summary = lock(&self.summary).clone();

@@ -8,14 +8,14 @@ use pyroscope_wire::refusal::Meaning;
 use pyrotee_net::{ExchangeError, ExchangeErrorKind};
 use pyrotee_queue::{Reason, SurfaceId};
 
-/// Longest pause until a quota is reset that is obeyed: a target may name a time next month by mistake.
+/// Longest pause for a quota reset that is obeyed: a target may name a time next month by mistake.
 const MAX_QUOTA_PAUSE: Duration = Duration::from_secs(3_600);
 
 /// The result of one attempt to upload a record.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    /// What the result means for the record and for the target; `Err` if no request can be made of the record,
-    /// with the reason of its drop.
+    /// What the result means for the record and for the target. `Err` is the reason to drop the record, if no request
+    /// can be made of it.
     pub(crate) meaning: Result<Meaning, Reason>,
     /// `None` if there was no response.
     pub(crate) status: Option<StatusCode>,
@@ -31,12 +31,12 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// The target acknowledged the profile.
+    /// The outcome of an upload that the target acknowledged.
     pub(crate) fn acked(status: StatusCode) -> Self {
         Self::response(status, Meaning::Taken, String::new(), None)
     }
 
-    /// The target sent a response with `meaning`.
+    /// The outcome of an upload whose response has `meaning`.
     pub(crate) fn response(
         status: StatusCode,
         meaning: Meaning,
@@ -67,7 +67,7 @@ impl Outcome {
         }
     }
 
-    /// Adds what the target said beside its acknowledgement: the number of profiles that it rejected, and why.
+    /// Adds a partial success: how many profiles of an acknowledged export the target rejected, and why.
     pub(crate) fn with_partial_success(self, rejected_part: u64, text: String) -> Self {
         Self {
             rejected_part,
@@ -76,7 +76,7 @@ impl Outcome {
         }
     }
 
-    /// The pause that the target asks for.
+    /// The pause that the target asks for: until the quota reset, or else its `Retry-After`.
     pub(crate) fn pause(&self) -> Option<Duration> {
         self.quota_reset.or(self.retry_after)
     }
@@ -97,7 +97,8 @@ impl Outcome {
         }
     }
 
-    /// There was no response. `written`: the whole request was written, so the target may have the profile.
+    /// The outcome of an upload without a response. `written`: the whole request was written, so the target may have
+    /// the profile.
     pub(crate) fn no_response(error: ExchangeError, written: bool) -> Self {
         let meaning = match error.kind() {
             ExchangeErrorKind::Tls => Meaning::Broken,
@@ -115,7 +116,7 @@ impl Outcome {
         }
     }
 
-    /// No request can be made of the record.
+    /// The outcome for a record of which no request can be made.
     pub(crate) fn unsendable(reason: Reason) -> Self {
         Self {
             meaning: Err(reason),
@@ -143,7 +144,7 @@ impl Outcome {
         self.status.map(|status| status.as_u16())
     }
 
-    /// Why there was no response; `None` if there was one, or no request.
+    /// Why there was no response; `None` if there was a response, or no request.
     pub(crate) fn error_kind(&self) -> Option<ExchangeErrorKind> {
         self.error.as_ref().map(ExchangeError::kind)
     }
@@ -156,7 +157,7 @@ pub(crate) enum DoublingCause {
     Ambiguous,
     /// A gateway gave up waiting for the target, which may have the record.
     GatewayTimeout,
-    /// A limit was reached within a Push: the target may have taken the series before it.
+    /// A limit was reached within a Push: the target may have stored the series that came before the limit.
     PartialPush,
 }
 

@@ -10,12 +10,12 @@ use crate::Settings;
 /// Replacement for a secret.
 const REDACTED: &str = "<redacted>";
 
-/// Secrets shorter than this are not removed: they are likely to be ordinary words.
+/// Secrets of fewer bytes are not removed: they are likely to be ordinary words.
 const SHORTEST: usize = 4;
 
 /// Removes the secrets of one target from texts.
 pub(crate) struct Redactor {
-    /// The longest first, since one may be part of another.
+    /// The longest secret first, since a secret may be part of another one.
     secrets: Vec<SecretString>,
 }
 

@@ -21,8 +21,8 @@ pub(crate) struct RequestTemplate {
     tags: Arc<Tags>,
     paths: SurfacePaths,
     headers: HeaderMap,
-    /// One permit for each body that may be rewritten for this target at once. The permits are the target's own, so
-    /// that bodies that take long for one target delay no other.
+    /// One permit for each body that may be rewritten for this target at once. Each target has its own permits, so that
+    /// slow rewrites for one target do not delay other targets.
     rewrites: Arc<Semaphore>,
 }
 
@@ -37,13 +37,13 @@ impl RequestTemplate {
         })
     }
 
-    /// The content of an upload of `record`; `Err` is the reason of its drop. This may take long, and no part of it is
-    /// the target's fault.
+    /// Makes the content of an upload of `record`; `Err` is the reason to drop the record. May take long, and the time
+    /// does not depend on the target.
     pub(crate) async fn prepare(&self, record: &Arc<Record>) -> Result<Prepared, Reason> {
         Content::of(record, &self.tags, &self.rewrites).await
     }
 
-    /// The upload request of `record` with `content`; `Err` is the reason of its drop.
+    /// The upload request of `record` with `content`; `Err` is the reason to drop the record.
     pub(crate) fn request(
         &self,
         record: &Record,
@@ -86,7 +86,7 @@ impl RequestTemplate {
             mark,
             &content.query,
         ];
-        // Concatenated into a string of exactly this length, which `Bytes` takes without a copy.
+        // The capacity of this string equals its length, so that `Bytes` takes the string without a copy.
         let path = path.concat();
         PathAndQuery::try_from(path).ok().map(Uri::from)
     }

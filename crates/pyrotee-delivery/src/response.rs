@@ -1,8 +1,7 @@
 //! Reads the responses to uploads, and decides what they mean.
 //!
-//! The status decides as soon as the head has arrived. The body only refines it, and has a limit in time and in
-//! length of its own: a body that stalls, breaks off or never ends changes nothing but the reuse of the
-//! connection.
+//! The status decides as soon as the head has arrived. The body only refines the meaning, and has its own limits of
+//! time and length: a body that stalls, breaks off or never ends only prevents the reuse of the connection.
 
 use std::time::Duration;
 
@@ -35,7 +34,7 @@ const DRAINED_BYTES: usize = 64 * 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The text for an HTML page with a success status.
-const LOGIN_PAGE: &str = "the response is an HTML page, as of a login page, and no acknowledgement; check the \
+const LOGIN_PAGE: &str = "the response is an HTML page, such as a login page, and no acknowledgement; check the \
                           target's address and credentials";
 
 /// Reads the responses of one target, and decides what they mean.
@@ -118,9 +117,9 @@ fn value(headers: &HeaderMap, name: HeaderName) -> &[u8] {
 struct BodyStart {
     /// At most [`CLASSIFIED_BYTES`].
     bytes: Vec<u8>,
-    /// Length of what was read.
+    /// Bytes that were read, including those that are not kept.
     read: usize,
-    /// The body has ended: nothing follows what was read.
+    /// The body has ended: no byte follows those that were read.
     ended: bool,
 }
 

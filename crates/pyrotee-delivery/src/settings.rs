@@ -12,13 +12,13 @@ use pyroscope_wire::{SurfacePaths, Tags};
 use pyrotee_net::Address;
 use secrecy::{ExposeSecret, SecretString};
 
-/// Header with the tenant, for Pyroscopes that have several.
+/// Header with the tenant, for Pyroscopes with several tenants.
 const TENANT: HeaderName = HeaderName::from_static("x-scope-orgid");
 
 /// Value of `User-Agent`.
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("pyrotee/", env!("CARGO_PKG_VERSION")));
 
-/// The settings of one target. Its values are valid, except that [`crate::Deliverer::new`] rejects one that
+/// The settings of one target. All values are valid, except that [`crate::Deliverer::new`] rejects a value that
 /// cannot be sent as a header.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -34,7 +34,7 @@ pub struct Settings {
     pub headers: Vec<(HeaderName, SecretString)>,
     /// Labels that are added to every profile.
     pub tags: Tags,
-    /// Paths of the surfaces at this target, where they differ from Pyroscope's.
+    /// Paths of the surfaces at this target, where the paths differ from Pyroscope's.
     pub paths: SurfacePaths,
     /// Time limit of one upload, from connecting to the head of the response.
     pub timeout: Duration,
@@ -45,21 +45,21 @@ pub struct Settings {
     pub max_age: Option<Duration>,
     /// What to do when it is unknown whether the target received a profile.
     pub on_ambiguous: OnAmbiguous,
-    /// Pacing of the backlog: most bytes per second, counted as lengths of captured bodies; `None` is no limit. It
-    /// does not apply to fresh profiles.
+    /// Pacing of the backlog: most bytes per second, counted as lengths of captured bodies; `None` is no limit. Fresh
+    /// profiles are not paced.
     pub replay_rate: Option<NonZeroU64>,
-    /// What responses mean; of a 2xx only that it is an acknowledgement.
+    /// What responses mean. A rule for a 2xx can only say that the response is an acknowledgement.
     pub rules: Rules,
 }
 
-/// What to do when an upload was ambiguous: after the whole request was written, it timed out or the connection broke,
-/// so it is unknown whether the target received the profile.
+/// What to do when an upload was ambiguous: after the whole request was written, the upload timed out or the
+/// connection broke, so it is unknown whether the target received the profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnAmbiguous {
     /// Retry. If the target had received the profile, its samples count twice: a Pyroscope does not recognise a
     /// duplicate.
     Retry,
-    /// Drop the record. If the target had not received the profile, it is lost.
+    /// Drop the record. If the target had not received the profile, the profile is lost.
     Drop,
 }
 
@@ -79,7 +79,7 @@ pub enum Credentials {
 
 /// A setting that cannot be sent as a header. The message does not contain the value: it may be a secret.
 #[derive(Debug, thiserror::Error)]
-#[error("send {what} as a header")]
+#[error("{what} cannot be sent as a header: remove control characters such as line breaks")]
 pub struct SettingsError {
     what: String,
     #[source]
@@ -129,7 +129,7 @@ impl Settings {
     }
 }
 
-/// The pair as RFC 7617 sends it.
+/// User and password in Base64, as RFC 7617 says.
 fn encoded(user: &SecretString, password: &SecretString) -> String {
     STANDARD.encode(format!(
         "{}:{}",
@@ -223,6 +223,9 @@ mod tests {
         }
         .headers()
         .unwrap_err();
-        assert_eq!(error.to_string(), "send auth-token as a header");
+        assert_eq!(
+            error.to_string(),
+            "auth-token cannot be sent as a header: remove control characters such as line breaks"
+        );
     }
 }

@@ -4,17 +4,17 @@ use std::time::{Duration, SystemTime};
 
 use pyroscope_wire::Surface;
 
-/// Whether profiles are sent to a target, in one word.
+/// The state of a target in one word: whether profiles are sent to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TargetState {
-    /// All circuit breakers are closed.
+    /// Uploads are sent. A circuit breaker may be open for a few seconds, while probes verify whether the target or the
+    /// records cause failures.
     Healthy,
-    /// All circuit breakers are closed, but for a minute the target has accepted nothing and refused at least
-    /// three profiles.
+    /// Uploads are sent, but for a minute the target has accepted nothing and refused at least three profiles.
     Rejecting,
-    /// The target asked for a pause: no upload starts until it is over.
+    /// The target asked for a pause: no upload starts before the pause is over.
     Throttled,
-    /// The target's circuit breaker is open, since the target cannot be reached or fails: one probe at a time is
+    /// The target's circuit breaker is open, because the target cannot be reached or fails: one probe at a time is
     /// sent.
     Open,
     /// The target refuses every upload of at least one surface: that surface is suspended.
@@ -56,7 +56,7 @@ pub struct TargetStatus {
     pub last_success: Option<SystemTime>,
     /// The last upload that failed; `None` if none has.
     pub last_error: Option<LastError>,
-    /// Uploads since the start of the process.
+    /// Uploads since the start of the process, retries included.
     pub attempts: u64,
     /// Uploads in flight.
     pub in_flight: usize,
@@ -80,11 +80,11 @@ pub struct SuspendedSurface {
 /// An upload that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastError {
-    /// When it ended.
+    /// When the upload ended.
     pub at: SystemTime,
     /// The value of the `outcome` label.
     pub outcome: &'static str,
-    /// Status of the response; `None` if there was none.
+    /// Status of the response; `None` if there was no response.
     pub status: Option<u16>,
     /// Body of the response or the error: one line, without the target's secrets.
     pub text: String,

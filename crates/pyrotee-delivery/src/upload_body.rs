@@ -1,4 +1,4 @@
-//! The body of an upload, and how far it was sent. All targets share its bytes.
+//! The body of an upload, and how much of the body was sent. All targets share the bytes.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use std::vec::IntoIter;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-/// How far an upload has come, which decides what its failure means.
+/// The progress of an upload, which decides whether a failure is ambiguous.
 #[derive(Debug, Default)]
 pub(crate) struct UploadProgress {
     started: AtomicBool,
@@ -35,7 +35,7 @@ impl UploadProgress {
         self.finished.load(Relaxed)
     }
 
-    /// The head of the response has arrived.
+    /// Notes that the head of the response has arrived.
     pub(crate) fn set_responded(&self) {
         self.responded.store(true, Relaxed);
     }
@@ -76,7 +76,7 @@ impl Body for UploadBody {
         Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
     }
 
-    /// hyper asks this first, and polls no empty body.
+    /// hyper calls this before it polls, and never polls an empty body.
     fn is_end_stream(&self) -> bool {
         let ended = self.pieces.as_slice().is_empty();
         if ended {

@@ -1,8 +1,8 @@
-//! A record as a file: the raw request that brings it to a Pyroscope once more.
+//! Captured requests: files that hold a record as a raw HTTP request, which sends it to a Pyroscope again.
 //!
-//! `pyrotee send --file X.http` sends it, and so can anything that writes bytes to a socket. It is what a
-//! target without tags would get: times that were absent or relative stand for those of the receipt,
-//! and a gRPC frame is taken off. Two header fields of our own keep what a request does not tell.
+//! `pyrotee send --file X.http` sends a captured request, and so can any program that writes bytes to a socket. The
+//! request is the one that a target without tags is sent: absent and relative times are absolute, from the time of
+//! receipt, and a gRPC frame is removed. Two header fields of pyrotee keep the record's hop count and time of receipt.
 
 use std::io::{self, Write};
 use std::time::{Duration, UNIX_EPOCH};
@@ -14,41 +14,42 @@ use pyrotee_delivery::Content;
 use pyrotee_net::HOPS;
 use pyrotee_queue::{Head, Record, SurfaceId, receipt_time};
 
-/// Nanoseconds since 1970.
+/// Header field with the time of receipt, in nanoseconds since 1970.
 const RECEIVED: &str = "Pyrotee-Received";
 
-/// Most header fields; ours has six, those of an SDK some more.
+/// Most header fields of a captured request. Requests of [`write()`] have six, requests of an SDK some more.
 const FIELDS: usize = 64;
 
-/// Why a file is not a captured request that brings a profile.
+/// Why a file cannot be read as a captured request of a profile.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// It does not parse as HTTP/1.1.
-    #[error("it is no captured request")]
+    /// The file does not parse as HTTP/1.1.
+    #[error("the file is not a captured request")]
     NoRequest(#[from] httparse::Error),
-    /// It ends before the blank line.
-    #[error("its head does not end")]
+    /// The file ends before the blank line.
+    #[error("the head of the request does not end with a blank line")]
     HeadDoesNotEnd,
-    /// It is a request, but not for an ingestion surface.
-    #[error("{method} {path} brings no profile")]
+    /// The request is not for an ingestion surface.
+    #[error("{method} {path} is not an ingestion request")]
     NoProfile {
-        /// As in the request line.
+        /// Method in the request line.
         method: String,
-        /// Without the query.
+        /// Path in the request line, without the query.
         path: String,
     },
     /// `Content-Length` and the rest of the file differ.
-    #[error("its body is not as long as its head says")]
+    #[error("the body is not as long as Content-Length says")]
     Length,
 }
 
-/// Writes a record. One that no target could be sent is written as it came.
+/// Writes a record as a captured request. A record that can be sent to no target is written as it was received.
 ///
 /// # Errors
-/// Those of `out`, and a record whose surface this version does not know.
+/// `out` fails, or this version does not know the record's surface.
 pub fn write(record: &Record, out: &mut impl Write) -> io::Result<()> {
     let head = record.head();
-    let unknown = || io::Error::other("its surface is not known to this version of pyrotee");
+    let unknown =
+        || io::Error::other("this version of pyrotee does not know the surface of the record");
     let surface = Surface::from_id(head.surface.0).ok_or_else(unknown)?;
     let content = Content::untagged(record).unwrap_or_else(|_reason| as_it_came(record, surface));
     write!(out, "POST {}", surface.canonical_path())?;
@@ -97,11 +98,11 @@ fn as_it_came(record: &Record, surface: Surface) -> Content {
     }
 }
 
-/// Reads what [`write()`] has written, or another captured request: of one that does not say when it
-/// was received, that is now.
+/// Reads the head and the body of a record from a file that [`write()`] has written, or from another captured request.
+/// If the request does not contain a time of receipt, the time is now.
 ///
 /// # Errors
-/// It is no request for an ingestion surface; the text says what is missing.
+/// The file is not an ingestion request; the text says what is missing.
 pub fn read(file: &Bytes) -> Result<(Head, Bytes), ReadError> {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS];
     let mut request = httparse::Request::new(&mut fields);
@@ -267,9 +268,9 @@ mod tests {
     fn what_is_none_says_why() {
         for (file, says) in [
             ("", "does not end"),
-            ("nonsense\r\n\r\n", "no captured request"),
-            ("GET /ingest HTTP/1.1\r\n\r\n", "brings no profile"),
-            ("POST /other HTTP/1.1\r\n\r\n", "brings no profile"),
+            ("nonsense\r\n\r\n", "not a captured request"),
+            ("GET /ingest HTTP/1.1\r\n\r\n", "not an ingestion request"),
+            ("POST /other HTTP/1.1\r\n\r\n", "not an ingestion request"),
             (
                 "POST /ingest HTTP/1.1\r\nContent-Length: 5\r\n\r\nbody",
                 "not as long",

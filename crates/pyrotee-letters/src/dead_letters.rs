@@ -1,4 +1,4 @@
-//! The dead letters of a running process: their directory, its writer and what can be seen of both.
+//! The dead letters of a running process: their directory, the writer thread, and a monitor of both.
 
 use std::io;
 use std::path::PathBuf;
@@ -12,41 +12,41 @@ use crate::opening::{Directory, Gate, Opener, Opening};
 use crate::store::{Error, Size, Store};
 use crate::writer::{Counters, Writer};
 
-/// A directory of dead letters with its writer thread. Ends when [`Writer::close`] returns.
+/// A directory of dead letters with its writer thread. The thread ends when [`Writer::close`] returns.
 #[derive(Debug)]
 pub struct DeadLetters {
-    /// Reads the letters and their numbers.
+    /// Reads the letters and counts them.
     pub monitor: Monitor,
-    /// The thread that writes; whoever holds it closes it.
+    /// The thread that writes letters. The owner must close it.
     pub writer: Writer,
-    /// Receives rejected records from the deliverers.
+    /// Receives dead letters from the deliverers.
     pub sink: DeadLetterSink,
 }
 
-/// Where dead letters are kept, and how many.
+/// The settings of dead letters: where they are kept, and how many bytes of them.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The directory, which is made if it is not there.
+    /// The directory, which is created if it does not exist.
     pub dir: PathBuf,
-    /// Most bytes of all files.
+    /// Most bytes of all files together.
     pub max_bytes: u64,
-    /// Most bytes of memory of records that are not written yet. One record may always wait.
+    /// Most bytes of memory of letters that are not written yet. One letter may always wait, however large.
     pub most_waiting: u64,
     /// Catches the panics of the writer.
     pub supervisor: Supervisor,
 }
 
-/// Reads the letters of a running process, and counts what happens to them. Cheap to clone.
+/// Reads the letters of a running process, and counts kept, replayed, evicted and lost letters. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Monitor {
     directory: Arc<Directory>,
     counters: Arc<Counters>,
 }
 
-/// What there is, and what became of letters since the start.
+/// The size of the directory, and counts of letters since the start of the process.
 #[derive(Debug, Clone, Copy)]
 pub struct Stats {
-    /// Whether the directory is in use; until then `size` is zero.
+    /// Whether the directory is open; before that, `size` has no letters and no bytes.
     pub is_open: bool,
     pub size: Size,
     pub kept: u64,
@@ -62,7 +62,7 @@ impl DeadLetters {
     /// Opens the directory and starts the writer.
     ///
     /// # Errors
-    /// The directory cannot be used, another process has it, or the thread does not start.
+    /// The directory cannot be used, another process uses it, or the thread does not start.
     pub fn open(settings: Settings) -> Result<Self, Error> {
         let store = Arc::new(Store::open(&settings.dir, settings.max_bytes)?);
         let directory = Directory::open(store, settings.max_bytes);
@@ -71,8 +71,9 @@ impl DeadLetters {
             .map_err(|source| Error::Io { dir, source })
     }
 
-    /// Starts the writer, which opens the directory as soon as `gate` and the disk allow. Returns at once: a directory
-    /// that is read-only, missing, or locked by another process is tried again within seconds, and letters wait in memory.
+    /// Starts the writer, which opens the directory as soon as `gate` and the disk allow. Returns at once: the writer
+    /// tries a directory that is read-only, missing, or locked by another process again within seconds, and letters
+    /// wait in memory.
     ///
     /// # Errors
     /// The thread does not start.
@@ -104,7 +105,7 @@ impl DeadLetters {
 }
 
 impl Monitor {
-    /// Whether the directory is in use.
+    /// Whether the directory is open, and if not, why.
     pub fn opening(&self) -> Opening {
         self.directory.opening()
     }
@@ -114,24 +115,24 @@ impl Monitor {
         self.counters.unwritten.letters()
     }
 
-    /// The letters themselves.
+    /// The directory of letters.
     ///
     /// # Errors
     /// The directory is not open yet.
     pub fn store(&self) -> Result<&Arc<Store>, NotOpen> {
         let not_open = || match self.opening() {
             Opening::Waiting { reason, .. } => NotOpen(reason),
-            Opening::Open => NotOpen("it was opened just now".to_owned()),
+            Opening::Open => NotOpen("the directory was opened just now".to_owned()),
         };
         self.directory.store().ok_or_else(not_open)
     }
 
-    /// Counts a letter that went back into a queue.
+    /// Counts a letter that was replayed: its record is in a queue again.
     pub fn count_replayed(&self) {
         self.counters.replayed.fetch_add(1, Relaxed);
     }
 
-    /// The numbers of this instant.
+    /// Sizes and counts at this instant.
     pub fn stats(&self) -> Stats {
         let (store, counters) = (self.directory.store(), &self.counters);
         let closed = || Size {
@@ -152,7 +153,7 @@ impl Monitor {
     }
 }
 
-/// The directory of the dead letters is not open yet: why, and what to do.
+/// The error that the directory of the dead letters is not open yet. The text says why, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("dead letters are not open yet: {0}")]
 pub struct NotOpen(String);

@@ -2,12 +2,11 @@
 //! look at them and send them again.
 //!
 //! A delivery reports a rejected record to [`pyrotee_delivery::DeadLetterSink`], a function that never waits. `writer`
-//! hands the record to a thread of its own, `opening` has that thread open the directory once that is possible, and `store`
-//! keeps the directory within its bound. `captured` is the
-//! format of the request file in a letter; `pyrotee spool export` writes the same format.
+//! hands the record to the writer thread. `opening` lets that thread open the directory once that is possible, and
+//! `store` keeps the directory within its limit of bytes. `captured` is the format of the request file in a letter;
+//! `pyrotee spool export` writes files of this format too.
 //!
-//! What this crate does not do: it serves nothing over HTTP and sends nothing. The admin listener and the
-//! commands do that with a [`Store`].
+//! This crate serves nothing over HTTP and sends nothing. The admin listener and the commands do, with a [`Store`].
 
 mod captured;
 mod dead_letters;

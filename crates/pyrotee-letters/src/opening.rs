@@ -1,4 +1,4 @@
-//! Opens the directory of the dead letters as soon as that is possible, while the relay runs.
+//! Opens the directory of the dead letters while the relay runs, as soon as the directory can be opened.
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -9,28 +9,28 @@ use pyrotee_queue::{FailureLevel, FailureLog, lock};
 
 use crate::store::{Error, Store};
 
-/// Time until the second attempt to open the directory. It doubles up to [`LONGEST_PAUSE`].
+/// Pause between the first and the second attempt to open the directory. The pause doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Time until a gate is asked for the second time. It doubles up to [`FIRST_PAUSE`].
+/// Pause between the first and the second call of a gate. The pause doubles up to [`FIRST_PAUSE`].
 const FIRST_GATE_PAUSE: Duration = Duration::from_millis(10);
 
-/// Whether the directory of the dead letters is in use.
+/// Whether the directory of the dead letters is open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Opening {
     /// The directory cannot be used yet; the next attempt follows within seconds.
     Waiting {
-        /// Why, and what to do.
+        /// Why the directory cannot be used, and what to do.
         reason: String,
         /// When the first attempt began.
         since: Instant,
     },
-    /// The directory is in use.
+    /// The directory is open and in use.
     Open,
 }
 
-/// Says why the directory must not be touched yet. It is asked before each attempt.
+/// Returns `Err` with the reason while the directory must not be touched. Called before each attempt to open it.
 pub type Gate = Box<dyn Fn() -> Result<(), String> + Send>;
 
 /// The directory of a running relay, which may not be open yet.
@@ -39,7 +39,7 @@ pub(crate) struct Directory {
     pub(crate) max_bytes: u64,
     store: OnceLock<Arc<Store>>,
     since: Instant,
-    /// Why it is not open.
+    /// Why the directory is not open.
     reason: Mutex<String>,
 }
 
@@ -49,7 +49,7 @@ impl Directory {
             max_bytes,
             store: OnceLock::new(),
             since: tokio::time::Instant::now().into_std(),
-            reason: Mutex::new("it is being opened".to_owned()),
+            reason: Mutex::new("the directory is being opened".to_owned()),
         }
     }
 
@@ -60,7 +60,7 @@ impl Directory {
         }
     }
 
-    /// The letters, once the directory is open.
+    /// The store of letters; `None` until the directory is open.
     pub(crate) fn store(&self) -> Option<&Arc<Store>> {
         self.store.get()
     }
@@ -84,7 +84,7 @@ pub(crate) struct Opener {
 }
 
 impl Opener {
-    /// Returns the open store, or `None` if `stop` ends the attempts. Blocks until then.
+    /// Tries to open the store until an attempt succeeds. Blocks; returns `None` if `stop` ends the attempts.
     pub(crate) fn run(&self, stop: &Receiver<()>) -> Option<Arc<Store>> {
         if let Some(store) = self.directory.store() {
             return Some(Arc::clone(store));
@@ -131,7 +131,7 @@ impl Opener {
             Some(FailureLevel::Error) => tracing::error!(
                 reason,
                 ?waited,
-                "dead letters still cannot be opened; new ones are lost once an eighth of memory-limit waits"
+                "dead letters still cannot be opened; new ones are lost once unwritten ones take an eighth of memory-limit"
             ),
             Some(FailureLevel::Warning) => tracing::warn!(
                 reason,

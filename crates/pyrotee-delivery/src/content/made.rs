@@ -1,4 +1,4 @@
-//! Bodies with a target's tags in them, which targets with the same tags share.
+//! Rewritten bodies: with a target's tags in them, shared by targets with the same tags.
 
 use std::sync::{Arc, Mutex, Weak};
 
@@ -8,18 +8,18 @@ use pyroscope_wire::encoding::Coding;
 use pyroscope_wire::message::Message;
 use pyrotee_queue::{Reason, Record, Reservation, Workspace, lock};
 
-/// What was made of one record's body. The record owns it.
+/// The rewritten bodies of one record, at most one for each set of tags. The record owns them.
 ///
-/// A body lives as long as uploads use it, so that a target that hangs holds one for each of its uploads and no more.
-/// Only between an upload and its retry is a body kept without being used, and only while memory is not scarce.
+/// A body lives as long as uploads use it, so a target that hangs holds at most one body for each of its uploads. An
+/// unused body is kept only between an upload and its retry, and only while memory is not scarce.
 #[derive(Debug, Default)]
 pub(super) struct MadeBodies {
     slots: Mutex<Vec<(Arc<Tags>, Arc<Slot>)>>,
-    /// The message that a check before the offer has unpacked, for the first delivery.
+    /// The message that the check before the offer unpacked, kept for the first delivery.
     checked: Mutex<Option<(Message, Reservation)>>,
 }
 
-/// The body with one set of tags. The delivery that makes it holds the lock, and other deliveries wait for the result.
+/// The body with one set of tags. The delivery that makes the body holds the lock; other deliveries wait for the body.
 type Slot = tokio::sync::Mutex<SlotState>;
 
 #[derive(Debug, Default)]
@@ -28,13 +28,13 @@ enum SlotState {
     Empty,
     /// Uploads use the body, or have used it.
     Used(Weak<MadeBody>),
-    /// The next upload is a retry.
+    /// The body is kept for a retry.
     Kept(Arc<MadeBody>),
     /// No body can be made.
     Failed(Reason),
 }
 
-/// A body as it is sent.
+/// A rewritten body, ready to be sent.
 #[derive(Debug)]
 pub(super) struct MadeBody {
     /// The `Content-Encoding` of the upload.
@@ -44,12 +44,12 @@ pub(super) struct MadeBody {
     pub(super) memory: Memory,
 }
 
-/// What the bytes of a [`MadeBody`] are charged to until it is dropped.
+/// The part of the budget to which the bytes of a [`MadeBody`] are charged until the body is dropped.
 #[derive(Debug)]
 pub(super) enum Memory {
-    /// The records of the budget, while they leave room.
+    /// The part for records, if it has room.
     Records(#[expect(dead_code, reason = "it returns its bytes when it is dropped")] Reservation),
-    /// The rest of the workspace that the body was made in.
+    /// The workspace in which the body was made, shrunk to the length of the body.
     Workspace(#[expect(dead_code, reason = "it returns its bytes when it is dropped")] Workspace),
 }
 
@@ -61,12 +61,12 @@ pub(crate) struct BodyUse {
 }
 
 impl MadeBodies {
-    /// Those of `record`; `None` if something else claimed their place.
+    /// The rewritten bodies of `record`; `None` if the record already owns a value of another type.
     pub(super) fn of(record: &Record) -> Option<&Self> {
         record.shared()
     }
 
-    /// Returns the body with `tags`, which `make` makes unless there is one.
+    /// Returns the body with `tags`. Calls `make` if there is no such body yet.
     pub(super) async fn get<F>(
         &self,
         tags: &Arc<Tags>,
@@ -103,12 +103,12 @@ impl MadeBodies {
         *lock(&self.checked) = Some((message, reservation));
     }
 
-    /// The message that [`MadeBodies::keep_message`] kept.
+    /// Takes the message that [`MadeBodies::keep_message`] kept.
     pub(super) fn take_message(&self) -> Option<(Message, Reservation)> {
         lock(&self.checked).take()
     }
 
-    /// The slot of `tags`. A list suffices: few targets have tags, and most of those the same.
+    /// The slot of `tags`. A list suffices: few targets have tags, and most of them have the same tags.
     fn slot(&self, tags: &Arc<Tags>) -> Arc<Slot> {
         let mut slots = lock(&self.slots);
         if let Some((_, slot)) = slots.iter().find(|(other, _)| other == tags) {
@@ -121,7 +121,7 @@ impl MadeBodies {
 }
 
 impl BodyUse {
-    /// Keeps the body in memory for a retry, unless memory is scarce or the body takes a part of the workspaces.
+    /// Keeps the body in memory for a retry, unless memory is scarce or the body is charged to a workspace.
     pub(crate) fn keep_for_retry(self, record: &Record) {
         if matches!(self.body.memory, Memory::Workspace(_)) || record.budget().is_scarce() {
             return;

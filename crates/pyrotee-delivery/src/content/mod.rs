@@ -28,29 +28,29 @@ use tokio::sync::Semaphore;
 /// The parts of an upload that depend on the record.
 #[derive(Debug)]
 pub struct Content {
-    /// The surface that the profile was received on and is sent to.
+    /// The surface on which the profile was received, and to which it is sent.
     pub surface: Surface,
-    /// The query without `?`; empty if there is none.
+    /// The query without `?`; empty if there is no query.
     pub query: String,
-    /// Value of `Content-Type`; `None` to send none.
+    /// Value of `Content-Type`; `None` if the header is not sent.
     pub content_type: Option<HeaderValue>,
     /// Value of `Content-Encoding`; `None` if the body is not compressed.
     pub content_encoding: Option<HeaderValue>,
-    /// Further headers that give the body its meaning. A target's own header of the same name replaces one.
+    /// Further headers that give the body its meaning. A header of the same name in the target's settings wins.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The body in pieces that are never empty.
     pub body: Vec<Bytes>,
 }
 
-/// A content, and what holds its body in memory and charged for: `None` if the body is the record's.
+/// A content, and the use that keeps its rewritten body in memory and charged; `None` if the body is the record's own.
 pub(crate) type Prepared = (Content, Option<BodyUse>);
 
 impl Content {
-    /// The content for a target without tags: the bytes as they were received, except that times which depend on
-    /// when they are read become those of the receipt, and that a gRPC message loses its frame.
+    /// The content for a target without tags: the bytes as they were received, except that absent and relative times
+    /// become absolute, from the time of receipt, and that a gRPC message loses its frame.
     ///
     /// # Errors
-    /// The reason to drop the record, if no target can be sent it.
+    /// The reason to drop the record, if it can be sent to no target.
     pub fn untagged(record: &Record) -> Result<Self, Reason> {
         let (surface, head) = (surface(record)?, record.head());
         if surface == Surface::Ingest {
@@ -81,8 +81,8 @@ impl Content {
             Surface::Ingest => Ok((Self::with_name(record, tags)?, None)),
             surface @ (Surface::Push | Surface::Otlp | Surface::OtlpV1) => {
                 let encoding = encoding(surface, record.head())?;
-                // Text is decoded where bodies are unpacked: off the threads that serve requests, within
-                // what the budget grants.
+                // The text of gRPC-Web is decoded where bodies are unpacked: off the threads that serve requests,
+                // within a workspace of the budget.
                 if tags.is_empty() && encoding.framing() != Framing::GrpcWebText {
                     return Ok((Self::untagged(record)?, None));
                 }
@@ -152,7 +152,8 @@ impl Content {
         }
     }
 
-    /// The headers of `head` that the surface has in its list. No others are sent, whatever the record holds.
+    /// The headers of `head` that are in the surface's closed list. Other headers are never sent, even if the record
+    /// holds them.
     pub fn meaning_headers(surface: Surface, head: &Head) -> Vec<(HeaderName, HeaderValue)> {
         let names = surface.meaning_headers().iter();
         let headers = names.filter_map(|name| {
@@ -176,8 +177,8 @@ fn encoding(surface: Surface, head: &Head) -> Result<Encoding, Reason> {
     Encoding::of(surface, head.content_type.as_deref()).ok_or(Reason::Undecodable)
 }
 
-/// The `Content-Encoding` and the message as they were received, without a gRPC frame. The coding need not be one
-/// that pyrotee knows.
+/// The `Content-Encoding` and the message as they were received, without a gRPC frame. The coding may be one that
+/// pyrotee does not know.
 fn as_received(
     encoding: Encoding,
     head: &Head,

@@ -1,12 +1,12 @@
-//! The rewriting of one body: unpack it, put tags into it, pack it. Runs on threads for blocking work.
+//! Rewrites one body: unpacks it, puts tags into it, packs it again. Runs on threads for blocking work.
 //!
 //! Invariants:
 //!
-//! - Everything that a rewrite holds is charged to its [`Workspace`] before it exists. The workspace grows with what is
-//!   unpacked. If there is no more at the moment, the rewrite gives all of it back, waits in line for a larger
-//!   one and starts again, so that no two rewrites wait for each other.
+//! - All memory of a rewrite is charged to its [`Workspace`] before it is allocated. The workspace grows as the body is
+//!   unpacked. If the workspace cannot grow at the moment, the rewrite gives all of it back, waits in line for a larger
+//!   workspace and starts again, so that no two rewrites wait for each other.
 //! - The time of a rewrite is bounded by the bounds of `pyroscope-wire` on bytes, gzip members, edits and elements.
-//! - A rewrite that nobody waits for any more goes on to its end and holds its permit until then.
+//! - A rewrite whose caller was cancelled runs to its end, and holds its permit until then.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ const LEAST_EDITS: u64 = 64 * 1024;
 /// Why a body could not be rewritten.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum RewriteFault {
-    /// The body is not what its headers say.
+    /// The body cannot be decoded as its headers say.
     Unreadable(Undecodable),
     /// The memory limit is too low to unpack the body, whatever else is in memory.
     TooLarge,
@@ -48,7 +48,7 @@ impl RewriteFault {
     }
 }
 
-/// A body and what is to be done with it.
+/// The input of a rewrite: the record, and how its body is encoded.
 #[derive(Debug, Clone)]
 pub(super) struct Rewrite {
     pub(super) record: Arc<Record>,
@@ -59,11 +59,11 @@ pub(super) struct Rewrite {
     pub(super) permit: Arc<OwnedSemaphorePermit>,
 }
 
-/// Why a step ended without a result.
+/// Why a step of a rewrite ended without a result.
 #[derive(Debug)]
 enum Stop {
     Fault(RewriteFault),
-    /// The rewrite can go on in a larger workspace.
+    /// The rewrite needs a larger workspace. Both sizes are in bytes.
     NeedsMore {
         workspace: u64,
         edits: u64,
@@ -76,11 +76,11 @@ impl From<RewriteFault> for Stop {
     }
 }
 
-/// The message, and the parts that it is sent in.
+/// A message with tags: the unpacked message, and the parts that are sent.
 struct Tagged<'r> {
     message: Message,
     parts: Vec<Part>,
-    /// The message as it was received, in its coding, out of its frame.
+    /// Coding of `received`: the message as it was received, without its gRPC frame.
     coding: Coding,
     received: std::borrow::Cow<'r, [Bytes]>,
 }
@@ -112,7 +112,7 @@ impl Rewrite {
             .await
     }
 
-    /// Runs `step` with a workspace, again with a larger one whenever it needs more.
+    /// Runs `step` with a workspace, and again with a larger workspace whenever the step needs more.
     async fn run<T: Send + 'static>(
         self,
         step: impl Fn(&Self, Workspace, u64) -> Result<T, Stop> + Clone + Send + 'static,
@@ -134,7 +134,8 @@ impl Rewrite {
         }
     }
 
-    /// What an honest body takes: the length that the end of a gzip body states, and the new text.
+    /// Bytes of the first workspace: the decoded text, the message and the new text. The end of a gzip body states the
+    /// length of the message, which may be wrong.
     fn first_workspace(&self) -> u64 {
         let frames = self.record.body().frames();
         let message = match self.coding {
@@ -149,7 +150,7 @@ impl Rewrite {
         self.record.budget().largest_workspace()
     }
 
-    /// Memory that the text of gRPC-Web takes once it is decoded, in bytes.
+    /// Bytes of memory for the text of gRPC-Web after decoding; 0 for other framings.
     fn text_bytes(&self) -> u64 {
         match self.encoding.framing() {
             Framing::GrpcWebText => self.record.len().div_ceil(4) * 3,
@@ -157,7 +158,7 @@ impl Rewrite {
         }
     }
 
-    /// Unpacks the message and puts the first of `tags` into it that can be put there.
+    /// Unpacks the message, and adds the first set of `tags` that can be added.
     fn read(
         &self,
         workspace: &mut Workspace,
@@ -237,7 +238,7 @@ impl Rewrite {
         })
     }
 
-    /// `tight`: the memory limit sets the bound, not [`MAX_MESSAGE_BYTES`].
+    /// The fault of the rewrite. `tight`: the memory limit set the bound, not [`MAX_MESSAGE_BYTES`].
     fn fault(&self, fault: Undecodable, tight: bool) -> RewriteFault {
         match fault {
             Undecodable::TooLarge { .. } if tight => RewriteFault::TooLarge,
@@ -274,7 +275,7 @@ impl Rewrite {
         let (pieces, bytes) = match coding {
             Coding::Identity => {
                 drop(tagged.message);
-                // Slices of the record, which is charged already, and the new text between them.
+                // The pieces are slices of the record, which is charged already, and the new text between them.
                 let pieces = assemble(&tagged.received, tagged.parts);
                 let list = pieces.len() * size_of::<Bytes>();
                 (pieces, self.text_bytes() + fresh + list as u64)
@@ -300,8 +301,8 @@ impl Rewrite {
         })
     }
 
-    /// Compresses the changed message. If the records leave no room for the result beside the message, the message is
-    /// dropped first and unpacked a second time while the result is written.
+    /// Compresses the changed message. If the budget for records has no room for the result beside the message, the
+    /// message is dropped first, and unpacked a second time while the result is written.
     fn pack(&self, tagged: Tagged<'_>, fresh: u64) -> Result<Bytes, Stop> {
         let estimate = self.record.len() + self.record.len() / 8 + fresh + 1024;
         let Some(_room) = self.record.reserve(estimate) else {

@@ -16,7 +16,7 @@ pub(super) const PROTO: &[u8] = b"application/proto";
 pub(super) const PUSH: &[u8] =
     b"\x0a\x10\x0a\x06\x0a\x01a\x12\x01b\x12\x06\x0a\x04\x01\x02\x03\x04";
 
-/// The content for a target that has one body rewritten at a time.
+/// The content for a target for which one body is rewritten at a time.
 async fn prepared(record: &Arc<Record>, tags: &Arc<Tags>) -> Result<Prepared, Reason> {
     Content::of(record, tags, &Arc::new(Semaphore::new(1))).await
 }
@@ -67,7 +67,7 @@ pub(super) fn packed(bytes: &'static [u8]) -> Vec<u8> {
     gzip::compress(&[Bytes::from_static(bytes)]).to_vec()
 }
 
-/// The labels of the first series of what is sent.
+/// The labels of the first series of the message that is sent.
 fn labels(content: &Content) -> Vec<(String, String)> {
     let encoding = Encoding::of(Surface::Push, Some(PROTO)).unwrap();
     let coding = Coding::of(
@@ -202,7 +202,7 @@ async fn a_bomb_takes_no_more_than_the_budget_grants() {
     assert_eq!(lost, Reason::TooLarge);
 }
 
-/// One series whose profile has `length` bytes, most of which stay when they are packed.
+/// One series whose profile has `length` bytes that hardly compress.
 fn push_of(length: usize) -> Vec<u8> {
     let mut noise = 1_u32;
     let profile = std::iter::repeat_with(|| {
@@ -374,7 +374,7 @@ async fn bodies_that_are_chosen_to_be_expensive_end_soon() {
         let record = record_of(surface, &budget, kind, coding, body);
         let started = std::time::Instant::now();
         let made = content_of(&record, &eu).await;
-        // A fraction of a second when it is optimised.
+        // An optimised build takes a fraction of a second.
         assert!(started.elapsed().as_secs() < 20, "{what}");
         assert_eq!(
             made.is_ok(),

@@ -26,7 +26,7 @@ use workers::{Assignment, Workers};
 /// How often an idle deliverer drops expired records.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Time until a deliverer goes on after a panic of its own, so that one that panics each time does no harm.
+/// Pause of a deliverer after a panic of its own, so that repeated panics make no busy loop.
 const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// Delivers the records of one target. [`Deliverer::run`] leases them from the target's queue, uploads them and
@@ -39,7 +39,7 @@ pub struct Deliverer {
 }
 
 impl Deliverer {
-    /// A deliverer for the records of `consumer`. Records that it drops as rejected or undecodable go to
+    /// A deliverer for the records of `consumer`. Records with a [`DeadLetterReason`](crate::DeadLetterReason) go to
     /// `dead_letters`. `supervisor` counts panics.
     ///
     /// # Errors
@@ -83,13 +83,13 @@ impl Deliverer {
         &self.connections
     }
 
-    /// A monitor that shows the target's status, also while [`Deliverer::run`] runs.
+    /// A monitor of the target's status, for use while [`Deliverer::run`] runs.
     pub fn monitor(&self) -> TargetMonitor {
         self.monitor.clone()
     }
 
-    /// Delivers until the queue is closed and empty, or until `stop`. Records that are pending then are dropped
-    /// with [`Reason::Shutdown`].
+    /// Delivers until the queue is closed and empty, or until `stop` is cancelled. Records that are still pending are
+    /// dropped with [`Reason::Shutdown`].
     pub async fn run(self, stop: CancellationToken) {
         let mut workers = Workers::new(&self.uploader);
         tokio::select! {
@@ -131,7 +131,7 @@ impl Deliverer {
             let expire_at = Instant::now() + EXPIRY_INTERVAL;
             let until = plan.until.map_or(expire_at, |until| until.min(expire_at));
             tokio::select! {
-                // Also with an empty plan: the queue may have ended.
+                // Called with an empty plan too: the queue may have ended.
                 lease = consumer.lease(&plan.wanted) => {
                     let lease = lease?;
                     if lease.is_evicted() {

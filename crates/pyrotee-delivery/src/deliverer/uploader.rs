@@ -1,4 +1,4 @@
-//! The upload of one record to one target, and what happens to the record afterwards.
+//! The upload of one record to one target, and the settlement of the record's lease.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -20,17 +20,18 @@ use crate::outcome::Outcome;
 use crate::status::TargetState;
 use crate::{DeadLetter, DeadLetterReason, DeadLetterSink, OnAmbiguous, WallClock};
 
-/// A record is rejected after this many responses with a meaning that no rule knows.
+/// A record is rejected after this many responses that no rule matches.
 const MAX_UNKNOWN_RESPONSES: u32 = 3;
 
 /// A record is rejected after this many failures between which the target acknowledged other records of its
 /// surface: it is a poison record.
 const MAX_FAILURES_WHILE_HEALTHY: u32 = 8;
 
-/// The same for responses that refuse the record, or its surface, without saying that the fault may pass.
+/// [`MAX_FAILURES_WHILE_HEALTHY`] after a response that refuses the record or its surface and does not say that the
+/// fault may pass.
 const MAX_REFUSALS_WHILE_HEALTHY: u32 = 3;
 
-/// A record is dropped after this many ambiguous uploads: the target may have stored it as often.
+/// A record is dropped after this many ambiguous uploads: the target may have stored the record each time.
 const MAX_AMBIGUOUS: u32 = 5;
 
 /// A record is dropped after this many panics.
@@ -71,8 +72,8 @@ impl Uploader {
         self.clock.now().checked_sub(self.max_age?)
     }
 
-    /// Uploads the record of `lease` and settles the lease. `connection` is the worker's; it becomes `None` if it
-    /// cannot be used again.
+    /// Uploads the record of `lease` and settles the lease. `connection` is the worker's, and becomes `None` if the
+    /// connection cannot be used again.
     pub(super) async fn deliver(
         &self,
         lease: Lease,
@@ -80,7 +81,7 @@ impl Uploader {
         connection: &mut Option<Box<Connection>>,
     ) {
         if lease.history().panics >= MAX_PANICS {
-            let why = format!("its delivery panicked {MAX_PANICS} times");
+            let why = format!("the delivery panicked {MAX_PANICS} times");
             self.set_aside(lease, &why);
             return;
         }
@@ -99,7 +100,7 @@ impl Uploader {
                 return;
             }
         };
-        // Before the outcome itself is counted: what the target acknowledged of other records.
+        // Read before this outcome is counted: how many other records of the surface the target acknowledged.
         let acked = self.flow.acked(lease.record().head().surface);
         let change = self.report(permit, &outcome);
         match self.settlement(&outcome, lease.history(), acked) {
@@ -109,7 +110,7 @@ impl Uploader {
             }
             Settlement::Drop(reason) => self.drop_record(lease, &outcome, reason),
             Settlement::Retry { delay, history } => {
-                // A change of the target's state is logged with this outcome already.
+                // The log line of a state change contains this outcome already.
                 if change.state.is_none() {
                     self.log.retried(&self.name, &outcome);
                 }
@@ -126,7 +127,7 @@ impl Uploader {
         }
     }
 
-    /// Drops a record that made room for another one in a full queue, or that ended processes.
+    /// Drops a record that was evicted from a full queue, or that is lethal: it ended processes.
     pub(super) fn drop_evicted(&self, lease: Lease) {
         let history = lease.history();
         if history.ended_processes > 0 {
@@ -137,7 +138,7 @@ impl Uploader {
             return;
         }
         let response = format!(
-            "made room in a full queue: it failed {} times while the target accepted other profiles",
+            "evicted from a full queue: the profile failed {} times while the target accepted others",
             history.failures_while_healthy
         );
         self.log.evicted(&self.name, history.last_status, &response);
@@ -157,7 +158,7 @@ impl Uploader {
         if self.is_expired(birth) {
             return None;
         }
-        // Before the time of the upload starts: nothing of this is the target's fault.
+        // The content is made before the upload's clock starts: it does not depend on the target.
         let content = self.client.prepare(record).await;
         // Making the content may have waited for memory.
         if self.is_expired(birth) {
@@ -205,7 +206,7 @@ impl Uploader {
             status = outcome.status_code(),
             said = outcome.text,
             next_try_seconds = next_try.map(|wait| wait.as_secs()),
-            "target takes no profiles; they wait, and one of them is tried from time to time"
+            "target unavailable or refusing profiles; those that it may accept later stay queued"
         );
     }
 
@@ -221,8 +222,8 @@ impl Uploader {
         lease.ack();
     }
 
-    /// Settles a record whose attempt panicked. The panic counts against the record, since the next record is
-    /// uploaded by the same code; the target is not judged.
+    /// Settles the lease of a record whose attempt panicked. The panic counts against the record, since the next record
+    /// is uploaded by the same code. It does not count against the target.
     fn settle_panic(&self, lease: Lease, panic: &str) {
         let history = lease.history();
         let history = RetryHistory {
@@ -239,11 +240,11 @@ impl Uploader {
         }
         self.log
             .panicked(&self.name, panic, Reason::Undecodable.as_str());
-        let response = format!("its upload panicked {MAX_PANICS} times: {panic}");
+        let response = format!("the upload panicked {MAX_PANICS} times: {panic}");
         self.keep_undecodable(lease, &response);
     }
 
-    /// Drops a record that pyrotee itself cannot deliver, and logs that.
+    /// Drops a record that makes pyrotee itself fail, keeps it as a dead letter, and logs the bug.
     fn set_aside(&self, lease: Lease, why: &str) {
         let (target, fate) = (self.name.as_str(), Reason::Undecodable.as_str());
         tracing::error!(target, why, fate, "set a profile aside, which is a bug");
@@ -264,7 +265,8 @@ impl Uploader {
         lease.lose(reason);
     }
 
-    /// Counts and keeps a record that the target acknowledges and rejects a part of.
+    /// Logs a warning in an acknowledgement. Counts a record of which the target rejected a part, and keeps it as a
+    /// dead letter.
     fn keep_rejected_part(&self, lease: &Lease, outcome: &Outcome) {
         if !outcome.text.is_empty() {
             self.log.partial_success(&self.name, outcome);
@@ -283,7 +285,7 @@ impl Uploader {
         status: Option<u16>,
         text: &str,
     ) {
-        // Other records have no upload beyond those of their history.
+        // A record that is dropped without another upload has only the failures in its history.
         let is_upload = !lease.is_evicted() && lease.history().panics < MAX_PANICS;
         self.dead_letters.offer(&DeadLetter {
             target: &self.name,
@@ -295,7 +297,7 @@ impl Uploader {
         });
     }
 
-    /// What happens to a record with this outcome. `acked`: records of its surface that the target acknowledged.
+    /// The settlement of a record with this outcome. `acked`: records of its surface that the target acknowledged.
     fn settlement(&self, outcome: &Outcome, history: RetryHistory, acked: u64) -> Settlement {
         match outcome.meaning {
             Ok(Meaning::Taken) => Settlement::Ack,
@@ -339,14 +341,14 @@ fn count_failure(
         return Settlement::Drop(Reason::Rejected);
     }
     if history.ambiguous_failures >= MAX_AMBIGUOUS {
-        // The record is the cause if the target accepted others during most of its failures.
+        // The record is the cause if the target accepted other records during most of the record's failures.
         return Settlement::Drop(match history.failures_while_healthy > MAX_AMBIGUOUS / 2 {
             true => Reason::Rejected,
             false => Reason::Ambiguous,
         });
     }
     let backoff = match meaning {
-        // What is refused passes less often than what fails, so it is tried again later.
+        // A refusal passes less often than a failure, so a refused record is retried later.
         Meaning::Broken => Backoff::FAILING.delay(history.failures.saturating_add(3)),
         _ => Backoff::FAILING.delay(history.failures),
     };

@@ -1,5 +1,5 @@
-//! The workers of one target. Each has a task and a connection of its own and keeps both while the target has
-//! records for it.
+//! The workers of one target. Each worker has its own task and connection, and keeps both while it is assigned
+//! records.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::connection::Connection;
 use crate::flow::Permit;
 
 /// A worker ends, and closes its connection, after this time without an assignment. Old Pyroscopes close idle
-/// connections after 30 s; this is shorter so that the connection does not go stale.
+/// connections after 30 s; the shorter time here keeps connections from going stale.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A leased record, and the permit to upload it.
@@ -47,10 +47,10 @@ impl Workers {
         while self.tasks.try_join_next().is_some() {}
         let (uploader, idle) = (Arc::clone(&self.uploader), Arc::clone(&self.idle));
         self.tasks.spawn(async move {
-            // Boxed, as the catching future would hold its bytes twice.
+            // Boxed, because `catch_future` would hold the bytes of the future twice.
             let working = Box::pin(work(&uploader, &idle, assignment));
             let supervisor = &uploader.supervisor;
-            // After a panic the worker is gone, with its connection. The next assignment gets a new one.
+            // A panic ends the worker and its connection. The next assignment gets a new worker.
             supervisor.catch_future(Part::Deliverer, working).await.ok();
         });
     }
@@ -87,7 +87,7 @@ async fn work(uploader: &Uploader, idle: &IdleWorkers, mut assignment: Assignmen
 /// The workers that wait for an assignment.
 #[derive(Debug)]
 struct IdleWorkers {
-    /// The last one is assigned first; `None` after the queue has ended.
+    /// A stack: the worker that was busy last is assigned first. `None` after the queue has ended.
     waiting: Mutex<Option<Vec<oneshot::Sender<Assignment>>>>,
 }
 
@@ -100,7 +100,7 @@ impl Default for IdleWorkers {
 }
 
 impl IdleWorkers {
-    /// Gives `assignment` to an idle worker, or returns it if there is none.
+    /// Gives `assignment` to an idle worker; returns the assignment if no worker is idle.
     fn assign(&self, mut assignment: Assignment) -> Option<Assignment> {
         loop {
             let Some(worker) = self.with(Vec::pop).flatten() else {
@@ -108,7 +108,7 @@ impl IdleWorkers {
             };
             match worker.send(assignment) {
                 Ok(()) => return None,
-                // That worker has ended.
+                // The worker has ended.
                 Err(returned) => assignment = returned,
             }
         }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-/// Shortest and longest `Retry-After` that is obeyed. A shorter pause would be a busy loop, a longer one an
-/// outage by a mistake of the target.
+/// Shortest and longest `Retry-After` that is obeyed. A shorter pause would make a busy loop, a longer pause an
+/// outage through a mistake of the target.
 const RETRY_AFTER_RANGE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(300)];
 
 /// Exponential backoff with jitter: the bound doubles from failure to failure up to `max`, and a delay is random
-/// between `min_fraction` of the bound and the bound. Full jitter would go down to zero, and probe a target that
-/// is down too often.
+/// between `min_fraction` of the bound and the bound. With full jitter a delay could be near zero, so a target that
+/// is down would be probed too often.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Backoff {
     initial: Duration,
@@ -25,7 +25,7 @@ impl Backoff {
         min_fraction: 1.0 / 3.0,
     };
 
-    /// For a suspended surface: a person must repair the configuration, which takes longer than this.
+    /// For a suspended surface: a person must repair the configuration, which takes longer than these delays.
     pub(crate) const BROKEN: Self = Self {
         initial: Duration::from_secs(30),
         max: Duration::from_secs(120),

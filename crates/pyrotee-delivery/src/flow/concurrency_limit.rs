@@ -1,51 +1,51 @@
-//! Concurrency limit of one target: how many uploads may be in flight at once.
+//! The concurrency limit of one target: how many uploads may be in flight at once.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// First limit of a target, as a part of `queue-workers`: the default of 64 carries 60 uploads per second to a
-/// Pyroscope that takes 0.5 s for each.
+/// First limit of a target, as a fraction of `queue-workers`: with the default of 64 workers, 60 uploads per second
+/// reach a Pyroscope that takes 0.5 s for each.
 const INITIAL_SHARE: f64 = 0.5;
 
-/// Lowest first limit: half of a few workers would leave one, which a single slow response blocks.
+/// Lowest first limit: half of a few workers could be one, and then a single slow response blocks all uploads.
 const MIN_INITIAL_LIMIT: f64 = 4.0;
 
 /// Multiplicative-decrease factor, applied on push-back.
 const DECREASE_FACTOR: f64 = 0.5;
 
-/// Fewest uploads of a round, whose mean latency is compared: the mean of fewer depends more on their sizes than
-/// on the target.
+/// Fewest uploads of a round. The mean latencies of rounds are compared; the mean of fewer uploads depends more on
+/// their sizes than on the target.
 const MIN_ROUND: u32 = 16;
 
 /// Rounds between two trials of a lower limit.
 const ROUNDS_BETWEEN_TRIALS: u32 = 4;
 
-/// Part of the limit that a trial leaves.
+/// The limit during a trial, as a fraction of the limit before it.
 const TRIAL_FACTOR: f64 = 0.75;
 
-/// The lower limit is kept if throughput stays above this part of what it was: then the uploads beyond it only
-/// waited at the target.
+/// A trial's lower limit is kept if its throughput is at least this fraction of the throughput before the trial: then
+/// the uploads above the lower limit only waited at the target.
 const KEEP_FACTOR: f64 = 0.95;
 
 /// Additive increase, multiplicative decrease, as in TCP (RFC 5681), between 1 and a maximum. The limit doubles
 /// per round up to the slow start threshold, grows by one per round above it, and halves when the target pushes
 /// back.
 ///
-/// Latency alone is no congestion: a Pyroscope 2.x answers in batches every 500 ms, however many uploads wait.
-/// So every few rounds under load a lower limit is tried for one round. If throughput stays the same, latency
-/// grew with our own uploads, and the lower limit is kept.
+/// High latency alone does not show congestion: a Pyroscope 2.x responds in batches every 500 ms, however many
+/// uploads wait. So every few rounds under load, a trial lowers the limit for one round. If throughput stays the
+/// same, the uploads themselves had raised the latency, and the lower limit is kept.
 #[derive(Debug)]
 pub(super) struct ConcurrencyLimit {
     max: f64,
     limit: f64,
     slow_start_threshold: f64,
-    /// Uploads that started before this time met another limit and do not count.
+    /// When the limit last changed. Uploads that started earlier ran under another limit and do not count.
     changed_at: Option<Instant>,
     round: Round,
     /// Rounds since the last trial.
     rounds: u32,
-    /// The trial that is under way: the limit before it, and its throughput.
+    /// The trial in progress; `None` between trials.
     trial: Option<Trial>,
 }
 
@@ -56,6 +56,7 @@ struct Round {
     uploads: u32,
 }
 
+/// The limit before a trial of a lower one, and the throughput at that limit.
 #[derive(Debug)]
 struct Trial {
     limit: f64,
@@ -67,14 +68,14 @@ struct Trial {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct UploadSample {
     pub(super) started: Instant,
-    /// The uploads in flight reached the limit while this one was in flight.
+    /// The uploads in flight reached the limit while this upload was in flight.
     pub(super) limit_reached: bool,
-    /// Uploads in flight when this one ended, itself included.
+    /// Uploads in flight when this upload ended, itself included.
     pub(super) in_flight: usize,
 }
 
 impl ConcurrencyLimit {
-    /// Between 1 and `max`; 0 is taken for 1.
+    /// A limit between 1 and `max`; a `max` of 0 is taken for 1.
     pub(super) fn new(max: usize) -> Self {
         let max = u32::try_from(max.max(1)).map_or(f64::MAX, f64::from);
         Self {
@@ -88,17 +89,17 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// Most uploads at once, now.
+    /// The limit at this instant.
     pub(super) fn limit(&self) -> usize {
         whole(self.limit)
     }
 
-    /// The most that the limit can become.
+    /// The upper bound of the limit.
     pub(super) fn max(&self) -> usize {
         whole(self.max)
     }
 
-    /// The target acknowledged an upload after `latency`.
+    /// Counts an upload that the target acknowledged after `latency`, and raises the limit if it was reached.
     pub(super) fn succeeded(&mut self, latency: Duration, sample: UploadSample, now: Instant) {
         if self.predates_change(sample) || !sample.limit_reached {
             return;
@@ -118,8 +119,8 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// Halves the limit: the target asked for less. The new limit follows from the uploads in flight, which may be
-    /// fewer than the old limit (RFC 5681 equation 4).
+    /// Halves the limit after push-back. The new limit is half of the uploads in flight, if these are fewer than the
+    /// old limit (RFC 5681 equation 4).
     pub(super) fn pushed_back(&mut self, sample: UploadSample, now: Instant) {
         if self.predates_change(sample) {
             return;
@@ -130,7 +131,7 @@ impl ConcurrencyLimit {
         self.trial = None;
     }
 
-    /// Starts again from one upload at once, after an outage.
+    /// Sets the limit to one upload at once, after an outage.
     pub(super) fn restart(&mut self, now: Instant) {
         self.change_to(1.0, now);
         self.trial = None;
@@ -138,7 +139,7 @@ impl ConcurrencyLimit {
 
     fn end_round(&mut self, now: Instant) {
         let Round { latency, uploads } = std::mem::take(&mut self.round);
-        // By Little's law: as many uploads are in flight as arrive during the latency of one.
+        // Little's law: throughput = uploads in flight / mean latency.
         let mean = latency.as_secs_f64() / f64::from(uploads);
         let throughput = self.limit / mean.max(f64::EPSILON);
         match self.trial.take() {
@@ -148,7 +149,7 @@ impl ConcurrencyLimit {
             }
             Some(_) => {
                 self.slow_start_threshold = self.limit;
-                // Perhaps even less is enough.
+                // An even lower limit may be enough.
                 self.start_trial(throughput, now);
             }
             None => {
@@ -206,7 +207,7 @@ mod tests {
         }
     }
 
-    /// Runs rounds of as many uploads as are allowed; what each takes is up to their number.
+    /// Runs rounds of as many uploads as the limit allows. `takes`: the latency of each, by their number.
     fn run(concurrency: &mut ConcurrencyLimit, rounds: usize, takes: impl Fn(usize) -> Duration) {
         let mut now = Instant::now();
         for _ in 0..rounds {
@@ -252,7 +253,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_target_that_slows_down_under_load_gets_about_what_it_bears() {
         let mut concurrency = ConcurrencyLimit::new(64);
-        // It serves eight at once; the others wait.
+        // The target serves eight uploads at once; the others wait.
         let takes = |limit: usize| 20 * FAST * u32::try_from(limit.div_ceil(8)).unwrap();
         run(&mut concurrency, 80, takes);
         for _ in 0..250 {

@@ -1,16 +1,17 @@
 //! Flow control of one target: which records may be sent now, and how many at once.
 //!
-//! It consists of a circuit breaker for the target, one for each surface that the target refuses as a whole, a
-//! concurrency limit, and the pacing of the backlog. It knows neither queue nor network: the deliverer asks for
-//! a [`LeasePlan`], takes a [`Permit`] for each leased record, and reports each outcome to the permit.
+//! Flow control consists of a circuit breaker for the target, one for each surface, which suspends a surface that the
+//! target refuses as a whole, a concurrency limit, and the pacing of the backlog. It depends on neither the queue nor
+//! the network: the deliverer asks for a [`LeasePlan`], takes a [`Permit`] for each leased record, and reports each
+//! outcome to the permit.
 //!
-//! Whose fault a failure is, is found out by trying another record: see `circuit_breaker`. Records that have failed
-//! are a lane of their own, with a share of the permits, so that they hold back no untried one.
+//! The upload of another record shows whether the record or the target causes a failure: see `circuit_breaker`. Records
+//! that have failed are in their own lane, with a share of the permits, so that they do not hold back untried records.
 //!
 //! Invariants:
 //!
 //! - While a circuit breaker is open, at most one upload at a time passes it: its probe.
-//! - Every [`Permit`] gives its place back, by [`Permit::complete`] or by being dropped.
+//! - Every [`Permit`] counts as one upload in flight until [`Permit::complete`] is called or the permit is dropped.
 
 mod backoff;
 mod circuit_breaker;
@@ -40,36 +41,37 @@ use pacer::Pacer;
 pub(crate) use permit::{FlowChange, Permit};
 pub(crate) use plan::LeasePlan;
 
-/// Different records that must fail, with no success between, for a circuit breaker to open: fewer may be the
-/// records' fault.
+/// A circuit breaker opens when this many different records have failed without a success in between. Fewer failures
+/// may be the fault of the records.
 const FAILURE_THRESHOLD: u32 = 5;
 
-/// Untried records that must be throttled, with no success between, for the target as a whole to be paused.
+/// Uploads to the target pause when this many untried records were throttled without a success in between.
 const THROTTLE_THRESHOLD: u32 = 2;
 
-/// Refused profiles without an accepted one that make a target *rejecting* …
+/// A target is *rejecting* after this many refused profiles without an accepted one, if the first refusal is at least
+/// [`REJECTING_AFTER`] ago.
 const REJECTING_PROFILES: u32 = 3;
 
-/// … once the first of them is this old.
+/// Shortest time since the first refusal for a target to be *rejecting*: see [`REJECTING_PROFILES`].
 const REJECTING_AFTER: Duration = Duration::from_secs(60);
 
-/// How long after the limit was last reached `queue-workers` counts as the ceiling.
+/// How long [`FlowSnapshot::at_ceiling`] stays true after uploads last reached the concurrency limit.
 const CEILING_SHOWN_FOR: Duration = Duration::from_secs(60);
 
 /// Flow control of one target, shared by its deliverer and all permits.
 #[derive(Debug)]
 pub(crate) struct FlowControl {
     state: Mutex<FlowState>,
-    /// Notified when the last plan may have become wrong.
+    /// Notified when the last plan may be out of date.
     changed: Notify,
 }
 
 #[derive(Debug)]
 struct FlowState {
     target: CircuitBreaker,
-    /// The surfaces of which a record was sent.
+    /// The surfaces on which a record was sent.
     surfaces: BTreeMap<SurfaceId, SurfaceFlow>,
-    /// The target's circuit breaker opened last because the target asked for a pause.
+    /// The target's circuit breaker last opened because of push-back.
     throttled: bool,
     /// Untried records that were throttled since the last success.
     throttled_in_row: u32,
@@ -78,9 +80,9 @@ struct FlowState {
     in_flight: usize,
     backlog_in_flight: usize,
     failed_in_flight: usize,
-    /// Failures of records that had failed before, since the last success.
+    /// Failures of records that had failed before, since the target last acknowledged or rejected a record.
     failed_in_row: u32,
-    /// Earliest next upload of such a record while the target accepts nothing.
+    /// Earliest next upload of a record that has failed, while the target accepts nothing.
     failed_blocked_until: Option<Instant>,
     /// When the uploads in flight last reached a limit.
     limit_reached_at: Option<Instant>,
@@ -97,7 +99,7 @@ struct SurfaceFlow {
     breaker: CircuitBreaker,
     /// Records of the surface that the target acknowledged.
     acked: u64,
-    /// Records of other surfaces that the target had acknowledged when this one last succeeded.
+    /// Records of other surfaces that the target had acknowledged when an upload of this surface last succeeded.
     others_acked_at_success: u64,
 }
 
@@ -116,7 +118,7 @@ pub(crate) struct FlowSnapshot {
 }
 
 impl FlowControl {
-    /// For at most `max_uploads` at once, and `replay_rate` bytes per second of backlog.
+    /// Flow control for at most `max_uploads` at once, and `replay_rate` bytes per second of backlog.
     pub(crate) fn new(max_uploads: usize, replay_rate: Option<NonZeroU64>) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::new(FlowState {
@@ -145,7 +147,7 @@ impl FlowControl {
         self.lock().plan(Instant::now())
     }
 
-    /// Waits until the last plan may have become wrong for another reason than the time.
+    /// Waits until the last plan may be out of date for another reason than the passing of time.
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;
     }
@@ -209,7 +211,7 @@ impl FlowState {
             && since.is_some_and(|at| now.saturating_duration_since(at) >= REJECTING_AFTER)
     }
 
-    /// The flow control of a surface, from its first upload on.
+    /// The flow control of a surface, which the first call for the surface creates.
     fn surface_mut(&mut self, surface: SurfaceId) -> &mut SurfaceFlow {
         self.surfaces.entry(surface).or_insert_with(|| SurfaceFlow {
             breaker: CircuitBreaker::new(FAILURE_THRESHOLD),
@@ -236,22 +238,22 @@ impl FlowState {
         self.in_flight - self.failed_in_flight
     }
 
-    /// Whether one more record that has failed may start. While the target accepts nothing, retries are paced, and
-    /// then the next one waits for the end of the one before: all that are due would start together otherwise.
+    /// Whether one more upload of a record that has failed may start. While the target accepts nothing, retries are
+    /// paced and sent one at a time: all retries that are due would start together otherwise.
     fn admits_retry(&self, now: Instant) -> bool {
         let is_blocked = self.failed_blocked_until.is_some_and(|until| until > now);
         let waits_for_other = self.failed_in_row >= FAILURE_THRESHOLD && self.failed_in_flight > 0;
         !(is_blocked || waits_for_other)
     }
 
-    /// Whether one more untried record may start, from either lane.
+    /// Whether one more upload of an untried record may start, from either lane.
     fn has_room(&self) -> bool {
         self.untried_in_flight() < self.concurrency.limit()
             && self.in_flight < self.concurrency.max()
             && self.backlog_in_flight < self.backlog_limit()
     }
 
-    /// Half of the limit, so that fresh records never wait for backlog.
+    /// Most uploads of backlog at once: half of the limit, so that fresh records never wait for backlog.
     fn backlog_limit(&self) -> usize {
         (self.concurrency.limit() / 2).max(1)
     }

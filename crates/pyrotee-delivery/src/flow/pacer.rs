@@ -1,20 +1,20 @@
-//! Pacing: how many bytes per second of a backlog are sent.
+//! Pacing: limits the bytes of backlog that are sent per second.
 
 use std::num::NonZeroU64;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Unused time that later records may use, because timers are no finer than a millisecond.
+/// Unused time, at most this much, that later records may use: timers are no finer than a millisecond.
 const CREDIT: Duration = Duration::from_millis(100);
 
-/// Holds an average rate. A record of any size passes at once; the next one waits as long as its bytes take at
-/// the rate.
+/// Keeps an average rate. A record of any size passes at once; the next record waits for as long as the bytes of the
+/// record before it take at the rate.
 #[derive(Debug)]
 pub(super) struct Pacer {
     /// Bytes per second; `None` is no limit.
     rate: Option<NonZeroU64>,
-    /// End of the time that the bytes sent so far take.
+    /// End of the time that the bytes charged so far take at the rate.
     busy_until: Option<Instant>,
 }
 
@@ -26,7 +26,7 @@ impl Pacer {
         }
     }
 
-    /// Earliest time for the next record; `None` is now.
+    /// Earliest time for the next record; `None` if a record may be sent now.
     pub(super) fn blocked_until(&self, now: Instant) -> Option<Instant> {
         self.busy_until.filter(|until| *until > now)
     }

@@ -1,4 +1,4 @@
-//! A permit for one upload, and how its outcome changes the flow control.
+//! A permit for one upload, and how the upload's outcome changes the flow control.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +14,8 @@ use super::{FAILURE_THRESHOLD, FlowControl, FlowState, THROTTLE_THRESHOLD};
 use crate::outcome::Outcome;
 use crate::status::TargetState;
 
-/// A permit for one upload; its outcome feeds the circuit breakers and the concurrency limit. A permit that is
-/// dropped without an outcome changes neither and gives its place back.
+/// A permit for one upload; the upload's outcome feeds the circuit breakers and the concurrency limit. A permit that is
+/// dropped without an outcome changes neither, and its upload no longer counts as in flight.
 #[must_use]
 #[derive(Debug)]
 pub(crate) struct Permit {
@@ -28,19 +28,19 @@ pub(crate) struct Permit {
     completed: bool,
 }
 
-/// A choice of the two circuit breakers that an upload passes.
+/// A subset of the two circuit breakers that an upload passes: the target's and the surface's.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Breakers {
     target: bool,
     surface: bool,
 }
 
-/// What one outcome changed for the target.
+/// How one outcome changed the flow control of the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FlowChange {
-    /// The target's new state; `None` if it is the same as before.
+    /// The target's new state; `None` if the state did not change.
     pub(crate) state: Option<TargetState>,
-    /// An outage is over: the pending records could not be delivered in time and are backlog.
+    /// Whether an outage is over: the pending records could not be delivered in time and become backlog.
     pub(crate) recovered: bool,
     /// Earliest next attempt for this target and surface; `None` if nothing is blocked or a probe is in flight.
     pub(crate) blocked_until: Option<Instant>,
@@ -96,7 +96,7 @@ impl FlowControl {
 }
 
 impl Permit {
-    /// Starts the time of the upload: what came before is no latency of the target.
+    /// Starts the clock of the upload: the time before it, for making the content, is not latency of the target.
     pub(crate) fn start_upload(&mut self) {
         self.started = Instant::now();
     }
@@ -123,7 +123,7 @@ impl Permit {
             recovered,
             blocked_until: state.target.blocked_until().max(by_surface),
         };
-        // A success with room before and after it does not change the plan, and a new plan for each costs.
+        // A success with room before and after it does not change the plan, and making a new plan is expensive.
         let has_room = had_room && state.has_room();
         drop(state);
         let acked = outcome.meaning == Ok(Meaning::Taken);
@@ -134,7 +134,7 @@ impl Permit {
         change
     }
 
-    /// Applies `outcome` to circuit breakers and concurrency limit; whether an outage is over.
+    /// Applies `outcome` to circuit breakers and concurrency limit. Returns whether an outage is over.
     fn apply(
         &self,
         state: &mut FlowState,
@@ -179,8 +179,8 @@ impl Permit {
         }
     }
 
-    /// While the target accepts nothing, records that have failed are retried no faster than a failing target is
-    /// probed, however few they are. While it accepts others, they have their own backoff alone.
+    /// Paces the retries of all records that have failed. While the target accepts nothing, they are retried no faster
+    /// than a failing target is probed. While the target accepts records, only each record's own backoff applies.
     fn pace_retries(&self, state: &mut FlowState, outcome: &Outcome, now: Instant) {
         match outcome.meaning {
             Ok(Meaning::Taken | Meaning::Rejected | Meaning::Unknown) => {
@@ -217,7 +217,8 @@ impl Permit {
         flow.breaker.succeeded(self.probing.surface) == Closing::AfterOutage
     }
 
-    /// The target wants less. That is the record's own matter until the next other record meets the same.
+    /// Applies push-back. It counts as the target's once [`THROTTLE_THRESHOLD`] untried records in a row were
+    /// throttled; until then the record may be the cause.
     fn throttled(
         &self,
         state: &mut FlowState,
@@ -240,11 +241,11 @@ impl Permit {
         recovered
     }
 
-    /// The record failed, perhaps because of itself, of its surface, or of the target.
+    /// Applies a failure whose cause may be the record, its surface, or the target.
     fn record_failed(&self, state: &mut FlowState, now: Instant) {
         let acked = state.acked;
         let flow = state.surface_mut(self.surface);
-        // While other surfaces succeed, the target works: then it is the surface, or the record.
+        // While other surfaces succeed, the target works: then the cause is the surface or the record.
         let others_succeed = acked - flow.acked > flow.others_acked_at_success;
         if self.probing.surface || others_succeed {
             self.surface_failed(state, Evidence::Weak, Backoff::FAILING, now);
@@ -254,7 +255,8 @@ impl Permit {
         }
     }
 
-    /// The target refuses the surface, or the record. Without a response it is TLS, which fails for every record.
+    /// Applies a response that refuses the surface or the record. Without a response, the failure is one of TLS, which
+    /// fails for every record.
     fn broken(&self, state: &mut FlowState, responded: bool, now: Instant) -> bool {
         if !responded {
             self.withdraw_target(state, now);
@@ -292,7 +294,7 @@ impl Permit {
         state.refused_since.get_or_insert(now);
     }
 
-    /// The probes ended without a result.
+    /// Ends the probes of this upload without a result.
     fn withdraw(&self, state: &mut FlowState, now: Instant) {
         self.withdraw_target(state, now);
         self.withdraw_surface(state, now);

@@ -1,4 +1,4 @@
-//! Which records of a target may be leased at one instant.
+//! The plan of which records of a target may be leased at one instant.
 
 use pyrotee_queue::{Lane, LeaseFilter, Surfaces};
 use tokio::time::Instant;
@@ -6,20 +6,20 @@ use tokio::time::Instant;
 use super::FlowState;
 use super::circuit_breaker::Admission;
 
-/// Which records may be leased, in order of preference, and how long this stays true.
+/// Which records of a target may be leased, in order of preference, and until when the plan is valid.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct LeasePlan {
     /// Empty if no record may be uploaded now.
     pub(crate) wanted: Vec<LeaseFilter>,
-    /// When the passing of time makes another plan necessary; `None` if it does not.
+    /// When the passing of time makes a new plan necessary; `None` if time alone never does.
     pub(crate) until: Option<Instant>,
 }
 
-/// Surfaces by what their circuit breakers admit of one kind of record.
+/// The surfaces whose circuit breakers admit records of one kind: untried ones, or ones that have failed.
 struct Admitted {
-    /// Every record.
+    /// Surfaces of which every record is admitted.
     all: Surfaces,
-    /// One record: a probe is due.
+    /// Surfaces of which one record is admitted: a probe is due.
     probe: Surfaces,
 }
 
@@ -32,7 +32,8 @@ impl LeasePlan {
         });
     }
 
-    /// A probe: an untried record if `untried`; else one that has failed if `failed`, even before its retry is due.
+    /// Adds a probe to the plan: an untried record of the surfaces `untried`, or else a record of the surfaces `failed`
+    /// that has failed, even before its retry is due.
     fn want_probe(&mut self, untried: Surfaces, failed: Surfaces) {
         if untried != Surfaces::NONE {
             self.want(untried, Lane::Fresh);
@@ -91,15 +92,15 @@ impl FlowState {
                 None => plan.want(untried.all, Lane::Backlog),
             }
         }
-        // Without an untried record to send they may hold half of the limit.
+        // If no untried record can be leased, records that have failed may hold half of the limit.
         if may_retry && !is_apart && self.failed_in_flight < self.backlog_limit() {
             plan.want(failed.all, Lane::Failed);
         }
         plan
     }
 
-    /// The surfaces of which a record may be sent that is untried, or that `has_failed`. Adds the time at which
-    /// more may be sent to `plan`.
+    /// The surfaces whose untried records, or records that have failed if `has_failed`, may be sent. Limits `plan` to
+    /// the time at which the next blocked circuit breaker admits a probe.
     fn admitted(&self, has_failed: bool, now: Instant, plan: &mut LeasePlan) -> Admitted {
         let mut admitted = Admitted {
             all: Surfaces::ALL,

@@ -1,4 +1,4 @@
-//! Which uploads get a permit, step by step.
+//! Tests of which uploads get a permit, step by step.
 
 use std::time::SystemTime;
 
@@ -82,7 +82,7 @@ async fn fresh_records_go_before_the_backlog_and_failed_ones_beside_them() {
     let failed = flow
         .permit(&lease(INGEST, Lane::Failed, 1))
         .expect("there is room");
-    // One of ten permits is theirs; more of them only if nothing else is there.
+    // Failed records hold one of ten permits; more of them only if there is no untried record.
     assert_eq!(
         lanes(&flow.plan()),
         [Lane::Fresh, Lane::Backlog, Lane::Failed]
@@ -139,7 +139,7 @@ async fn a_target_that_cannot_be_reached_gets_one_probe_at_a_time() {
     );
     assert!(!wants(&flow.plan(), INGEST));
     assert!(flow.permit(&fresh(INGEST)).is_none(), "it opened meanwhile");
-    // One that set out before says nothing new.
+    // An upload that started before the breaker opened does not close it.
     assert_eq!(early.complete(&ok()).state, None);
 
     until(&flow.plan()).await;
@@ -179,7 +179,7 @@ async fn five_records_that_fail_stop_all_and_one_good_probe_says_it_was_theirs()
     for _ in 0..4 {
         send(&flow, INGEST, &failed);
     }
-    // One that failed before is no other record.
+    // A record that failed before does not count as a different record.
     let retry = flow
         .permit(&lease(INGEST, Lane::Failed, 1))
         .expect("it is closed");
@@ -272,7 +272,7 @@ async fn one_throttled_record_is_its_own_matter_and_two_pause_the_target() {
     for _ in 0..3 {
         send(&flow, INGEST, &throttled);
         assert_eq!((flow.snapshot().limit, flow.plan().until), (32, None));
-        // The same record again is no other.
+        // The same record again does not count as a different record.
         let retry = flow
             .permit(&lease(INGEST, Lane::Failed, 1))
             .expect("it may go");

@@ -1,4 +1,4 @@
-//! The files of the letters.
+//! Reads, writes and removes the files of letters.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, OpenOptions, TryLockError};
@@ -8,38 +8,39 @@ use std::path::{Path, PathBuf};
 
 use super::{Error, Id, failure};
 
-/// Ending of the captured request.
+/// File name ending of the captured request of a letter.
 pub(super) const HTTP: &str = ".http";
-/// Ending of what is known of its refusal.
+/// File name ending of the description of a letter: a [`super::Letter`] as JSON.
 pub(super) const JSON: &str = ".json";
-/// A file that is being written.
+/// File name ending of a file that is being written.
 const TEMPORARY: &str = ".tmp";
 
+/// Name of the file that a process locks to change the directory.
 const LOCK: &str = "lock";
 
-/// What a file takes of the disk at least, and by what it grows. Without it, small letters without
-/// number would fill a disk with blocks.
+/// Bytes of a block of the disk: a file counts as whole blocks, at least one. Otherwise a great number of small
+/// letters could fill a disk with blocks.
 const BLOCK: u64 = 4_096;
 
-/// What separates the head of a captured request from its body.
+/// The bytes that separate the head of a captured request from its body.
 pub(super) const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 
-/// Longest head that is looked for: twice of what the relay takes from a client, as times are added.
+/// Longest head that is read, in bytes: twice the limit for requests of clients, because times are added.
 const LONGEST_HEAD: usize = 512 * 1024;
 
-/// Bytes that are read at once while the end of a head is looked for.
+/// Bytes that are read at once in search of the end of a head.
 const PIECE: u64 = 16 * 1024;
 
-/// What is there.
+/// The letters and leftovers that were found in a directory.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// Letters, and what each takes.
+    /// Letters, each with the bytes that it takes on disk.
     pub(super) letters: BTreeMap<Id, u64>,
-    /// Names of files that are left of letters half written.
+    /// Names of files of letters that were not written completely.
     pub(super) halves: Vec<String>,
 }
 
-/// What a file of `len` bytes takes.
+/// The bytes that a file of `len` bytes takes on disk.
 pub(super) fn on_disk(len: u64) -> u64 {
     len.max(1).div_ceil(BLOCK).saturating_mul(BLOCK)
 }
@@ -48,7 +49,7 @@ pub(super) fn path(dir: &Path, id: &Id, ending: &str) -> PathBuf {
     dir.join(format!("{id}{ending}"))
 }
 
-/// Profiles name functions of somebody's program: nobody else may look.
+/// Creates the directory, readable for its owner only: profiles contain the names of functions of a program.
 pub(super) fn make_dir(dir: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
@@ -59,7 +60,7 @@ fn options() -> OpenOptions {
     options
 }
 
-/// Locks the directory for as long as the file is held.
+/// Locks the directory until the returned file is dropped.
 pub(super) fn lock(dir: &Path) -> Result<fs::File, Error> {
     let file = options().create(true).truncate(false).open(dir.join(LOCK));
     let file = file.map_err(failure(dir))?;
@@ -70,7 +71,7 @@ pub(super) fn lock(dir: &Path) -> Result<fs::File, Error> {
     }
 }
 
-/// Looks through the directory. Names that are not ours are passed over.
+/// Lists the letters in the directory. Files with other names are ignored.
 pub(super) fn find(dir: &Path) -> io::Result<Found> {
     let mut requests = BTreeMap::new();
     let mut found = Found::default();
@@ -81,7 +82,7 @@ pub(super) fn find(dir: &Path) -> io::Result<Found> {
         let bytes = match entry.metadata() {
             Ok(metadata) if metadata.is_file() => on_disk(metadata.len()),
             Ok(_) => continue,
-            // A relay made room meanwhile.
+            // A relay removed the file meanwhile, to make room.
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
             Err(error) => return Err(error),
         };
@@ -107,8 +108,8 @@ pub(super) fn find(dir: &Path) -> io::Result<Found> {
     Ok(found)
 }
 
-/// Writes the two files of a letter, so that either the whole of it is there or nothing; the length
-/// of what `request` wrote.
+/// Writes the two files of a letter, so that either the whole letter exists or nothing of it. Returns the bytes that
+/// `request` wrote.
 pub(super) fn write_both(
     dir: &Path,
     id: &Id,
@@ -130,7 +131,7 @@ pub(super) fn write_both(
         Ok(len)
     });
     written.inspect_err(|_| {
-        // The next start removes what cannot be removed now.
+        // The next start removes the files that cannot be removed now.
         for ending in [HTTP, JSON] {
             drop(remove(&path(dir, id, &format!("{ending}{TEMPORARY}"))));
             drop(remove(&path(dir, id, ending)));
@@ -138,14 +139,14 @@ pub(super) fn write_both(
     })
 }
 
-/// Reads the head of a captured request, without the empty line at its end. `None`: it does not end within
+/// Reads the head of a captured request, without the empty line at its end; `None` if the head does not end within
 /// [`LONGEST_HEAD`].
 pub(super) fn read_head(file: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
     let mut head = Vec::new();
     loop {
         let before = head.len();
         let read = file.by_ref().take(PIECE).read_to_end(&mut head)?;
-        // The end may have begun in the piece before.
+        // The separator may begin in the previous piece.
         let from = before.saturating_sub(END_OF_HEAD.len() - 1);
         let mut windows = head.windows(END_OF_HEAD.len()).skip(from);
         if let Some(at) = windows.position(|window| window == END_OF_HEAD) {
@@ -158,13 +159,13 @@ pub(super) fn read_head(file: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Removes a letter. From the first step on it is not there any more.
+/// Removes the files of a letter. The letter no longer exists after the first file is removed.
 pub(super) fn remove_both(dir: &Path, id: &Id) -> io::Result<()> {
     remove(&path(dir, id, JSON))?;
     remove(&path(dir, id, HTTP))
 }
 
-/// Removes a file, which somebody may have removed before.
+/// Removes a file. A file that does not exist is no error.
 pub(super) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),

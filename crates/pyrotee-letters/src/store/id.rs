@@ -1,4 +1,4 @@
-//! What a letter is called.
+//! The ids of letters, from which the names of their files are made.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,27 +6,27 @@ use std::time::SystemTime;
 
 use super::Error;
 
-/// Digits of the number, at least: names then sort as numbers do.
+/// Fewest digits of the number, so that names sort in the order of the numbers.
 const DIGITS: usize = 6;
 
-/// Longest name of a target.
+/// Longest name of a target, in bytes.
 const LONGEST_TARGET: usize = 63;
 
-/// Names a letter and its files: time, number and target. Nothing that parses as one leads out of
-/// the directory.
+/// The id of a letter and of its files: time, number and target. A text that parses as an id is never a path out of the
+/// directory.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id {
-    /// Grows by one for each letter; first, as it is what the order goes by.
+    /// Number of the letter, which grows by one for each letter. The first field, because ids are ordered by it.
     pub number: u64,
-    /// When the target rejected it, in whole milliseconds.
+    /// When the target rejected the record, in whole milliseconds.
     pub at: SystemTime,
-    /// The target that did.
+    /// Name of the target that rejected the record.
     pub target: String,
 }
 
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Colons and more than one kind of dash are a nuisance in a shell.
+        // Colons, and dashes within the time, are inconvenient in a shell.
         let mut time = humantime::format_rfc3339_millis(self.at).to_string();
         time.retain(|c| !matches!(c, '-' | ':'));
         let Self { number, target, .. } = self;
@@ -40,7 +40,7 @@ impl FromStr for Id {
     fn from_str(text: &str) -> Result<Self, Error> {
         let no_id = || Error::NoId(text.to_owned());
         let id = Self::read(text).ok_or_else(no_id)?;
-        // One spelling each, so that an id and a file name are the same.
+        // Each id has one spelling, so that ids and file names correspond.
         if id.to_string() == text {
             Ok(id)
         } else {

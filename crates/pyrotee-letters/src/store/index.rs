@@ -1,23 +1,23 @@
-//! Which letters there are, and what they take of the disk.
+//! The index of letters in memory, and the bytes that they take on disk.
 
 use std::collections::BTreeMap;
 
 use super::Id;
 
-/// What is known without looking at the disk.
+/// The letters of a directory, each with the bytes that it takes on disk.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     letters: BTreeMap<Id, u64>,
-    /// What all letters take.
+    /// Bytes of all letters.
     kept: u64,
-    /// What letters that are being written may take, and what those take that are being removed.
+    /// Bytes that letters which are being written may take, and bytes of letters that are being removed.
     promised: u64,
-    /// The next letter's number.
+    /// Number of the next letter.
     next: u64,
 }
 
 impl Index {
-    /// The letters that were found, each with the bytes that it takes.
+    /// An index of the letters that were found, each with the bytes that it takes on disk.
     pub(super) fn of(letters: BTreeMap<Id, u64>) -> Self {
         let last = letters.keys().next_back();
         Self {
@@ -28,7 +28,7 @@ impl Index {
         }
     }
 
-    /// A number for a new letter, given once.
+    /// Returns a number for a new letter. No number is returned twice.
     pub(super) fn number(&mut self) -> u64 {
         let number = self.next;
         self.next = number.saturating_add(1);
@@ -39,7 +39,7 @@ impl Index {
         self.promised += bytes;
     }
 
-    /// What was promised is written, or will not be.
+    /// Gives up `bytes` of a promise: the letter was written or removed, or that failed.
     pub(super) fn keep_promise(&mut self, bytes: u64) {
         self.promised = self.promised.saturating_sub(bytes);
     }
@@ -49,8 +49,8 @@ impl Index {
         self.letters.insert(id, bytes);
     }
 
-    /// Takes a letter out whose files are about to be removed. Returns its bytes, which stay promised until
-    /// [`Self::end_removal`].
+    /// Takes a letter whose files are about to be removed out of the index. Returns its bytes, which stay promised
+    /// until [`Self::end_removal`].
     pub(super) fn begin_removal(&mut self, id: &Id) -> Option<u64> {
         let bytes = self.letters.remove(id)?;
         self.kept = self.kept.saturating_sub(bytes);
@@ -58,7 +58,7 @@ impl Index {
         Some(bytes)
     }
 
-    /// The files are gone, or the letter is still there.
+    /// Ends a removal. If not `are_gone`, the letter still exists and is put back into the index.
     pub(super) fn end_removal(&mut self, id: &Id, bytes: u64, are_gone: bool) {
         self.keep_promise(bytes);
         if !are_gone {
@@ -70,7 +70,7 @@ impl Index {
         self.letters.contains_key(id)
     }
 
-    /// The oldest first.
+    /// The ids of all letters, the oldest first.
     pub(super) fn ids(&self) -> impl DoubleEndedIterator<Item = &Id> {
         self.letters.keys()
     }

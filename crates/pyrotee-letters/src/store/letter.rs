@@ -1,4 +1,4 @@
-//! What is known of a refusal.
+//! The description of a letter: which profile was refused, by which target, and why.
 
 use std::time::SystemTime;
 
@@ -9,44 +9,46 @@ use serde::{Deserialize, Serialize};
 
 use super::Id;
 
-/// Longest message that is unpacked to find out whose it is, in bytes.
+/// Longest message that is unpacked to read the name of the application, in bytes.
 const LOOKED_AT: u64 = 4 * 1024 * 1024;
 
 /// Longest name of an application that is kept, in characters.
 const LONGEST_APP: usize = 256;
 
-/// Why a record was refused.
+/// Why a record became a dead letter.
 #[derive(Debug, Clone)]
 pub struct Cause {
     /// The name of the target.
     pub target: String,
-    /// The word for it.
+    /// The reason in one word: see [`Letter::reason`].
     pub reason: &'static str,
+    /// Failed uploads that count against the record.
     pub tries: u32,
+    /// Status of the last response; `None` if there was no response.
     pub status: Option<u16>,
+    /// Body of the last response or the error, in one line.
     pub answer: String,
 }
 
-/// A profile that was refused, in words: the `.json` of a letter. A reader must take fields that it does
-/// not know.
+/// The `.json` file of a letter, which describes the refused profile. Readers must ignore fields that they do not know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Letter {
     pub id: String,
-    /// The target that it was meant for.
+    /// Name of the target for which the profile was queued.
     pub target: String,
     /// `ingest`, `push` or `otlp`.
     pub surface: String,
-    /// The application, if it could be told.
+    /// The name of the application; `None` if it could not be read.
     pub app: Option<String>,
     pub received: String,
     pub rejected: String,
-    /// `rejected` or `partially_rejected` by the target, or `undecodable` here.
+    /// `rejected` or `partially_rejected` by the target; `undecodable` or `too_large` for pyrotee itself.
     pub reason: String,
-    /// Uploads that it was blamed for since the relay started.
+    /// Failed uploads that count against the record, since the start of the relay.
     pub tries: u32,
-    /// Status of the last answer, if there was one.
+    /// Status of the last response; `None` if there was no response.
     pub status: Option<u16>,
-    /// What the target said, in one line.
+    /// Body of the target's last response or the error, in one line.
     pub answer: String,
     /// Length of the captured body.
     pub bytes: u64,
@@ -75,7 +77,7 @@ impl Letter {
         }
     }
 
-    /// What is told of a letter whose `.json` cannot be read.
+    /// The description of a letter whose `.json` file cannot be read. `why` becomes its `answer`.
     pub fn unreadable(id: &Id, why: &str) -> Self {
         Self {
             id: id.to_string(),
@@ -101,7 +103,7 @@ impl Letter {
 
     pub(super) fn from_json(id: &Id, json: &[u8]) -> serde_json::Result<Self> {
         let read: Self = serde_json::from_slice(json)?;
-        // The name of the file is what it is found by.
+        // The file name is authoritative, because the letter is found by it.
         Ok(Self {
             id: id.to_string(),
             target: id.target.clone(),
@@ -110,12 +112,12 @@ impl Letter {
     }
 }
 
-/// RFC 3339, to the millisecond.
+/// A time in RFC 3339, with milliseconds.
 fn time(at: SystemTime) -> String {
     humantime::format_rfc3339_millis(at).to_string()
 }
 
-/// The name of the application, unless it is too dear to find out.
+/// The name of the application; `None` if it cannot be read, or only at too high a cost.
 fn app(surface: Surface, record: &Record) -> Option<String> {
     let head = record.head();
     if surface == Surface::Ingest {
@@ -126,7 +128,7 @@ fn app(surface: Surface, record: &Record) -> Option<String> {
     }
     let encoding = Encoding::of(surface, head.content_type.as_deref())?;
     let coding = Coding::of(head.content_encoding.as_deref()).ok()?;
-    // Held while it is unpacked.
+    // The workspace is held while the message is unpacked.
     let most = record.budget().largest_workspace().min(LOOKED_AT);
     let _workspace = record.budget().try_workspace(most)?;
     let most = usize::try_from(most).ok()?;

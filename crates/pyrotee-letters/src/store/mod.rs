@@ -1,15 +1,14 @@
-//! A bounded directory of letters: for each the request as it was captured, and beside it what is
-//! known of its refusal.
+//! A bounded directory of letters. Each letter is a captured request, and a description of its refusal.
 //!
 //! ```text
-//! lock                                       locked by whoever may change something
-//! 20261124T104300.123Z-000042-central.http   the request, as `pyrotee send --file` takes it
+//! lock                                       locked by the process that may change the directory
+//! 20261124T104300.123Z-000042-central.http   the captured request, as `pyrotee send --file` takes it
 //! 20261124T104300.123Z-000042-central.json   a [`Letter`]
-//! *.http.tmp *.json.tmp                      on their way; what is left of them goes at the next start
+//! *.http.tmp *.json.tmp                      files that are being written; leftovers are removed at the next start
 //! ```
 //!
-//! A letter is there when its `.json` is, which is renamed last and removed first. All files together
-//! never take more than the limit. What has another name is nobody's business here.
+//! A letter exists while its `.json` file exists, which is renamed last and removed first. All files together
+//! never take more than the limit. Files with other names are ignored.
 
 mod files;
 mod id;
@@ -34,35 +33,35 @@ pub use letter::{Cause, Letter};
 
 use crate::captured;
 
-/// What a captured request has beside the head and the body of its record, at most.
+/// Most bytes that a captured request has in addition to the head and the body of its record.
 const AROUND: u64 = 1_024;
 
 /// A directory of letters.
 #[derive(Debug)]
 pub struct Store {
     dir: PathBuf,
-    /// Bytes of all files together.
+    /// Most bytes of all files together.
     max_bytes: u64,
     index: Mutex<Index>,
-    /// Letters that made room for others.
+    /// Letters that were evicted to make room for others.
     evicted: AtomicU64,
-    /// `None` if nothing is to be changed.
+    /// `None` if the directory is only read.
     _lock: Option<fs::File>,
 }
 
 /// Why a letter cannot be kept, read or removed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("`{0}` is not the id of a dead letter; `pyrotee dead-letters ls` shows them")]
+    #[error("`{0}` is not the id of a dead letter; `pyrotee dead-letters ls` shows all ids")]
     NoId(String),
-    #[error("there is no dead letter {0}; it was replayed, purged, or made room for others")]
+    #[error("there is no dead letter {0}: it was replayed, purged, or evicted to make room")]
     Gone(Id),
     #[error("the dead letter {id} is damaged: {why}; purge it")]
     Damaged { id: Id, why: String },
-    #[error("it takes more than half of dead-letters.max-bytes")]
+    #[error("the dead letter takes more than half of dead-letters.max-bytes")]
     TooLarge,
     #[error(
-        "another process uses the dead letters in {0}: ask the relay that does, with --admin, or give \
+        "another process uses the dead letters in {0}: ask the relay that uses them, with --admin, or give \
          each relay its own directory"
     )]
     Locked(PathBuf),
@@ -78,7 +77,7 @@ pub enum Error {
     },
 }
 
-/// How many there are, and what they take.
+/// The number of letters, their bytes on disk, and the limit of these bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Size {
     pub letters: u64,
@@ -87,8 +86,8 @@ pub struct Size {
 }
 
 impl Store {
-    /// Opens the directory of a relay, and makes it if it is not there. What is over the limit goes, the
-    /// oldest first; so does what was left of letters that were half written.
+    /// Opens the directory of a relay, and creates it if it does not exist. Removes letters that were not written
+    /// completely, and the oldest letters until the rest is within `max_bytes`.
     pub fn open(dir: &Path, max_bytes: u64) -> Result<Self, Error> {
         let failed = failure(dir);
         files::make_dir(dir).map_err(&failed)?;
@@ -108,7 +107,7 @@ impl Store {
         Ok(store)
     }
 
-    /// Looks at a directory that is there, to change something in it or not, and keeps no limit.
+    /// Opens an existing directory without a limit: to read it, or with its lock to `change` it.
     pub fn look(dir: &Path, change: bool) -> Result<Self, Error> {
         if !dir.is_dir() {
             return Err(Error::NoDirectory(dir.to_owned()));
@@ -124,7 +123,7 @@ impl Store {
         })
     }
 
-    /// Keeps a record and why it was refused.
+    /// Writes a letter: the record, and why it was refused at `at`.
     pub fn keep(&self, record: &Record, cause: &Cause, at: SystemTime) -> Result<(), Error> {
         let number = self.index().number();
         let letter = Letter::new(number, record, cause, at);
@@ -136,7 +135,7 @@ impl Store {
             return Err(Error::TooLarge);
         }
         let mut index = self.make_room(most)?;
-        // From now on the bytes are taken, whatever is on disk already.
+        // From now on the bytes count as taken, however many of them are on disk already.
         index.promise(most);
         drop(index);
 
@@ -159,16 +158,16 @@ impl Store {
         }
     }
 
-    /// What is known of the refusal.
+    /// The description of a letter.
     pub fn letter(&self, id: &Id) -> Result<Letter, Error> {
         let json = self.read(id, files::JSON)?;
         Letter::from_json(id, &json).map_err(|error| Error::Damaged {
             id: id.clone(),
-            why: format!("its .json says nothing that is known ({error})"),
+            why: format!("its .json file cannot be read ({error})"),
         })
     }
 
-    /// The file of a captured request and its length in bytes, for readers that do not want all of it at once.
+    /// The file of a captured request and its length in bytes, for readers that read the file in pieces.
     pub fn open_request(&self, id: &Id) -> Result<(fs::File, u64), Error> {
         if !self.index().contains(id) {
             return Err(Error::Gone(id.clone()));
@@ -193,7 +192,7 @@ impl Store {
         Ok((head, len.saturating_sub(end)))
     }
 
-    /// The captured request.
+    /// The captured request of a letter.
     pub fn request(&self, id: &Id) -> Result<Bytes, Error> {
         self.read(id, files::HTTP).map(Bytes::from)
     }
@@ -205,7 +204,7 @@ impl Store {
         Ok(metadata.len())
     }
 
-    /// The ids of all letters, the oldest first, or of those that a target refused.
+    /// The ids of all letters, or of the letters of one `target`, the oldest first.
     pub fn ids(&self, target: Option<&str>) -> Vec<Id> {
         let index = self.index();
         let ids = index.ids();
@@ -223,7 +222,7 @@ impl Store {
         }
     }
 
-    /// How many letters made room for others.
+    /// How many letters were evicted to make room for others.
     pub fn evicted(&self) -> u64 {
         self.evicted.load(Relaxed)
     }
@@ -242,7 +241,7 @@ impl Store {
             (io::ErrorKind::NotFound, false) => Error::Gone(id.clone()),
             (io::ErrorKind::NotFound, true) => Error::Damaged {
                 id: id.clone(),
-                why: "one of its files is not there".to_owned(),
+                why: "one of its files is missing".to_owned(),
             },
             _ => failure(&self.dir)(source),
         }
@@ -265,8 +264,8 @@ impl Store {
         }
     }
 
-    /// Removes a letter; `false` if it is not there. The files are removed without the lock, so that a disk that hangs
-    /// stops nobody who only asks for numbers.
+    /// Removes a letter; `false` if it does not exist. The files are removed without the lock of the index, so that a
+    /// disk that hangs does not block callers that only read sizes.
     fn delete(&self, id: &Id) -> Result<bool, Error> {
         let Some(bytes) = self.index().begin_removal(id) else {
             return Ok(false);
@@ -278,13 +277,13 @@ impl Store {
     }
 
     fn index(&self) -> MutexGuard<'_, Index> {
-        // It stays true even if a holder panicked: each change is one step.
+        // The index stays consistent even if a holder of the lock panicked: each change is one step.
         lock(&self.index)
     }
 }
 
 impl Error {
-    /// The text with that of its cause.
+    /// The text of the error, followed by the text of its cause.
     pub(crate) fn with_cause(&self) -> String {
         let cause = std::error::Error::source(self);
         cause.map_or_else(|| self.to_string(), |cause| format!("{self}: {cause}"))

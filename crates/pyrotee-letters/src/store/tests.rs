@@ -10,7 +10,7 @@ use super::*;
 
 const LIMIT: u64 = 1 << 20;
 const HALF: usize = 1 << 19;
-/// A small letter: a block for each of its files.
+/// Bytes of a small letter: a block for each of its two files.
 const SMALL: u64 = 2 * 4_096;
 
 pub(crate) fn record(query: &str, bytes: usize) -> Arc<Record> {
@@ -37,7 +37,7 @@ fn cause(target: &str) -> Cause {
     }
 }
 
-/// A second each.
+/// The time of a refusal, this many seconds after a fixed start.
 fn at(second: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::new(1_795_516_980 + second, 123_456_789)
 }
@@ -57,7 +57,7 @@ impl Home {
         Store::open(&self.dir(), LIMIT).unwrap()
     }
 
-    /// Names of files, but for the lock.
+    /// Names of all files except the lock.
     fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.dir()).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -66,7 +66,7 @@ impl Home {
         names
     }
 
-    /// What the files take, as the limit counts it.
+    /// Bytes of all files on disk, as the limit counts them.
     fn taken(&self) -> u64 {
         let len = |name: &String| fs::metadata(self.dir().join(name)).unwrap().len();
         self.names()
@@ -247,7 +247,7 @@ fn what_is_left_of_half_a_letter_goes_and_foreign_files_stay() {
 fn a_disk_that_fails_leaves_nothing_behind_and_takes_nothing() {
     let home = Home::new();
     let store = home.open();
-    // What stands in the way of the second file: the first has its name already by then.
+    // A directory with the name of the second file. The first file is complete before the second one fails.
     let id = "20261124T104300.123Z-000001-central";
     fs::create_dir(home.dir().join(format!("{id}.json"))).unwrap();
     let failed = store.keep(&record("name=a", 5), &cause("central"), at(0));

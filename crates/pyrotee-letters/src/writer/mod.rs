@@ -1,4 +1,4 @@
-//! Writes letters on a thread of its own, so that no delivery waits for the disk.
+//! The writer thread of dead letters, so that no delivery waits for the disk.
 
 #[cfg(test)]
 mod tests;
@@ -22,28 +22,28 @@ const OVERHEAD: u64 = Record::OVERHEAD + 2 * 1_024;
 /// Time until the directory is opened again after a panic.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
 
-/// What became of letters since the start.
+/// Letters in memory, and counts of letters since the start of the process.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub unwritten: Unwritten,
     pub kept: AtomicU64,
     pub replayed: AtomicU64,
-    /// Too many waited to be written.
+    /// Letters that were lost because unwritten letters took all of their memory, or the writer was closed.
     pub lost_full: AtomicU64,
     pub lost_disk_error: AtomicU64,
     pub lost_too_large: AtomicU64,
-    /// Writing it panicked.
+    /// Letters that were lost because writing them panicked.
     pub lost_panic: AtomicU64,
 }
 
-/// The letters in memory.
+/// The letters in memory that are not written yet.
 #[derive(Debug, Default)]
 pub(crate) struct Unwritten {
     letters: AtomicU64,
     bytes: AtomicU64,
 }
 
-/// The thread that writes.
+/// The thread that writes letters.
 #[derive(Debug)]
 pub struct Writer {
     sender: Sender<Message>,
@@ -64,8 +64,9 @@ enum Message {
 }
 
 impl Writer {
-    /// Starts the thread, which first opens the directory. Unwritten letters have `most_waiting` bytes together at most,
-    /// or there is only one: until they are written, they stay charged to the memory limit. The thread goes on after a panic.
+    /// Starts the thread, which first opens the directory and goes on after a panic. All unwritten letters together
+    /// have at most `most_waiting` bytes, unless there is only one. They stay charged to the memory limit until they
+    /// are written.
     pub(crate) fn start(
         opener: Opener,
         counters: Arc<Counters>,
@@ -97,13 +98,13 @@ impl Writer {
         Ok((writer, sink))
     }
 
-    /// Writes the letters that are in memory, and ends. Blocks until that is done, or for at most `limit`; returns how
-    /// many letters are not written then. Those are lost, as are letters that are offered later.
+    /// Writes the letters that are in memory, and ends the thread. Blocks for at most `limit`; returns how many letters
+    /// are still unwritten. These are lost, and so are letters that are offered later.
     pub fn close(self, limit: Duration) -> u64 {
         drop(self.opening);
-        // A thread that is gone has nothing left to write.
+        // The message cannot be sent if the thread has ended, which then has no letters left to write.
         drop(self.sender.send(Message::End));
-        // Nobody sends: this is the end of the thread, or of the time.
+        // Nothing is ever sent on this channel: the call returns when the thread ends, or after `limit`.
         let _ended_or_late = self.ended.recv_timeout(limit);
         let left = self.counters.unwritten.letters();
         self.counters.lost_disk_error.fetch_add(left, Relaxed);
@@ -116,7 +117,8 @@ impl Unwritten {
         self.letters.load(Relaxed)
     }
 
-    /// Takes a letter of `bytes` bytes in, unless there is no room within `most` bytes.
+    /// Adds a letter of `bytes` bytes if the sum stays within `most`, or if there is no other letter. Returns whether
+    /// the letter was added.
     fn add(&self, bytes: u64, most: u64) -> bool {
         let before = self.bytes.fetch_add(bytes, Relaxed);
         self.letters.fetch_add(1, Relaxed);
@@ -138,7 +140,7 @@ fn charge(record: &Record) -> u64 {
     record.len() + record.head().len() as u64 + OVERHEAD
 }
 
-/// Puts what is told into the channel, if memory has room for it.
+/// A sink that sends dead letters to the channel while unwritten letters take at most `most_waiting` bytes.
 fn intake(sender: Sender<Message>, counters: Arc<Counters>, most_waiting: u64) -> DeadLetterSink {
     DeadLetterSink::new(move |letter| {
         let bytes = charge(letter.record);
@@ -167,7 +169,7 @@ impl Message {
     }
 }
 
-/// What the thread works with.
+/// The state of the writer thread.
 struct WriterThread {
     opener: Opener,
     /// Disconnected when the writer is closed.
@@ -178,11 +180,11 @@ struct WriterThread {
 }
 
 impl WriterThread {
-    /// Opens the directory and writes letters until the writer is closed. All that the thread holds is gone when this
-    /// returns.
+    /// Opens the directory and writes letters until the writer is closed. The letters and the lock of the directory are
+    /// released when this function returns.
     fn run(self) {
         let open = || self.opener.run(&self.stop);
-        // After a panic it is opened again, unless the writer was closed.
+        // After a panic the directory is opened again, unless the writer was closed.
         let store = loop {
             match self.supervisor.catch(Part::DeadLetters, open) {
                 Ok(store) => break store,
@@ -211,11 +213,11 @@ impl WriterThread {
                 Err(error) => (&self.counters.lost_disk_error, Some(error)),
             };
             counter.fetch_add(1, Relaxed);
-            // Once for each time that the disk fails, not for each letter.
+            // Logged once when the disk begins to fail, not for each letter.
             match &error {
                 Some(error) if !failing => tracing::warn!(
                     error = error as &dyn std::error::Error,
-                    "failed to keep a dead letter; it is lost, and so are others until this is mended"
+                    "failed to write a dead letter; it is lost, and so are others until the disk works again"
                 ),
                 None if failing => tracing::info!("dead letters are kept again"),
                 _ => {}

@@ -8,7 +8,7 @@ use super::super::opening::{Directory, Gate, Opening};
 use super::super::store::tests::{Home, record};
 use super::*;
 
-/// Longer than anything here takes.
+/// Longer than any wait in these tests.
 const LONG: Duration = Duration::from_secs(30);
 
 fn offer(sink: &DeadLetterSink, record: &Arc<Record>) {
@@ -35,7 +35,7 @@ fn open_gate() -> Gate {
     Box::new(|| Ok(()))
 }
 
-/// The numbers of a writer that had to write so many letters into `home`, to which `change` happens before.
+/// The counts of a writer that was offered `times` letters for `home`, after `change` was called.
 fn written(home: &Home, bytes: usize, times: u64, change: impl FnOnce()) -> Stats {
     let DeadLetters {
         monitor,
@@ -108,7 +108,7 @@ fn what_is_too_much_for_the_disk_is_lost_at_once_and_one_may_always_wait() {
         (1_000, 5_000, 1),
     ] {
         let counters = Arc::<Counters>::default();
-        // Nobody takes anything out.
+        // No thread receives the messages.
         let (sender, messages) = channel();
         let sink = intake(sender, Arc::clone(&counters), most_waiting);
         let record = record("name=a", bytes);
@@ -123,7 +123,7 @@ fn what_is_too_much_for_the_disk_is_lost_at_once_and_one_may_always_wait() {
 #[test]
 fn letters_wait_in_memory_until_the_directory_can_be_opened() {
     let home = Home::new();
-    // A regular file in its place: neither a directory nor something that root could use as one.
+    // A regular file in the place of the directory: not even root can use it as a directory.
     fs::write(home.dir(), "in the way").unwrap();
     let letters = DeadLetters::start(settings(&home), open_gate()).unwrap();
     let record = record("name=a", 5);

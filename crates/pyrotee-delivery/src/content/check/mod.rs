@@ -1,4 +1,4 @@
-//! Tells before a client is answered whether any target can be sent its profile.
+//! Checks, before the response to a client, whether its profile can be sent to any target.
 
 #[cfg(test)]
 mod tests;
@@ -17,27 +17,27 @@ use tokio::time::timeout;
 use super::rewrite::{Rewrite, RewriteFault};
 use super::{as_received, encoding, surface};
 
-/// Time limit of a check. A record that is not checked by then is offered unchecked, and counted as
-/// `undecodable` by the deliveries if need be. SDKs give up after 10 s.
+/// Time limit of a check. A record that is not checked by then is offered unchecked, and a delivery that cannot read
+/// its body drops it as `undecodable`. SDKs give up after 10 s.
 const LIMIT: Duration = Duration::from_secs(3);
 
-/// Checks records for the targets with these tags.
+/// Checks whether a record can be sent to any of the targets.
 ///
-/// A profile of Push or OTLP goes to a target without tags as it was received: its body is not read, except for
-/// the frame of a gRPC call. Where every target has tags, the body is unpacked and its labels are looked for, on a
-/// thread for blocking work. A profile of `/ingest` is not read at all: its tags go into the query.
+/// A profile of Push or OTLP goes to a target without tags as it was received: the check does not read its body, except
+/// for the frame of a gRPC call. If every target has tags, the body is unpacked and its labels are looked for, on a
+/// thread for blocking work. The body of a profile of `/ingest` is never read, because tags go into its query.
 #[derive(Debug)]
 pub struct ContentCheck {
-    /// One entry for each distinct set; none is empty.
+    /// The distinct sets of tags, without the empty set.
     tags: Arc<[Arc<Tags>]>,
-    /// Whether a target has no tags.
+    /// Whether at least one target has no tags.
     has_untagged: bool,
-    /// Bodies that may be read at once.
+    /// One permit for each body that may be read at once.
     permits: Arc<Semaphore>,
 }
 
 impl ContentCheck {
-    /// A check for targets with these tags, which may keep as many as `threads` threads busy.
+    /// A check for targets with these tags, which keeps at most `threads` threads busy.
     pub fn new<'t>(targets: impl IntoIterator<Item = &'t Tags>, threads: usize) -> Self {
         let mut has_untagged = false;
         let mut tags: Vec<Arc<Tags>> = Vec::new();
@@ -59,11 +59,11 @@ impl ContentCheck {
 impl RecordCheck for ContentCheck {
     fn check(&self, record: &Arc<Record>) -> Option<Check> {
         let head = record.head();
-        // The capture has checked both: a record without them is left to the deliveries.
+        // The capture has checked surface and encoding. A record for which either is unknown is left to the deliveries.
         let surface = surface(record).ok().filter(|it| *it != Surface::Ingest)?;
         let encoding = encoding(surface, head).ok()?;
         if self.has_untagged {
-            // This reads the first five bytes of a gRPC call, and nothing of others.
+            // This reads the first five bytes of a gRPC call, and no byte of another body.
             let frames = record.body().frames();
             let fault = as_received(encoding, head, frames).err()?;
             return Some(refused(fault));

@@ -16,7 +16,7 @@ fn check(targets: &[&[(&str, &str)]]) -> ContentCheck {
 const TAGGED: &[(&str, &str)] = &[("region", "eu")];
 const UNTAGGED: &[(&str, &str)] = &[];
 
-/// Bodies that no target with tags can be sent, with the start of what their clients are told.
+/// Bodies that can be sent to no target with tags, each with the start of the error that its client is sent.
 fn unreadable(budget: &Arc<Budget>) -> Vec<(Arc<Record>, &'static str)> {
     let push = |kind: &[u8], coding, body: &[u8]| {
         record_of(Surface::Push, budget, kind, coding, body.to_vec())

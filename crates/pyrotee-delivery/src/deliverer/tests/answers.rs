@@ -1,4 +1,4 @@
-//! Answers whose body matters beside their status, or stalls.
+//! Tests of responses whose body matters beside the status, or stalls.
 
 use pyroscope_wire::refusal::Rule;
 
@@ -8,12 +8,12 @@ use crate::TargetState;
 /// A protobuf `ExportProfilesServiceResponse` with 3 rejected profiles.
 const PARTIAL: &str = "\n\x10\x08\x03\x12\x0cseries limit";
 
-/// The same with 0.
+/// A protobuf `ExportProfilesServiceResponse` with no rejected profile and a warning.
 const WARNING: &str = "\n\x0e\x12\x0cseries limit";
 
 const PAGE: &str = "<!doctype html><title>Sign in</title>";
 
-/// Offers records to a target that meets each one with `act`.
+/// Offers records to a target that does `act` with each upload.
 async fn met_with(settings: &Settings, surface: Surface, act: Act, records: usize) -> Rig {
     let rig = Rig::with(settings, Server::new(move |_| act.clone()));
     for number in 0..records {
@@ -25,7 +25,7 @@ async fn met_with(settings: &Settings, surface: Surface, act: Act, records: usiz
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_stalls_changes_nothing_but_the_connection() {
-    // The shorter timeout of an upload is over before the body's own.
+    // The first timeout of an upload is shorter than the time limit of a response body, the second is longer.
     for timeout in [Duration::from_millis(500), Duration::from_secs(10)] {
         for (status, start, sent, rejected) in [
             (200, "", 2, 0),
@@ -113,7 +113,7 @@ async fn a_login_page_is_no_acknowledgement() {
         stall(PAGE),
     ] {
         for surface in [Surface::Ingest, Surface::Push, Surface::Otlp] {
-            // Seven different records must be met so before it is the surface's fault.
+            // The surface is suspended once seven different records met the page.
             let rig = met_with(&settings(), surface, act.clone(), 8).await;
             let counts = rig.counts();
             assert_eq!(counts.pending.profiles, 8, "{act:?}");
@@ -171,7 +171,7 @@ async fn an_export_that_is_taken_in_part_is_sent_and_kept_as_a_dead_letter() {
             vec![told],
         ),
         (Act::ok("application/json", json), Surface::Otlp, vec![told]),
-        // A warning, an answer without a type of OTLP, another surface.
+        // A warning, a response without a content type of OTLP, another surface.
         (
             Act::ok("application/x-protobuf", WARNING),
             Surface::Otlp,
@@ -195,7 +195,7 @@ async fn an_export_that_is_taken_in_part_is_sent_and_kept_as_a_dead_letter() {
 #[tokio::test(start_paused = true)]
 async fn a_quota_pauses_until_its_reset_with_a_probe_every_five_minutes() {
     let start = Instant::now();
-    // The clock of the rig begins at 2026-11-23T01:31:30Z.
+    // The wall clock of the rig starts at 2026-11-23T01:31:30Z.
     let until = Duration::from_secs(1_200);
     let quota = "{\"code\":\"resource_exhausted\",\"message\":\"limit of 1.0 GiB/day reached, \
                  next reset at 2026-11-23T01:51:30Z\"}";

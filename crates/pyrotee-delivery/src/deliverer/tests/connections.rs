@@ -1,10 +1,10 @@
-//! Workers keep their connections, as long as that is of use.
+//! Tests of how long workers keep their connections.
 
 use super::*;
 
 const SECOND: Act = Act::Take(Duration::from_secs(1));
 
-/// Offers `count` profiles at once and waits until the target has them.
+/// Offers `count` profiles at once and waits until the target has acknowledged them.
 async fn taken(rig: &Rig, count: u64) {
     let before = rig.counts().sent.profiles;
     for _ in 0..count {
@@ -126,7 +126,7 @@ async fn a_kept_connection_that_ends_within_the_upload_is_replaced_without_a_fai
     let rig = Rig::with(&settings, server);
     taken(&rig, 1).await;
     let before = rig.monitor.status().attempts;
-    // More than a pipe holds.
+    // The body is larger than the buffer of a pipe.
     rig.offer_sized(Surface::Ingest, "large", 300_000);
     assert_eq!(rig.settled().await.sent.profiles, 2);
     assert_eq!(

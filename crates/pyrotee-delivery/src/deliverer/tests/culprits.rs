@@ -1,4 +1,4 @@
-//! A share of poison among good records: how many of the good ones arrive in time.
+//! Measures how many good records arrive in time when a share of all records is poison.
 //!
 //! `make culprits` prints the table of docs/outage.md.
 
@@ -6,17 +6,19 @@ use std::collections::HashMap;
 
 use super::*;
 
-/// In time: the good ones, at least this share of them, within [`IN_TIME`].
+/// Share of the good records that must arrive within [`IN_TIME`].
 const REQUIRED: f64 = 0.95;
+
+/// Time from the offer of a good record to its arrival.
 const IN_TIME: Duration = Duration::from_secs(10);
 
-/// The largest share of poison, in percent, for which that is promised.
+/// The largest share of poison, in percent, for which [`REQUIRED`] is promised.
 const PROMISED_UP_TO: u64 = 30;
 
 /// Shares of poison, in percent.
 const SHARES: [u64; 5] = [1, 5, 10, 30, 50];
 
-/// How poison is met, how many records are offered per second, and the timeout of an upload.
+/// What the target does with poison, how many records are offered per second, and the timeout of an upload.
 struct Kind {
     name: &'static str,
     act: Act,
@@ -24,7 +26,7 @@ struct Kind {
     timeout: Duration,
 }
 
-/// The surfaces of the records, by turns.
+/// The surfaces of the records, which take turns.
 const SURFACES: [(&str, &[Surface]); 3] = [
     ("ingest", &[Surface::Ingest]),
     ("push", &[Surface::Push]),
@@ -65,7 +67,7 @@ fn kinds() -> Vec<Kind> {
     ]
 }
 
-/// A name for each record: poison with a chance of `share` percent, drawn from `number`.
+/// The name of record `number`, which decides whether it is poison, with a probability of `share` percent.
 fn name(number: u64, share: u64) -> String {
     let mut random = fastrand::Rng::with_seed(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let kind = if random.u64(0..100) < share {
@@ -76,7 +78,7 @@ fn name(number: u64, share: u64) -> String {
     format!("{kind}{number}")
 }
 
-/// The part of the good records that arrived in time; `name` names a record by its number.
+/// The fraction of the good records that arrived in time. `name` returns the name of a record by its number.
 async fn cell(kind: &Kind, surfaces: &[Surface], name: impl Fn(u64) -> String) -> f64 {
     let act = kind.act.clone();
     let server = Server::new(move |upload| match upload.name.starts_with("bad") {
@@ -150,7 +152,7 @@ fn poison_does_not_hold_back_what_the_target_would_take() {
     assert!(late.is_empty(), "too many good ones came late: {late:#?}");
 }
 
-/// By chance poison comes in rows, and a row of it looks like an outage: then the first long delay is short.
+/// A row of poison, which happens by chance, looks like an outage. Only the first long delay follows, which is short.
 #[test]
 fn a_row_of_culprits_delays_the_good_ones_by_seconds_only() {
     let kinds = kinds();
@@ -167,7 +169,7 @@ fn a_row_of_culprits_delays_the_good_ones_by_seconds_only() {
     }
 }
 
-/// Offers the same records to a target that meets poison with `kind`, and to a healthy one. Both take good ones.
+/// Offers the same records to a healthy target, and to a target that does `kind` with poison. Both accept good records.
 async fn beside_a_healthy_target(kind: &Kind, share: u64) {
     let act = kind.act.clone();
     let poisoned = Server::new(move |upload| match upload.name.starts_with("bad") {
@@ -199,7 +201,7 @@ async fn beside_a_healthy_target(kind: &Kind, share: u64) {
     });
     assert_eq!(poisoned.counts().accepted.profiles, all);
     poisoned.stop.cancel();
-    // Both have the same budget, so both must be gone before it is looked at.
+    // Both rigs share one budget, so both must have ended before the test checks the budget.
     let (mut poisoned, healthy) = (poisoned, healthy);
     poisoned.producer = None;
     (&mut poisoned.running).await.unwrap();

@@ -1,11 +1,11 @@
-//! Which dropped records become dead letters.
+//! Tests of which dropped records become dead letters.
 
 use super::*;
 
-/// The dead letters of one record that the server meets with `act`.
+/// The dead letters after one record with whose upload the server does `act`.
 async fn dead_letters_of(settings: &Settings, surface: Surface, act: Act) -> Vec<String> {
     let rig = Rig::with(settings, Server::new(move |_| act.clone()));
-    // An odd number of bytes is no message of protobuf here.
+    // An odd number of `x` bytes is not a protobuf message.
     rig.offer_sized(surface, "a", 101);
     rig.settled().await;
     let letters = rig.dead_letters.lock().unwrap().clone();

@@ -1,4 +1,4 @@
-//! The whole delivery stack over pipes, with a scripted target at their other end, in paused time.
+//! Tests of the whole delivery stack, over pipes to a scripted target, in paused time.
 
 mod answers;
 mod connections;
@@ -38,7 +38,7 @@ const LIMITS: Limits = Limits {
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// A target that runs, between a queue and a scripted server.
+/// A running deliverer of one target, between a queue and a scripted server.
 struct Rig {
     producer: Option<Arc<dyn Producer>>,
     consumer: Arc<dyn Consumer>,
@@ -98,7 +98,7 @@ impl Rig {
         rig
     }
 
-    /// A target for each server. What one rig offers is offered to all of them.
+    /// A target for each server. A record that one rig offers is offered to all targets.
     fn side_by_side<const N: usize>(
         settings: &Settings,
         servers: [Server; N],
@@ -107,14 +107,14 @@ impl Rig {
         Self::over_queues(settings, servers, limits, |queue| queue)
     }
 
-    /// The same, with deliverers that see their queues through `wrap`.
+    /// [`Rig::side_by_side`] with deliverers whose queues are wrapped by `wrap`.
     fn over_queues<const N: usize>(
         settings: &Settings,
         servers: [Server; N],
         limits: Limits,
         wrap: impl Fn(Arc<dyn Consumer>) -> Arc<dyn Consumer>,
     ) -> [Self; N] {
-        // The wall clock of these tests is stopped with the other.
+        // The wall clock of these tests pauses with tokio's clock.
         let start = Instant::now();
         let clock = WallClock::from_fn(move || {
             SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_397_490) + start.elapsed()
@@ -172,7 +172,7 @@ impl Rig {
         assert!(self.try_offer(surface, name, bytes));
     }
 
-    /// Whether the queue, the only one, took the record.
+    /// Offers a record. Returns whether exactly one queue accepted it.
     fn try_offer(&self, surface: Surface, name: &str, bytes: usize) -> bool {
         let content_type = match surface {
             Surface::Otlp | Surface::OtlpV1 => b"application/x-protobuf".as_slice(),
@@ -210,7 +210,7 @@ impl Rig {
         self.counts()
     }
 
-    /// Closes the queue and waits for the end of the target.
+    /// Closes the queue and waits until the deliverer has ended.
     async fn drained(mut self) -> Counts {
         self.producer = None;
         self.running.await.expect("the target does not panic");

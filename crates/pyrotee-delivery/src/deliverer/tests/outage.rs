@@ -1,11 +1,11 @@
-//! A target that is gone for a while under steady load.
+//! Tests of a target that cannot be reached for a while, under steady load.
 
 use std::collections::HashMap;
 
 use super::*;
 use crate::TargetState;
 
-/// Pyroscope's default limits of a tenant, in bytes and seconds.
+/// A token bucket with Pyroscope's default limits of a tenant: 4 MB per second, and bursts of 2 MB.
 struct Limiter {
     tokens: f64,
     at: Instant,
@@ -111,7 +111,7 @@ async fn ten_minutes_of_outage_are_survived_and_made_up_for_politely() {
             "{number} waited for {waited:?}"
         );
     }
-    // The backlog takes the time that the rate allows, not more and not less.
+    // The backlog takes as long as `replay_rate` says, not more and not less.
     let backlog = offered.len() - fresh.count();
     let last = kept
         .iter()

@@ -1,4 +1,4 @@
-//! What becomes of records, outcome by outcome.
+//! Tests of what happens to a record after each outcome of an upload.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use pyroscope_wire::refusal::Rule;
 use super::*;
 use crate::TargetState;
 
-/// A server that does `act` the first `times` times, and takes everything afterwards.
+/// A server that does `act` with the first `times` uploads, and acknowledges all later ones.
 fn first(times: usize, act: Act) -> Server {
     Server::new(move |upload| {
         if upload.index < times {
@@ -93,7 +93,7 @@ async fn a_refusal_in_unknown_words_is_tried_three_times() {
 
 #[tokio::test(start_paused = true)]
 async fn a_record_that_fails_while_others_succeed_is_poison_and_blocks_nobody() {
-    // Each way to fail, for a record alone: the others go through meanwhile.
+    // Each way in which a single record fails while the target accepts the others.
     for (act, least) in [
         (Act::answer(500, ""), 8),
         (Act::answer(429, ""), 8),
@@ -101,7 +101,7 @@ async fn a_record_that_fails_while_others_succeed_is_poison_and_blocks_nobody() 
             Act::answer(429, "Maximum active series limit exceeded (3/3)"),
             8,
         ),
-        // The target may have stored it each time.
+        // The target may have stored the record each time.
         (Act::Hang, 5),
         (Act::CloseAfterBody { keep: false }, 5),
     ] {
@@ -125,7 +125,7 @@ async fn a_record_that_fails_while_others_succeed_is_poison_and_blocks_nobody() 
             .names()
             .into_iter()
             .filter(|name| name == "poison");
-        // As a probe it may fail when nobody else was let through; that does not count.
+        // A failed probe while no other record was accepted does not count against the record.
         let tries = tries.count();
         assert!((least..=20).contains(&tries), "{act:?}: {tries}");
         let kept: HashMap<_, _> = rig.server.seen(|seen| {
@@ -140,7 +140,7 @@ async fn a_record_that_fails_while_others_succeed_is_poison_and_blocks_nobody() 
     }
 }
 
-/// At most six of the uploads after `from` are within one minute.
+/// Asserts that at most six of the uploads after `from` are within one minute.
 fn assert_paced(uploads: &[Instant], from: Instant) {
     let first = uploads.iter().position(|at| *at > from);
     for minute in uploads[first.expect("there are some")..].windows(7) {
@@ -193,7 +193,7 @@ async fn nobody_is_poison_while_everybody_fails() {
 
 #[tokio::test(start_paused = true)]
 async fn on_ambiguous_decides_between_twice_and_perhaps_never() {
-    // The first ten uploads are stored and never answered.
+    // The first ten uploads are stored, and the connection closes without a response.
     for (on_ambiguous, sent, lost, stored) in [
         (OnAmbiguous::Retry, 20, 0, 30),
         (OnAmbiguous::Drop, 10, 10, 20),
@@ -217,7 +217,7 @@ async fn on_ambiguous_decides_between_twice_and_perhaps_never() {
 #[tokio::test(start_paused = true)]
 async fn a_record_is_doubled_a_few_times_at_most() {
     for act in [Act::CloseAfterBody { keep: true }, Act::Hang] {
-        // Nobody else is taken, so that nothing shows the record to be the cause.
+        // The target accepts no other record, so there is no evidence that the record is the cause.
         let rig = Rig::new(first(100, act.clone()));
         rig.offer("a");
         let counts = rig.settled().await;
@@ -231,7 +231,7 @@ async fn a_record_is_doubled_a_few_times_at_most() {
 #[tokio::test(start_paused = true)]
 async fn a_body_that_broke_off_is_sent_again_from_its_first_byte() {
     let rig = Rig::new(first(3, Act::CloseWithinBody));
-    // Several pieces, more than a pipe holds.
+    // The body has several pieces, and is larger than the buffer of a pipe.
     rig.offer_sized(Surface::Ingest, "large", 300_000);
     let counts = rig.settled().await;
     assert_eq!(counts.sent.profiles, 1);
@@ -259,7 +259,7 @@ async fn a_pause_that_the_target_asks_for_is_kept_by_all() {
         };
         let rig = Rig::new(first(2, act));
         let start = Instant::now();
-        // One could be the record's own matter.
+        // Push-back of a single record would not pause the target.
         rig.offer("first");
         pause(0.05).await;
         rig.offer("second");
@@ -309,8 +309,8 @@ async fn a_surface_that_is_refused_as_a_whole_waits_and_the_others_do_not() {
             .filter(|upload| upload.path == "/ingest" && upload.at < start + broken_for)
             .count()
     });
-    // Five untried records open the breaker in 4 s, two verify, and the probes after at least 25, 50, 100 and
-    // 100 s fall within the time. A refused record is tried again after 2.7 s at the earliest: two in those 4 s.
+    // Five untried records open the breaker in 4 s, two probes verify, and the probes after at least 25, 50, 100 and
+    // 100 s fall within the 300 s. A refused record is retried after 2.7 s at the earliest: two retries in those 4 s.
     assert!(refused <= 5 + 2 + 4 + 2, "{refused}");
     assert_eq!(rig.monitor.status().state, TargetState::Healthy);
     rig.drained().await;
@@ -351,7 +351,7 @@ async fn what_is_too_old_is_not_sent_any_more() {
         pause(1.0).await;
         let oldest = rig.consumer.oldest();
         let age = oldest.and_then(|oldest| rig.clock.now().duration_since(oldest).ok());
-        // A record that is just being tried is told at its end.
+        // A record in flight expires only when its upload ends.
         assert!(
             age.unwrap_or_default() <= Duration::from_secs(91),
             "{age:?}"

@@ -1,4 +1,4 @@
-//! What happens before an upload, and panics: neither is the target's fault.
+//! Tests that waits for memory before an upload, and panics, do not count against the target.
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
@@ -7,7 +7,7 @@ use pyroscope_wire::gzip;
 use super::*;
 use crate::TargetState;
 
-/// One series with the label `a=b` and a profile of four bytes, packed.
+/// One series with the label `a=b` and a profile of four bytes, compressed.
 fn packed_push() -> Vec<u8> {
     let push = b"\x0a\x10\x0a\x06\x0a\x01a\x12\x01b\x12\x06\x0a\x04\x01\x02\x03\x04";
     gzip::compress(&[bytes::Bytes::from_static(push)]).to_vec()
@@ -53,7 +53,7 @@ async fn a_wait_for_memory_is_not_on_the_clock_of_the_target() {
     pause(100.0).await;
     assert_eq!(rig.counts().pending.profiles, 10);
     assert_eq!(rig.server.seen(|seen| seen.connects.len()), 0);
-    // A profile that needs no memory passes by.
+    // A profile that needs no workspace is sent meanwhile.
     rig.offer("other");
     pause(1.0).await;
     assert_eq!(rig.counts().sent.profiles, 1);
@@ -101,14 +101,14 @@ async fn a_record_whose_upload_panics_is_tried_again_later_and_dropped_after_the
     assert!(started.elapsed() > Duration::from_millis(1), "with pauses");
     assert_eq!(rig.monitor.status().state, TargetState::Healthy);
 
-    // Each upload that ends keeps its connection; a new one is opened after this.
+    // After this pause the idle connection is closed, so that the next upload calls `door`.
     pause(60.0).await;
     panics.store(3, SeqCst);
     rig.offer("thrice");
     let counts = rig.settled().await;
     assert_eq!(counts.dropped(Reason::Undecodable).profiles, 1);
     let letters = rig.dead_letters.lock().unwrap().clone();
-    let expected = "central name=thrice Undecodable after 3: None its upload panicked 3 times: the connector broke";
+    let expected = "central name=thrice Undecodable after 3: None the upload panicked 3 times: the connector broke";
     assert_eq!(letters, [expected]);
     assert_eq!(rig.monitor.status().state, TargetState::Healthy);
     rig.offer("next");

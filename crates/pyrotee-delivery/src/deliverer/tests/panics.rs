@@ -1,4 +1,4 @@
-//! Panics beside an upload: of the deliverer itself, and of a worker that settles a record.
+//! Tests of panics outside an upload: of the deliverer itself, and of a worker that settles a record.
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
@@ -7,17 +7,17 @@ use pyrotee_queue::{Lease, LeaseFilter, LeaseFuture, Part, Settle, Tally};
 
 use super::*;
 
-/// A queue that panics when it is told to.
+/// A queue that panics a given number of times.
 #[derive(Debug)]
 struct Brittle {
     queue: Arc<dyn Consumer>,
-    /// Calls of `lease` that panic.
+    /// How many more calls of `lease` panic.
     leases: Arc<AtomicUsize>,
-    /// Records whose acknowledgement panics.
+    /// How many more acknowledgements panic.
     acks: Arc<AtomicUsize>,
 }
 
-/// Panics, as often as `left` says.
+/// Panics with `what` and counts `left` down, until `left` is zero.
 fn strike(left: &AtomicUsize, what: &str) {
     let struck = left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1));
     assert!(struck.is_err(), "{what}");
@@ -122,7 +122,7 @@ async fn a_record_that_cannot_be_settled_is_set_aside_after_the_third_panic() {
     let counts = rig.settled().await;
     assert_eq!(counts.dropped(Reason::Undecodable).profiles, 1);
     let letters = rig.dead_letters.lock().unwrap().clone();
-    let expected = "central name=app Undecodable after 3: None its delivery panicked 3 times";
+    let expected = "central name=app Undecodable after 3: None the delivery panicked 3 times";
     assert_eq!(letters, [expected]);
     rig.offer("next");
     assert_eq!(rig.settled().await.sent.profiles, 1);

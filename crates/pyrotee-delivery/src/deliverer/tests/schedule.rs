@@ -1,4 +1,4 @@
-//! Whatever a target does, in whatever order: the account is right.
+//! Tests that the ledger balances whatever a target does, in whatever order.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,13 +6,13 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A stretch of time and what the target does in it.
+/// A stretch of time, and what the target does during it.
 #[derive(Debug, Clone)]
 struct Stretch {
     seconds: u64,
     accepts: bool,
     act: Act,
-    /// Every how manyth upload is met with `act`.
+    /// The target does `act` with one upload in this many, and acknowledges the others.
     every: usize,
 }
 
@@ -54,7 +54,7 @@ fn stretch() -> impl Strategy<Value = Stretch> {
     )
 }
 
-/// What happens at an instant of the schedule; after its end everything works.
+/// The stretch of the schedule after this many seconds; `None` after its end, when the target accepts everything.
 fn at(schedule: &[Stretch], mut seconds: u64) -> Option<&Stretch> {
     for stretch in schedule {
         if seconds < stretch.seconds {
@@ -86,7 +86,7 @@ async fn follow(schedule: Vec<Stretch>, gaps: Vec<u64>, on_ambiguous: OnAmbiguou
     let rig = Rig::with(&settings, server);
     for (number, gap) in gaps.iter().enumerate() {
         let surface = Surface::ALL[number % 2];
-        // Push has no name in its query, but a query it may have.
+        // A Push has no name in its query, but it may have a query.
         rig.offer_sized(surface, &number.to_string(), 500 + number);
         tokio::time::sleep(Duration::from_millis(*gap)).await;
         rig.counts();
@@ -103,12 +103,12 @@ async fn follow(schedule: Vec<Stretch>, gaps: Vec<u64>, on_ambiguous: OnAmbiguou
             *kept.entry(name.clone()).or_default() += 1;
         }
     });
-    // What counts as sent is there; what is there beyond that was ambiguous or given up.
+    // The target keeps every record that counts as sent. Any other record that it keeps was dropped.
     let lost = counts.accepted.profiles - counts.sent.profiles;
     let distinct = kept.keys().collect::<BTreeSet<_>>().len() as u64;
     assert!(distinct >= counts.sent.profiles && distinct <= counts.sent.profiles + lost);
     for reason in Reason::ALL {
-        // With `OnAmbiguous::Retry` a record that was ambiguous too often.
+        // With `OnAmbiguous::Retry`, `Ambiguous` is a record whose uploads were ambiguous too often.
         let expected = matches!(reason, Reason::Rejected | Reason::Ambiguous);
         assert!(
             expected || counts.dropped(reason).profiles == 0,
@@ -120,7 +120,7 @@ async fn follow(schedule: Vec<Stretch>, gaps: Vec<u64>, on_ambiguous: OnAmbiguou
     rig.drained().await;
 }
 
-/// A case is minutes of a target's life: fewer of them than of others.
+/// A case simulates minutes, so there are fewer cases than in other property tests.
 fn config() -> ProptestConfig {
     let usual = ProptestConfig::default();
     ProptestConfig {

@@ -1,4 +1,4 @@
-//! A target at the other end of pipes, which does what a script says.
+//! A scripted target at the other end of pipes.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -23,24 +23,24 @@ use tokio::time::{Instant, sleep};
 /// What the server does with an upload.
 #[derive(Debug, Clone)]
 pub(super) enum Act {
-    /// Takes it after a while.
+    /// Keeps the profile after this time, and responds with 200.
     Take(Duration),
     Answer {
         status: u16,
         headers: Vec<(&'static str, String)>,
         text: String,
     },
-    /// Answers with a body of which only this start comes.
+    /// Responds with a body of which only this start is sent.
     Stall {
         status: u16,
         headers: Vec<(&'static str, String)>,
         start: &'static str,
     },
-    /// Reads everything and never answers.
+    /// Reads the whole body and never responds.
     Hang,
-    /// Reads everything, keeps it or not, and closes without an answer.
+    /// Reads the whole body, keeps the profile if `keep`, and closes the connection without a response.
     CloseAfterBody { keep: bool },
-    /// Closes in the middle of the body.
+    /// Closes the connection in the middle of the body.
     CloseWithinBody,
 }
 
@@ -53,7 +53,7 @@ impl Act {
         }
     }
 
-    /// Takes it, with a body of this type.
+    /// Keeps the profile, and responds with 200 and a body of this type.
     pub(super) fn ok(content_type: &str, body: &str) -> Self {
         Self::Answer {
             status: 200,
@@ -92,20 +92,20 @@ pub(super) struct Upload {
     pub(super) path: String,
     pub(super) name: String,
     pub(super) bytes: usize,
-    /// How many came before.
+    /// How many uploads began before.
     pub(super) index: usize,
 }
 
 type Script = Box<dyn FnMut(&Upload) -> Act + Send>;
 type Door = Box<dyn FnMut() -> bool + Send>;
 
-/// What it has seen.
+/// What a server has seen.
 #[derive(Default)]
 pub(super) struct Seen {
     pub(super) connects: Vec<Instant>,
     /// Uploads that arrived whole.
     pub(super) uploads: Vec<Upload>,
-    /// Names of profiles that it keeps, each time that it keeps one.
+    /// The name of each profile that the server kept, once for each time, with the time.
     pub(super) kept: Vec<(Instant, String)>,
 }
 
@@ -138,7 +138,7 @@ impl Server {
         look(&self.seen.lock().unwrap())
     }
 
-    /// Names of the uploads that arrived whole, in their order.
+    /// Names of the uploads that arrived whole, in order of arrival.
     pub(super) fn names(&self) -> Vec<String> {
         self.seen(|seen| {
             seen.uploads

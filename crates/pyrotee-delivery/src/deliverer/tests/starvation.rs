@@ -1,4 +1,4 @@
-//! Whatever a target does to other records: a record that it would take arrives.
+//! Tests that a record that the target would accept arrives, whatever the target does to other records.
 
 use std::collections::BTreeMap;
 
@@ -6,16 +6,16 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Records belong to classes by turns; a stretch hits some of the classes.
+/// Number of classes of records: record `n` is of class `n % CLASSES`. A stretch hits some of the classes.
 const CLASSES: usize = 4;
 
 /// Longest time of an upload: [`Settings::timeout`].
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A record is given up after this many uploads after which the target may have it.
+/// A record is given up after this many ambiguous uploads.
 const MAX_AMBIGUOUS: usize = 5;
 
-/// Longest `Retry-After` of a schedule, without what is added at random.
+/// Longest `Retry-After` of a schedule, in seconds, without the random part that pyrotee adds.
 const RETRY_AFTER: u64 = 20;
 
 /// A stretch of time, and what the target does to the classes that it hits.
@@ -26,7 +26,7 @@ struct Stretch {
     hits: [bool; CLASSES],
 }
 
-/// A life of a target: `stretches`, of which the last one lasts for ever.
+/// What a target does over time. The last of the `stretches` lasts for ever.
 #[derive(Debug, Clone)]
 struct Schedule {
     stretches: Vec<Stretch>,
@@ -54,7 +54,7 @@ impl Schedule {
         others.iter().map(|stretch| stretch.seconds).sum()
     }
 
-    /// From when on the target would take each record of the class, in seconds; `None` if it never does.
+    /// The second from which on the target would accept each record of the class; `None` if it never does.
     fn taken_from(&self, class: usize) -> Option<u64> {
         let hits = |stretch: &Stretch| stretch.hits[class];
         let last = self.stretches.last().expect("there is one");
@@ -100,8 +100,8 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// A schedule whose last stretch leaves a class alone. If `few`, each stretch hits at most one class, and the workers
-/// suffice even if each upload of such a class takes until its timeout.
+/// A schedule whose last stretch does not hit one of the classes. If `few`, each stretch hits at most one class, and
+/// there are enough workers even if each upload of that class takes until its timeout.
 fn schedule(few: bool) -> impl Strategy<Value = Schedule> {
     let hits = move |bits: [bool; CLASSES], only: usize| match few {
         true => std::array::from_fn(|class| class == only),
@@ -132,14 +132,14 @@ fn schedule(few: bool) -> impl Strategy<Value = Schedule> {
         })
 }
 
-/// What the test saw of a record.
+/// What the test observed about one record.
 #[derive(Debug)]
 struct Observation {
     class: usize,
     offered: Instant,
     kept: Option<Instant>,
     rejected: bool,
-    /// Uploads without an answer: the target may have had the record.
+    /// Uploads without a response: the target may have the record.
     ambiguous: usize,
 }
 
@@ -149,8 +149,8 @@ impl Observation {
     }
 }
 
-/// Follows the schedule until every record that the target would take has been kept or given up, at most for `bound`
-/// after the last of them was offered and would be taken.
+/// Follows the schedule until the target has kept every record that it would accept, or pyrotee has given the record
+/// up. Ends at the latest `bound` after the last record was offered and the last stretch began.
 async fn follow(schedule: Schedule, bound: Duration) -> (Instant, Vec<Observation>) {
     let start = Instant::now();
     let script = schedule.clone();
@@ -179,7 +179,7 @@ async fn follow(schedule: Schedule, bound: Duration) -> (Instant, Vec<Observatio
     let rig = Rig::with(&settings, server);
     let mut observations = Vec::new();
     for (number, gap) in schedule.gaps.iter().enumerate() {
-        // Five turns of the surfaces for four of the classes: each class is on each surface.
+        // The surface changes every five records, the class every record: so each class is on each surface.
         let surface = Surface::ALL[number / 5 % 2];
         rig.offer_sized(surface, &number.to_string(), 500);
         observations.push(Observation {
@@ -227,8 +227,8 @@ async fn follow(schedule: Schedule, bound: Duration) -> (Instant, Vec<Observatio
     (start, observations)
 }
 
-/// Fails if a record that the target would take is not kept within `bound` of when it was offered and would be
-/// taken, unless it was given up for failures of its own.
+/// Fails if a record that the target would accept is not kept within `bound` after it was offered and would be
+/// accepted, unless it was given up for failures of its own.
 fn check(schedule: &Schedule, bound: Duration) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -252,7 +252,7 @@ fn check(schedule: &Schedule, bound: Duration) {
     }
 }
 
-/// A case is minutes of a target's life: fewer of them than of others.
+/// A case simulates minutes, so there are fewer cases than in other property tests.
 fn config() -> ProptestConfig {
     let usual = ProptestConfig::default();
     ProptestConfig {
@@ -264,9 +264,9 @@ fn config() -> ProptestConfig {
 proptest! {
     #![proptest_config(config())]
 
-    /// While circuit breakers are open, each probe is an upload of a record that has not been tried, or, when
-    /// there is none, of the one that waits for the longest time. So before a record there can be one probe with
-    /// each of the others, and each takes at most the longest delays of both breakers and two timeouts.
+    /// While circuit breakers are open, each probe is an upload of an untried record, or, if there is none, of the
+    /// record that has waited longest. So before a record is probed there can be one probe with each other record,
+    /// and each probe takes at most the longest delays of both breakers and two timeouts.
     #[test]
     fn no_schedule_starves_a_record_that_the_target_would_take(schedule in schedule(false)) {
         const LONGEST_DELAYS: Duration = Duration::from_secs(30 + 120);
@@ -274,9 +274,9 @@ proptest! {
         check(&schedule, (LONGEST_DELAYS + 2 * TIMEOUT) * (others + 1));
     }
 
-    /// Of two records in a row one at most is poison then. So two probes in a row tell whose fault it is: each
-    /// waits for a second, or for a timeout; before them there may be one pause that the target asked for, or the
-    /// backoff of a record that failed.
+    /// Of two records in a row, at most one is poison. So two probes in a row show whether the records or the target
+    /// cause the failures. Each probe waits for a second, or for a timeout. Before the probes there may be one pause
+    /// that the target asked for, or the backoff of a record that failed.
     #[test]
     fn a_quarter_of_poison_delays_no_other_record_by_more_than_a_minute(schedule in schedule(true)) {
         check(&schedule, Duration::from_secs(60));

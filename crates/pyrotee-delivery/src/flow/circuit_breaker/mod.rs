@@ -1,8 +1,8 @@
 //! Circuit breaker: stops uploads while they fail, and probes until one succeeds.
 //!
 //! A failure says something about the target only if another record fails as well. So the breaker counts the
-//! failures of *untried* records, each of which is another record, and probes with an untried record if there
-//! is one. A record that has failed before probes only if there is no untried one, at longer delays.
+//! failures of *untried* records, each of which is a different record, and its probe is an untried record if there
+//! is one. A record that has failed before is a probe only if there is no untried record, at longer delays.
 
 use std::time::Duration;
 
@@ -13,22 +13,23 @@ use super::backoff::Backoff;
 #[cfg(test)]
 mod tests;
 
-/// Delay before the first probes after records' failures opened the breaker: the records may be to blame.
+/// Delay before each probe while it is not known whether the records or the target caused the failures.
 const VERIFY_DELAY: Duration = Duration::from_secs(1);
 
-/// Untried records that must fail as probes before the failure counts as the target's: then the long delays begin.
+/// Failed probes with untried records after which the failures count as the target's, and the long delays begin.
 const VERIFY_PROBES: u32 = 2;
 
-/// The same two after push-back without a named pause. Two records open the breaker then instead of five, so more
-/// probes verify that, at shorter delays.
+/// [`VERIFY_DELAY`] after push-back that names no pause. Two records open the breaker then instead of five, so more
+/// probes verify the push-back, at shorter delays.
 const VERIFY_PUSH_BACK_DELAY: Duration = Duration::from_millis(200);
+/// [`VERIFY_PROBES`] after push-back that names no pause.
 const VERIFY_PUSH_BACK_PROBES: u32 = 4;
 
-/// Passes all uploads while closed. While open it admits one probe at a time, after delays that grow with each
-/// failed probe; a successful probe closes it.
+/// Admits all uploads while closed. While open, the breaker admits one probe at a time, after delays that grow with
+/// each failed probe; a successful probe closes the breaker.
 #[derive(Debug)]
 pub(super) struct CircuitBreaker {
-    /// Consecutive failures of untried records that open it.
+    /// Consecutive failures of untried records that open the breaker.
     threshold: u32,
     state: CircuitState,
 }
@@ -54,24 +55,24 @@ enum CircuitState {
 /// The probes that have failed since the breaker opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct FailedProbes {
-    /// With an untried record.
+    /// Probes with an untried record.
     untried: u32,
-    /// With a record that has failed before.
+    /// Probes with a record that has failed before.
     failed: u32,
-    /// The failures are the target's: nothing answered, it asked for a pause, or enough probes failed.
+    /// The failures are the target's: no connection could be opened, the target named a pause, or enough probes failed.
     is_outage: bool,
 }
 
-/// When a breaker admits uploads of a kind of record.
+/// Which uploads a breaker admits of one kind of record: untried, or failed before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Admission {
-    /// All.
+    /// All uploads.
     All,
-    /// One: a probe is due.
+    /// One upload: a probe is due.
     Probe,
-    /// None before this time.
+    /// No upload before this time.
     BlockedUntil(Instant),
-    /// None until the probe in flight has ended.
+    /// No upload until the probe in flight has ended.
     ProbeInFlight,
 }
 
@@ -80,20 +81,20 @@ pub(super) enum Admission {
 pub(super) enum Evidence {
     /// The record may be the cause.
     Weak,
-    /// Every record would fail: nothing answered.
+    /// Every record would fail: no connection could be opened.
     Conclusive,
-    /// The target asks for less, for this long if it names a time.
+    /// The target asks for less, for this long if the response names a time.
     PushBack(Option<Duration>),
 }
 
-/// What a success did to a breaker.
+/// How a success changed a breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Closing {
-    /// It was closed, or the upload was not its probe.
+    /// The breaker stayed as it was: it was closed, or the upload was not its probe.
     None,
-    /// It closed: the failures that opened it were the records' own.
+    /// The breaker closed: the records caused the failures that had opened it.
     AfterVerification,
-    /// It closed after an outage of the target.
+    /// The breaker closed after an outage of the target.
     AfterOutage,
 }
 
@@ -109,8 +110,8 @@ impl CircuitBreaker {
         matches!(self.state, CircuitState::Closed { .. })
     }
 
-    /// Whether uploads are blocked because of the target, and not only until it is known whose fault the
-    /// failures are.
+    /// Whether the target is known to cause the failures. `false` while closed, and while it is being verified whether
+    /// the records cause them.
     pub(super) fn is_outage(&self) -> bool {
         match self.state {
             CircuitState::Closed { .. } => false,
@@ -120,7 +121,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// When an upload may start: of an untried record, or of one that `has_failed`.
+    /// Which uploads may start: of untried records, or of records that have failed if `has_failed`.
     pub(super) fn admission(&self, has_failed: bool, now: Instant) -> Admission {
         match self.state {
             CircuitState::Closed { .. } => Admission::All,
@@ -151,7 +152,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// The probe starts.
+    /// Notes that the probe starts.
     pub(super) fn start_probe(&mut self) {
         if let CircuitState::Open { probes, .. } = self.state {
             // Open -> Probing
@@ -159,9 +160,9 @@ impl CircuitBreaker {
         }
     }
 
-    /// An upload succeeded. In an outage only the success of the probe counts: others started before it. Until
-    /// then every success counts: failures are often faster, so that a row of them says little of the
-    /// uploads beside them.
+    /// Applies a success. During an outage, only the success of the probe counts: other uploads started before the
+    /// outage. Until then, every success counts: a failed upload often ends sooner than a successful one, so a row of
+    /// failures says little about the uploads that are still in flight.
     pub(super) fn succeeded(&mut self, is_probe: bool) -> Closing {
         let closing = match self.state {
             CircuitState::Closed { .. } => Closing::None,
@@ -178,8 +179,8 @@ impl CircuitBreaker {
         closing
     }
 
-    /// The upload of a record failed that was untried, or that `has_failed` before. `backoff` gives the long
-    /// delays. Returns whether the breaker opened, or opened again.
+    /// Applies a failure of an untried record, or of a record that has failed before if `has_failed`. `backoff` gives
+    /// the long delays. Returns whether the breaker opened, or opened again.
     pub(super) fn failed(
         &mut self,
         evidence: Evidence,
@@ -214,7 +215,7 @@ impl CircuitBreaker {
             Evidence::PushBack(pause) => (0, VERIFY_PUSH_BACK_DELAY, pause),
         };
         if !probes.is_outage && probes.untried >= verify_probes {
-            // The long delays begin with the shortest one, however many probes it took to verify the outage.
+            // The long delays begin with the shortest, however many probes verified the outage.
             probes = FailedProbes::default();
             probes.is_outage = true;
         }
@@ -222,7 +223,7 @@ impl CircuitBreaker {
         let long = pause.map_or_else(|| backoff.delay(row.max(1)), Backoff::retry_after);
         let (untried_after, failed_after) = match probes.is_outage {
             true => (long, long),
-            // A record that has failed proves nothing, so it does not delay the probe of an untried one.
+            // A probe with a record that has failed proves nothing, so it does not delay the probe with an untried one.
             false => (verify_delay, long.max(verify_delay)),
         };
         // Closed | Probing -> Open
@@ -234,7 +235,7 @@ impl CircuitBreaker {
         true
     }
 
-    /// The probe ended without a result: the next one may start at once.
+    /// Ends the probe without a result: the next probe may start at once.
     pub(super) fn withdraw_probe(&mut self, now: Instant) {
         if let CircuitState::Probing { probes } = self.state {
             // Probing -> Open

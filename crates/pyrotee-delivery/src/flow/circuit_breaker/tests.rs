@@ -80,7 +80,7 @@ async fn a_good_probe_says_that_the_failures_were_the_records_own() {
     }
     now += VERIFY_DELAY;
     breaker.start_probe();
-    // A record that has failed before delays only the next one of its kind.
+    // A failed probe with a record that has failed before delays only the next probe with such a record.
     assert!(breaker.failed(Evidence::Weak, true, true, Backoff::BROKEN, now));
     let untried_at = now + VERIFY_DELAY;
     assert_eq!(breaker.admission(false, untried_at), Admission::Probe);
