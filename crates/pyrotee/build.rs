@@ -1,13 +1,13 @@
-//! Tells the binary its revision, for `--version` and `build_info`.
+//! Sets the revision and the compiler for the binary, for `--version` and `build_info`.
 
 use std::env;
 use std::path::Path;
 use std::process::Command;
 
 fn main() {
-    // An image is built without a repository: its build says the revision itself.
+    // An image is built without a repository: its build sets `PYROTEE_REVISION`.
     println!("cargo::rerun-if-env-changed=PYROTEE_REVISION");
-    // A path that is not there counts as changed, at every build.
+    // Only paths that exist: a missing path counts as changed at every build.
     for path in ["../../.git/HEAD", "../../.git/refs/heads"] {
         if Path::new(path).exists() {
             println!("cargo::rerun-if-changed={path}");

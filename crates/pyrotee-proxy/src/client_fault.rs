@@ -5,7 +5,7 @@ use std::io;
 
 use crate::client::UploadTimeout;
 
-/// What a client did to its own request: the `kind` label of the counter.
+/// How a client broke the body of its own request: the `kind` label of `pyroscope_relay_client_errors_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ClientFault {
     /// The client closed the connection, or reset the stream, before the end of the body.
@@ -29,8 +29,8 @@ impl ClientFault {
         }
     }
 
-    /// Returns what an error of a request's body means. hyper reports a broken chunk as an I/O error of invalid
-    /// input or data, and everything else is an end of the connection or of the stream.
+    /// Classifies an error of a request's body. hyper reports a broken chunk as an I/O error of invalid input or data;
+    /// every other error means that the connection or the stream has ended.
     pub(crate) fn of(error: &(dyn Error + 'static)) -> Self {
         if error.is::<UploadTimeout>() {
             return Self::Stalled;

@@ -13,7 +13,7 @@ use crate::metrics::ProxyMetrics;
 use crate::synthetic_response::{ResponseFormat, SyntheticBody};
 use crate::tee::{CaptureEnd, TeeBody};
 
-/// Reads `body` to its end and returns the response that Pyroscope would give, by how the capture
+/// Reads `body` to its end and returns the response that Pyroscope would give. The response depends on how the capture
 /// of the profile ended.
 pub(crate) async fn discard<B>(
     mut body: TeeBody<B>,
@@ -73,12 +73,12 @@ async fn respond(end: CaptureEnd, format: ResponseFormat) -> Response<SyntheticB
         CaptureEnd::NotUnderstood => format.error(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             RpcCode::Unimplemented,
-            "the content type is none that Pyroscope takes here",
+            "Pyroscope does not accept this content type on this path",
         ),
         CaptureEnd::Loop | CaptureEnd::NotRecorded => format.error(
             StatusCode::LOOP_DETECTED,
             RpcCode::FailedPrecondition,
-            "the profile has passed too many relays: a target leads back here",
+            "the profile has passed too many relays: a target leads back to this relay",
         ),
     }
 }
@@ -90,7 +90,7 @@ async fn respond_offered(offered: OfferResult, format: ResponseFormat) -> Respon
     if offered.queued == 0 && offered.refused > 0 {
         return format.overloaded("every target's queue is full");
     }
-    // A 200 promises what the queue's backend promises, so it waits until that holds.
+    // A 200 promises that the queue's backend keeps the record, so the response waits until the record is durable.
     match offered.receipt.durable().await {
         true => format.success(),
         false => format.overloaded("the profile could not be stored"),
@@ -101,7 +101,7 @@ fn bad_request(message: &str, format: ResponseFormat) -> Response<SyntheticBody>
     format.error(StatusCode::BAD_REQUEST, RpcCode::InvalidArgument, message)
 }
 
-/// Tells the client not to try again, which a 503 would ask for.
+/// Returns a 413. Unlike a 503, it does not ask the client to try again.
 fn too_large(message: &str, format: ResponseFormat) -> Response<SyntheticBody> {
     let status = StatusCode::PAYLOAD_TOO_LARGE;
     format.error(status, RpcCode::InvalidArgument, message)

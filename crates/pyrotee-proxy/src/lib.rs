@@ -2,8 +2,8 @@
 //!
 //! Invariants:
 //!
-//! - The upstream receives what the client sent, and the client receives what the upstream
-//!   responded: method, raw request target, end-to-end headers, body, declared trailers.
+//! - The upstream receives the client's request, and the client the upstream's response, without changes to method, raw
+//!   request target, end-to-end headers, body and declared trailers.
 //! - The request path never waits for a target. It knows targets only as a
 //!   [`pyrotee_queue::Producer`].
 //! - Every request gets a response: errors become responses in one place, `rescue`.

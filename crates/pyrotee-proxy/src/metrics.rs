@@ -33,15 +33,15 @@ pub const UPSTREAM_RETRIES: &str = "pyroscope_relay_upstream_retries_total";
 pub const UPSTREAM_LIMIT: &str = "pyroscope_relay_upstream_limit_hits_total";
 /// Requests whose body did not arrive, because of their client.
 pub const CLIENT_ERRORS: &str = "pyroscope_relay_client_errors_total";
-/// What the tee did with ingestion requests.
+/// Ingestion requests by the result of the tee.
 pub const TEE: &str = "pyroscope_relay_tee_total";
 /// Uploads that look like profiles and are for no surface.
 pub const UNRECOGNISED: &str = "pyroscope_relay_unrecognised_profiles_total";
-/// Client connections closed by a timeout.
+/// Client connections and HTTP/2 streams ended by a timeout.
 pub const CLIENT_TIMEOUTS: &str = "pyroscope_relay_client_timeouts_total";
 /// Times that accepting paused at the connection limit.
 pub const CONNECTION_LIMIT: &str = "pyroscope_relay_connection_limit_hits_total";
-/// HTTP/2 streams that were refused, because of what the connection's open streams hold.
+/// HTTP/2 streams refused because their heads, or those of the connection's open streams, are too large.
 pub const REFUSED_STREAMS: &str = "pyroscope_relay_refused_streams_total";
 
 /// The `route` label of requests that are no ingestion.
@@ -51,7 +51,7 @@ const OTHER_ROUTE: &str = "other";
 pub fn describe() {
     describe_counter!(
         REQUESTS,
-        "Requests answered, by route (ingest, other) and status code."
+        "Requests answered, by route (ingest, push, otlp, other) and status code."
     );
     describe_histogram!(
         REQUEST_DURATION,
@@ -61,7 +61,7 @@ pub fn describe() {
     describe_histogram!(
         BODY_BYTES,
         Unit::Bytes,
-        "Announced sizes of ingested bodies, by profile format; chunked bodies are not in it."
+        "Announced sizes of ingested bodies, by surface and format; chunked bodies announce no size."
     );
     describe_counter!(
         INGESTED,
@@ -81,7 +81,7 @@ pub fn describe() {
     );
     describe_counter!(
         CLIENT_ERRORS,
-        "Requests whose body the client broke off or framed wrongly, by kind."
+        "Requests whose body the client broke off, framed wrongly or stopped sending, by kind."
     );
     describe_counter!(TEE, "Ingestion requests by what the tee did with them.");
     describe_counter!(
@@ -90,7 +90,7 @@ pub fn describe() {
     );
     describe_counter!(
         CLIENT_TIMEOUTS,
-        "Client connections and HTTP/2 streams ended for silence, by phase."
+        "Client connections and HTTP/2 streams ended by a timeout, by phase."
     );
     describe_counter!(
         CONNECTION_LIMIT,
@@ -102,7 +102,7 @@ pub fn describe() {
     );
 }
 
-/// What the tee did with an ingestion request: the `result` label.
+/// Result of the tee for an ingestion request: the `result` label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TeeResult {
     Accepted,
@@ -153,16 +153,16 @@ impl TeeResult {
     }
 }
 
-/// What a client was too slow to do when its connection timed out: the `phase` label.
+/// The phase in which a client was too slow and timed out: the `phase` label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TimeoutPhase {
-    /// To send a request's head.
+    /// The client sends a request's head.
     Head,
-    /// To send a request's body.
+    /// The client sends a request's body.
     Body,
-    /// To read a response.
+    /// The client reads a response.
     Response,
-    /// To send another request.
+    /// The connection is idle: the client may send another request.
     Idle,
 }
 
@@ -269,7 +269,8 @@ impl ProxyMetrics {
         increment(&self.client_timeouts, phase as usize);
     }
 
-    /// Counts a request to `surface`, or to another route. The upstream chooses the status, so its label has a closed set of values.
+    /// Counts a request to `surface`; `None` counts as route `other`. The upstream chooses the status, so the label of
+    /// the status has a closed set of values.
     pub(crate) fn request_ended(
         &self,
         surface: Option<Surface>,

@@ -16,7 +16,7 @@ use crate::client::{RequestContext, UploadBody};
 use crate::head;
 use crate::metrics::ProxyMetrics;
 
-/// A response's body; its request ends with its last frame.
+/// A response's body. The request ends with the last frame of the body.
 pub(crate) type ObservedBody<B> = GuardBody<B, RequestGuard>;
 
 /// Puts an [`Observe`] in front of a service.
@@ -63,7 +63,7 @@ where
             context.client.timeouts.request_started();
         }
         let upload = context.as_ref().filter(|context| {
-            // A gRPC stream may be silent for as long as its two ends like; a profile is no such stream.
+            // A gRPC stream may be silent for any time. An ingestion request is no such stream.
             let may_be_silent = context.surface.is_none() && head::is_grpc(&request);
             !request.body().is_end_stream() && !may_be_silent
         });
@@ -123,7 +123,7 @@ impl Drop for RequestGuard {
 }
 
 pin_project! {
-    /// The inner response; its body takes over the guard of the request.
+    /// Resolves to the inner response, whose body takes over the guard of the request.
     #[derive(Debug)]
     pub(crate) struct ResponseFuture<F> {
         #[pin]

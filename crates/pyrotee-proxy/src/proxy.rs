@@ -179,13 +179,13 @@ impl Proxy {
 /// Returns what the tee does with the upstream's response under these settings.
 fn response_policy(tee: &TeeSettings, local_writes: LocalWrites) -> ResponsePolicy {
     match (local_writes, tee.on, tee.duplicates) {
-        // Without local writes there is no upstream: the response depends on the queues.
+        // Without local writes no upstream gets the profile: the response depends on the queues.
         (LocalWrites::Discard, ..) => match &tee.check {
             Some(check) => ResponsePolicy::CheckFirst(Arc::clone(check)),
             None => ResponsePolicy::Ignore,
         },
         (_, TeeOn::Always, Duplicates::Tee) => ResponsePolicy::Ignore,
-        // A failed request was not teed, so its retry must be.
+        // A failed request was not teed, so its retry must be teed.
         (_, TeeOn::UpstreamSuccess, _) => ResponsePolicy::OfferOnSuccess,
         (_, TeeOn::Always, Duplicates::Drop) => {
             ResponsePolicy::FilterRetries(RetryFilter::new(tee.budget.limit()))

@@ -15,10 +15,10 @@ use crate::forward::{ForwardError, UpstreamResponseBody};
 use crate::synthetic_response::SyntheticBody;
 use crate::tee::TeeResponseBody;
 
-/// The body of a response below the tee: of the upstream, or of the relay's own.
+/// The body of a response below the tee: from the upstream, or synthetic.
 pub(crate) type LocalResponseBody = Either<UpstreamResponseBody, SyntheticBody>;
 
-/// The body of a response above the tee: one of the upstream, or a synthetic one.
+/// The body of a response above the tee: from the upstream, or synthetic.
 type ResponseBody = TeeResponseBody<LocalResponseBody>;
 
 /// Puts a [`Rescue`] in front of a service.
@@ -60,7 +60,7 @@ where
 }
 
 pin_project! {
-    /// The inner response, or a synthetic one if there is none.
+    /// Resolves to the inner response, or to a synthetic one if `inner` fails.
     #[derive(Debug)]
     pub(crate) struct ResponseFuture<F> {
         #[pin]

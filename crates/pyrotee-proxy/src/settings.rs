@@ -1,4 +1,4 @@
-//! Settings of the proxy. They are validated: nothing in here is left to check.
+//! Settings of the proxy. Their values are validated before they get here.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ pub struct UpstreamSettings {
 pub enum LocalWrites {
     /// Forwards them to the upstream, whose response the client gets.
     Forward,
-    /// Keeps them from the upstream and responds itself.
+    /// Does not forward them, and responds itself.
     Discard,
 }
 
@@ -77,7 +77,7 @@ pub struct TeeSettings {
     pub budget: Arc<Budget>,
     /// Puts records into the queues of the targets.
     pub producer: Arc<dyn Producer>,
-    /// Tells whether a target can be sent a record, before the response of [`LocalWrites::Discard`] says so. `None`
-    /// leaves that to the deliveries.
+    /// Checks whether a record can be sent to a target, before [`LocalWrites::Discard`] responds. `None`: only the
+    /// deliveries check it.
     pub check: Option<Arc<dyn RecordCheck>>,
 }

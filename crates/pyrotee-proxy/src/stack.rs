@@ -61,7 +61,7 @@ pub(crate) fn build(endpoint: LocalEndpoint, tee: TeeLayer, metrics: Arc<ProxyMe
         .layer(CatchPanicLayer::custom(panicked))
         // Above the tee, which must see the error of a failed upstream.
         .layer(RescueLayer)
-        // Innermost: records what is relayed. Its body tells `discard` how the capture ended.
+        // Innermost: records the requests that are relayed. Its body tells `discard` how the capture ended.
         .layer(tee)
         .service(endpoint);
     BoxCloneSyncService::new(stack)
@@ -93,7 +93,7 @@ impl LocalEndpoint {
     }
 }
 
-/// The response to a request whose head is too large, which does not pass the layers.
+/// The response to a request whose head is too large. Such a request does not pass the layers.
 pub(crate) fn head_too_large() -> Response<StackBody> {
     let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
     let message = "the head of the request is too large";

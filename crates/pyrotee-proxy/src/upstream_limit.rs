@@ -1,6 +1,6 @@
-//! What bounds the use of the upstream.
+//! The limits on the use of the upstream.
 
-/// A bound on the use of the upstream: the `limit` label of the counter.
+/// A limit on the use of the upstream: the `limit` label of `pyroscope_relay_upstream_limit_hits_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum UpstreamLimit {
     /// Requests over connections of their own.

@@ -13,8 +13,8 @@ use crate::commands::{check, dead_letters, generate, healthcheck, send, sink, sp
 use crate::run::{self, Signals};
 use crate::terminal::print_error;
 
-/// Exit code for faults of the configuration, and of the command line: clap uses the same. Everything else that
-/// fails is [`ExitCode::FAILURE`], which is 1.
+/// Exit code for faults of the configuration and of the command line; clap uses the same code. All other failures are
+/// [`ExitCode::FAILURE`], which is 1.
 const MISCONFIGURED: u8 = 2;
 
 const RUN_HELP: &str = "\
@@ -23,13 +23,13 @@ Examples:
   PYROTEE__REMOTE_WRITE__TARGETS__CENTRAL__AUTH_TOKEN=… pyrotee run --config pyrotee.yaml
   pyrotee run --upstream http://127.0.0.1:4042     a plain proxy, without a file
 
-Signals: SIGTERM, SIGINT and SIGQUIT stop accepting, finish requests, drain the queues until
-shutdown.grace and exit, at most 3 s later even if a disk hangs; a second one exits at once.
-What could not be delivered is counted as dropped by `shutdown` and logged, or waits on disk if
-there is a spool. SIGHUP, SIGUSR1 and SIGUSR2 are logged and change nothing.
+Signals: at SIGTERM, SIGINT or SIGQUIT the relay stops accepting, finishes requests, drains the
+queues until shutdown.grace and exits, at most 3 s later even if a disk hangs. At a second signal
+it exits at once. Undelivered profiles are counted as dropped by `shutdown` and logged, or stay on
+disk if there is a spool. SIGHUP, SIGUSR1 and SIGUSR2 are logged and change nothing.
 
-A spool or dead letters whose directory cannot be used do not stop the relay: it works in
-memory, tells the reason in `pyrotee status`, and tries again.
+If the directory of the spool or of the dead letters cannot be used, the relay works in memory,
+shows the reason in `pyrotee status`, and tries again.
 
 Exit codes: 0 stopped, 1 an address cannot be bound, a part of the relay crashed or was stuck at
 the end, 2 the configuration is wrong (every fault is on stderr).";
@@ -47,7 +47,7 @@ enum Command {
     /// Run the relay
     #[command(after_help = RUN_HELP)]
     Run(ConfigArgs),
-    /// Check a configuration and print what it comes to, without its secrets
+    /// Validate a configuration and print the effective values, secrets redacted
     #[command(after_help = check::EXAMPLES)]
     Check(ConfigArgs),
     Sink(sink::Args),
@@ -57,7 +57,7 @@ enum Command {
     Spool(spool::Args),
     Healthcheck(healthcheck::Args),
     Completions(generate::CompletionsArgs),
-    // For those who make packages.
+    // Hidden: only builds of packages use it.
     #[command(hide = true)]
     Man(generate::ManArgs),
 }
@@ -65,7 +65,7 @@ enum Command {
 /// Where the configuration comes from: defaults < file < environment < flags.
 #[derive(Debug, clap::Args)]
 struct ConfigArgs {
-    /// Configuration file (YAML); without one, defaults and environment alone
+    /// Configuration file (YAML); without a file, defaults, environment and flags apply
     #[arg(long, value_name = "FILE", env = pyrotee_config::FILE_VARIABLE)]
     config: Option<PathBuf>,
     /// Address for clients, such as :4040 (all interfaces) or 127.0.0.1:4040
@@ -77,10 +77,10 @@ struct ConfigArgs {
     /// Address of the local Pyroscope, such as http://127.0.0.1:4042
     #[arg(long, value_name = "URL")]
     upstream: Option<String>,
-    /// error, warn, info, debug or trace
+    /// Log level: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
-    /// text or json
+    /// Log format: text or json
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
 }
@@ -104,7 +104,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => with_config(args, |config| exit_code(run::run(&config))),
         Command::Check(args) => with_config(args, |config| exit_code(check::run(&config))),
         Command::Sink(args) => exit_code(blocking(async {
-            // In a container it is the first process, which no signal ends by itself.
+            // In a container the sink is the first process, for which signals have no default action.
             let mut signals = Signals::listen()?;
             tokio::select! {
                 result = sink::run(args, CancellationToken::new()) => result,

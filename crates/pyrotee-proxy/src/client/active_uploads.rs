@@ -1,13 +1,13 @@
-//! Counts the clients that upload at once, and limits the size of each read by it.
+//! Counts the uploads that are active at once, and limits the size of each read by their number.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 const KIB: u64 = 1024;
 
-/// Size of one read, in bytes, while fewer uploads than the first number are active. Up to three such pieces
-/// of a body are on their way through the relay at once. Each read is a system call: a body of 1 MB takes a
-/// tenth to a fifth less CPU in reads of 124 KiB than in reads of 60 KiB, and no less in larger ones.
+/// Pairs of a number of uploads and the size of one read, in bytes, while fewer uploads than that are active. Up to
+/// three reads of a body are in the relay at once. Each read is a system call: a body of 1 MB takes a tenth to a fifth
+/// less CPU in reads of 124 KiB than in reads of 60 KiB. Larger reads save no more.
 const LIMITS: [(usize, u64); 2] = [(17, 124 * KIB), (65, 60 * KIB)];
 
 /// Size of one read, in bytes, with more active uploads than [`LIMITS`] covers.
@@ -43,7 +43,7 @@ impl ActiveUploads {
         self.read_limit.store(read_limit(with_this - 1), Relaxed);
     }
 
-    /// The largest read allowed now, in bytes. It bounds what all connections buffer together.
+    /// The largest read allowed now, in bytes. This limit bounds the read buffers of all connections together.
     pub(crate) fn read_limit(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.read_limit)
     }

@@ -75,11 +75,11 @@ impl Drop for UploadGuard {
     }
 }
 
-/// What the listener knows about a request. Every request carries it in its extensions.
+/// The connection and the surface of a request. The listener puts this context into the extensions of every request.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestContext {
     pub(crate) client: Arc<Client>,
-    /// The ingestion surface that the request is for; `None` if it is no ingestion.
+    /// The ingestion surface that the request is for; `None` if the request is no ingestion.
     pub(crate) surface: Option<Surface>,
 }
 

@@ -19,13 +19,13 @@ use crate::metrics::{ProxyMetrics, TimeoutPhase};
 pub(crate) struct UploadTimeout;
 
 pin_project! {
-    /// Passes `inner` on, and fails when the client stops sending. Time in which nobody asks for the body does not
-    /// count: then the upstream is waited for.
+    /// Passes `inner` on, and fails when the client has sent nothing for [`STALL_TIMEOUT`]. Time in which the body is
+    /// not polled does not count: then the relay waits for the upstream.
     #[derive(Debug)]
     pub(crate) struct UploadBody<B> {
         #[pin]
         inner: B,
-        // `None` at the end of the body, and for a body that may stand still for ever.
+        // `None` at the end of the body, and for a body without a time limit.
         upload: Option<Upload>,
     }
 }
@@ -35,14 +35,14 @@ pin_project! {
 struct Upload {
     guard: UploadGuard,
     metrics: Arc<ProxyMetrics>,
-    /// Fires when the client has sent nothing for too long; `None` until the client is waited for.
+    /// Fires when the client has sent nothing for too long; `None` until the relay first waits for the client.
     timer: Option<Pin<Box<Sleep>>>,
-    /// The client is waited for, until the timer fires.
+    /// Whether the relay waits for the client, and the timer runs.
     waiting: bool,
 }
 
 impl<B> UploadBody<B> {
-    /// A body that the client behind `guard` sends; `None` to pass `inner` on without a limit.
+    /// A body whose upload `guard` counts as active. Without a guard, `inner` is passed on without a time limit.
     pub(crate) fn new(inner: B, guard: Option<UploadGuard>, metrics: &Arc<ProxyMetrics>) -> Self {
         let upload = guard.map(|guard| Upload {
             guard,
@@ -55,7 +55,7 @@ impl<B> UploadBody<B> {
 }
 
 impl Upload {
-    /// Whether the client has been waited for too long. Wakes the task when that becomes true.
+    /// Whether the client has sent nothing for [`STALL_TIMEOUT`]. Wakes the task of `cx` when that time has passed.
     fn is_stalled(&mut self, cx: &mut Context<'_>) -> bool {
         let deadline = || Instant::now() + STALL_TIMEOUT;
         let timer = match &mut self.timer {
@@ -116,7 +116,7 @@ where
     }
 }
 
-/// Whether a frame is more than an empty DATA frame, of which a client can send any number.
+/// Whether a frame is progress. An empty DATA frame is none, because a client can send any number of them.
 fn has_content<D: Buf, E>(frame: &Option<Result<Frame<D>, E>>) -> bool {
     let data = frame
         .as_ref()

@@ -1,4 +1,4 @@
-//! Hashes the content of a body, however it is cut into frames and whatever its boundary is.
+//! Hashes the content of a body, independently of its division into frames and of its multipart boundary.
 
 use std::fmt;
 
@@ -21,8 +21,8 @@ impl ContentHasher {
         }
     }
 
-    /// A hasher with the same seed for a multipart body with this boundary; `None` if the body is not
-    /// multipart.
+    /// A hasher with the seed of `self` for a multipart body with this boundary; the boundary is `None` if the body is
+    /// not multipart.
     pub(super) fn with_boundary(&self, boundary: Option<&str>) -> Self {
         Self {
             hasher: self.hasher.clone(),
@@ -78,7 +78,7 @@ mod tests {
         body
     }
 
-    /// Cuts `body` into frames of these sizes, again and again.
+    /// Cuts `body` into frames of these sizes, repeated until the body ends.
     fn cut<'a>(mut body: &'a [u8], sizes: &[usize]) -> Vec<&'a [u8]> {
         let mut frames = Vec::new();
         for size in sizes.iter().cycle() {
@@ -92,7 +92,7 @@ mod tests {
         frames
     }
 
-    /// Bytes that look like delimiters of either boundary more often than chance would have it.
+    /// Bytes that resemble delimiters of either boundary more often than random bytes do.
     fn part() -> impl Strategy<Value = Vec<u8>> {
         let piece = prop_oneof![
             prop::collection::vec(any::<u8>(), 0..300),
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn the_number_of_sections_counts() {
-        // The same bytes but for the delimiters.
+        // Apart from the delimiters, both bodies have the same bytes.
         let [one, two] = ["--b\r\nx\r\n--b\r\ny\r\n--b--", "--b\r\nx\r\ny\r\n--b--"];
         assert_ne!(
             hash(Some("b"), &[one.as_bytes()]),

@@ -11,17 +11,17 @@ use super::RequestKey;
 /// to half a minute.
 const RETENTION: Duration = Duration::from_secs(120);
 
-/// Maximum number of requests that expire in one step, so that no request pays for many at once.
+/// Maximum number of requests that expire in one step, so that no single request spends time on many of them.
 const MAX_EXPIRED_PER_STEP: usize = 64;
 
-/// Requests that failed within [`RETENTION`], at most `capacity`. At the limit the oldest is evicted,
-/// and a retry of it is teed.
+/// Requests that failed within [`RETENTION`], at most `capacity`. At the limit the oldest request is evicted, and its
+/// retry is teed.
 #[derive(Debug)]
 pub(super) struct FailedRequests {
     capacity: u64,
     /// When each request expires.
     expiry: BTreeMap<RequestKey, Instant>,
-    /// The same requests in the order in which they expire.
+    /// The requests of `expiry`, in the order in which they expire.
     by_expiry: BTreeSet<(Instant, RequestKey)>,
 }
 
@@ -38,7 +38,7 @@ impl FailedRequests {
         self.expiry.is_empty()
     }
 
-    /// Adds a failed request, or renews it if it is there already.
+    /// Adds a failed request, or renews its expiry if the request is remembered already.
     pub(super) fn add(&mut self, key: RequestKey) {
         self.expire();
         self.remove(&key);

@@ -4,7 +4,7 @@ use twox_hash::xxhash3_128::{DEFAULT_SECRET_LENGTH, RawHasher, SecretBuffer};
 
 /// A 128-bit hash that is the same for any division of its input.
 ///
-/// XXH3 withstands chance and not an attacker. That is enough here: a client that makes two contents
+/// XXH3 prevents accidental collisions, not deliberate ones. That is enough here: a client that makes two contents
 /// collide loses a profile of its own.
 pub(super) type Hasher = RawHasher<[u8; DEFAULT_SECRET_LENGTH]>;
 

@@ -7,11 +7,11 @@
 //!
 //! Invariants:
 //!
-//! - A request that names no time is never a retry: a target stores it at the time of its receipt.
+//! - An `/ingest` request without absolute times is never a retry: a target stores its profile at the time of receipt.
 //! - The body is hashed frame by frame while it streams. Nothing is held until the response arrives.
-//! - While no request fails, no lock is taken.
-//! - In doubt a request is teed: a duplicate does less harm than a lost profile. So it is if the retry
-//!   arrives before the body of a request that was refused early, or through another client address.
+//! - While no failed request is remembered, only a new failure takes the lock.
+//! - In doubt a request is teed: a duplicate does less harm than a lost profile. Examples are a retry that arrives
+//!   before the end of the body of a request that was refused early, and a retry from another client address.
 
 mod content;
 mod failed_requests;
@@ -38,8 +38,8 @@ use multipart::boundary;
 /// Maximum number of failed requests, at about 150 bytes of memory each.
 const MAX_FAILED: u64 = 16_384;
 
-/// The headers that give a body its meaning, besides `Content-Type`. A client that sends a refused body
-/// again with another of them has corrected its request.
+/// The headers that give a body its meaning, besides `Content-Type`. A client that sends a refused body again with
+/// another value of such a header has corrected its request.
 static MEANING: [HeaderName; 3] = [
     CONTENT_ENCODING,
     HeaderName::from_static("grpc-encoding"),
@@ -54,7 +54,7 @@ pub(crate) struct RetryFilter {
     any_failed: AtomicBool,
     /// Randomly seeded, so that no client can choose a head that collides with another client's.
     hasher: RandomState,
-    /// Cloned for each request. Randomly seeded, too.
+    /// Hashes bodies, cloned for each request. Randomly seeded, too.
     content: ContentHasher,
 }
 
@@ -67,7 +67,7 @@ pub(crate) struct RequestKey {
     content: u128,
 }
 
-/// The key of a request whose body is still arriving.
+/// Computes the [`RequestKey`] of a request while its body arrives.
 #[derive(Debug)]
 pub(crate) struct KeyHasher {
     head: u64,
@@ -88,8 +88,8 @@ impl RetryFilter {
         })
     }
 
-    /// Starts the key of a request; `None` if the request names no time, or did not come through the
-    /// listener.
+    /// Starts to compute the key of a request; `None` if the request is no ingestion, is an `/ingest` request without
+    /// absolute times, or did not come through the listener.
     pub(crate) fn start_key<B>(&self, request: &Request<B>) -> Option<Box<KeyHasher>> {
         let context = RequestContext::of(request)?;
         let surface = context.surface?;
@@ -106,7 +106,7 @@ impl RetryFilter {
             surface.id(),
             query,
             MEANING.each_ref().map(value),
-            // A multipart body has a boundary in its type, which is another for each try.
+            // The type of a multipart body contains the boundary, which differs at each try.
             content_type.filter(|_| boundary.is_none()),
         ));
         let content = self.content.with_boundary(boundary);
@@ -150,11 +150,11 @@ impl KeyHasher {
     }
 }
 
-/// The client that made a request, as far as the request tells.
+/// The client of a request, as the request's headers or connection identify it.
 #[derive(Debug, Hash)]
 enum ClientId<'a> {
     Address(IpAddr),
-    /// What a proxy wrote in place of an address.
+    /// Text that a proxy wrote in place of an address.
     Name(&'a [u8]),
 }
 

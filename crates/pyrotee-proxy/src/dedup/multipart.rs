@@ -1,4 +1,4 @@
-//! Reads the sections of a multipart body while it streams, whatever its boundary is.
+//! Splits a multipart body at its delimiters while it streams, so that its hash does not depend on the boundary.
 
 use std::mem;
 
@@ -12,7 +12,7 @@ const MAX_BOUNDARY: usize = 70;
 
 /// Finds the delimiters of a multipart body. The bytes between two delimiters are a section.
 ///
-/// A delimiter is not hashed. The length of the section before it is, so that bodies with different
+/// A delimiter is not hashed. In its place the length of the section before it is hashed, so that bodies with different
 /// sections never give the same input to the hash.
 pub(super) struct Sections {
     /// Finds the delimiter: the end of a line, two hyphens and the boundary.
@@ -70,14 +70,14 @@ impl Sections {
         self.withheld = window;
     }
 
-    /// Hashes what is left at the end of the body.
+    /// Hashes the withheld bytes at the end of the body.
     pub(super) fn finish(mut self, hasher: &mut Hasher) {
         let rest = mem::take(&mut self.withheld);
         self.end_section(&rest, hasher);
     }
 
-    /// Returns where the first delimiter starts. The byte after it must be there and must continue a
-    /// delimiter: a line that goes on otherwise is content.
+    /// Returns where the first delimiter starts. The byte after it must be there and must continue a delimiter: a line
+    /// that goes on with another byte is content.
     fn find(&self, data: &[u8]) -> Option<usize> {
         let len = self.delimiter.needle().len();
         self.delimiter.find_iter(data).find(|start| {

@@ -5,19 +5,19 @@ use bytes::Bytes;
 /// Largest body that is kept, in bytes: larger than most profiles, and little to keep per request.
 pub(super) const MAX_BYTES: usize = 64 * 1024;
 
-/// First frames from this size on, in bytes, are shared, even if more frames follow.
+/// Size in bytes from which a first frame is shared instead of copied, even if more frames follow.
 const SHARE_FROM: usize = 8 * 1024;
 
 /// The data of a body so far, at most [`MAX_BYTES`].
 ///
-/// A client chooses the sizes of its frames, and a frame is a slice of a read buffer that it keeps in memory as a
-/// whole: 64 KiB in frames of one byte, each kept as a frame, would keep 16 KiB of buffer per byte. So at most one
-/// frame is shared, and all others are copied together. A body in one frame, as most are, is not copied.
+/// A client chooses the sizes of its frames, and a frame is a slice of a read buffer, all of which it keeps in memory:
+/// 64 KiB in frames of one byte, each kept as a frame, would keep 16 KiB of buffer per byte. So at most one frame is
+/// shared, and all others are copied together. A body in one frame, as most are, is not copied.
 #[derive(Debug, Default)]
 pub(super) struct KeptBody {
     /// The first frame if it is shared, else empty.
     first: Bytes,
-    /// What follows the first frame.
+    /// Copies of all frames that are not shared.
     rest: Vec<u8>,
 }
 
@@ -27,7 +27,7 @@ impl KeptBody {
         self.first.len() + self.rest.len()
     }
 
-    /// Appends a frame. `is_last`: no other one follows. Returns `false` if the body is too large.
+    /// Appends a frame. `is_last`: no frame follows. Returns `false` if the body is too large.
     pub(super) fn push(&mut self, frame: &Bytes, is_last: bool) -> bool {
         if self.len() + frame.len() > MAX_BYTES {
             return false;
@@ -40,7 +40,7 @@ impl KeptBody {
         true
     }
 
-    /// Returns data from byte `start` on, as much as lies in one piece; `None` at the end.
+    /// Returns data from byte `start` on: the rest of the shared frame, else all of the copied data; `None` at the end.
     pub(super) fn piece_from(&self, start: usize) -> Option<Bytes> {
         if start < self.first.len() {
             return Some(self.first.slice(start..));

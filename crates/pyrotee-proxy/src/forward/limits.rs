@@ -1,4 +1,4 @@
-//! Bounds on what the upstream is asked for at once.
+//! Limits on the requests, tunnels and gRPC calls to the upstream at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,17 +9,17 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::ForwardError;
 use crate::upstream_limit::UpstreamLimit;
 
-/// The permits of requests over HTTP/1.1. A request holds one until its response has ended, and so does a tunnel
-/// until it ends.
+/// The permits of requests over HTTP/1.1. A request holds a permit until its response has ended, a tunnel until the
+/// tunnel ends.
 #[derive(Debug)]
 pub(super) struct RequestPermits {
     requests: Arc<Semaphore>,
-    /// A tunnel holds one of these as well, so that tunnels, which may last for ever, leave half of the
+    /// A tunnel holds a permit of these as well, so that tunnels, which may last for ever, leave half of the
     /// connections to requests.
     tunnels: Arc<Semaphore>,
 }
 
-/// A permit to use the upstream. Dropping it ends the use.
+/// A permit for one use of the upstream. Dropping the permit ends the use.
 #[derive(Debug)]
 pub(crate) struct UpstreamPermit {
     _permit: OwnedSemaphorePermit,
@@ -30,8 +30,8 @@ impl BodyGuard for UpstreamPermit {}
 impl RequestPermits {
     /// Permits for an upstream to which at most `max_connections` are opened.
     ///
-    /// One connection in 16 is spare: the pool opens one for a request that finds none idle, and
-    /// another one may become idle for it meanwhile.
+    /// One connection in 16 has no permit: the pool opens a connection for a request that finds none idle, and the
+    /// request may get another connection that becomes idle meanwhile.
     pub(super) fn new(max_connections: usize) -> Self {
         let max = (max_connections - max_connections / 16).clamp(1, Semaphore::MAX_PERMITS);
         Self {

@@ -75,8 +75,8 @@ impl BackgroundReader {
     }
 }
 
-/// Counts a failure of a body as its client's. Every body of a request to the upstream is read here to its end,
-/// by the upstream's connection or in the background.
+/// Counts a failed request body as a fault of its client. This module reads every body for the upstream to its end,
+/// through the upstream's connection or in the background.
 fn failed(error: impl Into<BoxError>, metrics: &ProxyMetrics) -> BoxError {
     let error = error.into();
     metrics.client_fault(ClientFault::of(&*error));
@@ -112,8 +112,8 @@ where
     B::Error: Into<BoxError>,
 {
     fn drop(&mut self) {
-        // Without asking `is_end_stream`: over HTTP/2 it may have become true since the last frame, and
-        // the tee sees that end only when it polls again.
+        // `is_end_stream` is not checked: over HTTP/2 it may have become true since the last frame, and the tee sees
+        // that end only when it polls again.
         if let Some(inner) = self.inner.take() {
             self.reader.spawn(inner);
         }

@@ -39,15 +39,15 @@ pub(crate) use linger::BackgroundReader;
 use linger::LingerBody;
 use replay::{ReplayBody, ReplayHandle};
 
-/// Idle time after which a connection to the upstream is closed. Old Pyroscopes close at 30 s, so that
-/// a longer time would leave stale connections in the pool.
+/// Idle time after which a connection to the upstream is closed. Old Pyroscopes close idle connections after 30 s, so a
+/// longer time would leave stale connections in the pool.
 const POOL_IDLE: Duration = Duration::from_secs(20);
 
 /// Size of the buffers of a connection to the upstream, in bytes: it limits how much of a request waits to
 /// be written, and the head of a response. hyper's default of 400 KiB per connection is outside of any budget.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// Pause before a request that found no connection, and none that it may open, looks for one again.
+/// Pause before a request looks for a connection again, after no connection was idle and none could be opened.
 const POOL_FULL_PAUSE: Duration = Duration::from_millis(10);
 
 /// The body of a request to the upstream.
@@ -178,7 +178,7 @@ where
     }
 
     /// Sends `request`, and sends it again if the connection was stale and the body can be replayed. An idempotent
-    /// request is sent again once also if the upstream may have received it, which RFC 9110 §9.2.2 allows.
+    /// request is also sent again, once, if the upstream may have received it, which RFC 9110 §9.2.2 allows.
     async fn send_again_if_stale(
         &self,
         mut request: Request<UpstreamBody<B>>,
@@ -190,7 +190,7 @@ where
         let (parts, body) = request.into_parts();
         let again = parts.clone();
         request = Request::from_parts(parts, body);
-        // Ends: each attempt takes a kept connection out of the pool, and a new one is never stale.
+        // This loop ends: each attempt takes a kept connection out of the pool, and a new one is never stale.
         loop {
             let error = match self.client.request(request).await {
                 Ok(response) => return Ok(response),
@@ -216,7 +216,8 @@ where
         }
     }
 
-    /// Counts a failure of the upstream. Returns it as the client's if the body failed: the upstream could not get it.
+    /// Counts a failed exchange with the upstream. If the request's body failed, returns the client's fault instead:
+    /// the upstream could not get the request.
     fn failed(&self, error: ForwardError, upload: &Upload<B>) -> ForwardError {
         let error = upload.client_fault().map_or(error, ForwardError::Client);
         if let ForwardError::Saturated(limit) = error {

@@ -30,7 +30,7 @@ struct Shared<B> {
     is_too_large: bool,
     /// Number of bytes that the body of the current attempt has returned.
     returned: usize,
-    /// The upload waits for the client to send the next frame, not for the upstream.
+    /// Whether the upload waits for the client to send the next frame, not for the upstream.
     waits_for_client: bool,
     /// When the upstream last asked for a frame.
     last_progress: Instant,
@@ -67,7 +67,7 @@ impl<B: Body<Data = Bytes> + Unpin> ReplayBody<B> {
 }
 
 impl<B> ReplayHandle<B> {
-    /// Returns the same body from its start; `None` if not all of it was kept.
+    /// Returns the body again, from its start; `None` if the body was not kept as a whole.
     pub(crate) fn replay(&self, size: SizeHint) -> Option<ReplayBody<B>> {
         let mut shared = lock(&self.0);
         shared.last_progress = Instant::now();
@@ -79,7 +79,7 @@ impl<B> ReplayHandle<B> {
         })
     }
 
-    /// Starts the time of [`ReplayHandle::stalled`] anew.
+    /// Restarts the time that [`ReplayHandle::stalled`] measures.
     pub(crate) fn restart(&self) {
         lock(&self.0).last_progress = Instant::now();
     }
@@ -92,14 +92,14 @@ impl<B> ReplayHandle<B> {
         lock(&self.0).is_taken()
     }
 
-    /// Returns why the body failed; `None` if it did not. Then the client ended the exchange, not the upstream.
+    /// Returns why the body failed; `None` if it did not fail. After such a failure the exchange ended because of the
+    /// client, not the upstream.
     pub(crate) fn client_fault(&self) -> Option<ClientFault> {
         lock(&self.0).fault
     }
 
-    /// Resolves when the upload has made no progress for `limit`: the upstream has neither asked for a
-    /// frame nor responded. Time spent waiting for the client does not count: `ConnectionTimeouts`
-    /// limits that.
+    /// Resolves when the upload has made no progress for `limit`: the upstream has neither asked for a frame nor
+    /// responded. Time spent waiting for the client does not count: `UploadBody` limits that time.
     pub(crate) async fn stalled(&self, limit: Duration) {
         loop {
             let (last_progress, waits_for_client) = {
@@ -176,7 +176,7 @@ impl<B: Body> Shared<B> {
         kept.is_none_or(|kept| self.returned >= kept.len()) && self.inner.is_end_stream()
     }
 
-    /// Keeps the data of `frame`, which the current attempt returns. Trailers are not kept.
+    /// Keeps the data of `frame`, which the current attempt returns. A body with trailers cannot be replayed.
     fn keep(&mut self, frame: &Frame<Bytes>) {
         let is_last = self.inner.is_end_stream();
         self.returned += frame.data_ref().map_or(0, Bytes::len);

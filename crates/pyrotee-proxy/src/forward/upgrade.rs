@@ -1,7 +1,7 @@
 //! Tunnels for connections that switch protocols, such as WebSockets.
 //!
 //! A tunnel has no limit on its idle time, because a WebSocket may be silent for hours. TCP keepalive towards both
-//! sides ends it when a side is gone.
+//! sides ends the tunnel when a side is gone.
 
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
@@ -12,8 +12,8 @@ use tokio_util::task::TaskTracker;
 
 use super::limits::UpstreamPermit;
 
-/// If `response` is a 101, spawns a task that copies bytes between the client and the upstream until
-/// one of them closes. The task holds `permits` until then.
+/// Spawns a task for `response`, which is a 101: the task copies bytes between the client and the upstream until one of
+/// them closes, and holds `permits` until then.
 pub(super) fn tunnel(
     client: OnUpgrade,
     response: &mut Response<Incoming>,
@@ -27,7 +27,7 @@ pub(super) fn tunnel(
         let (client, upstream) = match tokio::try_join!(client, upstream) {
             Ok(both) => both,
             Err(error) => {
-                tracing::debug!(error = &error as &dyn std::error::Error, "no tunnel");
+                tracing::debug!(error = &error as &dyn std::error::Error, "tunnel failed");
                 return;
             }
         };

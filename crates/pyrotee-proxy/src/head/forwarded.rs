@@ -16,7 +16,7 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 /// has set them.
 pub(crate) fn add_forwarded(headers: &mut HeaderMap, client: IpAddr) {
     let client = client.to_canonical().to_string();
-    // Bytes: what earlier proxies wrote may not be ASCII.
+    // As bytes, because values from earlier proxies may not be ASCII.
     let lines = headers.get_all(X_FORWARDED_FOR).iter();
     let lines = lines.map(HeaderValue::as_bytes);
     let mut chain = Vec::new();
@@ -47,8 +47,8 @@ pub(crate) fn first_forwarded_for(headers: &HeaderMap) -> Option<&[u8]> {
     hops(headers).next()
 }
 
-/// The proxies and the client of `X-Forwarded-For`. Their number has no limit here, unlike that of a list of
-/// this hop: a proxy that is left out would hide a loop.
+/// The proxies and the client of `X-Forwarded-For`. Their number has no limit, unlike the elements of other headers: a
+/// proxy that is left out would hide a loop.
 fn hops(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     pieces(headers, &X_FORWARDED_FOR).filter(|hop| !hop.is_empty())
 }

@@ -8,7 +8,7 @@ use super::has_element;
 /// The trailers of a gRPC response that are not metadata of the application.
 const TRAILERS: [&str; 3] = ["grpc-status", "grpc-message", "grpc-status-details-bin"];
 
-/// Whether a message with these headers is gRPC. gRPC-Web is not: it is made for HTTP/1.1.
+/// Whether a message with these headers is gRPC. gRPC-Web does not count as gRPC: it is made for HTTP/1.1.
 pub(crate) fn speaks_grpc(headers: &HeaderMap) -> bool {
     let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     let rest = content_type.and_then(|value| value.strip_prefix(b"application/grpc"));
@@ -20,19 +20,19 @@ pub(crate) fn is_grpc<B>(request: &Request<B>) -> bool {
     request.version() == Version::HTTP_2 && speaks_grpc(request.headers())
 }
 
-/// Whether the client of a request gets the trailers of a gRPC response over HTTP/1.1. connect-go serves
-/// gRPC over it, and `profilecli --protocol=grpc` calls it so.
+/// Whether the client of a request gets the trailers of a gRPC response over HTTP/1.1. connect-go serves gRPC over
+/// HTTP/1.1, and `profilecli --protocol=grpc` uses that.
 pub(crate) fn takes_grpc_trailers<B>(request: &Request<B>) -> bool {
     request.version() == Version::HTTP_11
         && speaks_grpc(request.headers())
         && has_element(request.headers(), &TE, "trailers")
 }
 
-/// Declares the trailers of a gRPC response to a client with [`takes_grpc_trailers`].
+/// Declares the trailers of a gRPC response to a client that takes them over HTTP/1.1 ([`takes_grpc_trailers`]).
 ///
-/// Servers do not declare them, and hyper drops every trailer that the head does not declare. So the head
-/// gets a `Trailer` with the names that gRPC defines. The head is sent before the upstream has sent the
-/// other names, so undeclared metadata of the application is still lost.
+/// gRPC servers do not declare their trailers, and hyper drops every trailer that the head does not declare. So the
+/// head gets a `Trailer` with the names that gRPC defines. The head is sent before the upstream has sent the other
+/// names, so undeclared metadata of the application is still lost.
 pub(crate) fn declare_grpc_trailers<B>(response: &mut Response<B>) {
     let headers = response.headers_mut();
     if !speaks_grpc(headers) || !headers.contains_key(TRANSFER_ENCODING) {

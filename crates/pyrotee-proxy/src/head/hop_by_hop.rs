@@ -12,8 +12,8 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
-/// Hop-by-hop headers besides those that `Connection` lists and `Transfer-Encoding`, which
-/// [`strip`] treats apart.
+/// Hop-by-hop headers that are always removed. [`strip`] also removes those that `Connection` lists, and treats
+/// `Transfer-Encoding` apart.
 const HOP_BY_HOP: [HeaderName; 8] = [
     CONNECTION,
     KEEP_ALIVE,
@@ -50,7 +50,7 @@ pub(crate) fn requested_upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
 pub(super) fn strip(headers: &mut HeaderMap, keep_transfer_encoding: bool) {
     let listed: Vec<HeaderName> = elements(headers, &CONNECTION)
         .filter_map(|name| HeaderName::from_bytes(name).ok())
-        // A client must not make the relay remove what frames or routes the message.
+        // A client must not make the relay remove headers that frame or route the message.
         .filter(|name| !["content-length", "host", "transfer-encoding"].contains(&name.as_str()))
         .collect();
     let has_two_framings =

@@ -19,8 +19,8 @@ pub(crate) use uri::{host_of, upstream_uri};
 /// space for all of them for each head that it reads; 1,000 fields would cost 64 KB per head.
 pub(crate) const MAX_FIELDS: usize = 128;
 
-/// Maximum number of elements of a comma-separated header that count. A client chooses their number, and a head
-/// has room for 100,000. A sender has no use for more: `Connection`, the longest of these headers, lists
+/// Maximum number of elements that are read from a comma-separated header. A client chooses their number, and a head
+/// has room for 100,000. No sender needs more than the maximum: `Connection`, the longest of these headers, lists
 /// headers of its own message, which has at most [`MAX_FIELDS`].
 const MAX_ELEMENTS: usize = MAX_FIELDS;
 
@@ -32,7 +32,7 @@ fn elements<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item
         .filter(|element| !element.is_empty())
 }
 
-/// Returns what lies between the commas of a header, over all fields of that name.
+/// Returns the texts between the commas of a header, over all fields of that name.
 fn pieces<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,

@@ -34,7 +34,7 @@ pub(crate) fn prepare_request<B>(request: &mut Request<B>) {
     }
 }
 
-/// Prepares the upstream's head for a client that spoke `client`.
+/// Prepares the upstream's head for a client that used the HTTP version `client`.
 pub(crate) fn prepare_response<B>(response: &mut Response<B>, client: Version) {
     let switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();

@@ -2,8 +2,8 @@
 
 use http::{HeaderValue, Method, Uri};
 
-/// Returns the URI for a client's request target: `origin` with the target's path and query, byte
-/// for byte. `None` for `CONNECT`, which an origin server cannot be asked for.
+/// Returns the URI for a client's request target: `origin` with the target's path and query, byte for byte. `None` for
+/// `CONNECT`, which an origin server does not serve.
 pub(crate) fn upstream_uri(method: &Method, target: &Uri, origin: &Uri) -> Option<Uri> {
     if method == Method::CONNECT {
         return None;
@@ -16,8 +16,8 @@ pub(crate) fn upstream_uri(method: &Method, target: &Uri, origin: &Uri) -> Optio
     Uri::from_parts(parts).ok()
 }
 
-/// Returns the `Host` for a request whose target names an authority: host and port, without the user and
-/// the password that a client may have put before them (RFC 9110 §4.2.4). `None` if the target names none.
+/// Returns the `Host` for a request whose target names an authority: host and port, without the user and the password
+/// that a client may have put before them (RFC 9110 §4.2.4). `None` if the target names no authority.
 pub(crate) fn host_of(target: &Uri) -> Option<HeaderValue> {
     let authority = target.authority()?.as_str();
     let (_, host) = authority.rsplit_once('@').unwrap_or(("", authority));

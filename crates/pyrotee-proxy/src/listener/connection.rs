@@ -37,15 +37,15 @@ const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 /// Streams that an HTTP/2 connection may have open (RFC 9113 §6.5.2 advises at least 100).
 const MAX_STREAMS: u32 = 100;
 
-/// What a client may send of one request body before the upstream takes it, in bytes: less than an HTTP/1.1
-/// connection buffers.
+/// HTTP/2 window of one request body, in bytes: so much a client may send before the upstream takes it. An HTTP/1.1
+/// connection buffers more.
 const STREAM_WINDOW: u32 = 64 * 1024;
 
-/// The same for all request bodies of an HTTP/2 connection: as much as [`STREAM_WINDOW`] is for 16 of them, so that
-/// those that stand still do not hold back the others at once.
+/// HTTP/2 window of all request bodies of a connection together, in bytes: as much as 16 bodies take, so that a few
+/// that stand still do not hold back the others.
 const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
 
-/// What hyper keeps of a stream's response beside the piece that is being written, in bytes.
+/// Size of hyper's buffer for a stream's response, in bytes, besides the piece that is being written.
 const STREAM_SEND_BUFFER: usize = 16 * 1024;
 
 /// Serves the requests of one connection until it ends, times out, or `drain` ends it.
@@ -71,7 +71,7 @@ pub(super) async fn serve(
     serve_io(io, client, stack, metrics, drain).await;
 }
 
-/// The same for a connection that is open, over a socket or, in a test, over a pipe.
+/// Serves the requests of an open connection: over a socket or, in a test, over a pipe.
 pub(super) async fn serve_io(
     io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     client: Arc<Client>,
@@ -125,7 +125,7 @@ struct Requests {
 }
 
 impl Requests {
-    /// The response to `request`. An error resets its stream.
+    /// Returns the response to `request`; an error resets the request's stream.
     fn serve(
         &self,
         mut request: Request<Incoming>,
@@ -170,7 +170,7 @@ fn builder(executor: StreamExecutor) -> auto::Builder<StreamExecutor> {
         .preserve_header_case(true)
         .max_headers(head::MAX_FIELDS)
         .max_buf_size(MAX_HEAD)
-        // ConnectionTimeouts does this, and allows idle connections more time.
+        // `ConnectionTimeouts` limits the time of a head, and allows idle connections more time.
         .header_read_timeout(None)
         .timer(TokioTimer::new());
     builder

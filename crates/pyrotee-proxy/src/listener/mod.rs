@@ -95,8 +95,8 @@ impl Listener {
     }
 }
 
-/// Returns the maximum number of client connections. It leaves half of the file descriptors that the process may have
-/// open for connections to the upstream, which are as many.
+/// Returns the maximum number of client connections. Half of the file descriptors that are not reserved is for clients,
+/// the other half for connections to the upstream.
 pub(crate) fn max_connections() -> usize {
     use rustix::process::{Resource, getrlimit};
 

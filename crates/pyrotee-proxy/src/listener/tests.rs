@@ -1,4 +1,4 @@
-//! HTTP/2 clients that take up room and do nothing, over a pipe and with a paused clock.
+//! Tests HTTP/2 clients that hold memory and make no progress, over a pipe and with a paused clock.
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -44,7 +44,7 @@ fn stack(metrics: &Arc<ProxyMetrics>) -> Stack {
     )
 }
 
-/// A client of a connection that is served, whose streams have a first window of `window` bytes.
+/// Connects a client whose streams have a first window of `window` bytes, and serves its connection.
 async fn connect(window: u32) -> SendRequest<Bytes> {
     let (near, far): (DuplexStream, _) = tokio::io::duplex(1 << 20);
     let metrics = ProxyMetrics::new();
@@ -74,7 +74,7 @@ fn open(
     requests.send_request(request, ends).unwrap()
 }
 
-/// The whole body, or why the stream ended.
+/// Reads `body` to its end; returns its length in bytes, or the reason for which the stream was reset.
 async fn read(mut body: RecvStream) -> Result<usize, Option<Reason>> {
     let mut len = 0;
     while let Some(piece) = body.data().await {
@@ -97,7 +97,7 @@ async fn a_response_that_is_not_taken_ends_its_stream_and_no_other() {
     assert_eq!(read(not_taken).await, Err(Some(Reason::CANCEL)));
     assert_eq!(started.elapsed().as_secs(), 120);
     other.flow_control().release_capacity(0).unwrap();
-    assert!(!other.is_end_stream(), "it has had half of its time");
+    assert!(!other.is_end_stream(), "half of its time is left");
 }
 
 #[tokio::test(start_paused = true)]
@@ -170,7 +170,7 @@ async fn a_head_of_thousands_of_fields_is_a_431_and_the_end_of_its_connection() 
     let (response, _) = open(&mut requests, request, true);
     let status = response.await.unwrap().status();
     assert_eq!(status, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
-    // Long before an idle connection would end.
+    // 5 s are much less than the idle timeout.
     sleep(Duration::from_secs(5)).await;
     assert!(requests.ready().await.is_err(), "the connection has ended");
 }

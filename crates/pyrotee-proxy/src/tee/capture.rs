@@ -25,7 +25,7 @@ pub(crate) enum CaptureEnd {
     NotUnderstood,
     /// The record was offered to the targets.
     Offered(OfferResult),
-    /// The request is a client's retry of one that was offered.
+    /// The request is a client's retry of a request that was offered.
     Duplicate,
     /// The profile was not recorded, for this reason.
     Dropped(Reason),
@@ -45,7 +45,7 @@ pub(crate) struct Capture {
     recorder: Arc<Recorder>,
     /// The verdict on the request; `None` if the upstream's response is ignored.
     verdict: Option<Arc<Verdict>>,
-    /// The key that a client's retry of the request has, too; `None` if no request is its retry.
+    /// Computes the key that a client's retry of the request would share; `None` if retries of it are not recognised.
     key: Option<Box<KeyHasher>>,
     /// Bytes of the body so far.
     len: u64,
@@ -54,9 +54,9 @@ pub(crate) struct Capture {
 
 #[derive(Debug)]
 enum State {
-    /// The client has not been waited for yet.
+    /// The recording has not waited for its client yet.
     Recording(Recorded),
-    /// The client is waited for, or has been: the recording may be lost at any time.
+    /// The recording waits or has waited for its client: it may be lost at any time.
     Waiting(Waiting),
     /// The client was too slow. The loss is counted.
     TooSlow,
@@ -101,7 +101,7 @@ impl Capture {
         }
     }
 
-    /// Attaches the verdict, and the key if the request may be a client's retry or get one.
+    /// Attaches the verdict, and the key if the request may be a client's retry or may be retried.
     pub(super) fn with_verdict(
         mut self,
         verdict: Option<Arc<Verdict>>,
@@ -112,7 +112,7 @@ impl Capture {
         self
     }
 
-    /// Notes that the client is waited for.
+    /// Notes that the recording waits for its client.
     pub(super) fn wait(&mut self) {
         match std::mem::replace(&mut self.state, State::Ended) {
             // Recording -> Waiting
@@ -148,7 +148,7 @@ impl Capture {
             // Recording | Waiting -> Dropped | TooSlow
             self.end_recording();
             if let State::TooSlow = lost {
-                // The loss is counted; the retry of the request is a request of its own.
+                // The loss is counted. A retry of the request is teed like any other request.
                 self.key = None;
             }
             self.state = lost;
@@ -177,7 +177,7 @@ impl Capture {
         }
     }
 
-    /// Takes what was recorded; `None` if the recording was lost.
+    /// Ends the recording and returns it; `None` if the recording was lost.
     fn end_recording(&mut self) -> Option<Recorded> {
         // any -> Ended
         match std::mem::replace(&mut self.state, State::Ended) {
@@ -273,7 +273,7 @@ impl Capture {
 
 impl Drop for Capture {
     fn drop(&mut self) {
-        // The result of a recording that was too slow is counted.
+        // A recording that was too slow is counted already.
         let is_counted = match &self.state {
             State::Ended | State::TooSlow => true,
             State::Waiting(waiting) => self.recorder.recordings.leave(waiting).is_none(),

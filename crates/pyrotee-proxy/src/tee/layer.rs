@@ -164,8 +164,8 @@ impl BodyFormat {
     }
 }
 
-/// Returns the number of relays that the request has passed: 0 if the header is no number, because a
-/// relay did not write it then, and 255 if the number is larger than that.
+/// Returns the number of relays that the request has passed: 0 if the header is no number, because relays write only
+/// numbers, and 255 if the number is larger than 255.
 fn hops(headers: &HeaderMap) -> u8 {
     let hops: Option<&str> = headers.get(&HOPS).and_then(|value| value.to_str().ok());
     match hops.map(|hops| hops.trim().parse::<u8>()) {
@@ -175,8 +175,8 @@ fn hops(headers: &HeaderMap) -> u8 {
     }
 }
 
-/// Copies the headers that give the body its meaning. Of several with one name, the first counts, as it does for
-/// a server.
+/// Copies the headers that give the body its meaning. Of several fields with one name, the first counts, as on a
+/// server.
 fn meaning_headers(surface: Surface, headers: &HeaderMap) -> Headers {
     let names = surface.meaning_headers().iter();
     names

@@ -20,7 +20,7 @@ const MAX_ROUTE_BYTES: usize = 120;
 /// Counts lookalikes, and warns once of each of the first [`MAX_ROUTES`] routes.
 #[derive(Debug)]
 pub(crate) struct Lookalikes {
-    /// The routes that were logged, as they were logged.
+    /// The routes that were logged, in their escaped form.
     warned: Mutex<Vec<Box<str>>>,
     metrics: Arc<ProxyMetrics>,
 }
@@ -48,7 +48,7 @@ impl Lookalikes {
         }
     }
 
-    /// The route as it is to be logged, if it is new and not one too many.
+    /// Returns the escaped route of `path`; `None` if it was logged before, or [`MAX_ROUTES`] routes were.
     fn first_of(&self, path: &str) -> Option<Box<str>> {
         let mut warned = lock(&self.warned);
         if warned.len() >= MAX_ROUTES {
@@ -72,7 +72,7 @@ fn visible(path: &str) -> Box<str> {
             route.push('…');
             break;
         }
-        // A String takes all that is written.
+        // Writing to a String never fails.
         write!(route, "{escaped}").unwrap_or_default();
     }
     route.into()

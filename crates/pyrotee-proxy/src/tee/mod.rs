@@ -5,7 +5,7 @@
 //! - The tee delays, changes or holds back no frame: it copies or shares each frame that passes.
 //! - Only a complete body is offered. Its end is seen at `None`, at trailers, or when the inner body
 //!   says so after a frame: a body with a length is not polled again after its last frame.
-//! - A recording that waits for its client may be lost at any time, whoever polls its body: see `recordings`.
+//! - A recording that waits for its client may be lost at any time, even while nobody polls its body: see `recordings`.
 //! - A failure of the tee never affects the client. It is counted, and the stream goes on.
 
 mod body;

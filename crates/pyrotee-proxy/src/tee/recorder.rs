@@ -28,10 +28,10 @@ pub(crate) struct Recorder {
 /// What the tee does with the upstream's response.
 #[derive(Debug)]
 pub(crate) enum ResponsePolicy {
-    /// Ignores it: a record is offered as soon as its body is complete.
+    /// Ignores the response: a record is offered as soon as its body is complete.
     Ignore,
-    /// There is no upstream, and the response depends on whether a target can be sent the record: it is
-    /// checked after its body is complete, and then offered.
+    /// No upstream gets the profile, and the response depends on whether a target can get it: the record is checked
+    /// after its body is complete, and then offered.
     CheckFirst(Arc<dyn RecordCheck>),
     /// Offers a record only after a successful response.
     OfferOnSuccess,
@@ -41,12 +41,14 @@ pub(crate) enum ResponsePolicy {
 }
 
 impl Recorder {
-    /// Length of the longest body that is recorded, in bytes: a longer one is not wanted, or never has room.
+    /// Length of the longest body that is recorded, in bytes: `max_body`, or less if the budget never has room for
+    /// that.
     pub(super) fn longest_body(&self) -> u64 {
         self.max_body.min(self.budget.most_receiving())
     }
 
-    /// Charges `bytes` to the budget for a new recording, after slow recordings have made room if need be.
+    /// Charges `bytes` to the budget for a new recording, and gives up slow recordings if there is no room; `None` if
+    /// there still is none.
     pub(super) fn reserve(&self, bytes: u64) -> Option<Reservation> {
         loop {
             let reservation = self.budget.reserve_recording(bytes);
@@ -56,13 +58,13 @@ impl Recorder {
         }
     }
 
-    /// Gives up the slowest recording; whether there was a slow one.
+    /// Gives up the slowest recording. Returns `false` if no recording is slow.
     pub(super) fn make_room(&self) -> bool {
         let slowest = self.recordings.take_slowest();
         slowest.map(|recorded| self.lose_slow(&recorded)).is_some()
     }
 
-    /// Gives up recordings that are too slow, for ever.
+    /// Gives up recordings when they become too slow. Never returns.
     pub(crate) async fn give_up_slow_recordings(&self) {
         loop {
             for recorded in self.recordings.too_slow().await {

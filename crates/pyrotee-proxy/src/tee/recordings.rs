@@ -1,12 +1,12 @@
 //! The recordings whose bodies have not arrived yet, and how long they may wait for their clients.
 //!
 //! A recording holds memory, so it must advance: by [`STEP_BYTES`], or to its end, within [`STEP_TIMEOUT`]. Only time
-//! in which the client owes bytes counts, not time in which the upstream does not read. A recording that is too slow is
-//! lost as `upload_failed`, and its memory is free at once; the stream goes on. When memory for recordings is short,
-//! those that have not advanced for [`MAKES_ROOM_AFTER`] make room for others, the slowest first.
+//! in which the relay waits for the client counts, not time in which the upstream does not read. A recording that is
+//! too slow is dropped as `upload_failed`, and its memory is free at once; the stream goes on. When memory for
+//! recordings is short, those that have not advanced for [`MAKES_ROOM_AFTER`] make room for others, the slowest first.
 //!
-//! A recording that never waits for its client is not entered here. An entered one costs a lock for each frame and two
-//! for its beginning and end; no recording has a timer of its own.
+//! A recording that never waits for its client is not entered here. An entered recording costs a lock for each frame
+//! and two for its beginning and end; no recording has a timer of its own.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -17,22 +17,23 @@ use pyrotee_queue::{Head, PayloadBuffer, Reservation, lock};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
-/// A recording must advance by so many bytes, or to its end …
+/// Bytes by which a recording must advance within [`STEP_TIMEOUT`], unless it reaches its end.
 pub(super) const STEP_BYTES: u64 = 32 * 1024;
 
-/// … within this time: some 1.6 KiB a second. A short body or a pause may take all of it.
+/// Time for a step of [`STEP_BYTES`], or to the end: some 1.6 KiB a second. A short body or a pause may take all of
+/// this time.
 pub(super) const STEP_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// When memory is short, a step may take no longer than this: 32 KiB a second.
+/// Time after which a recording without a full step makes room for others when memory is short: 32 KiB a second.
 pub(super) const MAKES_ROOM_AFTER: Duration = Duration::from_secs(1);
 
-/// How often recordings that are too slow are looked for.
+/// Interval of the search for recordings that are too slow.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long after a vain search for room the next one is left out: under load nobody may be slow.
+/// Pause after a search for room that found no slow recording: under load there may be none.
 const SEARCH_PAUSE: Duration = Duration::from_millis(100);
 
-/// What a recording holds.
+/// Head, body so far and reserved memory of a recording.
 #[derive(Debug)]
 pub(super) struct Recorded {
     pub(super) head: Head,
@@ -63,7 +64,7 @@ pub(crate) struct Recordings {
 struct List {
     entries: BTreeMap<u64, Arc<Mutex<Entry>>>,
     next: u64,
-    /// No entry can make room before this time.
+    /// No search for room before this time; `None`: search at once.
     search_from: Option<Instant>,
 }
 
@@ -73,9 +74,9 @@ struct Entry {
     recorded: Option<Recorded>,
     /// Bytes since the last step.
     advanced: u64,
-    /// How long the client was waited for since the last step, without the wait that goes on.
+    /// Time spent waiting for the client since the last step, without the current wait.
     waited: Duration,
-    /// Since when the client is waited for; `None` while the upstream is.
+    /// Start of the current wait for the client; `None` while the client is not waited for.
     waiting_since: Option<Instant>,
 }
 
@@ -86,7 +87,7 @@ pub(super) struct Waiting {
     entry: Arc<Mutex<Entry>>,
 }
 
-/// What became of a frame.
+/// Whether a frame was added to its recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pushed {
     Added,
@@ -97,7 +98,7 @@ pub(super) enum Pushed {
 }
 
 impl Recordings {
-    /// Enters a recording whose client is waited for from now on.
+    /// Enters a recording that waits for its client from now on.
     pub(super) fn enter(&self, recorded: Recorded) -> Waiting {
         let entry = Arc::new(Mutex::new(Entry {
             recorded: Some(recorded),
@@ -117,7 +118,7 @@ impl Recordings {
         Waiting { number, entry }
     }
 
-    /// Removes a recording, and returns what it holds; `None` if it was lost.
+    /// Removes a recording, and returns its contents; `None` if it was lost.
     pub(super) fn leave(&self, waiting: &Waiting) -> Option<Recorded> {
         lock(&self.list).entries.remove(&waiting.number);
         lock(&waiting.entry).recorded.take()
@@ -127,7 +128,7 @@ impl Recordings {
     pub(super) async fn too_slow(&self) -> Vec<Recorded> {
         loop {
             if lock(&self.list).entries.is_empty() {
-                // A permit from an earlier entry only makes this look once more.
+                // A notification that was stored for an earlier entry only causes one more check.
                 self.entered.notified().await;
             }
             sleep(SWEEP_INTERVAL).await;
@@ -156,7 +157,7 @@ impl Recordings {
         list.entries.values().filter_map(take).collect()
     }
 
-    /// Takes the slowest recording, so that its memory serves another one. `None`: none is slow.
+    /// Takes the slowest recording, so that its memory is free for another one; `None` if no recording is slow.
     pub(super) fn take_slowest(&self) -> Option<Recorded> {
         let now = Instant::now();
         let mut list = lock(&self.list);
@@ -177,7 +178,7 @@ impl Recordings {
 }
 
 impl Waiting {
-    /// Notes that the client is waited for.
+    /// Notes that the recording waits for its client.
     pub(super) fn wait(&self) {
         let mut entry = lock(&self.entry);
         entry.waiting_since.get_or_insert_with(Instant::now);
@@ -208,7 +209,7 @@ impl Entry {
         }
     }
 
-    /// How long the client has been waited for since the last step.
+    /// Time spent waiting for the client since the last step.
     fn step_age(&self, now: Instant) -> Duration {
         let waits = self
             .waiting_since

@@ -18,11 +18,12 @@ const GRPC_STATUS: HeaderName = HeaderName::from_static(pyroscope_wire::grpc::ST
 /// The body of a response above the tee.
 pub(crate) type TeeResponseBody<B> = GuardBody<B, VerdictGuard>;
 
-/// Reports the upstream's response to a [`Verdict`]. Dropping it before a success was reported reports a failure.
+/// Reports the upstream's response to a [`Verdict`]. Dropping the guard reports a failure, unless the response was
+/// reported before.
 #[derive(Debug)]
 pub(crate) struct VerdictGuard {
     verdict: Arc<Verdict>,
-    /// The client whose retry is to be recognised; `None` if the verdict is about something else.
+    /// The client whose retry is to be recognised; `None` if the verdict does not concern retries.
     client: Option<Arc<Client>>,
 }
 
@@ -38,7 +39,7 @@ impl VerdictGuard {
         self.verdict.set_response(success);
     }
 
-    /// Whether the client has closed its side: it may be gone and come again, even if a response is still sent.
+    /// Whether the client has closed its side: it may have left and may retry, even if a response is still sent.
     fn may_be_retried(&self) -> bool {
         let client = self.client.as_ref();
         client.is_some_and(|client| client.timeouts.may_be_gone())
@@ -62,7 +63,7 @@ impl Drop for VerdictGuard {
 }
 
 pin_project! {
-    /// The inner response; the guard reports it to the verdict.
+    /// Resolves to the inner response, which the guard reports to the verdict.
     #[derive(Debug)]
     pub(crate) struct ResponseFuture<F> {
         #[pin]

@@ -1,4 +1,4 @@
-//! Tells of profiles that were lost because their clients are slow, at a limited rate.
+//! Logs profiles that were lost because their clients are too slow, at a limited rate.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -6,10 +6,11 @@ use std::time::Duration;
 use pyrotee_queue::lock;
 use tokio::time::Instant;
 
-/// Time between two lines.
+/// Minimum time between two log lines.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// Logs lost profiles: the first at once, then one line per [`INTERVAL`] with the number that was left out.
+/// Logs lost profiles: the first at once, then one line per [`INTERVAL`] with the number of losses that were not
+/// logged.
 #[derive(Debug, Default)]
 pub(crate) struct SlowClientLog(Mutex<State>);
 
@@ -34,7 +35,7 @@ impl SlowClientLog {
         tracing::warn!(
             received,
             left_out,
-            "a client sends a profile too slowly to record it: the profile is relayed and reaches no target"
+            "a client sends a profile too slowly to record it: the profile reaches no target"
         );
     }
 }

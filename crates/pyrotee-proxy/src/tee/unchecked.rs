@@ -1,4 +1,4 @@
-//! A record whose check decides the response, before it is offered.
+//! A record that is checked before it is offered; the check decides the response.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,12 +7,12 @@ use pyrotee_queue::{Check, OfferResult, Record, Unfit};
 
 use super::recorder::Recorder;
 
-/// A captured record that is in no queue yet. If it is dropped before the check has ended, because the
-/// client left, it is offered unchecked: its body is complete, and the delivery decides then.
+/// A captured record that is in no queue yet. If it is dropped before the check has ended, because the client left, it
+/// is offered unchecked: its body is complete, and the delivery checks it later.
 pub(crate) struct UncheckedRecord {
     recorder: Arc<Recorder>,
     record: Arc<Record>,
-    /// `None` once it has ended.
+    /// `None` once the check has ended.
     check: Option<Check>,
 }
 
@@ -25,7 +25,7 @@ impl UncheckedRecord {
         }
     }
 
-    /// Waits for the check, and then offers the record, or counts it as lost and returns why.
+    /// Waits for the check. Then offers the record, or counts it as dropped and returns why no target can get it.
     pub(crate) async fn decide(mut self) -> Result<OfferResult, Unfit> {
         if let Some(check) = &mut self.check {
             let result = check.await;

@@ -23,7 +23,7 @@ pub(crate) struct Verdict {
 
 #[derive(Debug)]
 enum State {
-    /// Neither is known.
+    /// Neither the end of the body nor the response is known.
     Open,
     /// The body is complete.
     BodyComplete(ResponseAction),

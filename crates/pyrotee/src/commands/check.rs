@@ -1,4 +1,4 @@
-//! `pyrotee check`: prints the effective configuration, its warnings, and nothing secret.
+//! `pyrotee check`: prints the effective configuration and its warnings, without secrets.
 
 use pyrotee_config::Config;
 
@@ -8,9 +8,9 @@ pub(crate) const EXAMPLES: &str = "\
 Example:
   pyrotee check --config pyrotee.yaml > /dev/null && kubectl rollout restart …
 
-Exit codes: 0 valid, 2 not (every fault is on stderr, with file, line, key and remedy).";
+Exit codes: 0 valid, 2 invalid (every fault is on stderr, with file, line, key and remedy).";
 
-/// Prints a configuration that has loaded, so that it is valid.
+/// Prints a configuration. It is valid, because loading it has succeeded.
 ///
 /// # Errors
 /// The output cannot be written.

@@ -1,4 +1,4 @@
-//! Length and fingerprint of a body, taken while it passes: `send` and `sink` print the same one.
+//! Length and hash of a body, computed while the body passes; `send` and `sink` print the same hash.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What is made out of the command line itself: completions for shells, and manual pages.
+//! Generates completions for shells and manual pages from the command line.
 
 use std::fs;
 use std::io::{self, Write};
@@ -17,14 +17,14 @@ Examples:
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct CompletionsArgs {
-    /// Which one
+    /// Name of the shell
     shell: Shell,
 }
 
 /// Write manual pages, one for each command
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct ManArgs {
-    /// Directory for them; it is made if there is none
+    /// Directory for the pages; it is made if it is missing
     directory: PathBuf,
 }
 
@@ -36,7 +36,7 @@ pub(crate) fn completions(
     args: &CompletionsArgs,
     mut command: clap::Command,
 ) -> anyhow::Result<()> {
-    // The library panics where it cannot write.
+    // The library panics if it cannot write, so it writes to memory.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, "pyrotee", &mut script);
     io::stdout()

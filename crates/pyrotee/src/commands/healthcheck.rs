@@ -1,5 +1,5 @@
-//! `pyrotee healthcheck`: asks a running relay whether it is ready or alive and ends with 0 or 1, for images
-//! without a shell and for supervisors that run a command.
+//! `pyrotee healthcheck`: checks whether a running relay is ready or alive and exits with 0 or 1, for images without a
+//! shell and for supervisors that run a command.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -11,36 +11,36 @@ use pyrotee_client::{AdminArgs, RelayClient};
 const EXAMPLES: &str = "\
 Examples:
   pyrotee healthcheck
-      Whether the relay on this machine wants requests: 1 while it starts or stops. Lines below
-      the first one tell what is degraded, such as a spool that cannot be opened yet.
+      Checks whether the relay on this machine is ready: exit code 1 while it starts or stops.
+      Lines below the first one name degraded parts, such as a spool that cannot be opened yet.
 
   pyrotee healthcheck --live --timeout 10s
-      Whether it lives at all: what a supervisor may restart it for.
+      Checks whether the relay is alive: if not, a supervisor may restart it.
 
-Neither depends on a target or on the local Pyroscope.
+Neither check depends on a target or on the local Pyroscope.
 
-Exit codes: 0 it is, 1 it is not, or does not answer.";
+Exit codes: 0 the relay is ready (or alive), 1 it is not, or does not respond.";
 
-/// Ask a running relay whether it is ready, or alive
+/// Check whether a running relay is ready, or alive
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
     admin: AdminArgs,
 
-    /// Ask whether it lives, not whether it wants requests
+    /// Check liveness instead of readiness
     #[arg(long)]
     live: bool,
 
-    /// Time for the answer, such as 500ms or 3s
+    /// Timeout of the response, such as 500ms or 3s
     #[arg(long, value_name = "D", default_value = "3s", value_parser = humantime::parse_duration)]
     timeout: Duration,
 }
 
-/// Asks as told and prints what the relay says.
+/// Checks the relay and prints its response.
 ///
 /// # Errors
-/// The relay does not answer in time, or not with a 200; the text says what it said.
+/// The relay does not respond in time, or not with a 200; the text has the response.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let relay = RelayClient::at(&args.admin.admin)?.within(args.timeout);
     let (status, text) = match args.live {
@@ -51,10 +51,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         StatusCode::OK => {}
         StatusCode::SERVICE_UNAVAILABLE => bail!("{text}"),
         other => {
-            bail!("what is there answered {other}: is this the `admin` of a pyrotee? (--admin)")
+            bail!("that server answered {other}: is it the `admin` of a pyrotee? (--admin)")
         }
     }
-    // A reader that closed the output wanted the exit code.
+    // A reader that closed the output needs only the exit code.
     let _written = writeln!(io::stdout(), "{text}");
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! The commands of `pyrotee`, but for `run`. Each has its arguments in `Args`, with the text of its `--help`, and a
-//! function `run` that does it and prints.
+//! The commands of `pyrotee` except `run`. Each has a type `Args` with its arguments and the text of its `--help`, and
+//! a function `run` that performs the command and prints the result.
 
 pub(crate) mod check;
 pub(crate) mod dead_letters;

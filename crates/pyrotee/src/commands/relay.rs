@@ -7,15 +7,15 @@ use pyrotee_client::{AdminToken, RelayClient, TOKEN};
 use pyrotee_config::{FILE_VARIABLE as CONFIG, Flags, Sources};
 use secrecy::SecretString;
 
-/// The key `admin-token` as a variable of the environment, which a relay without a file may have.
+/// Environment variable for the key `admin-token`, which a relay without a configuration file may use.
 const KEY: &str = "PYROTEE__ADMIN_TOKEN";
 
-/// A client of the relay at `admin`. It shows the token of [`TOKEN`], else that of the configuration `config`, else that of the
-/// configuration that the environment names.
+/// A client of the relay at `admin`. The client sends the admin token in [`TOKEN`], else the token of the configuration
+/// `config`, else the token of the configuration that the environment names.
 ///
 /// # Errors
-/// `admin` is no address, or `config` has faults. Faults of a configuration that only the environment names are told when the relay
-/// refuses a request for want of the token.
+/// `admin` is no address, or `config` has faults. Faults of a configuration that only the environment names are
+/// reported when the relay refuses a request because the token is missing.
 pub(super) fn relay_at(admin: &str, config: Option<&Path>) -> anyhow::Result<RelayClient> {
     Ok(RelayClient::at(admin)?.with_token(token(config)?))
 }
@@ -26,7 +26,7 @@ fn token(config: Option<&Path>) -> anyhow::Result<AdminToken> {
     }
     if let Some(file) = config {
         let token = token_of(Some(file.to_owned()))
-            .with_context(|| format!("no admin-token can be read; {TOKEN} may hold it instead"))?;
+            .with_context(|| format!("cannot read the admin-token; {TOKEN} may hold it instead"))?;
         return Ok(token.map_or(AdminToken::Absent, AdminToken::Known));
     }
     let file = std::env::var_os(CONFIG).map(PathBuf::from);

@@ -2,8 +2,8 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the soft limit of file descriptors to the hard one. It comes before anything that opens many: connections
-/// and the segments of the spool share out what the limit allows. A kernel that refuses leaves the limit as it is.
+/// Raises the soft limit of file descriptors to the hard one. Must run before the numbers of connections and of open
+/// segments of the spool are derived from the limit. If the kernel refuses, the limit stays unchanged.
 pub(super) fn raise_limit() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -11,6 +11,6 @@ pub(super) fn raise_limit() {
         maximum: limit.maximum,
     };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::debug!(%error, soft = limit.current, "the soft limit of file descriptors stays");
+        tracing::debug!(%error, soft = limit.current, "failed to raise the soft limit of file descriptors");
     }
 }

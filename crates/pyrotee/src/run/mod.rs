@@ -1,8 +1,9 @@
-//! `pyrotee run`: from a configuration to a process that ends well.
+//! `pyrotee run`: builds a relay from a configuration, runs it and stops it in an orderly way.
 //!
 //! Raise the limit of file descriptors, bind the ports, then begin to open the spool and serve meanwhile. At the first
 //! signal: not ready, stop accepting, finish requests in flight, close the queues, drain them; at the second, or when
-//! the grace is over, count what is left, save it within a deadline and go. A part that ends before its time starts the same stop, and makes the exit code 1.
+//! `shutdown.grace` is over, count the undelivered profiles, save the spool and the dead letters within a deadline and
+//! exit. A part that ends unexpectedly starts such a stop, too, and makes the exit code 1.
 
 mod descriptors;
 mod outside;
@@ -20,7 +21,7 @@ use crate::telemetry;
 use relay::Relay;
 pub(crate) use signals::Signals;
 
-/// Runs the relay until it is told to stop.
+/// Runs the relay until a signal, or the unexpected end of a part, stops it.
 ///
 /// # Errors
 ///
@@ -32,15 +33,15 @@ pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
         tracing::warn!("{warning}");
     }
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    // On one core there is nobody to share work with, and to be ready for it costs.
+    // On one core there is no other thread to share work with, and a multi-threaded runtime only costs time.
     let mut builder = match cores {
         1 => Builder::new_current_thread(),
         _ => Builder::new_multi_thread(),
     };
     let runtime = builder
         .thread_name("relay")
-        // They unpack and pack bodies for targets: more of them than cores would only take time
-        // from the threads that serve clients.
+        // Blocking threads unpack and pack bodies for targets: more threads than cores would only take time from the
+        // threads that serve clients.
         .max_blocking_threads(cores)
         .enable_all()
         .build()
@@ -49,7 +50,7 @@ pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
         let relay = Relay::build(config, cores)?;
         relay.run().await
     });
-    // Tunnels have no end of their own: they are cut here.
+    // Tunnels may stay open for ever, so they are cut here.
     runtime.shutdown_background();
     stopped
 }

@@ -1,9 +1,10 @@
-//! How the relay reaches others.
+//! Connectors to the upstream and the targets.
 
 use anyhow::Context as _;
 use pyrotee_net::{Connector, Resolver, Tls};
 
-/// How the relay reaches others: one cache of names and one set of roots for all.
+/// Makes the connectors to the upstream and the targets, which share one cache of names and one set of root
+/// certificates.
 #[derive(Debug)]
 pub(super) struct Outside {
     resolver: Resolver,

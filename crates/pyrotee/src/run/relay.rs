@@ -28,18 +28,20 @@ use super::wiring::Targets;
 use crate::build_info::{REVISION, VERSION};
 use crate::telemetry::{self, Scrape};
 
-/// Time in which parts let go once they are told to stop at once, and in which those that do not are aborted.
+/// Time for the parts to end after `stop` is cancelled; the others are then aborted.
 const LETTING_GO: Duration = Duration::from_secs(1);
+/// Time for the aborted parts to end.
 const ABORTING: Duration = Duration::from_millis(500);
 
-/// The same after a second signal.
+/// [`LETTING_GO`] after a second signal.
 const LETTING_GO_AT_ONCE: Duration = Duration::from_millis(200);
 
-/// How long the relay is not ready because its spool is being opened, and how often it looks.
+/// Maximum time for which the relay is not ready because its spool is being opened.
 const OPENING: Duration = Duration::from_secs(2);
+/// Interval of the checks whether the spool is open.
 const OPENING_STEP: Duration = Duration::from_millis(5);
 
-/// How often a long drain says how far it is.
+/// Interval of the log lines with the progress of a drain.
 const PROGRESS: Duration = Duration::from_secs(5);
 
 /// A relay whose sockets are bound.
@@ -60,13 +62,13 @@ pub(super) struct Relay {
     ignored_signals: IgnoredSignals,
     grace: Duration,
     supervisor: Supervisor,
-    /// No new requests.
+    /// Cancelled when the relay stops: no new requests are accepted.
     drain: CancellationToken,
 }
 
 impl Relay {
-    /// Builds every part and binds every socket, so that what fails fails before anything runs.
-    /// `threads` may be busy with bodies at once.
+    /// Builds every part and binds every socket, so that every failure occurs before anything runs. At most `threads`
+    /// threads are busy with bodies at once.
     pub(super) fn build(config: &Config, threads: usize) -> anyhow::Result<Self> {
         let (signals, ignored_signals) = (Signals::listen()?, IgnoredSignals::listen()?);
         let metrics = telemetry::install_metrics()?;
@@ -74,7 +76,7 @@ impl Relay {
         let budget = Budget::for_bodies(config.memory_limit, config.tee.max_body);
         let (drain, supervisor) = (CancellationToken::new(), Supervisor::default());
 
-        // Ports first: one that is in use ends the process before it has touched a disk.
+        // Ports come first: a port that is in use ends the process before it has touched a disk.
         let socket = bind(config.listen)
             .context("failed to start the clients' listener: choose another `listen`")?;
         let (admin, address) = bind(config.admin)
@@ -203,8 +205,9 @@ impl Relay {
     }
 }
 
-/// Waits a moment for the spool to open, so that most relays are ready with what they have on disk. Clients are served
-/// meanwhile, and a disk that is slow or in trouble is not waited for.
+/// Waits up to [`OPENING`] for the spool to open, so that most relays know their pending profiles on disk when they
+/// become ready. Clients are served meanwhile. If the disk is slower or in trouble, the relay becomes ready without the
+/// spool.
 async fn await_opening(spool: Option<Monitor>) {
     let opening = async {
         while let Some(Opening::Scanning { .. }) = spool.as_ref().map(Monitor::opening) {
@@ -223,20 +226,20 @@ fn machine_name() -> String {
 
 /// Why the relay stops.
 enum Cause {
-    /// Its name.
+    /// The name of the signal.
     Signal(&'static str),
-    /// A part ended that nothing had asked to.
+    /// A part ended although nothing had asked it to.
     Crash(Option<JoinError>),
 }
 
-/// The parts that run until the end.
+/// The parts that run until the relay stops.
 struct Running {
-    /// The proxy and the targets. A target ends when its queue is closed, which the end of the proxy
-    /// does, and empty.
+    /// The proxy and the targets. A target ends when its queue is closed and empty; the end of the proxy closes the
+    /// queues.
     parts: JoinSet<()>,
     signals: Signals,
     views: Arc<[TargetView]>,
-    /// No more waiting for anything.
+    /// Cancelled to make the parts end at once.
     stop: CancellationToken,
     crashed: Option<anyhow::Error>,
 }
@@ -279,7 +282,7 @@ impl Running {
         }
     }
 
-    /// Ends what is left.
+    /// Ends the parts that still run.
     async fn let_go(&mut self, deadlines: &mut Deadlines) {
         self.stop.cancel();
         let limit = match deadlines.is_hurried {
@@ -296,7 +299,8 @@ impl Running {
             }
         };
         if !ended {
-            // The proxy alone: clients that are still sending. A target's last word is its count.
+            // Usually only the proxy still runs, because clients are still sending: a target ends soon after `stop` and
+            // counts its profiles.
             let aborted = timeout(ABORTING, self.parts.shutdown()).await;
             if aborted.is_err() {
                 tracing::error!("a task does not end");
@@ -304,14 +308,14 @@ impl Running {
         }
     }
 
-    /// Says what the end costs, and whether something had crashed.
+    /// Logs the counts of each target, and returns the error of a part that has crashed.
     fn last_words(self) -> Option<anyhow::Error> {
         for (target, counts) in self.snapshots() {
             let (sent, lost) = (
                 counts.sent.profiles,
                 counts.dropped(Reason::Shutdown).profiles,
             );
-            // On disk, for the next process.
+            // These profiles are on disk, for the next process.
             let kept = counts.pending.profiles;
             if lost > 0 {
                 tracing::warn!(

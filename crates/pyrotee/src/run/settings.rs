@@ -1,5 +1,5 @@
-//! From the configuration to the settings of each crate. Every choice of the configuration is matched
-//! here and nowhere else.
+//! Turns the configuration into the settings of each crate. Every choice of the configuration is matched here and
+//! nowhere else.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,11 +16,11 @@ use super::outside::Outside;
 /// How long a written record may wait for the disk with `fsync: interval`.
 const FSYNC_AFTER: Duration = Duration::from_millis(100);
 
-/// Most bytes of memory for the spool's index of records on disk: some 250,000 records of one target.
+/// Maximum memory for the spool's index of records on disk, in bytes: some 250,000 records of one target.
 const MOST_INDEX: u64 = 64 * 1024 * 1024;
 
-/// Divisor of the memory limit: the share of rejected profiles that are not written to dead letters yet. A slow disk does
-/// not take all memory from the targets.
+/// Divisor of the memory limit: the share for rejected profiles that are not written to dead letters yet. So a slow
+/// disk does not take all memory from the targets.
 const UNWRITTEN_LETTERS_SHARE: u64 = 8;
 
 /// The settings of one target's deliveries.
@@ -97,8 +97,8 @@ pub(super) fn dead_letters(
     }
 }
 
-/// The settings of the request path. Without a `producer` pyrotee is a proxy and nothing else. `threads` may be busy
-/// with bodies.
+/// The settings of the request path. Without a `producer` pyrotee is a pure proxy. At most `threads` threads are busy
+/// with bodies at once.
 pub(super) fn proxy(
     config: &Config,
     producer: Option<Arc<dyn Producer>>,

@@ -13,7 +13,7 @@ pub(crate) struct Signals {
     quit: Signal,
 }
 
-/// Signals that have no meaning here, and would end the process if nobody listened for them.
+/// Signals that have no meaning here, and would end the process if it did not listen for them.
 #[derive(Debug)]
 pub(crate) struct IgnoredSignals {
     hangup: Signal,
@@ -22,7 +22,7 @@ pub(crate) struct IgnoredSignals {
 }
 
 impl Signals {
-    /// From now on a signal does not end the process by itself.
+    /// Starts to listen. From now on these signals do not end the process by themselves.
     pub(crate) fn listen() -> anyhow::Result<Self> {
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,
@@ -31,7 +31,7 @@ impl Signals {
         })
     }
 
-    /// Waits for the next one; its name.
+    /// Waits for the next signal and returns its name.
     pub(crate) async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
@@ -42,7 +42,7 @@ impl Signals {
 }
 
 impl IgnoredSignals {
-    /// From now on these signals do not end the process.
+    /// Starts to listen. From now on these signals do not end the process.
     pub(crate) fn listen() -> anyhow::Result<Self> {
         Ok(Self {
             hangup: listen(SignalKind::hangup())?,
@@ -51,7 +51,7 @@ impl IgnoredSignals {
         })
     }
 
-    /// Logs each one that comes.
+    /// Logs each of these signals when it arrives.
     pub(crate) async fn log(mut self) -> Infallible {
         loop {
             let signal = tokio::select! {

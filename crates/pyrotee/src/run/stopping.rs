@@ -1,8 +1,7 @@
-//! The end of the process. Nothing may hold it up: neither a disk that hangs, nor a reader of the log that does not
-//! read.
+//! Ends the process within a time limit, even if a disk hangs, or the reader of the log does not read.
 //!
-//! After `shutdown.grace` requests that are still open are cut, then the spool and the dead letters save in parallel
-//! what they have in memory, each on a thread that is left behind at a deadline. A second signal cuts each step short.
+//! After `shutdown.grace` requests that are still open are cut, then the spool and the dead letters save the contents
+//! of their memory in parallel, each on a thread that is abandoned at a deadline. A second signal cuts each step short.
 
 use std::process;
 use std::thread::{self, Builder};
@@ -15,13 +14,13 @@ use tokio::time::{Instant, sleep_until};
 
 use super::signals::Signals;
 
-/// Time after `shutdown.grace` in which the process ends whatever happens.
+/// Time after `shutdown.grace` within which the process ends in any case.
 const LIMIT: Duration = Duration::from_secs(3);
 
-/// Time after `shutdown.grace` at which nobody waits for a disk any more.
+/// Time after `shutdown.grace` for which the process waits for its disks.
 const SAVING: Duration = Duration::from_millis(2_500);
 
-/// Time after a second signal at which nobody waits for a disk any more. A disk that works has saved by then.
+/// Time after a second signal for which the process waits for its disks. A disk that works has saved by then.
 const SAVING_AT_ONCE: Duration = Duration::from_millis(500);
 
 /// Time for the last log line of a process that is stuck.
@@ -33,19 +32,19 @@ const STUCK: i32 = 1;
 /// Longer than any process runs, for limits that cannot be added to a time.
 const FOREVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
-/// When the steps of a stop are over.
+/// Deadlines of the steps of a stop.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadlines {
-    /// Requests and queues are not waited for any more.
+    /// End of the wait for requests and queues.
     pub(super) drained: Instant,
-    /// Disks are not waited for any more.
+    /// End of the wait for disks.
     pub(super) saved: Instant,
-    /// A second signal came.
+    /// Whether a second signal came.
     pub(super) is_hurried: bool,
 }
 
 impl Deadlines {
-    /// Those of a stop that begins now. From now on the process ends in time, even if a thread is stuck.
+    /// The deadlines of a stop that begins now. From now on the process ends in time, even if a thread is stuck.
     pub(super) fn begin(grace: Duration) -> Self {
         let limit = grace.saturating_add(LIMIT);
         let watchdog = Builder::new().name("stop".to_owned()).spawn(move || {
@@ -64,7 +63,8 @@ impl Deadlines {
         }
     }
 
-    /// A second signal came: everything is over at once, but for what a disk that works saves.
+    /// Shortens the deadlines after a second signal: the wait for requests and queues ends at once, the wait for disks
+    /// after [`SAVING_AT_ONCE`].
     pub(super) fn hurry(&mut self) {
         self.is_hurried = true;
         let now = Instant::now();
@@ -78,7 +78,7 @@ impl Deadlines {
     reason = "the thread that could return from main is the one that is stuck"
 )]
 fn end_stuck_process() {
-    // The log may be what is stuck.
+    // Logging may be stuck, too, so another thread does it.
     let logging = Builder::new().spawn(|| tracing::error!("a thread is stuck: the process ends"));
     if logging.is_ok() {
         thread::sleep(LAST_LINE);
@@ -86,7 +86,7 @@ fn end_stuck_process() {
     process::exit(STUCK);
 }
 
-/// What has to be saved at the end.
+/// The parts that save their memory to disk at the end.
 #[derive(Debug, Default)]
 pub(super) struct Savers {
     pub(super) spool: Option<(SpoolMonitor, Closer)>,
@@ -94,7 +94,8 @@ pub(super) struct Savers {
 }
 
 impl Savers {
-    /// Saves what the next process has to know, until `deadlines` or a signal. Logs what could not be saved.
+    /// Saves the state of the spool and the dead letters for the next process, until `deadlines` or a signal. Logs
+    /// which of them could not be saved.
     pub(super) async fn save(self, deadlines: Deadlines, signals: &mut Signals) {
         let until = deadlines.saved;
         let (spool, closer) = self.spool.unzip();
@@ -127,8 +128,8 @@ impl Savers {
         if let Some(spool) = spool.filter(|_| !is_spool_saved) {
             tracing::warn!(
                 unwritten = spool.stats().unwritten,
-                "the disk did not save in time what the spool had in memory: unwritten profiles are lost, and those \
-                 delivered last may be delivered again"
+                "the disk did not save in time: unwritten profiles of the spool are lost, and profiles delivered last \
+                 may be delivered again"
             );
         }
         if let Some(letters) = dead_letters.filter(|_| !are_letters_saved) {
@@ -140,8 +141,8 @@ impl Savers {
     }
 }
 
-/// Runs what waits for a disk on a thread of its own: the threads of the runtime may all be busy with bodies. The
-/// result is an error if the thread does not start or panics.
+/// Runs `run`, which waits for a disk, on a thread of its own: the threads of the runtime may all be busy with bodies.
+/// The result is an error if the thread does not start or panics.
 fn on_thread(name: &str, run: impl FnOnce() -> bool + Send + 'static) -> oneshot::Receiver<bool> {
     let (done, result) = oneshot::channel();
     let thread = Builder::new().name(name.to_owned()).spawn(move || {

@@ -1,5 +1,4 @@
-//! What the relay is made of, built from the configuration: a queue for each target, what delivers from it,
-//! and what watches both.
+//! Builds the parts of the relay from the configuration: for each target a queue, its deliverer, and the view of both.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,18 +15,18 @@ use pyrotee_spool::{Closer, Opening};
 use super::outside::Outside;
 use super::settings;
 
-/// The targets, with what the rest of the relay needs to know of them.
+/// The targets, with the handles through which the rest of the relay uses them.
 pub(super) struct Targets {
-    /// What the tee offers to; `None` if remote write is disabled.
+    /// Takes the records that the tee offers; `None` if remote write is disabled.
     pub(super) producer: Option<Arc<dyn Producer>>,
     pub(super) deliverers: Vec<Deliverer>,
-    /// The same targets as seen from outside, in the same order.
+    /// The targets as metrics, status and admin actions see them, in the order of `deliverers`.
     pub(super) views: Arc<[TargetView]>,
-    /// Their connections, in the same order.
+    /// Counts of the connections to the targets, in the same order.
     pub(super) connections: Vec<ConnectionCounts>,
-    /// The spool, if profiles wait on disk: what can be seen and done, and who closes it.
+    /// The spool and the handle that closes it; `None` if queues are in memory only.
     pub(super) spool: Option<(OpenSpool, Closer)>,
-    /// Where profiles are kept that a target refused, if they are: the same two.
+    /// Monitor and writer of the dead letters; `None` if rejected profiles are not kept.
     pub(super) dead_letters: Option<(Monitor, Writer)>,
 }
 
@@ -106,15 +105,15 @@ impl Targets {
     }
 }
 
-/// Dead letters within the directory of the spool wait until the spool is open: before that the directory may be missing,
-/// or another relay's.
+/// Dead letters within the directory of the spool wait until the spool is open: before that the directory may be
+/// missing, or may belong to another relay.
 fn letters_gate(dir: &Path, spool: Option<(&Spool, &pyrotee_spool::Monitor)>) -> Gate {
     match spool {
         Some((spool, monitor)) if dir.starts_with(&spool.dir) => {
             let monitor = monitor.clone();
             Box::new(move || match monitor.opening() {
                 Opening::Open => Ok(()),
-                _ => Err("they lie within the spool, which is not open yet".to_owned()),
+                _ => Err("their directory is in the spool, which is not open yet".to_owned()),
             })
         }
         _ => Box::new(|| Ok(())),

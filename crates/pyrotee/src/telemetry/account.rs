@@ -27,10 +27,10 @@ const PENDING: [&str; 2] = [
     "pyroscope_remote_write_pending_bytes",
 ];
 
-/// Of configured and removed targets.
+/// State of configured and removed targets, with one series per state.
 pub(super) const TARGET_STATE: &str = "pyroscope_remote_write_target_state";
 
-/// Tells the exporter what the series mean.
+/// Registers the help texts of the series.
 pub(super) fn describe() {
     let counters = [
         (

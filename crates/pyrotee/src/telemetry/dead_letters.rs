@@ -15,22 +15,22 @@ const LOST: &str = "pyroscope_remote_write_dead_letters_lost_total";
 const GAUGES: [Row<Stats>; 4] = [
     (
         "pyroscope_remote_write_dead_letters_open",
-        "1 while their directory is in use, 0 while it cannot be opened.",
+        "1 while the directory of the dead letters is in use, 0 while it cannot be opened.",
         |stats| u64::from(stats.is_open),
     ),
     (
         "pyroscope_remote_write_dead_letters",
-        "Profiles that were refused and are kept.",
+        "Dead letters: rejected profiles that are kept.",
         |stats| stats.size.letters,
     ),
     (
         "pyroscope_remote_write_dead_letters_bytes",
-        "What they take of the disk, in whole blocks.",
+        "Disk space of the dead letters, in whole blocks.",
         |stats| stats.size.bytes,
     ),
     (
         "pyroscope_remote_write_dead_letters_limit_bytes",
-        "What they may take.",
+        "Maximum disk space of the dead letters.",
         |stats| stats.size.max_bytes,
     ),
 ];
@@ -38,7 +38,7 @@ const GAUGES: [Row<Stats>; 4] = [
 const COUNTERS: [Row<Stats>; 3] = [
     (
         "pyroscope_remote_write_dead_letters_kept_total",
-        "Profiles that were refused and written down.",
+        "Rejected profiles that were written as dead letters.",
         |stats| stats.kept,
     ),
     (
@@ -60,10 +60,10 @@ const LOSSES: [(&str, Read<Stats>); 4] = [
     ("panic", |stats| stats.lost_panic),
 ];
 
-/// Tells the exporter what the series mean.
+/// Registers the help texts of the series.
 pub(super) fn describe() {
     series::describe(&GAUGES, &COUNTERS);
-    describe_counter!(LOST, "Profiles that were refused and could not be kept.");
+    describe_counter!(LOST, "Rejected profiles that could not be kept.");
 }
 
 /// The series of the dead letters.

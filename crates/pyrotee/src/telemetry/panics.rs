@@ -10,9 +10,9 @@ use pyrotee_queue::{Part, Supervisor};
 
 const PANICS: &str = "pyroscope_relay_thread_panics_total";
 
-/// Tells the exporter what the series means.
+/// Registers the help text of the series.
 pub(super) fn describe() {
-    describe_counter!(PANICS, "Panics of a thread that went on: bugs.");
+    describe_counter!(PANICS, "Panics that were caught, by thread. Each is a bug.");
 }
 
 /// The series of panics.

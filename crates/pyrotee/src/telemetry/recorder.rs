@@ -17,7 +17,7 @@ const LEGACY_SECONDS: [f64; 11] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 
-/// Seconds: from no queue at all to the hour after which Pyroscope takes nothing any more.
+/// Seconds: from an empty queue to the hour after which Pyroscope rejects profiles.
 const QUEUE_SECONDS: [f64; 12] = [
     0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1_800.0, 3_600.0,
 ];
@@ -35,10 +35,10 @@ const BODY_BYTES: [f64; 9] = [
     67_108_864.0,
 ];
 
-/// Installs the recorder for the whole process; what it returns renders `/metrics`.
+/// Installs the recorder for the whole process; the returned handle renders `/metrics`.
 pub(crate) fn install() -> anyhow::Result<PrometheusHandle> {
     let mut builder = PrometheusBuilder::new();
-    // A histogram without buckets would come out as a summary.
+    // The exporter renders a histogram without buckets as a summary.
     for (name, buckets) in [
         (proxy::REQUEST_DURATION, REQUEST_SECONDS.as_slice()),
         (proxy::BODY_BYTES, &BODY_BYTES),

@@ -15,7 +15,7 @@ use pyrotee_spool::Monitor;
 use super::account::{AccountSeries, TARGET_STATE};
 
 /// The account of each removed target, and its state. The series of a target that has nothing left stay until the
-/// process ends, so that a scrape sees what became of the last records.
+/// process ends, so that a scrape sees the final counts.
 #[derive(Debug)]
 pub(super) struct RemovedSeries {
     monitor: Monitor,

@@ -1,8 +1,7 @@
-//! What is read, rather than counted, when `/metrics` is asked for.
+//! Series whose values are read at each scrape of `/metrics`, instead of counted when something happens.
 //!
-//! The ledger of a target is one account behind one lock. Copying it into the exporter at each scrape,
-//! one scrape after the other, is what makes `accepted = sent + pending + Σ dropped` hold in every
-//! scrape and not only on the average.
+//! The ledger of a target is one account behind one lock. Because each scrape copies it into the exporter, one scrape
+//! after the other, `accepted = sent + pending + Σ dropped` holds in every scrape and not only on average.
 
 #![expect(
     clippy::disallowed_macros,
@@ -52,7 +51,7 @@ const SURFACE_SUSPENDED: &str = "pyroscope_remote_write_surface_suspended";
 const CONCURRENCY_LIMIT: &str = "pyroscope_remote_write_concurrency_limit";
 const ATTEMPTS: &str = "pyroscope_remote_write_attempts_total";
 
-/// Tells the exporter what the series mean.
+/// Registers the help texts of the series.
 pub(super) fn describe() {
     describe_gauge!(
         BUILD_INFO,
@@ -70,11 +69,11 @@ pub(super) fn describe() {
     describe_gauge!(
         MEMORY_LIMIT,
         Unit::Bytes,
-        "The limit of both pools together."
+        "The limit of all pools together."
     );
     describe_gauge!(QUEUE_CAPACITY, "Profiles that the target's queue can hold.");
     describe_gauge!(QUEUE_PENDING, "Profiles queued or in flight.");
-    describe_gauge!(QUEUE_WORKERS, "Most uploads at once.");
+    describe_gauge!(QUEUE_WORKERS, "Maximum number of uploads at once.");
     describe_counter!(QUEUE_DROPPED, "Profiles not accepted into the queue.");
     account::describe();
     describe_gauge!(
@@ -93,7 +92,7 @@ pub(super) fn describe() {
         TARGET_INFO,
         "1, with the address and the tenant of the target as labels."
     );
-    describe_gauge!(IN_FLIGHT, "Uploads under way.");
+    describe_gauge!(IN_FLIGHT, "Uploads in flight.");
     describe_gauge!(
         LAST_SUCCESS,
         Unit::Seconds,
@@ -114,9 +113,9 @@ pub(super) fn describe() {
     );
     describe_gauge!(
         CONCURRENCY_LIMIT,
-        "Uploads that may be under way at once, now."
+        "Current limit on the number of uploads in flight."
     );
-    describe_counter!(ATTEMPTS, "Uploads tried, repetitions included.");
+    describe_counter!(ATTEMPTS, "Uploads tried, retries included.");
 }
 
 /// Everything that a scrape reads.
@@ -215,7 +214,7 @@ impl Metrics for Scrape {
     }
 }
 
-/// The series of one target that are read.
+/// The series of one target that are read at each scrape.
 #[derive(Debug)]
 struct Series {
     account: AccountSeries,

@@ -1,4 +1,4 @@
-//! Series that show one number each of what somebody knows, read at each scrape.
+//! Series that each show one number of a snapshot, which is read at each scrape.
 
 #![expect(
     clippy::disallowed_macros,
@@ -7,13 +7,13 @@
 
 use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
 
-/// What a series shows of an `S`.
+/// Reads the value of a series from a snapshot `S`.
 pub(super) type Read<S> = fn(&S) -> u64;
 
-/// A series: its name, what it means, and its value.
+/// A series: its name, its help text, and the function that reads its value.
 pub(super) type Row<S> = (&'static str, &'static str, Read<S>);
 
-/// Tells the exporter what the series mean.
+/// Registers the help texts of the series.
 pub(super) fn describe<S>(gauges: &[Row<S>], counters: &[Row<S>]) {
     for (name, text, _) in gauges {
         match name.ends_with("_bytes") {
@@ -26,7 +26,7 @@ pub(super) fn describe<S>(gauges: &[Row<S>], counters: &[Row<S>]) {
     }
 }
 
-/// The series that show an `S`.
+/// The series that show numbers of a snapshot `S`.
 #[derive(Debug)]
 pub(super) struct Series<S> {
     gauges: Vec<(Read<S>, Gauge)>,

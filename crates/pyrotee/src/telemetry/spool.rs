@@ -20,12 +20,12 @@ const GAUGES: [Row<Stats>; 9] = [
     ),
     (
         "pyroscope_remote_write_spool_limit_bytes",
-        "Bytes that they may have.",
+        "Maximum bytes of all segments.",
         |stats| stats.max_bytes,
     ),
     (
         "pyroscope_remote_write_spool_segments",
-        "Segments.",
+        "Number of segments.",
         |stats| stats.segments,
     ),
     (
@@ -40,12 +40,12 @@ const GAUGES: [Row<Stats>; 9] = [
     ),
     (
         "pyroscope_remote_write_spool_unreadable_segments",
-        "Segments that the disk does not return; their profiles wait.",
+        "Segments that the disk fails to return; their profiles stay pending.",
         |stats| stats.unreadable_segments,
     ),
     (
         "pyroscope_remote_write_spool_quarantined_segments",
-        "Damaged segments that were set aside and still lie there.",
+        "Damaged segments that were set aside and are still on disk.",
         |stats| stats.quarantined,
     ),
     (
@@ -55,7 +55,7 @@ const GAUGES: [Row<Stats>; 9] = [
     ),
     (
         "pyroscope_remote_write_spool_orphaned_targets",
-        "Targets that left the configuration and have profiles here.",
+        "Targets that left the configuration and have profiles in the spool.",
         |stats| stats.removed_targets,
     ),
 ];
@@ -83,17 +83,17 @@ const COUNTERS: [Row<Stats>; 7] = [
     ),
     (
         "pyroscope_remote_write_spool_evicted_segments_total",
-        "Segments that went because the spool was full.",
+        "Segments that were deleted because the spool was full.",
         |stats| stats.evicted_segments,
     ),
     (
         "pyroscope_remote_write_spool_recovered_profiles_total",
-        "Profiles that the start has found pending, once for each target.",
+        "Profiles found pending at the start, once for each target.",
         |stats| stats.recovered,
     ),
     (
         "pyroscope_remote_write_spool_redelivered_profiles_total",
-        "Those of them that were being delivered when the process before ended: they may arrive twice.",
+        "Recovered profiles that were being delivered when the previous process ended: they may arrive twice.",
         |stats| stats.redelivered,
     ),
 ];
@@ -105,7 +105,7 @@ const MODES: [(&str, Mode); 4] = [
     ("read_errors", Mode::ReadErrors),
 ];
 
-/// Tells the exporter what the series mean.
+/// Registers the help texts of the series.
 pub(super) fn describe() {
     describe_gauge!(
         MODE,

@@ -13,7 +13,7 @@ pub(crate) use progress::{ProgressDisplay, Unit};
 pub(crate) use table::Table;
 pub(crate) use units::{age, profiles, size};
 
-/// Prints to stdout. A reader that closed it has seen enough: that is no error.
+/// Prints to stdout. It is no error if the reader has closed the output.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     write(&mut io::stdout().lock(), text).map(drop)
 }
@@ -23,7 +23,7 @@ pub(crate) fn print_json(json: &str) -> anyhow::Result<()> {
     print(&pyrotee_client::visible_json(json))
 }
 
-/// Prints a line to stderr, if anybody reads it.
+/// Prints a line to stderr; failures are ignored.
 pub(crate) fn print_error(text: &dyn fmt::Display) {
     let _written = writeln!(io::stderr().lock(), "{text}");
 }
@@ -39,7 +39,7 @@ pub(crate) fn write(out: &mut impl Write, text: &str) -> anyhow::Result<bool> {
     }
 }
 
-/// Width of the terminal on stdout, or `otherwise` where there is none.
+/// Width of the terminal on stdout, or `otherwise` if stdout is no terminal.
 pub(crate) fn width(otherwise: usize) -> usize {
     let size = terminal_size::terminal_size_of(io::stdout());
     size.map_or(otherwise, |(width, _)| usize::from(width.0))

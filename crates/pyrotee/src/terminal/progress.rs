@@ -1,4 +1,4 @@
-//! Progress of a long command, on stderr: what is printed on stdout is for other programs.
+//! Progress of a long command, on stderr, because the output on stdout is for other programs.
 
 use std::cell::Cell;
 use std::io::{self, Write as _};
@@ -7,10 +7,10 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
-/// Time between two lines.
+/// Minimum time between two lines where stderr is no terminal.
 const LINES: Duration = Duration::from_secs(5);
 
-/// What a command counts.
+/// Unit of the progress of a command.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Unit {
     Bytes,
@@ -34,8 +34,8 @@ impl Unit {
     }
 }
 
-/// A bar while stderr is a terminal, which goes when this is dropped. Elsewhere nothing is written, or a line
-/// every 5 s.
+/// A progress bar if stderr is a terminal; dropping the display removes the bar. Elsewhere nothing is written, or a
+/// line every 5 s.
 #[derive(Debug)]
 pub(crate) struct ProgressDisplay {
     verb: &'static str,
@@ -46,7 +46,7 @@ pub(crate) struct ProgressDisplay {
 
 impl ProgressDisplay {
     pub(crate) fn new(verb: &'static str, unit: Unit, total: u64) -> Self {
-        // On stderr, and hidden where that is no terminal.
+        // The bar is on stderr, and hidden if stderr is no terminal.
         let bar = ProgressBar::new(total).with_message(verb);
         let style = ProgressStyle::with_template(unit.template());
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -57,7 +57,7 @@ impl ProgressDisplay {
         }
     }
 
-    /// Writes a line from time to time where there is no terminal.
+    /// Writes a line every 5 s if stderr is no terminal.
     pub(crate) fn with_lines(mut self) -> Self {
         self.last_line = (self.bar.is_hidden()).then(|| Cell::new(Instant::now()));
         self
@@ -81,12 +81,12 @@ impl ProgressDisplay {
 
     /// Writes a line that stays, above the bar if there is one.
     pub(crate) fn print_line(&self, line: &str) {
-        // Nobody may be there to read it.
+        // Failures are ignored: stderr may be closed.
         self.bar
             .suspend(|| drop(writeln!(io::stderr().lock(), "{line}")));
     }
 
-    /// Adds bytes that another thread counts.
+    /// Returns a function with which another thread adds to the progress.
     pub(crate) fn adder(&self) -> impl Fn(u64) + Send + Sync + use<> {
         let bar = self.bar.clone();
         move |count| bar.inc(count)

@@ -3,10 +3,11 @@
 use pyrotee_client::visible;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// Between two columns.
+/// Space between two columns.
 const GAP: &str = "  ";
 
-/// The last column is never cut below this width: a line that wraps says more than a stump.
+/// Width, in columns of the terminal, below which the last column is never cut: a line that wraps is more useful than a
+/// shorter text.
 const LEAST: usize = 24;
 
 /// A table of `N` columns. Cells may come from the network: they are shown by [`visible()`].
@@ -40,8 +41,8 @@ impl<const N: usize> Table<N> {
         self.lines.push(TableLine::Note(visible(text)));
     }
 
-    /// The lines of the table. The last column is cut so that no row is wider than `width`, unless 24 columns
-    /// would not be left to it.
+    /// The lines of the table. The last column is cut so that no row is wider than `width`, but never below a width of
+    /// 24.
     pub(crate) fn render(&self, width: usize) -> String {
         let widths = self.widths();
         let mut text = String::new();
@@ -83,7 +84,7 @@ fn push_row(text: &mut String, cells: &[String], widths: &[usize], most: usize) 
     push_cut(text, last, most.saturating_sub(taken).max(LEAST));
 }
 
-/// Appends `cell`, or what fits of it and an ellipsis.
+/// Appends `cell`, or the part of it that fits and an ellipsis.
 fn push_cut(text: &mut String, cell: &str, room: usize) {
     if cell.width() <= room {
         text.push_str(cell);

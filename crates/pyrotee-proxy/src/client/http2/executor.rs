@@ -1,4 +1,4 @@
-//! Runs the tasks of an HTTP/2 connection's streams, and ends those whose client takes nothing.
+//! Runs the tasks of an HTTP/2 connection's streams, and ends the streams whose client does not read the response.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,7 +15,7 @@ use super::Http2Streams;
 use super::stream::Progress;
 use crate::metrics::{ProxyMetrics, TimeoutPhase};
 
-/// The executor of one connection. hyper calls the service for a stream and starts the stream's task right
+/// Runs the tasks of one connection. hyper calls the service for a stream and starts the stream's task right
 /// afterwards, so a task belongs to the stream that was admitted last.
 #[derive(Debug, Clone)]
 pub(crate) struct StreamExecutor {
@@ -48,8 +48,8 @@ where
 }
 
 pin_project! {
-    /// Runs until `task` ends, or until the stream is blocked for too long: then the task is dropped, which resets
-    /// the stream.
+    /// Runs `task` to its end. If the client reads nothing of the response for too long, `task` is dropped, which
+    /// resets the stream.
     struct StreamTask<F> {
         #[pin]
         task: F,

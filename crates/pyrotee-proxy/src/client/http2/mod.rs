@@ -1,7 +1,7 @@
-//! What the streams of an HTTP/2 connection may hold, and for how long.
+//! Limits on the memory that the streams of an HTTP/2 connection hold, and on how long they hold it.
 //!
-//! hyper bounds a stream, but not what all streams of a connection hold together: a head of a few bytes can
-//! decode to 256 KiB. It also waits for ever for a client that opens no window for a response.
+//! hyper bounds the memory of a stream, but not of all streams of a connection together: a head of a few bytes can
+//! decode to 256 KiB. hyper also waits for ever for a client that opens no flow-control window for a response.
 
 mod executor;
 mod paced_body;
@@ -19,11 +19,11 @@ pub(crate) use executor::StreamExecutor;
 pub(crate) use paced_body::PacedBody;
 use stream::Http2Stream;
 
-/// Most bytes that the heads of all open streams of a connection take in memory. Room for one head of
-/// [`MAX_HEAD`], or for hundreds of usual ones.
+/// Maximum memory for the heads of all open streams of a connection, in bytes. Room for one head of [`MAX_HEAD`], or
+/// for hundreds of usual ones.
 const MAX_HEADS: u64 = 512 * 1024;
 
-/// What a header field takes in memory besides its name and value, in bytes.
+/// Memory that a header field takes besides its name and value, in bytes.
 const FIELD_OVERHEAD: usize = 128;
 
 /// Largest head of a stream, as [`head_cost`] counts.
@@ -42,9 +42,10 @@ pub(crate) struct Http2Streams {
 /// Why a stream is not served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StreamRefusal {
-    /// Its head is larger than [`MAX_HEAD_COST`]: 431.
+    /// The head is larger than [`MAX_HEAD_COST`]: the response is a 431.
     HeadTooLarge,
-    /// The open streams hold [`MAX_HEADS`]: the client may try again when one has ended.
+    /// The heads of the open streams reach [`MAX_HEADS`]: the client may send the request again when a stream has
+    /// ended.
     TooManyHeads,
 }
 
@@ -64,7 +65,8 @@ impl Http2Streams {
     ) -> Result<Http2Stream, StreamRefusal> {
         let cost = head_cost(request);
         if cost > MAX_HEAD_COST {
-            // As hyper does over HTTP/1.1. Such heads take time to decode, and the client could send any number.
+            // hyper, too, closes an HTTP/1.1 connection after such a head. Large heads take time to decode, and the
+            // client could send any number of them.
             self.timeouts.close_when_idle();
             return Err(StreamRefusal::HeadTooLarge);
         }
@@ -82,14 +84,14 @@ impl Http2Streams {
         lock(&self.admitted).take()
     }
 
-    /// Ends a stream that was admitted.
+    /// Releases the head of an admitted stream that has ended.
     fn ended(&self, head_cost: u64) {
         self.heads.fetch_sub(head_cost, Relaxed);
         self.timeouts.request_ended();
     }
 }
 
-/// What the head of a request takes in memory, in bytes.
+/// Memory that the head of a request takes, in bytes.
 fn head_cost<B>(request: &Request<B>) -> u64 {
     let target = request.uri().path().len() + request.uri().query().map_or(0, str::len);
     let field = |(name, value): (&http::HeaderName, &http::HeaderValue)| {

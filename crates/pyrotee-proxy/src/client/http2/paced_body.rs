@@ -1,4 +1,4 @@
-//! The body of a response, given to hyper as fast as the client takes it.
+//! A response body that gives hyper each piece only after the client has taken the previous one.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -10,8 +10,8 @@ use pin_project_lite::pin_project;
 use super::stream::{Http2Stream, Piece};
 
 pin_project! {
-    /// Passes `inner` on. Over HTTP/2 it does so piece by piece: the next one, and the end, once the client has taken
-    /// the last. So a stream holds one piece, and it is open for as long as the piece is not written.
+    /// Passes `inner` on. Over HTTP/2 it returns the next piece, or the end of the body, only after the previous piece
+    /// was written. So a stream holds at most one piece, and stays open until that piece is written.
     #[derive(Debug)]
     pub(crate) struct PacedBody<B> {
         #[pin]

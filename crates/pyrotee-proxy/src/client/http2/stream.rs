@@ -1,4 +1,4 @@
-//! One stream of an HTTP/2 connection, and how far its response is written.
+//! One stream of an HTTP/2 connection, and the progress of writing its response.
 
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
@@ -10,7 +10,8 @@ use tokio::time::Instant;
 use super::Http2Streams;
 use crate::client::STALL_TIMEOUT;
 
-/// A stream that is served. Its head is charged to its connection, which is not idle, until all of its response is written.
+/// A stream that is served. Until its whole response is written, its head is charged to its connection, and the
+/// connection does not count as idle.
 #[derive(Debug)]
 pub(crate) struct Http2Stream {
     streams: Arc<Http2Streams>,
@@ -38,7 +39,7 @@ impl Drop for Http2Stream {
     }
 }
 
-/// How far the response of a stream is written. The stream's task and the connection's share it.
+/// Progress of writing the response of a stream. The stream's task and the connection's task share it.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     state: Mutex<State>,
@@ -46,25 +47,25 @@ pub(super) struct Progress {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Since when the client has taken nothing of the piece; `None` if there is no piece.
+    /// When the client last took bytes of the piece, or when the piece was made; `None` if there is no piece.
     blocked_since: Option<Instant>,
     /// Wakes the stream's task once the piece is written.
     task: Option<Waker>,
 }
 
 impl Progress {
-    /// When the stream has been blocked for too long; `None` while it does not wait for its client.
+    /// Time at which the stream has been blocked for [`STALL_TIMEOUT`]; `None` while no piece waits for the client.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let blocked_since = lock(&self.state).blocked_since?;
         Some(blocked_since + STALL_TIMEOUT)
     }
 
-    /// Whether a piece is not written yet.
+    /// Whether a piece waits for the client to take it.
     pub(super) fn is_blocked(&self) -> bool {
         lock(&self.state).blocked_since.is_some()
     }
 
-    /// The same, and the task of `cx` is woken when it becomes `false`.
+    /// Whether a piece waits for the client to take it. If so, the task of `cx` is woken once the piece is written.
     pub(super) fn is_blocked_for(&self, cx: &Context<'_>) -> bool {
         let mut state = lock(&self.state);
         let is_blocked = state.blocked_since.is_some();
@@ -89,8 +90,8 @@ impl Progress {
     }
 }
 
-/// A piece of a response. Over HTTP/2 it tells how far it is written; hyper drops it when it is written, or when the
-/// stream is reset.
+/// A piece of a response. Over HTTP/2 it reports the progress of writing it. hyper drops a piece when it is written, or
+/// when the stream is reset.
 #[derive(Debug)]
 pub(crate) struct Piece {
     bytes: Bytes,
@@ -106,7 +107,7 @@ impl Piece {
         }
     }
 
-    /// A piece of a stream's response. There is only one at a time.
+    /// A piece of a stream's response. A stream has at most one piece at a time.
     pub(super) fn of(stream: &Http2Stream, bytes: Bytes) -> Self {
         stream.progress.moved();
         Self {

@@ -17,11 +17,11 @@ use tower::BoxError;
 /// Maximum number of calls at once, if the upstream allows that many streams.
 const MAX_CALLS: usize = 100;
 
-/// HTTP/2 window of a call's response, in bytes: what waits here for a client that does not read it.
+/// HTTP/2 window of a call's response, in bytes: at most so much of it waits here for a client that does not read.
 const STREAM_WINDOW: u32 = 64 * 1024;
 
-/// HTTP/2 window of the connection, in bytes: those of all calls, so that clients that do not read their
-/// responses leave room for those of other clients.
+/// HTTP/2 window of the connection, in bytes: the sum of the windows of all calls, so that clients that do not read
+/// their responses do not block the responses to other clients.
 const CONNECTION_WINDOW: u32 = 100 * STREAM_WINDOW;
 
 /// Size of the buffer of a call's request, in bytes.
@@ -31,10 +31,10 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// gRPC calls have no other timeout.
 const PING: Duration = Duration::from_secs(20);
 
-/// The number of streams that the upstream allows, until its settings tell another one.
+/// Number of streams that the upstream allows, as hyper reports it until the upstream's settings have arrived.
 const UNKNOWN: usize = 0;
 
-/// Interval at which a new connection is asked whether the upstream's settings have arrived.
+/// Interval of the checks whether the upstream's settings have arrived on a new connection.
 const SETTINGS_POLL: Duration = Duration::from_millis(1);
 
 /// A connection to the upstream. Cheap to clone.
@@ -90,7 +90,7 @@ where
     let (sender, driver) = handshake.map_err(|error| ExchangeError::reset(error.to_string()))?;
     let mut driver = Box::pin(driver);
     // hyper does not wait for the upstream's settings, and a call has no timeout. So the first calls wait here. hyper
-    // does not tell when the settings have arrived either, so this asks for them.
+    // does not report the arrival of the settings either, so this loop polls for it.
     while driver.current_max_send_streams() == UNKNOWN {
         tokio::select! {
             biased;

@@ -26,8 +26,8 @@ use crate::head;
 use crate::upstream_limit::UpstreamLimit;
 use connection::{GrpcConnection, connect};
 
-/// An attempt to connect: its result once there is one. All calls that need a connection meanwhile wait for the
-/// same attempt.
+/// An attempt to connect; holds the result once the attempt has ended. All calls that need a connection meanwhile wait
+/// for this attempt.
 type Attempt<B> = Arc<OnceCell<Result<GrpcConnection<B>, ExchangeError>>>;
 
 /// Sends gRPC calls over one connection, which is opened by the first call.
@@ -91,7 +91,7 @@ where
         Ok((connection, permit))
     }
 
-    /// Returns the current attempt, or a new one if that has failed or its connection has ended.
+    /// Returns the current attempt, or a new attempt if the current one has failed or its connection has ended.
     fn attempt(&self) -> Attempt<B> {
         let mut attempt = lock(&self.attempt);
         let is_over = match attempt.get() {
@@ -105,7 +105,7 @@ where
         Arc::clone(&attempt)
     }
 
-    /// Makes the next call connect anew, unless another call has done so.
+    /// Makes the next call open a new connection, unless another call has replaced `connection` already.
     fn forget(&self, connection: &GrpcConnection<B>) {
         let mut attempt = lock(&self.attempt);
         if let Some(Ok(current)) = attempt.get()

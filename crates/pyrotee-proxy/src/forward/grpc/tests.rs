@@ -17,7 +17,8 @@ type Client = Arc<GrpcClient<Call>>;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A client whose connections are made by `dial`, which gets their number, from 0; and how many there were.
+/// A client whose connections are made by `dial`, which gets the number of the connection, from 0. Also returns the
+/// number of connections so far.
 fn client(
     dial: impl Fn(usize) -> io::Result<DuplexStream> + Send + Sync + 'static,
 ) -> (Client, Arc<AtomicUsize>) {
@@ -31,7 +32,7 @@ fn client(
     )
 }
 
-/// The near end of a connection to an upstream that accepts `streams` calls at once and answers none, or all
+/// The near end of a connection to an upstream that accepts `streams` calls at once, and answers none of them, or all
 /// with 200. The connection ends with `end`.
 fn upstream(streams: u32, answers: bool, end: CancellationToken) -> DuplexStream {
     let (near, far) = tokio::io::duplex(64 * 1024);
@@ -183,7 +184,7 @@ async fn calls_beyond_the_upstreams_streams_wait_and_are_then_refused() {
     assert_eq!(started.elapsed(), TIMEOUT);
     assert!(
         open.iter().all(|call| !call.is_finished()),
-        "they have no limit on their response"
+        "open calls have no limit on their response"
     );
 
     // A call that is given up makes room.

@@ -35,7 +35,7 @@ fn checked(memory: u64) -> (Bench, EndCheck) {
 }
 
 impl Bench {
-    /// Sends a body of `chunks` to a relay that has no upstream.
+    /// Sends a body of chunks of these sizes to a relay that has no upstream.
     fn without_upstream(&self, sizes: &[usize]) -> impl Future<Output = Response<()>> + use<> {
         let discarding = service_fn(|request: Request<TeeBody<Frames>>| async {
             let response = discard(

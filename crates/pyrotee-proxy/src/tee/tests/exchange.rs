@@ -17,7 +17,7 @@ use crate::tee::{TeeBody, TeeLayer};
 type UpstreamResponse = Result<Response<Frames>, &'static str>;
 type Future = Pin<Box<dyn std::future::Future<Output = Result<(), &'static str>>>>;
 
-/// A request under way. To drop it is to be a client that leaves.
+/// A request in flight. Dropping the exchange stands for a client that leaves.
 pub(super) struct Exchange {
     client: Future,
     body: TeeBody<Frames>,
@@ -56,7 +56,7 @@ impl Exchange {
         }
     }
 
-    /// The upstream reads the body to its end, or to where it breaks off.
+    /// The upstream reads the body to its end, or until the body breaks off.
     pub(super) fn read(mut self) -> Self {
         while !self.body.is_end_stream() && matches!(poll_now(&mut self.body), Some(Ok(_))) {}
         self
@@ -98,7 +98,7 @@ impl Exchange {
         let mut cx = Context::from_waker(std::task::Waker::noop());
         match client.as_mut().poll(&mut cx) {
             Poll::Ready(_ended) => Reading(body),
-            Poll::Pending => panic!("the tee must not wait for its own sake"),
+            Poll::Pending => panic!("the tee must not wait of its own accord"),
         }
     }
 }
@@ -109,7 +109,7 @@ fn response(status: u16, body: Frames) -> Response<Frames> {
     response
 }
 
-/// A body whose request has got its response, and that may still be read.
+/// The body of a request that has its response. The body may still be read.
 pub(super) struct Reading(TeeBody<Frames>);
 
 impl Reading {

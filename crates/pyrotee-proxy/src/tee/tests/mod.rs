@@ -26,7 +26,7 @@ use crate::metrics::ProxyMetrics;
 
 const MAX_BODY: u64 = 100_000;
 
-/// A body of given frames; whether it tells its length, and whether it breaks off.
+/// A body of given frames, with or without an announced length, that ends or breaks off.
 #[derive(Debug)]
 struct Frames {
     frames: VecDeque<Frame<Bytes>>,
@@ -62,7 +62,7 @@ impl Body for Frames {
     }
 
     fn is_end_stream(&self) -> bool {
-        // As hyper's: only a body with a length knows its last frame.
+        // Like a body of hyper: only a body with a length knows its last frame.
         self.frames.is_empty() && self.announced.is_some() && !self.breaks
     }
 
@@ -116,12 +116,12 @@ fn request(body: Frames) -> Request<Frames> {
         .unwrap()
 }
 
-/// Attaches to a request what the listener does.
+/// Attaches the context that the listener attaches to a request.
 fn from_listener(request: Request<Frames>) -> Request<Frames> {
     from_peer(SocketAddr::from((Ipv4Addr::LOCALHOST, 4040)), request)
 }
 
-/// Attaches to a request what the listener does for a connection from `peer`.
+/// Attaches the context that the listener attaches to a request of a connection from `peer`.
 fn from_peer(peer: SocketAddr, mut request: Request<Frames>) -> Request<Frames> {
     let client = Arc::new(Client::new(peer, Arc::default()));
     RequestContext::attach(&client, &mut request);
@@ -129,14 +129,14 @@ fn from_peer(peer: SocketAddr, mut request: Request<Frames>) -> Request<Frames> 
 }
 
 impl Bench {
-    /// The target takes one profile.
+    /// Delivers one profile.
     async fn deliver(&self) {
         let lease = self.consumer.lease(&LeaseFilter::ANY).await;
         lease.expect("one is pending").ack();
     }
 
-    /// Sends a request through the tee to an upstream that reads at most `frames` frames, polls as
-    /// hyper does and responds with `status`; returns what the upstream has read.
+    /// Sends a request through the tee to an upstream that reads at most `frames` frames, polls as hyper does and
+    /// responds with `status`; returns the data that the upstream has read.
     async fn send(&self, request: Request<Frames>, frames: usize, status: StatusCode) -> Vec<u8> {
         let mut seen = Vec::new();
         let upstream = service_fn(|request: Request<TeeBody<Frames>>| {
@@ -163,7 +163,7 @@ impl Bench {
         seen
     }
 
-    /// The records that were taken, as (query, body).
+    /// Delivers all records and returns them as (query, body).
     async fn taken(self) -> Vec<(String, Vec<u8>)> {
         let Self {
             layer,
@@ -189,7 +189,7 @@ fn poll_now(body: &mut TeeBody<Frames>) -> Option<Result<Frame<Bytes>, &'static 
     let mut cx = Context::from_waker(std::task::Waker::noop());
     match Pin::new(body).poll_frame(&mut cx) {
         Poll::Ready(frame) => frame,
-        Poll::Pending => panic!("the tee must not wait for its own sake"),
+        Poll::Pending => panic!("the tee must not wait of its own accord"),
     }
 }
 

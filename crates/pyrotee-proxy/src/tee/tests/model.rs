@@ -1,4 +1,4 @@
-//! `tee.duplicates: drop`, against a model and in any order.
+//! Tests `tee.duplicates: drop` against a model, and with tries that overlap in any order.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::time::{Instant, advance};
 use super::exchange::{Exchange, Reading};
 use super::retries::{LONG, Watched, watched};
 
-/// How a try ends, in a model of the whole.
+/// How a try ends in the model.
 #[derive(Debug, Clone, Copy)]
 enum End {
     Success,
@@ -132,7 +132,7 @@ proptest! {
     }
 }
 
-/// A try that any step may be taken with.
+/// State of a try between two steps.
 enum Stage {
     Gone,
     Begun(Exchange),
@@ -144,7 +144,7 @@ fn paused() -> Runtime {
     runtime.enable_time().start_paused(true).build().unwrap()
 }
 
-/// When all requests have ended, the memory is the queue's alone.
+/// Checks that nothing is charged to the budget when all requests have ended and all records are delivered.
 async fn check_nothing_is_held(watched: &Watched) {
     while watched.bench.ledger.snapshot().pending.profiles > 0 {
         watched.bench.deliver().await;

@@ -1,4 +1,4 @@
-//! `tee.duplicates: drop`.
+//! Tests `tee.duplicates: drop`.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::{Bench, Frames, bench};
 use crate::dedup::RetryFilter;
 use crate::tee::ResponsePolicy;
 
-/// Longer than a body that is captured as one copy.
+/// Length of a body in bytes that is too long to be captured as one copy.
 pub(super) const LONG: usize = 80_000;
 
 const MEMORY: u64 = 16 << 20;
@@ -21,7 +21,7 @@ pub(super) struct Watched {
     pub(super) bench: Bench,
 }
 
-/// A bench that remembers what failed, as much as `memory_limit` allows.
+/// A bench that remembers failed requests, as many as `memory_limit` allows.
 pub(super) fn watched(memory_limit: u64) -> Watched {
     let filter = RetryFilter::new(memory_limit);
     let bench = bench(ResponsePolicy::FilterRetries(filter), MEMORY);
@@ -29,7 +29,7 @@ pub(super) fn watched(memory_limit: u64) -> Watched {
 }
 
 impl Watched {
-    /// Begins a request for an application that names the times of its profile.
+    /// Begins a request with absolute times for the application `app`.
     pub(super) fn begin(&self, app: &str, body: &[u8], announced: bool) -> Exchange {
         self.begin_query(&format!("name={app}&from=1&until=2"), body, announced)
     }
@@ -44,7 +44,7 @@ impl Watched {
         Exchange::begin(&self.bench.layer, request.body(body).unwrap())
     }
 
-    /// Profiles that were teed, and that were known as repetitions.
+    /// Numbers of profiles that were teed, and that were recognised as retries.
     pub(super) fn counts(&self) -> (u64, u64) {
         let counts = self.bench.ledger.snapshot();
         let repeated = counts.dropped(Reason::Duplicate).profiles;
@@ -129,7 +129,7 @@ async fn what_broke_off_was_not_teed_and_is_not_remembered() {
 async fn a_retry_that_overtakes_its_first_try_is_teed_and_the_rest_of_the_first_try_is_not() {
     for (status, teed) in [(502, 1), (200, 2)] {
         let watched = watched(MEMORY);
-        // Refused before it was read.
+        // The upstream refuses the first try before its body is read.
         let first = watched.begin("app", b"profile", true).respond(502);
         let again = watched.begin("app", b"profile", true);
         again.read().respond(status).read();

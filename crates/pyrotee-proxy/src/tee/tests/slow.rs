@@ -1,4 +1,4 @@
-//! Recordings of clients that are slow, and of clients beside them.
+//! Tests recordings of slow clients, and of other clients at the same time.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::discard::discard;
 use crate::forward::BackgroundReader;
 use crate::synthetic_response::ResponseFormat;
 
-/// A body whose client sends what the test says.
+/// A body of frames that the test sends.
 struct Sent {
     frames: mpsc::UnboundedReceiver<Bytes>,
     left: u64,
@@ -180,13 +180,13 @@ async fn honest_slow_clients_are_recorded() {
 
 #[tokio::test(start_paused = true)]
 async fn slow_recordings_make_room_for_others_when_memory_is_short() {
-    // Half of it for recordings, and ten clients that would take all of that for twenty seconds.
+    // Half of the memory is for recordings, and ten clients would take all of that half for twenty seconds.
     let bench = bench(ResponsePolicy::Ignore, 1 << 20);
     let attackers: Vec<_> = (0..10).map(|_| SlowClient::new(&bench, 70_000)).collect();
     for attacker in &attackers {
         attacker.send(69_990).await;
     }
-    // Nobody is slow yet.
+    // No recording is slow yet.
     let first = SlowClient::new(&bench, 90_000);
     first.send(90_000).await;
     assert_eq!(first.status().await, StatusCode::SERVICE_UNAVAILABLE);
@@ -225,7 +225,7 @@ async fn time_that_the_upstream_takes_is_not_the_clients() {
     assert!(timeout(Duration::from_secs(5), &mut pending).await.is_err());
     frames.send(Bytes::from_static(b"0123456789")).unwrap();
     pending.await.unwrap().unwrap();
-    // The upstream does not ask for more, for a minute.
+    // The upstream does not poll the body for a minute.
     frames.send(Bytes::from_static(b"0123456789")).unwrap();
     pause(60.0).await;
     poll_fn(|cx| Pin::new(&mut body).poll_frame(cx))

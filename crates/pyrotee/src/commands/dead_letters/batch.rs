@@ -6,7 +6,7 @@ use pyrotee_client::visible;
 
 use crate::terminal::{ProgressDisplay, Unit, print};
 
-/// Counts the letters that are done, and reports those that failed as it goes.
+/// Counts the letters that are done, and reports each failure as it occurs.
 #[derive(Debug)]
 pub(super) struct BatchReport {
     progress: ProgressDisplay,

@@ -17,19 +17,19 @@ const WIDTH: usize = 160;
 
 const HEAD: [&str; 6] = ["ID", "APP", "SURFACE", "SIZE", "REASON", "ANSWER"];
 
-/// List them, the youngest first
+/// List dead letters, the youngest first
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     #[command(flatten)]
     source: SourceArgs,
-    /// Only those of this target
+    /// Only dead letters of this target
     #[arg(long, value_name = "NAME")]
     target: Option<String>,
-    /// So many at most
+    /// Maximum number of dead letters
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=MOST_LETTERS as u64))]
     limit: u64,
-    /// Print them as one JSON
+    /// Print the list as JSON
     #[arg(long)]
     json: bool,
 }

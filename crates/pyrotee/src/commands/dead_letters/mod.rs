@@ -17,9 +17,9 @@ Examples:
   pyrotee dead-letters replay --all --target central
   pyrotee dead-letters purge --older-than 2d
 
-Each asks the relay on this machine, another one (--admin), or looks into a
-directory without a relay (--dir, or --config for the one that a configuration
-names). A relay with an admin-token asks for it, but for `ls`: it is taken from
+Each command asks the relay on this machine or the one at --admin, or reads a
+directory without a relay: --dir, or the directory in the configuration --config.
+A relay with an admin-token requires it, except for `ls`. The token is taken from
 PYROTEE_ADMIN_TOKEN, else from the configuration of --config (beside --admin) or
 PYROTEE_CONFIG. docs/dead-letters.md says what is kept, and for how long.";
 

@@ -12,12 +12,12 @@ Examples:
   pyrotee dead-letters purge --older-than 2d --target central
   pyrotee dead-letters purge --all
 
-Exit codes: 0 all are gone, 1 some are not, or there was no answer.";
+Exit codes: 0 all were removed, 1 some were not, or there was no response.";
 
 /// Letters in one request to a relay.
 const BATCH: usize = 256;
 
-/// Remove them
+/// Remove dead letters
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -25,7 +25,7 @@ pub(super) struct Args {
     source: SourceArgs,
     #[command(flatten)]
     selection: SelectionArgs,
-    /// Those that were rejected longer ago, such as 12h or 2d
+    /// Dead letters that were rejected longer ago than this, such as 12h or 2d
     #[arg(long, value_name = "D", value_parser = humantime::parse_duration, conflicts_with = "ids")]
     older_than: Option<Duration>,
 }

@@ -16,31 +16,31 @@ use super::source::{LetterSource, SourceArgs};
 const EXAMPLES: &str = "\
 Examples:
   pyrotee dead-letters replay --all --target central
-      The relay offers them to their target once more, with its tags of today,
-      and removes what the queue took. A profile that is refused again becomes
-      a new letter.
+      The relay offers the letters to their target again, with its current tags,
+      and removes each letter that the queue took. A profile that is rejected
+      again becomes a new letter.
 
   pyrotee dead-letters replay 20261124T104300.123Z-000042-central --to archive
-      To another target of the relay.
+      Sends the letter to another target of the relay.
 
   pyrotee dead-letters replay --all --dir /data/dead --to http://127.0.0.1:4040
       Without a relay: sends each as it was captured, without tags, to a Pyroscope
-      or to the listener of a relay, which hands it to all of its targets.
+      or to the listener of a relay, which tees it to all of its targets.
 
 Profiles keep their times; max-age counts from now on. The relay takes letters while
-less than half of the target's queue is full, and the command waits for that.
+less than half of the target's queue is full; until then the command waits.
 
-Exit codes: 0 all were taken, 1 some were not, or there was no answer.";
+Exit codes: 0 all were taken, 1 some were not, or there was no response.";
 
 /// Letters in one request to a relay.
 const BATCH: usize = 16;
 
-/// How long a relay is asked again while the queue of the target has no room …
+/// How long a request to a relay is repeated while the target's queue has no room.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// … and the time between two requests.
+/// Time between two such requests.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// Send them once more
+/// Send dead letters again
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -48,16 +48,16 @@ pub(super) struct Args {
     source: SourceArgs,
     #[command(flatten)]
     selection: SelectionArgs,
-    /// Another target of the relay; without a relay the address to send to, which must be given
+    /// Another target of the relay; without a relay the address to send to, which is required
     #[arg(long, value_name = "NAME|URL")]
     to: Option<String>,
-    /// Without a relay: time for each upload as a whole
+    /// Without a relay: timeout of each upload as a whole
     #[arg(long, value_name = "D", default_value = "10s", value_parser = humantime::parse_duration)]
     timeout: Duration,
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
-    // Before the directory is locked.
+    // Checks the address before the directory is locked.
     let client = match args.source.is_directory() {
         true => Some(client(args.to.as_deref(), args.timeout)?),
         false => None,
@@ -76,20 +76,20 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
 
 fn client(to: Option<&str>, timeout: Duration) -> anyhow::Result<PyroscopeClient> {
     let to = to.context(
-        "--to is missing: without a relay it says where to send them, such as http://127.0.0.1:4040",
+        "--to is missing: without a relay, give the address to send to, such as http://127.0.0.1:4040",
     )?;
     PyroscopeClient::new(to, timeout)
 }
 
-/// Sends dead letters once more.
+/// Sends dead letters again.
 #[derive(Debug)]
 enum Replayer {
-    /// A relay, to a target of its own.
+    /// The relay sends them to one of its targets.
     Relay {
         relay: RelayClient,
         to: Option<String>,
     },
-    /// This process, to an address.
+    /// This process sends them to an address.
     Process {
         store: Store,
         client: PyroscopeClient,
@@ -102,7 +102,7 @@ impl Replayer {
         mut ids: VecDeque<String>,
         report: &mut BatchReport,
     ) -> anyhow::Result<()> {
-        // An address gets letters one by one: most errors of one letter would stop the others, too.
+        // To an address, letters are sent one by one: most errors of one letter end its whole batch.
         let most = match self {
             Self::Relay { .. } => BATCH,
             Self::Process { .. } => 1,
@@ -129,7 +129,7 @@ impl Replayer {
                     humantime::format_duration(PATIENCE)
                 );
             }
-            // Behind the others, which may be for another target.
+            // Letters that are left go to the end, because the others may be for another target.
             ids.extend(report.add(result));
         }
         Ok(())

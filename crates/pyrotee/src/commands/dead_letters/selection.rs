@@ -12,26 +12,27 @@ use super::source::LetterSource;
 /// Selects dead letters by their ids, by their target, or all of them.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct SelectionArgs {
-    /// Letters, as `ls` calls them
+    /// Ids of dead letters, as `ls` prints them
     #[arg(value_name = "ID", conflicts_with_all = ["all", "target"])]
     ids: Vec<String>,
-    /// All there are
+    /// All dead letters
     #[arg(long)]
     all: bool,
-    /// Those of this target
+    /// Dead letters of this target
     #[arg(long, value_name = "NAME")]
     target: Option<String>,
 }
 
 impl SelectionArgs {
-    /// The ids of the selected letters, the oldest first; with `before` only those that were rejected before it.
+    /// The ids of the selected letters, the oldest first; with `before` only letters that were rejected before that
+    /// time.
     pub(super) async fn find(
         self,
         source: &LetterSource,
         before: Option<SystemTime>,
     ) -> anyhow::Result<Vec<String>> {
         if !self.ids.is_empty() {
-            // Before anything is changed.
+            // Checks the ids before anything is changed.
             for id in &self.ids {
                 id.parse::<Id>()?;
             }
@@ -39,7 +40,7 @@ impl SelectionArgs {
         }
         ensure!(
             self.all || self.target.is_some() || before.is_some(),
-            "which letters? Give their ids, or --all, or what they have in common (--help)"
+            "no dead letters are selected: give their ids, --all, or another option (see --help)"
         );
         let mut found = VecDeque::new();
         let mut query = PageQuery {

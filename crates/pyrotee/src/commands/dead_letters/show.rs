@@ -16,21 +16,21 @@ Examples:
   pyrotee dead-letters show 20261124T104300.123Z-000042-central
   pyrotee dead-letters show 20261124T104300.123Z-000042-central --body profile.bin
 
-In the directory the two files of that name say the same: .json what is known of
-the refusal, .http the request, which `pyrotee send --file` sends as it is.";
+The directory has two files of that name with the same content: .json describes the
+rejection, .http is the request, which `pyrotee send --file` sends unchanged.";
 
-/// Show what is known of one, and what the request was
+/// Show one dead letter: its rejection, and the head of its request
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     #[command(flatten)]
     source: SourceArgs,
-    /// The letter, as `ls` calls it
+    /// Id of the dead letter, as `ls` prints it
     id: String,
     /// Write the body of the request to this file
     #[arg(long, value_name = "FILE")]
     body: Option<PathBuf>,
-    /// Print it as one JSON
+    /// Print the letter as JSON
     #[arg(long)]
     json: bool,
 }

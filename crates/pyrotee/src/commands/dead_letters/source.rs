@@ -1,4 +1,4 @@
-//! Dead letters of a running relay, or in a directory without one.
+//! Dead letters of a running relay, or in a directory without a relay.
 
 use std::path::PathBuf;
 
@@ -12,19 +12,20 @@ use serde::Serialize;
 
 use crate::commands::relay::relay_at;
 
-/// Where the dead letters are.
+/// Where the dead letters are: at a relay, or in a directory.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct SourceArgs {
-    /// The running relay's `admin`: :PORT, HOST:PORT or http://HOST:PORT; without any of the three that of
-    /// PYROTEE_ADMIN, or 127.0.0.1:4041
+    /// The running relay's `admin`: :PORT, HOST:PORT or http://HOST:PORT; without --admin, --dir and --config the
+    /// address in PYROTEE_ADMIN, or 127.0.0.1:4041
     #[arg(long, value_name = "ADDR", conflicts_with = "dir")]
     admin: Option<String>,
 
-    /// Directory of dead letters, without a relay
+    /// Directory of dead letters, to use without a relay
     #[arg(long, value_name = "D", conflicts_with = "config")]
     dir: Option<PathBuf>,
 
-    /// Configuration that names the directory, without a relay; with --admin the one that has the admin-token
+    /// Configuration that names the directory, to use without a relay; with --admin, configuration that has the
+    /// admin-token
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }

@@ -21,32 +21,32 @@ Examples:
       A small built-in CPU profile, uploaded the way the Go SDK does it.
 
   pyrotee send --to http://127.0.0.1:4040/base --name 'shop{region=eu}' --count 10
-      Ten of them under another name, to a Pyroscope behind a path.
+      Ten profiles with another name, to a Pyroscope behind a path.
 
   pyrotee send --to http://127.0.0.1:4040 --file cpu.pprof
-      A profile of your own, its format told by its ending or its content:
+      A profile of your own. Its ending or its content tells the format:
       .jfr, .pprof or gzip, and .txt, .folded or .collapsed for stacks.
 
   pyrotee send --to http://127.0.0.1:4040 --as push
       The sample as the SDKs for Rust and Python upload it, in one message with
-      its labels: those of --name, the application as service_name.
+      the labels of --name, and the application as service_name.
 
   pyrotee send --to http://127.0.0.1:4040 --as otlp --file export.binpb
-      An ExportProfilesServiceRequest of OpenTelemetry as it is, in JSON if it
-      ends in .json and else in protobuf. --name means nothing to it, and there
-      is no built-in one.
+      An ExportProfilesServiceRequest of OpenTelemetry, sent unchanged: as JSON
+      if the file ends in .json, else as protobuf. --name has no effect, and
+      there is no built-in sample.
 
   pyrotee send --to http://127.0.0.1:4040 --file upload.http
-      A captured request, sent again byte for byte, its name and times too.
-      Only Host is changed, and the path if --to has one to put before it.
+      A captured request, sent again byte for byte, with its name and times.
+      Only Host is changed, and the path gets the prefix of --to, if any.
 
-No credentials are added: to check a target that wants some, send through a
-pyrotee that has this target, or a captured request that carries them.
+No credentials are added. To check a target that requires them, send through a
+pyrotee that has this target, or send a captured request that contains them.
 
 The digest is the beginning of the SHA-256 of the body; `pyrotee sink` prints
-the same one.";
+the same digest.";
 
-/// Send a profile to a Pyroscope or a relay and show the answer
+/// Send a profile to a Pyroscope or a relay and show the response
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -54,11 +54,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "URL")]
     pub(crate) to: String,
 
-    /// How to send it: to which of the paths that take profiles, written as it wants it
+    /// Surface to send to, which decides path and format of the request
     #[arg(long = "as", value_name = "SURFACE", value_enum, default_value_t = SurfaceArg::Ingest)]
     pub(crate) surface: SurfaceArg,
 
-    /// Name of the profile, with labels if you like
+    /// Name of the profile, optionally with labels
     #[arg(
         long,
         value_name = "NAME",
@@ -66,15 +66,15 @@ pub(crate) struct Args {
     )]
     pub(crate) name: String,
 
-    /// How often to send it, one after the other; the first failure ends it
+    /// Number of uploads, one after the other; the first failure ends the command
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) count: u32,
 
-    /// Profile to send, or a captured request (.http); without it a built-in sample
+    /// Profile to send, or a captured request (.http); without a file a built-in sample is sent
     #[arg(long, value_name = "F")]
     pub(crate) file: Option<PathBuf>,
 
-    /// Time for each upload as a whole, from connecting to the end of the answer
+    /// Timeout of each upload as a whole, from connecting to the end of the response
     #[arg(long, value_name = "D", default_value = "10s", value_parser = humantime::parse_duration)]
     pub(crate) timeout: Duration,
 }
@@ -86,7 +86,7 @@ pub(crate) enum SurfaceArg {
     Ingest,
     /// Push of the SDKs for Rust, Python, Ruby and .NET: pprof only
     Push,
-    /// OpenTelemetry profiles over HTTP: a file that is such a message already
+    /// OpenTelemetry profiles over HTTP: only a file that is such a message already
     Otlp,
 }
 
@@ -116,7 +116,7 @@ async fn send(args: &Args, out: &mut impl Write) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One line, and below it the text of a refusal.
+/// One line per upload, and below it the text of a refusal.
 fn report(request: &RawRequest, response: &BoundedResponse, took: Duration) -> String {
     let mut report = format!(
         "{}  {:>10} B  {}  {} ms\n",

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::SurfaceArg;
 
-/// See `assets/README.md`.
+/// The built-in sample, a gzipped pprof; see `assets/README.md`.
 const SAMPLE: &[u8] = include_bytes!("../../../assets/sample.pprof.gz");
 
 const GZIP: &[u8] = &[0x1f, 0x8b];
@@ -20,7 +20,7 @@ pub(super) struct Profile {
     pub(super) format: BodyFormat,
 }
 
-/// The body that carries a profile.
+/// Format of the body that carries a profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BodyFormat {
     /// A part of `multipart/form-data`, which the Go SDK sends: always pprof. A `format` parameter would make
@@ -41,7 +41,7 @@ impl Profile {
             SurfaceArg::Push => BodyFormat::Push,
             SurfaceArg::Otlp => {
                 return Err(anyhow!(
-                    "--as otlp wants a --file: the built-in sample is pprof and is not converted"
+                    "--as otlp requires a --file: the built-in sample is pprof and is not converted"
                 ));
             }
         };
@@ -63,7 +63,7 @@ impl Profile {
                 let pprof = detect_format(path, &data) == Some("pprof");
                 ensure!(
                     pprof,
-                    "--as push takes pprof and nothing else: {shown} is none by its ending or content"
+                    "--as push takes pprof only: neither ending nor content of {shown} says pprof"
                 );
                 BodyFormat::Push
             }
@@ -77,7 +77,7 @@ impl Profile {
     }
 }
 
-/// Tells the format from the ending where there is one that says it, else from the content.
+/// Returns the format that the file's ending says, else the one that its content says; `None` if neither is known.
 fn detect_format(path: &Path, data: &[u8]) -> Option<&'static str> {
     Some(match ending(path).as_str() {
         "jfr" => "jfr",

@@ -12,13 +12,14 @@ const NAME: u8 = 1;
 const VALUE: u8 = 2;
 const RAW_PROFILE: u8 = 1;
 
-/// The type of the profile, which decides how Pyroscope shows it: not the application.
+/// Label with the type of the profile, which decides how Pyroscope shows the profile. The application has a label of
+/// its own.
 const PROFILE_TYPE: (&str, &str) = ("__name__", "process_cpu");
 
 const APPLICATION: &str = "service_name";
 
-/// A `PushRequest` with one series and one profile (pprof), compressed; its labels are those of
-/// `name`, which is written as for `/ingest`.
+/// A `PushRequest` with one series and one profile (pprof), compressed; its labels are those of `name`, which has the
+/// syntax of `/ingest`.
 pub(super) fn request(name: &str, pprof: &Bytes) -> anyhow::Result<Bytes> {
     let name = Name::parse(name, Dialect::Modern)
         .with_context(|| format!("--name {name} cannot be made into labels"))?;

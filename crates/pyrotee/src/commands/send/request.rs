@@ -13,7 +13,7 @@ use super::profile::{BodyFormat, Profile};
 use super::{SurfaceArg, push};
 use crate::commands::digest::BodyDigest;
 
-/// The span of time that a profile is said to cover, in nanoseconds.
+/// Time span from `from` to `until` of an uploaded profile, in nanoseconds.
 const COVERED: u64 = 10_000_000_000;
 
 /// Makes requests out of a profile, or out of a captured request.
@@ -43,7 +43,7 @@ impl RequestSource {
         {
             ensure!(
                 surface == SurfaceArg::Ingest,
-                "--as does not change a captured request: leave it out, it goes where it went"
+                "--as does not change a captured request, which keeps its path: leave it out"
             );
             return CapturedRequest::parse(data.into())
                 .map(Self::Captured)
@@ -90,8 +90,8 @@ fn upload(
             body: data.clone(),
         },
         BodyFormat::Multipart => {
-            // Made from the content, so that equal profiles give equal bodies and no boundary
-            // occurs inside of one but by intent.
+            // The boundary is made from the content, so that equal profiles give equal bodies, and no profile contains
+            // its boundary by accident.
             let boundary = format!("pyrotee-{}", BodyDigest::of(data));
             SurfaceParts {
                 target: ingest(name, "", now),
@@ -128,7 +128,7 @@ fn upload(
 
 /// Path and query of an upload to `/ingest`; `format` begins with `&` or is empty.
 fn ingest(name: &str, format: &str, now: SystemTime) -> String {
-    // In nanoseconds: a Pyroscope keeps one profile of those with equal names and times.
+    // In nanoseconds, because a Pyroscope keeps only one of several profiles with equal names and times.
     let until = time::unix_nanos(now);
     format!(
         "{}?name={}&from={:019}&until={until:019}{format}&sampleRate=100&spyName=pyrotee",
@@ -138,7 +138,7 @@ fn ingest(name: &str, format: &str, now: SystemTime) -> String {
     )
 }
 
-/// Pyroscope looks at parts with a file name only.
+/// Returns a multipart body with one part, which has a file name: Pyroscope ignores parts without one.
 fn multipart(boundary: &str, data: &[u8]) -> Bytes {
     let mut body = format!(
         "--{boundary}\r\n\

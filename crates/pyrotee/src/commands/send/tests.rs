@@ -18,7 +18,7 @@ fn args(to: impl std::fmt::Display) -> Args {
     }
 }
 
-/// For [`against`], which puts the address before it.
+/// Arguments for [`against`], which puts the server's address before `path`.
 fn below(path: &str) -> Args {
     Args {
         to: path.to_owned(),
@@ -32,7 +32,7 @@ async fn sent(args: &Args) -> (String, anyhow::Result<()>) {
     (String::from_utf8(out).unwrap(), result)
 }
 
-/// Takes one connection, and hands it over to what plays the server.
+/// Sends to a listener that passes its one connection to `server`.
 async fn against(
     server: impl AsyncFnOnce(TcpStream),
     mut args: Args,

@@ -36,12 +36,12 @@ pub(super) struct ProfileLine {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RequestEnd {
     Responded(StatusCode),
-    /// The body broke off: nobody is left to respond to.
+    /// The body broke off, so no response was sent.
     BodyIncomplete,
 }
 
 impl LineFormat {
-    /// Colours are for terminals whose user did not decline them (<https://no-color.org>).
+    /// Chooses JSON, or text with colours on a terminal whose user did not decline them (<https://no-color.org>).
     pub(super) fn choose(json: bool) -> Self {
         let declined = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         match json {

@@ -1,7 +1,7 @@
 //! `pyrotee sink`: a stand-in for a Pyroscope that stores nothing and shows what it received.
 //!
-//! Memory stays constant whatever is sent: bodies are hashed while they stream, and a request waits until its
-//! line is printed.
+//! Memory stays bounded: bodies are hashed while they stream, only short bodies of Push and OTLP are kept, and a
+//! request waits while too many lines are not printed yet.
 
 mod line;
 mod requests;
@@ -21,16 +21,16 @@ use serve::ResponseSettings;
 const EXAMPLES: &str = "\
 Examples:
   pyrotee sink
-      Listens where pyrotee expects its upstream, one line for each profile.
+      Listens where pyrotee expects its upstream, and prints one line per profile.
 
   pyrotee sink --listen 127.0.0.1:4050 --status 503 --delay 2s
       A target that is slow and then refuses: shows retries and backoff.
 
   pyrotee sink --listen 127.0.0.1:0 --json | tail -n +2 | jq .app
-      On any free port. The first line says which, and is no JSON.
+      Listens on any free port. The first line has the address, and is no JSON.
 
 The digest is the beginning of the SHA-256 of the body; `pyrotee send` prints
-the same one.";
+the same digest.";
 
 /// Receive profiles, print one line for each, store nothing
 #[derive(Debug, Clone, clap::Args)]
@@ -40,11 +40,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4042")]
     pub(crate) listen: SocketAddr,
 
-    /// Status to answer profiles with; from 400 on, with an error text in the shape of Pyroscope's
+    /// Status of the response to each profile; from 400 on, with an error text in Pyroscope's format
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u16).range(200..=599))]
     pub(crate) status: u16,
 
-    /// Time to wait before each answer, such as 300ms or 1m30s
+    /// Time to wait before each response, such as 300ms or 1m30s
     #[arg(long, value_name = "D", default_value = "0s", value_parser = humantime::parse_duration)]
     pub(crate) delay: Duration,
 

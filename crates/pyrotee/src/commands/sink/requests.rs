@@ -25,7 +25,7 @@ pub(super) struct Received {
     pub(super) line: Option<ProfileLine>,
 }
 
-/// Reads a request to its end and makes the response, with `status` if the request brings a profile.
+/// Reads a request to its end and makes the response, with `status` if the request carries a profile.
 ///
 /// # Errors
 /// A body that was no profile broke off.
@@ -79,7 +79,7 @@ pub(super) async fn receive(
 /// The digest of a body that was read, and the body if it is short.
 struct HashedBody {
     digest: BodyDigest,
-    /// The frames of the body, unless it was longer than was to be kept.
+    /// The frames of the body; `None` if the body was too long to be kept.
     kept: Option<Vec<Bytes>>,
     end: hyper::Result<()>,
 }
@@ -113,7 +113,7 @@ async fn read_body(mut body: Incoming, keep: usize) -> HashedBody {
     }
 }
 
-/// The message in a body, if it can be read.
+/// Reads the message in a body; `None` if it cannot be read.
 fn message(surface: Surface, headers: &HeaderMap, body: &[Bytes]) -> Option<Message> {
     let field = |name: &str| headers.get(name).map(|value| value.as_bytes());
     let encoding = Encoding::of(surface, field(CONTENT_TYPE.as_str()))?;
@@ -121,7 +121,7 @@ fn message(surface: Surface, headers: &HeaderMap, body: &[Bytes]) -> Option<Mess
     Message::read(encoding, Coding::of(coding).ok()?, body, KEPT_BYTES).ok()
 }
 
-/// The response of a Pyroscope on this surface.
+/// The response that a Pyroscope gives on this surface.
 fn response(format: ResponseFormat, status: StatusCode) -> Response<SyntheticBody> {
     if status.is_client_error() || status.is_server_error() {
         let message = format!("the sink was told to answer {}", status.as_u16());

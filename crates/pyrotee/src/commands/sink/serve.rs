@@ -1,5 +1,5 @@
-//! Connections of the sink. One loop owns the listener and the output; each connection has a task
-//! that hands its lines over and waits while they are not printed.
+//! Serves the connections of the sink. One loop owns the listener and the output. Each connection has a task that sends
+//! its lines to the loop, and waits while [`LINES_WAITING`] lines are not printed yet.
 
 use std::io::{self, ErrorKind, Write};
 use std::time::Duration;
@@ -20,13 +20,16 @@ use tokio_util::sync::CancellationToken;
 use super::line::{LineFormat, ProfileLine};
 use super::requests::receive;
 
-/// Also ends idle keep-alive connections: longer than the pause of any SDK between two uploads.
+/// Time for the head of a request. It also ends idle keep-alive connections, so it is longer than the pause of any SDK
+/// between two uploads.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(90);
-/// How long requests in flight may take to end once the sink is told to stop.
+/// How long requests in flight may take to end when the sink stops.
 const GRACE: Duration = Duration::from_secs(3);
-/// After a failed accept: most often no file descriptor is free, and a loop would spin.
+/// Pause after a failed accept: most often no file descriptor is free, and a loop without a pause would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Maximum number of header fields of a request.
 const MAX_HEADERS: usize = 1000;
+/// Maximum number of lines that wait to be printed.
 const LINES_WAITING: usize = 64;
 
 /// The response to every profile.
@@ -72,7 +75,7 @@ async fn accept(
         tokio::select! {
             () = shutdown.cancelled() => break,
             Some(line) = printed.recv() => print(out, &line.render(format))?,
-            // Reaped, or the set would grow with every connection there ever was.
+            // Removes a connection that has ended, so that the set does not grow for ever.
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
@@ -88,7 +91,7 @@ async fn accept(
         graceful.shutdown().await;
         connections.join_all().await;
     };
-    // Lines are still printed, or a connection could wait for room for its last one.
+    // Lines are still printed: else a connection could wait for ever for room for its last line.
     let printing = async {
         while let Some(line) = printed.recv().await {
             print(out, &line.render(format))?;
@@ -99,14 +102,14 @@ async fn accept(
     tokio::time::timeout(GRACE, both).await.unwrap_or(Ok(()))
 }
 
-/// HTTP/1.1 or HTTP/2, whichever the client begins with.
+/// Serves a connection over HTTP/1.1 or HTTP/2, whichever the client begins with.
 fn connection(
     stream: TcpStream,
     settings: ResponseSettings,
     lines: mpsc::Sender<ProfileLine>,
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = ()> + Send + 'static {
-    // Nothing depends on it but latency.
+    // A failure is ignored: only latency depends on the option.
     drop(stream.set_nodelay(true));
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
@@ -121,7 +124,7 @@ fn connection(
         .serve_connection(TokioIo::new(stream), service)
         .into_owned();
     let watched = graceful.watch(connection);
-    // A connection that breaks is the client's affair; the sink shows what arrived on it.
+    // A broken connection is no error of the sink, which prints the profiles that arrived on it.
     async move { drop(watched.await) }
 }
 
@@ -132,14 +135,14 @@ async fn respond(
 ) -> hyper::Result<Response<SyntheticBody>> {
     let received = receive(request, settings.status).await?;
     if let Some(line) = received.line {
-        // The loop has ended only if the sink is about to.
+        // Sending fails only if the loop has ended because the sink stops.
         drop(lines.send(line).await);
         tokio::time::sleep(settings.delay).await;
     }
     Ok(received.response)
 }
 
-/// One write for a line, so that lines never mix with those of others on the same terminal.
+/// Prints a line with one write, so that it never mixes with lines of other processes on the same terminal.
 fn print(out: &mut impl Write, line: &str) -> io::Result<()> {
     out.write_all(format!("{line}\n").as_bytes())?;
     out.flush()

@@ -11,8 +11,7 @@ use tokio::net::TcpStream;
 
 use super::*;
 
-/// Runs a sink on a free port while the client does its work; returns what the sink printed behind
-/// its first line.
+/// Runs a sink on a free port while `client` runs; returns the output of the sink after its first line.
 pub(crate) async fn while_sinking(
     status: u16,
     json: bool,
@@ -58,7 +57,7 @@ async fn sinking<W: Write>(
     (out, result)
 }
 
-/// Sends bytes over a connection of their own and reads until the sink closes it.
+/// Sends `request` over a new connection and reads until the sink closes the connection.
 async fn raw(address: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -152,7 +151,7 @@ async fn a_body_that_breaks_off_is_printed_as_cut() {
         let head = b"POST /ingest?name=a HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc";
         stream.write_all(head).await.unwrap();
         stream.shutdown().await.unwrap();
-        // Until the sink has seen the end and closed its side.
+        // Reads until the sink has seen the end and closed its side.
         let mut rest = Vec::new();
         stream.read_to_end(&mut rest).await.unwrap();
     })

@@ -1,4 +1,4 @@
-//! The directory of the spool that a command is about: `--dir`, or that of a configuration.
+//! Finds the directory of the spool for a command: `--dir`, or `spool.dir` of a configuration.
 
 use std::path::PathBuf;
 
@@ -6,14 +6,14 @@ use pyrotee_config::{Config, FILE_VARIABLE as CONFIG, Flags, Sources};
 
 use super::UsageError;
 
-/// Where the files are.
+/// Options that name the directory of a spool.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(super) struct DirectoryArgs {
     /// Directory of the spool, `spool.dir` in the configuration
     #[arg(long, value_name = "D", conflicts_with = "config")]
     dir: Option<PathBuf>,
 
-    /// Configuration that names the directory; without --dir, that of PYROTEE_CONFIG
+    /// Configuration that names the directory; without --dir and --config, the file in PYROTEE_CONFIG
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
 }
@@ -22,7 +22,7 @@ pub(super) struct DirectoryArgs {
 #[derive(Debug)]
 pub(super) struct SpoolDirectory {
     pub(super) dir: PathBuf,
-    /// The configuration that names it, unless `--dir` does.
+    /// The configuration that names the directory; `None` with `--dir`.
     pub(super) config: Option<Config>,
 }
 
@@ -40,7 +40,7 @@ impl DirectoryArgs {
             .or_else(|| std::env::var_os(CONFIG).map(Into::into));
         let Some(file) = file else {
             return Err(UsageError(format!(
-                "which spool? Give --dir DIR, or --config FILE (or {CONFIG}) of the relay it belongs to"
+                "no spool is named: give --dir DIR, or --config FILE (or {CONFIG}) of the relay that uses it"
             ))
             .into());
         };

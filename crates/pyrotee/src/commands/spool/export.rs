@@ -21,65 +21,66 @@ use crate::terminal::{ProgressDisplay, Unit, print, size};
 const EXAMPLES: &str = "\
 Examples:
   pyrotee spool export --dir /var/lib/pyrotee/spool --out /tmp/profiles
-      Every profile that waits for somebody, one file for each, named by time
-      and number. Nothing is taken away: what waits goes on waiting.
+      Writes each pending profile to a file, named by time and number. The
+      spool is not changed: the profiles stay pending.
 
   pyrotee spool export --config pyrotee.yaml --target central --since 2h --out /tmp/profiles
-      Those that wait for one target and came within the last two hours.
+      Only profiles that are pending for one target and were received within
+      the last two hours.
 
   pyrotee spool export --dir /var/lib/pyrotee/spool --quarantined --out /tmp/saved
-      What is whole in damaged segments that were set aside; most of it was
-      delivered before.
+      Whole profiles of damaged segments that were set aside; most of them
+      were delivered before.
 
   for f in /tmp/profiles/*.http; do pyrotee send --to http://127.0.0.1:4040 --file $f; done
-      Sends them.
+      Sends the exported profiles.
 
-A file is a raw HTTP request: what a target without tags would be sent. It may
-be done while a relay uses the spool. A profile has the same name each time.
+A file is a raw HTTP request, as a target without tags would get it. A relay may
+use the spool meanwhile. A profile has the same file name in each export.
 
-Exit codes: 0 all are written, 1 some are damaged or it failed, 2 the command
-line or the configuration is wrong.";
+Exit codes: 0 all are written, 1 some are damaged or the export failed, 2 the
+command line or the configuration is wrong.";
 
-/// Mode of files and of their directory: profiles name functions of somebody's program.
+/// Mode of files and of their directory: only for their owner, because profiles name functions of a program.
 const FILE_MODE: u32 = 0o600;
 const DIRECTORY_MODE: u32 = 0o700;
 
-/// Ending of a file that is not written to its end.
+/// Extension of a file that is not complete yet.
 const PART: &str = "part";
 
-/// Write what waits in a spool as files that `pyrotee send` sends
+/// Write the pending profiles of a spool to files that `pyrotee send` sends
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     #[command(flatten)]
     directory: DirectoryArgs,
 
-    /// Directory to write them to; is made if it is not there
+    /// Directory for the files; it is made if it is missing
     #[arg(long, value_name = "D")]
     out: PathBuf,
 
-    /// Only what waits for the target of this name
+    /// Only profiles that are pending for this target
     #[arg(long, value_name = "NAME")]
     target: Option<String>,
 
-    /// Only what was received since then: 2026-11-24T06:00:00Z, or 2h for two hours ago
+    /// Only profiles received since this time: 2026-11-24T06:00:00Z, or 2h for two hours ago
     #[arg(long, value_name = "T", value_parser = parse_time)]
     since: Option<SystemTime>,
 
-    /// Only what was received before then
+    /// Only profiles received before this time
     #[arg(long, value_name = "T", value_parser = parse_time)]
     until: Option<SystemTime>,
 
-    /// What is whole in damaged segments that were set aside, instead of what waits
+    /// Whole profiles of damaged segments that were set aside, instead of pending profiles
     #[arg(long)]
     quarantined: bool,
 
-    /// Write into a directory that is not empty, over files of the same name
+    /// Write into a directory that is not empty, and replace files of the same name
     #[arg(long)]
     force: bool,
 }
 
-/// ExportCounts of an export.
+/// Profiles and bytes that an export has written, and damaged profiles that it has left out.
 #[derive(Default)]
 struct ExportCounts {
     profiles: u64,
@@ -150,7 +151,7 @@ pub(super) fn read_record(
     record.with_context(|| format!("failed to read {} in {}", stored.number, stored.file))
 }
 
-/// Writes a record to a file, which has another name until it is whole.
+/// Writes a record to a file, which has the extension [`PART`] until it is complete.
 fn write_record(out: &Path, stored: &StoredRecord, record: &Record) -> anyhow::Result<()> {
     let path = out.join(file_name(stored));
     let part = path.with_extension(PART);
@@ -178,7 +179,7 @@ fn write_record(out: &Path, stored: &StoredRecord, record: &Record) -> anyhow::R
     })
 }
 
-/// The name of a record's file, which sorts by time, then by number; the same each time.
+/// The name of a record's file. Names sort by time, then by number; a record has the same name in each export.
 fn file_name(stored: &StoredRecord) -> String {
     let time = humantime::format_rfc3339_millis(stored.received).to_string();
     let time: String = time.chars().filter(|c| !matches!(c, '-' | ':')).collect();
@@ -211,7 +212,7 @@ impl ExportCounts {
     }
 }
 
-/// Reads a time, or how long ago it is.
+/// Parses a time, or a duration before now.
 fn parse_time(text: &str) -> Result<SystemTime, String> {
     if let Ok(time) = humantime::parse_rfc3339_weak(text) {
         return Ok(time);

@@ -1,7 +1,7 @@
 //! `pyrotee spool …`: shows, checks, exports, sends and deletes the profiles in a spool.
 //!
-//! `stats`, `verify` and `export` only read, also while a relay uses the spool. `replay` and `purge` change
-//! something: they lock the directory as a relay does, or ask the relay that has it.
+//! `stats`, `verify` and `export` only read, also while a relay uses the spool. `replay` and `purge` change the spool:
+//! they lock the directory as a relay does, or ask the relay that uses it.
 
 mod directory;
 mod export;
@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use anyhow::anyhow;
 use pyrotee_segments::inspect::InspectError;
 
-/// Look at what waits on disk, check it, take it out, send it elsewhere or lose it
+/// Show, check, export, send or delete the profiles in a spool
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -32,12 +32,13 @@ enum Command {
     Purge(purge::Args),
 }
 
-/// The command line does not say enough, or too much, which clap cannot know. Exit code 2.
+/// An error of the command line that clap cannot detect, such as a missing or unknown target. Exit code 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct UsageError(String);
 
-/// Runs a subcommand. It fails without an error where it did as told and printed what is damaged or left.
+/// Runs a subcommand. The exit code is a failure without an error if the subcommand ran and printed damage, or the
+/// number of profiles left.
 ///
 /// # Errors
 /// An argument or the spool cannot be used; the text says what to do next.
@@ -51,7 +52,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Whether nothing is damaged and nothing is left.
+/// Exit code of a command that ran; `all_done`: nothing is damaged and nothing is left.
 fn exit_code(all_done: bool) -> ExitCode {
     match all_done {
         true => ExitCode::SUCCESS,
@@ -59,7 +60,7 @@ fn exit_code(all_done: bool) -> ExitCode {
     }
 }
 
-/// Completes the text of an [`InspectError`], which reads after "failed to"; other errors stay as they are.
+/// Puts "failed to" before the text of an [`InspectError`], which requires it; other errors stay unchanged.
 fn in_words(error: anyhow::Error) -> anyhow::Error {
     match error.downcast::<InspectError>() {
         Ok(error) => {

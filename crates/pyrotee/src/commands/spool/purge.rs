@@ -17,27 +17,27 @@ use crate::terminal::{print, size};
 const EXAMPLES: &str = "\
 Examples:
   pyrotee spool purge --dir /var/lib/pyrotee/spool --target central
-      Loses everything that waits for one target, with no relay running.
+      Deletes all pending profiles of one target, with no relay running.
 
   pyrotee spool purge --admin :4041 --target central
-      Asks the running relay for the same: it counts the profiles as dropped by
-      `admin`, and goes on with what comes. What is being uploaded is not lost.
+      Makes the running relay delete them: it counts them as dropped by `admin`,
+      and goes on with new profiles. Profiles in flight are not deleted.
 
   pyrotee spool purge --admin :4041 --removed
-      What targets that left the configuration have left here; it would go
-      by itself a day after they were last configured.
+      Deletes the profiles of targets that left the configuration. The relay
+      would delete them a day after the targets were last configured.
 
   pyrotee spool purge --dir /var/lib/pyrotee/spool --quarantined
       Deletes the damaged segments that were set aside.
 
-Nothing is lost that is not named by one of the three flags. A relay with an
-admin-token asks for it: it is taken from PYROTEE_ADMIN_TOKEN, else from the
-configuration of --config (beside --admin) or PYROTEE_CONFIG.
+The command deletes only profiles or segments that one of the three flags names. A
+relay with an admin-token requires it. The token is taken from PYROTEE_ADMIN_TOKEN,
+else from the configuration of --config (beside --admin) or PYROTEE_CONFIG.
 
 Exit codes: 0 done, 1 the spool is in use or cannot be used, or the relay does
-not answer, 2 the command line or the configuration is wrong.";
+not respond, 2 the command line or the configuration is wrong.";
 
-/// Lose what waits for a target, what removed targets left, or damaged segments
+/// Delete pending profiles of a target or of removed targets, or damaged segments
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(false))]
@@ -45,15 +45,15 @@ pub(super) struct Args {
     #[command(flatten)]
     directory: DirectoryArgs,
 
-    /// Ask the running relay whose `admin` this is: :PORT, HOST:PORT or http://HOST:PORT
+    /// Ask the running relay with this `admin`: :PORT, HOST:PORT or http://HOST:PORT
     #[arg(long, value_name = "ADDR", conflicts_with = "dir")]
     admin: Option<String>,
 
-    /// Everything that waits for the target of this name, removed or not
+    /// All pending profiles of the target with this name, removed or not
     #[arg(long, value_name = "NAME", group = "what")]
     target: Option<String>,
 
-    /// Everything that waits for targets that left the configuration
+    /// All pending profiles of targets that left the configuration
     #[arg(long, group = "what")]
     removed: bool,
 
@@ -103,7 +103,7 @@ fn in_directory(dir: &Path, target: Option<String>, removed: bool) -> anyhow::Re
 }
 
 async fn target_by_relay(relay: &RelayClient, target: String) -> anyhow::Result<Vec<Purged>> {
-    // A relay without a spool has targets, too.
+    // An error is ignored: a relay without a spool has targets, too.
     let page = relay.spool().await;
     let is_removed = page.is_ok_and(|page| {
         let mut targets = page.targets.iter();
@@ -150,7 +150,7 @@ fn quarantined(dir: &Path, survey: &Survey) -> anyhow::Result<Vec<Purged>> {
 
 fn text(purged: &[Purged]) -> String {
     if purged.is_empty() {
-        return "nothing waited for a removed target\n".to_owned();
+        return "no removed target had pending profiles\n".to_owned();
     }
     let line = |it: &Purged| {
         let bytes = size(it.bytes);

@@ -1,4 +1,4 @@
-//! Opens the queues of some targets in a spool, as a relay does, and leaves those of other targets as they are.
+//! Opens the queues of some targets in a spool, as a relay does, and does not change the queues of other targets.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,22 +12,22 @@ use tokio::time::Instant;
 
 use super::{UsageError, in_words};
 
-/// No limit: nothing is offered here.
+/// Limits of the queues: none, because nothing is offered to them.
 const UNLIMITED: Limits = Limits {
     records: usize::MAX,
     bytes: u64::MAX,
     when_full: WhenFull::DropNewest,
 };
 
-/// More than any spool has.
+/// Number of bytes that no spool reaches.
 const NO_LIMIT: u64 = 1 << 60;
 
-/// How long the disk may take to save what was settled.
+/// How long the disk may take to save which records were settled.
 pub(super) const CLOSING: Duration = Duration::from_secs(60);
 
 /// A spool that this process has locked.
 pub(super) struct LockedSpool {
-    /// The queues of the targets that were asked for, in their order.
+    /// The queues of the named targets, in the order of the names.
     pub(super) queues: Vec<TargetQueue>,
     pub(super) control: Control,
     pub(super) closer: Closer,
@@ -40,14 +40,14 @@ pub(super) struct TargetQueue {
     pub(super) ledger: Arc<Ledger>,
 }
 
-/// Reads what the directory holds, without opening it.
+/// Reads the contents of the directory, without opening the spool.
 pub(super) fn survey(dir: &Path) -> anyhow::Result<Survey> {
     let survey = Directory::at(dir).survey();
     survey.map_err(|error| in_words(error.into()))
 }
 
-/// Opens the spool for the targets of these names. Other targets that were configured last are opened as well
-/// and left alone; removed targets keep their profiles, however long ago they were removed.
+/// Opens the spool for the targets of these names. Other targets of the last configuration are opened as well and not
+/// changed; removed targets keep their profiles, however long ago they were removed.
 ///
 /// # Errors
 /// A relay has locked the spool, or the spool cannot be used; `instead` tells how to ask that relay.
@@ -75,14 +75,14 @@ pub(super) fn open(
     };
     let spool = settings.start(targets, budget);
     if let Err(reason) = spool.monitor.wait_until_open() {
-        // Unlocks the directory, so that another process can be told apart from this one.
+        // Unlocks the directory: if it is still in use, then by another process.
         close(spool.closer)?;
         let is_in_use = Directory::at(dir)
             .survey()
             .is_ok_and(|survey| survey.in_use);
         if is_in_use {
             bail!(
-                "{} is in use by a relay: ask that one, `{instead}`, or stop it first",
+                "{} is in use by a relay: ask that relay with `{instead}`, or stop it first",
                 dir.display()
             );
         }
@@ -103,13 +103,13 @@ pub(super) fn open(
     })
 }
 
-/// Closes a spool, so that the next process finds what this one has settled.
+/// Closes a spool, and saves which records were settled for the next process.
 ///
 /// # Errors
-/// The disk did not save that in time.
+/// The disk did not save within [`CLOSING`].
 pub(super) fn close(closer: Closer) -> anyhow::Result<()> {
     if !closer.close((Instant::now() + CLOSING).into_std()) {
-        bail!("the disk did not save in {CLOSING:?} what was settled: it may be delivered again");
+        bail!("the disk did not save within {CLOSING:?}: settled profiles may be delivered again");
     }
     Ok(())
 }
@@ -117,7 +117,7 @@ pub(super) fn close(closer: Closer) -> anyhow::Result<()> {
 /// Checks that the spool has a queue for the target of this name.
 ///
 /// # Errors
-/// It has none; the text lists the targets that it has.
+/// The spool has no such queue; the text lists the targets that have one.
 pub(super) fn check_target(survey: &Survey, name: &str) -> anyhow::Result<()> {
     if survey.targets.iter().any(|it| it.name == name) {
         return Ok(());

@@ -14,31 +14,31 @@ use crate::terminal::{Table, age, print, print_json, profiles, size};
 const EXAMPLES: &str = "\
 Examples:
   pyrotee spool stats --dir /var/lib/pyrotee/spool
-      What waits for each target, also while a relay uses it.
+      Shows the pending profiles of each target, also while a relay uses the spool.
 
   pyrotee spool stats --admin :4041
-      The same of a running relay, what is not written yet included.
+      Asks a running relay, and so includes profiles that are not written yet.
 
   pyrotee spool stats --config pyrotee.yaml --json | jq '.targets[] | select(.state == \"removed\")'
-      Targets that left the configuration and have profiles here; docs/spool.md
-      describes every field.
+      Shows targets that left the configuration and have pending profiles;
+      docs/spool.md describes every field.
 
-Nothing is changed. IN FLIGHT were being delivered when that was last written
-down: if the relay was killed then, they may arrive twice.
+Nothing is changed. IN FLIGHT counts profiles that were being delivered when the
+cursors were last saved: if the relay was killed then, they may arrive twice.
 
-Exit codes: 0 shown, 1 it is no spool or cannot be read, 2 the command line or
-the configuration is wrong.";
+Exit codes: 0 shown, 1 the directory is no spool or cannot be read, 2 the command
+line or the configuration is wrong.";
 
 const HEAD: [&str; 5] = ["TARGET", "STATE", "PENDING", "OLDEST", "IN FLIGHT"];
 
-/// Show what waits in a spool, and for whom
+/// Show the pending profiles of each target in a spool
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     #[command(flatten)]
     directory: DirectoryArgs,
 
-    /// Ask the running relay whose `admin` this is: :PORT, HOST:PORT or http://HOST:PORT
+    /// Ask the running relay with this `admin`: :PORT, HOST:PORT or http://HOST:PORT
     #[arg(long, value_name = "ADDR", conflicts_with_all = ["dir", "config"])]
     admin: Option<String>,
 
@@ -107,7 +107,7 @@ fn text(page: &SpoolPage) -> String {
         let (files, bytes) = (page.quarantined.files, size(page.quarantined.bytes));
         _ = writeln!(
             text,
-            "{files} damaged segments are set aside, {bytes}: `pyrotee spool export --quarantined` takes out what is whole"
+            "{files} damaged segments are set aside, {bytes}: `pyrotee spool export --quarantined` exports their whole profiles"
         );
     }
     if page.damages > 0 {
@@ -134,7 +134,7 @@ fn text(page: &SpoolPage) -> String {
         );
     }
     if page.targets.is_empty() {
-        text.push_str("nothing waits here for anybody\n");
+        text.push_str("no profiles are pending\n");
         return text;
     }
     let mut table = Table::new(HEAD);

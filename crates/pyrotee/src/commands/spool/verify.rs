@@ -16,16 +16,16 @@ Examples:
   pyrotee spool verify --dir /var/lib/pyrotee/spool
       Checks both checksums of every record, the heads of segments and the
       cursors; prints each damage with its file, offset and length, and how
-      many profiles of which targets it costs.
+      many profiles of each target cannot be delivered.
 
   pyrotee spool verify --config pyrotee.yaml --json
-      The same for a program.
+      Prints the result as JSON.
 
 Nothing is changed, and no profile is kept in memory as a whole. A spool may be
-checked while a relay uses it: the end of what that is writing is no damage.
+checked while a relay uses it: a record that is still being written is no damage.
 
-Exit codes: 0 whole, 1 damaged, or it is no spool or cannot be read, 2 the
-command line or the configuration is wrong.";
+Exit codes: 0 whole, 1 damaged, or the directory is no spool or cannot be read,
+2 the command line or the configuration is wrong.";
 
 /// Check every byte of a spool
 #[derive(Debug, Clone, clap::Args)]
@@ -93,8 +93,8 @@ fn text(report: &VerifyReport) -> String {
                 "damaged: {damages} places; {records} records in {segments} segments are whole, {bytes} were read"
             );
             text.push_str(
-                "next: start the relay, which delivers what is whole, counts the rest as `corrupt` and sets damaged\n\
-                 segments aside; or take out what is whole with `pyrotee spool export`\n",
+                "next: start the relay, which delivers whole profiles, counts the others as `corrupt` and sets damaged\n\
+                 segments aside; or export whole profiles with `pyrotee spool export`\n",
             );
         }
     }

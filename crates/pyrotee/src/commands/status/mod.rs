@@ -19,16 +19,16 @@ Examples:
       The targets of the relay on this machine, one line for each.
 
   pyrotee status --admin relay.internal:4041 --watch 5
-      Those of another one, again every 5 seconds. A relay that goes away
-      after the first answer is waited for.
+      The targets of another relay, again every 5 seconds. If the relay stops
+      after the first response, the command waits for its return.
 
   pyrotee status --json | jq -r '.targets[] | select(.state != \"healthy\").name'
-      The names of those that need a look; docs/status.md describes every field.
+      The names of targets that are not healthy; docs/status.md describes every field.
 
-STATE tells how long a target is still left alone. PENDING, SENT and DROPPED
-are profiles; OLDEST is the age of the oldest one that is pending.
+STATE includes the time until the next try. PENDING, SENT and DROPPED count
+profiles; OLDEST is the age of the oldest pending profile.
 
-Exit codes: 0 shown, 1 there is no answer, or none of a pyrotee.";
+Exit codes: 0 shown, 1 there is no response, or the server is no pyrotee.";
 
 /// Width of the table where stdout is no terminal.
 const WIDTH: usize = 120;
@@ -39,23 +39,23 @@ const SHORTEST: Duration = Duration::from_millis(100);
 /// Moves the cursor home and clears below it: one write for a whole frame does not flicker.
 const CLEAR: &str = "\x1b[H\x1b[J";
 
-/// Show how the targets of a running relay are
+/// Show the state of the targets of a running relay
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) relay: AdminArgs,
 
-    /// Ask again every 2 seconds, or as many as are given, until Ctrl-C
+    /// Repeat every 2 seconds, or every SECONDS, until Ctrl-C
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = interval)]
     pub(crate) watch: Option<Duration>,
 
-    /// Print the JSON as it came
+    /// Print the JSON of the relay
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// Asks as told and prints what comes back.
+/// Asks the relay for its status and prints it, once or repeatedly.
 ///
 /// # Errors
 /// An argument cannot be used, or the relay gives no status; the text says what to do next.
@@ -80,7 +80,7 @@ async fn watch(relay: &RelayClient, args: &Args, interval: Duration) -> anyhow::
         ticks.tick().await;
         let text = match relay.status().await {
             Ok(response) => show(&response, args),
-            // At first the address may be wrong; later the relay is being restarted.
+            // At first the address may be wrong; later the relay may be restarting.
             Err(error) if !seen => return Err(error),
             Err(error) if args.json => {
                 write(&mut io::stderr(), &format!("error: {error:#}\n"))?;
@@ -106,7 +106,7 @@ fn show(response: &JsonResponse<StatusPage>, args: &Args) -> String {
     }
 }
 
-/// One status of many: on a terminal it replaces the one before.
+/// The text of one status among several: on a terminal it replaces the previous one.
 fn frame(text: &str) -> String {
     match io::stdout().is_terminal() {
         true => format!("{CLEAR}{text}"),
@@ -114,7 +114,7 @@ fn frame(text: &str) -> String {
     }
 }
 
-/// Seconds, with a unit or without.
+/// Parses an interval: a number of seconds, or a duration with a unit.
 fn interval(text: &str) -> Result<Duration, String> {
     let bare = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     let text = if bare { &format!("{text}s") } else { text };

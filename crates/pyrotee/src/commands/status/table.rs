@@ -20,7 +20,7 @@ const HEAD: [&str; 8] = [
     "LAST ERROR",
 ];
 
-/// Stands for a value that there is none of.
+/// Shown in place of a missing value.
 const NOTHING: &str = "-";
 
 /// Time, version and uptime of the relay.
@@ -56,7 +56,7 @@ fn targets(page: &StatusPage, width: usize) -> String {
     table.render(width)
 }
 
-/// A target that is not configured any more, and whose profiles wait on disk.
+/// The row of a target that is not configured any more, and whose profiles are pending on disk.
 fn removed_row(target: &RemovedJson, now: Option<SystemTime>) -> [String; HEAD.len()] {
     let oldest = target.oldest_pending_age_seconds.and_then(age_of);
     let dropped = target.dropped.values().map(|amount| amount.profiles);

@@ -1,5 +1,5 @@
-//! Whose retry a request is: pairs of requests that differ in one respect at most, against an oracle that
-//! knows the requests and no hash.
+//! Tests which request counts as a retry of another: pairs of requests that differ in one respect at most, against an
+//! oracle that compares the requests themselves and uses no hash.
 
 mod sent;
 
@@ -85,7 +85,7 @@ impl Difference {
 }
 
 impl Sent {
-    /// What makes a request a retry of another: all of this is equal. `None` if it never is one.
+    /// The values in which a retry equals its first try; `None` if the request is never a retry.
     fn identity(&self) -> Option<impl PartialEq> {
         let surface = match &self.surface {
             Surface::Ingest { app, from, until } => match (from, until) {

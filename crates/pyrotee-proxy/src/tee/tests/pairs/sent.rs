@@ -1,4 +1,4 @@
-//! The requests of a pair: how they are made up and written.
+//! Generates and writes the requests of a pair.
 
 use std::net::SocketAddr;
 
@@ -19,8 +19,9 @@ pub(super) struct Sent {
     pub(super) encoding: Option<&'static str>,
     pub(super) agent: Option<&'static str>,
     pub(super) body: Content,
-    /// Sizes of the frames, again and again; with the length announced or not.
+    /// Sizes of the frames, repeated until the body ends.
     pub(super) frames: Vec<usize>,
+    /// Whether the request announces the length of its body.
     pub(super) announced: bool,
 }
 
@@ -186,7 +187,7 @@ impl Sent {
                     body.extend(b"\r\n");
                 }
                 body.extend(format!("--{boundary}--\r\n").as_bytes());
-                // Only `/ingest` takes it.
+                // Only `/ingest` takes multipart bodies.
                 let multipart = format!("multipart/form-data; boundary={boundary}");
                 let is_ingest = matches!(self.surface, Surface::Ingest { .. });
                 (
@@ -224,7 +225,7 @@ impl Sent {
         from_peer(self.peer.parse::<SocketAddr>().unwrap(), request)
     }
 
-    /// The boundary of a body that is not sent as multipart is a part of its content.
+    /// Whether the body is multipart and not sent as such, so that its boundary is a part of its content.
     pub(super) fn has_meaningless_boundary(&self) -> bool {
         let is_ingest = matches!(self.surface, Surface::Ingest { .. });
         !is_ingest && matches!(self.body, Content::Multipart { .. })

@@ -23,7 +23,7 @@ pub(super) async fn run(relay: &RelayClient, from: &str, to: &str) -> anyhow::Re
         interrupted = tokio::signal::ctrl_c() => {
             interrupted.context("failed to listen for Ctrl-C")?;
             drop(progress);
-            print("the relay goes on: see `pyrotee spool stats --admin`\n")?;
+            print("the relay continues the replay: see `pyrotee spool stats --admin`\n")?;
             return Ok(exit_code(false));
         }
     };
@@ -53,7 +53,7 @@ async fn watch(
         ticks.tick().await;
         let page = relay.spool().await?;
         let Some(replay) = page.replay else {
-            bail!("the relay was started anew: see what is left with `pyrotee spool stats`");
+            bail!("the relay was restarted: see the pending profiles with `pyrotee spool stats`");
         };
         if (&replay.from, &replay.to) != (&begun.from, &begun.to) {
             bail!("the relay has begun another replay: see `pyrotee spool stats`");

@@ -24,43 +24,43 @@ use to_address::AddressReplay;
 const EXAMPLES: &str = "\
 Examples:
   pyrotee spool replay --admin :4041 --from old-name --to central
-      A target was renamed in the configuration: the running relay gives what
-      waits for the old name to the new one. A relay with an admin-token asks
-      for it: it is taken from PYROTEE_ADMIN_TOKEN, else from the configuration
-      of --config (beside --admin) or PYROTEE_CONFIG.
+      A target was renamed in the configuration: the running relay moves the
+      pending profiles of the old name to the new one. A relay with an admin-token
+      requires it. The token is taken from PYROTEE_ADMIN_TOKEN, else from the
+      configuration of --config (beside --admin) or PYROTEE_CONFIG.
 
   pyrotee spool replay --dir /var/lib/pyrotee/spool --target central --to http://pyroscope:4040
-      Sends what waits for one target to a Pyroscope or a relay, as it was
-      captured, with no relay running. What is taken does not wait any more;
-      what is refused stays. It may be interrupted and run again.
+      Sends the pending profiles of one target to a Pyroscope or a relay, as they
+      were captured, with no relay running. Accepted profiles are not pending any
+      more; refused ones stay. The command may be interrupted and run again.
 
   pyrotee spool replay --config pyrotee.yaml
-      Sends what waits for each target of the configuration as the relay would:
-      with its tags and credentials. max-age does not count.
+      Sends the pending profiles of each target of the configuration as the relay
+      would: with its tags and credentials. max-age does not apply.
 
   pyrotee spool replay --dir D --to http://pyroscope:4040 --quarantined 00000000000000000042.corrupt
-      Sends what is whole in a damaged segment that was set aside; most of it
-      was delivered before, and arrives twice.
+      Sends the whole profiles of a damaged segment that was set aside; most of
+      them were delivered before, and arrive twice.
 
-Exit codes: 0 nothing is left, 1 something is, or it failed, 2 the command line
-or the configuration is wrong.";
+Exit codes: 0 nothing is left, 1 profiles are left or the replay failed, 2 the
+command line or the configuration is wrong.";
 
-/// Send what waits for a target, or hand it to another one
+/// Send the pending profiles of a target, or move them to another target
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     #[command(flatten)]
     directory: DirectoryArgs,
 
-    /// Ask the running relay whose `admin` this is, with --from and --to
+    /// Ask the running relay with this `admin`; requires --from and --to
     #[arg(long, value_name = "ADDR", conflicts_with = "dir", requires_all = ["from", "to"])]
     admin: Option<String>,
 
-    /// The removed target whose profiles are handed over, with --admin
+    /// The removed target whose profiles are moved, with --admin
     #[arg(long, value_name = "OLD", requires = "admin")]
     from: Option<String>,
 
-    /// The target whose profiles are sent; with --config alone all of them
+    /// The target whose profiles are sent; with --config alone all targets
     #[arg(long, value_name = "NAME", conflicts_with_all = ["admin", "quarantined"])]
     target: Option<String>,
 
@@ -68,23 +68,23 @@ pub(super) struct Args {
     #[arg(long, value_name = "URL|NEW")]
     to: Option<String>,
 
-    /// Damaged segments whose whole records are sent, instead of what waits
+    /// Damaged segments whose whole records are sent, instead of pending profiles
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "admin", requires = "to")]
     quarantined: Vec<PathBuf>,
 
-    /// Most bytes a second, of bodies, such as 2MB
+    /// Maximum rate, in bytes of bodies per second, such as 2MB
     #[arg(long, value_name = "BYTES", conflicts_with = "admin")]
     rate: Option<ByteSize>,
 
-    /// Time for each upload as a whole
+    /// Timeout of each upload as a whole
     #[arg(long, value_name = "D", default_value = "30s", value_parser = humantime::parse_duration)]
     timeout: Duration,
 
-    /// Failures in a row that end it, with --to
+    /// Failures in a row that end the replay, with --to
     #[arg(long, value_name = "N", default_value = "5")]
     failures: NonZeroU32,
 
-    /// How long targets may take nothing before it ends, with --config and without --to
+    /// Time without an accepted profile that ends the replay, with --config and without --to
     #[arg(long, value_name = "D", default_value = "60s", value_parser = humantime::parse_duration)]
     patience: Duration,
 }
@@ -104,7 +104,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
         let Some(target) = args.target else {
             return Err(missing(
-                "--to sends what waits for one target: name it with --target",
+                "--to sends the pending profiles of one target: name it with --target",
             ));
         };
         return replay.pending(&spool.dir, target).await;
@@ -112,7 +112,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     match spool.config {
         Some(config) => to_targets::run(config, args.target, args.rate, args.patience).await,
         None => Err(missing(
-            "where to? Give --to URL, or --config FILE instead of --dir to send to its targets",
+            "no destination: give --to URL, or --config FILE instead of --dir to send to its targets",
         )),
     }
 }

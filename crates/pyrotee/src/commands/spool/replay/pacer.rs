@@ -12,7 +12,7 @@ pub(super) struct Pacer {
 }
 
 impl Pacer {
-    /// `None`: no limit.
+    /// A pacer with this rate; `None`: no limit.
     pub(super) fn new(bytes_per_second: Option<u64>) -> Self {
         Self {
             bytes_per_second,

@@ -1,4 +1,4 @@
-//! Sends one record after the other to an address. A record that is not taken stays in the spool.
+//! Sends one record after the other to an address. A record that is not accepted stays in the spool.
 
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ use super::pacer::Pacer;
 use super::request::request;
 use crate::terminal::{ProgressDisplay, Unit, print, size};
 
-/// Between a failure and the next upload.
+/// Pause between a failed upload and the next upload.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Backoff of a rejected record: longer than any run, so that this run does not lease it again.
@@ -89,7 +89,7 @@ impl AddressReplay {
         let sending = self.send_pending(&*queue.consumer, &counts, &progress);
         let result = until_interrupted(&stop, sending).await;
         drop(progress);
-        // It waits for the disk, and nobody else for this thread.
+        // Blocks this thread while the disk saves; no other task needs the thread.
         close(spool.closer)?;
         let left = counts().pending.profiles;
         let corrupt = counts().dropped(Reason::Corrupt).profiles;
@@ -116,7 +116,7 @@ impl AddressReplay {
         Ok(())
     }
 
-    /// Sends the whole records of damaged segments, which stay.
+    /// Sends the whole records of damaged segments. The segments stay.
     pub(super) async fn quarantined(
         mut self,
         dir: PathBuf,
@@ -196,7 +196,7 @@ impl AddressReplay {
         if self.failures >= self.max_failures {
             let (address, times) = (self.client.address(), self.failures);
             bail!(
-                "{address} failed {times} times in a row, last with: {error}; check --to and its log, and run this again"
+                "{address} failed {times} times in a row, last with: {error}; check --to and the server's log, and run the command again"
             );
         }
         if upload == UploadResult::Rejected {
@@ -214,7 +214,7 @@ impl AddressReplay {
 
     async fn upload(&self, record: &Record) -> Result<(), UploadError> {
         let request = request(record, self.client.address())
-            .map_err(|why| UploadError::Rejected(anyhow!("it cannot be sent: {why}")))?;
+            .map_err(|why| UploadError::Rejected(anyhow!("the profile cannot be sent: {why}")))?;
         self.client.upload(request).await
     }
 

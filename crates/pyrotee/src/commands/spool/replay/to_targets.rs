@@ -27,10 +27,10 @@ use crate::terminal::{ProgressDisplay, Unit, print, size};
 /// How often the ledgers of the targets are read.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Divisor of the memory limit: the share of rejected profiles that are not written to dead letters yet.
+/// Divisor of the memory limit: the share for rejected profiles that are not written to dead letters yet.
 const UNWRITTEN_LETTERS_SHARE: u64 = 4;
 
-/// What to do where a relay uses the spool.
+/// Command to run instead if a relay uses the spool.
 const INSTEAD: &str = "pyrotee spool stats --admin ADDR";
 
 pub(super) async fn run(
@@ -107,7 +107,7 @@ fn wanted(
     if targets.is_empty() {
         let known = known.join(", ");
         return Err(UsageError(format!(
-            "the configuration has no target `{name}`; there are: {known}. What a removed one left goes to an address (--to)"
+            "the configuration has no target `{name}`; there are: {known}. Profiles of a removed target can be sent to an address (--to)"
         ))
         .into());
     }
@@ -192,7 +192,7 @@ fn report(
         let patience = humantime::format_duration(patience);
         _ = writeln!(
             text,
-            "gave up: nothing was taken for {patience}; see to the targets and run this again, or give more --patience"
+            "gave up: no target accepted a profile for {patience}; check the targets and run the command again, or give more --patience"
         );
     }
     print(&text)?;
