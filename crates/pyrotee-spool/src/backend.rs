@@ -144,7 +144,7 @@ impl SpoolConsumer {
             reply,
             late: Arc::clone(&self.late),
         };
-        // The thread runs as long as this sender exists.
+        // The reader thread runs as long as this sender exists.
         let request = ReaderRequest::Read(request);
         self.spool.reader.send(request).ok();
         let result = result.await;
@@ -157,7 +157,7 @@ impl SpoolConsumer {
 }
 
 impl SpoolConsumer {
-    /// Has a record noted as in flight, while it matters whether the process ends meanwhile.
+    /// Notes in the file `lives` that a record is in flight. `None`: records in flight are not noted now.
     async fn note_flight(
         &self,
         claim: &RecordClaim,
@@ -171,7 +171,7 @@ impl SpoolConsumer {
         Some(FlightGuard::note(&self.spool, flight, turn).await)
     }
 
-    /// Drops the records that are in segments which could not be read yet. Returns how many they were.
+    /// Drops the records of segments that could not be read yet. Returns the number of these records.
     fn lose_unread(&self, reason: Reason) -> u64 {
         let lose = |tracker: &mut TrackerState| tracker.lose_all_unread(self.target);
         let shared = &self.spool.shared;
@@ -202,8 +202,8 @@ impl Consumer for SpoolConsumer {
                                 return Some(lease.with_evicted(evicted).with_birth(birth));
                             }
                             FetchResult::OverBudget => from = self.queue.in_memory_from(),
-                            // The queue drops the record of an evicted segment when it is put back, and holds
-                            // back one that cannot be read.
+                            // Dropping the lease puts the record back. The queue drops a record whose segment was
+                            // evicted, and holds back a record that cannot be read.
                             FetchResult::Unavailable => drop(lease),
                             FetchResult::Lost(reason) => {
                                 Box::new(lease).settle(LeaseEnd::Lost(reason))
@@ -238,7 +238,7 @@ impl Consumer for SpoolConsumer {
         shared.lose_unread_of(self.target, Reason::Expired, expire);
     }
 
-    /// [`Reason::Shutdown`] drops no record: the next process delivers those that are pending.
+    /// [`Reason::Shutdown`] drops no record: the next process delivers the pending records.
     fn abandon(&self, reason: Reason) {
         match reason {
             Reason::Shutdown => self.queue.freeze(),

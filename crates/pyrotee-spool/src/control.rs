@@ -17,7 +17,7 @@ use crate::removed::RemovedTarget;
 use crate::replay::{Replay, ReplayProgress, ReplayState};
 use crate::shared::Shared;
 
-/// How long a replay waits for room: longer than a working target takes for the records that are in memory.
+/// How long a replay waits for room. A working target delivers the records that are in memory in less time.
 pub(crate) const ROOM_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Why a command cannot run yet.
@@ -54,26 +54,26 @@ pub enum ReplayError {
     },
     /// The target is configured, so its records are delivered already.
     #[error(
-        "{from} is a target of this relay, which delivers what waits for it: only what a removed target left can be replayed"
+        "{from} is a configured target, so its pending profiles are delivered already: only those of a removed target can be replayed"
     )]
     Configured {
         /// The name of the target.
         from: String,
     },
     /// No removed target of this name has pending records.
-    #[error("nothing waits for a removed target {from}; there are: {}", known.join(", "))]
+    #[error("no removed target {from} has pending profiles; there are: {}", known.join(", "))]
     UnknownFrom {
-        /// The name.
+        /// The unknown name.
         from: String,
-        /// The names that exist.
+        /// The names of the removed targets that have pending records.
         known: Vec<String>,
     },
     /// No configured target has this name.
     #[error("no target {to}; there are: {}", known.join(", "))]
     UnknownTo {
-        /// The name.
+        /// The unknown name.
         to: String,
-        /// The names that exist.
+        /// The names of the configured targets.
         known: Vec<String>,
     },
     /// The operating system cannot start a thread: the text of its error.
@@ -82,8 +82,8 @@ pub enum ReplayError {
 }
 
 impl Control {
-    /// Drops the pending records of all removed targets, or of the one with this name. Returns the name of
-    /// each and how many records it lost.
+    /// Drops the pending records of all removed targets, or of the removed target `name`. Returns the name of each
+    /// target that lost records, and how many.
     ///
     /// # Errors
     /// The spool is not open yet.
@@ -95,10 +95,11 @@ impl Control {
         Ok(lost)
     }
 
-    /// Deletes the quarantined segments. Returns how many files they were, and their bytes.
+    /// Deletes the quarantined segments. Returns the number of files, and their bytes.
     ///
     /// # Errors
-    /// The spool is not open yet, or the operating system cannot list or delete files. Some may be deleted already.
+    /// The spool is not open yet, or the operating system cannot list or delete files. Some files may be deleted
+    /// already.
     pub fn purge_quarantined(&self) -> io::Result<Tally> {
         let mut purged = Tally::default();
         let storage = self.storage()?;
@@ -199,7 +200,7 @@ impl Control {
         self.storage.upgrade().ok_or_else(closed)
     }
 
-    /// The progress of the last replay. `None`: none was begun.
+    /// The progress of the last replay. `None`: no replay was begun.
     pub fn progress(&self) -> Option<ReplayProgress> {
         lock(&self.progress).clone()
     }

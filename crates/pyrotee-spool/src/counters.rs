@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Counters and gauges that no lock guards.
+/// The counters and gauges of a spool that need no lock.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) written: Counter,
@@ -20,7 +20,7 @@ pub(crate) struct Counters {
     pub(crate) free: Counter,
     pub(crate) memory_only: Counter,
     pub(crate) troubles: Counter,
-    /// Segments that could not be read at the start and not since.
+    /// Segments that could not be read at the start, and have not been read since.
     pub(crate) unread_segments: Counter,
 }
 

@@ -1,4 +1,4 @@
-//! A record in flight, while it matters whether the process ends meanwhile.
+//! Notes in the file `lives` that a record is in flight.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::reader::{ReaderRequest, RunningSpool};
 
-/// Keeps a record noted as in flight, and the turn of a careful process, until the lease has ended.
+/// Keeps a record noted as in flight, and holds the only permit of a careful process, until the lease has ended.
 pub(crate) struct FlightGuard {
     spool: Arc<RunningSpool>,
     flight: Flight,
@@ -15,7 +15,7 @@ pub(crate) struct FlightGuard {
 }
 
 impl FlightGuard {
-    /// Has the record noted before it is handed out.
+    /// Has the reader thread note the record, and waits for it, before the record is handed out.
     pub(crate) async fn note(
         spool: &Arc<RunningSpool>,
         flight: Flight,
@@ -29,7 +29,7 @@ impl FlightGuard {
         };
         let request = ReaderRequest::NoteLease { flight, noted };
         guard.spool.reader.send(request).ok();
-        // After a panic of the reader nobody is suspected.
+        // After a panic of the reader the record is not noted, and so not suspected.
         is_noted.await.ok();
         guard
     }
@@ -37,7 +37,7 @@ impl FlightGuard {
 
 impl Drop for FlightGuard {
     fn drop(&mut self) {
-        // The reader works in the order of the requests, so that the next lease is noted after this end.
+        // The reader handles requests in order, so the next lease is noted after the end of this lease.
         let request = ReaderRequest::NoteEnd(self.flight);
         self.spool.reader.send(request).ok();
     }

@@ -1,7 +1,6 @@
-//! The backend that keeps records on disk, once for all targets, until each target has settled them.
+//! The queue backend that keeps each record on disk, once for all targets, until every target has settled it.
 //!
-//! [`pyrotee_segments`] draws the files of the directory and says what they mean. This crate writes, syncs and removes
-//! them.
+//! [`pyrotee_segments`] defines the files of the directory. This crate writes, syncs and removes these files.
 //!
 //! # In memory
 //!
@@ -11,16 +10,17 @@
 //!
 //! # Opening
 //!
-//! A spool works from its start, with records in memory. Its writer thread opens the directory beside that, and tries
-//! again as long as that fails. Records that are offered before have provisional numbers, from 2^62 on. When the
-//! directory is open, all of these are lowered at once, to follow the numbers of earlier processes. No number of 2^62 or
-//! more is ever written.
+//! A spool takes records from its start and keeps them in memory until the directory is open. Meanwhile the writer
+//! thread tries to open the directory until an attempt succeeds. Records that are offered in this time get provisional
+//! numbers, from 2^62 on. When the directory is open, all provisional numbers are lowered at once, so that they follow
+//! the numbers that earlier processes gave out. No number of 2^62 or more is ever written.
 //!
 //! # Lives
 //!
-//! The file `lives` is written in place, before a record is handed out, from the third process on after two that ended within a
-//! minute of their start without closing the spool. Nothing depends on it but which record is suspected to end processes:
-//! if the file is missing or damaged, none is. An earlier pyrotee leaves it alone.
+//! The file `lives` counts processes in a row that ended within a minute of their start without closing the spool. It
+//! is overwritten in place at each start and, after two such processes, before each record is handed out. Only the
+//! search for a record that ends the process depends on this file: if the file is missing or damaged, no record is
+//! suspected. An earlier pyrotee does not change the file.
 //!
 //! # What this crate does not do
 //!

@@ -1,4 +1,5 @@
-//! The life of a spool: why it is not open yet, when it is stopped, and when its writer thread has ended.
+//! The lifecycle of a spool: waiting, scanning or open; whether it is being stopped; whether its writer thread has
+//! ended.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -12,9 +13,9 @@ use tokio::time::Instant as Clock;
 /// Whether a spool is open. Until it is, records stay in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Opening {
-    /// The directory cannot be used now. It is tried again.
+    /// The directory cannot be used now. The spool tries again.
     Waiting {
-        /// Why, and what to do.
+        /// Why the directory cannot be used, and what to do.
         reason: String,
         /// When the first attempt failed.
         since: Instant,
@@ -30,7 +31,7 @@ pub enum Opening {
     Open,
 }
 
-/// The life of one spool, which its threads and its handles share.
+/// The lifecycle of one spool, shared by its threads and its handles.
 #[derive(Debug, Default)]
 pub(crate) struct Lifecycle {
     state: Mutex<State>,
@@ -38,7 +39,7 @@ pub(crate) struct Lifecycle {
     changed: Condvar,
     /// The spool is being closed: no segment is scanned any more.
     is_stopping: AtomicBool,
-    /// Bytes of segments that were scanned, of how many.
+    /// Bytes of segments that were scanned; `of`: bytes of all segments.
     read: AtomicU64,
     of: AtomicU64,
 }
@@ -83,7 +84,7 @@ impl Lifecycle {
         matches!(lock(&self.state).phase, Phase::Open)
     }
 
-    /// Notes that an attempt to open the spool has failed. Returns the time since the first one did.
+    /// Notes that an attempt to open the spool has failed. Returns the time since the first failed attempt.
     pub(crate) fn set_waiting(&self, reason: &str) -> Duration {
         let now = Clock::now().into_std();
         let mut state = lock(&self.state);
@@ -94,7 +95,7 @@ impl Lifecycle {
         now.saturating_duration_since(since)
     }
 
-    /// Notes that a scan of segments begins, which have so many bytes. Returns whether it is the first one.
+    /// Notes that a scan of segments begins. `of`: bytes of all segments. Returns whether this is the first scan.
     pub(crate) fn set_scanning(&self, of: u64) -> bool {
         self.read.store(0, Relaxed);
         self.of.store(of, Relaxed);
@@ -106,7 +107,7 @@ impl Lifecycle {
         is_first
     }
 
-    /// Counts the bytes of segments that are scanned, and ends a scan once the spool is stopped.
+    /// Returns a callback that counts the scanned bytes of segments, and ends a scan once the spool is stopped.
     pub(crate) fn on_read(self: &Arc<Self>) -> OnRead {
         let lifecycle = Arc::clone(self);
         Arc::new(move |bytes| {
@@ -115,6 +116,8 @@ impl Lifecycle {
         })
     }
 
+    /// Checks whether a scan may go on.
+    ///
     /// # Errors
     /// The spool is stopped.
     pub(crate) fn goes_on(&self) -> io::Result<()> {
@@ -127,7 +130,7 @@ impl Lifecycle {
     /// Ends a scan and the pauses between attempts.
     pub(crate) fn stop(&self) {
         self.is_stopping.store(true, Relaxed);
-        // A pause that has seen the flag before must have begun to wait for the notification.
+        // A thread in `pause` that has read the flag as `false` must already be waiting when the notification is sent.
         drop(lock(&self.state));
         self.changed.notify_all();
     }
@@ -150,7 +153,7 @@ impl Lifecycle {
         self.change(|state| state.phase = Phase::Open);
     }
 
-    /// Blocks until the spool is open, or until an attempt to open it has failed: the reason.
+    /// Blocks until the spool is open. The error says why an attempt to open it has failed, or that it was closed.
     pub(crate) fn wait_until_open(&self) -> Result<(), String> {
         let is_opening =
             |state: &mut State| matches!(state.phase, Phase::Scanning) && !state.has_ended;
@@ -170,7 +173,7 @@ impl Lifecycle {
         self.change(|state| state.has_ended = true);
     }
 
-    /// Blocks until the writer thread has ended: `true`, or until `timeout` has passed.
+    /// Blocks until the writer thread has ended, for `timeout` at most. Returns whether the thread has ended.
     pub(crate) fn wait_until_ended(&self, timeout: Duration) -> bool {
         let is_running = |state: &mut State| !state.has_ended;
         let waited = self
@@ -186,7 +189,7 @@ impl Lifecycle {
     }
 }
 
-/// Notes the end of the writer thread when it is dropped: after a panic, too.
+/// Notes, when it is dropped, that the writer thread has ended, after a panic too.
 #[derive(Debug)]
 pub(crate) struct EndGuard(pub(crate) Arc<Lifecycle>);
 

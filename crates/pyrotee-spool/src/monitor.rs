@@ -86,7 +86,7 @@ impl Monitor {
     /// Blocks until the spool is open.
     ///
     /// # Errors
-    /// It could not be opened, and is tried again: why, and what to do.
+    /// The spool could not be opened, and tries again. The text says why, and what to do.
     pub fn wait_until_open(&self) -> Result<(), String> {
         self.shared.lifecycle.wait_until_open()
     }
@@ -109,7 +109,7 @@ impl Monitor {
         self.shared.counters.unread_segments.get() + paused
     }
 
-    /// How much is pending for each target, the removed targets last. Records that are not written yet count.
+    /// How much is pending for each target, the removed targets last. Records that are not written yet are included.
     pub fn survey(&self) -> Survey {
         let stats = self.stats();
         let names = self.shared.tracker.with(|tracker| {

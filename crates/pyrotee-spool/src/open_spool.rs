@@ -46,9 +46,9 @@ pub struct Closer {
 }
 
 impl Closer {
-    /// Refuses new records, writes the remaining ones, saves the cursors and unlocks the directory. Blocks
-    /// until that is done, or until `deadline`: `false`, and the thread that writes is left behind, because a disk may
-    /// hang for ever. Records that are settled afterwards are delivered again by the next process.
+    /// Refuses new records, writes the remaining ones, saves the cursors and unlocks the directory. Blocks until the
+    /// writer thread has ended. `false`: the thread had not ended at `deadline` and is left running, because a disk may
+    /// hang for ever. Records that are settled after the close are delivered again by the next process.
     pub fn close(self, deadline: Instant) -> bool {
         self.shared.stop();
         let now = tokio::time::Instant::now().into_std();
@@ -58,8 +58,8 @@ impl Closer {
 }
 
 impl Settings {
-    /// Starts a spool with one queue per target. Its queues work at once, in memory; [`Monitor::opening`] tells whether
-    /// the directory is open. Records that are read back are charged to `budget`.
+    /// Starts a spool with one queue per target. Its queues take records at once, in memory; [`Monitor::opening`] tells
+    /// whether the directory is open. Records that are read back are charged to `budget`.
     pub fn start(
         self,
         targets: impl IntoIterator<Item = TargetQueue>,
@@ -139,7 +139,7 @@ pub(crate) fn start_in(
     }
 }
 
-/// Starts the thread that reads records back, and the one that opens the directory and then writes.
+/// Starts the reader thread, and the writer thread, which opens the directory before it writes.
 fn start_threads(requests: mpsc::Receiver<ReaderRequest>, opener: Opener) -> io::Result<()> {
     let shared = Arc::clone(&opener.shared);
     let guard = EndGuard(Arc::clone(&shared.lifecycle));

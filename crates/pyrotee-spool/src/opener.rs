@@ -1,8 +1,8 @@
-//! The first part of the life of the writer thread: it opens the directory, as often as it takes.
+//! The first task of the writer thread: it tries to open the directory until an attempt succeeds.
 //!
-//! Until then the records that are offered stay in memory, with numbers from [`PROVISIONAL`] on. When the directory is
-//! open, the numbers that earlier processes gave out are known. Then all provisional numbers are lowered at once, so
-//! that they follow those.
+//! Until then, offered records stay in memory, with numbers from [`PROVISIONAL`] on. The numbers that earlier processes
+//! gave out are known when the directory is open. All provisional numbers are then lowered at once, so that they follow
+//! the numbers of earlier processes.
 
 use std::io;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use crate::settings::{OpenError, Settings};
 use crate::shared::Shared;
 use crate::writer::Writer;
 
-/// The number of the first record that is offered, until the directory is open.
+/// The number of the first record that is offered before the directory is open.
 pub(crate) const PROVISIONAL: u64 = 1 << 62;
 
-/// The pause after the first failure. It doubles up to [`Settings::retry_after`].
+/// The pause after the first failed attempt to open the directory. It doubles up to [`Settings::retry_after`].
 const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Opens the directory of a spool.
@@ -29,7 +29,7 @@ pub(crate) struct Opener {
     pub(crate) shared: Arc<Shared>,
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) settings: Settings,
-    /// The names of the targets, in their order.
+    /// The names of the configured targets, in the order of their queues.
     pub(crate) names: Vec<String>,
 }
 
@@ -48,11 +48,12 @@ impl Opener {
         self.give_up();
     }
 
-    /// After a panic, waits before the next attempt. If the records of the files may be queued already, there is none.
+    /// Waits after a panic, before the next attempt to open the directory. If records of earlier processes may be
+    /// queued already, there is no next attempt: waits until the spool is closed.
     fn wait_after(&self, panic: &Panic) {
         let lifecycle = &self.shared.lifecycle;
         lifecycle.set_waiting(&format!(
-            "the thread panicked, which is a bug: {panic}; restart the relay"
+            "the writer thread panicked, which is a bug: {panic}; restart the relay"
         ));
         let mut waits = true;
         while waits && !lifecycle.is_stopping() {
@@ -69,7 +70,7 @@ impl Opener {
         while !lifecycle.is_stopping() {
             match self.attempt() {
                 Ok(writer) => return writer,
-                // Nothing has failed.
+                // The close ended the attempt, which is not a failure.
                 Err(_) if lifecycle.is_stopping() => {}
                 Err(error) => {
                     self.storage.release();
@@ -137,15 +138,15 @@ impl Opener {
         Ok(Some(writer))
     }
 
-    /// Gives the recovered records to queues and ledgers, and lowers the provisional numbers `by` so many. `false`: the
-    /// spool was closed before.
+    /// Adds the recovered records to queues and ledgers, and lowers all provisional numbers by `by`. `false`: the spool
+    /// was closed before.
     fn take_up(&self, backlog: Backlog, by: u64, crc: Crc) -> bool {
         let shared = &self.shared;
         let mut intake = lock(&shared.intake);
         if intake.closing {
             return false;
         }
-        // Before a consumer finds a record that is on disk.
+        // Set before a consumer can find a record that is on disk.
         shared.crc.get_or_init(|| crc);
         intake.renumber(by);
         for queue in &shared.queues {
@@ -170,7 +171,8 @@ impl Opener {
         for (target, queue) in shared.queues_by_id() {
             shared.lives.hold_back(target, queue);
         }
-        // Without a lock: the queues take the records a batch at a time, because offers wait for their locks.
+        // Without the lock of the intake: the queues take the records a batch at a time, because offers wait for the
+        // locks of queues.
         backlog.adopted.apply(shared);
         self.log_removed();
         shared.lifecycle.set_open();

@@ -1,4 +1,4 @@
-//! Segments that the disk does not return while the process runs: how long each is left alone.
+//! Segments that the disk does not return while the process runs: computes how long each is not read.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 /// A pause is at most this multiple of the shortest one.
 const LONGEST: u32 = 30;
 
-/// Time between two log lines about reads that fail.
+/// Shortest time between two log lines about failures.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
 
 /// The segments that are paused because a read of them failed.
@@ -23,7 +23,7 @@ pub(crate) struct ReadTrouble {
 #[derive(Debug, Default)]
 struct State {
     paused: BTreeMap<u64, PausedSegment>,
-    /// How often reading a record panicked, by segment and number, for those that were not read since.
+    /// Number of panics while a record was read, by segment and record number, until the record is read.
     panics: BTreeMap<(u64, u64), u32>,
     last_line: Option<Instant>,
     /// Failures since the last log line.
@@ -36,27 +36,28 @@ struct PausedSegment {
     /// Pauses since the last read that succeeded.
     pauses: u32,
     until: Instant,
-    /// How often the read of each record failed, for those that were not read since.
+    /// Number of pauses that a failed read of each record began, by record number, until the record is read.
     records: BTreeMap<u64, u32>,
 }
 
-/// What follows from a failed read.
+/// The pauses after a failed read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pause {
     /// Until when no record of the segment is read.
     pub(crate) segment_until: Instant,
     /// Until when the record whose read failed is not read.
     pub(crate) record_until: Instant,
-    /// Failures to be logged now, those included that were not logged before. `None`: it is too early.
+    /// Number of failures to be logged now, including earlier ones that were not logged. `None`: the last log line was
+    /// too recent.
     pub(crate) to_log: Option<u64>,
 }
 
-/// What follows from a read that succeeded after others had failed.
+/// The effects of a successful read of a paused segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Recovery {
-    /// All records of the segment whose read failed were read since.
+    /// All records of the segment whose reads had failed were read since.
     pub(crate) segment_ends: bool,
-    /// All pauses end at once.
+    /// The disk works again, so all pauses end at once.
     pub(crate) disk_is_back: bool,
 }
 
@@ -94,8 +95,8 @@ impl ReadTrouble {
         Pause { to_log, ..pause }
     }
 
-    /// Notes that reading the record `number` in `segment` panicked. Returns until when it is not read: the bug is that
-    /// record's, so the others are read on.
+    /// Notes that reading the record `number` in `segment` panicked. Returns until when the record is not read. Other
+    /// records are read without a pause, because the bug concerns this record.
     pub(crate) fn panicked(&self, segment: u64, number: u64) -> Instant {
         let mut state = lock(&self.state);
         let panics = state.panics.entry((segment, number)).or_default();
@@ -103,13 +104,13 @@ impl ReadTrouble {
         Instant::now() + pause(self.shortest_pause, *panics)
     }
 
-    /// Notes that a read at the start, or of a segment that could not be read at the start, failed. Returns how many
-    /// failures are to be logged now.
+    /// Notes a failure to reread a segment that could not be read at the start, or to remove or cut a file. Returns how
+    /// many failures are to be logged now. `None`: the last log line was too recent.
     pub(crate) fn note_failure(&self) -> Option<u64> {
         lock(&self.state).note_failure(Instant::now())
     }
 
-    /// Notes that the record `number` in `segment` was read. `None`: nothing follows.
+    /// Notes that the record `number` in `segment` was read. `None`: the segment was not paused.
     pub(crate) fn succeeded(&self, segment: u64, number: u64) -> Option<Recovery> {
         let mut state = lock(&self.state);
         state.panics.remove(&(segment, number));
@@ -120,7 +121,7 @@ impl ReadTrouble {
         if segment_ends {
             state.paused.remove(&segment);
         }
-        // Nothing of the segment could be read, and now something can: the disk may be back.
+        // All reads of the segment failed for more than one pause until now: the disk may be back.
         let disk_is_back = pauses > 1;
         if disk_is_back {
             let now = Instant::now();
@@ -160,7 +161,7 @@ impl State {
     }
 }
 
-/// The pause after `earlier` pauses: twice as long each time.
+/// The pause after `earlier` pauses: twice as long each time, up to `LONGEST` times `shortest`.
 pub(crate) fn pause(shortest: Duration, earlier: u32) -> Duration {
     shortest * 2_u32.saturating_pow(earlier).min(LONGEST)
 }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::shared::Shared;
 use crate::spooled_record::{Lookup, SpooledRecord};
 
-/// A spool whose threads run. Producer, consumers and leases share one; dropping the last reference stops the
+/// A spool whose threads run. Producer, consumers and leases share it; dropping the last reference stops the
 /// threads.
 #[derive(Debug)]
 pub(crate) struct RunningSpool {
@@ -26,7 +26,7 @@ impl Drop for RunningSpool {
     }
 }
 
-/// What the thread is asked to do.
+/// A request to the reader thread.
 #[derive(Debug)]
 pub(crate) enum ReaderRequest {
     Read(ReadRequest),
@@ -35,11 +35,11 @@ pub(crate) enum ReaderRequest {
         flight: Flight,
         noted: oneshot::Sender<()>,
     },
-    /// Note that its lease has ended.
+    /// Note on disk that the lease of a record has ended.
     NoteEnd(Flight),
 }
 
-/// Asks the thread to read one record.
+/// A request to read one record.
 #[derive(Debug)]
 pub(crate) struct ReadRequest {
     pub(crate) record: Arc<SpooledRecord>,
@@ -83,14 +83,14 @@ pub(crate) fn run(requests: &mpsc::Receiver<ReaderRequest>, shared: &Shared) {
             Ok(ReaderRequest::NoteEnd(flight)) => {
                 shared.lives.note_end(flight);
                 if shared.lives.is_careful() {
-                    // It may have been the last record on trial.
+                    // The record may have been the last one on trial.
                     shared.tracker.wakeup.notify();
                 }
             }
             Err(RecvTimeoutError::Timeout) => shared.lives.pass_trial(),
             Err(RecvTimeoutError::Disconnected) => {}
         };
-        // Counted and logged.
+        // The supervisor counts and logs a panic.
         shared.supervisor.catch(Part::SpoolRead, work).ok();
         if ends {
             return;
@@ -112,7 +112,7 @@ fn answer(request: ReadRequest, shared: &Shared) {
         return;
     };
     let number = record.number();
-    // It may have been read for another target meanwhile.
+    // The record may have been read for another target meanwhile.
     let result = match record.lookup() {
         Lookup::Memory(record) => ReadResult::Record(record),
         Lookup::Disk(_) | Lookup::Released => {

@@ -9,18 +9,19 @@ use tracing::warn;
 use crate::shared::Shared;
 use crate::tracker::{Cursor, TrackerState};
 
-/// A target that was removed from the configuration, at one instant.
+/// The state of a removed target at one instant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemovedTarget {
     /// The name of the target.
     pub name: String,
     /// When the first process without the target started.
     pub since: SystemTime,
-    /// Its account. What a replay handed to another target counts as sent.
+    /// The account of the target. Records that a replay handed to another target count as sent.
     pub counts: Counts,
     /// When the oldest pending record was received. `None`: no record is pending, or none was read yet.
     pub oldest: Option<SystemTime>,
-    /// Records in segments that cannot be read. They are not in the account, because their lengths are not known.
+    /// Records in segments that cannot be read. These records are not in the account, because their lengths are not
+    /// known.
     pub unread: u64,
     /// Records that a replay is handing over.
     pub in_flight: u64,
@@ -34,7 +35,7 @@ impl RemovedTarget {
 }
 
 impl Shared {
-    /// Adds so many empty queues of removed targets. Nothing is offered to them.
+    /// Adds `count` empty queues for removed targets. No record is offered to these queues.
     pub(crate) fn add_removed(&self, count: usize) {
         let limits = Limits {
             records: usize::MAX,
@@ -46,7 +47,7 @@ impl Shared {
             queue.close();
             Arc::new(queue)
         };
-        // A process recovers records once.
+        // Set only once, because a process recovers records once.
         self.removed.set((0..count).map(|_| queue()).collect()).ok();
     }
 
@@ -84,7 +85,7 @@ impl Shared {
     }
 
     /// Drops the pending records of the removed targets that `is_lost` selects, for `reason`. Returns the name of each
-    /// that had any, and how many it lost.
+    /// target that had pending records, and how many it lost.
     pub(crate) fn lose_removed(
         &self,
         is_lost: impl Fn(&RemovedTarget) -> bool,

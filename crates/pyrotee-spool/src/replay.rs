@@ -1,7 +1,7 @@
-//! Hands the pending records of a removed target to another one: each is leased and offered.
+//! The replay of a removed target: leases each of its pending records and offers it to another target.
 //!
-//! One record is in memory at a time, charged to the budget. No other record is dropped for a replayed one: if there is
-//! no room, the replay stops.
+//! One record is in memory at a time, charged to the budget. No record is dropped to make room for a replayed record:
+//! if there is no room, the replay stops.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,7 +18,7 @@ const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(20);
 /// Bytes of the spool that must stay free beside a replayed record, for segment heads and new records.
 const SPARE: u64 = 64 * 1024;
 
-/// The progress of a replay, which hands the pending records of a removed target to another one.
+/// The progress of a replay, which hands the pending records of a removed target to another target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplayProgress {
     /// The name of the removed target.
@@ -40,7 +40,7 @@ pub enum ReplayState {
     Running,
     /// No record is pending for the removed target any more.
     Done,
-    /// The replay ended before that: why, and what to do.
+    /// The replay ended while records were pending: why, and what to do.
     Stopped(String),
 }
 
@@ -54,7 +54,7 @@ pub(crate) struct Replay {
     /// Index of the target that gets the records.
     pub(crate) to: usize,
     pub(crate) max_bytes: u64,
-    /// How long it waits for room or for the disk before it stops.
+    /// How long the replay waits for room or for the disk before it stops.
     pub(crate) room_timeout: Duration,
     pub(crate) progress: Arc<Mutex<Option<ReplayProgress>>>,
 }
@@ -69,7 +69,7 @@ impl Replay {
         let state = match replayed.await {
             Ok(Ok(())) => ReplayState::Done,
             Ok(Err(StopReason(why))) => ReplayState::Stopped(why.to_owned()),
-            Err(panic) => ReplayState::Stopped(format!("it panicked, which is a bug: {panic}")),
+            Err(panic) => ReplayState::Stopped(format!("replay panicked, which is a bug: {panic}")),
         };
         self.update(|replay| replay.state = state);
         if let Some(replay) = &*lock(&self.progress) {
@@ -88,7 +88,7 @@ impl Replay {
     async fn replay_all(&self) -> Result<(), StopReason> {
         loop {
             let lease = self.consumer.lease(&LeaseFilter::ANY);
-            // The budget has no room, or the disk does not return the record.
+            // After this time the budget still has no room, or the disk does not return the record.
             let lease = timeout(self.room_timeout, lease).await.map_err(|_| {
                 StopReason(
                     "a record could not be read in time: see the log for trouble of the disk, or raise memory-limit",
@@ -112,12 +112,12 @@ impl Replay {
         match self.shared.tracker.with(|it| it.unread_records(self.from)) {
             0 => Ok(()),
             _ => Err(StopReason(
-                "the rest cannot be read: see the log for trouble of the disk, and try again",
+                "the other profiles cannot be read: see the log for trouble of the disk, and try again",
             )),
         }
     }
 
-    /// Waits until the queue and the spool have room for a record without dropping another one.
+    /// Waits until the queue and the spool have room for a record without dropping another record.
     async fn wait_for_room(&self, bytes: u64) -> Result<(), StopReason> {
         let shared = &self.shared;
         let until = Instant::now() + self.room_timeout;
@@ -127,7 +127,9 @@ impl Replay {
                 (intake.closing, intake.memory_only)
             };
             if closing {
-                return Err(StopReason("the relay stops: what is left waits on"));
+                return Err(StopReason(
+                    "the relay stops: the other profiles stay in the spool",
+                ));
             }
             if memory_only {
                 return Err(TROUBLE);
@@ -136,7 +138,7 @@ impl Replay {
             let quarantined = shared.counters.quarantined_bytes.get();
             if used + bytes + quarantined + SPARE > self.max_bytes {
                 return Err(StopReason(
-                    "the spool is full, and would lose its oldest profiles: raise spool.max-bytes or purge something",
+                    "the spool is full, and a replay does not evict profiles: raise spool.max-bytes or purge profiles",
                 ));
             }
             let queue = shared.queue(self.to);

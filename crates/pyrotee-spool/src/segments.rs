@@ -10,17 +10,18 @@ use pyrotee_segments::File;
 /// A segment: a file of records.
 #[derive(Debug, Default)]
 pub(crate) struct Segment {
-    /// The open file; `None` if it cannot be opened. It stays open until the segment is removed, unless too many are:
-    /// closing the last handle of an unlinked file takes long, and the request path may be waiting for a settlement.
+    /// The file; `None` if the segment could not be read yet. The file stays open until the segment is removed, unless
+    /// more than [`Settings::open_files`](crate::Settings::open_files) are open: closing the last handle of an unlinked
+    /// file takes long, and the request path may be waiting for a settlement.
     pub(crate) file: Option<Arc<dyn File>>,
     pub(crate) bytes: u64,
-    /// Number of claims on its records.
+    /// Number of claims on the records of the segment.
     pub(crate) pending: u64,
-    /// Whether the writer is done with it.
+    /// Whether no more records are written to the segment.
     pub(crate) closed: bool,
-    /// Whether a part of it is damaged.
+    /// Whether a part of the segment is damaged.
     pub(crate) damaged: bool,
-    /// Whether it could not be read yet, so that its records are in no queue. It is not removed then.
+    /// Present if the segment could not be read yet: its records are in no queue, and it is not removed.
     pub(crate) unread: Option<UnreadSegment>,
 }
 
@@ -29,9 +30,10 @@ pub(crate) struct Segment {
 pub(crate) struct UnreadSegment {
     /// Numbers of the records that may be in it.
     pub(crate) numbers: Range<u64>,
-    /// When it was last written to, so that no record in it is younger. `None`: that cannot be told either.
+    /// When the segment was last written to, so that no record in it is younger. `None`: the operating system does not
+    /// tell.
     pub(crate) modified: Option<SystemTime>,
-    /// Whether it was the last segment of a process that was killed, so that its end may be torn.
+    /// Whether this was the last segment of a process that was killed, so that the end of the file may be torn.
     pub(crate) may_be_torn: bool,
 }
 
@@ -125,7 +127,7 @@ impl Segments {
         self.change(first, |segment| segment.bytes += bytes);
     }
 
-    /// Notes that the writer is done with a segment, and its length.
+    /// Notes that no more records are written to a segment, and the segment's length.
     pub(crate) fn close(&mut self, first: u64, bytes: u64) {
         self.change(first, |segment| {
             segment.closed = true;

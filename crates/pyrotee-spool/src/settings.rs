@@ -1,4 +1,4 @@
-//! The settings of a spool, and why it cannot be opened yet.
+//! The settings of a spool, and the errors that keep the spool from being opened.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,8 +8,8 @@ use std::time::Duration;
 use pyrotee_queue::{Ledger, Limits, StepClock, Supervisor};
 use rustix::process::{Resource, getrlimit};
 
-/// Bytes of memory per record on disk and target that has not settled it: the target's share of the spooled
-/// record and its entries in the queue's maps (measured: 250 with three targets, 320 with one).
+/// Bytes of memory per claim, that is per record on disk and target that has not settled the record: the target's share
+/// of the spooled record and its entries in the queue's maps (measured: 250 with three targets, 320 with one).
 pub(crate) const CLAIM_BYTES: u64 = 320;
 
 /// When written records are synced, so that they survive a power loss. Written records survive the end of the
@@ -18,9 +18,9 @@ pub(crate) const CLAIM_BYTES: u64 = 320;
 pub enum Fsync {
     /// Before the receipt resolves.
     Always,
-    /// This long after they were written.
+    /// This long after the records were written.
     Interval(Duration),
-    /// Never; the operating system writes them back when it chooses to.
+    /// Never by the spool; the operating system writes the records back at a time of its own.
     Never,
 }
 
@@ -35,7 +35,7 @@ pub struct Settings {
     pub segment_bytes: u64,
     /// Most bytes of memory for the index of records on disk. At the limit the oldest segment is evicted.
     pub index_bytes: u64,
-    /// Most segments that are kept open. Those beyond are opened for each read.
+    /// Most segments that are kept open. Further segments are opened for each read.
     pub open_files: usize,
     /// When written records are synced.
     pub fsync: Fsync,
@@ -49,19 +49,20 @@ pub struct Settings {
     /// Time after which saved cursors are synced, unless `fsync` is `Never`. Records that were settled since
     /// the last sync are delivered again after a power loss.
     pub sync_cursors_after: Duration,
-    /// Time until the next attempt to write after the disk failed, and the longest one until the next attempt to open the
-    /// directory.
+    /// Time until the next attempt to write after the disk failed. Also the longest pause between two attempts to open
+    /// the directory.
     pub retry_after: Duration,
-    /// Time until the next attempt to read a segment that the disk did not return. It doubles up to 30 times this.
+    /// Time until the next attempt to read a segment that the disk did not return. The time doubles with each failure,
+    /// up to 30 times this setting.
     pub read_again_after: Duration,
-    /// Tells how far the wall clock was set, so that the age of a record does not depend on it.
+    /// Measures how far the wall clock was set, so that setting the clock does not change the age of a record.
     pub clock: StepClock,
-    /// A process that ends within this time of its start, without closing the spool, may be ended by a record: see the
-    /// `lives` file. Zero: that is not looked for.
+    /// A process that ends within this time of its start, without closing the spool, counts as a short life, because a
+    /// record may have ended the process: see the file `lives`. Zero: short lives are not counted.
     pub short_life: Duration,
-    /// A record that ends processes does so within this time of its lease.
+    /// A record is suspected only if the process ends within this time of the record's lease.
     pub trial: Duration,
-    /// Catches the panics of the threads.
+    /// Catches and counts the panics of the spool's threads.
     pub supervisor: Supervisor,
     /// Minimum sleep of the writer thread after a batch. A longer sleep means fewer system calls and later
     /// receipts.
@@ -71,12 +72,12 @@ pub struct Settings {
 /// The queue of one target: the target's name, the limits of its records in memory, and its account.
 pub type TargetQueue = (String, Limits, Arc<Ledger>);
 
-/// Why a spool cannot be opened now. The text reads after "failed to", and says what to do.
+/// Why a spool cannot be opened now. The text continues the words "failed to", and says what to do.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OpenError {
     /// Another process has the spool open.
     #[error(
-        "lock {dir}: another process uses this spool; if that is not a relay that is about to stop, give each relay \
+        "lock {dir}: another process uses this spool; unless that is a relay that is about to stop, give each relay \
          its own directory"
     )]
     Locked {
@@ -91,7 +92,7 @@ pub(crate) enum OpenError {
     Newer {
         /// The file.
         file: PathBuf,
-        /// The version of its format.
+        /// The version of the file's format.
         version: u32,
     },
     /// The directory or a file in it cannot be used.
@@ -99,7 +100,7 @@ pub(crate) enum OpenError {
     Io {
         /// The directory or the file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
     /// The spool is being closed.
@@ -138,13 +139,13 @@ impl Settings {
         }
     }
 
-    /// Most bytes of all quarantined segments. The oldest are deleted beyond that.
+    /// Most bytes of all quarantined segments. Beyond this limit the oldest segments are deleted.
     pub(crate) fn quarantine(&self) -> u64 {
         self.max_bytes / 4
     }
 
-    /// Free space of the file system that the spool leaves to others, in bytes, if it has `total` bytes: 5 %, and no
-    /// more than a quarter of `max_bytes` or two segments.
+    /// Free space of the file system that the spool leaves to others, in bytes: 5 % of its size `total`, but at most a
+    /// quarter of `max_bytes` or two segments, whichever is more.
     pub(crate) fn reserve(&self, total: u64) -> u64 {
         let most = (self.max_bytes / 4).max(2 * self.segment());
         (total / 20).min(most)

@@ -1,4 +1,4 @@
-//! What producer, consumers and the two threads of a spool share.
+//! The state that the producer, the consumers and the threads of a spool share.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -16,22 +16,24 @@ use crate::read_trouble::ReadTrouble;
 use crate::spooled_record::{RecordClaim, RecordLocation, SpooledRecord, SpooledState};
 use crate::tracker::{SettlementTracker, TrackerState};
 
-/// The state of an open spool.
+/// The state of a running spool.
 ///
-/// Locks are taken in this order: intake, a queue's; or intake, the tracker's, a record's. `offer` takes the
-/// locks of the intake and of queues on the request path, so no critical section of these waits.
+/// Locks are taken in this order: first the intake's; then a queue's, or the tracker's and then a record's. `offer`
+/// takes the locks of the intake and of queues on the request path, so no thread waits for anything else while it holds
+/// one of these.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) intake: Mutex<Intake>,
     /// The queues of the configured targets.
     pub(crate) queues: Vec<Arc<Queue<RecordClaim>>>,
-    /// The queues of the targets that were removed from the configuration and have records. Nothing is offered to them.
+    /// The queues of the targets that were removed from the configuration and have records. No record is offered to
+    /// these queues.
     pub(crate) removed: OnceLock<Vec<Arc<Queue<RecordClaim>>>>,
     pub(crate) tracker: Arc<SettlementTracker>,
     pub(crate) budget: Arc<Budget>,
     pub(crate) counters: Counters,
     pub(crate) lifecycle: Arc<Lifecycle>,
-    /// For the checksums of records. Not set before the spool is open.
+    /// Computes the checksums of records. Not set before the spool is open.
     pub(crate) crc: OnceLock<Crc>,
     pub(crate) read_trouble: ReadTrouble,
     pub(crate) clock: StepClock,
@@ -50,11 +52,11 @@ pub(crate) struct Intake {
     pub(crate) next: u64,
     /// In the order of their numbers. The limits of the targets bound them.
     pub(crate) writes: VecDeque<PendingWrite>,
-    /// At this length, writes of records that every target has settled are removed.
+    /// Length of `writes` at which the records that every target has settled are removed from it.
     sweep_at: usize,
-    /// How far the wall clock was set when the last record was offered, in nanoseconds.
+    /// How far the wall clock was set since the process began, as of the last noted step, in nanoseconds.
     clock_step: i64,
-    /// Changes of that, with the number of the first record after each, for the writer.
+    /// Changes of `clock_step` for the writer, each with the number of the first record after the change.
     pub(crate) clock_changes: Vec<(u64, i64)>,
     /// Whether the spool is not open yet or the disk fails, so that records stay in memory.
     pub(crate) memory_only: bool,
@@ -70,10 +72,10 @@ pub(crate) struct PendingWrite {
     pub(crate) receipt: Option<oneshot::Sender<()>>,
 }
 
-/// A smaller change of the wall clock is no step, in nanoseconds.
+/// Smallest change of the wall clock that counts as a step, in nanoseconds.
 const SMALLEST_STEP: u64 = 1_000_000_000;
 
-/// Least number of pending writes that is swept.
+/// Least number of pending writes at which settled records are removed.
 const SWEEP_FROM: usize = 1_024;
 
 impl Intake {
@@ -90,7 +92,8 @@ impl Intake {
         }
     }
 
-    /// Notes how far the wall clock is set before the next record is offered.
+    /// Notes how far the wall clock was set since the process began (`step`, in nanoseconds), for the records offered
+    /// from now on.
     pub(crate) fn note_clock_step(&mut self, step: i64) {
         let change = step.saturating_sub(self.clock_step);
         if change.unsigned_abs() >= SMALLEST_STEP {
@@ -99,7 +102,7 @@ impl Intake {
         }
     }
 
-    /// Lowers the numbers of the records to come by `by`.
+    /// Lowers the numbers of future records, and those in `clock_changes`, by `by`.
     pub(crate) fn renumber(&mut self, by: u64) {
         self.next -= by;
         for (number, _) in &mut self.clock_changes {
@@ -117,8 +120,8 @@ impl Intake {
 }
 
 impl Shared {
-    /// Offers a record to the queues of some targets. Returns how many queued it, and what resolves when it
-    /// is durable; `None`: it is as durable as it will be.
+    /// Offers a record to the queues of some targets. Returns how many queues took it, and a receiver that resolves
+    /// when the record is durable. `None`: the record will not become more durable.
     pub(crate) fn offer(
         &self,
         targets: Range<usize>,
@@ -150,7 +153,7 @@ impl Shared {
             record: Arc::clone(&spooled),
             target: u16::try_from(index).unwrap_or(u16::MAX),
         };
-        // The other targets settle it before the writer sees it, so that it is not written for them.
+        // The other targets settle the record before the writer sees it, so that it is not written for them.
         let others = (0..self.queues.len()).filter(|index| !targets.contains(index));
         for other in others {
             claim(other).settled(Some(Reason::Admin));
@@ -188,7 +191,7 @@ impl Shared {
         }
     }
 
-    /// The queue of a target: of a configured one, or, with a higher index, of a removed one.
+    /// The queue of the target with this index. The indexes of removed targets follow those of the configured targets.
     pub(crate) fn queue(&self, target: usize) -> Option<&Arc<Queue<RecordClaim>>> {
         self.all_queues().nth(target)
     }
@@ -199,13 +202,13 @@ impl Shared {
         self.queues.iter().chain(removed)
     }
 
-    /// The number of a target in the files.
+    /// The number that identifies a target in the files.
     pub(crate) fn target_id(&self, target: usize) -> Option<TargetId> {
         let id = |tracker: &mut TrackerState| Some(tracker.cursors.get(target)?.id);
         self.tracker.with(id)
     }
 
-    /// See [`Lives::lethal`].
+    /// Calls [`Lives::lethal`] for the target with this index.
     pub(crate) fn lethal(&self, target: usize, number: u64) -> Option<u32> {
         self.lives.lethal(self.target_id(target)?, number)
     }
@@ -217,7 +220,7 @@ impl Shared {
         queues.collect()
     }
 
-    /// Notes how far the process is, for the case that it ends.
+    /// Moves the process to the next phase of its life, if that is due: see [`Lives::watch`].
     pub(crate) fn watch_life(&self) {
         if self.lives.next_watch().is_some() {
             self.lives.watch(&self.queues_by_id());
@@ -237,8 +240,7 @@ impl Shared {
     }
 
     /// Notes that the file of a record is missing from the directory. The record is lost, unless the spool itself has
-    /// just removed its segment.
-    /// `false`: it has.
+    /// just removed its segment (`false`).
     pub(crate) fn note_missing(&self, position: SegmentPosition) -> bool {
         let segment = position.segment;
         let is_lost = self.tracker.file(segment).is_some();

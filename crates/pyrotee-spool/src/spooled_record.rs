@@ -10,9 +10,10 @@ use pyrotee_segments::{SegmentPosition, TargetId};
 
 use crate::tracker::SettlementTracker;
 
-/// What stays in memory of one record, once for all targets, until every target has settled it.
+/// The entry in memory for one record, shared by all targets until every target has settled the record.
 pub(crate) struct SpooledRecord {
-    /// Changes once if the record is offered before the spool is open, under the lock of the tracker.
+    /// The number of the record. It changes once, under the lock of the tracker, if the record is offered before the
+    /// spool is open.
     pub(crate) number: AtomicU64,
     pub(crate) surface: SurfaceId,
     pub(crate) received: SystemTime,
@@ -31,12 +32,12 @@ pub(crate) struct SpooledState {
     pub(crate) location: RecordLocation,
 }
 
-/// Where the record itself is.
+/// Where the content of a record is.
 #[derive(Debug)]
 pub(crate) enum RecordLocation {
     /// In memory, not written yet.
     Memory(Arc<Record>),
-    /// In a segment; in memory too while `cached` has a value, which the leases of the record own.
+    /// In a segment. While leases own the content, `cached` finds it in memory too.
     Disk {
         position: SegmentPosition,
         cached: Weak<Record>,
@@ -49,7 +50,7 @@ pub(crate) enum RecordLocation {
 #[derive(Debug, Clone)]
 pub(crate) struct RecordClaim {
     pub(crate) record: Arc<SpooledRecord>,
-    /// Index of the target among the configured ones.
+    /// Index of the target. The indexes of removed targets follow those of the configured targets.
     pub(crate) target: u16,
 }
 
@@ -112,7 +113,7 @@ impl SpooledRecord {
             released = Some(location);
         }
         tracker.unsaved += 1;
-        // The first one begins the time after which the cursors are saved at the latest.
+        // The first unsaved settlement starts the time after which the cursors are saved at the latest.
         let save = tracker.unsaved == 1 || tracker.unsaved >= self.tracker.save_every;
         drop(state);
         drop(tracker);
@@ -123,7 +124,8 @@ impl SpooledRecord {
         }
     }
 
-    /// The record to be written and the targets that have not settled it. `None`: all have, or it is written.
+    /// The record to be written and the targets that have not settled it. `None`: all targets have settled the record,
+    /// or it is written.
     pub(crate) fn unsettled(&self) -> Option<(Arc<Record>, Vec<TargetId>)> {
         let tracker = self.tracker.lock();
         let state = lock(&self.state);

@@ -1,6 +1,7 @@
 //! Which target has settled which records, and which segments still have pending records.
 //!
-//! The lock of the tracker may be held while a record's is taken. It is never held together with a queue's.
+//! A record's lock may be taken while the tracker's lock is held. A queue's lock is never held together with the
+//! tracker's.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use pyrotee_segments::{File, NumberSet, TargetId};
 use crate::segments::Segments;
 use crate::wakeup::WriterWakeup;
 
-/// Tracks the settled records of every target and the segments that they leave in use.
+/// Tracks the settled records of every target, and the segments that still have pending records.
 #[derive(Debug)]
 pub(crate) struct SettlementTracker {
     state: Mutex<TrackerState>,
@@ -20,19 +21,19 @@ pub(crate) struct SettlementTracker {
     pub(crate) wakeup: WriterWakeup,
 }
 
-/// What a restart needs to know, beside the records.
+/// The state that a restart needs besides the records themselves.
 #[derive(Debug, Default)]
 pub(crate) struct TrackerState {
-    /// One per target: the configured ones in their order, then the removed ones.
+    /// One cursor per target: the configured targets in their order, then the removed targets.
     pub(crate) cursors: Vec<Cursor>,
     pub(crate) segments: Segments,
-    /// Numbers in segments that could not be read of which it is not known whether there is a record.
+    /// Numbers in segments that could not be read for which it is unknown whether there is a record.
     pub(crate) unknown: NumberSet,
     /// Settlements since the cursors were last saved.
     pub(crate) unsaved: u64,
 }
 
-/// How far a target is.
+/// How far a target is: the records that it has settled.
 #[derive(Debug)]
 pub(crate) struct Cursor {
     pub(crate) id: TargetId,
@@ -40,7 +41,7 @@ pub(crate) struct Cursor {
     pub(crate) settled: NumberSet,
     /// `None`: the target is configured.
     pub(crate) removal: Option<Removal>,
-    /// The saved cursors do not know the target: of what earlier processes wrote, it loses nothing that is missing.
+    /// The saved cursors do not list the target. No missing record of an earlier process counts as lost for it.
     pub(crate) is_new: bool,
 }
 
@@ -82,8 +83,8 @@ impl SettlementTracker {
         }
     }
 
-    /// Takes up the state that the files tell, and lowers the numbers of the records that were offered before `by` so
-    /// many. `renumber` does that for those of them that some target has not settled.
+    /// Replaces the state with `opened`, which was recovered from the files. Lowers the numbers of the records that
+    /// were settled before the spool was open by `by`; `renumber` does so for the records that are not written yet.
     pub(crate) fn open(&self, mut opened: TrackerState, by: u64, renumber: impl FnOnce()) {
         let mut state = self.lock();
         for (opened, cursor) in opened.cursors.iter_mut().zip(&state.cursors) {
@@ -106,7 +107,7 @@ impl SettlementTracker {
         lock(&self.state)
     }
 
-    /// The open file of a segment. `None`: the segment was removed.
+    /// The open file of a segment. `None`: the segment was removed, or could not be read yet.
     pub(crate) fn file(&self, segment: u64) -> Option<Arc<dyn File>> {
         let tracker = lock(&self.state);
         tracker.segments.get(segment)?.file.clone()

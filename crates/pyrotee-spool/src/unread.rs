@@ -1,6 +1,7 @@
-//! Segments that could not be read at the start: what is known of their records, and how these are lost.
+//! Segments that could not be read at the start: counts their pending records, and settles records that are lost.
 //!
-//! The cursors tell which numbers of such a segment a target has not settled. Bodies, and so lengths, are not known.
+//! The cursors tell which record numbers of a segment each target has not settled. The lengths of the bodies are not
+//! known.
 
 use std::ops::Range;
 use std::time::SystemTime;
@@ -29,8 +30,8 @@ impl TrackerState {
         count.sum()
     }
 
-    /// Settles the records of a segment that could not be read. A segment in which nothing is pending any more can be
-    /// removed. Returns how many records each target loses, in the order of the cursors.
+    /// Settles the records of a segment that could not be read. A segment without pending records can be removed.
+    /// Returns how many records each target loses, in the order of the cursors.
     pub(crate) fn lose_unread(&mut self, segment: u64, losers: Losers) -> Vec<u64> {
         let tracked = self.segments.get(segment);
         let Some(unread) = tracked.and_then(|segment| segment.unread.as_ref()) else {

@@ -1,5 +1,5 @@
-//! What the whole spool does about segments that the disk does not return: it holds their records back, and counts
-//! the records that are lost with them.
+//! Handles segments that the disk does not return: holds back their records, and counts the records that are lost with
+//! them.
 
 use std::io;
 
@@ -12,8 +12,8 @@ use crate::tracker::TrackerState;
 use crate::unread::Losers;
 
 impl Shared {
-    /// Notes that the operating system could not return the record `number` at `position`: its segment is left alone
-    /// for a time, and the record longer.
+    /// Notes that the operating system could not return the record `number` at `position`: the records of the segment
+    /// are held back for a time, and this record for longer.
     pub(crate) fn note_read_failure(
         &self,
         position: SegmentPosition,
@@ -35,12 +35,12 @@ impl Shared {
             let error = error as &dyn std::error::Error;
             warn!(
                 segment,
-                failures, error, "spool cannot be read, its records wait"
+                failures, error, "segment of the spool cannot be read, its records are held back"
             );
         }
     }
 
-    /// Notes that reading the record `number` at `position` panicked: it is left alone for a time.
+    /// Notes that reading the record `number` at `position` panicked: the record is held back for a time.
     pub(crate) fn note_read_panic(&self, position: SegmentPosition, number: u64) {
         let until = self.read_trouble.panicked(position.segment, number);
         for queue in self.all_queues() {
@@ -64,8 +64,8 @@ impl Shared {
         }
     }
 
-    /// Drops the records of a segment that could not be read yet, for `reason`. Returns how many they were, counted once
-    /// per target.
+    /// Drops the records of a segment that could not be read yet, for `reason`. Returns the number of records, counted
+    /// once per target.
     pub(crate) fn lose_unread(&self, segment: u64, reason: Reason) -> u64 {
         let losses = self.tracker.with(|it| it.lose_unread(segment, Losers::All));
         for (target, records) in losses.iter().enumerate() {
@@ -81,8 +81,8 @@ impl Shared {
         self.counters.unread_segments.set(unread as u64);
     }
 
-    /// Drops records of segments that could not be read yet, for one target, for `reason`. `lose` settles them and
-    /// returns how many they were.
+    /// Drops records of segments that could not be read yet, for one target, for `reason`. `lose` settles the records
+    /// and returns their number.
     pub(crate) fn lose_unread_of(
         &self,
         target: usize,

@@ -1,4 +1,4 @@
-//! How the writer thread is woken.
+//! The wake-up of the writer thread, after a minimum sleep.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
@@ -9,8 +9,8 @@ use pyrotee_queue::lock;
 /// Wakes the writer thread. A notification that comes while the writer works is kept for its next wait.
 #[derive(Debug)]
 pub(crate) struct WriterWakeup {
-    /// Minimum sleep after a batch. A notification during it only sets a flag, without a futex wake-up: the
-    /// woken thread would often preempt the one that notifies, in the middle of an offer.
+    /// Minimum sleep after a batch. A notification during it only sets a flag, without a futex wake-up: the woken
+    /// thread would often preempt the notifying thread, in the middle of an offer.
     min_sleep: Duration,
     state: Mutex<State>,
     condvar: Condvar,

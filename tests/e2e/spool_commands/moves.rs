@@ -1,4 +1,4 @@
-//! Commands that change something.
+//! Commands of the spool that change something.
 
 use std::{
     fs,
@@ -44,7 +44,7 @@ fn a_replay_offline_sends_all_once_and_leaves_the_others_alone() {
         (pending(&home, "central"), pending(&home, "other")),
         (0, 10)
     );
-    // Nothing is left, and a relay finds it so.
+    // Nothing is left, and a relay finds nothing pending.
     spool(&[&args[..], &[&sink.url()]].concat()).expect(0, &["sent 0 profiles"]);
     let other = Upstream::ok();
     let relay = home.relay().target_address("central", &nobody(), &[]);
@@ -63,7 +63,7 @@ fn what_is_not_taken_stays_and_can_be_sent_later() {
     let replay = |to: &str, more: &[&str]| spool(&[&args[..], &[to], more].concat());
     replay(&nobody(), &["--failures", "2"])
         .expect(1, &["2 times in a row", "10 are left", "refused"]);
-    // Every third one is refused for what it is, the others are taken.
+    // The target rejects every third profile, and accepts the others.
     let picky = Upstream::script(|arrival| match arrival.index % 3 {
         2 => Answer::status(400, b"no such format"),
         _ => Answer::ok(),
@@ -212,7 +212,7 @@ fn a_running_relay_gives_what_a_renamed_target_left_to_its_new_name() {
     pyrotee(&["status", "--admin", &admin]).expect(0, &["old      removed ", "10 ("]);
     let replay =
         |from: &str, to: &str| spool(&["replay", "--admin", &admin, "--from", from, "--to", to]);
-    replay("central", "new").expect(1, &["409", "delivers what waits for it"]);
+    replay("central", "new").expect(1, &["409", "are delivered already"]);
     replay("nobody", "new").expect(1, &["404", "there are: old"]);
     replay("old", "nobody").expect(1, &["404", "there are: central, new"]);
     replay("old", "new").expect(0, &["new has 10 profiles of old", "0 are left"]);
@@ -270,13 +270,13 @@ fn a_purge_loses_what_is_named_and_nothing_else() {
         (pending(&home, "central"), pending(&home, "other")),
         (0, 10)
     );
-    purge(&["--removed"]).expect(0, &["nothing waited for a removed target"]);
-    // A relay whose configuration lacks two of them.
+    purge(&["--removed"]).expect(0, &["no removed target had pending profiles"]);
+    // A relay whose configuration lacks two of these targets.
     let relay = home.relay().target_address("other", &nobody(), &[]).spawn();
     let admin = relay.admin().to_string();
     let asked = |more: &[&str]| spool(&[&["purge", "--admin", &admin], more].concat());
     asked(&["--target", "third"]).expect(0, &["third: lost 10 profiles"]);
-    asked(&["--removed"]).expect(0, &["nothing waited"]);
+    asked(&["--removed"]).expect(0, &["no removed target"]);
     asked(&["--target", "nobody"]).expect(1, &["there are: other"]);
     asked(&["--target", "other"]).expect(0, &["other: lost"]);
     let ledger = relay.wait_ledger("other", "the loss", |it| it.pending.profiles <= 1);

@@ -1,20 +1,20 @@
-//! Finds the record that ends the process whenever it is delivered.
+//! Finds a record whose delivery ends the process, for example by a crash or for lack of memory.
 //!
-//! A *short life* is a process that ended within [`Settings::short_life`](crate::Settings::short_life) of its start
-//! and did not close the spool. The file `lives` counts short lives in a row, and takes down what is in flight, before a
-//! record is handed out:
+//! A *short life* is a process that ended within [`Settings::short_life`](crate::Settings::short_life) of its start and
+//! did not close the spool. The file `lives` counts short lives in a row, and lists the records in flight. It is
+//! written before a record is handed out:
 //!
-//! - From the third life on after two short ones, the records in flight are noted.
-//! - After three short lives a process is *careful*: at first it delivers only the records that were in flight at the end
-//!   of the life before, one at a time for all targets together. It stops to be careful when these are settled or after
-//!   `short_life`.
-//! - A record that was alone in flight when a careful life ended, within [`Settings::trial`](crate::Settings::trial) of its
-//!   lease, is a *suspect*. The next life delivers nothing for a random time, of up to 15 trials, before it tries
-//!   the suspect. So a suspect whose lease is followed by the end of the process again is no coincidence, whatever kills
-//!   healthy processes and however slow the target is. A life that ends otherwise acquits it.
-//! - A suspect of three lives is *lethal*: it is leased once more, to be dropped.
+//! - After two short lives in a row, the records in flight are noted.
+//! - After three short lives a process is *careful*: at first it delivers only the records that were in flight at the
+//!   end of the life before, one at a time for all targets together. It is no longer careful when these records are
+//!   settled, or after `short_life`.
+//! - A record that was alone in flight when a careful life ended, within [`Settings::trial`](crate::Settings::trial) of
+//!   its lease, is a *suspect*. The next life delivers nothing for a random time, of up to 15 trials, before it tries
+//!   the suspect. So it is no coincidence if the process ends again after the lease of the suspect, whatever else kills
+//!   healthy processes and however slow the target is. A life that ends at another time acquits the suspect.
+//! - A suspect of three lives is *lethal*: the record is leased once more, only to be dropped.
 //!
-//! The writer thread watches the time, the reader thread notes what is in flight: no task waits for the disk.
+//! The writer thread watches the time, and the reader thread notes the records in flight: no task waits for the disk.
 
 mod state;
 
@@ -34,10 +34,10 @@ use tracing::{error, info, warn};
 use crate::spooled_record::RecordClaim;
 use state::{LETHAL_AFTER, Phase, State, judged, read};
 
-/// After so many short lives in a row, the records in flight are noted.
+/// Number of short lives in a row after which the records in flight are noted.
 const NOTES_AFTER: u32 = 2;
 
-/// After so many short lives in a row, a process is careful.
+/// Number of short lives in a row after which a process is careful.
 const CAREFUL_AFTER: u32 = 3;
 
 /// Longest time, as a multiple of a trial, until a suspect is tried.
@@ -54,7 +54,7 @@ pub(crate) struct Lives {
     trial: Duration,
     is_careful: AtomicBool,
     is_noting: AtomicBool,
-    /// One permit. Closed once the process is not careful any more.
+    /// Holds one permit, for the only record in flight of a careful process. Closed once the process is not careful.
     turns: Arc<Semaphore>,
     state: Mutex<State>,
 }
@@ -71,7 +71,8 @@ impl Lives {
         }
     }
 
-    /// Counts this process as a short life, until it proves to be a long one. A second call changes nothing.
+    /// Reads the file `lives`, and counts this process as a short life until it has run for `short_life`. A second call
+    /// changes nothing.
     pub(crate) fn begin(&self, storage: &Arc<dyn Storage>) {
         let mut state = lock(&self.state);
         if self.short_life.is_zero() || state.storage.is_some() {
@@ -92,7 +93,7 @@ impl Lives {
         let careful = !on_trial.is_empty();
         if careful {
             let (lives, records) = (before.short, on_trial.len());
-            let message = "the relay ended soon after its start again and again: it delivers one profile at a time, those first that it was delivering";
+            let message = "the relay ended soon after its start again and again: it delivers one profile at a time, first those that were in flight";
             warn!(lives, records, "{message}");
         }
         self.is_careful.store(careful, Relaxed);
@@ -133,18 +134,19 @@ impl Lives {
         Arc::clone(&self.turns).acquire_owned().await.ok()
     }
 
-    /// How many processes ended while this record alone was in flight, if these are so many that it must not be delivered.
+    /// Number of processes that ended while this record alone was in flight. `None`: too few, so the record may be
+    /// delivered.
     pub(crate) fn lethal(&self, target: TargetId, number: u64) -> Option<u32> {
         let ended = lock(&self.state).lethal((target, number))?;
         error!(
             number,
-            ended, "a profile in the spool ends the relay, it is set aside"
+            ended, "a profile in the spool kept ending the relay, it is not delivered again"
         );
         Some(ended)
     }
 
-    /// While the process is careful, holds all records of a target back that are not on trial, and a suspect for a random
-    /// time.
+    /// In a careful process, holds back records of a target: a suspect for a random time, and the records that are
+    /// neither on trial nor lethal for as long as the process is careful.
     pub(crate) fn hold_back(&self, target: TargetId, queue: &Queue<RecordClaim>) {
         let state = lock(&self.state);
         let Phase::Careful { until } = state.phase else {
@@ -166,7 +168,8 @@ impl Lives {
         }
     }
 
-    /// A random time of 1 to 15 trials in which a life may end that ends by itself.
+    /// A random time of 1 to 15 trials before a suspect is leased. A process that ends for another reason may end in
+    /// this time, which acquits the suspect.
     fn acquittal(&self, number: u64) -> Duration {
         let steps = u64::from(LONGEST_ACQUITTAL - 1) * 1_000;
         let step = RandomState::new().hash_one(number) % steps;
@@ -191,19 +194,19 @@ impl Lives {
         let mut state = lock(&self.state);
         state.saved.in_flight.remove(&flight);
         state.trial_ends = None;
-        // Others in flight are noted again with the next lease.
+        // If other records are in flight, the next lease saves the change.
         if state.saved.careful || state.saved.in_flight.is_empty() {
             state.save();
         }
     }
 
-    /// When [`Lives::pass_trial`] is to be called.
+    /// When [`Lives::pass_trial`] is to be called. `None`: no trial is running.
     pub(crate) fn trial_ends(&self) -> Option<Instant> {
         let careful = self.is_careful();
         careful.then(|| lock(&self.state).trial_ends).flatten()
     }
 
-    /// Notes that the record in flight has not ended the process for the time of a trial.
+    /// Notes that the process has survived the trial of the record in flight, which is then not suspected.
     pub(crate) fn pass_trial(&self) {
         let mut state = lock(&self.state);
         state.trial_ends = None;
@@ -219,7 +222,8 @@ impl Lives {
         }
     }
 
-    /// Notes how far the process is. `targets`: the queues of the configured targets.
+    /// Moves the process to the next phase of its life, if that is due. `targets`: the queues of the configured
+    /// targets.
     pub(crate) fn watch(&self, targets: &[(TargetId, &Queue<RecordClaim>)]) {
         let now = Instant::now();
         let mut state = lock(&self.state);
@@ -237,7 +241,7 @@ impl Lives {
                 }
                 info!("the relay delivers as usual");
             }
-            // Poison was dropped long ago.
+            // Lethal records were dropped long ago, so no suspect is kept.
             Phase::Short { until } if now >= until => self.end_short_life(&mut state, None),
             Phase::Short { .. } | Phase::Long => {}
         }
@@ -254,13 +258,14 @@ impl Lives {
         self.turns.close();
     }
 
-    /// Notes that the process ends in good order.
+    /// Notes that the process closes the spool, so that it does not count as a short life.
     pub(crate) fn close(&self) {
-        // The deliverers may not have dropped it yet.
+        // Lethal records are kept, because the deliverers may not have dropped them yet.
         self.end_short_life(&mut lock(&self.state), Some(LETHAL_AFTER));
     }
 
-    /// Forgets the count and the suspects, but those of at least so many lives.
+    /// Resets the count of short lives, and forgets the suspects. `keeps_from`: suspects of at least so many lives are
+    /// kept.
     fn end_short_life(&self, state: &mut State, keeps_from: Option<u32>) {
         self.is_noting.store(false, Relaxed);
         state.phase = Phase::Long;

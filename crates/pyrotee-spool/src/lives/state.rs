@@ -1,4 +1,4 @@
-//! How far this process is in its life, and the file that tells the next one.
+//! The phase of this process's life, and the file `lives` that hands it on to the next process.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -7,7 +7,7 @@ use std::sync::Weak;
 use pyrotee_segments::{Flight, FormatError, LIVES_FILE, SavedLives, Storage, TargetId, read_all};
 use tokio::time::Instant;
 
-/// A suspect is lethal after so many lives that ended while it was alone in flight.
+/// Number of lives that ended while a suspect was alone in flight after which the suspect is lethal.
 pub(super) const LETHAL_AFTER: u32 = 3;
 
 /// The life of this process.
@@ -15,16 +15,16 @@ pub(super) const LETHAL_AFTER: u32 = 3;
 pub(super) struct State {
     /// `None`: lives are not counted.
     pub(super) storage: Option<Weak<dyn Storage>>,
-    /// What the next process is to find.
+    /// The content of the file for the next process.
     pub(super) saved: SavedLives,
     pub(super) phase: Phase,
     /// Records that a careful process tries, one at a time.
     pub(super) on_trial: BTreeSet<Flight>,
-    /// When the record in flight of a careful process has passed its trial.
+    /// When the record in flight of a careful process has passed its trial. `None`: no trial is running.
     pub(super) trial_ends: Option<Instant>,
 }
 
-/// What the end of this process would mean.
+/// What the end of this process would count as, if the spool is not closed before.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) enum Phase {
     /// Nothing: the life is a long one, or lives are not counted.
@@ -37,7 +37,8 @@ pub(super) enum Phase {
 }
 
 impl State {
-    /// How many processes ended while this record alone was in flight, if these are so many that it is lethal.
+    /// Number of processes that ended while this record alone was in flight. `None`: too few for the record to be
+    /// lethal.
     pub(super) fn lethal(&self, flight: Flight) -> Option<u32> {
         let ended = self.saved.suspects.get(&flight).copied();
         ended.filter(|ended| *ended >= LETHAL_AFTER)
@@ -49,8 +50,8 @@ impl State {
         on_trial.map(|(_, number)| *number)
     }
 
-    /// Writes the file, for the case that the process ends: nothing is synced. While the disk is in trouble, nobody is
-    /// suspected.
+    /// Writes the file without a sync, so that it survives the end of the process but not a power loss. Errors are
+    /// ignored: while the disk is in trouble, no record is suspected.
     pub(super) fn save(&self) {
         if let Some(storage) = self.storage.as_ref().and_then(Weak::upgrade) {
             storage.overwrite(LIVES_FILE, &self.saved.encode()).ok();
@@ -72,7 +73,7 @@ pub(super) fn judged(before: &SavedLives) -> BTreeMap<Flight, u32> {
     suspects
 }
 
-/// What the life before has left. `None`: a newer pyrotee wrote it, or it cannot be read.
+/// Reads the file that the process before has left. `None`: a newer pyrotee wrote it, or it cannot be read.
 pub(super) fn read(storage: &dyn Storage) -> Option<SavedLives> {
     let file = match storage.open(LIVES_FILE) {
         Ok(file) => file,

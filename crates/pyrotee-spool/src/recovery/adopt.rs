@@ -1,6 +1,7 @@
-//! Puts the records of a segment into the queues of their takers, and counts those that are missing as lost.
+//! Puts the records of a segment into the queues of their takers, and counts missing records as lost.
 //!
-//! A start adopts all segments that it can read; a segment that could not be read is adopted when it can be.
+//! Segments that can be read are adopted at the start. A segment that could not be read is adopted once a later read
+//! succeeds.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -13,10 +14,10 @@ use crate::shared::Shared;
 use crate::spooled_record::{RecordClaim, RecordLocation, SpooledRecord, SpooledState};
 use crate::tracker::{Cursor, SettlementTracker, TrackerState};
 
-/// Most records that are counted as lost to one damage: numbers in a damaged file can be anything.
+/// Most records that are counted as lost to one damage: numbers in a damaged file can have any value.
 const MOST_LOST: usize = 1 << 20;
 
-/// What was found of the records of a segment.
+/// The records that were found in a segment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Found<'a> {
     /// The number of the segment.
@@ -38,8 +39,7 @@ pub(crate) struct Adopted {
 }
 
 impl Adopted {
-    /// Queues the records for their targets, and counts the lost ones. Each target's account takes one step for all
-    /// of them.
+    /// Queues the records for their targets, and counts the lost ones. Each target's account changes in one step.
     pub(crate) fn apply(self, shared: &Shared) {
         let counters = &shared.counters;
         counters.recovered.add(self.claims.len() as u64);
@@ -70,8 +70,8 @@ impl Adopted {
 impl TrackerState {
     /// Claims the pending records of a segment, and settles all others of its numbers.
     ///
-    /// Of a number that no target is known to have settled and that is not found, there was a record if the number is
-    /// not unknown, or if it may have been in damaged bytes.
+    /// If a target has not settled a number and no record with it is found, a record is lost, unless the number is
+    /// unknown. An unknown number that may have been in damaged bytes counts as a lost record too.
     pub(crate) fn adopt(
         &mut self,
         found: Found<'_>,
@@ -110,7 +110,8 @@ impl TrackerState {
         }
     }
 
-    /// The numbers of the segment that are there, or of which it is not known that they ever were.
+    /// The numbers of the segment that are not lost: records with them were found, or the numbers are unknown and
+    /// outside damaged bytes.
     fn explained(&self, found: Found<'_>) -> NumberSet {
         let mut explained = NumberSet::default();
         for range in self.unknown.ranges() {
@@ -127,7 +128,7 @@ impl TrackerState {
     }
 }
 
-/// What one target has in a segment.
+/// The records of a segment that one target has not settled.
 struct TargetShare<'a> {
     pending: Vec<&'a ScannedRecord>,
     /// Body lengths of damaged records.
@@ -135,7 +136,7 @@ struct TargetShare<'a> {
 }
 
 impl<'a> TargetShare<'a> {
-    /// Settles all numbers of the segment but those of whole records that are pending for the target.
+    /// Settles all numbers of the segment for the target, except those of its pending whole records.
     fn take(cursor: &mut Cursor, found: Found<'a>) -> Self {
         let (id, settled) = (cursor.id, &mut cursor.settled);
         let wanted = found.records.iter();

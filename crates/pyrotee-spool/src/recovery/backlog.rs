@@ -1,4 +1,5 @@
-//! What earlier processes left, before tracker, queues and accounts of this process know of it.
+//! The records that earlier processes left, before they are added to the tracker, the queues and the accounts of this
+//! process.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,18 +17,18 @@ use crate::segments::{Segment, UnreadSegment};
 use crate::shared::Shared;
 use crate::tracker::{SettlementTracker, TrackerState};
 
-/// What earlier processes left.
+/// The records and cursors that earlier processes left.
 #[derive(Debug)]
 pub(crate) struct Backlog {
     /// The number of the next record.
     pub(crate) next: u64,
-    /// The names for new segments.
+    /// The names of the targets, for the heads of new segments.
     pub(crate) names: Names,
-    /// Cursors, of removed targets too, and segments.
+    /// The cursors, including those of removed targets, and the segments.
     pub(crate) state: TrackerState,
-    /// How many of the cursors are of removed targets.
+    /// Number of cursors that belong to removed targets.
     pub(crate) removed: usize,
-    /// Records of all targets.
+    /// The claims and lost records of all targets.
     pub(crate) adopted: Adopted,
     /// Damaged ranges of bytes.
     pub(crate) damages: u64,
@@ -38,7 +39,7 @@ pub(crate) struct Backlog {
 }
 
 impl Backlog {
-    /// Collects what was recovered for the targets of the names `configured`, and for removed ones. The records will be
+    /// Collects the recovered records of the targets named in `configured`, and of removed targets. The records will be
     /// settled with `tracker`, whose state does not change yet.
     pub(crate) fn of(
         recovered: RecoveredSpool,
@@ -86,7 +87,7 @@ impl Backlog {
         backlog
     }
 
-    /// Counts what is missing of numbers that are in no segment.
+    /// Counts the missing records with numbers that are in no segment.
     fn adopt_absent(&mut self, numbers: Range<u64>, tracker: &Arc<SettlementTracker>) {
         let found = Found {
             segment: numbers.start,
@@ -97,7 +98,7 @@ impl Backlog {
         self.state.adopt(found, tracker, &mut self.adopted);
     }
 
-    /// Adopts a segment. One that could not be read waits to be read again.
+    /// Adopts a segment. A segment that could not be read is kept to be read again.
     fn adopt(
         &mut self,
         segment: RecoveredSegment,
@@ -112,7 +113,7 @@ impl Backlog {
             ..Segment::default()
         };
         let Some(read) = segment.read else {
-            // What a new target finds is not for it.
+            // Records of earlier processes are not for a new target.
             for cursor in self.state.cursors.iter_mut().filter(|it| it.is_new) {
                 cursor.settled.insert(numbers.clone());
             }

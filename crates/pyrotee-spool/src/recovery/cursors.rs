@@ -17,7 +17,8 @@ pub(super) struct BegunCursors {
     pub(super) names: Names,
 }
 
-/// `next`: the number of the next record. `now`: the wall clock.
+/// Takes over the saved cursors, and adds cursors for new targets. `next`: the number of the next record. `now`: the
+/// current time.
 pub(super) fn begin(
     recovered: &RecoveredSpool,
     configured: &[String],
@@ -41,7 +42,7 @@ pub(super) fn begin(
     let removed = recovered.names.iter();
     for (id, name) in removed.filter(|(_, name)| !configured.contains(name)) {
         let saved = recovered.cursors.of_target(*id, name).cloned();
-        // Something is missing if it is neither settled nor in a segment.
+        // A record is missing if its number is neither settled nor in a segment.
         let is_unsettled = |it: &SavedCursor| it.settled.count_missing(0..it.horizon) > 0;
         let has_records = listed.contains(id) || saved.as_ref().is_some_and(is_unsettled);
         if has_records || is_unread {
@@ -101,7 +102,7 @@ fn listed(recovered: &RecoveredSpool) -> BTreeSet<TargetId> {
 /// Since when a target is removed: since the start of this process, unless its saved cursor says that it was removed
 /// before. `last_seen`: when the cursors were saved. `next`: the number of the next record.
 fn removal(saved: Option<&SavedCursor>, last_seen: Option<u64>, next: u64, now: u64) -> Removal {
-    // Less than any configured target will say.
+    // Earlier than the `last_seen` that is saved for configured targets.
     let since = now.saturating_sub(1);
     match saved.filter(|saved| Some(saved.last_seen) != last_seen) {
         None => Removal {

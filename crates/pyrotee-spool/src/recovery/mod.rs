@@ -1,8 +1,8 @@
 //! Recovers the records that earlier processes left in the directory.
 //!
 //! Recovery deletes no file, and damage is not an error. A segment that the operating system does not return is left
-//! as it is, to be read later. The start fails only if another process uses the spool, a newer pyrotee wrote it, or the
-//! directory or the cursors cannot be read.
+//! unchanged, to be read later. The start fails only if another process uses the spool, a newer pyrotee wrote it, or
+//! the directory, the cursors or, without cursors, a segment cannot be read.
 
 mod adopt;
 mod backlog;
@@ -43,13 +43,13 @@ pub(crate) struct RecoveredSpool {
 /// A segment of an earlier process.
 #[derive(Debug)]
 pub(crate) struct RecoveredSegment {
-    /// Numbers of the records that may be in it. The last segment has no known end.
+    /// Numbers of the records that may be in the segment. The last segment has no known end (`u64::MAX`).
     pub(crate) numbers: Range<u64>,
     /// Length of the file when the directory was listed, in bytes.
     pub(crate) len: u64,
-    /// When it was last written to. `None`: the operating system does not tell.
+    /// When the file was last written to. `None`: the operating system does not tell.
     pub(crate) modified: Option<SystemTime>,
-    /// What was read. `None`: the operating system cannot read the file.
+    /// The content of the segment. `None`: the operating system cannot read the file.
     pub(crate) read: Option<ReadSegment>,
 }
 
@@ -113,7 +113,7 @@ pub(crate) fn read(
                 }
                 Some(read)
             }
-            // Without cursors nobody could tell which records are in a segment that cannot be read.
+            // Without cursors it is unknown which records are in a segment that cannot be read.
             Err(source) if !has_cursors => return Err(failed(Some(&file.name), source)),
             Err(error) => {
                 failure = Some((file.name.clone(), error));
@@ -134,7 +134,7 @@ pub(crate) fn read(
         let dir = settings.dir.display();
         warn!(%dir, file, segments, bytes, error, "segments of the spool cannot be read, trying again");
     }
-    // Nothing is changed in a directory that cannot be opened.
+    // Torn ends are cut last, so that a directory that cannot be opened stays unchanged.
     for segment in &mut segments {
         if let Some(read) = &mut segment.read {
             read.cut(&segment_name(segment.numbers.start));
@@ -158,7 +158,7 @@ fn read_segment(
     cursors: &Cursors,
     lifecycle: &Arc<Lifecycle>,
 ) -> io::Result<Option<ReadSegment>> {
-    // What may have been written without the cursors knowing of it is checked whole.
+    // The bodies of the last segment are checked too: its records may be newer than the cursors.
     let bodies = file.is_last();
     let may_be_torn = file.is_last() && !cursors.clean;
     let scanned = file.scan(&**storage, salt, bodies, Some(&lifecycle.on_read()))?;

@@ -1,4 +1,4 @@
-//! Which record numbers are free, and which are uncertain.
+//! The next free record number, and the numbers for which it is unknown whether there is a record.
 
 use pyrotee_segments::{Cursors, NumberSet, SHORTEST_RECORD};
 
@@ -14,7 +14,7 @@ pub(super) fn next_number(recovered: &RecoveredSpool) -> u64 {
                 .records
                 .last()
                 .map_or(first, |record| record.number),
-            // As many records as the file can hold.
+            // The file holds at most this many records.
             None if segment.is_last() && !recovered.cursors.clean => {
                 first + segment.len / SHORTEST_RECORD
             }
@@ -22,7 +22,7 @@ pub(super) fn next_number(recovered: &RecoveredSpool) -> u64 {
         };
         last + 1
     });
-    // A record may have been settled before it was written, after the cursors took the next number.
+    // A record may have been offered and settled, but not written, after `next` was read for the saved cursors.
     let targets = recovered.cursors.targets.iter();
     let settled = targets.filter_map(|target| target.settled.ranges().last());
     let settled = settled.map(|range| range.end).max();
@@ -30,7 +30,7 @@ pub(super) fn next_number(recovered: &RecoveredSpool) -> u64 {
     seen.max(recovered.cursors.next)
 }
 
-/// The numbers below `next` of which the cursors do not tell whether there ever was a record.
+/// The numbers below `next` for which the cursors do not tell whether there ever was a record.
 pub(super) fn unknown_numbers(cursors: &Cursors, next: u64) -> NumberSet {
     let mut unknown = cursors.unknown.clone();
     unknown.insert(cursors.horizon()..next);

@@ -10,7 +10,7 @@ use tracing::warn;
 #[derive(Debug)]
 pub(crate) struct ReadSegment {
     pub(crate) file: Arc<dyn File>,
-    /// Length without an incomplete record at the end that was cut off, in bytes.
+    /// Length of the file in bytes, without an incomplete record that was cut off.
     pub(crate) bytes: u64,
     pub(crate) damaged: bool,
     /// Whether the file ends in an incomplete record that is no damage.

@@ -1,4 +1,4 @@
-//! Losses and removed targets, counted over kills.
+//! Accounts of lost records and of removed targets, across kills.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -97,7 +97,7 @@ async fn what_a_kill_leaves_is_counted_though_no_target_settled_anything() {
         assert_eq!(lost, expected - 4, "{segment} is cut");
         assert_eq!(spool.counts(0).pending.profiles, 40 - lost);
     }
-    // A new target loses nothing that was not for it, and removed ones lose what was.
+    // A new target loses no earlier record, and a removed target loses the damaged records that were for it.
     for segment in [&segments[1], &segments[2]] {
         let sim = left.after_kill();
         sim.tamper(segment, |bytes| bytes[2_000..5_000].fill(0));
@@ -127,7 +127,7 @@ async fn a_number_that_was_settled_before_it_was_written_is_not_given_out_again(
         all.push(format!("{}-10", 100 + number));
         assert!(spool.keep(all.last().unwrap()).await);
     }
-    // Killed before it saved cursors of its own.
+    // This process is killed before it saves cursors of its own.
     let sim = left.after_kill();
     spool.close();
     sim.tamper(CURSOR_SLOTS[0], |bytes| *bytes = saved.encode());

@@ -1,4 +1,4 @@
-//! Wall clocks that are set while records wait. What a target gets keeps its time; only ages are told anew.
+//! Wall clocks that are set while records wait. The times that a target gets do not change; only ages do.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ const HOUR: i64 = 3_600_000_000_000;
 const DECADES: i64 = 50 * 365 * 24 * HOUR;
 const MAX_AGE: Duration = Duration::from_secs(3_300);
 
-/// A wall clock that a test sets, beside the one of the system.
+/// A wall clock that a test sets, relative to that of the system.
 #[derive(Default, Clone)]
 struct Clock {
-    /// How far it is from the true time, in nanoseconds.
+    /// How far the clock is from the true time, in nanoseconds.
     off: Arc<AtomicI64>,
 }
 
@@ -66,14 +66,14 @@ impl Clock {
         assert!(spool.producer.offer(&record).receipt.durable().await);
     }
 
-    /// Expires as the deliverer does.
+    /// Expires records as the deliverer does. Returns how many have expired so far.
     fn expire(&self, spool: &TestSpool) -> u64 {
         let now = self.now();
         spool.consumers[0].expire(now.checked_sub(MAX_AGE).unwrap_or(SystemTime::UNIX_EPOCH));
         spool.lost(0, Reason::Expired)
     }
 
-    /// The age of the oldest record, in seconds, as the status page tells it.
+    /// The age of the oldest record, in seconds, as the status page shows it.
     fn oldest(&self, spool: &TestSpool) -> u64 {
         let oldest = spool.consumers[0].oldest().unwrap();
         self.now()
@@ -83,7 +83,7 @@ impl Clock {
     }
 }
 
-/// How many steps the latest cursors tell of.
+/// Number of clock steps in the latest cursors.
 fn steps(sim: &Sim) -> usize {
     let slots = CURSOR_SLOTS.into_iter().filter_map(|slot| {
         let mut cursors = None;
@@ -108,8 +108,8 @@ async fn a_clock_that_is_set_while_records_wait_expires_none() {
         clock.keep(&spool, "3-10").await;
         assert_eq!(clock.expire(&spool), 0, "{step}");
         assert!(clock.oldest(&spool) < 60, "{step}");
-        // Nor in a process that begins with any of these clocks. Nobody notices a clock that is set while no process
-        // runs, so that one which goes an hour ahead then looks like an hour.
+        // Records do not expire in a later process either, whichever of these clocks it begins with. A clock that is
+        // set while no process runs is not noticed: if it is set an hour ahead, the records are an hour older.
         for later in [0, step].into_iter().filter(|later| *later - step != HOUR) {
             eventually("three steps in the cursors", || steps(&sim) == 3).await;
             let killed = sim.after_kill();
@@ -260,7 +260,7 @@ async fn a_clock_that_is_set_before_the_spool_opens_expires_nothing_later() {
     let spool = start(Arc::clone(&sim) as _, settings, &["a"]);
     assert!(spool.monitor.wait_until_open().is_err());
     clock.keep(&spool, "0-10").await;
-    // The time comes over the network before the disk does.
+    // The clock is set over the network before the directory can be opened.
     clock.set(0);
     clock.keep(&spool, "1-10").await;
     sim.fail_prepare(None);

@@ -41,7 +41,7 @@ async fn a_scan_ends_when_the_spool_is_closed_and_memory_is_lost_as_shutdown() {
     sim.reads().open();
     let (has_ended, took) = closing.join().unwrap();
     assert!(has_ended && took < Duration::from_secs(1), "{took:?}");
-    // The first read was under way.
+    // Only the read that was under way is finished.
     assert!(sim.read() - read_before <= 1 << 20);
     assert_eq!(sim.bytes(), before);
     let one = Tally {

@@ -10,7 +10,7 @@ use super::sim::Sim;
 use super::support::{TestSpool, eventually, name, open, settings, try_open};
 use crate::{ReplayError, ReplayState, Settings};
 
-/// A spool that holds records of 1,000 bytes for `old`, which has left, and for `a`.
+/// A spool that holds records of 1,000 bytes for `old`, which the configuration will lack, and for `a`.
 async fn after_a_rename(count: usize) -> (Arc<Sim>, Vec<String>) {
     let sim = Sim::new();
     let spool = open(&sim, settings(Path::new("")), &["old", "a"]);
@@ -45,7 +45,7 @@ async fn what_a_renamed_target_left_goes_to_its_new_name_once() {
     );
     assert_eq!(spool.counts(1).pending, all);
     assert_eq!(spool.counts(0).pending, all, "nobody else is concerned");
-    // Whatever becomes of the process, they are the new target's now, and once.
+    // Whether the process is killed or closed, the new target has each record, once.
     let killed = sim.after_kill();
     spool.close();
     for (sim, how) in [(killed, "killed"), (sim.after_kill(), "closed")] {
@@ -67,7 +67,7 @@ async fn a_replay_is_refused_where_it_makes_no_sense() {
     let (sim, _) = after_a_rename(3).await;
     let spool = open(&sim, settings(Path::new("")), &["a", "new"]);
     let refused = |from, to| spool.control.replay(from, to).unwrap_err().to_string();
-    assert!(refused("a", "new").contains("delivers what waits for it"));
+    assert!(refused("a", "new").contains("are delivered already"));
     assert!(refused("nobody", "new").contains("there are: old"));
     assert!(refused("old", "nobody").contains("there are: a, new"));
     assert_eq!(spool.control.progress(), None);
@@ -142,7 +142,7 @@ async fn a_replay_stops_before_it_costs_anybody_a_record() {
     spool.control.replay("old", "new").unwrap();
     assert_eq!(ended(&spool).await, ReplayState::Done);
     let [a, mut new] = <[_; 2]>::try_from(spool.pending().await).unwrap();
-    // In two parts, one after the other.
+    // Two replays put the records into the queue, in two parts.
     new.sort_by_key(|name| names.iter().position(|other| other == name));
     assert!(a == names && new == names, "each of them, once");
 }
@@ -152,7 +152,7 @@ async fn a_damaged_record_is_counted_and_the_others_move_on() {
     let (sim, names) = after_a_rename(10).await;
     sim.tamper(&sim.segments()[0], |bytes| bytes[1_600] ^= 1);
     let clean = open(&sim, settings(Path::new("")), &["new"]);
-    // The start reads the bodies of the last segment, and counts for those it knows.
+    // The start reads the bodies of the last segment, and counts the damaged record as lost.
     clean.control.replay("old", "new").unwrap();
     assert_eq!(ended(&clean).await, ReplayState::Done);
     let (delivered, _) = clean.drain().await;

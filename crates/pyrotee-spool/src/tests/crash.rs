@@ -1,4 +1,4 @@
-//! What survives when the process or the power goes away between any two changes of the disk.
+//! The process ends or the power fails between any two changes of the disk.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::{Mode, Settings};
 
 const NAMES: [&str; 2] = ["a", "b"];
 
-/// What the test was told before the end.
+/// The records that were offered, promised as durable, and acked before the end.
 #[derive(Debug, Default)]
 struct Told {
     offered: Vec<String>,
@@ -28,7 +28,7 @@ fn tight() -> Settings {
     }
 }
 
-/// Offers, delivers, settles; through several segments, some of which are unlinked meanwhile.
+/// Offers, delivers and settles records, in several segments, some of which are unlinked meanwhile.
 async fn live(spool: &TestSpool, told: &mut Told) {
     for round in 0..5 {
         for number in 0..4 {
@@ -50,7 +50,7 @@ async fn live(spool: &TestSpool, told: &mut Told) {
     }
 }
 
-/// Opens what is left and holds it against what was told.
+/// Opens the directory that is left, and compares its records with those in `told`.
 async fn check(sim: &Arc<Sim>, told: &Told, case: &str) {
     let spool =
         try_open(sim, tight(), &NAMES, ROOMY).unwrap_or_else(|error| panic!("{case}: {error}"));
@@ -66,7 +66,7 @@ async fn check(sim: &Arc<Sim>, told: &Told, case: &str) {
                 "{case}: {name} of target {target} is gone, {counts:?}"
             );
         }
-        // Whatever is counted as damaged is something that nobody was told to be safe.
+        // Only records that were not promised as durable may count as damaged.
         let unsafe_ones = told.offered.len() - told.durable.len();
         let corrupt = counts.dropped(Reason::Corrupt).profiles;
         assert!(corrupt <= unsafe_ones as u64, "{case}: {counts:?}");
@@ -94,7 +94,7 @@ async fn what_was_promised_survives_an_end_at_any_change_of_the_disk() {
         let spool = open(&sim, settings, &NAMES);
         let mut told = Told::default();
         live(&spool, &mut told).await;
-        // What is settled after the end is not noted.
+        // The directories that are left, before the close changes anything.
         let (killed, unplugged) = (sim.after_kill(), sim.after_power_loss());
         check(&killed, &told, &format!("killed at {at}")).await;
         check(&unplugged, &told, &format!("power lost at {at}")).await;
@@ -128,7 +128,7 @@ async fn failures_anywhere_lose_nothing() {
         })
         .await;
         spool.close();
-        // The end itself may have failed; then what was acked since the last save comes again.
+        // The close itself may have failed; then records that were acked since the last save come again.
         let spool = open(&sim.after_kill(), tight(), &NAMES);
         let pending = spool.pending().await;
         for (target, pending) in pending.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! What a start makes of files that are not as they were left.
+//! Starts with files that were damaged, removed or added since the last process ended.
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -19,7 +19,7 @@ pub(super) const NAMES: [&str; 2] = ["a", "b"];
 
 type Damage = fn(&Sim, &[String]);
 
-/// What happens to the segments, and how many records that costs each target.
+/// Kinds of damage to the segments, and how many records each target loses by them.
 pub(super) const TABLE: [(&str, Damage, usize); 9] = [
     (
         "torn end",
@@ -86,8 +86,8 @@ pub(super) async fn left_behind() -> (Arc<Sim>, Vec<String>) {
     (sim.after_kill(), names)
 }
 
-/// Opens what is there, delivers everything, and returns how many records are lost, once for each
-/// target. Every record comes whole or is counted.
+/// Opens the spool and delivers everything. Returns how many records each target has lost. Checks that every record is
+/// delivered whole or counted.
 pub(super) async fn lost(sim: &Arc<Sim>, names: &[String], case: &str) -> [usize; 2] {
     let spool = open(sim, settings(Path::new("")), &NAMES);
     let (delivered, counts) = spool.drain().await;
@@ -324,7 +324,7 @@ fn random_damage() -> impl Strategy<Value = RandomDamage> {
     ]
 }
 
-/// Left by a process that closed the spool, and by one that was killed after its cursors were saved.
+/// Directories left by a process that closed the spool, and by one that was killed after its cursors were saved.
 fn left_in_both_ways() -> &'static [(Arc<Sim>, Vec<String>); 2] {
     static LEFT: OnceLock<[(Arc<Sim>, Vec<String>); 2]> = OnceLock::new();
     LEFT.get_or_init(|| {
@@ -350,7 +350,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 proptest! {
-    /// `PROPTEST_CASES` tells how many damages there are.
+    /// `PROPTEST_CASES` sets the number of cases.
     #[test]
     fn whatever_is_damaged_each_record_is_delivered_or_counted(
         damages in prop::collection::vec((0..3_usize, random_damage()), 1..3),

@@ -1,4 +1,4 @@
-//! Processes that cannot have all segments open.
+//! Processes that cannot keep all segments open.
 
 use std::path::Path;
 use std::time::Duration;
@@ -24,7 +24,7 @@ async fn segments_that_cannot_all_be_open_are_read_one_at_a_time() {
     let more = spool.fill(LEFT).await;
     let found = spool.pending().await;
     assert_eq!(found[1].len(), 2 * LEFT);
-    // One kept open, the one that is written, and one for the read.
+    // One segment is kept open, one is being written, and one is open for a read.
     assert!(sim.highest_open() <= 3, "{}", sim.highest_open());
     let (delivered, counts) = spool.drain().await;
     assert_eq!(sorted(delivered[1].clone()), sorted([names, more].concat()));

@@ -21,7 +21,7 @@ fn look(sim: &Arc<Sim>) -> Directory {
     Directory::of(Arc::clone(sim) as Arc<dyn Storage>)
 }
 
-/// Every file and what is in it.
+/// The content of every file, by name.
 fn content(sim: &Sim) -> BTreeMap<String, Vec<u8>> {
     let files = sim.list().unwrap().into_iter();
     let read = files.map(|(name, len)| {
@@ -131,7 +131,7 @@ async fn what_a_killed_process_left_half_written_is_a_torn_tail() {
             panic!("{of}: {report:?}");
         };
         assert_eq!(found.kind, FindingKind::TornTail, "{of}");
-        // No cursor knows of a record whose head is incomplete: it was never answered.
+        // No cursor covers a record whose head is incomplete: its receipt never resolved.
         assert_eq!(undeliverable(&report), [lost; 2], "{of}");
         let spool = open(&sim, settings(Path::new("")), &NAMES);
         let lost = u64::try_from(lost).unwrap();

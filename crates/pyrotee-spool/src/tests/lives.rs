@@ -26,7 +26,7 @@ fn watched() -> Settings {
     }
 }
 
-/// A spool with this many records that was closed.
+/// The directory of a closed spool with this many records.
 async fn filled(records: usize, targets: &[&str]) -> Arc<Sim> {
     let sim = Sim::new();
     let spool = open(&sim, watched(), targets);
@@ -40,8 +40,8 @@ fn names(numbers: impl IntoIterator<Item = u64>) -> BTreeSet<String> {
     numbers.into_iter().map(name).collect()
 }
 
-/// One life: delivers the records of the first target, a few at a time, until none is left (`None`) or the one of this
-/// name is leased. Then the process ends, and leaves what is returned.
+/// One life: delivers the records of the first target, a few at a time, until none is left (`None`) or the record named
+/// `lethal` is leased. Then the process is killed. Returns the directory that it leaves.
 async fn live(sim: &Arc<Sim>, lethal: &str, delivered: &mut BTreeSet<String>) -> Option<Arc<Sim>> {
     let spool = open(sim, watched(), &["a", "b"]);
     let mut held = Vec::new();
@@ -89,13 +89,14 @@ async fn a_record_that_ends_the_process_is_set_aside_and_no_other() {
     }
     assert!(lives >= 7, "three to be careful, three to be sure: {lives}");
     assert_eq!(delivered, names((0..13).chain(14..30)));
-    // The next life has nothing to do, and is not careful.
+    // The next life has nothing to deliver, and is not careful.
     let spool = open(&sim, watched(), &["a", "b"]);
     assert_eq!(spool.counts(0).pending.profiles, 0);
     assert!(!spool.monitor.stats().careful);
 }
 
-/// A life of a healthy process whose target hangs, killed after `length`.
+/// A life of a healthy process whose target hangs and which is killed after `length`. Returns the directory that it
+/// leaves.
 async fn killed_after(sim: &Arc<Sim>, settings: Settings, length: Duration) -> Arc<Sim> {
     let spool = open(sim, settings, &["a"]);
     let mut held = Vec::new();
@@ -111,11 +112,11 @@ async fn killed_after(sim: &Arc<Sim>, settings: Settings, length: Duration) -> A
 
 #[tokio::test]
 async fn kills_of_a_healthy_process_set_nothing_aside() {
-    // Before a suspect is tried, and after it has passed its trial.
+    // The processes are killed before a suspect is tried, or after it has passed its trial.
     let trial = watched().trial;
     for (lives, length) in [(20, trial / 4), (8, 17 * trial)] {
         let settings = Settings {
-            // The clock of the second case.
+            // Short trials keep the second case short.
             trial: if lives == 20 { trial } else { MOMENT },
             ..watched()
         };
@@ -137,7 +138,7 @@ async fn kills_of_a_healthy_process_set_nothing_aside() {
     }
 }
 
-/// Three lives that end with so many records in flight.
+/// Three lives that end with so many records in flight. Returns the directory that they leave.
 async fn three_short_lives(in_flight: usize) -> Arc<Sim> {
     let mut sim = filled(10, &["a", "b"]).await;
     for _ in 0..3 {
@@ -213,7 +214,7 @@ async fn a_life_that_lasts_or_ends_well_starts_the_count_anew() {
             spool.close();
             sim
         } else {
-            // Careful for one such time, and short for another.
+            // The process is careful for one `short_life`, and counts as short for another.
             tokio::time::sleep(MOMENT * 10).await;
             sim.after_kill()
         };

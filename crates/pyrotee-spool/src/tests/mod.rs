@@ -19,7 +19,7 @@ mod crash;
 /// Limits of disk and memory.
 mod limits;
 
-/// Losses and removed targets, counted over kills.
+/// Accounts of lost records and of removed targets, across kills.
 mod accounts;
 
 /// Wall clocks that are set while records wait.

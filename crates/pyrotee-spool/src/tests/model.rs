@@ -1,4 +1,4 @@
-//! The spool against a plain list per target, whatever happens to the process.
+//! Compares the spool with a plain list per target, across restarts, kills and power losses.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -45,7 +45,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A record that waits, by the number of its offer.
+/// A pending record, as the model expects it.
 #[derive(Debug, Clone)]
 struct ExpectedRecord {
     name: String,
@@ -55,7 +55,7 @@ struct ExpectedRecord {
 
 type PendingRecords = BTreeMap<usize, ExpectedRecord>;
 
-/// A lease, and where the record belongs.
+/// A lease, and the entry of the model for its record.
 struct LeasedRecord {
     target: usize,
     number: usize,
@@ -68,7 +68,7 @@ struct Model {
     settings: Settings,
     spool: TestSpool,
     waiting: [PendingRecords; 2],
-    /// NumberSet by a target, and perhaps not noted on disk.
+    /// Settled by a target, and perhaps not noted on disk.
     settled: [PendingRecords; 2],
     leased: Vec<LeasedRecord>,
     offered: usize,
@@ -201,8 +201,8 @@ impl Model {
         place[target].insert(number, expected);
     }
 
-    /// A new process opens what the old one left. If that was no clean end, what was settled may
-    /// come again, but nothing may be missing.
+    /// A new process opens the directory that the old one left. After a crash, settled records may come again, but no
+    /// pending record may be missing.
     async fn restart(&mut self, crash: bool, left: impl FnOnce(&Arc<Sim>) -> Arc<Sim>) {
         let found = if crash {
             left(&self.sim)
@@ -296,7 +296,7 @@ proptest! {
         run(steps, Settings { sync_cursors_after, ..tight(save_every) });
     }
 
-    /// Without a sync, a killed process still loses nothing that was written.
+    /// Without a sync, a killed process still loses no written record.
     #[test]
     fn a_killed_process_loses_nothing_whatever_the_policy(
         steps in prop::collection::vec(step(), 1..60),
@@ -312,7 +312,7 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// However small the spool: the accounts balance, the limit holds, and who is not delivered to is told.
+    /// However small the spool is, the accounts balance, and the limit of bytes holds.
     #[test]
     fn a_spool_that_overflows_accounts_for_everything(
         steps in prop::collection::vec(step(), 20..120),

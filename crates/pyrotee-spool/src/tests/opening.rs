@@ -1,4 +1,4 @@
-//! Spools that open late: why they wait, and what becomes of the records that are offered meanwhile.
+//! Spools that open late: the reasons for which they wait, and the records that are offered meanwhile.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -18,7 +18,7 @@ pub(super) const NAMES: [&str; 2] = ["a", "b"];
 /// Records that an earlier process left. `a` has got the first one.
 pub(super) const LEFT: usize = 40;
 
-/// What keeps a spool from opening, and what the reason says.
+/// Something that keeps a spool from opening, its removal, and a text in the reason.
 type Obstacle = (fn(&Sim), fn(&Sim), &'static str);
 
 const OBSTACLES: [Obstacle; 8] = [
@@ -78,7 +78,7 @@ pub(super) fn in_memory() -> Settings {
     }
 }
 
-/// What a process left that was killed, and the names of its records.
+/// The directory that a killed process left, and the names of its records.
 pub(super) async fn left_behind() -> (Arc<Sim>, Vec<String>) {
     let sim = Sim::new();
     let eager = Settings {
@@ -258,7 +258,7 @@ async fn records_flow_while_segments_are_scanned() {
     assert!(spool.control.purge_quarantined().is_err());
     sim.reads().open();
     opened(&spool).await;
-    // Numbers that only one target still wants.
+    // The early records are pending for one target only.
     let (delivered, counts) = spool.drain().await;
     assert_eq!(sorted(delivered[0].clone()), sorted(names[1..].to_vec()));
     assert_eq!(delivered[1].len(), names.len() + 4);
@@ -307,7 +307,7 @@ async fn a_torn_end_is_not_cut_before_the_spool_opens() {
     sim.tamper(segments.last().unwrap(), |bytes| {
         bytes.truncate(bytes.len() - 1);
     });
-    // Without cursors, one segment that cannot be read keeps all of them back.
+    // Without cursors, one segment that cannot be read keeps the spool from opening.
     sim.spoil(&segments[0]);
     let before = sim.bytes();
     let spool = start(Arc::clone(&sim) as _, in_memory(), &NAMES);

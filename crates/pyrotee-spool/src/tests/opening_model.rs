@@ -1,4 +1,4 @@
-//! A spool that opens at any time, against a set of names per target.
+//! Compares a spool that opens at any time with a set of names per target.
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -97,7 +97,7 @@ impl Model {
         assert!(self.pending[target].remove(&name), "{name} was settled");
     }
 
-    /// The ledger tells of these records, `left` of which are in no queue yet.
+    /// Checks that the ledgers count the pending records, except those (`left`) that are in no queue yet.
     fn check(&self, left: [usize; 2]) {
         for (target, left) in left.into_iter().enumerate() {
             let pending = self.spool.counts(target).pending.profiles;
@@ -134,7 +134,7 @@ async fn run(before: Vec<Step>, early: Vec<Step>, late: Vec<Step>) {
         model.check(left);
     }
     sim.fail_prepare(None);
-    // The first of these steps are taken while it opens.
+    // The spool opens during the first of these steps.
     for step in late {
         model.follow(step).await;
     }
@@ -154,7 +154,7 @@ async fn run(before: Vec<Step>, early: Vec<Step>, late: Vec<Step>) {
     assert_eq!(model.spool.monitor.stats().corrupt_records, 0);
 }
 
-/// Gives all leases back, and returns what a process leaves that is killed once its cursors are saved.
+/// Releases all leases. Returns the directory of a process that is killed once its cursors are saved.
 async fn kill(model: &mut Model, sim: &Sim) -> Arc<Sim> {
     model.leases.clear();
     let monitor = model.spool.monitor.clone();

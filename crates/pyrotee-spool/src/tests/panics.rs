@@ -9,7 +9,7 @@ use super::sim::{Sim, Trouble};
 use super::support::{eventually, name, open, settings};
 use crate::{Mode, ReplayState, Settings};
 
-/// Settings whose cursors are saved at once, and the supervisor in them.
+/// Settings that save the cursors after 1 ms, and the supervisor in them.
 fn supervised() -> (Settings, Supervisor) {
     let settings = Settings {
         save_after: Duration::from_millis(1),
@@ -78,7 +78,7 @@ async fn a_panic_of_the_writer_at_any_change_loses_no_record() {
             next += 1;
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        // Changes by the clock may have come in another number.
+        // The number of changes that depend on the time may differ.
         assert!(supervisor.panics(Part::SpoolWrite) <= 1, "{from}");
         assert_eq!(spool.counts(0).pending.profiles, next);
         let spool = open(
@@ -99,15 +99,16 @@ async fn a_writer_that_keeps_panicking_leaves_the_records_in_memory_until_the_en
     let (settings, supervisor) = supervised();
     let spool = open(&sim, settings.clone(), &["a"]);
     spool.fill(5).await;
-    let (from, times) = (sim.changes(), 3);
+    // Enough for the thread that syncs as well, which may take some of them.
+    let (from, times) = (sim.changes(), 1_000);
     sim.fail(Some(Trouble::Panics { from, times }));
     assert!(!spool.keep("5-1000").await, "a receipt does not lie");
     eventually("the third panic", || {
-        supervisor.panics(Part::SpoolWrite) == 3
+        supervisor.panics(Part::SpoolWrite) >= 3
     })
     .await;
     sim.fail(None);
-    // Longer than until the next attempt.
+    // Longer than the time until the next attempt to write.
     tokio::time::sleep(4 * settings.retry_after).await;
     assert_eq!(spool.monitor.mode(), Mode::MemoryOnly);
     assert!(!spool.keep("6-1000").await);

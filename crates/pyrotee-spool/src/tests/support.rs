@@ -1,4 +1,4 @@
-//! An open spool for tests, and records whose names tell their length.
+//! An open spool for tests, and records whose names contain the lengths of their bodies.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -141,7 +141,7 @@ pub(super) fn head(name: &str) -> Head {
     }
 }
 
-/// When the record with this name was received. Those of version 1 say 1970.
+/// When the record with this name was received. The records of version 1 (`old-…`) were received in 1970.
 pub(super) fn received(name: &str) -> SystemTime {
     let seconds = match name.starts_with("old-") {
         true => 7,
@@ -150,7 +150,7 @@ pub(super) fn received(name: &str) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::new(seconds, 9)
 }
 
-/// The name of a leased record. Panics if head or body are not what was offered.
+/// The name of a leased record. Panics if head or body differ from those that were offered.
 pub(super) fn name(lease: &Lease) -> String {
     let name = lease.record().head().query.to_string();
     assert_eq!(*lease.record().head(), head(&name));

@@ -1,4 +1,4 @@
-//! A disk that fails and comes back, and the life of a spool.
+//! Disks that fail and recover, restarts and removed targets.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -143,7 +143,7 @@ async fn nothing_is_created_in_place_of_a_directory_that_has_vanished() {
     std::fs::rename(&path, &away).unwrap();
     in_trouble(&spool).await;
     assert!(!path.exists());
-    // What lies below a mount that has vanished, with an earlier spool in it.
+    // The directory below a mount that has vanished, with a file of an earlier spool.
     std::fs::create_dir(&path).unwrap();
     let below = "cursors.0";
     std::fs::write(path.join(below), "of another spool").unwrap();
@@ -207,7 +207,7 @@ async fn a_lock_file_of_another_process_is_trouble_and_a_missing_one_is_made_ane
     let lock = path.join("lock");
     std::fs::remove_file(&lock).unwrap();
     std::fs::write(&lock, "").unwrap();
-    // Whatever makes the writer try the directory again.
+    // Makes the writer try the directory again.
     std::fs::rename(&path, path.with_extension("away")).unwrap();
     in_trouble(&spool).await;
     std::fs::rename(path.with_extension("away"), &path).unwrap();
@@ -275,7 +275,7 @@ async fn targets_are_known_by_their_names() {
     let spool = open(&sim, settings(Path::new("")), &["a", "b"]);
     let names = spool.fill(3).await;
     spool.close();
-    // b leaves, c comes: it starts at now.
+    // b is removed, and c is new: c gets no earlier record.
     let spool = open(&sim, settings(Path::new("")), &["c", "a"]);
     assert_eq!(spool.pending().await, [vec![], names.clone()]);
     assert_eq!(spool.monitor.stats().removed_targets, 1);
@@ -284,7 +284,8 @@ async fn targets_are_known_by_their_names() {
     assert_eq!(name(&fresh), "new-10");
     fresh.ack();
     spool.close();
-    // b is back, and gets what it had not got, but nothing of what came while it was away.
+    // b is configured again, and gets the records that it had not settled, but none that was offered while it was
+    // removed.
     let spool = open(&sim, settings(Path::new("")), &["b", "c", "a"]);
     let new = vec!["new-10".to_owned()];
     assert_eq!(spool.pending().await, [names.clone(), new, names]);
@@ -329,7 +330,7 @@ async fn a_removed_target_wants_nothing_again_that_it_had_or_that_was_given_up()
         spool.lease(0).await.ack();
     }
     spool.close();
-    // Its records stay, for b.
+    // The records stay in the spool, for b.
     let spool = open(&sim, impatient, &["b"]);
     eventually("the drop", || spool.lost_of_removed() == 3).await;
     spool.close();

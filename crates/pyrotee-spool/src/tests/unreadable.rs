@@ -1,4 +1,4 @@
-//! Segments that the disk does not return, at the start and while the process runs. Nothing of that is damage.
+//! Segments that the disk does not return, at the start and while the process runs. No such segment counts as damaged.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ async fn healed(spool: &TestSpool) {
     .await;
 }
 
-/// What every target gets, in the order of the names' numbers.
+/// The names of the records that each target gets, in the order of the numbers in the names.
 async fn delivered(spool: TestSpool) -> Vec<Vec<String>> {
     let (mut delivered, counts) = spool.drain().await;
     assert!(counts.iter().all(Counts::balance), "{counts:?}");
@@ -204,7 +204,7 @@ async fn a_full_spool_first_loses_what_cannot_be_read() {
         healed(&spool).await;
         let got = delivered(spool).await.swap_remove(0);
         assert_eq!(got[..25], [&names[..15], &names[30..]].concat());
-        // The next process counts nothing again.
+        // The next process does not count the loss again.
         let spool = open(&sim, small(), &["a", "gone"]);
         assert_eq!(dropped(&spool), 0);
     }
@@ -219,7 +219,7 @@ async fn what_cannot_be_read_expires_by_the_time_of_its_file() {
     sim.spoil(&sim.segments()[1]);
     let spool = open(&sim, quick(), &NAMES);
     spool.consumers[0].expire(now - second);
-    // The others were received in 1970.
+    // The other records were received in 2023.
     assert_eq!(spool.lost(0, Reason::Expired), 25);
     spool.consumers[0].expire(now + second);
     assert_eq!(spool.lost(0, Reason::Expired), 40);

@@ -24,11 +24,11 @@ pub(super) struct ActiveSegment {
     pub(super) file: Arc<dyn File>,
     /// Length of the file, in bytes.
     pub(super) len: u64,
-    /// Length of the committed records, in bytes: each is whole, and in memory its position is known.
+    /// Length of the committed part, in bytes: the head and whole records whose positions are known in memory.
     pub(super) committed: u64,
     /// Length of the synced part, in bytes.
     pub(super) synced: u64,
-    /// Attempts to cut it that have failed.
+    /// Number of failed attempts to cut the segment.
     pub(super) cuts: u32,
 }
 
@@ -51,8 +51,8 @@ impl ActiveSegment {
     }
 }
 
-/// Records that are being written. Those that are left when it is dropped go back to the intake, before those that were
-/// offered meanwhile.
+/// Records that are being written. When the batch is dropped, its unwritten records go back to the intake, before
+/// records that were offered meanwhile.
 struct Batch {
     shared: Arc<Shared>,
     writes: VecDeque<PendingWrite>,
@@ -79,7 +79,8 @@ impl Drop for Batch {
 }
 
 impl Writer {
-    /// Writes the pending records, in order. Those that are not written at the end go back, after a panic as well.
+    /// Writes the pending records, in order. Records that are not written at the end go back to the intake, after a
+    /// panic as well.
     pub(super) fn write(&mut self) -> io::Result<()> {
         let mut batch = Batch::take(&self.shared);
         let writes = &mut batch.writes;

@@ -9,7 +9,7 @@ use super::Writer;
 use crate::shared::PendingWrite;
 
 /// Records that were written and not committed yet: with `fsync: always` they are committed once they are synced. All
-/// are in the active segment.
+/// of these records are in the active segment.
 #[derive(Debug, Default)]
 pub(super) struct Uncommitted {
     /// Each with its position and the offset of its end.
@@ -76,7 +76,7 @@ impl Writer {
         }
     }
 
-    /// Puts the written records back that are not committed: they are written again, to another segment.
+    /// Puts written records that are not committed back into the intake: they are written again, to another segment.
     pub(super) fn take_back_uncommitted(&mut self) {
         let uncommitted = std::mem::take(&mut self.uncommitted);
         self.shared.counters.uncommitted.set(0);

@@ -1,4 +1,4 @@
-//! Saves the cursors in the two slots, and drops what removed targets left for too long.
+//! Saves the cursors in the two slots, and drops the records of targets that were removed too long ago.
 
 use std::io;
 use std::sync::Arc;
@@ -12,21 +12,22 @@ use super::Writer;
 use crate::removed::RemovedTarget;
 use crate::settings::{Fsync, Settings};
 
-/// Pause between two saves of the cursors, as a multiple of the duration of a save: saving takes at most this
-/// fraction of the writer's time.
+/// Pause between two timed saves of the cursors, as a multiple of the duration of a save: these saves take at most 1/50
+/// of the writer's time.
 const SAVE_SHARE: u32 = 50;
 
 /// Number of synced saves after which both slots exist.
 const SLOTS: u32 = 2;
 
-/// What is known of the two slots.
+/// The state of the two cursor slots.
 #[derive(Debug)]
 pub(super) struct CursorSlots {
     /// Generation of the cursors that were saved last.
     generation: u64,
-    /// The slot that was synced last. The next save goes to the other one, so that one is whole if a save fails.
+    /// The slot that was synced last. The next save goes to the other slot, so that one slot is whole if the save
+    /// fails.
     synced: usize,
-    /// Number of synced saves. Until there are two, each also syncs the directory, because it creates a slot.
+    /// Number of synced saves. Until there are two, each save also syncs the directory, because it creates a slot.
     synced_saves: u32,
     /// Whether the cursors that were saved last are synced.
     last_is_synced: bool,
@@ -42,8 +43,8 @@ pub(super) struct CursorSlots {
 #[derive(Debug, Clone)]
 pub(super) struct SavedSlot {
     generation: u64,
-    /// Segments without pending records, and whether each is damaged. They may be removed once the slot is synced:
-    /// records that are pending according to the cursors must be in a segment.
+    /// Segments without pending records, and whether each is damaged. These segments may be removed once the slot is
+    /// synced: records that are pending according to the cursors must be in a segment.
     done: Vec<(u64, bool)>,
 }
 
@@ -67,21 +68,22 @@ impl CursorSlots {
         self.synced_saves >= SLOTS
     }
 
-    /// When they are to be saved, if so many settlements are not saved. `None`: nothing has changed.
+    /// When the cursors are to be saved. `unsaved`: settlements since the last save. `None`: nothing has changed.
     pub(super) fn save_at(&self, unsaved: u64, settings: &Settings) -> Option<Instant> {
         // Cursors with many gaps are long and take long to save, so the pause grows.
         let pause = settings.save_after.max(SAVE_SHARE * self.save_took);
         (unsaved > 0 || self.has_appended).then(|| self.last_save + pause)
     }
 
-    /// When they are to be synced. `None`: they are.
+    /// When the cursors are to be synced. `None`: the last save is synced.
     pub(super) fn sync_at(&self, settings: &Settings) -> Option<Instant> {
         (!self.last_is_synced).then(|| self.last_sync + settings.sync_cursors_after)
     }
 }
 
 impl Writer {
-    /// Saves the cursors if they are to be saved or synced, or if a segment can be removed. Returns what is to be synced.
+    /// Saves the cursors if they are to be saved or synced, or if a segment can be removed. Returns the saved slot and
+    /// its file if they are to be synced.
     pub(super) fn save_if_due(&mut self) -> io::Result<Option<(SavedSlot, Arc<dyn File>)>> {
         let now = Instant::now();
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
@@ -103,8 +105,8 @@ impl Writer {
         Ok(Some(saved).filter(|_| syncs))
     }
 
-    /// Saves the cursors, and syncs them and all records before on this thread, unless `fsync` is `Never`. `clean`: no
-    /// record will be written after this save.
+    /// Saves the cursors on this thread. Unless `fsync` is `Never`, syncs all records before the save, and the cursors
+    /// after it. `clean`: no record will be written after this save.
     pub(super) fn save_durably(&mut self, clean: bool) -> io::Result<()> {
         self.sync_now()?;
         let (saved, file) = self.save(clean)?;
@@ -118,7 +120,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Takes note that saved cursors survive a power loss, and removes the segments that they do without.
+    /// Notes that saved cursors survive a power loss, and removes the segments that have no pending records in these
+    /// cursors.
     pub(super) fn note_cursors_synced(&mut self, saved: &SavedSlot) {
         // A slot that was overwritten meanwhile may be torn.
         if saved.generation != self.slots.generation {
@@ -168,7 +171,8 @@ impl Writer {
         self.shared.tracker.with(|tracker| {
             let removed = tracker.cursors.iter().filter_map(|cursor| cursor.removal);
             let latest = removed.map(|removal| removal.since).max();
-            // The configured targets were seen last, however the wall clock was set since the others were removed.
+            // The configured targets were seen later than any removed target, however the wall clock was set since the
+            // removal.
             let last_seen = latest.map_or(now, |latest| now.max(latest.saturating_add(1)));
             let targets = tracker.cursors.iter().map(|cursor| SavedCursor {
                 id: cursor.id,

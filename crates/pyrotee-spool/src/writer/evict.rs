@@ -22,7 +22,7 @@ pub(super) struct Evictions {
 }
 
 impl Evictions {
-    /// Notes that a segment was evicted for `reason` with so many records, counted once per target, and logs that at
+    /// Notes that a segment was evicted for `reason` with so many records, counted once per target. Logs evictions at
     /// most once in ten seconds.
     fn note(&mut self, reason: Reason, records: u64) {
         self.segments += 1;
@@ -38,7 +38,7 @@ impl Evictions {
         let reason = reason.as_str();
         warn!(
             segments,
-            records, reason, "spool is full, its oldest records are lost"
+            records, reason, "spool is full, segments were evicted and their records dropped"
         );
         *self = Self {
             last_line: Some(now),

@@ -1,4 +1,4 @@
-//! The mode in which the disk cannot be written, and records stay in memory.
+//! Memory-only mode: the disk cannot be written, and records stay in memory.
 
 use std::error::Error;
 use std::io;
@@ -13,7 +13,7 @@ impl Writer {
     /// Enters memory-only mode after a failure of the disk. Receipts of unwritten records fail if they promise the
     /// disk, and resolve if not.
     pub(super) fn enter_memory_only(&mut self, error: &io::Error) {
-        // A job that has not ended yet says nothing of what is written from now on.
+        // The result of a running sync job does not cover what is written from now on.
         self.sync.forget();
         self.take_back_uncommitted();
         if let Some(active) = self.active.take() {
@@ -30,7 +30,7 @@ impl Writer {
             .map(|write| write.receipt.take())
             .collect();
         drop(intake);
-        // Before the receipts resolve.
+        // Set before the receipts resolve.
         self.shared.counters.memory_only.set(1);
         self.shared.counters.troubles.add(1);
         for receipt in receipts.into_iter().flatten() {
@@ -46,8 +46,8 @@ impl Writer {
         }
     }
 
-    /// Whether the limit of records applies to what the queues hold in memory. While the disk works, unwritten records
-    /// have the limit of bytes only.
+    /// Sets whether the limit of records applies to the records that the queues hold in memory. While the disk works,
+    /// only the limit of bytes applies to unwritten records.
     fn limit_records(&self, limits: bool) {
         for queue in &self.shared.queues {
             queue.limit_records(limits);

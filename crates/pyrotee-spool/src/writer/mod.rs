@@ -59,7 +59,7 @@ pub(crate) struct Writer {
     reread: Reread,
     /// Steps of the wall clock while earlier processes ran.
     earlier_steps: ClockSteps,
-    /// Those, and the steps while this process ran.
+    /// The earlier steps, and the steps while this process ran.
     steps: ClockSteps,
     evictions: Evictions,
     /// Segments that could not be removed, and when each is tried again.
@@ -124,7 +124,7 @@ impl Writer {
             self.reread_segments();
             self.shared.watch_life();
             let (wakeup, until_next) = (&self.shared.tracker.wakeup, self.until_next());
-            // Receipts wait for the end of the sync, which is a notification.
+            // Receipts wait for the end of the sync job, which notifies the writer.
             match self.uncommitted.len() {
                 0 => wakeup.wait(until_next),
                 _ => wakeup.wait_for_notification(until_next),
@@ -132,17 +132,17 @@ impl Writer {
         }
     }
 
-    /// Whether the disk works, or is to be tried again.
+    /// Whether the disk works, or the next attempt to write is due.
     fn is_work_due(&mut self) -> bool {
         let Some(at) = self.retry_at else {
             return true;
         };
-        // What failed meanwhile is known. A disk that hangs is not tried again.
+        // An error is ignored, because the disk is known to fail. While a sync hangs, the disk is not tried again.
         self.end_sync().ok();
         at <= Instant::now() && !self.sync.is_busy()
     }
 
-    /// Does everything that is due.
+    /// Does all writes, syncs and saves that are due.
     fn work(&mut self) -> io::Result<()> {
         if self.retry_at.is_some() {
             self.storage.prepare()?;
@@ -181,7 +181,7 @@ impl Writer {
         if !self.sync.has_cursors() {
             due.extend(self.slots.save_at(self.unsaved(), &self.settings));
         }
-        // The end of a job is a notification.
+        // A sync job notifies the writer when it ends.
         if !self.sync.is_busy() {
             due.extend(self.slots.sync_at(&self.settings));
             due.extend(self.sync_at());
@@ -194,7 +194,7 @@ impl Writer {
         self.shared.tracker.with(|tracker| tracker.unsaved)
     }
 
-    /// When records are to be synced. `None`: all are.
+    /// When records are to be synced. `None`: all are synced, or `fsync` is `Never`.
     fn sync_at(&self) -> Option<Instant> {
         let active = self.active.as_ref();
         let is_unsynced = active.is_some_and(ActiveSegment::is_unsynced)

@@ -1,4 +1,4 @@
-//! What the writer thread does after a panic of its own.
+//! Recovery of the writer thread from its own panics.
 
 use std::io;
 use std::time::Duration;
@@ -14,7 +14,7 @@ const GIVES_UP_AFTER: usize = 3;
 
 const GIVING_UP_WITHIN: Duration = Duration::from_secs(60);
 
-/// Longest time between two looks whether the cursors are to be saved, after giving up.
+/// Longest time between two checks whether the cursors are to be saved, once the writer has given up.
 const BETWEEN_SAVES: Duration = Duration::from_secs(10);
 
 impl Writer {
@@ -24,14 +24,14 @@ impl Writer {
         let supervisor = self.shared.supervisor.clone();
         while let Err(panic) = supervisor.catch(Part::SpoolWrite, || self.run()) {
             if !self.is_closing() {
-                let error = format!("the thread panicked: {panic}");
+                let error = format!("writer thread panicked: {panic}");
                 self.enter_memory_only(&io::Error::other(error));
                 if !self.gives_up(&panic) {
                     continue;
                 }
                 self.save_cursors_until_closed();
             }
-            // What the next process finds is not what a clean end leaves.
+            // `end` must not save the cursors as those of a clean end.
             self.retry_at.get_or_insert_with(Instant::now);
             if supervisor.catch(Part::SpoolWrite, || self.end()).is_err() {
                 self.lose_unwritten();
@@ -44,7 +44,8 @@ impl Writer {
         lock(&self.shared.intake).closing
     }
 
-    /// Saves the cursors only, as long as that does not panic: records on disk are still delivered.
+    /// Waits until the spool is closed. Meanwhile saves only the cursors, until a save panics: records on disk are
+    /// still delivered.
     fn save_cursors_until_closed(&mut self) {
         let supervisor = self.shared.supervisor.clone();
         let mut saves = true;
@@ -58,7 +59,7 @@ impl Writer {
         }
     }
 
-    /// Notes a panic, and decides whether it was one too many.
+    /// Notes a panic. Returns whether the writer gives up after it.
     fn gives_up(&mut self, panic: &Panic) -> bool {
         let now = Instant::now();
         self.panics.retain(|at| *at + GIVING_UP_WITHIN > now);

@@ -9,7 +9,7 @@ use tracing::warn;
 
 use super::Writer;
 
-/// Attempts to cut a segment.
+/// Most attempts to cut a segment.
 const MOST_CUTS: u32 = 4;
 
 impl Writer {
@@ -22,8 +22,8 @@ impl Writer {
         done
     }
 
-    /// Removes the segments that have no pending records before anything else is written: they may be what fills the
-    /// disk.
+    /// Removes the segments that have no pending records before anything else is written: these segments may be what
+    /// fills the disk.
     pub(super) fn remove_segments_first(&mut self) -> io::Result<()> {
         let removable = self.removable_segments();
         if removable.is_empty() {
@@ -38,7 +38,7 @@ impl Writer {
         }
     }
 
-    /// Removes segments. A file that cannot be removed is no reason to stop writing: it is tried again later.
+    /// Removes segments. If a file cannot be removed, writing goes on, and the removal is tried again later.
     pub(super) fn remove_segments(&mut self, segments: &[(u64, bool)]) {
         for (first, damaged) in segments {
             if let Err(error) = self.remove(*first, *damaged) {
@@ -61,7 +61,7 @@ impl Writer {
         }
     }
 
-    /// Unlinks a segment, or quarantines it if it is damaged and not too long.
+    /// Unlinks a segment, or quarantines it if it is damaged and fits into the quarantine.
     pub(super) fn remove(&mut self, first: u64, damaged: bool) -> io::Result<()> {
         let name = segment_name(first);
         let bytes = self.shared.tracker.with(|tracker| {
@@ -132,8 +132,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Cuts off what failed writes left at the ends of segments. A segment that cannot be cut is tried again three
-    /// times; its end is found damaged at the next start.
+    /// Cuts off the bytes that failed writes left at the ends of segments. If a segment cannot be cut, the cut is tried
+    /// again three times; after that, the next start finds the end of the segment damaged.
     pub(super) fn truncate_torn_segments(&mut self) {
         let mut left = Vec::new();
         for mut torn in std::mem::take(&mut self.torn) {

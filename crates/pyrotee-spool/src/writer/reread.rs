@@ -1,4 +1,4 @@
-//! Reads segments that could not be read at the start.
+//! Rereads segments that could not be read at the start.
 
 use std::error::Error;
 use std::io;
@@ -35,14 +35,14 @@ impl Reread {
 }
 
 impl Writer {
-    /// When segments are read again. `None`: all could be read.
+    /// When segments are read again. `None`: all segments could be read.
     pub(super) fn reread_at(&self) -> Option<Instant> {
         let unread = self.shared.counters.unread_segments.get();
         (unread > 0).then_some(self.reread.at)
     }
 
-    /// Reads the segments that could not be read before, if it is time, and adopts the records of those that can be
-    /// read now.
+    /// Reads the segments that could not be read before, if an attempt is due, and adopts the records of the segments
+    /// that can be read now.
     pub(super) fn reread_segments(&mut self) {
         if self.reread_at().is_none_or(|at| at > Instant::now()) {
             return;
@@ -80,7 +80,7 @@ impl Writer {
             return Ok(());
         };
         if let Some(version) = file.newer() {
-            let newer = format!("it has version {version} of the spool format");
+            let newer = format!("the file has version {version} of the spool format");
             return Err(io::Error::other(newer));
         }
         let may_be_torn = unread.may_be_torn;
@@ -109,7 +109,7 @@ impl Writer {
         let error = error as &dyn Error;
         warn!(
             file,
-            failures, error, "spool cannot be read, its records wait"
+            failures, error, "segment of the spool cannot be read, its records are held back"
         );
     }
 }

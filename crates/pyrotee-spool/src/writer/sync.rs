@@ -1,5 +1,5 @@
-//! Syncs files on a thread of its own, so that records are written while the disk is slow: a record that is written
-//! survives the end of the process, and until then only memory has it.
+//! Syncs files on a thread of its own, so that records are written while a sync is slow: a written record survives the
+//! end of the process, and an unwritten record is only in memory.
 
 use std::io;
 use std::mem::take;
@@ -15,17 +15,17 @@ use super::cursors::SavedSlot;
 use crate::settings::Fsync;
 use crate::shared::Shared;
 
-/// The thread that syncs.
+/// The thread that syncs files, one job at a time.
 #[derive(Debug)]
 pub(super) struct SyncThread {
     /// Dropping it ends the thread.
     jobs: mpsc::Sender<SyncJob>,
     results: mpsc::Receiver<io::Result<()>>,
-    /// What the job that was given to the thread makes durable. `None`: there is no job.
+    /// The job that is running. `None`: no job is running.
     running: Option<RunningSync>,
 }
 
-/// What a job makes durable.
+/// The records and cursors that a running job makes durable.
 #[derive(Debug, Default)]
 pub(super) struct RunningSync {
     /// The segment that is being written, and its length when the job began.
@@ -33,7 +33,7 @@ pub(super) struct RunningSync {
     /// Records that are committed at the end of the job.
     pub(super) records: usize,
     pub(super) cursors: Option<SavedSlot>,
-    /// Whether the disk has failed since, so that the end of the job says nothing.
+    /// Whether the disk has failed since the job began, so that the result of the job is ignored.
     is_forgotten: bool,
 }
 
@@ -50,7 +50,7 @@ impl SyncThread {
     pub(super) fn start(storage: &Arc<dyn Storage>, shared: &Arc<Shared>) -> io::Result<Self> {
         let (jobs, requests) = mpsc::channel::<SyncJob>();
         let (done, results) = mpsc::channel();
-        // The directory stays locked only as long as the writer wants.
+        // A weak reference, so that this thread does not keep the directory locked after the writer has ended.
         let (storage, shared) = (Arc::downgrade(storage), Arc::clone(shared));
         let run = move || {
             while let Ok(job) = requests.recv() {
@@ -61,7 +61,7 @@ impl SyncThread {
                     .supervisor
                     .catch(Part::SpoolSync, || job.run(&*storage));
                 let result = result.unwrap_or_else(|panic| {
-                    Err(io::Error::other(format!("the thread panicked: {panic}")))
+                    Err(io::Error::other(format!("sync thread panicked: {panic}")))
                 });
                 drop(storage);
                 if done.send(result).is_err() {
@@ -90,7 +90,7 @@ impl SyncThread {
         running.is_some_and(|running| running.cursors.is_some())
     }
 
-    /// Notes that the disk has failed, so that the end of the job, if one is running, says nothing.
+    /// Notes that the disk has failed, so that the result of a running job is ignored.
     pub(super) fn forget(&mut self) {
         self.running = self.running.take().map(|_| RunningSync {
             is_forgotten: true,
@@ -105,7 +105,7 @@ impl SyncThread {
         Ok(())
     }
 
-    /// The result of the job, if it has ended.
+    /// The result of the running job, if the job has ended.
     fn poll(&mut self) -> Option<(io::Result<()>, RunningSync)> {
         self.running.as_ref()?;
         let result = match self.results.try_recv() {
@@ -116,7 +116,7 @@ impl SyncThread {
         Some((result, self.running.take()?))
     }
 
-    /// Waits for the end of the job, if there is one.
+    /// Waits for the end of the running job. `None`: no job is running.
     fn wait(&mut self) -> Option<(io::Result<()>, RunningSync)> {
         let running = self.running.take()?;
         let result = self.results.recv();
@@ -140,7 +140,7 @@ impl SyncJob {
 }
 
 impl Writer {
-    /// Saves the cursors and begins to sync what is due.
+    /// Saves the cursors, and begins to sync the files, if that is due.
     pub(super) fn save_and_sync(&mut self) -> io::Result<()> {
         let cursors = self.save_if_due()?;
         if self.sync.is_busy() || cursors.is_none() && !self.sync_is_due() {
@@ -162,7 +162,7 @@ impl Writer {
         self.sync.begin(SyncJob { files, names }, running)
     }
 
-    /// Takes note of a job that has ended.
+    /// Handles the result of a job that has ended.
     pub(super) fn end_sync(&mut self) -> io::Result<()> {
         match self.sync.poll() {
             None => Ok(()),
@@ -170,7 +170,7 @@ impl Writer {
         }
     }
 
-    /// Waits for the job, and syncs what has been written since, on this thread.
+    /// Waits for the running job, and syncs on this thread the files that were written since.
     pub(super) fn sync_now(&mut self) -> io::Result<()> {
         if let Some((result, running)) = self.sync.wait() {
             self.note_synced(result, running)?;

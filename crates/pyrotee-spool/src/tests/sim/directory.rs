@@ -1,4 +1,4 @@
-//! The directory in memory as a storage.
+//! The simulated directory as a `Storage`.
 
 use std::io;
 use std::sync::Arc;

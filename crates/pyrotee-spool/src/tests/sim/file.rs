@@ -1,4 +1,4 @@
-//! A file of the directory in memory.
+//! A file of the simulated directory.
 
 use std::io::{self, IoSlice};
 use std::ops::Range;
@@ -15,7 +15,7 @@ impl File for Handle {
         let bytes = parts.iter().flat_map(|part| part.iter().copied());
         let mut data = lock(&self.data.0);
         match done {
-            // Not all at once: whoever writes must go on.
+            // Only a part of the bytes, so that the caller must write the rest.
             Done::All => {
                 let some = len.min(700.max(len / 4));
                 data.bytes.extend(bytes.take(some));

@@ -1,14 +1,14 @@
-//! Calls that do not return until they may.
+//! A gate that holds up calls of the simulated disk.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use pyrotee_queue::lock;
 
-/// Holds up calls of the disk.
+/// Holds up calls of the disk while it is closed.
 #[derive(Debug, Default)]
 pub(in super::super) struct Gate {
     closed: Mutex<bool>,
-    /// Calls that wait.
+    /// Number of calls that are held up.
     waiting: Mutex<usize>,
     changed: Condvar,
 }

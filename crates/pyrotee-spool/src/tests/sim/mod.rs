@@ -1,4 +1,4 @@
-//! A directory in memory that fails when it is told to, and forgets what was not synced.
+//! A simulated directory in memory. It fails on demand, and loses unsynced bytes at a power loss.
 
 mod directory;
 mod file;
@@ -37,7 +37,7 @@ struct Inner {
 #[derive(Debug, Default)]
 struct State {
     files: Files,
-    /// As they were when names were last synced.
+    /// The files when their names were last synced.
     durable: Files,
     /// Changes so far, those that failed included.
     changes: u64,
@@ -51,7 +51,7 @@ struct State {
     read: u64,
     /// Bytes of files that cannot be read.
     bad_bytes: Vec<(String, Range<u64>)>,
-    /// Bytes of files whose reading panics.
+    /// Bytes of files at which a read panics.
     cursed_bytes: Vec<(String, Range<u64>)>,
     /// When all files were last written to; `None`: now.
     modified: Option<SystemTime>,
@@ -77,16 +77,16 @@ impl State {
     }
 }
 
-/// What goes wrong, and when.
+/// The changes of the disk that fail.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Trouble {
-    /// The change of this number is done by half, and it and all later ones fail.
+    /// The change with this number is half done, and this and all later changes fail.
     From(u64),
-    /// The change of the first number is done by half, and all up to the second fail.
+    /// The change with the first number is half done, and all changes before the second number fail.
     Between(u64, u64),
-    /// All fail for want of space.
+    /// All changes fail, because the disk is full.
     Full,
-    /// From the change of this number on, the next ones panic.
+    /// From the change with the number `from` on, `times` changes panic.
     Panics { from: u64, times: u64 },
 }
 
@@ -136,7 +136,7 @@ impl Inner {
         }
     }
 
-    /// A change that is done or not, nothing between.
+    /// Makes a change that is done as a whole or not at all.
     fn whole(&self, change: impl FnOnce(&mut State) -> io::Result<()>) -> io::Result<()> {
         match self.change() {
             Done::All => change(&mut lock(&self.state)),
@@ -153,7 +153,7 @@ fn failure() -> io::Error {
     io::Error::other("half of it")
 }
 
-/// Whether this is the one change of a failing series that is done by half.
+/// Whether this is the error of the one change in a failing series that is half done.
 fn is_half(error: &io::Error) -> bool {
     error.to_string() == "half of it"
 }
@@ -175,13 +175,13 @@ impl Sim {
         lock(&self.inner.state).space = Some(space);
     }
 
-    /// What a process finds that starts after this one was killed.
+    /// The directory that a process finds if it starts after this one was killed.
     pub(super) fn after_kill(&self) -> Arc<Self> {
         let state = lock(&self.inner.state);
         Self::of(&state.files, |content| content.bytes.clone())
     }
 
-    /// What it finds if the power was lost as well.
+    /// The directory that a process finds if it starts after a power loss.
     pub(super) fn after_power_loss(&self) -> Arc<Self> {
         let state = lock(&self.inner.state);
         Self::of(&state.durable, |content| content.synced.clone())
@@ -227,12 +227,12 @@ impl Sim {
         change(&mut lock(&data.0).bytes);
     }
 
-    /// From now on the disk does not give a file.
+    /// From now on a file cannot be opened or read.
     pub(super) fn spoil(&self, name: &str) {
         lock(&self.inner.state).unreadable.insert(name.to_owned());
     }
 
-    /// From now on the disk does not give these bytes of a file.
+    /// From now on these bytes of a file cannot be read.
     pub(super) fn spoil_bytes(&self, name: &str, bytes: Range<u64>) {
         lock(&self.inner.state)
             .bad_bytes
@@ -255,7 +255,7 @@ impl Sim {
         lock(&self.inner.state).read
     }
 
-    /// The disk gives everything again.
+    /// From now on all files can be read, removed, renamed and truncated.
     pub(super) fn heal(&self) {
         let mut state = lock(&self.inner.state);
         state.unreadable.clear();
@@ -264,7 +264,7 @@ impl Sim {
         state.cursed_bytes.clear();
     }
 
-    /// All files were last written to at this time.
+    /// Sets the time at which all files were last written to.
     pub(super) fn set_modified(&self, modified: SystemTime) {
         lock(&self.inner.state).modified = Some(modified);
     }

@@ -1,4 +1,4 @@
-//! Directories that cannot be opened, and processes that lock one.
+//! Directories that cannot be opened, and processes that lock a directory.
 
 use std::io;
 use std::sync::Arc;
@@ -21,14 +21,14 @@ impl Sim {
         lock(&self.inner.state).list_error = error;
     }
 
-    /// From now on no more files than these can be open.
+    /// From now on at most this many files can be open.
     pub(in super::super) fn limit_open_files(&self, most: usize) {
         let mut state = lock(&self.inner.state);
         state.most_open = Some(most);
         state.highest_open = state.open;
     }
 
-    /// The most files that were open since there is a limit.
+    /// The most files that were open at once since the limit was set.
     pub(in super::super) fn highest_open(&self) -> usize {
         lock(&self.inner.state).highest_open
     }
@@ -50,7 +50,7 @@ impl Drop for Handle {
     }
 }
 
-/// A process that locks the directory. Another one is kept out until it lets go.
+/// A process that locks the directory. No other process can lock it until this one releases it.
 #[derive(Debug)]
 pub(in super::super) struct Process {
     sim: Arc<Sim>,
