@@ -1,4 +1,4 @@
-//! Changes of the queues through the admin listener.
+//! Changes of the queues and of the spool through the admin listener.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::response::{Failure, json};
 use crate::routes::SharedSite;
 use crate::target_view::{TargetView, known};
 
-/// What can be changed through the admin listener.
+/// The queues and the spool that the admin listener can change.
 #[derive(Debug)]
 pub struct Actions {
     targets: Arc<[TargetView]>,
@@ -43,7 +43,7 @@ pub(crate) async fn purge(site: SharedSite, query: Query) -> Result<Response, Fa
         target = target.name,
         profiles = purged.profiles,
         bytes = purged.bytes,
-        "purged what waited for a target, as it was asked for"
+        "purged the queue of a target on request"
     );
     Ok(json(&Amount::from(purged)))
 }

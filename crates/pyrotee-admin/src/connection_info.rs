@@ -1,12 +1,12 @@
-//! What a request knows of its connection.
+//! Facts about the connection of a request.
 
 use std::net::IpAddr;
 
-/// An extension of each request: the connection that it came over.
+/// The connection over which a request arrived; an extension of each request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ConnectionInfo {
     pub(crate) peer: IpAddr,
-    /// It was accepted beyond the limit of connections, so that probes and scrapes are answered: nothing else is
-    /// to be served.
+    /// The connection was accepted beyond the limit of connections, so that probes and scrapes are answered; the
+    /// listener serves nothing else over it.
     pub(crate) is_extra: bool,
 }

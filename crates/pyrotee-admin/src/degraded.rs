@@ -1,5 +1,5 @@
-//! Which parts of the relay do not work as they are configured, for `/-/ready` and the status page. The relay accepts
-//! requests all the same.
+//! Lists the parts of the relay that do not work as configured, for `/-/ready` and the status page. A degraded relay
+//! still accepts requests.
 
 use std::time::{Duration, Instant};
 
@@ -9,15 +9,15 @@ use pyrotee_spool::{Mode, Monitor as SpoolMonitor, Opening};
 use crate::json::spool::{MEMORY_ONLY, READ_ERRORS, SCANNING, WAITING};
 use crate::json::status::DegradationJson;
 
-/// At most one profile is delivered at a time.
+/// The state of a spool of which at most one profile is delivered at a time.
 const CAREFUL: &str = "careful";
 
 /// The parts that may be degraded.
 #[derive(Debug, Clone, Default)]
 pub struct DegradableParts {
-    /// `None` if profiles do not wait on disk.
+    /// `None` without a spool.
     pub spool: Option<SpoolMonitor>,
-    /// `None` if dead letters are not kept.
+    /// `None` if the relay keeps no dead letters.
     pub dead_letters: Option<LetterMonitor>,
 }
 
@@ -60,7 +60,7 @@ fn of_spool(spool: &SpoolMonitor) -> Option<DegradationJson> {
     Some(degradation("spool", state, text))
 }
 
-/// `None`: it is open.
+/// State and text of a spool that is not open; `None` if the spool is open.
 fn of_opening(opening: &Opening) -> Option<(&'static str, String)> {
     match opening {
         Opening::Open => None,
@@ -95,12 +95,12 @@ fn of_dead_letters(letters: &LetterMonitor) -> Option<DegradationJson> {
     Some(degradation("dead_letters", WAITING, text))
 }
 
-/// `None`: it is not known yet what there is to read.
+/// How much of `of` is read, in percent; `None` while the total is unknown (0).
 fn percent(read: u64, of: u64) -> Option<u64> {
     read.saturating_mul(100).checked_div(of)
 }
 
-/// In whole seconds.
+/// The time since an instant, in whole seconds.
 fn age(since: Instant) -> humantime::FormattedDuration {
     humantime::format_duration(Duration::from_secs(since.elapsed().as_secs()))
 }

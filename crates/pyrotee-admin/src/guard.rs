@@ -1,8 +1,9 @@
-//! Who may change state, or read the contents of dead letters, through the admin listener.
+//! Decides which requests may change state, or read the contents of dead letters, through the admin listener.
 //!
-//! With a token: whoever shows it, loopback included, because a sidecar proxy or a container's port
-//! forwarder connects from loopback on behalf of others. Without a token: requests from loopback that no
-//! proxy forwarded. Pages in a browser never: they reach loopback on behalf of whoever wrote them.
+//! With a token: every request that shows the token. Requests from loopback need the token too, because a sidecar
+//! proxy or a container's port forwarder connects from loopback on behalf of others. Without a token: requests from
+//! loopback that no proxy forwarded. Requests of pages in a browser are always refused: a page reaches loopback on
+//! behalf of its author.
 
 use std::net::IpAddr;
 
@@ -14,10 +15,10 @@ use subtle::ConstantTimeEq as _;
 
 use crate::response::Failure;
 
-/// Set by browsers, and by nothing else (Fetch Metadata, W3C).
+/// A header that only browsers set (Fetch Metadata, W3C).
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Headers that proxies add to what they forward, beside those of [`FORWARDING_PREFIXES`].
+/// Headers that proxies add to requests, beside the headers that start with one of [`FORWARDING_PREFIXES`].
 const FORWARDING: [HeaderName; 7] = [
     FORWARDED,
     VIA,
@@ -30,11 +31,11 @@ const FORWARDING: [HeaderName; 7] = [
 
 const FORWARDING_PREFIXES: [&str; 3] = ["x-forwarded", "x-original-", "x-envoy-"];
 
-/// Knows the token, if there is one.
+/// Checks requests against the `admin-token`; `None` if the configuration sets no token.
 #[derive(Debug)]
 pub struct Guard(Option<SecretString>);
 
-/// What a request wants.
+/// The kind of access that a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
     /// To change state.
@@ -48,16 +49,16 @@ pub(super) enum Access {
 pub(super) enum Refusal {
     /// A page in a browser sent it.
     Browser,
-    /// It shows no token, or a wrong one.
+    /// The request shows no token, or a wrong one.
     Credential,
-    /// There is no token, and it comes from another machine.
+    /// No token is configured, and the request comes from another machine.
     Elsewhere,
-    /// There is no token, and it comes from loopback, but was forwarded by a proxy.
+    /// No token is configured, and a proxy forwarded the request from loopback.
     Forwarded,
 }
 
 impl Guard {
-    /// Allows requests that show `token`; without a token those of this machine.
+    /// A guard that allows requests that show `token`; without a token, requests of this machine.
     pub fn new(token: Option<SecretString>) -> Self {
         Self(token)
     }
@@ -84,8 +85,8 @@ impl Guard {
     }
 }
 
-/// Whether a page of a browser sent the request. A typed address and a page of the relay itself may
-/// read, but not change.
+/// Whether a page in a browser sent the request. Requests of a typed address or of a page of the relay itself do not
+/// count when they read; when they change state, they do.
 fn is_of_a_page(access: Access, headers: &HeaderMap) -> bool {
     let may_read = |site: &HeaderValue| {
         access == Access::Read && [&b"none"[..], b"same-origin"].contains(&site.as_bytes())

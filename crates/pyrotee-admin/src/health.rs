@@ -1,14 +1,14 @@
-//! Whether the relay lives, and whether it wants requests.
+//! Liveness and readiness of the relay.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How often the data path shows that it lives.
+/// Interval of the data path's heartbeat.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// Silence after which it is taken for dead: far beyond what load explains.
+/// Time without a heartbeat after which the data path counts as dead: far longer than load can delay a heartbeat.
 const DEAD_AFTER: Duration = Duration::from_secs(60);
 
 // The phases of a relay.
@@ -16,8 +16,8 @@ const STARTING: u8 = 0;
 const READY: u8 = 1;
 const STOPPING: u8 = 2;
 
-/// State for the probes. It depends on no target and no upstream: that one of them is down is no
-/// reason to restart the relay or to take it out of rotation.
+/// Liveness and readiness for the probes. Both depend on no target and no upstream: a target or an upstream that is
+/// down is no reason to restart the relay or to take the relay out of rotation.
 #[derive(Debug)]
 pub struct Health {
     started: Instant,
@@ -26,7 +26,7 @@ pub struct Health {
 }
 
 impl Default for Health {
-    /// Alive since now, and not ready.
+    /// A relay that is alive and not ready yet.
     fn default() -> Self {
         Self {
             started: Instant::now(),
@@ -37,16 +37,16 @@ impl Default for Health {
 }
 
 impl Health {
-    /// The relay wants requests from now on, unless it stops already.
+    /// Makes the relay ready, unless the relay is stopping already.
     pub fn set_ready(&self) {
         let phase = &self.phase;
-        // An error says that it is ready, or stops.
+        // An error means that the relay is ready or stopping already.
         phase
             .compare_exchange(STARTING, READY, Relaxed, Relaxed)
             .ok();
     }
 
-    /// The relay wants no more requests.
+    /// Makes the relay not ready for the rest of its life.
     pub fn set_stopping(&self) {
         self.phase.store(STOPPING, Relaxed);
     }
@@ -60,7 +60,7 @@ impl Health {
         self.seconds().saturating_sub(self.last_beat.load(Relaxed)) < DEAD_AFTER.as_secs()
     }
 
-    /// Shows that the runtime it is called on lives; never returns.
+    /// Records a heartbeat of the calling runtime once per [`BEAT`]; never returns.
     pub async fn beat(&self) {
         let mut ticks = tokio::time::interval(BEAT);
         loop {

@@ -1,8 +1,8 @@
-//! The names under which the admin listener answers.
+//! The host names under which the admin listener serves requests.
 //!
 //! A page in a browser can have the name of its own server resolve to this machine (DNS rebinding) and then
-//! read the responses as if they were its server's. The `Host` of such a request is that foreign name, which is
-//! refused. Names that nobody can own in the public DNS always pass.
+//! read the relay's responses as if its own server had sent them. The `Host` of such a request is that foreign name,
+//! and the listener refuses the request. Names that nobody can own in the public DNS always pass.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -13,18 +13,18 @@ use http::request::Parts;
 
 use crate::response::Failure;
 
-/// Domains of Kubernetes, which no public DNS has.
+/// Domains of Kubernetes clusters, which the public DNS does not have.
 const CLUSTER: [&str; 2] = [".svc", ".cluster.local"];
 
-/// Longest name that a refusal repeats, in characters.
+/// Longest host name that a refusal quotes, in characters.
 const LONGEST_SHOWN: usize = 253;
 
-/// Which values of `Host` pass.
+/// The host names that pass, beside those that always pass.
 #[derive(Debug)]
 pub struct Hosts {
     /// The machine's own name.
     own: String,
-    /// `admin-hosts`.
+    /// The names of `admin-hosts`.
     configured: Vec<String>,
 }
 
@@ -33,7 +33,7 @@ pub struct Hosts {
 pub(super) struct Misdirected(String);
 
 impl Hosts {
-    /// `configured` names are in lower case, `*.` at the start stands for one label or more. `own` is the name of
+    /// `configured` names are in lower case; `*.` at the start stands for one or more labels. `own` is the name of
     /// this machine.
     pub fn new(own: &str, configured: Vec<String>) -> Self {
         Self {
@@ -42,8 +42,8 @@ impl Hosts {
         }
     }
 
-    /// Whether the host of a request passes. In an absolute target the authority is the host (RFC 9112 §3.2.2).
-    /// A request that names no host passes: browsers always do.
+    /// Whether the host of a request passes. If the request target is absolute, its authority is the host
+    /// (RFC 9112 §3.2.2). A request without a host passes: browsers always send a host.
     pub(super) fn check(&self, head: &Parts) -> Result<(), Misdirected> {
         if let Some(authority) = head.uri.authority() {
             return self.check_one(authority.as_str().as_bytes());
@@ -80,7 +80,7 @@ impl Hosts {
     }
 }
 
-/// In lower case and without the dot that ends an absolute name.
+/// A host name in lower case, without the final dot of an absolute name.
 fn plain(host: &str) -> String {
     let host = host.strip_suffix('.').unwrap_or(host);
     host.to_ascii_lowercase()
@@ -98,7 +98,7 @@ fn matches(name: &str, host: &str) -> bool {
 }
 
 impl Misdirected {
-    /// The response to the request.
+    /// The response to the misdirected request.
     pub(super) fn response(&self) -> Response {
         let host: String = self.0.chars().take(LONGEST_SHOWN).collect();
         let text = format!(

@@ -1,12 +1,13 @@
-//! The admin listener and what it tells: metrics, status, health, dead letters, the spool, and what can be
-//! changed by hand.
+//! The admin listener: metrics, status, health, dead letters, the spool, and the actions that an operator may
+//! request.
 //!
-//! [`Admin`] serves a [`Site`] on a listener, a thread and a runtime of its own, so that it answers while the
+//! [`Admin`] serves a [`Site`] on a listener, a thread and a runtime of its own, so that it responds while the
 //! data path is saturated. [`json`] holds the types of every JSON document, which the server writes and the
-//! commands read. `listener` hosts any tower service within bounds and deadlines. `routes` is that service, axum's router: the
-//! table of paths, methods and handlers. `hosts` knows the names that it answers to, `guard` who may change something.
+//! commands read. `listener` hosts any tower service within bounds and deadlines. `routes` is the service that it
+//! hosts, an axum router: the table of paths, methods and handlers. `hosts` holds the host names that pass, `guard`
+//! decides which requests may change state.
 //!
-//! What this crate does not do: it knows no exporter of metrics (a [`Metrics`] renders them) and no
+//! This crate does not depend on an exporter of metrics (a [`Metrics`] renders the metrics) nor on the
 //! configuration.
 
 #![cfg_attr(

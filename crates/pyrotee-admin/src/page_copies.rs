@@ -1,9 +1,9 @@
-//! Keeps few copies of a page in memory, however many clients read it and however slowly.
+//! Bounds the copies of a page in memory, however many clients read the page and however slowly.
 //!
-//! A page is rendered for each request, so that it is fresh. Clients that ask while another still reads one that was
-//! rendered less than [`SHARED_FOR`] ago share that copy. At [`MOST_COPIES`] the oldest copy is taken from
-//! its readers, whose connections end. Readers get small pieces, copied, so that a connection that does not read
-//! pins a piece and not the page.
+//! A page is rendered for each request, so that the page is fresh. If another client still reads a copy that was
+//! rendered less than [`SHARED_FOR`] ago, the request shares that copy. At [`MOST_COPIES`] the oldest copy is freed and
+//! the connections of its readers end. Readers get copies of small pieces, so that a connection that does not read
+//! pins one piece instead of the whole page.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -21,21 +21,21 @@ use tokio::time::Instant;
 /// Copies of one page at once: a reader has at least three times [`SHARED_FOR`] to read its copy.
 const MOST_COPIES: usize = 4;
 
-/// How old a copy may be that another reader still holds, to be shared.
+/// Greatest age of a copy that a new request shares with a reader.
 const SHARED_FOR: Duration = Duration::from_secs(1);
 
-/// Length of a piece, in bytes.
+/// Length of a piece of a page, in bytes.
 const PIECE: usize = 16 * 1024;
 
-/// The copies of one page that somebody still reads.
+/// The copies of one page that clients still read.
 #[derive(Debug, Default)]
 pub(crate) struct PageCopies(Mutex<VecDeque<(Instant, Weak<Copy>)>>);
 
-/// One rendered page; `None` once it was taken from its readers.
+/// One rendered page; `None` once it was freed to make room for a newer copy.
 #[derive(Debug)]
 struct Copy(Mutex<Option<Bytes>>);
 
-/// Reads a copy.
+/// A response body that reads a copy of a page in pieces.
 #[derive(Debug)]
 struct PageBody {
     copy: Arc<Copy>,
@@ -43,13 +43,13 @@ struct PageBody {
     read: usize,
 }
 
-/// The copy was taken from its readers.
+/// The copy that a client read was freed to make room for a newer copy.
 #[derive(Debug, thiserror::Error)]
 #[error("the page made room for a newer one")]
 struct Evicted;
 
 impl PageCopies {
-    /// A body with the page as it is now, or was less than [`SHARED_FOR`] ago.
+    /// A body with the page of this instant, or with a copy younger than [`SHARED_FOR`].
     pub(crate) fn body(&self, render: impl FnOnce() -> String) -> Body {
         let mut copies = lock(&self.0);
         copies.retain(|(_, copy)| copy.strong_count() > 0);

@@ -1,4 +1,4 @@
-//! What the admin listener tells: metrics, status, health.
+//! The pages of the admin listener: index, metrics, status and health.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,27 +15,27 @@ use crate::{Health, OpenSpool, StatusSource};
 const INDEX: &str = "\
 pyrotee
   /metrics         metrics for Prometheus
-  /api/v1/status   how each target is, as JSON; `pyrotee status` shows it as a table
-  /api/v1/spool    what waits on disk, as JSON; `pyrotee spool stats` shows it as a table
+  /api/v1/status   the state of each target, as JSON; `pyrotee status` shows it as a table
+  /api/v1/spool    the records on disk, as JSON; `pyrotee spool stats` shows them as a table
   /api/v1/dead-letters   profiles that a target rejected; `pyrotee dead-letters` shows them
   /-/healthy       200 while the process lives
-  /-/ready         200 while it wants requests, 503 while it stops; its lines tell what is degraded
+  /-/ready         200 while the relay accepts requests, 503 while it starts or stops; further lines list degraded parts
 
 With the admin-token as Authorization: Bearer; if none is set, from this machine
-  GET  /api/v1/dead-letters/ID, /api/v1/dead-letters/ID/request   the contents of one
-  POST /api/v1/purge?target=NAME   lose what waits for a target, counted as `admin`
+  GET  /api/v1/dead-letters/ID, /api/v1/dead-letters/ID/request   the contents of one dead letter
+  POST /api/v1/purge?target=NAME   delete the queued profiles of a target, counted as `admin`
   POST /api/v1/dead-letters/replay, /api/v1/dead-letters/purge
-  POST /api/v1/spool/purge?what=removed       lose what removed targets left on disk
-  POST /api/v1/spool/purge?what=quarantined   delete damaged segments that were set aside
-  POST /api/v1/spool/replay?from=OLD&to=NEW   hand what a removed target left to another one
+  POST /api/v1/spool/purge?what=removed       delete the profiles of removed targets on disk
+  POST /api/v1/spool/purge?what=quarantined   delete the damaged segments in quarantine
+  POST /api/v1/spool/replay?from=OLD&to=NEW   move the profiles of a removed target to another target
 ";
 
 /// Renders `/metrics`.
 pub trait Metrics: fmt::Debug + Send + Sync {
-    /// The Prometheus text format, of this instant.
+    /// The metrics of this instant in the Prometheus text format.
     fn render(&self) -> String;
 
-    /// Empties the exporter's sample buffers, which grow until then; called every few seconds.
+    /// Empties the exporter's sample buffers, which grow between two calls; called every few seconds.
     fn upkeep(&self);
 }
 
@@ -57,7 +57,7 @@ pub struct Copies {
     pub(crate) spool: PageCopies,
 }
 
-/// `/`: which pages and actions there are.
+/// Serves `/`: the list of pages and actions.
 pub(crate) async fn index() -> &'static str {
     INDEX
 }
@@ -74,7 +74,7 @@ pub(crate) async fn status(site: SharedSite) -> Response {
     page(JSON, &copies.status, || line(&status.page()))
 }
 
-/// Whether the process lives.
+/// Serves `/-/healthy`: whether the data path still runs.
 pub(crate) async fn healthy(site: SharedSite) -> (StatusCode, &'static str) {
     if site.pages.health.is_alive() {
         (StatusCode::OK, "healthy\n")
@@ -84,7 +84,7 @@ pub(crate) async fn healthy(site: SharedSite) -> (StatusCode, &'static str) {
     }
 }
 
-/// Whether the relay wants requests.
+/// Serves `/-/ready`: whether the relay accepts requests.
 pub(crate) async fn ready(site: SharedSite) -> (StatusCode, String) {
     if site.pages.health.is_ready() {
         (StatusCode::OK, site.pages.status.ready())

@@ -7,8 +7,8 @@ use http::Uri;
 use http::request::Parts;
 use pyroscope_wire::query;
 
-/// Extracts the query, which is read as the request path reads those of Pyroscope: of a key that is repeated the first
-/// value counts. axum's own extractor refuses such a query.
+/// Extracts the query of a request. A query is read as the request path reads queries of Pyroscope: the first value of
+/// a repeated key counts. axum's own extractor refuses a query with repeated keys.
 #[derive(Debug)]
 pub(crate) struct Query(Uri);
 

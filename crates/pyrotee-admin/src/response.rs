@@ -16,7 +16,7 @@ pub(super) const METRICS: HeaderValue =
     HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// An extension of a response that takes more time than others: the limit of the whole request.
+/// The time limit of a whole request; an extension of responses that need longer than the default.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RequestTimeout(pub(crate) Duration);
 
@@ -59,7 +59,7 @@ impl IntoResponse for Failure {
     }
 }
 
-/// A page that is rendered for this request, or shared with others.
+/// A response with a page that is rendered for this request or shared with other requests.
 pub(super) fn page(
     content_type: HeaderValue,
     copies: &PageCopies,
@@ -68,12 +68,12 @@ pub(super) fn page(
     ([(CONTENT_TYPE, content_type)], copies.body(render)).into_response()
 }
 
-/// A document as JSON, in one line.
+/// A response with `document` as one line of JSON.
 pub(super) fn json(document: &impl serde::Serialize) -> Response {
     json_line(line(document))
 }
 
-/// A line that is JSON.
+/// A response with a line that is JSON already.
 pub(super) fn json_line(line: impl Into<Bytes>) -> Response {
     ([(CONTENT_TYPE, JSON)], Body::from(line.into())).into_response()
 }

@@ -18,7 +18,7 @@ use crate::json::{self, dead_letters as letters};
 use crate::response::Failure;
 use crate::{Site, actions, dead_letters, pages, spool};
 
-/// Extracts what the listener serves.
+/// Extracts the [`Site`] that the listener serves.
 pub(crate) type SharedSite = State<Arc<Site>>;
 
 /// The handlers of one path.
@@ -31,7 +31,7 @@ pub(crate) fn router(site: &Arc<Site>) -> Router {
         .route(letters::PATH, page(dead_letters::list))
         .route(letters::PATH_SLASH, page(dead_letters::list))
         .route(letters::LETTER, contents(site, get(dead_letters::show)))
-        // `pyrotee dead-letters show` sends a POST: older relays take nothing else.
+        // `pyrotee dead-letters show` sends a POST, because older relays accept no other method here.
         .route(
             letters::REQUEST,
             contents(site, get(dead_letters::request).post(dead_letters::request)),
@@ -42,7 +42,7 @@ pub(crate) fn router(site: &Arc<Site>) -> Router {
         )
         .route(letters::REPLAY, action(site, dead_letters::replay))
         .route(letters::PURGE, action(site, dead_letters::purge))
-        // Before the guard, so that a relay without dead letters says so instead of asking for a token.
+        // Checked before the guard, so that a relay without dead letters responds 404 instead of asking for a token.
         .route_layer(require_open);
     Router::new()
         .route("/", page(pages::index))
@@ -66,17 +66,17 @@ fn page<H: Handler<T, Arc<Site>>, T: 'static>(handler: H) -> Handlers {
     any(only_get).get(handler)
 }
 
-/// The contents of a dead letter, which those may read whom the guard allows to.
+/// The contents of a dead letter; the guard checks each request.
 fn contents(site: &Arc<Site>, handlers: Handlers) -> Handlers {
     any(only_get).merge(guarded(site, Access::Read, handlers))
 }
 
-/// A change of state, which those may make whom the guard allows to.
+/// An action that changes state; the guard checks each request.
 fn action<H: Handler<T, Arc<Site>>, T: 'static>(site: &Arc<Site>, handler: H) -> Handlers {
     any(only_post).merge(guarded(site, Access::Change, post(handler)))
 }
 
-/// Puts the guard before the handlers, but not before the response to another method.
+/// Puts the guard before the handlers; a request with a wrong method gets its 405 without a check by the guard.
 fn guarded(site: &Arc<Site>, access: Access, handlers: Handlers) -> Handlers {
     handlers.route_layer(from_fn_with_state((Arc::clone(site), access), check_access))
 }
@@ -96,12 +96,12 @@ async fn not_found() -> impl IntoResponse {
     (StatusCode::NOT_FOUND, text)
 }
 
-/// Whether a path is for probes and scrapers. It is served under any name and whatever the load.
+/// Whether a path is for probes and scrapers. Such a path is served under any host name and at any load.
 fn is_essential(path: &str) -> bool {
     path == json::METRICS || path.starts_with("/-/")
 }
 
-/// Refuses requests on an extra connection, and requests whose host is not a name of this relay; essential paths pass.
+/// Refuses requests on an extra connection and requests whose host does not pass; essential paths are always served.
 async fn admit(
     site: SharedSite,
     Extension(connection): Extension<ConnectionInfo>,

@@ -1,4 +1,4 @@
-//! The spool, for those who ask the relay about it.
+//! The page and the actions of the spool.
 
 use std::io;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use crate::query::Query;
 use crate::response::{Failure, JSON, json, page as page_response};
 use crate::routes::SharedSite;
 
-/// A spool that is open.
+/// The spool of the running relay, which may not be open yet, and the handles to observe and control it.
 #[derive(Debug, Clone)]
 pub struct OpenSpool {
     pub dir: PathBuf,
@@ -30,7 +30,7 @@ fn open(spool: Option<&OpenSpool>) -> Result<&OpenSpool, Failure> {
     spool.ok_or_else(|| Failure::new(StatusCode::NOT_FOUND, text))
 }
 
-/// What waits, and for whom.
+/// Serves `/api/v1/spool`: the pending records of each target.
 pub(crate) async fn page(site: SharedSite) -> Result<Response, Failure> {
     let spool = open(site.pages.spool.as_ref())?;
     let copies = &site.pages.copies.spool;
@@ -56,7 +56,7 @@ fn survey(spool: &OpenSpool) -> SpoolPage {
     page
 }
 
-/// The state of a spool that is not open, and what is known of it.
+/// The state of a spool that is not open, with the reason or the progress of the opening.
 fn opening(opening: Opening) -> (&'static str, Option<OpeningJson>) {
     match opening {
         Opening::Waiting { reason, since } => {
@@ -77,13 +77,13 @@ fn opening(opening: Opening) -> (&'static str, Option<OpeningJson>) {
             };
             (SCANNING, Some(opening))
         }
-        // It was opened just now.
+        // The spool opened between the two reads.
         Opening::Open => (IN_USE, None),
     }
 }
 
-/// Deletes what removed targets left (`?what=removed`, with `&target=NAME` for one of them), or damaged segments
-/// (`?what=quarantined`).
+/// Deletes the records of removed targets (`?what=removed`, with `&target=NAME` for one of these targets), or the
+/// damaged segments in quarantine (`?what=quarantined`).
 pub(crate) async fn purge(site: SharedSite, query: Query) -> Result<Response, Failure> {
     let spool = open(site.actions.spool.as_ref())?;
     let [what, target] = query.first(["what", "target"]);
@@ -113,7 +113,7 @@ pub(crate) async fn purge(site: SharedSite, query: Query) -> Result<Response, Fa
     }
 }
 
-/// Hands what a removed target left to another one (`?from=OLD&to=NEW`).
+/// Moves the records of a removed target to another target (`?from=OLD&to=NEW`).
 pub(crate) async fn replay(site: SharedSite, query: Query) -> Result<Response, Failure> {
     let spool = open(site.actions.spool.as_ref())?;
     let [Some(from), Some(to)] = query.first(["from", "to"]) else {

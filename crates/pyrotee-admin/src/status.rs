@@ -1,4 +1,4 @@
-//! The status page: what is known of each target, for people and programs that ask now and then.
+//! The status page: the state and the accounts of each target.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::json::status::{
 use crate::json::{VERSION, seconds, time};
 use crate::target_view::TargetView;
 
-/// Everything that the status page tells.
+/// The sources of the status page.
 #[derive(Debug)]
 pub struct StatusSource {
     started: SystemTime,
@@ -35,7 +35,7 @@ impl StatusSource {
         }
     }
 
-    /// The text of a relay that is ready: a line for each part that is degraded follows the first one.
+    /// The text of `/-/ready` of a relay that is ready: `ready`, then a line for each degraded part.
     pub(crate) fn ready(&self) -> String {
         let lines = self.parts.degraded();
         let lines = lines.iter().map(DegradationJson::line);
@@ -119,7 +119,7 @@ fn of_removed(target: RemovedTarget, now: SystemTime) -> RemovedJson {
     }
 }
 
-/// What was dropped, by reason, without the reasons that are zero.
+/// Dropped profiles and bytes by reason, without the reasons whose count is zero.
 fn dropped(counts: &Counts) -> BTreeMap<String, Amount> {
     let reasons = Reason::ALL.into_iter();
     let dropped = reasons.map(|reason| (reason.as_str().to_owned(), counts.dropped(reason)));
@@ -144,7 +144,7 @@ mod tests {
 
     const DOCUMENTATION: &str = include_str!("../../../docs/status.md");
 
-    /// A target of which there is something to say in every field.
+    /// A target with a value in every field.
     fn eventful() -> TargetJson {
         let ledger = Ledger::default();
         for bytes in [100, 200, 300] {

@@ -1,5 +1,5 @@
-//! What can be read of one target. The one list of views serves the scrape, the status page, the dead
-//! letters and the words at the end of a run.
+//! A read view of one target. The scrape, the status page, the dead letters and the summary at the end of a run share
+//! one list of views.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use pyrotee_delivery::TargetMonitor;
 use pyrotee_queue::{Consumer, Counts, Ledger, Limits, Tally};
 
-/// A target as seen from outside: its settings without secrets, and where its numbers are.
+/// The settings of a target without secrets, and the handles from which its numbers are read.
 #[derive(Debug)]
 pub struct TargetView {
     /// The target's name.
@@ -29,17 +29,17 @@ pub struct TargetView {
 }
 
 impl TargetView {
-    /// Its account.
+    /// A snapshot of the target's ledger.
     pub fn counts(&self) -> Counts {
         self.ledger.snapshot()
     }
 
-    /// Loses what waits for it; how much that was.
+    /// Deletes the queued records and returns how many profiles and bytes these were.
     pub fn purge(&self) -> Tally {
         self.consumer.purge()
     }
 
-    /// Whether a profile of `bytes` that is not new may be added: half of the queue is for fresh ones.
+    /// Whether a replayed profile of `bytes` may be added: half of the queue is kept free for new profiles.
     pub fn has_room_for(&self, bytes: u64) -> bool {
         let pending = self.counts().pending;
         let records = self.limits.records as u64 / 2;
@@ -48,7 +48,7 @@ impl TargetView {
         pending.profiles == 0 || fits
     }
 
-    /// Since the receipt of the oldest pending profile; `None` if none is pending.
+    /// Time since the receipt of the oldest pending profile; `None` if no profile is pending.
     pub fn oldest(&self) -> Option<Duration> {
         let oldest = self.consumer.oldest()?;
         // A wall clock may have been set back.

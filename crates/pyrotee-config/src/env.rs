@@ -1,7 +1,7 @@
 //! The layer of the environment: `PYROTEE__SECTION__KEY`.
 //!
-//! Two underscores separate, so that the variables which Kubernetes injects for a service called
-//! pyrotee (`PYROTEE_SERVICE_HOST`, `PYROTEE_PORT`) mean nothing here.
+//! Two underscores separate the keys, so that pyrotee ignores the variables that Kubernetes injects for a
+//! service called pyrotee (`PYROTEE_SERVICE_HOST`, `PYROTEE_PORT`).
 
 use std::collections::HashMap;
 
@@ -20,8 +20,8 @@ pub(crate) struct Variable {
     pub(crate) value: String,
 }
 
-/// Finds the key that each variable sets. Names of targets, tags and headers are those of the file
-/// if only the case differs, else new ones in lower case. An empty variable counts as not set.
+/// Finds the key that each variable sets. If the name of a target, tag or header differs from a name in the
+/// file in case only, the file's spelling is used, otherwise lower case. An empty variable counts as not set.
 pub(crate) fn resolve(
     variables: &HashMap<String, String>,
     root: Option<&Node>,
@@ -66,7 +66,7 @@ pub(crate) fn resolve(
     found
 }
 
-/// The path of keys that a variable's name stands for, or how far it is one and what is wrong.
+/// The path of keys that a variable's name stands for; as error, the valid start of the path and the problem.
 fn path(rest: &str, root: Option<&Node>) -> Result<Vec<String>, (Vec<String>, String)> {
     let mut path = Vec::new();
     let (mut shape, mut node, mut rest) = (&schema::ROOT, root, Some(rest));
@@ -113,7 +113,7 @@ fn path(rest: &str, root: Option<&Node>) -> Result<Vec<String>, (Vec<String>, St
     }
 }
 
-/// A key of the user's choice: as the file writes it, or in lower case.
+/// A key of the user's choice, in the file's spelling if the file has the key, else in lower case.
 fn chosen(segment: &str, node: Option<&Node>) -> Result<String, String> {
     if segment.is_empty() {
         return Err("a name is missing between the underscores; write one".to_owned());

@@ -1,23 +1,23 @@
 //! `${VAR}`, `${VAR:-default}`, `${file:PATH}` and `$$` in the values of the file.
 //!
-//! Runs after the YAML is parsed: what a variable or a file holds is data, it cannot add keys. A lone
-//! `$` stays, as passwords have them.
+//! Substitution runs after the YAML is parsed, so the content of a variable or a file is data and cannot add
+//! keys. A lone `$` stays, because passwords contain it.
 
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-/// Most bytes of a file that stands for a value: more than any token has.
+/// Limit of a file in `${file:PATH}`, in bytes: more than any token has.
 const LARGEST: u64 = 64 * 1024;
 
-/// Where systemd puts the credentials of a service.
+/// The variable in which systemd passes the directory of a service's credentials.
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
-/// Substitutes variables and files. Gives `None` if there was nothing to substitute.
+/// Substitutes variables and files. Returns `None` if `text` contains nothing to substitute.
 ///
 /// # Errors
 ///
-/// One text for each thing that is wrong, naming variables but showing nothing else of the value.
+/// One text for each problem. The texts name variables and files, and show nothing else of the value.
 pub(crate) fn expand(
     text: &str,
     lookup: impl Fn(&str) -> Option<String>,
@@ -91,7 +91,7 @@ fn substitute(inside: &str, lookup: &impl Fn(&str) -> Option<String>) -> Result<
     }
 }
 
-/// What a file holds, without the end of its last line. A path that is not absolute names a credential of
+/// The content of a file, without its final line break. A path that is not absolute names a credential of
 /// the service (systemd.exec(5), `LoadCredential=`).
 fn read(path: &str, credentials: Option<&str>) -> Result<String, String> {
     let place = match (Path::new(path), credentials) {

@@ -1,11 +1,11 @@
-//! What is wrong with a configuration, and where.
+//! Faults of a configuration, each with its place and a remedy.
 
 use std::{fmt, sync::Arc};
 
 /// Longest part of a key that a fault shows; target names are no longer than this either.
 const MAX_SHOWN: usize = 63;
 
-/// One thing that is wrong: `PLACE: key.path: problem; remedy`.
+/// One fault of a configuration; displayed as `PLACE: key.path: problem; remedy`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     pub(crate) origin: Origin,
@@ -16,7 +16,7 @@ pub struct Fault {
 /// Where a value was written. The order of the variants is the order of a report.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Origin {
-    /// Nowhere: the fault is that of the configuration as a whole.
+    /// No place: the fault concerns the configuration as a whole.
     Nowhere,
     /// A file, and the line in it if there is one.
     File(Arc<str>, Option<usize>),
@@ -26,7 +26,7 @@ pub(crate) enum Origin {
     Flag(String),
 }
 
-/// All that is wrong with a configuration, sorted by place. Never empty.
+/// All faults of a configuration, sorted by place. Never empty.
 #[derive(Clone, Debug)]
 pub struct Faults(Vec<Fault>);
 
@@ -36,7 +36,7 @@ impl Faults {
         Self(faults)
     }
 
-    /// Each fault, in the order in which they are shown.
+    /// All faults, in the order in which they are shown.
     pub fn iter(&self) -> impl Iterator<Item = &Fault> {
         self.0.iter()
     }
@@ -72,7 +72,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// A path of keys as a fault shows it.
+/// A path of keys as a fault shows it, joined by dots.
 pub(crate) fn dotted<S: AsRef<str>>(path: &[S]) -> String {
     path.iter()
         .map(|key| shown(key.as_ref()))
@@ -83,7 +83,7 @@ pub(crate) fn dotted<S: AsRef<str>>(path: &[S]) -> String {
 /// A key as a fault may show it: cut at the first character that no valid key has.
 ///
 /// A missing space or a wrong indentation turns values into keys (`auth-token:SECRET`,
-/// `http://user:SECRET@host`), so what follows an odd character is not repeated.
+/// `http://user:SECRET@host`), so the text behind such a character is not repeated.
 pub(crate) fn shown(key: &str) -> String {
     let plain = |c: &char| c.is_ascii_alphanumeric() || "_-.".contains(*c);
     let mut start: String = key.chars().take_while(plain).take(MAX_SHOWN).collect();

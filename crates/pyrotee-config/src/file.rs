@@ -1,4 +1,4 @@
-//! The layer of the file: read, checked against the schema, variables substituted.
+//! The layer of the file: reads the file, checks it against the schema and substitutes variables.
 
 use std::{collections::HashMap, fs, io::Read, path::Path, sync::Arc};
 
@@ -11,14 +11,14 @@ use crate::{
     yaml::{self, Kind, Node},
 };
 
-/// A configuration is written by hand; more than this is another file by mistake.
+/// Limit of the file, in bytes. Configurations are written by hand; a larger file is probably a wrong one.
 const MAX_BYTES: u64 = 1024 * 1024;
 
-/// What a file says, as figment takes it, and what figment cannot keep about it.
+/// The values of a file for figment, and the facts about each key that figment does not keep.
 pub(crate) struct File {
     pub(crate) dict: Dict,
     pub(crate) notes: Notes,
-    /// Every value, checked or not: the environment looks for names in it.
+    /// Every value, valid or not: the layer of the environment looks up names of targets, tags and headers here.
     pub(crate) root: Option<Node>,
 }
 
@@ -26,12 +26,12 @@ pub(crate) struct File {
 #[derive(Default)]
 pub(crate) struct Notes(HashMap<Vec<String>, Note>);
 
-/// What is known about one key of the file.
+/// Facts about one key of the file.
 pub(crate) struct Note {
     pub(crate) origin: Origin,
-    /// Position among all keys of the file: figment sorts maps by name.
+    /// Position among all keys of the file. figment loses it, because it sorts maps by name.
     pub(crate) rank: usize,
-    /// What was written, if substitution made something else of it.
+    /// The text before substitution; `None` if substitution changed nothing.
     pub(crate) written: Option<String>,
     /// The value is a `$NAME` that Pyroscope 0.37 would have substituted.
     pub(crate) bare_variable: bool,
@@ -42,7 +42,7 @@ impl Notes {
         self.0.get(path)
     }
 
-    /// Paths of the values that look like a variable but are none, in the order of the file.
+    /// Paths of the values that look like a variable but are not substituted, in the order of the file.
     pub(crate) fn bare_variables(&self) -> Vec<&[String]> {
         let mut found: Vec<_> = self
             .0
@@ -54,7 +54,7 @@ impl Notes {
     }
 }
 
-/// Reads a file. `Err` means that nothing can be said about the rest of the configuration.
+/// Reads a file. `Err` means that the rest of the configuration cannot be checked.
 pub(crate) fn read(
     path: &Path,
     variables: &HashMap<String, String>,
@@ -68,7 +68,7 @@ pub(crate) fn read(
     };
     let mut bytes = Vec::new();
     let opened = fs::File::open(path).and_then(|file| {
-        // One byte more tells a file of just that size from a longer one.
+        // One more byte distinguishes a file of exactly `MAX_BYTES` from a longer one.
         file.take(MAX_BYTES + 1).read_to_end(&mut bytes)
     });
     if let Err(error) = opened {
@@ -114,7 +114,7 @@ struct Checker<'a> {
     notes: Notes,
 }
 
-/// Stands for a value in which a fault has been found, so that it is not taken for absent.
+/// A placeholder for a value with a fault, so that the key does not count as absent.
 fn faulty() -> Value {
     Value::Empty(Tag::Default, Empty::Unit)
 }
@@ -144,9 +144,9 @@ impl Checker<'_> {
     ) -> Option<Value> {
         match (shape, &node.kind) {
             (Shape::Text, Kind::Text(text)) => Some(self.text(text, node.line, path)),
-            // Under a key of the user's choice all text is data: the tag `answer: null` says null.
+            // Under a key of the user's choice all text is data: the tag `answer: null` has the value "null".
             (Shape::Text, Kind::Null(text)) if chosen => Some(Value::from(text.clone())),
-            // An address must be there, so that a forgotten one is better called empty.
+            // An address is required, so a null address is reported as empty.
             (Shape::Text, Kind::Null(_)) => path
                 .last()
                 .filter(|key| *key == "address")

@@ -1,6 +1,6 @@
 //! The layers of a configuration.
 
-/// Names of layers in figment's metadata; the source beside them is a variable or flag.
+/// Names of layers in figment's metadata. The metadata's source is the name of the variable or flag.
 pub(crate) const DEFAULT: &str = "default";
 pub(crate) const FILE: &str = "file";
 pub(crate) const ENVIRONMENT: &str = "environment";

@@ -1,16 +1,16 @@
-//! Configuration: from YAML, environment and flags to settings with nothing left to check.
+//! Reads the configuration from YAML, environment and flags into settings that are completely checked.
 //!
-//! The way of a value: `yaml` reads the file into a small tree with line numbers, `file` checks
-//! its shape against `schema` and substitutes variables, figment lays environment and flags over
-//! it, and `sections` types what came out. Every scalar stays text until that last step, so that
-//! `tenant-id: 404` is a text and a fault can say where its value was written.
+//! `yaml` reads the file into a small tree with line numbers, `file` checks the tree's shape against
+//! `schema` and substitutes variables, figment merges environment and flags over the file's values, and
+//! `sections` converts the merged values into typed settings. Every scalar stays text until that last
+//! step, so that `tenant-id: 404` is a text and a fault can say where its value was written.
 //!
-//! Faults are collected, never returned one by one: whoever repairs a configuration sees all that
-//! is wrong with it. A fault's text holds no secret, whichever key a secret was put under by the
-//! schema; see `reader` for what may be shown.
+//! Faults are collected and returned together, so that a user sees all faults of a configuration at once.
+//! A fault's text holds no secret, even if a secret was written under a wrong key; see `reader` for the
+//! values that a fault may show.
 //!
-//! What this module does not do: open sockets, resolve names, read the real environment except in
-//! [`Sources::of_process`], or print.
+//! This crate does not open sockets, resolve names or print, and reads the real environment only in
+//! [`Sources::of_process`].
 
 mod env;
 mod expand;
@@ -31,7 +31,7 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
-/// The variable that names the file, for every command that reads one.
+/// The environment variable with the path of the configuration file, for every command that reads one.
 pub const FILE_VARIABLE: &str = "PYROTEE_CONFIG";
 
 pub use faults::{Fault, Faults};

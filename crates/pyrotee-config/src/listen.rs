@@ -1,4 +1,4 @@
-//! Where pyrotee itself listens.
+//! Addresses on which pyrotee listens.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -24,8 +24,8 @@ pub(crate) fn parse(text: &str) -> Result<Listen, String> {
     }
 }
 
-/// Whether an address surely leads back to this listener. A name may do so too, which only
-/// the resolver knows.
+/// Whether an address certainly leads back to this listener. Host names other than `localhost` are not
+/// resolved here, so an address with such a name may lead back undetected.
 pub(crate) fn is_reached_by(listen: &Listen, address: &Address) -> bool {
     let localhost = address
         .host()
@@ -40,7 +40,7 @@ pub(crate) fn is_reached_by(listen: &Listen, address: &Address) -> bool {
         Listen::One(own) => {
             let reached = match ip {
                 Some(ip) if ip == own.ip() => true,
-                // To connect to 0.0.0.0 is to connect to this machine's loopback.
+                // A connection to 0.0.0.0 goes to this machine's loopback.
                 Some(ip) if ip.is_unspecified() => is_here(own.ip()),
                 Some(ip) => own.ip().is_unspecified() && ip.is_loopback(),
                 None => localhost && is_here(own.ip()),
@@ -50,7 +50,7 @@ pub(crate) fn is_reached_by(listen: &Listen, address: &Address) -> bool {
     }
 }
 
-/// Whether two listeners would be in each other's way.
+/// Whether two listeners cannot be bound at the same time.
 pub(crate) fn clash(own: &Listen, other: &Listen) -> bool {
     let (port, other_port) = (port_of(own), port_of(other));
     let any = |listen: &Listen| match listen {

@@ -1,4 +1,4 @@
-//! From sources to settings: layers the sources with figment, then types the result.
+//! Loads the settings: merges the sources with figment, then converts the merged values into typed settings.
 
 use std::{collections::HashMap, env, fmt, path::PathBuf, thread};
 
@@ -18,21 +18,21 @@ use crate::{
     settings::Config,
 };
 
-/// Where a configuration comes from; a later field goes over an earlier one.
+/// The sources of a configuration; the values of a later field override those of an earlier one.
 ///
-/// All of it is handed in, so that a test never touches the environment of its process.
+/// The caller passes all sources, so that a test never touches the environment of its process.
 #[derive(Default)]
 pub struct Sources {
-    /// The YAML file; without one the defaults are all there is below the environment.
+    /// The YAML file; with `None`, environment and flags override the defaults alone.
     pub file: Option<PathBuf>,
-    /// The whole environment: `PYROTEE__…` sets keys, the rest is there for `${VAR}`.
+    /// The whole environment: `PYROTEE__…` sets keys, the other variables are for `${VAR}`.
     pub env: Vec<(String, String)>,
     pub flags: Flags,
-    /// Number of CPUs, from which the default of `queue-workers` follows.
+    /// Number of CPUs, which determines the default of `queue-workers`.
     pub cpus: usize,
 }
 
-/// Flags that set a key; each stands for the key of the same name, `upstream` for its address.
+/// Flags that set a key: each sets the key of the same name, and `upstream` sets `upstream.address`.
 #[derive(Default)]
 pub struct Flags {
     pub listen: Option<String>,
@@ -44,7 +44,7 @@ pub struct Flags {
 
 impl Sources {
     /// The environment and the CPUs of this process. Bytes in the environment that are not UTF-8
-    /// are replaced, so that they are refused where a value has to be valid.
+    /// are replaced, so that a key that checks its value refuses them.
     #[must_use]
     pub fn of_process(file: Option<PathBuf>, flags: Flags) -> Self {
         let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
@@ -80,8 +80,8 @@ impl fmt::Debug for Flags {
 ///
 /// # Errors
 ///
-/// All faults at once. Only a file that is not readable as YAML hides other faults, because
-/// without it there is no telling what else is missing.
+/// All faults at once. Only a file that cannot be read as YAML hides other faults, because without
+/// its values the other sources cannot be checked.
 pub fn load(sources: Sources) -> Result<Config, Faults> {
     let Sources {
         file,
@@ -116,8 +116,8 @@ pub fn load(sources: Sources) -> Result<Config, Faults> {
     if let (Ok(merged), Shape::Section(keys)) = (figment.find_value(""), &schema::ROOT) {
         fill(keys, merged.as_dict(), &mut defaults);
     }
-    // Filling the gaps last gives what merging over the defaults first would: which targets there
-    // are, and so which defaults, is known only now.
+    // The defaults join last, and fill only the gaps. They cannot be the first layer, because each target has
+    // defaults and the names of the targets are known only now.
     figment = figment.join(Layer::new(Metadata::named(DEFAULT), defaults));
     let tree = Tree::new(&figment, file.notes, faults);
     let config = sections::config(&tree, cpus);
@@ -151,7 +151,7 @@ impl Flags {
     }
 }
 
-/// One source of values; each variable and flag is one, so that figment knows which set what.
+/// One source of values. Each variable and each flag is a layer, so that figment knows the source of each value.
 struct Layer {
     metadata: Metadata,
     dict: Dict,
@@ -173,7 +173,7 @@ impl Provider for Layer {
     }
 }
 
-/// The map that holds one value at the end of a path.
+/// Nested maps that hold one value at the end of a path.
 fn nested(path: &[String], value: String) -> Dict {
     let mut keys = path.iter().rev();
     let mut dict = Dict::new();
@@ -186,7 +186,7 @@ fn nested(path: &[String], value: String) -> Dict {
     dict
 }
 
-/// The defaults of a section, and of each thing that is there in its maps.
+/// Adds the defaults of a section, and of each entry in its maps, to `defaults`. `there` holds the given values.
 fn fill(keys: &[Key], there: Option<&Dict>, defaults: &mut Dict) {
     for key in keys {
         let value = there.and_then(|dict| dict.get(key.name));

@@ -1,8 +1,8 @@
-//! Walks the layered values and says, of each, what it is, where it came from, or what is wrong.
+//! Reads the merged values: the value of each key, the place where it was written, and its faults.
 //!
-//! A fault may repeat a value that is wrong, for that helps; but never the value of a key that may
-//! hold a secret (those are read with [`Scope::text`] and judged by texts that do not quote), never
-//! what a variable in `${…}` held (the `${…}` is shown), and nothing that looks like a URL with
+//! A fault may repeat a wrong value, which helps to find it. A fault never repeats the value of a key that
+//! may hold a secret (such a value is read with [`Scope::text`], and its faults have texts without the
+//! value), the content of a variable in `${…}` (the `${…}` is shown), or a text that looks like a URL with
 //! credentials.
 
 use std::cell::RefCell;
@@ -23,7 +23,7 @@ const MAX_VALUE: usize = 60;
 
 static NOTHING: Dict = Dict::new();
 
-/// All values of all sources, the faults found so far, and what to warn of.
+/// The merged values of all sources, and the faults and warnings found so far.
 pub(crate) struct Tree<'f> {
     figment: &'f Figment,
     root: Value,
@@ -82,7 +82,7 @@ impl<'f> Tree<'f> {
         self.faults.into_inner()
     }
 
-    /// Where a key was written: in the source that set its value, or for a section in the file.
+    /// Where a key was written: the source that set its value; for a section, the line in the file.
     fn origin(&self, path: &[String], value: Option<&Value>) -> Origin {
         let in_file = || self.notes.get(path).map(|note| note.origin.clone());
         if matches!(value, Some(Value::Dict(..)) | None)
@@ -90,7 +90,7 @@ impl<'f> Tree<'f> {
         {
             return origin;
         }
-        // The tag of a dict is that of the last layer below it, defaults included.
+        // A dict has the tag of the last layer below it, defaults included, which is not always the place of the dict.
         let set = value.and_then(|value| self.set_by(value));
         set.or_else(in_file).unwrap_or(Origin::Nowhere)
     }
@@ -117,7 +117,7 @@ impl<'t> Scope<'t> {
         self.tree
     }
 
-    /// The path of one of the keys, or of the scope itself for an empty one, as texts show it.
+    /// The path of `key`, or of the scope itself for an empty `key`, as texts show it.
     pub(crate) fn shown_path(&self, key: &str) -> String {
         dotted(&self.path_of(key))
     }
@@ -127,7 +127,7 @@ impl<'t> Scope<'t> {
         self.path.iter().cloned().chain(key).collect()
     }
 
-    /// The keys below a key; none if it is absent or faulty.
+    /// The keys below `key`; none if `key` is absent or faulty.
     pub(crate) fn scope(&self, key: &str) -> Scope<'t> {
         let dict = self
             .dict
@@ -141,7 +141,7 @@ impl<'t> Scope<'t> {
         }
     }
 
-    /// The keys that are there: those of the file in its order, then the others by name.
+    /// All keys of the scope: the keys of the file in the file's order, then the others by name.
     pub(crate) fn keys(&self) -> Vec<&'t str> {
         let rank = |key: &str| self.note(key).map_or(usize::MAX, |note| note.rank);
         let mut keys: Vec<&str> = self.dict.keys().map(String::as_str).collect();
@@ -153,12 +153,12 @@ impl<'t> Scope<'t> {
         self.tree.notes.get(&self.path_of(key))
     }
 
-    /// Whether a fault has been found with the key's value before.
+    /// Whether an earlier step found a fault in the key's value.
     pub(crate) fn is_faulty(&self, key: &str) -> bool {
         matches!(self.dict.get(key), Some(Value::Empty(..)))
     }
 
-    /// Whether anybody set the key, rightly or not.
+    /// Whether a source other than the defaults sets the key, with a valid value or not.
     pub(crate) fn is_set(&self, key: &str) -> bool {
         let Some(value) = self.dict.get(key) else {
             return false;
@@ -167,13 +167,13 @@ impl<'t> Scope<'t> {
         metadata.is_none_or(|metadata| metadata.name != DEFAULT)
     }
 
-    /// The value of a key, if it is there.
+    /// The value of a key; `None` if the key is absent or faulty.
     pub(crate) fn text(&self, key: &str) -> Option<&'t str> {
         self.dict.get(key).and_then(Value::as_str)
     }
 
-    /// Types the value of a key that holds no secret. The parser says what is wrong with a value
-    /// in words that go behind it: "has no unit; write …".
+    /// Parses the value of a key that holds no secret; adds a fault if `parser` fails. The parser's error
+    /// continues a sentence that begins with the value: "has no unit; write …".
     pub(crate) fn parse<T>(
         &self,
         key: &str,
@@ -208,12 +208,12 @@ impl<'t> Scope<'t> {
         format!("`{start}`")
     }
 
-    /// Adds a fault of a key, or of the scope itself for an empty one.
+    /// Adds a fault of `key`, or of the scope itself for an empty `key`.
     pub(crate) fn fault(&self, key: &str, text: &str) {
         let path = self.path_of(key);
         let value = self.dict.get(key).filter(|_| !key.is_empty());
         let origin = match value.map(|value| self.tree.origin(&path, Some(value))) {
-            // What nobody wrote is missing, or wrong, where its section was written.
+            // A key that no source sets gets the place of its section.
             None | Some(Origin::Nowhere) => self.origin_of_scope(),
             Some(origin) => origin,
         };

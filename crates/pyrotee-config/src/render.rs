@@ -1,7 +1,7 @@
 //! The effective configuration as YAML, with secrets left out.
 //!
-//! What it writes is valid input: every text that is not a plain word is quoted, and every `$`
-//! doubled, so that reading it back gives the same settings but for the secrets.
+//! The output is valid input: every text that is not a plain word is quoted, and every `$` is doubled.
+//! A configuration read from the output has the same settings except the secrets.
 
 use std::{
     fmt::Write,
@@ -17,7 +17,7 @@ use crate::{
 const REDACTED: &str = "<redacted>";
 
 impl Config {
-    /// All keys with the values that are in force, in the order of the documentation. Tokens,
+    /// All keys with their effective values as YAML, in the order of the documentation. Tokens,
     /// users, passwords and values of headers are `<redacted>`.
     #[must_use]
     pub fn to_yaml(&self) -> String {
@@ -59,7 +59,7 @@ impl Config {
             out.value(1, "dir", &letters.dir.to_string_lossy());
             out.plain(1, "max-bytes", &format_size(letters.max_bytes));
         } else if self.spool.is_some() {
-            // Without a word there would be some.
+            // With a spool the default is to keep dead letters, so the 0 is written.
             out.open(0, "dead-letters");
             out.plain(1, "max-bytes", "0");
         }
@@ -154,20 +154,20 @@ impl Yaml {
         self.line(depth, &format!("{}:", quoted(key)));
     }
 
-    /// A value of our own notation, which needs no quotes.
+    /// Writes a value that pyrotee formats, which needs no quotes.
     fn plain(&mut self, depth: usize, key: &str, value: &str) {
         self.line(depth, &format!("{key}: {value}"));
     }
 
-    /// A text of the user's.
+    /// Writes a text of the user, quoted where YAML needs it.
     fn value(&mut self, depth: usize, key: &str, value: &str) {
         let value = quoted(&value.replace('$', "$$"));
         self.line(depth, &format!("{}: {value}", quoted(key)));
     }
 }
 
-/// A YAML scalar: bare if no reader can take it for anything but this text, else in double quotes.
-/// What begins with a digit may be a number or a date to one.
+/// A YAML scalar: bare if every reader parses it as this text, else in double quotes. A text that begins
+/// with a digit is quoted, because readers may parse it as a number or a date.
 fn quoted(text: &str) -> String {
     let first = text.bytes().next().is_some_and(|b| b.is_ascii_alphabetic());
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-./".contains(&b);
@@ -192,7 +192,7 @@ fn quoted(text: &str) -> String {
     out
 }
 
-/// Words that YAML 1.1 or 1.2 readers take for null or a boolean.
+/// Whether YAML 1.1 or 1.2 readers parse the text as null or a boolean.
 fn is_ambiguous(text: &str) -> bool {
     let words = ["null", "true", "false", "yes", "no", "on", "off", "y", "n"];
     words.iter().any(|word| text.eq_ignore_ascii_case(word))

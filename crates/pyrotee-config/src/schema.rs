@@ -1,14 +1,14 @@
-//! Every key there is, with its default: the one list that reading, the environment, suggestions
-//! and the test of `docs/configuration.md` share.
+//! All keys of the configuration, with their defaults. The reader of the file, the layer of the environment,
+//! suggestions and the test of `docs/configuration.md` share this list.
 
-/// What may stand under a key.
+/// The kind of value that a key takes.
 #[derive(Debug)]
 pub(crate) enum Shape {
     /// One scalar.
     Text,
     /// Fixed keys.
     Section(&'static [Key]),
-    /// Keys of the user's choice, each with the same thing under it.
+    /// Keys of the user's choice, whose values all have the same shape.
     Map(&'static Shape),
 }
 
@@ -17,7 +17,8 @@ pub(crate) enum Shape {
 pub(crate) struct Key {
     pub(crate) name: &'static str,
     pub(crate) shape: Shape,
-    /// In the notation that the key is written in; also what a zero stands for where 0.37 had it so.
+    /// The default in the notation of the file; `None` for no default. Where a zero means the default, as in
+    /// Pyroscope 0.37, the zero is replaced by this text.
     pub(crate) default: Option<&'static str>,
 }
 
@@ -53,7 +54,7 @@ const fn map(name: &'static str, of: &'static Shape) -> Key {
     }
 }
 
-/// The address of the upstream, unless nothing is written locally.
+/// The default address of the upstream; not used if local writes are disabled.
 pub(crate) const UPSTREAM_ADDRESS: &str = "http://127.0.0.1:4042";
 
 /// The whole configuration.
@@ -122,7 +123,7 @@ pub(crate) static TARGET: &[Key] = &[
     text("timeout", "10s"),
     text("queue-size", "100"),
     text("queue-bytes", "64MiB"),
-    // Zero stands for max(4 × CPUs, 64), which is known only at start.
+    // 0 means max(4 × CPUs, 64), which is known only at start.
     text("queue-workers", "0"),
     text("on-full", "drop-newest"),
     text("max-age", "55m"),
@@ -137,7 +138,7 @@ pub(crate) fn target_default(name: &str) -> &'static str {
     key.and_then(|key| key.default).unwrap_or_default()
 }
 
-/// What to write instead of a key that is not known in a section.
+/// The text of a fault for an unknown key: a similar key, the section that has the key, or all keys of the section.
 pub(crate) fn remedy(unknown: &str, keys: &[Key]) -> String {
     let plain = unknown.to_ascii_lowercase().replace('_', "-");
     let near = keys
@@ -155,7 +156,7 @@ pub(crate) fn remedy(unknown: &str, keys: &[Key]) -> String {
     format!("unknown key; known here: {}", names.join(", "))
 }
 
-/// The section that does have the key, for one that was indented wrongly.
+/// The path of a section that has a key of this name, for a key with a wrong indentation.
 fn home(name: &str, shape: &Shape, path: &str) -> Option<String> {
     match shape {
         Shape::Text => None,

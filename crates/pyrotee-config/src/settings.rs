@@ -1,4 +1,4 @@
-//! What a configuration says, as plain values: typed, checked, complete. The types here belong to the
+//! The settings of a configuration as plain values: typed, checked and complete. These types belong to the
 //! configuration alone; `pyrotee` converts them into the settings of each crate.
 
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -11,7 +11,7 @@ use pyroscope_wire::{SurfacePaths, TagKeys, Tags};
 use pyrotee_net::{Address, Listen};
 use secrecy::SecretString;
 
-/// Everything that can be configured.
+/// The whole configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where clients send requests.
@@ -22,16 +22,16 @@ pub struct Config {
     /// loopback only.
     pub admin_token: Option<SecretString>,
     /// Names of this relay in the `Host` header of admin requests, beside those that always pass. In
-    /// lower case; `*.` at the start stands for one label or more.
+    /// lower case; `*.` at the start stands for one or more labels.
     pub admin_hosts: Vec<String>,
-    /// The local Pyroscope; `None` if nothing is written locally and no address was given.
+    /// The local Pyroscope; `None` if local writes are disabled and no address was given.
     pub upstream: Option<Upstream>,
-    /// Bytes that bodies being received, queued and sent may take, all targets together.
+    /// Limit of memory for bodies being received, queued and sent, in bytes, for all targets together.
     pub memory_limit: u64,
     pub tee: Tee,
-    /// Where profiles wait on disk; `None` keeps them in memory alone.
+    /// The disk queue; `None` keeps queued profiles in memory alone.
     pub spool: Option<Spool>,
-    /// Where profiles are kept that a target rejected; `None` keeps none.
+    /// Where profiles that a target rejected are kept; `None` keeps none.
     pub dead_letters: Option<DeadLetters>,
     /// How long requests and queues may take to finish after a signal; may be zero.
     pub shutdown_grace: Duration,
@@ -40,7 +40,7 @@ pub struct Config {
     pub(crate) warnings: Vec<String>,
 }
 
-/// The local Pyroscope that every request goes to.
+/// The local Pyroscope, to which every request is forwarded.
 #[derive(Clone, Debug)]
 pub struct Upstream {
     pub address: Address,
@@ -48,11 +48,11 @@ pub struct Upstream {
     pub timeout: Duration,
     /// Whether `X-Forwarded-For`, `-Host` and `-Proto` are appended.
     pub forwarded_headers: bool,
-    /// Most connections at once; `None`: as many as the limit of file descriptors allows.
+    /// Most connections at once; `None` for as many as the limit of file descriptors allows.
     pub max_connections: Option<NonZeroUsize>,
 }
 
-/// What is recorded of the requests that pass.
+/// Which ingestion requests are recorded for the targets.
 #[derive(Clone, Debug)]
 pub struct Tee {
     /// Longest body that is recorded, in bytes; a longer one still goes to the upstream.
@@ -61,7 +61,7 @@ pub struct Tee {
     pub duplicates: Duplicates,
 }
 
-/// The spool.
+/// The spool: the directory of queued records, and its limits.
 #[derive(Clone, Debug)]
 pub struct Spool {
     pub dir: PathBuf,
@@ -72,7 +72,7 @@ pub struct Spool {
     pub fsync: FsyncPolicy,
 }
 
-/// Profiles that a target rejected.
+/// The directory of dead letters, and its limit.
 #[derive(Clone, Debug)]
 pub struct DeadLetters {
     pub dir: PathBuf,
@@ -80,25 +80,25 @@ pub struct DeadLetters {
     pub max_bytes: u64,
 }
 
-/// When what was written is made to survive a loss of power.
+/// When written records are synced to the disk, so that they survive a loss of power.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FsyncPolicy {
-    /// Before a client is told that its profile was taken.
+    /// Before the response to the client.
     Always,
-    /// A tenth of a second later at most.
+    /// At most a tenth of a second after the write.
     Interval,
-    /// When the operating system likes to.
+    /// At a time that the operating system chooses.
     Never,
 }
 
-/// What goes to the log, and how it looks.
+/// Level and format of the log.
 #[derive(Clone, Debug)]
 pub struct Log {
     pub level: LogLevel,
     pub format: LogFormat,
 }
 
-/// The least grave thing that is logged.
+/// The least severe level that is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogLevel {
     Error,
@@ -108,39 +108,39 @@ pub enum LogLevel {
     Trace,
 }
 
-/// How a line of the log looks.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     Text,
     Json,
 }
 
-/// The targets, and whether anything goes to them.
+/// The targets, and whether profiles are sent to them.
 #[derive(Clone, Debug)]
 pub struct RemoteWrite {
-    /// If not, pyrotee is a proxy and nothing else.
+    /// `false` makes pyrotee a plain proxy, which tees nothing.
     pub enabled: bool,
     /// `Forward` whenever `enabled` is false, as in Pyroscope 0.37.
     pub local_writes: LocalWrites,
-    /// In the order of the file, then those that only the environment names.
+    /// The targets in the order of the file, then the targets that only the environment names.
     pub targets: Vec<Target>,
 }
 
 /// What happens to an ingestion request locally.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LocalWrites {
-    /// The upstream gets it and answers.
+    /// The request is forwarded to the upstream, which responds.
     Forward,
-    /// The upstream does not get it; the relay answers.
+    /// The request is not forwarded; the relay responds.
     Discard,
 }
 
 /// Which profiles are teed (`tee.on`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TeeOn {
-    /// Every profile that arrives whole, whatever the upstream answers.
+    /// Every profile that arrives whole, whatever the upstream's response is.
     Always,
-    /// Profiles that the upstream answered with 2xx.
+    /// Profiles to which the upstream responded with 2xx.
     UpstreamSuccess,
 }
 
@@ -159,7 +159,7 @@ pub struct Target {
     /// The key in the map of targets: the target's identity, 1 to 63 characters.
     pub name: String,
     pub address: Address,
-    /// From `auth-token`, `basic-auth-*` or the address; `None` sends none.
+    /// Credentials from `auth-token`, `basic-auth-*` or the address; `None` sends none.
     pub credentials: Option<Credentials>,
     /// `tenant-id`; `None` sends no tenant.
     pub tenant: Option<String>,
@@ -181,13 +181,13 @@ pub struct Target {
     /// Age, counted from receipt, at which a profile is dropped; `None` keeps it until it is delivered.
     pub max_age: Option<Duration>,
     pub on_ambiguous: OnAmbiguous,
-    /// Bytes per second at which a backlog is sent; `None` is no limit.
+    /// Most bytes per second at which a backlog is sent; `None` is no limit.
     pub replay_rate: Option<NonZeroU64>,
     /// What responses mean: the rules of `outcomes` in front of the built-in ones.
     pub outcomes: Rules,
 }
 
-/// How a target authenticates pyrotee.
+/// Credentials that pyrotee sends to a target.
 #[derive(Clone, Debug)]
 pub enum Credentials {
     /// `Authorization: Bearer`.
@@ -202,24 +202,24 @@ pub enum Credentials {
 /// Which profile is dropped when a target's queue is full (`on-full`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnFull {
-    /// The one that does not fit any more.
+    /// The new profile, for which the queue has no room.
     DropNewest,
-    /// As many of the oldest ones as make room.
+    /// As many of the oldest profiles as necessary to make room.
     DropOldest,
 }
 
 /// What to do with a profile when it is unknown whether the target received it (`on-ambiguous`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnAmbiguous {
-    /// Send it again; the target may count it twice.
+    /// Send the profile again; the target may count it twice.
     Retry,
-    /// Drop it and count it; it may be lost.
+    /// Drop and count the profile, which is lost if the target did not receive it.
     Drop,
 }
 
 impl Config {
-    /// What is allowed but probably not meant, one sentence each, to be logged at start. Holds no
-    /// secret.
+    /// Warnings of settings that are allowed but probably not meant, one sentence each, to be logged at
+    /// start. They hold no secret.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         self.warnings.clone()

@@ -1,4 +1,4 @@
-//! What is allowed but probably not meant.
+//! Warnings of settings that are allowed but probably not meant.
 
 use std::time::Duration;
 
@@ -11,20 +11,20 @@ use crate::{
     values::{format_duration, format_size},
 };
 
-/// How old a profile may be that a Pyroscope of default settings takes
+/// Greatest age of a profile that a Pyroscope with default settings accepts
 /// (`validation.reject-older-than`).
 const INGESTION_WINDOW: Duration = Duration::from_secs(3600);
 
-/// The least `memory-limit` that is of use, in bytes.
+/// The least useful `memory-limit`, in bytes; a lower one is warned of.
 const LEAST_MEMORY: u64 = 8 * 1024 * 1024;
 
-/// The longest body, in bytes, that the relay records within a memory limit, as the budget of `pyrotee-queue` has it:
-/// three quarters of it are for bodies, the last sixteenth of those for queued ones alone.
+/// The longest body, in bytes, that the relay records within a memory limit. The budget of `pyrotee-queue` has the same
+/// rule: three quarters of the limit are for bodies, and a sixteenth of the limit among these for queued bodies alone.
 fn longest_recordable(memory_limit: u64) -> u64 {
     (memory_limit - memory_limit / 4).saturating_sub(memory_limit / 16)
 }
 
-/// The warning of a `tee.max-body` that was given and never has room.
+/// The warning of a given `tee.max-body` for which the memory limit never has room.
 pub(crate) fn of_max_body(config: &Config) -> Option<String> {
     let longest = longest_recordable(config.memory_limit);
     if config.tee.max_body <= longest || config.memory_limit < LEAST_MEMORY {
@@ -96,7 +96,7 @@ fn of_target(target: &Target, found: &mut Vec<String>) {
     }
 }
 
-/// Whether nobody between here and there can read along: TLS, or this very machine.
+/// Whether nobody can read the traffic to an address: its scheme is https, or its host is this machine.
 fn is_private(address: &Address) -> bool {
     let host = address.host().trim_end_matches('.');
     address.scheme() == &http::uri::Scheme::HTTPS

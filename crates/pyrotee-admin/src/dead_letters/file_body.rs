@@ -1,4 +1,4 @@
-//! A file as the body of a response, read in pieces as the client takes them.
+//! A file as the body of a response, read in pieces as the client reads.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -26,10 +26,10 @@ pub(super) struct FileBody {
 }
 
 impl FileBody {
-    /// What one body takes of memory: a piece in the file's buffer, one here, and one that is being sent.
+    /// Memory of one body, in bytes: a piece in the file's buffer, a piece in [`Self::buffer`], and a piece being sent.
     pub(super) const MEMORY: u64 = 3 * PIECE as u64;
 
-    /// Sends `len` bytes of `file`, and holds `held` until they are sent.
+    /// Sends `len` bytes of `file`, and holds `held` until the body is dropped.
     pub(super) fn new(file: fs::File, len: u64, held: (OwnedSemaphorePermit, Reservation)) -> Self {
         let mut file = File::from_std(file);
         file.set_max_buf_size(PIECE);

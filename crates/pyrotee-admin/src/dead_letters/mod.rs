@@ -27,16 +27,16 @@ pub use service::LetterService;
 pub(crate) use service::OpenLetters;
 use service::ShowError;
 
-/// Letters of a page, unless another number is asked for.
+/// Letters of a page, unless the query has `limit`.
 const LETTERS: usize = 100;
 
-/// Longest order: the ids that it may have, and more.
+/// Longest body of an order, in bytes: more than [`MOST_IDS`] ids take.
 const LONGEST_ORDER: usize = 256 * 1024;
 
-/// How long one may take to arrive.
+/// How long the body of an order may take to arrive.
 const ORDER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a captured request may take, from its request to its last byte.
+/// How long the download of a captured request may take, from the end of the request's head to the last byte.
 const FILE_TIMEOUT: RequestTimeout = RequestTimeout(Duration::from_secs(600));
 
 const REQUEST: &str = "application/octet-stream";
@@ -46,7 +46,7 @@ impl FromRequestParts<Arc<Site>> for OpenLetters {
 
     async fn from_request_parts(_head: &mut Parts, site: &Arc<Site>) -> Result<Self, Failure> {
         let letters = site.dead_letters.as_ref().ok_or_else(|| {
-            let text = "dead letters are not kept here: set dead-letters.dir, and have targets";
+            let text = "dead letters are off: set dead-letters.dir and configure targets";
             Failure::new(StatusCode::NOT_FOUND, text)
         })?;
         let opened = letters.open();
@@ -67,13 +67,13 @@ impl<S: Send + Sync> FromRequestParts<S> for LetterId {
     }
 }
 
-/// A page of the list.
+/// Serves a page of the list of dead letters.
 pub(crate) async fn list(letters: OpenLetters, query: Query) -> Result<Response, Failure> {
     let [target, before, limit] = query.first(["target", "before", "limit"]);
     let before = before.map(|before| before.parse::<Id>()).transpose()?;
     let limit = limit.map(|limit| limit.parse::<usize>()).transpose();
     let limit = limit.map_err(|_| {
-        let text = format!("limit is no number; write one up to {MOST_LETTERS}");
+        let text = format!("limit is not a number; write a number up to {MOST_LETTERS}");
         Failure::new(StatusCode::BAD_REQUEST, text)
     })?;
     let wanted = PageQuery {
@@ -84,7 +84,7 @@ pub(crate) async fn list(letters: OpenLetters, query: Query) -> Result<Response,
     Ok(json_line(letters.page(wanted).await?))
 }
 
-/// What is known of one letter. A profile names functions of somebody's program, which is more than the status tells.
+/// Serves the details of one letter. The guard checks the request, because a profile names functions of a program.
 pub(crate) async fn show(
     letters: OpenLetters,
     LetterId(id): LetterId,
@@ -92,7 +92,7 @@ pub(crate) async fn show(
     Ok(json_line(letters.show(id).await?))
 }
 
-/// The captured request of one letter.
+/// Serves the captured request of one letter.
 pub(crate) async fn request(
     letters: OpenLetters,
     LetterId(id): LetterId,
@@ -111,13 +111,14 @@ pub(crate) async fn purge(letters: OpenLetters, body: Body) -> Result<Response, 
     Ok(json(&letters.purge(order).await))
 }
 
-/// Reads an order, with a place that the request keeps until its response: so many orders are in memory at most.
+/// Reads an order, and returns a place that the request holds until its response. The number of places bounds the
+/// orders in memory.
 async fn take_order(
     letters: &OpenLetters,
     body: Body,
 ) -> Result<(BatchRequest, OwnedSemaphorePermit), Failure> {
     let Some(place) = letters.order_place().await else {
-        return Err(Failure::for_now("others change dead letters: try again"));
+        return Err(Failure::for_now("too many changes at once: try again"));
     };
     Ok((read_order(body).await?, place))
 }
@@ -133,7 +134,7 @@ async fn read_order(body: Body) -> Result<BatchRequest, Failure> {
         Failure::new(StatusCode::PAYLOAD_TOO_LARGE, text)
     })?;
     let order = serde_json::from_slice::<BatchRequest>(&body).map_err(|fault| {
-        let text = format!("no order: {fault}; write {{\"ids\": [\"…\"]}}");
+        let text = format!("not an order: {fault}; write {{\"ids\": [\"…\"]}}");
         Failure::new(StatusCode::BAD_REQUEST, text)
     })?;
     if order.ids.len() > MOST_IDS {
@@ -147,7 +148,7 @@ impl From<ShowError> for Failure {
     fn from(error: ShowError) -> Self {
         match error {
             ShowError::Letter(error) => error.into(),
-            ShowError::Busy => Self::for_now("others are reading dead letters: try again"),
+            ShowError::Busy => Self::for_now("too many readers at once: try again"),
             ShowError::Memory => Self::for_now(
                 "memory-limit is reached: try again, or read the file on the relay's machine",
             ),

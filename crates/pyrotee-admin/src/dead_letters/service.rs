@@ -14,10 +14,10 @@ use crate::json::dead_letters::{BatchRequest, BatchResult, LetterDetail, LetterP
 use crate::json::line;
 use crate::target_view::{TargetView, known};
 
-/// How long one batch may take; the command asks again for what is left.
+/// How long one batch may take; the command repeats the request for the ids that are left.
 const LONGEST_BATCH: Duration = Duration::from_secs(2);
 
-/// Threads that look at files, at once.
+/// Threads that access files, at once.
 const READERS: usize = 2;
 
 /// Responses with lists or heads of letters, at once.
@@ -29,16 +29,16 @@ const FILES: usize = 4;
 /// Requests to change letters that are read into memory at once.
 const ORDERS: usize = 4;
 
-/// How long a request waits for others to end.
+/// How long a request waits for a place.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Shows, replays and purges letters. Files are read and removed on threads that may wait for the disk.
 #[derive(Debug)]
 pub struct LetterService {
     monitor: Monitor,
-    /// Gone as soon as the relay stops: a strong one would keep the queues open.
+    /// A weak reference, because a strong one would keep the queues open when the relay stops.
     producer: Weak<dyn Producer>,
-    /// In the order of the producer.
+    /// The targets, in the order of the producer.
     targets: Arc<[TargetView]>,
     budget: Arc<Budget>,
     /// One batch at a time, so that no letter is replayed twice.
@@ -49,7 +49,7 @@ pub struct LetterService {
     orders: Arc<Semaphore>,
 }
 
-/// The service once the directory is open.
+/// The service with an open directory of letters.
 #[derive(Debug)]
 pub(crate) struct OpenLetters {
     service: Arc<LetterService>,
@@ -73,7 +73,7 @@ impl AsRef<[u8]> for ChargedLine {
 #[derive(Debug)]
 pub(super) enum ShowError {
     Letter(Error),
-    /// So many others read letters at the moment.
+    /// All places for readers of letters are taken.
     Busy,
     /// The memory limit is reached.
     Memory,
@@ -85,10 +85,10 @@ impl From<Error> for ShowError {
     }
 }
 
-/// What became of one letter.
+/// The result of the replay of one letter.
 enum Replayed {
     Taken,
-    /// There is no room for it now.
+    /// The queue or the memory has no room now.
     Later,
 }
 
@@ -101,11 +101,11 @@ enum ReplayError {
     NoTarget { name: String, known: String },
     #[error("the dead letter {id} is damaged; purge it")]
     Damaged { id: Id, source: ReadError },
-    #[error("the relay is stopping: ask the next one")]
+    #[error("the relay is stopping: try again after its restart")]
     Stopping,
-    #[error("the queue of {0} refused it: see its dropped profiles in `pyrotee status`")]
+    #[error("the queue of {0} refused the profile: see its drops in `pyrotee status`")]
     Refused(String),
-    #[error("{id} was replayed, but is still there; purge it")]
+    #[error("{id} was replayed, but its file could not be removed; purge it")]
     StillThere { id: Id, source: Error },
 }
 
@@ -193,14 +193,11 @@ impl OpenLetters {
         let done = self
             .look(move |store| BatchResult::purged(store, &batch.ids))
             .await;
-        tracing::warn!(
-            letters = done.done.len(),
-            "purged dead letters, as it was asked for"
-        );
+        tracing::warn!(letters = done.done.len(), "purged dead letters on request");
         done
     }
 
-    /// Offers letters to their targets, or to another, and removes what was taken.
+    /// Offers letters to their own targets, or to the target of the order, and removes the letters that were queued.
     pub(super) async fn replay(&self, batch: &BatchRequest) -> BatchResult {
         let _turn = self.service.turn.lock().await;
         let end = Instant::now() + LONGEST_BATCH;
@@ -237,7 +234,7 @@ impl OpenLetters {
             Err(source) => return Err(ReplayError::Damaged { id, source }),
         };
         let head = Head {
-            // Its times are in it already: what begins anew is its age, see ADR 0008.
+            // The request's query already holds the profile's times. Only the record's age begins anew, see ADR 0008.
             received: receipt_time(),
             ..head
         };
@@ -254,19 +251,19 @@ impl OpenLetters {
             return Err(ReplayError::Refused(target.name.clone()));
         }
         drop(record);
-        // Where it does not become durable it is in memory all the same, and will be sent.
+        // A record that does not become durable is still in memory, and will be sent.
         offered.receipt.durable().await;
         self.service.monitor.count_replayed();
         let gone = id.clone();
         let removed = self.look(move |store| store.remove(&gone)).await;
         match removed {
-            // Made room for another, just now.
+            // `Gone`: the letter was removed meanwhile to make room for another letter.
             Ok(()) | Err(Error::Gone(_)) => Ok(Replayed::Taken),
             Err(source) => Err(ReplayError::StillThere { id, source }),
         }
     }
 
-    /// Reads a request into memory that is charged for, with so many bytes beside it.
+    /// Reads a request into memory charged to the budget, with `beside` more bytes; `None` if the budget is full.
     async fn read(&self, id: Id, beside: u64) -> Result<Option<(Bytes, Reservation)>, Error> {
         let len = self.request_len(id.clone()).await?;
         let Some(reservation) = self.service.budget.reserve(len + beside) else {
@@ -280,7 +277,8 @@ impl OpenLetters {
         self.look(move |store| store.request_len(&id)).await
     }
 
-    /// Has files looked at. The place is free once the disk has answered, even if nobody waits for that any more.
+    /// Accesses files on a thread of their own. The thread's place is free once the disk has responded, even if the
+    /// request was given up meanwhile.
     async fn look<T: Send + 'static>(&self, with: impl FnOnce(&Store) -> T + Send + 'static) -> T {
         let place = Arc::clone(&self.service.readers).acquire_owned().await;
         let place = place.expect("the semaphore is never closed");

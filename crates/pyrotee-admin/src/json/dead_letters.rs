@@ -1,5 +1,5 @@
-//! What is asked of the dead letters, and what they say: the same for a running relay, which speaks it as
-//! JSON, and for a directory. A reader must take fields that it does not know.
+//! Requests and responses for dead letters. The commands use these types for a running relay, as JSON, and for a
+//! directory. A reader must accept unknown fields.
 
 use std::error::Error as StdError;
 
@@ -8,17 +8,17 @@ use serde::{Deserialize, Serialize};
 
 use super::chain;
 
-/// `GET`: a [`LetterPage`]. With `/ID` behind it: the [`LetterDetail`] of one. With `/ID/request`, also by `POST`: its
-/// captured request.
+/// `GET` returns a [`LetterPage`]. `GET` of `/ID` below it returns the [`LetterDetail`] of one letter; `GET` or `POST`
+/// of `/ID/request` returns the captured request of the letter.
 pub const PATH: &str = "/api/v1/dead-letters";
 pub(crate) const PATH_SLASH: &str = "/api/v1/dead-letters/";
-/// Routes of one letter, and of what is no letter because an id has no slash.
+/// Routes of one letter, and of paths that name no letter because an id has no slash.
 pub(crate) const LETTER: &str = "/api/v1/dead-letters/{id}";
 pub(crate) const REQUEST: &str = "/api/v1/dead-letters/{id}/request";
 pub(crate) const NO_LETTER: &str = "/api/v1/dead-letters/{id}/{*rest}";
-/// `POST` an [`BatchRequest`]: answered with what was [`BatchResult`].
+/// `POST` a [`BatchRequest`] to replay letters; the response is a [`BatchResult`].
 pub const REPLAY: &str = "/api/v1/dead-letters/replay";
-/// The same.
+/// `POST` a [`BatchRequest`] to delete letters; the response is a [`BatchResult`].
 pub const PURGE: &str = "/api/v1/dead-letters/purge";
 
 /// Letters of one page, at most.
@@ -26,11 +26,11 @@ pub const MOST_LETTERS: usize = 1_000;
 /// Ids of one order, at most.
 pub const MOST_IDS: usize = 1_000;
 
-/// Which letters are wanted, the youngest first.
+/// The query for a page of letters, the youngest first.
 #[derive(Debug, Clone, Default)]
 pub struct PageQuery {
     pub target: Option<String>,
-    /// Only those that are older than this one.
+    /// Only letters that are older than this letter; `None` for all.
     pub before: Option<Id>,
     pub limit: usize,
 }
@@ -39,11 +39,11 @@ pub struct PageQuery {
 pub struct LetterPage {
     /// The youngest first.
     pub letters: Vec<Letter>,
-    /// Letters of the target, or all of them, whatever the page holds.
+    /// Number of all letters of the target, or of all targets, on this page and on others.
     pub total: u64,
-    /// What all letters take of the disk.
+    /// Bytes of all letters on disk.
     pub bytes: u64,
-    /// What they may take; `null` where nobody keeps a limit.
+    /// Limit of these bytes; `null` if no limit is set.
     pub limit_bytes: Option<u64>,
 }
 
@@ -52,23 +52,23 @@ pub struct LetterDetail {
     pub letter: Letter,
     /// The lines of the captured request's head.
     pub head: Vec<String>,
-    /// Length of its body.
+    /// Length of the captured request's body.
     pub body_bytes: u64,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct BatchRequest {
     pub ids: Vec<String>,
-    /// Another target than the letter's own.
+    /// The target that the letters are replayed to; `None` for each letter's own target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
 }
 
-/// What became of each id of an order.
+/// The result for each id of an order.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BatchResult {
     pub done: Vec<String>,
-    /// There was no room or no time: ask again for these.
+    /// Ids that were not processed for lack of room or time: repeat the request for these.
     pub left: Vec<String>,
     pub failed: Vec<BatchFailure>,
 }
@@ -95,7 +95,7 @@ impl LetterPage {
     }
 }
 
-/// What is known of a letter; of a damaged one, that it is. `None`: it went meanwhile.
+/// The head of a letter, or a note that the letter is damaged; `None` if the letter was removed meanwhile.
 fn known(store: &Store, id: &Id) -> Option<Letter> {
     match store.letter(id) {
         Ok(letter) => Some(letter),
@@ -122,7 +122,7 @@ impl LetterDetail {
 }
 
 impl BatchResult {
-    /// Removes letters.
+    /// Removes letters, and returns the result for each id.
     pub fn purged(store: &Store, ids: &[String]) -> Self {
         let mut done = Self::default();
         for id in ids {
@@ -131,7 +131,7 @@ impl BatchResult {
         done
     }
 
-    /// What became of one.
+    /// Notes the result of one letter.
     pub fn note(
         &mut self,
         id: &str,

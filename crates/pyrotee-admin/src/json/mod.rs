@@ -1,5 +1,5 @@
-//! The JSON of the admin listener: one type for the relay that writes a document and the command that reads
-//! it. A reader must take fields that it does not know: it may be older than the relay.
+//! The JSON of the admin listener. The relay that writes a document and the command that reads it share one type.
+//! A reader must accept unknown fields, because the reader may be older than the relay.
 
 pub mod dead_letters;
 pub mod spool;
@@ -11,21 +11,21 @@ use std::time::{Duration, SystemTime};
 use pyrotee_queue::Tally;
 use serde::{Deserialize, Serialize};
 
-/// Where metrics are served, which are no JSON.
+/// Path of the metrics, which are text and not JSON.
 pub(crate) const METRICS: &str = "/metrics";
 
-/// `POST`, with `?target=NAME`: what waits for the target is lost, counted as `admin`. What is being
-/// uploaded is not, and the target goes on. Answered with an [`Amount`].
+/// `POST` with `?target=NAME` deletes the queued profiles of the target, counted as `admin`. Profiles that are being
+/// uploaded are kept, and the target continues. The response is an [`Amount`].
 pub const PURGE: &str = "/api/v1/purge";
 
-/// Version of the relay, and of the command: both come from one workspace.
+/// Version of the relay and of the commands, which is the version of the workspace.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// A number of profiles and the length of their bodies.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Amount {
     pub profiles: u64,
-    /// Of their bodies.
+    /// Length of the profiles' bodies.
     pub bytes: u64,
 }
 
@@ -35,7 +35,7 @@ impl From<Tally> for Amount {
     }
 }
 
-/// A document as one line.
+/// A document as one line of JSON.
 pub(crate) fn line(document: &impl Serialize) -> String {
     let json = serde_json::to_string(document);
     json.expect("a tree of texts and numbers is writable as JSON") + "\n"
@@ -47,25 +47,25 @@ pub(crate) fn chain(error: &dyn Error) -> String {
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
-/// RFC 3339 in UTC, to the millisecond: every time of a document.
+/// A time as documents hold it: RFC 3339 in UTC, to the millisecond.
 pub fn time(time: SystemTime) -> String {
     humantime::format_rfc3339_millis(time).to_string()
 }
 
-/// Seconds to the millisecond: what is finer than that is noise to read.
+/// A duration in seconds, rounded to the millisecond, because finer digits make the page harder to read.
 pub fn seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1_000.0).round() / 1_000.0
 }
 
-/// For the tests that hold a page's documentation against its fields.
+/// Helpers for tests that compare a page's documentation with its fields.
 #[cfg(test)]
 pub(crate) mod fields {
     use std::collections::BTreeSet;
 
     use serde_json::Value;
 
-    /// Every field of `page` as documentation names it: `targets[].name`, `dropped.REASON.bytes`. The keys of
-    /// what is called `map` are data.
+    /// Every field of `page` as the documentation names it: `targets[].name`, `dropped.REASON.bytes`. The keys of
+    /// the object named `map` are data.
     pub(crate) fn of(page: &Value, map: Option<&str>) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         collect(page, map, "", &mut found);

@@ -1,7 +1,7 @@
-//! What is told of a spool, as JSON: one type for the commands and for `GET /api/v1/spool`.
+//! The JSON of a spool: one type for the commands and for `GET /api/v1/spool`.
 //!
-//! `docs/spool.md` describes every field, which a test holds. A reader must take fields that it does
-//! not know: it may be older than the relay.
+//! `docs/spool.md` describes every field; a test checks this. A reader must accept unknown fields, because the reader
+//! may be older than the relay.
 
 use std::time::SystemTime;
 
@@ -12,16 +12,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{Amount, VERSION, line, seconds, time};
 
-/// Where a relay serves it.
+/// Path of the [`SpoolPage`].
 pub const PATH: &str = "/api/v1/spool";
 
-/// `POST`, with `?what=removed`, and `&target=NAME` for one of them: what removed targets left is lost.
-/// With `?what=quarantined`: damaged segments that were set aside are deleted. Answered with a list of
-/// [`Purged`].
+/// `POST` with `?what=removed` deletes the records of removed targets, with `&target=NAME` those of one removed target.
+/// `POST` with `?what=quarantined` deletes the damaged segments in quarantine. The response is a list of [`Purged`].
 pub const PURGE: &str = "/api/v1/spool/purge";
 
-/// `POST`, with `?from=OLD&to=NEW`: what the removed target OLD left goes to NEW. Answered with a
-/// [`ReplayProgress`] that has begun.
+/// `POST` with `?from=OLD&to=NEW` starts to move the records of the removed target OLD to the target NEW. The response
+/// is the [`ReplayProgress`] at the start.
 pub const REPLAY: &str = "/api/v1/spool/replay";
 
 /// A spool at one instant.
@@ -32,10 +31,10 @@ pub struct SpoolPage {
     pub dir: String,
     pub format: u32,
     pub state: String,
-    /// Of a relay before this field: `false`.
+    /// At most one profile is delivered at a time; `false` from an older relay without this field.
     #[serde(default)]
     pub careful: bool,
-    /// Of a relay before this field, and of files that somebody looks at: `None`.
+    /// `None` once the spool is open, for files read by a command, and from an older relay without this field.
     #[serde(default)]
     pub opening: Option<OpeningJson>,
     pub segments: u64,
@@ -48,10 +47,10 @@ pub struct SpoolPage {
     pub replay: Option<ReplayProgress>,
 }
 
-/// A spool that a relay cannot use yet.
+/// Why or how far a spool is not open yet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OpeningJson {
-    /// Why it cannot be opened, and what to do; `None` while its segments are being read.
+    /// Why the spool cannot be opened, and what to do; `None` while its segments are being read.
     pub reason: Option<String>,
     pub waiting_seconds: Option<f64>,
     pub read_bytes: u64,
@@ -73,7 +72,7 @@ pub struct TargetBacklog {
     pub in_flight: u64,
 }
 
-/// What a running relay moves from a removed target to another one, or moved last.
+/// Progress of the current or last replay from a removed target to another target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReplayProgress {
     pub from: String,
@@ -84,7 +83,7 @@ pub struct ReplayProgress {
     pub error: Option<String>,
 }
 
-/// What was lost or deleted as it was asked for.
+/// The records or files that one purge deleted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Purged {
     /// A target, or `quarantined`.
@@ -95,7 +94,7 @@ pub struct Purged {
 }
 
 impl Purged {
-    /// What a target has lost.
+    /// The purged records of a target.
     pub fn of((target, lost): (String, Tally)) -> Self {
         Self {
             what: target,
@@ -105,7 +104,7 @@ impl Purged {
         }
     }
 
-    /// Damaged segments, counted as if they were profiles.
+    /// Deleted segments of the quarantine; `deleted.profiles` is the number of files.
     pub fn files(deleted: Tally) -> Self {
         Self {
             what: "quarantined".to_owned(),
@@ -116,7 +115,7 @@ impl Purged {
     }
 }
 
-/// The words of [`SpoolPage::state`].
+/// All values of [`SpoolPage::state`].
 pub const STATES: [&str; 7] = [
     IN_USE,
     WAITING,
@@ -136,14 +135,14 @@ pub const WAITING: &str = "waiting";
 /// The state of a spool whose segments the relay reads before it uses them.
 pub const SCANNING: &str = "scanning";
 
-/// The disk of a relay at work is in trouble.
+/// The state of a spool whose disk is in trouble while the relay runs: new records stay in memory.
 pub const MEMORY_ONLY: &str = "memory_only";
 
-/// The state of a spool that is in use, and whose disk does not return some segments.
+/// The state of a spool in use whose disk fails to return some segments.
 pub const READ_ERRORS: &str = "read_errors";
 
 impl SpoolPage {
-    /// Of files that somebody looks at.
+    /// The page of a survey; without a replay, and neither careful nor opening.
     pub fn of(dir: String, survey: Survey, max_bytes: Option<u64>) -> Self {
         let [in_use, .., closed, unclean] = STATES;
         let state = match (survey.in_use, survey.clean) {
@@ -187,7 +186,7 @@ impl SpoolPage {
         }
     }
 
-    /// As one line.
+    /// The page as one line of JSON.
     pub fn json(&self) -> String {
         line(self)
     }
@@ -223,7 +222,7 @@ mod tests {
 
     const DOCUMENTATION: &str = include_str!("../../../../docs/spool.md");
 
-    /// A page on which there is something to say in every field.
+    /// A page with a value in every field.
     fn eventful() -> SpoolPage {
         let target = TargetSurvey {
             name: "old".to_owned(),

@@ -1,7 +1,7 @@
 //! The JSON of `/api/v1/status`: one type for the relay that writes it and the command that reads it.
 //!
-//! `docs/status.md` describes every field, which a test holds. A reader must take fields that it does
-//! not know and words that are new: it may be older than the relay.
+//! `docs/status.md` describes every field; a test checks this. A reader must accept unknown fields and unknown values
+//! of texts, because the reader may be older than the relay.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Amount;
 
-/// Where it is served.
+/// Path of the [`StatusPage`].
 pub const PATH: &str = "/api/v1/status";
 
 /// A relay and its targets at one instant.
@@ -18,11 +18,11 @@ pub struct StatusPage {
     pub version: String,
     pub started: String,
     pub time: String,
-    /// Of a relay before this field: empty.
+    /// Empty if all parts work, and from an older relay without this field.
     #[serde(default)]
     pub degraded: Vec<DegradationJson>,
     pub targets: Vec<TargetJson>,
-    /// Of a relay before this field: empty.
+    /// Empty without removed targets, and from an older relay without this field.
     #[serde(default)]
     pub removed: Vec<RemovedJson>,
 }
@@ -40,7 +40,7 @@ pub struct RemovedJson {
     pub dropped: BTreeMap<String, Amount>,
 }
 
-/// A part of the relay that does not work as it is configured.
+/// A part of the relay that does not work as configured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DegradationJson {
     /// `spool` or `dead_letters`.
@@ -93,7 +93,7 @@ pub struct UploadsJson {
     pub in_flight: usize,
     pub limit: usize,
     pub most: usize,
-    /// Of a relay before this field: `false`.
+    /// `false` from an older relay without this field.
     #[serde(default)]
     pub at_ceiling: bool,
 }

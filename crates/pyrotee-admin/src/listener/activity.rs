@@ -1,4 +1,4 @@
-//! What a connection is doing, and until when it may.
+//! Tracks the phase of a connection and its deadlines.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use pyrotee_net::server::{BodyGuard, ConnectionTimeouts, Deadlines, Phase};
 use pyrotee_queue::lock;
 use tokio::time::Instant;
 
-/// The times of one connection, which speaks HTTP/1.
+/// The phase and the deadlines of one HTTP/1 connection.
 #[derive(Debug)]
 pub(super) struct Activity {
     pub(super) timeouts: Arc<ConnectionTimeouts>,
@@ -43,13 +43,13 @@ impl Activity {
         }
     }
 
-    /// Since when no request is in progress; `None` while one is.
+    /// The instant since which no request is in progress; `None` during a request.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         let state = lock(&self.state);
         state.request.is_none().then_some(state.idle_since)
     }
 
-    /// The next deadline, and why the connection ends then.
+    /// The next deadline, with the reason for which the connection ends at it.
     pub(super) fn deadline(&self) -> Option<(Instant, Ended)> {
         let request = lock(&self.state).request;
         let request = request.map(|(_, end)| (end, Ended::Request));
@@ -59,7 +59,7 @@ impl Activity {
     }
 }
 
-/// A request in progress. It ends when this is dropped.
+/// A request in progress, which ends when the guard is dropped.
 #[derive(Debug)]
 pub(super) struct RequestGuard(Arc<Activity>);
 
@@ -72,7 +72,7 @@ impl RequestGuard {
         Self(Arc::clone(activity))
     }
 
-    /// Gives the whole request another time.
+    /// Replaces the time limit of the whole request, which still counts from the begin of the request.
     pub(super) fn limit(&self, timeout: Duration) {
         if let Some((begun, end)) = &mut lock(&self.0.state).request {
             *end = *begun + timeout;

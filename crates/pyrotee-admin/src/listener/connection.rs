@@ -1,4 +1,4 @@
-//! Serves one connection.
+//! Serves one connection of the admin listener.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -23,18 +23,18 @@ use super::connections::Place;
 use crate::connection_info::ConnectionInfo;
 use crate::response::RequestTimeout;
 
-/// Longest head of a request, and most bytes of a response that wait to be written. Hundreds of connections together
-/// take some megabytes.
+/// Longest head of a request, and most buffered bytes of a response. The buffers of hundreds of connections take some
+/// megabytes.
 const BUFFER: usize = 16 * 1024;
 
-/// Serves the requests of a connection until it ends, is too slow, or makes room for another.
+/// Serves the requests of a connection until the connection ends, misses a deadline, or makes room for another one.
 pub(super) async fn serve<S, B>(socket: TcpStream, info: ConnectionInfo, service: S, place: Place)
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone,
     B: Body<Data = Bytes> + 'static,
     B::Error: Into<BoxError>,
 {
-    // A page is written in pieces, and none is to wait for the acknowledgement of the one before.
+    // A page is written in pieces. With Nagle's algorithm a piece would wait for the acknowledgement of the one before.
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%error, "admin client is gone already");
         return;
@@ -58,7 +58,7 @@ where
     let connection = http1::Builder::new()
         .keep_alive(!info.is_extra)
         .max_buf_size(BUFFER)
-        // `Activity` limits the time of a head, and of other things.
+        // `Activity` has the deadline of a head, and the other deadlines.
         .header_read_timeout(None)
         .serve_connection(TokioIo::new(io), service);
     let mut connection = pin!(connection);

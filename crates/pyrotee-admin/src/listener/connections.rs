@@ -1,7 +1,8 @@
-//! How many connections there are, and which one makes room for another.
+//! Limits the number of connections, and chooses the connection that makes room for another one.
 //!
-//! At the limit the longest idle connection is closed. If all have a request in progress, another connection is accepted as
-//! an *extra* one all the same, so that probes and scrapes are answered; of those the oldest makes room.
+//! At the limit the longest idle connection is closed. If all connections have a request in progress, the new
+//! connection is accepted as an *extra* connection, so that probes and scrapes are answered. At the limit of extra
+//! connections the oldest extra connection is closed.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -12,14 +13,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::activity::Activity;
 
-/// What the clients of a host may take.
+/// The limits of a host's connections.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     /// Connections at once.
     pub(super) connections: usize,
-    /// Extra connections beside them.
+    /// Extra connections at once, beside `connections`.
     pub(super) extra: usize,
-    /// From the end of a request's head to the end of the response, unless the response says otherwise.
+    /// From the end of a request's head to the end of the response, unless the response has a `RequestTimeout`.
     pub(super) request: Duration,
     pub(super) deadlines: Deadlines,
 }
@@ -28,7 +29,7 @@ pub(super) struct Limits {
 #[derive(Debug)]
 pub(super) struct Connections {
     limits: Limits,
-    /// In the order in which they were accepted.
+    /// The connections in the order in which they were accepted.
     open: Mutex<Vec<Entry>>,
 }
 
@@ -39,7 +40,7 @@ struct Entry {
     evicted: CancellationToken,
 }
 
-/// The place of one connection, which is free again when this is dropped.
+/// The place of one connection, which is free again when the `Place` is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     connections: Arc<Connections>,
@@ -78,7 +79,7 @@ impl Connections {
         place
     }
 
-    /// Whether there is room for a connection that is not extra, made by closing an idle one if need be.
+    /// Whether there is room for a connection that is not extra; closes an idle connection if necessary.
     fn make_room(&self, open: &mut Vec<Entry>) -> bool {
         if count(open, false) < self.limits.connections {
             return true;
@@ -98,7 +99,7 @@ fn count(open: &[Entry], extra: bool) -> usize {
     open.iter().filter(|entry| entry.is_extra == extra).count()
 }
 
-/// Closes a connection, if there is one.
+/// Closes the connection at `index`; `false` if `index` is `None`.
 fn evict(open: &mut Vec<Entry>, index: Option<usize>) -> bool {
     let entry = index.map(|index| open.remove(index));
     entry.is_some_and(|entry| {
@@ -150,7 +151,7 @@ mod tests {
         }))
     }
 
-    /// So many connections, a second after the other.
+    /// Opens `number` connections, one per second.
     async fn enter(connections: &Arc<Connections>, number: usize) -> Vec<Place> {
         let mut places = Vec::new();
         for _ in 0..number {

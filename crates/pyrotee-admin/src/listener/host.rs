@@ -1,4 +1,4 @@
-//! Hosts a service on a socket: accepts every connection, whatever the load, and serves it in a task of its own.
+//! Hosts a service on a socket: accepts every connection at any load, and serves each connection in a task of its own.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -19,8 +19,8 @@ use crate::connection_info::ConnectionInfo;
 /// How long accepting pauses when the process is out of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves the connections of `listener`, for ever. Each request has a [`ConnectionInfo`] in its extensions. A response may
-/// have a [`RequestTimeout`](crate::response::RequestTimeout) in its own.
+/// Serves the connections of `listener`, for ever. Each request has a [`ConnectionInfo`] in its extensions. The
+/// extensions of a response may have a [`RequestTimeout`](crate::response::RequestTimeout).
 pub(super) async fn run<S, B>(listener: TcpListener, service: S, limits: Limits)
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>

@@ -1,5 +1,5 @@
-//! Metrics, status and health, on a listener, a thread and a runtime of their own: they answer while the
-//! data path is saturated, and nothing of them can be reached through the clients' listener.
+//! Serves the admin pages on a listener, a thread and a runtime of their own, so that they respond while the data path
+//! is saturated. The clients' listener serves none of these pages.
 
 mod activity;
 mod connection;
@@ -28,15 +28,15 @@ use connections::Limits;
 /// How often the exporter's sample buffers are emptied.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// Time until the listener serves again after a panic, so that one that panics each time does no harm. Clients wait in
-/// the kernel's backlog.
+/// Time until the listener serves again after a panic, so that repeated panics do not use a whole core. Clients wait
+/// in the kernel's backlog.
 const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
 
-/// Bytes of a response that the kernel holds for a client that does not read. By itself it holds some megabytes for each,
-/// which count as memory of the container.
+/// Bytes of a response that the kernel buffers for a client that does not read. The kernel's default is some megabytes
+/// per connection, which count as memory of the container.
 const SEND_BUFFER: usize = 32 * 1024;
 
-/// What clients may take. A scraper's connection is closed between two scrapes, which it opens another for.
+/// The limits of connections. A scraper's connection is closed between two scrapes; the scraper opens a new one.
 const LIMITS: Limits = Limits {
     connections: 64,
     extra: 64,
@@ -55,7 +55,7 @@ pub struct Site {
     pub guard: Guard,
     pub hosts: Hosts,
     pub actions: Actions,
-    /// `None` if they are not kept.
+    /// `None` if the relay keeps no dead letters.
     pub dead_letters: Option<Arc<LetterService>>,
 }
 
@@ -67,7 +67,7 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Serves `listener` on a thread of its own, which goes on after a panic.
+    /// Serves `listener` on a thread of its own; after a panic the thread serves again.
     pub fn start(
         listener: std::net::TcpListener,
         site: Site,
@@ -87,7 +87,7 @@ impl Admin {
                         () = serve_despite_panics(&listener, site, &supervisor) => {}
                     }
                 });
-                // A thread that looks at a file of a disk that hangs is left behind.
+                // Does not wait for a blocking thread that hangs in a read of a broken disk.
                 runtime.shutdown_background();
             });
         Ok(Self {
@@ -96,7 +96,7 @@ impl Admin {
         })
     }
 
-    /// Ends it.
+    /// Stops the listener and waits for its thread.
     pub fn stop(self) {
         self.stop.cancel();
         if self.thread.join().is_err() {
@@ -126,7 +126,7 @@ async fn serve_despite_panics(
 }
 
 async fn serve(listener: std::net::TcpListener, site: Arc<Site>) -> io::Result<()> {
-    // Accepted sockets inherit it.
+    // Accepted sockets inherit the size of the buffer.
     SockRef::from(&listener).set_send_buffer_size(SEND_BUFFER)?;
     let listener = TcpListener::from_std(listener)?;
     let upkeep = async {

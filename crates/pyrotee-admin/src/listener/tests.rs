@@ -1,4 +1,4 @@
-//! A listener whose thread panics.
+//! Tests of a listener whose thread panics.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -48,7 +48,7 @@ fn a_listener_serves_again_after_a_panic() {
     while supervisor.panics(Part::Admin) == 0 {
         thread::yield_now();
     }
-    // Waits in the backlog of the socket until the thread serves again.
+    // The connection waits in the backlog of the socket until the thread serves again.
     let mut client = TcpStream::connect(address).unwrap();
     let request = b"GET /metrics HTTP/1.1\r\nhost: relay\r\nconnection: close\r\n\r\n";
     client.write_all(request).unwrap();

@@ -4,7 +4,7 @@ use crate::reader::Scope;
 
 /// Longest name of the DNS (RFC 1035), in characters.
 const LONGEST_NAME: usize = 253;
-/// Longest label of a name.
+/// Longest label of a DNS name (RFC 1035), in characters.
 const LONGEST_LABEL: usize = 63;
 
 const KEY: &str = "admin-hosts";
@@ -34,7 +34,7 @@ fn names(text: &str) -> Result<Vec<String>, String> {
     Ok(found)
 }
 
-/// What is wrong with a name, in words that go behind the value.
+/// The problem of a name, as a text that follows the value; `None` if the name is valid.
 fn problem(name: &str) -> Option<&'static str> {
     let label = |label: &str| {
         let is_plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';

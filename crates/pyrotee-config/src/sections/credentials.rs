@@ -1,4 +1,4 @@
-//! What a target is shown to be let in: a token, or a user and password.
+//! Credentials for a target, which are a token or a user and password, and the `admin-token`.
 
 use pyrotee_net::UserInfo;
 use secrecy::{ExposeSecret, SecretString};
@@ -10,7 +10,7 @@ const ADMIN_TOKEN: &str = "admin-token";
 const USER: &str = "basic-auth-user";
 const PASSWORD: &str = "basic-auth-password";
 
-/// The credentials of a target, from its keys or from its address. No fault shows any of them.
+/// The credentials of a target, from its keys or from its address. No fault shows a credential.
 pub(super) fn credentials(
     scope: &Scope<'_>,
     userinfo: Option<&UserInfo>,
@@ -72,7 +72,7 @@ pub(super) fn credentials(
             }
         },
     };
-    // No short cut: each one's fault is to be told.
+    // `&` instead of `&&`: all three are checked, so that all faults are reported.
     let checked = token
         .iter()
         .flatten()
@@ -104,8 +104,8 @@ pub(super) fn admin_token(root: &Scope<'_>) -> Option<Option<SecretString>> {
     }
 }
 
-/// A secret key's value: outer `None` if it is faulty, inner if it is not given. An empty one is
-/// not given, as in 0.37, but hardly what was meant.
+/// The value of a secret key: the outer `None` if it is faulty, the inner `None` if it is not given. An empty value
+/// counts as not given, as in Pyroscope 0.37, and causes a warning.
 fn secret(scope: &Scope<'_>, key: &str) -> Option<Option<SecretString>> {
     match scope.text(key) {
         None => (!scope.is_faulty(key)).then_some(None),
@@ -169,7 +169,7 @@ fn check_user(scope: &Scope<'_>, user: &SecretString) -> bool {
     check_text(scope, USER, user)
 }
 
-/// RFC 7617 §2 allows no control characters; one is there because a file ends in a line break.
+/// RFC 7617 §2 allows no control characters. A usual cause is the line break at the end of a file.
 fn check_text(scope: &Scope<'_>, key: &str, text: &SecretString) -> bool {
     if has_control(text.expose_secret()) {
         scope.fault(

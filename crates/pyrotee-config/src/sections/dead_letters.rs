@@ -1,4 +1,4 @@
-//! Profiles that a target rejected.
+//! The section `dead-letters`: where profiles that a target rejected are kept.
 
 use std::path::PathBuf;
 
@@ -9,13 +9,14 @@ use crate::{
     values,
 };
 
-/// A letter takes half of it at most, and two blocks of the disk at least.
+/// The least `dead-letters.max-bytes`, in bytes. A letter takes at most half of the limit, and at least two blocks of
+/// the disk.
 const LEAST_BYTES: u64 = 1024 * 1024;
 
-/// Where they lie within a spool.
+/// Name of the directory of dead letters within the spool's directory.
 const WITHIN_SPOOL: &str = "dead-letters";
 
-/// Dead letters, if they have a place: one of their own, or one in the spool.
+/// Dead letters, if they have a directory: their own, or one within the spool. The inner `None` keeps none.
 pub(super) fn dead_letters(
     scope: &Scope<'_>,
     spool: Option<&Spool>,

@@ -1,5 +1,5 @@
-//! The headers that a target gets with every request. Their values are secrets: tokens of gateways
-//! are what they are mostly used for.
+//! Headers of every upload to a target. Their values count as secrets, because most of them are tokens of
+//! gateways.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use secrecy::SecretString;
 
 use crate::reader::Scope;
 
-/// Set or removed by pyrotee itself beside [`HOPS`], or bound to one connection (RFC 9110 §7.6.1).
+/// Headers that pyrotee sets or removes itself, beside [`HOPS`], or that belong to one connection (RFC 9110 §7.6.1).
 const RESERVED: [&str; 14] = [
     "connection",
     "expect",
@@ -47,7 +47,7 @@ pub(super) fn headers(target: &Scope<'_>) -> Option<Vec<(HeaderName, SecretStrin
         }
         Some((name, value?))
     });
-    // Collected first: stopping at a fault would hide those behind it.
+    // Collected first, because a stop at the first fault would hide the later ones.
     let read: Vec<_> = read.collect();
     read.into_iter().collect()
 }
@@ -86,7 +86,7 @@ fn name(scope: &Scope<'_>, key: &str, target: &Scope<'_>) -> Option<HeaderName> 
     None
 }
 
-/// Also if the address is not valid otherwise: both faults are then told at once.
+/// Whether the address has a user. An address that is not valid counts too, so that both faults are reported at once.
 fn has_userinfo(target: &Scope<'_>) -> bool {
     target
         .text("address")

@@ -1,10 +1,10 @@
-//! Addresses that lead back.
+//! Refuses addresses that lead back to pyrotee's own listener.
 
 use pyrotee_net::{Address, Listen};
 
 use crate::{listen, reader::Scope};
 
-/// Refuses an address that surely leads back to pyrotee: each request would come in again.
+/// Adds a fault for an address that certainly leads back to pyrotee, because each request would arrive again.
 pub(super) fn refuse_loop(scope: &Scope<'_>, address: &Address, listen: Option<Listen>) {
     if let Some(listen) = listen.filter(|listen| listen::is_reached_by(listen, address)) {
         let text =

@@ -1,6 +1,6 @@
-//! Types the sections: one file for each part of the settings.
+//! Converts the sections into typed settings: one file for each part of the settings.
 //!
-//! Every function gives `None` exactly if it, or a step before it, has added a fault.
+//! Every function returns `None` exactly if the function, or a step before it, has added a fault.
 
 mod admin_hosts;
 mod credentials;
@@ -26,7 +26,7 @@ use super::{
     warnings,
 };
 
-/// Types everything. `cpus` is the number of CPUs.
+/// Converts the whole configuration into typed settings. `cpus` is the number of CPUs.
 pub(super) fn config(tree: &Tree<'_>, cpus: usize) -> Option<Config> {
     let root = tree.root();
     let listen = process::listen(&root);
@@ -73,7 +73,7 @@ pub(super) fn config(tree: &Tree<'_>, cpus: usize) -> Option<Config> {
     Some(config)
 }
 
-/// Warns of keys that were set and mean nothing, which the settings no longer show.
+/// Warns of keys that are set without an effect. The typed settings no longer show such keys.
 fn warn_of_unused(root: &Scope<'_>, config: &mut Config) {
     let write = root.scope("remote-write");
     if !config.remote_write.enabled {

@@ -1,4 +1,4 @@
-//! What a target's answers mean, and how long and how fast a profile is sent to it again.
+//! Keys for the meaning of a target's responses, and for how long and how fast profiles are sent again.
 
 use std::{num::NonZeroU64, time::Duration};
 
@@ -10,7 +10,7 @@ use crate::{reader::Scope, settings::OnAmbiguous, values};
 pub(crate) const ON_AMBIGUOUS: &[(&str, OnAmbiguous)] =
     &[("retry", OnAmbiguous::Retry), ("drop", OnAmbiguous::Drop)];
 
-/// Zero is no limit: 0.37 did not have the key, so that it does not mean the default here.
+/// Reads `max-age`. Zero is no limit: Pyroscope 0.37 did not have the key, so zero does not mean the default here.
 pub(super) fn max_age(target: &Scope<'_>) -> Option<Option<Duration>> {
     target.parse("max-age", |text| {
         let given = values::duration(text)?;
@@ -22,12 +22,12 @@ pub(super) fn on_ambiguous(target: &Scope<'_>) -> Option<OnAmbiguous> {
     target.parse("on-ambiguous", |text| values::word(text, ON_AMBIGUOUS))
 }
 
-/// Zero is no limit, as above.
+/// Reads `replay-rate`, in bytes per second. Zero is no limit, as for `max-age`.
 pub(super) fn replay_rate(target: &Scope<'_>) -> Option<Option<NonZeroU64>> {
     target.parse("replay-rate", values::rate)
 }
 
-/// The rules of a target, in the order of the file.
+/// The rules of `outcomes` of a target, in the order of the file.
 pub(super) fn rules(target: &Scope<'_>) -> Option<Rules> {
     if target.is_faulty("outcomes") {
         return None;
@@ -53,7 +53,7 @@ fn rule(scope: &Scope<'_>, pattern: &str) -> Option<Rule> {
     let meaning = scope.parse(pattern, |word| {
         Meaning::parse(word).map_err(|fault| fault.to_string())
     });
-    // The pattern is judged beside a faulty meaning, too: both may be wrong. Any pattern may be `ok`.
+    // The pattern is checked even if the meaning is faulty, because both may be wrong. Any pattern may be `ok`.
     let word = meaning.unwrap_or(Meaning::Taken).as_str();
     match Rule::parse(pattern, word) {
         Ok(rule) => meaning.map(|_| rule),

@@ -1,4 +1,4 @@
-//! What concerns the process and the request path.
+//! Keys of the process and of the request path.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -39,7 +39,7 @@ pub(crate) const LEVELS: &[(&str, LogLevel)] = &[
 pub(crate) const FORMATS: &[(&str, LogFormat)] =
     &[("text", LogFormat::Text), ("json", LogFormat::Json)];
 
-/// Both listeners.
+/// The addresses of both listeners: `listen` and `admin`.
 pub(super) fn listen(root: &Scope<'_>) -> Option<(Listen, Listen)> {
     let listen = root.parse("listen", listen::parse);
     let admin = root.parse("admin", listen::parse);
@@ -63,7 +63,8 @@ pub(super) fn memory_limit(root: &Scope<'_>) -> Option<u64> {
     root.parse("memory-limit", values::size)
 }
 
-/// A default that nothing could hold shrinks: to the largest queue, and to three quarters of the memory limit.
+/// The section `tee`. The default of `max-body` is at most the bytes of the largest queue, and at most three quarters
+/// of the memory limit, because a longer body could not be queued.
 pub(super) fn tee(
     root: &Scope<'_>,
     memory_limit: Option<u64>,
@@ -104,7 +105,7 @@ pub(super) fn log(root: &Scope<'_>) -> Option<Log> {
     })
 }
 
-/// The upstream; there is none if nothing is written locally and no address is given.
+/// The upstream; the inner `None` if local writes are disabled and no address is given.
 pub(super) fn upstream(
     scope: &Scope<'_>,
     remote_write: Option<&RemoteWrite>,
@@ -137,14 +138,14 @@ pub(super) fn upstream(
 fn address(scope: &Scope<'_>, text: &str, own: Option<Listen>) -> Option<Address> {
     match Address::parse(text) {
         Err(error) => scope.fault("address", &error.to_string()),
-        // Clients bring their own credentials, which pass; these would go nowhere.
+        // Clients send their own credentials, which are forwarded; credentials in this address would never be sent.
         Ok(parsed) if parsed.userinfo.is_some() => {
             scope.fault(
                 "address",
                 "has a user or password, which only targets take; remove it",
             );
         }
-        // A request keeps the path that the client wrote, so there is nothing to put before it.
+        // A forwarded request keeps the client's path, so a path of the address would never be used.
         Ok(parsed) if !parsed.address.prefix().is_empty() => {
             scope.fault(
                 "address",

@@ -1,4 +1,4 @@
-//! The block that Pyroscope 0.37 had.
+//! The section `remote-write`, which has every key of Pyroscope 0.37.
 
 use super::target::{self, Around};
 use crate::{

@@ -1,4 +1,4 @@
-//! The spool.
+//! The section `spool`.
 
 use std::path::PathBuf;
 
@@ -8,17 +8,17 @@ use crate::{
     values,
 };
 
-/// Words for `fsync`.
+/// Words for `spool.fsync`.
 pub(crate) const FSYNC: &[(&str, FsyncPolicy)] = &[
     ("always", FsyncPolicy::Always),
     ("interval", FsyncPolicy::Interval),
     ("never", FsyncPolicy::Never),
 ];
 
-/// A spool holds two profiles of a megabyte at least, each in a segment of its own.
+/// The least `spool.max-bytes`, in bytes, so that a spool has room for two profiles of 1 MB, each in its own segment.
 const LEAST_BYTES: u64 = 4 * 1024 * 1024;
 
-/// The spool, if one is wanted: whoever names its directory, or anything else of it.
+/// The spool; the inner `None` if no key of the section is set. A section without `dir` is a fault.
 pub(super) fn spool(scope: &Scope<'_>) -> Option<Option<Spool>> {
     let max_bytes = scope.parse("max-bytes", |text| {
         at_least(LEAST_BYTES, values::size(text)?, "a spool")
@@ -59,7 +59,7 @@ pub(super) fn spool(scope: &Scope<'_>) -> Option<Option<Spool>> {
     }))
 }
 
-/// Whether a size is enough for a thing.
+/// Refuses a size below `least` for `thing`.
 pub(super) fn at_least(least: u64, bytes: u64, thing: &str) -> Result<u64, String> {
     match bytes < least {
         true => Err(format!(

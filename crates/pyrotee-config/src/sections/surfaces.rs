@@ -1,4 +1,4 @@
-//! What is sent to the surfaces of a target, and where they are: tags and paths.
+//! Tags of a target, and the paths of its surfaces.
 
 use pyroscope_wire::tags::{TagFaultKind, TagKeys, Tags};
 use pyroscope_wire::{Surface, SurfacePaths};
@@ -13,7 +13,7 @@ pub(super) fn tag_keys(target: &Scope<'_>) -> Option<TagKeys> {
     target.parse("tag-keys", |text| values::word(text, TAG_KEYS))
 }
 
-/// The paths of the surfaces, where the target has its own.
+/// The paths of the surfaces at the target, where they differ from Pyroscope's.
 pub(super) fn paths(target: &Scope<'_>) -> Option<SurfacePaths> {
     if target.is_faulty("paths") {
         return None;
@@ -34,7 +34,7 @@ pub(super) fn paths(target: &Scope<'_>) -> Option<SurfacePaths> {
     whole.then_some(paths)
 }
 
-/// The tags of a target. If `tag-keys` is faulty, only those faults are found that both grammars have.
+/// The tags of a target. If `tag-keys` is faulty (`None`), only faults in both grammars are found.
 pub(super) fn tags(scope: &Scope<'_>, grammar: Option<TagKeys>) -> Option<Tags> {
     if scope.is_faulty("tags") {
         return None;
@@ -57,7 +57,7 @@ pub(super) fn tags(scope: &Scope<'_>, grammar: Option<TagKeys>) -> Option<Tags> 
     }
 }
 
-/// The wording of the wire crate in the form of all faults here: "problem; remedy".
+/// The text of a fault of a tag, converted from "problem: remedy" of the wire crate to "problem; remedy".
 fn tag_fault(kind: &TagFaultKind) -> String {
     if let TagFaultKind::SameAs(other) = kind {
         return format!(

@@ -1,4 +1,4 @@
-//! One target.
+//! The keys of one target.
 
 use pyrotee_net::{Address, Listen, ParsedAddress};
 
@@ -16,25 +16,25 @@ pub(crate) const ON_FULL: &[(&str, OnFull)] = &[
     ("drop-oldest", OnFull::DropOldest),
 ];
 
-/// Longest name, as it is a metric's label and later that of a file.
+/// Longest name of a target, in bytes: the name is a label of metrics and part of file names.
 const MAX_NAME: usize = 63;
-/// The limit of Pyroscope (dskit `tenant`).
+/// Longest `tenant-id`, in bytes: the limit of Pyroscope (dskit `tenant`).
 const MAX_TENANT: usize = 150;
-/// More cannot be meant; and no data structure sized by it can overflow.
+/// Greatest `queue-size`, so that no data structure of this size can overflow. A larger value cannot be meant.
 const MAX_QUEUE_SIZE: usize = 10_000_000;
 const MAX_WORKERS: usize = 10_000;
 const MIN_WORKERS: usize = 64;
-/// Part of the memory limit that one target's queue may fill, unless it is told otherwise.
+/// The default of `queue-bytes` is at most the memory limit divided by this.
 const QUEUE_SHARE: u64 = 4;
 
-/// What a target's defaults and limits depend on.
+/// Settings outside of a target on which its defaults and limits depend.
 pub(super) struct Around {
     pub(super) cpus: usize,
     pub(super) memory_limit: Option<u64>,
     pub(super) listen: Option<Listen>,
 }
 
-/// Reads the target of a name. All its faults are found, whichever comes first.
+/// Reads the target with this name. Adds all faults of the target, not only the first one.
 pub(super) fn target(name: &str, targets: &Scope<'_>, around: &Around) -> Option<Target> {
     let scope = &targets.scope(name);
     if targets.is_faulty(name) {
@@ -53,7 +53,7 @@ pub(super) fn target(name: &str, targets: &Scope<'_>, around: &Around) -> Option
     let tags = surfaces::tags(scope, tag_keys);
     let paths = surfaces::paths(scope);
     let timeout = scope.parse("timeout", |text| {
-        // As 0.37 did, zero means the default.
+        // Zero means the default, as in Pyroscope 0.37.
         let given = values::duration(text)?;
         if given.is_zero() {
             values::duration(schema::target_default("timeout"))
@@ -108,7 +108,7 @@ fn check_name(name: &str, scope: &Scope<'_>) -> Option<String> {
 fn address(scope: &Scope<'_>, name: &str, targets: &Scope<'_>) -> Option<ParsedAddress> {
     let Some(text) = scope.text("address") else {
         if !scope.is_faulty("address") {
-            // The environment cannot write `-`, so that it may have made a target by mistake.
+            // Variables cannot contain `-`, so the environment may have created this target by mistake.
             let alike = |other: &&str| *other != name && other.replace('-', "_") == name;
             let hint = match targets.keys().into_iter().find(alike) {
                 Some(other) => format!(" (or did you mean the target `{other}`?)"),
@@ -136,7 +136,7 @@ fn tenant(scope: &Scope<'_>) -> Option<Option<String>> {
     };
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"!-_.*'()".contains(&b);
     if text.len() > MAX_TENANT || !text.bytes().all(allowed) {
-        // The value is not shown: a token put under the wrong key looks just like this.
+        // The value is not shown, because it may be a token under the wrong key.
         let text = "has more than 150 characters, or others than letters, digits and `!-_.*'()`; \
                     write the id alone";
         scope.fault("tenant-id", text);
@@ -158,8 +158,8 @@ fn queue_bytes(scope: &Scope<'_>, around: &Around) -> Option<u64> {
             None
         }
         Some(_) if scope.is_set("queue-bytes") => Some(bytes),
-        // The default shrinks with the memory limit: a sidecar sets one key, and a target that hangs
-        // leaves the others enough.
+        // The default shrinks with the memory limit, so that a sidecar sets only `memory-limit` and the queue of
+        // a hanging target leaves memory for the others.
         Some(limit) => Some(bytes.min(limit / QUEUE_SHARE)),
         None => Some(bytes),
     }

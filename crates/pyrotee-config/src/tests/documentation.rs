@@ -1,4 +1,4 @@
-//! `docs/configuration.md` says what is so.
+//! Tests that `docs/configuration.md` matches the schema.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use crate::schema::{self, Shape};
 
 const PAGE: &str = include_str!("../../../../docs/configuration.md");
 
-/// Keys and defaults as the table has them; `–` is no default.
+/// Keys and defaults of the table; `–` means no default.
 fn documented() -> BTreeMap<String, Option<String>> {
     let code = |cell: &str| cell.trim().trim_matches('`').to_owned();
     let rows = PAGE.lines().filter(|line| line.starts_with("| `"));
@@ -76,7 +76,7 @@ fn documented_defaults_are_in_force() {
         let name = key.rsplit('.').next().unwrap();
         let default = match default.as_deref() {
             None | Some("max(4 × CPUs, 64)") => continue,
-            // Written in the target of this test, or rendered in other words.
+            // Set in the target of this test, or rendered in another notation.
             _ if ["enabled", "address"].contains(&name) => continue,
             Some("60s") => "1m".to_owned(),
             Some(listener) if listener.starts_with(':') => format!("\"{listener}\""),

@@ -1,4 +1,4 @@
-//! All faults at once, each at its place.
+//! Tests that all faults are reported at once, each with its place.
 
 use super::{target, yaml};
 

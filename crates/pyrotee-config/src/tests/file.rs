@@ -1,4 +1,4 @@
-//! The file as YAML: what is taken, what is refused, and that nothing makes it panic or grow.
+//! Tests of the YAML reader: accepted and refused files, and input that must neither panic nor take much memory.
 
 use std::path::PathBuf;
 

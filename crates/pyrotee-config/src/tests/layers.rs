@@ -1,4 +1,4 @@
-//! Defaults < file < environment < flags; and what follows from several keys together.
+//! Tests of the layers (defaults < file < environment < flags), and of settings that depend on several keys.
 
 use super::{target, yaml};
 use crate::{Duplicates, LocalWrites, Sources, load};

@@ -1,4 +1,4 @@
-//! Tests of the whole way from sources to settings or faults.
+//! Tests that load sources into settings or faults.
 
 mod admin_hosts;
 mod dead_letters;
@@ -67,7 +67,7 @@ impl Case {
         self.load().unwrap_or_else(|faults| panic!("{faults}"))
     }
 
-    /// What the faults look like, with the directory of the file left out.
+    /// The text of the faults, without the directory of the file.
     #[track_caller]
     fn faults(self) -> String {
         let shown = self.load().unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! The keys of what answers mean, and of how long and how fast profiles are sent again.
+//! Tests of the keys for the meaning of responses, and for how long and how fast profiles are sent again.
 
 use std::{num::NonZeroU64, time::Duration};
 

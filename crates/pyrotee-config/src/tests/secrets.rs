@@ -1,4 +1,4 @@
-//! No secret comes out, whichever fault there is beside or in it.
+//! Tests that no fault shows a secret, whether the fault is in the secret or beside it.
 
 use super::{Case, yaml};
 use crate::Sources;

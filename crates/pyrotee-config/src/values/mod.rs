@@ -1,7 +1,7 @@
-//! The notations of single values: durations, sizes, counts, booleans, words.
+//! Parsers and writers of single values: durations, sizes, counts, booleans, words.
 //!
-//! A parser's error goes behind the value in a fault, as in "`5` has no unit; write …", and does
-//! not repeat it.
+//! A parser's error does not contain the value. In a fault the error follows the value, as in "`5` has no
+//! unit; write …".
 
 use std::num::NonZeroU64;
 use std::time::Duration;
@@ -17,9 +17,9 @@ const UNITS: [(&str, u128); 6] = [
     ("us", 1_000),
     ("ns", 1),
 ];
-/// Deadlines are points in time: one that far ahead cannot overflow a clock.
+/// Longest duration, one year. A deadline that far ahead cannot overflow a clock.
 const MAX_DURATION: Duration = Duration::from_secs(8760 * 3600);
-/// No machine has more, and sums of several still fit a `u64`.
+/// Largest size, 1 PiB: more than any machine has, and sums of several sizes still fit a `u64`.
 const MAX_SIZE: u64 = 1 << 50;
 
 /// A duration as Go writes it: `1h30m`, `1.5h`, `300ms`, `0`.
@@ -30,7 +30,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     if text == "0" {
         return Ok(Duration::ZERO);
     }
-    // Both code points for the micro sign are in use, and humantime knows one.
+    // Two code points for the micro sign are in use; `us` replaces both, because humantime knows only one.
     let text = text.replace(['µ', 'μ'], "u");
     if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
         return Err("has no unit; write one, as in 5s, 500ms or 1h30m".to_owned());
@@ -44,7 +44,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     Ok(parsed)
 }
 
-/// humantime also takes days, months (`M`!) and spaces, which Go refuses.
+/// Refuses durations that Go refuses but humantime accepts: days, months (`M`!) and spaces.
 fn go_form(text: &str) -> Result<(), String> {
     let mut rest = text;
     loop {
@@ -70,7 +70,7 @@ fn go_form(text: &str) -> Result<(), String> {
     }
 }
 
-/// A duration that is waited for, so that zero makes no sense.
+/// A duration above zero, for timeouts.
 pub(super) fn wait(text: &str) -> Result<Duration, String> {
     match duration(text)? {
         Duration::ZERO => Err("is no time at all; write a duration such as 10s".to_owned()),
@@ -78,7 +78,7 @@ pub(super) fn wait(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Writes a duration so that [`duration`] reads the same.
+/// Formats a duration; [`duration`] reads the result as the same duration.
 pub(super) fn format_duration(duration: Duration) -> String {
     let mut rest = duration.as_nanos();
     let mut out = String::new();
@@ -99,12 +99,12 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     }
 }
 
-/// A number of bytes, or zero for what is not wanted.
+/// A number of bytes; `None` for zero, which turns a feature off.
 pub(super) fn size_or_none(text: &str) -> Result<Option<u64>, String> {
     bytes(text).map(|bytes| Some(bytes).filter(|bytes| *bytes > 0))
 }
 
-/// A number of bytes a second, written as a size; zero is no limit.
+/// A number of bytes per second, written as a size; `None` for zero, which is no limit.
 pub(super) fn rate(text: &str) -> Result<Option<NonZeroU64>, String> {
     bytes(text).map(NonZeroU64::new)
 }
@@ -122,7 +122,7 @@ fn bytes(text: &str) -> Result<u64, String> {
     }
 }
 
-/// Writes a number of bytes so that [`size`] reads the same.
+/// Formats a number of bytes; [`size`] reads the result as the same number.
 pub(super) fn format_size(bytes: u64) -> String {
     let units = [
         ("GiB", 1 << 30),
@@ -132,7 +132,7 @@ pub(super) fn format_size(bytes: u64) -> String {
         ("MB", 1_000_000),
         ("kB", 1_000),
     ];
-    // The unit that leaves the smallest number is the one that was written: 62500KiB is 64MB.
+    // The unit with the smallest number is probably the user's: 62500KiB was written as 64MB.
     units
         .into_iter()
         .filter(|(_, unit)| bytes >= *unit && bytes.is_multiple_of(*unit))
@@ -143,7 +143,7 @@ pub(super) fn format_size(bytes: u64) -> String {
         )
 }
 
-/// A count up to a limit.
+/// A whole number up to `max`.
 pub(super) fn count(text: &str, max: usize) -> Result<usize, String> {
     if text.starts_with('-') {
         return Err("is negative; write a whole number".to_owned());
@@ -152,15 +152,14 @@ pub(super) fn count(text: &str, max: usize) -> Result<usize, String> {
     if !digits {
         return Err("is not a whole number; write digits only".to_owned());
     }
-    // Digits that do not fit are too many.
+    // A number that does not fit a `usize` is too large as well.
     text.parse()
         .ok()
         .filter(|n| *n <= max)
         .ok_or_else(|| format!("is more than {max}; write less"))
 }
 
-/// `true` or `false`; not the other words of YAML 1.1, which mean different things to different
-/// parsers.
+/// `true` or `false`. The other booleans of YAML 1.1 are refused, because parsers differ in their meaning.
 pub(super) fn boolean(text: &str) -> Result<bool, String> {
     match text {
         "true" => Ok(true),
@@ -169,7 +168,7 @@ pub(super) fn boolean(text: &str) -> Result<bool, String> {
     }
 }
 
-/// One of a closed list of words.
+/// The value of a word of a closed list.
 pub(super) fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
     words
         .iter()

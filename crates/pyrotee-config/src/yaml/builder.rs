@@ -1,4 +1,4 @@
-//! From events to a tree: keys, anchors, and the limits of depth and number.
+//! Builds the tree from events: keys, anchors, and the limits of depth and number of nodes.
 
 use std::{
     collections::{HashMap, hash_map},
@@ -10,9 +10,9 @@ use saphyr_parser::{Event, ScalarStyle, Tag};
 use super::{Entry, Kind, Node};
 use crate::faults::{Fault, Origin, dotted};
 
-/// Deeper than any valid configuration, shallow enough to recurse over.
+/// Limit of nesting: deeper than any valid configuration, and shallow enough for recursion.
 const MAX_DEPTH: usize = 32;
-/// Far above what 1 MiB of sensible configuration holds.
+/// Limit of nodes: far more than 1 MiB of a sensible configuration has.
 const MAX_NODES: usize = 100_000;
 
 /// A document that is not complete yet.
@@ -43,7 +43,7 @@ struct OpenMap {
 struct OpenKey {
     text: String,
     line: usize,
-    /// False if a fault has been found with the key: its value is passed over.
+    /// `false` if the key has a fault; its value is then skipped.
     keep: bool,
 }
 
@@ -64,7 +64,7 @@ impl<'a> Builder<'a> {
         self.root
     }
 
-    /// A fault of the key that is being read.
+    /// A fault of the key that is currently read.
     pub(super) fn fault(&self, line: usize, text: String) -> Fault {
         let path: Vec<&str> = self
             .frames
@@ -79,13 +79,13 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Adds a fault with which reading can go on.
+    /// Adds a fault after which reading continues.
     pub(super) fn add_fault(&mut self, line: usize, text: &str) {
         let fault = self.fault(line, text.to_owned());
         self.faults.push(fault);
     }
 
-    /// Takes the next event. `Err` means that reading cannot go on.
+    /// Processes the next event. `Err` means that reading cannot continue.
     pub(super) fn take(&mut self, event: Event<'_>, line: usize) -> Result<(), Fault> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
@@ -140,8 +140,8 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// `!!str` and its like change nothing, as every scalar is text; other tags mean something
-    /// that would be lost.
+    /// Refuses YAML tags, because their meaning would be lost, except `!!str` and other core tags, which change nothing
+    /// because every scalar is text.
     fn check_tag(&mut self, tag: Option<&Tag>, line: usize) {
         let core = ["str", "int", "float", "bool", "map", "seq"];
         if tag.is_some_and(|t| !(t.is_yaml_core_schema() && core.contains(&t.suffix.as_str()))) {
@@ -215,7 +215,7 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Puts a complete value where it belongs: as a key, as the value of one, or as the root.
+    /// Inserts a complete value into the tree: as a key, as the value of a key, or as the root.
     fn add(&mut self, node: Node, anchor: usize) {
         if anchor != 0 {
             self.anchors.insert(anchor, node.clone());

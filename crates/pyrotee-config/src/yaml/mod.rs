@@ -1,8 +1,8 @@
-//! The file's YAML as a small tree of texts with line numbers.
+//! Reads the file's YAML into a small tree of texts with line numbers.
 //!
-//! Works on saphyr's events, because its ready-made trees let the last of two equal keys win and
-//! copy what an alias names without a limit. Bounded: size is the caller's business, depth and
-//! number of nodes (aliases counted in full) are limited here.
+//! The tree is built from saphyr's events. saphyr's own trees let the last of two equal keys win and copy
+//! the nodes of aliases without a limit. Depth and number of nodes are limited here (aliases counted in
+//! full); the caller limits the size of the file.
 
 mod builder;
 
@@ -20,14 +20,14 @@ pub(super) struct Node {
     pub(super) kind: Kind,
 }
 
-/// What a value is.
+/// The kind of a value.
 #[derive(Clone)]
 pub(super) enum Kind {
-    /// Nothing, `~` or `null`, without quotes; with its text, for places where all text is data.
+    /// An empty value, `~` or `null`, without quotes. Its text is kept for places where all text is data.
     Null(String),
     Text(String),
     Map(Vec<Entry>),
-    /// No key takes a list, so what is in it is not kept.
+    /// A list, whose content is not kept, because no key takes a list.
     List,
 }
 
@@ -39,8 +39,8 @@ pub(super) struct Entry {
     pub(super) value: Node,
 }
 
-/// Reads a document. `Err` means that there is no telling what the file says; faults with which
-/// the rest can still be judged are only added to `faults`.
+/// Reads a document. `Err` is a fault after which the rest of the file cannot be read; all other faults are
+/// added to `faults`.
 pub(super) fn parse(
     text: &str,
     file: &Arc<str>,
@@ -71,7 +71,7 @@ pub(super) fn parse(
 }
 
 impl Node {
-    /// The value of a key, if this is a map that has it.
+    /// The value of a key; `None` if this node is not a map or lacks the key.
     pub(super) fn get(&self, key: &str) -> Option<&Node> {
         self.entries()
             .iter()
@@ -79,7 +79,7 @@ impl Node {
             .map(|entry| &entry.value)
     }
 
-    /// The entries of a map; none for anything else.
+    /// The entries of a map; empty for every other kind.
     pub(super) fn entries(&self) -> &[Entry] {
         match &self.kind {
             Kind::Map(entries) => entries,
@@ -87,7 +87,7 @@ impl Node {
         }
     }
 
-    /// Number of nodes, and levels of maps and lists.
+    /// The number of nodes, and the depth of maps and lists.
     fn measure(&self) -> (usize, usize) {
         match &self.kind {
             Kind::Null(_) | Kind::Text(_) => (1, 0),
