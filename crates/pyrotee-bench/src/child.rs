@@ -1,4 +1,4 @@
-//! Processes that the bench starts, and ends again.
+//! Processes that the bench starts and ends.
 
 use std::{
     fs::{self, File},
@@ -15,10 +15,10 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::machine::{Cores, Role};
 
-/// How long a process may take until it can be used.
+/// How long a process may take until it is ready.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
-/// Where a process says what its starter has to know. The other stream goes to a file.
+/// The stream whose lines the bench reads from a process. The other stream goes to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tells {
     Stdout,
@@ -47,7 +47,7 @@ impl Child {
     ///
     /// # Errors
     ///
-    /// If it cannot be started.
+    /// If the process cannot be started.
     pub(crate) fn start(
         name: &str,
         mut command: Command,
@@ -67,7 +67,7 @@ impl Child {
         let child = cores
             .bound(role, || command.spawn())
             .with_context(|| format!("cannot start {name}"))?;
-        // Bounded: who writes more than is ever read is not what is measured.
+        // Bounded: at the limit the process would block, but no measured process prints that many lines.
         let (sender, lines) = mpsc::sync_channel(10_000);
         thread::spawn(move || {
             for line in BufReader::new(out).lines().map_while(Result::ok) {
@@ -90,14 +90,14 @@ impl Child {
     ///
     /// # Errors
     ///
-    /// If none comes within `limit`, or it is something else.
+    /// If no line arrives within `limit`, or the line cannot be read as `T`.
     pub(crate) fn tell<T: DeserializeOwned>(&self, limit: Duration) -> anyhow::Result<T> {
         let line = self.line(limit)?;
         let line = line.ok_or_else(|| self.trouble("says nothing"))?;
         serde_json::from_str(&line).with_context(|| format!("{} says {line:?}", self.name))
     }
 
-    /// The next line; `None` if none has come within `limit`.
+    /// The next line; `None` if no line arrives within `limit`.
     ///
     /// # Errors
     ///
@@ -110,13 +110,13 @@ impl Child {
         }
     }
 
-    /// Gives a line to it.
+    /// Writes a line to the process's standard input.
     pub(crate) fn say(&mut self, line: &str) -> anyhow::Result<()> {
         let input = self.child.stdin.as_mut().context("its input is open")?;
         writeln!(input, "{line}").with_context(|| format!("{} does not listen", self.name))
     }
 
-    /// Waits until something accepts connections at `address`.
+    /// Waits until the process accepts connections at `address`.
     pub(crate) fn wait_for(&mut self, address: std::net::SocketAddr) -> anyhow::Result<()> {
         let last = Instant::now() + SOON;
         while std::net::TcpStream::connect(address).is_err() {
@@ -131,7 +131,7 @@ impl Child {
         Ok(())
     }
 
-    /// What went wrong, with what it had to say.
+    /// An error of this process, with the last lines that the process wrote.
     pub(crate) fn trouble(&self, what: &str) -> anyhow::Error {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         let said: Vec<String> = self
@@ -146,9 +146,9 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // Those that have children of their own (nginx) take them along when they are asked; the others are killed at once.
+        // SIGTERM first, so that a process with children (nginx) can end its children.
         if let Some(pid) = rustix::process::Pid::from_raw(self.child.id().cast_signed()) {
-            // It may have ended by itself.
+            // The process may have ended by itself.
             let _gone = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }
         let last = Instant::now() + Duration::from_millis(300);

@@ -1,7 +1,8 @@
-//! What the relay costs, measured: `docs/performance.md` has the figures and how to get them again.
+//! Measures what the relay costs. `docs/performance.md` has the figures and says how to measure again.
 //!
-//! `run` starts sinks, a candidate and a load as processes of their own (`sink`, `bare`, `load` are this very program),
-//! `report` and `check` read what it wrote. Nothing here is shipped, and nothing is shared with what is measured.
+//! `run` starts sinks, a candidate and a load as separate processes (`sink`, `bare` and `load` are subcommands of this
+//! program). `report` and `check` read the results of `run`. The bench is not shipped, and shares no code with the
+//! relay.
 
 #![allow(
     clippy::disallowed_methods,
@@ -35,17 +36,17 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run a set of trials and write down the results
+    /// Run sets of trials and write the results to a file
     Run(run::Settings),
     /// Compare results with goals; exits 1 if a gate is missed
     Check(goals::Settings),
-    /// Print results as Markdown, or put them into a page
+    /// Print results as Markdown, or write them into a page
     Report(report::Settings),
     /// Stand-ins for Pyroscopes (run starts it)
     Sink(sink::Settings),
     /// Clients (run starts it)
     Load(load::Settings),
-    /// The yardstick: forwards and mirrors with as little as possible (run starts it)
+    /// The yardstick: a minimal proxy that forwards and mirrors (run starts it)
     Bare(bare::Settings),
 }
 

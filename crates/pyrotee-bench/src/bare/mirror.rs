@@ -19,7 +19,7 @@ use hyper::{
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use tokio::sync::{Mutex, mpsc};
 
-/// Requests in the queue of one mirror; at this limit new ones are lost.
+/// Requests in the queue of one mirror; at this limit new requests are dropped.
 const QUEUE: usize = 10_000;
 
 /// Concurrent uploads to one mirror.
@@ -37,7 +37,7 @@ impl CapturedRequest {
     pub(super) fn of<B>(request: &Request<B>) -> Self {
         let mut headers = HeaderMap::new();
         if let Some(value) = request.headers().get(CONTENT_TYPE) {
-            // Copied, because a clone would keep hyper's read buffer.
+            // Copied, because a clone would pin hyper's read buffer.
             let value = http::HeaderValue::from_bytes(value.as_bytes());
             headers.insert(CONTENT_TYPE, value.expect("it was a valid value"));
         }
@@ -73,7 +73,7 @@ impl Mirror {
         Self(sender)
     }
 
-    /// Puts a request into the queue; a full queue loses it.
+    /// Puts a request into the queue; a full queue drops the request.
     pub(super) fn offer(&self, copy: &Arc<CapturedRequest>) {
         drop(self.0.try_send(Arc::clone(copy)));
     }

@@ -1,6 +1,7 @@
-//! The yardstick: the least that forwards with hyper and hands copies to bounded queues.
+//! The yardstick: a minimal forwarder on hyper that puts copies of requests into bounded queues.
 //!
-//! No tags, no accounts, no retries, no limits but the length of its queues. What the relay costs beyond it is what it does.
+//! The bare forwarder has no tags, no accounts, no retries, and no limits except the length of its queues. The cost of
+//! the relay above this yardstick is the cost of the relay's features.
 
 mod forward;
 mod mirror;
@@ -20,24 +21,24 @@ use crate::child::say;
 use forward::forward;
 use mirror::Mirror;
 
-/// What the command line asks for.
+/// The arguments of `pyrotee-bench bare`.
 #[derive(Args, Debug)]
 pub(crate) struct Settings {
-    /// Who gets every request
+    /// Address that receives every request
     #[arg(long)]
     upstream: SocketAddr,
-    /// Who gets a copy
+    /// Address that receives a copy of every request; may be repeated
     #[arg(long)]
     mirror: Vec<SocketAddr>,
 }
 
-/// The first line that it prints.
+/// The first line that the bare forwarder prints.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Listening {
     pub(crate) listening: SocketAddr,
 }
 
-/// Forwards until it is killed.
+/// Forwards requests until the process is killed.
 pub(crate) async fn serve(settings: Settings) -> anyhow::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     say(&Listening {
@@ -59,7 +60,7 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<()> {
             async move { Ok::<_, Infallible>(forward(request, upstream, client, mirrors).await) }
         });
         let mut server = http1::Builder::new();
-        // As the relay has it: hyper's default takes 0.6 MB for a connection that uploads.
+        // The value of the relay: with hyper's default an uploading connection takes 0.6 MB.
         server.max_buf_size(64 * 1024);
         let connection = server.serve_connection(TokioIo::new(stream), service);
         tokio::spawn(async move { drop(connection.await) });

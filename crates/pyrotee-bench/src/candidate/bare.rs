@@ -1,4 +1,4 @@
-//! The bare forwarder, as a process of this very program.
+//! The bare forwarder, started as a process of this program.
 
 use std::{env, process::Command};
 

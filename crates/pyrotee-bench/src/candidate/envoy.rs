@@ -1,4 +1,4 @@
-//! Envoy with one worker, and with its limits raised: by default it drops what is beyond 1,024.
+//! Envoy with one worker and raised limits: by default it drops requests beyond 1,024.
 
 use std::{fs, net::SocketAddr, process::Command};
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Running, Setup, free_port, tools::ENVOY};
 
-/// Connections, pending requests and requests to one cluster.
+/// Limit of connections, of pending requests and of requests to one cluster.
 const MOST: u32 = 8192;
 
 pub(super) fn start(setup: Setup<'_>) -> anyhow::Result<Running> {

@@ -1,4 +1,4 @@
-//! HAProxy, which forwards and cannot mirror what matters here: no more than a buffer of 16 KB, through an agent.
+//! HAProxy, which only forwards: through an agent it can mirror at most a buffer of 16 KB, less than a profile.
 
 use std::{fs, process::Command};
 

@@ -1,4 +1,4 @@
-//! What is compared: the relay, others who can do a part of it, and nothing at all.
+//! The candidates that are compared: the relay, proxies with a part of its features, and a direct connection.
 
 mod bare;
 mod envoy;
@@ -23,16 +23,16 @@ use crate::{
     machine::{Cores, Role},
 };
 
-/// Who stands between the load and the sinks, with how many copies.
+/// A candidate between the load and the sinks, with the number of copies of each request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Candidate {
-    /// Nobody: what load, sinks and kernel take by themselves.
+    /// No candidate: measures load, sinks and kernel alone.
     Direct,
     Bare(usize),
     Relay(usize),
-    /// Streams the request body; cannot mirror.
+    /// nginx, which streams the request body and cannot mirror.
     NginxStream,
-    /// Keeps the body in memory first, as mirroring needs it.
+    /// nginx, which buffers the body in memory first, because its mirror module needs the whole body.
     Nginx(usize),
     Haproxy,
     Envoy(usize),
@@ -41,7 +41,7 @@ pub(crate) enum Candidate {
 /// What a candidate needs to start: its directory, its cores and the addresses of the sinks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Setup<'a> {
-    /// A directory of its own.
+    /// A directory for this candidate alone.
     pub(crate) home: &'a Path,
     pub(crate) cores: Cores,
     pub(crate) upstream: SocketAddr,
@@ -52,13 +52,13 @@ pub(crate) struct Setup<'a> {
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
-    /// The relay's metrics.
+    /// The admin listener of the relay; `None` for other candidates.
     pub(crate) admin: Option<SocketAddr>,
     child: Option<Child>,
 }
 
 impl Candidate {
-    /// Copies of each request.
+    /// The number of copies of each request.
     pub(crate) fn targets(self) -> usize {
         match self {
             Self::Direct | Self::NginxStream | Self::Haproxy => 0,
@@ -69,16 +69,16 @@ impl Candidate {
         }
     }
 
-    /// One that is part of this repository, and has to do what it promises.
+    /// Whether the candidate is part of this repository, so that a fault of its trials fails the run.
     pub(crate) fn is_ours(self) -> bool {
         matches!(self, Self::Direct | Self::Bare(_) | Self::Relay(_))
     }
 
-    /// Starts it and waits until it can be used.
+    /// Starts the candidate and waits until it accepts connections.
     ///
     /// # Errors
     ///
-    /// If it is not installed, or does not start.
+    /// If the candidate is not installed, or does not start.
     pub(crate) fn start(
         self,
         setup: Setup<'_>,
@@ -97,7 +97,7 @@ impl Candidate {
 }
 
 impl Setup<'_> {
-    /// Starts what is measured here.
+    /// Starts a measured process on the measured core.
     fn run(self, name: &'static str, command: Command, tells: Tells) -> anyhow::Result<Child> {
         Child::start(name, command, tells, Role::Measured, self.cores, self.home)
     }
@@ -112,7 +112,7 @@ impl Running {
         }
     }
 
-    /// What `command` starts, once it listens at the address that it was told.
+    /// Runs `command` and waits until its process listens at `address`.
     fn at(
         address: SocketAddr,
         name: &'static str,
@@ -124,12 +124,12 @@ impl Running {
         Ok(Self::new(address, Some(child)))
     }
 
-    /// Ends it.
+    /// Ends the candidate's process.
     pub(crate) fn end(&mut self) {
         self.child = None;
     }
 
-    /// `None` for nobody.
+    /// The process id; `None` for a direct connection.
     pub(crate) fn pid(&self) -> Option<u32> {
         self.child.as_ref().map(Child::pid)
     }
@@ -172,7 +172,7 @@ impl FromStr for Candidate {
     }
 }
 
-/// A port that nobody has now. Who cannot say which one it took is told to take this one.
+/// An address with a port that is free now, for candidates that cannot report a port chosen by the kernel.
 fn free_port() -> io::Result<SocketAddr> {
     TcpListener::bind("127.0.0.1:0")?.local_addr()
 }

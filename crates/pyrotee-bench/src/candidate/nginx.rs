@@ -1,14 +1,14 @@
-//! nginx, given what it needs to be good: bodies in memory, whole segments, connections that are kept on both sides.
+//! nginx, configured for speed: bodies in memory, whole segments, kept connections on both sides.
 
 use std::{fs, process::Command};
 
 use super::{Running, Setup, free_port, tools::NGINX};
 
-/// What happens to a body before it goes on.
+/// How nginx handles a body before forwarding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Bodies {
     Streamed,
-    /// A file is what nginx would take for more than 16 KB by default, which costs 44 ms or twice the CPU.
+    /// In memory. By default nginx writes a body above 16 KB to a file, which costs 44 ms or twice the CPU.
     InMemory,
 }
 

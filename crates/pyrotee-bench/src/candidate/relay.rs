@@ -1,4 +1,4 @@
-//! The relay as it is shipped.
+//! The relay, as it is shipped.
 
 use std::{
     fmt::Write as _,
@@ -17,20 +17,20 @@ use crate::{
     units::MIB,
 };
 
-/// What differs from the defaults.
+/// The relay's settings that differ from its defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Settings {
-    /// Bytes.
+    /// `memory-limit`, in bytes.
     pub(crate) memory_limit: u64,
-    /// Room in the spool, if there is one, in bytes; it lies in the first.
+    /// Directory and limit in bytes of the spool; `None` for no spool.
     pub(crate) spool: Option<(PathBuf, u64)>,
-    /// Lines of every target.
+    /// Additional lines of configuration for every target.
     pub(crate) target: Vec<String>,
 }
 
 impl Default for Settings {
-    /// The defaults of the relay, but for room for more than 100 profiles: a core that is away for a tenth of a second
-    /// fills that at 1,000 a second.
+    /// The defaults of the relay, but a queue for more than 100 profiles. If the core runs something else for a tenth
+    /// of a second, a load of 1,000 profiles per second fills a queue of 100.
     fn default() -> Self {
         Self {
             memory_limit: 256 * MIB,
@@ -40,7 +40,7 @@ impl Default for Settings {
     }
 }
 
-/// The name of the target with this index, as metrics have it.
+/// The name of the target with this index, in the configuration and in metrics.
 pub(crate) fn target(index: usize) -> String {
     format!("t{index}")
 }
@@ -89,7 +89,7 @@ fn text(setup: Setup<'_>, settings: &Settings) -> String {
     text
 }
 
-/// Where clients and scrapers connect to, out of the log.
+/// The addresses for clients and for scrapers, read from the relay's log.
 fn listening(child: &Child) -> anyhow::Result<(SocketAddr, SocketAddr)> {
     let (mut data, mut admin) = (None, None);
     let last = Instant::now() + SOON;

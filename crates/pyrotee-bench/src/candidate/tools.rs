@@ -1,4 +1,4 @@
-//! Programs that are compared, where they are and how to get them.
+//! Finds the compared programs, and says how to install missing ones.
 
 use std::{
     env,
@@ -9,13 +9,13 @@ use anyhow::{Context as _, anyhow};
 
 use super::Candidate;
 
-/// A program that is not ours.
+/// A compared program of others.
 #[derive(Debug)]
 pub(super) struct Tool {
-    /// The variable that names it.
+    /// The environment variable with the path of the program.
     variable: &'static str,
     program: &'static str,
-    /// Where it is besides `PATH`.
+    /// Places where the program may be, besides `PATH`.
     places: &'static [&'static str],
     install: &'static str,
 }
@@ -56,7 +56,7 @@ impl Tool {
     }
 }
 
-/// What is missing to run these, a line for each program.
+/// The programs that are missing to run `candidates`, one line for each.
 pub(crate) fn missing(candidates: &[Candidate]) -> Vec<String> {
     let needs = |candidate: &Candidate| match candidate {
         Candidate::Nginx(_) | Candidate::NginxStream => NGINX.find().err(),
@@ -75,7 +75,7 @@ pub(crate) fn missing(candidates: &[Candidate]) -> Vec<String> {
     missing
 }
 
-/// The relay: `PYROTEE`, or the one that was built with this program.
+/// The path of the relay: `PYROTEE`, or the binary beside this program.
 pub(crate) fn relay() -> anyhow::Result<PathBuf> {
     if let Some(named) = env::var_os("PYROTEE") {
         return Ok(named.into());

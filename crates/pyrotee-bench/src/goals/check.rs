@@ -1,4 +1,4 @@
-//! Says which goals are met.
+//! `pyrotee-bench check`: prints which goals are met.
 
 use std::{fmt::Write as _, path::PathBuf, process::ExitCode};
 
@@ -10,17 +10,17 @@ use super::{
 };
 use crate::run::Results;
 
-/// What the command line asks for.
+/// The arguments of `pyrotee-bench check`.
 #[derive(Args, Debug)]
 pub(crate) struct Settings {
-    /// Results (*.jsonl; without one the newest in target/bench) and goals (*.toml; without one those that are built in)
+    /// Results (*.jsonl, default: the newest in target/bench) and goals (*.toml, default: the built-in goals)
     files: Vec<PathBuf>,
-    /// Goals whose cells were not run are missed, too
+    /// Count goals whose cells were not run as missed
     #[arg(long)]
     all: bool,
 }
 
-/// Prints a table; the exit code says whether a gate was missed.
+/// Prints a table of goals; the exit code is 1 if a gate was missed.
 ///
 /// # Errors
 ///
@@ -59,10 +59,10 @@ pub(crate) fn check(settings: &Settings) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// A goal with more cells than this shows those that miss it, and the worst of the others.
+/// Most cells of a goal that are all shown. Of more cells, those that miss the goal and the worst other one are shown.
 const MANY: usize = 4;
 
-/// The rows as a table, with those that were not run or without.
+/// The rows as a table; with `all`, rows that were not run as well.
 pub(crate) fn table(rows: &[GoalResult<'_>], all: bool) -> String {
     let mut text =
         "| goal | | cell | gate | aim | now [min..max] | |\n|---|---|---|---|---|---|---|\n"

@@ -1,4 +1,4 @@
-//! Figures against goals.
+//! Compares figures with goals.
 
 use std::collections::BTreeSet;
 
@@ -8,13 +8,13 @@ use crate::{
     run::{Outcome, Results},
 };
 
-/// What became of a goal in one cell.
+/// The result of a goal in one cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Missed,
     /// Within the gate.
     Kept,
-    /// As good as it is aimed at.
+    /// At least as good as the aim.
     Reached,
     NotRun,
 }
@@ -27,13 +27,13 @@ pub(crate) struct GoalResult<'a> {
     pub(crate) gate: f64,
     pub(crate) aim: f64,
     pub(crate) now: Option<Spread>,
-    /// Rounds in which others used the cores.
+    /// Rounds in which other processes used the cores.
     pub(crate) noisy: usize,
     pub(crate) verdict: Verdict,
 }
 
 impl GoalResult<'_> {
-    /// How near to its gate, or beyond, a figure is: more is worse.
+    /// How near a figure is to its gate, or how far beyond: a greater number is worse.
     pub(super) fn strain(&self) -> f64 {
         let value = self.now.map_or(0.0, |now| self.goal.pick(now));
         match self.goal.at {
@@ -43,7 +43,7 @@ impl GoalResult<'_> {
     }
 }
 
-/// Holds results against goals: a row for each goal and cell.
+/// Compares results with goals: a row for each goal and cell.
 pub(crate) fn evaluate<'a>(goals: &'a [Goal], results: &Results) -> Vec<GoalResult<'a>> {
     let rows = goals.iter().flat_map(|goal| {
         goal.cells(results)
@@ -53,17 +53,17 @@ pub(crate) fn evaluate<'a>(goals: &'a [Goal], results: &Results) -> Vec<GoalResu
     rows.collect()
 }
 
-/// What a round says about a goal.
+/// The value of a goal's figure in one round.
 #[derive(Clone, Copy, Debug)]
 struct Point {
     value: f64,
-    /// By how much it is more than what it is compared with.
+    /// The difference to the figure that it is compared with.
     more: f64,
     noisy: bool,
 }
 
 impl Goal {
-    /// The cells that it speaks of, by their names; what stands for none is its own name.
+    /// The names of the cells that the goal's pattern matches; the pattern itself if it matches no cell.
     fn cells(&self, results: &Results) -> Vec<String> {
         let known: BTreeSet<_> = results
             .cells
@@ -160,7 +160,7 @@ impl Goal {
         points
     }
 
-    /// What an outcome is compared with, in the same round.
+    /// The outcome with which `of` is compared, in the same round.
     fn base<'a>(&self, results: &'a Results, run: usize, of: &Outcome) -> Option<&'a Outcome> {
         let candidate = self.against.as_ref().unwrap_or(&self.of);
         let cell = match (&self.beside, of.cell.split_once(':')) {
@@ -171,7 +171,7 @@ impl Goal {
     }
 }
 
-/// A figure of an outcome; `added_…` is what comes on top of a direct connection in the same round.
+/// A figure of an outcome; `added_…` is the difference to the direct connection in the same round.
 fn figure(results: &Results, run: usize, of: &Outcome, name: &str) -> Option<f64> {
     let Some(name) = name.strip_prefix("added_") else {
         return of.figures.get(name).copied();
@@ -180,7 +180,7 @@ fn figure(results: &Results, run: usize, of: &Outcome, name: &str) -> Option<f64
     Some(of.figures.get(name)? - direct.figures.get(name)?)
 }
 
-/// Whether a name is like a pattern, in which one star stands for anything.
+/// Whether a name matches a pattern, in which one `*` stands for any text.
 fn matches(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == name,

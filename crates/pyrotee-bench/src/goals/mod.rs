@@ -1,4 +1,4 @@
-//! Goals: what figures have to be.
+//! Goals: limits for figures.
 
 mod check;
 mod evaluate;
@@ -16,7 +16,7 @@ pub(crate) use evaluate::{GoalResult, evaluate};
 /// The goals that this program was built with.
 const OWN: &str = include_str!("../../goals.toml");
 
-/// A figure that has to be below, or above, something. `goals.toml` says what the fields mean.
+/// A figure with a gate and an aim. `goals.toml` explains the fields.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Goal {
@@ -42,7 +42,7 @@ pub(crate) struct Goal {
     sets: Vec<String>,
 }
 
-/// On which side of its gate a figure has to be.
+/// The side of the gate on which a figure must be.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 enum At {
@@ -51,7 +51,7 @@ enum At {
     Least,
 }
 
-/// Which of many rounds counts.
+/// The round that counts.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 enum Pick {
@@ -67,11 +67,11 @@ struct File {
 }
 
 impl Goal {
-    /// Reads goals from a file, or those that are built in.
+    /// Reads goals from a file; without one, the built-in goals.
     ///
     /// # Errors
     ///
-    /// If the file cannot be read or holds something else.
+    /// If the file cannot be read or is not a file of goals.
     pub(crate) fn all(path: Option<&Path>) -> anyhow::Result<Vec<Self>> {
         let text = match path {
             Some(path) => fs::read_to_string(path)

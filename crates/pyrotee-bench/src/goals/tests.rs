@@ -1,4 +1,4 @@
-//! Goals against results that are made up.
+//! Tests of goals with invented results.
 
 use super::{
     At, Goal,
@@ -35,7 +35,7 @@ fn a_ratio_is_taken_within_a_round_and_its_median_counts() {
         "of='a'\nagainst='b'\nfigure='f'\ncells=['c']\ngate=1.5\naim=1.0",
     )];
     let mut lines = Vec::new();
-    // Ratios 2, 1.2 and 0.5, of figures that are far from each other between the rounds.
+    // Ratios 2, 1.2 and 0.5; the figures differ much between the rounds.
     for (round, of, base) in [(1, 2.0, 1.0), (2, 120.0, 100.0), (3, 5.0, 10.0)] {
         lines.push(outcome("c", "a", round, &[("f", of)]));
         lines.push(outcome("c", "b", round, &[("f", base)]));
@@ -119,7 +119,7 @@ fn the_goals_that_are_built_in_can_be_read() {
     for id in ["P1", "P10", "F1", "F5", "M1", "M3", "D1", "S1", "G3"] {
         assert!(ids.contains(id), "{id} is missing");
     }
-    // An aim that is easier than its gate would never be seen.
+    // An aim that is easier than its gate could never fail.
     for goal in goals {
         let further = if goal.at == At::Most {
             goal.aim <= goal.gate

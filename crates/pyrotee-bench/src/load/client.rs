@@ -1,4 +1,4 @@
-//! A connection, and what is said on it.
+//! One connection of a client, and the requests on it.
 
 use std::{io, net::SocketAddr, rc::Rc, time::Duration};
 
@@ -7,7 +7,7 @@ use tokio::{net::TcpStream, time::timeout};
 
 use crate::wire::{Bodies, Framing, Look, Wire};
 
-/// How long `100 Continue` may take.
+/// How long a client waits for `100 Continue`.
 const SOON: Duration = Duration::from_secs(2);
 
 /// How a body is sent.
@@ -18,12 +18,12 @@ pub(crate) enum Style {
     Length,
     /// In chunks
     Chunked,
-    /// With its length, once the server says that it wants it
+    /// With its length, after `100 Continue`
     Expect,
 }
 
 impl Style {
-    /// As the command line has it.
+    /// The style's name on the command line.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Length => "length",
@@ -33,7 +33,7 @@ impl Style {
     }
 }
 
-/// A client with one connection, made when it is needed.
+/// A client with one connection, which is opened when it is needed.
 #[derive(Debug)]
 pub(super) struct Client {
     to: SocketAddr,
@@ -55,7 +55,7 @@ impl Client {
         }
     }
 
-    /// Connects before it has something to say.
+    /// Opens the connection before the first request.
     pub(super) async fn connect(&mut self) -> io::Result<()> {
         self.wire = Some(Wire::new(TcpStream::connect(self.to).await?)?);
         Ok(())
@@ -65,7 +65,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// If no connection can be made, it breaks, or the status is not 200.
+    /// If the connection cannot be opened or breaks, or the status is not 200.
     pub(super) async fn exchange(&mut self, number: u64) -> io::Result<()> {
         let mut wire = match self.wire.take() {
             Some(wire) => wire,
@@ -92,7 +92,7 @@ impl Client {
         match self.style {
             Style::Length => wire.send_all(&[&self.head, &stamp, rest]).await,
             Style::Chunked => {
-                // Two chunks, one of which ends within the stamp.
+                // Two chunks; the first one ends within the stamp.
                 let body = [stamp.as_slice(), rest].concat();
                 let (first, second) = body.split_at(body.len().min(5));
                 let mut bytes = self.head.clone();
@@ -116,7 +116,7 @@ impl Client {
     }
 }
 
-/// What the Go SDK says, but for its body.
+/// The head of a request, as the Go SDK sends it.
 fn head(to: SocketAddr, style: Style, length: usize) -> Vec<u8> {
     let framing = match style {
         Style::Length => format!("Content-Length: {length}\r\n"),

@@ -1,4 +1,4 @@
-//! What was sent, what was answered, and how long it took.
+//! The figures of a load: requests, responses and latencies.
 
 use std::{cell::RefCell, io, rc::Rc};
 
@@ -8,13 +8,13 @@ use tokio::time::Instant;
 
 use super::schedule::Ticket;
 
-/// Between two points of a plot, in seconds.
+/// Time between two points of a plot, in seconds.
 const WINDOW: f64 = 0.1;
 
-/// The longest time that is told from longer ones: ten minutes, in microseconds.
+/// Longest latency of the histogram, in microseconds: ten minutes. Longer ones count as this.
 const LONGEST: u64 = 600_000_000;
 
-/// Times in milliseconds.
+/// Percentiles of latency, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Latency {
     pub(crate) p50: f64,
@@ -24,39 +24,39 @@ pub(crate) struct Latency {
     pub(crate) max: f64,
 }
 
-/// What was due in a tenth of a second.
+/// The requests that were due in one window of a tenth of a second.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Window {
-    /// Its begin, in seconds.
+    /// The begin of the window, in seconds.
     pub(crate) at: f64,
     pub(crate) due: u64,
     pub(crate) answered: u64,
-    /// In milliseconds; what was never answered counts up to the end of the run.
+    /// Latency in milliseconds; a request without a response counts up to the end of the run.
     pub(crate) p50: f64,
     pub(crate) max: f64,
 }
 
-/// The line that a load ends with.
+/// The last line that a load prints.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Figures {
     /// Requests that count: due, or begun, after the warm-up.
     pub(crate) sent: u64,
     pub(crate) answered: u64,
-    /// Answered before the end, when no more were sent.
+    /// Requests whose response came before the end of sending.
     pub(crate) in_time: u64,
     pub(crate) errors: u64,
-    /// Sent and not answered when patience was over.
+    /// Requests without a response at the end of `patience`.
     pub(crate) stuck: u64,
-    /// Due, but no connection was free.
+    /// Requests that were due while no connection was free.
     pub(crate) unsent: u64,
-    /// All responses with status 200, those of the warm-up included: the upstream must have as many requests.
+    /// All responses with status 200, including the warm-up; the upstream must have received as many requests.
     pub(crate) taken: u64,
-    /// Numbers that were used, those of the warm-up included.
+    /// Body numbers that were used, including the warm-up.
     pub(crate) numbers: u64,
-    /// Answers a second, of those that came in time.
+    /// Responses per second, of the responses in time.
     pub(crate) rate: f64,
     pub(crate) latency: Latency,
-    /// How late the schedule itself was, in milliseconds.
+    /// 99th percentile of the lateness of the schedule itself, in milliseconds.
     pub(crate) late_p99: f64,
     pub(crate) first_error: Option<String>,
     pub(crate) windows: Vec<Window>,
@@ -75,7 +75,7 @@ struct Pages {
     figures: Figures,
     latency: Histogram<u64>,
     late: Histogram<u64>,
-    /// When each request was due and answered, in seconds; for the windows.
+    /// When each request was due and when its response came, in seconds; for the windows.
     requests: Vec<(f64, Option<f64>)>,
     under_way: Vec<(u64, Instant)>,
 }
@@ -135,7 +135,7 @@ impl Book {
         }
     }
 
-    /// Ends the accounts.
+    /// Ends the accounts and computes the figures.
     pub(super) fn close(&self, unsent: &[Ticket], numbers: u64) -> Figures {
         let now = self.seconds(Instant::now());
         let mut pages = self.pages.borrow_mut();
@@ -174,7 +174,7 @@ fn micros(time: std::time::Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX).max(1)
 }
 
-/// Requests by the tenth of a second in which they were due.
+/// Requests grouped by the tenth of a second in which they were due.
 fn windows(requests: &mut [(f64, Option<f64>)], end: f64) -> Vec<Window> {
     requests.sort_by(|one, other| one.0.total_cmp(&other.0));
     let same =

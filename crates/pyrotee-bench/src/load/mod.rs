@@ -1,7 +1,8 @@
-//! Clients: in a closed loop as fast as they are answered, or in an open one on a schedule that waits for nobody.
+//! Clients. In a closed loop each client sends again after a response; in an open loop requests are due on a schedule
+//! that does not wait for responses.
 //!
-//! `pyrotee-bench load` prints two lines of JSON: one when the warm-up is over, so that others can begin to measure, too, and
-//! one with the figures.
+//! `pyrotee-bench load` prints two lines of JSON: one at the end of the warm-up, so that the starter can begin to
+//! measure, and one with the figures.
 
 mod client;
 mod figures;
@@ -24,31 +25,31 @@ use schedule::Schedule;
 
 use crate::{child::say, wire::Bodies};
 
-/// What the command line asks for.
+/// The arguments of `pyrotee-bench load`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Settings {
-    /// Whom to send to
+    /// Address to send to
     #[arg(long)]
     pub(crate) to: SocketAddr,
     /// Bytes of a body
     #[arg(long)]
     pub(crate) size: usize,
-    /// Connections, which are kept
+    /// Number of connections, which are kept open
     #[arg(long)]
     pub(crate) connections: usize,
-    /// Requests a second; without it every connection sends when it is answered
+    /// Requests per second; without it, every connection sends again after each response
     #[arg(long)]
     pub(crate) rate: Option<f64>,
-    /// Seconds that count
+    /// Seconds of measurement
     #[arg(long)]
     pub(crate) seconds: f64,
-    /// Seconds before that
+    /// Seconds of warm-up before the measurement
     #[arg(long, default_value_t = 0.0)]
     pub(crate) warm_up: f64,
-    /// Seconds after that in which what was sent may still be answered
+    /// Seconds to wait for missing responses after the measurement
     #[arg(long, default_value_t = 10.0)]
     pub(crate) patience: f64,
-    /// Ends after so many requests, if that is earlier
+    /// End after this many requests, if earlier
     #[arg(long)]
     pub(crate) count: Option<u64>,
     /// The number of the first body
@@ -59,13 +60,13 @@ pub(crate) struct Settings {
     pub(crate) style: Style,
 }
 
-/// The line that says that it counts from now on.
+/// The line that a load prints when the measurement begins.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Measuring {
     pub(crate) measuring: bool,
 }
 
-/// Runs the load and prints what came of it.
+/// Runs the load and prints its figures.
 pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
     let bodies = Rc::new(Bodies::new(settings.size));
     let mut ready = Vec::new();

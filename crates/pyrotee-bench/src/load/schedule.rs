@@ -1,4 +1,4 @@
-//! When which request is due.
+//! The schedule: when each request is due.
 
 use std::{
     cell::{Cell, RefCell},
@@ -23,13 +23,13 @@ use super::Settings;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ticket {
     pub(super) number: u64,
-    /// What its latency is counted from: the moment at which a client was told, or that at which it was due if none was free.
+    /// Begin of the latency: when a client got the ticket, or when the request was due if no client was free.
     pub(super) from: Instant,
-    /// By how much the schedule itself was late.
+    /// How late the schedule itself was.
     pub(super) late: Duration,
 }
 
-/// Hands out tickets, at a rate or at once.
+/// Issues tickets, at a rate or at once.
 #[derive(Debug)]
 pub(super) struct Schedule {
     rate: Option<f64>,
@@ -47,7 +47,7 @@ pub(super) struct Schedule {
 
 impl Schedule {
     pub(super) fn new(settings: &Settings, start: Instant, end: Instant) -> io::Result<Rc<Self>> {
-        // Timers of the runtime are good to a millisecond, which is longer than many responses take.
+        // Timers of the runtime have a resolution of 1 ms, which is longer than many responses take.
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         #[expect(
             deprecated,
@@ -69,7 +69,7 @@ impl Schedule {
         }))
     }
 
-    /// Keeps time until the last request is due.
+    /// Issues tickets on time until the last request is due.
     pub(super) async fn run(&self) -> io::Result<()> {
         let Some(rate) = self.rate else {
             sleep_until(self.end).await;
@@ -94,7 +94,7 @@ impl Schedule {
         Ok(())
     }
 
-    /// The next request that a client has to send; `None` when there will be none.
+    /// The next request for a client; `None` when no request is left.
     pub(super) async fn next(&self) -> Option<Ticket> {
         if self.rate.is_none() {
             let now = Instant::now();
@@ -106,7 +106,7 @@ impl Schedule {
                 return Some(ticket);
             }
             if self.closed.get() {
-                // One was woken for each ticket only; the others wait for this.
+                // Only one client is woken for each ticket, so this one wakes the next client at the end.
                 self.wake.notify_one();
                 return None;
             }
@@ -116,12 +116,12 @@ impl Schedule {
         }
     }
 
-    /// Requests that were due and for which no client was ever free.
+    /// Requests that were due and that no client was free to send.
     pub(super) fn unsent(&self) -> Vec<Ticket> {
         self.waiting.borrow().iter().copied().collect()
     }
 
-    /// Numbers that were given out, those of the unsent included.
+    /// Body numbers that were issued, including those of unsent requests.
     pub(super) fn issued(&self) -> u64 {
         self.issued.get()
     }
@@ -140,7 +140,7 @@ impl Schedule {
 
     async fn wait_until(&self, due: Instant) -> io::Result<()> {
         if Instant::now() >= due {
-            // Behind time: the clients must get their turn nevertheless.
+            // The schedule is late. Yielding lets the clients run nevertheless.
             tokio::task::yield_now().await;
         }
         loop {

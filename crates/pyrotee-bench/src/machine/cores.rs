@@ -1,4 +1,4 @@
-//! Who runs where: what is measured on one core, what measures on another.
+//! Places processes on cores: measured processes on one core, measuring processes on another.
 
 use std::{io, thread};
 
@@ -7,21 +7,21 @@ use rustix::{
     thread::{CpuSet, sched_getaffinity, sched_setaffinity},
 };
 
-/// What a process is there for.
+/// The role of a process, which determines its core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     Measured,
     Measures,
 }
 
-/// The cores that are used, if there are enough.
+/// The cores of measured and measuring processes; none if this process may use fewer than two cores.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cores {
     pair: Option<(usize, usize)>,
 }
 
 impl Cores {
-    /// Takes the first two that this process may use.
+    /// Takes the first two cores that this process may use.
     pub(crate) fn find() -> Self {
         let allowed = sched_getaffinity(None).unwrap_or_default();
         let mut allowed = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));
@@ -36,9 +36,9 @@ impl Cores {
         })
     }
 
-    /// Runs `start` so that the process that it starts is bound to its core.
+    /// Runs `start`, so that the process that it starts is bound to the core of its role.
     ///
-    /// A process inherits the cores of the thread that starts it; the thread is thrown away.
+    /// A process inherits the cores of the thread that starts it, so `start` runs on a thread that ends afterwards.
     pub(crate) fn bound<T: Send>(
         self,
         role: Role,
@@ -55,14 +55,14 @@ impl Cores {
     }
 }
 
-/// Keeps this thread, and all that it starts, on a core.
+/// Binds this thread, and every thread and process that it starts, to a core.
 pub(crate) fn bind(core: usize) -> io::Result<()> {
     let mut set = CpuSet::new();
     set.set(core);
     Ok(sched_setaffinity(None, &set)?)
 }
 
-/// Takes as many file descriptors as the system allows, for all who are started from here. How many they are.
+/// Raises the limit of file descriptors to the system's limit, also for started processes. Returns the new limit.
 pub(crate) fn open_more_files() -> io::Result<u64> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {

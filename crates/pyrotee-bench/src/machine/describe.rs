@@ -1,10 +1,10 @@
-//! Where the figures come from.
+//! Describes the machine on which figures were measured.
 
 use std::{fs, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-/// What somebody has to know who compares figures.
+/// Facts about the machine that matter when figures are compared.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Machine {
     pub(crate) cpu: String,
@@ -23,7 +23,7 @@ pub(crate) fn describe() -> Machine {
     let cpu = model.map_or("unknown", |model| {
         model.trim_start_matches([' ', '\t', ':'])
     });
-    // Not those that this process may use: it has bound itself to one by now.
+    // All cores of the machine, because this process has bound itself to one core by now.
     let cores = cpuinfo.lines().filter(|line| line.starts_with("processor"));
     Machine {
         cpu: cpu.to_owned(),

@@ -1,4 +1,4 @@
-//! What others do on our cores meanwhile.
+//! Measures how much other processes use the bench's cores during a trial.
 
 use std::{fs, time::Instant};
 
@@ -6,11 +6,11 @@ use super::{Cores, Role, cpu_seconds};
 
 const TICK: f64 = 0.01;
 
-/// A measurement that has begun.
+/// A running measurement of the use by others.
 #[derive(Debug)]
 pub(crate) struct Foreign {
     cores: Cores,
-    /// Who is ours, on each of the two.
+    /// The process ids of the bench on each of the two cores.
     ours: [Vec<u32>; 2],
     at: Instant,
     busy: [f64; 2],
@@ -29,7 +29,7 @@ impl Foreign {
         }
     }
 
-    /// The share of each core that others took, 0 to 1: of the measured core and of the measuring one.
+    /// The share of each core that others used, 0 to 1: first the measured core, then the measuring one.
     pub(crate) fn end(&self) -> [f64; 2] {
         if self.cores.of(Role::Measured).is_none() {
             return [0.0; 2];
@@ -48,7 +48,7 @@ fn used(ours: &[Vec<u32>; 2]) -> [f64; 2] {
     std::array::from_fn(|core| ours[core].iter().map(|pid| cpu_seconds(*pid)).sum())
 }
 
-/// Seconds in which each core worked, or was taken away by the host. Interrupts are left out: they are mostly ours.
+/// Seconds in which each core worked or was stolen by the host. Interrupts do not count: the bench causes most of them.
 fn busy(cores: Cores) -> [f64; 2] {
     let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
     [Role::Measured, Role::Measures].map(|role| {
@@ -59,7 +59,7 @@ fn busy(cores: Cores) -> [f64; 2] {
     })
 }
 
-/// user, nice, system, and the eighth, steal.
+/// The sum of user, nice, system and steal (the eighth field), in seconds.
 fn of_line(line: &str, name: &str) -> Option<f64> {
     let mut fields = line.split_whitespace();
     (fields.next()? == name).then_some(())?;

@@ -1,4 +1,4 @@
-//! The machine under the bench: its cores, and what processes take of it.
+//! The machine of the bench: its cores, and the CPU time and memory of processes.
 
 mod cores;
 mod describe;

@@ -1,4 +1,4 @@
-//! What a process and its children take, read from `/proc`.
+//! CPU time and memory of a process and its children, read from `/proc`.
 
 use std::{
     fs,
@@ -8,29 +8,29 @@ use std::{
 /// A clock tick of `/proc`, in seconds: the same on every Linux.
 const TICK: f64 = 0.01;
 
-/// Seconds that a process, its threads and its children have computed, in user and kernel.
+/// CPU seconds of a process, its threads and its children, in user and kernel mode.
 pub(crate) fn cpu_seconds(pid: u32) -> f64 {
     family(pid).into_iter().map(cpu_of).sum()
 }
 
-/// Bytes that are resident now.
+/// Resident bytes of a process and its children now.
 pub(crate) fn rss(pid: u32) -> u64 {
     status(pid, "VmRSS:")
 }
 
-/// The most bytes that were resident since [`forget_peak`].
+/// Peak of resident bytes since [`forget_peak`].
 pub(crate) fn rss_peak(pid: u32) -> u64 {
     status(pid, "VmHWM:")
 }
 
-/// Begins a new peak; where that is not allowed, the peak is that of the whole life.
+/// Resets the peak of resident bytes. Where this is not allowed, the peak is that of the process's whole life.
 pub(crate) fn forget_peak(pid: u32) {
     for pid in family(pid) {
         drop(fs::write(proc(pid, "clear_refs"), "5"));
     }
 }
 
-/// A process and those it has started, as long as they live.
+/// A process and its living descendants.
 fn family(pid: u32) -> Vec<u32> {
     let mut family = vec![pid];
     let parents: Vec<_> = processes()
@@ -65,7 +65,8 @@ fn stat(pid: u32) -> Option<Vec<String>> {
     Some(fields.split_whitespace().map(str::to_owned).collect())
 }
 
-/// By nanoseconds where the kernel counts them. Threads that have ended are in the ticks only, so the larger one is true.
+/// CPU seconds of one process, from nanoseconds where the kernel counts them. Only the ticks include threads that have
+/// ended, so ticks that are clearly larger count instead.
 fn cpu_of(pid: u32) -> f64 {
     let ticks = |field: usize| -> Option<f64> { stat(pid)?.get(field)?.parse().ok() };
     let ticks = ticks(11)
@@ -77,7 +78,7 @@ fn cpu_of(pid: u32) -> f64 {
     });
     let exact = nanos.sum::<f64>() / 1e9;
     let coarse = ticks * TICK;
-    // A tick or two is how far the coarse one may be ahead without a thread that has ended.
+    // Without ended threads, the coarse time is at most a tick or two ahead, so more than five count as ended threads.
     if coarse > exact + 5.0 * TICK {
         coarse
     } else {
@@ -85,7 +86,7 @@ fn cpu_of(pid: u32) -> f64 {
     }
 }
 
-/// The bytes in a field of `status`, of a process and its children.
+/// The sum of a field of `status`, in bytes, over a process and its children.
 fn status(pid: u32, field: &str) -> u64 {
     let bytes = family(pid).into_iter().filter_map(|pid| {
         let text = fs::read_to_string(proc(pid, "status")).ok()?;
@@ -105,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_process_knows_its_memory_and_its_time() {
-        // Not this one: other tests fork, and what they fork is of its family for a moment.
+        // A process of its own, because the forks of other tests belong to this process's family for a moment.
         let mut busy = std::process::Command::new("sh")
             .args(["-c", "while :; do :; done"])
             .spawn()
@@ -120,7 +121,7 @@ mod tests {
             }
             true
         };
-        // The second time it is a shell for certain, and no longer a fork of this process.
+        // In the second call the process is a shell for certain, and no longer a fork of this process.
         let grew = grows() && grows();
         let (now, peak) = (rss(busy.id()), rss_peak(busy.id()));
         busy.kill().unwrap();

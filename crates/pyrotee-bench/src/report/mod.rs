@@ -1,4 +1,4 @@
-//! Results as something to read: Markdown, and pictures beside it.
+//! `pyrotee-bench report`: results as Markdown tables and pictures.
 
 mod order;
 mod plots;
@@ -16,12 +16,12 @@ use clap::Args;
 
 use crate::run::Results;
 
-/// What the command line asks for.
+/// The arguments of `pyrotee-bench report`.
 #[derive(Args, Debug)]
 pub(crate) struct Settings {
-    /// Results (*.jsonl), of as many runs as you like; without one the newest in target/bench
+    /// Files of results (*.jsonl) of one or more runs; default: the newest in target/bench
     files: Vec<PathBuf>,
-    /// A page whose marked regions are replaced, as far as there are results for them; pictures go beside it
+    /// A page in which marked regions with results are replaced; pictures are written beside it
     #[arg(long)]
     into: Option<PathBuf>,
 }

@@ -1,8 +1,8 @@
-//! In which order cells and candidates stand in tables.
+//! The order of cells and candidates in tables.
 
 use crate::run::Results;
 
-/// Cells by their shapes, candidates by the number of their copies.
+/// Orders cells by their shapes, and candidates by the number of their copies.
 #[derive(Debug)]
 pub(super) struct Order {
     pub(super) cells: Vec<String>,
@@ -20,7 +20,7 @@ impl Order {
                 candidates.push(outcome.candidate.clone());
             }
         }
-        // By the number of copies, then by name; `direct` and the one that cannot copy come first.
+        // By the number of copies, then by name; `direct` and the candidates without copies come first.
         let copies = |name: &str| {
             name.rsplit_once('-')
                 .and_then(|(_, copies)| copies.parse::<usize>().ok())

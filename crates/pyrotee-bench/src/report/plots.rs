@@ -1,4 +1,4 @@
-//! Pictures: latency while a target hangs, and what targets cost.
+//! Pictures: latency while a target hangs, and the cost of a request with more targets.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ use crate::run::Results;
 const SIZE: (u32, u32) = (960, 420);
 const FONT: &str = "sans-serif";
 
-// Told apart by their lightness too, for whoever sees no colours.
+// The colours differ in lightness too, so that colour-blind readers can distinguish them.
 const COLOURS: [RGBColor; 3] = [
     RGBColor(0, 90, 181),
     RGBColor(192, 28, 40),
@@ -35,7 +35,8 @@ struct Series {
     points: Vec<(f64, f64)>,
 }
 
-/// The slowest response of every tenth of a second while the third of three targets hangs. Nothing without results.
+/// Draws the slowest response of every tenth of a second while the third of three targets hangs. Without results,
+/// draws nothing.
 pub(super) fn timeline(path: &Path, results: &Results) -> anyhow::Result<()> {
     let mut all = Vec::new();
     for (name, candidate) in [
@@ -61,7 +62,7 @@ pub(super) fn timeline(path: &Path, results: &Results) -> anyhow::Result<()> {
     }
     let end = furthest(&all, |point| point.0);
     let top = furthest(&all, |point| point.1).max(1.0) * 2.0;
-    // As the set has it: it hangs for the second third.
+    // In the set of timelines, the target hangs for the second third of the trial.
     let shade = (end / 3.0, end * 2.0 / 3.0);
     let axes = (
         "time, s; the third target hangs in the grey",
@@ -77,7 +78,7 @@ pub(super) fn timeline(path: &Path, results: &Results) -> anyhow::Result<()> {
     )
 }
 
-/// What a request costs with more and more targets.
+/// Draws the CPU of a request over the number of targets.
 pub(super) fn growth(path: &Path, results: &Results) -> anyhow::Result<()> {
     let mut points = Vec::new();
     for targets in [1_u32, 2, 4, 8, 16, 32] {
@@ -155,7 +156,7 @@ where
     for (series, colour) in all.iter().zip(COLOURS) {
         let style = colour.stroke_width(2);
         let points = series.points.iter().copied();
-        // The relay is the line that is whole.
+        // The relay's line is solid.
         let drawn = if colour == COLOURS[0] {
             chart.draw_series(LineSeries::new(points, style))
         } else {

@@ -1,16 +1,16 @@
-//! A page that is half written by people and half by this program.
+//! Replaces regions of a page that people and this program write together.
 //!
-//! What stands between `<!-- bench: NAME -->` and `<!-- /bench -->` belongs to the program.
+//! The text between `<!-- bench: NAME -->` and `<!-- /bench -->` is written by this program.
 
 use anyhow::{Context as _, ensure};
 
 const END: &str = "<!-- /bench -->";
 
-/// The page with these regions replaced. Others stay as they are.
+/// The page with `regions` replaced. Other regions stay unchanged.
 ///
 /// # Errors
 ///
-/// If the page has no such region: a table would be lost without a word.
+/// If the page lacks one of the regions, because its table would silently be lost.
 pub(super) fn replace(page: &str, regions: &[(&str, String)]) -> anyhow::Result<String> {
     let mut page = page.to_owned();
     for (name, text) in regions {

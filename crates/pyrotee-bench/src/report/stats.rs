@@ -1,8 +1,8 @@
-//! Numbers about numbers.
+//! Statistics: medians, spreads and rounding.
 
 use std::fmt;
 
-/// The middle of some values, and how far they go.
+/// Median and range of some values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Spread {
     pub(crate) median: f64,
@@ -11,7 +11,7 @@ pub(crate) struct Spread {
     pub(crate) count: usize,
 }
 
-/// `None` of no values. What is no number is left out.
+/// The spread of `values`, without those that are not a number; `None` if no value is left.
 pub(crate) fn spread(values: impl Iterator<Item = f64>) -> Option<Spread> {
     let mut values: Vec<f64> = values.filter(|value| !value.is_nan()).collect();
     values.sort_by(f64::total_cmp);
@@ -39,7 +39,7 @@ impl fmt::Display for Spread {
     }
 }
 
-/// Three digits that mean something.
+/// A number with three significant digits.
 pub(crate) fn short(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),

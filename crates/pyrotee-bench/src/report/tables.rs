@@ -11,7 +11,7 @@ use crate::{
     run::{Outcome, Results},
 };
 
-/// A figure, as the head of a column.
+/// A column: the name of its figure, and its heading.
 type Column = (&'static str, &'static str);
 
 const TRAFFIC: [Column; 6] = [
@@ -19,12 +19,12 @@ const TRAFFIC: [Column; 6] = [
     ("p99_ms", "p99 ms"),
     ("cpu_ms", "CPU ms a request"),
     ("rss_mb", "peak RSS MB"),
-    ("rate", "answers a second"),
+    ("rate", "responses a second"),
     ("delivered", "share delivered"),
 ];
 
 const SICK: [Column; 6] = [
-    ("rate", "answers a second"),
+    ("rate", "responses a second"),
     ("p50_ms", "p50 ms"),
     ("p99_ms", "p99 ms"),
     ("cpu_ms", "CPU ms a request"),
@@ -66,7 +66,7 @@ const PROCESSES: [&str; 8] = [
     "recovery",
 ];
 
-/// Every region for which there are results, by its name.
+/// Every region with results, with its name.
 pub(super) fn regions(results: &Results) -> anyhow::Result<Vec<(&'static str, String)>> {
     let goals = Goal::all(None)?;
     let rows = evaluate(&goals, results);
@@ -96,7 +96,7 @@ pub(super) fn regions(results: &Results) -> anyhow::Result<Vec<(&'static str, St
         ("growth", table(results, grows, &GROWTH)),
         ("goals", goals::table(&rows, false)),
     ];
-    // A table without a row is two lines long.
+    // A table of two lines has no rows.
     Ok(all
         .into_iter()
         .filter(|(_, text)| text.lines().count() > 2)
@@ -126,7 +126,7 @@ fn machine(results: &Results) -> String {
     text + &format!("\nOthers used more than a tenth of a core in {noisy} of {all} trials.")
 }
 
-/// Medians of all rounds: a row for each cell and candidate.
+/// A table of medians of all rounds: a row for each cell and candidate.
 fn table(results: &Results, wanted: impl Fn(&str) -> bool, columns: &[Column]) -> String {
     let mut rows = BTreeMap::<(usize, &str, usize), Vec<&Outcome>>::new();
     let order = Order::of(results);
@@ -149,7 +149,7 @@ fn table(results: &Results, wanted: impl Fn(&str) -> bool, columns: &[Column]) -
                 .filter_map(|outcome| outcome.figures.get(figure).copied()),
         )
     };
-    // A column that nobody fills is not shown.
+    // A column without values is not shown.
     let columns: Vec<_> = columns
         .iter()
         .filter(|(figure, _)| rows.values().any(|row| of(row, figure).is_some()))
@@ -170,11 +170,11 @@ fn table(results: &Results, wanted: impl Fn(&str) -> bool, columns: &[Column]) -
     text
 }
 
-/// The relay against everybody who sends as many copies, within rounds.
+/// A table of ratios of the relay to every candidate with the same number of copies, taken within rounds.
 fn ratios(results: &Results) -> String {
     let figures = ["cpu_ms", "p50_ms", "p99_ms", "rate"];
     let mut text =
-        "| cell | relay / | CPU | p50 | p99 | answers a second |\n|---|---|---|---|---|---|\n"
+        "| cell | relay / | CPU | p50 | p99 | responses a second |\n|---|---|---|---|---|---|\n"
             .to_owned();
     let order = Order::of(results);
     for cell in order.cells.iter().filter(|cell| !cell.contains(':')) {

@@ -1,4 +1,4 @@
-//! What has to be true after every trial, whatever the figures are. A candidate of ours that breaks it fails the run.
+//! Conditions after every trial, independent of speed. A candidate of this repository that breaks one fails the run.
 
 use super::{
     figures::Map,
@@ -6,7 +6,7 @@ use super::{
 };
 use crate::candidate::Candidate;
 
-/// What did not happen as it has to.
+/// The conditions that a trial broke.
 pub(crate) fn faults(trial: &Trial, figures: &Map) -> Vec<String> {
     let mut faults = Vec::new();
     let get = |name: &str| figures.get(name).copied().unwrap_or(0.0);
@@ -30,13 +30,14 @@ pub(crate) fn faults(trial: &Trial, figures: &Map) -> Vec<String> {
     faults
 }
 
-/// At a rate that is far below what one core can do, everything arrives. In a closed loop clients take the whole core, and
-/// copies may be dropped by design.
+/// Whether no copy may be dropped. At a rate far below the capacity of one core every copy arrives. In a closed loop
+/// clients take the whole core, and copies may be dropped by design.
 fn may_not_drop(trial: &Trial) -> bool {
     trial.shape.rate.is_some() && !trial.crowded && !matches!(trial.kind, Kind::Spool(..))
 }
 
-/// A core that is busy for the time of an upload makes it ambiguous, and what is ambiguous is tried again.
+/// Whether profiles may arrive twice. A core that is busy for longer than an upload's timeout makes the upload
+/// ambiguous, and ambiguous profiles are sent again.
 fn may_repeat(trial: &Trial) -> bool {
     trial.shape.rate.is_none()
 }

@@ -1,22 +1,22 @@
-//! What was seen, as figures with names.
+//! Computes the named figures of a trial.
 //!
 //! | figure | meaning |
 //! |---|---|
-//! | `rate` | answers a second |
-//! | `p50_ms` … `max_ms` | latency of answered requests |
+//! | `rate` | responses per second |
+//! | `p50_ms` … `max_ms` | latency of requests with a response |
 //! | `errors`, `stuck`, `unsent` | requests that failed, got no response, found no free connection |
-//! | `answered` | share of the requests that were due |
+//! | `answered` | share of the due requests that got a response |
 //! | `late_ms` | 99th percentile of the schedule's own lateness |
-//! | `cpu_ms` | CPU of the candidate for a request, its copies included |
-//! | `cpu_per_copy_ms` | the same, divided by the request and its copies |
-//! | `rss_mb`, `rss_share` | peak of resident memory, and its share of what is promised |
-//! | `delivered` | least share of the profiles that a healthy target got |
+//! | `cpu_ms` | CPU time of the candidate per request, its copies included |
+//! | `cpu_per_copy_ms` | `cpu_ms` divided by the number of the request and its copies |
+//! | `rss_mb`, `rss_share` | peak of resident memory, and its share of the promised limit |
+//! | `delivered` | share of the profiles that arrived at the healthy target with the fewest |
 //! | `dropped` | profiles that the relay dropped for healthy targets |
-//! | `unaccounted` | profiles for which the relay's account does not balance, or that came without being counted |
+//! | `unaccounted` | profiles by which the relay's ledger does not balance, or that arrived without being counted |
 //! | `slope_mb_per_minute` | growth of memory in the second half of a trial |
-//! | `drained`, `noticed_s`, `caught_up_s` | of a target that came back: its share in the end, and when it had its first and all |
-//! | `tail_of_before` | tail latency while it is made up to, against that before |
-//! | `missing`, `damaged`, `doubled` | bodies at the upstream and healthy targets that are not there, not whole, there twice |
+//! | `drained`, `noticed_s`, `caught_up_s` | of a recovered target: final share of profiles, time to the first and all |
+//! | `tail_of_before` | tail latency while the backlog is sent, divided by the tail latency before |
+//! | `missing`, `damaged`, `doubled` | bodies missing, damaged or doubled at the upstream and healthy targets |
 
 use std::collections::BTreeMap;
 
@@ -26,13 +26,13 @@ use super::{
 };
 use crate::{candidate::Candidate, load::Window, units::MIB};
 
-/// The process itself, the runtime and what the allocator holds, in bytes.
+/// Promised memory of the process itself, its runtime and its allocator, in bytes.
 const FIXED: f64 = 16.0 * MIB as f64;
 
-/// Bytes on top of what is charged to the budget.
+/// Promised factor of memory above the bytes that are charged to the budget.
 const OVERHEAD: f64 = 1.15;
 
-/// Buffers of a connection, in bytes.
+/// Promised memory of a connection's buffers, in bytes.
 const PER_CONNECTION: f64 = 160.0 * 1024.0;
 
 pub(crate) type Map = BTreeMap<String, f64>;
@@ -101,7 +101,7 @@ pub(crate) fn of(trial: &Trial, seen: &Seen) -> Map {
     map
 }
 
-/// Profiles in the relay's accounts that contradict themselves or what the sinks saw.
+/// Number of profiles by which the relay's ledgers do not balance or contradict the counts of the sinks.
 fn unaccounted(seen: &Seen, healthy: usize) -> f64 {
     let came = seen.upstream.profiles() as f64;
     let each = seen.ledgers.iter().enumerate().map(|(index, ledger)| {
@@ -109,7 +109,7 @@ fn unaccounted(seen: &Seen, healthy: usize) -> f64 {
         let offered = (profiles.accepted - came).abs();
         let balance = profiles.imbalance().max(f64::from(!ledger.balances()));
         let counts = seen.targets.get(index).filter(|_| index < healthy);
-        // A profile may arrive before it is counted as sent, and is never counted before it arrives.
+        // A profile is counted as sent only after its arrival.
         let sent = counts.map_or(0.0, |counts| {
             (profiles.sent - counts.profiles() as f64).max(0.0)
         });
@@ -118,7 +118,7 @@ fn unaccounted(seen: &Seen, healthy: usize) -> f64 {
     each.sum()
 }
 
-/// How a target that comes back is made up to, and what clients notice of it.
+/// Figures of a target's recovery: how fast the backlog arrives, and the clients' latency meanwhile.
 fn recovery(seen: &Seen, back: f64, map: &mut Map) {
     let came = seen.upstream.distinct;
     let last = seen.targets.last().map_or(0, |counts| counts.distinct);
@@ -132,7 +132,7 @@ fn recovery(seen: &Seen, back: f64, map: &mut Map) {
         .find(|(at, count)| *at > back && *count > 0);
     let Some((first, _)) = first else { return };
     set("noticed_s", first - back);
-    // As good as all, while new ones come.
+    // Almost all profiles, because new ones arrive at the same time.
     let rate = seen.load.rate;
     let caught_up = seen
         .last
@@ -149,7 +149,7 @@ fn recovery(seen: &Seen, back: f64, map: &mut Map) {
     }
 }
 
-/// The slowest response of a tenth of a second, exceeded in every tenth of them.
+/// The 90th percentile of the slowest response of each window of a tenth of a second.
 fn tail(windows: &[Window], within: std::ops::Range<f64>) -> Option<f64> {
     let inside = windows.iter().filter(|window| within.contains(&window.at));
     let mut slowest: Vec<_> = inside.map(|window| window.max).collect();
@@ -157,7 +157,7 @@ fn tail(windows: &[Window], within: std::ops::Range<f64>) -> Option<f64> {
     slowest.get(slowest.len() * 9 / 10).copied()
 }
 
-/// Bytes a second, by least squares, from some second on.
+/// Growth of memory in bytes per second, by least squares, from second `from` on.
 fn slope(samples: &[(f64, u64)], from: f64) -> f64 {
     let late: Vec<_> = samples.iter().filter(|(at, _)| *at >= from).collect();
     let count = late.len().max(1) as f64;

@@ -1,4 +1,4 @@
-//! What a relay takes that has nothing to do, and how soon it is there.
+//! Memory of an idle relay, and the time until its first response.
 
 use std::{fs, thread, time::Duration};
 
@@ -8,13 +8,13 @@ use crate::{
     machine::{Cores, rss},
 };
 
-/// Until whatever a start leaves behind has gone.
+/// Wait after a start, until short-lived memory of the start is freed.
 const SETTLED: Duration = Duration::from_secs(3);
 
-/// Starts, of which the median counts.
+/// Number of starts, of which the median counts.
 const STARTS: usize = 11;
 
-/// Resident memory without a request.
+/// Measures resident memory without a request.
 pub(crate) fn idle(trial: &Trial, cores: Cores) -> anyhow::Result<Map> {
     let rig = Rig::start(trial, cores)?;
     thread::sleep(SETTLED);
@@ -27,7 +27,7 @@ pub(crate) fn idle(trial: &Trial, cores: Cores) -> anyhow::Result<Map> {
     Ok(map)
 }
 
-/// From the start of the process to the end of the first response that came through it.
+/// Measures the time from the start of the process to the end of the first response through the relay.
 pub(crate) fn start(trial: &Trial, cores: Cores) -> anyhow::Result<Map> {
     let mut rig = Rig::start(trial, cores)?;
     let mut times = Vec::new();

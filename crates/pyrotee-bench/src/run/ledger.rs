@@ -25,7 +25,7 @@ pub(crate) struct Account {
 }
 
 impl Ledger {
-    /// Scrapes the ledgers of the first targets, as many as `targets` says.
+    /// Scrapes the ledgers of the first `targets` targets.
     pub(crate) fn scrape(admin: SocketAddr, targets: usize) -> anyhow::Result<Vec<Self>> {
         let text = get(admin, "/metrics")?;
         Ok((0..targets)

@@ -1,7 +1,7 @@
-//! Runs a set of trials in rounds and writes down what came of them.
+//! `pyrotee-bench run`: runs sets of trials in rounds and writes the results to a file.
 //!
-//! In a round every candidate of a cell runs once, one after the other in an order that is drawn anew, so that a machine that
-//! changes its mood changes it for all of them. Ratios are taken within a round.
+//! In a round every candidate of a cell runs once, one after the other in random order, so that slow changes of the
+//! machine's speed affect all candidates alike. Ratios are taken within a round.
 
 mod expect;
 mod figures;
@@ -28,34 +28,34 @@ use crate::{
 pub(crate) use outcome::{About, Line, Outcome, Results};
 pub(crate) use sets::Set;
 
-/// What the command line asks for.
+/// The arguments of `pyrotee-bench run`.
 #[derive(Args, Debug)]
 pub(crate) struct Settings {
-    /// What to run, one after the other
+    /// Sets to run, one after the other
     #[arg(long = "set", value_enum, value_delimiter = ',', required = true)]
     sets: Vec<Set>,
-    /// Rounds, instead of those of the set
+    /// Number of rounds, instead of the set's number
     #[arg(long)]
     rounds: Option<u32>,
-    /// Seconds of a trial, instead of those of the set
+    /// Seconds of a trial, instead of the set's seconds
     #[arg(long)]
     seconds: Option<f64>,
-    /// For the order of trials; drawn and printed without it
+    /// Seed for the order of trials; default: a random seed, which is printed
     #[arg(long)]
     seed: Option<u64>,
-    /// Only cells whose name contains this
+    /// Run only cells whose name contains this text
     #[arg(long)]
     only: Option<String>,
-    /// Only these candidates, as in relay-3,bare-3
+    /// Run only these candidates, as in relay-3,bare-3
     #[arg(long, value_delimiter = ',')]
     candidates: Vec<Candidate>,
-    /// Minutes that repetitions of noisy trials may take, instead of those of the set
+    /// Minutes for repetitions of noisy trials, instead of the set's minutes
     #[arg(long)]
     patience: Option<f64>,
-    /// To what the spool grows, in GiB, in the set `growth`
+    /// Size to which the spool grows in the set `growth`, in GiB
     #[arg(long, default_value_t = 1.0)]
     spool_gib: f64,
-    /// Where results go, and the spool
+    /// Directory for results and for the spool
     #[arg(long, default_value = "target/bench")]
     into: PathBuf,
 }
@@ -64,7 +64,7 @@ pub(crate) struct Settings {
 ///
 /// # Errors
 ///
-/// If a program is missing, something cannot be started, or a candidate of ours does not do what it has to.
+/// If a program is missing, a process cannot be started, or a candidate of this repository breaks a condition.
 pub(crate) fn run(settings: &Settings) -> anyhow::Result<()> {
     let plans: Vec<_> = settings
         .sets
@@ -84,7 +84,7 @@ pub(crate) fn run(settings: &Settings) -> anyhow::Result<()> {
     let seed = settings.seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
     let mut session = Session::create(&settings.into, cores)?;
     for (set, plan) in plans {
-        // Every set is drawn from the seed that it is told with, so that it can be run again alone.
+        // Every set starts from the printed seed, so that a set can be repeated alone.
         let mut random = fastrand::Rng::with_seed(seed);
         session.begin(set, &plan, seed)?;
         for round in 1..=plan.rounds {
@@ -117,13 +117,13 @@ fn plan(settings: &Settings, set: Set) -> Plan {
     plan
 }
 
-/// The cores, and this program on the one that measures.
-#[expect(clippy::print_stderr, reason = "a warning to whoever started it")]
+/// Finds the cores, and binds this program to the measuring one.
+#[expect(clippy::print_stderr, reason = "a warning for the user")]
 fn cores() -> Cores {
     let cores = Cores::find();
     match cores.of(Role::Measures) {
         None => eprintln!(
-            "warning: there is one core only, so that load and candidate get into each other's way"
+            "warning: this machine has one core only, so load and candidate share it and slow each other down"
         ),
         Some(core) => {
             if let Err(error) = crate::machine::bind(core) {

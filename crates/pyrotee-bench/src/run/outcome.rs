@@ -1,4 +1,4 @@
-//! What is written down, a line of JSON for each.
+//! The file of results: one line of JSON for each run and outcome.
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +19,7 @@ pub(crate) enum Line {
     Cell(Outcome),
 }
 
-/// How the results that follow came about.
+/// Set, seed and machine of the results that follow.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct About {
     pub(crate) set: String,
@@ -29,22 +29,22 @@ pub(crate) struct About {
     pub(crate) machine: Machine,
 }
 
-/// What one candidate did in one cell, once.
+/// The result of one trial: one candidate in one cell in one round.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Outcome {
     pub(crate) cell: String,
     pub(crate) candidate: String,
     pub(crate) round: u32,
-    /// Tries before this one, in which others used our cores.
+    /// Earlier tries of this trial, repeated because other processes used the bench's cores.
     pub(crate) repeated: u32,
-    /// Others used our cores in this one as well.
+    /// Whether other processes used the bench's cores in this try too.
     pub(crate) noisy: bool,
-    /// The share of the measured core and of the measuring one that others used.
+    /// The shares of the measured core and of the measuring core that other processes used.
     pub(crate) foreign: [f64; 2],
     pub(crate) figures: BTreeMap<String, f64>,
-    /// What did not happen as it has to.
+    /// The conditions of `expect` that the trial broke.
     pub(crate) faults: Vec<String>,
-    /// Latency over time, where somebody wants to see it.
+    /// Latency over time; empty where no picture shows it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) windows: Vec<Window>,
 }
@@ -53,16 +53,16 @@ pub(crate) struct Outcome {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Results {
     pub(crate) runs: Vec<About>,
-    /// With the set that each belongs to, and the number of its run: rounds of different runs are never compared.
+    /// Outcomes with the index of their run. Rounds of different runs are never compared.
     pub(crate) cells: Vec<(usize, Outcome)>,
 }
 
 impl Results {
-    /// Reads files of results; without one the newest in `target/bench`.
+    /// Reads files of results; without a path, the newest file in `target/bench`.
     ///
     /// # Errors
     ///
-    /// If a file cannot be read, or is not one of results.
+    /// If a file cannot be read, or is not a file of results.
     pub(crate) fn read(paths: &[PathBuf]) -> anyhow::Result<Self> {
         let mut results = Self::default();
         let newest = match paths {
@@ -127,6 +127,6 @@ fn newest(folder: &Path) -> anyhow::Result<PathBuf> {
         path.extension()
             .is_some_and(|extension| extension == "jsonl")
     });
-    // The names are times.
+    // The names of files are times, so the greatest name is the newest.
     results.max().with_context(none)
 }

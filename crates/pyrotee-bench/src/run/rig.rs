@@ -1,4 +1,4 @@
-//! Everything that runs during a trial: sinks, the candidate, the load.
+//! The processes of a trial: sinks, the candidate and the load.
 
 use std::{
     env,
@@ -26,21 +26,21 @@ use crate::{
 /// Sinks and a candidate that is connected to them.
 #[derive(Debug)]
 pub(crate) struct Rig {
-    // In this order they end: nobody reports that its peer is gone.
+    // Dropped in this order, so that no process reports that its peer is gone.
     pub(crate) candidate: Running,
     pub(crate) sinks: Sinks,
     pub(crate) cores: Cores,
     home: TempDir,
 }
 
-/// The upstream, and all targets, in a process.
+/// The process with the upstream and all targets.
 #[derive(Debug)]
 pub(crate) struct Sinks {
     child: Child,
     ports: Vec<SocketAddr>,
 }
 
-/// Clients at work.
+/// The running clients of a trial.
 #[derive(Debug)]
 pub(crate) struct Load {
     pub(crate) child: Child,
@@ -60,7 +60,7 @@ impl Rig {
         })
     }
 
-    /// Ends the candidate and starts it anew; when it was started.
+    /// Ends the candidate and starts it anew; returns the instant of the start.
     pub(crate) fn start_again(&mut self, trial: &Trial) -> anyhow::Result<Instant> {
         self.candidate.end();
         let setup = self.sinks.setup(self.home.path(), self.cores);
@@ -69,7 +69,7 @@ impl Rig {
         Ok(begun)
     }
 
-    /// Starts clients; they count when the warm-up is over.
+    /// Starts clients, whose requests count after the warm-up.
     pub(crate) fn load(
         &self,
         shape: Shape,
@@ -105,7 +105,7 @@ impl Rig {
         Ok(Load { child })
     }
 
-    /// The relay's accounts, one for each target; none of others.
+    /// The relay's ledgers, one for each target; empty for other candidates.
     pub(crate) fn ledgers(&self, targets: usize) -> anyhow::Result<Vec<Ledger>> {
         match self.candidate.admin {
             Some(admin) => Ledger::scrape(admin, targets),
@@ -115,16 +115,16 @@ impl Rig {
 }
 
 impl Load {
-    /// Waits until it counts.
+    /// Waits until the warm-up is over.
     pub(crate) fn begun(&self) -> anyhow::Result<()> {
-        // Ten thousand connections take a while.
+        // A load with ten thousand connections needs longer to start.
         let line: Measuring = self.child.tell(3 * SOON)?;
         line.measuring
             .then_some(())
             .context("the load began with something else")
     }
 
-    /// The figures, if it ends within `limit`.
+    /// The figures; `None` if the load does not end within `limit`.
     pub(crate) fn ended(&self, limit: Duration) -> anyhow::Result<Option<Figures>> {
         let line = self.child.line(limit)?;
         Ok(line.map(|line| serde_json::from_str(&line)).transpose()?)
@@ -147,7 +147,7 @@ impl Sinks {
         self.child.pid()
     }
 
-    /// What a candidate needs to start in front of these sinks.
+    /// The setup of a candidate in front of these sinks.
     fn setup<'a>(&'a self, home: &'a Path, cores: Cores) -> Setup<'a> {
         Setup {
             home,
@@ -157,7 +157,7 @@ impl Sinks {
         }
     }
 
-    /// What came to the upstream, and to the targets.
+    /// The counts of the upstream, and of each target.
     pub(crate) fn counts(&mut self) -> anyhow::Result<(Counts, Vec<Counts>)> {
         self.child.say("counts")?;
         let mut all: Vec<Counts> = self.child.tell(SOON)?;
@@ -165,7 +165,7 @@ impl Sinks {
         Ok((all.pop().context("there is an upstream")?, targets))
     }
 
-    /// Lets the last target behave differently from now on.
+    /// Changes the mode of the last target.
     pub(crate) fn turn_last(&mut self, mode: Mode) -> anyhow::Result<()> {
         self.child
             .say(&format!("mode {} {mode}", self.ports.len() - 1))?;

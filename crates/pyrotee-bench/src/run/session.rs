@@ -1,4 +1,4 @@
-//! Trials one after the other, and the file in which they are written down.
+//! Runs trials one after the other, and writes the file of results.
 
 use std::{
     fs::{self, File},
@@ -19,17 +19,17 @@ use super::{
 };
 use crate::machine::{Cores, describe};
 
-/// The share of a core that others may use before a trial is done again, and how often that is.
+/// The share of a core that other processes may use before a trial is repeated, and the most repetitions.
 const NOISE: f64 = 0.10;
 const TRIES: u32 = 3;
 
-/// A run that is under way.
+/// A run in progress.
 #[derive(Debug)]
 pub(super) struct Session {
     cores: Cores,
     path: PathBuf,
     file: File,
-    /// Seconds that repetitions may still take in this set.
+    /// Seconds that are left for repetitions in this set.
     patience: f64,
     done: usize,
     all: usize,
@@ -37,7 +37,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Makes a file for the results, named after the time.
+    /// Creates a file for the results, named after the time.
     pub(super) fn create(folder: &Path, cores: Cores) -> anyhow::Result<Self> {
         fs::create_dir_all(folder)?;
         let path = folder.join(format!("{}.jsonl", now().replace(':', "")));
@@ -55,7 +55,7 @@ impl Session {
     }
 
     /// Begins a set.
-    #[expect(clippy::print_stdout, reason = "whoever runs it looks on")]
+    #[expect(clippy::print_stdout, reason = "progress is for the user")]
     pub(super) fn begin(&mut self, set: Set, plan: &Plan, seed: u64) -> anyhow::Result<()> {
         (self.done, self.all) = (0, plan.count());
         self.patience = plan.patience * 60.0;
@@ -72,8 +72,8 @@ impl Session {
         }))
     }
 
-    /// Runs a trial, again if others took the cores, and writes down what came of it.
-    #[expect(clippy::print_stdout, reason = "whoever runs it looks on")]
+    /// Runs a trial, repeats it if other processes used the cores, and writes its outcome.
+    #[expect(clippy::print_stdout, reason = "progress is for the user")]
     pub(super) fn measure(&mut self, trial: &Trial, round: u32) -> anyhow::Result<()> {
         let mut repeated = 0;
         self.done += 1;
@@ -86,7 +86,7 @@ impl Session {
                 }
                 Ok(outcome) => break outcome,
                 Err(error) => {
-                    // The others are worth their time nevertheless.
+                    // The run continues, because the other trials are still useful.
                     let error = format!("{} in {}: {error:#}", trial.candidate, trial.cell);
                     println!("{:>3}/{} {error}", self.done, self.all);
                     self.broken.push(error);
@@ -105,18 +105,18 @@ impl Session {
         self.write(&Line::Cell(outcome))
     }
 
-    /// Says where the results are.
+    /// Prints the path of the results.
     ///
     /// # Errors
     ///
-    /// If something was not as it has to be.
-    #[expect(clippy::print_stdout, reason = "whoever runs it looks on")]
+    /// If a trial failed, or a candidate of this repository broke a condition.
+    #[expect(clippy::print_stdout, reason = "progress is for the user")]
     pub(super) fn end(self) -> anyhow::Result<()> {
         println!("written: {}", self.path.display());
         if self.broken.is_empty() {
             return Ok(());
         }
-        bail!("not as it has to be:\n{}", self.broken.join("\n"))
+        bail!("failed or faulty trials:\n{}", self.broken.join("\n"))
     }
 
     fn write(&mut self, line: &Line) -> anyhow::Result<()> {
@@ -163,7 +163,7 @@ fn measure(trial: &Trial, round: u32, repeated: u32, cores: Cores) -> anyhow::Re
     Ok(outcome)
 }
 
-/// One line for whoever looks on.
+/// The line that is printed for an outcome.
 fn told(outcome: &Outcome) -> String {
     let mut line = format!("{:22} {:13}", outcome.cell, outcome.candidate);
     for name in [

@@ -1,4 +1,4 @@
-//! Whether a request costs the same while the spool of a dead target grows.
+//! Measures whether a request costs the same while the spool of a dead target grows.
 
 use std::{fs, path::Path};
 
@@ -19,11 +19,11 @@ use crate::{
 
 const BYTES: &str = "pyroscope_remote_write_spool_bytes";
 
-/// How often it is measured in either state, of which the medians count, and for how many seconds.
+/// Number of measurements with an empty and with a full spool, whose medians count, and the seconds of each.
 const LOOKS: usize = 3;
 const LOOK: f64 = 5.0;
 
-/// Seconds after which somebody looks how full it is.
+/// Seconds of load between two checks of the spool's size.
 const FILL: f64 = 5.0;
 
 /// Measures with an empty spool, fills it to `bytes`, and measures again.
@@ -31,7 +31,7 @@ pub(crate) fn grow(trial: &Trial, dir: &Path, bytes: u64, cores: Cores) -> anyho
     fs::create_dir_all(dir)?;
     let home = tempfile::Builder::new().prefix("spool").tempdir_in(dir)?;
     let mut trial = trial.clone();
-    // Room for what comes while it is measured, so that nothing is dropped.
+    // Additional room for the profiles of the measurements, so that none is dropped.
     trial.relay.spool = Some((
         home.path().canonicalize()?.join("spool"),
         bytes + bytes / 4 + (1 << 30),

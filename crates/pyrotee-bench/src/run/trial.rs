@@ -1,4 +1,4 @@
-//! One candidate in one cell.
+//! A trial: one candidate in one cell.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use crate::{
     units::{KB, MB},
 };
 
-/// What clients do.
+/// The load of the clients.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Shape {
     /// Bytes of a body.
@@ -21,22 +21,22 @@ pub(crate) struct Shape {
     pub(crate) count: Option<u64>,
 }
 
-/// What is looked at.
+/// The kind of a trial: what it measures.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Kind {
     /// Figures of steady load.
     Traffic,
-    /// Latency while the last target changes: seconds after the begin, and how it behaves from then on.
+    /// Latency while the last target changes: seconds after the begin, and the target's mode from then on.
     Timeline(Vec<(f64, Mode)>),
     /// Memory while the last target is stuck.
     Slope,
-    /// A target that comes back: the backlog, and those who send meanwhile. From when on it is there.
+    /// Recovery of a target: delivery of the backlog, and latency of clients. The target is up from this second on.
     Recovery(f64),
-    /// A process that has nothing to do.
+    /// Memory of an idle process.
     Idle,
     /// The time from the start to the first response.
     Start,
-    /// The cost of a request while a spool in this directory grows to so many bytes.
+    /// The cost of a request while a spool in this directory grows to this many bytes.
     Spool(PathBuf, u64),
 }
 
@@ -47,18 +47,18 @@ pub(crate) struct Trial {
     pub(crate) kind: Kind,
     pub(crate) shape: Shape,
     pub(crate) seconds: f64,
-    /// How the last target behaves; the others are healthy.
+    /// Mode of the last target; the others are healthy.
     pub(crate) last: Mode,
-    /// How those behave that are healthy.
+    /// Mode of the healthy targets and of the upstream.
     pub(crate) healthy: Mode,
     pub(crate) relay: RelaySettings,
-    /// One target may fill the memory that all of them share, so that profiles are lost for the healthy ones, too.
+    /// One target may fill the shared memory, so that profiles of healthy targets are dropped too.
     pub(crate) crowded: bool,
 }
 
 impl Shape {
     pub(crate) const fn open(size: usize, rate: f64) -> Self {
-        // Enough that none is missing while responses take less than a tenth of a second.
+        // Enough connections for responses within a tenth of a second.
         let connections = if size >= MB { 16 } else { 64 };
         Self {
             size,
@@ -106,13 +106,13 @@ impl Trial {
         }
     }
 
-    /// The same with a last target that behaves so, in a cell of its own.
+    /// This trial with another mode of the last target, in a separate cell.
     pub(crate) fn with_last(mut self, name: &str, last: Mode) -> Self {
         self.last = last;
         self.named(name)
     }
 
-    /// The same in a cell whose name begins with this.
+    /// This trial in a cell whose name begins with `name`.
     pub(crate) fn named(mut self, name: &str) -> Self {
         self.cell = format!("{name}:{}", self.cell);
         self
@@ -123,14 +123,14 @@ impl Trial {
         self
     }
 
-    /// The same with so much memory for all targets together, each of which may fill it.
+    /// This trial with `bytes` of memory for all targets together; each target's queue may fill them.
     pub(crate) fn with_memory(mut self, bytes: u64) -> Self {
         self.relay.memory_limit = bytes;
         self.crowded = self.last != Mode::Ok;
         self
     }
 
-    /// The same with room for the others when one target takes all that it may.
+    /// This trial with `bytes` of memory, of which one target's queue leaves room for the others.
     pub(crate) fn with_memory_apart(mut self, bytes: u64) -> Self {
         self.relay.memory_limit = bytes;
         self.relay
@@ -139,7 +139,7 @@ impl Trial {
         self
     }
 
-    /// The same in so many seconds. What happens meanwhile happens earlier, or later.
+    /// Changes the duration to `seconds`, and scales the times of changes within the trial.
     pub(crate) fn last_for(&mut self, seconds: f64) {
         let factor = seconds / self.seconds;
         self.seconds *= factor;
@@ -150,7 +150,7 @@ impl Trial {
         }
     }
 
-    /// How each sink behaves: the upstream, then the targets.
+    /// The mode of each sink: the upstream, then the targets.
     pub(crate) fn modes(&self) -> Vec<Mode> {
         let targets = self.candidate.targets();
         let mut modes = vec![self.healthy; 1 + targets];
@@ -162,7 +162,7 @@ impl Trial {
         modes
     }
 
-    /// Targets, by index, from which everything is expected.
+    /// Number of healthy targets, at which every profile must arrive; they come before the others.
     pub(crate) fn healthy_targets(&self) -> usize {
         let sick =
             self.last != Mode::Ok || !matches!(self.kind, Kind::Traffic | Kind::Idle | Kind::Start);

@@ -1,4 +1,4 @@
-//! Runs a load and looks on.
+//! Runs the load of a trial and samples the candidate and the sinks.
 
 use std::time::{Duration, Instant};
 
@@ -15,36 +15,36 @@ use crate::{
     sink::{Counts, Mode},
 };
 
-/// Before it counts.
+/// Seconds of warm-up before requests count.
 const WARM_UP: f64 = 0.5;
 
-/// Between two looks.
+/// Interval between two samples.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Nothing has come for so long: nothing more will.
+/// Time without a new copy after which no more copies are expected.
 const QUIET: Duration = Duration::from_secs(3);
 
-/// How long copies may come after the load has ended.
+/// How long copies may arrive after the end of the load.
 const DRAIN: Duration = Duration::from_secs(15);
 
-/// Beyond what a load takes by its own account.
+/// Seconds that a load may take beyond its nominal duration.
 const SLACK: f64 = 30.0;
 
-/// Everything that was seen in a trial.
+/// The samples and counts of a trial.
 #[derive(Debug)]
 pub(crate) struct Seen {
     pub(crate) load: Figures,
     pub(crate) foreign: [f64; 2],
-    /// Seconds that the candidate computed, the delivery of all copies included.
+    /// CPU seconds of the candidate, including the delivery of all copies.
     pub(crate) cpu: f64,
-    /// Bytes.
+    /// Peak of resident memory, in bytes.
     pub(crate) rss_peak: u64,
-    /// Seconds and bytes.
+    /// Resident memory over time: seconds and bytes.
     pub(crate) rss: Vec<(f64, u64)>,
     pub(crate) upstream: Counts,
     pub(crate) targets: Vec<Counts>,
     pub(crate) ledgers: Vec<Ledger>,
-    /// Seconds, and the distinct profiles that the last target had by then.
+    /// Distinct profiles at the last target over time: seconds and number.
     pub(crate) last: Vec<(f64, u64)>,
 }
 
@@ -83,7 +83,7 @@ pub(crate) fn watch(trial: &Trial, rig: &mut Rig) -> anyhow::Result<Seen> {
         }
     };
     let foreign = foreign.end();
-    // Who has to catch up is healthy again.
+    // A target that recovers is healthy again.
     let healthy = match trial.kind {
         Kind::Recovery(_) => trial.candidate.targets(),
         _ => trial.healthy_targets(),
@@ -110,7 +110,7 @@ fn changes(trial: &Trial) -> Vec<(f64, Mode)> {
     }
 }
 
-/// Waits until the healthy targets have everything, or nothing comes any more.
+/// Waits until the healthy targets have every profile, or no more copies arrive.
 fn drain(rig: &mut Rig, healthy: usize) -> anyhow::Result<(Counts, Vec<Counts>)> {
     let end = Instant::now() + DRAIN;
     let mut before = (0, Instant::now());

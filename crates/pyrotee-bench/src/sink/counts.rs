@@ -1,4 +1,4 @@
-//! What came to a port.
+//! Counts the bodies that arrive at a port.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,20 +6,20 @@ use crate::wire::Arrived;
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Counts {
-    /// Bodies that came whole, and their bytes.
+    /// Bodies that arrived whole, and their bytes.
     pub(crate) requests: u64,
     pub(crate) bytes: u64,
-    /// Numbers that came, and how often one came again.
+    /// Distinct numbers of bodies, and how often a number arrived again.
     pub(crate) distinct: u64,
     pub(crate) doubled: u64,
-    /// Bodies without a byte, which cannot carry a number.
+    /// Empty bodies, which cannot carry a number.
     pub(crate) empty: u64,
-    /// Bodies that are not what was sent.
+    /// Bodies that differ from what was sent.
     pub(crate) damaged: u64,
     /// Connections that broke within a request.
     pub(crate) broken: u64,
     pub(crate) connections: u64,
-    /// A bit for each number: they are dense, and there may be millions.
+    /// A bit for each number, because numbers are dense and there may be millions.
     #[serde(skip)]
     seen: Vec<u64>,
 }

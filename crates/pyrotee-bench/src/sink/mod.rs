@@ -1,8 +1,8 @@
 //! Stand-ins for Pyroscopes, healthy and sick, many in one process.
 //!
-//! `pyrotee-bench sink ok hang slow:200` opens a port for each mode, prints where they are and then answers commands from
-//! its standard input, a line of JSON for each: `counts`, `reset`, `mode INDEX MODE`. It ends with its input, so it never
-//! outlives whoever started it.
+//! `pyrotee-bench sink ok hang slow:200` opens a port for each mode, prints the addresses and then reads commands from
+//! its standard input: `counts`, `reset`, `mode INDEX MODE`. It prints a line of JSON as the reply to each command. It
+//! ends at the end of its input, so it never outlives the process that started it.
 
 mod counts;
 mod mode;
@@ -20,10 +20,10 @@ pub(crate) use counts::Counts;
 pub(crate) use mode::Mode;
 use port::Port;
 
-/// What the command line asks for.
+/// The arguments of `pyrotee-bench sink`.
 #[derive(Args, Debug)]
 pub(crate) struct Settings {
-    /// A port for each: ok, slow:MS, hang, stall, drip:BYTES_A_SECOND, reset, 500, dead, verify
+    /// One port per mode: ok, slow:MS, hang, stall, drip:BYTES_A_SECOND, reset, 500, dead, verify
     #[arg(required = true, value_name = "MODE")]
     modes: Vec<Mode>,
 }
@@ -38,7 +38,7 @@ pub(crate) struct Ports {
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Done {}
 
-/// Serves until its input ends.
+/// Serves until the end of standard input.
 ///
 /// # Errors
 ///

@@ -1,26 +1,26 @@
-//! How a stand-in behaves.
+//! Modes of a stand-in.
 
 use std::{fmt, str::FromStr, time::Duration};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Mode {
-    /// Answers at once.
+    /// Responds at once.
     Ok,
-    /// As `Ok`, and looks at every byte.
+    /// Responds at once, and checks every byte of the body.
     Verify,
-    /// Answers late.
+    /// Responds after a delay.
     Slow(Duration),
-    /// Reads and never answers.
+    /// Reads and never responds.
     Hang,
     /// Accepts and never reads.
     Stall,
-    /// Reads so many bytes a second.
+    /// Reads this many bytes per second.
     Drip(f64),
     /// Reads a head and breaks the connection.
     Reset,
-    /// Answers that it failed.
+    /// Responds with status 500.
     Fail,
-    /// Nobody listens.
+    /// Refuses connections.
     Dead,
 }
 

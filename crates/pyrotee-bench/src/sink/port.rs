@@ -1,4 +1,4 @@
-//! One port: its listener, its connections, its mode.
+//! One port of a sink: its listener, its connections, its mode.
 
 use std::{
     io,
@@ -28,7 +28,7 @@ pub(super) struct Port {
     address: SocketAddr,
     mode: watch::Sender<Mode>,
     shared: Arc<Shared>,
-    /// Bound, and not listening: connections are refused, and nobody else gets the port.
+    /// A socket that is bound but does not listen: connections are refused, and no other process can take the port.
     closed: Mutex<Option<TcpSocket>>,
 }
 
@@ -63,7 +63,7 @@ impl Port {
         *self.shared.lock() = Counts::default();
     }
 
-    /// Changes the mode, also for requests that wait for a response.
+    /// Changes the mode, also for requests without a response yet.
     pub(super) fn turn(&self, mode: Mode) -> anyhow::Result<()> {
         if mode == Mode::Dead {
             bail!("a port can only begin as dead");
@@ -99,7 +99,7 @@ impl Shared {
 
 async fn accept(listener: TcpListener, mode: watch::Receiver<Mode>, shared: Arc<Shared>) {
     loop {
-        // Out of descriptors: those that are there will end.
+        // Out of file descriptors; open connections will end and free some.
         let Ok((stream, _)) = listener.accept().await else {
             sleep(std::time::Duration::from_millis(50)).await;
             continue;
@@ -150,7 +150,7 @@ async fn serve(
     Ok(())
 }
 
-/// Waits as long as the port is in a mode in which nothing happens.
+/// Waits as long as the port is in the mode `stuck`.
 async fn while_not(mode: &mut watch::Receiver<Mode>, stuck: Mode) {
     // The sender lives as long as the port, which lives as long as the process.
     drop(mode.wait_for(|mode| *mode != stuck).await);

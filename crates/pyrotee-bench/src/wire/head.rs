@@ -1,4 +1,4 @@
-//! Heads of messages: what of them matters to a bench.
+//! Heads of messages, as far as they matter to the bench.
 
 use std::{io, str};
 
@@ -7,7 +7,7 @@ use httparse::{EMPTY_HEADER, Header, Request, Response, Status};
 /// Most fields of a head.
 const FIELDS: usize = 64;
 
-/// How long a body is.
+/// How the length of a body is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
     Exactly(u64),
@@ -19,7 +19,7 @@ pub(crate) struct RequestHead {
     pub(crate) framing: Framing,
     /// The client waits for `100 Continue` before it sends the body.
     pub(crate) expects: bool,
-    /// Something else than a profile: a probe, which counts for nothing.
+    /// The request is a probe and not a profile, and is not counted.
     pub(crate) probe: bool,
 }
 
@@ -27,7 +27,7 @@ pub(crate) struct RequestHead {
 pub(crate) struct ResponseHead {
     pub(crate) status: u16,
     pub(crate) framing: Framing,
-    /// The server ends the connection after this response.
+    /// The server closes the connection after this response.
     pub(crate) closes: bool,
 }
 

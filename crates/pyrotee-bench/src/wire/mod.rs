@@ -1,6 +1,6 @@
-//! As much HTTP/1.1 as sinks and clients need, and as little work: what measures must not be the bottleneck.
+//! The part of HTTP/1.1 that sinks and clients need, with little work, so that the bench is not the bottleneck.
 //!
-//! A body is never kept. Where nothing has to be checked, the kernel throws it away without copying it.
+//! A body is never kept. Bytes that are not checked are discarded by the kernel without a copy.
 
 mod body;
 mod head;
@@ -20,7 +20,7 @@ use tokio::{
 /// Longest head of a message.
 const LONGEST_HEAD: usize = 16 * 1024;
 
-/// Read at once while a head or a checked body is looked for.
+/// Most bytes of one read of a head or of a checked body.
 const CHUNK: usize = 16 * 1024;
 
 /// One end of a connection, with what was read beyond the last message.
@@ -47,11 +47,11 @@ impl Wire {
         self.stream.write_all(bytes).await
     }
 
-    /// Sends pieces with as few calls as the kernel allows, and copies none of them before.
+    /// Sends pieces with as few system calls as possible, and without copying them.
     pub(crate) async fn send_all(&mut self, pieces: &[&[u8]]) -> io::Result<()> {
         let mut slices: Vec<_> = pieces.iter().map(|piece| io::IoSlice::new(piece)).collect();
         let mut left = slices.as_mut_slice();
-        // Past empty pieces, which would look like a write of nothing.
+        // Skips empty pieces, because a write of zero bytes would count as an error.
         io::IoSlice::advance_slices(&mut left, 0);
         while !left.is_empty() {
             let written = self.stream.write_vectored(left).await?;
@@ -112,7 +112,7 @@ impl Wire {
         }
     }
 
-    /// Reads what is there, at least a byte; 0 at the end.
+    /// Reads the available bytes, at least one; returns 0 at the end of the stream.
     async fn more(&mut self) -> io::Result<usize> {
         self.ahead.reserve(CHUNK);
         self.stream.read_buf(&mut self.ahead).await

@@ -1,19 +1,19 @@
-//! What makes a body one of a kind, and lets whoever gets it see that it is whole.
+//! The stamp at the start of a body, which makes the body unique and lets a sink check that the body is whole.
 
-/// The first bytes of a body.
+/// The first bytes of a body: its number, a checksum and its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
     pub(crate) number: u64,
     /// Checksum of all bytes after the stamp.
     pub(super) check: u32,
-    /// Of the body, the stamp included.
+    /// Length of the body in bytes, the stamp included.
     pub(super) length: u32,
 }
 
 impl Stamp {
     pub(crate) const LENGTH: usize = 16;
 
-    /// `None` for what is too short for one.
+    /// Reads a stamp; `None` if `bytes` is shorter than a stamp.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let (number, rest) = bytes.split_first_chunk()?;
         let (check, rest) = rest.split_first_chunk()?;
@@ -26,7 +26,7 @@ impl Stamp {
     }
 }
 
-/// Bodies of one size that differ in their numbers only, so that making one costs nothing.
+/// Bodies of one size that differ only in their stamps, so that making a body costs almost nothing.
 #[derive(Debug)]
 pub(crate) struct Bodies {
     rest: Vec<u8>,
@@ -35,9 +35,9 @@ pub(crate) struct Bodies {
 }
 
 impl Bodies {
-    /// Bodies of `size` bytes; below the length of a stamp they are empty.
+    /// Bodies of `size` bytes; with a size below the length of a stamp, empty bodies.
     pub(crate) fn new(size: usize) -> Self {
-        // Not compressible, as a profile is not; and the same in every run.
+        // Random bytes, because profiles are not compressible either; the same in every run.
         let mut random = fastrand::Rng::with_seed(size as u64);
         let rest: Vec<u8> = match size.checked_sub(Stamp::LENGTH) {
             Some(rest) => std::iter::repeat_with(|| random.u8(..))
@@ -57,7 +57,7 @@ impl Bodies {
         self.length as usize
     }
 
-    /// The first bytes of the body with this number; none of an empty one.
+    /// The stamp of the body with this number; empty for empty bodies.
     pub(crate) fn stamp(&self, number: u64) -> Vec<u8> {
         if self.length == 0 {
             return Vec::new();

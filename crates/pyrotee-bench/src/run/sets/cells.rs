@@ -92,7 +92,7 @@ const SICK: [Mode; 7] = [
     Mode::Drip(100e3),
 ];
 
-/// A relay with a last target that is healthy, and with each of these.
+/// The relay with a healthy last target, and with a last target in each of `modes`.
 fn sick(modes: &[Mode], shape: Shape, seconds: f64) -> Vec<Trial> {
     let healthy = Trial::traffic(Relay(3), shape, seconds);
     let mut trials = vec![healthy.clone().named("healthy")];
@@ -111,7 +111,7 @@ pub(super) fn faults(seconds: f64) -> Vec<Vec<Trial>> {
     ]
 }
 
-/// A target that is away for five seconds and comes back. Half a core is what its backlog may cost.
+/// A target that is down for five seconds and recovers. Its backlog may cost half a core.
 pub(super) fn recovery() -> Vec<Trial> {
     let mut trial = Trial::traffic(Relay(3), Shape::open(20 * KB, 200.0), 40.0)
         .with_last("recovery", Mode::Dead)
@@ -120,7 +120,7 @@ pub(super) fn recovery() -> Vec<Trial> {
     vec![trial]
 }
 
-/// Latency while the last target hangs for a while.
+/// Latency while the last target hangs for a third of the trial.
 pub(super) fn timelines(candidates: &[Candidate], seconds: f64) -> Vec<Trial> {
     let changes = vec![(seconds / 3.0, Mode::Hang), (seconds * 2.0 / 3.0, Mode::Ok)];
     let trial = |candidate: &Candidate| {
@@ -131,7 +131,7 @@ pub(super) fn timelines(candidates: &[Candidate], seconds: f64) -> Vec<Trial> {
     candidates.iter().map(trial).collect()
 }
 
-/// Limits of memory, in cells of their own: a queue that is full, and many large bodies at once.
+/// Memory at its limits, in separate cells: a full queue, and many large bodies at once.
 pub(super) fn memory(seconds: f64) -> Vec<Vec<Trial>> {
     let limit = 64 * MIB;
     let hang = Trial::traffic(Relay(3), P50KB, seconds)
@@ -148,7 +148,7 @@ pub(super) fn memory(seconds: f64) -> Vec<Vec<Trial>> {
     ]
 }
 
-/// The process by itself.
+/// The process without load: idle memory and time to start.
 pub(super) fn process() -> Vec<Trial> {
     let trial = |name: &str, kind: Kind| Trial {
         cell: name.to_owned(),
@@ -158,7 +158,7 @@ pub(super) fn process() -> Vec<Trial> {
     vec![trial("idle", Kind::Idle), trial("start", Kind::Start)]
 }
 
-/// A relay with little memory. A pod sends some profiles every ten seconds; this is a busy one.
+/// A relay with little memory, as a sidecar. A pod sends some profiles every ten seconds; this load is a busy pod's.
 pub(super) fn sidecar() -> Vec<Trial> {
     let relay = Trial::traffic(Relay(3), Shape::open(50 * KB, 50.0), 10.0);
     let hang = relay.clone().with_last("sidecar-hang", Mode::Hang);
@@ -166,7 +166,7 @@ pub(super) fn sidecar() -> Vec<Trial> {
     trials.map(|trial| trial.with_memory_apart(24 * MIB)).into()
 }
 
-/// Bodies of all sizes and framings, of which every byte is looked at.
+/// Bodies of all sizes and framings, of which every byte is checked.
 pub(super) fn exact() -> Vec<Trial> {
     let sizes = [0, 2 * KB, 50 * KB, 5 * MB];
     let sized = sizes.map(|size| (size, Style::Length));

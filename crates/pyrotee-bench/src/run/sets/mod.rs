@@ -1,4 +1,4 @@
-//! What is run together. A group is a cell, or cells that are compared with each other: its trials follow each other.
+//! The sets of trials. A group is a cell, or cells that are compared with each other; its trials are consecutive.
 
 mod cells;
 
@@ -22,11 +22,11 @@ pub(crate) enum Set {
     Full,
     /// The relay beside nginx, HAProxy and Envoy
     Peers,
-    /// Sick targets of all kinds
+    /// Sick targets of all kinds: slow, hanging, failing, dead
     Faults,
-    /// What noise cannot fake, and a coarse ratio: 2 minutes
+    /// Figures that do not depend on other load of the machine, and a coarse ratio: 2 minutes
     Ci,
-    /// A relay that has nothing to do, or little memory
+    /// An idle relay, and a relay with little memory
     Footprint,
     /// Many targets, many connections, a large spool
     Growth,
@@ -39,7 +39,7 @@ pub(crate) struct Plan {
     /// Minutes that repetitions of noisy trials may take.
     pub(crate) patience: f64,
     every_round: Vec<Vec<Trial>>,
-    /// Long ones, whose figures are no ratios.
+    /// Groups that run once: long trials whose figures are not ratios.
     once: Vec<Vec<Trial>>,
 }
 
@@ -74,7 +74,7 @@ impl fmt::Display for Set {
 }
 
 impl Plan {
-    /// The groups of a round in an order of their own; the long ones come with the first.
+    /// The groups of a round in random order; the first round includes the groups that run once.
     pub(crate) fn groups(&self, round: u32, random: &mut fastrand::Rng) -> Vec<Vec<Trial>> {
         let mut groups = self.every_round.clone();
         random.shuffle(&mut groups);

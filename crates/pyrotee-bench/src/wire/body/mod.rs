@@ -1,4 +1,4 @@
-//! Bodies, read and not kept.
+//! Reads bodies without keeping them.
 
 use std::io;
 
@@ -7,33 +7,33 @@ use tokio::{io::Interest, time};
 
 use super::{Framing, Stamp, Wire};
 
-/// Discarded at once.
+/// Most bytes that the kernel discards in one call.
 const AT_ONCE: usize = 1024 * 1024;
 
-/// Bytes read from a drip at once.
+/// Most bytes of one read in the mode `drip`.
 const DRIP: usize = 16 * 1024;
 
-/// How closely a body is looked at.
+/// How closely a body is checked.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Look {
-    /// At its stamp and its length; the rest is not copied out of the kernel.
+    /// Stamp and length are checked; the rest is not copied out of the kernel.
     Stamp,
-    /// At every byte.
+    /// Every byte is checked.
     Whole,
-    /// At its stamp, and slowly, so many bytes a second.
+    /// The stamp is checked, and the body is read at this many bytes per second.
     Slowly(f64),
 }
 
-/// A body that came whole.
+/// A body that arrived whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Arrived {
     pub(crate) bytes: u64,
     pub(crate) stamp: Option<Stamp>,
-    /// It is not what was sent under this stamp, as far as was looked.
+    /// The checked bytes differ from what was sent under this stamp.
     pub(crate) damaged: bool,
 }
 
-/// What is known of a body while it comes.
+/// The state of a body that is being read.
 #[derive(Debug, Default)]
 struct Reading {
     bytes: u64,
@@ -62,7 +62,7 @@ impl Wire {
             let size = line.split(';').next().unwrap_or_default().trim();
             let size = u64::from_str_radix(size, 16).map_err(io::Error::other)?;
             if size == 0 {
-                // Trailers, up to an empty line.
+                // Skips trailers, up to an empty line.
                 while !self.line().await?.is_empty() {}
                 return Ok(());
             }
@@ -111,10 +111,10 @@ impl Wire {
         }
     }
 
-    /// Lets the kernel throw away up to `most` bytes; how many there were.
+    /// Lets the kernel discard up to `most` bytes; returns how many it discarded.
     async fn discard(&mut self, most: u64) -> io::Result<u64> {
         thread_local! {
-            // The kernel wants to be given room, and does not touch it.
+            // The kernel requires a buffer, and does not write to it.
             static ROOM: std::cell::RefCell<Vec<u8>> = std::cell::RefCell::new(vec![0; AT_ONCE]);
         }
         let most = usize::try_from(most).unwrap_or(usize::MAX).min(AT_ONCE);

@@ -1,11 +1,11 @@
-//! Bodies of both framings, read from a socket.
+//! Tests that read bodies of both framings from a socket.
 
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::wire::Bodies;
 
-/// What a reader makes of `bytes`.
+/// The result of reading a body from `bytes`.
 async fn read(bytes: Vec<u8>, framing: Framing, look: Look) -> io::Result<(Arrived, Wire)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let mut client = Wire::new(TcpStream::connect(listener.local_addr()?).await?)?;
