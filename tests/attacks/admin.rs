@@ -1,4 +1,4 @@
-//! Attacks on the admin listener. The data path serves the honest client, and probes are answered.
+//! Attacks on the admin listener. Meanwhile clients of the relay are served, and probes are answered.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use crate::http1::connections;
 use crate::support::{Client, Request};
 use crate::{Attack, under_admin};
 
-/// What a probe of a kubelet waits by default.
+/// Default timeout of a kubelet's probe.
 const PROBE: Duration = Duration::from_secs(1);
 
 #[test]
@@ -59,7 +59,7 @@ fn responses_that_are_not_read() {
     });
 }
 
-/// Asks as a kubelet does, over a connection for each probe.
+/// Probes `/-/healthy` as a kubelet does until `end`, over a new connection each time.
 fn probe_until(address: SocketAddr, end: Instant) {
     while Instant::now() < end {
         let started = Instant::now();

@@ -1,4 +1,5 @@
-//! A proxy of hyper's parts with their defaults: what an attack costs without the relay's own work and limits.
+//! A minimal proxy of hyper's parts with their defaults. It shows the cost of an attack without the relay's work and
+//! limits.
 
 use std::net::SocketAddr;
 use std::thread;
@@ -12,7 +13,7 @@ use hyper_util::server::conn::auto;
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 
-/// Starts a proxy in front of `upstream`, which runs as long as the test.
+/// Starts a proxy in front of `upstream`. The proxy runs as long as the test.
 pub(crate) fn start(upstream: SocketAddr) -> SocketAddr {
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)

@@ -1,4 +1,4 @@
-//! A client that writes HTTP/2 frames (RFC 9113 §4, §6) and keeps no rule by itself.
+//! A client that writes single HTTP/2 frames (RFC 9113 §4, §6) and enforces no rule of the protocol.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -15,17 +15,17 @@ const PING: u8 = 6;
 const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 
-/// Flags.
+/// Frame flags.
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
 /// `SETTINGS_INITIAL_WINDOW_SIZE`.
 pub(crate) const INITIAL_WINDOW: u16 = 4;
 
-/// The largest window.
+/// The largest flow-control window, in bytes.
 pub(crate) const MAX_WINDOW: u32 = (1 << 31) - 1;
 
-/// A connection; every write that fails ends it.
+/// An HTTP/2 connection. The first failed write ends the connection.
 pub(crate) struct Frames {
     socket: TcpStream,
     next_stream: u32,
@@ -61,7 +61,7 @@ impl Frames {
         frames
     }
 
-    /// Whether the server still listens.
+    /// Whether the connection is still open.
     pub(crate) fn is_open(&self) -> bool {
         self.open
     }
@@ -109,7 +109,7 @@ impl Frames {
         self.frame(WINDOW_UPDATE, 0, 0, &bytes.to_be_bytes());
     }
 
-    /// Reads what there is and forgets it; waits for `patience` at most.
+    /// Reads and discards the bytes that have arrived; waits for `patience` at most.
     pub(crate) fn drain(&mut self, patience: Duration) {
         self.socket.set_read_timeout(Some(patience)).unwrap();
         let mut buffer = [0; 16 * 1024];

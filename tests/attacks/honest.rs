@@ -1,4 +1,4 @@
-//! The client that behaves: a hundred profiles a second, each answered.
+//! The honest client: sends a hundred profiles a second and waits for each response.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use crate::support::{Client, Request, client::noise};
 
-/// Between two profiles.
+/// Interval between two profiles.
 const PERIOD: Duration = Duration::from_millis(10);
 
 /// What the client saw.
 pub(crate) struct Honest {
     /// The names of the profiles that it sent.
     pub(crate) names: Vec<String>,
-    /// What was not answered with a 200.
+    /// The name of each profile whose response was no 200, with the status.
     pub(crate) errors: Vec<String>,
     times: Vec<Duration>,
 }

@@ -140,7 +140,7 @@ pub(crate) fn connections(
         }
         let patience = Some(Duration::from_secs(2));
         socket.set_write_timeout(patience).unwrap();
-        // What is not taken is the relay's decision.
+        // The relay may close the connection before it has read all bytes.
         let _gone = socket.write_all(bytes);
         socket
     };

@@ -1,4 +1,4 @@
-//! Attacks over HTTP/2. Each attacker opens a new connection when the relay has ended its last.
+//! Attacks over HTTP/2. Each attacker opens a new connection when the relay has closed the previous one.
 
 use std::net::SocketAddr;
 use std::thread;
@@ -8,10 +8,10 @@ use crate::frames::{Frames, INITIAL_WINDOW, MAX_WINDOW, remembered, request};
 use crate::pyroscopes::{HANGS, LARGE};
 use crate::{Attack, under};
 
-/// Streams that the relay serves at once on a connection.
+/// Most streams that the relay serves at once on one connection.
 const STREAMS: u64 = 100;
 
-/// Between two steps of an attack that is not about speed.
+/// Pause between two steps of an attack that does not depend on speed.
 const STEP: Duration = Duration::from_millis(5);
 
 #[test]
@@ -19,7 +19,7 @@ fn heads_that_grow_when_they_are_decoded() {
     under(&Attack {
         name: "HTTP/2: references",
         attackers: 8,
-        // Two heads fill the room of a connection.
+        // Two of these heads use up what a connection may hold in heads.
         requests: 8 * 16,
         open: 30,
         attacker: |address, end| {
@@ -103,7 +103,7 @@ fn uploads_that_stand_still() {
         open: 600,
         attacker: |address, end| {
             let mut frames = Frames::connect(address, &[], None);
-            // The windows have to come first.
+            // The relay's window sizes must arrive before data is sent.
             frames.drain(STEP);
             for number in 0..STREAMS {
                 let path = format!("/ingest?name=stalled{number}&from=1&until=2");
@@ -187,7 +187,7 @@ fn many_streams_in_turn() {
     });
 }
 
-/// Attacks again and again until `end`, over a new connection if the last has ended.
+/// Repeats the attack until `end`, over a new connection whenever the relay has closed the previous one.
 fn repeat(
     address: SocketAddr,
     end: Instant,

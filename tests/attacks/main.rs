@@ -1,5 +1,6 @@
-//! Clients that want to take the relay's memory, connections or time, beside one that behaves. Each attack lasts four
-//! seconds, and half a minute in `make nightly`, where the same attack on a bare proxy is shown beside it.
+//! Clients that try to exhaust the relay's memory, connections or CPU time, beside an honest client. Each attack lasts
+//! four seconds, or half a minute in `make nightly`, which also attacks a bare proxy and prints the result for
+//! comparison.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,11 +12,11 @@
 
 /// Attacks on the admin listener.
 mod admin;
-/// A proxy of hyper's own parts, without any of the relay's.
+/// A minimal proxy of hyper's parts, for comparison.
 mod bare;
-/// HTTP/2 as frames.
+/// A client that writes single HTTP/2 frames.
 mod frames;
-/// The client that behaves.
+/// The honest client.
 mod honest;
 /// Attacks over HTTP/1.
 mod http1;
@@ -23,7 +24,7 @@ mod http1;
 mod http2;
 /// The upstream and the targets.
 mod pyroscopes;
-/// What the tests are written with.
+/// Helpers that are shared with the end-to-end tests.
 #[path = "../e2e/support/mod.rs"]
 mod support;
 
@@ -42,32 +43,32 @@ const MIB: u64 = 1024 * 1024;
 /// The memory limit of the relays under attack.
 const LIMIT: u64 = 24 * MIB;
 
-/// The program itself, the runtime and the allocator's slack. A debug build takes as much again.
+/// Memory of the program itself, the runtime and the allocator's slack, in bytes. Half of it is for the debug build.
 const FIXED: u64 = 32 * MIB;
 
-/// What a request that stands still may take, as `docs/scaling.md` says.
+/// Memory that a stalled request may take, in bytes (`docs/scaling.md`).
 const PER_REQUEST: u64 = 160 * 1024;
 
-/// One attacker: attacks the address until the time is over.
+/// Code of one attacker: attacks the address until the given time.
 type Attacker = fn(SocketAddr, Instant);
 
-/// What attacks a relay.
+/// An attack, and the bounds that the relay keeps under it.
 struct Attack {
     name: &'static str,
     attacker: Attacker,
-    /// How many attackers there are.
+    /// Number of attackers.
     attackers: usize,
-    /// How many requests of all attackers may stand still at once.
+    /// Most requests of all attackers together that are stalled at once.
     requests: u64,
-    /// How many file descriptors the relay has open at least while the attack is under way: it is one.
+    /// Fewest file descriptors that the relay must have open at some time: shows that the attack took place.
     open: usize,
 }
 
-/// Attacks share the machine with nobody.
+/// Held during an attack, so that attacks do not run at the same time.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// Attacks the listener of clients, beside an honest client. Every profile of the honest one must reach both targets,
-/// and the memory must stay within its bound.
+/// Attacks the listener of clients, beside an honest client. Every profile of the honest client must reach both
+/// targets, and the relay's memory must stay within its bound.
 fn under(attack: &Attack) {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let stage = Stage::start();
@@ -80,7 +81,7 @@ fn under(attack: &Attack) {
     }
 }
 
-/// The same for the admin listener.
+/// Attacks the admin listener, with the same checks as [`under`].
 fn under_admin(attack: &Attack) {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let stage = Stage::start();
@@ -88,7 +89,7 @@ fn under_admin(attack: &Attack) {
     stage.check(attack, &honest);
 }
 
-/// A relay with what is around it.
+/// A relay with its upstream and its targets.
 struct Stage {
     upstream: Pyroscope,
     targets: [Pyroscope; 2],
@@ -113,7 +114,7 @@ impl Stage {
         }
     }
 
-    /// What the honest client saw while `address` was attacked.
+    /// Attacks `address`, and returns what the honest client saw meanwhile.
     fn attacked(&self, address: SocketAddr, attack: &Attack) -> Honest {
         let (open, honest) = thread::scope(|scope| {
             let attack = scope.spawn(|| run(self.relay.addr(), address, attack));
@@ -150,7 +151,7 @@ impl Stage {
     }
 }
 
-/// Has `attack` and an honest client run at the same time.
+/// Runs `attack` and an honest client at the same time.
 fn run(relay: SocketAddr, attacked: SocketAddr, attack: &Attack) -> Honest {
     let length = Duration::from_secs(if nightly() { 30 } else { 4 });
     let end = Instant::now() + length;
@@ -161,14 +162,15 @@ fn run(relay: SocketAddr, attacked: SocketAddr, attack: &Attack) -> Honest {
                 (attack.attacker)(attacked, end);
             });
         }
-        // The attack is under way for longer than the second after which an upload that stands still counts as slow.
-        // Within that second a burst that fills the memory for received bodies costs profiles of others (`budget`).
+        // The attack runs for longer than 1 s, after which the relay counts a stalled upload as slow. Within that
+        // second a burst that fills the memory for received bodies makes the relay drop profiles of other clients
+        // (`budget`).
         thread::sleep(Duration::from_secs(2));
         Honest::run(relay, end)
     })
 }
 
-/// Attackers take one core at most, whatever the machine has.
+/// Keeps attackers on the first core, so that they take one core at most on any machine.
 fn stay_on_one_core() {
     let mut cores = CpuSet::new();
     cores.set(0);

@@ -18,7 +18,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::support::{eventually, key::parameter};
 
-/// A path that is never answered, and one that is answered with 3 MB.
+/// A path that is never answered (`HANGS`), and a path that is answered with 3 MB (`LARGE`).
 pub(crate) const HANGS: &str = "/hangs";
 pub(crate) const LARGE: &str = "/large";
 
@@ -94,7 +94,7 @@ async fn respond(
             if request.into_body().collect().await.is_ok()
                 && let Some(name) = parameter(&query, "name")
             {
-                // The targets get the tag in the name.
+                // A target receives the name with the tag appended.
                 let app = name.split('{').next().unwrap_or_default().to_owned();
                 names.lock().unwrap().insert(app);
             }

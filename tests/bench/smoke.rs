@@ -1,4 +1,5 @@
-//! The bench itself, in seconds: a healthy relay and sick targets, all sizes and framings of bodies. Nothing here looks at times.
+//! A short run of the bench itself: a healthy relay and sick targets, all sizes and framings of bodies. No times are
+//! checked.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a failing test")]
 
@@ -40,7 +41,7 @@ fn sick_targets_are_not_noticed_and_bodies_arrive_byte_for_byte() {
         assert_eq!(results.extension().unwrap(), "jsonl");
         results
     };
-    // They wait more than they work.
+    // Each run mostly waits, so the runs share the machine.
     let results = thread::scope(|scope| {
         let exact = scope.spawn(|| run("exact:"));
         [run(":50KB@200"), exact.join().unwrap()]
@@ -50,7 +51,7 @@ fn sick_targets_are_not_noticed_and_bodies_arrive_byte_for_byte() {
         command.arg("check").args(&results);
     });
     let table = said(&check);
-    // Gates on times are missed where others use the cores; these are not.
+    // Gates on times are missed when other processes use the cores. These goals do not depend on times.
     for goal in ["F1", "F3", "D1", "S1"] {
         let rows: Vec<_> = table
             .lines()
@@ -60,7 +61,7 @@ fn sick_targets_are_not_noticed_and_bodies_arrive_byte_for_byte() {
             rows.iter().any(|row| !row.contains("not run")),
             "{goal}: {table}"
         );
-        // The rate is a time as well.
+        // The rate depends on time, too.
         let missed = rows
             .iter()
             .find(|row| row.contains("missed") && !row.contains("a second"));

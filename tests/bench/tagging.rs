@@ -1,8 +1,8 @@
-//! What it costs to put tags into a Push of 200 KB (packed), beside sending it untouched: CPU of the
-//! relay per request, with three targets. Run by `make bench-parts`.
+//! Measures the cost of putting tags into a Push of 200 KB (packed) against sending it untouched: CPU time of the relay
+//! per request, with three targets. Run by `make bench-parts`.
 //!
-//! The relay is the real binary and its CPU is the kernel's account of it; the client and the targets
-//! are other processes' business. The variants take turns, so that a noisy machine is noisy for all.
+//! The relay is the real binary, and the kernel reports its CPU time. The client and the targets run in another
+//! process. The variants run in turn, so that noise affects all of them alike.
 
 #![allow(
     clippy::unwrap_used,
@@ -105,7 +105,7 @@ fn cost(body: &[u8], tags: [&str; 3]) -> f64 {
     (cpu(relay.pid()) - before) / REQUESTS as f64
 }
 
-/// Waits until every target has had `profiles`; a loss ends the bench.
+/// Waits until every target has received `profiles`. Panics if a profile is lost.
 fn wait(relay: &Relay, profiles: u64) {
     for number in 0..3 {
         let name = format!("t{number}");
@@ -133,8 +133,8 @@ fn cpu(pid: u32) -> f64 {
     ticks as f64 * a_tick.as_secs_f64() * 1_000.0
 }
 
-/// A `PushRequest` of one series whose profile packs to about [`PACKED`] bytes, as profiles do: to a
-/// third of itself.
+/// A `PushRequest` of one series whose profile packs to about [`PACKED`] bytes. Like real profiles it packs to a third
+/// of its size.
 fn push() -> Vec<u8> {
     let mut state = 1_u64;
     let mut noise = || {

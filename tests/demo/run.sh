@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The main job in one minute: a relay with a local and a remote Pyroscope (both stand-ins), requests
-# of real SDKs sent through it, and what arrived where. Exits 1 if anything arrived otherwise.
+# Shows pyrotee's main job in one minute: sends requests of real SDKs through a relay with a local and a remote
+# Pyroscope (both stand-ins), and prints what each received. Exits 1 if a profile is missing or wrong.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -52,7 +52,7 @@ done
 for digest in "${sent[@]}"; do
     grep -q "$digest" "$home/local" || { echo "MISSING: $digest at the local one"; fail=1; }
 done
-# The body of /ingest stays as it is; in Push the tags are inside it.
+# A body of /ingest is not changed; a body of Push contains the tags.
 while read -r digest; do
     grep -q "$digest" "$home/remote" || { echo "MISSING: $digest at the remote one"; fail=1; }
 done < <(grep ' ingest ' "$home/local" | grep -oE ' [0-9a-f]{16} ')

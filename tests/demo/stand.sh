@@ -1,4 +1,4 @@
-# For scripts that set a relay and stand-ins for Pyroscope up: sourced, after `home` was set to a folder for what they print.
+# Functions that start a relay and stand-ins for Pyroscope. Set `home` to a folder for their output before sourcing this file.
 # shellcheck shell=bash
 
 pids=()

@@ -104,7 +104,7 @@ fn a_purge_loses_what_waits_and_counts_it() {
     let from_a_page = from_a_page.field("Origin", "http://evil.example");
     assert_eq!(ask(&from_a_page).status(), 403);
 
-    // One may be on its way to the target at any moment.
+    // One profile may be in flight at any moment.
     eventually(SOON, "all three are purged", || {
         let purged = purge("?target=central");
         assert_eq!(purged.status(), 200);

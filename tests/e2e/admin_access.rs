@@ -1,4 +1,4 @@
-//! The token, proxies in front, and names of the admin listener.
+//! Access to the admin listener: the token, proxies in front of the listener, and its names.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
@@ -38,7 +38,7 @@ fn once_a_token_is_set_loopback_needs_it_too() {
     ] {
         assert_eq!(purge(&relay, fields).status(), status, "{fields:?}");
     }
-    // As the sidecar of a mesh hands over what comes from elsewhere.
+    // The sidecar of a service mesh forwards requests of other machines from this loopback address.
     let from = Ipv4Addr::new(127, 0, 0, 6);
     let mut sidecar = client::Client::connect_from(from, relay.admin());
     assert_eq!(sidecar.exchange(&Request::new("POST", PURGE)).status(), 401);
@@ -97,10 +97,10 @@ fn commands_take_the_token_from_the_environment_or_a_configuration() {
     with(&purge, &[file]).expect(0, &done);
     with(&purge, &[("PYROTEE__ADMIN_TOKEN", "let-me-in")]).expect(0, &done);
     with(&by_flag, &[]).expect(0, &done);
-    // The environment goes first.
+    // The environment takes precedence over the configuration.
     with(&by_flag, &[("PYROTEE_ADMIN_TOKEN", "guess")]).expect(1, &["401"]);
 
-    // Only what asks for the token is hindered by a configuration with faults.
+    // A configuration with faults matters only when a request needs the token.
     let faulty = ("PYROTEE_CONFIG", "none.yaml");
     with(&purge, &[faulty]).expect(1, &["401", "pyrotee check"]);
     with(&["status", "--admin", &admin], &[faulty]).expect(0, &["central"]);

@@ -1,5 +1,5 @@
-//! Clients that take connections of the admin listener and give nothing: probes and scrapes are answered all the
-//! same, and soon.
+//! Clients that hold connections of the admin listener and complete no request: probes and scrapes are still answered
+//! in time.
 
 use std::{net::SocketAddr, net::TcpStream, time::Duration};
 
@@ -12,7 +12,7 @@ use crate::support::{
     eventually,
 };
 
-/// A probe's patience, with room for a machine that is busy with other tests.
+/// Time within which a probe must be answered, with a margin for a machine that is busy with other tests.
 const PROBE: Duration = Duration::from_secs(5);
 
 /// Beyond the write timeout of the listener, which is 10 s.
@@ -45,7 +45,7 @@ fn silent(admin: SocketAddr, number: usize, bytes: &[u8]) -> Vec<Client> {
     (0..number).map(connect).collect()
 }
 
-/// A connection that asks for more than the sockets hold, and does not read.
+/// A connection that requests more than the sockets hold, and does not read.
 fn deaf(admin: SocketAddr) -> TcpStream {
     let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
     set_socket_recv_buffer_size(&socket, 4_096).unwrap();
@@ -107,7 +107,7 @@ fn clients_that_do_not_read_leave_room_for_probes_and_are_closed() {
     let admin = rig.relay.admin();
     let mut clients: Vec<_> = (0..64).map(|_| deaf(admin)).collect();
     eventually(PROBE, "all places are taken", || {
-        // One of them that has not begun yet makes room for `ask`.
+        // `ask` may take the place of a connection that has not sent its request yet, so another one is opened.
         clients.push(deaf(admin));
         ask(admin, "/api/v1/status").status() == 503
     });
@@ -119,7 +119,7 @@ fn clients_that_do_not_read_leave_room_for_probes_and_are_closed() {
     assert_eq!(client::send(admin, &purge).status(), 503);
     probes_and_scrapes_are_answered(admin);
 
-    // Those for probes are not without end either.
+    // The connections that are reserved for probes are limited, too.
     let _silent = silent(admin, 100, b"");
     let _deaf: Vec<_> = (0..100).map(|_| deaf(admin)).collect();
     probes_and_scrapes_are_answered(admin);

@@ -1,4 +1,4 @@
-//! Answers whose body matters beside their status, or stalls.
+//! Responses of a target whose body matters besides the status, or whose body stalls.
 
 use std::time::{Duration, Instant};
 
@@ -47,7 +47,7 @@ fn a_body_that_stalls_changes_nothing() {
         ),
     ] {
         let answer = format!("HTTP/1.1 {head}\r\nContent-Length: 100\r\n\r\n{start}");
-        // Shorter than the time that the body may take, and longer.
+        // Upload timeouts below and above the 1 s that a response's body may take.
         for timeout in ["timeout: 500ms", "timeout: 3s"] {
             let options = [timeout, "queue-workers: 1"];
             let target = Upstream::answering(Answer::raw(answer.as_bytes()));
@@ -77,7 +77,7 @@ fn a_login_page_is_told_as_one_and_takes_no_profile() {
     let html = [("Content-Type", "text/html; charset=utf-8")];
     let target = Upstream::answering(Answer::with(200, &html, PAGE));
     let rig = Rig::with(Upstream::ok(), target, &[], |builder| builder);
-    // Seven different profiles must meet it before it counts as the target's fault.
+    // Seven different profiles must get the page before the failure counts as the target's.
     for number in 0..8 {
         rig.send(&Request::profile(&format!("app{number}"), b"profile"));
     }
@@ -224,7 +224,7 @@ fn a_quota_that_is_used_up_is_told_with_its_pause() {
     let text = "limit of 1.0 GiB/day reached, next reset at 2999-01-01T00:00:00Z";
     let target = Upstream::answering(Answer::error(429, "resource_exhausted", text));
     let rig = Rig::with(Upstream::ok(), target, &[], |builder| builder);
-    // One could be the profile's own matter.
+    // The refusal of one profile alone could be that profile's fault.
     for name in ["app", "other"] {
         rig.send(&Request::profile(name, b"profile"));
     }

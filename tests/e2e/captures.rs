@@ -1,10 +1,10 @@
-//! Requests of real SDKs on their way to both sides.
+//! Captured requests of real SDKs, sent through the relay to the upstream and a target.
 
 use std::time::Duration;
 
 use crate::support::{Answer, Client, Head, Rig, SOON, Upstream, captures, key};
 
-/// What a target must never see of a client.
+/// Header fields of a client that a target must never receive.
 const PRIVATE: [&str; 6] = [
     "authorization",
     "x-scope-orgid",
@@ -106,7 +106,7 @@ fn a_target_gets_the_captured_profile_with_its_tags_and_nothing_of_the_client() 
     }
 }
 
-/// Compares two raw queries pair by pair, order included, but for the value of `name`.
+/// Asserts that two raw queries have the same pairs in the same order, except for the value of `name`.
 pub(crate) fn assert_same_but_name(sent: &str, got: &str) {
     let other = |query: &str| -> Vec<String> {
         let pairs = query.split('&');

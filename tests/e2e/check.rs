@@ -19,7 +19,7 @@ remote-write:
         env: c
 "#;
 
-/// Place and key of each.
+/// Place and key of each fault.
 const PLACES: [&str; 8] = [
     "pyrotee.yaml:1: listen: ",
     "pyrotee.yaml:2: memory-limit: ",
@@ -143,8 +143,8 @@ fn later_sources_go_over_earlier_ones() {
     }
 }
 
-/// The examples of the documentation of Pyroscope's remote write, the address that its page lost
-/// filled in.
+/// The examples from the documentation of Pyroscope's remote write. That page has lost the address; here it is filled
+/// in.
 const EXAMPLES: [&str; 4] = [
     "
 remote-write:

@@ -1,4 +1,4 @@
-//! Requests that fail because of their client: they are not the upstream's fault.
+//! Requests that fail because of their client, and are not counted as errors of the upstream.
 
 use std::{
     io,
@@ -20,8 +20,8 @@ use crate::support::{Count, Relay, Request, Rig, SOON, Upstream, client, eventua
 
 const PATH: &str = "/ingest?name=app&from=1&until=2";
 
-/// Asserts that `count` bodies failed in the way `kind`, each answered with `code`, and that nothing is said of
-/// the upstream.
+/// Asserts that `count` bodies failed with `kind`, that each response had the status `code`, and that the relay counts
+/// and logs no fault of the upstream.
 fn assert_faults(relay: &Relay, kind: &str, code: &str, count: f64) {
     let faults = || {
         let metrics = relay.metrics();
@@ -110,7 +110,7 @@ fn an_upload_whose_stream_is_reset_is_the_clients_fault() {
     let (arrived, break_off) = oneshot::channel();
     thread::scope(|scope| {
         scope.spawn(|| {
-            // A stream that is reset before the relay has accepted it is no request.
+            // A stream that is reset before the relay has accepted it does not count as a request.
             rig.upstream
                 .wait_until(SOON, "the head", |requests| !requests.is_empty());
             arrived.send(()).unwrap();
@@ -133,7 +133,7 @@ fn an_upload_whose_stream_is_reset_is_the_clients_fault() {
     assert_faults(&rig.relay, "aborted_body", "499", 1.0);
 }
 
-/// A body of one frame that fails when it is told to.
+/// A body that fails after its first frame, when `break_off` fires.
 struct BreaksOff {
     data: Option<&'static str>,
     break_off: oneshot::Receiver<()>,

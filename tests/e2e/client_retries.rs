@@ -1,4 +1,4 @@
-//! Clients that try again because the local upstream failed: what they repeat is not doubled.
+//! Clients that retry because the local upstream failed: their retries are not teed a second time.
 
 use std::{thread, time::Duration};
 
@@ -37,7 +37,8 @@ pub(crate) fn unavailable() -> Answer {
     Answer::error(503, "unavailable", "empty ring")
 }
 
-/// `duplicates` tries were not teed, `sent` were, each of `len` bytes; nothing else happened.
+/// Asserts that `sent` requests were sent to the target and `duplicates` were dropped as duplicates, each of `len`
+/// bytes, and that the ledger counts nothing else.
 fn check(ledger: &Ledger, sent: u64, duplicates: u64, len: usize) {
     let count = |profiles: u64| Count::new(profiles, usize::try_from(profiles).unwrap() * len);
     assert_eq!(ledger.sent, count(sent), "{ledger:?}");
@@ -67,7 +68,7 @@ fn a_profile_that_is_sent_again_after_a_503_reaches_the_target_once() {
 
 #[test]
 fn a_profile_that_is_tried_eight_times_reaches_the_target_once() {
-    // The Java agent gives up after that.
+    // The Java agent gives up after eight tries.
     let rig = failing(7, unavailable());
     let mut client = rig.client();
     let statuses: Vec<_> = (0..8)
@@ -127,7 +128,8 @@ fn an_upstream_that_refuses_or_hangs_is_one_too() {
         let tries = bodies.iter().flat_map(|body| [body; 3]);
         for (number, body) in (1..).zip(tries) {
             assert_eq!(relay.send(&Request::profile("app", body)).status(), status);
-            // The answer may come before the relay has read the whole body; a try is compared once it has.
+            // The response may come before the relay has read the whole body; the relay compares a request once its
+            // body is whole.
             relay.wait_ledger("central", "the whole body", |ledger| {
                 ledger.accepted.profiles == number
             });
@@ -162,7 +164,8 @@ fn a_client_that_lost_its_patience_and_comes_again_does_not_double() {
         impatient.send(&request.bytes());
         rig.settled(1);
         drop(impatient);
-        // The relay cannot know whether the client is gone or has closed one side only; it has to see that first.
+        // A client that is gone looks like a client that has closed its side only. Wait until the relay has seen the
+        // close.
         eventually(SOON, "the client's end", || {
             rig.relay.output().contains("client closed its side")
         });
@@ -189,7 +192,7 @@ fn another_profile_is_no_repetition() {
 
 #[test]
 fn a_profile_that_was_taken_may_come_again() {
-    // Identical profiles are rare and no mistake: only what failed is repeated.
+    // Identical profiles are rare and legitimate: only a request that failed can have a retry.
     let rig = failing(0, unavailable());
     for _ in 0..2 {
         assert_eq!(rig.send(&Request::profile("app", b"profile")).status(), 200);
@@ -289,7 +292,7 @@ fn repetitions_are_teed_if_so_asked() {
 
 #[test]
 fn without_local_writes_nothing_is_a_repetition() {
-    // There a failure says that no queue took it.
+    // Without an upstream a failure means that no queue took the profile.
     let target = Upstream::script(|arrival| match arrival.index {
         0 => Answer::ok().after(Duration::from_millis(500)),
         _ => Answer::ok(),

@@ -1,4 +1,4 @@
-//! Codings that nobody here knows, and refusals of gRPC.
+//! Content codings that the relay cannot decode, and calls that gRPC refuses.
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -27,7 +27,7 @@ fn call(relay: &Relay, kind: &str, fields: &[(&str, &str)], body: Vec<u8>) -> u1
 
 #[test]
 fn an_unknown_coding_goes_as_it_is_to_a_target_without_tags() {
-    // §8 #22: nobody has to read it.
+    // §8 #22: without tags, neither relay nor target has to decode the body.
     let (upstream, target) = (Upstream::ok(), Upstream::ok());
     let relay = Relay::builder()
         .upstream(&upstream)
@@ -69,7 +69,7 @@ fn a_call_in_an_unknown_coding_goes_as_it_is_to_a_target_without_tags() {
 
 #[test]
 fn a_call_that_was_refused_is_not_teed_where_success_is_asked_for() {
-    // gRPC refuses with a 200 whose `grpc-status` is not 0; here it stands in the head.
+    // gRPC refuses with a 200 whose `grpc-status` is not 0. In this test `grpc-status` is in the head.
     let upstream = GrpcUpstream::script(|_| GrpcAnswer::Call {
         head: &[("grpc-status", "3")],
         body: Vec::new(),
@@ -88,7 +88,7 @@ fn a_call_that_was_refused_is_not_teed_where_success_is_asked_for() {
 
 #[test]
 fn grpc_web_over_http_2_reaches_an_upstream_of_http_1() {
-    // gRPC-web is made for HTTP/1; only gRPC itself needs HTTP/2 on the other side.
+    // gRPC-Web is made for HTTP/1; only gRPC itself needs an upstream that speaks HTTP/2.
     let upstream = Upstream::ok();
     let relay = Relay::builder().upstream(&upstream).spawn();
     let body = frame(false, &small());

@@ -1,6 +1,6 @@
-//! Poison among good profiles: a target that meets some profiles with a failure gets all others in time.
+//! Poison records among good ones: a target that fails some profiles still gets all others in time.
 //!
-//! The same with more shares, in paused time, is a test of `pyrotee-delivery`.
+//! A test of `pyrotee-delivery` has more shares of poison, in paused time.
 
 use std::{
     collections::HashMap,
@@ -17,11 +17,11 @@ use crate::{
     },
 };
 
-/// In time: at least this part of the good profiles, within this time.
+/// Share of the good profiles that must arrive within [`IN_TIME`].
 const REQUIRED: f64 = 0.95;
 const IN_TIME: Duration = Duration::from_secs(10);
 
-/// How poison is met, how much of it there is, in percent, how many profiles come per second, and options of the target.
+/// One run: the response to poison, the share of poison in percent, profiles per second, and options of the target.
 struct Cell {
     name: &'static str,
     poison: fn() -> Answer,
@@ -65,7 +65,7 @@ impl Cell {
         }
     }
 
-    /// A name that no other number has: poison with a chance of [`Cell::share`] percent.
+    /// A name for each number. With a chance of [`Cell::share`] percent the name makes the profile poison.
     fn profile(&self, number: usize) -> String {
         // The finaliser of splitmix64: as good as random, and the same every time.
         let mut bits = (number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -76,10 +76,10 @@ impl Cell {
     }
 }
 
-/// When each profile arrived that the target takes.
+/// Time of arrival of each profile that the target accepted, by name.
 type Arrivals = Arc<Mutex<HashMap<String, Instant>>>;
 
-/// A target that takes all profiles with an answer of 200 and keeps their times of arrival, but poison, if there is any.
+/// A target that accepts profiles and records their times of arrival. With `poison`, poison gets that response instead.
 fn target(poison: Option<fn() -> Answer>) -> (Upstream, Arrivals) {
     let arrivals = Arrivals::default();
     let taken = Arc::clone(&arrivals);

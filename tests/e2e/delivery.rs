@@ -1,4 +1,4 @@
-//! What a target gets, and which responses it takes a profile with.
+//! The requests that a target gets, and the responses that count as success.
 
 use std::collections::BTreeMap;
 
@@ -55,7 +55,7 @@ fn a_target_gets_its_tags_tenant_headers_and_token() {
     }
     let host = got.head.get("host");
     assert_eq!(host, Some(rig.target.address().to_string()));
-    // What the client says of itself or of its way is nothing to a target.
+    // Header fields of the client's connection or path are not sent to targets.
     for name in ["x-forwarded-for", "x-forwarded-host", "te", "connection"] {
         assert!(!got.head.has(name), "{name}");
     }
@@ -118,7 +118,7 @@ fn a_prefix_of_an_address_goes_before_the_path_and_a_slash_at_its_end_is_harmles
             .upstream(&upstream)
             .target_address("central", &format!("{}{suffix}", target.url()), &[])
             .spawn();
-        // The prefix of the client's own path is for the upstream only.
+        // A prefix in the client's path is for the upstream only.
         relay.send(&Request::post(
             "/pyroscope/ingest?name=app&from=1&until=2",
             b"x",
@@ -134,7 +134,7 @@ fn every_2xx_is_a_success_whatever_its_body() {
         1 => Answer::status(202, &noise(300_000)),
         2 => Answer::chunked(&[b"a", b"b"], &[]),
         3 => Answer::error(200, "internal", "not really"),
-        // An answer that breaks off: its status has been said.
+        // A response that breaks off after its status: the status alone counts.
         _ => Answer::raw(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc").close(),
     });
     let rig = Rig::with(Upstream::ok(), target, &["queue-workers: 1"], |b| b);
@@ -169,7 +169,7 @@ fn what_a_target_says_when_it_refuses_is_logged_shortened_and_not_each_time() {
             answer.len()
         );
     }
-    // A later line owns up to those between.
+    // A later line has the number of refusals that were not logged.
     let spoken = poll(3 * SOON, || {
         rig.send(&Request::profile("app", b"profile"));
         let lines = refusals();

@@ -1,4 +1,4 @@
-//! Content types and codings: nothing is decoded, encoded, guessed or completed on the way.
+//! Content types and content codings: the relay decodes, encodes, guesses and adds nothing.
 
 use std::io::Write;
 
@@ -69,7 +69,7 @@ fn a_gzipped_text_and_the_refusal_of_it_pass() {
         answer.json()["message"],
         "strconv.Atoi: parsing: invalid syntax"
     );
-    // Whatever the upstream says: a target may be of the other generation.
+    // The profile is teed whatever the upstream responds: a target may be of another generation.
     assert_eq!(rig.target.only().body.data, gzip(b"a;b 1\n"));
 }
 

@@ -1,4 +1,4 @@
-//! Bodies: how they are delimited, how they end, how large they are.
+//! Bodies of requests and responses: framing, trailers, ends and sizes.
 
 use std::time::{Duration, Instant};
 
@@ -34,7 +34,7 @@ fn the_upstream_gets_each_chunk_before_the_next_one_is_sent() {
     let mut client = rig.client();
     let request = Request::chunked(PATH, &[], &[]);
     client.send(&request.head()).send(b"5\r\nfirst\r\n");
-    // The head cannot wait for the end of a body that may be a gigabyte long.
+    // The relay must send the head on before the end of a body, which may be a gigabyte long.
     rig.upstream
         .wait_until(SOON, "a head", |requests| requests.len() == 1);
     client.send(b"4\r\nlast\r\n0\r\n\r\n");
@@ -101,7 +101,7 @@ fn declared_trailers_pass_in_both_directions() {
 
 #[test]
 fn trailers_that_nobody_declared_are_lost_and_the_body_is_not() {
-    // A documented difference.
+    // A difference from a direct connection, documented in `docs/transparency.md`.
     let rig = Rig::verbatim(Upstream::ok());
     let mut client = rig.client();
     client.send(&Request::chunked("/upload", &[], &[]).head());
@@ -181,7 +181,7 @@ fn a_broken_chunk_is_no_profile() {
 
 #[test]
 fn empty_bodies_are_forwarded_and_teed() {
-    // §8 #26: what an empty profile is worth, each server decides.
+    // §8 #26: each server decides what an empty profile is worth.
     let bare = Request::new("POST", PATH);
     let chunked = Request::chunked(PATH, &[], &[]);
     for request in [Request::post(PATH, b""), bare, chunked] {
@@ -266,7 +266,7 @@ fn a_profile_the_budget_has_no_room_for_reaches_the_upstream_alone() {
     let ledger = rig.settled(1);
     assert_eq!(ledger.lost().profiles, 1, "{ledger:?}");
     assert!(rig.target.arrivals().is_empty());
-    // What was taken for the lost one has been given back.
+    // The memory that was reserved for the lost profile is given back.
     assert_eq!(
         rig.send(&Request::profile("app", &noise(100_000))).status(),
         200

@@ -1,4 +1,4 @@
-//! A file system that is full for real.
+//! The spool on a file system that is really full.
 
 use std::{
     collections::BTreeSet,
@@ -22,7 +22,7 @@ const MIB: u64 = 1 << 20;
 const SPOOL_FULL: &str = "spool_full";
 const BODY: usize = 50_000;
 
-/// A relay without a local upstream that has its spool on `disk`.
+/// A relay without a local upstream whose spool is on `disk`.
 fn relay_only(disk: &SmallDisk, more: &str) -> Builder {
     let dir = disk.path().join("spool");
     let spool = format!("spool: {{ dir: \"{}\", {more} }}", dir.display());
@@ -32,7 +32,7 @@ fn relay_only(disk: &SmallDisk, more: &str) -> Builder {
         .remote_write("disable-local-writes: true")
 }
 
-/// Posts numbered profiles; those that were answered 200.
+/// Posts numbered profiles, and returns the names of those that were answered with a 200.
 fn post(address: SocketAddr, numbers: impl IntoIterator<Item = usize>) -> BTreeSet<String> {
     let (mut client, body) = (Client::connect(address), noise(BODY));
     let mut taken = BTreeSet::new();
@@ -64,7 +64,7 @@ fn mode(relay: &Relay, mode: &str) -> bool {
 #[test]
 fn a_200_does_not_lie_on_a_full_disk_and_needs_no_restart_to_be_true_again() {
     let disk = SmallDisk::new(32 * MIB);
-    // What a target has needs no disk: it must not be able to take anything.
+    // A delivered profile needs no disk, so the target must accept nothing.
     let away = Arc::new(AtomicBool::new(false));
     let is_away = Arc::clone(&away);
     let target = Upstream::script(move |_| match is_away.load(SeqCst) {
@@ -125,7 +125,7 @@ fn a_full_disk_costs_durability_and_no_profile() {
 fn below_the_reserve_of_free_space_the_oldest_profiles_give_way() {
     let disk = SmallDisk::new(8 * MIB);
     let address = Upstream::ok().stop();
-    // More than the file system has.
+    // More than the size of the file system.
     let builder = relay_only(
         &disk,
         "fsync: always, max-bytes: 64MiB, segment-bytes: 256KiB",
@@ -141,7 +141,7 @@ fn below_the_reserve_of_free_space_the_oldest_profiles_give_way() {
     assert!(mode(&relay, "disk"));
     let space = statvfs(disk.seen()).expect("it is mounted");
     let free = space.f_bavail * space.f_frsize;
-    // The reserve is a twentieth; a segment may have grown since it was looked at.
+    // The reserve is a twentieth; a segment may have grown since the free space was measured.
     assert!(free + 256 * 1024 >= 8 * MIB / 20, "{free}");
     let before = relay.ledger("central");
     let full = before.dropped(SPOOL_FULL).profiles;
@@ -157,7 +157,7 @@ fn below_the_reserve_of_free_space_the_oldest_profiles_give_way() {
         ledger.accepted.profiles, before.pending.profiles,
         "{ledger:?}"
     );
-    // One that was in flight when its segment went is known to be missing.
+    // A record that was in flight when its segment was evicted is found missing at the next start.
     assert!(ledger.dropped("corrupt").profiles <= 1, "{ledger:?}");
     assert_eq!(names(&target).len() as u64, ledger.sent.profiles);
 }
@@ -178,7 +178,7 @@ fn what_was_answered_on_a_full_disk_arrives_or_is_counted() {
     let mut relay = builder.clone().spawn();
     let mut taken = post(relay.addr(), 0..40);
     disk.fill();
-    // The spool lets its own oldest segment go, and goes on in its place.
+    // The spool evicts its own oldest segment, and writes a new one in its place.
     let mut next = 40..;
     eventually(6 * SOON, "a profile that is kept", || {
         taken.extend(post(relay.addr(), next.by_ref().take(1)));
@@ -188,12 +188,12 @@ fn what_was_answered_on_a_full_disk_arrives_or_is_counted() {
     assert!(full > 0, "something had to go");
     relay.signal(Signal::KILL);
     assert!(relay.wait(SOON).is_some());
-    // A start on a full disk.
+    // The relay starts while the disk is full.
     let target = Upstream::at(&address.to_string(), |_| Answer::ok());
     let relay = builder.spawn();
     let ledger = relay.wait_ledger("central", "an end", |ledger| ledger.pending.profiles == 0);
     full += ledger.dropped(SPOOL_FULL).profiles;
-    // What was only in memory is known to be missing; it was answered 503.
+    // Records that were only in memory are found missing; their clients got a 503.
     let refused = next.start - taken.len();
     let other = ledger.lost().profiles - ledger.dropped(SPOOL_FULL).profiles;
     assert!(other <= refused as u64, "{refused}: {ledger:?}");
@@ -232,7 +232,7 @@ fn what_is_delivered_while_the_disk_is_full_is_noted_there() {
     eventually(6 * SOON, "all but the last segment to go", || {
         segments() <= 1
     });
-    // What that has given back is not what the notes were written in.
+    // The cursors must not need the space of the deleted segments: that space is filled again before the start.
     relay.signal(Signal::KILL);
     assert!(relay.wait(SOON).is_some());
     disk.fill();

@@ -1,4 +1,4 @@
-//! Completions and manual pages, as those who make packages get them.
+//! Shell completions and manual pages, as makers of packages generate them.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! HTTP/2 without TLS: gRPC to a server that speaks it, anything else to one that does not.
+//! HTTP/2 without TLS: gRPC to an upstream that speaks HTTP/2, other requests to an upstream of HTTP/1.
 
 use bytes::Bytes;
 use http_body_util::Full;

@@ -1,4 +1,4 @@
-//! gRPC calls of profiles, made by tonic: it knows nothing of the relay.
+//! gRPC calls with profiles, made by the client of tonic, which shares no code with the relay.
 
 use std::{
     net::SocketAddr,
@@ -26,7 +26,7 @@ use crate::{
 
 const EXPORT: &str = "/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export";
 
-/// Messages as they are: what is in them is the tests' business.
+/// A codec that passes messages as bytes; the tests make and read the messages.
 #[derive(Clone, Copy)]
 struct Raw;
 
@@ -199,7 +199,7 @@ fn a_call_reaches_the_target_as_connect_unary_with_tags() {
             .spawn();
         let sent = [one_series(&[("env", "old"), ("a", "1")], b"1"), small()].concat();
         let answer = if packed {
-            // tonic could pack it, with features that would change what the relay is built of.
+            // Tonic itself could pack the message only with a feature that would change how the relay is built.
             let mut request = raw(&relay, frame(true, &gzip(&sent)));
             let coding = "gzip".parse().unwrap();
             request.headers_mut().insert("grpc-encoding", coding);
@@ -299,8 +299,8 @@ fn a_deadline_ends_the_call_and_the_upstream_hears_of_it() {
         soon("the call is taken back", || upstream.abandoned() == 1).await;
         let head = &upstream.requests()[0].head;
         assert!(head.headers.contains_key("grpc-timeout"), "{head:?}");
-        // The stream was reset and nothing else: both connections go on. To the targets the second
-        // call is the first one, repeated.
+        // Only the stream was reset: both connections go on. For the targets the second call is a client's retry of the
+        // first.
         let answer = unary(&mut client, PATH, Request::new(small())).await;
         assert_eq!(answer.unwrap().into_inner(), small());
     });
@@ -321,7 +321,7 @@ fn a_client_that_cancels_takes_its_call_back_and_not_its_profile() {
             outcome = unary(&mut client, PATH, Request::new(small())) => panic!("{outcome:?}"),
             () = arrived => {}
         }
-        // The connection is still open: what was reset is the stream.
+        // The connection is still open: only the stream was reset.
         soon("the call is taken back", || upstream.abandoned() == 1).await;
     });
     assert_eq!(target.only().head.path(), PATH);

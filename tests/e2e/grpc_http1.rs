@@ -11,7 +11,7 @@ use crate::support::{
 
 const PATH: &str = "/push.v1.PusherService/Push";
 
-/// The trailers of connect-go: none of them is declared.
+/// Trailers as connect-go sends them: without a declaration in the head.
 const STATUS: [(&str, &str); 2] = [("grpc-status", "3"), ("grpc-message", "no")];
 
 fn push() -> Vec<u8> {
@@ -74,19 +74,19 @@ fn the_status_of_a_grpc_call_over_http_1_1_reaches_the_client() {
 fn no_other_response_gets_a_header_of_ours() {
     let grpc = "Content-Type: application/grpc\r\n";
     for (fields, request) in [
-        // A client that takes no trailers.
+        // A client that does not accept trailers.
         (grpc, call("application/grpc", &framed(0, &push()))),
-        // An answer that is not gRPC.
+        // A response that is not gRPC.
         (
             "",
             call("application/grpc", &framed(0, &push())).field("TE", "trailers"),
         ),
-        // A call that is not.
+        // A request that is not gRPC.
         (
             grpc,
             call("application/proto", &push()).field("TE", "trailers"),
         ),
-        // gRPC-Web has its trailers in the body.
+        // gRPC-Web carries its trailers in the body.
         (
             "Content-Type: application/grpc-web+proto\r\n",
             call("application/grpc-web+proto", &framed(0, &push())).field("TE", "trailers"),

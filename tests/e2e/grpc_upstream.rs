@@ -1,4 +1,4 @@
-//! The connection that gRPC calls take to the upstream: with TLS, and when it cannot be opened.
+//! The connection of gRPC calls to the upstream: over TLS, and when the connection cannot be opened.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Fields of heads, in both directions: what passes, what ends here, what is added.
+//! Header fields of requests and responses: which pass, which are removed, which are added.
 
 use std::time::Duration;
 
@@ -89,14 +89,14 @@ fn every_status_passes_and_no_redirect_is_followed() {
         assert_eq!(answer.body.data, body, "{status}");
         assert_eq!(answer.head.has("location"), status != 204);
         assert_eq!(rig.upstream.requests().len(), 1);
-        // Every answer of the upstream is the upstream's; the profile is teed all the same.
+        // The client gets every response of the upstream as it is; the profile is teed all the same.
         rig.target.only();
     }
 }
 
 #[test]
 fn interim_answers_end_here() {
-    // A documented difference: all but `100` and `101` are dropped.
+    // A difference from a direct connection, documented in `docs/transparency.md`: all but `100` and `101` are dropped.
     let hints = Answer::raw(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n").and_then(
         Duration::ZERO,
         b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody",

@@ -1,4 +1,4 @@
-//! `pyrotee healthcheck`: exit codes for those who cannot ask by HTTP.
+//! `pyrotee healthcheck`: readiness and liveness as an exit code, for callers that cannot send HTTP.
 
 use std::net::TcpListener;
 

@@ -1,4 +1,4 @@
-//! Ends that a disk, or a reader of the log, would hold up.
+//! Stops that a hanging disk, or a reader of the log that does not read, would delay.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -12,10 +12,10 @@ use crate::support::{
     Client, HangingDisk, Relay, Request, SOON, Upstream, client::noise, eventually, poll,
 };
 
-/// Time that a stop may take beside `shutdown.grace`, and a machine that is busy.
+/// Most time that a stop may take beyond `shutdown.grace`, with a margin for a busy machine.
 const LIMIT: Duration = Duration::from_secs(4);
 
-/// A relay whose target cannot be reached, with profiles whose sync hangs.
+/// A relay whose target cannot be reached and whose disk does not finish a sync, with queued profiles.
 fn hung(disk: &HangingDisk, grace: &str) -> Relay {
     let url = format!("http://{}", Upstream::ok().stop());
     let upstream = Upstream::ok();
@@ -102,7 +102,7 @@ fn a_log_that_nobody_reads_does_not_hold_the_end_up() {
             break address.parse().expect("an address and a port");
         }
     };
-    // Far more lines than a pipe holds.
+    // More log lines than a pipe holds.
     let mut clients: Vec<_> = (0..2_000).map(|_| Client::connect(address)).collect();
     for client in &mut clients {
         client.send(&Request::get("/").bytes());

@@ -1,4 +1,4 @@
-//! What one target does is nothing to another target, nor to the client.
+//! A target in trouble affects neither the other targets nor the client.
 
 use std::{
     collections::HashMap,
@@ -71,7 +71,7 @@ fn four_targets_in_trouble_cost_the_fifth_and_the_client_nothing() {
     }
 }
 
-/// Scrapes until `done`: every account balances in every scrape, and none goes backwards.
+/// Scrapes until `done`. Every account must balance in every scrape, and no account may decrease.
 fn scrape(relay: &Relay, done: &AtomicBool) -> usize {
     let mut before = HashMap::new();
     let mut scrapes = 0;

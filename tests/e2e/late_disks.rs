@@ -43,11 +43,11 @@ fn is_waiting(relay: &Relay) -> bool {
     relay.metrics().value(MODE, &[("mode", "waiting")]) == Some(1.0)
 }
 
-/// Waits until `/-/ready` is 200 and tells these words.
+/// Waits until `/-/ready` responds with 200 and these words.
 fn told(relay: &Relay, words: &[&str]) {
     let has = |text: &str| words.iter().all(|&word| text.contains(word));
     eventually(SOON, &format!("{words:?}"), || {
-        // At first the relay waits a moment for its spool.
+        // Just after the start the relay is not ready, because it waits up to 2 s for its spool.
         let (status, text) = get(relay, "/-/ready");
         status == 200 && has(&text)
     });
@@ -60,7 +60,7 @@ fn is_not_degraded(relay: &Relay) {
     assert!(!is_waiting(relay));
 }
 
-/// Posts so many profiles, each answered 200.
+/// Posts `count` profiles, each of which must be answered with a 200.
 fn post(address: SocketAddr, count: usize, bytes: usize) {
     let mut client = Client::connect(address);
     for number in 0..count {
@@ -69,7 +69,7 @@ fn post(address: SocketAddr, count: usize, bytes: usize) {
     }
 }
 
-/// A relay between an upstream and a target that refuses what is called `bad…`.
+/// A relay between an upstream and a target that refuses profiles called `bad…`.
 fn relay(text: &str) -> (Builder, Upstream, Upstream) {
     let (upstream, target) = (
         Upstream::ok(),
@@ -99,7 +99,7 @@ fn serves(relay: &Relay, target: &Upstream, name: &str) {
 
 #[test]
 fn a_directory_that_cannot_be_used_stops_nobody_and_is_used_once_it_can() {
-    // A regular file in the place of the directory, or of the one above it.
+    // A regular file in the place of the directory, or of its parent.
     for below in ["spool", "spool/below/it"] {
         let home = home();
         let (file, dir) = (home.path().join("spool"), home.path().join(below));
@@ -157,7 +157,7 @@ fn dead_letters_wait_alone_in_a_relay_without_a_spool() {
         relay.metrics().value(LETTERS, &[]) == Some(100.0)
     });
 
-    // A second relay waits for the lock, and has the letters once the first one is gone.
+    // A second relay waits for the lock of the dead letters, and opens them once the first relay has ended.
     let second = builder.spawn_with_waiting_spool();
     told(&second, &["another process uses the dead letters"]);
     relay.sigterm();
@@ -184,7 +184,7 @@ fn a_relay_takes_the_spool_over_from_the_one_before_and_delivers_its_backlog() {
         &second,
         &["spool (waiting): ", "another process uses this spool"],
     );
-    // Its 200 would promise the disk.
+    // With `fsync: always` a 200 would promise that the profile is on disk.
     let answer = second.send(&Request::profile("early", b"x"));
     assert_eq!(answer.status(), 503);
     first.sigterm();
@@ -192,7 +192,7 @@ fn a_relay_takes_the_spool_over_from_the_one_before_and_delivers_its_backlog() {
     is_not_degraded(&second);
     assert_eq!(second.send(&Request::profile("late", b"x")).status(), 200);
     let target = Upstream::at(&address.to_string(), |_| Answer::ok());
-    // The profile that was answered 503 waits in memory all the same.
+    // The profile that was answered with a 503 stays in memory all the same.
     let all_sent = |ledger: &Ledger| ledger.sent.profiles >= 21 && ledger.pending.profiles == 0;
     let ledger = second.wait_ledger("central", "all", all_sent);
     assert_eq!(ledger.lost(), Count::default(), "{ledger:?}");
@@ -272,7 +272,7 @@ fn a_spool_of_more_segments_than_the_soft_limit_of_files_is_opened() {
 
 #[test]
 fn a_disk_that_hangs_at_the_start_stops_neither_clients_nor_the_end() {
-    // Nobody ever writes to this pipe, so that opening it for reading or for writing never returns.
+    // No process writes to this pipe, so that opening it for reading or for writing never returns.
     let hung = |path: PathBuf| {
         fs::create_dir_all(path.parent().expect("it has one")).expect("it can be made");
         mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a pipe");

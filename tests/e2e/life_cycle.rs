@@ -1,4 +1,4 @@
-//! Starting, being watched, stopping.
+//! The life of a relay: start, readiness, signals and stop.
 
 use std::{
     io::{BufRead as _, BufReader},

@@ -1,10 +1,10 @@
-//! Where the parser in front of the relay ends, and that it ends with an answer.
+//! The limits of the HTTP parser: at each of them the client gets a response.
 
 use crate::support::{Client, Request, Rig, client};
 
 #[test]
 fn characters_the_parser_refuses_are_a_400_and_go_nowhere() {
-    // §8 #12, the second group: Go would take these; a documented difference.
+    // §8 #12, the second group: Go accepts these characters; a documented difference.
     let rig = Rig::new();
     for bad in [&b"\""[..], b"<", b">", b"\xff"] {
         let mut request = b"POST /ingest?name=a".to_vec();
@@ -26,7 +26,7 @@ fn characters_the_parser_refuses_are_a_400_and_go_nowhere() {
 
 #[test]
 fn a_fragment_is_cut_off() {
-    // §8 #12: Go takes it as a part of the value; a documented difference.
+    // §8 #12: Go keeps the fragment in the value; a documented difference.
     let rig = Rig::new();
     let answer = rig.send(&Request::post("/ingest?name=a#frag", b"x"));
     assert_eq!(answer.status(), 200);
@@ -54,7 +54,7 @@ fn a_head_of_128_fields_passes_and_one_more_is_a_431() {
     // §8 #15: 110 would already be too many for hyper's default.
     let rig = Rig::new();
     let many = |count: usize| {
-        // `Host` and the length are two of them.
+        // `Host` and `Content-Length` are two of the fields.
         let fields = (2..count).map(|n| (format!("X-Field-{n}"), n.to_string()));
         fields.fold(Request::post("/ingest?name=a", b"x"), |r, (name, value)| {
             r.field(&name, &value)
@@ -94,8 +94,8 @@ fn two_framings_in_one_request_are_refused_and_go_nowhere() {
                      Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
     let mut client = Client::connect(rig.relay.addr());
     let answer = client.send(smuggled).try_receive("POST");
-    // hyper may also take the chunks for the body, as RFC 9112 §6.1 allows; then it has to close, and
-    // one framing goes on. The stand-in refuses two.
+    // hyper may also read the body by its chunks, as RFC 9112 §6.1 allows. Then it must close the connection and pass
+    // one framing on. The stand-in refuses two framings.
     if let Some(answer) = answer {
         assert!(matches!(answer.status(), 200 | 400), "{answer:?}");
     }

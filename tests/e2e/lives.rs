@@ -1,4 +1,4 @@
-//! A profile that ends the relay whenever it is delivered, and a relay that is killed.
+//! A profile that ends the relay whenever it is delivered, and a healthy relay that is killed again and again.
 
 use std::{
     collections::BTreeSet,
@@ -19,7 +19,7 @@ use crate::support::{
 
 const CAREFUL: &str = "pyroscope_remote_write_spool_careful";
 
-/// A relay with a spool in `home`, which has queued profiles of these names for `central` and was killed then.
+/// A relay with a spool in `home`: profiles of these names are queued for `central`, and the relay was stopped.
 fn backlog(home: &TempDir, names: &[String]) -> (Builder, String) {
     let spool = home.path().join("spool");
     let address = Upstream::ok().stop().to_string();
@@ -37,7 +37,7 @@ fn backlog(home: &TempDir, names: &[String]) -> (Builder, String) {
         let answer = client.exchange(&Request::profile(name, &noise(500)));
         assert_eq!(answer.status(), 200, "{name}");
     }
-    // In good order: this life counts for nothing.
+    // An orderly stop: this life is not counted as a short one.
     relay.sigterm();
     assert!(relay.wait(2 * SOON).is_some());
     (builder, address)
@@ -56,7 +56,7 @@ fn names(target: &Upstream) -> BTreeSet<String> {
         .collect()
 }
 
-/// Files of dead letters.
+/// Number of dead letters.
 fn dead_letters(home: &TempDir) -> usize {
     let dir = home.path().join("spool/dead-letters");
     let is_letter = |path: &Path| path.extension().is_some_and(|it| it == "json");
@@ -70,14 +70,14 @@ fn dead_letters(home: &TempDir) -> usize {
 fn a_profile_that_ends_the_relay_is_set_aside_and_all_others_are_delivered() {
     let home = tempfile::tempdir().expect("a temporary directory can be made");
     let (builder, address) = backlog(&home, &numbered(100));
-    // The process that the target ends when it gets the profile.
+    // Process id of the relay, which the target kills when it gets the profile.
     let victim = Arc::<Mutex<Option<u32>>>::default();
     let of_target = Arc::clone(&victim);
     let target = Upstream::at(&address, move |arrival| {
         if parameter(&arrival.head.query(), "name").as_deref() != Some("app042") {
             return Answer::ok();
         }
-        // The test may not know yet that the relay has started.
+        // The target may get the profile before the test has stored the process id.
         let victim = poll(SOON, || of_target.lock().expect("nobody panics").take());
         let pid = victim.and_then(|pid| Pid::from_raw(pid.try_into().ok()?));
         if let Some(pid) = pid {
@@ -123,7 +123,7 @@ fn twenty_kills_of_a_healthy_relay_set_nothing_aside() {
     let hanging = Upstream::at(&address, |_| Answer::never());
     for life in 0..20_u64 {
         let mut relay = builder.clone().spawn();
-        // At any time: in the middle of the first connections, or with 64 uploads in flight.
+        // At any time: during the first connections, or with 64 uploads in flight.
         thread::sleep(Duration::from_millis(life * 97 % 300));
         relay.signal(Signal::KILL);
         assert!(relay.wait(SOON).is_some());

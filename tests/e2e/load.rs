@@ -1,4 +1,4 @@
-//! Many requests, and a stand-in that takes them: it keeps what names a body, not the body.
+//! Many requests, and a stand-in that keeps a fingerprint of each body instead of the body.
 
 use std::{
     collections::HashMap,
@@ -14,10 +14,10 @@ use std::{
 
 use crate::support::{Client, Head, Request, SOON, Wire};
 
-/// Longer than any test: an idle connection is the relay's to end.
+/// Longer than any test, so that only the relay closes idle connections.
 const IDLE: Duration = Duration::from_secs(120);
 
-/// A stand-in for a Pyroscope that takes everything, at once or when its gate is opened.
+/// A stand-in for a Pyroscope that accepts everything, at once or when its gate is opened.
 #[derive(Debug)]
 pub(crate) struct Sink {
     address: SocketAddr,
@@ -37,7 +37,7 @@ struct State {
     /// Heads in order of arrival, and fingerprints of their bodies.
     arrived: Vec<(Head, u64)>,
     waiting: usize,
-    /// The most that ever waited at once.
+    /// The most requests that waited at once.
     peak: usize,
 }
 
@@ -85,7 +85,7 @@ impl Sink {
         format!("http://{}", self.address)
     }
 
-    /// From now on everything is answered, what waits first.
+    /// Opens the gate: waiting requests are answered first, later ones at once.
     pub(crate) fn open(&self) {
         self.shared.lock().open = true;
         self.shared.changed.notify_all();
@@ -124,7 +124,7 @@ impl Sink {
         bodies
     }
 
-    /// The most requests that ever waited for an answer at once.
+    /// The most requests that waited for a response at once.
     pub(crate) fn peak(&self) -> usize {
         self.shared.lock().peak
     }
@@ -171,21 +171,21 @@ fn serve(wire: &mut Wire, shared: &Shared) {
     }
 }
 
-/// Tells one body from another.
+/// A number that tells one body from another.
 pub(crate) fn fingerprint(body: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     hasher.write(body);
     hasher.finish()
 }
 
-/// `length` bytes that no other `index` gives, made of `base`.
+/// `length` bytes, made of `base`, that differ for each `index`.
 pub(crate) fn stamped(base: &[u8], index: usize) -> Vec<u8> {
     let mut body = base.to_vec();
     body[..8].copy_from_slice(&(index as u64).to_le_bytes());
     body
 }
 
-/// Sends `count` requests over `clients` connections that are kept; what was not answered with 200.
+/// Sends `count` requests over `clients` kept connections, and returns those that were not answered with a 200.
 pub(crate) fn push(
     relay: SocketAddr,
     clients: usize,
@@ -226,8 +226,8 @@ fn one(
     failed
 }
 
-/// Connects whoever comes to an address that is told later: two relays that point at each other
-/// could not both be started otherwise, as no port is fixed.
+/// Passes connections on to an address that is set later. No port is fixed, so two relays that point at each other
+/// could not both be started otherwise.
 #[derive(Debug)]
 pub(crate) struct Bridge {
     address: SocketAddr,
@@ -240,7 +240,7 @@ impl Bridge {
         let address = listener.local_addr().expect("a bound listener has one");
         let to = Arc::new(Mutex::new(None));
         let destination = Arc::clone(&to);
-        // It ends with the test's process; nobody else learns of its port.
+        // The thread ends with the process of the test; nothing else uses the port.
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let to = *destination.lock().expect("nobody panics with the lock");

@@ -1,7 +1,7 @@
-//! Black-box tests: the real binary, real sockets, raw bytes on both sides of it.
+//! Black-box tests: the real binary, real sockets, and raw bytes on both sides of the relay.
 //!
-//! A number such as `§8 #12` is a row of the table of tricky cases the project was designed by; the
-//! text beside it says all that is needed.
+//! A number such as `§8 #12` is a row of the list of tricky requests that the project was designed with. The test
+//! itself says all that is needed.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,113 +13,113 @@
 
 /// The listener for metrics and health.
 mod admin;
-/// Who may change something through it, who may read dead letters, and under which names it answers.
+/// Access to the admin listener: the token, proxies in front, and names.
 mod admin_access;
-/// Clients that take its connections and give nothing.
+/// Clients that hold connections of the admin listener and complete no request.
 mod admin_load;
-/// Answers whose body matters beside their status, or stalls.
+/// Responses of a target whose body matters besides the status, or whose body stalls.
 mod answers;
-/// Requests of real SDKs, byte for byte to the upstream and tagged to a target.
+/// Captured requests of real SDKs: byte for byte to the upstream, with tags to a target.
 mod captures;
 /// The command `check`: the faults of a configuration, and the sources of its values.
 mod check;
 /// Requests that fail because of their client.
 mod client_faults;
-/// Clients that try again because the local upstream failed.
+/// Clients that retry because the local upstream failed.
 mod client_retries;
-/// Codings that nobody here knows, and refusals of gRPC.
+/// Content codings that the relay cannot decode, and calls that gRPC refuses.
 mod codings;
 /// The help, the version and the flags of the commands, as a shell sees them.
 mod command_line;
-/// A relay that is killed at any moment.
+/// A relay that is killed at any moment, while disk and targets fail.
 mod crashes;
-/// Profiles that a target refuses by themselves, among others.
+/// Poison records among good ones.
 mod culprits;
-/// Profiles that a target rejected.
+/// Dead letters: profiles that a target rejected.
 mod dead_letters;
-/// What a target gets, and which responses it takes a profile with.
+/// The requests that a target gets, and the responses that count as success.
 mod delivery;
-/// Content types and codings that nobody touches.
+/// Content types and content codings, which the relay does not change.
 mod encodings;
-/// Bodies: chunks, trailers, lengths, cut-off and large ones.
+/// Bodies of requests and responses: framing, trailers, ends and sizes.
 mod framing;
-/// A file system that is full for real.
+/// The spool on a file system that is really full.
 mod full_disk;
-/// Completions and manual pages.
+/// Shell completions and manual pages.
 mod generate;
 /// HTTP/2 and gRPC.
 mod grpc;
-/// gRPC calls of profiles, with a client that was not written for this test.
+/// gRPC calls with profiles, made by a client that shares no code with the relay.
 mod grpc_calls;
 /// gRPC and gRPC-Web over HTTP/1.1.
 mod grpc_http1;
-/// The connection that gRPC calls take to the upstream.
+/// The connection of gRPC calls to the upstream.
 mod grpc_upstream;
-/// Fields of heads, both ways.
+/// Header fields of requests and responses.
 mod headers;
-/// Whether a relay is ready, as an exit code.
+/// Readiness and liveness as an exit code.
 mod healthcheck;
-/// Ends that a disk, or a reader of the log, would hold up.
+/// Stops that a hanging disk, or a reader of the log that does not read, would delay.
 mod hung_ends;
-/// Targets that do not touch one another.
+/// Targets that do not affect one another.
 mod isolation;
 /// Spools and dead letters whose directory cannot be used when the relay starts.
 mod late_disks;
-/// Starting, being watched, stopping.
+/// The life of a relay: start, readiness, signals and stop.
 mod life_cycle;
-/// Where the parser ends, with an answer.
+/// The limits of the HTTP parser.
 mod limits;
-/// A profile that ends the relay whenever it is delivered, and a relay that is killed.
+/// A profile that ends the relay whenever it is delivered, and a healthy relay that is killed again and again.
 mod lives;
-/// Many requests at once, and who takes them.
+/// Many requests at once, and a stand-in that accepts them.
 mod load;
 /// Headers that give a body its meaning.
 mod meaning_headers;
 /// The memory limit.
 mod memory;
-/// What a scrape shows.
+/// The metrics of a scrape.
 mod metrics;
-/// Names of hosts.
+/// Host names in addresses.
 mod names;
 /// Profiles of OpenTelemetry.
 mod otlp;
-/// What answers of a target mean, and what a target is spared.
+/// What a target's responses mean, and how a target is protected from uploads that cannot succeed.
 mod outcomes;
-/// Heads that are odd or broken.
+/// Odd or broken heads of requests and responses.
 mod parser;
-/// Clients that say little, late or nothing.
+/// Clients that send little, late or nothing.
 mod patience;
-/// Profiles of today's SDKs: labels are in the body.
+/// Push: profiles whose labels are in the body.
 mod push;
-/// Pushes that no target gets, and those that only a target gets.
+/// Pushes that only the upstream gets, and Pushes that only targets get.
 mod push_ends;
-/// Pushes that nobody can read.
+/// Pushes that cannot be read.
 mod push_unreadable;
-/// A target that is a Pyroscope 2.x.
+/// A Pyroscope 2.x as a target.
 mod pyroscope2;
 /// The query of an upload.
 mod query;
 /// The queue of a target: its limits, its order and its workers.
 mod queues;
-/// Profiles that a target does not simply take.
+/// Profiles that a target does not accept as they are.
 mod refusals;
 /// `disable-local-writes`.
 mod relay_only;
-/// `disable-local-writes`: what a client is told of a body that no target can be sent.
+/// `disable-local-writes`: responses for a body that no target can get.
 mod relay_only_bodies;
-/// Relays that point at each other.
+/// Relays whose addresses lead to one another.
 mod relay_ring;
-/// Paths and methods.
+/// Paths and methods: which requests are profiles.
 mod routes;
-/// What must not be seen.
+/// Secrets are shown nowhere.
 mod secrets;
 /// The commands `send` and `sink`.
 mod send_and_sink;
-/// A shortage of memory, and those who cause it.
+/// A shortage of memory, and clients that cause one.
 mod shortage;
-/// Profiles that wait on disk.
+/// Profiles that are queued on disk.
 mod spool;
-/// What waits on disk, seen and moved by hand.
+/// The commands that show and move the queued profiles of a spool.
 mod spool_commands;
 /// Spools that open late.
 mod spool_opening;
@@ -127,25 +127,25 @@ mod spool_opening;
 mod spool_unreadable;
 /// Kept connections that the upstream or a target closes: stale or ambiguous.
 mod stale;
-/// How the targets are, as JSON and as a table.
+/// The state of the targets, as JSON and as a table.
 mod status;
-/// What the tests are written with.
+/// Helpers of the tests.
 mod support;
-/// Where profiles are recognised, and where a target gets them.
+/// How ingestion requests are recognised, and the paths to which a target gets them.
 mod surfaces;
 /// Tags of a target in the name of a profile.
 mod tags;
 /// The connections to a target: kept, refused, and too slow.
 mod target_connections;
-/// The times of profiles that name none.
+/// The times of profiles that have none.
 mod times;
 /// Targets over https.
 mod tls;
-/// An upstream or targets that are gone, slow, early or rude.
+/// An upstream or targets that are gone, slow, early or broken.
 mod trouble;
-/// Connections that become something else.
+/// Connections that switch to another protocol.
 mod upgrade;
-/// How much the upstream is asked for at once.
+/// Limits of the connections to the upstream.
 mod upstream_limits;
-/// Which requests are retries of one client.
+/// Which requests are retries of the same client.
 mod whose_retry;

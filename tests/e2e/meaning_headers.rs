@@ -1,4 +1,4 @@
-//! `OTLP-Profiles-Development-Version`, without which the bytes of a body may mean something else.
+//! The header `OTLP-Profiles-Development-Version`, without which the bytes of a body may mean something else.
 
 use std::{
     fs,
@@ -62,7 +62,7 @@ fn assert_versions(request: &upstream::Request, expected: &[&str]) {
     }
 }
 
-/// A relay that was killed with one profile for `central`, which is away, in the spool in `dir`.
+/// A relay that was killed with one profile in its spool in `dir`. The target `central` of the profile is away.
 fn killed(dir: &Path) -> (Builder, String) {
     let address = Upstream::ok().stop().to_string();
     let builder = relay_only(&in_dir("spool", dir, ", fsync: always"));

@@ -1,4 +1,4 @@
-//! The memory limit is one for the whole process, not a figure in the books.
+//! The resident memory of the whole process stays within the memory limit, not only the sum in the relay's metrics.
 
 use crate::{
     load::{self, Sink},
@@ -8,20 +8,20 @@ use crate::{
 const MIB: u64 = 1024 * 1024;
 const LIMIT: u64 = 64 * MIB;
 
-/// What a connection may cost beside its bodies: buffers on both sides of the relay.
+/// Memory that a connection may take besides its bodies, in bytes: buffers on both sides of the relay.
 const PER_CONNECTION: u64 = 160 * 1024;
 
-/// The program itself, the runtime and the allocator's slack.
+/// Memory of the program itself, the runtime and the allocator's slack, in bytes.
 const FIXED: u64 = 16 * MIB;
 
-/// What clients send at the same time.
+/// The profiles that clients send at the same time.
 struct Load {
     clients: usize,
     profiles: u64,
-    /// Of a body, in bytes.
+    /// Length of a body, in bytes.
     length: usize,
-    /// What a debug build may take beyond the bound, in bytes, where it comes near: its code takes 9 MiB more, and
-    /// its futures take more for each connection.
+    /// Bytes that a debug build may take above the bound, where it comes near: its code takes 9 MiB more, and its
+    /// futures take more for each connection.
     debug: u64,
 }
 
@@ -32,7 +32,7 @@ const MANY: Load = Load {
     debug: 0,
 };
 
-/// More at once than the limit has room for. `make bench-ci` holds the release build to the bound as it is promised.
+/// More bytes at once than the limit has room for. `make bench-ci` checks the release build against the promised bound.
 const LARGE: Load = Load {
     clients: 96,
     profiles: 1_000,

@@ -1,4 +1,4 @@
-//! What a scrape shows.
+//! The metrics of a scrape.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -36,14 +36,14 @@ const REASONS: [&str; 16] = [
     "admin",
 ];
 
-/// A relay that has done a bit of everything.
+/// A relay after profiles that were sent, rejected and ambiguous, and a request that is no profile.
 fn busy() -> Rig {
     busy_with(|builder| builder)
 }
 
 fn busy_with(build: impl FnOnce(Builder) -> Builder) -> Rig {
     let target = Upstream::script(|arrival| match arrival.index {
-        // On a connection that was used before this would be worth a second try.
+        // The target hangs up on the first connection: on a kept connection the relay would retry the upload.
         0 => Answer::hang_up(),
         1 => Answer::status(400, b"no"),
         _ => Answer::ok(),
@@ -96,7 +96,7 @@ fn the_six_series_of_pyroscope_keep_their_names_types_and_labels() {
     assert_eq!(value("queue_workers_total"), Some(1.0));
     assert_eq!(value("queue_pending"), Some(0.0));
     assert_eq!(value("queue_dropped"), Some(0.0));
-    // The one that broke off went out as well.
+    // The ambiguous upload counts as sent bytes, too.
     assert_eq!(value("client_sent_bytes"), Some(5.0 * 7.0));
 }
 
@@ -229,7 +229,7 @@ fn a_name_no_parser_takes_is_accounted_with_its_bytes() {
 #[test]
 fn metrics_come_in_the_text_format_of_prometheus() {
     let rig = busy();
-    // OpenMetrics is what a Prometheus asks for first; it would force `_total` onto old names.
+    // A Prometheus asks for OpenMetrics first; that format would force `_total` onto old names.
     let accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
     let answer = client::send(
         rig.relay.admin(),

@@ -1,4 +1,4 @@
-//! Names of hosts in addresses of targets.
+//! Host names in addresses of the upstream and of targets.
 
 use crate::support::{Relay, Request, SOON, Upstream, eventually};
 
@@ -53,7 +53,7 @@ fn a_name_that_does_not_exist_is_counted_and_the_client_never_notices() {
         assert_eq!(answer.status(), 200);
     }
     healthy.wait_for(10, SOON);
-    // A resolver may take its time to say no.
+    // A resolver may take some time to report that a name does not exist.
     let labels = [("target", "nowhere"), ("kind", "dns")];
     let name = "pyroscope_remote_write_request_errors_total";
     eventually(3 * SOON, "a failure of the name", || {

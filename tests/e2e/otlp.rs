@@ -9,7 +9,7 @@ use crate::support::{
 
 const PATH: &str = "/v1development/profiles";
 
-/// A target gets it there, whatever way it came.
+/// The tags of the target, which become attributes of each resource.
 const TAGS: [&str; 1] = ["tags: { env: x, zone: new }"];
 
 fn two() -> Vec<u8> {
@@ -174,7 +174,7 @@ fn without_an_upstream_an_export_is_answered_as_a_pyroscope_would() {
     ] {
         let answer = relay.send(&post(kind, &body));
         assert_eq!((answer.status(), answer.body.data.len()), (200, 0));
-        // Also to JSON.
+        // The response has this content type also when the request is JSON.
         let kind = answer.head.get("content-type");
         assert_eq!(kind, Some("application/x-protobuf".to_owned()));
     }

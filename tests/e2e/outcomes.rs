@@ -1,4 +1,4 @@
-//! What answers of a target mean, and what a target is spared.
+//! What a target's responses mean, and how a target is protected from uploads that cannot succeed.
 
 use std::{
     collections::BTreeSet,
@@ -13,17 +13,17 @@ const REQUESTS: &str = "pyroscope_remote_write_requests_total";
 
 const ERRORS: &str = "pyroscope_remote_write_request_errors_total";
 
-/// What becomes of a profile that is met with an answer.
+/// What happens to a profile after a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
-    /// It is there after a moment.
+    /// The profile is delivered soon.
     Sent,
-    /// It waits until somebody mends something.
+    /// The profile stays in the queue until the cause is repaired.
     Waits,
     Rejected,
 }
 
-/// Answers as Pyroscopes and what stands in front of them give them, with the outcome that each is.
+/// Responses as Pyroscopes and gateways give them, with the outcome and the fate of the profile for each.
 fn answers() -> Vec<(&'static str, Answer, &'static str, Fate)> {
     let json = Answer::error;
     let plain = |status, text: &str| Answer::status(status, text.as_bytes());
@@ -192,7 +192,7 @@ fn every_answer_means_what_its_status_and_its_text_say() {
         let ledger = relay.wait_ledger(name, name, |ledger| match fate {
             Fate::Sent => ledger.sent.profiles == 1,
             Fate::Rejected => ledger.dropped("rejected").profiles == 1,
-            // On a busy machine it may have been tried again by now.
+            // On a busy machine the profile may have been tried again by now.
             Fate::Waits => {
                 let waits_or_sent = ledger.pending.profiles + ledger.sent.profiles == 1;
                 !target.arrivals().is_empty() && waits_or_sent
@@ -221,8 +221,8 @@ fn every_answer_means_what_its_status_and_its_text_say() {
 
 #[test]
 fn an_upload_that_may_have_arrived_is_doubled_or_given_up_as_told() {
-    // Four uploads are taken whole and never answered, as by a server that dies over them; a fifth would
-    // open the circuit.
+    // Four uploads are received whole and never answered, as by a server that crashes. A fifth would open the circuit
+    // breaker.
     for (option, sent, lost, arrived) in [("retry", 10, 0, 14), ("drop", 6, 4, 10)] {
         let target = Upstream::script(|arrival| match arrival.index {
             0..4 => Answer::hang_up(),
@@ -260,7 +260,7 @@ fn a_body_that_broke_off_is_sent_again_whole() {
         _ => Answer::ok(),
     });
     let rig = Rig::with(Upstream::ok(), target, &[], |builder| builder);
-    // More than sockets hold, so that the rest is still to come when the target is gone.
+    // More than the sockets hold, so that a part of the body is still unsent when the target closes.
     let body = noise(16 << 20);
     rig.send(&Request::profile("app", &body));
     let ledger = rig.settled(1);
@@ -293,7 +293,7 @@ fn what_is_older_than_its_limit_is_dropped_and_not_sent() {
 #[test]
 fn a_pause_that_a_target_asks_for_is_kept() {
     let target = Upstream::script(|arrival| match arrival.index {
-        // The first could be the profile's own matter.
+        // A single 429 could be the profile's own fault.
         0 | 1 => Answer::with(429, &[("Retry-After", "3")], b""),
         _ => Answer::ok(),
     });
@@ -383,7 +383,7 @@ fn an_outage_costs_few_connections_and_no_profile() {
         (1.0..=8.0).contains(&tries),
         "{tries} tries for {sent} profiles"
     );
-    // What comes after the first success is there at once, whatever waits.
+    // A new profile is sent at once after the first success, however many profiles are queued.
     profile(&mut client);
     let last = format!("app{}", sent - 1);
     target.wait_until(Duration::from_secs(2), "a fresh profile", |requests| {

@@ -2,7 +2,7 @@
 
 use crate::support::{Answer, Rig, SOON, Upstream, client, verbatim};
 
-/// A place in a request for one byte, and whether the parser takes it there.
+/// A place in a request for one byte, and the bytes that the parser accepts there.
 struct Place {
     name: &'static str,
     before: &'static [u8],

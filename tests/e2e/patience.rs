@@ -1,4 +1,4 @@
-//! Clients that say little, late or nothing. The slowest tests there are: they wait for real limits.
+//! Clients that send little, late or nothing. These are the slowest tests, because they wait for real limits.
 
 use std::{
     thread,
@@ -7,7 +7,7 @@ use std::{
 
 use crate::support::{Client, Relay, Request, Rig, Upstream};
 
-/// What is waited for, in words, and how.
+/// Each scenario: a description, and the code that runs it.
 const SCENARIOS: [(&str, fn()); 6] = [
     ("a connection without a byte is closed", no_byte),
     ("a connection with one byte is closed", one_byte),
@@ -25,8 +25,8 @@ const SCENARIOS: [(&str, fn()); 6] = [
 
 #[test]
 fn clients_that_say_little_late_or_nothing() {
-    // One test for all of them: each waits for real limits, and of two tests at a time, as on a small
-    // machine, they would keep all others from running for a minute.
+    // One test for all scenarios: each waits for real limits. On a small machine, which runs two tests at a time,
+    // single tests would keep all others from running for a minute.
     let failed: Vec<_> = thread::scope(|scope| {
         let running = SCENARIOS.map(|(words, scenario)| (words, scope.spawn(scenario)));
         running
@@ -40,7 +40,7 @@ fn clients_that_say_little_late_or_nothing() {
 /// The limit for the first byte and for a head is 10 s; the machine may be busy.
 const CLOSED: std::ops::Range<Duration> = Duration::from_secs(5)..Duration::from_secs(18);
 
-/// A pure proxy and a client that reads with patience.
+/// A relay without targets, and a client that waits long for each read.
 fn pair() -> (Relay, Upstream, Client) {
     let upstream = Upstream::ok();
     let relay = Relay::builder().upstream(&upstream).spawn();
@@ -48,7 +48,7 @@ fn pair() -> (Relay, Upstream, Client) {
     (relay, upstream, client)
 }
 
-/// Waits for the end of the connection, whatever is said before it (a 408 is in order).
+/// Waits until the relay closes the connection, with or without a 408.
 fn ended(client: &mut Client) {
     while let Ok(bytes) = client.wire().some(1024) {
         if bytes.is_empty() {
@@ -57,7 +57,7 @@ fn ended(client: &mut Client) {
     }
 }
 
-/// The relay closes the connection within the time for a head.
+/// Asserts that the relay closes the connection within the time for a head.
 fn assert_closed(client: &mut Client, started: Instant) {
     ended(client);
     assert!(

@@ -1,4 +1,4 @@
-//! Profiles of today's SDKs: labels are in the body.
+//! Push: profiles whose labels are in the body, as the SDKs of today send them.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::support::{
 
 pub(crate) const PATH: &str = "/push.v1.PusherService/Push";
 
-/// What a target must never see of a client.
+/// Header fields of a client that a target must never receive.
 const PRIVATE: [&str; 5] = [
     "authorization",
     "x-scope-orgid",
@@ -39,7 +39,7 @@ pub(crate) fn small() -> Vec<u8> {
     )
 }
 
-/// A relay with a target that has the tag `env: x` and one that has none.
+/// A relay with two targets: `tagged` has the tag `env: x`, `plain` has none.
 pub(crate) struct Pair {
     pub(crate) relay: Relay,
     pub(crate) upstream: Upstream,
@@ -63,12 +63,12 @@ impl Pair {
     }
 }
 
-/// The body of a request under construction.
+/// The body of a request that is not sent yet.
 pub(crate) fn body(request: &Request) -> Vec<u8> {
     request.bytes()[request.head().len()..].to_vec()
 }
 
-/// What tagging has to come to: labels of these names are gone, the tags are there once.
+/// Asserts what tagging must do: labels with the names of the tags are gone, and each tag is there once.
 fn assert_tagged(before: &[Series], after: &[Series], tags: &[(&str, &str)]) {
     assert_eq!(before.len(), after.len());
     for (before, after) in before.iter().zip(after) {
@@ -227,7 +227,7 @@ fn a_push_in_json_gets_its_labels_and_keeps_its_base64() {
 
 #[test]
 fn labels_are_free_texts_and_the_name_of_a_service_can_be_replaced() {
-    // §8 #62, #63; the name of the metric is refused at the start, as for every surface.
+    // §8 #62, #63; the tag `__name__` is refused at the start, as for every surface.
     let labels = [
         ("__name__", "process_cpu"),
         ("service_name", "old"),
@@ -298,7 +298,7 @@ fn the_patience_of_a_connect_client_is_told_to_the_upstream_alone() {
     let request = packed(&small())
         .field("Connect-Protocol-Version", "1")
         .field("Connect-Timeout-Ms", "100");
-    // What to do about it is between client and upstream.
+    // The response to this timeout is a matter between client and upstream.
     assert_eq!(rig.send(&request).status(), 200);
     let head = rig.upstream.only().head;
     assert_eq!(head.get("connect-timeout-ms"), Some("100".to_owned()));
@@ -314,7 +314,7 @@ fn a_target_that_takes_no_pushes_gets_the_other_profiles() {
         _ => Answer::status(404, b"404 page not found\n"),
     });
     let rig = Rig::with(Upstream::ok(), target, &["tags: { env: x }"], verbatim);
-    // Five different ones must be refused before the surface is probed with two others.
+    // Five different Pushes must be refused before the surface is probed with two others.
     for _ in 0..8 {
         assert_eq!(rig.send(&packed(&small())).status(), 200);
     }
@@ -328,7 +328,7 @@ fn a_target_that_takes_no_pushes_gets_the_other_profiles() {
         let told = |line: &&Value| line["state"] == "suspended" && line.to_string().contains("404");
         lines.iter().filter(told).count()
     };
-    // If all eight were on their way when the fifth was refused, it takes others to probe with.
+    // If all eight were in flight when the fifth was refused, the probes need further Pushes.
     let mut next = Instant::now();
     eventually(SOON, "suspended", || {
         if Instant::now() >= next {

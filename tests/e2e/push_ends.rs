@@ -1,4 +1,4 @@
-//! Pushes and their like that no target gets, and pushes that nobody but a target gets.
+//! Pushes and similar requests that only the upstream gets, and Pushes that only targets get.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Pushes that nobody can read: a target without tags gets them, a target with tags does not.
+//! Pushes that cannot be read: a target without tags gets them, a target with tags does not.
 
 use crate::{
     push::{PATH, Pair, body, packed, push, small},
@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl Pair {
-    /// Sends what nobody can read, and returns why the target with tags did not get it.
+    /// Sends a request that cannot be read, and returns the reason why the target with tags did not get it.
     fn unreadable(request: &Request, build: impl FnOnce(Builder) -> Builder) -> (Self, String) {
         let pair = Self::new(Upstream::answering(Answer::status(400, b"no")), build);
         let answer = pair.relay.send(request);
@@ -44,11 +44,11 @@ fn a_bomb_is_relayed_and_costs_no_more_memory_than_the_limit() {
         let (pair, reason) = Pair::unreadable(&request, |builder| builder.yaml(&memory));
         assert_eq!(reason, expected);
         pair.untouched(&request);
-        // No more than a quarter is unpacked; its buffer grows in steps, and the allocator keeps some of them.
+        // At most a quarter of the limit is unpacked. The buffer grows in steps, and the allocator keeps some of them.
         let bound = limit.min(64) * MIB * 3 / 2 + 24 * MIB;
         let peak = pair.relay.rss_peak();
         assert!(peak < bound, "{} of {} KiB", peak / 1024, bound / 1024);
-        // What it was granted is given back.
+        // The reserved memory was given back: the next Push is unpacked.
         assert_eq!(pair.relay.send(&packed(&small())).status(), 400);
         pair.tagged.only();
         let memory = [("pool", "queues")];

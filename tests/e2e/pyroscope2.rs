@@ -1,4 +1,4 @@
-//! A Pyroscope 2.x as a target: it answers in batches, refuses some profiles for good and de-duplicates.
+//! A Pyroscope 2.x as a target: it responds in batches, refuses some profiles for good, and de-duplicates.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -7,10 +7,10 @@ use std::{
 
 use crate::support::{Pyroscope2, Relay, Request, SOON, Upstream, nightly, paced, poll};
 
-/// The longest way of a good profile.
+/// Longest time from the request of a good profile until the target stores it.
 const IN_TIME: Duration = Duration::from_secs(5);
 
-/// A name that no other number has: of 20 profiles in a row three are refused, for a different reason each.
+/// A name for each number. Of 20 profiles in a row three are refused, each for a different reason.
 fn name(number: usize) -> String {
     let reason = Pyroscope2::REFUSED.get(number * 7 % 20);
     format!("{}{number}", reason.unwrap_or(&"good"))
@@ -25,7 +25,7 @@ fn request(name: &str) -> Request {
     }
 }
 
-/// Sends profiles to a relay with this target beside a healthy one: all good ones arrive in time.
+/// Sends profiles to a relay that has this target and a healthy one, and asserts that all good profiles arrive in time.
 fn carries(per_second: u32, seconds: u32, options: &[&str]) {
     let (target, healthy) = (Pyroscope2::start(), Upstream::ok());
     let relay = Relay::builder()

@@ -60,7 +60,7 @@ fn absolute_times_are_never_converted() {
 
 #[test]
 fn relative_times_are_resolved_for_targets_only() {
-    // §8 #2, overruled: at delivery `now` would be another time.
+    // §8 #2, overruled: at the time of delivery `now` would be another time.
     let query = "name=app&from=now-1h&until=now";
     let before = unix_now();
     let (upstream, target) = pass(&Rig::tagged("env: test"), query);
@@ -78,7 +78,7 @@ fn missing_times_become_the_time_of_receipt_for_targets() {
         let (upstream, target) = pass(&Rig::tagged("env: test"), query);
         assert_eq!(upstream, query);
         for name in ["from", "until"] {
-            // The first value counts, as for Go.
+            // The first value of a repeated parameter counts, as in Go.
             assert!(
                 (before..=unix_now()).contains(&nanoseconds(&target, name)),
                 "{query}: {target}"
@@ -147,7 +147,8 @@ fn a_missing_name_reaches_no_target() {
     refused_by_all("from=1&until=2&Name=app");
 }
 
-/// The upstream gets the raw query and its answer passes; the target gets nothing; it is counted.
+/// Asserts that the upstream gets the raw query and its response passes, and that the target gets nothing and the drop
+/// is counted.
 fn refused_by_all(query: &str) {
     let refusal = Answer::error(
         400,

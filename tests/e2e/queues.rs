@@ -6,7 +6,7 @@ use crate::{
     support::{Count, Relay, Upstream, client::noise},
 };
 
-/// A relay to `sink`, with a local upstream that has to be kept.
+/// A relay to `sink`, with a local upstream. The caller must keep the upstream alive.
 fn towards(sink: &Sink, options: &[&str]) -> (Relay, Upstream) {
     let upstream = Upstream::ok();
     let relay = Relay::builder()
@@ -18,7 +18,7 @@ fn towards(sink: &Sink, options: &[&str]) -> (Relay, Upstream) {
 
 #[test]
 fn a_full_queue_drops_the_newest_or_the_oldest_as_told() {
-    // The first is at the target, the second waits, and then there is no room.
+    // The first profile is at the target, the second is queued, and then the queue is full.
     for (policy, names) in [("drop-newest", ["a", "b"]), ("drop-oldest", ["a", "d"])] {
         let sink = Sink::gated();
         let on_full = format!("on-full: {policy}");

@@ -1,4 +1,4 @@
-//! What becomes of a profile that a target does not simply take.
+//! Profiles that a target does not accept as they are.
 
 use crate::support::{Answer, Count, Relay, Request, Rig, Upstream, key::Key};
 
@@ -43,7 +43,7 @@ fn too_many_labels_for_one_target_are_no_matter_to_another() {
 
 #[test]
 fn an_empty_profile_has_a_length_for_the_target() {
-    // RFC 9110 §8.6: without one some servers answer 411.
+    // RFC 9110 §8.6: some servers respond with a 411 to a request without a length.
     let rig = Rig::new();
     rig.send(&Request::profile("app", b""));
     let length = rig.target.only().head.get("content-length");

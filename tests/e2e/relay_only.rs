@@ -12,7 +12,7 @@ fn builder(target: &Upstream, options: &[&str]) -> Builder {
 
 #[test]
 fn a_profile_is_answered_with_an_empty_200() {
-    // §8 #55; the Go SDK takes nothing else for a success.
+    // §8 #55; the Go SDK accepts only this as a success.
     let target = Upstream::ok();
     let relay = builder(&target, &["tags: { env: x }"]).spawn();
     let chunked = Request::chunked("/ingest?name=b&from=1&until=2", &[b"pro", b"file"], &[]);
@@ -80,7 +80,7 @@ fn a_name_nobody_would_take_is_a_400() {
             "{answer:?}"
         );
     }
-    // What one generation takes is for the target to judge.
+    // A name that one generation of Pyroscope accepts is sent: the target decides.
     for query in ["?name=foo/bar", "?name=foo{a.b=1}"] {
         let answer = relay.send(&Request::post(&format!("/ingest{query}"), b"profile"));
         assert_eq!(answer.status(), 200, "{query}");
@@ -92,7 +92,7 @@ fn a_name_nobody_would_take_is_a_400() {
 
 #[test]
 fn without_an_upstream_its_success_is_not_waited_for() {
-    // There the queues decide the answer, or a 200 would be a lie.
+    // Without an upstream the queues decide the response; there is no success to wait for.
     let target = Upstream::answering(Answer::never());
     let relay = builder(&target, &["queue-size: 1", "queue-workers: 1"])
         .yaml("tee: { on: upstream-success }")
@@ -150,7 +150,7 @@ fn a_body_over_the_limit_of_the_tee_is_not_called_taken() {
         .yaml("tee: { max-body: 1MiB }")
         .spawn();
     let answer = relay.send(&Request::profile("app", &noise(2_000_000)));
-    // A 503 would make clients try again.
+    // A 503 would make clients retry.
     assert_eq!(answer.status(), 413, "{answer:?}");
     assert_eq!(answer.json()["code"], "invalid_argument");
     let ledger = relay.wait_ledger("central", "a drop", |ledger| ledger.lost().profiles == 1);

@@ -1,4 +1,4 @@
-//! `disable-local-writes`: what a client is told of a body that no target can be sent.
+//! `disable-local-writes`: responses for a body that no target can get.
 
 use std::iter;
 
@@ -29,11 +29,11 @@ enum Upload {
     Grpc(&'static str, Option<&'static str>, Vec<u8>),
 }
 
-/// What a client is told.
+/// The response to an upload.
 #[derive(Debug, PartialEq)]
 enum Told {
     Taken,
-    /// The HTTP status, or that which means the same as the gRPC status.
+    /// The HTTP status, or the status that corresponds to the gRPC status.
     Refused(u16),
 }
 
@@ -79,7 +79,7 @@ fn otlp(kind: &str, body: &[u8]) -> Request {
     Request::post(OTLP, body).field("Content-Type", kind)
 }
 
-/// Bodies that nobody can put tags into, but that a target without tags can be sent.
+/// Bodies into which no tags can be put, but which a target without tags can get.
 fn unreadable() -> Vec<(&'static str, Upload)> {
     let (proto, json) = ("application/x-protobuf", "application/json");
     let cut = &gzip(&small())[..20];
@@ -116,7 +116,7 @@ fn unreadable() -> Vec<(&'static str, Upload)> {
     ]
 }
 
-/// gRPC calls that cannot be taken out of their frame, which every target needs.
+/// gRPC calls whose message cannot be taken out of its frame, which is necessary for every target.
 fn unframed() -> Vec<(&'static str, Upload)> {
     let grpc = |body| Upload::Grpc(PATH, None, body);
     vec![
@@ -148,7 +148,7 @@ fn readable() -> Vec<(&'static str, Upload)> {
     ]
 }
 
-/// A relay without an upstream, with a target for each of `options`: `a`, `b`, ...
+/// A relay without an upstream, with one target for each element of `options`: `a`, `b`, ...
 fn relay(options: &[&[&str]], targets: &[Upstream], yaml: &str) -> Relay {
     let builder: Builder = Relay::builder().remote_write("disable-local-writes: true");
     let targets = ["a", "b"].iter().zip(targets).zip(options);
@@ -160,7 +160,7 @@ fn relay(options: &[&[&str]], targets: &[Upstream], yaml: &str) -> Relay {
         .spawn()
 }
 
-/// Sends all of `uploads` and checks that each is answered by `told`; how many there were.
+/// Sends all of `uploads`, asserts that each gets the response `told`, and returns their number.
 fn all_are(told: &Told, uploads: &[(&str, Upload)], relay: &Relay) -> u64 {
     for (what, upload) in uploads {
         assert_eq!(upload.send(relay), *told, "{what}");
@@ -175,7 +175,7 @@ fn where_every_target_has_tags_a_body_that_cannot_be_read_is_a_400() {
         let relay = relay(&[&[TAGS], &["tags: { a: b }"]], &targets, yaml);
         let refused = all_are(&Told::Refused(400), &unreadable(), &relay)
             + all_are(&Told::Refused(400), &unframed(), &relay);
-        // At once: none of them was ever in a queue.
+        // The losses are counted at once: no profile was ever in a queue.
         for name in ["a", "b"] {
             let ledger = relay.ledger(name);
             assert_eq!(ledger.accepted.profiles, refused);
@@ -223,7 +223,7 @@ fn a_body_that_no_queue_can_ever_hold_is_a_413() {
     for (options, yaml, reason) in [
         (&[TAGS][..], "tee: { max-body: 1MiB }", "too_large"),
         (&[], "tee: { max-body: 1MiB }", "too_large"),
-        // The default of max-body is what a queue can hold.
+        // The default of `tee.max-body` is at most the size that a queue can hold.
         (&["queue-bytes: 1MiB"], MEMORY, "too_large"),
         (
             &["queue-bytes: 1MiB"],
@@ -272,11 +272,11 @@ fn a_shortage_of_memory_is_a_503_and_too_little_of_it_a_413() {
         let relay = relay(&[&options], &target, &yaml);
         let bomb = push(&bomb()).field("Content-Encoding", "gzip");
         assert_eq!(Upload::Http(bomb).send(&relay), Told::Refused(413));
-        // Longer than a quarter of the limit, though it is not packed.
+        // Longer than a quarter of the limit, although the message is not packed.
         let plain = push(&noise((2 << 20) + 1));
         assert_eq!(Upload::Http(plain).send(&relay), Told::Refused(413));
 
-        // What is being sent leaves no room to record another one, and room to unpack one.
+        // The upload in flight leaves no room to record another body of this size, but room to unpack a small one.
         let large = Request::profile("app", &vec![7; (5 << 20) + (400 << 10)]);
         assert_eq!(relay.send(&large).status(), 200);
         target[0].wait_for(1, SOON);

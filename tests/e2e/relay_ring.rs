@@ -1,4 +1,4 @@
-//! Relays that point at each other.
+//! Relays whose addresses lead to one another.
 
 use crate::{
     load::Bridge,
@@ -30,7 +30,7 @@ fn a_profile_goes_round_a_ring_of_relays_a_few_times_and_no_more() {
             .map(|relay| relay.metrics().sum(name, &labels))
             .sum()
     };
-    // Each of the three is stopped once, and nothing else is under way then.
+    // Each of the three profiles is stopped once as a loop, and then nothing else is in flight.
     eventually(SOON, "the end of three rounds", || loops() >= 3.0);
     for relay in &relays {
         relay.wait_ledger("other", "nothing pending", |ledger| {

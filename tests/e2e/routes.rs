@@ -1,4 +1,4 @@
-//! Which requests are profiles, and that all the others pass as well.
+//! Paths and methods: which requests are profiles. All other requests pass as well.
 
 use crate::support::{Request, Rig, SOON, Upstream, verbatim};
 
@@ -6,7 +6,7 @@ const QUERY: &str = "name=app&from=1795397490&until=1795397500";
 
 #[test]
 fn paths_are_forwarded_raw_and_teed_where_pyroscope_would_ingest() {
-    // §8 #52. `//ingest` is a redirect for Go, but its profile is a profile.
+    // §8 #52. Go redirects `//ingest`; the relay tees it as a profile.
     let cases = [
         ("/ingest", true),
         ("/pyroscope/ingest", true),
@@ -100,7 +100,7 @@ fn a_tunnel_to_anywhere_is_refused() {
 
 #[test]
 fn an_absolute_target_is_taken_as_its_path() {
-    // RFC 9112 §3.2.2: every server has to take this form.
+    // RFC 9112 §3.2.2: every server must accept this form.
     let rig = Rig::with(Upstream::ok(), Upstream::ok(), &[], verbatim);
     let target = format!("http://profiles.example/ingest?{QUERY}");
     let request = Request::post(&target, b"profile").field("Host", "profiles.example");

@@ -1,4 +1,4 @@
-//! What must not be seen is seen nowhere, whatever goes wrong.
+//! Secrets of targets and clients are shown nowhere, whatever goes wrong.
 
 use std::process::Command;
 
@@ -13,7 +13,7 @@ use crate::support::{
     ports::Refusing,
 };
 
-/// Credentials of targets, as the configuration has them.
+/// Credentials of targets, as the configuration contains them.
 const OURS: [&str; 10] = [
     "S3cr-token-of-good",
     "S3cr-header-of-good",
@@ -27,7 +27,7 @@ const OURS: [&str; 10] = [
     "S3cr-token-of-refusing",
 ];
 
-/// What clients send to the local upstream.
+/// Secrets that clients send to the local upstream.
 const THEIRS: [&str; 4] = [
     "S3cr-client-token",
     "S3cr-client-cookie",
@@ -35,14 +35,14 @@ const THEIRS: [&str; 4] = [
     "S3cr-client-grpc",
 ];
 
-/// Every way a secret could be written.
+/// All spellings in which a secret could be written.
 fn spellings() -> Vec<String> {
     let mut all: Vec<String> = OURS.iter().chain(&THEIRS).map(|&s| s.to_owned()).collect();
     all.push("S3cr-basic-user:S3cr-basic-password".to_owned());
     all.push("S3cr-userinfo-user:S3cr-userinfo-password".to_owned());
     all.push("u:S3cr-dns-password".to_owned());
     let coded: Vec<_> = all.iter().map(|s| STANDARD_NO_PAD.encode(s)).collect();
-    // Debug output of bytes, which a careless `{:?}` of a header or a buffer would give.
+    // Debug output of bytes, as a careless `{:?}` of a header or a buffer would print.
     let bytes: Vec<_> = all.iter().map(|s| format!("{:?}", s.as_bytes())).collect();
     let lists = bytes.iter().map(|s| s.trim_matches(['[', ']']).to_owned());
     let lists: Vec<_> = lists.collect();
@@ -64,7 +64,7 @@ struct Targets {
     redirected: Upstream,
     resetting: Upstream,
     dead: Refusing,
-    /// What systemd would hand over.
+    /// A directory of credentials, as systemd would provide.
     credentials: tempfile::TempDir,
 }
 
@@ -236,7 +236,7 @@ fn grpc(relay: &Relay) {
         .header("authorization", "Bearer S3cr-client-grpc")
         .body(Full::new(Bytes::from_static(b"\0\0\0\0\0")))
         .expect("a request");
-    // The upstream speaks no HTTP/2: what comes back does not matter, what is logged does.
+    // The upstream does not speak HTTP/2: the test needs the log lines, not the response.
     drop(h2::send(relay.addr(), request));
 }
 

@@ -1,4 +1,4 @@
-//! The commands `send` and `sink`: a profile sent by hand, and a receiver that shows it.
+//! The commands `send` and `sink`: sending a profile by hand, and a receiver that prints it.
 
 use std::net::TcpListener;
 

@@ -1,4 +1,4 @@
-//! A shortage of memory: waited out where waiting is possible, and not to be had for the price of a few idle uploads.
+//! A shortage of memory: profiles wait where waiting is possible, and a few idle uploads cannot cause a shortage.
 
 use std::{
     sync::{
@@ -16,10 +16,10 @@ use crate::{
     },
 };
 
-/// Longer than what a client may take for a part of a body.
+/// Longer than the time in which an upload must advance.
 const SLOW: Duration = Duration::from_secs(45);
 
-/// A Push that is half as long packed.
+/// A Push that packs to half its length.
 fn half_noise(length: usize, name: &str) -> Request {
     let mut profile = noise(length / 2);
     profile.resize(length, 0);
@@ -61,7 +61,7 @@ fn memory_full_of_packed_pushes_is_emptied_once_the_target_takes_them() {
             false => Answer::status(503, b"not yet"),
         });
         let upstream = Upstream::ok();
-        // Pushes of which two fill the workspaces, packed and unpacked.
+        // Two of these Pushes fill the workspaces, packed and unpacked.
         let options = ["tags: { env: x }", "queue-bytes: 16MiB", "replay-rate: 0"];
         let relay = builder(spool, 16)
             .upstream(&upstream)
@@ -106,7 +106,7 @@ fn a_target_that_hangs_costs_another_no_packed_push() {
     }
 }
 
-/// Begins the upload of a profile of `length` bytes and sends all but the last `missing`.
+/// Begins the upload of a profile of `length` bytes, and sends all but the last `missing` bytes.
 fn begin(relay: &Relay, length: usize, missing: usize) -> Client {
     let mut client = Client::connect(relay.addr());
     let request = Request::profile("stalled", &noise(length));
@@ -129,7 +129,7 @@ fn uploads_that_stall_keep_no_memory_from_those_that_do_not() {
             metrics.sum("pyroscope_relay_memory_bytes", &[("pool", "inflight")])
         };
         eventually(SOON, "half of the memory is held", || receiving() > 3.5e6);
-        // Nobody is slow before a second has passed.
+        // An upload counts as slow only after a second.
         let started = Instant::now();
         eventually(SOON, "a second has passed", || {
             started.elapsed() > Duration::from_millis(1_200)

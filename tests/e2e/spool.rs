@@ -1,4 +1,4 @@
-//! Profiles that wait on disk.
+//! Profiles that are queued on disk.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -57,7 +57,7 @@ fn what_was_answered_survives_a_kill() {
         let builder = builder.target_address("central", &url, &["queue-size: 1000"]);
         let mut relay = builder.clone().spawn();
         send(&relay, numbered(100));
-        // With `always` the answer is the promise; otherwise a write takes its moment.
+        // With `always` the response promises the disk; with the other policies the write follows a little later.
         if fsync != "always" {
             let written = "pyroscope_remote_write_spool_written_bytes_total";
             eventually(SOON, "all to be written", || {
@@ -112,7 +112,7 @@ fn a_target_keeps_what_waits_for_it_under_its_name_wherever_it_is() {
     send(&relay, numbered(10));
     relay.signal(Signal::KILL);
     assert!(relay.wait(SOON).is_some());
-    // Another order, other addresses, and a target that begins now.
+    // The targets are in another order and at other addresses, and one target is new.
     let (one, two, three) = (Upstream::ok(), Upstream::ok(), Upstream::ok());
     let relay = builder()
         .target("three", &three, &[])

@@ -1,4 +1,4 @@
-//! Spools that open late, and who takes profiles meanwhile.
+//! Spools that open late, and the profiles that arrive before.
 
 use std::{fs, path::Path};
 
@@ -92,7 +92,7 @@ fn a_directory_that_cannot_be_made_is_used_once_it_can() {
     for (fsync, while_waiting) in [("always", 503), ("never", 200)] {
         let home = home();
         let place = home.path().join("mount");
-        // A file, where a directory should be.
+        // A regular file in the place of a directory.
         fs::write(&place, "").expect("it can be written");
         let target = Upstream::ok();
         let builder = relay_only(&place.join("spool"), fsync).target("central", &target, &[]);

@@ -66,7 +66,7 @@ fn a_file_that_cannot_be_opened_at_the_start_is_delivered_once_it_can() {
     assert!(relay.wait(Duration::from_secs(60)).is_some());
     assert_eq!(verify(&dir).0, Some(0));
 
-    // A link to itself cannot be opened, not even by root.
+    // A symbolic link to itself cannot be opened, not even by root.
     let taken: Vec<_> = segments(&dir).into_iter().take(2).collect();
     for segment in &taken {
         fs::rename(segment, segment.with_extension("taken")).expect("it can be renamed");

@@ -1,5 +1,5 @@
-//! Kept connections that the upstream or a target closes. A request may be sent again at once only if the peer cannot
-//! have received the whole of it.
+//! Kept connections that the upstream or a target closes. The relay may send a request again at once only if the peer
+//! cannot have received all of it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,14 +11,14 @@ use crate::support::{
     Answer, Client, Count, Relay, Request, Response, Rig, SOON, Upstream, client::noise,
 };
 
-/// Longer than the second after which an idle connection counts as closed by its peer.
+/// An idle time above 1 s, after which a reset means that the peer had closed the connection.
 const REST: Duration = Duration::from_millis(1_500);
 
-/// Well below that second.
+/// An idle time well below 1 s.
 const NO_REST: Duration = Duration::from_millis(800);
 
-/// A relay whose upstream or target answers the first request, ends the connection at the second, and answers all
-/// others.
+/// A relay whose upstream or target responds to the first request, ends the connection at the second, and responds to
+/// all others.
 fn rig(of_target: bool, option: &str, second: &Answer) -> Rig {
     let second = second.clone();
     let peer = Upstream::script(move |arrival| match arrival.index {
@@ -33,8 +33,8 @@ fn rig(of_target: bool, option: &str, second: &Answer) -> Rig {
     Rig::with(upstream, target, &options, |builder| builder)
 }
 
-/// Sends two profiles, the second `rest` after the answer to the first; a new rig if this machine was too slow for a
-/// short rest.
+/// Sends two profiles, the second `rest` after the response to the first. Repeats with a new rig if this machine was
+/// too slow for a short rest.
 fn second(rest: Duration, body: &[u8], rig: impl Fn() -> Rig) -> (Rig, Response) {
     loop {
         let rig = rig();
@@ -51,7 +51,7 @@ fn second(rest: Duration, body: &[u8], rig: impl Fn() -> Rig) -> (Rig, Response)
     }
 }
 
-/// Of the target: stale retries, ambiguous uploads, profiles that were sent, profiles that were dropped as ambiguous.
+/// Counts for the target: stale retries, ambiguous uploads, profiles sent, profiles dropped as ambiguous.
 fn of_target(rig: &Rig) -> [f64; 4] {
     let ledger = rig.settled(2);
     let metrics = rig.relay.metrics();
@@ -76,7 +76,7 @@ fn upstream_retries(relay: &Relay) -> f64 {
 
 #[test]
 fn a_target_that_closes_after_the_whole_upload_may_have_it() {
-    // It reads everything; then FIN, or a reset without a rest before it.
+    // The target reads everything, then sends a FIN, or a reset on a connection that was not idle before.
     for second_answer in [Answer::hang_up(), Answer::raw(b"").reset()] {
         for (option, expected, arrived) in [
             ("retry", [0.0, 1.0, 2.0, 0.0], 3),
@@ -106,7 +106,7 @@ fn a_target_that_resets_a_connection_after_a_rest_had_closed_it() {
 
 #[test]
 fn a_target_that_closes_in_the_middle_of_an_upload_is_a_free_retry() {
-    // More than sockets hold, so that the rest is still to be written.
+    // More than the sockets hold, so that a part of the body is still unsent.
     let body = noise(16 << 20);
     for second_answer in [
         Answer::raw(b"").unread().linger(),
@@ -138,7 +138,7 @@ fn a_fresh_connection_that_ends_in_the_middle_of_an_upload_is_not_ambiguous() {
 
 #[test]
 fn an_end_before_the_request_costs_nothing() {
-    // The peer goes away with its connections, and comes back before the next request.
+    // The peer stops, which closes its connections, and starts again before the next request.
     for of_target in [true, false] {
         let (peer, other) = (Upstream::ok(), Upstream::ok());
         let (upstream, target) = match of_target {
@@ -221,7 +221,7 @@ fn an_upstream_that_closes_in_the_middle_of_a_request_gets_it_again() {
 
 #[test]
 fn a_connection_that_closes_while_a_request_is_on_its_way_costs_nothing() {
-    // Every third request meets the end of an idle connection: the peer's FIN crosses it, and its kernel refuses it.
+    // Every third request on a connection crosses the peer's FIN, and the peer's kernel refuses the request.
     const REQUESTS: u64 = 60;
     let closing = || {
         Upstream::script(|arrival| match arrival.nth {

@@ -1,4 +1,4 @@
-//! How the targets are, as JSON and as a table.
+//! The state of the targets, as JSON and as a table.
 
 use std::{
     fs::File,
@@ -19,8 +19,8 @@ use crate::support::{
 
 const STATES: [&str; 4] = ["healthy", "throttled", "open", "suspended"];
 
-/// A relay with a target that takes everything and one that nobody listens for, after one profile
-/// of seven bytes.
+/// A relay with a target that accepts everything and a target at whose address nothing listens, after one profile of
+/// seven bytes.
 struct Half {
     relay: Relay,
     _upstream: Upstream,
@@ -212,7 +212,7 @@ fn the_command_prints_the_json_as_it_came() {
     let printed: Value = serde_json::from_str(&done.out).unwrap();
     let page = half.page();
     assert_eq!(printed["started"], page["started"]);
-    // Nothing happens to this one any more; the other is tried again and again.
+    // Nothing changes for this target; the other target is tried again and again.
     assert_eq!(printed["targets"][0], page["targets"][0]);
     assert_eq!(printed["targets"][1]["name"], "dead");
 }
@@ -245,7 +245,7 @@ fn the_listener_of_the_clients_is_told_from_that_of_the_admin() {
     assert!(done.err.contains("--admin"), "{done:?}");
 }
 
-/// A command that watches; it ends with the test, however that ends.
+/// A running `pyrotee status --watch`; killed when dropped.
 struct Watching {
     child: Child,
     home: TempDir,

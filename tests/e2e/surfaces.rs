@@ -1,4 +1,4 @@
-//! Where profiles are recognised, and where a target gets them.
+//! How ingestion requests are recognised, and the paths to which a target gets them.
 
 use crate::support::{
     Answer, Client, Count, Relay, Request, Rig, SOON, Upstream,

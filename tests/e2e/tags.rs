@@ -17,7 +17,7 @@ fn query(tags: &str, name: &str) -> String {
 
 #[test]
 fn names_with_open_ends_are_read_as_pyroscope_reads_them() {
-    // §8 #5: the last tag of an unterminated name is lost, here as there.
+    // §8 #5: the last tag of an unterminated name is lost, as in a Pyroscope.
     for name in ["foo", "foo{", "foo{}", "foo{a=1", "foo{a}"] {
         assert_eq!(
             tagged("env: x", name),
@@ -73,7 +73,7 @@ fn an_overridden_application_name_stands_once() {
 
 #[test]
 fn a_dash_in_the_key_of_a_tag_becomes_an_underscore_and_is_said_once() {
-    // §8 #10, overruled: the example of Pyroscope's own documentation has to work.
+    // §8 #10, overruled: the example in Pyroscope's own documentation must work.
     let rig = Rig::tagged("cluster-name: my-cluster");
     for _ in 0..3 {
         rig.send(&Request::profile("foo", b"x"));

@@ -1,4 +1,4 @@
-//! The times of profiles that name none: nanoseconds of their receipt, each its own, for good.
+//! The times of profiles that have none: nanoseconds of receipt, different for each profile, and kept for good.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -37,7 +37,7 @@ fn send(relay: &Relay, numbers: impl IntoIterator<Item = usize>) {
     }
 }
 
-/// `from` of an upload, which equals `until` and has 19 digits.
+/// The parameter `from` of an upload. It must equal `until` and have 19 digits.
 fn stamp(request: &upstream::Request) -> u64 {
     let query = request.head.query();
     let [from, until] = ["from", "until"].map(|key| parameter(&query, key).unwrap());
@@ -45,7 +45,7 @@ fn stamp(request: &upstream::Request) -> u64 {
     from.parse().unwrap()
 }
 
-/// The time of each profile that a target got, by its body. An upload that is repeated has the same time.
+/// The time of each profile that a target got, by body. A repeated upload must have the same time.
 fn stamps(target: &Upstream, count: usize) -> BTreeMap<Vec<u8>, u64> {
     let mut stamps = BTreeMap::new();
     for request in target.wait_for(count, SOON) {
@@ -122,7 +122,7 @@ fn a_profile_that_survived_a_kill_in_the_spool_keeps_its_time() {
     send(&relay, 0..20);
     let before = stamps(&steady, 20);
     let written = "pyroscope_remote_write_spool_written_bytes_total";
-    // A record is more than a hundred bytes.
+    // A record takes more than a hundred bytes.
     eventually(SOON, "all to be written", || {
         relay.metrics().value(written, &[]) >= Some(20.0 * 100.0)
     });

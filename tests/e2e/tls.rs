@@ -1,4 +1,4 @@
-//! Targets over https.
+//! Targets and upstreams over https.
 
 use std::{
     fs,
@@ -19,10 +19,10 @@ use tempfile::TempDir;
 
 use crate::support::{Count, Relay, Request, SOON, Upstream, eventually};
 
-/// A target whose certificate only a test trusts.
+/// A target whose certificate is trusted only by a test.
 struct Https {
     address: SocketAddr,
-    /// What was said to it once it was trusted.
+    /// Bytes that the server received after the handshake.
     heard: Arc<Mutex<Vec<u8>>>,
     authority: String,
     home: TempDir,
@@ -34,7 +34,7 @@ impl Https {
         Self::with(name, false)
     }
 
-    /// A server that wants a certificate of its clients: with TLS 1.3 it says so after the clients' handshake.
+    /// A server that requires a client certificate. With TLS 1.3 it reports this after the client's handshake.
     fn demanding(name: &str) -> Self {
         Self::with(name, true)
     }
@@ -57,7 +57,7 @@ impl Https {
         format!("https://{host}:{}", self.address.port())
     }
 
-    /// A file that makes the authority trusted.
+    /// A file of root certificates that makes the server's certificate trusted.
     fn roots(&self) -> String {
         let path = self.home.path().join("roots.pem");
         fs::write(&path, &self.authority).expect("the file can be written");
@@ -70,8 +70,8 @@ impl Https {
     }
 }
 
-/// A server's side of TLS, whose certificate is for `name`, and the authority that has signed it, as PEM. `demanding`: it
-/// wants a certificate of its clients.
+/// The configuration of a TLS server whose certificate is for `name`, and the authority that signed the certificate, as
+/// PEM. With `demanding` the server requires a client certificate.
 pub(crate) fn server_config(name: &str, demanding: bool) -> (ServerConfig, String) {
     let key = || KeyPair::generate().expect("a key can be made");
     let mut authority = CertificateParams::default();
@@ -111,7 +111,7 @@ fn accept(listener: TcpListener, config: Arc<ServerConfig>, heard: Arc<Mutex<Vec
                 let mut connection = ServerConnection::new(config).expect("it was checked");
                 let mut stream = Stream::new(&mut connection, &mut socket);
                 let mut buffer = [0; 4096];
-                // Every upload here ends in the same word and is small.
+                // Every upload in these tests is small and ends in the same word.
                 while let Ok(read @ 1..) = stream.read(&mut buffer) {
                     let mut heard = heard.lock().expect("nobody panics with the lock");
                     heard.extend_from_slice(&buffer[..read]);
@@ -203,7 +203,7 @@ fn a_target_that_speaks_no_tls_is_a_failure_and_gets_nothing() {
     let address = target.url().replace("http://", "https://");
     let (relay, _upstream) = relay_to(&address, None);
     relay.send(&Request::profile("app", b"profile"));
-    // It waits for a request where a handshake should be, which looks like a target that is slow.
+    // The server waits for a request where a handshake should be, so the relay sees a timeout.
     let labels = [("target", "central"), ("kind", "timeout")];
     let name = "pyroscope_remote_write_request_errors_total";
     eventually(SOON, "a failure", || {
@@ -262,7 +262,7 @@ fn an_upstream_that_wants_a_certificate_is_a_tls_error() {
     assert_eq!(relay.metrics().sum(errors, &[("kind", "tls")]), 1.0);
 }
 
-/// TLS that does not come about is somebody's mistake: profiles wait until it is mended.
+/// Asserts that profiles stay queued after a failed handshake, until somebody repairs the configuration.
 fn assert_waits_for_repair(relay: &Relay) {
     let labels = [
         ("target", "central"),

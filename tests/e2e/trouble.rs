@@ -1,4 +1,4 @@
-//! An upstream that is gone, slow, early or rude: what the client gets and what is still teed.
+//! An upstream that is gone, slow, early or broken: the client's response, and the profiles that are teed all the same.
 
 use std::{
     thread,
@@ -14,7 +14,7 @@ use crate::support::{
 fn thirty_of_thirty_early_refusals_of_a_profile_reach_the_client() {
     // §8 #28
     let rig = thirty_refused("/ingest?name=app&from=1&until=2");
-    // Each body was read on for the tee, whatever became of it in the queue.
+    // The rest of each body was read for the tee, whatever happened to the profile in the queue.
     let ledger = rig.settled(30);
     assert_eq!(
         ledger.accepted,
@@ -29,7 +29,7 @@ fn thirty_of_thirty_early_refusals_of_another_upload_reach_the_client() {
     thirty_refused("/upload");
 }
 
-/// An upstream that answers like Go's `MaxBytesReader`: before the body, and it closes then.
+/// An upstream that responds before the body and then closes, like Go's `MaxBytesReader`.
 fn thirty_refused(path: &str) -> Rig {
     let refusal = Answer::error(413, "invalid_argument", "request body too large");
     let rig = Rig::with(
@@ -123,7 +123,7 @@ fn an_upstream_that_hangs_up_is_a_502_and_the_profile_is_teed() {
         assert_eq!(answer.status(), 502);
         assert_eq!(answer.json()["code"], "unavailable");
         assert_eq!(rig.target.only().body.data, b"profile");
-        // On a new connection there is no reason to try again.
+        // On a new connection there is no reason to retry.
         assert_eq!(rig.upstream.arrivals().len(), 1);
     }
 }
@@ -168,7 +168,7 @@ fn an_upstream_that_never_answers_is_a_504_and_the_profile_is_teed() {
 
 #[test]
 fn the_time_an_upload_takes_is_not_the_upstreams_fault() {
-    // The limit runs from the end of the body.
+    // `upstream.timeout` starts at the end of the body.
     let rig = Rig::with(Upstream::ok(), Upstream::ok(), &[], |builder| {
         builder.upstream_option("timeout: 500ms")
     });
@@ -183,7 +183,7 @@ fn the_time_an_upload_takes_is_not_the_upstreams_fault() {
 
 #[test]
 fn an_answer_cut_off_in_the_middle_is_cut_off_for_the_client() {
-    // A shorter body that looks whole would be a lie.
+    // The client must not take a truncated body for a whole one.
     let sized = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this".as_slice();
     let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n".as_slice();
     for raw in [sized, chunked] {
@@ -196,7 +196,7 @@ fn an_answer_cut_off_in_the_middle_is_cut_off_for_the_client() {
 
 #[test]
 fn an_upstream_that_closes_after_each_answer_is_no_reason_for_an_error() {
-    // §8 #37: it says nothing about the close, so every request meets a connection about to go.
+    // §8 #37: the response does not announce the close, so every request may meet a connection that is being closed.
     let rig = Rig::with(
         Upstream::answering(Answer::ok().close()),
         Upstream::ok(),
@@ -218,7 +218,7 @@ fn an_upstream_that_closes_after_each_answer_is_no_reason_for_an_error() {
 
 #[test]
 fn a_profile_on_a_stale_connection_is_sent_once_more() {
-    // §8 #37: the upstream had closed while the request was on its way, and its kernel refuses the request.
+    // §8 #37: the upstream closed while the request was in flight, and the upstream's kernel refuses the request.
     for length in [10, 1000, 60_000] {
         let rig = closing_on_reuse();
         let mut client = rig.client();
@@ -234,7 +234,7 @@ fn a_profile_on_a_stale_connection_is_sent_once_more() {
 
 #[test]
 fn a_profile_too_large_to_be_sent_once_more_is_teed_and_answered() {
-    // §8 #37: nobody holds all of it, so on a stale connection a 502 is in order, a hang is not.
+    // §8 #37: the relay does not hold the whole body, so a 502 is right on a stale connection; a hang is not.
     let rig = closing_on_reuse();
     let mut client = rig.client();
     assert_eq!(
@@ -248,7 +248,7 @@ fn a_profile_too_large_to_be_sent_once_more_is_teed_and_answered() {
     assert!(rig.upstream.requests().len() <= 2);
 }
 
-/// An upstream that serves one request on each connection and closes while the next is on its way.
+/// An upstream that serves one request on each connection, and closes while the next request is in flight.
 fn closing_on_reuse() -> Rig {
     let upstream = Upstream::script(|arrival| match arrival.nth {
         0 => Answer::ok(),

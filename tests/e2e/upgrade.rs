@@ -1,4 +1,4 @@
-//! Connections that become something else, and those that must not.
+//! Connections that switch to another protocol, and connections that must not.
 
 use crate::support::{Answer, Request, Rig, Upstream};
 
@@ -36,7 +36,7 @@ fn an_upgraded_connection_is_a_tunnel_in_both_directions() {
         }
         assert_eq!(echo, words.to_uppercase().as_bytes());
     }
-    // The end of one side is the end of the other.
+    // When one side closes, the relay closes the other side.
     client.wire().finish().unwrap();
     assert!(client.wire().closed());
 }
@@ -54,7 +54,7 @@ fn an_upgrade_the_upstream_declines_is_an_ordinary_answer() {
 
 #[test]
 fn an_upgrade_to_h2c_is_stripped() {
-    // It would tunnel past the tee.
+    // The tunnel would carry profiles past the tee.
     let rig = Rig::verbatim(Upstream::ok());
     for protocol in ["h2c", "H2C", "h2c, websocket"] {
         let request = Request::profile("app", b"profile")

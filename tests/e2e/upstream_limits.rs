@@ -1,4 +1,4 @@
-//! How much the upstream is asked for at once, and what a request gets that is too much.
+//! Limits of the connections to the upstream, and the responses to requests above them.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -56,7 +56,7 @@ fn many_clients_of_a_hung_upstream_take_no_more_connections_than_the_limit() {
     let statuses: Vec<_> = thread::scope(|scope| {
         let clients: Vec<_> = (0..12)
             .map(|number: u32| {
-                // Equal ones would be retries of one that failed.
+                // Equal profiles would be retries of one that failed.
                 let request = Request::profile("app", &number.to_be_bytes());
                 let relay = &relay;
                 scope.spawn(move || relay.send(&request))
@@ -79,10 +79,10 @@ fn many_clients_of_a_hung_upstream_take_no_more_connections_than_the_limit() {
         statuses.iter().all(|it| matches!(it, 503 | 504)),
         "{statuses:?}"
     );
-    // Three at once, and three when those have ended; three more if a client was slow to start.
+    // Three requests at once, and three when those have ended; three more if a client started late.
     assert!(refused >= 12 - 3 * 3, "{statuses:?}");
     assert_eq!(hits(&relay, "connections"), refused as f64);
-    // What the upstream does not take is teed all the same.
+    // Profiles that the upstream does not accept are teed all the same.
     target.wait_for(12, SOON);
 }
 
@@ -96,7 +96,7 @@ fn a_request_gives_its_place_back_when_its_response_has_ended() {
     for _ in 0..20 {
         assert_eq!(relay.send(&Request::get("/render")).status(), 200);
     }
-    // A client that leaves while its response streams, and one that leaves before there is one.
+    // A client that leaves while its response streams, and a client that leaves before the response.
     for path in ["/a", "/b"] {
         let mut client = Client::connect(relay.addr());
         client.send(&Request::chunked(path, &[], &[]).head());
@@ -145,6 +145,6 @@ fn an_upgrade_has_the_timeout_of_a_request_until_the_protocol_changes() {
         .field("Connection", "upgrade")
         .field("Upgrade", "x");
     assert_eq!(relay.send(&upgrade).status(), 504);
-    // It is an ingestion request like any other.
+    // The upgrade request is an ingestion request like any other.
     assert_eq!(target.only().body.data, b"profile");
 }

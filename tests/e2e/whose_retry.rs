@@ -1,4 +1,4 @@
-//! Which requests are retries of one client: told by client, query and content, not by the bytes.
+//! Which requests are retries of the same client: decided by client, query and content, not by the bytes.
 
 use std::net::Ipv4Addr;
 
@@ -14,7 +14,7 @@ use crate::{
 
 const TIMES: &str = "from=1795397490&until=1795397500";
 
-/// The upload of a Java agent: a profile and its labels, chunked, with a boundary of its own.
+/// The upload of a Java agent: a profile and its labels, in chunks, with the given boundary.
 fn java(boundary: &str, jfr: &[u8], chunk: usize) -> Request {
     let part = |name: &str, content: &[u8]| {
         let head = format!(
@@ -175,7 +175,7 @@ fn a_request_whose_headers_were_corrected_is_no_retry() {
     assert_copies(&rig, 4, 0);
 }
 
-/// The target got `sent` profiles, and `duplicates` retries were not teed.
+/// Asserts that the target got `sent` profiles and that `duplicates` retries were not teed.
 fn assert_copies(rig: &Rig, sent: u64, duplicates: u64) {
     let ledger = rig.settled(sent + duplicates);
     let counts = (ledger.sent.profiles, ledger.dropped("duplicate").profiles);

@@ -1,4 +1,4 @@
-//! The shape of the code: which crate may use which, and how long a file may be; and of the pages.
+//! The shape of the code (which crate may use which, how long a file may be) and of the pages.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,19 +16,19 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// Longest file of code, in lines; tests are no exception.
+/// Longest file of code in lines, tests included.
 const LONGEST: usize = 400;
 
 /// Largest median length of the files of code in `crates/`, in lines, without tests.
 const MEDIAN: usize = 150;
 
-/// Most lines of one crate, without its tests: more is more than one reason to change.
+/// Most lines of one crate without its tests: a larger crate has more than one reason to change.
 const LARGEST_CRATE: usize = 6_000;
 
-/// Crates that may be larger for now. The binary has the commands, the wiring and the telemetry, which could be a crate.
+/// Crates that may be larger for now. The binary has commands, wiring and telemetry; the telemetry could be a crate.
 const FOR_NOW: [(&str, usize); 1] = [("pyrotee", 6_400)];
 
-/// Who may know whom (ADR 0017). `pyrotee-net` is not in the first drawing of the diamond: see ADR 0002.
+/// Which crate may depend on which (ADR 17). `pyrotee-net` was added to the first drawing of the diamond: see ADR 2.
 const DIAMOND: [(&str, &[&str]); 13] = [
     (
         "pyrotee",
@@ -90,12 +90,12 @@ const DIAMOND: [(&str, &[&str]); 13] = [
     ("pyrotee-net", &[]),
     ("pyrotee-queue", &[]),
     ("pyroscope-wire", &[]),
-    // It measures the relay from outside, beside others, and shares no code with it.
+    // The bench measures the relay from outside, beside other proxies, and shares no code with it.
     ("pyrotee-bench", &[]),
 ];
 
-/// Libraries of one crate: YAML, the command line and the exporter stay out of the others, and so
-/// does every socket out of the two that know nobody.
+/// Libraries that only some crates may use: YAML, the command line and the exporter stay out of the others, and sockets
+/// stay out of the two crates that need none.
 const RESERVED: [(&str, &[&str]); 12] = [
     ("axum", &["pyrotee-admin"]),
     ("figment", &["pyrotee-config"]),

@@ -1,4 +1,4 @@
-//! The pages: what they name is there.
+//! The pages of documentation: their links, files and make targets exist.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use super::{collect, root};
 
-/// Most lines of the README: a reader sees what pyrotee is, how to try it and how to use it.
+/// Most lines of the README: it shows what pyrotee is, how to try it and how to use it.
 const README: usize = 150;
 
-/// Folders of the repository that a page may name a file of.
+/// Folders of the repository whose files a page may name.
 const FOLDERS: [&str; 5] = ["crates/", "tests/", "deploy/", "docs/", ".ci/"];
 
 /// A page, with its path from the root of the repository.
@@ -31,7 +31,7 @@ impl Page {
         parts.collect::<Vec<_>>().join("\n")
     }
 
-    /// The targets of its links, as they are written.
+    /// The targets of the page's links, as they are written.
     fn links(&self) -> Vec<String> {
         let prose = self.prose();
         let links = prose.split("](").skip(1);
@@ -41,7 +41,7 @@ impl Page {
             .collect()
     }
 
-    /// What stands between backticks, and the commands in its fenced blocks.
+    /// Texts between backticks, and the commands in the page's fenced blocks.
     fn quoted(&self) -> Vec<String> {
         let prose = self.prose();
         let quoted = prose
@@ -52,7 +52,7 @@ impl Page {
         quoted.chain(commands).map(str::to_owned).collect()
     }
 
-    /// Whether it has a heading with this anchor.
+    /// Whether the page has a heading with the anchor `of`.
     fn has(&self, of: &str) -> bool {
         let prose = self.prose();
         let mut headings = prose.lines().filter(|line| line.starts_with('#'));

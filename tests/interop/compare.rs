@@ -1,6 +1,6 @@
-//! An SDK profiles a program twice at once: straight to a stand-in for Pyroscope, and through the
-//! relay to another one, with a target beside it. The two may not be told apart, and the target has
-//! every profile.
+//! An SDK profiles a program twice at the same time: once straight to a stand-in for Pyroscope, and once through the
+//! relay to another stand-in, with a target. The requests at the two stand-ins must look alike, and the target must
+//! have every profile.
 
 use std::{collections::BTreeSet, net::SocketAddr, process::Command, thread, time::Duration};
 
@@ -15,16 +15,16 @@ use crate::{
     tools::Tools,
 };
 
-/// How long a program may take for what it does in a few seconds.
+/// Longest time for a program that needs a few seconds.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Of `sdk-user:sdk-password`, which every program has.
+/// Credentials of the client: `sdk-user:sdk-password`, which every program uses.
 const CLIENT: &str = "Basic c2RrLXVzZXI6c2RrLXBhc3N3b3Jk";
 
-/// Of `relay-user:relay-password`, which the target is configured with.
+/// Credentials of the target: `relay-user:relay-password` in the relay's configuration.
 const RELAY: &str = "Basic cmVsYXktdXNlcjpyZWxheS1wYXNzd29yZA==";
 
-/// The tags of the target. Every program has another `region`.
+/// The tags of the target. Every program has another value of `region`.
 const TAGS: [(&str, &str); 2] = [("region", "relayed"), ("cluster", "c1")];
 
 /// A request that arrived whole.
@@ -34,15 +34,15 @@ pub(crate) struct Upload {
     pub(crate) body: Vec<u8>,
 }
 
-/// Where an SDK of today sends to.
+/// The surface that an SDK uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Surface {
     Ingest,
     Push,
 }
 
-/// Runs the program that `profiled` makes for a server's address, and compares. Returns what the
-/// local upstream got through the relay.
+/// Runs the program that `profiled` makes for a server's address, and compares. Returns the uploads that the local
+/// upstream got through the relay.
 pub(crate) fn compare(
     tools: &Tools,
     surface: Surface,
@@ -107,7 +107,7 @@ fn shapes(uploads: &[Upload], server: SocketAddr) -> BTreeSet<Shape> {
     uploads.iter().map(shape).collect()
 }
 
-/// What the program was told to send is there.
+/// Asserts that an upload has the credentials, tenant and labels that the program set.
 fn sent_by_the_client(surface: Surface, upload: &Upload) {
     let head = &upload.head;
     let path = match surface {
@@ -122,7 +122,7 @@ fn sent_by_the_client(surface: Surface, upload: &Upload) {
         let all = push::read(head, &upload.body);
         assert!(!all.is_empty(), "no series in {}", head.text());
         for series in all {
-            // Or there would be nothing to replace.
+            // Without this label the target's tag would replace nothing.
             let region = ("region".to_owned(), "eu".to_owned());
             assert!(series.labels.contains(&region), "{series:?}");
             let profiles = series.samples.iter().map(|sample| sample.raw_profile.len());
@@ -131,7 +131,7 @@ fn sent_by_the_client(surface: Surface, upload: &Upload) {
     }
 }
 
-/// Asserts that a program which has its tags in its name has told both.
+/// Asserts that a program whose SDK puts tags into the name has sent both tags.
 pub(crate) fn named(uploads: &[Upload], app: &str) {
     for upload in uploads {
         let key = Key::of(&upload.head.query());
@@ -149,7 +149,7 @@ fn is_copy(surface: Surface, upload: &Upload, copy: &Upload) -> bool {
     }
     let sent = push::read(&upload.head, &upload.body);
     let got = push::read(&copy.head, &copy.body);
-    // Profiles and their ids, byte for byte; an id is drawn for each.
+    // Profiles and their ids, byte for byte; each profile has a random id.
     let samples = |all: &[push::Series]| all.iter().map(|s| s.samples.clone()).collect::<Vec<_>>();
     if samples(&got) != samples(&sent) {
         return false;
@@ -159,7 +159,7 @@ fn is_copy(surface: Surface, upload: &Upload, copy: &Upload) -> bool {
         expected.retain(|(name, _)| TAGS.iter().all(|(tag, _)| tag != name));
         expected.extend(TAGS.map(|(name, value)| (name.to_owned(), value.to_owned())));
         let mut labels = got.labels.clone();
-        // Where a tag stands among the labels is the relay's to choose.
+        // The relay may put a tag anywhere among the labels.
         labels.sort();
         expected.sort();
         assert_eq!(labels, expected);
@@ -167,8 +167,8 @@ fn is_copy(surface: Surface, upload: &Upload, copy: &Upload) -> bool {
     true
 }
 
-/// What the target got beside the profile: its own tags, tenant and credentials, and everything else
-/// as the client said it.
+/// Asserts what the target got besides the profile: its own tags, tenant and credentials, and everything else as the
+/// client sent it.
 fn sent_by_the_relay(surface: Surface, sent: &Head, copy: &Head) {
     assert_eq!((copy.method(), copy.path()), (sent.method(), sent.path()));
     assert_eq!(copy.all("authorization"), [RELAY], "{}", copy.text());

@@ -1,4 +1,4 @@
-//! `github.com/summerwind/h2spec`, which asks a server for each rule of HTTP/2 (RFC 9113) and HPACK (RFC 7541).
+//! `github.com/summerwind/h2spec`, which tests a server against each rule of HTTP/2 (RFC 9113) and HPACK (RFC 7541).
 
 use std::process::Stdio;
 
@@ -13,8 +13,8 @@ const NEEDS: &str = "go (1.21 or later, which fetches the newer one that the mod
 
 const H2SPEC: &str = "github.com/summerwind/h2spec/cmd/h2spec";
 
-/// The one rule that the relay does not keep, because its listener speaks HTTP/1.1 as well: a preface that is none of
-/// HTTP/2 is a request of HTTP/1.1, which is answered with a 400 before the connection ends.
+/// The only rule that the relay does not keep, because its listener also speaks HTTP/1.1: an invalid HTTP/2 preface is
+/// a request of HTTP/1.1, so it gets a 400 before the connection ends.
 const EXCEPTIONS: [&str; 1] = ["Sends invalid connection preface"];
 
 #[test]
@@ -29,11 +29,11 @@ fn the_listener_keeps_the_rules_of_http2() {
     tools.install(&mut build);
     tools.took("installing");
 
-    // The rules ask for a body.
+    // Some rules need a response with a body.
     let upstream = Upstream::answering(Answer::status(200, b"ready"));
     let relay = Relay::builder().upstream(&upstream).spawn();
     let port = relay.addr().port().to_string();
-    // Seconds that a rule may take; the machine may be busy.
+    // Seconds that a rule may take, with a margin for a busy machine.
     let mut check = command(&binary, &["--port", &port, "--timeout", "5"]);
     let output = check.stdin(Stdio::null()).output().unwrap();
     tools.took("checking");

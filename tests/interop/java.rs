@@ -12,7 +12,7 @@ use crate::{
 const NEEDS: &str = "java and javac (11 or later) and mvn (Debian: apt-get install \
     default-jdk-headless maven) and a repository that has io.pyroscope:agent";
 
-/// What the agent is told; the server's address comes to it.
+/// Settings of the agent. The address of the server is added to them.
 const ENVIRONMENT: [(&str, &str); 8] = [
     ("PYROSCOPE_APPLICATION_NAME", "interop.java"),
     ("PYROSCOPE_LABELS", "region=eu,zone=a"),
@@ -21,7 +21,7 @@ const ENVIRONMENT: [(&str, &str); 8] = [
     ("PYROSCOPE_TENANT_ID", "sdk-tenant"),
     ("PYROSCOPE_FORMAT", "jfr"),
     ("PYROSCOPE_UPLOAD_INTERVAL", "1s"),
-    // The one way to sample that needs no leave of the kernel.
+    // The only way of sampling that needs no permission of the kernel.
     ("PYROSCOPE_PROFILER_EVENT", "itimer"),
 ];
 
@@ -50,14 +50,14 @@ fn a_profile_that_the_java_agent_sends_again_reaches_the_target_once() {
         .target("central", &target, &[])
         .spawn();
     let server = format!("http://{}", relay.addr());
-    // The agent waits at random before each try; the fourth came up to 4 s after the first.
+    // The agent waits a random time before each try; the fourth was measured up to 4 s after the first.
     tools.run(&mut profiled(&tools, &server, 15), PATIENCE);
 
     let ledger = relay.wait_ledger("central", "all settled", |ledger| {
         ledger.accepted.profiles > 3 && ledger.pending.profiles == 0
     });
     assert_eq!(ledger.dropped("duplicate").profiles, 3, "{ledger:?}");
-    // A retry has the times of its first try, and a boundary of its own.
+    // A retry has the times of the first try, and a new boundary.
     let copies = target.requests();
     let profiles: BTreeSet<_> = copies.iter().map(|copy| copy.head.target()).collect();
     assert_eq!(profiles.len(), copies.len(), "{profiles:?}");
@@ -85,7 +85,7 @@ fn installed() -> Tools {
     tools
 }
 
-/// The program that is busy for so many seconds, with the agent, which sends to `server`.
+/// The program, busy for `seconds`, with an agent that sends to `server`.
 fn profiled(tools: &Tools, server: &str, seconds: u32) -> Command {
     let home = tools.home();
     let mut command = command("java", &[]);

@@ -1,5 +1,5 @@
-//! Real SDKs against the real binary. They need tools of their own and a network: what is missing
-//! is a failure that says what to install, never a test left out.
+//! Real SDKs against the real binary. They need tools of their own and a network. A missing tool is a failure that says
+//! what to install, never a skipped test.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,11 +9,11 @@
     reason = "a panic is a failing test, the clock is the real one, and stderr is captured"
 )]
 
-/// An SDK once against the stand-in itself and once through the relay, and what has to be equal.
+/// Runs an SDK against a stand-in directly and through the relay, and compares the requests.
 mod compare;
 /// `github.com/grafana/pyroscope-go`.
 mod go;
-/// The rules of HTTP/2.
+/// The rules of HTTP/2, tested by h2spec.
 mod http2;
 /// `io.pyroscope:agent`.
 mod java;
@@ -21,14 +21,14 @@ mod java;
 mod node;
 /// Reads a Push request.
 mod push;
-/// `pyroscope-io`: the newest one, and the last one that speaks `/ingest`.
+/// `pyroscope-io`: the newest version, and the last version that uses `/ingest`.
 mod python;
 /// `pyroscope`.
 mod rust;
-/// What two requests of one SDK have in common.
+/// The parts of a request that must be equal in two runs of an SDK.
 mod shape;
-/// What the tests are written with.
+/// Helpers that are shared with the end-to-end tests.
 #[path = "../e2e/support/mod.rs"]
 mod support;
-/// Tools that come with an SDK's language.
+/// Installs and runs the tools of an SDK's language.
 mod tools;

@@ -15,7 +15,7 @@ const NEEDS: &str = "node (18 or later) and npm (Debian: apt-get install nodejs 
 fn the_newest_node_sdk_sends_through_the_relay_as_if_it_was_not_there() {
     let mut tools = Tools::new("node", NEEDS);
     let home = tools.home();
-    // Node looks for packages beside the script, so all of it goes to one place.
+    // Node looks for packages beside the script, so all files are copied to one folder.
     for file in ["package.json", "package-lock.json", "busy.js"] {
         let from = program("node").join(file);
         fs::copy(from, home.join(file)).expect("the target directory can be written");

@@ -1,4 +1,4 @@
-//! Push requests, read a second time on purpose: a reader that shares nothing with the relay's.
+//! A reader of Push requests, written a second time on purpose: it shares no code with the relay.
 //!
 //! `push.v1.PushRequest` in Pyroscope's `api/push/v1/push.proto`.
 
@@ -70,7 +70,7 @@ fn text(message: &[u8], number: u64) -> String {
     String::from_utf8(bytes).expect("a string is UTF-8")
 }
 
-/// The last field of that number, as the rules have it; empty when there is none.
+/// The last field with `number`, as the rules of protobuf say; empty if there is none.
 fn of(message: &[u8], number: u64) -> &[u8] {
     let mut fields = fields(message).into_iter().rev();
     fields.find(|field| field.0 == number).map_or(&[], |f| f.1)

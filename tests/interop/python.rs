@@ -1,5 +1,5 @@
-//! `pyroscope-io` from PyPI: 1.4.0, the newest on 2026-11-23, which speaks Push, and 0.8.16, the
-//! last one that posts to `/ingest`.
+//! `pyroscope-io` from PyPI: 1.4.0, the newest on 2026-11-23, which uses Push, and 0.8.16, the last version that uses
+//! `/ingest`.
 
 use crate::{
     compare::{Surface, Upload, compare},
@@ -18,14 +18,14 @@ fn the_newest_python_sdk_pushes_through_the_relay_as_if_it_was_not_there() {
 
 #[test]
 fn the_last_python_sdk_of_ingest_sends_through_the_relay_as_if_it_was_not_there() {
-    // It sends on every full ten seconds.
+    // This SDK sends whenever the clock shows a multiple of ten seconds.
     let manifest = "python/requirements-ingest.txt";
     for upload in profile("python-0.8", manifest, Surface::Ingest, "12") {
         let query = upload.head.query();
         let names: Vec<_> = key::pairs(&query).into_iter().map(|pair| pair.0).collect();
         let order = ["name", "from", "until", "format", "sampleRate", "spyName"];
         assert_eq!(names, order, "{query}");
-        // This SDK keeps its tags in the profile, where the relay has no business.
+        // This SDK keeps its tags inside the profile, which the relay does not change.
         assert_eq!(Key::of(&query), Key::new("interop.python", &[]), "{query}");
         let profile = push::unzipped(&upload.body);
         for text in ["region", "zone"] {

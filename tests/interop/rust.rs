@@ -15,7 +15,7 @@ fn the_newest_rust_sdk_pushes_through_the_relay_as_if_it_was_not_there() {
     let mut build = command(env!("CARGO"), &["build", "--quiet", "--locked"]);
     build.arg("--manifest-path").arg(program("rust/Cargo.toml"));
     build.arg("--target-dir").arg(&target);
-    // The relay's own flags, say for coverage, are none of the program's.
+    // Flags of the relay's build, such as those for coverage, are not meant for the program.
     build.env_remove("RUSTFLAGS");
     tools.install(&mut build);
     tools.took("installing");

@@ -1,16 +1,15 @@
-//! What two requests of one SDK have in common, whatever they carry and whenever they were sent.
+//! The shape of a request: the parts that are equal in all requests of an SDK, whatever their profiles and times.
 
 use std::net::SocketAddr;
 
 use crate::{compare::Upload, push, support::key};
 
-/// Everything of a request but its times, its length and its profile.
+/// All of a request except its times, its length and its profile.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Shape {
     /// Method, target and version; the times in the target are masked.
     start: String,
-    /// Names and values in their order and case. Of the fields only `Connection` is missing: it
-    /// speaks to the next hop and ends there.
+    /// Names and values, in order and case. Only `Connection` is left out, because it ends at the next hop.
     fields: Vec<(String, String)>,
     /// Whether the body came in chunks.
     chunked: bool,
@@ -19,7 +18,7 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    /// The shape of a request to a server the SDK knows as `server`.
+    /// The shape of a request to `server`, which is the SDK's address of its Pyroscope.
     pub(crate) fn of(upload: &Upload, server: SocketAddr) -> Self {
         let head = &upload.head;
         let query = key::pairs(&head.query()).into_iter().map(masked);
@@ -49,13 +48,13 @@ fn masked((name, value): (String, String)) -> String {
     }
 }
 
-/// A value without what differs from request to request.
+/// A value without the parts that differ from request to request.
 fn general(name: &str, value: &str, server: SocketAddr) -> String {
     match name.to_ascii_lowercase().as_str() {
         "content-length" => "LENGTH".to_owned(),
         "host" if value == server.to_string() => "SERVER".to_owned(),
         "content-type" => match value.split_once("boundary=") {
-            // Undici's are of different lengths, so nothing of it is kept.
+            // Boundaries of undici differ in length, so the whole boundary is masked.
             Some((before, _)) => format!("{before}boundary=*"),
             None => value.to_owned(),
         },
@@ -70,7 +69,7 @@ fn outline(upload: &Upload) -> Vec<String> {
         let label = |(name, value)| format!("{name}={value}");
         let labels = series.into_iter().flat_map(|series| series.labels);
         let mut labels: Vec<_> = labels.map(label).collect();
-        // The agents in Rust keep tags in a hash map, whose order differs from process to process.
+        // The agents in Rust keep tags in a hash map, whose order differs between processes.
         labels.sort();
         return labels;
     }

@@ -1,4 +1,4 @@
-//! The tools of a language: where its SDK is put, and how its programs are run.
+//! The tools of a language: installing its SDK, and running its programs.
 
 use std::{
     ffi::OsStr,
@@ -11,15 +11,15 @@ use std::{
 
 use crate::support::poll;
 
-/// Downloading and compiling included, on a busy machine.
+/// Longest time of an installation, with downloading and compiling, on a busy machine.
 const INSTALL: Duration = Duration::from_secs(900);
 
-/// One SDK's corner of the target directory.
+/// The directory of one SDK below the target directory.
 #[derive(Debug)]
 pub(crate) struct Tools {
-    /// The name of the corner.
+    /// The name of the directory.
     name: &'static str,
-    /// What has to be there, and how it gets there.
+    /// The tools that must be installed, and how to install them.
     needs: &'static str,
     started: Instant,
 }
@@ -36,7 +36,7 @@ impl Tools {
         tools
     }
 
-    /// Where everything that is made for this SDK goes.
+    /// The folder for all files that are made for this SDK.
     pub(crate) fn home(&self) -> PathBuf {
         Path::new(env!("CARGO_TARGET_TMPDIR"))
             .join("interop")
@@ -59,11 +59,11 @@ impl Tools {
         fs::write(stamp, wanted).expect("the target directory can be written");
     }
 
-    /// Tells how long everything since the last call took, whether the test passes or not.
+    /// Prints the time since the last call, whether the test passes or not.
     pub(crate) fn took(&mut self, what: &str) {
         let seconds = self.started.elapsed().as_secs_f64();
         self.started = Instant::now();
-        // Past the macros, whose output is captured.
+        // Written to stderr directly, because the output of the macros is captured.
         let line = format!("interop: {}: {what} took {seconds:.1} s\n", self.name);
         drop(io::stderr().write_all(line.as_bytes()));
     }
@@ -76,7 +76,7 @@ impl Tools {
     }
 }
 
-/// A file of the committed programs.
+/// A file in the folder of the committed programs.
 pub(crate) fn program(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../tests/interop/programs")
@@ -90,7 +90,7 @@ pub(crate) fn command(program: impl AsRef<OsStr>, arguments: &[&str]) -> Command
     command
 }
 
-/// Runs a command to its end; what it wrote if it did not succeed in time.
+/// Runs a command to its end. The error is its output, if it did not succeed in time.
 fn run(command: &mut Command, limit: Duration) -> Result<(), String> {
     let home = tempfile::tempdir().map_err(|error| error.to_string())?;
     let path = home.path().join("output");

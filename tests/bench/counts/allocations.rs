@@ -22,7 +22,7 @@ use super::ALLOCATOR;
 use super::table::Count;
 
 const REQUESTS: u64 = 400;
-/// Until pools, maps and buffers have their size.
+/// Requests before the count begins, until pools, maps and buffers have reached their size.
 const WARM_UP: u64 = 100;
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
@@ -50,7 +50,7 @@ pub(crate) fn count() -> Vec<Count> {
     counts
 }
 
-/// Sends so many requests of 2 KB through a relay without targets.
+/// Sends `times` requests of 2 KB through a relay without targets.
 pub(crate) fn relay_to_upstream(times: u64) {
     run(0, 2_000, |client, ledgers| client.send(times, ledgers));
 }
@@ -64,9 +64,9 @@ fn measure(targets: usize, bytes: usize) -> Stats {
     })
 }
 
-/// Starts a relay, hands its client over, and stops it.
+/// Starts a relay, calls `send` with a client of the relay, and stops the relay.
 fn run<T>(targets: usize, bytes: usize, send: impl FnOnce(&mut Client, &[Arc<Ledger>]) -> T) -> T {
-    // One thread: how two share the work would be chance.
+    // One worker thread: with two, the count would depend on how they share the work.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -151,7 +151,7 @@ fn relay(upstream: SocketAddr, ledgers: &[Arc<Ledger>], stop: &CancellationToken
     )
 }
 
-/// Sends one request after the other, and waits until every target has had it.
+/// Sends one request after the other, each after every target has received the previous one.
 struct Client {
     socket: TcpStream,
     request: Vec<u8>,
@@ -194,7 +194,7 @@ impl Client {
     }
 }
 
-/// Takes every profile; the thread ends with the process.
+/// Starts a Pyroscope that accepts every profile. Its thread ends with the process.
 fn pyroscope() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();

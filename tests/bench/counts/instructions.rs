@@ -1,4 +1,4 @@
-//! Instructions of one step, as callgrind counts them: the same for the same binary, whatever else the
+//! Counts the instructions of one step with callgrind. The count is the same for the same binary, whatever else the
 //! machine is doing.
 
 use std::process::Command;
@@ -6,7 +6,8 @@ use std::process::Command;
 use super::steps::{STEPS, Step};
 use super::table::Count;
 
-/// Two lengths of a run; what is between them is the step alone, without the start of the process.
+/// Repetitions in a short and in a long run. The difference of the two counts is the step alone, without the start of
+/// the process.
 const SHORT: u64 = 200;
 const LONG: u64 = 1_200;
 
@@ -19,7 +20,7 @@ pub(crate) fn count() -> Vec<Count> {
     STEPS.iter().map(count).collect()
 }
 
-/// Instructions of a process that does a step so many times.
+/// Instructions of a process that runs `step` so often as `times` says.
 fn collected(step: &str, times: u64) -> u64 {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])

@@ -1,6 +1,6 @@
-//! Counts what speed is made of and noise cannot touch: instructions of the steps that every profile
-//! goes through, allocations of a whole request. `make counts` compares them with `docs/counts.md` and
-//! fails when one has grown; `make counts-renew` writes them there.
+//! Counts costs that do not depend on other load of the machine: instructions of the steps that every profile goes
+//! through, and allocations of a whole request. `make counts` compares the counts with `docs/counts.md` and fails when
+//! one has grown; `make counts-renew` writes the new counts to that page.
 
 #![allow(
     clippy::unwrap_used,

@@ -13,13 +13,13 @@ use pyrotee_spool::{Fsync, Settings};
 
 use super::allocations::relay_to_upstream;
 
-/// A step.
+/// One step in the life of a profile, which can be repeated and counted.
 pub(crate) struct Step {
-    /// For the command line.
+    /// Name of the step on the command line.
     pub(crate) name: &'static str,
-    /// For the table.
+    /// Description of the step in the table of `docs/counts.md`.
     pub(crate) what: &'static str,
-    /// Does it so many times.
+    /// Runs the step the given number of times.
     run: fn(u64),
 }
 
@@ -52,7 +52,7 @@ pub(crate) const STEPS: [Step; 6] = [
     ),
 ];
 
-/// Does a step.
+/// Runs the step called `name` the given number of times.
 pub(crate) fn run(name: &str, times: u64) {
     let known = STEPS.iter().find(|step| step.name == name);
     let step = known.unwrap_or_else(|| panic!("no step {name}"));
@@ -174,7 +174,7 @@ fn drain(times: u64) {
     });
 }
 
-/// One after the other, so that it does not depend on the threads how many are written at once.
+/// Offers one record after the other, so that the number of records in one write does not depend on the threads.
 async fn append(producer: &dyn Producer, budget: &Arc<Budget>) {
     let offered = producer.offer(&record(budget, 50_000));
     assert_eq!(offered.queued, 3);

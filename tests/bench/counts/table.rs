@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-/// More than this, in hundredths of the committed count, has to be meant.
+/// Largest accepted growth, in percent of the committed count.
 const TOLERANCE: u64 = 10;
 
-/// One thing that was counted.
+/// One count: the thing that was counted, its unit and the number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Count {
     pub(crate) what: String,
@@ -31,7 +31,7 @@ impl Table {
         fs::write(path, self.0.join("\n") + "\n").unwrap();
     }
 
-    /// Prints both counts of every row; which have grown, or are not in the table.
+    /// Prints the committed and the new count of every row. The error lists counts that have grown or have no row.
     pub(crate) fn compare(&self, counted: &[Count]) -> Result<(), String> {
         let mut grown = String::new();
         for now in counted {
@@ -54,7 +54,7 @@ impl Table {
         }
     }
 
-    /// The same page with these counts; rows that it has not come behind the last one.
+    /// The page with these counts. A count without a row gets one after the last row.
     pub(crate) fn renewed(mut self, counted: &[Count]) -> Self {
         for count in counted {
             let row = format!("| {} | {} | {} |", count.what, count.unit, count.count);

@@ -1,4 +1,4 @@
-//! The load: numbered profiles on a schedule that waits for nobody.
+//! The load: numbered profiles on a fixed schedule, whatever the responses are.
 
 use std::{
     net::SocketAddr,
@@ -13,17 +13,17 @@ use std::{
 use super::{APART, Clock, SIZE, secs};
 use crate::support::{Client, Request, client::noise};
 
-/// Connections that take turns. The schedule holds as long as an answer takes less than all their turns.
+/// Number of connections, which send in turn. The schedule is kept as long as a response takes less than one round.
 const CLIENTS: u32 = 8;
 
-/// A profile, as its client saw it.
+/// A profile from the view of its client; times in seconds since the load began.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sent {
     pub(crate) number: usize,
-    /// When its turn was, and when it really set out.
+    /// When the profile was due (`due`), and when it was sent (`at`).
     pub(crate) due: f64,
     pub(crate) at: f64,
-    /// When the answer was there.
+    /// When the response was read.
     pub(crate) answered: f64,
     /// `None`: the connection broke.
     pub(crate) status: Option<u16>,
@@ -53,12 +53,12 @@ impl Clients {
         }
     }
 
-    /// What was sent and answered so far, in no order.
+    /// Profiles that were sent and answered so far, in no order.
     pub(crate) fn sent(&self) -> Vec<Sent> {
         self.sent.lock().unwrap().clone()
     }
 
-    /// Ends the load and says what it was.
+    /// Ends the load, and returns every profile that was sent.
     pub(crate) fn stop(self) -> Vec<Sent> {
         self.stopped.store(true, Ordering::SeqCst);
         for thread in self.threads {

@@ -1,8 +1,8 @@
-//! Two minutes without a target, for real: the binary under steady load, and what reaches the target
-//! when it is back. Run by `make outage`, which fails if a promise is broken and draws `docs/outage.svg`.
+//! Two minutes without a target, in real time: the binary under steady load, and the profiles that reach the target
+//! after its return. Run by `make outage`, which fails if a promise is broken and draws `docs/outage.svg`.
 //!
-//! The same outage in paused time is in `pyrotee-delivery`; here are sockets, threads and the clock.
-//! The clients keep their schedule whatever they are answered, so a slow relay is seen, not spared.
+//! A test of `pyrotee-delivery` has the same outage in paused time; this bench uses real sockets, threads and clocks.
+//! The clients keep their schedule whatever the responses are, so that a slow relay shows in the figures.
 
 #![allow(
     clippy::unwrap_used,
@@ -38,25 +38,25 @@ use watch::Sample;
 /// Bytes of a profile.
 const SIZE: usize = 20_000;
 
-/// Between two profiles: 0.4 MB a second.
+/// Interval between two profiles: 0.4 MB a second.
 const APART: Duration = Duration::from_millis(50);
 
-/// How long nobody listens.
+/// How long nothing listens at the target's address.
 const DOWN: Duration = Duration::from_secs(120);
 
-/// How long the backlog may take.
+/// How long the delivery of the backlog may take.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// How long the load goes on when the backlog is gone.
+/// How long the load goes on after the backlog is delivered.
 const AFTER: Duration = Duration::from_secs(10);
 
-/// Between two scrapes.
+/// Interval between two scrapes.
 const SCRAPE: Duration = Duration::from_millis(500);
 
 /// The default of `replay-rate`, bytes a second.
 const REPLAY_RATE: f64 = 2e6;
 
-/// What everybody measures time by: seconds since the load began.
+/// The clock of all measurements: seconds since the load began.
 #[derive(Clone, Copy, Debug)]
 struct Clock(Instant);
 
@@ -66,15 +66,16 @@ impl Clock {
     }
 }
 
-/// Everything that was seen.
+/// All observations of a run; times in seconds since the load began.
 #[derive(Debug)]
 struct Run {
-    /// When somebody began to listen at the target's address.
+    /// When the target listened at its address again.
     opened: f64,
     /// When the load ended.
     ended: f64,
     sent: Vec<Sent>,
-    /// What the local Pyroscope had, and the target; and how much the target had to do at once.
+    /// Profiles that arrived at the local Pyroscope (`local`) and at the target, and the most profiles that the target
+    /// handled at once.
     local: Vec<Arrival>,
     target: Vec<Arrival>,
     most_at_once: usize,
@@ -107,7 +108,7 @@ fn run() -> Run {
     let address = format!("http://{}", local.local_addr().unwrap());
     let local = Pyroscope::without_limits(local, clock);
     let gone = Refusing::new();
-    // Room for all that comes in five minutes, so that nothing has to be dropped.
+    // Room for all profiles of five minutes, so that none has to be dropped.
     let room = ["queue-size: 10000", "queue-bytes: 256MiB"];
     let relay = Relay::builder()
         .yaml("memory-limit: 512MiB")
@@ -151,7 +152,7 @@ fn run() -> Run {
     }
 }
 
-/// Scrapes on time until it is `over`.
+/// Scrapes at fixed intervals until `over` is true.
 fn watch(relay: &Relay, clock: Clock, samples: &mut Vec<Sample>, over: impl Fn() -> bool) {
     loop {
         samples.push(Sample::take(relay, clock));

@@ -1,4 +1,4 @@
-//! The run as a picture: three panels over the same time.
+//! Draws a run as a picture: three panels over the same time.
 
 use std::{collections::HashSet, error::Error, ops::Range};
 
@@ -24,7 +24,7 @@ const WIDTH: u32 = 960;
 const HEIGHT: u32 = 840;
 const FONT: &str = "sans-serif";
 
-// Told apart by their lightness too, for whoever sees no colours.
+// The colours differ in lightness, too, for readers who cannot tell the hues apart.
 const BLUE: RGBColor = RGBColor(0, 90, 181);
 const ORANGE: RGBColor = RGBColor(245, 163, 80);
 const RED: RGBColor = RGBColor(192, 28, 40);
@@ -181,7 +181,7 @@ fn line_of(style: ShapeStyle) -> impl Fn((i32, i32)) -> PathElement<(i32, i32)> 
     move |(x, y)| PathElement::new(vec![(x, y), (x + 20, y)], style)
 }
 
-/// What the target took of some kind in a second.
+/// Megabytes that the target accepted in one second, of the arrivals that `of` selects.
 fn megabytes(run: &Run, second: &Range<f64>, of: impl Fn(&Arrival) -> bool) -> f64 {
     let arrivals = taken(&run.target).filter(|arrival| second.contains(&arrival.at));
     (arrivals.filter(|arrival| of(arrival)).count() * SIZE) as f64 / 1e6

@@ -1,4 +1,4 @@
-//! A stand-in for a Pyroscope that limits as one does by default, and knows when it got what.
+//! A stand-in for a Pyroscope with Pyroscope's default limits. It records the time of each arrival.
 
 use std::{
     collections::HashSet,
@@ -11,10 +11,10 @@ use std::{
 use super::{Clients, Clock, SIZE, secs};
 use crate::support::{Wire, key};
 
-/// Longer than the run: an idle connection is the relay's to end.
+/// Longer than the run, so that only the relay closes idle connections.
 const IDLE: Duration = Duration::from_secs(600);
 
-/// What storing a profile takes.
+/// Time that storing one profile takes.
 const WORK: Duration = Duration::from_millis(50);
 
 /// A profile that arrived whole.
@@ -23,9 +23,9 @@ pub(crate) struct Arrival {
     /// The number in its name.
     pub(crate) number: usize,
     pub(crate) at: f64,
-    /// It was taken; otherwise it was one too many.
+    /// Whether the profile was accepted. If not, it was above the rate limit.
     pub(crate) taken: bool,
-    /// Its body is the one that was sent under this number.
+    /// Whether the body equals the one that was sent under this number.
     pub(crate) intact: bool,
 }
 
@@ -45,7 +45,7 @@ struct State {
     most_at_once: usize,
 }
 
-/// A bucket of tokens, of a byte each.
+/// A token bucket; a token stands for one byte.
 #[derive(Debug)]
 struct Limiter {
     tokens: f64,
@@ -83,17 +83,17 @@ impl Pyroscope {
         started
     }
 
-    /// Everything that arrived so far, in its order.
+    /// All arrivals so far, in order.
     pub(crate) fn arrivals(&self) -> Vec<Arrival> {
         self.lock().arrivals.clone()
     }
 
-    /// The most profiles that were ever being stored.
+    /// Largest number of profiles that were being stored at once.
     pub(crate) fn most_at_once(&self) -> usize {
         self.lock().most_at_once
     }
 
-    /// Whether every profile is here that set out before the first one was taken.
+    /// Whether every profile that was sent before the first acceptance has been accepted.
     pub(crate) fn has_all_before_its_first(&self, clients: &Clients) -> bool {
         let arrivals = self.arrivals();
         let Some(back) = back(&arrivals) else {
@@ -176,12 +176,12 @@ fn answer_to(taken: bool) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Those that were not refused.
+/// The arrivals that were accepted.
 pub(crate) fn taken(arrivals: &[Arrival]) -> impl Iterator<Item = &Arrival> {
     arrivals.iter().filter(|arrival| arrival.taken)
 }
 
-/// When the sender of the first profile that was taken could know it.
+/// When the first accepted profile was answered, in seconds since the load began.
 pub(crate) fn back(arrivals: &[Arrival]) -> Option<f64> {
     Some(taken(arrivals).next()?.at + secs(WORK))
 }

@@ -1,4 +1,4 @@
-//! The figures of a run, and which promises they keep.
+//! The figures of a run, compared with the promises.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -11,10 +11,10 @@ use super::{
     watch::attempts,
 };
 
-/// From the answer that the target gave to the relay that has read it.
+/// Seconds allowed from the target's response until the relay has read it.
 const ON_THE_WAY: f64 = 0.02;
 
-/// A figure, what it has to be, and whether it is.
+/// A figure, the required value, and whether the figure meets it.
 #[derive(Debug)]
 struct Row {
     what: &'static str,
@@ -78,7 +78,7 @@ pub(crate) fn of(run: &Run) -> Report {
     report
 }
 
-/// Nobody who sends profiles is to notice.
+/// Clients must not notice the outage.
 fn clients(run: &Run, report: &mut Report) {
     let errors = run.sent.iter().filter(|sent| sent.status != Some(200));
     let errors = errors.count();
@@ -208,7 +208,7 @@ fn accounts(run: &Run, report: &mut Report) {
     );
 }
 
-/// Those that the target took of what set out before its first answer, in the order of their arrival.
+/// Accepted profiles that were sent before the target's first acceptance, in order of arrival.
 pub(crate) fn backlog(run: &Run, back: f64) -> impl Iterator<Item = &Arrival> {
     let before = run.sent.iter().filter(move |sent| sent.at <= back);
     let before: HashMap<_, _> = before.map(|sent| (sent.number, sent)).collect();

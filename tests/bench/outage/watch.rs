@@ -1,4 +1,4 @@
-//! What the relay tells of the target, scrape by scrape.
+//! The relay's metrics of the target, scrape by scrape.
 
 use super::Clock;
 use crate::support::{Client, Count, Metrics, Relay, Request};
@@ -11,12 +11,12 @@ pub(crate) struct Sample {
     pub(crate) sent: Count,
     pub(crate) pending: Count,
     pub(crate) state: String,
-    /// Connections that were refused, and uploads that failed otherwise.
+    /// Refused connections so far (`refused`), and uploads that failed for another reason (`failed`).
     pub(crate) refused: f64,
     pub(crate) failed: f64,
-    /// Connections that were made.
+    /// Connections that were opened so far.
     pub(crate) opened: f64,
-    /// Profiles that went out as backlog.
+    /// Profiles that were delivered from the backlog so far.
     pub(crate) as_backlog: f64,
     pub(crate) limit: f64,
 }
@@ -50,7 +50,7 @@ impl Sample {
     }
 }
 
-/// When each connection was refused, as late as it can have been.
+/// Latest possible time of each refused connection: the time of the scrape that first shows it.
 pub(crate) fn attempts(samples: &[Sample]) -> Vec<f64> {
     let mut attempts = Vec::new();
     let mut known = 0.0;

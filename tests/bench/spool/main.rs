@@ -1,8 +1,8 @@
-//! What the spool costs, beside the queue in memory, on the disk below `TMPDIR`. Run by `make bench-parts`.
+//! Measures the cost of the spool against the queue in memory, on the disk below `TMPDIR`. Run by `make bench-parts`.
 //!
-//! It ends with 1 if something is missed that a busy machine cannot fake. Times are shown, and with
-//! them how a spin of 5 µs fares on the same threads at the same time. `PYROTEE_SPOOL_GB` is the
-//! size of the backlog (1).
+//! The bench exits with 1 if a bound is missed that does not depend on other load of the machine. Times are only
+//! printed, and beside them the duration of a busy loop of 5 µs on the same threads at the same time.
+//! `PYROTEE_SPOOL_GB` sets the size of the backlog in GiB (1).
 
 #![allow(
     clippy::unwrap_used,
@@ -27,7 +27,7 @@ use rig::{Paced, Rig, TARGETS, disk_use};
 use stopwatch::{cpu_time, text};
 use tokio::runtime::Runtime;
 
-/// A profile, as they are.
+/// Bytes of a typical profile.
 const BODY: usize = 50_000;
 const RATE: u32 = 2_000;
 const PACED_FOR: Duration = Duration::from_secs(3);
@@ -39,7 +39,7 @@ const POLICIES: [(&str, Fsync); 3] = [
     ("`always`", Fsync::Always),
 ];
 
-/// What must hold on any machine.
+/// Bounds that must hold on any machine.
 #[derive(Default)]
 struct Gates(Vec<String>);
 
@@ -104,7 +104,7 @@ fn row(name: &str, paced: &Paced) {
     );
 }
 
-/// What a client's path pays at a steady pace.
+/// Measures `offer`, which runs on the path of a request, at a steady rate.
 fn pace(runtime: &Runtime) {
     println!("{TARGETS} targets, {RATE} profiles of {BODY} bytes a second");
     println!("{HEAD}");
@@ -124,8 +124,8 @@ fn pace(runtime: &Runtime) {
     run("`interval`, full, one target away", rig, TARGETS - 1);
 }
 
-/// How much passes at most: into the queue while no target takes anything, and out of it again. What
-/// lies in memory is delivered while it comes, since it is bounded.
+/// Measures the highest throughput: into the queue while no target accepts anything, and out of it again. The memory
+/// queue is bounded, so it is emptied while it is filled.
 fn pour(runtime: &Runtime, gates: &mut Gates) {
     const COUNT: usize = 4_000;
     println!("\n| queue | in | | out, to each target | CPU per profile |\n|---|---|---|---|---|");
@@ -165,7 +165,7 @@ fn pour(runtime: &Runtime, gates: &mut Gates) {
     }
 }
 
-/// An outage of all targets, a restart, and its end.
+/// Measures an outage of all targets: filling the spool, a restart, and the delivery of the backlog.
 fn backlog(runtime: &Runtime, gates: &mut Gates) {
     let gigabytes = std::env::var("PYROTEE_SPOOL_GB");
     let gigabytes: u64 = gigabytes.map_or(1, |text| text.parse().unwrap());
@@ -205,7 +205,7 @@ fn backlog(runtime: &Runtime, gates: &mut Gates) {
     gates.hold("segments of disk after all is delivered", left, 1.0);
 }
 
-/// As many records as 10 GiB of profiles, in as many segments, and whether that makes one dearer.
+/// Checks whether a record costs more in a spool with as many records and segments as 10 GiB of profiles have.
 fn many(runtime: &Runtime, gates: &mut Gates) {
     const COUNT: usize = 200_000;
     const STEP: usize = COUNT / 10;
@@ -234,7 +234,7 @@ fn many(runtime: &Runtime, gates: &mut Gates) {
     gates.hold("cost of the last tenth by that of the first", ratio, 3.0);
 }
 
-/// The smallest spool: what does not fit is lost, and nothing is lost uncounted.
+/// Checks the smallest spool: profiles that do not fit are dropped, and every one of them is counted.
 fn sidecar(runtime: &Runtime, gates: &mut Gates) {
     const COUNT: usize = 2_000;
     let dir = home();

@@ -1,4 +1,4 @@
-//! A queue for three targets, memory or spool, and who fills and empties it.
+//! A queue for three targets, in memory or with a spool, and the code that fills and empties it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::stopwatch::{Stopwatch, Times, cpu_time};
 
 pub(crate) const TARGETS: usize = 3;
 
-/// What may lie in memory when records are offered as fast as they are taken.
+/// Most bytes that are held in memory while records are offered as fast as possible.
 const WINDOW: u64 = 32 << 20;
 
 /// An open queue.
@@ -31,17 +31,18 @@ pub(crate) struct Rig {
     closer: Option<Closer>,
 }
 
-/// What a run at a steady pace has shown.
+/// Measurements of a run at a steady rate.
 pub(crate) struct Paced {
-    /// Calls of `offer`: how long they took, the work in them, and what they waited for a lock.
+    /// Calls of `offer`: the whole time (`offers`), the CPU time (`work`), and the time spent waiting for locks
+    /// (`blocked`).
     pub(crate) offers: Times,
     pub(crate) work: Times,
     pub(crate) blocked: Times,
-    /// Spins of a few microseconds between them: what the machine itself does to a call.
+    /// Busy loops of some microseconds between the calls: they show the delays that the machine adds to any call.
     pub(crate) spins: Times,
-    /// From the offer to its receipt.
+    /// Times from the offer to its receipt.
     pub(crate) receipts: Times,
-    /// CPU of the process for one record: making it, queueing it, leasing it for every target.
+    /// CPU time of the process for one record: making, queueing, and leasing for every target.
     pub(crate) cpu: Duration,
 }
 
@@ -78,7 +79,7 @@ impl Rig {
         }
     }
 
-    /// Targets that take whatever they get at once.
+    /// Starts deliverers that ack every record at once.
     pub(crate) fn deliver(&self, runtime: &Runtime, targets: usize) -> Vec<JoinHandle<()>> {
         let consumers = self.consumers.iter().take(targets).cloned();
         let deliver = |consumer: Arc<dyn Consumer>| async move {
@@ -91,8 +92,8 @@ impl Rig {
             .collect()
     }
 
-    /// Offers records of `bytes` at `rate` a second for `time`, as the relay does: on a thread of the
-    /// runtime that delivers, too.
+    /// Offers records of `bytes` at `rate` a second for `time`. Like the relay, it uses a thread of the runtime that
+    /// also delivers.
     pub(crate) fn pace(&self, runtime: &Runtime, bytes: usize, rate: u32, time: Duration) -> Paced {
         let (waiting, receipts) = collect_receipts(runtime);
         let (producer, budget) = (Arc::clone(&self.producer), Arc::clone(&self.budget));
@@ -129,7 +130,7 @@ impl Rig {
         }
     }
 
-    /// Offers `count` records of `bytes` as fast as they leave memory again; how long that took.
+    /// Offers `count` records of `bytes` as fast as they leave memory, and returns the time that took.
     pub(crate) fn pour(&self, bytes: usize, count: usize) -> Duration {
         let start = Instant::now();
         for _ in 0..count {
@@ -140,7 +141,7 @@ impl Rig {
         start.elapsed()
     }
 
-    /// Waits until every target has got all; how long that took.
+    /// Waits until every target has received all records, and returns the time that took.
     pub(crate) fn drained(&self) -> Duration {
         let start = Instant::now();
         self.wait("all to be delivered", |rig| {
@@ -161,7 +162,7 @@ impl Rig {
         }
     }
 
-    /// Closes it as the relay does: what is pending stays on disk.
+    /// Closes the queue as the relay does: pending records stay on disk.
     pub(crate) fn close(self, runtime: &Runtime, deliverers: Vec<JoinHandle<()>>) {
         drop(self.producer);
         for consumer in &self.consumers {
@@ -206,7 +207,7 @@ fn record(budget: &Arc<Budget>, bytes: usize) -> Arc<Record> {
     Record::new(head, Payload::from(vec![0xA5; bytes]), reservation)
 }
 
-/// Work that waits for nothing.
+/// A busy loop that waits for nothing.
 fn spin() {
     let start = Instant::now();
     while start.elapsed() < Duration::from_micros(5) {}
@@ -214,7 +215,7 @@ fn spin() {
 
 type Waiting = mpsc::UnboundedSender<(Instant, Receipt)>;
 
-/// Who waits for receipts, in their order.
+/// Starts a task that waits for receipts in their order, and returns the time of each from its offer.
 fn collect_receipts(runtime: &Runtime) -> (Waiting, JoinHandle<Vec<Duration>>) {
     let (sender, mut receiver) = mpsc::unbounded_channel::<(Instant, Receipt)>();
     let collect = runtime.spawn(async move {

@@ -1,4 +1,4 @@
-//! How long a call takes, and why.
+//! Measures how long a call takes, and which part of the time it works, waits for a processor, or is blocked.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -11,9 +11,9 @@ use rustix::time::{ClockId, clock_gettime};
 pub(crate) struct Stopwatch<T> {
     pub(crate) result: T,
     pub(crate) took: Duration,
-    /// The work in it.
+    /// CPU time of the call.
     pub(crate) cpu: Duration,
-    /// What was neither work nor waiting for a processor: waiting for a lock or a disk.
+    /// Time that was neither CPU time nor waiting for a processor: waiting for a lock or a disk.
     pub(crate) blocked: Duration,
 }
 
@@ -38,7 +38,7 @@ thread_local! {
     static SCHEDSTAT: File = File::open("/proc/thread-self/schedstat").expect("Linux tells schedstat");
 }
 
-/// How long this thread has waited for a processor so far, as the kernel tells it.
+/// How long this thread has waited for a processor so far, as the kernel reports it.
 fn run_delay() -> Duration {
     let mut line = [0; 80];
     let len = SCHEDSTAT.with(|file| file.read_at(&mut line, 0)).unwrap();
@@ -69,7 +69,7 @@ impl Times {
         Self(times)
     }
 
-    /// The time that so many of a thousand calls do not exceed, as text.
+    /// The time that `thousandths` of 1,000 calls do not exceed, as text.
     pub(crate) fn at(&self, thousandths: usize) -> String {
         let last = self.0.len() - 1;
         text(self.0[(self.0.len() * thousandths / 1_000).min(last)])
@@ -80,7 +80,7 @@ impl Times {
     }
 }
 
-/// A duration of any size, in three figures or so.
+/// A duration of any size as text, with about three digits.
 pub(crate) fn text(time: Duration) -> String {
     let micros = time.as_secs_f64() * 1e6;
     match micros {

@@ -1,4 +1,4 @@
-"""What the tests share. The chart is rendered by Helm's own library, without a cluster and without the network."""
+"""Fixtures of the tests. Helm's own library renders the chart, without a cluster and without the network."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ import pytest
 from support import CHART, FIXTURES, Chart
 
 NIGHTLY = os.environ.get("PYROTEE_NIGHTLY") == "1"
-# Compiles Helm, which takes minutes.
+# This test compiles Helm, which takes minutes.
 collect_ignore = [] if NIGHTLY else ["test_helm_itself.py"]
 
 
@@ -18,7 +18,7 @@ def pytest_report_header():
 
 @pytest.fixture(scope="session")
 def chart_dir(tmp_path_factory):
-    """A copy with small rules and dashboards, so that golden renders do not change with every alert."""
+    """A copy of the chart with small rules and dashboards, so that golden renders do not change with every alert."""
     copy = tmp_path_factory.mktemp("charts") / "pyrotee"
     shutil.copytree(CHART, copy)
     for folder in ("dashboards", "rules"):
@@ -34,7 +34,7 @@ def chart(chart_dir):
 
 @pytest.fixture(scope="session")
 def application_dir(tmp_path_factory, chart_dir):
-    """The chart of an application, with this one as its dependency."""
+    """The chart of an application that has pyrotee's chart as a dependency."""
     copy = tmp_path_factory.mktemp("application") / "shop"
     shutil.copytree(FIXTURES.parent / "application", copy)
     shutil.copytree(chart_dir, copy / "charts" / "pyrotee")

@@ -1,4 +1,4 @@
-"""Renders the chart and looks into what comes out."""
+"""Helpers: render the chart, and find objects in the result."""
 
 import functools
 import json
@@ -19,22 +19,22 @@ FIXTURES = HERE / "fixtures"
 GOLDEN = HERE / "golden"
 CI = sorted((CHART / "ci").glob("*-values.yaml"))
 
-# What the golden renders are made for. Old enough to be in use, young enough to know every field that the chart may write.
+# The version of Kubernetes for golden renders: old enough to be in use, new enough to know every field that the chart may write.
 KUBERNETES = "1.34.0"
-# The oldest that the chart supports, the first with native sidecars, and the newest that the schemas know.
+# The oldest version that the chart supports, the first with native sidecars, and the newest that the schemas know.
 VERSIONS = ["1.25", "1.29", kubernetes_validate.utils.major_minor(kubernetes_validate.latest_version())]
-# Megabytes, which the library reads anew for each object.
+# Without a cache, the library reads megabytes of schemas for each object.
 kubernetes_validate.utils.schema_contents = functools.cache(kubernetes_validate.utils.schema_contents)
 CUSTOM = {"ServiceMonitor", "PodMonitor", "PrometheusRule", "HTTPRoute"}
 
 
 def values_of(path):
-    """Values as Helm reads them: its YAML is not Python's."""
+    """Values as Helm reads them, because Helm's YAML differs from Python's."""
     return helm.values_from_yaml(Path(path).read_text())
 
 
 def supported(path, version):
-    """Whether the values can work there at all: a native sidecar is refused before 1.29, which a test of its own shows."""
+    """Whether the values can work in this version: before 1.29 the chart refuses a native sidecar, which another test shows."""
     return Path(path).name != "sidecar-values.yaml" or version != "1.25"
 
 
@@ -45,10 +45,10 @@ class Chart:
         self.rendered = {}
 
     def render(self, values=None, kubernetes=KUBERNETES, name="rel", namespace="profiling"):
-        """The text of each template. Helm's options that the wrapper does not name go past it."""
+        """The text of each template. Calls the library below its Python wrapper, which lacks some of Helm's options."""
         options = {"name": name, "namespace": namespace, "kube_version": f"v{kubernetes}"}
         asked = json.dumps(values or {}), json.dumps(options)
-        # Many tests look at the same examples.
+        # Many tests use the same examples.
         if asked not in self.rendered:
             self.rendered[asked] = _native.call_string("helm_render", self.loaded._raw(), *asked)
         return json.loads(self.rendered[asked])
@@ -64,7 +64,7 @@ class Chart:
 
 
 def find(objects, kind, name=None):
-    """The only object of a kind, or the one of this name."""
+    """The only object of a kind, or the object of that kind with this name."""
     found = [one for one in objects if one["kind"] == kind and name in (None, one["metadata"]["name"])]
     assert len(found) == 1, f"{len(found)} of {kind} {name or ''}: {[o['metadata']['name'] for o in found]}"
     return found[0]
@@ -83,14 +83,14 @@ def pod_specs(objects):
 
 
 def relay(workload):
-    """The relay's container of a workload."""
+    """The container of the relay in a workload."""
     pod = workload["spec"]["template"]["spec"]
     containers = pod.get("initContainers", []) + pod["containers"]
     return next(one for one in containers if one["name"] == "pyrotee")
 
 
 def set_path(values, path, value):
-    """A copy with one key, `a.b.c`, set."""
+    """A copy of the values in which the key `path`, such as `a.b.c`, is set."""
     copy = json.loads(json.dumps(values))
     at = copy
     *folders, last = path.split(".")
@@ -101,14 +101,14 @@ def set_path(values, path, value):
 
 
 def binary():
-    """The relay that judges configurations."""
+    """The real binary, whose `check` judges configurations."""
     path = Path(os.environ.get("PYROTEE", ROOT / "target/debug/pyrotee"))
     assert path.exists(), f"{path} is missing: cargo build, or name one in PYROTEE"
     return path
 
 
 def check(tmp_path, text, environment=None, flags=()):
-    """Has the real relay check a file; variables that the text uses and nobody set come from a Secret of somebody's own."""
+    """Runs `pyrotee check` on a text. Variables that the text uses and that are not in `environment` get a value, as from a user's Secret."""
     file = tmp_path / "pyrotee.yaml"
     file.write_text(text)
     variables = {name: "x" for name in re.findall(r"\$\{(\w+)\}", text)}

@@ -1,4 +1,4 @@
-"""Helm as its makers release it renders what its library does. Only with PYROTEE_NIGHTLY=1: it takes minutes to compile."""
+"""The helm command renders the same as Helm's library. Only with PYROTEE_NIGHTLY=1, because compiling Helm takes minutes."""
 
 import os
 import shutil
@@ -28,7 +28,7 @@ def by_name(objects):
 
 @pytest.mark.parametrize("file", CI, ids=lambda path: path.name.removesuffix("-values.yaml"))
 def test_helm_renders_the_same(helm, chart, file):
-    # Helm 3 that was not built by its makers takes itself for one of Kubernetes 1.20.
+    # A Helm 3 that is not an official build assumes Kubernetes 1.20.
     command = [helm, "template", "rel", chart.directory, "--namespace", "profiling", "--kube-version", KUBERNETES, "--values", file]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert by_name(yaml.safe_load_all(text)) == by_name(chart.objects(values_of(file)))

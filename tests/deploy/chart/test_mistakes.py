@@ -15,7 +15,7 @@ GOOD = {
 }
 TARGET = "config.remote-write.targets.central"
 
-# Refused by values.schema.json: what is set, and a part of the message.
+# Values that values.schema.json refuses: the keys that are set, and a part of the message.
 CLOSED = [
     ({"mode": "sidecart"}, "'deployment', 'statefulset', 'daemonset', 'sidecar'"),
     ({"replicaCount": 2}, "additional properties 'replicaCount' not allowed"),
@@ -44,7 +44,7 @@ CLOSED = [
     ({"extraEnv": {"A": "b"}}, "got object, want array"),
 ]
 
-# Refused by the templates.
+# Values that the templates refuse.
 FAULTS = [
     ({"config.upstream": {}}, "config.upstream.address is missing; name your Pyroscope, such as http://pyroscope.profiling.svc:4040"),
     ({"config.remote-write.targets": {}}, "add a target, or set enabled to false"),

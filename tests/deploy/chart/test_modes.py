@@ -1,4 +1,4 @@
-"""What each mode and option does, apart from how it is written."""
+"""The effect of each mode and option, whatever the text of the render."""
 
 import shutil
 
@@ -173,7 +173,7 @@ def test_helm_test_asks_and_sends(chart):
     assert ready["args"] == ["healthcheck", "--admin", "http://rel-pyrotee-admin:4041"]
     assert send["args"][:3] == ["send", "--to", "http://rel-pyrotee:4040"]
     assert ready["image"] == send["image"] == relay(find(objects, "Deployment"))["image"]
-    # A Service must not send profiles to the test.
+    # The Service must not select the test pod, or it would send profiles there.
     selector = find(objects, "Service", "rel-pyrotee")["spec"]["selector"]
     assert not selector.items() <= pod["metadata"]["labels"].items()
 

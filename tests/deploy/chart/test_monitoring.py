@@ -1,4 +1,4 @@
-"""Objects of the Prometheus operator, of Gateway API and for Grafana, whose schemas are not Kubernetes' own."""
+"""Objects of the Prometheus operator and of Gateway API, and dashboards for Grafana: Kubernetes' schemas do not cover them."""
 
 import json
 
@@ -28,7 +28,7 @@ def test_the_service_monitor_scrapes_the_admin_service_once(chart):
     assert endpoint["port"] in [port["name"] for port in services[0]["spec"]["ports"]]
     assert endpoint["path"] == "/metrics"
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
-    # The alerts ask for a job with this in its name.
+    # The expressions of the alerts select jobs with this word in their names.
     assert "pyrotee" in services[0]["metadata"]["labels"][monitor["spec"]["jobLabel"]]
 
 
@@ -58,7 +58,7 @@ def test_the_route_leads_to_the_relay(chart):
 
 
 def test_rules_and_dashboards_come_as_they_are():
-    """From the chart itself, not from the copy with samples."""
+    """Renders the chart itself, not the copy with samples."""
     objects = Chart(CHART).objects(MONITORING)
     rules = find(objects, "PrometheusRule")
     assert rules["spec"] == yaml.safe_load((CHART / "rules/pyrotee.yaml").read_text())
@@ -70,7 +70,7 @@ def test_rules_and_dashboards_come_as_they_are():
         assert json.loads(config["data"][file.name]) == json.loads(file.read_text())
         assert config["metadata"]["labels"]["grafana_dashboard"] == "1"
         assert config["metadata"]["annotations"] == {"grafana_folder": "Profiling"}
-        # Of an object, and of the annotation that `kubectl apply` adds.
+        # Limits on the size of an object, and of the annotation that `kubectl apply` adds.
         assert len(json.dumps(config)) < 256 * 1024, "apply it with --server-side"
 
 

@@ -1,6 +1,6 @@
-"""The commands in the READMEs of deploy/helm, and those of Helm in the first README. Those of Helm run through its library, which needs no
-cluster: an install is rendered with the same release, namespace, files and `--set`. Of kubectl, which has nothing to talk to, what it names is
-looked up."""
+"""The commands in the READMEs of deploy/helm, and the Helm commands in the top README. Helm commands run through Helm's library, which needs no
+cluster: an install is rendered with the same release, namespace, files and `--set`. kubectl has no cluster to talk to: the test looks up the
+objects that its commands name."""
 
 import re
 import shlex
@@ -23,7 +23,7 @@ COMMANDS = [
 
 
 def options(words):
-    """Positional words, and the options as a map of lists; all of Helm's here but these take a value."""
+    """Positional words, and the options as a map of lists. All Helm options in the READMEs except these take a value."""
     bare, named, words = [], {}, list(words)
     while words:
         word = words.pop(0)

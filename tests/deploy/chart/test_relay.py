@@ -1,4 +1,4 @@
-"""What the chart asks of the relay, asked of the real one: probes, the scrape, and what `helm test` runs."""
+"""Requests that the chart makes to a relay, made to a real relay: probes, the scrape, and the containers of `helm test`."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def objects(chart):
 
 @pytest.fixture(scope="module")
 def addresses(objects, tmp_path_factory):
-    """Addresses of a relay with the rendered file; only where it listens, and to what it relays, is the test's."""
+    """Addresses of a relay with the rendered file. The test sets only the relay's listeners, upstream, target and grace."""
     file = tmp_path_factory.mktemp("relay") / "pyrotee.yaml"
     file.write_text(find(objects, "ConfigMap")["data"]["pyrotee.yaml"])
     with running("sink", "--listen", "127.0.0.1:0") as sink:

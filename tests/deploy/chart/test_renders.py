@@ -1,4 +1,4 @@
-"""Every file in ci/: what it renders is as it was, valid Kubernetes, restricted, and read by the relay."""
+"""For every file in ci/: the render equals the golden one, is valid Kubernetes, meets the standard `restricted`, and the relay accepts its configuration."""
 
 import base64
 import os
@@ -32,7 +32,7 @@ def test_there_are_no_golden_renders_of_other_files():
 @each
 def test_lint_is_strictly_clean(chart, file):
     report = helm.lint(chart.directory, values_of(file), strict=True, kube_version=f"v{KUBERNETES}")
-    # An icon is all that Helm misses, and it is only information.
+    # Helm misses only an icon, which is reported as information.
     assert [one for one in report["messages"] if one["severity"] > 1] == []
     assert report["errors"] == []
 
@@ -58,12 +58,12 @@ def test_fields_that_old_versions_do_not_know_are_absent_there(chart, file):
     if supported(file, "1.25"):
         text = str(chart.objects(values_of(file), "1.25.0"))
         assert "preStop" not in text and "persistentVolumeClaimRetentionPolicy" not in text
-    # Known to 1.29, but behind a gate that is off: its API server refuses the empty hook that remains.
+    # 1.29 knows the field, but its feature gate is off, and the API server refuses the empty hook that remains.
     assert "preStop" not in str(chart.objects(values_of(file), "1.29.5"))
 
 
 def restricted(spec):
-    """What the Pod Security Standard `restricted` finds wrong with a pod."""
+    """The violations of the Pod Security Standard `restricted` in a pod."""
     pod = spec.get("securityContext", {})
     for key in ("hostNetwork", "hostPID", "hostIPC"):
         if spec.get(key):

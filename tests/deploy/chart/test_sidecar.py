@@ -1,4 +1,4 @@
-"""The templates as an application's chart uses them."""
+"""The sidecar templates, as the chart of an application uses them."""
 
 import kubernetes_validate
 import pytest
@@ -12,9 +12,9 @@ def test_the_relay_starts_first_and_goes_last(application, tmp_path):
     pod = find(objects, "Deployment")["spec"]["template"]["spec"]
     sidecar = pod["initContainers"][0]
     assert (sidecar["name"], sidecar["restartPolicy"]) == ("pyrotee", "Always")
-    # The application waits for it, and its hook would run beside the application's.
+    # The application waits for the relay to start. A hook of the relay would run beside the application's.
     assert "startupProbe" in sidecar and "lifecycle" not in sidecar
-    # The relay's trouble does not take the application out of its Service.
+    # A relay that is not ready must not take the application out of its Service.
     assert "readinessProbe" not in sidecar
     assert pod["terminationGracePeriodSeconds"] == 60
     assert {"secretRef": {"name": "shop-profiles"}} in sidecar["envFrom"]

@@ -1,4 +1,4 @@
-"""values.yaml, its schema, the README's table, the examples in ci/ and the relay's documentation say the same."""
+"""values.yaml, its schema, the README's table, the examples in ci/ and the relay's documentation agree."""
 
 import json
 import os
@@ -19,7 +19,7 @@ def resolve(schema):
 
 
 def keys(schema, path=""):
-    """Paths of the schema's leaves; what a map of free names holds is called NAME, as in docs/configuration.md."""
+    """Paths of the schema's leaves. A key of free choice is called NAME, as in docs/configuration.md."""
     schema = resolve(schema)
     below = dict(schema.get("properties", {}))
     if isinstance(schema.get("additionalProperties"), dict) and path.startswith("config"):
@@ -60,7 +60,7 @@ def test_the_schema_is_closed():
             if isinstance(one, dict):
                 yield from open_ones(one, f"{path}/{key}")
 
-    # A parent chart puts there what it likes.
+    # A parent chart may put any keys there.
     assert list(open_ones(SCHEMA, "")) == ["/properties/global"]
 
 
@@ -84,7 +84,7 @@ def test_every_option_is_in_an_example():
 def test_the_schema_has_the_keys_of_the_relay():
     documented = set(re.findall(r"^\| `([a-zA-Z.-]+)` \|", (ROOT / "docs/configuration.md").read_text().split("Types:")[0], re.M))
     known = {path.removeprefix("config.") for path in keys(SCHEMA) if path.startswith("config.")}
-    # `on` without quotes, as Helm reads it.
+    # Helm reads an unquoted `on` as true.
     assert known - {"tee.true"} == documented
 
 

@@ -1,4 +1,4 @@
-"""The README's table of values, made of the comments in values.yaml: a comment above a key is its row."""
+"""Makes the README's table of values from values.yaml: a key and the comment above it are a row."""
 
 import json
 import re
@@ -9,7 +9,7 @@ KEY = re.compile(r"^( *)([A-Za-z]+):")
 
 
 def rows(text):
-    """Path, default and meaning of each key that has a comment; `None` as meaning if neither it nor one around it has one."""
+    """Path, default and meaning (its comment) of each key with a comment. A leaf that has no comment, not even at a key around it, has the meaning `None`."""
     values = yaml.safe_load(text)
     path, described, comment = [], [], []
     for line in text.splitlines():

@@ -1,4 +1,4 @@
-"""What each conftest.py imports: tests that take minutes run at night (PYROTEE_NIGHTLY=1), and there is one engine for all."""
+"""Shared by each conftest.py: tests that take minutes run only with PYROTEE_NIGHTLY=1, and all tests use one container engine."""
 
 import os
 

@@ -1,5 +1,5 @@
-"""Containers without a Docker engine: buildah builds, podman runs, runc starts. All of it with a storage and settings of its own
-below target/deploy, so that nothing of the machine's own containers is touched."""
+"""Containers without a Docker engine: buildah builds, podman runs, runc starts. They use a storage and settings of their own
+below target/deploy, so that the machine's other containers are not touched."""
 
 import fcntl
 import os
@@ -14,12 +14,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 HOME = ROOT / "target/deploy/containers"
 
-# For the stages of the Dockerfile that compile: the machine's own Rust and C compiler, in place of an image from a registry.
+# The image for the compiling stages of the Dockerfile: the machine's own Rust and C compiler, in place of an image from a registry.
 RUST = "localhost/pyrotee-rust"
 
 ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
 
-# What a container of ours may do: nothing.
+# Options that give a container of pyrotee no rights.
 HARDENED = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--memory=64m", "--pids-limit=64"]
 
 NEEDED = {
@@ -45,7 +45,7 @@ def need(tools):
 
 
 def limits():
-    """Podman asks for more than a machine may have to give: ask for what there is."""
+    """Podman's default limits may exceed those of the machine: the lower of the two."""
     files, processes = (resource.getrlimit(which)[1] for which in (resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC))
     cap = lambda hard, most: most if hard == resource.RLIM_INFINITY else min(hard, most)
     return [f"nofile={cap(files, 20000)}:{cap(files, 20000)}", f"nproc={cap(processes, 20000)}:{cap(processes, 20000)}"]
@@ -55,7 +55,7 @@ class Engine:
     def __init__(self):
         need(NEEDED)
         HOME.mkdir(parents=True, exist_ok=True)
-        # One at a time: two run roots over one storage undo each other's mounts.
+        # One session at a time: two run roots over one storage undo each other's mounts.
         self.lock = open(HOME / "lock", "w")
         fcntl.flock(self.lock, fcntl.LOCK_EX)
         # Sockets live below the run root, and their paths must be short.
@@ -73,7 +73,7 @@ class Engine:
         self.environment = os.environ | {
             "CONTAINERS_CONF": str(settings),
             "CONTAINERS_STORAGE_CONF": str(storage),
-            # Where buildah keeps what `--mount=type=cache` names.
+            # buildah keeps the directories of `--mount=type=cache` here.
             "TMPDIR": str(HOME / "tmp"),
             "BUILDAH_ISOLATION": "oci",
         }
@@ -81,7 +81,7 @@ class Engine:
         self.clean()
 
     def run(self, *command, check=True, **options):
-        """Runs a command in this environment; what it printed, without the line end."""
+        """Runs a command in this environment, and returns its output without the last line end."""
         options = {"env": self.environment, "timeout": 900, "text": True} | options
         ended = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
         if check and ended.returncode != 0:
@@ -92,7 +92,7 @@ class Engine:
         return self.run("podman", *arguments, **options)
 
     def import_rust(self):
-        """An image with nothing but links and certificates; the rest is mounted while something is built or run."""
+        """Makes an image with links and certificates only. The machine's folders are mounted into its containers."""
         with tempfile.TemporaryDirectory() as context:
             tree = Path(context)
             for folder in ("usr", "tmp", "proc", "dev", "sys", "etc/ssl/certs", *(str(it)[1:] for it in self.toolchain())):
@@ -111,13 +111,13 @@ class Engine:
 
     @staticmethod
     def toolchain():
-        """Where the machine's Rust is, and its commands."""
+        """The folders of the machine's Rust toolchain and of its commands."""
         cargo = shutil.which("cargo")
         assert cargo, "install Rust: https://rustup.rs"
         return Path(os.environ.get("RUSTUP_HOME", Path.home() / ".rustup")), Path(cargo).parent
 
     def build_arguments(self):
-        """What `buildah bud` needs to build the Dockerfile without a registry of images."""
+        """Arguments for `buildah bud`, so that the Dockerfile can be built without an image registry."""
         mounts = [f"--volume={place}:{place}:ro" for place in ("/usr", *self.toolchain())]
         ulimits = [f"--ulimit={limit}" for limit in limits()]
         return [
@@ -127,7 +127,7 @@ class Engine:
             "--pull-never",
             "--network=host",
             f"--build-arg=RUST_IMAGE={RUST}",
-            # Docker says it by itself.
+            # Docker sets this argument by itself.
             f"--build-arg=TARGETARCH={ARCHITECTURE}",
             *mounts,
             *ulimits,
@@ -143,14 +143,14 @@ class Engine:
         )  # fmt: skip
 
     def digest(self, tag):
-        """The digest of an image in OCI's format; Docker's tells in which container it was built."""
+        """The digest of an image in OCI's format. The digest in Docker's format depends on the container of the build."""
         with tempfile.TemporaryDirectory() as place:
             digest = Path(place) / "digest"
             self.run("buildah", "push", "--format=oci", f"--digestfile={digest}", tag, f"oci:{place}/image")
             return digest.read_text()
 
     def clean(self):
-        """Ends what is left, of a session that was killed as well."""
+        """Removes all remaining containers, those of a killed session as well."""
         self.run("buildah", "rm", "--all", check=False)
         self.podman("pod", "rm", "--all", "--force", check=False)
         self.podman("rm", "--all", "--force", "--time=0", check=False)
@@ -165,5 +165,5 @@ class Engine:
 
 
 def python():
-    """Folders that a container needs to run the Python of these tests, at the same places."""
+    """Mounts of the folders that a container needs to run the Python of these tests, at the same paths."""
     return ["/usr", sys.base_prefix, sys.prefix] if not sys.base_prefix.startswith("/usr") else ["/usr", sys.prefix]

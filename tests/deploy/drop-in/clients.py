@@ -1,4 +1,4 @@
-"""Clients that never stop sending, and take every answer but 200 for an error."""
+"""Clients that send without a pause and count every response other than 200 as an error."""
 
 import http.client
 import os
@@ -10,8 +10,8 @@ PAUSE = 0.005
 
 
 class Client(threading.Thread):
-    """Sends one profile after another. It connects anew after `uploads` of them, or never of its own
-    accord, as an SDK does."""
+    """Sends one profile after another. Opens a new connection after `uploads` profiles. Without `uploads`
+    it keeps its connection, as an SDK does."""
 
     def __init__(self, name, address, uploads=None):
         super().__init__(daemon=True)
@@ -46,14 +46,14 @@ class Client(threading.Thread):
         except (http.client.RemoteDisconnected, ConnectionError):
             if fresh:
                 raise
-            # The server has closed a kept connection at the moment that it was used, and has not
-            # answered one byte: HTTP libraries send again then, okhttp for one.
+            # The server closed a kept connection while the request was in flight, without one byte of a
+            # response: HTTP libraries such as okhttp send the request again then.
             self.stale += 1
             self.connection = None
             return self._upload(name)
 
     def _was_closed(self):
-        """Whether the other side has ended the connection while it was idle."""
+        """Whether the server has closed the connection while it was idle."""
         return bool(select.select([self.connection.sock], [], [], 0)[0])
 
     def _upload(self, name):

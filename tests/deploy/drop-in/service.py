@@ -1,6 +1,6 @@
-"""What stands for a Service of Kubernetes: one address whose endpoint can be changed.
+"""A stand-in for a Service of Kubernetes: one address whose endpoint can be changed.
 
-As there, it chooses when a client connects. Connections that stand stay where they are.
+Like a Service, it chooses the endpoint when a client connects. Open connections keep their endpoint.
 """
 
 import socket
@@ -42,13 +42,13 @@ def _carry(client, endpoint):
 
 
 def _pass_on(source, sink):
-    """Passes bytes on, and the end of them."""
+    """Passes bytes on, and the end of the stream."""
     try:
         while data := source.recv(64 * 1024):
             sink.sendall(data)
         sink.shutdown(socket.SHUT_WR)
     except OSError:
-        # The other side has broken off: so must this one.
+        # One side has broken off, so both sides are closed.
         for end in (source, sink):
             try:
                 end.shutdown(socket.SHUT_RDWR)

@@ -44,7 +44,7 @@ def test_an_upstream_that_leads_back_is_answered_508_after_16_proxies(family, se
         lambda: relay.sum("pyroscope_relay_requests_total", code="508") == 17,
     )
     assert relay.sum("pyroscope_relay_upstream_errors_total") == 0
-    # Each round is another copy, which the guide warns of.
+    # Each round sends another copy, as the guide warns.
     eventually("the copies", lambda: 1 < len(central.profiles()) <= 17)
     assert relay.sum("pyroscope_relay_connections", side="client") <= idle + 17
 

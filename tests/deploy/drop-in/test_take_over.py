@@ -15,7 +15,7 @@ def names(sink):
 def test_no_client_notices_and_no_profile_is_lost(family, service):
     pyroscope, central = family.sink("pyroscope"), family.sink("central")
     service.lead_to(pyroscope.address)
-    # Those that stay connected throughout, and those that connect anew now and then.
+    # Loyal clients keep their connection throughout; restless ones open a new connection now and then.
     loyal = [Client(f"loyal{number}", service.address) for number in range(CLIENTS)]
     restless = [Client(f"restless{number}", service.address, 10) for number in range(CLIENTS)]
     late = [Client(f"late{number}", service.address) for number in range(CLIENTS)]

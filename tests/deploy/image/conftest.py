@@ -14,20 +14,20 @@ from relay import Net  # noqa: E402
 
 @pytest.fixture(scope="session")
 def profile():
-    """How the image is built: as it is shipped if there is time, else quickly."""
+    """The build profile of the image: that of a release at night, else a quick one."""
     return os.environ.get("PYROTEE_PROFILE", "release" if NIGHTLY else "dev")
 
 
 @pytest.fixture(scope="session")
 def base(engine):
-    """An image in which the machine's own programs run, once its folders are mounted."""
+    """An image in which the machine's own programs run, once the machine's folders are mounted."""
     engine.import_rust()
     return RUST
 
 
 @pytest.fixture(scope="session")
 def image(engine, profile, base):
-    """The image, built by the Dockerfile; PYROTEE_IMAGE names one that is in the storage already."""
+    """The image, built by the Dockerfile, or the image in the storage that PYROTEE_IMAGE names."""
     ready = os.environ.get("PYROTEE_IMAGE")
     if ready:
         return ready

@@ -1,4 +1,4 @@
-"""What the tests of the image do with containers of it."""
+"""Containers of the image, as the tests use them."""
 
 import functools
 import json
@@ -11,25 +11,25 @@ eventually = functools.partial(processes.eventually, within=60)
 
 
 class Net:
-    """Containers of one test, in a network of their own, which know each other by name."""
+    """The containers of one test, in a network of their own, in which they find each other by name."""
 
     def __init__(self, engine, image, name):
         self.engine, self.image, self.name = engine, image, name
         engine.podman("network", "create", name)
 
     def start(self, name, *command, options=(), pod=None):
-        """Starts the image, with as few rights as there are, under `name` in the network or in a pod of it."""
+        """Starts the image without any rights, as `name` in the network or in a pod."""
         place = f"--pod={pod}" if pod else f"--network={self.name}:alias={name}"
         full = f"{self.name}-{name}"
         self.engine.podman("run", "--detach", f"--name={full}", place, *HARDENED, *options, self.image, *command)
 
     def sink(self, name, *options):
-        """A stand-in Pyroscope."""
+        """Starts a stand-in for a Pyroscope."""
         self.start(name, "sink", "--listen=0.0.0.0:4040", "--json", *options)
         eventually(f"{name} listens", lambda: "listening" in self.logs(name))
 
     def relay(self, *options, name="relay", pod=None):
-        """A relay to `local` that tees to `central`, ready."""
+        """Starts a relay to `local` that tees to `central`, and waits until it is ready."""
         settings = {
             "UPSTREAM__ADDRESS": "http://local:4040",
             "REMOTE_WRITE__ENABLED": "true",
@@ -44,7 +44,7 @@ class Net:
             eventually("it is found", lambda: pod or self.finds("local", name))
 
     def finds(self, name, other):
-        """The network learns the names of containers a moment after they have started."""
+        """Whether container `name` can resolve `other`. The network knows a name only a moment after the start of its container."""
         return "cannot resolve" not in self.exec(name, "healthcheck", f"--admin={other}:4040", check=False).stderr
 
     def ready(self, name="relay"):
@@ -56,14 +56,14 @@ class Net:
         return f"--volume={name}:/var/lib/pyrotee"
 
     def send(self, *options):
-        """Sends profiles from the container of the local Pyroscope; what it printed."""
+        """Sends profiles from the container of the local Pyroscope, and returns the output."""
         return self.exec("local", "send", "--to=http://relay:4040", *options)
 
     def exec(self, name, *command, check=True):
         return self.engine.podman("exec", f"{self.name}-{name}", "/usr/bin/pyrotee", *command, check=check)
 
     def target(self, name="relay"):
-        """How the only target of a relay is."""
+        """The status of the only target of a relay."""
         (target,) = json.loads(self.exec(name, "status", "--json"))["targets"]
         return target
 
@@ -77,7 +77,7 @@ class Net:
         return sorted(json.loads(line)["digest"] for line in lines)
 
     def end(self, name, *how):
-        """Ends a container as told, `stop` or `kill`; its exit code."""
+        """Ends a container by `how`, such as `stop` or `kill`, and returns its exit code."""
         self.engine.podman(*how, f"{self.name}-{name}")
         return int(self.engine.podman("wait", f"{self.name}-{name}"))
 

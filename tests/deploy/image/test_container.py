@@ -1,4 +1,4 @@
-"""What a container of the image does, with a read-only root and no rights at all."""
+"""A container of the image does its work with a read-only root and without any rights."""
 
 from relay import eventually
 

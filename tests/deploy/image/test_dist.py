@@ -1,4 +1,4 @@
-"""`make dist`, and what it leaves in target/dist."""
+"""`make dist`, and the files that it leaves in target/dist."""
 
 import re
 import subprocess
@@ -14,8 +14,8 @@ OUT = ROOT / "target/dist"
 
 @pytest.fixture(scope="module")
 def version(engine, image):
-    """The version that was built; `image` is here for what it has compiled."""
-    # The format is the default one here, and a value with spaces could not be passed on.
+    """The version that was built. The fixture `image` comes first, so that its compiled parts can be used."""
+    # The format is the default, and a value with spaces could not be passed on.
     arguments = [it for it in engine.build_arguments() if not str(it).startswith(("--format", "--timestamp"))]
     environment = engine.environment | {"BUILDAH_ARGUMENTS": " ".join(arguments)}
     engine.run("make", "dist", cwd=ROOT, env=environment, timeout=3600)

@@ -1,4 +1,4 @@
-"""What the image is."""
+"""Contents and properties of the image."""
 
 import json
 import re
@@ -9,7 +9,7 @@ import pytest
 from containers.common import NIGHTLY
 from containers.engine import HOME, ROOT
 
-# A binary whose training fits no more (deploy/binary) is larger.
+# Bytes. A binary whose training no longer fits (deploy/binary) is larger.
 MOST = 10_500_000
 
 
@@ -55,7 +55,7 @@ def test_nothing_else_is_in_it(engine, image):
 
 
 def test_it_is_small(facts, profile):
-    # A binary with symbols that was built in a hurry says nothing about what is shipped.
+    # A quick build has symbols, and its size says nothing about the released one.
     assert facts["Size"] <= (MOST if profile == "release" else 20 * MOST)
 
 
@@ -65,7 +65,7 @@ def test_the_binary_is_static(binary):
 
 
 def test_it_is_built_the_same_twice(engine, image, profile):
-    """At night all of it is compiled again; else what was compiled is put together again."""
+    """At night everything is compiled again; else only the image is built again from the compiled parts."""
     caches = HOME / "tmp-again" if NIGHTLY else None
     if caches:
         shutil.rmtree(caches, ignore_errors=True)

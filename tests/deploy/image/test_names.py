@@ -1,6 +1,6 @@
-"""The static binary on a system whose C library is another one.
+"""The static binary on a system with another C library.
 
-A static glibc loads the modules that nsswitch.conf names, and those of another glibc crash it. pyrotee asks no C library for names."""
+A static glibc loads the modules that nsswitch.conf names; modules of another glibc crash it. pyrotee resolves names without the C library."""
 
 import os
 import stat
@@ -10,7 +10,7 @@ import pytest
 from containers.engine import HOME, need
 from relay import eventually
 
-# Debian 13: its glibc is newer than the one that is linked in.
+# Packages of Debian 13, whose glibc is newer than the glibc that is linked in.
 PACKAGES = ["libc6", "libnss-myhostname", "libcap2", "libgcc-s1"]
 SOURCE = "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian trixie main\n"
 
@@ -27,7 +27,7 @@ int main(int argc, char **argv) {
 
 @pytest.fixture(scope="session")
 def trixie(engine):
-    """A folder with just enough of Debian 13 to load a module of its C library."""
+    """A folder with the parts of Debian 13 that are needed to load a module of its C library."""
     need({"apt-get": "apt", "dpkg-deb": "dpkg"})
     tree, apt = HOME / "trixie", HOME / "apt"
     if not (tree / "complete").exists():
@@ -52,7 +52,7 @@ def trixie(engine):
                 (tree / link).symlink_to(f"usr/{link}")
         for folder in ("dev", "etc"):
             (tree / folder).mkdir(exist_ok=True)
-        # Where a static binary gets its randomness.
+        # A static binary reads random bytes from these.
         for name, minor in (("random", 8), ("urandom", 9)):
             os.mknod(tree / "dev" / name, stat.S_IFCHR | 0o644, os.makedev(1, minor))
         (tree / "etc/nsswitch.conf").write_text("hosts: files myhostname dns\n")
@@ -63,10 +63,10 @@ def trixie(engine):
 
 
 def test_another_static_program_crashes_there(trixie):
-    """Else the next test would show nothing."""
+    """Without this the next test would prove nothing."""
     source = trixie / "look-up.c"
     source.write_text(LOOK_UP)
-    # The compiler warns of just this.
+    # `-w`, because the compiler warns of this very crash.
     subprocess.run(["gcc", "-static", "-w", "-o", trixie / "look-up", source], check=True)
     ended = subprocess.run(["chroot", trixie, "/look-up", "elsewhere.invalid"], capture_output=True, text=True)
     assert ended.returncode < 0, ended
@@ -74,7 +74,7 @@ def test_another_static_program_crashes_there(trixie):
 
 @pytest.fixture
 def start(trixie, binary, tmp_path):
-    """Starts pyrotee in there; a function that reads what it writes."""
+    """A function that starts pyrotee in that folder, and returns a function that reads its output."""
     (trixie / "pyrotee").unlink(missing_ok=True)
     (trixie / "pyrotee").write_bytes(binary.read_bytes())
     (trixie / "pyrotee").chmod(0o755)

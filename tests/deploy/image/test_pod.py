@@ -23,7 +23,7 @@ def test_nothing_that_the_application_sent_is_lost(net, engine, base):
     )  # fmt: skip
     eventually("profiles of the SDK arrive", lambda: len(net.received("central")) >= 2)
 
-    # The target goes, and while it is away the relay is killed.
+    # The target stops, and the relay is killed while the target is away.
     net.end("central", "stop", "--time=10")
     eventually("profiles wait", lambda: net.target()["pending"]["profiles"] >= 2)
     net.end("relay", "kill", "--signal=KILL")
@@ -36,5 +36,5 @@ def test_nothing_that_the_application_sent_is_lost(net, engine, base):
     assert net.end("relay", "stop", "--time=60") == 0
     local, central = (set(net.received(name)) for name in ("local", "central"))
     assert len(local) >= 4
-    # The other way round is no fault: while names settle after a start, the relay may find central alone.
+    # More profiles at central are no fault: just after a start the relay may resolve the name of central only.
     assert local <= central

@@ -1,4 +1,4 @@
-"""Every command in deploy/docker/README.md, as it stands there, by a `docker` that is podman; and what else is said there."""
+"""Every command in deploy/docker/README.md, exactly as written, with podman in the place of `docker`; and other statements of that README."""
 
 import os
 import re
@@ -15,7 +15,7 @@ from relay import eventually
 
 FOLDER = ROOT / "deploy/docker"
 
-# `docker build` gets the stand-in for the Rust image and what was compiled before; `docker compose` gets stand-ins for Pyroscope.
+# `docker build` gets the stand-in for the Rust image and the caches of earlier builds; `docker compose` gets stand-ins for Pyroscope.
 DOCKER = """#!/bin/bash
 set -eu
 command=$1; shift
@@ -35,7 +35,7 @@ def free_port():
 
 @pytest.fixture
 def shell(engine, image, profile, tmp_path):
-    """Runs a line of the README; what it printed."""
+    """A function that runs a line of the README and returns the output."""
     docker = tmp_path / "docker"
     build = " ".join(map(str, engine.build_arguments()))
     docker.write_text(DOCKER.format(build=build, profile=profile, python=sys.executable, folder=FOLDER))
@@ -53,9 +53,9 @@ def test_its_commands_do_what_it_says(shell):
     up, send, status, down, build, version, check = commands(FOLDER / "README.md")
     shell(up)
     eventually("the relay is ready", lambda: "ready" in shell("docker compose -f deploy/docker/compose.yaml exec -T relay pyrotee healthcheck || true"))
-    # There is no terminal here.
+    # The test has no terminal.
     terminal = lambda line: line.replace(" exec ", " exec -T ")
-    # Until the Pyroscope behind it listens, the relay answers as the README says.
+    # Until the Pyroscope behind the relay listens, the relay responds as the README says.
     eventually("a profile is taken", lambda: shell(f"{terminal(send)} || true").startswith("200 "))
     logs = "docker compose -f deploy/docker/compose.yaml logs central"
     eventually("central has it", lambda: "cluster=compose" in shell(logs))

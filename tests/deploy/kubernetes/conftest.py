@@ -14,7 +14,7 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """By day those of the night are not there, which the summary says."""
+    """Leaves out the nightly tests by day; the summary of pytest shows that."""
     nightly = [item for item in items if item.get_closest_marker("nightly")]
     if nightly and not NIGHTLY:
         config.hook.pytest_deselected(items=nightly)

@@ -1,4 +1,4 @@
-"""Manifests, read and judged as a cluster of some version would."""
+"""Reads manifests, and validates them as a cluster of a given version would."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ KUBERNETES = ROOT / "deploy/kubernetes"
 DROP_IN = ROOT / "deploy/drop-in"
 
 NEWEST = "1.37"
-# The first with native sidecars.
+# The first version of Kubernetes with native sidecars.
 NATIVE = "1.29"
 NIGHTLY = bool(os.environ.get("PYROTEE_NIGHTLY"))
 
@@ -24,12 +24,12 @@ def documents(file):
 
 
 def validate(document, version):
-    """Raises if a cluster of this version does not know a field or a value."""
+    """Raises an error if a cluster of this version does not know a field or a value."""
     kubernetes_validate.validate(document, version, strict=True)
 
 
 def one(found, kind, name=None):
-    """The document of a kind."""
+    """The only document of a kind, or the document of that kind with this name."""
     (document,) = (
         d for d in found if d["kind"] == kind and name in (None, d["metadata"]["name"])
     )
@@ -45,7 +45,7 @@ def pod_of(document):
 
 
 def pyrotee_of(pod):
-    """The container that is pyrotee."""
+    """The container of pyrotee."""
     spec = pod["spec"]
     (container,) = (
         c for c in spec.get("initContainers", []) + spec["containers"] if c["name"] == "pyrotee"
@@ -66,7 +66,7 @@ def port_of(service, pod):
 
 
 def kustomize(folder):
-    """Builds a kustomization; `None` if nothing here can, and it is not the night."""
+    """Builds a kustomization. `None` by day if there is neither kubectl nor kustomize."""
     if kubectl := shutil.which("kubectl"):
         command = [kubectl, "kustomize"]
     elif tool := shutil.which("kustomize"):

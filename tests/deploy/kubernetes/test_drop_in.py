@@ -1,4 +1,4 @@
-"""The Service leads to Pyroscope, then to the relay, then to Pyroscope; the direct way never to the relay."""
+"""The Service selects Pyroscope, then the relay, then Pyroscope again; the direct Service never selects the relay."""
 
 import copy
 
@@ -6,8 +6,8 @@ import pytest
 
 from manifests import DROP_IN, documents, one, pod_of, port_of, selects, validate
 
-# As the official chart renders them for a release `pyroscope`, a single binary: templates/services.yaml
-# and values.yaml of grafana/pyroscope, chart 2.2.1.
+# Labels, Service and pod as the official chart renders them for a release `pyroscope`, a single binary:
+# templates/services.yaml and values.yaml of grafana/pyroscope, chart 2.2.1.
 LABELS = {
     "app.kubernetes.io/name": "pyroscope",
     "app.kubernetes.io/instance": "pyroscope",

@@ -52,7 +52,7 @@ def test_the_component_has_the_sidecar_and_the_configuration_of_sidecar_yaml():
 def test_kustomize_adds_it_first_to_what_has_the_label():
     built = kustomize(KUSTOMIZE / "example")
     if built is None:
-        # Without kubectl, and by day: the check above is all there is.
+        # By day and without a kubectl only the test above checks the component.
         return
     for document in built:
         for version in [NATIVE, NEWEST]:
@@ -67,7 +67,7 @@ def test_kustomize_adds_it_first_to_what_has_the_label():
         assert first.pop("image") == "registry.example.com/pyrotee:0.1.0"
         expected = {**reference()}
         del expected["image"]
-        # The Secret has got a name of its own.
+        # Kustomize has added a suffix to the Secret's name.
         text = yaml.safe_dump(first)
         assert yaml.safe_load(re.sub(r"pyrotee-targets-\w+", "pyrotee-targets", text)) == expected
         assert {"name": "pyrotee", "configMap": {"name": config}} in pod["volumes"]
@@ -76,8 +76,8 @@ def test_kustomize_adds_it_first_to_what_has_the_label():
 
 
 def judge(family, tmp_path, pod):
-    """The pod is one that clusters take, and the relay in it is the one of sidecar.yaml, configured by
-    its environment."""
+    """Asserts that clusters accept the pod, and that its relay equals that of sidecar.yaml, except that its
+    environment configures it."""
     for version in [NATIVE, NEWEST]:
         validate(pod, version)
     assert_restricted(pod)
@@ -94,7 +94,7 @@ def judge(family, tmp_path, pod):
 
 
 def by_kyverno(pod):
-    """Merges as Kyverno does: lists of containers by name."""
+    """Merges the policy into a pod as Kyverno does: lists of containers by name."""
     (policy,) = documents(EXAMPLES / "kyverno.yaml")
     (rule,) = policy["spec"]["rules"]
     (match,) = rule["match"]["any"]
@@ -110,13 +110,13 @@ def by_kyverno(pod):
 
 
 def literal(expression):
-    """A CEL expression of literals as a value: without the names of its types it is YAML."""
+    """The value of a CEL expression of literals: without the names of types such an expression is YAML."""
     return yaml.safe_load(re.sub(r"\b(?:Object(?:\.\w+)*|JSONPatch)\{", "{", expression))
 
 
 def by_the_api_server(pod):
-    """Applies the JSON patches of the policy. It knows the one condition that is used there, and no more of
-    CEL; at night the API server's own code does the same."""
+    """Applies the JSON patches of the policy. Of CEL it knows only the condition in that policy; at night the
+    API server's own code does the same."""
     policy = one(documents(POLICY), "MutatingAdmissionPolicy")
     labels = policy["spec"]["matchConstraints"]["objectSelector"]["matchLabels"]
     if not labels.items() <= pod["metadata"]["labels"].items():

@@ -1,4 +1,4 @@
-"""Each manifest is one that a cluster takes, safely configured, and pyrotee takes its configuration."""
+"""Clusters accept each manifest, its pods are restricted, and pyrotee accepts its configuration."""
 
 import re
 import subprocess
@@ -10,7 +10,7 @@ from kubernetes_validate import ValidationError
 from loopback.processes import ROOT
 from manifests import DROP_IN, KUBERNETES, NATIVE, NEWEST, documents, one, pod_of, pyrotee_of, validate
 
-# Every file with manifests, and the first version of Kubernetes that it is for.
+# Every file with manifests, and the first version of Kubernetes that must accept it.
 FILES = {
     KUBERNETES / "sidecar.yaml": NATIVE,
     KUBERNETES / "sidecar-legacy.yaml": "1.25",
@@ -64,7 +64,7 @@ def test_all_files_are_held_by_a_test():
 
 
 def assert_restricted(pod):
-    """The Pod Security Standard `restricted`, for what is used here."""
+    """Asserts the rules of the Pod Security Standard `restricted` that matter for these pods."""
     spec = pod["spec"]
     assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys()
     for volume in spec.get("volumes", []):
@@ -80,7 +80,7 @@ def assert_restricted(pod):
 
 
 def assert_hardened(container):
-    """What pyrotee's own container has beyond that."""
+    """Asserts further restrictions of pyrotee's own container."""
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
     assert container["securityContext"]["runAsUser"] == 65532
     assert container["resources"]["limits"]["memory"] and container["resources"]["requests"]
@@ -105,7 +105,7 @@ def test_a_native_sidecar_is_there_before_the_app_and_ends_after_it(file):
     first = spec["initContainers"][0]
     assert first["name"] == "pyrotee" and first["restartPolicy"] == "Always"
     assert "startupProbe" in first
-    # A hook would run beside the app's; a readiness probe would take the app out of its Service.
+    # A hook would run beside that of the application; a readiness probe would take the application out of its Service.
     assert not {"lifecycle", "readinessProbe"} & first.keys()
 
 
@@ -117,7 +117,7 @@ def test_the_two_forms_of_the_sidecar_differ_in_their_place_alone():
 
 
 def effective(family, tmp_path, text, container):
-    """What `pyrotee check` makes of a configuration, with the environment of the container."""
+    """The values that `pyrotee check` prints for a configuration, with the environment of the container."""
     file = tmp_path / "pyrotee.yaml"
     file.write_text(text)
     names = [variable["name"] for variable in container["env"]]
@@ -126,7 +126,7 @@ def effective(family, tmp_path, text, container):
     }
     command = [family.pyrotee, "check", *container["args"][1:]]
     command = [str(file) if part.startswith("/etc/pyrotee/") else part for part in command]
-    # Nothing else, so that a variable that the manifest forgets is a fault.
+    # No other variables, so that a variable that the manifest lacks is a fault.
     run = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     return yaml.safe_load(run.stdout)
@@ -154,7 +154,7 @@ def mebibytes(text):
 
 
 def fits(settings, container, pod):
-    """Memory and time suffice, and clients find it where they look for it."""
+    """Asserts that memory limit and grace period suffice, and that the relay listens where clients connect."""
     sidecar = settings["memory-limit"] == "24MiB"
     # The bound of docs/scaling.md.
     connections = 16 if sidecar else 1000

@@ -1,4 +1,4 @@
-"""Every command of the READMEs is run, or a stand-in says what a cluster would make of it."""
+"""Every command of the READMEs is run, or a stand-in checks what a cluster would do with it."""
 
 import shutil
 import subprocess
@@ -22,8 +22,8 @@ PAGES = [
 
 
 def validated(family, command):
-    """Stands in for `kubectl apply` and `kubectl delete`: strict validation for the first version that the
-    files are for. What kinds of Kyverno mean only Kyverno knows."""
+    """Stands in for `kubectl apply` and `kubectl delete`: strict validation for the first version that must
+    accept the files. Objects of Kyverno are not validated, since there is no schema for them."""
     files = [ROOT / part for part in command.split() if part.startswith("deploy/")]
     assert files
     for file in files:
@@ -33,21 +33,21 @@ def validated(family, command):
 
 
 def built(family, command):
-    """Runs `kubectl kustomize`, which needs no cluster, and validates; by day only where there is a kubectl."""
+    """Runs `kubectl kustomize`, which needs no cluster, and validates the result; by day only if there is a kubectl."""
     for document in kustomize(ROOT / command.split()[-1]) or []:
         validate(document, NATIVE)
 
 
 def patches(family, command):
-    """Stands in for `kubectl patch`: the patch on the Service of the chart."""
+    """Stands in for `kubectl patch`: applies the patch to the Service of the chart."""
     words = command.split()
     assert words[2:5] == ["service", CHARTS_SERVICE["metadata"]["name"], "--type=json"]
     patched(CHARTS_SERVICE, words[5].split("/")[-1])
 
 
 def names_the_relay(family, command):
-    """Stands in for `kubectl rollout` and `kubectl exec`: there is such a Deployment, and `pyrotee status`
-    is run here."""
+    """Stands in for `kubectl rollout` and `kubectl exec`: the Deployment exists, and `pyrotee status` is run
+    on this machine."""
     assert one(documents(DROP_IN / "relay.yaml"), "Deployment")["metadata"]["name"] == "pyrotee"
     assert "deployment/pyrotee" in command or "deploy/pyrotee" in command
     if " -- " in command:
@@ -57,14 +57,14 @@ def names_the_relay(family, command):
 
 
 def names_the_secret(family, command):
-    """Stands in for `kubectl create secret`: it is the one that the manifests ask for."""
+    """Stands in for `kubectl create secret`: the Secret is the one that the manifests refer to."""
     secret = one(documents(KUBERNETES / "sidecar.yaml"), "Secret")
     (key,) = secret["stringData"]
     assert command.split()[4:] == [secret["metadata"]["name"], f"--from-literal={key}=change-me"]
 
 
 def compiled(family, command):
-    """Compiles the example, which fetches modules; by day gofmt alone, where there is one."""
+    """Compiles the Go example, which fetches modules; by day only gofmt checks the example, if there is one."""
     folder = ROOT / command.split()[1]
     if NIGHTLY:
         assert shutil.which("go"), "go is missing: apt-get install golang"

@@ -1,1 +1,1 @@
-"""What the tests of several parts share: the real binary on loopback, and the commands of a README."""
+"""Shared by the tests of several parts: the real binary on loopback, and the commands of a README."""

@@ -1,4 +1,4 @@
-"""The real binary and what it talks to, as processes on ports of loopback that the system chooses."""
+"""The real binary and its peers, as processes on free ports of loopback."""
 
 import json
 import os
@@ -12,19 +12,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 
-# Longer than anything takes here; a test that waits for so long fails.
+# Seconds, longer than any step takes; a test that waits so long fails.
 SOON = 20.0
 
 
 def need(tool, package):
-    """The path of a tool; without it the test fails and says what to install."""
+    """The path of a tool. If the tool is missing, the test fails and says what to install."""
     path = shutil.which(tool)
     assert path, f"{tool} is missing: apt-get install {package}"
     return path
 
 
 def binary():
-    """The pyrotee to test: `PYROTEE` names one, else it is built."""
+    """The path of the binary to test: that in `PYROTEE`, else a fresh build."""
     if path := os.environ.get("PYROTEE"):
         return path
     cargo = shutil.which("cargo") or str(Path.home() / ".cargo/bin/cargo")
@@ -33,7 +33,7 @@ def binary():
 
 
 def eventually(what, probe, within=SOON):
-    """Calls `probe` until it gives something, and returns that."""
+    """Calls `probe` until the result is true, and returns the result."""
     end = time.monotonic() + within
     while True:
         if found := probe():
@@ -48,7 +48,7 @@ def get(url):
 
 
 class Process:
-    """A process whose output goes to a file, and which ends with the test."""
+    """A process that writes its output to a file and ends with the test."""
 
     def __init__(self, folder, name, command):
         self.name = name
@@ -62,7 +62,7 @@ class Process:
         return self.log.read_text(errors="replace")
 
     def says(self, pattern):
-        """What the first group of `pattern` matches in the output, as soon as it does."""
+        """Waits until `pattern` matches the output, and returns its first group."""
 
         def look():
             found = re.search(pattern, self.text(), re.MULTILINE)
@@ -73,7 +73,7 @@ class Process:
         return eventually(f"{pattern!r} of {self.name}", look).group(1)
 
     def stop(self):
-        """Asks it to end, and returns its exit code."""
+        """Asks the process to end, and returns its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
@@ -116,7 +116,7 @@ class Relay(Process):
 
 
 class Sink(Process):
-    """A running `pyrotee sink`, which stands for a Pyroscope."""
+    """A running `pyrotee sink`, the stand-in for a Pyroscope."""
 
     def __init__(self, folder, name, pyrotee, *options):
         command = [pyrotee, "sink", "--listen", "127.0.0.1:0", "--json", *options]
@@ -124,13 +124,13 @@ class Sink(Process):
         self.address = self.says(r"(127\.0\.0\.1:\d+)")
 
     def profiles(self):
-        """What it has received."""
+        """The profiles that the sink has received."""
         lines = self.text().splitlines()
         return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
 
 
 class Family:
-    """Makes processes in one folder and ends them all, the newest first."""
+    """Starts processes in one folder, and ends them all, the newest first."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -153,7 +153,7 @@ class Family:
         return subprocess.run(command, capture_output=True, text=True, timeout=SOON)
 
     def end(self):
-        """Ends them all, and fails afterwards if one did not want to."""
+        """Ends all processes, then fails if one of them had to be killed."""
         stubborn = []
         for member in reversed(self.members):
             try:

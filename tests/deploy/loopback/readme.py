@@ -13,8 +13,8 @@ def commands(page):
 
 
 def hold(pages, table):
-    """Asserts that each command of the pages is in the table of those that a test runs or stands in
-    for, and that nothing else is."""
+    """Asserts that the table has exactly the commands of the pages. A test runs each command of the table or
+    stands in for it."""
     written = {command for page in pages for command in commands(page)}
     unknown = written - table.keys()
     assert not unknown, f"no test runs {sorted(unknown)}"
@@ -23,7 +23,7 @@ def hold(pages, table):
 
 
 def broken_links(page):
-    """Links to files that are not there."""
+    """Links of a page to files that do not exist."""
     text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
         if not re.match(r"https?:", link) and not (page.parent / link).exists():

@@ -1,6 +1,6 @@
-"""A relay that is well, as series, and for each alert what is different when it fires.
+"""The series of a healthy relay, and for each alert the series that differ when it fires.
 
-Series are written as promtool wants them: `0+5x60` is a start, a step and how often, one a minute.
+Series have promtool's form: `0+5x60` is a start, a step and the number of steps, one a minute.
 """
 
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ INSTANCE = 'job="pyrotee",instance="relay-0:4041"'
 TARGET = f'{INSTANCE},target="central"'
 NAMED = f'{INSTANCE},target_name="central",target_address="https://profiles.example.com"'
 
-# Minutes of series, and when it is asked what fires.
+# Length of the series in minutes, and the time at which alerts are evaluated.
 MINUTES = 75
 ASKED = f"{MINUTES}m"
 
@@ -19,7 +19,7 @@ REASONS = (
     "upload_failed duplicate corrupt disk_error shutdown target_removed admin"
 ).split()
 
-# Reasons that raise nothing: nothing is lost, somebody wanted it, or it is over when it is seen.
+# Reasons without an alert: nothing is lost, an operator asked for the loss, or the cause is over when the loss is seen.
 ON_PURPOSE = {"duplicate", "admin", "target_removed", "shutdown"}
 
 
@@ -101,7 +101,7 @@ MEMORY = {
 
 SPOOL = {
     **MEMORY,
-    # Far more than a queue in memory may hold, and nothing to worry about.
+    # Far more than a queue in memory may hold; with a spool this is normal.
     QUEUE_PENDING: steady(5_000),
     f'{PREFIX}spool_mode{{{INSTANCE},mode="disk"}}': steady(1),
     of_spool("unreadable_segments"): steady(0),
@@ -120,7 +120,7 @@ SPOOL = {
 
 @dataclass
 class Case:
-    """What is different, and which alerts that raises: alert names with labels beside job and instance."""
+    """The series that differ, and the alerts that they raise: names of alerts with their labels other than job and instance."""
 
     title: str
     changed: dict

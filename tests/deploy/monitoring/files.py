@@ -1,4 +1,4 @@
-"""The files under test, and what they say."""
+"""The files under test, and their alerts, queries and series."""
 
 import json
 import re
@@ -11,7 +11,7 @@ RULES = ROOT / "deploy/helm/pyrotee/rules/pyrotee.yaml"
 DASHBOARD = ROOT / "deploy/helm/pyrotee/dashboards/pyrotee.json"
 RUNBOOK = ROOT / "docs/runbook"
 
-# What Prometheus adds.
+# Series that Prometheus adds.
 FOREIGN = {"up"}
 
 
@@ -33,13 +33,13 @@ def queries():
 
 
 def filled_in(query):
-    """A query as Grafana sends it when everything is selected."""
+    """A query as Grafana sends it when all values of the variables are selected."""
     query = query.replace("$__rate_interval", "1m").replace("$__range", "1m")
     return re.sub(r"\$(cluster|namespace|job|instance|target)\b", ".*", query)
 
 
 def expressions():
-    """Every expression of rules and dashboard, with the place where it stands."""
+    """Every expression of rules and dashboard, with the name of its alert or panel."""
     yield from ((f"alert {name}", rule["expr"]) for name, rule in alerts().items())
     yield from ((f"panel {title!r}", filled_in(query)) for title, query in queries())
 
@@ -50,7 +50,7 @@ def names(expression):
 
 
 def matchers(expression):
-    """The fixed label values that it asks for, as (series, label, value)."""
+    """The fixed label values that an expression selects, as (series, label, value)."""
     for name, inside in re.findall(r"(\w+)\{([^}]*)\}", expression):
         for label, operator, text in re.findall(r'(\w+)(=~|!~|!=|=)"([^"]*)"', inside):
             if label != "job" and text != ".*":

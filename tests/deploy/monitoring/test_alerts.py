@@ -1,4 +1,4 @@
-"""Each alert in its case, by promtool: exactly what should fire fires, beside a relay that is well."""
+"""promtool evaluates each case beside a healthy relay: exactly the expected alerts fire."""
 
 import json
 import re
@@ -14,7 +14,7 @@ WELL = [Case("all is well", {}, {}), Case("all is well, with a spool", {}, {}, S
 
 
 def firing(case):
-    """The series of alerts that are expected."""
+    """The expected series of alerts."""
     for alert, labels in case.fires.items():
         fixed = {"job": "pyrotee", "instance": "relay-0:4041"}
         fixed |= {"alertname": alert, "alertstate": "firing"}

@@ -1,4 +1,4 @@
-"""The dashboard loads, and looks like one of a mixin: Grafana itself is not here to try it."""
+"""The dashboard can be loaded and follows the conventions of mixins. Grafana itself is not run."""
 
 from grafana_foundation_sdk.models import dashboard as grafana
 
@@ -27,7 +27,7 @@ def test_every_query_follows_the_variables():
     for title, query in queries():
         for variable in VARIABLES[1:5]:
             assert f'{variable}=~"${variable}"' in query, f"{title}: {variable}"
-        # Both directories are for all targets.
+        # The directories of spool and dead letters are shared by all targets.
         if "remote_write" in query and "spool" not in query and "dead_letters" not in query:
             assert '"$target"' in query, title
 

@@ -1,4 +1,4 @@
-"""A real Prometheus with the real rules scrapes real relays, and is asked what the dashboard asks."""
+"""A real Prometheus with the real rules scrapes real relays, and evaluates the queries of the dashboard."""
 
 import json
 import re
@@ -10,7 +10,7 @@ import pytest
 from files import FOREIGN, RULES, alerts, expressions, filled_in, matchers, names, queries
 from loopback.processes import ROOT, Process, eventually, get, need
 
-# Left out where it is zero, and no target here asks for a pause.
+# This series is absent at zero, and no target of these tests asks for a pause.
 MAY_BE_EMPTY = "retry_after_seconds"
 
 
@@ -23,7 +23,7 @@ def remote_write(**targets):
 
 @pytest.fixture(scope="module")
 def relays(family):
-    """Two relays that are well, one with a spool, and one that is in trouble."""
+    """Two healthy relays, one of them with a spool, and one relay in trouble."""
     local, remote = family.sink("local"), family.sink("remote")
     refusing = family.sink("refusing", "--status", "503")
     wrong = family.sink("wrong", "--status", "401")
@@ -36,7 +36,7 @@ def relays(family):
             "spool",
             {
                 "upstream": upstream,
-                # Smaller than any disk, as in a sidecar.
+                # Small enough for any disk, as in a sidecar.
                 "spool": {"dir": str(family.folder / "spool"), "max-bytes": "16MiB"},
                 "remote-write": remote_write(central=remote.address),
             },
@@ -81,7 +81,7 @@ class Prometheus(Process):
 
 @pytest.fixture(scope="module")
 def prometheus(family, relays):
-    """It has seen the relays idle and, for a while, in use."""
+    """A Prometheus that has scraped the relays while they were idle and while they were in use."""
     prometheus = family.add(Prometheus(family.folder, relays))
 
     def scrapes(least):
@@ -159,10 +159,10 @@ def test_every_series_there_is_can_be_seen_on_the_dashboard_or_raises_an_alert()
     for _, expression in expressions():
         shown |= {re.sub(r"_(bucket|sum|count)$", "", name) for name in names(expression)}
     legacy = {
-        # The ledger and the series of uploads say more.
+        # The series of the ledger and of uploads contain more.
         "pyroscope_remote_write_client_sent_bytes",
         "pyroscope_remote_write_queue_dropped",
-        # In profiles is enough.
+        # The dashboard shows drops in profiles only.
         "pyroscope_remote_write_dropped_bytes_total",
     }
     assert documented - shown == legacy

@@ -1,4 +1,4 @@
-"""The runbook and the README hold what they say."""
+"""The statements of the runbook and the README are true."""
 
 import re
 import subprocess
@@ -37,7 +37,7 @@ def test_what_pages_name_is_there(family):
                 assert code in metrics, f"{page.name}: {code}"
             elif code.startswith("pyrotee "):
                 words = code.split()[1:]
-                # A command, and perhaps one of its own commands.
+                # A command, and perhaps a subcommand of it.
                 names = [word for word in words[:2] if word[0].islower()]
                 usage = family.run(*names, "--help").stdout
                 flags = [word for word in words if word.startswith("--")]

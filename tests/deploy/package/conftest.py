@@ -12,7 +12,7 @@ from containers.engine import ROOT, need  # noqa: E402
 
 @pytest.fixture(scope="session")
 def package(engine):
-    """The package, as `make dist` builds it; PYROTEE_DEB names one that is there already."""
+    """The package as `make dist` builds it, or an existing package that PYROTEE_DEB names."""
     ready = os.environ.get("PYROTEE_DEB")
     if ready:
         return Path(ready).resolve()

@@ -19,8 +19,8 @@ class Machine:
             engine.run("debootstrap", "--variant=minbase", include, "bookworm", tree, "http://deb.debian.org/debian")
             engine.run("sh", "-c", f"tar --directory {tree} --create . | podman import - {IMAGE}")
             engine.run("rm", "-rf", tree)
-        # It makes namespaces for its services, and mounts in them what the machine shall see, such as credentials:
-        # a machine shares its mounts with them, a container does not by itself.
+        # systemd makes mount namespaces for its services and mounts files in them, such as credentials. For that the
+        # mounts must be shared, as on a machine; those of a container are not by default.
         start = "mount --make-rshared / && exec /lib/systemd/systemd"
         self.container = engine.podman(
             "run", "--detach", "--privileged", "--systemd=always", "--network=none", IMAGE, "sh", "-c", start
@@ -28,7 +28,7 @@ class Machine:
         self.wait("it has started", "systemctl is-system-running | grep -E 'running|degraded'")
 
     def run(self, line, check=True):
-        """Runs a line of shell in there; what it printed. Everybody is root here: there is no sudo."""
+        """Runs a line of shell in the container as root, without its `sudo`, and returns the output."""
         line = re.sub(r"\bsudo ", "", line)
         command = ["exec", "--env=DEBIAN_FRONTEND=noninteractive", self.container, "sh", "-c", line]
         return self.engine.podman(*command, check=check)

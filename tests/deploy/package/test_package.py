@@ -1,4 +1,4 @@
-"""The package itself, and its life on a machine with systemd: installed, changed, upgraded, removed, purged."""
+"""The package itself, and its life cycle on a machine with systemd: installed, configured, upgraded, removed, purged."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from machine import Machine
 
 pytestmark = pytest.mark.nightly
 
-# What lintian finds and why it stays: there is no bug of Debian to close, and tokens are for root alone.
+# Findings of lintian that are accepted: there is no bug of Debian to close, and only root may read tokens.
 KNOWN = {"initial-upload-closes-no-bugs", "non-standard-file-perm"}
 
 README = ROOT / "deploy/package/README.md"
@@ -63,7 +63,7 @@ def machine(engine, package):
 
 
 def newer(package, tmp_path):
-    """The same package, of a later version."""
+    """The same package with a later version number."""
     tree = tmp_path / "tree"
     subprocess.check_call(["dpkg-deb", "--raw-extract", package, tree])
     control = tree / "DEBIAN/control"
@@ -121,7 +121,7 @@ def has_only_the_rights_it_needs(machine):
     assert 61184 <= user <= 65519, "a user of systemd's"
     assert int(status["CapBnd"], 16) == 0
     assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
-    # A service that sees too little of /proc cannot tell these.
+    # A service with a too restricted view of /proc cannot report these series.
     ask = "exec 3<>/dev/tcp/127.0.0.1/4041; printf 'GET /metrics HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3"
     metrics = machine.run(f'bash -c "{ask}"')
     assert {"process_start_time_seconds", "process_open_fds"} <= set(re.findall(r"^\w+", metrics, re.M))

@@ -1,4 +1,4 @@
-"""What can be said of the service and of the package's files without installing them."""
+"""Checks of the service and of the package's files without installing them."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from loopback.readme import broken_links
 FOLDER = ROOT / "deploy/package"
 BINARY = ROOT / "deploy/binary"
 
-# systemd's own scale, from 0 to 10: the network, which a relay needs, is what is left.
+# systemd's exposure level, from 0 to 10. The network, which a relay needs, accounts for the rest.
 MOST_EXPOSED = 1.5
 
 
@@ -24,7 +24,7 @@ def unit():
 
 @pytest.fixture(scope="module")
 def check():
-    """`pyrotee check` of a text; what it printed."""
+    """A function that runs `pyrotee check` on a text and returns the output."""
     pyrotee = binary()
 
     def check(text, **variables):
@@ -42,7 +42,7 @@ def analyze(*arguments):
 
 
 def test_systemd_understands_every_line_of_the_unit(unit, tmp_path):
-    # It looks for the binary, too.
+    # systemd-analyze also checks that the binary exists.
     copy = tmp_path / "pyrotee.service"
     copy.write_text(unit.replace("/usr/bin/pyrotee", shutil.which("true")))
     verified = analyze("verify", "--man=no", copy)

@@ -1,4 +1,4 @@
-//! What clients and targets have seen, and whether that can be.
+//! The journal of profiles that clients and targets saw, and the losses that follow from it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A profile that a client was told to be safe, or to have reached the upstream.
+/// The request of a profile that was answered with a 200: the round of its relay, begin and end.
 #[derive(Clone, Copy, Debug)]
 struct Answered {
     round: usize,
@@ -14,14 +14,14 @@ struct Answered {
     ended: Instant,
 }
 
-/// A target had the profile and said so.
+/// The arrival of a profile at a target: the round of the relay that sent it, and the time.
 #[derive(Clone, Copy, Debug)]
 struct Had {
     round: usize,
     at: Instant,
 }
 
-/// Everything that was seen from outside.
+/// All observations of clients and targets.
 #[derive(Debug)]
 pub(super) struct Journal {
     seen: Mutex<Seen>,
@@ -33,22 +33,23 @@ struct Seen {
     next: usize,
     sent: BTreeSet<usize>,
     answered: BTreeMap<usize, Answered>,
-    /// By target and number.
+    /// Uploads of each profile, by target and number.
     had: Vec<BTreeMap<usize, Vec<Had>>>,
     /// When each round was killed.
     kills: Vec<Instant>,
 }
 
-/// What a target missed.
+/// Profiles that a target did not get, or got more than once.
 #[derive(Debug)]
 pub(super) struct Missed {
-    /// Answered, and not had.
+    /// Profiles that were answered with a 200 and did not arrive.
     pub(super) lost: BTreeSet<usize>,
-    /// Those among them of whose round something younger was written: a kill does not explain them.
+    /// Lost profiles of rounds from which a younger profile arrived in a later round: a kill does not explain their
+    /// loss.
     pub(super) unexplained: BTreeSet<usize>,
-    /// Had more than once.
+    /// Number of profiles that arrived more than once.
     pub(super) doubled: usize,
-    /// How long before the kill the oldest of them was had for the first time.
+    /// Longest time between the first arrival of such a profile and the kill of the relay that had sent it.
     pub(super) oldest_double: Duration,
 }
 
@@ -70,7 +71,7 @@ impl Journal {
         look(&mut self.seen.lock().expect("nobody panics with the lock"))
     }
 
-    /// A number that no profile has.
+    /// A new number for a profile.
     pub(super) fn next(&self) -> usize {
         self.with(|seen| {
             seen.next += 1;
@@ -78,7 +79,7 @@ impl Journal {
         })
     }
 
-    /// A relay has accepted the connection for it.
+    /// Notes that a relay has accepted the connection for the profile `number`.
     pub(super) fn sent(&self, number: usize) {
         self.with(|seen| seen.sent.insert(number));
     }
@@ -94,7 +95,7 @@ impl Journal {
         });
     }
 
-    /// A target had a profile from the relay of `round`.
+    /// Notes that `target` received the profile `number` from the relay of `round`.
     pub(super) fn had(&self, target: usize, number: usize, round: usize) {
         self.with(|seen| {
             let had = Had {
@@ -105,7 +106,7 @@ impl Journal {
         });
     }
 
-    /// The relay of this round is dead.
+    /// Notes that the relay of this round was killed.
     pub(super) fn killed(&self) {
         self.with(|seen| {
             seen.kills.push(Instant::now());
@@ -121,7 +122,7 @@ impl Journal {
         self.with(|seen| seen.answered.len())
     }
 
-    /// Profiles that `target` had.
+    /// Number of profiles that `target` received.
     pub(super) fn arrived(&self, target: usize) -> usize {
         self.with(|seen| seen.had[target].len())
     }
@@ -139,8 +140,8 @@ impl Seen {
         let lost: BTreeMap<_, _> = missing
             .map(|(number, answered)| (*number, *answered))
             .collect();
-        // Records are written in the order in which they came. So what a later process delivered shows
-        // that all of its round that had come before was written, too.
+        // Records are written in the order of arrival. So a profile that a later process delivered shows that all
+        // earlier profiles of its round were written, too.
         let written = |(number, answered): (&usize, &Answered)| {
             let later = had.get(number)?.last()?.round > answered.round;
             later.then_some((answered.round, answered.begun))

@@ -1,5 +1,5 @@
-//! A relay that is killed at any moment, with a disk and targets that fail at any moment, loses nothing
-//! that it has answered for, and of the rest no more than it had not written.
+//! A relay that is killed at any moment, while its disk and its targets fail at any moment, loses no profile that it
+//! promised to keep. Of the other profiles it loses only those that were not written yet.
 
 mod journal;
 
@@ -21,7 +21,7 @@ use crate::support::{
     eventually, key::parameter, nightly,
 };
 
-/// Profiles that can be under way when the relay is killed.
+/// Number of clients, and so the most requests in progress when the relay is killed.
 const CLIENTS: usize = 4;
 
 const TARGETS: [&str; 2] = ["one", "two"];
@@ -31,19 +31,19 @@ fn kills() -> usize {
     if nightly() { 200 } else { 20 }
 }
 
-/// What befalls the disk in a round.
+/// The fault of the disk in a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     None,
-    /// Others take all its space.
+    /// Another file fills the disk.
     Full,
-    /// Something that cannot be written lies in its place.
+    /// An empty directory that cannot be written is mounted over the disk.
     ReadOnly,
-    /// The directory has another name for a while.
+    /// The directory of the spool is renamed for a while.
     Away,
 }
 
-/// Random enough, and the same every time.
+/// Pseudo-random numbers, the same in every run.
 struct Dice(u64);
 
 impl Dice {
@@ -60,7 +60,7 @@ impl Dice {
     }
 }
 
-/// Sends numbered profiles until it is told to stop.
+/// Sends numbered profiles until `stop` is set.
 fn feed(address: SocketAddr, journal: &Journal, stop: &AtomicBool) {
     let body = noise(3_000);
     while !stop.load(SeqCst) {
@@ -70,7 +70,7 @@ fn feed(address: SocketAddr, journal: &Journal, stop: &AtomicBool) {
             return;
         };
         journal.sent(number);
-        // A relay that dies over it has not answered: then it may be lost, or be there.
+        // Without a response from a killed relay the profile may be lost or kept.
         if exchange(stream, &request.bytes()) == Some(200) {
             journal.answered(number, begun);
         }
@@ -83,7 +83,7 @@ fn exchange(stream: TcpStream, request: &[u8]) -> Option<u16> {
     Some(wire.head().ok().flatten()?.status())
 }
 
-/// A target that fails in every way there is until all are `well`, and tells the journal what it had.
+/// A target that fails in many ways until `well` is set, and notes in the journal the profiles that it received.
 fn target(place: usize, address: &str, journal: &Arc<Journal>, well: &Arc<AtomicBool>) -> Upstream {
     let (journal, well, count) = (Arc::clone(journal), Arc::clone(well), AtomicUsize::new(0));
     Upstream::at(address, move |arrival: &Arrival<'_>| {
@@ -96,7 +96,7 @@ fn target(place: usize, address: &str, journal: &Arc<Journal>, well: &Arc<Atomic
             55 => Answer::ok().after(Duration::from_millis(20)),
             _ => Answer::ok(),
         };
-        // The tag tells which relay sent it: what the dead one sent may be read after its end.
+        // The tag names the relay that sent the profile: the target may read an upload after the end of its relay.
         let name = parameter(&arrival.head.query(), "name").expect("an upload has a name");
         let (app, round) = name.split_once("{round=").expect("it has the tag");
         let number = app.trim_start_matches("app").parse();
@@ -110,7 +110,7 @@ fn target(place: usize, address: &str, journal: &Arc<Journal>, well: &Arc<Atomic
     })
 }
 
-/// Kills a relay often, with whatever `faults` befall its disk.
+/// Kills a relay many times, each time with a fault of its disk.
 struct Ordeal {
     builder: Builder,
     disk: SmallDisk,
@@ -119,16 +119,17 @@ struct Ordeal {
     well: Arc<AtomicBool>,
     addresses: Vec<String>,
     dice: Dice,
-    /// What ledgers counted as lost, by target: with a segment that gave way, and as damaged.
+    /// Losses that ledgers counted, by target: with an evicted segment (`full`), and as damage (`corrupt`).
     full: [u64; 2],
     corrupt: [u64; 2],
-    /// What befell the last relay's disk.
+    /// Fault of the previous relay's disk.
     last: Fault,
 }
 
 impl Ordeal {
     fn new(spool: &str) -> Self {
-        // Room for all that a fast machine sends in 200 lives: nothing gives way but when the disk is full on purpose.
+        // Room for all profiles that a fast machine sends in 200 lives: segments are evicted only when a fault fills
+        // the disk.
         let disk = SmallDisk::new(256 << 20);
         let journal = Arc::new(Journal::new(TARGETS.len()));
         let well = Arc::new(AtomicBool::new(false));
@@ -159,7 +160,7 @@ impl Ordeal {
         }
     }
 
-    /// The relay of a round, which is told by a tag.
+    /// Starts the relay of a round; a tag carries the number of the round.
     fn spawn(&self, round: usize) -> Relay {
         let tag = format!("tags: {{ round: \"{round}\" }}");
         let options = ["queue-size: 100000", "replay-rate: 0", "timeout: 1s", &tag];
@@ -170,7 +171,7 @@ impl Ordeal {
         builder.spawn()
     }
 
-    /// The last target is away in some rounds.
+    /// Stops the last target in some rounds, and starts it again afterwards.
     fn move_targets(&mut self, round: usize) {
         let place = TARGETS.len() - 1;
         if round % 7 == 3 {
@@ -200,14 +201,14 @@ impl Ordeal {
             Fault::Full => self.disk.free(),
             Fault::ReadOnly => self.disk.uncover(),
             Fault::Away => {
-                // The relay may have begun anew in its place. What it wrote there is given up.
+                // A relay may have made a new directory in the old place. Its content is discarded.
                 drop(std::fs::remove_dir_all(&spool));
                 std::fs::rename(spool.with_extension("away"), &spool).expect("it is there");
             }
         }
     }
 
-    /// One life of a relay.
+    /// Runs one life of a relay.
     fn round(&mut self, round: usize, fault: Fault) {
         self.move_targets(round);
         let mut relay = self.spawn(round);
@@ -215,7 +216,7 @@ impl Ordeal {
         self.last = fault;
         let (before, during) = (self.dice.millis(120), self.dice.millis(150));
         let (address, stop) = (relay.addr(), AtomicBool::new(false));
-        // Some live on and see the disk come back.
+        // In some rounds the relay lives until the disk works again.
         let survives = fault != Fault::None && round % 5 == 2;
         let full = thread::scope(|scope| {
             let clients = || {
@@ -238,7 +239,7 @@ impl Ordeal {
                 clients();
                 thread::sleep(during);
             }
-            // A spool without space lets its oldest segment go, and who counts that dies with it.
+            // A spool without space evicts its oldest segment; the count of that loss dies with the relay.
             let full = (fault == Fault::Full).then(|| {
                 stop.store(true, SeqCst);
                 thread::sleep(Duration::from_millis(50));
@@ -258,22 +259,23 @@ impl Ordeal {
         }
     }
 
-    /// Adds up what the start of a relay has found.
+    /// Adds the losses that the start of a relay has found.
     fn count(&mut self, relay: &Relay) {
         for (place, name) in TARGETS.into_iter().enumerate() {
             let corrupt = relay.ledger(name).dropped("corrupt").profiles;
             self.corrupt[place] += corrupt;
-            // What was being uploaded when its segment gave way was still pending, and is found missing.
+            // Records that were in flight when their segment was evicted were still pending, and are found missing.
             if self.last == Fault::Full {
                 self.full[place] += corrupt;
             }
         }
     }
 
-    /// Lets everything be delivered, and judges; whether what was answered was promised to be on disk.
+    /// Lets everything be delivered, and checks the losses. `promised`: a 200 meant that the profile is on disk.
     fn judge(mut self, promised: bool) {
         self.move_targets(0);
-        // A fast machine leaves tens of thousands, of which sick targets take sixty a second.
+        // A fast machine leaves tens of thousands of pending profiles; targets that keep failing would take sixty a
+        // second.
         self.well.store(true, SeqCst);
         let relay = self.spawn(kills());
         self.count(&relay);

@@ -1,4 +1,4 @@
-//! Ids, rights, pages.
+//! Requests about dead letters: ids, access rights, and lists in pages.
 
 use std::thread;
 
@@ -168,7 +168,7 @@ fn many_readers_of_one_letter_do_not_take_memory_for_it_each() {
     let detail = ask(&path).json();
     assert_eq!(detail["body_bytes"], 16 * MIB);
 
-    // They ask, and then read only the head.
+    // Each reader sends a request, and then reads only the head of the response.
     let ask_slowly = |_| {
         let mut client = client::Client::connect(relay.admin());
         client.send(&Request::get(&of_request).bytes());

@@ -1,8 +1,8 @@
-//! Profiles that a target rejected: kept, looked at, sent again, removed.
+//! Dead letters: profiles that a target rejected are kept, shown, replayed and purged.
 
-/// What may be asked, and by whom.
+/// Requests about dead letters, and who may make them.
 mod asking;
-/// Sending them once more.
+/// Replay of dead letters.
 mod replay;
 
 use std::{
@@ -25,7 +25,7 @@ fn home() -> TempDir {
     tempfile::tempdir().expect("a temporary directory can be made")
 }
 
-/// Refuses what is called `bad…` with the status that its name ends in.
+/// A target that refuses profiles called `bad…` with the status at the end of the name.
 fn picky() -> Upstream {
     Upstream::script(|arrival| {
         let name = parameter(&arrival.head.query(), "name").unwrap_or_default();
@@ -47,7 +47,7 @@ fn keeping(dir: &Path) -> Builder {
         .remote_write("disable-local-writes: true")
 }
 
-/// Sends one after the other, each once the one before was rejected, so that their order is known.
+/// Sends profiles, each after the previous one was rejected, so that the order of their letters is known.
 fn reject(relay: &Relay, names: &[&str]) {
     for (count, name) in (1..).zip(names) {
         send(relay, &[name]);
@@ -66,7 +66,7 @@ fn send(relay: &Relay, names: &[&str]) {
     }
 }
 
-/// Waits until the relay has so many letters.
+/// Waits until the relay has `letters` dead letters.
 fn has(relay: &Relay, letters: u32) {
     eventually(SOON, &format!("{letters} letters"), || {
         relay.metrics().value(KEPT, &[]) == Some(f64::from(letters))
@@ -198,7 +198,7 @@ fn what_cannot_be_decoded_is_kept_and_what_was_lost_otherwise_is_not() {
         "on-ambiguous: drop",
         "timeout: 100ms",
     ];
-    // Without a target that needs no tags the client would be told.
+    // A second target without tags: without it the client would get a 400 for a body that cannot be read.
     let relay = keeping(home.path())
         .target("central", &target, &options)
         .target("untagged", &untagged, &[])

@@ -1,4 +1,4 @@
-//! Letters that are sent once more.
+//! Replay of dead letters.
 
 use super::*;
 
@@ -17,13 +17,13 @@ fn a_replay_delivers_with_tags_once_to_that_target_alone() {
     let received = received.as_str().unwrap().to_owned();
     drop(relay);
 
-    // They were received long ago.
+    // Make the letters older: change the time of receipt in their files.
     for name in names(home.path()) {
         let path = home.path().join(name);
         let text = fs::read_to_string(&path).unwrap();
         fs::write(path, text.replace("Received: 1", "Received: 0")).unwrap();
     }
-    // The target takes them now, and has another tag.
+    // The target accepts the profiles now, and has another tag.
     let dir = home.path().to_str().unwrap().to_owned();
     let relay = keeping(home.path())
         .target("central", &mended, &["tags: { env: new }", "max-age: 1m"])
@@ -62,7 +62,7 @@ fn a_replay_delivers_with_tags_once_to_that_target_alone() {
     );
 }
 
-/// Unix seconds of `2026-11-24T10:43:00`, by a day count of its own.
+/// Unix seconds of `2026-11-24T10:43:00`, calculated without the relay's code.
 fn humantime_seconds(text: &str) -> u64 {
     let part = |range| {
         text.get::<std::ops::Range<usize>>(range)
@@ -162,7 +162,7 @@ fn without_a_relay_they_are_looked_at_replayed_and_purged_in_the_directory() {
     reject(&relay, &["bad400", "bad422", "bad413"]);
     let dir = home.path().to_str().unwrap();
 
-    // Whoever changes something needs the directory for itself.
+    // A command that changes something needs the lock of the directory.
     for args in [
         &["purge", "--all"][..],
         &["replay", "--all", "--to", "http://127.0.0.1:9"],

@@ -1,4 +1,4 @@
-//! Commands that only look.
+//! Commands of the spool that change nothing.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! `pyrotee spool …`, beside a running relay and after one.
+//! `pyrotee spool …`, beside a running relay and after its end.
 
 mod files;
 mod moves;
@@ -21,7 +21,7 @@ use crate::support::{
     key::parameter,
 };
 
-/// A directory for a spool and what belongs to it.
+/// A directory that contains a spool and the other files of a test.
 struct Home(TempDir);
 
 impl Home {
@@ -37,7 +37,7 @@ impl Home {
         self.0.path().join(name)
     }
 
-    /// A relay without a local upstream, all of whose receipts promise the disk.
+    /// A relay without a local upstream, with `fsync: always`.
     fn relay(&self) -> Builder {
         let dir = self.spool();
         let spool = format!("spool: {{ dir: \"{}\", fsync: always }}", dir.display());
@@ -47,13 +47,13 @@ impl Home {
             .remote_write("disable-local-writes: true")
     }
 
-    /// Every file of the spool and what is in it.
+    /// Names and contents of all files of the spool.
     fn content(&self) -> BTreeMap<String, Vec<u8>> {
         let files = fs::read_dir(self.spool()).expect("there is a spool");
         let read = files.filter_map(|file| {
             let file = file.expect("it can be listed");
             let name = file.file_name().to_string_lossy().into_owned();
-            // A relay may have unlinked it since.
+            // A relay may have unlinked the file since it was listed.
             Some((name, fs::read(file.path()).ok()?))
         });
         read.collect()
@@ -66,12 +66,12 @@ impl Home {
     }
 }
 
-/// An address where nobody listens.
+/// An address at which nothing listens.
 fn nobody() -> String {
     format!("http://{}", Upstream::ok().stop())
 }
 
-/// Sends profiles of 5,000 bytes, each of its own.
+/// Sends profiles of 5,000 bytes, each with a body of its own.
 fn send(relay: &Relay, names: &[String]) {
     let mut client = Client::connect(relay.addr());
     for name in names {
@@ -84,7 +84,7 @@ fn numbered(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("app{number:03}")).collect()
 }
 
-/// A relay that was killed with ten profiles for `central`, and for whoever is given.
+/// A relay that was killed with ten profiles for `central` and for each of `others`.
 fn killed(home: &Home, others: &[&str]) {
     let mut builder = home.relay().target_address("central", &nobody(), &[]);
     for other in others {
@@ -105,7 +105,7 @@ fn path(path: &Path) -> &str {
         .expect("temporary directories have plain names")
 }
 
-/// What a target got: names of profiles, sorted.
+/// Names of the profiles that a target got, sorted.
 fn names(target: &Upstream) -> Vec<String> {
     let requests = target.requests();
     let name = |query: &str| parameter(query, "name").expect("an upload has a name");

@@ -1,4 +1,4 @@
-//! Requests of real SDKs, as they were caught on the wire.
+//! Requests of real SDKs, as they were captured on the wire.
 
 use std::{fs, path::Path};
 
@@ -8,14 +8,14 @@ use super::wire::Head;
 #[derive(Clone, Debug)]
 pub(crate) struct Capture {
     pub(crate) file: String,
-    /// Everything, ready to be sent.
+    /// The whole request, ready to be sent.
     pub(crate) bytes: Vec<u8>,
     pub(crate) head: Head,
     pub(crate) body: Vec<u8>,
 }
 
 impl Capture {
-    /// The head without the fields that speak to the next hop only: what an upstream has to get.
+    /// The head without hop-by-hop fields: the part that an upstream must get.
     pub(crate) fn end_to_end_head(&self) -> Vec<u8> {
         let lines = self.head.raw().split_inclusive(|&byte| byte == b'\n');
         let kept = lines.filter(|line| !line.to_ascii_lowercase().starts_with(b"connection:"));

@@ -1,4 +1,4 @@
-//! A client that says exactly what it is told to.
+//! A client that sends exactly the bytes that a test gives it.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpStream},
@@ -9,10 +9,10 @@ use rustix::net::{self, AddressFamily, SocketType};
 
 use super::wire::{Body, Head, Wire};
 
-/// No answer of the relay takes longer in a test that does not say so.
+/// Longest wait for a response, unless a test asks for another limit.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// An answer as it stood on the wire.
+/// A response as it was read from the wire.
 #[derive(Clone, Debug)]
 pub(crate) struct Response {
     pub(crate) head: Head,
@@ -41,7 +41,7 @@ impl Client {
         Self::patient(address, LIMIT)
     }
 
-    /// A client whose reads and writes last up to `limit`.
+    /// A client whose reads and writes may take up to `limit`.
     pub(crate) fn patient(address: SocketAddr, limit: Duration) -> Self {
         let stream = TcpStream::connect_timeout(&address, LIMIT).expect("the relay accepts");
         Self {
@@ -64,7 +64,8 @@ impl Client {
         &mut self.wire
     }
 
-    /// Sends bytes as they are. A relay that has answered and closed is no fault yet: the answer tells.
+    /// Sends bytes as they are. A failed write is ignored, since the relay may have responded and closed: the response
+    /// decides.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> &mut Self {
         drop(self.wire.send(bytes));
         self
@@ -142,7 +143,7 @@ impl Request {
         }
     }
 
-    /// A profile of `app`: what most tests send when they do not care.
+    /// A profile of `app`, for tests that need no particular profile.
     pub(crate) fn profile(app: &str, body: &[u8]) -> Self {
         Self::post(
             &format!("/ingest?name={app}&from=1795397490&until=1795397500"),
@@ -167,7 +168,7 @@ impl Request {
         self
     }
 
-    /// The head alone: for a body that is sent in parts, late or never.
+    /// The head alone, for a body that is sent in parts, late or never.
     pub(crate) fn head(&self) -> Vec<u8> {
         let mut raw = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
         if !self
@@ -178,7 +179,7 @@ impl Request {
             raw += "Host: relay.example\r\n";
         }
         for (name, value) in &self.fields {
-            // White space around a value is nobody's; hyper writes none for an empty one.
+            // hyper writes no space before an empty value; white space around a value has no meaning.
             let space = if value.is_empty() { "" } else { " " };
             raw += &format!("{name}:{space}{value}\r\n");
         }
@@ -191,7 +192,7 @@ impl Request {
         raw.into_bytes()
     }
 
-    /// Head and body as they go out.
+    /// Head and body as they are sent.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut raw = self.head();
         if let Content::Sized(body) | Content::Chunked(body) = &self.body {

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::{SOON, poll};
 
-/// A command with a directory of its own; ended when dropped.
+/// A running command with a directory of its own; killed when dropped.
 pub(crate) struct Run {
     child: Child,
     home: TempDir,
@@ -86,7 +86,7 @@ impl Run {
         }
     }
 
-    /// The address behind `marker` in what the command wrote to `name`.
+    /// The address that follows `marker` in the output `name`.
     pub(crate) fn address(&self, name: &str, marker: &str) -> SocketAddr {
         let found = poll(SOON, || {
             let text = self.read(name);

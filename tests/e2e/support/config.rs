@@ -8,7 +8,7 @@ use super::{
     upstream::Upstream,
 };
 
-/// A configuration in the making. Both listeners take a free port.
+/// A configuration under construction. Both listeners take a free port.
 ///
 /// `{home}` in any text stands for a directory that lives as long as the relay.
 #[derive(Clone, Debug, Default)]
@@ -66,7 +66,7 @@ impl Builder {
         self
     }
 
-    /// Has the relay run where it sees this file system.
+    /// Runs the relay in the mount namespace of this file system.
     pub(crate) fn within(mut self, disk: &SmallDisk) -> Self {
         self.before = disk.enter();
         self
@@ -112,7 +112,7 @@ impl Builder {
     }
 
     pub(super) fn text(&self, home: &Path) -> String {
-        // `Request` names this host.
+        // Requests of the tests have this `Host`.
         let mut text = String::from(
             "listen: \"127.0.0.1:0\"\nadmin: \"127.0.0.1:0\"\nadmin-hosts: relay.example\n",
         );
@@ -127,7 +127,8 @@ impl Builder {
             self.upstream.iter().for_each(|option| line(2, option));
         }
         line(0, "remote-write:");
-        // Off is the default, as it was in Pyroscope; tests say only what they want otherwise.
+        // `enabled` is off by default, as in Pyroscope; here it is on if there are targets and the test says nothing
+        // else.
         if !self
             .remote_write
             .iter()

@@ -1,4 +1,4 @@
-//! A small file system of its own, that can be filled for real.
+//! A small file system that can really be filled.
 
 use std::{
     fs::{self, File},
@@ -13,7 +13,7 @@ const NEEDED: &str = "this test fills a small file system of its own. It needs `
                       (Debian: util-linux, mount), and either root with CAP_SYS_ADMIN or user namespaces \
                       (sysctl kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0)";
 
-/// A tmpfs that only processes within can see. It goes away with this value, whatever happens.
+/// A tmpfs in a mount namespace of its own. It goes away with this value, even after a panic.
 #[derive(Debug)]
 pub(crate) struct SmallDisk {
     point: TempDir,
@@ -47,18 +47,18 @@ impl SmallDisk {
         Self { point, holder }
     }
 
-    /// Where it is for a process within.
+    /// Its path for a process in the namespace.
     pub(crate) fn path(&self) -> &Path {
         self.point.path()
     }
 
-    /// Where it is for this process.
+    /// Its path for this process.
     pub(crate) fn seen(&self) -> PathBuf {
         let root = format!("/proc/{}/root", self.holder.id());
         Path::new(&root).join(self.path().strip_prefix("/").expect("it is absolute"))
     }
 
-    /// What to put before a command, so that it runs within.
+    /// The words before a command that run the command in the namespace.
     pub(crate) fn enter(&self) -> Vec<String> {
         let holder = self.holder.id().to_string();
         let words = [
@@ -80,7 +80,7 @@ impl SmallDisk {
             .create(true)
             .open(self.filler());
         let mut file = file.expect("the file system is there");
-        // Until not a single byte fits.
+        // Write smaller and smaller pieces, until not a single byte fits.
         for piece in [1 << 16, 1 << 12, 1] {
             while file.write_all(&vec![0; piece]).is_ok() {}
         }
@@ -91,7 +91,7 @@ impl SmallDisk {
         fs::remove_file(self.filler()).expect("it was filled");
     }
 
-    /// Puts an empty directory that cannot be written in the place of everything, until it is undone.
+    /// Mounts an empty directory that cannot be written over the file system, until `uncover`.
     pub(crate) fn cover(&self) {
         self.run(&["mount", "-t", "tmpfs", "-o", "ro,size=4k", "none"]);
     }

@@ -1,4 +1,4 @@
-//! HTTP/2 without TLS, for gRPC: here a library speaks, as frames say nothing about transparency.
+//! HTTP/2 without TLS, for gRPC. A library may be used here, because its frames do not hide what the relay changes.
 
 use std::{
     convert::Infallible,
@@ -35,7 +35,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-/// Every exchange ends within this.
+/// Longest time of an exchange.
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// A whole message, in either direction.
@@ -80,11 +80,11 @@ async fn exchange(relay: SocketAddr, request: Request<Full<Bytes>>) -> Message<r
 pub(crate) struct GrpcUpstream {
     address: SocketAddr,
     seen: Arc<Seen>,
-    /// Its end is the server's.
+    /// Dropping this ends the server.
     _stop: oneshot::Sender<()>,
 }
 
-/// What a stand-in does with a call, once it has all of it.
+/// What a stand-in does with a call after it has received all of it.
 #[derive(Clone, Debug)]
 pub(crate) enum GrpcAnswer {
     /// The request's body in two frames, and `grpc-status: 0` in the trailers.
@@ -102,7 +102,7 @@ pub(crate) enum GrpcAnswer {
 struct Seen {
     requests: Mutex<Vec<Message<request::Parts>>>,
     connections: AtomicUsize,
-    /// Calls that were taken back before they were answered.
+    /// Calls that their client reset before the response.
     abandoned: AtomicUsize,
 }
 
@@ -253,7 +253,7 @@ async fn serve(request: Request<Incoming>, seen: &Arc<Seen>, script: &Script) ->
     }
 }
 
-/// hyper drops the future of a call whose stream is reset: that is all a server hears of it.
+/// Counts a call whose stream was reset: hyper drops the call's future, and that is all that a server notices.
 struct Abandoned(Arc<Seen>);
 
 impl Drop for Abandoned {
@@ -286,7 +286,7 @@ fn fields(fields: &[(&str, &str)]) -> HeaderMap {
     parsed.collect()
 }
 
-/// A body that is known frame by frame.
+/// A body of given frames.
 struct Frames(vec::IntoIter<Frame<Bytes>>);
 
 impl Body for Frames {

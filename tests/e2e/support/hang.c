@@ -1,4 +1,4 @@
-// While the file that HANG_SYNC names exists, fsync and fdatasync do not return: a disk that hangs.
+// Simulates a disk that hangs: fsync and fdatasync do not return while the file named by HANG_SYNC exists.
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-//! A disk that hangs: syncs do not return until they are told to.
+//! A disk that hangs: while a switch is on, syncs do not return.
 
 use std::{fs, path::PathBuf, process::Command};
 
@@ -28,7 +28,7 @@ impl HangingDisk {
         disk
     }
 
-    /// Has the relay use this disk.
+    /// Runs the relay with this disk.
     pub(crate) fn under(&self, builder: Builder) -> Builder {
         let text = |path: PathBuf| path.display().to_string();
         builder

@@ -1,4 +1,4 @@
-//! Pyroscope's `name` grammar as a target reads it, written down a second time on purpose.
+//! Pyroscope's grammar of `name` as a target reads it, written a second time on purpose.
 
 use std::collections::BTreeMap;
 
@@ -47,7 +47,7 @@ impl Key {
         }
     }
 
-    /// Reads the `name` of a raw query. A tag that stands twice is a fault of who wrote it.
+    /// Reads the `name` of a raw query. Panics if a tag is there twice.
     pub(crate) fn of(query: &str) -> Self {
         let name = parameter(query, "name").unwrap_or_else(|| panic!("no name in {query:?}"));
         let (app, rest) = name.split_once('{').unwrap_or((&name, "}"));

@@ -1,5 +1,5 @@
-//! Messages of Push and OTLP, written and read a second time on purpose: just enough protobuf to see
-//! what a target was told, and nothing of the relay's own.
+//! Messages of Push and OTLP, written and read a second time on purpose: just enough protobuf to see what a target was
+//! sent, without code of the relay.
 
 use std::io::{Read, Write};
 
@@ -7,18 +7,18 @@ use flate2::{
     Compress, Compression, Crc, FlushCompress, Status, read::MultiGzDecoder, write::GzEncoder,
 };
 
-/// A field as it stood in a message.
+/// A field as it was in a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Field {
     pub(crate) number: u64,
-    /// What is in it; a varint or a number as its bytes.
+    /// The content; of a varint or a number, its bytes.
     pub(crate) value: Vec<u8>,
 }
 
 /// A series of a Push.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Series {
-    /// In their order.
+    /// Names and values in their order.
     pub(crate) labels: Vec<(String, String)>,
     /// Every `raw_profile`.
     pub(crate) profiles: Vec<Vec<u8>>,
@@ -26,7 +26,7 @@ pub(crate) struct Series {
     pub(crate) unknown: Vec<Field>,
 }
 
-/// Takes a message apart; whatever is left over or cut off is a fault.
+/// Splits a message into fields. Panics if bytes are left over or missing.
 pub(crate) fn fields(mut message: &[u8]) -> Vec<Field> {
     let mut fields = Vec::new();
     while !message.is_empty() {
@@ -149,7 +149,7 @@ pub(crate) fn gunzip(packed: &[u8]) -> Vec<u8> {
 
 /// A valid gzip stream of a megabyte that is a gigabyte of zeros unpacked.
 ///
-/// What a full flush leaves behind can be repeated, so most of it is packed once.
+/// Most of the stream repeats what a full flush has written, so little has to be packed.
 pub(crate) fn bomb() -> Vec<u8> {
     const CHUNK: usize = 16 << 20;
     const CHUNKS: usize = 64;
@@ -172,7 +172,7 @@ pub(crate) fn bomb() -> Vec<u8> {
     out
 }
 
-/// A varint and the bytes it was written in.
+/// A varint and the bytes that it was read from.
 fn varint(message: &mut &[u8]) -> (u64, Vec<u8>) {
     let length = 1 + message.iter().take_while(|byte| **byte >= 0x80).count();
     assert!(length <= 10, "a varint of {length} bytes");

@@ -1,4 +1,4 @@
-//! One scrape of the relay's metrics, to ask questions of.
+//! One scrape of the relay's metrics, for tests to query.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ struct Sample {
     value: f64,
 }
 
-/// What one scrape had to say.
+/// The text and the samples of one scrape.
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {
     samples: Vec<Sample>,
@@ -81,7 +81,7 @@ impl Metrics {
         self.find(name, &[]).map(|sample| &sample.labels).collect()
     }
 
-    /// The account of a target. Its series exist from the start, so a missing one is a fault.
+    /// The account of a target. Its series exist from the start; panics if one is missing.
     pub(crate) fn ledger(&self, target: &str) -> Ledger {
         let labels = [("target", target)];
         let count = |stem: &str, suffix: &str| {
@@ -132,12 +132,12 @@ impl Metrics {
 }
 
 impl Ledger {
-    /// What was lost for a reason; nothing when the reason never came up.
+    /// Profiles dropped for a reason; zero if the reason has not occurred.
     pub(crate) fn dropped(&self, reason: &str) -> Count {
         self.dropped.get(reason).copied().unwrap_or_default()
     }
 
-    /// Everything that was lost.
+    /// All dropped profiles.
     pub(crate) fn lost(&self) -> Count {
         self.dropped
             .values()
@@ -203,7 +203,7 @@ fn parse_labels(mut rest: &str) -> BTreeMap<String, String> {
     labels
 }
 
-/// Counters of the ledger are whole numbers; rounding would hide one that is not.
+/// Counters of the ledger are whole numbers; rounding would hide one with a fraction.
 fn whole(value: f64) -> u64 {
     let text = value.to_string();
     text.parse()

@@ -1,5 +1,5 @@
-//! What the tests are written with: the real binary, a stand-in for each Pyroscope around it, and
-//! clients that say exactly what they are told. Everything works on port 0, every wait has a limit.
+//! Helpers of the tests: the real binary, a stand-in for each Pyroscope around it, and clients that send exactly the
+//! bytes that a test gives them. Everything works on port 0, every wait has a limit.
 
 #![allow(
     dead_code,

@@ -1,4 +1,4 @@
-//! Load on a schedule: so many requests a second, whatever the answers are.
+//! Load on a fixed schedule: a number of requests a second, whatever the responses are.
 
 use std::{
     net::SocketAddr,
@@ -8,10 +8,10 @@ use std::{
 
 use super::client::{Client, Request};
 
-/// Connections that the requests are spread over, so that a slow answer delays few of the others.
+/// Connections that the requests are spread over, so that a slow response delays few other requests.
 const CONNECTIONS: u32 = 8;
 
-/// Sends `per_second` requests a second for `seconds`, and returns when each was due. Fails if an answer is not 200.
+/// Sends `per_second` requests a second for `seconds`, and returns when each was due. Panics if a response is not 200.
 pub(crate) fn paced(
     relay: SocketAddr,
     per_second: u32,

@@ -1,11 +1,11 @@
-//! Waiting for something that another process does.
+//! Waiting for an effect in another process.
 
 use std::{
     thread,
     time::{Duration, Instant},
 };
 
-/// How long a test waits for what should happen at once; generous, as the machine may be busy.
+/// How long a test waits for an effect that should be immediate; generous, because the machine may be busy.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
 
 /// Waits until `condition` holds; panics with `what` when it does not within `limit`.
@@ -14,7 +14,7 @@ pub(crate) fn eventually(limit: Duration, what: &str, mut condition: impl FnMut(
     assert!(met.is_some(), "not within {limit:?}: {what}");
 }
 
-/// Asks again until there is an answer or `limit` has passed.
+/// Calls `ask` again until it returns a value or `limit` has passed.
 pub(crate) fn poll<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     let end = Instant::now() + limit;
     loop {
@@ -28,8 +28,8 @@ pub(crate) fn poll<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Op
     }
 }
 
-/// Whether the heavy cases run at full size: `make nightly` asks for it, since the other tests would
-/// feel the load.
+/// Whether the heavy cases run at full size. `make nightly` asks for that; in other runs their load would disturb other
+/// tests.
 pub(crate) fn nightly() -> bool {
     std::env::var("PYROTEE_NIGHTLY").is_ok_and(|value| value == "1")
 }

@@ -1,4 +1,4 @@
-//! Addresses where nobody listens.
+//! Addresses at which nothing listens.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
@@ -28,7 +28,7 @@ impl Refusing {
         format!("http://{}", self.address)
     }
 
-    /// From here on somebody listens.
+    /// Makes the port listen from now on.
     pub(crate) fn open(self) -> TcpListener {
         net::listen(&self.socket, 128).expect("a bound socket can listen");
         self.socket.into()

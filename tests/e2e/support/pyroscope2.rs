@@ -1,5 +1,5 @@
-//! A stand-in for a Pyroscope 2.x with limits: it answers writes in batches, refuses some profiles for good, and
-//! stores a profile of one series and time once.
+//! A stand-in for a Pyroscope 2.x with limits: it responds to writes in batches, refuses some profiles for good, and
+//! stores only one of the profiles of equal series and time.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +15,7 @@ use super::{
 /// The stand-in answers all writes that wait at a tick; ticks are this far apart.
 const TICK: Duration = Duration::from_millis(500);
 
-/// Profiles that it refuses at once and for good: by the start of their names, each with status, content type and text.
+/// Profiles that the stand-in refuses at once and for good: the start of their names, status, content type and text.
 const REFUSALS: [(&str, u16, &str, &str); 3] = [
     (
         "new-series",
@@ -40,7 +40,7 @@ const REFUSALS: [(&str, u16, &str, &str); 3] = [
 /// A series and the time of a profile in nanoseconds, and when the profile was stored first.
 type Stored = BTreeMap<(String, u64), Instant>;
 
-/// A running stand-in. It knows a profile by the `name` in the query, on every surface.
+/// A running stand-in. It identifies a profile by the `name` in the query, on every surface.
 #[derive(Debug)]
 pub(crate) struct Pyroscope2 {
     pub(crate) upstream: Upstream,
@@ -48,7 +48,7 @@ pub(crate) struct Pyroscope2 {
 }
 
 impl Pyroscope2 {
-    /// The starts of the names that it refuses.
+    /// The starts of the names that the stand-in refuses.
     pub(crate) const REFUSED: [&str; 3] = [REFUSALS[0].0, REFUSALS[1].0, REFUSALS[2].0];
 
     pub(crate) fn start() -> Self {
@@ -71,7 +71,7 @@ impl Pyroscope2 {
         Self { upstream, stored }
     }
 
-    /// What it has stored, or stores at the next tick.
+    /// Profiles that are stored, or will be stored at the next tick.
     pub(crate) fn stored(&self) -> Stored {
         self.stored.lock().expect("no script panics").clone()
     }

@@ -1,4 +1,4 @@
-//! The real binary as a child process: its configuration, its logs, its life.
+//! The real binary as a child process: its configuration, its logs, its start and end.
 
 use std::{
     fs,
@@ -22,7 +22,7 @@ use super::{
     poll::{SOON, poll},
 };
 
-/// A running relay; killed when dropped, its logs printed if the test failed.
+/// A running relay. It is killed when dropped, and its logs are printed if the test failed.
 #[derive(Debug)]
 pub(crate) struct Relay {
     process: Process,
@@ -34,7 +34,7 @@ pub(crate) struct Relay {
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
-    /// Everything it wrote to stderr.
+    /// Everything that the relay wrote to stderr.
     pub(crate) output: String,
 }
 
@@ -69,11 +69,11 @@ impl Relay {
         }
     }
 
-    /// Starts a relay that is expected to refuse, and waits for its end.
+    /// Starts a relay that must refuse its configuration, and waits for its end.
     pub(super) fn refuse(builder: &Builder) -> Ended {
         let mut process = Process::start(builder);
         let status = process.wait(SOON).expect("a relay that cannot run ends");
-        // The reader may still be busy with the last lines.
+        // The thread that reads stderr may still be busy with the last lines.
         let mut last = usize::MAX;
         poll(Duration::from_secs(1), || {
             let now = process.text().len();
@@ -86,12 +86,12 @@ impl Relay {
         }
     }
 
-    /// Where clients connect to.
+    /// The address of the listener for clients.
     pub(crate) fn addr(&self) -> SocketAddr {
         self.data
     }
 
-    /// Where metrics and health are.
+    /// The address of the admin listener.
     pub(crate) fn admin(&self) -> SocketAddr {
         self.admin
     }
@@ -227,13 +227,13 @@ impl Process {
         Self { child, lines, home }
     }
 
-    /// Waits for the line that tells where a listener is.
+    /// Waits for the log line with the address of a listener.
     fn address(&self, listener: &str) -> Option<SocketAddr> {
         poll(SOON, || {
             let lines = self.lines.lock().expect("the reader does not panic");
             lines.iter().find_map(|line| {
                 let line: Value = serde_json::from_str(line).ok()?;
-                // Fields may stand at the top or below `fields`, as the formatter likes it.
+                // The formatter puts fields at the top or below `fields`.
                 let get = |key: &str| line.get(key).or_else(|| line.get("fields")?.get(key));
                 let named = get("message")? == "listening" && get("listener")? == listener;
                 let address = get("address")?.as_str()?;

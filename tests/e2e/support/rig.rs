@@ -12,25 +12,25 @@ use super::{
 /// A relay with an upstream and a target that is named `central`.
 #[derive(Debug)]
 pub(crate) struct Rig {
-    // First, so that it is gone before what it talks to.
+    // The first field, so that the relay is dropped before its upstream and its target.
     pub(crate) relay: Relay,
     pub(crate) upstream: Upstream,
     pub(crate) target: Upstream,
 }
 
 impl Rig {
-    /// Both take everything; the target has no tags.
+    /// Upstream and target accept everything; the target has no tags.
     pub(crate) fn new() -> Self {
         Self::with(Upstream::ok(), Upstream::ok(), &[], |builder| builder)
     }
 
-    /// Both take everything; the target has `tags`, in YAML's flow style without the braces.
+    /// Upstream and target accept everything; the target has `tags`, in YAML's flow style without the braces.
     pub(crate) fn tagged(tags: &str) -> Self {
         let tags = format!("tags: {{ {tags} }}");
         Self::with(Upstream::ok(), Upstream::ok(), &[&tags], |builder| builder)
     }
 
-    /// The upstream passes everything on that a client could compare.
+    /// A rig whose relay adds nothing to requests, so that a test can compare them with the client's.
     pub(crate) fn verbatim(upstream: Upstream) -> Self {
         Self::with(upstream, Upstream::ok(), &[], verbatim)
     }
@@ -59,7 +59,7 @@ impl Rig {
         self.relay.send(request)
     }
 
-    /// Waits until everything the target was offered has been sent or dropped.
+    /// Waits until `accepted` profiles were offered to the target and all of them have been sent or dropped.
     pub(crate) fn settled(&self, accepted: u64) -> Ledger {
         self.relay
             .wait_ledger("central", &format!("{accepted} settled"), |ledger| {
@@ -67,10 +67,9 @@ impl Rig {
             })
     }
 
-    /// Sends a profile that is teed for certain, and returns what the target had got before it.
+    /// Sends a profile that is certainly teed, and returns the requests that the target got before.
     ///
-    /// Uploads of one target may overtake one another, so the account is asked as well: nothing else
-    /// is on its way.
+    /// Uploads of one target may overtake one another, so the account is checked as well: nothing else is in flight.
     pub(crate) fn teed_before_now(&self) -> Vec<upstream::Request> {
         let path = "/ingest?name=the.marker&from=1&until=2";
         let before = self.relay.ledger("central").accepted.profiles;
@@ -87,7 +86,7 @@ impl Rig {
     }
 }
 
-/// Switches off the one thing the relay adds to a request by default.
+/// Turns off the forwarding headers, which are all that the relay adds to a request by default.
 pub(crate) fn verbatim(builder: Builder) -> Builder {
     builder.upstream_option("forwarded-headers: false")
 }

@@ -1,4 +1,4 @@
-//! The stand-in and the client against each other: a harness that is wrong proves nothing.
+//! Tests of the stand-in and the client with each other: a faulty test kit proves nothing.
 
 use std::time::Duration;
 

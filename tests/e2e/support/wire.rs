@@ -1,5 +1,5 @@
-//! Raw HTTP/1 messages: every byte that stood on the wire, with just enough parsing to find where a
-//! message ends. It uses no HTTP library: one that tidies a message up would hide what the relay did.
+//! Raw HTTP/1 messages: every byte on the wire, with just enough parsing to find the end of a message. No HTTP library
+//! is used, because a library that tidies a message up would hide what the relay did.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
@@ -8,10 +8,10 @@ use std::{
     time::Duration,
 };
 
-/// The longest head that is read before a test gives up; over every limit of the relay.
+/// The longest head that is read before a test gives up; larger than every limit of the relay.
 const MAX_HEAD: usize = 1 << 20;
 
-/// A start line and its fields as they were sent, the empty line included.
+/// A start line and its fields as they were sent, with the empty line at the end.
 #[derive(Clone, Debug)]
 pub(crate) struct Head {
     raw: Vec<u8>,
@@ -26,7 +26,7 @@ impl Head {
         &self.raw
     }
 
-    /// The head for reading; bytes that are no UTF-8 are replaced.
+    /// The head as text; bytes that are not UTF-8 are replaced.
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.raw).into_owned()
     }
@@ -60,14 +60,14 @@ impl Head {
             .map_or_else(String::new, |(_, query)| query.to_owned())
     }
 
-    /// The status of an answer.
+    /// The status of a response.
     pub(crate) fn status(&self) -> u16 {
         self.word(1)
             .parse()
             .unwrap_or_else(|_| panic!("no status: {:?}", self.start_line()))
     }
 
-    /// Names and values in the order and the case they were sent in.
+    /// Names and values, in the order and case in which they were sent.
     pub(crate) fn fields(&self) -> Vec<(String, String)> {
         self.text()
             .split("\r\n")
@@ -77,7 +77,7 @@ impl Head {
             .collect()
     }
 
-    /// Every value of a field, whatever the case of its name.
+    /// Every value of a field. The case of `name` does not matter.
     pub(crate) fn all(&self, name: &str) -> Vec<String> {
         let fields = self.fields().into_iter();
         fields
@@ -86,7 +86,7 @@ impl Head {
             .collect()
     }
 
-    /// The only value of a field; a repeated field is a fault where a test asks for one.
+    /// The only value of a field. Panics if the field is repeated.
     pub(crate) fn get(&self, name: &str) -> Option<String> {
         let mut values = self.all(name);
         assert!(values.len() < 2, "{name} is repeated:\n{}", self.text());
@@ -116,7 +116,7 @@ impl Head {
             .map(|v| v.parse().unwrap_or_else(|_| panic!("length {v:?}")))
     }
 
-    /// How the body of a request is delimited. Both framings at once are a smuggling hole, so a fault.
+    /// How the body of a request is delimited. Panics if a head has both framings, which would allow smuggling.
     pub(crate) fn request_framing(&self) -> Framing {
         match (self.is_chunked(), self.length()) {
             (true, Some(_)) => panic!("two framings in one head:\n{}", self.text()),
@@ -126,7 +126,7 @@ impl Head {
         }
     }
 
-    /// How the body of an answer to `method` is delimited.
+    /// How the body of a response to `method` is delimited.
     pub(crate) fn answer_framing(&self, method: &str) -> Framing {
         let bodyless = method == "HEAD" || matches!(self.status(), 100..200 | 204 | 304);
         match (bodyless, self.is_chunked(), self.length()) {
@@ -147,15 +147,15 @@ pub(crate) enum Framing {
     UntilClose,
 }
 
-/// A body as far as it arrived.
+/// A body as far as it has arrived.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Body {
-    /// The content, framing taken off.
+    /// The content, without framing.
     pub(crate) data: Vec<u8>,
     /// The bytes on the wire, chunk sizes and trailers included.
     pub(crate) raw: Vec<u8>,
     pub(crate) trailers: Vec<(String, String)>,
-    /// Whether the framing's end was seen.
+    /// Whether the end of the body was seen.
     pub(crate) complete: bool,
 }
 
@@ -166,7 +166,7 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// Takes a connection over; no read of it lasts longer than `limit`.
+    /// Takes over a connection. No read lasts longer than `limit`.
     pub(crate) fn new(stream: TcpStream, limit: Duration) -> Self {
         stream
             .set_read_timeout(Some(limit))
@@ -190,7 +190,7 @@ impl Wire {
         self.stream().peer_addr().expect("the socket was connected")
     }
 
-    /// From here on reads at most `bytes` at once, each after a pause.
+    /// Makes later reads return at most `bytes` at once, each after a pause.
     pub(crate) fn pace(&mut self, bytes: usize, pause: Duration) {
         self.reader.get_mut().pace = Some((bytes, pause));
     }
@@ -200,7 +200,7 @@ impl Wire {
         stream.write_all(bytes)
     }
 
-    /// Ends the sending direction only.
+    /// Closes the sending direction only.
     pub(crate) fn finish(&self) -> io::Result<()> {
         self.stream().shutdown(Shutdown::Write)
     }
@@ -224,7 +224,7 @@ impl Wire {
         Ok(Some(Head { raw }))
     }
 
-    /// Reads a body to its end, or as far as it came: an early end leaves `complete` unset.
+    /// Reads a body to its end, or as far as it arrives: after an early end `complete` is false.
     pub(crate) fn body(&mut self, framing: Framing) -> Body {
         let mut body = Body::default();
         let outcome = match framing {
@@ -238,7 +238,7 @@ impl Wire {
         body
     }
 
-    /// Reads whatever comes next, at most `limit` bytes; empty at the end of the stream.
+    /// Reads the next bytes, at most `limit`; empty at the end of the stream.
     pub(crate) fn some(&mut self, limit: usize) -> io::Result<Vec<u8>> {
         let available = self.reader.fill_buf()?;
         let bytes = available[..available.len().min(limit)].to_vec();
@@ -246,7 +246,7 @@ impl Wire {
         Ok(bytes)
     }
 
-    /// Whether the peer ended the connection without another byte; waits for it as long as a read may.
+    /// Whether the peer closes the connection without sending another byte; waits at most as long as a read may take.
     pub(crate) fn closed(&mut self) -> bool {
         match self.some(1) {
             Ok(bytes) => bytes.is_empty(),

@@ -1,4 +1,4 @@
-//! The body of a gRPC or gRPC-Web call, whole and in pieces: the first byte tells how long they are.
+//! The body of a gRPC or gRPC-Web call, whole and in pieces. The first byte of the input is the length of a piece.
 
 #![no_main]
 
@@ -45,7 +45,8 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(read.bytes(), again.unwrap().bytes());
         assert!(read.bytes().len() <= LIMIT_BYTES);
 
-        // What a target without tags gets, read as what it is sent as, is the same message.
+        // A target without tags gets the message taken out of its frame. Read as that content type, it must be the same
+        // message.
         let (coding, body) = unframed.unwrap();
         let plain = Encoding::of(Surface::Push, Some(encoding.content_type().as_bytes())).unwrap();
         let delivered = Message::read(plain, coding, &body, LIMIT_BYTES);

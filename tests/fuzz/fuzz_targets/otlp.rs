@@ -1,4 +1,4 @@
-//! An ExportProfilesServiceRequest: the first byte tells in which syntax the rest is.
+//! An ExportProfilesServiceRequest. The first byte of the input chooses protobuf or JSON.
 
 #![no_main]
 
@@ -29,8 +29,7 @@ fn json(body: &[u8]) {
     check_json(Surface::Otlp, body, |request| upsert(request, &pairs));
 }
 
-/// The tags as they are sent in OTLP: the name of the application has another key there. The order
-/// is that of the tags.
+/// The tags as they are sent in OTLP, in their order: there `service_name` is called `service.name`.
 fn attributes(tags: &Tags) -> Vec<(&str, &str)> {
     let attribute = |key| {
         if key == "service_name" {

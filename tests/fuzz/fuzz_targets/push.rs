@@ -1,4 +1,4 @@
-//! A PushRequest: the first byte tells in which syntax the rest is.
+//! A PushRequest. The first byte of the input chooses protobuf or JSON.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! Files of the spool: the first byte tells whether the rest is a segment, a cursor slot, or what lies
-//! behind their checksums, which no fuzzer guesses; or how a whole segment is to be damaged.
+//! Files of the spool. The first byte of the input chooses: the rest is a segment, a cursor slot, content behind a
+//! checksum (which no fuzzer guesses), or a recipe for damaging a whole segment.
 
 #![no_main]
 
@@ -19,7 +19,8 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// What is found lies in the file, in order, and does not overlap.
+/// Asserts that the records found are inside the file, in order, and do not overlap; returns the numbers of the whole
+/// ones.
 fn checked(bytes: Vec<u8>) -> Vec<u64> {
     let len = bytes.len() as u64;
     let found = scan(bytes, SALT);
@@ -35,8 +36,8 @@ fn checked(bytes: Vec<u8>) -> Vec<u64> {
     numbers.collect()
 }
 
-/// Records as long as the first bytes say; the rest changes bytes, four at a time: where (twice), what,
-/// how many. Whatever was not touched must be found.
+/// Makes records whose lengths are the first bytes of the recipe. Each four bytes of the rest change bytes: where (two
+/// bytes), to what, how many. Every record that was not changed must be found.
 fn damage(recipe: &[u8]) {
     let (lengths, changes) = recipe.split_at(recipe.len().min(8));
     let bodies: Vec<_> = lengths

@@ -1,5 +1,5 @@
-// Command policy does to a pod what the API server does with a MutatingAdmissionPolicy, by the API
-// server's own code: `policy POLICY.yaml < pod.json > changed.json`.
+// Command policy applies a MutatingAdmissionPolicy to a pod, with the API server's own code:
+// `policy POLICY.yaml < pod.json > changed.json`.
 package main
 
 import (
@@ -22,7 +22,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Cost that the expressions of one policy may have.
+// Largest cost of the expressions of one policy, in the API server's units.
 const budget = 10_000_000
 
 func main() {

@@ -1,59 +1,59 @@
-//! What a stand-in does with one request.
+//! Response scripts: what a stand-in does with one request.
 
 use std::time::Duration;
 
-/// How much of a request is read before it is answered.
+/// How much of a request is read before the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reading {
-    /// All of it, as servers do.
+    /// All of it, as servers usually do.
     Whole,
-    /// The head; the body is read after the answer.
+    /// The head; the body is read after the response.
     Early,
-    /// The head only, for ever.
+    /// The head only; the body is never read.
     Unread,
 }
 
-/// What becomes of the connection after the answer.
+/// What happens to the connection after the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Then {
     KeepAlive,
-    /// Closed at once; if bytes were left unread the peer gets a reset.
+    /// Closed at once. If bytes were left unread, the peer gets a reset.
     Close,
-    /// The sending direction ends, the rest follows half a second later: Go's `net/http` after an
-    /// answer that came before the end of the body.
+    /// The sending direction is closed, and the rest half a second later, as Go's `net/http` does after a response that
+    /// came before the end of the body.
     Linger,
     Reset,
-    /// FIN, then RST: what a peer's kernel sends if the peer had closed the connection while the request was on its way.
+    /// FIN, then RST: a peer's kernel sends this if the peer closed the connection while the request was in flight.
     Refuse,
-    /// Open, but nothing is read or sent any more.
+    /// The connection stays open, but nothing is read or sent any more.
     Hold,
     /// Every byte is sent back in upper case.
     Echo,
 }
 
-/// One step of a script: what is read, what is sent and how it ends.
+/// One step of a script: what is read, what is sent, and what happens to the connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(super) reading: Reading,
     pub(super) pace: Option<(usize, Duration)>,
     pub(super) delay: Duration,
-    /// Pieces that are sent one after the other, each after its pause.
+    /// Pieces that are sent one after the other, each after a pause.
     pub(super) pieces: Vec<(Duration, Vec<u8>)>,
     pub(super) then: Then,
 }
 
 impl Answer {
-    /// Pyroscope's answer to a profile it took: `200` and nothing else.
+    /// Pyroscope's response to a profile that it accepts: `200` and nothing else.
     pub(crate) fn ok() -> Self {
         Self::status(200, b"")
     }
 
-    /// A sized answer without any other field.
+    /// A response with a length and no other field.
     pub(crate) fn status(status: u16, body: &[u8]) -> Self {
         Self::with(status, &[], body)
     }
 
-    /// A sized answer with fields of its own; the length comes last.
+    /// A response with the given fields; the length comes last.
     pub(crate) fn with(status: u16, fields: &[(&str, &str)], body: &[u8]) -> Self {
         let mut raw = format!("HTTP/1.1 {status} {}\r\n", reason(status));
         for (name, value) in fields {
@@ -65,7 +65,7 @@ impl Answer {
         Self::raw(&raw)
     }
 
-    /// An error in the words of a Pyroscope of today.
+    /// An error in the words of a present-day Pyroscope.
     pub(crate) fn error(status: u16, code: &str, message: &str) -> Self {
         let body = format!("{{\"code\":\"{code}\",\"message\":\"{message}\"}}\n");
         Self::with(
@@ -75,7 +75,7 @@ impl Answer {
         )
     }
 
-    /// A chunked answer, a chunk for each piece, with trailers that are declared.
+    /// A chunked response, a chunk for each piece, with declared trailers.
     pub(crate) fn chunked(pieces: &[&[u8]], trailers: &[(&str, &str)]) -> Self {
         let mut raw = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n".to_vec();
         for (name, _) in trailers {
@@ -86,7 +86,7 @@ impl Answer {
         Self::raw(&raw)
     }
 
-    /// Any bytes at all.
+    /// The given bytes as the response.
     pub(crate) fn raw(bytes: &[u8]) -> Self {
         Self {
             reading: Reading::Whole,
@@ -97,7 +97,7 @@ impl Answer {
         }
     }
 
-    /// Reads the request and never answers.
+    /// Reads the request and never responds.
     pub(crate) fn never() -> Self {
         Self {
             then: Then::Hold,
@@ -105,7 +105,7 @@ impl Answer {
         }
     }
 
-    /// Reads no byte of the body and never answers.
+    /// Reads no byte of the body and never responds.
     pub(crate) fn deaf() -> Self {
         Self {
             reading: Reading::Unread,
@@ -113,12 +113,12 @@ impl Answer {
         }
     }
 
-    /// Closes without an answer, once the request was read.
+    /// Closes without a response, after the request was read.
     pub(crate) fn hang_up() -> Self {
         Self::raw(b"").close()
     }
 
-    /// Accepts an upgrade to `protocol` and echoes what it gets from then on.
+    /// Accepts an upgrade to `protocol`, then echoes everything.
     pub(crate) fn upgrade(protocol: &str) -> Self {
         let raw = format!(
             "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n\r\n"
@@ -129,18 +129,18 @@ impl Answer {
         }
     }
 
-    /// Sends `piece` after a pause, behind what there is already.
+    /// Sends `piece` after a pause, behind the pieces so far.
     pub(crate) fn and_then(mut self, pause: Duration, piece: &[u8]) -> Self {
         self.pieces.push((pause, piece.to_vec()));
         self
     }
 
-    /// Waits before it answers.
+    /// Waits before the response.
     pub(crate) fn after(self, delay: Duration) -> Self {
         Self { delay, ..self }
     }
 
-    /// Answers after the head and reads the body then.
+    /// Responds after the head, and reads the body afterwards.
     pub(crate) fn early(self) -> Self {
         Self {
             reading: Reading::Early,
@@ -148,7 +148,7 @@ impl Answer {
         }
     }
 
-    /// Answers after the head and never reads the body.
+    /// Responds after the head, and never reads the body.
     pub(crate) fn unread(self) -> Self {
         Self {
             reading: Reading::Unread,
@@ -156,7 +156,7 @@ impl Answer {
         }
     }
 
-    /// Reads the body `bytes` at a time, each after a pause.
+    /// Reads the body `bytes` at a time, each piece after a pause.
     pub(crate) fn slowly(self, bytes: usize, pause: Duration) -> Self {
         Self {
             pace: Some((bytes, pause)),
@@ -171,7 +171,7 @@ impl Answer {
         }
     }
 
-    /// Closes like Go's server: its direction first, everything half a second later.
+    /// Closes as Go's server does: the sending direction first, everything half a second later.
     pub(crate) fn linger(self) -> Self {
         Self {
             then: Then::Linger,
@@ -179,7 +179,7 @@ impl Answer {
         }
     }
 
-    /// Reads the request as if the connection had been closed before it arrived: FIN, then RST.
+    /// Handles the request as if the connection had been closed before: FIN, then RST.
     pub(crate) fn refuse() -> Self {
         Self {
             then: Then::Refuse,

@@ -1,5 +1,5 @@
-//! A stand-in for a Pyroscope, as the local upstream or as a target: it keeps every request byte for
-//! byte and answers by a script.
+//! A stand-in for a Pyroscope, as the local upstream or as a target: it keeps every request byte for byte, and responds
+//! by a script.
 
 mod answer;
 mod serve;
@@ -22,22 +22,22 @@ use super::{
     wire::{Body, Head},
 };
 
-/// What a script decides by, before the body was read.
+/// The facts by which a script chooses the response, before the body is read.
 #[derive(Debug)]
 pub(crate) struct Arrival<'a> {
     pub(crate) head: &'a Head,
-    /// How many requests came before, on any connection.
+    /// Number of requests before this one, on all connections.
     pub(crate) index: usize,
-    /// How many connections were opened before this one's.
+    /// Number of connections that were opened before the connection of this request.
     pub(crate) connection: usize,
-    /// How many requests came before on this connection.
+    /// Number of requests before this one on the same connection.
     pub(crate) nth: usize,
 }
 
 /// How the reading of a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// The body is still arriving, or will never be read.
+    /// The body is still arriving, or is never read.
     Open,
     Complete,
     /// The connection ended before the body did.
@@ -50,7 +50,7 @@ pub(crate) struct Request {
     pub(crate) head: Head,
     pub(crate) body: Body,
     pub(crate) end: End,
-    /// The number of the connection it came on, from 0.
+    /// The number of the connection of the request, from 0.
     pub(crate) connection: usize,
     pub(crate) at: Instant,
 }
@@ -89,22 +89,22 @@ struct State {
 }
 
 impl Upstream {
-    /// Takes everything with an empty `200`.
+    /// Accepts everything with an empty `200`.
     pub(crate) fn ok() -> Self {
         Self::answering(Answer::ok())
     }
 
-    /// Gives the same answer to every request.
+    /// Responds to every request in the same way.
     pub(crate) fn answering(answer: Answer) -> Self {
         Self::script(move |_| answer.clone())
     }
 
-    /// Asks `script` for the answer to each request.
+    /// Calls `script` for the response to each request.
     pub(crate) fn script(script: impl Fn(&Arrival<'_>) -> Answer + Send + Sync + 'static) -> Self {
         Self::at("127.0.0.1:0", script)
     }
 
-    /// Listens on an address of its own: `[::1]:0`, or the one a stopped stand-in had.
+    /// Listens at the given address: `[::1]:0`, or the address of a stopped stand-in.
     pub(crate) fn at(
         address: &str,
         script: impl Fn(&Arrival<'_>) -> Answer + Send + Sync + 'static,
@@ -137,7 +137,7 @@ impl Upstream {
         format!("http://{}", self.address)
     }
 
-    /// Every request whose head arrived, in order of arrival, finished or not.
+    /// Every request whose head has arrived, in order of arrival, with or without its whole body.
     pub(crate) fn arrivals(&self) -> Vec<Request> {
         self.shared.lock().requests.clone()
     }
@@ -149,7 +149,7 @@ impl Upstream {
         requests
     }
 
-    /// The bodies of those requests.
+    /// The bodies of the requests that arrived whole.
     pub(crate) fn bodies(&self) -> Vec<Vec<u8>> {
         let requests = self.requests().into_iter();
         requests.map(|request| request.body.data).collect()
@@ -197,14 +197,14 @@ impl Upstream {
         );
     }
 
-    /// The only request there is, or the first one to come soon.
+    /// The only request so far, or the first one to arrive soon.
     pub(crate) fn only(&self) -> Request {
         let mut requests = self.wait_for(1, SOON);
         assert_eq!(requests.len(), 1, "more than one request: {requests:#?}");
         requests.remove(0)
     }
 
-    /// Goes away: the listener and every connection are closed. A new one can be put at the address.
+    /// Stops: closes the listener and every connection. A new stand-in can use the address.
     pub(crate) fn stop(mut self) -> SocketAddr {
         self.shut();
         self.address

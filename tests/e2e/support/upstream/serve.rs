@@ -16,10 +16,10 @@ use super::{
 };
 use crate::support::wire::Wire;
 
-/// Longer than any test: an idle connection is the relay's to end.
+/// Longer than any test, so that only the relay closes idle connections.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// What Go waits between its FIN and the end of the socket (`rstAvoidanceDelay`).
+/// Time between the FIN of Go's server and the close of its socket (`rstAvoidanceDelay`).
 const RESET_AVOIDANCE: Duration = Duration::from_millis(500);
 
 pub(super) fn accept(listener: TcpListener, shared: Arc<Shared>) -> JoinHandle<()> {
@@ -41,7 +41,7 @@ pub(super) fn accept(listener: TcpListener, shared: Arc<Shared>) -> JoinHandle<(
             thread::spawn(move || {
                 let mut wire = Wire::new(stream, IDLE);
                 serve(&mut wire, number, &shared);
-                // Both handles have to go for the socket to close; unread bytes make a reset of it.
+                // The socket is closed only when both handles are dropped. Unread bytes then cause a reset.
                 shared.lock().connections.remove(&number);
             });
         }
@@ -96,7 +96,7 @@ fn serve(wire: &mut Wire, connection: usize, shared: &Shared) {
             read(wire);
         }
         if answer.reading == Reading::Whole && answer.then == Then::Close {
-            // The FIN goes with the answer, so that the relay knows of it before its next request.
+            // The FIN is sent with the response, so that the relay sees it before its next request.
             sockopt::set_tcp_cork(wire.stream(), true).expect("a socket takes TCP_CORK");
         }
         if send(wire, &answer).is_err() {
@@ -131,8 +131,8 @@ fn send(wire: &Wire, answer: &Answer) -> io::Result<()> {
     Ok(())
 }
 
-/// Leaves the connection as it is until the peer ends it (not to be seen when nothing is read) or the
-/// stand-in stops.
+/// Keeps the connection open until the peer closes it or the stand-in stops. A stand-in that reads nothing does not see
+/// the peer's close.
 fn hold(wire: &mut Wire, reading: Reading) {
     if reading == Reading::Unread {
         thread::sleep(IDLE);
@@ -149,7 +149,7 @@ fn echo(wire: &mut Wire) {
     }
 }
 
-/// Makes the coming close a RST instead of FIN.
+/// Makes the following close send a RST instead of a FIN.
 fn reset(stream: &TcpStream) {
     sockopt::set_socket_linger(stream, Some(Duration::ZERO)).expect("a socket takes SO_LINGER");
 }

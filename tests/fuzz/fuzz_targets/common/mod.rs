@@ -16,7 +16,7 @@ pub(crate) fn tags() -> Tags {
     Tags::parse(pairs.map(|(key, value)| (key.to_owned(), value.to_owned()))).unwrap()
 }
 
-/// Calls the check for the syntax that the first byte names, with the other bytes.
+/// Calls the check of the syntax that the first byte chooses, with the rest of the bytes.
 pub(crate) fn by_syntax(data: &[u8], proto: impl FnOnce(&[u8]), json: impl FnOnce(&[u8])) {
     match data.split_first() {
         Some((b'j', body)) => json(body),
@@ -35,7 +35,7 @@ pub(crate) fn check_proto<R: prost::Message + Default + PartialEq + std::fmt::De
     let again = |body: &[u8]| read(surface, content_type, body);
     let message = again(body);
     let rewritten = tagged(&message, again);
-    // prost refuses more, such as text that is not UTF-8: what it accepts, we accept.
+    // prost refuses more, such as text that is not UTF-8. Every message that prost accepts must be accepted here.
     let Ok(request) = R::decode(body) else {
         return;
     };
@@ -59,7 +59,7 @@ pub(crate) fn check_json(surface: Surface, body: &[u8], upsert: impl FnOnce(Valu
     let Some(rewritten) = tagged(&again(body), again) else {
         return;
     };
-    // Depth and numbers have limits in a Value that they do not have in text.
+    // Depth and numbers are limited in a `Value`, but not in the text.
     let Ok(value) = serde_json::from_slice(body) else {
         return;
     };
@@ -73,21 +73,21 @@ pub(crate) fn read(surface: Surface, content_type: &str, body: &[u8]) -> Message
     Message::read(encoding, Coding::Identity, &body, LIMIT_BYTES).unwrap()
 }
 
-/// Tags the message twice, and gives back what it was tagged to, if it can be.
+/// Tags the message twice, and returns the tagged message if it can be tagged.
 ///
-/// - Parts that tags do not change stay as they are, and where they are.
-/// - The second time changes nothing.
+/// - Parts that tags do not change keep their bytes and their places.
+/// - Tagging a second time changes nothing.
 pub(crate) fn tagged(message: &Message, again: impl Fn(&[u8]) -> Message) -> Option<Vec<u8>> {
     let tags = tags();
     let pieces = message.tagged(&tags).ok()?;
     assert!(pieces.iter().all(|piece| !piece.is_empty()));
     let tagged = pieces.concat();
     let second = again(&tagged);
-    // Within the limit once may be beyond it twice.
+    // A message below the size limit after one tagging may be above it after two.
     if let Ok(twice) = second.tagged(&tags) {
         assert_eq!(twice.concat(), tagged);
     }
-    // The other way round does not hold: damage may go with a label that is replaced.
+    // The reverse need not hold: a damaged label may be replaced.
     assert!(message.describe().is_err() || second.describe().is_ok());
     if let Ok(parts) = message.profiles() {
         let parts: Vec<_> = parts.collect();

@@ -34,7 +34,7 @@ func main() {
 			sink ^= number * number
 		}
 	}
-	// Stop alone would leave uploads in the middle.
+	// Stop alone would not wait for uploads in progress.
 	profiler.Flush(true)
 	if err := profiler.Stop(); err != nil {
 		log.Fatal(err)

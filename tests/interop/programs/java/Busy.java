@@ -12,7 +12,7 @@ public final class Busy {
             }
         }
         PyroscopeAgent.stop();
-        // The agent uploads behind one's back and has no way to wait for the end of it.
+        // The agent uploads in the background and offers no way to wait for the end of an upload.
         Thread.sleep(1_000);
     }
 }

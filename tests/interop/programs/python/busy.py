@@ -15,7 +15,7 @@ options = dict(
     tags={"region": "eu", "zone": "a"},
     sample_rate=100,
 )
-# Older agents know no other interval than ten seconds, on the ten.
+# Older agents always upload when the clock shows a multiple of ten seconds.
 if "upload_interval" in inspect.signature(pyroscope.configure).parameters:
     options["upload_interval"] = 1
 pyroscope.configure(**options)
