@@ -60,7 +60,7 @@ impl Health {
         self.seconds().saturating_sub(self.last_beat.load(Relaxed)) < DEAD_AFTER.as_secs()
     }
 
-    /// Records a heartbeat of the calling runtime once per [`BEAT`]; never returns.
+    /// Records a heartbeat of the calling runtime once per `BEAT`; never returns.
     pub async fn beat(&self) {
         let mut ticks = tokio::time::interval(BEAT);
         loop {
