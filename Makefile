@@ -5,13 +5,13 @@ export CARGO ?= cargo
 .DEFAULT_GOAL := help
 .PHONY: help build dist demo test interop test-interop test-deploy nightly fuzz bench bench-full bench-peers bench-ci bench-build train bench-parts counts counts-renew outage culprits attacks check check-fmt check-clippy check-doc check-deny fmt clean
 
-help: ## list the targets
+help: ## list the targets of make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
 
 build: ## build the release binary, target/release/pyrotee
 	deploy/binary/compile target/release
 
-demo: ## relay requests of real SDKs to a local and a remote stand-in, and show what arrives
+demo: ## relay requests of real SDKs to a local and a remote stand-in, and show the profiles that arrive
 	$(CARGO) build --locked
 	tests/demo/run.sh
 
@@ -26,7 +26,7 @@ test-interop: ## run the tests with five published SDKs (needs python3 with venv
 test-deploy: ## run the tests of deploy/ (tests/deploy/README.md says what they need); DEPLOY=chart for one part
 	tests/deploy/run $(DEPLOY)
 
-dist: ## build what is released into target/dist: image, static binary, Debian package, chart (needs buildah, cargo-deb and helm)
+dist: ## build the release into target/dist: image, static binary, Debian package, chart (needs buildah, cargo-deb and helm)
 	deploy/dist
 
 nightly: ## run everything, with the heavy cases at full size (needs cargo-deny, valgrind, and what test-interop and test-deploy need)
@@ -49,23 +49,23 @@ fuzz: ## fuzz the readers of untrusted bytes, FUZZ_SECONDS (600) each, on stable
 
 BENCH = target/release/pyrotee-bench
 
-bench: bench-build ## measure what the relay costs, 4 minutes (docs/performance.md has the figures)
+bench: bench-build ## measure the cost of the relay, 4 minutes (docs/performance.md has the figures)
 	$(BENCH) run --set quick
 	$(BENCH) check
 
-bench-full: bench-build ## measure everything that needs no other program, 45 minutes; SPOOL_GIB=10 for a large spool
+bench-full: bench-build ## measure everything that needs no other proxy, 45 minutes; SPOOL_GIB=10 for a large spool
 	$(BENCH) run --set full,faults,footprint,growth --spool-gib $(or $(SPOOL_GIB),1)
 	$(BENCH) check
 
-bench-peers: bench-build target/envoy/bin/envoy ## measure beside nginx, HAProxy (apt-get install nginx haproxy) and Envoy, 25 minutes
+bench-peers: bench-build target/envoy/bin/envoy ## compare with nginx, HAProxy (apt-get install nginx haproxy) and Envoy, 25 minutes
 	$(BENCH) run --set peers
 	$(BENCH) check
 
-bench-ci: bench-build ## measure what does not depend on other load of the machine, 2 minutes
+bench-ci: bench-build ## measure figures that do not depend on other load of the machine, 2 minutes
 	$(BENCH) run --set ci
 	$(BENCH) check
 
-# Apart from each other: together they would share the features of their libraries, and the relay would not be the one that is shipped.
+# Two builds: one build of both would unify the features of their libraries, and the relay would differ from the shipped one.
 bench-build: build
 	$(CARGO) build --release --locked -p pyrotee-bench
 
@@ -76,7 +76,7 @@ target/envoy/bin/envoy:
 train: ## count which code runs under load, as `make build` uses it to optimise the release binary (3 to 10 minutes; needs rustup's llvm-tools, openssl and python3)
 	deploy/binary/train
 
-bench-parts: ## print what tagging and the spool cost (release build, some minutes)
+bench-parts: ## print the costs of tagging and of the spool (release build, some minutes)
 	$(CARGO) bench --locked -p pyrotee --bench tagging
 	$(CARGO) bench --locked -p pyrotee-spool --bench spool
 
@@ -88,13 +88,13 @@ counts-renew: ## write the counts of this build to docs/counts.md (release build
 
 OUTAGE_SVG ?= docs/outage.svg
 
-outage: ## take a target away for two minutes, check what the relay does, and draw OUTAGE_SVG (docs/outage.svg)
+outage: ## stop a target for two minutes, check the relay's behaviour, and draw OUTAGE_SVG (docs/outage.svg)
 	$(CARGO) bench --locked -p pyrotee --bench outage -- $(abspath $(OUTAGE_SVG))
 
-attacks: ## attack a relay and a bare proxy for half a minute each and print what it took (the table of docs/scaling.md), 20 minutes
+attacks: ## attack a relay and a bare proxy for half a minute each and print their CPU and memory (the table of docs/scaling.md), 20 minutes
 	PYROTEE_NIGHTLY=1 $(CARGO) test --release --locked -p pyrotee --test attacks -- --nocapture
 
-culprits: ## print how many good profiles arrive beside profiles that a target refuses (the tables of docs/outage.md)
+culprits: ## print how many good profiles arrive while a target refuses others (the tables of docs/outage.md)
 	$(CARGO) test --locked -p pyrotee-delivery --lib -- --exact --nocapture \
 		deliverer::tests::culprits::poison_does_not_hold_back_what_the_target_would_take
 
@@ -116,5 +116,5 @@ check-deny: ## check licences and sources of dependencies (needs cargo-deny)
 fmt: ## format the code
 	$(CARGO) fmt --all
 
-clean: ## remove what was built
+clean: ## remove all build results
 	$(CARGO) clean

@@ -112,8 +112,8 @@ impl Child {
 
     /// Writes a line to the process's standard input.
     pub(crate) fn say(&mut self, line: &str) -> anyhow::Result<()> {
-        let input = self.child.stdin.as_mut().context("its input is open")?;
-        writeln!(input, "{line}").with_context(|| format!("{} does not listen", self.name))
+        let input = self.child.stdin.as_mut().context("stdin is not piped")?;
+        writeln!(input, "{line}").with_context(|| format!("{} does not read its input", self.name))
     }
 
     /// Waits until the process accepts connections at `address`.

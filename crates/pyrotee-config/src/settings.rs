@@ -83,7 +83,7 @@ pub struct DeadLetters {
 /// When written records are synced to the disk, so that they survive a loss of power.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FsyncPolicy {
-    /// Before the response to the client.
+    /// Before the relay acknowledges a profile to its client.
     Always,
     /// At most a tenth of a second after the write.
     Interval,

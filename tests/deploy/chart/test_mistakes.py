@@ -84,15 +84,15 @@ FAULTS = [
     ({"mode": "sidecar", "autoscaling.external": True}, "autoscaling is on, and in mode sidecar"),
     ({"mode": "sidecar", "monitoring.serviceMonitor.enabled": True}, "use monitoring.podMonitor"),
     ({"daemonset.hostPort": 4040}, "set mode: daemonset, or remove it"),
-    ({"autoscaling.enabled": True, "autoscaling.external": True}, "two would scale one workload"),
+    ({"autoscaling.enabled": True, "autoscaling.external": True}, "two autoscalers would scale one workload"),
     ({"autoscaling.enabled": True, "mode": "daemonset"}, "a DaemonSet has one relay on each node"),
     ({"autoscaling.enabled": True, "autoscaling.minReplicas": 9}, "above autoscaling.maxReplicas"),
-    ({"autoscaling.enabled": True, "autoscaling.targetCPUUtilizationPercentage": None}, "nothing to go by"),
+    ({"autoscaling.enabled": True, "autoscaling.targetCPUUtilizationPercentage": None}, "has no metric"),
     ({"autoscaling.enabled": True, "resources.requests": {"cpu": None}}, "set resources.requests.cpu"),
     ({"ingress.enabled": True}, "name a host, such as {host: profiles.example.com}"),
     ({"httpRoute.enabled": True}, "name your Gateway, such as {name: gateway}"),
     ({"monitoring.serviceMonitor.enabled": True, "adminService.enabled": False}, "turn it on, or use monitoring.podMonitor"),
-    ({"monitoring.serviceMonitor.enabled": True, "monitoring.podMonitor.enabled": True}, "everything would be counted twice"),
+    ({"monitoring.serviceMonitor.enabled": True, "monitoring.podMonitor.enabled": True}, "every relay would be scraped twice"),
     ({"config.log": {"level": "{{ .Values.nothing.at.all }}"}}, "nil pointer"),
 ]
 

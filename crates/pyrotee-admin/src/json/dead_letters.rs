@@ -95,7 +95,7 @@ impl LetterPage {
     }
 }
 
-/// The head of a letter, or a note that the letter is damaged; `None` if the letter was removed meanwhile.
+/// The metadata of a letter, or an entry that marks the letter as damaged; `None` if it was removed meanwhile.
 fn known(store: &Store, id: &Id) -> Option<Letter> {
     match store.letter(id) {
         Ok(letter) => Some(letter),

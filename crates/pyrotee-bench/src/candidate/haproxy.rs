@@ -1,4 +1,4 @@
-//! HAProxy, which only forwards: through an agent it can mirror at most a buffer of 16 KB, less than a profile.
+//! HAProxy, which only forwards: through an agent it can mirror at most a buffer of 16 KB, too little here.
 
 use std::{fs, process::Command};
 

@@ -78,7 +78,7 @@ impl Goal {
                 .with_context(|| format!("cannot read {}", path.display()))?,
             None => OWN.to_owned(),
         };
-        let file: File = toml::from_str(&text).context("these are no goals")?;
+        let file: File = toml::from_str(&text).context("not a file of goals")?;
         Ok(file.goal)
     }
 }

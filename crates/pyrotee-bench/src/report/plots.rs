@@ -66,7 +66,7 @@ pub(super) fn timeline(path: &Path, results: &Results) -> anyhow::Result<()> {
     let shade = (end / 3.0, end * 2.0 / 3.0);
     let axes = (
         "time, s; the third target hangs in the grey",
-        "slowest answer in a tenth of a second, ms",
+        "slowest response in a tenth of a second, ms",
     );
     draw(
         path,

@@ -29,17 +29,17 @@ const SICK: [Column; 6] = [
     ("p99_ms", "p99 ms"),
     ("cpu_ms", "CPU ms a request"),
     ("rss_mb", "peak RSS MB"),
-    ("delivered", "healthy targets got"),
+    ("delivered", "share at healthy targets"),
 ];
 
 const PROCESS: [Column; 7] = [
     ("rss_mb", "RSS MB"),
-    ("rss_share", "of what is allowed"),
+    ("rss_share", "share of the limit"),
     ("slope_mb_per_minute", "growth MB/min"),
     ("start_ms", "start ms"),
     ("binary_mb", "binary MB"),
     ("noticed_s", "noticed after s"),
-    ("caught_up_s", "made up after s"),
+    ("caught_up_s", "caught up after s"),
 ];
 
 const GROWTH: [Column; 7] = [
@@ -123,7 +123,9 @@ fn machine(results: &Results) -> String {
     let outcomes = results.cells.iter().map(|(_, outcome)| outcome);
     let noisy = outcomes.filter(|outcome| outcome.noisy).count();
     let all = results.cells.len();
-    text + &format!("\nOthers used more than a tenth of a core in {noisy} of {all} trials.")
+    text + &format!(
+        "\nOther processes used more than a tenth of a core in {noisy} of {all} trials."
+    )
 }
 
 /// A table of medians of all rounds: a row for each cell and candidate.

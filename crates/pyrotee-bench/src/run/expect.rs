@@ -16,16 +16,16 @@ pub(crate) fn faults(trial: &Trial, figures: &Map) -> Vec<String> {
             faults.push(format!("{value} {what}"));
         }
     };
-    none("errors", "requests were not answered with 200");
-    none("stuck", "requests were not answered");
+    none("errors", "requests got no response with status 200");
+    none("stuck", "requests got no response");
     none("unsent", "requests were due while no connection was free");
-    none("damaged", "bodies were not what was sent");
+    none("damaged", "bodies differed from what was sent");
     none("unaccounted", "profiles are not accounted for");
     if may_not_drop(trial) {
         none("missing", "copies did not reach a healthy target");
     }
     if trial.candidate != Candidate::Direct && !may_repeat(trial) {
-        none("doubled", "copies came twice");
+        none("doubled", "copies arrived twice");
     }
     faults
 }

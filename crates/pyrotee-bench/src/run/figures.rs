@@ -14,7 +14,7 @@
 //! | `dropped` | profiles that the relay dropped for healthy targets |
 //! | `unaccounted` | profiles by which the relay's ledger does not balance, or that arrived without being counted |
 //! | `slope_mb_per_minute` | growth of memory in the second half of a trial |
-//! | `drained`, `noticed_s`, `caught_up_s` | of a recovered target: final share of profiles, time to the first and all |
+//! | `drained`, `noticed_s`, `caught_up_s` | of a recovered target: final share of profiles, time to first and all |
 //! | `tail_of_before` | tail latency while the backlog is sent, divided by the tail latency before |
 //! | `missing`, `damaged`, `doubled` | bodies missing, damaged or doubled at the upstream and healthy targets |
 

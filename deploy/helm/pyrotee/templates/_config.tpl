@@ -1,14 +1,14 @@
 {{/*
-The relay's configuration, and what the chart reads out of it. The relay judges the values; what cannot be read here
-comes back empty, so that its own, better message is what people see.
+The relay's configuration, and the values that the chart reads from it. The relay checks the values. A value that cannot be
+read here is empty, so that users see the relay's better message.
 */}}
 
-{{/* The file. */}}
+{{/* The content of the configuration file. */}}
 {{- define "pyrotee.config" -}}
 {{- $config := fromYaml (tpl (toYaml .Values.config) .) }}
 {{- with $config.Error }}{{ fail (printf "config is no YAML after its templates were rendered: %s" .) }}{{ end }}
 {{- with $config.tee }}
-{{- /* Helm's YAML reads an unquoted `on` as the boolean, which is the key "true" then. */}}
+{{- /* Helm's YAML reads an unquoted key `on` as a boolean, which becomes the key "true". */}}
 {{- if hasKey . "true" }}{{ $_ := set . "on" (get . "true") }}{{ $_ := unset . "true" }}{{ end }}
 {{- end }}
 {{- with include "pyrotee.adminHosts" . }}
@@ -21,7 +21,7 @@ comes back empty, so that its own, better message is what people see.
 {{- $letters := dict }}
 {{- with $size }}
 {{- $_ := set $own "max-bytes" (printf "%dMiB" (max 1 (div (mul (int64 .) 4) (mul 5 1024 1024)) | int64)) }}
-{{- /* They lie within the spool's directory, and less than 1MiB is refused. */}}
+{{- /* Dead letters are within the spool's directory; the relay refuses less than 1MiB for them. */}}
 {{- $share := min 64 (div (int64 .) (mul 20 1024 1024)) | int64 }}
 {{- $_ := set $letters "max-bytes" (eq $share 0 | ternary "0" (printf "%dMiB" $share)) }}
 {{- end }}
@@ -32,8 +32,8 @@ comes back empty, so that its own, better message is what people see.
 {{- end }}
 
 {{/*
-Names of the chart's Services that lead to the admin port and that the relay does not take by itself: NAME.NAMESPACE. It takes NAME,
-NAME.NAMESPACE.svc and what ends in .cluster.local.
+Names of the chart's Services with the admin port that the relay does not accept by default: NAME.NAMESPACE. By default the relay
+accepts NAME, NAME.NAMESPACE.svc and names that end in .cluster.local.
 */}}
 {{- define "pyrotee.adminHosts" -}}
 {{- $hosts := list }}
@@ -46,7 +46,7 @@ NAME.NAMESPACE.svc and what ends in .cluster.local.
 {{- join ", " $hosts }}
 {{- end }}
 
-{{/* One key of it, `a.b.c`, as text; the relay's default where it is absent. Call with (list . "a.b.c" DEFAULT). */}}
+{{/* The value of one key of the configuration, `a.b.c`, as text; DEFAULT if absent. Call with (list . "a.b.c" DEFAULT). */}}
 {{- define "pyrotee.config.get" -}}
 {{- $value := fromYaml (include "pyrotee.config" (index . 0)) }}
 {{- range splitList "." (index . 1) }}
@@ -91,14 +91,14 @@ NAME.NAMESPACE.svc and what ends in .cluster.local.
 {{- end }}
 {{- end }}
 
-{{/* Where the spool lies: none, emptyDir or claim. */}}
+{{/* The volume of the spool: none, emptyDir or claim. */}}
 {{- define "pyrotee.spool.volume" -}}
 {{- default (eq .Values.mode "statefulset" | ternary "claim" "none") .Values.spool.volume }}
 {{- end }}
 
 {{/*
-Most bytes that the process takes: it alone, the bodies with what an allocator wastes on them, and what is known of a
-spool's profiles, which lies beside memory-limit. Measured: 16 MiB and 1.15 of the limit.
+Most bytes that the process takes: the process itself, the bodies with the allocator's overhead, and the index of a spool's
+profiles, which does not count against memory-limit. Measured: 16 MiB and 1.15 times the limit.
 */}}
 {{- define "pyrotee.memory.bound" -}}
 {{- with include "pyrotee.bytes" (include "pyrotee.config.get" (list . "memory-limit" "256MiB")) }}
@@ -112,17 +112,17 @@ spool's profiles, which lies beside memory-limit. Measured: 16 MiB and 1.15 of t
 {{- end }}
 
 {{- define "pyrotee.preStopSeconds" -}}
-{{/* The field is older, but 1.29 refuses a hook whose only action is switched off by its gate. */}}
+{{/* The field `sleep` is older, but 1.29 refuses a hook whose only action is switched off by a feature gate. */}}
 {{- if and (include "pyrotee.isWorkload" .) (semverCompare ">=1.30.0-0" .Capabilities.KubeVersion.Version) }}{{ .Values.preStopSeconds | int }}{{ else }}0{{ end }}
 {{- end }}
 
-{{/* Seconds that a stop may take: the hook, the relay's grace, and 5 to write down what is left. */}}
+{{/* Seconds that a stop may take: the preStop hook, shutdown.grace, and 5 to write the remaining profiles. */}}
 {{- define "pyrotee.stopSeconds" -}}
 {{- $grace := include "pyrotee.seconds" (include "pyrotee.config.get" (list . "shutdown.grace" "25s")) | default "25" }}
 {{- add (int $grace) (int (include "pyrotee.preStopSeconds" .)) 5 }}
 {{- end }}
 
-{{/* Changes whenever the relay has to start anew: it reads its file and its variables once. */}}
+{{/* A checksum that changes whenever the relay must restart, because it reads its file and its variables only at its start. */}}
 {{- define "pyrotee.checksum" -}}
 {{- list (include "pyrotee.config" .) (toYaml .Values.secrets.values) | join "\n" | sha256sum }}
 {{- end }}
@@ -142,7 +142,7 @@ spool's profiles, which lies beside memory-limit. Measured: 16 MiB and 1.15 of t
 {{- $_ := set $all (printf "remote-write.targets.%s.address" $name) ($target.address | default "") }}
 {{- end }}
 {{- range $key, $address := $all }}
-{{- /* No urlParse: it stops at the ${VAR} of a password. */}}
+{{- /* Not urlParse, which fails at the ${VAR} of a password. */}}
 {{- if regexMatch "^https?://" (toString $address) }}
 {{- $host := regexReplaceAll "^https?://([^@/]*@)?([^/]*).*$" (toString $address) "${2}" }}
 {{- $port := regexFind ":[0-9]+$" $host | trimPrefix ":" | default (hasPrefix "https" $address | ternary "443" "80") }}
@@ -153,7 +153,7 @@ spool's profiles, which lies beside memory-limit. Measured: 16 MiB and 1.15 of t
 {{- end }}
 {{- end }}
 
-{{/* Their ports, each once. */}}
+{{/* The ports of upstream and targets, each once. */}}
 {{- define "pyrotee.remotePorts" -}}
 {{- $ports := list }}
 {{- range include "pyrotee.addresses" . | fromYamlArray }}

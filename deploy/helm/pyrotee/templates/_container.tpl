@@ -86,7 +86,7 @@ that keeps running, `ordinary` for a sidecar among an application's containers.
     {{- end }}
 {{- end }}
 
-{{/* Before extraEnv, so that those may use these. */}}
+{{/* Variables of the chart. They come before extraEnv, so that extraEnv may use them. */}}
 {{- define "pyrotee.env" -}}
 - name: POD_NAME
   valueFrom: { fieldRef: { fieldPath: metadata.name } }
@@ -95,7 +95,7 @@ that keeps running, `ordinary` for a sidecar among an application's containers.
 - name: NODE_NAME
   valueFrom: { fieldRef: { fieldPath: spec.nodeName } }
 {{- if and .Values.existingConfigMap (ne (include "pyrotee.spool.volume" .) "none") }}
-# Goes over the file, which cannot know where the chart mounts the volume.
+# Overrides the file, because the chart decides where the volume is mounted.
 - name: PYROTEE__SPOOL__DIR
   value: {{ include "pyrotee.config.get" (list . "spool.dir" "") | quote }}
 {{- end }}
@@ -126,13 +126,13 @@ that keeps running, `ordinary` for a sidecar among an application's containers.
 {{- $requests := $resources.requests | default dict }}
 {{- if and .Values.deriveMemoryLimit (not $limits.memory) }}
 {{- with include "pyrotee.memory.bound" . }}
-{{- /* A request above its limit is refused. */ -}}
+{{- /* Kubernetes refuses a request above its limit. */ -}}
 {{- $bytes := max (int64 .) (int64 (include "pyrotee.bytes" (default "0" $requests.memory) | default "0")) }}
 {{- $_ := set $limits "memory" (printf "%dMi" (div (add $bytes 1048575) 1048576)) }}
 {{- end }}
 {{- end }}
 {{- if and (eq (include "pyrotee.spool.volume" .) "emptyDir") (not (index $requests "ephemeral-storage")) }}
-{{- /* Or the node evicts the pod when somebody else fills its disk. */ -}}
+{{- /* Without a request the node evicts the pod first when other pods fill its disk. */ -}}
 {{- $_ := set $requests "ephemeral-storage" .Values.spool.size }}
 {{- end }}
 {{- with $limits }}{{ $_ := set $resources "limits" . }}{{ end }}

@@ -1,10 +1,10 @@
-{{/* Names, labels, image: what every object needs. */}}
+{{/* Names, labels and image of the objects. */}}
 
 {{- define "pyrotee.name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* Short enough for what is added to it, such as -headless. */}}
+{{/* The name of objects, short enough for suffixes such as -headless. */}}
 {{- define "pyrotee.fullname" -}}
 {{- if .Values.fullnameOverride }}
 {{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" }}
@@ -15,7 +15,7 @@
 {{- end }}
 {{- end }}
 
-{{/* Never changes in a release's life: selectors and claim templates cannot be edited. */}}
+{{/* The labels of selectors. They never change in a release's life, because selectors and claim templates cannot be edited. */}}
 {{- define "pyrotee.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "pyrotee.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -49,14 +49,14 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if $image.digest }}@{{ $image.digest }}{{ else }}:{{ default .Chart.AppVersion $image.tag }}{{ end }}
 {{- end }}
 
-{{/* A list, empty without any. */}}
+{{/* The pull secrets as a list; empty without any. */}}
 {{- define "pyrotee.imagePullSecrets" -}}
 {{- range concat ((.Values.global | default dict).imagePullSecrets | default list) .Values.imagePullSecrets }}
 - name: {{ if kindIs "map" . }}{{ .name }}{{ else }}{{ . }}{{ end }}
 {{- end }}
 {{- end }}
 
-{{/* YAML of a value in which templates are rendered. Call with (dict "value" V "root" .). */}}
+{{/* A value as YAML, with its templates rendered. Call with (dict "value" V "root" .). */}}
 {{- define "pyrotee.tpl" -}}
 {{- if .value }}
 {{- tpl (kindIs "string" .value | ternary .value (toYaml .value)) .root }}
@@ -67,7 +67,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if ne .Values.mode "sidecar" }}true{{ end }}
 {{- end }}
 
-{{/* Relays that always run; 0 if the number is not the chart's business. */}}
+{{/* The least number of running relays; 0 if the chart does not determine the number. */}}
 {{- define "pyrotee.leastReplicas" -}}
 {{- if has .Values.mode (list "daemonset" "sidecar") }}0
 {{- else if or .Values.autoscaling.enabled .Values.autoscaling.external }}{{ .Values.autoscaling.minReplicas }}

@@ -1,4 +1,4 @@
-{{/* The pod of the three workloads. */}}
+{{/* The pod template of Deployment, StatefulSet and DaemonSet. */}}
 
 {{- define "pyrotee.podTemplate" -}}
 metadata:
@@ -8,7 +8,7 @@ metadata:
     {{- . | nindent 4 }}
     {{- end }}
   labels:
-    {{- /* Not the chart's version: a new chart alone is no reason to start anew. */}}
+    {{- /* Without the chart's version, because a new chart version alone must not restart the pods. */}}
     {{- include "pyrotee.selectorLabels" . | nindent 4 }}
     app.kubernetes.io/component: relay
     app.kubernetes.io/part-of: pyrotee
@@ -70,7 +70,7 @@ spec:
     {{- include "pyrotee.volumes" . | nindent 4 }}
 {{- end }}
 
-{{/* Left out where something else decides. */}}
+{{/* The number of replicas; left out where an autoscaler decides. */}}
 {{- define "pyrotee.replicas" -}}
 {{- if not (or .Values.autoscaling.enabled .Values.autoscaling.external) -}}
 replicas: {{ .Values.replicas }}

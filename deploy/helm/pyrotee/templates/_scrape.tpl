@@ -1,4 +1,4 @@
-{{/* What both monitors say of an endpoint. */}}
+{{/* The endpoint settings that ServiceMonitor and PodMonitor share. */}}
 {{- define "pyrotee.scrape" -}}
 path: /metrics
 {{- with .interval }}

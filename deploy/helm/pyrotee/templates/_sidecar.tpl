@@ -1,9 +1,9 @@
 {{/*
-For the chart of an application that has this one as a dependency, with `mode: sidecar`. The context of each is that of the
-dependency: {{ include "pyrotee.sidecar" .Subcharts.pyrotee }}. README.md shows all of them in a Deployment.
+Templates for the chart of an application that has this chart as a dependency, with `mode: sidecar`. Each template needs the
+context of the dependency: {{ include "pyrotee.sidecar" .Subcharts.pyrotee }}. README.md shows all templates in a Deployment.
 */}}
 
-{{/* One element for `initContainers`, the first; with `sidecar.native: false` one for `containers`. */}}
+{{/* The relay's container: the first element for `initContainers`, or with `sidecar.native: false` an element for `containers`. */}}
 {{- define "pyrotee.sidecar" -}}
 {{- include "pyrotee.container" (dict "root" . "form" (.Values.sidecar.native | ternary "native" "ordinary")) }}
 {{- end }}
@@ -13,17 +13,17 @@ dependency: {{ include "pyrotee.sidecar" .Subcharts.pyrotee }}. README.md shows 
 {{- include "pyrotee.volumes" . }}
 {{- end }}
 
-{{/* For the pod's annotations: starts it anew when the configuration changes. */}}
+{{/* For the pod's annotations: restarts the pod when the configuration changes. */}}
 {{- define "pyrotee.sidecar.annotations" -}}
 checksum/pyrotee: {{ include "pyrotee.checksum" . }}
 {{- end }}
 
-{{/* For the pod's labels: by this one the PodMonitor finds it. */}}
+{{/* For the pod's labels: the label by which the PodMonitor finds the pod. */}}
 {{- define "pyrotee.sidecar.labels" -}}
 pyrotee-sidecar: {{ include "pyrotee.fullname" . }}
 {{- end }}
 
-{{/* Seconds that the relay may take after the application: add them to what the application takes itself. */}}
+{{/* Seconds that the relay may take to stop after the application: add them to the application's own time. */}}
 {{- define "pyrotee.sidecar.stopSeconds" -}}
 {{- include "pyrotee.stopSeconds" . }}
 {{- end }}

@@ -1,6 +1,6 @@
 {{/* The pod of `helm test`. */}}
 
-{{/* Not those of the relay, or its Services would send profiles to the test. */}}
+{{/* Labels of the test's pod. They differ from the relay's labels, because the relay's Services must not select the test. */}}
 {{- define "pyrotee.testLabels" -}}
 app.kubernetes.io/name: {{ include "pyrotee.name" . }}-test
 app.kubernetes.io/instance: {{ .Release.Name }}

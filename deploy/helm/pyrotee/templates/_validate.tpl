@@ -1,6 +1,6 @@
 {{/*
-Mistakes that the relay or Kubernetes would show later, or never. All of them at once, each with its remedy. What single keys
-of `config` may hold is the relay's to say (`pyrotee check`).
+Reports mistakes in the values that the relay or Kubernetes would report later or never: all at once, each with a remedy. The
+relay itself checks the values of single keys of `config` (`pyrotee check`).
 */}}
 
 {{- define "pyrotee.validate" -}}
@@ -21,7 +21,7 @@ of `config` may hold is the relay's to say (`pyrotee check`).
 {{- if .Values.existingConfigMap }}
 {{- range list "upstream" "remote-write" }}
 {{- if hasKey $config . }}
-- config.{{ . }} would not be read, since existingConfigMap is set; move it into that ConfigMap, or remove existingConfigMap
+- config.{{ . }} would not be read, because existingConfigMap is set; move it into that ConfigMap, or remove existingConfigMap
 {{- end }}
 {{- end }}
 {{- else }}
@@ -67,7 +67,7 @@ of `config` may hold is the relay's to say (`pyrotee check`).
 - config.remote-write.targets.{{ $name }}.address holds a password that would stand readable in a ConfigMap; write ${NAME} for it and NAME into secrets.values, or into a Secret named by secrets.existing
 {{- end }}
 {{- end }}
-{{- /* Whose variables nobody can see here is believed. */}}
+{{- /* Variables of Secrets and ConfigMaps outside of the chart are not visible here, so they count as set. */}}
 {{- if not (or .Values.secrets.existing .Values.extraEnvFrom .Values.existingConfigMap) }}
 {{- $known := concat (list "HOSTNAME" "PATH" "POD_NAME" "POD_NAMESPACE" "NODE_NAME") (keys .Values.secrets.values) }}
 {{- range include "pyrotee.tpl" (dict "value" .Values.extraEnv "root" .) | fromYamlArray }}
@@ -178,14 +178,14 @@ of `config` may hold is the relay's to say (`pyrotee check`).
 {{- end }}
 {{- end }}
 {{- if and .Values.daemonset.hostPort (ne .Values.mode "daemonset") }}
-- daemonset.hostPort is set in mode {{ .Values.mode }}, where two pods on a node would fight for it; set mode: daemonset, or remove it
+- daemonset.hostPort is set in mode {{ .Values.mode }}, where two pods on a node would need the same port; set mode: daemonset, or remove it
 {{- end }}
 {{- end }}
 
 {{- define "pyrotee.validate.scaling" -}}
 {{- $scaling := .Values.autoscaling }}
 {{- if and $scaling.enabled $scaling.external }}
-- autoscaling.enabled and autoscaling.external are both on, and two would scale one workload; turn one off
+- autoscaling.enabled and autoscaling.external are both on, and two autoscalers would scale one workload; turn one off
 {{- end }}
 {{- if and (or $scaling.enabled $scaling.external) (eq .Values.mode "daemonset") }}
 - autoscaling is on, and a DaemonSet has one relay on each node; turn it off, or set mode: deployment
@@ -194,7 +194,7 @@ of `config` may hold is the relay's to say (`pyrotee check`).
 - autoscaling.minReplicas is above autoscaling.maxReplicas; lower it
 {{- end }}
 {{- if and $scaling.enabled (not (or $scaling.targetCPUUtilizationPercentage $scaling.metrics)) }}
-- autoscaling has nothing to go by; set autoscaling.targetCPUUtilizationPercentage or autoscaling.metrics
+- autoscaling has no metric; set autoscaling.targetCPUUtilizationPercentage or autoscaling.metrics
 {{- end }}
 {{- if and $scaling.enabled $scaling.targetCPUUtilizationPercentage (not (.Values.resources.requests | default dict).cpu) }}
 - autoscaling.targetCPUUtilizationPercentage is a part of the CPU request, and there is none; set resources.requests.cpu
@@ -219,7 +219,7 @@ of `config` may hold is the relay's to say (`pyrotee check`).
 - monitoring.serviceMonitor scrapes the admin Service, and adminService.enabled is false; turn it on, or use monitoring.podMonitor
 {{- end }}
 {{- if and $monitoring.serviceMonitor.enabled $monitoring.podMonitor.enabled }}
-- monitoring.serviceMonitor and monitoring.podMonitor are both enabled, and everything would be counted twice; turn one off
+- monitoring.serviceMonitor and monitoring.podMonitor are both enabled, and every relay would be scraped twice; turn one off
 {{- end }}
 {{- if and $monitoring.rules.enabled (not (.Files.Get "rules/pyrotee.yaml")) }}
 - monitoring.rules is enabled, and this chart has no rules/pyrotee.yaml; package it from a whole checkout, or turn it off

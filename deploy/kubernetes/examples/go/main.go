@@ -1,4 +1,4 @@
-// Command app is profiled all the time, through the relay beside it.
+// Command app sends its profiles continuously to the relay beside it.
 package main
 
 import (
@@ -21,9 +21,9 @@ func main() {
 
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM, os.Interrupt)
-	<-stop // your app instead
+	<-stop // replace with your app
 
-	// The relay ends after the app, so that this last upload still finds it.
+	// The relay ends after the app, so it still accepts this last upload.
 	profiler.Flush(true)
 	if err := profiler.Stop(); err != nil {
 		log.Print(err)
