@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use pyrotee_config::{Config, Faults, Flags, Sources};
+use pyrotee_relay::Signals;
+use pyrotee_relay::build_info::LONG_VERSION;
 use tokio_util::sync::CancellationToken;
 
-use crate::build_info::LONG_VERSION;
 use crate::commands::spool::UsageError;
 use crate::commands::{check, dead_letters, generate, healthcheck, send, sink, spool, status};
-use crate::run::{self, Signals};
 use crate::terminal::print_error;
 
 /// Exit code for faults of the configuration and of the command line; clap uses the same code. All other failures are
@@ -101,7 +101,7 @@ impl ConfigArgs {
 /// Runs the command line and returns the exit code of the process.
 pub fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Run(args) => with_config(args, |config| exit_code(run::run(&config))),
+        Command::Run(args) => with_config(args, |config| exit_code(pyrotee_relay::run(&config))),
         Command::Check(args) => with_config(args, |config| exit_code(check::run(&config))),
         Command::Sink(args) => exit_code(blocking(async {
             // In a container the sink is the first process, for which signals have no default action.

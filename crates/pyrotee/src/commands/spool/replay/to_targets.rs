@@ -15,13 +15,13 @@ use pyrotee_delivery::{DeadLetterSink, Deliverer, TargetMonitor, WallClock};
 use pyrotee_letters::{DeadLetters, Settings};
 use pyrotee_net::{Connector, Resolver, Tls};
 use pyrotee_queue::{Budget, Reason, Supervisor};
+use pyrotee_relay::delivery_settings;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::super::queues::{CLOSING, TargetQueue, close, open, survey};
 use super::super::{UsageError, exit_code};
-use crate::run::settings;
 use crate::terminal::{ProgressDisplay, Unit, print, size};
 
 /// How often the ledgers of the targets are read.
@@ -76,7 +76,7 @@ pub(super) async fn run(
         let consumer = Arc::clone(&queue.consumer);
         let (clock, sink) = (WallClock::system(), sink.clone());
         let ready = Deliverer::new(
-            &settings::delivery(target),
+            &delivery_settings(target),
             connector,
             consumer,
             clock,

@@ -24,7 +24,7 @@ const MOST_INDEX: u64 = 64 * 1024 * 1024;
 const UNWRITTEN_LETTERS_SHARE: u64 = 8;
 
 /// The settings of one target's deliveries.
-pub(crate) fn delivery(target: &Target) -> pyrotee_delivery::Settings {
+pub fn delivery(target: &Target) -> pyrotee_delivery::Settings {
     let credentials = |credentials: Credentials| match credentials {
         Credentials::Bearer(token) => pyrotee_delivery::Credentials::Bearer(token),
         Credentials::Basic { user, password } => {

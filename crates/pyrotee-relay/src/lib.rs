@@ -1,32 +1,38 @@
-//! `pyrotee run`: builds a relay from a configuration, runs it and stops it in an orderly way.
+//! The running relay: builds its parts from a configuration, runs them and stops them in an orderly way.
+//!
+//! This is the only crate that knows both the configuration and the parts that run, and the only one that knows the exporter
+//! of metrics and the subscriber of logs. `settings` turns the configuration into the settings of each part, `wiring` and
+//! `relay` put the parts together, `telemetry` fills metrics and logs.
 //!
 //! Raise the limit of file descriptors, bind the ports, then begin to open the spool and serve meanwhile. At the first
 //! signal: not ready, stop accepting, finish requests in flight, close the queues, drain them; at the second, or when
 //! `shutdown.grace` is over, count the undelivered profiles, save the spool and the dead letters within a deadline and
 //! exit. A part that ends unexpectedly starts such a stop, too, and makes the exit code 1.
 
+pub mod build_info;
 mod descriptors;
 mod outside;
 mod relay;
-pub(crate) mod settings;
+mod settings;
 mod signals;
 mod stopping;
+mod telemetry;
 mod wiring;
 
 use anyhow::Context;
 use pyrotee_config::Config;
 use tokio::runtime::Builder;
 
-use crate::telemetry;
 use relay::Relay;
-pub(crate) use signals::Signals;
+pub use settings::delivery as delivery_settings;
+pub use signals::Signals;
 
 /// Runs the relay until a signal, or the unexpected end of a part, stops it.
 ///
 /// # Errors
 ///
 /// If something cannot be set up, or a part of the relay has crashed.
-pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
+pub fn run(config: &Config) -> anyhow::Result<()> {
     telemetry::install_logs(&config.log);
     descriptors::raise_limit();
     for warning in config.warnings() {
