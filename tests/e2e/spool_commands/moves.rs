@@ -234,7 +234,7 @@ fn a_running_relay_gives_what_a_renamed_target_left_to_its_new_name() {
         let content = home.content();
         !moved.iter().any(|name| content.contains_key(name))
     });
-    replay("old", "new").expect(1, &["nothing waits"]);
+    replay("old", "new").expect(1, &["no removed target old has pending profiles"]);
 }
 
 #[test]
