@@ -119,7 +119,12 @@ const RESERVED: [(&str, &[&str]); 12] = [
     ("tracing-subscriber", &["pyrotee-relay"]),
     (
         "anyhow",
-        &["pyrotee", "pyrotee-bench", "pyrotee-client", "pyrotee-relay"],
+        &[
+            "pyrotee",
+            "pyrotee-bench",
+            "pyrotee-client",
+            "pyrotee-relay",
+        ],
     ),
     ("rustls", &["pyrotee-net"]),
     ("hickory-resolver", &["pyrotee-net"]),
