@@ -27,7 +27,7 @@ fn call(relay: &Relay, kind: &str, fields: &[(&str, &str)], body: Vec<u8>) -> u1
 
 #[test]
 fn an_unknown_coding_goes_as_it_is_to_a_target_without_tags() {
-    // §8 #22: without tags, neither relay nor target has to decode the body.
+    // Without tags, neither relay nor target has to decode the body.
     let (upstream, target) = (Upstream::ok(), Upstream::ok());
     let relay = Relay::builder()
         .upstream(&upstream)

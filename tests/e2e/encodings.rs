@@ -46,7 +46,7 @@ fn passes(query: &str, fields: &[(&str, &str)], body: &[u8]) {
 
 #[test]
 fn a_gzipped_pprof_stays_as_it_is() {
-    // §8 #20: Python 0.8.16.
+    // As the Python SDK 0.8.16 sends it.
     let body = gzip(b"pprof");
     let fields = [
         ("content-type", "binary/octet-stream"),
@@ -57,7 +57,7 @@ fn a_gzipped_pprof_stays_as_it_is() {
 
 #[test]
 fn a_gzipped_text_and_the_refusal_of_it_pass() {
-    // §8 #21: a modern server does not unzip it.
+    // A modern server does not unzip it.
     passes("", &[("Content-Encoding", "gzip")], &gzip(b"a;b 1\n"));
 
     let refusal = Answer::error(422, "unknown", "strconv.Atoi: parsing: invalid syntax");
@@ -75,7 +75,6 @@ fn a_gzipped_text_and_the_refusal_of_it_pass() {
 
 #[test]
 fn unknown_and_upper_case_codings_pass() {
-    // §8 #22
     for coding in ["GZIP", "zstd", "br", "identity", "gzip, zstd"] {
         passes("", &[("Content-Encoding", coding)], b"anything");
     }
@@ -83,7 +82,6 @@ fn unknown_and_upper_case_codings_pass() {
 
 #[test]
 fn a_multipart_boundary_keeps_its_quotes_and_its_length() {
-    // §8 #23
     let long = format!("multipart/form-data; boundary={}", "b".repeat(70));
     for kind in [
         "multipart/form-data; boundary=\"a b:c\"",
@@ -96,7 +94,7 @@ fn a_multipart_boundary_keeps_its_quotes_and_its_length() {
 
 #[test]
 fn a_given_format_is_kept_and_none_is_invented() {
-    // §8 #24: Node 0.6.4.
+    // As the Node SDK 0.6.4 sends it.
     passes(
         "&format=pprof",
         &[("content-type", "application/octet-stream")],
@@ -107,7 +105,7 @@ fn a_given_format_is_kept_and_none_is_invented() {
 
 #[test]
 fn a_form_that_became_text_passes_with_its_refusal() {
-    // §8 #25: node#179.
+    // The Node SDK, see grafana/pyroscope-nodejs#179.
     let refusal = Answer::error(422, "unknown", "strconv.Atoi: parsing \\\"FormData]\\\"");
     let rig = Rig::verbatim(Upstream::answering(refusal));
     let request = Request::profile("app", b"[object FormData]")
@@ -128,7 +126,6 @@ fn a_form_that_became_text_passes_with_its_refusal() {
 
 #[test]
 fn a_refused_profile_is_not_teed_where_success_is_asked_for() {
-    // §8 #25, #39
     let upstream = Upstream::script(|arrival| {
         let good = arrival.head.query().contains("the.marker");
         Answer::status(if good { 200 } else { 422 }, b"")
@@ -142,7 +139,6 @@ fn a_refused_profile_is_not_teed_where_success_is_asked_for() {
 
 #[test]
 fn a_zipped_answer_is_not_unzipped() {
-    // §8 #33
     let text = noise(3000);
     let zipped = gzip(&text);
     let fields = [("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding")];

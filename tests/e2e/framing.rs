@@ -10,7 +10,7 @@ const PATH: &str = "/ingest?name=app&from=1795397490&until=1795397500";
 
 #[test]
 fn a_chunked_upload_is_streamed_to_the_upstream_and_sized_for_the_target() {
-    // §8 #18: the Java agent.
+    // As the Java agent sends it.
     let rig = Rig::new();
     let pieces: [&[u8]; 3] = [b"--b\r\n\r\none", &noise(100_000), b"\r\n--b--\r\n"];
     let whole = pieces.concat();
@@ -134,7 +134,6 @@ fn lower(trailers: &[(String, String)]) -> Vec<(String, String)> {
 
 #[test]
 fn a_body_that_is_cut_off_is_no_profile() {
-    // §8 #19
     let sized = Request::post(PATH, &[1; 1000]);
     let chunked = Request::chunked(PATH, &[&[1; 500], &[2; 500]], &[]);
     for (what, request) in [("short of its length", sized), ("inside a chunk", chunked)] {
@@ -163,7 +162,6 @@ fn a_body_that_is_cut_off_is_no_profile() {
 
 #[test]
 fn a_broken_chunk_is_no_profile() {
-    // §8 #19
     let rig = Rig::new();
     let mut client = rig.client();
     client
@@ -181,7 +179,7 @@ fn a_broken_chunk_is_no_profile() {
 
 #[test]
 fn empty_bodies_are_forwarded_and_teed() {
-    // §8 #26: each server decides what an empty profile is worth.
+    // Each server decides what an empty profile is worth.
     let bare = Request::new("POST", PATH);
     let chunked = Request::chunked(PATH, &[], &[]);
     for request in [Request::post(PATH, b""), bare, chunked] {
@@ -197,7 +195,6 @@ fn empty_bodies_are_forwarded_and_teed() {
 
 #[test]
 fn a_large_profile_passes() {
-    // §8 #27
     let rig = Rig::new();
     let body = noise(5_600_000);
     let name = format!("app%7Bstack%3D{}%7D", "v".repeat(1300));
@@ -209,7 +206,7 @@ fn a_large_profile_passes() {
 
 #[test]
 fn a_body_over_the_limit_of_the_tee_reaches_the_upstream_alone() {
-    // §8 #27, overruled: never a 413 of the relay's own.
+    // Never a 413 of the relay's own.
     let rig = Rig::with(Upstream::ok(), Upstream::ok(), &[], |builder| {
         builder.yaml("tee: { max-body: 1MiB }")
     });
@@ -253,7 +250,6 @@ fn an_upload_that_is_no_profile_is_never_held_in_memory() {
 
 #[test]
 fn a_profile_the_budget_has_no_room_for_reaches_the_upstream_alone() {
-    // §8 #27
     let rig = Rig::with(
         Upstream::ok(),
         Upstream::ok(),
@@ -276,7 +272,6 @@ fn a_profile_the_budget_has_no_room_for_reaches_the_upstream_alone() {
 
 #[test]
 fn a_client_that_expects_100_continue_need_not_wait() {
-    // §8 #29
     let rig = Rig::new();
     let mut client = rig.client();
     let started = Instant::now();
@@ -304,7 +299,6 @@ fn a_client_that_expects_100_continue_need_not_wait() {
 
 #[test]
 fn a_client_that_sends_without_waiting_for_the_100_is_served() {
-    // §8 #29
     let rig = Rig::new();
     let mut client = rig.client();
     client.send(

@@ -13,7 +13,6 @@ use crate::support::{
 
 #[test]
 fn a_grpc_call_passes_with_its_trailers() {
-    // §8 #65
     let upstream = GrpcUpstream::start();
     let target = Upstream::ok();
     let relay = Relay::builder()
@@ -50,7 +49,7 @@ fn a_grpc_call_passes_with_its_trailers() {
 
 #[test]
 fn a_grpc_call_to_an_upstream_that_is_gone_ends_with_a_status() {
-    // §8 #65: a refusal, not a hang.
+    // A refusal, not a hang.
     let refusing = crate::support::ports::Refusing::new();
     let relay = Relay::builder().upstream_address(&refusing.url()).spawn();
     let request = Request::post(format!("http://{}/x.Y/Z", relay.addr()))

@@ -136,7 +136,6 @@ fn forwarded_fields_are_appended_and_set() {
 
 #[test]
 fn hop_by_hop_fields_end_here_and_the_upstream_connection_stays() {
-    // §8 #30
     let rig = Rig::verbatim(Upstream::ok());
     for _ in 0..3 {
         let request = Request::profile("app", b"x")
@@ -174,7 +173,6 @@ fn hop_by_hop_fields_end_here_and_the_upstream_connection_stays() {
 
 #[test]
 fn hop_by_hop_fields_of_an_answer_end_here_and_the_client_connection_stays() {
-    // §8 #30
     let fields = [
         ("Connection", "close, X-Private"),
         ("X-Private", "1"),
@@ -201,7 +199,6 @@ fn hop_by_hop_fields_of_an_answer_end_here_and_the_client_connection_stays() {
 
 #[test]
 fn the_host_is_kept_for_the_upstream_and_the_targets_own_for_the_target() {
-    // §8 #32
     let rig = Rig::new();
     rig.send(&Request::profile("app", b"x").field("Host", "profiles.example"));
     assert_eq!(
@@ -216,7 +213,6 @@ fn the_host_is_kept_for_the_upstream_and_the_targets_own_for_the_target() {
 
 #[test]
 fn addresses_of_ipv6_work_on_both_sides() {
-    // §8 #32
     let upstream = Upstream::at("[::1]:0", |_| Answer::ok());
     let target = Upstream::at("[::1]:0", |_| Answer::ok());
     let rig = Rig::with(upstream, target, &[], |builder| builder);
@@ -230,7 +226,6 @@ fn addresses_of_ipv6_work_on_both_sides() {
 
 #[test]
 fn a_path_prefix_of_a_target_stands_before_the_surface() {
-    // §8 #51
     let (upstream, target) = (Upstream::ok(), Upstream::ok());
     for address in ["/prefix", "/prefix/", ""] {
         let relay = Relay::builder()

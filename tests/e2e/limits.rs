@@ -4,7 +4,7 @@ use crate::support::{Client, Request, Rig, client};
 
 #[test]
 fn characters_the_parser_refuses_are_a_400_and_go_nowhere() {
-    // §8 #12, the second group: Go accepts these characters; a documented difference.
+    // Go accepts these characters; a documented difference.
     let rig = Rig::new();
     for bad in [&b"\""[..], b"<", b">", b"\xff"] {
         let mut request = b"POST /ingest?name=a".to_vec();
@@ -26,7 +26,7 @@ fn characters_the_parser_refuses_are_a_400_and_go_nowhere() {
 
 #[test]
 fn a_fragment_is_cut_off() {
-    // §8 #12: Go keeps the fragment in the value; a documented difference.
+    // Go keeps the fragment in the value; a documented difference.
     let rig = Rig::new();
     let answer = rig.send(&Request::post("/ingest?name=a#frag", b"x"));
     assert_eq!(answer.status(), 200);
@@ -51,7 +51,7 @@ fn a_head_of_200_kilobytes_passes_and_one_of_300_is_a_431() {
 
 #[test]
 fn a_head_of_128_fields_passes_and_one_more_is_a_431() {
-    // §8 #15: 110 would already be too many for hyper's default.
+    // 110 would already be too many for hyper's default.
     let rig = Rig::new();
     let many = |count: usize| {
         // `Host` and `Content-Length` are two of the fields.
@@ -71,7 +71,6 @@ fn a_head_of_128_fields_passes_and_one_more_is_a_431() {
 
 #[test]
 fn a_target_of_60_kilobytes_passes_and_one_over_64_kibibytes_is_a_414() {
-    // §8 #15
     let rig = Rig::new();
     let long = |length: usize| {
         let start = "/ingest?from=1&until=2&name=a{v=";

@@ -1,7 +1,4 @@
 //! Black-box tests: the real binary, real sockets, and raw bytes on both sides of the relay.
-//!
-//! A number such as `§8 #12` is a row of the list of tricky requests that the project was designed with. The test
-//! itself says all that is needed.
 
 #![allow(
     clippy::unwrap_used,

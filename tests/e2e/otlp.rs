@@ -46,7 +46,6 @@ fn assert_tagged(message: &[u8]) {
 
 #[test]
 fn the_attributes_of_every_resource_are_tagged() {
-    // §8 #67
     for kind in ["application/x-protobuf", "application/protobuf"] {
         for coding in [None, Some("gzip")] {
             let answer = Answer::with(200, &[("Content-Type", "application/x-protobuf")], b"");
@@ -115,7 +114,7 @@ fn an_export_in_json_is_tagged() {
 
 #[test]
 fn only_the_exact_content_types_are_teed_and_none_is_changed() {
-    // §8 #67: a Pyroscope answers 415 to the others.
+    // A Pyroscope answers 415 to the others.
     let rig = Rig::with(
         Upstream::answering(Answer::status(415, b"")),
         Upstream::ok(),

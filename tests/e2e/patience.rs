@@ -109,7 +109,7 @@ fn second_head_trickles() {
 }
 
 fn idle_between_uploads() {
-    // §8 #72: SDKs upload every 10 or 15 s and reuse the connection.
+    // SDKs upload every 10 or 15 s and reuse the connection.
     let rig = Rig::new();
     let mut client = rig.client();
     let profile = Request::profile("app", b"x");

@@ -91,7 +91,7 @@ fn assert_tagged(before: &[Series], after: &[Series], tags: &[(&str, &str)]) {
 
 #[test]
 fn captured_pushes_are_tagged_in_every_series_and_keep_their_profiles() {
-    // §8 #59, #31; both were packed and have a label `region` of their own.
+    // Both profiles were packed and have a label `region` of their own.
     for capture in captures::to(PATH) {
         let (upstream, tagged, plain) = (Upstream::ok(), Upstream::ok(), Upstream::ok());
         let builder = Relay::builder()
@@ -145,7 +145,7 @@ fn captured_pushes_are_tagged_in_every_series_and_keep_their_profiles() {
 
 #[test]
 fn a_plain_push_stays_plain_and_what_no_schema_knows_stays_where_it_was() {
-    // §8 #60: .NET, with a static tag that stands twice.
+    // As the .NET SDK sends it, with a static tag twice.
     let strange = [field(15, b"later"), b"\x80\x01\x07".to_vec()].concat();
     let mut inner = [
         label("env", "old"),
@@ -180,7 +180,6 @@ fn a_plain_push_stays_plain_and_what_no_schema_knows_stays_where_it_was() {
 
 #[test]
 fn a_push_in_json_gets_its_labels_and_keeps_its_base64() {
-    // §8 #61
     let body = br#"{ "future": [1, 2.50], "series": [
         {"labels": [{"name": "env", "value": "old"}, {"name": "a", "value": "{,\n}"}],
          "samples": [{"rawProfile": "H4sIAAAA\/+8=", "ID": "an-id"}]},
@@ -227,7 +226,7 @@ fn a_push_in_json_gets_its_labels_and_keeps_its_base64() {
 
 #[test]
 fn labels_are_free_texts_and_the_name_of_a_service_can_be_replaced() {
-    // §8 #62, #63; the tag `__name__` is refused at the start, as for every surface.
+    // The tag `__name__` is refused at the start, as for every surface.
     let labels = [
         ("__name__", "process_cpu"),
         ("service_name", "old"),
@@ -287,7 +286,6 @@ fn a_prefix_is_the_upstreams_and_a_target_has_its_own() {
 
 #[test]
 fn the_patience_of_a_connect_client_is_told_to_the_upstream_alone() {
-    // §8 #66
     let late = Answer::ok().after(Duration::from_millis(300));
     let rig = Rig::with(
         Upstream::answering(late),
@@ -308,7 +306,7 @@ fn the_patience_of_a_connect_client_is_told_to_the_upstream_alone() {
 
 #[test]
 fn a_target_that_takes_no_pushes_gets_the_other_profiles() {
-    // §8 #70: a Pyroscope before 1.0.
+    // As a Pyroscope before 1.0 answers.
     let target = Upstream::script(|arrival| match arrival.head.path().as_str() {
         "/ingest" => Answer::ok(),
         _ => Answer::status(404, b"404 page not found\n"),

@@ -67,7 +67,6 @@ fn other_methods_and_other_calls_are_relayed_and_never_teed() {
 
 #[test]
 fn an_upload_of_debug_info_streams_past_the_tee() {
-    // §8 #68
     let length = if nightly() { 1 << 30 } else { 48 << 20 };
     let rig = Rig::with(
         Upstream::answering(Answer::status(412, b"nothing pending")),

@@ -34,7 +34,6 @@ impl Pair {
 
 #[test]
 fn a_bomb_is_relayed_and_costs_no_more_memory_than_the_limit() {
-    // §8 #64
     const MIB: u64 = 1 << 20;
     let bomb = bomb();
     assert!(bomb.len() < 2 << 20, "{}", bomb.len());
@@ -83,7 +82,6 @@ fn what_cannot_be_read_goes_to_those_who_need_not_read_it() {
 
 #[test]
 fn an_unknown_coding_is_relayed_and_not_tagged() {
-    // §8 #22
     for coding in ["zstd", "br", "gzip, gzip"] {
         let request = push(&noise(500)).field("Content-Encoding", coding);
         let (_pair, reason) = Pair::unreadable(&request, |builder| builder);

@@ -19,7 +19,6 @@ fn pass(rig: &Rig, query: &str) -> (String, String) {
 
 #[test]
 fn order_unknown_and_empty_parameters_are_kept() {
-    // §8 #1
     let query = "zz=1&from=1795397392000000000&spyVersion=9.1&name=app.cpu%7Ba%3Db%7D&units=&\
                  aggregationType=&sampleRate=0&foo&&until=1795397404433919547&name2=x%2Fy";
     let rig = Rig::tagged("env: test");
@@ -34,7 +33,6 @@ fn order_unknown_and_empty_parameters_are_kept() {
 
 #[test]
 fn a_target_without_tags_gets_the_query_as_it_was() {
-    // §8 #1
     let query = "until=1795397404&name=app%7Bb%3D1%2Ca%3D2%7D&from=1795397392&x=%zz";
     let (upstream, target) = pass(&Rig::new(), query);
     assert_eq!(upstream, query);
@@ -44,7 +42,6 @@ fn a_target_without_tags_gets_the_query_as_it_was() {
 
 #[test]
 fn absolute_times_are_never_converted() {
-    // §8 #2
     for time in [
         "1795397392000000000",
         "1795397392000000",
@@ -60,7 +57,7 @@ fn absolute_times_are_never_converted() {
 
 #[test]
 fn relative_times_are_resolved_for_targets_only() {
-    // §8 #2, overruled: at the time of delivery `now` would be another time.
+    // At the time of delivery `now` would be another time.
     let query = "name=app&from=now-1h&until=now";
     let before = unix_now();
     let (upstream, target) = pass(&Rig::tagged("env: test"), query);
@@ -72,7 +69,6 @@ fn relative_times_are_resolved_for_targets_only() {
 
 #[test]
 fn missing_times_become_the_time_of_receipt_for_targets() {
-    // §8 #3
     for query in ["name=app", "name=app&from=&until=", "until=&name=app"] {
         let before = unix_now();
         let (upstream, target) = pass(&Rig::tagged("env: test"), query);
@@ -89,7 +85,6 @@ fn missing_times_become_the_time_of_receipt_for_targets() {
 
 #[test]
 fn spaces_and_pluses_are_decoded_once_and_encoded_once() {
-    // §8 #4
     let query = "name=a{v=OpenJDK%20Runtime,w=17%2B6}&from=1&until=2";
     let (upstream, target) = pass(&Rig::tagged("env: test"), query);
     assert_eq!(upstream, query);
@@ -107,7 +102,7 @@ fn spaces_and_pluses_are_decoded_once_and_encoded_once() {
 
 #[test]
 fn values_with_strange_characters_pass_verbatim() {
-    // §8 #12, the first group: what hyper lets through.
+    // Characters that hyper accepts.
     let query = "name=foo{a=b=c,u=日本,s=b\\c,o=x{y,p=%7C|`^}&from=1&until=2&bad=%zz";
     let (upstream, target) = pass(&Rig::tagged("env: test"), query);
     assert_eq!(upstream, query);
@@ -125,25 +120,22 @@ fn values_with_strange_characters_pass_verbatim() {
 
 #[test]
 fn semicolons_are_not_repaired() {
-    // §8 #13: Go drops a pair with a raw `;`, so for Pyroscope there is no name at all.
+    // Go drops a pair with a raw `;`, so for Pyroscope there is no name at all.
     refused_by_all("name=a{x=1;y=2}&from=1");
 }
 
 #[test]
 fn a_bad_escape_in_the_name_reaches_no_target() {
-    // §8 #14
     refused_by_all("name=a%zz&from=1&until=2");
 }
 
 #[test]
 fn a_name_with_two_brace_groups_reaches_no_target() {
-    // §8 #6
     refused_by_all("name=app{foo=bar}{fiz=baz}&from=1&until=2");
 }
 
 #[test]
 fn a_missing_name_reaches_no_target() {
-    // §8 #6
     refused_by_all("from=1&until=2&Name=app");
 }
 
@@ -175,7 +167,6 @@ fn refused_by_all(query: &str) {
 
 #[test]
 fn invalid_utf8_in_a_value_is_no_reason_to_change_it_for_the_upstream() {
-    // §8 #14
     let query = "name=a%7Bx%3D%FF%7D&from=1&until=2";
     let rig = Rig::tagged("env: test");
     assert_eq!(

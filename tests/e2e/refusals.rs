@@ -4,7 +4,6 @@ use crate::support::{Answer, Count, Relay, Request, Rig, Upstream, key::Key};
 
 #[test]
 fn a_key_an_old_target_refuses_is_sent_once_and_dropped() {
-    // §8 #11
     let refusal = Answer::status(400, b"invalid parameter: \"name: invalid tag key: a.b\"\n");
     let target = Upstream::answering(refusal);
     let rig = Rig::with(Upstream::ok(), target, &["tags: {env: x}"], |builder| {
@@ -19,7 +18,6 @@ fn a_key_an_old_target_refuses_is_sent_once_and_dropped() {
 
 #[test]
 fn too_many_labels_for_one_target_are_no_matter_to_another() {
-    // §8 #17
     let message = "max_label_names_per_series: profile has 31 label names; limit 30";
     let strict = Upstream::answering(Answer::error(422, "unknown", message));
     let lenient = Upstream::ok();

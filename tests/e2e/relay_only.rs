@@ -12,7 +12,7 @@ fn builder(target: &Upstream, options: &[&str]) -> Builder {
 
 #[test]
 fn a_profile_is_answered_with_an_empty_200() {
-    // §8 #55; the Go SDK accepts only this as a success.
+    // The Go SDK accepts only a 200 as a success.
     let target = Upstream::ok();
     let relay = builder(&target, &["tags: { env: x }"]).spawn();
     let chunked = Request::chunked("/ingest?name=b&from=1&until=2", &[b"pro", b"file"], &[]);
@@ -49,7 +49,6 @@ fn captured_profiles_are_taken() {
 
 #[test]
 fn an_empty_profile_is_taken() {
-    // §8 #26
     let target = Upstream::ok();
     let relay = builder(&target, &[]).spawn();
     assert_eq!(relay.send(&Request::profile("app", b"")).status(), 200);
@@ -58,7 +57,6 @@ fn an_empty_profile_is_taken() {
 
 #[test]
 fn a_name_nobody_would_take_is_a_400() {
-    // §8 #55
     let target = Upstream::ok();
     let relay = builder(&target, &[]).spawn();
     for query in [
@@ -103,7 +101,7 @@ fn without_an_upstream_its_success_is_not_waited_for() {
 
 #[test]
 fn a_profile_no_queue_took_is_a_503_that_asks_to_come_back() {
-    // §8 #55: a 200 would be a lie.
+    // A 200 would be a lie.
     let target = Upstream::answering(Answer::never());
     let relay = builder(&target, &["queue-size: 1", "queue-workers: 1"]).spawn();
     let answers: Vec<Response> = (0..3)
@@ -126,7 +124,6 @@ fn a_profile_no_queue_took_is_a_503_that_asks_to_come_back() {
 
 #[test]
 fn one_queue_with_room_is_enough_for_a_200() {
-    // §8 #55
     let (full, free) = (Upstream::answering(Answer::never()), Upstream::ok());
     let relay = Relay::builder()
         .remote_write("disable-local-writes: true")

@@ -6,7 +6,7 @@ const QUERY: &str = "name=app&from=1795397490&until=1795397500";
 
 #[test]
 fn paths_are_forwarded_raw_and_teed_where_pyroscope_would_ingest() {
-    // §8 #52. Go redirects `//ingest`; the relay tees it as a profile.
+    // Go redirects `//ingest`; the relay tees it as a profile.
     let cases = [
         ("/ingest", true),
         ("/pyroscope/ingest", true),
@@ -39,7 +39,6 @@ fn paths_are_forwarded_raw_and_teed_where_pyroscope_would_ingest() {
 
 #[test]
 fn other_methods_on_ingest_are_forwarded_and_never_teed() {
-    // §8 #53
     let rig = Rig::verbatim(Upstream::ok());
     let methods = [
         "GET", "PUT", "HEAD", "OPTIONS", "DELETE", "PATCH", "TRACE", "BREW", "post",
@@ -58,7 +57,6 @@ fn other_methods_on_ingest_are_forwarded_and_never_teed() {
 
 #[test]
 fn a_put_with_a_body_is_no_profile() {
-    // §8 #53
     let rig = Rig::new();
     let put = Request::new("PUT", &format!("/ingest?{QUERY}"));
     let put = put.field("Content-Length", "4");

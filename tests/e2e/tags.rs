@@ -17,7 +17,7 @@ fn query(tags: &str, name: &str) -> String {
 
 #[test]
 fn names_with_open_ends_are_read_as_pyroscope_reads_them() {
-    // §8 #5: the last tag of an unterminated name is lost, as in a Pyroscope.
+    // The last tag of an unterminated name is lost, as in a Pyroscope.
     for name in ["foo", "foo{", "foo{}", "foo{a=1", "foo{a}"] {
         assert_eq!(
             tagged("env: x", name),
@@ -32,14 +32,12 @@ fn names_with_open_ends_are_read_as_pyroscope_reads_them() {
 
 #[test]
 fn the_last_of_two_equal_tags_wins() {
-    // §8 #7
     let expected = Key::new("foo", &[("a", "y"), ("env", "x")]);
     assert_eq!(tagged("env: x", "foo{a=x,a=y}"), expected);
 }
 
 #[test]
 fn of_two_names_the_first_one_is_tagged() {
-    // §8 #7
     let query = query("env: x", "first&name=second");
     assert_eq!(Key::of(&query), Key::new("first", &[("env", "x")]));
     let names = key::pairs(&query)
@@ -51,7 +49,6 @@ fn of_two_names_the_first_one_is_tagged() {
 
 #[test]
 fn the_tag_of_the_target_wins() {
-    // §8 #8
     let expected = Key::new("foo", &[("env", "prod"), ("pod", "p")]);
     assert_eq!(
         tagged("env: prod", "foo%7Benv%3Ddev%2Cpod%3Dp%7D"),
@@ -61,7 +58,6 @@ fn the_tag_of_the_target_wins() {
 
 #[test]
 fn an_overridden_application_name_stands_once() {
-    // §8 #9
     let query = query("env: x", "foo{__name__=other,a=1}");
     let name = key::parameter(&query, "name").unwrap();
     assert!(name.matches("__name__").count() <= 1, "{name}");
@@ -73,7 +69,7 @@ fn an_overridden_application_name_stands_once() {
 
 #[test]
 fn a_dash_in_the_key_of_a_tag_becomes_an_underscore_and_is_said_once() {
-    // §8 #10, overruled: the example in Pyroscope's own documentation must work.
+    // The example in Pyroscope's own documentation must work.
     let rig = Rig::tagged("cluster-name: my-cluster");
     for _ in 0..3 {
         rig.send(&Request::profile("foo", b"x"));
@@ -93,7 +89,6 @@ fn a_dash_in_the_key_of_a_tag_becomes_an_underscore_and_is_said_once() {
 
 #[test]
 fn tags_that_would_inject_labels_or_are_reserved_stop_the_start() {
-    // §8 #10
     let cases = [
         ("pod", "\"a,b=c\""),
         ("zone", "\"a}\""),
@@ -119,7 +114,6 @@ fn tags_that_would_inject_labels_or_are_reserved_stop_the_start() {
 
 #[test]
 fn a_service_name_stands_once() {
-    // §8 #16
     let expected = Key::new("foo", &[("service_name", "new")]);
     assert_eq!(
         tagged("service_name: new", "foo{service_name=old}"),
@@ -129,7 +123,6 @@ fn a_service_name_stands_once() {
 
 #[test]
 fn a_hundred_labels_and_long_values_pass() {
-    // §8 #15
     let labels: Vec<_> = (0..100)
         .map(|n| format!("k{n}={}", "v".repeat(80)))
         .collect();

@@ -12,7 +12,6 @@ use crate::support::{
 
 #[test]
 fn thirty_of_thirty_early_refusals_of_a_profile_reach_the_client() {
-    // §8 #28
     let rig = thirty_refused("/ingest?name=app&from=1&until=2");
     // The rest of each body was read for the tee, whatever happened to the profile in the queue.
     let ledger = rig.settled(30);
@@ -25,7 +24,6 @@ fn thirty_of_thirty_early_refusals_of_a_profile_reach_the_client() {
 
 #[test]
 fn thirty_of_thirty_early_refusals_of_another_upload_reach_the_client() {
-    // §8 #28
     thirty_refused("/upload");
 }
 
@@ -60,7 +58,6 @@ fn thirty_refused(path: &str) -> Rig {
 
 #[test]
 fn an_early_answer_that_keeps_the_connection_reaches_the_client_before_its_body_ends() {
-    // §8 #28
     let refusal = Answer::error(401, "unauthenticated", "no org id");
     let rig = Rig::with(
         Upstream::answering(refusal.early()),
@@ -78,7 +75,6 @@ fn an_early_answer_that_keeps_the_connection_reaches_the_client_before_its_body_
 
 #[test]
 fn an_upstream_that_refuses_is_a_502_and_the_profile_is_teed_whole() {
-    // §8 #37
     let refusing = Refusing::new();
     let target = Upstream::ok();
     let relay = Relay::builder()
@@ -107,7 +103,6 @@ fn an_upstream_that_refuses_is_a_502_and_the_profile_is_teed_whole() {
 
 #[test]
 fn an_upstream_that_hangs_up_is_a_502_and_the_profile_is_teed() {
-    // §8 #37
     for answer in [
         Answer::hang_up(),
         Answer::raw(b"").reset(),
@@ -142,7 +137,6 @@ fn an_answer_that_is_no_http_is_a_502() {
 
 #[test]
 fn an_upstream_that_never_answers_is_a_504_and_the_profile_is_teed() {
-    // §8 #37
     let rig = Rig::with(
         Upstream::answering(Answer::never()),
         Upstream::ok(),
@@ -196,7 +190,7 @@ fn an_answer_cut_off_in_the_middle_is_cut_off_for_the_client() {
 
 #[test]
 fn an_upstream_that_closes_after_each_answer_is_no_reason_for_an_error() {
-    // §8 #37: the response does not announce the close, so every request may meet a connection that is being closed.
+    // The response does not announce the close, so every request may meet a connection that is being closed.
     let rig = Rig::with(
         Upstream::answering(Answer::ok().close()),
         Upstream::ok(),
@@ -218,7 +212,7 @@ fn an_upstream_that_closes_after_each_answer_is_no_reason_for_an_error() {
 
 #[test]
 fn a_profile_on_a_stale_connection_is_sent_once_more() {
-    // §8 #37: the upstream closed while the request was in flight, and the upstream's kernel refuses the request.
+    // The upstream closed while the request was in flight, and the upstream's kernel refuses the request.
     for length in [10, 1000, 60_000] {
         let rig = closing_on_reuse();
         let mut client = rig.client();
@@ -234,7 +228,7 @@ fn a_profile_on_a_stale_connection_is_sent_once_more() {
 
 #[test]
 fn a_profile_too_large_to_be_sent_once_more_is_teed_and_answered() {
-    // §8 #37: the relay does not hold the whole body, so a 502 is right on a stale connection; a hang is not.
+    // The relay does not hold the whole body, so a 502 is right on a stale connection; a hang is not.
     let rig = closing_on_reuse();
     let mut client = rig.client();
     assert_eq!(
@@ -259,7 +253,6 @@ fn closing_on_reuse() -> Rig {
 
 #[test]
 fn a_client_that_leaves_takes_nothing_of_the_tee_with_it() {
-    // §8 #40
     let upstream = Upstream::answering(Answer::ok().after(Duration::from_millis(300)));
     let rig = Rig::with(upstream, Upstream::ok(), &[], |builder| builder);
     let mut client = rig.client();
@@ -271,7 +264,6 @@ fn a_client_that_leaves_takes_nothing_of_the_tee_with_it() {
 
 #[test]
 fn targets_in_trouble_are_nothing_the_client_notices() {
-    // §8 #38
     let upstream = Upstream::ok();
     let refusing = Refusing::new();
     let hanging = Upstream::answering(Answer::never());
