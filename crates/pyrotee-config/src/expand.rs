@@ -3,17 +3,17 @@
 //! Substitution runs after the YAML is parsed, so the content of a variable or a file is data and cannot add
 //! keys. A lone `$` stays, because passwords contain it.
 
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
+use secrecy::{ExposeSecret, SecretString};
 
-/// Limit of a file in `${file:PATH}`, in bytes: more than any token has.
-const LARGEST: u64 = 64 * 1024;
+/// A text in which something was substituted.
+pub(crate) struct Expanded {
+    pub(crate) text: String,
+    /// The variables whose values the text contains, in the order of the text.
+    pub(crate) variables: Vec<String>,
+}
 
-/// The variable in which systemd passes the directory of a service's credentials.
-const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
-
-/// Substitutes variables and files. Returns `None` if `text` contains nothing to substitute.
+/// Substitutes variables and files. Returns `None` if `text` contains nothing to substitute. `file` gets the path in
+/// `${file:PATH}`; its error is the text of a fault.
 ///
 /// # Errors
 ///
@@ -21,11 +21,13 @@ const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 pub(crate) fn expand(
     text: &str,
     lookup: impl Fn(&str) -> Option<String>,
-) -> Result<Option<String>, Vec<String>> {
+    mut file: impl FnMut(&str) -> Result<SecretString, String>,
+) -> Result<Option<Expanded>, Vec<String>> {
     if !text.contains('$') {
         return Ok(None);
     }
     let (mut out, mut faults) = (String::with_capacity(text.len()), Vec::new());
+    let mut variables = Vec::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('$') {
         out.push_str(before);
@@ -38,8 +40,13 @@ pub(crate) fn expand(
                 rest = "";
                 break;
             };
-            match substitute(inside, &lookup) {
-                Ok(value) => out.push_str(&value),
+            match substitute(inside, &lookup, &mut file) {
+                Ok(Substitute::File(content)) => out.push_str(content.expose_secret()),
+                Ok(Substitute::Default(value)) => out.push_str(value),
+                Ok(Substitute::Variable(name, value)) => {
+                    out.push_str(&value);
+                    variables.push(name.to_owned());
+                }
                 Err(fault) => faults.push(fault),
             }
             rest = after;
@@ -50,19 +57,35 @@ pub(crate) fn expand(
     }
     out.push_str(rest);
     if faults.is_empty() {
-        Ok((out != text).then_some(out))
+        Ok((out != text).then_some(Expanded {
+            text: out,
+            variables,
+        }))
     } else {
         Err(faults)
     }
 }
 
-fn substitute(inside: &str, lookup: &impl Fn(&str) -> Option<String>) -> Result<String, String> {
+/// What stands for one `${…}`.
+enum Substitute<'t> {
+    File(SecretString),
+    /// The default in `${VAR:-default}`.
+    Default(&'t str),
+    /// The name of a variable, and its value.
+    Variable(&'t str, String),
+}
+
+fn substitute<'t>(
+    inside: &'t str,
+    lookup: &impl Fn(&str) -> Option<String>,
+    file: &mut impl FnMut(&str) -> Result<SecretString, String>,
+) -> Result<Substitute<'t>, String> {
     // `${file:-default}` is a variable of that name.
     if let Some(path) = inside
         .strip_prefix("file:")
         .filter(|it| !it.starts_with('-'))
     {
-        return read(path, lookup(CREDENTIALS).as_deref());
+        return file(path).map(Substitute::File);
     }
     let (name, default) = match inside.split_once(":-") {
         Some((name, default)) => (name, Some(default)),
@@ -82,43 +105,13 @@ fn substitute(inside: &str, lookup: &impl Fn(&str) -> Option<String>) -> Result<
     }
     match (lookup(name), default) {
         // As in a shell, an empty variable counts as unset for `:-`.
-        (Some(value), Some(default)) if value.is_empty() => Ok(default.to_owned()),
-        (Some(value), _) => Ok(value),
-        (None, Some(default)) => Ok(default.to_owned()),
+        (Some(value), Some(default)) if value.is_empty() => Ok(Substitute::Default(default)),
+        (Some(value), _) => Ok(Substitute::Variable(name, value)),
+        (None, Some(default)) => Ok(Substitute::Default(default)),
         (None, None) => Err(format!(
             "the variable `{name}` is not set; set it, or write ${{{name}:-default}}"
         )),
     }
-}
-
-/// The content of a file, without its final line break. A path that is not absolute names a credential of
-/// the service (systemd.exec(5), `LoadCredential=`).
-fn read(path: &str, credentials: Option<&str>) -> Result<String, String> {
-    let place = match (Path::new(path), credentials) {
-        (path, _) if path.is_absolute() => path.to_owned(),
-        (path, Some(credentials)) => Path::new(credentials).join(path),
-        (_, None) => {
-            return Err(format!(
-                "`${{file:{path}}}` has no absolute path; write one, or have systemd hand it over: \
-                 LoadCredential={path}:/PATH"
-            ));
-        }
-    };
-    let mut text = String::new();
-    File::open(&place)
-        .and_then(|file| file.take(LARGEST + 1).read_to_string(&mut text))
-        .map_err(|error| {
-            let place = place.display();
-            format!("the file `{place}` cannot be read: {error}; see that it is there, is text, and may be read")
-        })?;
-    if text.len() as u64 > LARGEST {
-        let place = place.display();
-        return Err(format!(
-            "the file `{place}` has more than {LARGEST} bytes; name one that holds the value and nothing else"
-        ));
-    }
-    let value = text.strip_suffix('\n').unwrap_or(&text);
-    Ok(value.strip_suffix('\r').unwrap_or(value).to_owned())
 }
 
 /// Whether the whole text is `$NAME`, which Pyroscope 0.37 substituted and pyrotee does not.
@@ -136,12 +129,18 @@ mod tests {
     use super::*;
 
     fn expanded(text: &str) -> Result<Option<String>, Vec<String>> {
-        expand(text, |name| match name {
+        let lookup = |name: &str| match name {
             "HOST" => Some("bar".to_owned()),
             "EMPTY" => Some(String::new()),
             "TRICKY" => Some("${HOST}: [\n$$".to_owned()),
             _ => None,
-        })
+        };
+        let file = |path: &str| match path {
+            "token" => Ok("s3cret ${HOST}".into()),
+            _ => Err(format!("no {path}")),
+        };
+        let done = expand(text, lookup, file)?;
+        Ok(done.map(|expanded| expanded.text))
     }
 
     fn becomes(text: &str, value: &str) {
@@ -202,31 +201,22 @@ mod tests {
     }
 
     #[test]
-    fn a_file_stands_for_its_one_line() {
-        let folder = tempfile::tempdir().unwrap();
-        let write = |name: &str, text: &[u8]| {
-            let path = folder.path().join(name);
-            std::fs::write(&path, text).unwrap();
-            path.display().to_string()
-        };
-        let read = |path: &str| {
-            let credentials = folder.path().display().to_string();
-            expand(&format!("<${{file:{path}}}>"), |name| {
-                (name == CREDENTIALS).then(|| credentials.clone())
-            })
-        };
-        let token = write("token", b"s3cret ${HOST}\r\n");
-        for path in [token.as_str(), "token"] {
-            assert_eq!(read(path).unwrap().unwrap(), "<s3cret ${HOST}>");
-        }
-        assert_eq!(read(&write("two", b"a\n\n")).unwrap().unwrap(), "<a\n>");
-        assert!(read("none").unwrap_err()[0].contains("cannot be read"));
-        assert!(read(&write("binary", b"\xff")).unwrap_err()[0].contains("cannot be read"));
-        let large = vec![b'x'; usize::try_from(LARGEST).unwrap() + 1];
-        assert!(read(&write("large", &large)).unwrap_err()[0].contains("more than"));
-        let alone = expanded("${file:token}").unwrap_err();
-        assert!(alone[0].contains("LoadCredential=token:/PATH"), "{alone:?}");
+    fn a_file_is_put_in_and_not_expanded_again() {
+        becomes("<${file:token}>", "<s3cret ${HOST}>");
         becomes("${file:-x}", "x");
+        assert_eq!(
+            expanded("${file:a}${file:b}").unwrap_err(),
+            ["no a", "no b"]
+        );
+    }
+
+    #[test]
+    fn variables_that_are_in_the_text_are_named() {
+        let lookup = |name: &str| (name != "NONE").then(|| "x".to_owned());
+        let text = "$$${A}${NONE:-b}${file:t}${C:-d}$D";
+        let done = expand(text, lookup, |_| Ok("f".into())).unwrap().unwrap();
+        assert_eq!(done.text, "$xbfx$D");
+        assert_eq!(done.variables, ["A", "C"]);
     }
 
     #[test]

@@ -1,18 +1,16 @@
-//! The layer of the file: reads the file, checks it against the schema and substitutes variables.
+//! The layer of the file: checks its text against the schema and substitutes variables and files.
 
-use std::{collections::HashMap, fs, io::Read, path::Path, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use figment::value::{Dict, Empty, Tag, Value};
 
 use crate::{
     expand,
     faults::{Fault, Origin, dotted},
+    files::Files,
     schema::{self, Key, Shape},
     yaml::{self, Kind, Node},
 };
-
-/// Limit of the file, in bytes. Configurations are written by hand; a larger file is probably a wrong one.
-const MAX_BYTES: u64 = 1024 * 1024;
 
 /// The values of a file for figment, and the facts about each key that figment does not keep.
 pub(crate) struct File {
@@ -33,6 +31,8 @@ pub(crate) struct Note {
     pub(crate) rank: usize,
     /// The text before substitution; `None` if substitution changed nothing.
     pub(crate) written: Option<String>,
+    /// The variables whose values are in the value.
+    pub(crate) variables: Vec<String>,
     /// The value is a `$NAME` that Pyroscope 0.37 would have substituted.
     pub(crate) bare_variable: bool,
 }
@@ -54,45 +54,20 @@ impl Notes {
     }
 }
 
-/// Reads a file. `Err` means that the rest of the configuration cannot be checked.
-pub(crate) fn read(
-    path: &Path,
+/// Parses and checks the text of the file called `name`. `Err` means that the rest of the configuration cannot be
+/// checked.
+pub(crate) fn parse(
+    name: Arc<str>,
+    text: &str,
     variables: &HashMap<String, String>,
+    files: &mut Files<'_>,
     faults: &mut Vec<Fault>,
 ) -> Result<File, Fault> {
-    let name: Arc<str> = path.display().to_string().into();
-    let fault = |line, text| Fault {
-        origin: Origin::File(Arc::clone(&name), line),
-        key: String::new(),
-        text,
-    };
-    let mut bytes = Vec::new();
-    let opened = fs::File::open(path).and_then(|file| {
-        // One more byte distinguishes a file of exactly `MAX_BYTES` from a longer one.
-        file.take(MAX_BYTES + 1).read_to_end(&mut bytes)
-    });
-    if let Err(error) = opened {
-        let text = format!("cannot be read ({error}); check path and permissions");
-        return Err(fault(None, text));
-    }
-    if u64::try_from(bytes.len()).is_ok_and(|len| len > MAX_BYTES) {
-        return Err(fault(
-            None,
-            "is larger than 1 MiB; is it the right file?".to_owned(),
-        ));
-    }
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let valid = error
-            .as_bytes()
-            .iter()
-            .take(error.utf8_error().valid_up_to());
-        let line = 1 + valid.filter(|byte| **byte == b'\n').count();
-        fault(Some(line), "is not UTF-8; save it as UTF-8".to_owned())
-    })?;
     let root = yaml::parse(text.trim_start_matches('\u{feff}'), &name, faults)?;
     let mut checker = Checker {
         file: name,
         variables,
+        files,
         faults,
         notes: Notes::default(),
     };
@@ -107,9 +82,10 @@ pub(crate) fn read(
     })
 }
 
-struct Checker<'a> {
+struct Checker<'a, 'f> {
     file: Arc<str>,
     variables: &'a HashMap<String, String>,
+    files: &'a mut Files<'f>,
     faults: &'a mut Vec<Fault>,
     notes: Notes,
 }
@@ -119,7 +95,7 @@ fn faulty() -> Value {
     Value::Empty(Tag::Default, Empty::Unit)
 }
 
-impl Checker<'_> {
+impl Checker<'_, '_> {
     fn root(&mut self, node: &Node) -> Dict {
         let value = self.value(node, &schema::ROOT, &mut Vec::new(), false);
         value.and_then(Value::into_dict).unwrap_or_default()
@@ -205,19 +181,25 @@ impl Checker<'_> {
             origin,
             rank,
             written: None,
+            variables: Vec::new(),
             bare_variable: false,
         };
         self.notes.0.insert(path.to_vec(), note);
     }
 
     fn text(&mut self, text: &str, line: usize, path: &[String]) -> Value {
-        match expand::expand(text, |name| self.variables.get(name).cloned()) {
+        let lookup = |name: &str| self.variables.get(name).cloned();
+        match expand::expand(text, lookup, |path| self.files.content(path)) {
             Ok(expanded) => {
+                let value = Value::from(expanded.as_ref().map_or(text, |it| it.text.as_str()));
                 if let Some(note) = self.notes.0.get_mut(path) {
                     note.bare_variable = expand::is_bare_variable(text);
-                    note.written = expanded.is_some().then(|| text.to_owned());
+                    if let Some(expanded) = expanded {
+                        note.written = Some(text.to_owned());
+                        note.variables = expanded.variables;
+                    }
                 }
-                Value::from(expanded.unwrap_or_else(|| text.to_owned()))
+                value
             }
             Err(problems) => {
                 for problem in problems {

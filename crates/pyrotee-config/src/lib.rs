@@ -5,6 +5,9 @@
 //! `sections` converts the merged values into typed settings. Every scalar stays text until that last
 //! step, so that `tenant-id: 404` is a text and a fault can say where its value was written.
 //!
+//! [`Loader`] loads a configuration again: `text` is the file at one moment, `files` are the files in `${file:PATH}`, and
+//! `difference` names the keys that changed.
+//!
 //! Faults are collected and returned together, so that a user sees all faults of a configuration at once.
 //! A fault's text holds no secret, even if a secret was written under a wrong key; see `reader` for the
 //! values that a fault may show.
@@ -12,18 +15,25 @@
 //! This crate does not open sockets, resolve names or print, and reads the real environment only in
 //! [`Sources::of_process`].
 
+mod difference;
+mod disk;
+mod entries;
 mod env;
 mod expand;
 mod faults;
 mod file;
+mod files;
 mod layers;
 mod listen;
 mod load;
 mod reader;
 mod render;
+mod rotation;
 mod schema;
 mod sections;
 mod settings;
+mod sources;
+mod text;
 mod values;
 mod warnings;
 mod yaml;
@@ -34,9 +44,14 @@ mod tests;
 /// The environment variable with the path of the configuration file, for every command that reads one.
 pub const FILE_VARIABLE: &str = "PYROTEE_CONFIG";
 
+pub use difference::{ChangeKind, KeyChange, needs_restart};
 pub use faults::{Fault, Faults};
-pub use load::{Flags, Sources, load};
+pub use files::{FileContents, Reread, StaleFile};
+pub use load::{Loaded, Loader, load};
+pub use rotation::Rotated;
 pub use settings::{
     Config, Credentials, DeadLetters, Duplicates, FsyncPolicy, LocalWrites, Log, LogFormat,
-    LogLevel, OnAmbiguous, OnFull, RemoteWrite, Spool, Target, Tee, TeeOn, Upstream,
+    LogLevel, OnAmbiguous, OnFull, Reload, RemoteWrite, Spool, Target, Tee, TeeOn, Upstream,
 };
+pub use sources::{Flags, Sources};
+pub use text::ConfigText;

@@ -1,153 +1,147 @@
 //! Loads the settings: merges the sources with figment, then converts the merged values into typed settings.
 
-use std::{collections::HashMap, env, fmt, path::PathBuf, thread};
+use std::{collections::HashMap, fmt, path::PathBuf, sync::Arc};
 
 use figment::{
     Error, Figment, Metadata, Profile, Provider,
     value::{Dict, Map, Value},
 };
+use secrecy::ExposeSecret;
 
 use crate::{
     env::resolve,
     faults::{Fault, Faults, Origin},
     file::{self, File, Notes},
+    files::{FileContents, Files},
     layers::{DEFAULT, ENVIRONMENT, FILE, FLAG},
     reader::Tree,
     schema::{self, Key, Shape},
     sections,
     settings::Config,
+    sources::{Flags, Sources},
+    text::ConfigText,
 };
 
-/// The sources of a configuration; the values of a later field override those of an earlier one.
-///
-/// The caller passes all sources, so that a test never touches the environment of its process.
-#[derive(Default)]
-pub struct Sources {
-    /// The YAML file; with `None`, environment and flags override the defaults alone.
-    pub file: Option<PathBuf>,
-    /// The whole environment: `PYROTEE__…` sets keys, the other variables are for `${VAR}`.
-    pub env: Vec<(String, String)>,
-    pub flags: Flags,
-    /// Number of CPUs, which determines the default of `queue-workers`.
-    pub cpus: usize,
+/// The variable in which systemd passes the directory of a service's credentials.
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+
+/// Loads a configuration, once or again and again: environment and flags stay, the files may change.
+pub struct Loader {
+    pub(crate) file: Option<PathBuf>,
+    variables: HashMap<String, String>,
+    flags: Flags,
+    cpus: usize,
 }
 
-/// Flags that set a key: each sets the key of the same name, and `upstream` sets `upstream.address`.
-#[derive(Default)]
-pub struct Flags {
-    pub listen: Option<String>,
-    pub admin: Option<String>,
-    pub upstream: Option<String>,
-    pub log_level: Option<String>,
-    pub log_format: Option<String>,
-}
-
-impl Sources {
-    /// The environment and the CPUs of this process. Bytes in the environment that are not UTF-8
-    /// are replaced, so that a key that checks its value refuses them.
-    #[must_use]
-    pub fn of_process(file: Option<PathBuf>, flags: Flags) -> Self {
-        let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
-        let env = env::vars_os()
-            .map(|(name, value)| (lossy(name), lossy(value)))
-            .collect();
-        let cpus = thread::available_parallelism().map_or(1, usize::from);
-        Self {
-            file,
-            env,
-            flags,
-            cpus,
-        }
-    }
+/// A configuration, and the contents of the files that it names in `${file:PATH}`, as they are in it.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub config: Config,
+    pub files: FileContents,
 }
 
 // Environment and flags may hold credentials.
-impl fmt::Debug for Sources {
+impl fmt::Debug for Loader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sources")
+        f.debug_struct("Loader")
             .field("file", &self.file)
             .finish_non_exhaustive()
     }
 }
 
-impl fmt::Debug for Flags {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Flags").finish_non_exhaustive()
-    }
-}
-
-/// Loads the configuration.
+/// Loads the configuration from its sources, once.
 ///
 /// # Errors
-///
-/// All faults at once. Only a file that cannot be read as YAML hides other faults, because without
-/// its values the other sources cannot be checked.
+/// As [`Loader::read`] and [`Loader::load`].
 pub fn load(sources: Sources) -> Result<Config, Faults> {
-    let Sources {
-        file,
-        env,
-        flags,
-        cpus,
-    } = sources;
-    let variables: HashMap<String, String> = env.into_iter().collect();
-    let mut faults = Vec::new();
-    let file = match file.map(|path| file::read(&path, &variables, &mut faults)) {
-        None => File {
-            dict: Dict::new(),
-            notes: Notes::default(),
-            root: None,
-        },
-        Some(Ok(file)) => file,
-        Some(Err(fatal)) => {
-            faults.push(fatal);
-            return Err(Faults::new(faults));
-        }
-    };
-    let mut figment = Figment::new().merge(Layer::new(Metadata::named(FILE), file.dict));
-    for variable in resolve(&variables, file.root.as_ref(), &mut faults) {
-        let dict = nested(&variable.path, variable.value);
-        figment = figment.merge(Layer::new(Metadata::from(ENVIRONMENT, variable.name), dict));
-    }
-    for (flag, path, value) in flags.given() {
-        let path: Vec<String> = path.iter().map(|key| (*key).to_owned()).collect();
-        figment = figment.merge(Layer::new(Metadata::from(FLAG, flag), nested(&path, value)));
-    }
-    let mut defaults = Dict::new();
-    if let (Ok(merged), Shape::Section(keys)) = (figment.find_value(""), &schema::ROOT) {
-        fill(keys, merged.as_dict(), &mut defaults);
-    }
-    // The defaults join last, and fill only the gaps. They cannot be the first layer, because each target has
-    // defaults and the names of the targets are known only now.
-    figment = figment.join(Layer::new(Metadata::named(DEFAULT), defaults));
-    let tree = Tree::new(&figment, file.notes, faults);
-    let config = sections::config(&tree, cpus);
-    let faults = tree.into_faults();
-    match config {
-        Some(config) if faults.is_empty() => Ok(config),
-        _ if faults.is_empty() => {
-            let text = "could not be read, and no fault was found; please report this".to_owned();
-            Err(Faults::new(vec![Fault {
-                origin: Origin::Nowhere,
-                key: String::new(),
-                text,
-            }]))
-        }
-        _ => Err(Faults::new(faults)),
-    }
+    let loader = Loader::new(sources);
+    let text = loader.read()?;
+    let loaded = loader.load(&text, &FileContents::default())?;
+    Ok(loaded.config)
 }
 
-impl Flags {
-    fn given(self) -> impl Iterator<Item = (&'static str, &'static [&'static str], String)> {
-        let flags: [(_, &'static [&'static str], _); 5] = [
-            ("--listen", &["listen"], self.listen),
-            ("--admin", &["admin"], self.admin),
-            ("--upstream", &["upstream", "address"], self.upstream),
-            ("--log-level", &["log", "level"], self.log_level),
-            ("--log-format", &["log", "format"], self.log_format),
-        ];
-        flags
-            .into_iter()
-            .filter_map(|(flag, path, value)| Some((flag, path, value?)))
+impl Loader {
+    #[must_use]
+    pub fn new(sources: Sources) -> Self {
+        Self {
+            file: sources.file,
+            variables: sources.env.into_iter().collect(),
+            flags: sources.flags,
+            cpus: sources.cpus,
+        }
+    }
+
+    /// Loads the configuration with this text of its file. The contents of the files that the text names come from
+    /// `files`; those that are not in there are read from the disk, which blocks the thread. A new text is loaded with
+    /// [`FileContents::read_once`] of the contents in force, which reads every file, the first text with
+    /// `FileContents::default()`.
+    ///
+    /// # Errors
+    ///
+    /// All faults at once. Only a text that cannot be read as YAML hides other faults, because without its values the
+    /// other sources cannot be checked.
+    pub fn load(&self, text: &ConfigText, files: &FileContents) -> Result<Loaded, Faults> {
+        let mut faults = Vec::new();
+        let credentials = self.variables.get(CREDENTIALS).map(String::as_str);
+        let mut files = Files::new(files, credentials);
+        let file = match &self.file {
+            None => File {
+                dict: Dict::new(),
+                notes: Notes::default(),
+                root: None,
+            },
+            Some(path) => {
+                let name: Arc<str> = path.display().to_string().into();
+                let text = text.text.expose_secret();
+                match file::parse(name, text, &self.variables, &mut files, &mut faults) {
+                    Ok(file) => file,
+                    Err(fatal) => {
+                        faults.push(fatal);
+                        return Err(Faults::new(faults));
+                    }
+                }
+            }
+        };
+        let config = self.merge(file, faults)?;
+        let files = files.into_used();
+        Ok(Loaded { config, files })
+    }
+
+    /// Merges the layers over the values of the file, and converts the result.
+    fn merge(&self, file: File, mut faults: Vec<Fault>) -> Result<Config, Faults> {
+        let mut figment = Figment::new().merge(Layer::new(Metadata::named(FILE), file.dict));
+        for variable in resolve(&self.variables, file.root.as_ref(), &mut faults) {
+            let dict = nested(&variable.path, &variable.value);
+            figment = figment.merge(Layer::new(Metadata::from(ENVIRONMENT, variable.name), dict));
+        }
+        for (flag, path, value) in self.flags.given() {
+            let path: Vec<String> = path.iter().map(|key| (*key).to_owned()).collect();
+            let dict = nested(&path, value);
+            figment = figment.merge(Layer::new(Metadata::from(FLAG, flag), dict));
+        }
+        let mut defaults = Dict::new();
+        if let (Ok(merged), Shape::Section(keys)) = (figment.find_value(""), &schema::ROOT) {
+            fill(keys, merged.as_dict(), &mut defaults);
+        }
+        // The defaults join last, and fill only the gaps. They cannot be the first layer, because each target has
+        // defaults and the names of the targets are known only now.
+        figment = figment.join(Layer::new(Metadata::named(DEFAULT), defaults));
+        let tree = Tree::new(&figment, file.notes, faults);
+        let config = sections::config(&tree, self.cpus);
+        let faults = tree.into_faults();
+        match config {
+            Some(config) if faults.is_empty() => Ok(config),
+            _ if faults.is_empty() => {
+                let text =
+                    "could not be read, and no fault was found; please report this".to_owned();
+                Err(Faults::new(vec![Fault {
+                    origin: Origin::Nowhere,
+                    key: String::new(),
+                    text,
+                }]))
+            }
+            _ => Err(Faults::new(faults)),
+        }
     }
 }
 
@@ -174,7 +168,7 @@ impl Provider for Layer {
 }
 
 /// Nested maps that hold one value at the end of a path.
-fn nested(path: &[String], value: String) -> Dict {
+fn nested(path: &[String], value: &str) -> Dict {
     let mut keys = path.iter().rev();
     let mut dict = Dict::new();
     if let Some(last) = keys.next() {

@@ -187,14 +187,41 @@ impl<'t> Scope<'t> {
             .ok()
     }
 
+    /// What the file says of a key; `None` if environment or a flag set its value.
+    fn note_in_force(&self, key: &str) -> Option<&'t Note> {
+        let value = self.dict.get(key);
+        let set_elsewhere = value.and_then(|value| self.tree.set_by(value)).is_some();
+        self.note(key).filter(|_| !set_elsewhere)
+    }
+
+    /// Warns if the secret of a key comes from `${VAR}` in the file: the variables of a running process do not change.
+    /// In an address only the part before the `@` is secret.
+    pub(crate) fn warn_of_variables(&self, key: &str) {
+        let Some(note) = self.note_in_force(key) else {
+            return;
+        };
+        let written = note.written.as_deref().unwrap_or_default();
+        let secret = match key {
+            "address" => written
+                .rsplit_once('@')
+                .map_or("", |(userinfo, _)| userinfo),
+            _ => written,
+        };
+        let mut names = note.variables.iter();
+        if let Some(name) = names.find(|name| secret.contains(&format!("${{{name}"))) {
+            self.tree.warn(format!(
+                "{}: comes from the variable `{name}`, which does not change by reload; use ${{file:PATH}} for a \
+                 secret that is rotated",
+                self.shown_path(key)
+            ));
+        }
+    }
+
     fn shown_value(&self, key: &str, text: &str) -> String {
-        let by_file = self
-            .dict
-            .get(key)
-            .and_then(|value| self.tree.set_by(value))
-            .is_none();
-        let written = self.note(key).and_then(|note| note.written.as_deref());
-        let text = written.filter(|_| by_file).unwrap_or(text);
+        let written = self
+            .note_in_force(key)
+            .and_then(|note| note.written.as_deref());
+        let text = written.unwrap_or(text);
         if text.is_empty() {
             return "an empty value".to_owned();
         }

@@ -3,15 +3,11 @@
 //! The output is valid input: every text that is not a plain word is quoted, and every `$` is doubled.
 //! A configuration read from the output has the same settings except the secrets.
 
-use std::{
-    fmt::Write,
-    num::{NonZeroU64, NonZeroUsize},
-};
+use std::fmt::Write;
 
 use crate::{
-    sections::{DUPLICATES, FORMATS, FSYNC, LEVELS, ON_AMBIGUOUS, ON_FULL, TAG_KEYS, TEE_ON},
-    settings::{Config, Credentials, LocalWrites, Target},
-    values::{format_duration, format_size, word_for},
+    entries::{self, Value},
+    settings::Config,
 };
 
 const REDACTED: &str = "<redacted>";
@@ -21,65 +17,26 @@ impl Config {
     /// users, passwords and values of headers are `<redacted>`.
     #[must_use]
     pub fn to_yaml(&self) -> String {
+        let entries = entries::of(self);
         let mut out = Yaml::default();
-        out.value(0, "listen", &self.listen.to_string());
-        out.value(0, "admin", &self.admin.to_string());
-        if self.admin_token.is_some() {
-            out.value(0, "admin-token", REDACTED);
-        }
-        if !self.admin_hosts.is_empty() {
-            out.value(0, "admin-hosts", &self.admin_hosts.join(", "));
-        }
-        if let Some(upstream) = &self.upstream {
-            out.open(0, "upstream");
-            out.value(1, "address", &upstream.address.to_string());
-            out.plain(1, "timeout", &format_duration(upstream.timeout));
-            out.plain(
-                1,
-                "forwarded-headers",
-                &upstream.forwarded_headers.to_string(),
-            );
-            let connections = upstream.max_connections.map_or(0, NonZeroUsize::get);
-            out.plain(1, "max-connections", &connections.to_string());
-        }
-        out.plain(0, "memory-limit", &format_size(self.memory_limit));
-        out.open(0, "tee");
-        out.plain(1, "max-body", &format_size(self.tee.max_body));
-        out.plain(1, "on", word_for(self.tee.on, TEE_ON));
-        out.plain(1, "duplicates", word_for(self.tee.duplicates, DUPLICATES));
-        if let Some(spool) = &self.spool {
-            out.open(0, "spool");
-            out.value(1, "dir", &spool.dir.to_string_lossy());
-            out.plain(1, "max-bytes", &format_size(spool.max_bytes));
-            out.plain(1, "segment-bytes", &format_size(spool.segment_bytes));
-            out.plain(1, "fsync", word_for(spool.fsync, FSYNC));
-        }
-        if let Some(letters) = &self.dead_letters {
-            out.open(0, "dead-letters");
-            out.value(1, "dir", &letters.dir.to_string_lossy());
-            out.plain(1, "max-bytes", &format_size(letters.max_bytes));
-        } else if self.spool.is_some() {
-            // With a spool the default is to keep dead letters, so the 0 is written.
-            out.open(0, "dead-letters");
-            out.plain(1, "max-bytes", "0");
-        }
-        out.open(0, "shutdown");
-        out.plain(1, "grace", &format_duration(self.shutdown_grace));
-        out.open(0, "log");
-        out.plain(1, "level", word_for(self.log.level, LEVELS));
-        out.plain(1, "format", word_for(self.log.format, FORMATS));
-        out.open(0, "remote-write");
-        let write = &self.remote_write;
-        out.plain(1, "enabled", &write.enabled.to_string());
-        let disabled = write.local_writes == LocalWrites::Discard;
-        out.plain(1, "disable-local-writes", &disabled.to_string());
-        if write.targets.is_empty() {
-            out.line(1, "targets: {}");
-        } else {
-            out.open(1, "targets");
-        }
-        for target in &write.targets {
-            out.target(target);
+        let mut open: &[_] = &[];
+        for entry in &entries {
+            let Some((key, sections)) = entry.path.split_last() else {
+                continue;
+            };
+            let common = sections.iter().zip(open).take_while(|(one, of)| one == of);
+            for (depth, name) in sections.iter().enumerate().skip(common.count()) {
+                out.line(depth, &format!("{}:", quoted(name)));
+            }
+            open = sections;
+            let depth = sections.len();
+            match &entry.value {
+                Value::Plain(value) => out.line(depth, &format!("{key}: {value}")),
+                Value::Text(value) => out.text(depth, key, value),
+                Value::Rule(meaning) => out.text(depth, key, meaning),
+                Value::Secret(_) => out.text(depth, key, REDACTED),
+                Value::EmptyMap => out.line(depth, &format!("{key}: {{}}")),
+            }
         }
         out.0
     }
@@ -89,59 +46,6 @@ impl Config {
 struct Yaml(String);
 
 impl Yaml {
-    fn target(&mut self, target: &Target) {
-        self.open(2, &target.name);
-        self.value(3, "address", &target.address.to_string());
-        match &target.credentials {
-            None => {}
-            Some(Credentials::Bearer(_)) => self.value(3, "auth-token", REDACTED),
-            Some(Credentials::Basic { .. }) => {
-                self.value(3, "basic-auth-user", REDACTED);
-                self.value(3, "basic-auth-password", REDACTED);
-            }
-        }
-        if let Some(tenant) = &target.tenant {
-            self.value(3, "tenant-id", tenant);
-        }
-        if !target.headers.is_empty() {
-            self.open(3, "headers");
-        }
-        for (name, _) in &target.headers {
-            self.value(4, name.as_str(), REDACTED);
-        }
-        if !target.tags.is_empty() {
-            self.open(3, "tags");
-        }
-        for (key, value) in target.tags.iter() {
-            self.value(4, key, value);
-        }
-        self.plain(3, "tag-keys", word_for(target.tag_keys, TAG_KEYS));
-        if target.paths.own().next().is_some() {
-            self.open(3, "paths");
-        }
-        for (surface, path) in target.paths.own() {
-            self.value(4, surface, path);
-        }
-        self.plain(3, "timeout", &format_duration(target.timeout));
-        self.plain(3, "queue-size", &target.queue_size.to_string());
-        self.plain(3, "queue-bytes", &format_size(target.queue_bytes));
-        self.plain(3, "queue-workers", &target.queue_workers.to_string());
-        self.plain(3, "on-full", word_for(target.on_full, ON_FULL));
-        let max_age = target.max_age.unwrap_or_default();
-        self.plain(3, "max-age", &format_duration(max_age));
-        let on_ambiguous = word_for(target.on_ambiguous, ON_AMBIGUOUS);
-        self.plain(3, "on-ambiguous", on_ambiguous);
-        let rate = target.replay_rate.map_or(0, NonZeroU64::get);
-        self.plain(3, "replay-rate", &format_size(rate));
-        let rules = target.outcomes.own();
-        if !rules.is_empty() {
-            self.open(3, "outcomes");
-        }
-        for rule in rules {
-            self.value(4, &rule.pattern(), rule.meaning().as_str());
-        }
-    }
-
     fn line(&mut self, depth: usize, text: &str) {
         for _ in 0..depth {
             self.0.push_str("  ");
@@ -150,17 +54,8 @@ impl Yaml {
         self.0.push('\n');
     }
 
-    fn open(&mut self, depth: usize, key: &str) {
-        self.line(depth, &format!("{}:", quoted(key)));
-    }
-
-    /// Writes a value that pyrotee formats, which needs no quotes.
-    fn plain(&mut self, depth: usize, key: &str, value: &str) {
-        self.line(depth, &format!("{key}: {value}"));
-    }
-
     /// Writes a text of the user, quoted where YAML needs it.
-    fn value(&mut self, depth: usize, key: &str, value: &str) {
+    fn text(&mut self, depth: usize, key: &str, value: &str) {
         let value = quoted(&value.replace('$', "$$"));
         self.line(depth, &format!("{}: {value}", quoted(key)));
     }

@@ -95,6 +95,7 @@ pub(crate) static ROOT: Shape = Shape::Section(&[
         &[optional("dir"), text("max-bytes", "64MiB")],
     ),
     section("shutdown", &[text("grace", "25s")]),
+    section("reload", &[text("interval", "5s"), text("drain", "10m")]),
     section("log", &[text("level", "info"), text("format", "text")]),
     section(
         "remote-write",

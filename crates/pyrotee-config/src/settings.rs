@@ -35,6 +35,7 @@ pub struct Config {
     pub dead_letters: Option<DeadLetters>,
     /// How long requests and queues may take to finish after a signal; may be zero.
     pub shutdown_grace: Duration,
+    pub reload: Reload,
     pub log: Log,
     pub remote_write: RemoteWrite,
     pub(crate) warnings: Vec<String>,
@@ -89,6 +90,16 @@ pub enum FsyncPolicy {
     Interval,
     /// At a time that the operating system chooses.
     Never,
+}
+
+/// When the configuration is loaded again, and how long a removed target is still delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reload {
+    /// Time between two looks at the file of the configuration and at the files that it names; zero looks at them on
+    /// request only.
+    pub interval: Duration,
+    /// How long the queued profiles of a removed target are still delivered; may be zero.
+    pub drain: Duration,
 }
 
 /// Level and format of the log.

@@ -65,7 +65,10 @@ pub(super) fn credentials(
     let basic = match userinfo {
         None => None,
         Some(info) => match parts(info) {
-            Ok(basic) => Some(basic),
+            Ok(basic) => {
+                scope.warn_of_variables("address");
+                Some(basic)
+            }
             Err(text) => {
                 fault("address", text);
                 None
@@ -116,7 +119,10 @@ fn secret(scope: &Scope<'_>, key: &str) -> Option<Option<SecretString>> {
                 .warn(format!("{path}: is empty, so it counts as not given"));
             Some(None)
         }
-        Some(text) => Some(Some(SecretString::from(text))),
+        Some(text) => {
+            scope.warn_of_variables(key);
+            Some(Some(SecretString::from(text)))
+        }
     }
 }
 

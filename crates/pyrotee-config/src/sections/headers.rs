@@ -100,5 +100,6 @@ fn value(scope: &Scope<'_>, key: &str) -> Option<SecretString> {
         scope.fault(key, text);
         return None;
     }
+    scope.warn_of_variables(key);
     Some(SecretString::from(text))
 }

@@ -38,6 +38,7 @@ pub(super) fn config(tree: &Tree<'_>, cpus: usize) -> Option<Config> {
         .as_ref()
         .and_then(|spool| dead_letters::dead_letters(&root.scope("dead-letters"), spool.as_ref()));
     let shutdown_grace = process::shutdown_grace(&root);
+    let reload = process::reload(&root);
     let log = process::log(&root);
     let own = listen.map(|(listen, _)| listen);
     let around = target::Around {
@@ -60,6 +61,7 @@ pub(super) fn config(tree: &Tree<'_>, cpus: usize) -> Option<Config> {
         spool: spool?,
         dead_letters: dead_letters?,
         shutdown_grace: shutdown_grace?,
+        reload: reload?,
         log: log?,
         remote_write: remote_write?,
         warnings: Vec::new(),

@@ -11,7 +11,8 @@ use crate::{
     reader::Scope,
     schema,
     settings::{
-        Duplicates, LocalWrites, Log, LogFormat, LogLevel, RemoteWrite, Tee, TeeOn, Upstream,
+        Duplicates, LocalWrites, Log, LogFormat, LogLevel, Reload, RemoteWrite, Tee, TeeOn,
+        Upstream,
     },
     values,
 };
@@ -38,6 +39,9 @@ pub(crate) const LEVELS: &[(&str, LogLevel)] = &[
 /// Words for `log.format`.
 pub(crate) const FORMATS: &[(&str, LogFormat)] =
     &[("text", LogFormat::Text), ("json", LogFormat::Json)];
+
+/// Shortest `reload.interval` other than 0. Twenty files take a quarter of a millisecond at each look.
+const LEAST_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The addresses of both listeners: `listen` and `admin`.
 pub(super) fn listen(root: &Scope<'_>) -> Option<(Listen, Listen)> {
@@ -93,6 +97,22 @@ pub(super) fn tee(
 
 pub(super) fn shutdown_grace(root: &Scope<'_>) -> Option<Duration> {
     root.scope("shutdown").parse("grace", values::duration)
+}
+
+/// The section `reload`. A shorter interval than [`LEAST_INTERVAL`] is a fault, except 0, which is off.
+pub(super) fn reload(root: &Scope<'_>) -> Option<Reload> {
+    let scope = root.scope("reload");
+    let interval = scope.parse("interval", |text| match values::duration(text)? {
+        short if !short.is_zero() && short < LEAST_INTERVAL => {
+            Err("is shorter than 10ms; write one such as 5s, or 0 for never".to_owned())
+        }
+        interval => Ok(interval),
+    });
+    let drain = scope.parse("drain", values::duration);
+    Some(Reload {
+        interval: interval?,
+        drain: drain?,
+    })
 }
 
 pub(super) fn log(root: &Scope<'_>) -> Option<Log> {

@@ -1,9 +1,14 @@
 //! Tests that `docs/configuration.md` matches the schema.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs};
 
-use super::{Case, target, yaml};
-use crate::schema::{self, Shape};
+use tempfile::TempDir;
+
+use super::{target, yaml};
+use crate::{
+    needs_restart,
+    schema::{self, Shape},
+};
 
 const PAGE: &str = include_str!("../../../../docs/configuration.md");
 
@@ -45,6 +50,13 @@ fn keys(
     }
 }
 
+/// The keys in a row of the table of reload, such as `tee.*`.
+fn row(change: &str) -> Vec<&'static str> {
+    let start = format!("| {change} | ");
+    let row = PAGE.lines().find_map(|line| line.strip_prefix(&start));
+    row.unwrap().split('`').skip(1).step_by(2).collect()
+}
+
 /// The fenced blocks of a language.
 fn blocks(language: &str) -> Vec<&'static str> {
     let fence = format!("```{language}\n");
@@ -56,15 +68,28 @@ fn blocks(language: &str) -> Vec<&'static str> {
         .collect()
 }
 
-fn in_page(text: &str) -> Case {
-    yaml(text).env("ARCHIVE_PASSWORD", "x%2Fy")
-}
-
 #[test]
 fn the_table_lists_every_key_with_its_default() {
     let mut known = BTreeMap::new();
     keys(&schema::ROOT, "", None, &mut known);
     assert_eq!(documented(), known);
+}
+
+#[test]
+fn the_table_of_reload_has_every_key_on_its_side() {
+    let (live, restart) = (row("live"), row("restart"));
+    let is_in = |row: &[&str], key: &str| {
+        row.iter().any(|of| match of.strip_suffix('*') {
+            Some(section) => key.starts_with(section),
+            None => key == *of,
+        })
+    };
+    let mut known = BTreeMap::new();
+    keys(&schema::ROOT, "", None, &mut known);
+    for key in known.keys() {
+        let sides = (is_in(&live, key), is_in(&restart, key));
+        assert_eq!(sides, (!needs_restart(key), needs_restart(key)), "{key}");
+    }
 }
 
 #[test]
@@ -93,8 +118,13 @@ fn documented_defaults_are_in_force() {
 fn examples_load() {
     let examples = blocks("yaml");
     assert_eq!(examples.len(), 5);
+    let secrets = TempDir::new().unwrap();
+    for (name, secret) in [("central-token", "t\n"), ("archive-password", "x%2Fy\n")] {
+        fs::write(secrets.path().join(name), secret).unwrap();
+    }
+    let secrets = secrets.path().to_str().unwrap();
     for example in examples {
-        let config = in_page(example).env("CENTRAL_TOKEN", "t").config();
+        let config = yaml(&example.replace("/run/secrets", secrets)).config();
         assert!(config.remote_write.enabled);
     }
 }
@@ -103,5 +133,5 @@ fn examples_load() {
 fn faults_look_as_shown() {
     let (file, shown) = (blocks("yml"), blocks("text"));
     assert_eq!((file.len(), shown.len()), (1, 1));
-    assert_eq!(in_page(file[0]).faults(), shown[0].trim_end());
+    assert_eq!(yaml(file[0]).faults(), shown[0].trim_end());
 }

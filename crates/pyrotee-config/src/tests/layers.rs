@@ -1,5 +1,7 @@
 //! Tests of the layers (defaults < file < environment < flags), and of settings that depend on several keys.
 
+use std::time::Duration;
+
 use super::{target, yaml};
 use crate::{Duplicates, LocalWrites, Sources, load};
 
@@ -39,6 +41,9 @@ tee:
   duplicates: drop
 shutdown:
   grace: 25s
+reload:
+  interval: 5s
+  drain: 10m
 log:
   level: info
   format: text
@@ -49,6 +54,20 @@ remote-write:
 "#
     );
     assert_eq!(config.warnings(), [""; 0]);
+}
+
+#[test]
+fn reload_takes_zero_for_never_and_no_interval_that_is_a_busy_loop() {
+    let reload = |text: &str| yaml(&format!("reload: {{ {text} }}\n")).config().reload;
+    assert_eq!(reload("interval: 0").interval, Duration::ZERO);
+    assert_eq!(reload("interval: 10ms").interval, Duration::from_millis(10));
+    assert_eq!(reload("drain: 0").drain, Duration::ZERO);
+    assert_eq!(reload("drain: 1.5h").drain, Duration::from_secs(5400));
+    yaml("reload: { interval: 9ms }\n").fault_is(
+        "pyrotee.yaml:1: reload.interval: `9ms` is shorter than 10ms; write one such as 5s, or 0 for never",
+    );
+    yaml("reload: { drain: -1s }\n")
+        .fault_is("pyrotee.yaml:1: reload.drain: `-1s` is negative; write a duration such as 10s");
 }
 
 #[test]

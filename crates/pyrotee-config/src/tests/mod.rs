@@ -2,17 +2,21 @@
 
 mod admin_hosts;
 mod dead_letters;
+mod difference;
 mod documentation;
 mod environment;
 mod faults;
 mod file;
 mod layers;
+mod loader;
 mod outcomes;
+mod rotation;
 mod secrets;
 mod seeds;
 mod spool;
 mod surfaces;
 mod targets;
+mod warnings;
 
 use std::fs;
 

@@ -50,7 +50,7 @@ fn settings_show_no_secret() {
     );
     assert!(!shown.contains(MARK), "{shown}");
     assert_eq!(config.to_yaml().matches("<redacted>").count(), 6);
-    assert_eq!(config.warnings().len(), 3);
+    assert_eq!(config.warnings().len(), 4);
 }
 
 #[test]

@@ -1,0 +1,119 @@
+//! The text of the configuration file, as it was read at one moment.
+
+use std::{fmt, path::Path, sync::Arc};
+
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    disk,
+    faults::{Fault, Faults, Origin},
+    load::Loader,
+};
+
+/// Limit of the file, in bytes. Configurations are written by hand; a larger file is probably a wrong one.
+const MAX_BYTES: u64 = 1024 * 1024;
+
+/// The text of the configuration file, which may hold secrets. Two texts are compared by the SHA-256 of their bytes.
+#[derive(Clone)]
+pub struct ConfigText {
+    pub(crate) text: SecretString,
+    digest: [u8; 32],
+}
+
+impl Loader {
+    /// Reads the configuration file, through symlinks. Without a file the text is empty. Blocks its thread.
+    ///
+    /// # Errors
+    /// One fault: the file is missing, cannot be read, is larger than 1 MiB or is not UTF-8.
+    pub fn read(&self) -> Result<ConfigText, Faults> {
+        match &self.file {
+            None => Ok(ConfigText::new(String::new())),
+            Some(path) => read(path),
+        }
+    }
+
+    /// Reads the configuration file again, beside the text in force.
+    ///
+    /// A file that can be read only once, such as a pipe, keeps the text in force.
+    ///
+    /// # Errors
+    /// One fault: as [`Loader::read`], or the file has become empty. A file is empty for a moment while it is written in
+    /// place, and an empty configuration would remove every target.
+    pub fn read_again(&self, in_force: &ConfigText) -> Result<ConfigText, Faults> {
+        let Some(path) = &self.file else {
+            return Ok(in_force.clone());
+        };
+        if disk::is_read_once(path) {
+            return Ok(in_force.clone());
+        }
+        let text = read(path)?;
+        if text.is_blank() && !in_force.is_blank() {
+            let empty = "has become empty; write the configuration, or restart to run without one";
+            return Err(fault(path, None, empty.to_owned()));
+        }
+        Ok(text)
+    }
+}
+
+impl ConfigText {
+    fn new(text: String) -> Self {
+        let digest = Sha256::digest(&text).into();
+        let text = SecretString::from(text);
+        Self { text, digest }
+    }
+
+    fn is_blank(&self) -> bool {
+        self.text.expose_secret().trim().is_empty()
+    }
+}
+
+impl PartialEq for ConfigText {
+    fn eq(&self, other: &Self) -> bool {
+        self.digest == other.digest
+    }
+}
+
+impl Eq for ConfigText {}
+
+impl fmt::Debug for ConfigText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConfigText").finish_non_exhaustive()
+    }
+}
+
+fn read(path: &Path) -> Result<ConfigText, Faults> {
+    let bytes = match disk::read(path, MAX_BYTES) {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => {
+            let text = "is larger than 1 MiB; is it the right file?";
+            return Err(fault(path, None, text.to_owned()));
+        }
+        Err(error) => {
+            let text = format!("cannot be read ({error}); check path and permissions");
+            return Err(fault(path, None, text));
+        }
+    };
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let valid = error
+            .as_bytes()
+            .iter()
+            .take(error.utf8_error().valid_up_to());
+        let line = 1 + valid.filter(|byte| **byte == b'\n').count();
+        fault(
+            path,
+            Some(line),
+            "is not UTF-8; save it as UTF-8".to_owned(),
+        )
+    })?;
+    Ok(ConfigText::new(text))
+}
+
+fn fault(path: &Path, line: Option<usize>, text: String) -> Faults {
+    let name: Arc<str> = path.display().to_string().into();
+    Faults::new(vec![Fault {
+        origin: Origin::File(name, line),
+        key: String::new(),
+        text,
+    }])
+}
