@@ -24,6 +24,9 @@ pub(crate) struct Permit {
     lane: Lane,
     /// The circuit breakers that this upload probes.
     probing: Breakers,
+    /// The upload counts as in flight from here on.
+    granted: Instant,
+    /// The target's latency counts from here on.
     started: Instant,
     completed: bool,
 }
@@ -89,6 +92,7 @@ impl FlowControl {
             surface,
             lane,
             probing,
+            granted: now,
             started: now,
             completed: false,
         })
@@ -110,7 +114,7 @@ impl Permit {
         self.completed = true;
         let sample = UploadSample {
             started: self.started,
-            limit_reached: state.limit_reached_at.is_some_and(|at| at >= self.started),
+            limit_reached: state.limit_reached_at.is_some_and(|at| at >= self.granted),
             in_flight: state.in_flight,
         };
         state.leave(self.lane);

@@ -330,3 +330,14 @@ async fn a_success_is_news_only_if_it_leaves_room_or_takes_it() {
     first.complete(&ok());
     assert!(told().await, "it made room");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_of_one_rises_although_making_the_content_takes_time() {
+    let flow = FlowControl::new(1, None);
+    flow.set_limits(16, None);
+    let mut permit = flow.permit(&fresh(INGEST)).expect("a record may go");
+    tokio::time::advance(Duration::from_millis(1)).await;
+    permit.start_upload();
+    let _change = permit.complete(&ok());
+    assert_eq!(flow.snapshot().limit, 2);
+}
