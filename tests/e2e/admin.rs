@@ -18,7 +18,7 @@ fn what_there_is_can_be_found_from_the_root() {
 fn other_paths_are_a_404_and_other_methods_a_405() {
     let rig = Rig::new();
     let ask = |request: &Request| client::send(rig.relay.admin(), request);
-    for path in ["/x", "/metrics/", "/ingest?name=a", "/-/", "/-/reload"] {
+    for path in ["/x", "/metrics/", "/ingest?name=a", "/-/", "/-/reload/"] {
         assert_eq!(ask(&Request::get(path)).status(), 404, "{path}");
     }
     for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
@@ -55,6 +55,7 @@ fn a_405_names_the_methods_of_its_path_and_no_other_response_does() {
     for path in ["purge", "spool/purge", "spool/replay"] {
         assert_eq!(allow(&format!("/api/v1/{path}")), "POST", "{path}");
     }
+    assert_eq!(allow("/-/reload"), "POST");
     // Refused by a layer around the route, or by the extractor of a handler.
     let foreign = Request::new("PUT", "/api/v1/purge").field("Host", "evil.example");
     let not_kept = Request::new("PUT", "/api/v1/dead-letters/purge");

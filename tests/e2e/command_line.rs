@@ -21,7 +21,7 @@ fn help_tells_the_options_of_each_command() {
         "--log-format",
         "PYROTEE_CONFIG",
     ];
-    let commands: [(&str, &[&str]); 6] = [
+    let commands: [(&str, &[&str]); 7] = [
         ("run", &settings),
         ("check", &settings),
         ("sink", &["--listen", "--status", "--delay", "--json"]),
@@ -30,6 +30,7 @@ fn help_tells_the_options_of_each_command() {
             &["--to", "--name", "--count", "--file", "--timeout"],
         ),
         ("status", &["--admin", "PYROTEE_ADMIN", "--watch", "--json"]),
+        ("reload", &["--admin", "PYROTEE_ADMIN", "--config"]),
         ("healthcheck", &["--admin", "--live", "--timeout"]),
     ];
     let index = run("", &["--help"], &[]);

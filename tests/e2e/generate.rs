@@ -5,12 +5,13 @@ use std::fs;
 use crate::support::command;
 
 /// Every command that a user should know.
-const COMMANDS: [&str; 9] = [
+const COMMANDS: [&str; 10] = [
     "run",
     "check",
     "sink",
     "send",
     "status",
+    "reload",
     "dead-letters",
     "spool",
     "healthcheck",

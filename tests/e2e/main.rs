@@ -106,6 +106,8 @@ mod relay_only;
 mod relay_only_bodies;
 /// Relays whose addresses lead to one another.
 mod relay_ring;
+/// Configurations that change while the relay runs.
+mod reload;
 /// Paths and methods: which requests are profiles.
 mod routes;
 /// Secrets are shown nowhere.

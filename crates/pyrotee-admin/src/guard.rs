@@ -6,7 +6,9 @@
 //! behalf of its author.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use axum::response::{IntoResponse as _, Response};
 use http::header::{AUTHORIZATION, FORWARDED, ORIGIN, VIA, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -31,9 +33,9 @@ const FORWARDING: [HeaderName; 7] = [
 
 const FORWARDING_PREFIXES: [&str; 3] = ["x-forwarded", "x-original-", "x-envoy-"];
 
-/// Checks requests against the `admin-token`; `None` if the configuration sets no token.
-#[derive(Debug)]
-pub struct Guard(Option<SecretString>);
+/// Checks requests against the `admin-token`; `None` if the configuration sets no token. Clones share one token.
+#[derive(Debug, Clone)]
+pub struct Guard(Arc<ArcSwapOption<SecretString>>);
 
 /// The kind of access that a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +62,12 @@ pub(super) enum Refusal {
 impl Guard {
     /// A guard that allows requests that show `token`; without a token, requests of this machine.
     pub fn new(token: Option<SecretString>) -> Self {
-        Self(token)
+        Self(Arc::new(ArcSwapOption::from_pointee(token)))
+    }
+
+    /// Replaces the token, for all clones and for every later request.
+    pub fn set(&self, token: Option<SecretString>) {
+        self.0.store(token.map(Arc::new));
     }
 
     /// Whether a request from `peer` with these headers is allowed.
@@ -73,7 +80,7 @@ impl Guard {
         if is_of_a_page(access, headers) {
             return Err(Refusal::Browser);
         }
-        match &self.0 {
+        match &*self.0.load() {
             Some(token) => match headers.get(AUTHORIZATION) {
                 Some(shown) if is_bearer(shown, token) => Ok(()),
                 _ => Err(Refusal::Credential),
@@ -238,6 +245,27 @@ mod tests {
                 assert_eq!(ask(&bearer(wrong)), Err(Refusal::Credential), "{wrong}");
             }
         }
+    }
+
+    #[test]
+    fn a_token_changes_for_the_next_request_of_all_clones() {
+        let guard = Guard::new(None);
+        let shared = guard.clone();
+        let outside: IpAddr = "10.0.0.1".parse().unwrap();
+        let ask = |token: &str| {
+            let value = HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
+            let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
+            shared.check(Access::Change, outside, &headers)
+        };
+        assert_eq!(ask("first"), Err(Refusal::Elsewhere));
+        guard.set(Some(SecretString::from("first")));
+        assert_eq!(ask("first"), Ok(()));
+        guard.set(Some(SecretString::from("second")));
+        assert_eq!(ask("first"), Err(Refusal::Credential));
+        assert_eq!(ask("second"), Ok(()));
+        assert!(!format!("{guard:?}").contains("second"));
+        guard.set(None);
+        assert_eq!(ask("second"), Err(Refusal::Elsewhere));
     }
 
     #[test]

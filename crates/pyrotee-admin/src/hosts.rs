@@ -5,7 +5,9 @@
 //! and the listener refuses the request. Names that nobody can own in the public DNS always pass.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use http::header::HOST;
@@ -19,13 +21,13 @@ const CLUSTER: [&str; 2] = [".svc", ".cluster.local"];
 /// Longest host name that a refusal quotes, in characters.
 const LONGEST_SHOWN: usize = 253;
 
-/// The host names that pass, beside those that always pass.
-#[derive(Debug)]
+/// The host names that pass, beside those that always pass. Clones share the names of the configuration.
+#[derive(Debug, Clone)]
 pub struct Hosts {
     /// The machine's own name.
     own: String,
     /// The names of `admin-hosts`.
-    configured: Vec<String>,
+    configured: Arc<ArcSwap<Vec<String>>>,
 }
 
 /// The host of a request that is not a name of this relay.
@@ -38,8 +40,13 @@ impl Hosts {
     pub fn new(own: &str, configured: Vec<String>) -> Self {
         Self {
             own: plain(own),
-            configured,
+            configured: Arc::new(ArcSwap::from_pointee(configured)),
         }
+    }
+
+    /// Replaces the configured names, in the form that [`Hosts::new`] takes, for all clones and every later request.
+    pub fn set(&self, configured: Vec<String>) {
+        self.configured.store(Arc::new(configured));
     }
 
     /// Whether the host of a request passes. If the request target is absolute, its authority is the host
@@ -52,6 +59,11 @@ impl Hosts {
         hosts
             .iter()
             .try_for_each(|host| self.check_one(host.as_bytes()))
+    }
+
+    fn is_configured(&self, host: &str) -> bool {
+        let names = self.configured.load();
+        names.iter().any(|name| matches(name, host))
     }
 
     fn check_one(&self, host: &[u8]) -> Result<(), Misdirected> {
@@ -76,7 +88,7 @@ impl Hosts {
                 || host.parse::<Ipv4Addr>().is_ok()
                 || host == self.own
                 || CLUSTER.iter().any(|domain| host.ends_with(domain))
-                || self.configured.iter().any(|name| matches(name, &host)))
+                || self.is_configured(&host))
     }
 }
 
@@ -186,6 +198,16 @@ mod tests {
             assert!(!check("/api/v1/status", &[host.as_bytes()]), "{host}");
         }
         assert!(!check("/", &[b"\xff"]));
+    }
+
+    #[test]
+    fn configured_names_change_for_the_next_request_of_all_clones() {
+        let hosts = Hosts::new("relay", vec!["old.example".to_owned()]);
+        let shared = hosts.clone();
+        let passing = || ["old.example", "new.example"].map(|host| shared.passes(host));
+        assert_eq!(passing(), [true, false]);
+        hosts.set(vec!["new.example".to_owned()]);
+        assert_eq!(passing(), [false, true]);
     }
 
     #[test]

@@ -3,13 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 
 use crate::json::line;
 use crate::page_copies::PageCopies;
 use crate::response::{JSON, METRICS, page};
-use crate::routes::SharedSite;
 use crate::{Health, OpenSpool, StatusSource};
 
 const INDEX: &str = "\
@@ -23,6 +23,7 @@ pyrotee
 
 With the admin-token as Authorization: Bearer; if none is set, from this machine
   GET  /api/v1/dead-letters/ID, /api/v1/dead-letters/ID/request   the contents of one dead letter
+  POST /-/reload                   read the configuration again and apply the changes; `pyrotee reload` shows them
   POST /api/v1/purge?target=NAME   delete the queued profiles of a target, counted as `admin`
   POST /api/v1/dead-letters/replay, /api/v1/dead-letters/purge
   POST /api/v1/spool/purge?what=removed       delete the profiles of removed targets on disk
@@ -62,21 +63,17 @@ pub(crate) async fn index() -> &'static str {
     INDEX
 }
 
-pub(crate) async fn metrics(site: SharedSite) -> Response {
-    let Pages {
-        metrics, copies, ..
-    } = &site.pages;
-    page(METRICS, &copies.metrics, || metrics.render())
+pub(crate) async fn metrics(State(pages): State<Arc<Pages>>) -> Response {
+    page(METRICS, &pages.copies.metrics, || pages.metrics.render())
 }
 
-pub(crate) async fn status(site: SharedSite) -> Response {
-    let Pages { status, copies, .. } = &site.pages;
-    page(JSON, &copies.status, || line(&status.page()))
+pub(crate) async fn status(State(pages): State<Arc<Pages>>) -> Response {
+    page(JSON, &pages.copies.status, || line(&pages.status.page()))
 }
 
 /// Serves `/-/healthy`: whether the data path still runs.
-pub(crate) async fn healthy(site: SharedSite) -> (StatusCode, &'static str) {
-    if site.pages.health.is_alive() {
+pub(crate) async fn healthy(State(health): State<Arc<Health>>) -> (StatusCode, &'static str) {
+    if health.is_alive() {
         (StatusCode::OK, "healthy\n")
     } else {
         let text = "the data path stands still\n";
@@ -85,9 +82,9 @@ pub(crate) async fn healthy(site: SharedSite) -> (StatusCode, &'static str) {
 }
 
 /// Serves `/-/ready`: whether the relay accepts requests.
-pub(crate) async fn ready(site: SharedSite) -> (StatusCode, String) {
-    if site.pages.health.is_ready() {
-        (StatusCode::OK, site.pages.status.ready())
+pub(crate) async fn ready(State(pages): State<Arc<Pages>>) -> (StatusCode, String) {
+    if pages.health.is_ready() {
+        (StatusCode::OK, pages.status.ready())
     } else {
         let text = "not ready: starting or stopping\n".to_owned();
         (StatusCode::SERVICE_UNAVAILABLE, text)

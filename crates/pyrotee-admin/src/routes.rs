@@ -1,7 +1,5 @@
 //! The route table of the admin listener, and the checks that a request passes before its handler.
 
-use std::sync::Arc;
-
 use axum::extract::{Request, State};
 use axum::handler::Handler;
 use axum::middleware::{Next, from_extractor_with_state, from_fn_with_state};
@@ -16,17 +14,15 @@ use crate::dead_letters::OpenLetters;
 use crate::guard::Access;
 use crate::json::{self, dead_letters as letters};
 use crate::response::Failure;
-use crate::{Site, actions, dead_letters, pages, spool};
-
-/// Extracts the [`Site`] that the listener serves.
-pub(crate) type SharedSite = State<Arc<Site>>;
+use crate::site::SharedSite;
+use crate::{actions, dead_letters, pages, reload, spool};
 
 /// The handlers of one path.
-type Handlers = MethodRouter<Arc<Site>>;
+type Handlers = MethodRouter<SharedSite>;
 
 /// Maps every path and method to its handler.
-pub(crate) fn router(site: &Arc<Site>) -> Router {
-    let require_open = from_extractor_with_state::<OpenLetters, _>(Arc::clone(site));
+pub(crate) fn router(site: &SharedSite) -> Router {
+    let require_open = from_extractor_with_state::<OpenLetters, _>(site.clone());
     let letters = Router::new()
         .route(letters::PATH, page(dead_letters::list))
         .route(letters::PATH_SLASH, page(dead_letters::list))
@@ -50,6 +46,7 @@ pub(crate) fn router(site: &Arc<Site>) -> Router {
         .route("/-/healthy", page(pages::healthy))
         .route("/-/ready", page(pages::ready))
         .route(json::status::PATH, page(pages::status))
+        .route(json::reload::PATH, action(site, reload::reload))
         .route(json::PURGE, action(site, actions::purge))
         .route(json::spool::PATH, page(spool::page))
         .route(json::spool::PURGE, action(site, spool::purge))
@@ -57,28 +54,28 @@ pub(crate) fn router(site: &Arc<Site>) -> Router {
         .merge(letters)
         .fallback(page(not_found))
         // Outermost: a request that is refused here learns nothing else, not even whether its path exists.
-        .layer(from_fn_with_state(Arc::clone(site), admit))
-        .with_state(Arc::clone(site))
+        .layer(from_fn_with_state(site.clone(), admit))
+        .with_state(site.clone())
 }
 
 /// A page that everybody may read.
-fn page<H: Handler<T, Arc<Site>>, T: 'static>(handler: H) -> Handlers {
+fn page<H: Handler<T, SharedSite>, T: 'static>(handler: H) -> Handlers {
     any(only_get).get(handler)
 }
 
 /// The contents of a dead letter; the guard checks each request.
-fn contents(site: &Arc<Site>, handlers: Handlers) -> Handlers {
+fn contents(site: &SharedSite, handlers: Handlers) -> Handlers {
     any(only_get).merge(guarded(site, Access::Read, handlers))
 }
 
 /// An action that changes state; the guard checks each request.
-fn action<H: Handler<T, Arc<Site>>, T: 'static>(site: &Arc<Site>, handler: H) -> Handlers {
+fn action<H: Handler<T, SharedSite>, T: 'static>(site: &SharedSite, handler: H) -> Handlers {
     any(only_post).merge(guarded(site, Access::Change, post(handler)))
 }
 
 /// Puts the guard before the handlers; a request with a wrong method gets its 405 without a check by the guard.
-fn guarded(site: &Arc<Site>, access: Access, handlers: Handlers) -> Handlers {
-    handlers.route_layer(from_fn_with_state((Arc::clone(site), access), check_access))
+fn guarded(site: &SharedSite, access: Access, handlers: Handlers) -> Handlers {
+    handlers.route_layer(from_fn_with_state((site.clone(), access), check_access))
 }
 
 async fn only_get() -> impl IntoResponse {
@@ -98,12 +95,12 @@ async fn not_found() -> impl IntoResponse {
 
 /// Whether a path is for probes and scrapers. Such a path is served under any host name and at any load.
 fn is_essential(path: &str) -> bool {
-    path == json::METRICS || path.starts_with("/-/")
+    path == json::METRICS || path.starts_with("/-/") && path != json::reload::PATH
 }
 
 /// Refuses requests on an extra connection and requests whose host does not pass; essential paths are always served.
 async fn admit(
-    site: SharedSite,
+    State(SharedSite(site)): State<SharedSite>,
     Extension(connection): Extension<ConnectionInfo>,
     request: Request,
     next: Next,
@@ -124,7 +121,7 @@ async fn admit(
 
 /// Refuses requests that the guard does not allow.
 async fn check_access(
-    State((site, access)): State<(Arc<Site>, Access)>,
+    State((SharedSite(site), access)): State<(SharedSite, Access)>,
     Extension(connection): Extension<ConnectionInfo>,
     request: Request,
     next: Next,

@@ -15,23 +15,25 @@ use crate::json::status::{
     UploadsJson,
 };
 use crate::json::{VERSION, seconds, time};
-use crate::target_view::TargetView;
+use crate::{ConfigState, TargetList, TargetView};
 
 /// The sources of the status page.
 #[derive(Debug)]
 pub struct StatusSource {
     started: SystemTime,
-    targets: Arc<[TargetView]>,
+    targets: TargetList,
     parts: DegradableParts,
+    config: Arc<dyn ConfigState>,
 }
 
 impl StatusSource {
     /// The status of a relay that started just now.
-    pub fn new(targets: Arc<[TargetView]>, parts: DegradableParts) -> Self {
+    pub fn new(targets: TargetList, parts: DegradableParts, config: Arc<dyn ConfigState>) -> Self {
         Self {
             started: SystemTime::now(),
             targets,
             parts,
+            config,
         }
     }
 
@@ -44,8 +46,10 @@ impl StatusSource {
 
     /// The page of this instant.
     pub(crate) fn page(&self) -> StatusPage {
-        let target = |it: &TargetView| {
-            target(
+        let targets = self.targets.load();
+        let of = |it: &Arc<TargetView>| TargetJson {
+            draining_until: it.draining_until().map(time),
+            ..target(
                 (&it.name, &it.address),
                 it.monitor.status(),
                 &it.counts(),
@@ -54,13 +58,16 @@ impl StatusSource {
         };
         let now = SystemTime::now();
         let removed = self.parts.spool.iter().flat_map(Monitor::removed);
-        let removed = removed.filter(RemovedTarget::has_records);
+        // The spool counts a draining target as removed, too.
+        let is_shown = |it: &RemovedTarget| targets.iter().any(|target| target.name == it.name);
+        let removed = removed.filter(|it| it.has_records() && !is_shown(it));
         StatusPage {
             version: VERSION.to_owned(),
             started: time(self.started),
             time: time(now),
             degraded: self.parts.degraded(),
-            targets: self.targets.iter().map(target).collect(),
+            config: Some(self.config.state()),
+            targets: targets.iter().map(of).collect(),
             removed: removed.map(|it| of_removed(it, now)).collect(),
         }
     }
@@ -86,6 +93,7 @@ fn target(
         name: name.to_owned(),
         address: address.to_owned(),
         state: status.state.as_str().to_owned(),
+        draining_until: None,
         next_try_seconds: status.next_try.map(seconds),
         suspended: status.suspended.into_iter().map(suspension).collect(),
         last_success: status.last_success.map(time),
@@ -134,13 +142,16 @@ mod tests {
     use std::collections::BTreeSet;
     use std::time::UNIX_EPOCH;
 
+    use http::Method;
     use pyroscope_wire::Surface;
     use pyrotee_delivery::TargetState;
-    use pyrotee_queue::Ledger;
+    use pyrotee_queue::{Ledger, lock};
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::fixture::{Rig, configured, draining};
     use crate::json::fields;
+    use crate::json::status::{ConfigJson, PATH, StaleFileJson};
 
     const DOCUMENTATION: &str = include_str!("../../../docs/status.md");
 
@@ -198,13 +209,47 @@ mod tests {
         of_removed(target, SystemTime::now())
     }
 
+    fn eventful_config() -> ConfigJson {
+        let stale = StaleFileJson {
+            path: "/run/secrets/token".to_owned(),
+            text: "it is empty".to_owned(),
+        };
+        ConfigJson {
+            hash: String::new(),
+            loaded_at: String::new(),
+            last_attempt_at: Some(String::new()),
+            last_reload_successful: false,
+            faults: vec![String::new()],
+            restart_required: vec!["listen".to_owned()],
+            stale_files: vec![stale],
+        }
+    }
+
+    #[tokio::test]
+    async fn a_page_has_the_configuration_and_the_draining_targets() {
+        let rig = Rig::new(vec![configured("new"), draining("old")]);
+        let fault = "pyrotee.yaml:3: listen: is no address".to_owned();
+        lock(&rig.relay.faults).push(fault.clone());
+        let (_, page) = rig.ask(Method::GET, PATH).await;
+        assert_eq!(page["config"]["last_reload_successful"], false);
+        assert_eq!(page["config"]["faults"], json!([fault]));
+        let shown = ["name", "state", "draining_until"].map(|field| &page["targets"][1][field]);
+        let until = json!("1970-01-01T00:10:00.000Z");
+        assert_eq!(shown, [&json!("old"), &json!("healthy"), &until]);
+        assert_eq!(page["targets"][0]["draining_until"], Value::Null);
+        rig.targets.set(vec![configured("old")]);
+        let (_, page) = rig.ask(Method::GET, PATH).await;
+        assert_eq!(page["targets"][0]["draining_until"], Value::Null);
+        assert_eq!(page["targets"].as_array().unwrap().len(), 1);
+    }
+
     #[test]
     fn a_target_is_shown_with_all_that_is_known_of_it() {
         assert_eq!(
             serde_json::to_value(eventful()).unwrap(),
             json!({
                 "name": "central", "address": "https://profiles.example.com",
-                "state": "open", "next_try_seconds": 12.346,
+                "state": "open", "draining_until": null, "next_try_seconds": 12.346,
                 "suspended": [{ "surface": "push", "next_try_seconds": 30.0 }],
                 "last_success": "2026-11-24T06:00:00.000Z",
                 "last_error": {
@@ -251,6 +296,7 @@ mod tests {
         };
         assert_eq!(names(&shown), names(&eventful));
         for absent in [
+            "draining_until",
             "next_try_seconds",
             "last_success",
             "last_error",
@@ -275,11 +321,14 @@ mod tests {
                 state: "waiting".to_owned(),
                 text: String::new(),
             }],
+            config: Some(eventful_config()),
             targets: vec![eventful()],
             removed: vec![eventful_removed()],
         };
         let shown = fields::of(&serde_json::to_value(page).unwrap(), Some("dropped"));
-        let documented = fields::documented(DOCUMENTATION);
+        let (before, reload) = DOCUMENTATION.split_once("\n## Reload\n").unwrap();
+        let (_, after) = reload.split_once("\n## ").unwrap();
+        let documented = fields::documented(before).chain(fields::documented(after));
         // States have a table of their own, below.
         let documented =
             documented.filter(|name| TargetState::ALL.iter().all(|it| it.as_str() != *name));

@@ -1,17 +1,21 @@
 //! A read view of one target. The scrape, the status page, the dead letters and the summary at the end of a run share
-//! one list of views.
+//! one [`TargetList`](crate::TargetList) of views.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use pyrotee_delivery::TargetMonitor;
-use pyrotee_queue::{Consumer, Counts, Ledger, Limits, Tally};
+use pyrotee_queue::{Consumer, Counts, Ledger, Limits, QueueId, Tally};
 
 /// The settings of a target without secrets, and the handles from which its numbers are read.
 #[derive(Debug)]
 pub struct TargetView {
-    /// The target's name.
+    /// The target's name, which is its identity.
     pub name: String,
+    /// Identity of the target's queue.
+    pub id: QueueId,
+    /// Whether the target is in the configuration.
+    pub membership: Membership,
     /// As written in the configuration, without userinfo.
     pub address: String,
     /// Value of `X-Scope-OrgID`; `None` if none is sent.
@@ -28,7 +32,34 @@ pub struct TargetView {
     pub monitor: TargetMonitor,
 }
 
+/// Whether a target is in the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Membership {
+    /// The configuration in force has the target: records are offered to it.
+    Configured,
+    /// A reload removed the target: no records are offered to it, and its pending records are still delivered.
+    Draining {
+        /// When the target was removed.
+        since: SystemTime,
+        /// When the delivery ends, whatever is pending then.
+        until: SystemTime,
+    },
+}
+
 impl TargetView {
+    /// Whether a reload removed the target.
+    pub fn is_draining(&self) -> bool {
+        self.draining_until().is_some()
+    }
+
+    /// When the delivery to a removed target ends; `None` if the target is configured.
+    pub fn draining_until(&self) -> Option<SystemTime> {
+        match self.membership {
+            Membership::Configured => None,
+            Membership::Draining { until, .. } => Some(until),
+        }
+    }
+
     /// A snapshot of the target's ledger.
     pub fn counts(&self) -> Counts {
         self.ledger.snapshot()
@@ -54,10 +85,4 @@ impl TargetView {
         // A wall clock may have been set back.
         Some(SystemTime::now().duration_since(oldest).unwrap_or_default())
     }
-}
-
-/// The names of all targets, for an error that lists them.
-pub(crate) fn known(targets: &[TargetView]) -> String {
-    let names: Vec<_> = targets.iter().map(|target| &*target.name).collect();
-    names.join(", ")
 }

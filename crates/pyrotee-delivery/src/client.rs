@@ -4,17 +4,17 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Response, Uri};
+use http::Response;
 use hyper::body::Incoming;
-use pyrotee_net::{Connector, ExchangeError};
+use pyrotee_net::ExchangeError;
 use pyrotee_queue::{Reason, Record};
 use tokio::time::Instant;
 
-use crate::connection::Connection;
+use crate::connection::{Connection, Endpoint};
 use crate::content::{Content, Prepared};
 use crate::metrics::TargetMetrics;
 use crate::outcome::Outcome;
-use crate::request::RequestTemplate;
+use crate::request::{RequestTemplate, RewritePermits};
 use crate::response::ResponseReader;
 use crate::upload_body::UploadProgress;
 use crate::{Settings, SettingsError, WallClock};
@@ -22,8 +22,7 @@ use crate::{Settings, SettingsError, WallClock};
 /// Uploads records to one target.
 #[derive(Debug)]
 pub(crate) struct TargetClient {
-    connector: Connector,
-    origin: Uri,
+    endpoint: Arc<Endpoint>,
     template: RequestTemplate,
     reader: ResponseReader,
     timeout: Duration,
@@ -32,16 +31,21 @@ pub(crate) struct TargetClient {
 impl TargetClient {
     pub(crate) fn new(
         settings: &Settings,
-        connector: Connector,
+        endpoint: Arc<Endpoint>,
+        rewrites: RewritePermits,
         clock: WallClock,
     ) -> Result<Self, SettingsError> {
         Ok(Self {
-            connector,
-            origin: settings.address.origin(),
-            template: RequestTemplate::new(settings)?,
+            endpoint,
+            template: RequestTemplate::new(settings, rewrites)?,
             reader: ResponseReader::new(settings, clock),
             timeout: settings.timeout,
         })
+    }
+
+    /// The server that the uploads go to.
+    pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.endpoint
     }
 
     /// Makes the content of an upload of `record`; `Err` is the reason to drop the record. Does not count towards the
@@ -50,8 +54,8 @@ impl TargetClient {
         self.template.prepare(record).await
     }
 
-    /// Uploads `record` once, with the `content` that [`TargetClient::prepare`] made, over the `kept` connection or a
-    /// new one. Leaves the connection in `kept` if it can be used again.
+    /// Uploads `record` once, with the `content` that [`TargetClient::prepare`] made, over the `kept` connection, which
+    /// must lead to [`TargetClient::endpoint`], or over a new one. Leaves the connection in `kept` if it can be used again.
     pub(crate) async fn upload(
         &self,
         record: &Arc<Record>,
@@ -114,7 +118,7 @@ impl TargetClient {
             let started = Instant::now();
             let (was_kept, mut connection) = match old.take() {
                 Some(connection) => (true, connection),
-                None => match Connection::open(&self.connector, self.origin.clone()).await {
+                None => match Connection::open(&self.endpoint).await {
                     Ok(connection) => (false, connection),
                     Err(error) => return Outcome::no_response(error, false),
                 },

@@ -5,6 +5,7 @@
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -22,8 +23,16 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The future that reads and writes the connection.
 type Driver = http1::Connection<Io, UploadBody>;
 
+/// The server of a target. A connection serves the uploads to the same `Endpoint`, not to an equal one.
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    pub(crate) connector: Connector,
+    pub(crate) origin: Uri,
+}
+
 /// An HTTP/1.1 connection to a target that carries one upload at a time.
 pub(crate) struct Connection {
+    endpoint: Arc<Endpoint>,
     requests: SendRequest<UploadBody>,
     /// `None` after the connection has ended.
     driver: Option<Driver>,
@@ -32,16 +41,14 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Opens a connection. Boxed, because it moves between worker and client with each upload.
-    pub(crate) async fn open(
-        connector: &Connector,
-        origin: Uri,
-    ) -> Result<Box<Self>, ExchangeError> {
-        let io = connector.open(origin).await?;
+    pub(crate) async fn open(endpoint: &Arc<Endpoint>) -> Result<Box<Self>, ExchangeError> {
+        let io = endpoint.connector.open(endpoint.origin.clone()).await?;
         let state = io.inner().state().clone();
         let (requests, driver) = http1::handshake(io)
             .await
             .map_err(|error| ExchangeError::broken(&error, &state, false))?;
         Ok(Box::new(Self {
+            endpoint: Arc::clone(endpoint),
             requests,
             driver: Some(driver),
             state,
@@ -76,6 +83,11 @@ impl Connection {
     /// connection open.
     pub(crate) fn is_reusable(&self) -> bool {
         self.driver.is_some() && self.requests.is_ready()
+    }
+
+    /// Whether the connection leads to `endpoint`.
+    pub(crate) fn leads_to(&self, endpoint: &Arc<Endpoint>) -> bool {
+        Arc::ptr_eq(&self.endpoint, endpoint)
     }
 
     /// Waits until the target closes the connection.

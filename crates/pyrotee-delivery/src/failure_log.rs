@@ -55,6 +55,19 @@ impl FailureLog {
         }
     }
 
+    /// Logs that `target` refused the credentials, and that reading them again took longer than `limit`.
+    pub(crate) fn refresh_timed_out(&self, target: &str, limit: Duration) {
+        if let Some(left_out) = self.should_log("credential refresh") {
+            let limit_seconds = limit.as_secs();
+            tracing::warn!(
+                target,
+                limit_seconds,
+                left_out,
+                "reading the credentials again took too long"
+            );
+        }
+    }
+
     /// Logs a partial success: `target` acknowledged an export with a warning, or rejected a part of it.
     pub(crate) fn partial_success(&self, target: &str, outcome: &Outcome) {
         let Some(left_out) = self.should_log("partial success") else {

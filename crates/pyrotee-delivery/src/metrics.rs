@@ -14,10 +14,9 @@ use metrics::{
     gauge, histogram,
 };
 use pyroscope_wire::refusal::Meaning;
-use pyrotee_net::{ExchangeErrorKind, status_label};
+use pyrotee_net::{Address, ExchangeErrorKind, status_label};
 use pyrotee_queue::Lane;
 
-use crate::Settings;
 use crate::outcome::{DoublingCause, Outcome};
 use crate::status::TargetState;
 
@@ -135,9 +134,10 @@ pub(crate) struct TargetMetrics {
 }
 
 impl TargetMetrics {
-    pub(crate) fn new(settings: &Settings) -> Self {
-        let target = settings.name.clone();
-        let address = settings.address.to_string();
+    /// The series of the target `name` at `address`. The series of a known target go on, apart from those with the
+    /// label of the address.
+    pub(crate) fn new(name: &str, address: &Address) -> Self {
+        let (target, address) = (name.to_owned(), address.to_string());
         let metrics = Self {
             sent_bytes: counter!(
                 SENT_BYTES, "target_name" => target.clone(), "target_address" => address.clone()
@@ -170,8 +170,8 @@ impl TargetMetrics {
             target,
             address,
         };
-        // Sets the gauge to zero, so that the series exists before the first pause.
-        metrics.retry_after.set(0);
+        // The series exists before the first pause.
+        metrics.no_pause();
         metrics
     }
 
@@ -204,9 +204,6 @@ impl TargetMetrics {
                 self.ambiguous.increment(1);
             }
         }
-        if let Some(asked) = outcome.pause() {
-            self.retry_after.set(asked);
-        }
         let kind = outcome.error_kind();
         if let Some(errors) = kind.and_then(|kind| self.errors.get(kind as usize)) {
             errors.increment(1);
@@ -224,6 +221,16 @@ impl TargetMetrics {
             (Meaning::Taken, Some(StatusCode::OK)) => self.ok.get_or_init(series).increment(1),
             _ => series().increment(1),
         }
+    }
+
+    /// Shows the pause that the target asked for.
+    pub(crate) fn pause(&self, asked: Duration) {
+        self.retry_after.set(asked);
+    }
+
+    /// Shows that the target has asked for no pause.
+    pub(crate) fn no_pause(&self) {
+        self.retry_after.set(0);
     }
 
     /// Counts a retry that may double samples.

@@ -6,31 +6,28 @@ use std::time::SystemTime;
 use pyroscope_wire::Surface;
 use pyroscope_wire::refusal::Meaning;
 use pyrotee_queue::lock;
+use tokio::sync::watch;
 
-use crate::flow::FlowControl;
 use crate::outcome::Outcome;
+use crate::route::Route;
 use crate::status::{LastError, SuspendedSurface, TargetStatus};
 
 /// Shows the status of a target while its deliverer runs. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct TargetMonitor {
-    flow: Arc<FlowControl>,
+    routes: watch::Receiver<Arc<Route>>,
     summary: SharedSummary,
-    workers: usize,
 }
 
 impl TargetMonitor {
-    pub(crate) fn new(flow: Arc<FlowControl>, summary: SharedSummary, workers: usize) -> Self {
-        Self {
-            flow,
-            summary,
-            workers,
-        }
+    pub(crate) fn new(routes: watch::Receiver<Arc<Route>>, summary: SharedSummary) -> Self {
+        Self { routes, summary }
     }
 
     /// The status of the target at this instant.
     pub fn status(&self) -> TargetStatus {
-        let flow = self.flow.snapshot();
+        let route = Arc::clone(&self.routes.borrow());
+        let flow = route.flow.snapshot();
         let summary = lock(&self.summary).clone();
         let suspended = flow.suspended.into_iter();
         TargetStatus {
@@ -48,7 +45,7 @@ impl TargetMonitor {
             in_flight: flow.in_flight,
             limit: flow.limit,
             at_ceiling: flow.at_ceiling,
-            workers: self.workers,
+            workers: route.settings.workers,
         }
     }
 }

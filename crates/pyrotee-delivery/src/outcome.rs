@@ -134,6 +134,12 @@ impl Outcome {
         self.meaning.map_or_else(Reason::as_str, Meaning::as_str)
     }
 
+    /// Whether the target refused the credentials of the upload: other credentials may help.
+    pub(crate) fn refuses_credentials(&self) -> bool {
+        let refusals = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN];
+        self.status.is_some_and(|status| refusals.contains(&status))
+    }
+
     /// Whether connecting failed.
     pub(crate) fn is_connect(&self) -> bool {
         self.error.as_ref().is_some_and(ExchangeError::is_connect)

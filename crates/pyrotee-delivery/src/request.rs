@@ -21,26 +21,27 @@ pub(crate) struct RequestTemplate {
     tags: Arc<Tags>,
     paths: SurfacePaths,
     headers: HeaderMap,
-    /// One permit for each body that may be rewritten for this target at once. Each target has its own permits, so that
-    /// slow rewrites for one target do not delay other targets.
-    rewrites: Arc<Semaphore>,
+    rewrites: RewritePermits,
 }
 
 impl RequestTemplate {
-    pub(crate) fn new(settings: &Settings) -> Result<Self, SettingsError> {
+    pub(crate) fn new(
+        settings: &Settings,
+        rewrites: RewritePermits,
+    ) -> Result<Self, SettingsError> {
         Ok(Self {
             address: settings.address.clone(),
             tags: Arc::new(settings.tags.clone()),
             paths: settings.paths.clone(),
             headers: settings.headers()?,
-            rewrites: Arc::new(Semaphore::new(most_rewrites())),
+            rewrites,
         })
     }
 
     /// Makes the content of an upload of `record`; `Err` is the reason to drop the record. May take long, and the time
     /// does not depend on the target.
     pub(crate) async fn prepare(&self, record: &Arc<Record>) -> Result<Prepared, Reason> {
-        Content::of(record, &self.tags, &self.rewrites).await
+        Content::of(record, &self.tags, &self.rewrites.0).await
     }
 
     /// The upload request of `record` with `content`; `Err` is the reason to drop the record.
@@ -89,6 +90,17 @@ impl RequestTemplate {
         // The capacity of this string equals its length, so that `Bytes` takes the string without a copy.
         let path = path.concat();
         PathAndQuery::try_from(path).ok().map(Uri::from)
+    }
+}
+
+/// One permit for each body that may be rewritten for one target at once. Each target has its own permits, so that slow
+/// rewrites for one target do not delay other targets. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct RewritePermits(Arc<Semaphore>);
+
+impl RewritePermits {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Semaphore::new(most_rewrites())))
     }
 }
 

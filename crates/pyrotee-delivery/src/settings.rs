@@ -87,6 +87,15 @@ pub struct SettingsError {
 }
 
 impl Settings {
+    /// Whether the settings can be put in force.
+    ///
+    /// # Errors
+    ///
+    /// If a setting cannot be sent as a header.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        self.headers().map(drop)
+    }
+
     /// The headers that every upload to this target carries.
     pub(crate) fn headers(&self) -> Result<HeaderMap, SettingsError> {
         let mut headers = HeaderMap::new();
@@ -129,6 +138,48 @@ impl Settings {
     }
 }
 
+/// How a change of a target's settings affects the delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SettingsChange {
+    /// The settings are equal.
+    None,
+    /// Uploads change. Whether the target accepts them does not depend on the change.
+    Uploads,
+    /// The target may accept uploads that it refused before, or the reverse: earlier outcomes show nothing any more.
+    Acceptance,
+}
+
+impl Settings {
+    /// How a change from these settings to `new` affects the delivery. Secrets are compared, too. Names are not: the
+    /// name is the identity of the target.
+    pub(crate) fn change_to(&self, new: &Self) -> SettingsChange {
+        if self.acceptance() != new.acceptance() {
+            SettingsChange::Acceptance
+        } else if self.uploads() != new.uploads() {
+            SettingsChange::Uploads
+        } else {
+            SettingsChange::None
+        }
+    }
+
+    /// The settings that decide whether the target accepts an upload, and what its responses mean.
+    fn acceptance(&self) -> impl PartialEq {
+        let headers = self.headers.iter();
+        let headers: Vec<_> = headers
+            .map(|(name, value)| (name, value.expose_secret()))
+            .collect();
+        let credentials = self.credentials.as_ref().map(Credentials::expose);
+        let place = (&self.address, &self.paths);
+        (place, credentials, &self.tenant, headers, &self.rules)
+    }
+
+    /// The other settings, without the name.
+    fn uploads(&self) -> impl PartialEq {
+        let limits = (self.timeout, self.workers, self.replay_rate);
+        (&self.tags, limits, self.max_age, self.on_ambiguous)
+    }
+}
+
 /// User and password in Base64, as RFC 7617 says.
 fn encoded(user: &SecretString, password: &SecretString) -> String {
     STANDARD.encode(format!(
@@ -139,6 +190,16 @@ fn encoded(user: &SecretString, password: &SecretString) -> String {
 }
 
 impl Credentials {
+    /// The secrets: token, or user and password.
+    fn expose(&self) -> (&str, Option<&str>) {
+        match self {
+            Self::Bearer(token) => (token.expose_secret(), None),
+            Self::Basic { user, password } => {
+                (user.expose_secret(), Some(password.expose_secret()))
+            }
+        }
+    }
+
     fn authorization(&self) -> Result<HeaderValue, SettingsError> {
         match self {
             Self::Bearer(token) => {
@@ -168,6 +229,8 @@ fn secret(what: &str, text: &str) -> Result<HeaderValue, SettingsError> {
 
 #[cfg(test)]
 mod tests {
+    use pyroscope_wire::refusal::Rule;
+
     use super::*;
 
     fn settings() -> Settings {
@@ -202,6 +265,50 @@ mod tests {
         .unwrap();
         assert_eq!(headers[AUTHORIZATION], "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
         assert_eq!(headers[HOST], "[::1]:4040");
+    }
+
+    #[test]
+    fn a_change_is_recognised_in_every_key() {
+        type Edit = fn(&mut Settings);
+        let old = Settings {
+            credentials: Some(Credentials::Bearer("one".into())),
+            headers: vec![(HeaderName::from_static("x-key"), "one".into())],
+            ..settings()
+        };
+        let basic = |password: &str| Credentials::Basic {
+            user: "one".into(),
+            password: password.into(),
+        };
+        assert_ne!(basic("a").expose(), basic("b").expose());
+        assert_ne!(
+            basic("").expose(),
+            Credentials::Bearer("one".into()).expose()
+        );
+        let acceptance: [Edit; 7] = [
+            |it| it.address = Address::parse("http://[::1]:4041/base/").unwrap().address,
+            |it| it.credentials = Some(Credentials::Bearer("two".into())),
+            |it| it.credentials = None,
+            |it| it.tenant = Some("team".to_owned()),
+            |it| it.headers = vec![(HeaderName::from_static("x-key"), "two".into())],
+            |it| it.paths.set("push", "/push").unwrap(),
+            |it| it.rules = Rules::new(vec![Rule::parse("403", "rejected").unwrap()]),
+        ];
+        let uploads: [Edit; 6] = [
+            |it| it.tags = Tags::parse([("pod".to_owned(), "a".to_owned())]).unwrap(),
+            |it| it.timeout = Duration::from_secs(11),
+            |it| it.workers = 2,
+            |it| it.max_age = Some(Duration::from_secs(1)),
+            |it| it.on_ambiguous = OnAmbiguous::Drop,
+            |it| it.replay_rate = NonZeroU64::new(1),
+        ];
+        let change = |edit: Edit| {
+            let mut new = old.clone();
+            edit(&mut new);
+            old.change_to(&new)
+        };
+        assert_eq!(change(|_| ()), SettingsChange::None);
+        assert_eq!(acceptance.map(change), [SettingsChange::Acceptance; 7]);
+        assert_eq!(uploads.map(change), [SettingsChange::Uploads; 6]);
     }
 
     #[test]

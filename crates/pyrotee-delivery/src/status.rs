@@ -31,6 +31,14 @@ impl TargetState {
         Self::Suspended,
     ];
 
+    /// Whether uploads are blocked, at least those of one surface.
+    pub(crate) const fn is_outage(self) -> bool {
+        match self {
+            Self::Healthy | Self::Rejecting => false,
+            Self::Throttled | Self::Open | Self::Suspended => true,
+        }
+    }
+
     /// The value of the `state` label.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -58,7 +66,7 @@ pub struct TargetStatus {
     pub last_error: Option<LastError>,
     /// Uploads since the start of the process, retries included.
     pub attempts: u64,
-    /// Uploads in flight.
+    /// Uploads in flight, apart from those that began with a replaced flow control: see [`TargetHandle::update`](crate::TargetHandle::update).
     pub in_flight: usize,
     /// The concurrency limit: how many uploads may be in flight now.
     pub limit: usize,

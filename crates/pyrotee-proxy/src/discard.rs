@@ -87,8 +87,11 @@ async fn respond_offered(offered: OfferResult, format: ResponseFormat) -> Respon
     if offered.oversized {
         return too_large("the profile is larger than any target's queue", format);
     }
-    if offered.queued == 0 && offered.refused > 0 {
-        return format.overloaded("every target's queue is full");
+    match (offered.queued, offered.refused) {
+        // A reload has removed the last target since the head of the request arrived.
+        (0, 0) => return format.overloaded("no target is left"),
+        (0, _) => return format.overloaded("every target's queue is full"),
+        _ => {}
     }
     // A 200 promises that the queue's backend keeps the record, so the response waits until the record is durable.
     match offered.receipt.durable().await {

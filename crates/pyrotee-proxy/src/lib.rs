@@ -30,8 +30,11 @@ mod settings;
 mod stack;
 mod synthetic_response;
 mod tee;
+#[cfg(test)]
+mod tests;
 mod upstream_limit;
 
 pub use proxy::{Gauges, Proxy};
 pub use settings::{Duplicates, LocalWrites, Settings, TeeOn, TeeSettings, UpstreamSettings};
 pub use synthetic_response::{ResponseFormat, SyntheticBody};
+pub use tee::PolicyHandle;

@@ -12,24 +12,18 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::dedup::RetryFilter;
 use crate::forward::{BackgroundReader, Forward};
 use crate::listener::{self, Listener};
 use crate::metrics::ProxyMetrics;
-use crate::settings::{Settings, TeeSettings};
+use crate::settings::Settings;
 use crate::stack::{self, LocalEndpoint};
-use crate::tee::{Lookalikes, Recorder, Recordings, ResponsePolicy, SlowClientLog, TeeLayer};
-use crate::{Duplicates, LocalWrites, TeeOn};
-
-/// Maximum number of bytes of a request's body that are read after an early response, without a tee.
-const MAX_REST_BYTES: u64 = 64 * 1024 * 1024;
+use crate::tee::{Policies, PolicyHandle, TeeLayer, TeeState};
 
 /// The proxy: its address is bound, and [`Proxy::run`] serves requests.
 #[derive(Debug)]
 pub struct Proxy {
     listener: Listener,
-    /// `None` for a pure proxy.
-    recorder: Option<Arc<Recorder>>,
+    policies: Arc<Policies>,
     address: SocketAddr,
     gauges: Gauges,
 }
@@ -79,27 +73,16 @@ impl Proxy {
             connections,
         };
 
-        let max_rest_bytes = settings
-            .tee
-            .as_ref()
-            .map_or(MAX_REST_BYTES, |tee| tee.max_body);
-        let recorder = settings.tee.map(|tee| {
-            let response_policy = response_policy(&tee, settings.local_writes);
-            Arc::new(Recorder {
-                producer: tee.producer,
-                budget: tee.budget,
-                max_body: tee.max_body,
-                response_policy,
-                recordings: Recordings::default(),
-                slow_clients: SlowClientLog::default(),
-                lookalikes: Lookalikes::new(metrics.clone()),
-                metrics: metrics.clone(),
-            })
-        });
+        let tee = TeeState::new(settings.producer, settings.budget, metrics.clone());
+        let policies = Policies::new(
+            settings.local_writes,
+            settings.tee.as_ref(),
+            tee,
+            drain.clone(),
+        );
         let background_reader = Arc::new(BackgroundReader {
             tasks: tasks.clone(),
             runtime,
-            max_bytes: max_rest_bytes,
             max_time: settings
                 .upstream
                 .as_ref()
@@ -120,11 +103,14 @@ impl Proxy {
         });
         let endpoint = LocalEndpoint {
             forward,
-            local_writes: settings.local_writes,
             background_reader,
             metrics: metrics.clone(),
         };
-        let stack = stack::build(endpoint, TeeLayer::new(recorder.clone()), metrics.clone());
+        let stack = stack::build(
+            endpoint,
+            TeeLayer::new(Arc::clone(&policies)),
+            metrics.clone(),
+        );
         let listener = Listener {
             socket,
             stack,
@@ -135,7 +121,7 @@ impl Proxy {
         };
         Self {
             listener,
-            recorder,
+            policies,
             address,
             gauges,
         }
@@ -151,11 +137,16 @@ impl Proxy {
         self.gauges.clone()
     }
 
+    /// Returns a handle that changes what the proxy does with ingestion requests.
+    pub fn policy(&self) -> PolicyHandle {
+        self.policies.handle()
+    }
+
     /// Serves until drained. Returns when all requests and all captures have ended, and drops the
     /// producer.
     pub async fn run(self) {
         let Self {
-            listener, recorder, ..
+            listener, policies, ..
         } = self;
         let serve = async {
             let tasks = listener.tasks.clone();
@@ -163,32 +154,9 @@ impl Proxy {
             tasks.close();
             tasks.wait().await;
         };
-        let give_up_slow_recordings = async {
-            match &recorder {
-                Some(recorder) => recorder.give_up_slow_recordings().await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             () = serve => {}
-            () = give_up_slow_recordings => {}
-        }
-    }
-}
-
-/// Returns what the tee does with the upstream's response under these settings.
-fn response_policy(tee: &TeeSettings, local_writes: LocalWrites) -> ResponsePolicy {
-    match (local_writes, tee.on, tee.duplicates) {
-        // Without local writes no upstream gets the profile: the response depends on the queues.
-        (LocalWrites::Discard, ..) => match &tee.check {
-            Some(check) => ResponsePolicy::CheckFirst(Arc::clone(check)),
-            None => ResponsePolicy::Ignore,
-        },
-        (_, TeeOn::Always, Duplicates::Tee) => ResponsePolicy::Ignore,
-        // A failed request was not teed, so its retry must be teed.
-        (_, TeeOn::UpstreamSuccess, _) => ResponsePolicy::OfferOnSuccess,
-        (_, TeeOn::Always, Duplicates::Drop) => {
-            ResponsePolicy::FilterRetries(RetryFilter::new(tee.budget.limit()))
+            () = policies.give_up_slow_recordings() => {}
         }
     }
 }

@@ -13,9 +13,15 @@ use pyrotee_queue::{Budget, Producer, RecordCheck};
 pub struct Settings {
     /// The upstream; `None` if there is none.
     pub upstream: Option<UpstreamSettings>,
-    /// What the proxy does with ingestion requests besides teeing them.
+    /// Puts records into the queues of the targets. [`Proxy::run`](crate::Proxy::run) drops it when the last request
+    /// has ended, and not before, even if no request is teed.
+    pub producer: Arc<dyn Producer>,
+    /// The memory budget that captures reserve from.
+    pub budget: Arc<Budget>,
+    /// What the proxy does with ingestion requests besides teeing them, until
+    /// [`PolicyHandle::set`](crate::PolicyHandle::set) changes it.
     pub local_writes: LocalWrites,
-    /// The tee; `None` for a pure proxy.
+    /// The tee, until [`PolicyHandle::set`](crate::PolicyHandle::set) changes it; `None` for a pure proxy.
     pub tee: Option<TeeSettings>,
 }
 
@@ -41,7 +47,7 @@ pub struct UpstreamSettings {
 pub enum LocalWrites {
     /// Forwards them to the upstream, whose response the client gets.
     Forward,
-    /// Does not forward them, and responds itself.
+    /// Does not forward them, and responds itself. Without a tee, they are forwarded all the same.
     Discard,
 }
 
@@ -65,7 +71,7 @@ pub enum Duplicates {
 }
 
 /// Settings of the tee.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct TeeSettings {
     /// Largest body that is teed, in bytes.
     pub max_body: u64,
@@ -73,10 +79,6 @@ pub struct TeeSettings {
     pub on: TeeOn,
     /// What the tee does with duplicates.
     pub duplicates: Duplicates,
-    /// The memory budget that captures reserve from.
-    pub budget: Arc<Budget>,
-    /// Puts records into the queues of the targets.
-    pub producer: Arc<dyn Producer>,
     /// Checks whether a record can be sent to a target, before [`LocalWrites::Discard`] responds. `None`: only the
     /// deliveries check it.
     pub check: Option<Arc<dyn RecordCheck>>,

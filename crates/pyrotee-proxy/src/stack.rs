@@ -42,7 +42,6 @@ pub(crate) type Stack = BoxCloneSyncService<Request<Incoming>, Response<StackBod
 pub(crate) struct LocalEndpoint {
     /// `None` if no upstream is configured.
     pub(crate) forward: Option<Forward<LocalRequestBody>>,
-    pub(crate) local_writes: LocalWrites,
     pub(crate) background_reader: Arc<BackgroundReader>,
     pub(crate) metrics: Arc<ProxyMetrics>,
 }
@@ -61,7 +60,8 @@ pub(crate) fn build(endpoint: LocalEndpoint, tee: TeeLayer, metrics: Arc<ProxyMe
         .layer(CatchPanicLayer::custom(panicked))
         // Above the tee, which must see the error of a failed upstream.
         .layer(RescueLayer)
-        // Innermost: records the requests that are relayed. Its body tells `discard` how the capture ended.
+        // Innermost: records the requests that are relayed. Its body tells the endpoint the policy of the request, and
+        // `discard` how the capture ended.
         .layer(tee)
         .service(endpoint);
     BoxCloneSyncService::new(stack)
@@ -72,7 +72,8 @@ impl LocalEndpoint {
         &self,
         request: Request<LocalRequestBody>,
     ) -> Result<Response<LocalResponseBody>, ForwardError> {
-        if self.local_writes == LocalWrites::Discard
+        let policy = request.body().local_policy();
+        if policy.local_writes == LocalWrites::Discard
             && let Some(surface) = RequestContext::surface_of(&request)
         {
             let format = ResponseFormat::of(&request, surface);
@@ -81,9 +82,14 @@ impl LocalEndpoint {
                 .map(Either::Right));
         }
         match &self.forward {
-            Some(forward) => Ok(forward.relay(request).await?.map(Either::Left)),
+            Some(forward) => {
+                let relayed = forward.relay(request, policy.max_rest_bytes);
+                Ok(relayed.await?.map(Either::Left))
+            }
             None => {
-                self.background_reader.read_rest(request.into_body());
+                let body = request.into_body();
+                self.background_reader
+                    .read_rest(body, policy.max_rest_bytes);
                 let message = "no upstream is configured: only ingestion is served here";
                 let status = StatusCode::NOT_FOUND;
                 let response = synthetic_response::error(status, RpcCode::NotFound, message);

@@ -42,7 +42,8 @@ mod supervisor;
 
 pub use backend::{
     Consumer, FRESH_FOR, Lane, Lease, LeaseEnd, LeaseFilter, LeaseFuture, Limits, OfferResult,
-    Producer, Receipt, Settle, Surfaces, WhenFull,
+    OpenBackend, OpenQueue, Producer, QueueId, Receipt, Registry, Settle, Surfaces, TargetQueue,
+    WhenFull,
 };
 pub use budget::{Budget, Reservation, Workspace};
 pub use check::{Check, RecordCheck, Unfit};
@@ -51,7 +52,7 @@ pub use headers::Headers;
 pub use ledger::{Counts, Ledger, Tally};
 pub use memory::open as open_memory;
 pub use payload::{Payload, PayloadBuffer};
-pub use queue::{LeasedEntry, Queue, QueuedRecord, TakeResult};
+pub use queue::{LeasedEntry, Queue, QueuedRecord, TakeResult, shed_oldest};
 pub use reason::Reason;
 pub use receipt_time::receipt_time;
 pub use record::{Head, Record, SurfaceId};

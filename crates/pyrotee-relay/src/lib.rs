@@ -11,29 +11,36 @@
 
 pub mod build_info;
 mod descriptors;
+mod disk_thread;
 mod outside;
 mod relay;
+mod reload;
+mod running;
 mod settings;
 mod signals;
 mod stopping;
+mod targets;
 mod telemetry;
 mod wiring;
 
 use anyhow::Context;
-use pyrotee_config::Config;
+use pyrotee_config::{ConfigText, Loaded, Loader};
 use tokio::runtime::Builder;
 
 use relay::Relay;
+use reload::InForce;
 pub use settings::delivery as delivery_settings;
 pub use signals::Signals;
 
-/// Runs the relay until a signal, or the unexpected end of a part, stops it.
+/// Runs the relay until a signal, or the unexpected end of a part, stops it. `loaded` is the configuration that `loader`
+/// loaded from `text`; `loader` loads it again when it changes.
 ///
 /// # Errors
 ///
 /// If something cannot be set up, or a part of the relay has crashed.
-pub fn run(config: &Config) -> anyhow::Result<()> {
-    telemetry::install_logs(&config.log);
+pub fn run(loader: Loader, text: ConfigText, loaded: Loaded) -> anyhow::Result<()> {
+    let config = &loaded.config;
+    let log_level = telemetry::install_logs(&config.log);
     descriptors::raise_limit();
     for warning in config.warnings() {
         tracing::warn!("{warning}");
@@ -53,7 +60,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         .build()
         .context("failed to start the runtime")?;
     let stopped = runtime.block_on(async {
-        let relay = Relay::build(config, cores)?;
+        let relay = Relay::build(loader, InForce { text, loaded }, log_level, cores)?;
         relay.run().await
     });
     // Tunnels may stay open for ever, so they are cut here.

@@ -4,55 +4,53 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use pyrotee_admin::{
     Actions, Admin, Copies, DegradableParts, Guard, Health, Hosts, LetterService, OpenSpool, Pages,
-    Site, StatusSource, TargetView,
+    Site, StatusSource,
 };
-use pyrotee_config::Config;
-use pyrotee_delivery::Deliverer;
+use pyrotee_config::Loader;
 use pyrotee_net::bind;
 use pyrotee_proxy::Proxy;
-use pyrotee_queue::{Budget, Reason, Supervisor};
+use pyrotee_queue::{Budget, Supervisor};
 use pyrotee_spool::{Monitor, Opening};
 use tokio::runtime::Handle;
-use tokio::task::{JoinError, JoinSet};
-use tokio::time::{interval, sleep, sleep_until, timeout};
+use tokio::signal::unix::Signal;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::outside::Outside;
-use super::settings;
-use super::signals::{IgnoredSignals, Signals};
-use super::stopping::{Deadlines, Savers};
-use super::wiring::Targets;
 use crate::build_info::{REVISION, VERSION};
-use crate::telemetry::{self, Scrape};
+use crate::outside::Outside;
+use crate::reload::{InForce, LiveParts, ReloadHandle, ReloadState, Reloader, targets_in_force};
+use crate::running::{Cause, Running, crash};
+use crate::settings;
+use crate::signals::{self, IgnoredSignals, Signals};
+use crate::stopping::{Deadlines, Savers};
+use crate::targets::{DelivererParts, DrainStop, Targets};
+use crate::telemetry::{self, LogLevelHandle, Scrape};
+use crate::wiring::{Letters, Queues};
 
-/// Time for the parts to end after `stop` is cancelled; the others are then aborted.
-const LETTING_GO: Duration = Duration::from_secs(1);
-/// Time for the aborted parts to end.
-const ABORTING: Duration = Duration::from_millis(500);
-
-/// [`LETTING_GO`] after a second signal.
-const LETTING_GO_AT_ONCE: Duration = Duration::from_millis(200);
+/// Divisor of the memory limit: the share that the records of all removed targets may take together.
+const REMOVED_SHARE: u64 = 4;
 
 /// Maximum time for which the relay is not ready because its spool is being opened.
 const OPENING: Duration = Duration::from_secs(2);
 /// Interval of the checks whether the spool is open.
 const OPENING_STEP: Duration = Duration::from_millis(5);
 
-/// Interval of the log lines with the progress of a drain.
-const PROGRESS: Duration = Duration::from_secs(5);
-
 /// A relay whose sockets are bound.
 #[derive(Debug)]
 pub(super) struct Relay {
     proxy: Proxy,
-    deliverers: Vec<Deliverer>,
-    views: Arc<[TargetView]>,
+    targets: Arc<Targets>,
+    reloader: Reloader,
+    reload: ReloadHandle,
+    config: Arc<ReloadState>,
     admin: TcpListener,
     scrape: Scrape,
-    status: StatusSource,
+    parts: DegradableParts,
     guard: Guard,
     hosts: Hosts,
     dead_letters: Option<LetterService>,
@@ -60,21 +58,33 @@ pub(super) struct Relay {
     savers: Savers,
     signals: Signals,
     ignored_signals: IgnoredSignals,
-    grace: Duration,
+    hangup: Signal,
+    /// `shutdown.grace`, which a reload changes.
+    grace: watch::Receiver<Duration>,
     supervisor: Supervisor,
     /// Cancelled when the relay stops: no new requests are accepted.
     drain: CancellationToken,
+    /// Cancelled to make the deliveries end at once.
+    stop: CancellationToken,
 }
 
 impl Relay {
-    /// Builds every part and binds every socket, so that every failure occurs before anything runs. At most `threads`
+    /// Builds every part and binds every socket, so that every failure occurs before a client is served. At most `threads`
     /// threads are busy with bodies at once.
-    pub(super) fn build(config: &Config, threads: usize) -> anyhow::Result<Self> {
+    pub(super) fn build(
+        loader: Loader,
+        in_force: InForce,
+        log_level: LogLevelHandle,
+        threads: usize,
+    ) -> anyhow::Result<Self> {
+        let config = &in_force.loaded.config;
         let (signals, ignored_signals) = (Signals::listen()?, IgnoredSignals::listen()?);
+        let hangup = signals::hangup()?;
         let metrics = telemetry::install_metrics()?;
         let outside = Outside::open()?;
         let budget = Budget::for_bodies(config.memory_limit, config.tee.max_body);
-        let (drain, supervisor) = (CancellationToken::new(), Supervisor::default());
+        let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
+        let supervisor = Supervisor::default();
 
         // Ports come first: a port that is in use ends the process before it has touched a disk.
         let socket = bind(config.listen)
@@ -83,86 +93,116 @@ impl Relay {
             .context("failed to start the admin listener: choose another `admin`")?;
         tracing::info!(listener = "admin", %address, "listening");
 
-        let opened = Targets::open(config, &outside, &budget, &supervisor)?;
-        let producer = opened.producer.as_ref().map(Arc::downgrade);
-        let settings = settings::proxy(config, opened.producer, &budget, threads, &outside);
+        let first = targets_in_force(config);
+        let queues = Queues::open(config, first, &budget, &supervisor);
+        let (spool, closer) = queues.spool.unzip();
+        let letters = Letters::open(config, spool.as_ref(), &supervisor)?;
+        let (dead_letters, writer) = letters.open.unzip();
+        let producer = Arc::downgrade(&queues.producer);
+        let settings = settings::proxy(config, queues.producer, &budget, threads, &outside);
         let proxy = Proxy::new(socket, settings, Handle::current(), drain.clone());
 
-        let views = opened.views;
-        let (spool, closer) = opened.spool.unzip();
-        let monitor = spool.as_ref().map(|spool| spool.monitor.clone());
-        let (dead_letters, letters) = opened.dead_letters.unzip();
-        let parts = DegradableParts {
-            spool: monitor.clone(),
-            dead_letters: dead_letters.clone(),
+        let (reload, requests) = ReloadHandle::new();
+        let parts = DelivererParts {
+            outside,
+            dead_letters: letters.sink,
+            refresh: reload.refresh(),
+            supervisor: supervisor.clone(),
+            stop: stop.clone(),
         };
+        let removed_bytes = config.memory_limit / REMOVED_SHARE;
+        let targets = Targets::start(parts, queues.registry, removed_bytes, first, queues.queues)?;
+        let monitor = spool.as_ref().map(|spool| spool.monitor.clone());
         let savers = Savers {
             spool: monitor.clone().zip(closer),
-            dead_letters: dead_letters.clone().zip(letters),
+            dead_letters: dead_letters.clone().zip(writer),
         };
-        let letter_service = dead_letters
-            .clone()
-            .zip(producer)
-            .map(|(monitor, producer)| {
-                LetterService::new(monitor, producer, Arc::clone(&views), Arc::clone(&budget))
-            });
-        let gauges = proxy.gauges();
+        let letter_service = dead_letters.clone().map(|monitor| {
+            LetterService::new(monitor, producer, targets.list(), Arc::clone(&budget))
+        });
+        let state = Arc::new(ReloadState::new(config));
         let scrape = Scrape::new(
             metrics,
-            Arc::clone(&views),
-            opened.connections,
-            budget,
-            gauges,
-            monitor,
-            dead_letters,
+            targets.scraped(),
+            Arc::clone(&state),
+            Arc::clone(&budget),
+            proxy.gauges(),
+            monitor.clone(),
+            dead_letters.clone(),
         );
-        let scrape = scrape.with_panics(supervisor.clone());
+        let guard = Guard::new(config.admin_token.clone());
+        let hosts = Hosts::new(&machine_name(), config.admin_hosts.clone());
+        let (grace_sender, grace) = watch::channel(config.shutdown_grace);
+        let live_parts = LiveParts {
+            targets: Arc::clone(&targets),
+            policy: proxy.policy(),
+            budget: Arc::clone(&budget),
+            has_upstream: config.upstream.is_some(),
+            guard: guard.clone(),
+            hosts: hosts.clone(),
+            log_level,
+            grace: grace_sender,
+            threads,
+        };
         Ok(Self {
             proxy,
-            deliverers: opened.deliverers,
+            targets,
+            reloader: Reloader::new(loader, in_force, live_parts, Arc::clone(&state), requests),
+            reload,
+            config: state,
             admin: admin
                 .into_std()
                 .context("failed to hand over the admin listener")?,
-            scrape,
-            status: StatusSource::new(Arc::clone(&views), parts),
-            guard: Guard::new(config.admin_token.clone()),
-            hosts: Hosts::new(&machine_name(), config.admin_hosts.clone()),
+            scrape: scrape.with_panics(supervisor.clone()),
+            parts: DegradableParts {
+                spool: monitor,
+                dead_letters,
+            },
+            guard,
+            hosts,
             dead_letters: letter_service,
-            views,
             spool,
             savers,
             signals,
             ignored_signals,
-            grace: config.shutdown_grace,
+            hangup,
+            grace,
             supervisor,
             drain,
+            stop,
         })
     }
 
     /// Serves until a signal, or until a part ends that should not, and then stops everything.
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let health = Arc::new(Health::default());
+        let list = self.targets.list();
         let pages = Pages {
             metrics: Box::new(self.scrape),
-            status: self.status,
+            status: StatusSource::new(list.clone(), self.parts, self.config),
             spool: self.spool.clone(),
             health: Arc::clone(&health),
             copies: Copies::default(),
         };
         let site = Site {
-            pages,
+            pages: Arc::new(pages),
             guard: self.guard,
             hosts: self.hosts,
-            actions: Actions::new(Arc::clone(&self.views), self.spool),
+            actions: Arc::new(Actions::new(
+                list.clone(),
+                self.spool,
+                Arc::new(DrainStop(Arc::clone(&self.targets))),
+            )),
             dead_letters: self.dead_letters.map(Arc::new),
+            reload: Arc::new(self.reload),
         };
         let admin = Admin::start(self.admin, site, self.supervisor)
             .context("failed to start the admin thread")?;
         let mut running = Running {
             parts: JoinSet::new(),
             signals: self.signals,
-            views: self.views,
-            stop: CancellationToken::new(),
+            targets: list,
+            stop: self.stop,
             crashed: None,
         };
         let beating = Arc::clone(&health);
@@ -171,9 +211,7 @@ impl Relay {
         background.spawn(async move {
             self.ignored_signals.log().await;
         });
-        for deliverer in self.deliverers {
-            running.parts.spawn(deliverer.run(running.stop.clone()));
-        }
+        background.spawn(self.reloader.run(self.hangup, self.drain.clone()));
         let address = self.proxy.address();
         running.parts.spawn(self.proxy.run());
         let spool = self
@@ -189,13 +227,15 @@ impl Relay {
         tracing::info!(listener = "data", %address, version = VERSION, revision = REVISION, "listening");
 
         let cause = running.wait_for_the_end().await;
-        let mut deadlines = Deadlines::begin(self.grace);
+        let mut deadlines = Deadlines::begin(*self.grace.borrow());
         match cause {
             Cause::Signal(signal) => tracing::info!(signal, "stopping"),
             Cause::Crash(error) => running.crashed = Some(crash(error)),
         }
         health.set_stopping();
         self.drain.cancel();
+        let targets = self.targets;
+        running.parts.spawn(async move { targets.finished().await });
         running.drain(&mut deadlines).await;
         running.let_go(&mut deadlines).await;
         self.savers.save(deadlines, &mut running.signals).await;
@@ -222,126 +262,4 @@ async fn await_opening(spool: Option<Monitor>) {
 fn machine_name() -> String {
     let name = rustix::system::uname();
     name.nodename().to_string_lossy().into_owned()
-}
-
-/// Why the relay stops.
-enum Cause {
-    /// The name of the signal.
-    Signal(&'static str),
-    /// A part ended although nothing had asked it to.
-    Crash(Option<JoinError>),
-}
-
-/// The parts that run until the relay stops.
-struct Running {
-    /// The proxy and the targets. A target ends when its queue is closed and empty; the end of the proxy closes the
-    /// queues.
-    parts: JoinSet<()>,
-    signals: Signals,
-    views: Arc<[TargetView]>,
-    /// Cancelled to make the parts end at once.
-    stop: CancellationToken,
-    crashed: Option<anyhow::Error>,
-}
-
-impl Running {
-    async fn wait_for_the_end(&mut self) -> Cause {
-        tokio::select! {
-            signal = self.signals.next() => Cause::Signal(signal),
-            Some(ended) = self.parts.join_next() => Cause::Crash(ended.err()),
-        }
-    }
-
-    /// Waits until the queues are empty, `shutdown.grace` is over, or another signal comes.
-    async fn drain(&mut self, deadlines: &mut Deadlines) {
-        let over = sleep_until(deadlines.drained);
-        tokio::pin!(over);
-        let mut progress = interval(PROGRESS);
-        progress.reset();
-        loop {
-            tokio::select! {
-                ended = self.parts.join_next() => match ended {
-                    None => return,
-                    Some(Ok(())) => {}
-                    Some(Err(error)) => self.crashed = Some(crash(Some(error))),
-                },
-                signal = self.signals.next() => {
-                    deadlines.hurry();
-                    tracing::warn!(signal, "stopping at once");
-                    return;
-                }
-                () = &mut over => {
-                    tracing::warn!("shutdown.grace is over");
-                    return;
-                }
-                _ = progress.tick() => {
-                    let pending: u64 = self.snapshots().map(|(_, counts)| counts.pending.profiles).sum();
-                    tracing::info!(pending, "draining");
-                }
-            }
-        }
-    }
-
-    /// Ends the parts that still run.
-    async fn let_go(&mut self, deadlines: &mut Deadlines) {
-        self.stop.cancel();
-        let limit = match deadlines.is_hurried {
-            true => LETTING_GO_AT_ONCE,
-            false => LETTING_GO,
-        };
-        let ending = async { while self.parts.join_next().await.is_some() {} };
-        let ended = tokio::select! {
-            ended = timeout(limit, ending) => ended.is_ok(),
-            signal = self.signals.next() => {
-                deadlines.hurry();
-                tracing::warn!(signal, "stopping at once");
-                false
-            }
-        };
-        if !ended {
-            // Usually only the proxy still runs, because clients are still sending: a target ends soon after `stop` and
-            // counts its profiles.
-            let aborted = timeout(ABORTING, self.parts.shutdown()).await;
-            if aborted.is_err() {
-                tracing::error!("a task does not end");
-            }
-        }
-    }
-
-    /// Logs the counts of each target, and returns the error of a part that has crashed.
-    fn last_words(self) -> Option<anyhow::Error> {
-        for (target, counts) in self.snapshots() {
-            let (sent, lost) = (
-                counts.sent.profiles,
-                counts.dropped(Reason::Shutdown).profiles,
-            );
-            // These profiles are on disk, for the next process.
-            let kept = counts.pending.profiles;
-            if lost > 0 {
-                tracing::warn!(
-                    target,
-                    sent,
-                    lost,
-                    kept,
-                    "stopped before all profiles were delivered"
-                );
-            } else {
-                tracing::info!(target, sent, kept, "stopped");
-            }
-        }
-        self.crashed
-    }
-
-    fn snapshots(&self) -> impl Iterator<Item = (&str, pyrotee_queue::Counts)> {
-        self.views
-            .iter()
-            .map(|target| (target.name.as_str(), target.counts()))
-    }
-}
-
-fn crash(error: Option<JoinError>) -> anyhow::Error {
-    let error = error.map_or_else(|| anyhow!("it ended by itself"), anyhow::Error::from);
-    let error = error.context("a part of the relay crashed, which is a bug");
-    tracing::error!(error = &*error, "stopping");
-    error
 }

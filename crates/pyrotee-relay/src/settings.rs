@@ -97,11 +97,10 @@ pub(super) fn dead_letters(
     }
 }
 
-/// The settings of the request path. Without a `producer` pyrotee is a pure proxy. At most `threads` threads are busy
-/// with bodies at once.
+/// The settings of the request path. At most `threads` threads are busy with bodies at once.
 pub(super) fn proxy(
     config: &Config,
-    producer: Option<Arc<dyn Producer>>,
+    producer: Arc<dyn Producer>,
     budget: &Arc<Budget>,
     threads: usize,
     outside: &Outside,
@@ -115,15 +114,36 @@ pub(super) fn proxy(
         timeout: upstream.timeout,
         forwarded_headers: upstream.forwarded_headers,
     });
-    let local_writes = match (&producer, config.remote_write.local_writes) {
-        (Some(_), LocalWrites::Discard) => pyrotee_proxy::LocalWrites::Discard,
-        (None, _) | (_, LocalWrites::Forward) => pyrotee_proxy::LocalWrites::Forward,
+    let (local_writes, tee) = policy(config, threads);
+    pyrotee_proxy::Settings {
+        upstream,
+        producer,
+        budget: Arc::clone(budget),
+        local_writes,
+        tee,
+    }
+}
+
+/// What the request path does with ingestion requests. Without a tee pyrotee is a pure proxy.
+pub(super) fn policy(
+    config: &Config,
+    threads: usize,
+) -> (
+    pyrotee_proxy::LocalWrites,
+    Option<pyrotee_proxy::TeeSettings>,
+) {
+    if !config.remote_write.enabled {
+        return (pyrotee_proxy::LocalWrites::Forward, None);
+    }
+    let local_writes = match config.remote_write.local_writes {
+        LocalWrites::Discard => pyrotee_proxy::LocalWrites::Discard,
+        LocalWrites::Forward => pyrotee_proxy::LocalWrites::Forward,
     };
     let check = || -> Arc<dyn RecordCheck> {
         let tags = config.remote_write.targets.iter().map(|it| &it.tags);
         Arc::new(ContentCheck::new(tags, threads))
     };
-    let tee = producer.map(|producer| pyrotee_proxy::TeeSettings {
+    let tee = pyrotee_proxy::TeeSettings {
         max_body: config.tee.max_body,
         on: match config.tee.on {
             TeeOn::Always => pyrotee_proxy::TeeOn::Always,
@@ -133,13 +153,7 @@ pub(super) fn proxy(
             Duplicates::Drop => pyrotee_proxy::Duplicates::Drop,
             Duplicates::Tee => pyrotee_proxy::Duplicates::Tee,
         },
-        budget: Arc::clone(budget),
-        producer,
         check: (local_writes == pyrotee_proxy::LocalWrites::Discard).then(check),
-    });
-    pyrotee_proxy::Settings {
-        upstream,
-        local_writes,
-        tee,
-    }
+    };
+    (local_writes, Some(tee))
 }

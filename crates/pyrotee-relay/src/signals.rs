@@ -16,7 +16,6 @@ pub struct Signals {
 /// Signals that have no meaning here, and would end the process if it did not listen for them.
 #[derive(Debug)]
 pub(crate) struct IgnoredSignals {
-    hangup: Signal,
     user1: Signal,
     user2: Signal,
 }
@@ -45,7 +44,6 @@ impl IgnoredSignals {
     /// Starts to listen. From now on these signals do not end the process.
     pub(crate) fn listen() -> anyhow::Result<Self> {
         Ok(Self {
-            hangup: listen(SignalKind::hangup())?,
             user1: listen(SignalKind::user_defined1())?,
             user2: listen(SignalKind::user_defined2())?,
         })
@@ -55,16 +53,20 @@ impl IgnoredSignals {
     pub(crate) async fn log(mut self) -> Infallible {
         loop {
             let signal = tokio::select! {
-                _ = self.hangup.recv() => "SIGHUP",
                 _ = self.user1.recv() => "SIGUSR1",
                 _ = self.user2.recv() => "SIGUSR2",
             };
             tracing::warn!(
                 signal,
-                "ignored a signal: only SIGTERM, SIGINT and SIGQUIT have a meaning"
+                "ignored a signal: only SIGHUP, SIGTERM, SIGINT and SIGQUIT have a meaning"
             );
         }
     }
+}
+
+/// The signal that asks for a reload. From now on it does not end the process.
+pub(crate) fn hangup() -> anyhow::Result<Signal> {
+    listen(SignalKind::hangup())
 }
 
 fn listen(kind: SignalKind) -> anyhow::Result<Signal> {

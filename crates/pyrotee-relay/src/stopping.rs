@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use pyrotee_letters::{Monitor as LetterMonitor, Writer};
 use pyrotee_spool::{Closer, Monitor as SpoolMonitor};
-use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
-use super::signals::Signals;
+use crate::disk_thread::on_thread;
+use crate::signals::Signals;
 
 /// Time after `shutdown.grace` within which the process ends in any case.
 const LIMIT: Duration = Duration::from_secs(3);
@@ -139,17 +139,4 @@ impl Savers {
             );
         }
     }
-}
-
-/// Runs `run`, which waits for a disk, on a thread of its own: the threads of the runtime may all be busy with bodies.
-/// The result is an error if the thread does not start or panics.
-fn on_thread(name: &str, run: impl FnOnce() -> bool + Send + 'static) -> oneshot::Receiver<bool> {
-    let (done, result) = oneshot::channel();
-    let thread = Builder::new().name(name.to_owned()).spawn(move || {
-        let _result_or_nobody_waits = done.send(run());
-    });
-    if let Err(error) = thread {
-        tracing::error!(name, %error, "failed to start a thread");
-    }
-    result
 }

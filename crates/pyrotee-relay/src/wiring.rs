@@ -1,112 +1,117 @@
-//! Builds the parts of the relay from the configuration: for each target a queue, its deliverer, and the view of both.
+//! Opens what the targets of the relay share: the queues, in memory or on disk, and the dead letters.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use pyrotee_admin::{OpenSpool, TargetView};
-use pyrotee_config::{Config, Spool};
-use pyrotee_delivery::{DeadLetterSink, Deliverer, WallClock};
+use pyrotee_admin::OpenSpool;
+use pyrotee_config::{Config, Spool, Target};
+use pyrotee_delivery::DeadLetterSink;
 use pyrotee_letters::{DeadLetters, Gate, Monitor, Writer};
-use pyrotee_net::ConnectionCounts;
-use pyrotee_queue::{Budget, Consumer, Ledger, Producer, Supervisor, open_memory};
+use pyrotee_queue::{Budget, OpenQueue, Producer, Registry, Supervisor, TargetQueue, open_memory};
 use pyrotee_spool::{Closer, Opening};
 
-use super::outside::Outside;
-use super::settings;
+use crate::settings;
+use crate::targets::target_queue;
 
-/// The targets, with the handles through which the rest of the relay uses them.
-pub(super) struct Targets {
-    /// Takes the records that the tee offers; `None` if remote write is disabled.
-    pub(super) producer: Option<Arc<dyn Producer>>,
-    pub(super) deliverers: Vec<Deliverer>,
-    /// The targets as metrics, status and admin actions see them, in the order of `deliverers`.
-    pub(super) views: Arc<[TargetView]>,
-    /// Counts of the connections to the targets, in the same order.
-    pub(super) connections: Vec<ConnectionCounts>,
+/// The queues of the targets.
+pub(crate) struct Queues {
+    /// Takes the records that the tee offers.
+    pub(crate) producer: Arc<dyn Producer>,
+    /// Changes the list of targets.
+    pub(crate) registry: Arc<dyn Registry>,
+    /// The queues of the first targets, in their order.
+    pub(crate) queues: Vec<OpenQueue>,
     /// The spool and the handle that closes it; `None` if queues are in memory only.
-    pub(super) spool: Option<(OpenSpool, Closer)>,
-    /// Monitor and writer of the dead letters; `None` if rejected profiles are not kept.
-    pub(super) dead_letters: Option<(Monitor, Writer)>,
+    pub(crate) spool: Option<(OpenSpool, Closer)>,
 }
 
-impl Targets {
-    /// Opens a queue for each target, if remote write is enabled.
-    pub(super) fn open(
+impl Queues {
+    /// Opens a queue for each of `targets`, on disk if there are some and a spool is configured.
+    pub(crate) fn open(
         config: &Config,
-        outside: &Outside,
+        targets: &[Target],
         budget: &Arc<Budget>,
         supervisor: &Supervisor,
-    ) -> anyhow::Result<Self> {
-        let enabled = config.remote_write.enabled;
-        let configured: &[pyrotee_config::Target] = if enabled {
-            &config.remote_write.targets
-        } else {
-            &[]
-        };
-        let ledgers: Vec<_> = configured
-            .iter()
-            .map(|_| Arc::new(Ledger::default()))
-            .collect();
-        let Queues {
-            producer,
-            consumers,
-            spool,
-        } = Queues::open(config, configured, &ledgers, budget, supervisor)?;
-        let letters = config.dead_letters.as_ref();
-        let letters = letters.filter(|_| !configured.is_empty());
-        let letters = letters.map(|it| {
-            let spool = config.spool.as_ref().zip(spool.as_ref());
-            let gate = letters_gate(&it.dir, spool.map(|(its, open)| (its, &open.0.monitor)));
-            let settings = settings::dead_letters(it, config.memory_limit, supervisor);
-            DeadLetters::start(settings, gate)
-        });
-        let letters = letters
-            .transpose()
-            .context("failed to start the thread of the dead letters")?;
-        let (sink, dead_letters) = match letters {
-            Some(open) => (open.sink, Some((open.monitor, open.writer))),
-            None => (DeadLetterSink::disabled(), None),
-        };
-        let (mut deliverers, mut views, mut connections) = (Vec::new(), Vec::new(), Vec::new());
-        for ((target, ledger), consumer) in configured.iter().zip(ledgers).zip(consumers) {
-            let (connector, clock) = (outside.connector(), WallClock::system());
-            let (feed, sink) = (Arc::clone(&consumer), sink.clone());
-            let deliverer = Deliverer::new(
-                &settings::delivery(target),
-                connector,
-                feed,
-                clock,
-                sink,
-                supervisor.clone(),
-            )
-            .with_context(|| format!("failed to prepare target {}", target.name))?;
-            connections.push(deliverer.connections().clone());
-            views.push(TargetView {
-                name: target.name.clone(),
-                address: target.address.to_string(),
-                tenant: target.tenant.clone(),
-                workers: target.queue_workers,
-                limits: settings::limits(target),
-                ledger,
-                consumer,
-                monitor: deliverer.monitor(),
-            });
-            deliverers.push(deliverer);
+    ) -> Self {
+        let queues = targets.iter().map(target_queue);
+        match config.spool.as_ref().filter(|_| !targets.is_empty()) {
+            Some(spool) => Self::on_disk(spool, config.memory_limit, queues, budget, supervisor),
+            None => Self::in_memory(queues),
         }
+    }
+
+    fn on_disk(
+        spool: &Spool,
+        memory_limit: u64,
+        queues: impl Iterator<Item = TargetQueue>,
+        budget: &Arc<Budget>,
+        supervisor: &Supervisor,
+    ) -> Self {
+        let opened = settings::spool(spool, memory_limit, supervisor).start(queues, budget);
+        let open = OpenSpool {
+            dir: spool.dir.clone(),
+            monitor: opened.monitor,
+            control: opened.control,
+        };
+        Self {
+            producer: opened.producer,
+            registry: opened.registry,
+            queues: opened.queues,
+            spool: Some((open, opened.closer)),
+        }
+    }
+
+    fn in_memory(targets: impl Iterator<Item = TargetQueue>) -> Self {
+        let opened = open_memory(targets);
+        Self {
+            producer: opened.producer,
+            registry: opened.registry,
+            queues: opened.queues,
+            spool: None,
+        }
+    }
+}
+
+/// The dead letters.
+pub(crate) struct Letters {
+    /// Takes the records that a target rejects.
+    pub(crate) sink: DeadLetterSink,
+    /// Monitor and writer; `None` if rejected profiles are not kept.
+    pub(crate) open: Option<(Monitor, Writer)>,
+}
+
+impl Letters {
+    /// Starts to keep dead letters, if that is configured and there are targets.
+    pub(crate) fn open(
+        config: &Config,
+        spool: Option<&OpenSpool>,
+        supervisor: &Supervisor,
+    ) -> anyhow::Result<Self> {
+        let letters = config.dead_letters.as_ref();
+        let Some(letters) = letters.filter(|_| config.remote_write.enabled) else {
+            return Ok(Self {
+                sink: DeadLetterSink::disabled(),
+                open: None,
+            });
+        };
+        let spool = config.spool.as_ref().zip(spool);
+        let gate = letters_gate(
+            &letters.dir,
+            spool.map(|(settings, open)| (settings, &open.monitor)),
+        );
+        let settings = settings::dead_letters(letters, config.memory_limit, supervisor);
+        let started = DeadLetters::start(settings, gate)
+            .context("failed to start the thread of the dead letters")?;
         Ok(Self {
-            producer: enabled.then_some(producer),
-            deliverers,
-            views: views.into(),
-            connections,
-            spool,
-            dead_letters,
+            sink: started.sink,
+            open: Some((started.monitor, started.writer)),
         })
     }
 }
 
-/// Dead letters within the directory of the spool wait until the spool is open: before that the directory may be
-/// missing, or may belong to another relay.
+/// Dead letters in the directory of the spool wait until the spool is open: before that the directory may be missing, or
+/// belong to another relay.
 fn letters_gate(dir: &Path, spool: Option<(&Spool, &pyrotee_spool::Monitor)>) -> Gate {
     match spool {
         Some((spool, monitor)) if dir.starts_with(&spool.dir) => {
@@ -117,50 +122,5 @@ fn letters_gate(dir: &Path, spool: Option<(&Spool, &pyrotee_spool::Monitor)>) ->
             })
         }
         _ => Box::new(|| Ok(())),
-    }
-}
-
-/// A queue for each target, in memory or on disk.
-struct Queues {
-    producer: Arc<dyn Producer>,
-    consumers: Vec<Arc<dyn Consumer>>,
-    spool: Option<(OpenSpool, Closer)>,
-}
-
-impl Queues {
-    fn open(
-        config: &Config,
-        targets: &[pyrotee_config::Target],
-        ledgers: &[Arc<Ledger>],
-        budget: &Arc<Budget>,
-        supervisor: &Supervisor,
-    ) -> anyhow::Result<Self> {
-        let queues = targets.iter().zip(ledgers);
-        let Some(spool) = config.spool.as_ref().filter(|_| !targets.is_empty()) else {
-            let queues =
-                queues.map(|(target, ledger)| (settings::limits(target), Arc::clone(ledger)));
-            let (producer, consumers) = open_memory(queues);
-            return Ok(Self {
-                producer,
-                consumers,
-                spool: None,
-            });
-        };
-        let queues = queues.map(|(target, ledger)| {
-            let limits = settings::limits(target);
-            (target.name.clone(), limits, Arc::clone(ledger))
-        });
-        let settings = settings::spool(spool, config.memory_limit, supervisor);
-        let opened = settings.start(queues, budget);
-        let open = OpenSpool {
-            dir: spool.dir.clone(),
-            monitor: opened.monitor,
-            control: opened.control,
-        };
-        Ok(Self {
-            producer: opened.producer,
-            consumers: opened.consumers,
-            spool: Some((open, opened.closer)),
-        })
     }
 }

@@ -68,7 +68,8 @@
 //! not settled it when it was written. For each target a record is settled or pending. The cursor of a target
 //! describes the records below its *horizon*: a record that is neither settled nor found in a segment is lost, and
 //! counted. A record from the horizon on is pending for all of its takers. So the cursor of a removed target is kept
-//! as long as a record lists the target.
+//! as long as a record lists the target. A target is removed if its `last_seen` is not the latest one. If all targets
+//! are removed, a second cursor of the first one has the latest `last_seen`; readers use the first cursor of a target.
 //!
 //! Only the process that began a segment appends to it. Once every target has settled all records of a segment,
 //! the cursors are saved and the segment is unlinked. A damaged segment is quarantined (renamed) instead.

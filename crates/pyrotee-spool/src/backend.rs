@@ -1,19 +1,20 @@
 //! The spool as a backend of `pyrotee_queue`: producer, consumers and leases.
 
-use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use pyrotee_queue::{
-    Consumer, Lease, LeaseEnd, LeaseFilter, LeaseFuture, LeasedEntry, OfferResult, Producer, Queue,
-    QueuedRecord, Reason, Receipt, Record, Settle, TakeResult, Tally, lock,
+    Consumer, Lease, LeaseEnd, LeaseFilter, LeaseFuture, LeasedEntry, OfferResult, Producer,
+    QueueId, QueuedRecord, Reason, Receipt, Record, Settle, TakeResult, Tally, lock,
 };
 use pyrotee_segments::{File, SegmentPosition};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::sleep;
 
 use crate::flight::FlightGuard;
+use crate::intake::Offered;
 use crate::reader::{LateRead, ReadRequest, ReadResult, ReaderRequest, RunningSpool};
+use crate::spool_queue::SpoolQueue;
 use crate::spooled_record::{Lookup, RecordClaim};
 use crate::tracker::TrackerState;
 
@@ -25,38 +26,25 @@ pub(crate) struct SpoolProducer(pub(crate) Arc<RunningSpool>);
 
 impl Producer for SpoolProducer {
     fn offer(&self, record: &Arc<Record>) -> OfferResult {
-        self.offer_to_all_of(0..self.0.shared.queues.len(), record)
+        self.0.shared.offer(None, record).into()
     }
 
-    fn offer_to_target(&self, target: usize, record: &Arc<Record>) -> OfferResult {
-        let last = self.0.shared.queues.len();
-        self.offer_to_all_of(target.min(last)..target.saturating_add(1).min(last), record)
+    fn offer_to_target(&self, target: QueueId, record: &Arc<Record>) -> OfferResult {
+        self.0.shared.offer(Some(target), record).into()
     }
 
     fn refuse(&self, bytes: u64, reason: Reason) {
-        let shared = &self.0.shared;
-        shared.refuse(0..shared.queues.len(), bytes, reason);
+        self.0.shared.refuse(bytes, reason);
     }
 }
 
-impl SpoolProducer {
-    fn offer_to_all_of(&self, targets: Range<usize>, record: &Arc<Record>) -> OfferResult {
-        let shared = &self.0.shared;
-        let size = record.len() + record.head().len() as u64;
-        let too_long = size > shared.longest_record;
-        let (queued, receipt) = if too_long {
-            shared.refuse(targets.clone(), record.len(), Reason::SpoolFull);
-            (0, None)
-        } else {
-            shared.offer(targets.clone(), record)
-        };
-        let refused = targets.len() - queued;
-        let asked = || shared.queues.get(targets).into_iter().flatten();
-        let oversized = || too_long || !asked().any(|queue| queue.can_hold(record.len()));
-        OfferResult {
-            queued,
-            refused,
-            oversized: queued == 0 && refused > 0 && oversized(),
+impl From<Offered> for OfferResult {
+    fn from(offered: Offered) -> Self {
+        let receipt = offered.receipt;
+        Self {
+            queued: offered.queued,
+            refused: offered.refused,
+            oversized: offered.oversized,
             receipt: receipt.map_or_else(Receipt::immediate, Receipt::later),
         }
     }
@@ -64,18 +52,20 @@ impl SpoolProducer {
 
 impl Drop for SpoolProducer {
     fn drop(&mut self) {
-        for queue in &self.0.shared.queues {
-            queue.close();
-        }
+        let shared = &self.0.shared;
+        lock(&shared.intake).is_complete = true;
+        shared.close_queues();
     }
 }
 
 #[derive(Debug)]
 pub(crate) struct SpoolConsumer {
     spool: Arc<RunningSpool>,
-    queue: Arc<Queue<RecordClaim>>,
-    /// Index among the targets.
+    queue: Arc<SpoolQueue>,
+    /// Index of the queue.
     target: usize,
+    /// The generation of consumers of the queue to which this one belongs.
+    generation: u64,
     late: Arc<LateRead>,
 }
 
@@ -90,17 +80,20 @@ enum FetchResult {
 }
 
 impl SpoolConsumer {
-    pub(crate) fn new(
-        spool: Arc<RunningSpool>,
-        target: usize,
-        queue: Arc<Queue<RecordClaim>>,
-    ) -> Self {
+    pub(crate) fn new(spool: Arc<RunningSpool>, target: usize, queue: Arc<SpoolQueue>) -> Self {
         Self {
             spool,
+            generation: queue.generation(),
             queue,
             target,
             late: Arc::new(Mutex::default()),
         }
+    }
+
+    /// Whether this consumer must not lease any more: the draining of the target has ended, or the target has returned
+    /// while a replay was leasing.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.queue.generation() != self.generation
     }
 
     async fn fetch(&self, claim: &RecordClaim) -> FetchResult {
@@ -186,13 +179,19 @@ impl Consumer for SpoolConsumer {
             let mut from = 0;
             loop {
                 let turn = self.spool.shared.lives.turn().await;
-                match self.queue.take(filters, from) {
+                if self.has_ended() {
+                    return None;
+                }
+                match self.queue.queue.take(filters, from) {
                     TakeResult::Leased(leased) => {
                         let (lane, history) = (leased.lane(), leased.history());
-                        let (evicted, birth) = (leased.is_evicted(), self.queue.birth(&leased));
+                        let (evicted, birth) =
+                            (leased.is_evicted(), self.queue.queue.birth(&leased));
                         let claim = leased.record().clone();
                         let mut lease = SpoolLease::new(self, leased);
                         match self.fetch(&claim).await {
+                            // Dropping the lease puts the record back.
+                            FetchResult::Record(_) if self.has_ended() => return None,
                             FetchResult::Record(record) => {
                                 // An evicted record is not uploaded.
                                 if !evicted {
@@ -201,7 +200,7 @@ impl Consumer for SpoolConsumer {
                                 let lease = Lease::new(record, lane, history, Box::new(lease));
                                 return Some(lease.with_evicted(evicted).with_birth(birth));
                             }
-                            FetchResult::OverBudget => from = self.queue.in_memory_from(),
+                            FetchResult::OverBudget => from = self.queue.queue.in_memory_from(),
                             // Dropping the lease puts the record back. The queue drops a record whose segment was
                             // evicted, and holds back a record that cannot be read.
                             FetchResult::Unavailable => drop(lease),
@@ -218,7 +217,7 @@ impl Consumer for SpoolConsumer {
                     }
                     TakeResult::NoMatch { next_due } => {
                         drop(turn);
-                        self.queue.changed(next_due).await;
+                        self.queue.queue.changed(next_due).await;
                     }
                 }
             }
@@ -226,11 +225,11 @@ impl Consumer for SpoolConsumer {
     }
 
     fn fall_behind(&self) {
-        self.queue.fall_behind();
+        self.queue.queue.fall_behind();
     }
 
     fn expire(&self, received_before: SystemTime) {
-        self.queue.expire(received_before);
+        self.queue.queue.expire(received_before);
         let received_before = self.spool.shared.clock.to_steady(received_before);
         let expire =
             |tracker: &mut TrackerState| tracker.expire_unread(self.target, received_before);
@@ -241,28 +240,30 @@ impl Consumer for SpoolConsumer {
     /// [`Reason::Shutdown`] drops no record: the next process delivers the pending records.
     fn abandon(&self, reason: Reason) {
         match reason {
-            Reason::Shutdown => self.queue.freeze(),
+            // The queue belongs to another consumer.
+            Reason::Shutdown if self.has_ended() => {}
+            Reason::Shutdown => self.queue.queue.freeze(),
             reason => {
-                self.queue.abandon(reason);
+                self.queue.queue.abandon(reason);
                 self.lose_unread(reason);
             }
         }
     }
 
     fn purge(&self) -> Tally {
-        let mut purged = self.queue.purge();
+        let mut purged = self.queue.queue.purge();
         purged.profiles += self.lose_unread(Reason::Admin);
         purged
     }
 
     fn oldest(&self) -> Option<SystemTime> {
-        self.queue.oldest()
+        self.queue.queue.oldest()
     }
 }
 
 /// A record that was taken out of its queue. Dropping it puts the record back.
 struct SpoolLease {
-    queue: Arc<Queue<RecordClaim>>,
+    queue: Arc<SpoolQueue>,
     leased: Option<LeasedEntry<RecordClaim>>,
     flight: Option<FlightGuard>,
     /// Keeps the threads running until the last lease has ended.
@@ -283,7 +284,7 @@ impl SpoolLease {
 impl Settle for SpoolLease {
     fn settle(mut self: Box<Self>, end: LeaseEnd) {
         if let Some(leased) = self.leased.take() {
-            self.queue.settle(leased, end);
+            self.queue.queue.settle(leased, end);
         }
     }
 }
@@ -291,7 +292,7 @@ impl Settle for SpoolLease {
 impl Drop for SpoolLease {
     fn drop(&mut self) {
         if let Some(leased) = self.leased.take() {
-            self.queue.put_back(leased);
+            self.queue.queue.put_back(leased);
         }
     }
 }

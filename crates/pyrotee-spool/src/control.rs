@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::thread::Builder;
 use std::time::Duration;
 
-use pyrotee_queue::{Part, Reason, Tally, lock};
+use pyrotee_queue::{Part, QueueId, Reason, Tally, lock};
 use pyrotee_segments::{Storage, quarantined_segment_of};
 use tokio::runtime;
 use tracing::info;
@@ -116,26 +116,34 @@ impl Control {
     }
 
     /// Begins to hand the pending records of the removed target `from` to the target `to`, one at a time, on a
-    /// thread of its own. A record is settled for `from` once the receipt of its offer to `to` has resolved.
+    /// thread of its own. A record is settled for `from` once the receipt of its offer to `to` has resolved. If `from` is
+    /// being drained, the consumer of its deliverer leases no more, as after `end_draining`.
     ///
     /// # Errors
     /// The spool is not open yet, `from` has no pending records or is configured, `to` is not configured, another replay
     /// is running, or the thread cannot be started.
     pub fn replay(&self, from: &str, to: &str) -> Result<ReplayProgress, ReplayError> {
         self.check_open().map_err(|_| ReplayError::NotOpen)?;
-        let configured = self.configured();
-        if configured.iter().any(|name| name == from) {
+        let shared = &self.shared;
+        // Held until the records belong to the replay, so that the target cannot return before.
+        let names = lock(&shared.names);
+        let configured = shared.names_in_force();
+        if configured.iter().any(|(_, name)| name == from) {
             let from = from.to_owned();
             return Err(ReplayError::Configured { from });
         }
-        let Some(target) = configured.iter().position(|name| name == to) else {
-            let (to, known) = (to.to_owned(), configured);
+        let Some((target, _)) = configured.iter().find(|(_, name)| name == to) else {
+            let (to, known) = (to.to_owned(), configured.into_iter());
+            let known = known.map(|(_, name)| name).collect();
             return Err(ReplayError::UnknownTo { to, known });
         };
-        let mut removed = self.shared.removed_targets();
+        let mut removed = shared.removed_targets();
         removed.retain(|(_, it)| it.has_records());
         let found = removed.iter().find(|(_, it)| it.name == from);
-        let (Some((index, found)), Some(running)) = (found, self.running.upgrade()) else {
+        let queue = found.and_then(|(index, _)| shared.queue(*index));
+        let (Some((index, found)), Some(queue), Some(running)) =
+            (found, queue, self.running.upgrade())
+        else {
             let known = removed.into_iter().map(|(_, it)| it.name).collect();
             let from = from.to_owned();
             return Err(ReplayError::UnknownFrom { from, known });
@@ -156,22 +164,22 @@ impl Control {
             replayed: Tally::default(),
             left: found.counts.pending.profiles,
         };
-        let queue = self.shared.queue(*index).map(Arc::clone);
-        let consumer = queue.map(|queue| SpoolConsumer::new(running, *index, queue));
-        let replay = consumer.map(|consumer| Replay {
-            shared: Arc::clone(&self.shared),
-            consumer: Box::new(consumer),
+        queue.end_delivery();
+        let replay = Replay {
+            shared: Arc::clone(shared),
+            consumer: SpoolConsumer::new(running, *index, queue),
             from: *index,
-            to: target,
+            to: QueueId(*target),
             max_bytes: self.max_bytes,
             room_timeout: self.room_timeout,
             progress: Arc::clone(&self.progress),
-        });
+        };
+        drop(names);
         let failed = |error: io::Error| ReplayError::Thread(error.to_string());
         let runtime = runtime::Builder::new_current_thread().enable_time().build();
         let runtime = runtime.map_err(failed)?;
         let thread = Builder::new().name(Part::SpoolReplay.as_str().to_owned());
-        let run = move || replay.map(|replay| runtime.block_on(replay.run()));
+        let run = move || runtime.block_on(replay.run());
         thread.spawn(run).map_err(failed)?;
         info!(from, to, records = begun.left, "replay begins");
         *progress = Some(begun.clone());
@@ -183,14 +191,6 @@ impl Control {
             true => Ok(()),
             false => Err(io::Error::other(NOT_OPEN)),
         }
-    }
-
-    fn configured(&self) -> Vec<String> {
-        self.shared.tracker.with(|tracker| {
-            let cursors = tracker.cursors.iter();
-            let configured = cursors.filter(|cursor| cursor.removal.is_none());
-            configured.map(|cursor| cursor.name.clone()).collect()
-        })
     }
 
     /// The directory, while the spool is open.

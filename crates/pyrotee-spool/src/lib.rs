@@ -15,6 +15,14 @@
 //! numbers, from 2^62 on. When the directory is open, all provisional numbers are lowered at once, so that they follow
 //! the numbers that earlier processes gave out. No number of 2^62 or more is ever written.
 //!
+//! # Targets that join and leave
+//!
+//! Each name of a target has one queue and one cursor, with the same index, for the life of the process. The lists of
+//! queues and cursors only grow: first the targets of this process, then those that only earlier processes had, then
+//! those that join later. Records are offered to the queues of the list *in force*. A target that is not in this list
+//! is removed, whether a reload or a start removed it: its cursor has a horizon, and the target is no taker of the
+//! records from the horizon on. A target that joins or returns has settled all records that were not offered to it.
+//!
 //! # Lives
 //!
 //! The file `lives` counts processes in a row that ended within a minute of their start without closing the spool. It
@@ -35,6 +43,7 @@ mod backend;
 mod control;
 mod counters;
 mod flight;
+mod intake;
 mod lifecycle;
 mod lives;
 mod monitor;
@@ -43,11 +52,13 @@ mod opener;
 mod read_trouble;
 mod reader;
 mod recovery;
+mod registry;
 mod removed;
 mod replay;
 mod segments;
 mod settings;
 mod shared;
+mod spool_queue;
 mod spooled_record;
 #[cfg(test)]
 mod tests;
@@ -63,4 +74,4 @@ pub use monitor::{Mode, Monitor, Stats};
 pub use open_spool::{Closer, OpenSpool};
 pub use removed::RemovedTarget;
 pub use replay::{ReplayProgress, ReplayState};
-pub use settings::{Fsync, Settings, TargetQueue};
+pub use settings::{Fsync, Settings};

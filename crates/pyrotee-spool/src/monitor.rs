@@ -66,7 +66,7 @@ pub struct Stats {
     pub redelivered: u64,
     /// Segments that were evicted because the spool was full.
     pub evicted_segments: u64,
-    /// Removed targets that have pending records.
+    /// Removed targets that have pending records, those that are being drained included.
     pub removed_targets: u64,
 }
 
@@ -112,18 +112,14 @@ impl Monitor {
     /// How much is pending for each target, the removed targets last. Records that are not written yet are included.
     pub fn survey(&self) -> Survey {
         let stats = self.stats();
-        let names = self.shared.tracker.with(|tracker| {
-            let cursors = tracker.cursors.iter();
-            let names = cursors.map(|cursor| cursor.name.clone());
-            names.collect::<Vec<_>>()
-        });
-        let configured = names.into_iter().zip(&self.shared.queues);
-        let configured = configured.map(|(name, queue)| TargetSurvey {
+        let in_force = self.shared.names_in_force().into_iter();
+        let queues = in_force.filter_map(|(index, name)| Some((name, self.shared.queue(index)?)));
+        let configured = queues.map(|(name, queue)| TargetSurvey {
             name,
             membership: Membership::Configured,
-            pending: queue.ledger().snapshot().pending,
-            oldest: queue.oldest(),
-            in_flight: queue.in_flight().len() as u64,
+            pending: queue.queue.ledger().snapshot().pending,
+            oldest: queue.queue.oldest(),
+            in_flight: queue.queue.in_flight().len() as u64,
         });
         let removed = self.removed().into_iter();
         let removed = removed.filter(RemovedTarget::has_records);
@@ -147,7 +143,8 @@ impl Monitor {
         }
     }
 
-    /// The removed targets that had records when the process started.
+    /// The targets that a reload has removed, and those that had records when this process started. A target that
+    /// returns is not in the list any more.
     pub fn removed(&self) -> Vec<RemovedTarget> {
         let removed = self.shared.removed_targets().into_iter();
         removed.map(|(_, target)| target).collect()

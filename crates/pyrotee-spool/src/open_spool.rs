@@ -5,32 +5,37 @@ use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread::Builder;
 use std::time::Instant;
 
-use pyrotee_queue::{Budget, Consumer, Part, Producer, Queue};
+use arc_swap::ArcSwap;
+use pyrotee_queue::{Budget, OpenQueue, Part, Producer, Registry, TargetQueue};
 use pyrotee_segments::{Disk, Storage};
 use tracing::error;
 
-use crate::backend::{SpoolConsumer, SpoolProducer};
+use crate::backend::SpoolProducer;
 use crate::control::{Control, ROOM_TIMEOUT};
 use crate::counters::Counters;
+use crate::intake::Intake;
 use crate::lifecycle::EndGuard;
 use crate::lives::Lives;
 use crate::monitor::Monitor;
 use crate::opener::{Opener, PROVISIONAL};
 use crate::read_trouble::ReadTrouble;
 use crate::reader::{self, ReaderRequest, RunningSpool};
-use crate::settings::{Fsync, Settings, TargetQueue};
-use crate::shared::{Intake, Shared};
+use crate::registry::SpoolRegistry;
+use crate::settings::{Fsync, Settings};
+use crate::shared::Shared;
 use crate::tracker::SettlementTracker;
 
 /// A running spool: both sides of its queues, and handles to observe, control and close it.
 ///
-/// When producer, consumers and leases are dropped, the spool writes the remaining records and closes itself.
+/// When producer, registry, queues and leases are dropped, the spool writes the remaining records and closes itself.
 #[derive(Debug)]
 pub struct OpenSpool {
     /// Takes records in, for all targets.
     pub producer: Arc<dyn Producer>,
-    /// Gives records out. One per target, in the order of the targets.
-    pub consumers: Vec<Arc<dyn Consumer>>,
+    /// Changes the list of targets, whether the directory is open or not.
+    pub registry: Arc<dyn Registry>,
+    /// The queues of the first list, in its order.
+    pub queues: Vec<OpenQueue>,
     /// Reads gauges and counters.
     pub monitor: Monitor,
     /// Runs an operator's commands.
@@ -58,7 +63,7 @@ impl Closer {
 }
 
 impl Settings {
-    /// Starts a spool with one queue per target. Its queues take records at once, in memory; [`Monitor::opening`] tells
+    /// Starts a spool with these targets. Their queues take records at once, in memory; [`Monitor::opening`] tells
     /// whether the directory is open. Records that are read back are charged to `budget`.
     pub fn start(
         self,
@@ -66,7 +71,8 @@ impl Settings {
         budget: &Arc<Budget>,
     ) -> OpenSpool {
         let storage = Arc::new(Disk::new(&self.dir));
-        start_in(self, storage, targets.into_iter().collect(), budget)
+        let targets: Vec<_> = targets.into_iter().collect();
+        start_in(self, storage, &targets, budget)
     }
 }
 
@@ -74,18 +80,14 @@ impl Settings {
 pub(crate) fn start_in(
     settings: Settings,
     storage: Arc<dyn Storage>,
-    targets: Vec<TargetQueue>,
+    targets: &[TargetQueue],
     budget: &Arc<Budget>,
 ) -> OpenSpool {
-    let names: Vec<_> = targets.iter().map(|(name, ..)| name.clone()).collect();
-    let tracker = SettlementTracker::new(&names, settings.save_every, settings.min_sleep);
-    let queues = targets
-        .into_iter()
-        .map(|(_, limits, ledger)| Queue::with_clock(limits, ledger, settings.clock.clone()));
+    let tracker = SettlementTracker::new(settings.save_every, settings.min_sleep);
     let shared = Arc::new(Shared {
+        names: Mutex::default(),
         intake: Mutex::new(Intake::new(PROVISIONAL)),
-        queues: queues.map(Arc::new).collect(),
-        removed: OnceLock::new(),
+        queues: ArcSwap::default(),
         tracker: Arc::new(tracker),
         budget: Arc::clone(budget),
         counters: Counters::default(),
@@ -115,23 +117,21 @@ pub(crate) fn start_in(
         room_timeout: ROOM_TIMEOUT,
         progress: Arc::default(),
     };
+    let registry = SpoolRegistry(Arc::clone(&running));
+    let queues = registry.put_in_force(targets);
     let opener = Opener {
         shared: Arc::clone(&shared),
         storage,
         settings,
-        names,
     };
     if let Err(error) = start_threads(requests, opener) {
         let reason = format!("failed to start a thread: {error}; raise the limit of threads");
         error!(reason, "spool is not open, records stay in memory");
         shared.lifecycle.set_waiting(&reason);
     }
-    let consumer = |(target, queue): (usize, &Arc<_>)| -> Arc<dyn Consumer> {
-        let running = Arc::clone(&running);
-        Arc::new(SpoolConsumer::new(running, target, Arc::clone(queue)))
-    };
     OpenSpool {
-        consumers: shared.queues.iter().enumerate().map(consumer).collect(),
+        registry: Arc::new(registry),
+        queues,
         producer: Arc::new(SpoolProducer(running)),
         monitor,
         control,

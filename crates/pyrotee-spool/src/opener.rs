@@ -8,13 +8,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pyrotee_queue::{FailureLevel, FailureLog, Panic, Part, Reason, lock};
+use pyrotee_queue::{FailureLevel, FailureLog, Panic, Part, lock};
 use pyrotee_segments::{Crc, Storage};
 use tracing::{error, info, warn};
 
 use crate::recovery::{self, Backlog};
 use crate::settings::{OpenError, Settings};
 use crate::shared::Shared;
+use crate::spool_queue::{AllQueues, SpoolQueue};
 use crate::writer::Writer;
 
 /// The number of the first record that is offered before the directory is open.
@@ -29,8 +30,16 @@ pub(crate) struct Opener {
     pub(crate) shared: Arc<Shared>,
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) settings: Settings,
-    /// The names of the configured targets, in the order of their queues.
-    pub(crate) names: Vec<String>,
+}
+
+/// Whether a backlog was taken up.
+enum TakeUp {
+    /// Yes. Its records are still to be queued.
+    Done,
+    /// No, because targets have joined that the backlog does not know.
+    Joined,
+    /// No, because the spool is being closed.
+    Closed,
 }
 
 impl Opener {
@@ -45,7 +54,8 @@ impl Opener {
                 Err(panic) => self.wait_after(&panic),
             }
         }
-        self.give_up();
+        // They were never written.
+        self.shared.lose_unwritten();
     }
 
     /// Waits after a panic, before the next attempt to open the directory. If records of earlier processes may be
@@ -104,63 +114,77 @@ impl Opener {
     fn attempt(&self) -> Result<Option<Writer>, OpenError> {
         let shared = &self.shared;
         let recovered = recovery::read(&self.storage, &self.settings, &shared.lifecycle)?;
-        let (salt, slot) = (recovered.salt, recovered.slot);
-        let (generation, steps) = (
-            recovered.cursors.generation,
-            recovered.cursors.steps.clone(),
-        );
-        let now = self.settings.clock.now();
-        let mut backlog = Backlog::of(recovered, &self.names, &shared.tracker, now);
-        let too_high = || {
-            let source = io::Error::other("record numbers are too high");
-            let path = self.settings.dir.clone();
-            OpenError::Io { path, source }
+        let failed = |source| OpenError::Io {
+            path: self.settings.dir.clone(),
+            source,
         };
-        let by = PROVISIONAL.checked_sub(backlog.next).ok_or_else(too_high)?;
-        let names = std::mem::take(&mut backlog.names);
-        let crc = Crc::salted(salt);
-        if !self.take_up(backlog, by, crc) {
-            return Ok(None);
-        }
         let writer = Writer::new(
             Arc::clone(shared),
             Arc::clone(&self.storage),
             self.settings.clone(),
-            salt,
-            names,
-            (generation, slot),
-            steps,
+            recovered.salt,
+            (recovered.cursors.generation, recovered.slot),
+            recovered.cursors.steps.clone(),
         );
-        let writer = writer.map_err(|source| OpenError::Io {
-            path: self.settings.dir.clone(),
-            source,
-        })?;
-        Ok(Some(writer))
+        let writer = writer.map_err(failed)?;
+        let too_high = || failed(io::Error::other("record numbers are too high"));
+        let by = PROVISIONAL.checked_sub(recovered.next_number());
+        let by = by.ok_or_else(too_high)?;
+        let now = self.settings.clock.now();
+        loop {
+            // No lock is held meanwhile: a target that joins must not wait for this.
+            let names = shared.names();
+            let mut backlog = Backlog::of(&recovered, &names, &shared.tracker, now);
+            match self.take_up(&mut backlog, names.len(), by, recovered.salt) {
+                TakeUp::Done => {
+                    drop(recovered);
+                    self.begin(backlog);
+                    return Ok(Some(writer));
+                }
+                TakeUp::Joined => {}
+                TakeUp::Closed => return Ok(None),
+            }
+        }
     }
 
-    /// Adds the recovered records to queues and ledgers, and lowers all provisional numbers by `by`. `false`: the spool
-    /// was closed before.
-    fn take_up(&self, backlog: Backlog, by: u64, crc: Crc) -> bool {
+    /// Replaces the tracker's state with that of `backlog`, which was made for the first `count` targets of this
+    /// process, and lowers all provisional numbers by `by`.
+    fn take_up(&self, backlog: &mut Backlog, count: usize, by: u64, salt: u64) -> TakeUp {
         let shared = &self.shared;
+        let mut names = lock(&shared.names);
+        let mut queues = AllQueues::clone(&shared.all_queues());
+        if queues.len() != count {
+            return TakeUp::Joined;
+        }
         let mut intake = lock(&shared.intake);
         if intake.closing {
-            return false;
+            return TakeUp::Closed;
         }
         // Set before a consumer can find a record that is on disk.
-        shared.crc.get_or_init(|| crc);
+        shared.crc.get_or_init(|| Crc::salted(salt));
         intake.renumber(by);
-        for queue in &shared.queues {
-            queue.renumber(by);
-            queue.limit_records(false);
+        for queue in queues.iter() {
+            queue.queue.renumber(by);
+            queue.queue.limit_records(false);
         }
-        shared.add_removed(backlog.removed);
-        shared.tracker.open(backlog.state, by, || {
+        let state = std::mem::take(&mut backlog.state);
+        for (index, removed) in state.cursors.iter().enumerate().skip(count) {
+            names.insert(removed.name.clone(), index);
+            queues.push(Arc::new(SpoolQueue::of_removed(shared.clock.clone())));
+        }
+        shared.tracker.open(state, by, || {
             for write in &intake.writes {
                 write.record.renumber(by);
             }
         });
+        shared.queues.store(Arc::new(queues));
         intake.memory_only = false;
-        drop(intake);
+        TakeUp::Done
+    }
+
+    /// Adds the recovered records to queues and ledgers, and notes that the spool is open.
+    fn begin(&self, backlog: Backlog) {
+        let shared = &self.shared;
         let counters = &shared.counters;
         counters.corrupt_stretches.add(backlog.damages);
         counters.redelivered.add(backlog.redelivered);
@@ -169,7 +193,7 @@ impl Opener {
         shared.count_unread();
         shared.lives.begin(&self.storage);
         for (target, queue) in shared.queues_by_id() {
-            shared.lives.hold_back(target, queue);
+            shared.lives.hold_back(target, &queue.queue);
         }
         // Without the lock of the intake: the queues take the records a batch at a time, because offers wait for the
         // locks of queues.
@@ -177,7 +201,6 @@ impl Opener {
         self.log_removed();
         shared.lifecycle.set_open();
         self.log_open();
-        true
     }
 
     fn log_open(&self) {
@@ -199,15 +222,6 @@ impl Opener {
                 target,
                 records, "target is not configured, its spooled records are kept for a day"
             );
-        }
-    }
-
-    /// Drops the records that are in memory, because they were never written.
-    fn give_up(&self) {
-        let unwritten = std::mem::take(&mut lock(&self.shared.intake).writes);
-        drop(unwritten);
-        for queue in &self.shared.queues {
-            queue.lose_in_memory(Reason::Shutdown);
         }
     }
 }

@@ -1,9 +1,8 @@
-//! Targets that were removed from the configuration and have records: ordinary queues without a deliverer.
+//! Targets that were removed from the configuration: ordinary queues, which a deliverer may still drain.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use pyrotee_queue::{Counts, Ledger, Limits, Queue, Reason, Tally, WhenFull};
+use pyrotee_queue::{Counts, Reason, Tally, lock};
 use tracing::warn;
 
 use crate::shared::Shared;
@@ -14,7 +13,7 @@ use crate::tracker::{Cursor, TrackerState};
 pub struct RemovedTarget {
     /// The name of the target.
     pub name: String,
-    /// When the first process without the target started.
+    /// When a reload removed the target, or when the first process without the target started.
     pub since: SystemTime,
     /// The account of the target. Records that a replay handed to another target count as sent.
     pub counts: Counts,
@@ -23,7 +22,7 @@ pub struct RemovedTarget {
     /// Records in segments that cannot be read. These records are not in the account, because their lengths are not
     /// known.
     pub unread: u64,
-    /// Records that a replay is handing over.
+    /// Records that are being delivered while the target is drained, or that a replay is handing over.
     pub in_flight: u64,
 }
 
@@ -35,23 +34,8 @@ impl RemovedTarget {
 }
 
 impl Shared {
-    /// Adds `count` empty queues for removed targets. No record is offered to these queues.
-    pub(crate) fn add_removed(&self, count: usize) {
-        let limits = Limits {
-            records: usize::MAX,
-            bytes: u64::MAX,
-            when_full: WhenFull::DropNewest,
-        };
-        let queue = || {
-            let queue = Queue::with_clock(limits, Arc::<Ledger>::default(), self.clock.clone());
-            queue.close();
-            Arc::new(queue)
-        };
-        // Set only once, because a process recovers records once.
-        self.removed.set((0..count).map(|_| queue()).collect()).ok();
-    }
-
-    /// The removed targets that had records when the process started, with the index of each.
+    /// The targets that a reload has removed, and those that had records when this process started, with the index of
+    /// each.
     pub(crate) fn removed_targets(&self) -> Vec<(usize, RemovedTarget)> {
         let removed = |(index, cursor): (usize, &Cursor), unread| {
             let since = Duration::from_secs(cursor.removal?.since);
@@ -74,10 +58,10 @@ impl Shared {
                 let target = RemovedTarget {
                     name,
                     since,
-                    counts: queue.ledger().snapshot(),
-                    oldest: queue.oldest(),
+                    counts: queue.queue.ledger().snapshot(),
+                    oldest: queue.queue.oldest(),
                     unread,
-                    in_flight: queue.in_flight().len() as u64,
+                    in_flight: queue.queue.in_flight().len() as u64,
                 };
                 Some((index, target))
             });
@@ -85,7 +69,7 @@ impl Shared {
     }
 
     /// Drops the pending records of the removed targets that `is_lost` selects, for `reason`. Returns the name of each
-    /// target that had pending records, and how many it lost.
+    /// target that lost records, and how many.
     pub(crate) fn lose_removed(
         &self,
         is_lost: impl Fn(&RemovedTarget) -> bool,
@@ -93,10 +77,17 @@ impl Shared {
     ) -> Vec<(String, Tally)> {
         let removed = self.removed_targets().into_iter();
         let losers = removed.filter(|(_, target)| target.has_records() && is_lost(target));
+        // A leased record is dropped when it is released. A target that returns gets records from `next` on, which must
+        // not be dropped then.
+        let next = lock(&self.intake).next;
         let lost = losers.filter_map(|(index, target)| {
-            let mut lost = self.queue(index)?.lose_numbers(0..u64::MAX, reason);
+            let queue = self.queue(index)?;
+            let mut lost = queue.queue.lose_numbers(0..next, reason);
             let all = |tracker: &mut _| TrackerState::lose_all_unread(tracker, index);
             lost.profiles += self.lose_unread_of(index, reason, all);
+            if lost.profiles == 0 {
+                return None;
+            }
             let (target, records, reason) = (target.name, lost.profiles, reason.as_str());
             warn!(
                 target,

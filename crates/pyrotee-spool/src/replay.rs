@@ -6,10 +6,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use pyrotee_queue::{Consumer, LeaseFilter, Part, Tally, lock};
+use pyrotee_queue::{Consumer, LeaseFilter, Part, QueueId, Tally, lock};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
+use crate::backend::SpoolConsumer;
 use crate::shared::Shared;
 
 /// Time between two attempts while the queue has no room.
@@ -48,11 +49,11 @@ pub enum ReplayState {
 pub(crate) struct Replay {
     pub(crate) shared: Arc<Shared>,
     /// Gives out the records of the removed target.
-    pub(crate) consumer: Box<dyn Consumer>,
+    pub(crate) consumer: SpoolConsumer,
     /// Index of the removed target.
     pub(crate) from: usize,
-    /// Index of the target that gets the records.
-    pub(crate) to: usize,
+    /// The target that gets the records.
+    pub(crate) to: QueueId,
     pub(crate) max_bytes: u64,
     /// How long the replay waits for room or for the disk before it stops.
     pub(crate) room_timeout: Duration,
@@ -97,17 +98,22 @@ impl Replay {
             let Some(lease) = lease else { break };
             let record = Arc::clone(lease.record());
             self.wait_for_room(record.len()).await?;
-            let (queued, receipt) = self.shared.offer(self.to..self.to + 1, &record);
-            if queued == 0 {
+            let offered = self.shared.offer(Some(self.to), &record);
+            if offered.queued == 0 {
                 return Err(StopReason("the target's queue is full, or the relay stops"));
             }
-            if let Some(receipt) = receipt
+            if let Some(receipt) = offered.receipt
                 && receipt.await.is_err()
             {
                 return Err(TROUBLE);
             }
             lease.ack();
             self.update(|replay| replay.replayed.add(record.len()));
+        }
+        if self.consumer.has_ended() {
+            return Err(StopReason(
+                "the removed target is configured again: its other profiles are delivered to it",
+            ));
         }
         match self.shared.tracker.with(|it| it.unread_records(self.from)) {
             0 => Ok(()),
@@ -122,9 +128,10 @@ impl Replay {
         let shared = &self.shared;
         let until = Instant::now() + self.room_timeout;
         loop {
-            let (closing, memory_only) = {
+            let (closing, memory_only, in_force) = {
                 let intake = lock(&shared.intake);
-                (intake.closing, intake.memory_only)
+                let in_force = intake.in_force.contains(self.to.0);
+                (intake.closing, intake.memory_only, in_force)
             };
             if closing {
                 return Err(StopReason(
@@ -134,6 +141,11 @@ impl Replay {
             if memory_only {
                 return Err(TROUBLE);
             }
+            if !in_force {
+                return Err(StopReason(
+                    "the target that gets the profiles was removed: the other profiles stay in the spool",
+                ));
+            }
             let used = shared.tracker.with(|tracker| tracker.segments.bytes());
             let quarantined = shared.counters.quarantined_bytes.get();
             if used + bytes + quarantined + SPARE > self.max_bytes {
@@ -141,8 +153,8 @@ impl Replay {
                     "the spool is full, and a replay does not evict profiles: raise spool.max-bytes or purge profiles",
                 ));
             }
-            let queue = shared.queue(self.to);
-            if queue.is_some_and(|queue| queue.has_room(bytes)) {
+            let queue = shared.queue(self.to.0);
+            if queue.is_some_and(|queue| queue.queue.has_room(bytes)) {
                 return Ok(());
             }
             if Instant::now() >= until {
@@ -156,7 +168,7 @@ impl Replay {
 
     fn update(&self, change: impl FnOnce(&mut ReplayProgress)) {
         let queue = self.shared.queue(self.from);
-        let left = queue.map_or(0, |queue| queue.ledger().snapshot().pending.profiles);
+        let left = queue.map_or(0, |queue| queue.queue.ledger().snapshot().pending.profiles);
         if let Some(replay) = &mut *lock(&self.progress) {
             replay.left = left;
             change(replay);

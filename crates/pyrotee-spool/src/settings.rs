@@ -2,10 +2,9 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use pyrotee_queue::{Ledger, Limits, StepClock, Supervisor};
+use pyrotee_queue::{StepClock, Supervisor};
 use rustix::process::{Resource, getrlimit};
 
 /// Bytes of memory per claim, that is per record on disk and target that has not settled the record: the target's share
@@ -68,9 +67,6 @@ pub struct Settings {
     /// receipts.
     pub min_sleep: Duration,
 }
-
-/// The queue of one target: the target's name, the limits of its records in memory, and its account.
-pub type TargetQueue = (String, Limits, Arc<Ledger>);
 
 /// Why a spool cannot be opened now. The text continues the words "failed to", and says what to do.
 #[derive(Debug, thiserror::Error)]

@@ -50,7 +50,7 @@ pub(crate) enum RecordLocation {
 #[derive(Debug, Clone)]
 pub(crate) struct RecordClaim {
     pub(crate) record: Arc<SpooledRecord>,
-    /// Index of the target. The indexes of removed targets follow those of the configured targets.
+    /// Index of the target's queue and cursor.
     pub(crate) target: u16,
 }
 

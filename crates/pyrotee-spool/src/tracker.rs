@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use pyrotee_queue::lock;
-use pyrotee_segments::{File, NumberSet, TargetId};
+use pyrotee_segments::{File, Names, NumberSet, TargetId};
 
+use crate::opener::PROVISIONAL;
 use crate::segments::Segments;
+use crate::spool_queue::InForce;
 use crate::wakeup::WriterWakeup;
 
 /// Tracks the settled records of every target, and the segments that still have pending records.
@@ -24,8 +26,10 @@ pub(crate) struct SettlementTracker {
 /// The state that a restart needs besides the records themselves.
 #[derive(Debug, Default)]
 pub(crate) struct TrackerState {
-    /// One cursor per target: the configured targets in their order, then the removed targets.
+    /// One cursor per target that is or was in force, or has records of an earlier process. The list only grows.
     pub(crate) cursors: Vec<Cursor>,
+    /// The names of all targets that the files mention or will mention. `None`: the spool is not open yet.
+    pub(crate) names: Option<Names>,
     pub(crate) segments: Segments,
     /// Numbers in segments that could not be read for which it is unknown whether there is a record.
     pub(crate) unknown: NumberSet,
@@ -39,16 +43,18 @@ pub(crate) struct Cursor {
     pub(crate) id: TargetId,
     pub(crate) name: String,
     pub(crate) settled: NumberSet,
-    /// `None`: the target is configured.
+    /// `None`: the target is in force.
     pub(crate) removal: Option<Removal>,
-    /// The saved cursors do not list the target. No missing record of an earlier process counts as lost for it.
-    pub(crate) is_new: bool,
+    /// A missing record of an earlier process counts as lost for the target only if its number is below this one: from
+    /// here on the saved cursors do not tell whether the target was a taker.
+    pub(crate) described_below: u64,
 }
 
 /// When a target was removed from the configuration.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Removal {
-    /// The first start without the target, in seconds since the epoch.
+    /// When a reload removed the target, or when the first process without the target started, in seconds since the
+    /// epoch.
     pub(crate) since: u64,
     /// Records from this number on are not for the target.
     pub(crate) horizon: u64,
@@ -62,35 +68,96 @@ impl Cursor {
     }
 }
 
+impl TrackerState {
+    /// The number of a target in the files, which the target keeps. Before the spool is open there is none yet.
+    pub(crate) fn id_of(&mut self, name: &str) -> TargetId {
+        let names = self.names.as_mut();
+        names.map_or_else(TargetId::default, |names| id_of(name, names))
+    }
+
+    /// Adds a cursor for each target that joins, and notes which targets are removed and which return. `joining`: names,
+    /// and what [`TrackerState::id_of`] returned for them. `next`: the number of the next record. `now`: in seconds since
+    /// the epoch.
+    pub(crate) fn put_in_force(
+        &mut self,
+        joining: Vec<(String, TargetId)>,
+        in_force: &InForce,
+        next: u64,
+        now: u64,
+    ) {
+        // The records of this process before `next`, and those of earlier processes, are not for a target that joins.
+        let first = match self.names {
+            Some(_) => 0,
+            None => PROVISIONAL,
+        };
+        for (name, id) in joining {
+            let mut settled = NumberSet::default();
+            settled.insert(first..next);
+            self.cursors.push(Cursor {
+                id,
+                name,
+                settled,
+                removal: None,
+                described_below: 0,
+            });
+            self.unsaved += 1;
+        }
+        for (index, cursor) in self.cursors.iter_mut().enumerate() {
+            match (in_force.contains(index), cursor.removal) {
+                (true, Some(removal)) => {
+                    cursor.settled.insert(removal.horizon..next);
+                    cursor.removal = None;
+                }
+                (false, None) => {
+                    cursor.removal = Some(Removal {
+                        since: now,
+                        horizon: next,
+                    });
+                }
+                (true, None) | (false, Some(_)) => continue,
+            }
+            self.unsaved += 1;
+        }
+    }
+}
+
+/// The number of a target in the files. A target that has none is added to `names`.
+pub(crate) fn id_of(name: &str, names: &mut Names) -> TargetId {
+    let known = names.iter().find(|(_, known)| *known == name);
+    let next = || match names.last_key_value() {
+        Some((last, _)) => last.checked_add(1),
+        None => Some(0),
+    };
+    let free = || (0..TargetId::MAX).find(|id| !names.contains_key(id));
+    let id = known.map(|(id, _)| *id).or_else(next).or_else(free);
+    let id = id.unwrap_or(TargetId::MAX);
+    names.insert(id, name.to_owned());
+    id
+}
+
 impl SettlementTracker {
-    /// The tracker of a spool that is not open yet, with targets of these names.
-    pub(crate) fn new(names: &[String], save_every: u64, min_sleep: Duration) -> Self {
-        let cursor = |name: &String| Cursor {
-            id: TargetId::default(),
-            name: name.clone(),
-            settled: NumberSet::default(),
-            removal: None,
-            is_new: false,
-        };
-        let state = TrackerState {
-            cursors: names.iter().map(cursor).collect(),
-            ..TrackerState::default()
-        };
+    /// The tracker of a spool that is not open yet and has no targets.
+    pub(crate) fn new(save_every: u64, min_sleep: Duration) -> Self {
         Self {
-            state: Mutex::new(state),
+            state: Mutex::default(),
             save_every,
             wakeup: WriterWakeup::new(min_sleep),
         }
     }
 
-    /// Replaces the state with `opened`, which was recovered from the files. Lowers the numbers of the records that
-    /// were settled before the spool was open by `by`; `renumber` does so for the records that are not written yet.
+    /// Replaces the state with `opened`, which was recovered from the files and begins with the cursors of the targets
+    /// of this process. Lowers the numbers of the records that were settled before the spool was open, and the horizons
+    /// of targets that were removed before, by `by`; `renumber` does so for the records that are not written yet.
     pub(crate) fn open(&self, mut opened: TrackerState, by: u64, renumber: impl FnOnce()) {
         let mut state = self.lock();
         for (opened, cursor) in opened.cursors.iter_mut().zip(&state.cursors) {
             for settled in cursor.settled.ranges() {
                 opened.settled.insert(settled.start - by..settled.end - by);
             }
+            opened.removal = cursor.removal.map(|removal| Removal {
+                horizon: removal.horizon - by,
+                ..removal
+            });
         }
         renumber();
         opened.unsaved += state.unsaved;

@@ -26,10 +26,11 @@ impl Shared {
         let next = self
             .tracker
             .with(|tracker| tracker.segments.next_after(segment));
-        for queue in self.all_queues() {
-            let end = next.unwrap_or_else(|| queue.in_memory_from());
-            queue.hold_back(segment..end, pause.segment_until);
-            queue.hold_back(number..number + 1, pause.record_until);
+        for queue in self.all_queues().iter() {
+            let end = next.unwrap_or_else(|| queue.queue.in_memory_from());
+            queue.queue.hold_back(segment..end, pause.segment_until);
+            let number = number..number + 1;
+            queue.queue.hold_back(number, pause.record_until);
         }
         if let Some(failures) = pause.to_log {
             let error = error as &dyn std::error::Error;
@@ -43,8 +44,8 @@ impl Shared {
     /// Notes that reading the record `number` at `position` panicked: the record is held back for a time.
     pub(crate) fn note_read_panic(&self, position: SegmentPosition, number: u64) {
         let until = self.read_trouble.panicked(position.segment, number);
-        for queue in self.all_queues() {
-            queue.hold_back(number..number + 1, until);
+        for queue in self.all_queues().iter() {
+            queue.queue.hold_back(number..number + 1, until);
         }
     }
 
@@ -55,8 +56,8 @@ impl Shared {
             return;
         };
         if recovery.disk_is_back {
-            for queue in self.all_queues() {
-                queue.release_held_back();
+            for queue in self.all_queues().iter() {
+                queue.queue.release_held_back();
             }
         }
         if recovery.segment_ends {
@@ -103,8 +104,11 @@ impl Shared {
 
     /// Counts records of unknown length as lost. The ledger of this process has never counted them as pending.
     fn refuse_unread(&self, target: usize, records: u64, reason: Reason) {
+        let Some(queue) = self.queue(target) else {
+            return;
+        };
         for _ in 0..records {
-            self.refuse(target..target + 1, 0, reason);
+            queue.queue.ledger().refuse(0, reason);
         }
     }
 }

@@ -4,13 +4,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use pyrotee_config::{Config, Faults, Flags, Sources};
+use pyrotee_config::{ConfigText, Faults, FileContents, Flags, Loaded, Loader, Sources};
 use pyrotee_relay::Signals;
 use pyrotee_relay::build_info::LONG_VERSION;
 use tokio_util::sync::CancellationToken;
 
+use crate::commands::reload::Refused;
 use crate::commands::spool::UsageError;
-use crate::commands::{check, dead_letters, generate, healthcheck, send, sink, spool, status};
+use crate::commands::{
+    check, dead_letters, generate, healthcheck, reload, send, sink, spool, status,
+};
 use crate::terminal::print_error;
 
 /// Exit code for faults of the configuration and of the command line; clap uses the same code. All other failures are
@@ -26,7 +29,8 @@ Examples:
 Signals: at SIGTERM, SIGINT or SIGQUIT the relay stops accepting, finishes requests, drains the
 queues until shutdown.grace and exits, at most 3 s later even if a disk hangs. At a second signal
 it exits at once. Undelivered profiles are counted as dropped by `shutdown` and logged, or stay on
-disk if there is a spool. SIGHUP, SIGUSR1 and SIGUSR2 are logged and change nothing.
+disk if there is a spool. At SIGHUP it reloads the configuration, as for `pyrotee reload`. SIGUSR1 and
+SIGUSR2 are logged and change nothing.
 
 If the directory of the spool or of the dead letters cannot be used, the relay works in memory,
 shows the reason in `pyrotee status`, and tries again.
@@ -53,6 +57,7 @@ enum Command {
     Sink(sink::Args),
     Send(send::Args),
     Status(status::Args),
+    Reload(reload::Args),
     DeadLetters(dead_letters::Args),
     Spool(spool::Args),
     Healthcheck(healthcheck::Args),
@@ -86,7 +91,7 @@ struct ConfigArgs {
 }
 
 impl ConfigArgs {
-    fn load(self) -> Result<Config, Faults> {
+    fn loader(self) -> Loader {
         let flags = Flags {
             listen: self.listen,
             admin: self.admin,
@@ -94,15 +99,19 @@ impl ConfigArgs {
             log_level: self.log_level,
             log_format: self.log_format,
         };
-        pyrotee_config::load(Sources::of_process(self.config, flags))
+        Loader::new(Sources::of_process(self.config, flags))
     }
 }
 
 /// Runs the command line and returns the exit code of the process.
 pub fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Run(args) => with_config(args, |config| exit_code(pyrotee_relay::run(&config))),
-        Command::Check(args) => with_config(args, |config| exit_code(check::run(&config))),
+        Command::Run(args) => with_config(args, |loader, text, loaded| {
+            exit_code(pyrotee_relay::run(loader, text, loaded))
+        }),
+        Command::Check(args) => {
+            with_config(args, |_, _, loaded| exit_code(check::run(&loaded.config)))
+        }
         Command::Sink(args) => exit_code(blocking(async {
             // In a container the sink is the first process, for which signals have no default action.
             let mut signals = Signals::listen()?;
@@ -113,6 +122,7 @@ pub fn main() -> ExitCode {
         })),
         Command::Send(args) => exit_code(blocking(send::run(args))),
         Command::Status(args) => exit_code(blocking(status::run(args))),
+        Command::Reload(args) => exit_code(blocking(reload::run(args))),
         Command::DeadLetters(args) => exit_code(blocking(dead_letters::run(args))),
         Command::Spool(args) => {
             blocking(spool::run(args)).unwrap_or_else(|error| report_error(&error))
@@ -123,9 +133,17 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn with_config(args: ConfigArgs, run: impl FnOnce(Config) -> ExitCode) -> ExitCode {
-    match args.load() {
-        Ok(config) => run(config),
+fn with_config(
+    args: ConfigArgs,
+    run: impl FnOnce(Loader, ConfigText, Loaded) -> ExitCode,
+) -> ExitCode {
+    let loader = args.loader();
+    let loaded = loader.read().and_then(|text| {
+        let loaded = loader.load(&text, &FileContents::default())?;
+        Ok((text, loaded))
+    });
+    match loaded {
+        Ok((text, loaded)) => run(loader, text, loaded),
         Err(faults) => {
             print_error(&faults);
             ExitCode::from(MISCONFIGURED)
@@ -151,6 +169,10 @@ fn exit_code(result: anyhow::Result<()>) -> ExitCode {
 fn report_error(error: &anyhow::Error) -> ExitCode {
     if let Some(faults) = error.downcast_ref::<Faults>() {
         print_error(faults);
+        return ExitCode::from(MISCONFIGURED);
+    }
+    if let Some(refused) = error.downcast_ref::<Refused>() {
+        print_error(refused);
         return ExitCode::from(MISCONFIGURED);
     }
     print_error(&format!("error: {error:#}"));

@@ -11,15 +11,15 @@ use std::time::Duration;
 
 use pyroscope_wire::refusal::Rules;
 use pyroscope_wire::{SurfacePaths, Tags};
-use pyrotee_delivery::{DeadLetterSink, Deliverer, OnAmbiguous, WallClock};
+use pyrotee_delivery::{CredentialRefresh, DeadLetterSink, Deliverer, OnAmbiguous, WallClock};
 use pyrotee_net::{Address, Connector, Listen, Resolver, Tls, bind};
 use pyrotee_proxy::{Duplicates, LocalWrites, Proxy, TeeOn, TeeSettings};
-use pyrotee_queue::{Budget, Ledger, Limits, Supervisor, WhenFull, open_memory};
+use pyrotee_queue::{Budget, Ledger, Limits, Supervisor, TargetQueue, WhenFull, open_memory};
 use stats_alloc::{Region, Stats};
 use tokio_util::sync::CancellationToken;
 
 use super::ALLOCATOR;
-use super::table::Count;
+use super::table::{Count, TOLERANCE};
 
 const REQUESTS: u64 = 400;
 /// Requests before the count begins, until pools, maps and buffers have reached their size.
@@ -38,12 +38,14 @@ pub(crate) fn count() -> Vec<Count> {
                 what: what.clone(),
                 unit: "allocations",
                 count: per_request(stats.allocations + stats.reallocations),
+                tolerance: TOLERANCE,
             });
             let allocated = stats.bytes_allocated as u64;
             counts.push(Count {
                 what,
                 unit: "bytes allocated",
                 count: allocated / REQUESTS,
+                tolerance: TOLERANCE,
             });
         }
     }
@@ -94,8 +96,13 @@ fn relay(upstream: SocketAddr, ledgers: &[Arc<Ledger>], stop: &CancellationToken
         when_full: WhenFull::DropNewest,
     };
     let budget = Budget::new(1 << 30);
-    let (producer, consumers) = open_memory(ledgers.iter().map(|it| (limits, Arc::clone(it))));
-    for (number, consumer) in consumers.into_iter().enumerate() {
+    let target = |(number, ledger): (usize, &Arc<Ledger>)| TargetQueue {
+        name: format!("t{number}"),
+        limits,
+        ledger: Arc::clone(ledger),
+    };
+    let opened = open_memory(ledgers.iter().enumerate().map(target));
+    for (number, queue) in opened.queues.into_iter().enumerate() {
         let address = format!("http://{}", pyroscope());
         let settings = pyrotee_delivery::Settings {
             name: format!("t{number}"),
@@ -115,9 +122,10 @@ fn relay(upstream: SocketAddr, ledgers: &[Arc<Ledger>], stop: &CancellationToken
         let deliverer = Deliverer::new(
             &settings,
             connector(),
-            consumer,
+            queue.consumer,
             WallClock::system(),
             DeadLetterSink::disabled(),
+            CredentialRefresh::disabled(),
             Supervisor::default(),
         )
         .unwrap();
@@ -132,13 +140,13 @@ fn relay(upstream: SocketAddr, ledgers: &[Arc<Ledger>], stop: &CancellationToken
             timeout: Duration::from_secs(10),
             forwarded_headers: true,
         }),
+        producer: opened.producer,
+        budget,
         local_writes: LocalWrites::Forward,
         tee: (!ledgers.is_empty()).then_some(TeeSettings {
             max_body: 64 << 20,
             on: TeeOn::Always,
             duplicates: Duplicates::Drop,
-            budget,
-            producer,
             check: None,
         }),
     };

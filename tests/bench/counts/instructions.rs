@@ -16,6 +16,7 @@ pub(crate) fn count() -> Vec<Count> {
         what: step.what.to_owned(),
         unit: "instructions",
         count: (collected(step.name, LONG) - collected(step.name, SHORT)) / (LONG - SHORT),
+        tolerance: step.tolerance,
     };
     STEPS.iter().map(count).collect()
 }

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-/// Largest accepted growth, in percent of the committed count.
-const TOLERANCE: u64 = 10;
+/// Largest accepted growth, in percent of the committed count, unless a count has its own.
+pub(crate) const TOLERANCE: u64 = 10;
 
 /// One count: the thing that was counted, its unit and the number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub(crate) struct Count {
     pub(crate) what: String,
     pub(crate) unit: &'static str,
     pub(crate) count: u64,
+    /// Largest accepted growth, in percent of the committed count.
+    pub(crate) tolerance: u64,
 }
 
 /// The page, line by line.
@@ -43,7 +45,7 @@ impl Table {
                 "{:60} {:14} {committed:>10} -> {:>10}",
                 now.what, now.unit, now.count
             );
-            if now.count * 100 > committed * (100 + TOLERANCE) {
+            if now.count * 100 > committed * (100 + now.tolerance) {
                 let (what, unit, count) = (&now.what, now.unit, now.count);
                 writeln!(grown, "{what}: {committed} {unit} became {count}").unwrap();
             }

@@ -6,10 +6,10 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use pyrotee_queue::{
-    Budget, Consumer, Head, Headers, LeaseFilter, Ledger, Limits, Payload, Producer, Receipt,
-    Record, SurfaceId, WhenFull, open_memory,
+    Budget, Consumer, Head, Headers, LeaseFilter, Ledger, Limits, OpenQueue, Payload, Producer,
+    Receipt, Record, SurfaceId, TargetQueue, WhenFull, open_memory,
 };
-use pyrotee_spool::{Closer, Monitor, Settings, TargetQueue};
+use pyrotee_spool::{Closer, Monitor, Settings};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -48,12 +48,12 @@ pub(crate) struct Paced {
 
 impl Rig {
     pub(crate) fn memory() -> Self {
-        let (budget, limits, ledgers) = parts();
-        let targets = ledgers.iter().map(|ledger| (limits, Arc::clone(ledger)));
-        let (producer, consumers) = open_memory(targets);
+        let (budget, targets) = parts();
+        let open = open_memory(targets);
+        let (consumers, ledgers) = split(open.queues);
         Self {
             budget,
-            producer,
+            producer: open.producer,
             consumers,
             ledgers,
             monitor: None,
@@ -62,17 +62,14 @@ impl Rig {
     }
 
     pub(crate) fn spool(settings: Settings) -> Self {
-        let (budget, limits, ledgers) = parts();
-        let name = |(number, ledger): (usize, &Arc<Ledger>)| -> TargetQueue {
-            (format!("target-{number}"), limits, Arc::clone(ledger))
-        };
-        let targets: Vec<_> = ledgers.iter().enumerate().map(name).collect();
+        let (budget, targets) = parts();
         let spool = settings.start(targets, &budget);
         spool.monitor.wait_until_open().unwrap();
+        let (consumers, ledgers) = split(spool.queues);
         Self {
             budget,
             producer: spool.producer,
-            consumers: spool.consumers,
+            consumers,
             ledgers,
             monitor: Some(spool.monitor),
             closer: Some(spool.closer),
@@ -182,14 +179,23 @@ impl Rig {
     }
 }
 
-fn parts() -> (Arc<Budget>, Limits, Vec<Arc<Ledger>>) {
+fn split(queues: Vec<OpenQueue>) -> (Vec<Arc<dyn Consumer>>, Vec<Arc<Ledger>>) {
+    let split = queues.into_iter().map(|it| (it.consumer, it.ledger));
+    split.unzip()
+}
+
+fn parts() -> (Arc<Budget>, Vec<TargetQueue>) {
     let limits = Limits {
         records: 1_000_000,
         bytes: 4 << 30,
         when_full: WhenFull::DropNewest,
     };
-    let ledgers = (0..TARGETS).map(|_| Arc::default()).collect();
-    (Budget::new(4 << 30), limits, ledgers)
+    let target = |number| TargetQueue {
+        name: format!("target-{number}"),
+        limits,
+        ledger: Arc::default(),
+    };
+    (Budget::new(4 << 30), (0..TARGETS).map(target).collect())
 }
 
 fn record(budget: &Arc<Budget>, bytes: usize) -> Arc<Record> {

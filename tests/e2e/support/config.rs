@@ -78,7 +78,8 @@ impl Builder {
         self
     }
 
-    /// Starts the relay and waits for both listeners, and until spool and dead letters are open if there are any.
+    /// Starts the relay and waits for both listeners, and until spool and dead letters are open if there are any. If the
+    /// configuration says when to reload, waits until the relay is ready to.
     pub(crate) fn spawn(self) -> Relay {
         let has = |section: &str| self.top.iter().any(|text| text.starts_with(section));
         let (has_spool, has_letters) = (has("spool:"), has("dead-letters:"));
@@ -88,6 +89,9 @@ impl Builder {
         }
         if has_spool || has_letters {
             relay.wait_until_dead_letters_are_open();
+        }
+        if has("reload:") {
+            relay.wait_until_ready();
         }
         relay
     }

@@ -81,6 +81,15 @@ impl Metrics {
         self.find(name, &[]).map(|sample| &sample.labels).collect()
     }
 
+    /// The series of every counter, with its value.
+    pub(crate) fn counters(&self) -> BTreeMap<String, f64> {
+        let is_counter = |sample: &&Sample| self.kind(&sample.name) == Some("counter");
+        let counters = self.samples.iter().filter(is_counter);
+        counters
+            .map(|sample| (format!("{}{:?}", sample.name, sample.labels), sample.value))
+            .collect()
+    }
+
     /// The account of a target. Its series exist from the start; panics if one is missing.
     pub(crate) fn ledger(&self, target: &str) -> Ledger {
         let labels = [("target", target)];

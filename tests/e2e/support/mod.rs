@@ -15,6 +15,7 @@ mod disk;
 pub(crate) mod h2;
 mod hanging_disk;
 pub(crate) mod key;
+mod live_files;
 pub(crate) mod message;
 mod metrics;
 mod paced;
@@ -22,6 +23,7 @@ mod poll;
 pub(crate) mod ports;
 mod pyroscope2;
 mod relay;
+mod reload;
 mod rig;
 mod tests;
 pub(crate) mod upstream;
@@ -32,11 +34,13 @@ pub(crate) use self::{
     config::Builder,
     disk::SmallDisk,
     hanging_disk::HangingDisk,
+    live_files::{LiveFile, Mount},
     metrics::{Count, Ledger, Metrics},
     paced::paced,
     poll::{SOON, eventually, nightly, poll},
     pyroscope2::Pyroscope2,
     relay::{Ended, Relay},
+    reload::Report,
     rig::{Rig, verbatim},
     upstream::{Answer, Arrival, End, Upstream},
     wire::{Body, Framing, Head, Wire},

@@ -197,13 +197,34 @@ impl Relay {
 
     /// The most memory the process ever had resident, in bytes.
     pub(crate) fn rss_peak(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    /// The memory that the process has resident now, in bytes.
+    pub(crate) fn rss(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    /// The CPU time that the process has used.
+    pub(crate) fn cpu_time(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid()));
+        let stat = stat.expect("the relay runs");
+        // The name of the program, in parentheses, may contain spaces.
+        let (_, fields) = stat.rsplit_once(") ").expect("a name in parentheses");
+        let fields: Vec<_> = fields.split(' ').collect();
+        let ticks = |nth: usize| fields[nth].parse::<u32>().expect("ticks are counted");
+        // utime and stime of proc(5), in hundredths of a second.
+        (ticks(11) + ticks(12)) * Duration::from_millis(10)
+    }
+
+    fn memory(&self, field: &str) -> u64 {
         let path = format!("/proc/{}/status", self.pid());
         let status = fs::read_to_string(&path).expect("the relay runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
         let kib = line
             .and_then(|l| l.trim().strip_suffix(" kB"))
-            .expect("Linux tells VmHWM");
-        kib.trim().parse::<u64>().expect("VmHWM is a number") * 1024
+            .expect("Linux tells the memory of a process");
+        kib.trim().parse::<u64>().expect("it is a number") * 1024
     }
 }
 

@@ -2,12 +2,14 @@
 
 mod file_body;
 mod service;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{FromRequestParts, Path};
+use axum::extract::{FromRef, FromRequestParts, Path};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, RequestPartsExt as _};
 use http::StatusCode;
@@ -17,7 +19,6 @@ use pyrotee_letters::{Error, Id};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
-use crate::Site;
 use crate::json::chain;
 use crate::json::dead_letters::{BatchRequest, MOST_IDS, MOST_LETTERS, PageQuery};
 use crate::query::Query;
@@ -25,7 +26,7 @@ use crate::response::{Failure, RequestTimeout, json, json_line};
 
 pub use service::LetterService;
 pub(crate) use service::OpenLetters;
-use service::ShowError;
+use service::{ShowError, TargetError};
 
 /// Letters of a page, unless the query has `limit`.
 const LETTERS: usize = 100;
@@ -41,11 +42,14 @@ const FILE_TIMEOUT: RequestTimeout = RequestTimeout(Duration::from_secs(600));
 
 const REQUEST: &str = "application/octet-stream";
 
-impl FromRequestParts<Arc<Site>> for OpenLetters {
+impl<S: Send + Sync> FromRequestParts<S> for OpenLetters
+where
+    Option<Arc<LetterService>>: FromRef<S>,
+{
     type Rejection = Failure;
 
-    async fn from_request_parts(_head: &mut Parts, site: &Arc<Site>) -> Result<Self, Failure> {
-        let letters = site.dead_letters.as_ref().ok_or_else(|| {
+    async fn from_request_parts(_head: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let letters = Option::<Arc<LetterService>>::from_ref(state).ok_or_else(|| {
             let text = "dead letters are off: set dead-letters.dir and configure targets";
             Failure::new(StatusCode::NOT_FOUND, text)
         })?;
@@ -103,7 +107,7 @@ pub(crate) async fn request(
 
 pub(crate) async fn replay(letters: OpenLetters, body: Body) -> Result<Response, Failure> {
     let (order, _place) = take_order(&letters, body).await?;
-    Ok(json(&letters.replay(&order).await))
+    Ok(json(&letters.replay(&order).await?))
 }
 
 pub(crate) async fn purge(letters: OpenLetters, body: Body) -> Result<Response, Failure> {
@@ -153,6 +157,16 @@ impl From<ShowError> for Failure {
                 "memory-limit is reached: try again, or read the file on the relay's machine",
             ),
         }
+    }
+}
+
+impl From<TargetError> for Failure {
+    fn from(error: TargetError) -> Self {
+        let status = match error {
+            TargetError::Unknown { .. } => StatusCode::NOT_FOUND,
+            TargetError::Draining { .. } => StatusCode::CONFLICT,
+        };
+        Self::new(status, error.to_string())
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 use super::file_body::FileBody;
 use crate::json::dead_letters::{BatchRequest, BatchResult, LetterDetail, LetterPage, PageQuery};
 use crate::json::line;
-use crate::target_view::{TargetView, known};
+use crate::{TargetList, TargetView};
 
 /// How long one batch may take; the command repeats the request for the ids that are left.
 const LONGEST_BATCH: Duration = Duration::from_secs(2);
@@ -38,8 +38,7 @@ pub struct LetterService {
     monitor: Monitor,
     /// A weak reference, because a strong one would keep the queues open when the relay stops.
     producer: Weak<dyn Producer>,
-    /// The targets, in the order of the producer.
-    targets: Arc<[TargetView]>,
+    targets: TargetList,
     budget: Arc<Budget>,
     /// One batch at a time, so that no letter is replayed twice.
     turn: Mutex<()>,
@@ -97,8 +96,8 @@ enum Replayed {
 enum ReplayError {
     #[error(transparent)]
     Letter(#[from] Error),
-    #[error("no target `{name}`; name another with --to: {known}")]
-    NoTarget { name: String, known: String },
+    #[error(transparent)]
+    Target(#[from] TargetError),
     #[error("the dead letter {id} is damaged; purge it")]
     Damaged { id: Id, source: ReadError },
     #[error("the relay is stopping: try again after its restart")]
@@ -109,11 +108,22 @@ enum ReplayError {
     StillThere { id: Id, source: Error },
 }
 
+/// Why letters cannot be replayed to a target. `Display` says what to do next.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TargetError {
+    #[error("no target `{name}`; name another with --to: {known}")]
+    Unknown { name: String, known: String },
+    #[error(
+        "target `{name}` was removed from the configuration and takes no new profiles; name another with --to: {known}"
+    )]
+    Draining { name: String, known: String },
+}
+
 impl LetterService {
     pub fn new(
         monitor: Monitor,
         producer: Weak<dyn Producer>,
-        targets: Arc<[TargetView]>,
+        targets: TargetList,
         budget: Arc<Budget>,
     ) -> Self {
         Self {
@@ -137,13 +147,20 @@ impl LetterService {
         })
     }
 
-    fn target(&self, name: &str) -> Result<(usize, &TargetView), ReplayError> {
-        let mut targets = self.targets.iter().enumerate();
-        let found = targets.find(|(_, target)| target.name == name);
-        found.ok_or_else(|| ReplayError::NoTarget {
-            name: name.to_owned(),
-            known: known(&self.targets),
-        })
+    /// The configured target of this name.
+    fn target(&self, name: &str) -> Result<Arc<TargetView>, TargetError> {
+        let known = || self.targets.names(|target| !target.is_draining());
+        match self.targets.find(name) {
+            Some(target) if !target.is_draining() => Ok(target),
+            Some(_) => Err(TargetError::Draining {
+                name: name.to_owned(),
+                known: known(),
+            }),
+            None => Err(TargetError::Unknown {
+                name: name.to_owned(),
+                known: known(),
+            }),
+        }
     }
 }
 
@@ -198,7 +215,13 @@ impl OpenLetters {
     }
 
     /// Offers letters to their own targets, or to the target of the order, and removes the letters that were queued.
-    pub(super) async fn replay(&self, batch: &BatchRequest) -> BatchResult {
+    ///
+    /// # Errors
+    /// The target of the order is not configured. A letter whose own target is not configured is a failure of that letter.
+    pub(super) async fn replay(&self, batch: &BatchRequest) -> Result<BatchResult, TargetError> {
+        if let Some(to) = &batch.to {
+            self.service.target(to)?;
+        }
         let _turn = self.service.turn.lock().await;
         let end = Instant::now() + LONGEST_BATCH;
         let mut done = BatchResult::default();
@@ -216,12 +239,12 @@ impl OpenLetters {
         if !done.done.is_empty() {
             tracing::info!(letters = done.done.len(), "replayed dead letters");
         }
-        done
+        Ok(done)
     }
 
     async fn replay_one(&self, id: &str, to: Option<&str>) -> Result<Replayed, ReplayError> {
         let id = id.parse::<Id>()?;
-        let (index, target) = self.service.target(to.unwrap_or(&id.target))?;
+        let target = self.service.target(to.unwrap_or(&id.target))?;
         let len = self.request_len(id.clone()).await?;
         if !target.has_room_for(len) {
             return Ok(Replayed::Later);
@@ -245,9 +268,11 @@ impl OpenLetters {
         let offered = {
             let producer = self.service.producer.upgrade();
             let producer = producer.ok_or(ReplayError::Stopping)?;
-            producer.offer_to_target(index, &record)
+            producer.offer_to_target(target.id, &record)
         };
         if offered.queued == 0 {
+            // A reload may have removed the target meanwhile.
+            self.service.target(&target.name)?;
             return Err(ReplayError::Refused(target.name.clone()));
         }
         drop(record);

@@ -2,6 +2,7 @@
 //! A reader must accept unknown fields, because the reader may be older than the relay.
 
 pub mod dead_letters;
+pub mod reload;
 pub mod spool;
 pub mod status;
 

@@ -21,10 +21,35 @@ pub struct StatusPage {
     /// Empty if all parts work, and from an older relay without this field.
     #[serde(default)]
     pub degraded: Vec<DegradationJson>,
+    /// `None` from an older relay without this field.
+    #[serde(default)]
+    pub config: Option<ConfigJson>,
     pub targets: Vec<TargetJson>,
     /// Empty without removed targets, and from an older relay without this field.
     #[serde(default)]
     pub removed: Vec<RemovedJson>,
+}
+
+/// The configuration in force, and the result of the last attempt to reload it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigJson {
+    /// Hash of the configuration in force, without secrets.
+    pub hash: String,
+    pub loaded_at: String,
+    pub last_attempt_at: Option<String>,
+    pub last_reload_successful: bool,
+    /// The faults of the configuration file as it is now; empty if it has none.
+    pub faults: Vec<String>,
+    pub restart_required: Vec<String>,
+    pub stale_files: Vec<StaleFileJson>,
+}
+
+/// A file that the configuration names and that keeps its last good content.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StaleFileJson {
+    pub path: String,
+    /// Why the content of now cannot be used.
+    pub text: String,
 }
 
 /// A target that was removed from the configuration and has records in the spool.
@@ -61,6 +86,9 @@ pub struct TargetJson {
     pub name: String,
     pub address: String,
     pub state: String,
+    /// `None` if the target is configured, and from an older relay without this field.
+    #[serde(default)]
+    pub draining_until: Option<String>,
     pub next_try_seconds: Option<f64>,
     pub suspended: Vec<SuspensionJson>,
     pub last_success: Option<String>,

@@ -20,9 +20,9 @@ use tokio::net::TcpListener;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::hosts::Hosts;
+use crate::Site;
 use crate::routes::router;
-use crate::{Actions, Guard, LetterService, Pages};
+use crate::site::SharedSite;
 use connections::Limits;
 
 /// How often the exporter's sample buffers are emptied.
@@ -47,17 +47,6 @@ const LIMITS: Limits = Limits {
         write: Duration::from_secs(10),
     },
 };
-
-/// Everything that the listener serves.
-#[derive(Debug)]
-pub struct Site {
-    pub pages: Pages,
-    pub guard: Guard,
-    pub hosts: Hosts,
-    pub actions: Actions,
-    /// `None` if the relay keeps no dead letters.
-    pub dead_letters: Option<Arc<LetterService>>,
-}
 
 /// A running admin listener.
 #[derive(Debug)]
@@ -110,9 +99,9 @@ async fn serve_despite_panics(
     site: Site,
     supervisor: &Supervisor,
 ) {
-    let site = Arc::new(site);
+    let site = SharedSite(Arc::new(site));
     loop {
-        let serving = async { serve(listener.try_clone()?, Arc::clone(&site)).await };
+        let serving = async { serve(listener.try_clone()?, &site).await };
         match supervisor.catch_future(Part::Admin, serving).await {
             Err(_panic) => sleep(PAUSE_AFTER_PANIC).await,
             Ok(Ok(())) => return,
@@ -125,7 +114,7 @@ async fn serve_despite_panics(
     }
 }
 
-async fn serve(listener: std::net::TcpListener, site: Arc<Site>) -> io::Result<()> {
+async fn serve(listener: std::net::TcpListener, site: &SharedSite) -> io::Result<()> {
     // Accepted sockets inherit the size of the buffer.
     SockRef::from(&listener).set_send_buffer_size(SEND_BUFFER)?;
     let listener = TcpListener::from_std(listener)?;
@@ -133,10 +122,10 @@ async fn serve(listener: std::net::TcpListener, site: Arc<Site>) -> io::Result<(
         let mut ticks = tokio::time::interval(UPKEEP);
         loop {
             ticks.tick().await;
-            site.pages.metrics.upkeep();
+            site.0.pages.metrics.upkeep();
         }
     };
-    let hosting = host::run(listener, router(&site), LIMITS);
+    let hosting = host::run(listener, router(site), LIMITS);
     tokio::select! {
         () = hosting => {}
         () = upkeep => {}

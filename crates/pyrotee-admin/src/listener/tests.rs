@@ -5,7 +5,8 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use super::*;
-use crate::{Copies, Health, Metrics, StatusSource};
+use crate::Metrics;
+use crate::fixture::Rig;
 
 /// Metrics whose upkeep panics once.
 #[derive(Debug, Default)]
@@ -22,20 +23,9 @@ impl Metrics for Brittle {
 }
 
 fn site() -> Site {
-    let pages = Pages {
-        metrics: Box::new(Brittle::default()),
-        status: StatusSource::new(Arc::new([]), crate::DegradableParts::default()),
-        spool: None,
-        health: Arc::new(Health::default()),
-        copies: Copies::default(),
-    };
-    Site {
-        pages,
-        guard: Guard::new(None),
-        hosts: Hosts::new("relay", Vec::new()),
-        actions: Actions::new(Arc::new([]), None),
-        dead_letters: None,
-    }
+    let mut site = Rig::new(Vec::new()).into_site();
+    Arc::get_mut(&mut site.pages).unwrap().metrics = Box::new(Brittle::default());
+    site
 }
 
 #[test]

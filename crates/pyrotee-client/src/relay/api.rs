@@ -1,17 +1,19 @@
 //! The calls of a relay's admin API, with their paths.
 
 use bytes::Bytes;
-use hyper::StatusCode;
+use hyper::{Method, StatusCode};
 use pyroscope_wire::query::encode;
 use pyrotee_admin::json::dead_letters::{
     self, BatchRequest, BatchResult, LetterDetail, LetterPage, PageQuery,
 };
+use pyrotee_admin::json::reload::{self, ReloadReport};
 use pyrotee_admin::json::spool::{self, Purged, ReplayProgress, SpoolPage};
 use pyrotee_admin::json::status::{self, StatusPage};
 use pyrotee_admin::json::{self, Amount};
 use pyrotee_letters::Id;
 
-use super::{JsonResponse, RelayClient};
+use super::{JsonResponse, RELOAD_TIMEOUT, RelayClient};
+use crate::http::ExchangeLimits;
 
 impl RelayClient {
     /// Checks liveness. Returns the status and the text of the response.
@@ -29,7 +31,24 @@ impl RelayClient {
         self.get(status::PATH).await
     }
 
-    /// Drops the pending profiles of a configured target.
+    /// Has the relay reload its configuration, and waits for the result. A configuration with faults is a result, not an
+    /// error.
+    pub async fn reload(&self) -> anyhow::Result<ReloadReport> {
+        let limits = ExchangeLimits {
+            timeout: RELOAD_TIMEOUT,
+            ..self.page
+        };
+        let response = self.exchange(Method::POST, reload::PATH, Bytes::new(), limits);
+        let response = response.await?;
+        if response.status == StatusCode::BAD_REQUEST
+            && let Ok(report) = serde_json::from_slice(&response.body)
+        {
+            return Ok(report);
+        }
+        Ok(self.json(&response)?.value)
+    }
+
+    /// Drops the pending profiles of a configured or draining target.
     pub async fn purge(&self, target: &str) -> anyhow::Result<Amount> {
         let path = format!("{}?target={}", json::PURGE, encode(target));
         self.post(&path, "").await

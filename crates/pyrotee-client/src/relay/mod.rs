@@ -30,6 +30,9 @@ const FILE: ExchangeLimits = ExchangeLimits {
     body_bytes: 1 << 30,
 };
 
+/// Time limit of a reload: longer than a relay waits for its end, so that the relay's own text is shown.
+const RELOAD_TIMEOUT: Duration = Duration::from_secs(35);
+
 /// Longest part of a relay's refusal that an error repeats, in characters.
 const LONGEST_REFUSAL: usize = 512;
 

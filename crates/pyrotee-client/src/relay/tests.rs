@@ -1,5 +1,6 @@
 use std::net::Ipv4Addr;
 
+use pyrotee_admin::json::reload::{ReloadReport, ReloadResult};
 use pyrotee_admin::json::status::StatusPage;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -11,6 +12,20 @@ const PAGE: &str = r#"{"version":"9.9.9","started":"","time":"","targets":[],"la
 /// Asks for the status at a stand-in that sends one response. Returns the request that the stand-in received,
 /// and the result.
 async fn ask(status: &str, body: &str) -> (String, anyhow::Result<JsonResponse<StatusPage>>) {
+    let ask = async |relay: RelayClient| relay.status().await;
+    ask_with(status, body, ask).await
+}
+
+async fn reload(status: &str, body: &str) -> (String, anyhow::Result<ReloadReport>) {
+    let ask = async |relay: RelayClient| relay.reload().await;
+    ask_with(status, body, ask).await
+}
+
+async fn ask_with<T>(
+    status: &str,
+    body: &str,
+    ask: impl AsyncFnOnce(RelayClient) -> anyhow::Result<T>,
+) -> (String, anyhow::Result<T>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let response = format!(
@@ -26,7 +41,7 @@ async fn ask(status: &str, body: &str) -> (String, anyhow::Result<JsonResponse<S
         String::from_utf8(request).unwrap()
     };
     let relay = RelayClient::at(&format!("http://{address}/base")).unwrap();
-    tokio::join!(serving, relay.status())
+    tokio::join!(serving, ask(relay))
 }
 
 #[tokio::test]
@@ -79,4 +94,52 @@ async fn what_hangs_is_given_up() {
         "{error}"
     );
     assert!(error.contains("within 5s"), "{error}");
+}
+
+#[tokio::test]
+async fn a_reload_has_a_report_whether_the_configuration_is_good_or_not() {
+    let report = |result: &str, faults: &str| {
+        format!(
+            r#"{{"result":"{result}","hash":"a","changes":[],"targets":[],"restart_required":[],"faults":[{faults}],"stale_files":[],"later":1}}"#
+        )
+    };
+    let (request, good) = reload("200 OK", &report("changed", "")).await;
+    assert!(
+        request.starts_with("POST /base/-/reload HTTP/1.1\r\n"),
+        "{request}"
+    );
+    assert_eq!(good.unwrap().result, ReloadResult::Changed);
+    let refused = report("refused", r#""listen: is no address""#);
+    let (_, bad) = reload("400 Bad Request", &refused).await;
+    let bad = bad.unwrap();
+    assert_eq!(bad.result, ReloadResult::Refused);
+    assert_eq!(bad.faults, ["listen: is no address"]);
+}
+
+#[tokio::test]
+async fn a_relay_that_does_not_reload_is_an_error() {
+    for (status, body, text) in [
+        (
+            "401 Unauthorized",
+            r#"{"error":"this needs the token"}"#,
+            "needs the token",
+        ),
+        (
+            "503 Service Unavailable",
+            r#"{"error":"starting"}"#,
+            ": starting",
+        ),
+        (
+            "400 Bad Request",
+            r#"{"error":"who are you?"}"#,
+            "who are you?",
+        ),
+        ("400 Bad Request", "<html>", "(--admin)"),
+        // An older relay.
+        ("404 Not Found", "not found", "(--admin)"),
+    ] {
+        let (_, result) = reload(status, body).await;
+        let error = format!("{:#}", result.unwrap_err());
+        assert!(error.contains(text), "{status}: {error}");
+    }
 }

@@ -1,5 +1,9 @@
 //! Delivers the records of one target: leases them from the target's queue and gives them to workers.
 
+mod drops;
+mod handle;
+mod refresh;
+mod settlement;
 mod uploader;
 mod workers;
 
@@ -11,17 +15,18 @@ use std::time::Duration;
 
 use pyrotee_net::{ConnectionCounts, Connector};
 use pyrotee_queue::{Consumer, Part, Reason, Supervisor};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::client::TargetClient;
 use crate::failure_log::FailureLog;
-use crate::flow::FlowControl;
-use crate::metrics::TargetMetrics;
 use crate::monitor::SharedSummary;
-use crate::{DeadLetterSink, Settings, SettingsError, TargetMonitor, WallClock};
-use uploader::Uploader;
-use workers::{Assignment, Workers};
+use crate::route::{Route, Routes};
+use crate::{CredentialRefresh, DeadLetterSink, Settings, SettingsError, TargetMonitor, WallClock};
+pub use handle::TargetHandle;
+use refresh::Refresher;
+use uploader::{Assignment, Uploader};
+use workers::Workers;
 
 /// How often an idle deliverer drops expired records.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(5);
@@ -29,18 +34,23 @@ const EXPIRY_INTERVAL: Duration = Duration::from_secs(5);
 /// Pause of a deliverer after a panic of its own, so that repeated panics make no busy loop.
 const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
 
+/// How much longer than the target's timeout an upload may take: the body of a response has a time limit of its own.
+const TIME_AFTER_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Delivers the records of one target. [`Deliverer::run`] leases them from the target's queue, uploads them and
 /// settles their leases.
 #[derive(Debug)]
 pub struct Deliverer {
     uploader: Arc<Uploader>,
-    monitor: TargetMonitor,
+    /// Follows the route in force.
+    routes: watch::Receiver<Arc<Route>>,
+    draining_stopped: CancellationToken,
     connections: ConnectionCounts,
 }
 
 impl Deliverer {
     /// A deliverer for the records of `consumer`. Records with a [`DeadLetterReason`](crate::DeadLetterReason) go to
-    /// `dead_letters`. `supervisor` counts panics.
+    /// `dead_letters`. `refresh` is called when the target refuses the credentials. `supervisor` counts panics.
     ///
     /// # Errors
     ///
@@ -51,31 +61,30 @@ impl Deliverer {
         consumer: Arc<dyn Consumer>,
         clock: WallClock,
         dead_letters: DeadLetterSink,
+        refresh: CredentialRefresh,
         supervisor: Supervisor,
     ) -> Result<Self, SettingsError> {
-        let connections = connector.counts().clone();
-        let flow = FlowControl::new(settings.workers, settings.replay_rate);
-        let summary = SharedSummary::default();
-        let monitor = TargetMonitor::new(Arc::clone(&flow), Arc::clone(&summary), settings.workers);
         let uploader = Uploader {
             name: settings.name.clone(),
-            client: TargetClient::new(settings, connector, clock.clone())?,
+            routes: Arc::new(Routes::new(settings, connector, clock.clone())?),
             consumer,
-            flow,
-            summary,
+            summary: SharedSummary::default(),
             clock,
             dead_letters,
-            max_age: settings.max_age,
-            on_ambiguous: settings.on_ambiguous,
+            refresher: Refresher::new(refresh),
             log: FailureLog::default(),
-            metrics: TargetMetrics::new(settings),
             supervisor,
         };
-        Ok(Self {
-            uploader: Arc::new(uploader),
-            monitor,
-            connections,
-        })
+        Ok(Self::of(Arc::new(uploader)))
+    }
+
+    fn of(uploader: Arc<Uploader>) -> Self {
+        Self {
+            routes: uploader.routes.subscribe(),
+            draining_stopped: CancellationToken::new(),
+            connections: uploader.routes.connection_counts(),
+            uploader,
+        }
     }
 
     /// The counts of the connections to this target.
@@ -85,66 +94,105 @@ impl Deliverer {
 
     /// A monitor of the target's status, for use while [`Deliverer::run`] runs.
     pub fn monitor(&self) -> TargetMonitor {
-        self.monitor.clone()
+        TargetMonitor::new(self.routes.clone(), Arc::clone(&self.uploader.summary))
     }
 
-    /// Delivers until the queue is closed and empty, or until `stop` is cancelled. Records that are still pending are
-    /// dropped with [`Reason::Shutdown`].
-    pub async fn run(self, stop: CancellationToken) {
-        let mut workers = Workers::new(&self.uploader);
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => {}
-            () = self.deliver_despite_panics(&mut workers) => {}
+    /// A handle that changes the settings and ends the delivery, for use while [`Deliverer::run`] runs.
+    pub fn handle(&self) -> TargetHandle {
+        TargetHandle {
+            uploader: Arc::clone(&self.uploader),
+            draining_stopped: self.draining_stopped.clone(),
         }
-        workers.stop().await;
-        self.uploader.consumer.abandon(Reason::Shutdown);
     }
 
-    async fn deliver_despite_panics(&self, workers: &mut Workers) {
-        let supervisor = &self.uploader.supervisor;
+    /// Delivers until the queue is closed and empty, until [`TargetHandle::stop_draining`], or until `stop` is cancelled.
+    /// In the last case, records that are still pending are dropped with [`Reason::Shutdown`].
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut workers = Workers::new(&self.uploader);
+        let is_stopped = tokio::select! {
+            biased;
+            () = stop.cancelled() => true,
+            () = self.deliver_despite_panics(&mut workers) => false,
+        };
+        workers.stop().await;
+        // Otherwise the queue stays as it is: its target may come back.
+        if is_stopped {
+            self.uploader.consumer.abandon(Reason::Shutdown);
+        }
+    }
+
+    async fn deliver_despite_panics(&mut self, workers: &mut Workers) {
+        let uploader = Arc::clone(&self.uploader);
         loop {
             let delivering = self.deliver(workers);
-            let ended = supervisor.catch_future(Part::Deliverer, delivering).await;
-            if ended.is_ok() {
+            let ended = uploader
+                .supervisor
+                .catch_future(Part::Deliverer, delivering);
+            if ended.await.is_ok() {
                 return;
             }
             sleep(PAUSE_AFTER_PANIC).await;
         }
     }
 
-    async fn deliver(&self, workers: &mut Workers) {
-        while let Some(assignment) = self.next().await {
+    async fn deliver(&mut self, workers: &mut Workers) {
+        while let Some(assignment) = self.next(workers).await {
             workers.assign(assignment);
         }
-        workers.finish().await;
+        tokio::select! {
+            () = workers.finish() => {}
+            () = self.uploads_overdue() => {}
+        }
     }
 
-    /// The next record that may be uploaded, with its permit; `None` if the queue is closed and empty.
-    async fn next(&self) -> Option<Assignment> {
-        let Uploader { flow, consumer, .. } = &*self.uploader;
-        loop {
-            if let Some(received_before) = self.uploader.expiry() {
-                consumer.expire(received_before);
+    /// Waits until all uploads must have ended that were in flight when [`TargetHandle::stop_draining`] was called.
+    async fn uploads_overdue(&self) {
+        self.draining_stopped.cancelled().await;
+        let timeout = self.uploader.routes.in_force().settings.timeout;
+        sleep(timeout.saturating_add(TIME_AFTER_TIMEOUT)).await;
+    }
+
+    /// The next record that may be uploaded, with its permit; `None` if the queue is closed and empty, or if the
+    /// draining was stopped.
+    async fn next(&mut self, workers: &mut Workers) -> Option<Assignment> {
+        let Self {
+            uploader,
+            routes,
+            draining_stopped,
+            ..
+        } = self;
+        while !draining_stopped.is_cancelled() {
+            let route = Arc::clone(&routes.borrow_and_update());
+            workers.follow(&route);
+            if let Some(received_before) = uploader.expiry(&route) {
+                uploader.consumer.expire(received_before);
             }
-            let plan = flow.plan();
+            let plan = route.flow.plan();
             let expire_at = Instant::now() + EXPIRY_INTERVAL;
             let until = plan.until.map_or(expire_at, |until| until.min(expire_at));
             tokio::select! {
                 // Called with an empty plan too: the queue may have ended.
-                lease = consumer.lease(&plan.wanted) => {
+                lease = uploader.consumer.lease(&plan.wanted) => {
                     let lease = lease?;
-                    if lease.is_evicted() {
-                        self.uploader.drop_evicted(lease);
+                    // Released: nothing may be leased any more, or the plan was that of a replaced route.
+                    if draining_stopped.is_cancelled() || routes.has_changed().unwrap_or(false) {
                         continue;
                     }
-                    if let Some(permit) = flow.permit(&lease) {
-                        return Some((lease, permit));
+                    if lease.is_evicted() {
+                        uploader.drop_evicted(lease);
+                        continue;
+                    }
+                    if let Some(permit) = route.flow.permit(&lease) {
+                        return Some(Assignment { lease, permit, route });
                     }
                 }
-                () = flow.changed() => {}
+                () = route.flow.changed() => {}
+                // The sender is in `uploader`, so this is never an error.
+                _ = routes.changed() => {}
+                () = draining_stopped.cancelled() => {}
                 () = sleep_until(until) => {}
             }
         }
+        None
     }
 }

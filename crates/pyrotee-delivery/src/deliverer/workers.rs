@@ -4,21 +4,18 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use pyrotee_queue::{Lease, Part, lock};
+use pyrotee_queue::{Part, lock};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::uploader::Uploader;
-use crate::connection::Connection;
-use crate::flow::Permit;
+use super::uploader::{Assignment, Uploader};
+use crate::connection::{Connection, Endpoint};
+use crate::route::Route;
 
 /// A worker ends, and closes its connection, after this time without an assignment. Old Pyroscopes close idle
 /// connections after 30 s; the shorter time here keeps connections from going stale.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// A leased record, and the permit to upload it.
-pub(super) type Assignment = (Lease, Permit);
 
 /// The workers of one target: as many as were busy at once within the last [`IDLE_TIMEOUT`].
 #[derive(Debug)]
@@ -26,6 +23,8 @@ pub(super) struct Workers {
     uploader: Arc<Uploader>,
     idle: Arc<IdleWorkers>,
     tasks: JoinSet<()>,
+    /// The server of the route in force. Connections of idle workers lead to it.
+    endpoint: Arc<Endpoint>,
 }
 
 impl Workers {
@@ -34,6 +33,16 @@ impl Workers {
             uploader: Arc::clone(uploader),
             idle: Arc::default(),
             tasks: JoinSet::new(),
+            endpoint: Arc::clone(uploader.routes.in_force().client.endpoint()),
+        }
+    }
+
+    /// Follows a change of the route in force: ends the idle workers if the route leads to another server.
+    pub(super) fn follow(&mut self, route: &Route) {
+        let endpoint = route.client.endpoint();
+        if !Arc::ptr_eq(&self.endpoint, endpoint) {
+            self.endpoint = Arc::clone(endpoint);
+            self.idle.dismiss();
         }
     }
 
@@ -68,12 +77,18 @@ impl Workers {
 }
 
 async fn work(uploader: &Uploader, idle: &IdleWorkers, mut assignment: Assignment) {
-    let mut connection = None;
+    let mut connection: Option<Box<Connection>> = None;
     loop {
-        let (lease, permit) = assignment;
-        uploader.deliver(lease, permit, &mut connection).await;
+        let endpoint = assignment.route.client.endpoint();
+        if let Some(old) = connection.take_if(|kept| !kept.leads_to(endpoint)) {
+            old.close().await;
+        }
+        uploader.deliver(assignment, &mut connection).await;
         // Without a connection this worker has no advantage over a new one.
         let Some(kept) = &mut connection else { return };
+        if !uploader.routes.uses(kept) {
+            break;
+        }
         match idle.wait(kept).await {
             Some(next) => assignment = next,
             None => break,
@@ -131,6 +146,12 @@ impl IdleWorkers {
         // An assignment may have been sent meanwhile.
         assigned.close();
         assigned.try_recv().ok()
+    }
+
+    /// Ends the workers that are idle now.
+    fn dismiss(&self) {
+        // Dropped after the lock is released: this wakes the workers.
+        drop(self.with(std::mem::take));
     }
 
     fn close(&self) {

@@ -77,7 +77,7 @@ pub(super) struct UploadSample {
 impl ConcurrencyLimit {
     /// A limit between 1 and `max`; a `max` of 0 is taken for 1.
     pub(super) fn new(max: usize) -> Self {
-        let max = u32::try_from(max.max(1)).map_or(f64::MAX, f64::from);
+        let max = bound(max);
         Self {
             max,
             limit: (max * INITIAL_SHARE).max(MIN_INITIAL_LIMIT).min(max).ceil(),
@@ -86,6 +86,19 @@ impl ConcurrencyLimit {
             round: Round::default(),
             rounds: 0,
             trial: None,
+        }
+    }
+
+    /// Changes the upper bound; 0 is taken for 1. A raised bound is reached in slow start, unless the target pushed back.
+    pub(super) fn set_max(&mut self, max: usize, now: Instant) {
+        let max = bound(max);
+        if self.slow_start_threshold >= self.max.min(max) {
+            self.slow_start_threshold = max;
+        }
+        self.max = max;
+        if self.limit > max {
+            self.trial = None;
+            self.change_to(max, now);
         }
     }
 
@@ -184,6 +197,11 @@ impl ConcurrencyLimit {
     }
 }
 
+/// The upper bound for `max` uploads.
+fn bound(max: usize) -> f64 {
+    u32::try_from(max.max(1)).map_or(f64::MAX, f64::from)
+}
+
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -270,6 +288,27 @@ mod tests {
             run(&mut concurrency, 1, |_| 50 * FAST);
             assert!(concurrency.limit() >= 48, "{}", concurrency.limit());
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_maximum_lowers_it_at_once_and_raises_it_by_demand() {
+        let mut concurrency = ConcurrencyLimit::new(64);
+        concurrency.set_max(4, Instant::now());
+        assert_eq!((concurrency.limit(), concurrency.max()), (4, 4));
+        concurrency.set_max(0, Instant::now());
+        assert_eq!((concurrency.limit(), concurrency.max()), (1, 1));
+        concurrency.set_max(16, Instant::now());
+        for expected in [1, 2, 4, 8, 16] {
+            assert_eq!(concurrency.limit(), expected);
+            tokio::time::advance(FAST).await;
+            run(&mut concurrency, 1, |_| FAST);
+        }
+        // A limit that push-back lowered grows slowly, whatever the maximum.
+        let later = Instant::now() + FAST;
+        concurrency.pushed_back(sample(later, 16), later);
+        concurrency.set_max(64, later);
+        concurrency.set_max(12, later);
+        assert_eq!(concurrency.limit(), 8);
     }
 
     #[tokio::test(start_paused = true)]

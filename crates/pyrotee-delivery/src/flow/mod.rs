@@ -14,6 +14,7 @@
 //! - Every [`Permit`] counts as one upload in flight until [`Permit::complete`] is called or the permit is dropped.
 
 mod backoff;
+mod change;
 mod circuit_breaker;
 mod concurrency_limit;
 mod pacer;
@@ -91,6 +92,8 @@ struct FlowState {
     /// Profiles that the target refused since it last accepted one, and when it refused the first.
     refused: u32,
     refused_since: Option<Instant>,
+    /// Records that have failed may be retried before they are due: see [`FlowControl::renewed`].
+    retries_early: bool,
 }
 
 /// Flow control of one surface of the target.
@@ -120,24 +123,12 @@ pub(crate) struct FlowSnapshot {
 impl FlowControl {
     /// Flow control for at most `max_uploads` at once, and `replay_rate` bytes per second of backlog.
     pub(crate) fn new(max_uploads: usize, replay_rate: Option<NonZeroU64>) -> Arc<Self> {
+        Self::with_state(FlowState::new(max_uploads, replay_rate))
+    }
+
+    fn with_state(state: FlowState) -> Arc<Self> {
         Arc::new(Self {
-            state: Mutex::new(FlowState {
-                target: CircuitBreaker::new(FAILURE_THRESHOLD),
-                surfaces: BTreeMap::new(),
-                throttled: false,
-                throttled_in_row: 0,
-                concurrency: ConcurrencyLimit::new(max_uploads),
-                pacer: Pacer::new(replay_rate),
-                in_flight: 0,
-                backlog_in_flight: 0,
-                failed_in_flight: 0,
-                failed_in_row: 0,
-                failed_blocked_until: None,
-                limit_reached_at: None,
-                acked: 0,
-                refused: 0,
-                refused_since: None,
-            }),
+            state: Mutex::new(state),
             changed: Notify::new(),
         })
     }
@@ -190,6 +181,27 @@ impl FlowControl {
 }
 
 impl FlowState {
+    fn new(max_uploads: usize, replay_rate: Option<NonZeroU64>) -> Self {
+        Self {
+            target: CircuitBreaker::new(FAILURE_THRESHOLD),
+            surfaces: BTreeMap::new(),
+            throttled: false,
+            throttled_in_row: 0,
+            concurrency: ConcurrencyLimit::new(max_uploads),
+            pacer: Pacer::new(replay_rate),
+            in_flight: 0,
+            backlog_in_flight: 0,
+            failed_in_flight: 0,
+            failed_in_row: 0,
+            failed_blocked_until: None,
+            limit_reached_at: None,
+            acked: 0,
+            refused: 0,
+            refused_since: None,
+            retries_early: false,
+        }
+    }
+
     fn target_state(&self, now: Instant) -> TargetState {
         if self.surfaces.values().any(|flow| flow.breaker.is_outage()) {
             TargetState::Suspended

@@ -26,6 +26,13 @@ impl Pacer {
         }
     }
 
+    /// Changes the rate. The time that earlier bytes took is forgotten.
+    pub(super) fn set_rate(&mut self, rate: Option<NonZeroU64>) {
+        if self.rate != rate {
+            *self = Self::new(rate);
+        }
+    }
+
     /// Earliest time for the next record; `None` if a record may be sent now.
     pub(super) fn blocked_until(&self, now: Instant) -> Option<Instant> {
         self.busy_until.filter(|until| *until > now)
@@ -77,6 +84,18 @@ mod tests {
             pacer.blocked_until(later),
             Some(later + Duration::from_millis(900))
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_rate_ends_the_wait_and_an_equal_one_does_not() {
+        let now = Instant::now();
+        let mut pacer = Pacer::new(NonZeroU64::new(1));
+        pacer.charge(1_000_000, now);
+        let blocked = pacer.blocked_until(now);
+        pacer.set_rate(NonZeroU64::new(1));
+        assert_eq!(pacer.blocked_until(now), blocked);
+        pacer.set_rate(NonZeroU64::new(1_000_000));
+        assert_eq!(pacer.blocked_until(now), None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -190,13 +190,17 @@ impl Permit {
             Ok(Meaning::Taken | Meaning::Rejected | Meaning::Unknown) => {
                 (state.failed_in_row, state.failed_blocked_until) = (0, None);
             }
-            Ok(_) if self.lane == Lane::Failed => {
+            Ok(_) => {
+                state.retries_early = false;
+                if self.lane != Lane::Failed {
+                    return;
+                }
                 state.failed_in_row = state.failed_in_row.saturating_add(1);
                 let beyond = state.failed_in_row.checked_sub(FAILURE_THRESHOLD);
                 let delay = beyond.map(|beyond| Backoff::FAILING.delay(beyond + 1));
                 state.failed_blocked_until = delay.map(|delay| now + delay);
             }
-            _ => {}
+            Err(_unsendable) => {}
         }
     }
 

@@ -40,13 +40,25 @@ impl LeasePlan {
             self.want(untried, Lane::Backlog);
         }
         if failed != Surfaces::NONE {
-            self.want(failed, Lane::Failed);
-            self.wanted.push(LeaseFilter {
-                lane: Lane::Failed,
-                surfaces: failed,
-                deferred: true,
-            });
+            self.want_retry(failed, true);
         }
+    }
+
+    /// Adds records of `surfaces` that have failed and are due, and after these the others, if `early`.
+    fn want_retry(&mut self, surfaces: Surfaces, early: bool) {
+        self.want(surfaces, Lane::Failed);
+        if early {
+            self.want_deferred(surfaces);
+        }
+    }
+
+    /// Adds records of `surfaces` that have failed and are not due yet.
+    fn want_deferred(&mut self, surfaces: Surfaces) {
+        self.wanted.push(LeaseFilter {
+            lane: Lane::Failed,
+            surfaces,
+            deferred: true,
+        });
     }
 
     fn limit_until(&mut self, at: Instant) {
@@ -80,7 +92,7 @@ impl FlowState {
         let share = self.failed_in_flight < (self.in_flight / 10).max(1);
         let is_apart = share && self.in_flight + 1 < self.concurrency.max();
         if is_apart && may_retry {
-            plan.want(failed.all, Lane::Failed);
+            plan.want_retry(failed.all, self.retries_early);
         }
         if self.untried_in_flight() >= self.concurrency.limit() {
             return plan;
@@ -94,7 +106,7 @@ impl FlowState {
         }
         // If no untried record can be leased, records that have failed may hold half of the limit.
         if may_retry && !is_apart && self.failed_in_flight < self.backlog_limit() {
-            plan.want(failed.all, Lane::Failed);
+            plan.want_retry(failed.all, self.retries_early);
         }
         plan
     }

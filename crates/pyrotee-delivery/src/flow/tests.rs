@@ -12,7 +12,7 @@ use pyrotee_queue::{
 use super::*;
 use crate::outcome::Outcome;
 
-const INGEST: SurfaceId = SurfaceId(1);
+pub(super) const INGEST: SurfaceId = SurfaceId(1);
 const PUSH: SurfaceId = SurfaceId(2);
 
 struct Nobody;
@@ -36,11 +36,15 @@ fn lease(surface: SurfaceId, lane: Lane, bytes: usize) -> Lease {
     Lease::new(record, lane, RetryHistory::default(), Box::new(Nobody))
 }
 
-fn fresh(surface: SurfaceId) -> Lease {
+pub(super) fn fresh(surface: SurfaceId) -> Lease {
     lease(surface, Lane::Fresh, 100)
 }
 
-fn ok() -> Outcome {
+pub(super) fn failed(surface: SurfaceId) -> Lease {
+    lease(surface, Lane::Failed, 100)
+}
+
+pub(super) fn ok() -> Outcome {
     Outcome::acked(StatusCode::OK)
 }
 
@@ -48,7 +52,7 @@ fn unreachable() -> Outcome {
     Outcome::no_response(ExchangeError::timeout("nobody listens", true), false)
 }
 
-fn answered(status: u16, meaning: Meaning) -> Outcome {
+pub(super) fn answered(status: u16, meaning: Meaning) -> Outcome {
     let status = StatusCode::from_u16(status).unwrap();
     Outcome::response(status, meaning, "no".to_owned(), None)
 }
@@ -60,7 +64,7 @@ fn wants(plan: &LeasePlan, surface: SurfaceId) -> bool {
 }
 
 /// Starts an upload of an untried record and ends it at once.
-fn send(flow: &Arc<FlowControl>, surface: SurfaceId, outcome: &Outcome) -> FlowChange {
+pub(super) fn send(flow: &Arc<FlowControl>, surface: SurfaceId, outcome: &Outcome) -> FlowChange {
     let permit = flow.permit(&fresh(surface)).expect("a record may go");
     permit.complete(outcome)
 }

@@ -25,8 +25,6 @@ use crate::metrics::ProxyMetrics;
 pub(crate) struct BackgroundReader {
     pub(crate) tasks: TaskTracker,
     pub(crate) runtime: Handle,
-    /// Maximum number of bytes that are read per body.
-    pub(crate) max_bytes: u64,
     /// Maximum time that is spent per body.
     pub(crate) max_time: Duration,
     /// Counts bodies that fail because of their client.
@@ -34,25 +32,25 @@ pub(crate) struct BackgroundReader {
 }
 
 impl BackgroundReader {
-    /// Reads `body` to its end in the background, unless it is empty.
-    pub(crate) fn read_rest<B>(&self, body: B)
+    /// Reads `body` in the background, to its end or for `max_bytes` bytes, unless it is empty.
+    pub(crate) fn read_rest<B>(&self, body: B, max_bytes: u64)
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
         if !body.is_end_stream() {
-            self.spawn(body);
+            self.spawn(body, max_bytes);
         }
     }
 
-    /// Spawns a task that reads `body` to its end. At a limit the task drops the body, which cuts
-    /// the client off.
-    fn spawn<B>(&self, mut body: B)
+    /// Spawns a task that reads `body` to its end. After `max_bytes` bytes, or `max_time`, the task drops the body,
+    /// which cuts the client off.
+    fn spawn<B>(&self, mut body: B, max_bytes: u64)
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
-        let (max_bytes, max_time) = (self.max_bytes, self.max_time);
+        let max_time = self.max_time;
         let metrics = Arc::clone(&self.metrics);
         let read = async move {
             let mut left = max_bytes;
@@ -93,6 +91,8 @@ where
     /// `None` once the body has ended.
     inner: Option<B>,
     reader: Arc<BackgroundReader>,
+    /// Maximum number of bytes that are read in the background.
+    max_rest_bytes: u64,
 }
 
 impl<B> LingerBody<B>
@@ -100,9 +100,13 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    pub(crate) fn new(inner: B, reader: Arc<BackgroundReader>) -> Self {
+    pub(crate) fn new(inner: B, reader: Arc<BackgroundReader>, max_rest_bytes: u64) -> Self {
         let inner = Some(inner).filter(|inner| !inner.is_end_stream());
-        Self { inner, reader }
+        Self {
+            inner,
+            reader,
+            max_rest_bytes,
+        }
     }
 }
 
@@ -115,7 +119,7 @@ where
         // `is_end_stream` is not checked: over HTTP/2 it may have become true since the last frame, and the tee sees
         // that end only when it polls again.
         if let Some(inner) = self.inner.take() {
-            self.reader.spawn(inner);
+            self.reader.spawn(inner, self.max_rest_bytes);
         }
     }
 }
@@ -180,11 +184,10 @@ mod tests {
         }
     }
 
-    fn reader(max_bytes: u64) -> Arc<BackgroundReader> {
+    fn reader() -> Arc<BackgroundReader> {
         Arc::new(BackgroundReader {
             tasks: TaskTracker::new(),
             runtime: Handle::current(),
-            max_bytes,
             max_time: Duration::from_secs(30),
             metrics: ProxyMetrics::new(),
         })
@@ -193,7 +196,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_dropped_body_is_read_to_its_end() {
         let (frames, inner) = mpsc::channel(1);
-        drop(LingerBody::new(Sent(inner), reader(1_000)));
+        drop(LingerBody::new(Sent(inner), reader(), 1_000));
         for _ in 0..10 {
             frames
                 .send(Ok(Frame::data(Bytes::from_static(b"0123456789"))))
@@ -205,7 +208,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_rest_is_read_up_to_the_limits_only() {
         let (frames, inner) = mpsc::channel(1);
-        drop(LingerBody::new(Sent(inner), reader(15)));
+        drop(LingerBody::new(Sent(inner), reader(), 15));
         for _ in 0..2 {
             frames
                 .send(Ok(Frame::data(Bytes::from_static(b"0123456789"))))
@@ -216,7 +219,7 @@ mod tests {
 
         let (frames, inner) = mpsc::channel(1);
         let started = tokio::time::Instant::now();
-        drop(LingerBody::new(Sent(inner), reader(15)));
+        drop(LingerBody::new(Sent(inner), reader(), 15));
         frames.closed().await;
         assert_eq!(started.elapsed().as_secs(), 30);
     }

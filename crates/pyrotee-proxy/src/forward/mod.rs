@@ -118,10 +118,12 @@ where
     }
 
     /// Forwards `request` and returns as soon as the head of the response has arrived, even if the
-    /// request's body is not complete yet.
+    /// request's body is not complete yet. If the upstream stops reading, at most `max_rest_bytes` of the body are still
+    /// read.
     pub(crate) async fn relay(
         &self,
         mut request: Request<B>,
+        max_rest_bytes: u64,
     ) -> Result<Response<UpstreamResponseBody>, ForwardError> {
         let version = request.version();
         let grpc = head::is_grpc(&request);
@@ -129,13 +131,14 @@ where
         head::prepare_request(&mut request);
         if self.forwarded_headers && head::has_passed_proxies(request.headers(), MAX_PROXIES) {
             // A client that is still sending would not see the response.
-            self.background_reader.read_rest(request.into_body());
+            let body = request.into_body();
+            self.background_reader.read_rest(body, max_rest_bytes);
             return Err(ForwardError::Loop);
         }
         self.add_forwarded(&mut request);
         let uri = head::upstream_uri(request.method(), request.uri(), &self.origin)
             .ok_or(ForwardError::Unsupported)?;
-        let mut request = request.map(|body| self.wrap(body));
+        let mut request = request.map(|body| self.wrap(body, max_rest_bytes));
         let upload = request.body().handle();
         let sent = if grpc {
             // Boxed, because the handshake would make the future of every request larger.
@@ -229,8 +232,9 @@ where
         error
     }
 
-    fn wrap(&self, body: B) -> UpstreamBody<B> {
-        ReplayBody::new(LingerBody::new(body, Arc::clone(&self.background_reader)))
+    fn wrap(&self, body: B, max_rest_bytes: u64) -> UpstreamBody<B> {
+        let reader = Arc::clone(&self.background_reader);
+        ReplayBody::new(LingerBody::new(body, reader, max_rest_bytes))
     }
 
     fn add_forwarded(&self, request: &mut Request<B>) {

@@ -8,6 +8,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::capture::{Capture, CaptureEnd};
+use super::policy::LocalPolicy;
 
 pin_project! {
     /// Passes `inner` on unchanged, and gives each frame to the capture.
@@ -17,34 +18,43 @@ pin_project! {
         inner: B,
         capture: Option<Capture>,
         end: CaptureEnd,
+        local: LocalPolicy,
     }
 }
 
 impl<B: Body<Data = Bytes>> TeeBody<B> {
     /// A body that is not captured, for the reason `end`.
-    pub(super) fn passing(inner: B, end: CaptureEnd) -> Self {
+    pub(super) fn passing(inner: B, end: CaptureEnd, local: LocalPolicy) -> Self {
         Self {
             inner,
             capture: None,
             end,
+            local,
         }
     }
 
     /// A body that `capture` records.
-    pub(super) fn recording(inner: B, capture: Capture) -> Self {
+    pub(super) fn recording(inner: B, capture: Capture, local: LocalPolicy) -> Self {
         if inner.is_end_stream() {
             // An empty body is never polled, so it ends here.
             return Self {
                 inner,
                 capture: None,
                 end: capture.complete(),
+                local,
             };
         }
         Self {
             inner,
             capture: Some(capture),
             end: CaptureEnd::Incomplete,
+            local,
         }
+    }
+
+    /// Returns what the request's policy says besides the tee.
+    pub(crate) fn local_policy(&self) -> LocalPolicy {
+        self.local
     }
 
     /// Returns how the capture ended. Before the end of the body this is `Incomplete`.

@@ -75,7 +75,7 @@ impl Capture {
         if expected.is_some_and(|len| len > recorder.longest_body()) {
             return Self::new(recorder, State::Dropped(Reason::TooLarge));
         }
-        let state = match recorder.reserve(cost) {
+        let state = match recorder.tee.reserve(cost) {
             Some(reservation) => State::Recording(Recorded {
                 head,
                 buffer: PayloadBuffer::new(expected),
@@ -117,7 +117,7 @@ impl Capture {
         match std::mem::replace(&mut self.state, State::Ended) {
             // Recording -> Waiting
             State::Recording(recorded) => {
-                self.state = State::Waiting(self.recorder.recordings.enter(recorded));
+                self.state = State::Waiting(self.recorder.tee.recordings.enter(recorded));
             }
             state => {
                 if let State::Waiting(waiting) = &state {
@@ -171,7 +171,7 @@ impl Capture {
             match pushed {
                 Pushed::Added => return None,
                 Pushed::Lost => return Some(State::TooSlow),
-                Pushed::NoRoom if self.recorder.make_room() => {}
+                Pushed::NoRoom if self.recorder.tee.make_room() => {}
                 Pushed::NoRoom => return Some(State::Dropped(Reason::Budget)),
             }
         }
@@ -182,7 +182,7 @@ impl Capture {
         // any -> Ended
         match std::mem::replace(&mut self.state, State::Ended) {
             State::Recording(recorded) => Some(recorded),
-            State::Waiting(waiting) => self.recorder.recordings.leave(&waiting),
+            State::Waiting(waiting) => self.recorder.tee.recordings.leave(&waiting),
             State::TooSlow | State::Dropped(_) | State::InvalidName(_) | State::Ended => None,
         }
     }
@@ -196,7 +196,7 @@ impl Capture {
             State::InvalidName(fault) => {
                 let fault = fault.clone();
                 self.state = State::Ended;
-                self.recorder.refuse(self.len, Reason::InvalidName);
+                self.recorder.tee.refuse(self.len, Reason::InvalidName);
                 return CaptureEnd::InvalidName(fault);
             }
             State::Ended => return CaptureEnd::NotRecorded,
@@ -211,7 +211,7 @@ impl Capture {
             && self.is_retry(&key)
         {
             self.remember(key);
-            self.recorder.refuse(self.len, Reason::Duplicate);
+            self.recorder.tee.refuse(self.len, Reason::Duplicate);
             return CaptureEnd::Duplicate;
         }
         match recorded {
@@ -222,7 +222,7 @@ impl Capture {
             }
             None => {
                 let reason = reason.unwrap_or(Reason::Budget);
-                self.recorder.refuse(self.len, reason);
+                self.recorder.tee.refuse(self.len, reason);
                 CaptureEnd::Dropped(reason)
             }
         }
@@ -247,7 +247,7 @@ impl Capture {
             }
             _ => {}
         }
-        let offered = self.recorder.offer(&record);
+        let offered = self.recorder.tee.offer(&record);
         if let Some(key) = key
             && offered.queued > 0
         {
@@ -276,11 +276,11 @@ impl Drop for Capture {
         // A recording that was too slow is counted already.
         let is_counted = match &self.state {
             State::Ended | State::TooSlow => true,
-            State::Waiting(waiting) => self.recorder.recordings.leave(waiting).is_none(),
+            State::Waiting(waiting) => self.recorder.tee.recordings.leave(waiting).is_none(),
             State::Recording(_) | State::Dropped(_) | State::InvalidName(_) => false,
         };
         if !is_counted {
-            self.recorder.metrics.tee_result(TeeResult::Incomplete);
+            self.recorder.tee.metrics.tee_result(TeeResult::Incomplete);
         }
     }
 }

@@ -16,6 +16,7 @@ use pyrotee_queue::{Head, Headers, SurfaceId, receipt_time};
 use tower::{Layer, Service};
 
 use super::capture::{Capture, CaptureEnd};
+use super::policy::Policies;
 use super::recorder::{Recorder, ResponsePolicy};
 use super::response::{ResponseFuture, TeeResponseBody, VerdictGuard};
 use super::verdict::Verdict;
@@ -26,13 +27,13 @@ use crate::metrics::TeeResult;
 /// Puts a [`Tee`] in front of a service.
 #[derive(Debug, Clone)]
 pub(crate) struct TeeLayer {
-    recorder: Option<Arc<Recorder>>,
+    policies: Arc<Policies>,
 }
 
 impl TeeLayer {
-    /// A layer that captures ingestion requests for `recorder`; `None` for a pure proxy.
-    pub(crate) fn new(recorder: Option<Arc<Recorder>>) -> Self {
-        Self { recorder }
+    /// A layer that captures ingestion requests as the policy in force says.
+    pub(crate) fn new(policies: Arc<Policies>) -> Self {
+        Self { policies }
     }
 }
 
@@ -42,7 +43,7 @@ impl<S> Layer<S> for TeeLayer {
     fn layer(&self, inner: S) -> Tee<S> {
         Tee {
             inner,
-            recorder: self.recorder.clone(),
+            policies: Arc::clone(&self.policies),
         }
     }
 }
@@ -51,7 +52,7 @@ impl<S> Layer<S> for TeeLayer {
 #[derive(Debug, Clone)]
 pub(crate) struct Tee<S> {
     inner: S,
-    recorder: Option<Arc<Recorder>>,
+    policies: Arc<Policies>,
 }
 
 impl<S, B, R> Service<Request<B>> for Tee<S>
@@ -68,13 +69,20 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let capture = match &self.recorder {
+        // Loaded once: body and capture keep what they need of the policy to the end of the request.
+        let policy = self.policies.load();
+        let capture = match &policy.recorder {
             Some(recorder) => start_capture(recorder, &request),
             None => Err(CaptureEnd::NotRecorded),
         };
+        let local = policy.local;
+        drop(policy);
         let (request, guard) = match capture {
-            Ok((capture, guard)) => (request.map(|body| TeeBody::recording(body, capture)), guard),
-            Err(end) => (request.map(|body| TeeBody::passing(body, end)), None),
+            Ok((capture, guard)) => {
+                let request = request.map(|body| TeeBody::recording(body, capture, local));
+                (request, guard)
+            }
+            Err(end) => (request.map(|body| TeeBody::passing(body, end, local)), None),
         };
         ResponseFuture::new(self.inner.call(request), guard)
     }
@@ -87,23 +95,24 @@ fn start_capture<B: Body>(
     request: &Request<B>,
 ) -> Result<(Capture, Option<VerdictGuard>), CaptureEnd> {
     let Some(surface) = RequestContext::surface_of(request) else {
-        recorder.lookalikes.see(request);
+        recorder.tee.lookalikes.see(request);
         return Err(CaptureEnd::NotRecorded);
     };
     let headers = request.headers();
     let hops = hops(headers);
     if hops > MAX_HOPS {
-        recorder.metrics.tee_result(TeeResult::Loop);
+        recorder.tee.metrics.tee_result(TeeResult::Loop);
         return Err(CaptureEnd::Loop);
     }
     let query = request.uri().query().unwrap_or_default();
     let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     let format = BodyFormat::of(surface, query, content_type).ok_or_else(|| {
-        recorder.metrics.tee_result(TeeResult::NotUnderstood);
+        recorder.tee.metrics.tee_result(TeeResult::NotUnderstood);
         CaptureEnd::NotUnderstood
     })?;
     let expected = request.body().size_hint().exact();
-    recorder.metrics.ingested(surface, format.label, expected);
+    let metrics = &recorder.tee.metrics;
+    metrics.ingested(surface, format.label, expected);
     if surface == Surface::Ingest
         && let Err(fault) = ingest::check_name(query)
     {

@@ -6,16 +6,19 @@
 //! - Only a complete body is offered. Its end is seen at `None`, at trailers, or when the inner body
 //!   says so after a frame: a body with a length is not polled again after its last frame.
 //! - A recording that waits for its client may be lost at any time, even while nobody polls its body: see `recordings`.
+//! - A request has one policy from its head to its end, whatever changes meanwhile: see `policy`.
 //! - A failure of the tee never affects the client. It is counted, and the stream goes on.
 
 mod body;
 mod capture;
 mod layer;
 mod lookalikes;
+mod policy;
 mod recorder;
 mod recordings;
 mod response;
 mod slow_clients;
+mod state;
 mod unchecked;
 mod verdict;
 
@@ -25,11 +28,10 @@ mod tests;
 pub(crate) use body::TeeBody;
 pub(crate) use capture::CaptureEnd;
 pub(crate) use layer::TeeLayer;
-pub(crate) use lookalikes::Lookalikes;
-pub(crate) use recorder::{Recorder, ResponsePolicy};
-pub(crate) use recordings::Recordings;
+pub(crate) use policy::Policies;
+pub use policy::PolicyHandle;
 pub(crate) use response::TeeResponseBody;
-pub(crate) use slow_clients::SlowClientLog;
+pub(crate) use state::TeeState;
 
 /// A profile that has passed more relays than this is forwarded and not teed.
 pub(crate) const MAX_HOPS: u8 = 3;

@@ -31,11 +31,11 @@ impl UncheckedRecord {
             let result = check.await;
             self.check = None;
             if let Err(unfit) = result {
-                self.recorder.refuse(self.record.len(), unfit.reason());
+                self.recorder.tee.refuse(self.record.len(), unfit.reason());
                 return Err(unfit);
             }
         }
-        Ok(self.recorder.offer(&self.record))
+        Ok(self.recorder.tee.offer(&self.record))
     }
 }
 
@@ -43,7 +43,7 @@ impl Drop for UncheckedRecord {
     fn drop(&mut self) {
         if self.check.is_some() {
             // The ledgers have counted the offer; nobody needs its receipt.
-            let _counted = self.recorder.offer(&self.record);
+            let _counted = self.recorder.tee.offer(&self.record);
         }
     }
 }

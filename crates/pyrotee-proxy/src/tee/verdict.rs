@@ -80,10 +80,11 @@ impl Verdict {
         match action {
             ResponseAction::Offer(record) if success => {
                 // The ledgers have counted the offer; nobody needs its receipt.
-                let _counted = self.recorder.offer(&record);
+                let _counted = self.recorder.tee.offer(&record);
             }
             ResponseAction::Offer(_) => {
                 self.recorder
+                    .tee
                     .metrics
                     .tee_result(TeeResult::SkippedLocalRejected);
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use crate::{Reason, Record};
+use crate::{QueueId, Reason, Record};
 
 /// Takes new records from the request path. One producer serves all targets, so that a backend can keep
 /// each record once for all of them. Dropping the producer closes the queues.
@@ -13,15 +13,16 @@ pub trait Producer: fmt::Debug + Send + Sync {
     /// Offers a record to every target. Never waits. When the call returns, the ledgers count every loss.
     fn offer(&self, record: &Arc<Record>) -> OfferResult;
 
-    /// Offers a record to a single target, given by its index among the consumers. Never waits. When the
+    /// Offers a record to the queue of a single target. Never waits. When the
     /// call returns, the ledger of that target counts a loss; the ledgers of other targets do not change.
-    fn offer_to_target(&self, target: usize, record: &Arc<Record>) -> OfferResult;
+    fn offer_to_target(&self, target: QueueId, record: &Arc<Record>) -> OfferResult;
 
     /// Counts one profile of `bytes`, which is never offered, as lost for every target, for `reason`.
     fn refuse(&self, bytes: u64, reason: Reason);
 }
 
-/// How many targets queued an offered record. Both numbers are zero after an offer to a target that does not exist.
+/// How many targets queued an offered record. Both numbers are zero if the list of targets is empty, and after an
+/// offer to a target that is not in the list.
 #[must_use]
 #[derive(Debug)]
 pub struct OfferResult {

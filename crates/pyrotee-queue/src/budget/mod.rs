@@ -39,8 +39,8 @@ pub struct Budget {
     limit: u64,
     /// Most bytes of recordings and records together.
     most_held: u64,
-    /// Most bytes of recordings.
-    most_receiving: u64,
+    /// Most bytes of recordings. A reload changes it with the longest body.
+    most_receiving: AtomicU64,
     /// Bytes of recordings and records.
     held: AtomicU64,
     /// Bytes of recordings.
@@ -59,7 +59,6 @@ impl Budget {
 
     /// A budget of `limit` bytes, for recordings of at most `longest_body` bytes.
     pub fn for_bodies(limit: u64, longest_body: u64) -> Arc<Self> {
-        let longest = longest_body.saturating_add(Record::OVERHEAD);
         let units = u32::try_from(limit / 4 / workspace::UNIT).unwrap_or(u32::MAX);
         let permits = usize::try_from(units).map_or(Semaphore::MAX_PERMITS, |units| {
             units.min(Semaphore::MAX_PERMITS)
@@ -67,7 +66,7 @@ impl Budget {
         Arc::new(Self {
             limit,
             most_held: limit - limit / 4,
-            most_receiving: longest.clamp(limit / 2, longest_recordable(limit).max(limit / 2)),
+            most_receiving: AtomicU64::new(most_receiving(limit, longest_body)),
             held: AtomicU64::new(0),
             receiving: AtomicU64::new(0),
             workspaces: Arc::new(Semaphore::new(permits)),
@@ -87,7 +86,13 @@ impl Budget {
 
     /// The most bytes that one recording can take: a longer body will never have room.
     pub fn most_receiving(&self) -> u64 {
-        self.most_receiving
+        self.most_receiving.load(Relaxed)
+    }
+
+    /// Sets the longest body that is recorded, in bytes. Recordings that have begun keep their bytes.
+    pub fn set_longest_body(&self, longest_body: u64) {
+        let most = most_receiving(self.limit, longest_body);
+        self.most_receiving.store(most, Relaxed);
     }
 
     /// Bytes charged to bodies that are still being received.
@@ -116,6 +121,12 @@ impl Budget {
     pub fn reserve_recording(self: &Arc<Self>, bytes: u64) -> Option<Reservation> {
         Reservation::new(self, Use::Recording, bytes)
     }
+}
+
+/// Most bytes of recordings, for bodies of at most `longest_body` bytes.
+fn most_receiving(limit: u64, longest_body: u64) -> u64 {
+    let longest = longest_body.saturating_add(Record::OVERHEAD);
+    longest.clamp(limit / 2, longest_recordable(limit).max(limit / 2))
 }
 
 /// The longest body, in bytes, that a relay with this memory limit can record: the last sixteenth of the limit is for

@@ -36,7 +36,7 @@ impl Reservation {
     pub fn grow(&mut self, bytes: u64) -> bool {
         let budget = &self.budget;
         let is_recording = self.used_for == Use::Recording;
-        if is_recording && !take(&budget.receiving, bytes, budget.most_receiving) {
+        if is_recording && !take(&budget.receiving, bytes, budget.most_receiving()) {
             return false;
         }
         if !take(&budget.held, bytes, budget.most_held) {

@@ -56,6 +56,11 @@ fn the_longest_body_has_room_up_to_eleven_sixteenths() {
             expected
         );
     }
+    let budget = Budget::for_bodies(16_000, 0);
+    for (longest, expected) in [(11_000, 11_000), (9_000, 10_300), (0, 8_000)] {
+        budget.set_longest_body(longest);
+        assert_eq!(budget.most_receiving(), expected);
+    }
     // The warning of `pyrotee-config` states this figure.
     assert_eq!(longest_recordable(32 << 20), 22 << 20);
     for limit in [0, 1, 7, u64::MAX] {

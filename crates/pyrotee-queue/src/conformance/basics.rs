@@ -1,9 +1,9 @@
 //! Conformance tests: order, independence of targets, and the budget.
 
-use super::harness::{Harness, OpenBackend, ROOMY, limits, query};
-use crate::{Reason, Tally, WhenFull};
+use super::harness::{Harness, Open, ROOMY, limits, query};
+use crate::{QueueId, Reason, Tally, WhenFull};
 
-pub(super) async fn records_come_out_in_order(open: &OpenBackend<'_>) {
+pub(super) async fn records_come_out_in_order(open: &Open<'_>) {
     let harness = Harness::new(open, &[ROOMY]);
     for name in ["a", "b", "c"] {
         assert_eq!(harness.offer(name, 10).await, 1);
@@ -23,7 +23,7 @@ pub(super) async fn records_come_out_in_order(open: &OpenBackend<'_>) {
     assert_eq!(harness.counts(0).pending, Tally::default());
 }
 
-pub(super) async fn a_released_record_comes_again_in_its_place(open: &OpenBackend<'_>) {
+pub(super) async fn a_released_record_comes_again_in_its_place(open: &Open<'_>) {
     let harness = Harness::new(open, &[ROOMY]);
     for name in ["a", "b", "c"] {
         assert_eq!(harness.offer(name, 10).await, 1);
@@ -39,7 +39,7 @@ pub(super) async fn a_released_record_comes_again_in_its_place(open: &OpenBacken
     harness.check_balance();
 }
 
-pub(super) async fn targets_do_not_touch_each_other(open: &OpenBackend<'_>) {
+pub(super) async fn targets_do_not_touch_each_other(open: &Open<'_>) {
     let harness = Harness::new(open, &[ROOMY, ROOMY]);
     assert_eq!(harness.offer("a", 10).await, 2);
     assert_eq!(harness.offer("b", 10).await, 2);
@@ -68,12 +68,12 @@ pub(super) async fn targets_do_not_touch_each_other(open: &OpenBackend<'_>) {
     harness.check_balance();
 }
 
-pub(super) async fn an_offer_to_one_target_is_none_to_the_others(open: &OpenBackend<'_>) {
+pub(super) async fn an_offer_to_one_target_is_none_to_the_others(open: &Open<'_>) {
     let harness = Harness::new(open, &[ROOMY, ROOMY, ROOMY]);
     assert_eq!(harness.offer("a", 10).await, 3);
     let alone = harness
         .producer
-        .offer_to_target(1, &harness.record(1, "b", 20));
+        .offer_to_target(harness.id(1), &harness.record(1, "b", 20));
     assert_eq!((alone.queued, alone.refused), (1, 0));
     assert!(alone.receipt.durable().await);
     assert_eq!(harness.offer("c", 10).await, 3);
@@ -97,12 +97,12 @@ pub(super) async fn an_offer_to_one_target_is_none_to_the_others(open: &OpenBack
     );
     let nobody = harness
         .producer
-        .offer_to_target(3, &harness.record(1, "d", 20));
+        .offer_to_target(QueueId(3), &harness.record(1, "d", 20));
     assert_eq!((nobody.queued, nobody.refused), (0, 0));
     harness.check_balance();
 }
 
-pub(super) async fn the_budget_gets_everything_back(open: &OpenBackend<'_>) {
+pub(super) async fn the_budget_gets_everything_back(open: &Open<'_>) {
     let harness = Harness::new(open, &[ROOMY, limits(1, 1_000, WhenFull::DropOldest)]);
     for name in ["a", "b", "c"] {
         assert!(harness.offer(name, 10).await > 0);

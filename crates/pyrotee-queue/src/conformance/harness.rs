@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::Backend;
 use crate::{
-    Budget, Consumer, Counts, Head, Headers, Lease, LeaseFilter, Ledger, Limits, Payload, Producer,
-    Record, SurfaceId, WhenFull,
+    Budget, Consumer, Counts, Head, Headers, Lease, LeaseFilter, Ledger, Limits, OpenBackend,
+    OpenQueue, Payload, Producer, QueueId, Record, Registry, SurfaceId, TargetQueue, WhenFull,
 };
 
-/// The constructor of the backend under test, called with the limits and the ledger of each target.
-pub(super) type OpenBackend<'a> = dyn Fn(Vec<(Limits, Arc<Ledger>)>) -> Backend + 'a;
+/// The constructor of the backend under test, called with the first list of targets.
+pub(super) type Open<'a> = dyn Fn(Vec<TargetQueue>) -> OpenBackend + 'a;
 
 pub(super) const ANY: [LeaseFilter; 3] = LeaseFilter::ANY;
 
@@ -26,26 +25,63 @@ pub(super) const ROOMY: Limits = Limits {
 /// An open backend, with the ledgers of its targets.
 pub(super) struct Harness {
     pub(super) producer: Arc<dyn Producer>,
-    pub(super) consumers: Vec<Arc<dyn Consumer>>,
-    pub(super) ledgers: Vec<Arc<Ledger>>,
+    pub(super) registry: Arc<dyn Registry>,
+    /// The targets of all lists, in the order in which they came.
+    pub(super) targets: Vec<TargetQueue>,
+    /// The queues of `targets`.
+    queues: Vec<OpenQueue>,
+    /// How many targets are in the list.
+    in_force: usize,
     pub(super) budget: Arc<Budget>,
 }
 
 impl Harness {
-    pub(super) fn new(open: &OpenBackend<'_>, limits: &[Limits]) -> Self {
-        let ledgers: Vec<_> = limits.iter().map(|_| Arc::new(Ledger::default())).collect();
-        let targets = limits
-            .iter()
-            .copied()
-            .zip(ledgers.iter().cloned())
-            .collect();
-        let (producer, consumers) = open(targets);
+    /// With a target for each of `limits`, named by its index.
+    pub(super) fn new(open: &Open<'_>, limits: &[Limits]) -> Self {
+        let target = |(index, limits): (usize, &Limits)| TargetQueue {
+            name: index.to_string(),
+            limits: *limits,
+            ledger: Arc::new(Ledger::default()),
+        };
+        let targets: Vec<_> = limits.iter().enumerate().map(target).collect();
+        let backend = open(targets.clone());
         Self {
-            producer,
-            consumers,
-            ledgers,
+            producer: backend.producer,
+            registry: backend.registry,
+            in_force: targets.len(),
+            targets,
+            queues: backend.queues,
             budget: Budget::new(1 << 20),
         }
+    }
+
+    /// Puts the targets with these indices in force, new ones included.
+    pub(super) fn put_in_force(&mut self, indices: &[usize]) {
+        while self.targets.len() <= indices.iter().copied().max().unwrap_or(0) {
+            self.targets.push(TargetQueue {
+                name: self.targets.len().to_string(),
+                limits: ROOMY,
+                ledger: Arc::new(Ledger::default()),
+            });
+        }
+        let target = |index: &usize| self.targets.get(*index).cloned();
+        let targets: Vec<_> = indices.iter().filter_map(target).collect();
+        let opened = self.registry.put_in_force(&targets);
+        assert_eq!(opened.len(), targets.len());
+        self.in_force = targets.len();
+        for (index, queue) in indices.iter().zip(opened) {
+            match self.queues.get_mut(*index) {
+                Some(known) => {
+                    assert_eq!(known.id, queue.id, "a name keeps its queue");
+                    *known = queue;
+                }
+                None => self.queues.push(queue),
+            }
+        }
+    }
+
+    pub(super) fn id(&self, target: usize) -> QueueId {
+        self.queues.get(target).expect("there is such a target").id
     }
 
     /// A record with a body of `bytes`. Tests identify it by its query.
@@ -73,7 +109,7 @@ impl Harness {
 
     pub(super) async fn offer_by(&self, surface: u8, query: &str, bytes: usize) -> usize {
         let offered = self.producer.offer(&self.record(surface, query, bytes));
-        assert_eq!(offered.queued + offered.refused, self.consumers.len());
+        assert_eq!(offered.queued + offered.refused, self.in_force);
         if offered.queued > 0 {
             assert!(
                 offered.receipt.durable().await,
@@ -103,18 +139,20 @@ impl Harness {
     }
 
     pub(super) fn consumer(&self, target: usize) -> &Arc<dyn Consumer> {
-        self.consumers.get(target).expect("there is such a target")
+        &self
+            .queues
+            .get(target)
+            .expect("there is such a target")
+            .consumer
     }
 
     pub(super) fn counts(&self, target: usize) -> Counts {
-        self.ledgers
-            .get(target)
-            .expect("there is such a target")
-            .snapshot()
+        let target = self.targets.get(target).expect("there is such a target");
+        target.ledger.snapshot()
     }
 
     pub(super) fn check_balance(&self) {
-        for target in 0..self.ledgers.len() {
+        for target in 0..self.targets.len() {
             assert!(self.counts(target).balance(), "{:?}", self.counts(target));
         }
     }

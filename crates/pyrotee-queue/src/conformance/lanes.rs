@@ -4,10 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::harness::{ANY, Harness, MOMENT, OpenBackend, ROOMY, query};
+use super::harness::{ANY, Harness, MOMENT, Open, ROOMY, query};
 use crate::{Lane, LeaseFilter, Reason, RetryHistory, SurfaceId, Surfaces, Tally};
 
-pub(super) async fn a_retried_record_comes_when_it_is_due_and_remembers(open: &OpenBackend<'_>) {
+pub(super) async fn a_retried_record_comes_when_it_is_due_and_remembers(open: &Open<'_>) {
     let harness = Harness::new(open, &[ROOMY]);
     for name in ["a", "b"] {
         assert_eq!(harness.offer(name, 10).await, 1);
@@ -53,7 +53,7 @@ pub(super) async fn a_retried_record_comes_when_it_is_due_and_remembers(open: &O
     harness.check_balance();
 }
 
-pub(super) async fn what_is_asked_for_first_comes_first(open: &OpenBackend<'_>) {
+pub(super) async fn what_is_asked_for_first_comes_first(open: &Open<'_>) {
     let harness = Harness::new(open, &[ROOMY]);
     for name in ["a", "b"] {
         assert_eq!(harness.offer(name, 10).await, 1);
@@ -75,7 +75,7 @@ pub(super) async fn what_is_asked_for_first_comes_first(open: &OpenBackend<'_>) 
     harness.check_balance();
 }
 
-pub(super) async fn surfaces_are_leased_apart(open: &OpenBackend<'_>) {
+pub(super) async fn surfaces_are_leased_apart(open: &Open<'_>) {
     let harness = Harness::new(open, &[ROOMY]);
     for (surface, name) in [(1, "a"), (2, "b"), (200, "c")] {
         assert_eq!(harness.offer_by(surface, name, 10).await, 1);
@@ -102,7 +102,7 @@ pub(super) async fn surfaces_are_leased_apart(open: &OpenBackend<'_>) {
     harness.check_balance();
 }
 
-pub(super) async fn what_is_too_old_is_lost_unless_it_is_leased(open: &OpenBackend<'_>) {
+pub(super) async fn what_is_too_old_is_lost_unless_it_is_leased(open: &Open<'_>) {
     let harness = Harness::new(open, &[ROOMY]);
     // A record of n bytes was received n seconds after the epoch.
     for (name, bytes) in [("a", 10), ("b", 20), ("c", 30), ("d", 40)] {

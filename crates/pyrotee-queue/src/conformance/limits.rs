@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::harness::{ANY, Harness, MOMENT, OpenBackend, ROOMY, limits, query};
+use super::harness::{ANY, Harness, MOMENT, Open, ROOMY, limits, query};
 use crate::{Reason, RetryHistory, Tally, WhenFull};
 
-pub(super) async fn both_limits_hold_and_leased_records_count(open: &OpenBackend<'_>) {
+pub(super) async fn both_limits_hold_and_leased_records_count(open: &Open<'_>) {
     let harness = Harness::new(open, &[limits(2, 1_000, WhenFull::DropNewest)]);
     assert_eq!(harness.offer("a", 1).await, 1);
     let lease = harness.lease(0).await;
@@ -44,7 +44,7 @@ pub(super) async fn both_limits_hold_and_leased_records_count(open: &OpenBackend
     assert!(offer(31).oversized);
 }
 
-pub(super) async fn a_purge_loses_what_waits_and_nothing_else(open: &OpenBackend<'_>) {
+pub(super) async fn a_purge_loses_what_waits_and_nothing_else(open: &Open<'_>) {
     let harness = Harness::new(open, &[ROOMY, ROOMY]);
     for name in ["a", "b", "c"] {
         assert_eq!(harness.offer(name, 10).await, 2);
@@ -69,7 +69,7 @@ pub(super) async fn a_purge_loses_what_waits_and_nothing_else(open: &OpenBackend
     leased.ack();
 }
 
-pub(super) async fn drop_newest_refuses_and_drop_oldest_displaces(open: &OpenBackend<'_>) {
+pub(super) async fn drop_newest_refuses_and_drop_oldest_displaces(open: &Open<'_>) {
     let harness = Harness::new(open, &[limits(3, 30, WhenFull::DropOldest)]);
     for name in ["a", "b", "c"] {
         assert_eq!(harness.offer(name, 10).await, 1);
@@ -106,7 +106,7 @@ pub(super) async fn drop_newest_refuses_and_drop_oldest_displaces(open: &OpenBac
     harness.check_balance();
 }
 
-pub(super) async fn a_deferred_record_gives_way_and_is_drained(open: &OpenBackend<'_>) {
+pub(super) async fn a_deferred_record_gives_way_and_is_drained(open: &Open<'_>) {
     let harness = Harness::new(open, &[limits(2, 1_000, WhenFull::DropOldest)]);
     for name in ["a", "b"] {
         assert_eq!(harness.offer(name, 10).await, 1);
@@ -117,9 +117,9 @@ pub(super) async fn a_deferred_record_gives_way_and_is_drained(open: &OpenBacken
     assert_eq!(harness.counts(0).dropped(Reason::QueueFull).profiles, 1);
     let due = Instant::now() + 2 * MOMENT;
     harness.lease(0).await.retry(due, RetryHistory::default());
-    let (consumer, ledger) = (
+    let (consumer, target) = (
         Arc::clone(harness.consumer(0)),
-        harness.ledgers.first().cloned(),
+        harness.targets.first().cloned(),
     );
     drop(harness);
     for name in ["c", "b"] {
@@ -128,10 +128,10 @@ pub(super) async fn a_deferred_record_gives_way_and_is_drained(open: &OpenBacken
         lease.ack();
     }
     assert!(consumer.lease(&ANY).await.is_none());
-    assert!(ledger.expect("one target").snapshot().balance());
+    assert!(target.expect("one target").ledger.snapshot().balance());
 }
 
-pub(super) async fn a_full_queue_refuses_alone(open: &OpenBackend<'_>) {
+pub(super) async fn a_full_queue_refuses_alone(open: &Open<'_>) {
     let harness = Harness::new(open, &[limits(1, 1_000, WhenFull::DropNewest), ROOMY]);
     assert_eq!(harness.offer("a", 10).await, 2);
     assert_eq!(harness.offer("b", 10).await, 1, "the other takes it");
@@ -139,7 +139,7 @@ pub(super) async fn a_full_queue_refuses_alone(open: &OpenBackend<'_>) {
     assert_eq!(harness.counts(1).pending.profiles, 2);
 }
 
-pub(super) async fn what_lies_on_disk_does_not_count(open: &OpenBackend<'_>) {
+pub(super) async fn what_lies_on_disk_does_not_count(open: &Open<'_>) {
     let harness = Harness::new(open, &[limits(1, 10, WhenFull::DropNewest)]);
     for name in ["a", "b", "c"] {
         assert_eq!(harness.offer(name, 10).await, 1);

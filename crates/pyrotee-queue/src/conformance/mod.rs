@@ -5,24 +5,21 @@ mod basics;
 mod harness;
 mod lanes;
 mod limits;
+mod registry;
 mod shutdown;
 
-use std::sync::Arc;
-
-use crate::{Consumer, Ledger, Limits, Producer, Reason};
-use harness::OpenBackend;
-
-/// An open backend: a producer for all targets and a consumer for each.
-pub type Backend = (Arc<dyn Producer>, Vec<Arc<dyn Consumer>>);
+use crate::{OpenBackend, Reason, TargetQueue};
+use harness::Open;
 
 /// Runs the suite for a backend that keeps pending records in memory only.
 ///
 /// # Panics
 /// At the first promise that the backend breaks.
-pub async fn run(open: impl Fn(Vec<(Limits, Arc<Ledger>)>) -> Backend) {
+pub async fn run(open: impl Fn(Vec<TargetQueue>) -> OpenBackend) {
     run_for_all_backends(&open).await;
     run_for_memory(&open).await;
     shutdown::an_abandoned_queue_counts_what_it_loses(&open, Reason::Shutdown).await;
+    registry::a_target_whose_draining_ends_loses_its_records(&open).await;
 }
 
 /// Runs the suite for a backend whose pending records survive the process: limits count only the records
@@ -30,9 +27,10 @@ pub async fn run(open: impl Fn(Vec<(Limits, Arc<Ledger>)>) -> Backend) {
 ///
 /// # Panics
 /// At the first promise that the backend breaks.
-pub async fn run_on_disk(open: impl Fn(Vec<(Limits, Arc<Ledger>)>) -> Backend) {
+pub async fn run_on_disk(open: impl Fn(Vec<TargetQueue>) -> OpenBackend) {
     run_for_all_backends(&open).await;
     limits::what_lies_on_disk_does_not_count(&open).await;
+    registry::a_target_whose_draining_ends_keeps_its_records(&open).await;
     shutdown::an_abandoned_queue_counts_what_it_loses(&open, Reason::Admin).await;
     shutdown::what_is_pending_at_shutdown_stays_pending(&open).await;
 }
@@ -42,7 +40,7 @@ pub async fn run_on_disk(open: impl Fn(Vec<(Limits, Arc<Ledger>)>) -> Backend) {
 ///
 /// # Panics
 /// At the first promise that the backend breaks.
-pub async fn run_before_disk(open: impl Fn(Vec<(Limits, Arc<Ledger>)>) -> Backend) {
+pub async fn run_before_disk(open: impl Fn(Vec<TargetQueue>) -> OpenBackend) {
     run_for_all_backends(&open).await;
     run_for_memory(&open).await;
     shutdown::an_abandoned_queue_counts_what_it_loses(&open, Reason::Admin).await;
@@ -50,14 +48,15 @@ pub async fn run_before_disk(open: impl Fn(Vec<(Limits, Arc<Ledger>)>) -> Backen
 }
 
 /// Tests of the limits for records in memory.
-async fn run_for_memory(open: &OpenBackend<'_>) {
+async fn run_for_memory(open: &Open<'_>) {
     limits::both_limits_hold_and_leased_records_count(open).await;
     limits::drop_newest_refuses_and_drop_oldest_displaces(open).await;
     limits::a_full_queue_refuses_alone(open).await;
     limits::a_deferred_record_gives_way_and_is_drained(open).await;
+    registry::removed_targets_shed_their_oldest_records(open).await;
 }
 
-async fn run_for_all_backends(open: &OpenBackend<'_>) {
+async fn run_for_all_backends(open: &Open<'_>) {
     basics::records_come_out_in_order(open).await;
     basics::a_released_record_comes_again_in_its_place(open).await;
     basics::targets_do_not_touch_each_other(open).await;
@@ -69,4 +68,8 @@ async fn run_for_all_backends(open: &OpenBackend<'_>) {
     lanes::what_is_asked_for_first_comes_first(open).await;
     lanes::surfaces_are_leased_apart(open).await;
     lanes::what_is_too_old_is_lost_unless_it_is_leased(open).await;
+    registry::each_target_gets_what_is_offered_while_it_is_in_force(open).await;
+    registry::a_target_that_returns_has_its_queue_and_account(open).await;
+    registry::a_record_reaches_a_renamed_target_under_one_name(open).await;
+    registry::no_queue_opens_after_the_producer_is_gone(open).await;
 }

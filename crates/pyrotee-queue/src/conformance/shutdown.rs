@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::harness::{ANY, Harness, OpenBackend, ROOMY};
+use super::harness::{ANY, Harness, Open, ROOMY};
 use crate::{Reason, Tally};
 
-pub(super) async fn a_closed_queue_is_drained_then_ends(open: &OpenBackend<'_>) {
+pub(super) async fn a_closed_queue_is_drained_then_ends(open: &Open<'_>) {
     let harness = Harness::new(open, &[ROOMY]);
     assert_eq!(harness.offer("a", 10).await, 1);
     assert_eq!(
@@ -14,7 +14,7 @@ pub(super) async fn a_closed_queue_is_drained_then_ends(open: &OpenBackend<'_>) 
         Some(SystemTime::UNIX_EPOCH + Duration::from_secs(10))
     );
     let consumer = Arc::clone(harness.consumer(0));
-    let ledger = harness.ledgers.first().cloned().expect("one target");
+    let target = harness.targets.first().cloned().expect("one target");
     let lease = harness.lease(0).await;
     drop(harness);
     drop(lease);
@@ -25,14 +25,11 @@ pub(super) async fn a_closed_queue_is_drained_then_ends(open: &OpenBackend<'_>) 
     lease.ack();
     assert!(consumer.lease(&ANY).await.is_none());
     assert!(consumer.lease(&ANY).await.is_none(), "and stays ended");
-    assert_eq!(ledger.snapshot().sent.profiles, 1);
+    assert_eq!(target.ledger.snapshot().sent.profiles, 1);
     assert_eq!(consumer.oldest(), None);
 }
 
-pub(super) async fn an_abandoned_queue_counts_what_it_loses(
-    open: &OpenBackend<'_>,
-    reason: Reason,
-) {
+pub(super) async fn an_abandoned_queue_counts_what_it_loses(open: &Open<'_>, reason: Reason) {
     let harness = Harness::new(open, &[ROOMY]);
     for name in ["a", "b", "c", "d"] {
         assert_eq!(harness.offer(name, 10).await, 1);
@@ -55,7 +52,7 @@ pub(super) async fn an_abandoned_queue_counts_what_it_loses(
     assert!(harness.consumer(0).lease(&ANY).await.is_none());
 }
 
-pub(super) async fn what_is_pending_at_shutdown_stays_pending(open: &OpenBackend<'_>) {
+pub(super) async fn what_is_pending_at_shutdown_stays_pending(open: &Open<'_>) {
     let harness = Harness::new(open, &[ROOMY]);
     for name in ["a", "b", "c"] {
         assert_eq!(harness.offer(name, 10).await, 1);

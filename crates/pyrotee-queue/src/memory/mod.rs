@@ -3,47 +3,134 @@
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
+use arc_swap::ArcSwap;
+
 use crate::{
-    Consumer, Lease, LeaseEnd, LeaseFilter, LeaseFuture, LeasedEntry, Ledger, Limits, OfferResult,
-    Producer, Queue, Reason, Receipt, Record, Settle, TakeResult, Tally,
+    Consumer, Lease, LeaseEnd, LeaseFilter, LeaseFuture, LeasedEntry, OfferResult, OpenBackend,
+    OpenQueue, Producer, Queue, QueueId, Reason, Receipt, Record, Registry, Settle, TakeResult,
+    Tally, TargetQueue, lock, shed_oldest,
 };
 
 type RecordQueue = Queue<Arc<Record>>;
 
-/// Opens one in-memory queue per target. Returns a producer for all targets and one consumer per target, in
-/// the order of `targets`.
-pub fn open(
-    targets: impl IntoIterator<Item = (Limits, Arc<Ledger>)>,
-) -> (Arc<dyn Producer>, Vec<Arc<dyn Consumer>>) {
-    let queues: Vec<_> = targets
-        .into_iter()
-        .map(|(limits, ledger)| Arc::new(Queue::new(limits, ledger)))
-        .collect();
-    let consumer = |queue: &Arc<RecordQueue>| Arc::new(MemoryConsumer(Arc::clone(queue))) as _;
-    let consumers = queues.iter().map(consumer).collect();
-    (Arc::new(MemoryProducer { queues }), consumers)
+/// Opens the backend with one queue in memory for each of `targets`.
+pub fn open(targets: impl IntoIterator<Item = TargetQueue>) -> OpenBackend {
+    let queues = Arc::<MemoryQueues>::default();
+    let targets: Vec<_> = targets.into_iter().collect();
+    OpenBackend {
+        queues: queues.put_in_force(&targets),
+        producer: Arc::new(MemoryProducer(Arc::clone(&queues))),
+        registry: queues,
+    }
 }
 
-#[derive(Debug)]
-struct MemoryProducer {
+/// The queues of all targets that are or were in the list.
+#[derive(Debug, Default)]
+struct MemoryQueues {
+    all: Mutex<AllQueues>,
+    /// The queues of the list, for offers, which take no lock.
+    in_force: ArcSwap<QueueList>,
+}
+
+#[derive(Debug, Default)]
+struct AllQueues {
+    ids: BTreeMap<String, QueueId>,
+    /// By their [`QueueId`].
+    queues: Vec<Arc<RecordQueue>>,
+    /// The producer is gone.
+    is_closed: bool,
+}
+
+/// The queues that records are offered to.
+#[derive(Debug, Default)]
+struct QueueList {
+    /// In ascending order.
+    ids: Vec<QueueId>,
+    /// In the order of `ids`.
     queues: Vec<Arc<RecordQueue>>,
 }
 
-impl Producer for MemoryProducer {
-    fn offer(&self, record: &Arc<Record>) -> OfferResult {
-        offer_each(&self.queues, record)
+impl AllQueues {
+    /// The queue of a target: that of its name, open again, or a new one.
+    fn open(&mut self, target: &TargetQueue) -> (QueueId, Arc<RecordQueue>) {
+        let next = QueueId(self.queues.len());
+        let id = *self.ids.entry(target.name.clone()).or_insert(next);
+        let queue = self.queues.get(id.0).cloned().unwrap_or_else(|| {
+            let queue = Queue::new(target.limits, Arc::clone(&target.ledger));
+            let queue = Arc::new(queue);
+            self.queues.push(Arc::clone(&queue));
+            queue
+        });
+        queue.reopen(target.limits);
+        if self.is_closed {
+            queue.close(Reason::Shutdown);
+        }
+        (id, queue)
     }
 
-    fn offer_to_target(&self, target: usize, record: &Arc<Record>) -> OfferResult {
-        let queue = self.queues.get(target).map(std::slice::from_ref);
-        offer_each(queue.unwrap_or_default(), record)
+    /// The queues of the targets that are not in the list.
+    fn removed(&self, in_force: &QueueList) -> Vec<Arc<RecordQueue>> {
+        let all = self.queues.iter().enumerate();
+        let removed = all.filter(|(id, _)| in_force.ids.binary_search(&QueueId(*id)).is_err());
+        removed.map(|(_, queue)| Arc::clone(queue)).collect()
+    }
+}
+
+impl Registry for MemoryQueues {
+    fn put_in_force(&self, targets: &[TargetQueue]) -> Vec<OpenQueue> {
+        let mut all = lock(&self.all);
+        let opened: Vec<_> = targets.iter().map(|target| all.open(target)).collect();
+        let by_id: BTreeMap<_, _> = opened.iter().cloned().collect();
+        let (ids, queues) = by_id.into_iter().unzip();
+        self.in_force.store(Arc::new(QueueList { ids, queues }));
+        // Only now: an offer with the new list must find its queues open, one with the old list may not add to a queue
+        // that has ended.
+        for queue in all.removed(&self.in_force.load()) {
+            queue.close(Reason::TargetRemoved);
+        }
+        let open = opened.into_iter().map(|(id, queue)| OpenQueue {
+            id,
+            ledger: queue.shared_ledger(),
+            consumer: Arc::new(MemoryConsumer(queue)),
+        });
+        open.collect()
+    }
+
+    fn end_draining(&self, queue: QueueId) {
+        let all = lock(&self.all);
+        let is_removed = self.in_force.load().ids.binary_search(&queue).is_err();
+        if let Some(queue) = all.queues.get(queue.0).filter(|_| is_removed) {
+            queue.abandon(Reason::TargetRemoved);
+        }
+    }
+
+    fn shed_removed(&self, bytes: u64) {
+        let removed = lock(&self.all).removed(&self.in_force.load());
+        shed_oldest(&removed, bytes, Reason::TargetRemoved);
+    }
+}
+
+#[derive(Debug)]
+struct MemoryProducer(Arc<MemoryQueues>);
+
+impl Producer for MemoryProducer {
+    fn offer(&self, record: &Arc<Record>) -> OfferResult {
+        offer_each(&self.0.in_force.load().queues, record)
+    }
+
+    fn offer_to_target(&self, target: QueueId, record: &Arc<Record>) -> OfferResult {
+        let list = self.0.in_force.load();
+        let queue = list.ids.binary_search(&target).ok();
+        let queue = queue.and_then(|index| list.queues.get(index));
+        offer_each(queue.map(std::slice::from_ref).unwrap_or_default(), record)
     }
 
     fn refuse(&self, bytes: u64, reason: Reason) {
-        for queue in &self.queues {
+        for queue in &self.0.in_force.load().queues {
             queue.ledger().refuse(bytes, reason);
         }
     }
@@ -64,8 +151,10 @@ fn offer_each(queues: &[Arc<RecordQueue>], record: &Arc<Record>) -> OfferResult 
 
 impl Drop for MemoryProducer {
     fn drop(&mut self) {
-        for queue in &self.queues {
-            queue.close();
+        let mut all = lock(&self.0.all);
+        all.is_closed = true;
+        for queue in &all.queues {
+            queue.close(Reason::Shutdown);
         }
     }
 }

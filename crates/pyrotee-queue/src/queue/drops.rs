@@ -28,8 +28,7 @@ impl<R: QueuedRecord> Queue<R> {
     /// Drops the records that are in memory and not leased, for `reason`.
     pub fn lose_in_memory(&self, reason: Reason) {
         self.lose_each(reason, |state| {
-            let in_memory = state.in_memory_from..u64::MAX;
-            let next = state.queued.records(in_memory).next();
+            let next = state.first_in_memory();
             next.map(|(key, _)| key)
         });
     }

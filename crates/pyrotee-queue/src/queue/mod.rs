@@ -16,6 +16,7 @@ mod held_back;
 mod index;
 mod numbers;
 mod recover;
+mod shed;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -29,11 +30,11 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::{LeaseEnd, LeaseFilter, Ledger, Limits, Reason, StepClock, lock};
 pub use entry::{LeasedEntry, QueuedRecord, TakeResult};
+pub use shed::shed_oldest;
 use state::{Phase, State};
 
 /// One target's queue: limits, order, lanes, deferral, and every change of the [`Ledger`].
 pub struct Queue<R> {
-    limits: Limits,
     ledger: Arc<Ledger>,
     clock: StepClock,
     state: Mutex<State<R>>,
@@ -50,10 +51,9 @@ impl<R: QueuedRecord> Queue<R> {
     /// An empty queue, which measures the ages of its records by `clock`.
     pub fn with_clock(limits: Limits, ledger: Arc<Ledger>, clock: StepClock) -> Self {
         Self {
-            limits,
             ledger,
             clock,
-            state: Mutex::default(),
+            state: Mutex::new(State::new(limits)),
             changed: Notify::new(),
         }
     }
@@ -61,6 +61,11 @@ impl<R: QueuedRecord> Queue<R> {
     /// The ledger of the target.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// The target's account, to keep.
+    pub fn shared_ledger(&self) -> Arc<Ledger> {
+        Arc::clone(&self.ledger)
     }
 
     /// Waits until [`Queue::take`] may find a record again: until the queue changes, or until `next_due`,
@@ -95,11 +100,11 @@ impl<R: QueuedRecord> Queue<R> {
         let phase = state.phase;
         let room = match phase {
             Phase::Open => {
-                let room = state.make_room(&self.limits, bytes);
+                let room = state.make_room(bytes);
                 room.ok_or(Reason::QueueFull)
             }
-            Phase::Closed | Phase::Frozen => Err(Reason::Shutdown),
-            Phase::Abandoned(reason) => Err(reason),
+            Phase::Frozen => Err(Reason::Shutdown),
+            Phase::Closed(reason) | Phase::Abandoned(reason) => Err(reason),
         };
         let victims = match room {
             Ok(victims) => victims,
@@ -132,13 +137,13 @@ impl<R: QueuedRecord> Queue<R> {
 
     /// Whether a record of `bytes` fits into an empty queue.
     pub fn can_hold(&self, bytes: u64) -> bool {
-        bytes <= self.limits.bytes
+        bytes <= lock(&self.state).limits.bytes
     }
 
     /// Whether a record of `bytes` would be queued now without dropping another one.
     pub fn has_room(&self, bytes: u64) -> bool {
         let state = lock(&self.state);
-        matches!(state.phase, Phase::Open) && state.has_room(&self.limits, bytes)
+        matches!(state.phase, Phase::Open) && state.has_room(bytes)
     }
 
     /// Keeps records with these numbers from being leased before `until`, for example because the backend cannot read
@@ -160,7 +165,7 @@ impl<R: QueuedRecord> Queue<R> {
         if matches!(state.phase, Phase::Frozen) {
             return TakeResult::Finished;
         }
-        let is_limited = state.is_lease_limit_reached(&self.limits);
+        let is_limited = state.is_lease_limit_reached();
         let filters = if is_limited { &[] } else { filters };
         let from = state.key(from);
         match state.take(filters, from) {
@@ -212,7 +217,7 @@ impl<R: QueuedRecord> Queue<R> {
         if lost.is_none() {
             state.queued.acked(surface);
         }
-        let was_limited = state.is_lease_limit_reached(&self.limits);
+        let was_limited = state.is_lease_limit_reached();
         state.end_lease(key);
         let wakes = was_limited || state.is_finished();
         drop(state);
@@ -262,14 +267,27 @@ impl<R: QueuedRecord> Queue<R> {
         state.number(state.in_memory_from)
     }
 
-    /// Closes the queue to new records. Pending records are still leased.
-    pub fn close(&self) {
+    /// Closes the queue to new records, which are refused for `reason`. Pending records are still leased.
+    pub fn close(&self, reason: Reason) {
         let mut state = lock(&self.state);
         if matches!(state.phase, Phase::Open) {
-            state.phase = Phase::Closed;
+            state.phase = Phase::Closed(reason);
         }
         drop(state);
         self.notify();
+    }
+
+    /// Opens the queue again if it was closed or abandoned because its target was removed, and sets its limits. Pending
+    /// records stay.
+    pub fn reopen(&self, limits: Limits) {
+        let mut state = lock(&self.state);
+        state.limits = limits;
+        let (Phase::Closed(reason) | Phase::Abandoned(reason)) = state.phase else {
+            return;
+        };
+        if reason == Reason::TargetRemoved {
+            state.phase = Phase::Open;
+        }
     }
 
     /// Stops leasing. Pending records stay pending: a later process delivers them.
@@ -288,7 +306,7 @@ impl<R: QueuedRecord> Queue<R> {
 impl<R> fmt::Debug for Queue<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Queue")
-            .field("limits", &self.limits)
+            .field("limits", &lock(&self.state).limits)
             .finish_non_exhaustive()
     }
 }

@@ -12,6 +12,7 @@ use crate::{LeaseFilter, Limits, Reason, WhenFull};
 
 #[derive(Debug)]
 pub(super) struct State<R> {
+    pub(super) limits: Limits,
     pub(super) phase: Phase,
     /// Records that are pending and not leased.
     pub(super) queued: EntryIndex<R>,
@@ -48,8 +49,9 @@ pub(super) struct Sweep {
 pub(super) enum Phase {
     #[default]
     Open,
-    /// The producer is gone. Pending records are still delivered.
-    Closed,
+    /// The producer is gone, or the target was removed: new records are refused for this reason. Pending records are
+    /// still delivered.
+    Closed(Reason),
     /// No record is leased any more; pending records stay pending.
     Frozen,
     /// No record is leased any more; a leased record that is released is dropped for this reason.
@@ -91,9 +93,10 @@ impl Usage {
     }
 }
 
-impl<R> Default for State<R> {
-    fn default() -> Self {
+impl<R> State<R> {
+    pub(super) fn new(limits: Limits) -> Self {
         Self {
+            limits,
             phase: Phase::default(),
             queued: EntryIndex::default(),
             leased: BTreeMap::new(),
@@ -108,9 +111,7 @@ impl<R> Default for State<R> {
             sweep: Sweep::default(),
         }
     }
-}
 
-impl<R> State<R> {
     /// Whether a sweep is due: the last one began at least `pause` ago. If so, a sweep counts as begun now.
     pub(super) fn is_sweep_due(&mut self, pause: Duration) -> bool {
         let now = Instant::now();
@@ -136,8 +137,8 @@ impl<R: QueuedRecord> State<R> {
 
     /// Whether the leased records alone reach the limit of bytes. Records on disk do not count against the limits,
     /// but while they are leased they are in memory, which a target that hangs must not fill.
-    pub(super) fn is_lease_limit_reached(&self, limits: &Limits) -> bool {
-        !self.leased.is_empty() && self.leased_bytes >= limits.bytes
+    pub(super) fn is_lease_limit_reached(&self) -> bool {
+        !self.leased.is_empty() && self.leased_bytes >= self.limits.bytes
     }
 
     pub(super) fn take(&mut self, filters: &[LeaseFilter], from: u64) -> Option<LeasedEntry<R>> {
@@ -190,7 +191,8 @@ impl<R: QueuedRecord> State<R> {
     pub(super) fn lose_on_return(&mut self, keys: Range<u64>, reason: Reason) {
         let leased = &self.leased;
         let is_leased = |(lost, _): &(Range<u64>, _)| leased.range(lost.clone()).next().is_some();
-        self.lost.retain(is_leased);
+        // A range that is lost again and again, while a record of it is leased, is kept once.
+        self.lost.retain(|it| it.0 != keys && is_leased(it));
         self.lost.push((keys, reason));
     }
 
@@ -247,24 +249,37 @@ impl<R: QueuedRecord> State<R> {
         self.in_memory_from = key;
     }
 
-    pub(super) fn has_room(&self, limits: &Limits, bytes: u64) -> bool {
-        self.in_memory.fits(&self.applied(limits), bytes)
+    pub(super) fn has_room(&self, bytes: u64) -> bool {
+        self.in_memory.fits(&self.applied_limits(), bytes)
+    }
+
+    /// Bytes of the records that are in memory, queued or leased.
+    pub(super) fn bytes_in_memory(&self) -> u64 {
+        self.in_memory.bytes
+    }
+
+    /// The oldest record that is in memory and not leased, with its key.
+    pub(super) fn first_in_memory(&self) -> Option<(u64, &R)> {
+        self.queued.records(self.in_memory_from..u64::MAX).next()
     }
 
     /// The limits that apply now.
-    fn applied(&self, limits: &Limits) -> Limits {
+    fn applied_limits(&self) -> Limits {
         let records = match self.limits_records {
-            true => limits.records,
+            true => self.limits.records,
             false => usize::MAX,
         };
-        Limits { records, ..*limits }
+        Limits {
+            records,
+            ..self.limits
+        }
     }
 
     /// Makes room for a record of `bytes`. First evicts the records that failed most often while the target accepted
     /// others ([`EntryIndex::culprits`]). Then, with [`WhenFull::DropOldest`], takes out the oldest queued records and
     /// returns them for the caller to drop. `None`: this is not enough, and no record is evicted or taken out.
-    pub(super) fn make_room(&mut self, limits: &Limits, bytes: u64) -> Option<Vec<QueueEntry<R>>> {
-        let limits = &self.applied(limits);
+    pub(super) fn make_room(&mut self, bytes: u64) -> Option<Vec<QueueEntry<R>>> {
+        let limits = &self.applied_limits();
         if self.in_memory.fits(limits, bytes) {
             return Some(Vec::new());
         }

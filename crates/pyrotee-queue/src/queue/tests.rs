@@ -91,7 +91,7 @@ fn a_queue_that_loses_many_records_has_ended_when_all_are_accounted_for() {
     for _ in 0..500 {
         queue.push(record());
     }
-    queue.close();
+    queue.close(Reason::Shutdown);
     let losing = Arc::clone(&queue);
     let loser = thread::spawn(move || losing.lose_numbers(0..450, Reason::SpoolFull));
     loop {
@@ -277,7 +277,7 @@ fn records_that_are_recovered_are_counted_in_one_step_and_never_missing() {
         profiles: 3,
         bytes: 30,
     };
-    queue.close();
+    queue.close(Reason::Shutdown);
     let recovering = thread::spawn(move || recovering.recover(records, lost));
     let mut leased = 0;
     while leased < RECORDS {

@@ -30,6 +30,9 @@ const PENDING: [&str; 2] = [
 /// State of configured and removed targets, with one series per state.
 pub(super) const TARGET_STATE: &str = "pyroscope_remote_write_target_state";
 
+/// The state of a target that is not in the configuration any more and has pending profiles.
+pub(super) const REMOVED: &str = "removed";
+
 /// Registers the help texts of the series.
 pub(super) fn describe() {
     let counters = [

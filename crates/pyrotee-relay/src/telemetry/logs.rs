@@ -1,36 +1,51 @@
 //! Structured logs on stderr.
 
 use pyrotee_config::{Log, LogFormat, LogLevel};
-use tracing::level_filters::LevelFilter;
-use tracing_subscriber::fmt;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Registry, fmt, reload};
+
+/// Changes the level of the log while the relay runs.
+#[derive(Debug, Clone)]
+pub(crate) struct LogLevelHandle(reload::Handle<LevelFilter, Registry>);
+
+impl LogLevelHandle {
+    /// Logs events of this level and graver ones from now on.
+    pub(crate) fn set(&self, level: LogLevel) {
+        // The log ends with the process.
+        self.0.reload(filter(level)).ok();
+    }
+}
 
 /// Installs the log for the whole process. A second call changes nothing.
-pub(crate) fn install(log: &Log) {
-    let level = match log.level {
+pub(crate) fn install(log: &Log) -> LogLevelHandle {
+    let (level, handle) = reload::Layer::new(filter(log.level));
+    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let registry = tracing_subscriber::registry().with(level);
+    let installed = match log.format {
+        LogFormat::Json => {
+            let lines = lines.json().flatten_event(true);
+            let lines = lines.with_current_span(false).with_span_list(false);
+            registry.with(lines).try_init()
+        }
+        LogFormat::Text => {
+            let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            registry.with(lines.with_ansi(colour)).try_init()
+        }
+    };
+    if installed.is_err() {
+        tracing::debug!("the log was installed before");
+    }
+    LogLevelHandle(handle)
+}
+
+fn filter(level: LogLevel) -> LevelFilter {
+    match level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
-    };
-    let subscriber = fmt()
-        .with_max_level(level)
-        .with_writer(std::io::stderr)
-        .with_target(false);
-    let installed = match log.format {
-        LogFormat::Json => {
-            let subscriber = subscriber
-                .json()
-                .flatten_event(true)
-                .with_current_span(false);
-            tracing::subscriber::set_global_default(subscriber.with_span_list(false).finish())
-        }
-        LogFormat::Text => {
-            let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            tracing::subscriber::set_global_default(subscriber.with_ansi(colour).finish())
-        }
-    };
-    if installed.is_err() {
-        tracing::debug!("the log was installed before");
     }
 }

@@ -1,6 +1,7 @@
 //! Logs and metrics.
 
 mod account;
+mod config;
 mod dead_letters;
 mod logs;
 mod panics;
@@ -9,7 +10,9 @@ mod removed;
 mod scrape;
 mod series;
 mod spool;
+mod target;
+mod targets;
 
-pub(crate) use logs::install as install_logs;
+pub(crate) use logs::{LogLevelHandle, install as install_logs};
 pub(crate) use recorder::install as install_metrics;
 pub(crate) use scrape::Scrape;

@@ -5,7 +5,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use pyrotee_delivery::metrics as delivery;
 use pyrotee_proxy::metrics as proxy;
 
-use super::{dead_letters, panics, scrape, spool};
+use super::{config, dead_letters, panics, scrape, spool};
 
 /// Seconds: from a fast answer on the same machine to the longest timeout.
 const REQUEST_SECONDS: [f64; 14] = [
@@ -53,6 +53,7 @@ pub(crate) fn install() -> anyhow::Result<PrometheusHandle> {
         .context("failed to install the metrics recorder")?;
     proxy::describe();
     delivery::describe();
+    config::describe();
     scrape::describe();
     spool::describe();
     dead_letters::describe();

@@ -32,7 +32,8 @@ pub struct Cursors {
     pub next: u64,
     /// Whether the spool was closed and nothing was written after these cursors.
     pub clean: bool,
-    /// One cursor per target that is configured or that a record lists.
+    /// One cursor per target that is configured or that a record lists. If no target is configured, the first target
+    /// has a second cursor, whose only meaning is its `last_seen`: when the cursors were saved.
     pub targets: Vec<SavedCursor>,
     /// Numbers in segments that could not be read: it is not known whether there are records with these numbers.
     pub unknown: NumberSet,
@@ -47,8 +48,8 @@ pub struct SavedCursor {
     pub id: TargetId,
     /// The name of the target.
     pub name: String,
-    /// In seconds since the epoch: for a configured target, when the cursors were saved; for a removed target, when the
-    /// first process started that no longer had the target in its configuration.
+    /// In seconds since the epoch: for a configured target, when the cursors were saved; for a removed target, when a
+    /// reload removed it, or when the first process started that no longer had the target in its configuration.
     pub last_seen: u64,
     /// The cursor describes only records below this number.
     pub horizon: u64,

@@ -22,7 +22,7 @@ use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use pyrotee_queue::{Queue, lock};
@@ -31,6 +31,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
+use crate::spool_queue::SpoolQueue;
 use crate::spooled_record::RecordClaim;
 use state::{LETHAL_AFTER, Phase, State, judged, read};
 
@@ -53,6 +54,8 @@ pub(crate) struct Lives {
     short_life: Duration,
     trial: Duration,
     is_careful: AtomicBool,
+    /// Until when the process is careful at most. Not set in a process that is not careful from its start on.
+    careful_until: OnceLock<Instant>,
     is_noting: AtomicBool,
     /// Holds one permit, for the only record in flight of a careful process. Closed once the process is not careful.
     turns: Arc<Semaphore>,
@@ -65,6 +68,7 @@ impl Lives {
             short_life,
             trial,
             is_careful: AtomicBool::new(false),
+            careful_until: OnceLock::new(),
             is_noting: AtomicBool::new(false),
             turns: Arc::new(Semaphore::new(1)),
             state: Mutex::default(),
@@ -95,6 +99,7 @@ impl Lives {
             let (lives, records) = (before.short, on_trial.len());
             let message = "the relay ended soon after its start again and again: it delivers one profile at a time, first those that were in flight";
             warn!(lives, records, "{message}");
+            self.careful_until.get_or_init(|| until);
         }
         self.is_careful.store(careful, Relaxed);
         self.is_noting.store(before.short >= NOTES_AFTER, Relaxed);
@@ -168,6 +173,14 @@ impl Lives {
         }
     }
 
+    /// In a careful process, holds back all records of a target that joins. Waits for no lock that is held during an
+    /// access to the disk.
+    pub(crate) fn hold_back_new(&self, queue: &Queue<RecordClaim>) {
+        if let Some(until) = self.careful_until.get().filter(|_| self.is_careful()) {
+            queue.hold_back(0..u64::MAX, *until);
+        }
+    }
+
     /// A random time of 1 to 15 trials before a suspect is leased. A process that ends for another reason may end in
     /// this time, which acquits the suspect.
     fn acquittal(&self, number: u64) -> Duration {
@@ -222,22 +235,21 @@ impl Lives {
         }
     }
 
-    /// Moves the process to the next phase of its life, if that is due. `targets`: the queues of the configured
-    /// targets.
-    pub(crate) fn watch(&self, targets: &[(TargetId, &Queue<RecordClaim>)]) {
+    /// Moves the process to the next phase of its life, if that is due. `targets`: the queues of all targets.
+    pub(crate) fn watch(&self, targets: &[(TargetId, Arc<SpoolQueue>)]) {
         let now = Instant::now();
         let mut state = lock(&self.state);
         match state.phase {
             Phase::Careful { until } => {
-                let mut queues = targets.iter();
+                let mut leased = targets.iter().filter(|(_, queue)| queue.is_delivered());
                 let is_tried =
-                    queues.any(|(id, queue)| queue.has_any_of(state.numbers_on_trial(*id)));
+                    leased.any(|(id, it)| it.queue.has_any_of(state.numbers_on_trial(*id)));
                 if now < until && is_tried {
                     return;
                 }
                 self.end_caution(&mut state, now);
                 for (_, queue) in targets {
-                    queue.release_held_back();
+                    queue.queue.release_held_back();
                 }
                 info!("the relay delivers as usual");
             }

@@ -52,7 +52,7 @@ impl Adopted {
         for claim in self.claims {
             let (target, number) = (usize::from(claim.target), claim.record.number());
             match (shared.lethal(target, number), shared.queue(target)) {
-                (Some(ended), Some(queue)) => queue.recover_lethal(number, claim, ended),
+                (Some(ended), Some(queue)) => queue.queue.recover_lethal(number, claim, ended),
                 _ => {
                     let (claims, _) = by_target.entry(target).or_default();
                     claims.push((number, claim));
@@ -61,7 +61,7 @@ impl Adopted {
         }
         for (target, (claims, lost)) in by_target {
             if let Some(queue) = shared.queue(target) {
-                queue.recover(claims, lost);
+                queue.queue.recover(claims, lost);
             }
         }
     }
@@ -82,11 +82,9 @@ impl TrackerState {
         let mut claims: BTreeMap<u64, (&ScannedRecord, Vec<u16>)> = BTreeMap::new();
         for (index, cursor) in self.cursors.iter_mut().enumerate() {
             let gaps = cursor.settled.gaps(found.numbers.clone()).into_iter();
-            let missing: u64 = gaps.map(|gap| explained.count_missing(gap)).sum();
-            let missing = match cursor.is_new {
-                true => 0,
-                false => usize::try_from(missing).unwrap_or(MOST_LOST).min(MOST_LOST),
-            };
+            let described = gaps.map(|gap| gap.start..gap.end.min(cursor.described_below));
+            let missing: u64 = described.map(|gap| explained.count_missing(gap)).sum();
+            let missing = usize::try_from(missing).unwrap_or(MOST_LOST).min(MOST_LOST);
             let share = TargetShare::take(cursor, found);
             let lost = share.lost.into_iter();
             let lost = lost.chain(std::iter::repeat_n(0, missing));

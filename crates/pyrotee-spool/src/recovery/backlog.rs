@@ -6,12 +6,11 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use pyrotee_queue::Tally;
-use pyrotee_segments::Names;
 use tracing::{info, warn};
 
 use super::adopt::{Adopted, Found};
 use super::cursors;
-use super::numbers::{next_number, unknown_numbers};
+use super::numbers::unknown_numbers;
 use super::{ReadSegment, RecoveredSegment, RecoveredSpool};
 use crate::segments::{Segment, UnreadSegment};
 use crate::shared::Shared;
@@ -21,13 +20,9 @@ use crate::tracker::{SettlementTracker, TrackerState};
 #[derive(Debug)]
 pub(crate) struct Backlog {
     /// The number of the next record.
-    pub(crate) next: u64,
-    /// The names of the targets, for the heads of new segments.
-    pub(crate) names: Names,
-    /// The cursors, including those of removed targets, and the segments.
+    next: u64,
+    /// The cursors, first those of the targets of this process, and the segments.
     pub(crate) state: TrackerState,
-    /// Number of cursors that belong to removed targets.
-    pub(crate) removed: usize,
     /// The claims and lost records of all targets.
     pub(crate) adopted: Adopted,
     /// Damaged ranges of bytes.
@@ -39,29 +34,22 @@ pub(crate) struct Backlog {
 }
 
 impl Backlog {
-    /// Collects the recovered records of the targets named in `configured`, and of removed targets. The records will be
-    /// settled with `tracker`, whose state does not change yet.
+    /// Collects the recovered records of the targets named in `names`, which are those of this process, and of removed
+    /// targets. The records will be settled with `tracker`, whose state does not change yet.
     pub(crate) fn of(
-        recovered: RecoveredSpool,
-        configured: &[String],
+        recovered: &RecoveredSpool,
+        names: &[String],
         tracker: &Arc<SettlementTracker>,
         now: SystemTime,
     ) -> Self {
-        let next = next_number(&recovered);
-        let begun = cursors::begin(&recovered, configured, next, now);
-        // If the spool was closed, no record was written after the cursors.
-        let is_clean = recovered.cursors.clean;
-        let end_of_gaps = match is_clean {
-            true => recovered.cursors.horizon(),
-            false => next,
-        };
+        let next = recovered.next_number();
+        let begun = cursors::begin(recovered, names, next, now);
         let first = recovered.segments.first();
         let mut backlog = Self {
             next,
-            names: begun.names,
-            removed: begun.cursors.len().saturating_sub(configured.len()),
             state: TrackerState {
                 cursors: begun.cursors,
+                names: Some(begun.names),
                 unknown: unknown_numbers(&recovered.cursors, next),
                 unsaved: 1,
                 ..TrackerState::default()
@@ -72,11 +60,8 @@ impl Backlog {
             quarantined: recovered.quarantined,
         };
         backlog.adopt_absent(0..first.map_or(next, RecoveredSegment::first), tracker);
-        for mut segment in recovered.segments {
-            if let Some(read) = &mut segment.read {
-                read.scan.end_gaps(end_of_gaps);
-            }
-            backlog.adopt(segment, is_clean, tracker);
+        for segment in &recovered.segments {
+            backlog.adopt(segment, recovered.cursors.clean, tracker);
         }
         let claims = backlog.adopted.claims.iter();
         let redelivered = claims.filter(|claim| {
@@ -101,7 +86,7 @@ impl Backlog {
     /// Adopts a segment. A segment that could not be read is kept to be read again.
     fn adopt(
         &mut self,
-        segment: RecoveredSegment,
+        segment: &RecoveredSegment,
         is_clean: bool,
         tracker: &Arc<SettlementTracker>,
     ) {
@@ -112,10 +97,11 @@ impl Backlog {
             closed: true,
             ..Segment::default()
         };
-        let Some(read) = segment.read else {
-            // Records of earlier processes are not for a new target.
-            for cursor in self.state.cursors.iter_mut().filter(|it| it.is_new) {
-                cursor.settled.insert(numbers.clone());
+        let Some(read) = &segment.read else {
+            // Nothing tells of records for the target from here on: it was new or removed when the cursors were saved.
+            for cursor in &mut self.state.cursors {
+                let undescribed = cursor.described_below.max(numbers.start)..numbers.end;
+                cursor.settled.insert(undescribed);
             }
             tracked.unread = Some(UnreadSegment {
                 numbers,

@@ -25,6 +25,7 @@ use tracing::{info, warn};
 use crate::lifecycle::Lifecycle;
 use crate::settings::{OpenError, Settings};
 pub(crate) use backlog::{Backlog, adopt_late};
+use numbers::next_number;
 pub(crate) use read_segment::ReadSegment;
 
 /// What recovery found in the directory.
@@ -51,6 +52,25 @@ pub(crate) struct RecoveredSegment {
     pub(crate) modified: Option<SystemTime>,
     /// The content of the segment. `None`: the operating system cannot read the file.
     pub(crate) read: Option<ReadSegment>,
+}
+
+impl RecoveredSpool {
+    /// The number of the next record, above all numbers that earlier processes may have given out.
+    pub(crate) fn next_number(&self) -> u64 {
+        next_number(self)
+    }
+
+    /// Ends the gaps of damaged segments where no record can be.
+    fn end_gaps(&mut self) {
+        // If the spool was closed, no record was written after the cursors.
+        let end = match self.cursors.clean {
+            true => self.cursors.horizon(),
+            false => self.next_number(),
+        };
+        for read in self.segments.iter_mut().filter_map(|it| it.read.as_mut()) {
+            read.scan.end_gaps(end);
+        }
+    }
 }
 
 impl RecoveredSegment {
@@ -140,14 +160,16 @@ pub(crate) fn read(
             read.cut(&segment_name(segment.numbers.start));
         }
     }
-    Ok(RecoveredSpool {
+    let mut recovered = RecoveredSpool {
         salt,
         names: listing.names,
         cursors,
         slot,
         segments,
         quarantined: listing.quarantined.iter().map(|it| Tally::of(it.len)).sum(),
-    })
+    };
+    recovered.end_gaps();
+    Ok(recovered)
 }
 
 /// Reads a segment until the spool is stopped. `None`: the file does not exist any more.

@@ -94,7 +94,7 @@ async fn a_sidecar_of_16_mib_keeps_a_backlog_and_gives_all_space_back() {
         save_every: 64,
         ..Settings::new(dir.path())
     };
-    let open = |targets, budget: &_| open_on_disk(settings, targets, budget);
+    let open = |targets: &_, budget: &_| open_on_disk(settings, targets, budget);
     let spool = open_with(&["a", "b", "c"], ROOMY, open).unwrap();
     let mut total = 0;
     for number in 0..250 {

@@ -183,6 +183,25 @@ async fn a_careful_process_tries_what_was_in_flight_one_at_a_time() {
 }
 
 #[tokio::test]
+async fn a_careful_process_tries_what_a_draining_target_had_in_flight_before_what_others_get() {
+    let sim = three_short_lives(2).await;
+    let mut spool = open(&sim, watched(), &["a", "b"]);
+    assert!(spool.monitor.stats().careful);
+    spool.put_in_force(&["b", "c"]);
+    assert!(spool.keep("10-1000").await);
+    let joined = spool.consumers[2].lease(&LeaseFilter::ANY);
+    assert!(timeout(MOMENT, joined).await.is_err(), "what is new waits");
+    spool.lease(1).await.ack();
+    let joined = spool.consumers[2].lease(&LeaseFilter::ANY);
+    assert!(timeout(MOMENT, joined).await.is_err(), "one is on trial");
+    assert_eq!(name(&spool.lease(0).await), "0-1000");
+    // Nobody tries it any more.
+    spool.registry.end_draining(spool.ids[0]);
+    assert_eq!(name(&spool.lease(2).await), "10-1000");
+    assert!(!spool.monitor.stats().careful);
+}
+
+#[tokio::test]
 async fn a_careful_process_waits_no_longer_than_a_short_life_lasts() {
     let sim = three_short_lives(4).await;
     let short = Settings {

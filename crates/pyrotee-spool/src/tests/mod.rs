@@ -13,6 +13,15 @@ mod inspect;
 /// Commands on an open spool.
 mod control;
 
+/// Targets that join, leave and return.
+mod registry;
+
+/// Targets that change while a sync, an opening or a day is under way.
+mod registry_times;
+
+/// Kills between the steps of a change of the targets.
+mod registry_kills;
+
 /// Crashes and failures at any change of the disk.
 mod crash;
 
@@ -51,6 +60,9 @@ mod lives;
 
 /// Comparison with a plain list per target, across restarts and crashes.
 mod model;
+
+/// A spool that is too small for what is offered.
+mod overflow;
 
 /// Files that earlier versions of pyrotee have written.
 mod versions;

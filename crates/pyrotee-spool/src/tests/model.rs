@@ -1,4 +1,4 @@
-//! Compares the spool with a plain list per target, across restarts, kills and power losses.
+//! Compares the spool with a plain list per target, across changes of the targets, restarts, kills and power losses.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,13 +11,15 @@ use pyrotee_queue::{Lane, Lease, LeaseFilter, Reason, RetryHistory};
 use tokio::time::Instant;
 
 use super::sim::Sim;
-use super::support::{TestSpool, name, open, settings};
+use super::support::{TestSpool, check_heads, name, open, settings};
 use crate::{Fsync, Settings};
 
-const NAMES: [&str; 2] = ["a", "b"];
+const NAMES: [&str; 3] = ["a", "b", "c"];
+
+const COUNT: usize = NAMES.len();
 
 #[derive(Debug, Clone)]
-enum Step {
+pub(super) enum Step {
     Offer(usize),
     Lease(usize),
     Ack(Index),
@@ -25,20 +27,25 @@ enum Step {
     Release(Index),
     Retry(Index),
     FallBehind(usize),
+    /// Whether each target is in force from now on.
+    PutInForce([bool; COUNT]),
+    EndDraining(usize),
     Restart,
     Kill,
     PowerLoss,
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(super) fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         12 => (0..3_000_usize).prop_map(Step::Offer),
-        10 => (0..2_usize).prop_map(Step::Lease),
+        10 => (0..COUNT).prop_map(Step::Lease),
         6 => any::<Index>().prop_map(Step::Ack),
         1 => any::<Index>().prop_map(Step::Lose),
         2 => any::<Index>().prop_map(Step::Release),
         1 => any::<Index>().prop_map(Step::Retry),
-        1 => (0..2_usize).prop_map(Step::FallBehind),
+        1 => (0..COUNT).prop_map(Step::FallBehind),
+        3 => any::<[bool; COUNT]>().prop_map(Step::PutInForce),
+        1 => (0..COUNT).prop_map(Step::EndDraining),
         1 => Just(Step::Restart),
         1 => Just(Step::Kill),
         1 => Just(Step::PowerLoss),
@@ -67,9 +74,17 @@ struct Model {
     sim: Arc<Sim>,
     settings: Settings,
     spool: TestSpool,
-    waiting: [PendingRecords; 2],
+    in_force: [bool; COUNT],
+    /// Where ledger and consumer of each target are. `None`: the target is removed, and this process has had no consumer
+    /// for it.
+    places: [Option<usize>; COUNT],
+    /// The draining of the target has ended, so that its consumer leases nothing.
+    has_ended: [bool; COUNT],
+    /// Processes were killed since the last one that had a consumer for the target.
+    was_killed: [bool; COUNT],
+    waiting: [PendingRecords; COUNT],
     /// Settled by a target, and perhaps not noted on disk.
-    settled: [PendingRecords; 2],
+    settled: [PendingRecords; COUNT],
     leased: Vec<LeasedRecord>,
     offered: usize,
 }
@@ -78,9 +93,13 @@ impl Model {
     fn new(settings: Settings) -> Self {
         let sim = Sim::new();
         Self {
-            spool: open(&sim, settings.clone(), &NAMES),
+            spool: open(&sim, settings.clone(), &NAMES[..2]),
             sim,
             settings,
+            in_force: [true, true, false],
+            places: [Some(0), Some(1), None],
+            has_ended: [false; COUNT],
+            was_killed: [false; COUNT],
             waiting: Default::default(),
             settled: Default::default(),
             leased: Vec::new(),
@@ -92,8 +111,18 @@ impl Model {
         match step {
             Step::Offer(bytes) => self.offer(bytes).await,
             Step::Lease(target) => self.lease(target).await,
+            Step::PutInForce(in_force) => self.put_in_force(in_force).await,
+            Step::EndDraining(target) => {
+                if let Some(place) = self.places[target] {
+                    self.spool.registry.end_draining(self.spool.ids[place]);
+                    self.has_ended[target] |= !self.in_force[target];
+                }
+            }
             Step::FallBehind(target) => {
-                self.spool.consumers[target].fall_behind();
+                let Some(place) = self.places[target] else {
+                    return;
+                };
+                self.spool.consumers[place].fall_behind();
                 let waiting = self.waiting[target].values_mut();
                 let leased = self
                     .leased
@@ -113,21 +142,50 @@ impl Model {
                 }
             }
         }
-        for target in 0..2 {
-            let leased = self
-                .leased
-                .iter()
-                .filter(|leased| leased.target == target)
-                .count();
-            let pending = self.spool.counts(target).pending.profiles;
-            assert_eq!(pending, (self.waiting[target].len() + leased) as u64);
+        self.check();
+    }
+
+    fn check(&self) {
+        let removed = self.spool.monitor.removed();
+        for (target, name) in NAMES.into_iter().enumerate() {
+            let leased = self.leased.iter().filter(|it| it.target == target).count();
+            let expected = (self.waiting[target].len() + leased) as u64;
+            let found = removed.iter().find(|it| it.name == name);
+            let of_removed = found.map_or(0, |it| it.counts.pending.profiles);
+            assert!(!self.in_force[target] || found.is_none(), "{target}");
+            match self.places[target] {
+                Some(place) => {
+                    assert_eq!(self.spool.counts(place).pending.profiles, expected);
+                    assert!(self.in_force[target] || of_removed == expected);
+                }
+                // Settled records may come again.
+                None if self.was_killed[target] => {
+                    let settled = self.settled[target].len() as u64;
+                    assert!((expected..=expected + settled).contains(&of_removed));
+                }
+                None => assert_eq!(of_removed, expected, "{target} is removed"),
+            }
+        }
+    }
+
+    async fn put_in_force(&mut self, in_force: [bool; COUNT]) {
+        let targets: Vec<_> = (0..COUNT).filter(|target| in_force[*target]).collect();
+        let names: Vec<_> = targets.iter().map(|target| NAMES[*target]).collect();
+        let places = self.spool.put_in_force(&names);
+        self.in_force = in_force;
+        for (target, place) in targets.into_iter().zip(places) {
+            self.has_ended[target] = false;
+            if self.places[target].replace(place).is_none() {
+                self.find(target).await;
+            }
         }
     }
 
     async fn offer(&mut self, bytes: usize) {
         let name = format!("{0}-h{1}-{bytes}", self.offered, self.offered % 3);
         assert!(self.spool.keep(&name).await);
-        for waiting in &mut self.waiting {
+        let waiting = self.waiting.iter_mut().zip(self.in_force);
+        for (waiting, _) in waiting.filter(|(_, is_in_force)| *is_in_force) {
             let expected = ExpectedRecord {
                 name: name.clone(),
                 lane: Lane::Fresh,
@@ -139,6 +197,9 @@ impl Model {
     }
 
     async fn lease(&mut self, target: usize) {
+        let Some(place) = self.places[target].filter(|_| !self.has_ended[target]) else {
+            return;
+        };
         let waiting = &mut self.waiting[target];
         let of = |lane| {
             let due = |expected: &ExpectedRecord| expected.lane == lane && !expected.deferred;
@@ -148,12 +209,14 @@ impl Model {
                 .map(|(number, _)| *number)
         };
         let Some(number) = of(Lane::Fresh).or_else(|| of(Lane::Backlog)) else {
-            let nothing = self.spool.consumers[target].lease(&LeaseFilter::ANY);
-            assert!(tokio::time::timeout(Duration::ZERO, nothing).await.is_err());
+            let nothing = self.spool.consumers[place].lease(&LeaseFilter::ANY);
+            let nothing = tokio::time::timeout(Duration::ZERO, nothing).await;
+            // The queue of a removed target ends.
+            assert!(nothing.is_err() || !self.in_force[target] && matches!(nothing, Ok(None)));
             return;
         };
         let expected = waiting.remove(&number).unwrap();
-        let lease = self.spool.lease(target).await;
+        let lease = self.spool.lease(place).await;
         assert_eq!(
             (name(&lease), lease.lane()),
             (expected.name.clone(), expected.lane)
@@ -201,64 +264,76 @@ impl Model {
         place[target].insert(number, expected);
     }
 
-    /// A new process opens the directory that the old one left. After a crash, settled records may come again, but no
-    /// pending record may be missing.
+    /// A new process opens the directory that the old one left, with the targets in force.
     async fn restart(&mut self, crash: bool, left: impl FnOnce(&Arc<Sim>) -> Arc<Sim>) {
+        let targets: Vec<_> = (0..COUNT).filter(|target| self.in_force[*target]).collect();
+        let names: Vec<_> = targets.iter().map(|target| NAMES[*target]).collect();
         let found = if crash {
             left(&self.sim)
         } else {
-            self.leased.clear_leases(&mut self.waiting);
+            self.release_all();
             let settings = self.settings.clone();
             let after = Sim::new();
-            let spool = std::mem::replace(&mut self.spool, open(&after, settings, &NAMES));
+            let spool = std::mem::replace(&mut self.spool, open(&after, settings, &[]));
             spool.close();
             left(&self.sim)
         };
-        let spool = open(&found, self.settings.clone(), &NAMES);
+        check_heads(&found);
+        let spool = open(&found, self.settings.clone(), &names);
         if crash {
-            self.leased.clear_leases(&mut self.waiting);
+            self.release_all();
         }
         self.sim = found;
         self.spool = spool;
-        let pending = self.spool.pending().await;
-        for (target, pending) in pending.into_iter().enumerate() {
-            let number = |name: &String| name.split('-').next().unwrap().parse::<usize>().unwrap();
-            let found: PendingRecords = pending
-                .iter()
-                .map(|name| {
-                    let expected = ExpectedRecord {
-                        name: name.clone(),
-                        lane: Lane::Backlog,
-                        deferred: false,
-                    };
-                    (number(name), expected)
-                })
-                .collect();
-            for number in self.waiting[target].keys() {
-                assert!(found.contains_key(number), "{number} of {target} is gone");
-            }
-            for number in found.keys() {
-                let settled = self.settled[target].remove(number).is_some();
-                let expected = self.waiting[target].contains_key(number);
-                assert!(
-                    expected || settled && crash,
-                    "{number} of {target} came again"
-                );
-            }
-            assert_eq!(self.spool.lost(target, Reason::Corrupt), 0);
-            self.waiting[target] = found;
+        self.places = [None; COUNT];
+        self.has_ended = [false; COUNT];
+        for was_killed in &mut self.was_killed {
+            *was_killed |= crash;
+        }
+        for expected in self.waiting.iter_mut().flat_map(BTreeMap::values_mut) {
+            expected.lane = Lane::Backlog;
+            expected.deferred = false;
+        }
+        for (place, target) in targets.into_iter().enumerate() {
+            self.places[target] = Some(place);
+            self.find(target).await;
         }
     }
-}
 
-trait Clear {
-    fn clear_leases(&mut self, waiting: &mut [PendingRecords; 2]);
-}
+    /// Takes over the records that a new process has for a target. After a crash, settled records may come again, but no
+    /// pending record may be missing.
+    async fn find(&mut self, target: usize) {
+        let place = self.places[target].unwrap();
+        let crash = std::mem::take(&mut self.was_killed[target]);
+        let number = |name: &String| name.split('-').next().unwrap().parse::<usize>().unwrap();
+        let pending = self.spool.pending_of(place).await;
+        let found = pending.iter().map(|name| {
+            let expected = ExpectedRecord {
+                name: name.clone(),
+                lane: Lane::Backlog,
+                deferred: false,
+            };
+            (number(name), expected)
+        });
+        let found: PendingRecords = found.collect();
+        for number in self.waiting[target].keys() {
+            assert!(found.contains_key(number), "{number} of {target} is gone");
+        }
+        for number in found.keys() {
+            let settled = self.settled[target].remove(number).is_some();
+            let expected = self.waiting[target].contains_key(number);
+            assert!(
+                expected || settled && crash,
+                "{number} of {target} came again"
+            );
+        }
+        assert_eq!(self.spool.lost(place, Reason::Corrupt), 0);
+        self.waiting[target] = found;
+    }
 
-impl Clear for Vec<LeasedRecord> {
-    fn clear_leases(&mut self, waiting: &mut [PendingRecords; 2]) {
-        for leased in self.drain(..) {
-            waiting[leased.target].insert(leased.number, leased.expected);
+    fn release_all(&mut self) {
+        for leased in self.leased.drain(..) {
+            self.waiting[leased.target].insert(leased.number, leased.expected);
         }
     }
 }
@@ -275,7 +350,7 @@ fn run(steps: Vec<Step>, settings: Settings) {
     });
 }
 
-fn tight(save_every: u64) -> Settings {
+pub(super) fn tight(save_every: u64) -> Settings {
     Settings {
         segment_bytes: 6 << 10,
         save_every,
@@ -306,67 +381,5 @@ proptest! {
             other => other,
         });
         run(survivable.collect(), Settings { fsync: Fsync::Never, ..tight(4) });
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
-
-    /// However small the spool is, the accounts balance, and the limit of bytes holds.
-    #[test]
-    fn a_spool_that_overflows_accounts_for_everything(
-        steps in prop::collection::vec(step(), 20..120),
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-        runtime.unwrap().block_on(overflow(steps));
-    }
-}
-
-async fn overflow(steps: Vec<Step>) {
-    let settings = Settings {
-        max_bytes: 20 << 10,
-        ..tight(5)
-    };
-    let mut sim = Sim::new();
-    let mut spool = open(&sim, settings.clone(), &NAMES);
-    let mut leases: Vec<(usize, Lease)> = Vec::new();
-    for (number, step) in steps.into_iter().enumerate() {
-        match step {
-            Step::Offer(bytes) => assert!(spool.keep(&format!("{number}-{bytes}")).await),
-            Step::Lease(target) => {
-                let lease = spool.consumers[target].lease(&LeaseFilter::ANY);
-                if let Ok(Some(lease)) = tokio::time::timeout(Duration::from_millis(2), lease).await
-                {
-                    name(&lease);
-                    leases.push((target, lease));
-                }
-            }
-            Step::Ack(at) if !leases.is_empty() => {
-                leases.swap_remove(at.index(leases.len())).1.ack()
-            }
-            Step::Release(at) if !leases.is_empty() => {
-                drop(leases.swap_remove(at.index(leases.len())))
-            }
-            Step::Restart => {
-                leases.clear();
-                let before = [0, 1].map(|target| spool.counts(target).pending.profiles);
-                spool.close();
-                spool = open(&sim, settings.clone(), &NAMES);
-                for (target, before) in before.into_iter().enumerate() {
-                    assert_eq!(spool.counts(target).accepted.profiles, before);
-                    assert_eq!(spool.lost(target, Reason::Corrupt), 0);
-                }
-            }
-            Step::Kill => {
-                sim = sim.after_kill();
-                leases.clear();
-                spool = open(&sim, settings.clone(), &NAMES);
-            }
-            _ => {}
-        }
-        assert!(sim.bytes() <= settings.max_bytes, "{}", sim.bytes());
-        for target in 0..2 {
-            spool.counts(target);
-        }
     }
 }

@@ -215,7 +215,7 @@ async fn limits_of_records_apply_until_the_disk_is_open() {
     };
     let sim = Sim::new();
     sim.fail_prepare(Some(ErrorKind::PermissionDenied));
-    let start = |targets, budget: &_| {
+    let start = |targets: &_, budget: &_| {
         let storage = Arc::clone(&sim) as _;
         Ok(crate::open_spool::start_in(
             in_memory(),

@@ -1,4 +1,4 @@
-//! Compares a spool that opens at any time with a set of names per target.
+//! Compares a spool that opens at any time, and whose targets change, with a set of names per target.
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -12,10 +12,12 @@ use pyrotee_queue::{Lease, LeaseFilter, Reason, RetryHistory};
 use tokio::time::{Instant, timeout};
 
 use super::sim::Sim;
-use super::support::{TestSpool, eventually, name, open, settings, start};
+use super::support::{TestSpool, check_heads, eventually, name, open, settings, start};
 use crate::{Fsync, Opening, Settings};
 
-const NAMES: [&str; 2] = ["a", "b"];
+const NAMES: [&str; 3] = ["a", "b", "c"];
+
+const COUNT: usize = NAMES.len();
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -27,25 +29,31 @@ enum Step {
     Release(Index),
     Retry(Index),
     FallBehind(usize),
+    /// Whether each target is in force from now on.
+    PutInForce([bool; COUNT]),
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (0..2_000_usize).prop_map(Step::Offer),
-        2 => (0..2_usize).prop_map(Step::OfferTo),
-        8 => (0..2_usize).prop_map(Step::Lease),
+        2 => (0..COUNT).prop_map(Step::OfferTo),
+        8 => (0..COUNT).prop_map(Step::Lease),
         5 => any::<Index>().prop_map(Step::Ack),
         1 => any::<Index>().prop_map(Step::Lose),
         2 => any::<Index>().prop_map(Step::Release),
         1 => any::<Index>().prop_map(Step::Retry),
-        1 => (0..2_usize).prop_map(Step::FallBehind),
+        1 => (0..COUNT).prop_map(Step::FallBehind),
+        3 => any::<[bool; COUNT]>().prop_map(Step::PutInForce),
     ]
 }
 
 struct Model {
     spool: TestSpool,
     /// Names of the records that each target has not settled, leased ones included.
-    pending: [BTreeSet<String>; 2],
+    pending: [BTreeSet<String>; COUNT],
+    in_force: [bool; COUNT],
+    /// Where ledger and consumer of each target are. `None`: this process has had no consumer for the target.
+    places: [Option<usize>; COUNT],
     leases: Vec<(usize, Lease)>,
     offered: usize,
 }
@@ -53,16 +61,24 @@ struct Model {
 impl Model {
     async fn follow(&mut self, step: Step) {
         match step {
-            Step::Offer(bytes) => self.offer(0..2, bytes).await,
-            Step::OfferTo(target) => self.offer(target..target + 1, 100).await,
+            Step::Offer(bytes) => self.offer(None, bytes).await,
+            Step::OfferTo(target) => self.offer(Some(target), 100).await,
+            Step::PutInForce(in_force) => self.put_in_force(in_force),
             Step::Lease(target) => {
-                let lease = self.spool.consumers[target].lease(&LeaseFilter::ANY);
+                let Some(place) = self.places[target] else {
+                    return;
+                };
+                let lease = self.spool.consumers[place].lease(&LeaseFilter::ANY);
                 if let Ok(Some(lease)) = timeout(Duration::from_millis(2), lease).await {
                     assert!(self.pending[target].contains(&name(&lease)));
                     self.leases.push((target, lease));
                 }
             }
-            Step::FallBehind(target) => self.spool.consumers[target].fall_behind(),
+            Step::FallBehind(target) => {
+                if let Some(place) = self.places[target] {
+                    self.spool.consumers[place].fall_behind();
+                }
+            }
             Step::Ack(at) | Step::Lose(at) | Step::Release(at) | Step::Retry(at) => {
                 if !self.leases.is_empty() {
                     let (target, lease) = self.leases.swap_remove(at.index(self.leases.len()));
@@ -72,18 +88,47 @@ impl Model {
         }
     }
 
-    async fn offer(&mut self, targets: std::ops::Range<usize>, bytes: usize) {
+    async fn offer(&mut self, target: Option<usize>, bytes: usize) {
         let name = format!("{}-{bytes}", self.offered);
         self.offered += 1;
         let record = self.spool.record(&name);
-        let offered = match targets.len() {
-            1 => self.spool.producer.offer_to_target(targets.start, &record),
-            _ => self.spool.producer.offer(&record),
+        let offered = match target {
+            Some(target) => match self.places[target] {
+                Some(place) => {
+                    let target = self.spool.ids[place];
+                    self.spool.producer.offer_to_target(target, &record)
+                }
+                None => return,
+            },
+            None => self.spool.producer.offer(&record),
         };
+        let gets = |of: &usize| self.in_force[*of] && target.is_none_or(|it| it == *of);
+        let gets: Vec<_> = (0..COUNT).filter(gets).collect();
+        assert_eq!((offered.queued, offered.refused), (gets.len(), 0));
         assert!(offered.receipt.durable().await);
-        for pending in &mut self.pending[targets] {
-            pending.insert(name.clone());
+        for target in gets {
+            self.pending[target].insert(name.clone());
         }
+    }
+
+    fn put_in_force(&mut self, in_force: [bool; COUNT]) {
+        let targets: Vec<_> = (0..COUNT).filter(|target| in_force[*target]).collect();
+        let names: Vec<_> = targets.iter().map(|target| NAMES[*target]).collect();
+        let places = self.spool.put_in_force(&names);
+        self.in_force = in_force;
+        for (target, place) in targets.into_iter().zip(places) {
+            self.places[target] = Some(place);
+        }
+    }
+
+    /// The targets in force, as the first list of a process.
+    fn start_anew(&mut self) -> Vec<&'static str> {
+        self.places = [None; COUNT];
+        let targets: Vec<_> = (0..COUNT).filter(|target| self.in_force[*target]).collect();
+        for (place, target) in targets.iter().enumerate() {
+            self.places[*target] = Some(place);
+        }
+        targets.into_iter().map(|target| NAMES[target]).collect()
     }
 
     fn settle(&mut self, step: &Step, target: usize, lease: Lease) {
@@ -98,11 +143,22 @@ impl Model {
     }
 
     /// Checks that the ledgers count the pending records, except those (`left`) that are in no queue yet.
-    fn check(&self, left: [usize; 2]) {
+    fn check(&self, left: [usize; COUNT]) {
+        let removed = self.spool.monitor.removed();
+        let is_open = self.spool.monitor.opening() == Opening::Open;
         for (target, left) in left.into_iter().enumerate() {
-            let pending = self.spool.counts(target).pending.profiles;
-            let expected = self.pending[target].len() - left;
-            assert_eq!(pending, expected as u64);
+            let expected = (self.pending[target].len() - left) as u64;
+            let of_removed = removed.iter().find(|it| it.name == NAMES[target]);
+            let of_removed = of_removed.map(|it| it.counts.pending.profiles);
+            assert!(!self.in_force[target] || of_removed.is_none());
+            match self.places[target] {
+                Some(place) => {
+                    assert_eq!(self.spool.counts(place).pending.profiles, expected);
+                    assert!(self.in_force[target] || of_removed == Some(expected));
+                }
+                None if is_open => assert_eq!(of_removed.unwrap_or_default(), expected),
+                None => assert_eq!(of_removed, None),
+            }
         }
     }
 }
@@ -116,8 +172,10 @@ async fn run(before: Vec<Step>, early: Vec<Step>, late: Vec<Step>) {
     };
     let mut sim = Sim::new();
     let mut model = Model {
-        spool: open(&sim, settings.clone(), &NAMES),
+        spool: open(&sim, settings.clone(), &NAMES[..2]),
         pending: Default::default(),
+        in_force: [true, true, false],
+        places: [Some(0), Some(1), None],
         leases: Vec::new(),
         offered: 0,
     };
@@ -126,9 +184,10 @@ async fn run(before: Vec<Step>, early: Vec<Step>, late: Vec<Step>) {
     }
     sim = kill(&mut model, &sim).await;
     sim.fail_prepare(Some(ErrorKind::WouldBlock));
-    model.spool = start(Arc::clone(&sim) as _, settings.clone(), &NAMES);
+    let names = model.start_anew();
+    model.spool = start(Arc::clone(&sim) as _, settings.clone(), &names);
     assert!(model.spool.monitor.wait_until_open().is_err());
-    let left = [0, 1].map(|target| model.pending[target].len());
+    let left = [0, 1, 2].map(|target| model.pending[target].len());
     for step in early {
         model.follow(step).await;
         model.check(left);
@@ -142,7 +201,13 @@ async fn run(before: Vec<Step>, early: Vec<Step>, late: Vec<Step>) {
         model.spool.monitor.opening() == Opening::Open
     })
     .await;
-    model.check([0, 0]);
+    model.check([0; COUNT]);
+    sim = kill(&mut model, &sim).await;
+    check_heads(&sim);
+    // First with the targets in force, then with all.
+    let names = model.start_anew();
+    model.spool = open(&sim, settings.clone(), &names);
+    model.check([0; COUNT]);
     sim = kill(&mut model, &sim).await;
     model.spool = open(&sim, settings, &NAMES);
     let found = model.spool.pending().await;

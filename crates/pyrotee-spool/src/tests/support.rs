@@ -6,13 +6,14 @@ use std::time::{Duration, Instant, SystemTime};
 
 use pyrotee_queue::{
     Budget, Consumer, Counts, Head, Headers, Lease, LeaseFilter, Ledger, Limits, OfferResult,
-    Payload, Producer, Reason, Record, SurfaceId, WhenFull,
+    OpenQueue, Payload, Producer, QueueId, Reason, Record, Registry, SurfaceId, TargetQueue,
+    WhenFull,
 };
-use pyrotee_segments::{Disk, Storage};
+use pyrotee_segments::{Disk, Listing, SegmentHead, Storage};
 
 use super::sim::Sim;
 use crate::open_spool::start_in;
-use crate::{Closer, Control, Fsync, Monitor, OpenSpool, Settings, TargetQueue};
+use crate::{Closer, Control, Fsync, Monitor, OpenSpool, Settings};
 
 pub(super) const ROOMY: Limits = Limits {
     records: 10_000,
@@ -40,6 +41,9 @@ pub(super) fn settings(dir: &Path) -> Settings {
 /// An open spool with the ledgers of its targets.
 pub(super) struct TestSpool {
     pub(super) producer: Arc<dyn Producer>,
+    pub(super) registry: Arc<dyn Registry>,
+    /// In the order of `ledgers`: the targets of the first list, then those that joined.
+    pub(super) ids: Vec<QueueId>,
     pub(super) consumers: Vec<Arc<dyn Consumer>>,
     pub(super) monitor: Monitor,
     pub(super) control: Control,
@@ -66,14 +70,14 @@ pub(super) fn try_open(
 
 /// Starts a spool that may not open now.
 pub(super) fn start(storage: Arc<dyn Storage>, settings: Settings, names: &[&str]) -> TestSpool {
-    let start = |targets, budget: &_| Ok(start_in(settings, storage, targets, budget));
+    let start = |targets: &_, budget: &_| Ok(start_in(settings, storage, targets, budget));
     open_with(names, ROOMY, start).unwrap()
 }
 
 /// Opens the spool in a directory of the operating system.
 pub(super) fn open_on_disk(
     settings: Settings,
-    targets: Vec<TargetQueue>,
+    targets: &[TargetQueue],
     budget: &Arc<Budget>,
 ) -> Result<OpenSpool, String> {
     let storage = Arc::new(Disk::new(&settings.dir));
@@ -100,22 +104,33 @@ pub(super) fn deadline() -> Instant {
 pub(super) fn open_with(
     names: &[&str],
     limits: Limits,
-    open: impl FnOnce(Vec<TargetQueue>, &Arc<Budget>) -> Result<OpenSpool, String>,
+    open: impl FnOnce(&[TargetQueue], &Arc<Budget>) -> Result<OpenSpool, String>,
 ) -> Result<TestSpool, String> {
-    let ledgers: Vec<_> = names.iter().map(|_| Arc::<Ledger>::default()).collect();
     let budget = Budget::new(64 << 20);
-    let targets = names.iter().zip(&ledgers);
-    let targets = targets.map(|(name, ledger)| ((*name).to_owned(), limits, Arc::clone(ledger)));
-    let spool = open(targets.collect(), &budget)?;
-    Ok(TestSpool {
+    let spool = open(&targets(names, limits), &budget)?;
+    let mut open = TestSpool {
         producer: spool.producer,
-        consumers: spool.consumers,
+        registry: spool.registry,
+        ids: Vec::new(),
+        consumers: Vec::new(),
         monitor: spool.monitor,
         control: spool.control,
         closer: spool.closer,
-        ledgers,
+        ledgers: Vec::new(),
         budget,
-    })
+    };
+    open.note(spool.queues);
+    Ok(open)
+}
+
+/// Targets of these names, each with a ledger of its own.
+pub(super) fn targets(names: &[&str], limits: Limits) -> Vec<TargetQueue> {
+    let target = |name: &&str| TargetQueue {
+        name: (*name).to_owned(),
+        limits,
+        ledger: Arc::default(),
+    };
+    names.iter().map(target).collect()
 }
 
 /// The body of the record with this name. Names end in the length of the body.
@@ -162,6 +177,29 @@ pub(super) fn name(lease: &Lease) -> String {
 }
 
 impl TestSpool {
+    /// Replaces the list of targets. Returns where ledger and consumer of each are.
+    pub(super) fn put_in_force(&mut self, names: &[&str]) -> Vec<usize> {
+        let opened = self.registry.put_in_force(&targets(names, ROOMY));
+        self.note(opened)
+    }
+
+    fn note(&mut self, opened: Vec<OpenQueue>) -> Vec<usize> {
+        let place = |queue: OpenQueue| match self.ids.iter().position(|id| *id == queue.id) {
+            Some(known) => {
+                self.consumers[known] = queue.consumer;
+                assert!(Arc::ptr_eq(&self.ledgers[known], &queue.ledger));
+                known
+            }
+            None => {
+                self.ids.push(queue.id);
+                self.consumers.push(queue.consumer);
+                self.ledgers.push(queue.ledger);
+                self.ids.len() - 1
+            }
+        };
+        opened.into_iter().map(place).collect()
+    }
+
     pub(super) fn offer(&self, name: &str) -> OfferResult {
         self.producer.offer(&self.record(name))
     }
@@ -216,13 +254,18 @@ impl TestSpool {
     pub(super) async fn pending(&self) -> Vec<Vec<String>> {
         let mut pending = Vec::new();
         for target in 0..self.consumers.len() {
-            let mut leases = Vec::new();
-            for _ in 0..self.counts(target).pending.profiles {
-                leases.push(self.lease(target).await);
-            }
-            pending.push(leases.iter().map(name).collect());
+            pending.push(self.pending_of(target).await);
         }
         pending
+    }
+
+    /// The names of the pending records of a target without leases. Leases and releases them.
+    pub(super) async fn pending_of(&self, target: usize) -> Vec<String> {
+        let mut leases = Vec::new();
+        for _ in 0..self.counts(target).pending.profiles {
+            leases.push(self.lease(target).await);
+        }
+        leases.iter().map(name).collect()
     }
 
     /// Ends a relay with one target whose leases have ended, and returns the final counts of the target.
@@ -256,6 +299,23 @@ impl TestSpool {
 
     pub(super) fn close(self) {
         assert!(self.closer.close(deadline()));
+    }
+}
+
+/// Checks that each segment's head names all takers of the segment's records.
+pub(super) fn check_heads(sim: &Arc<Sim>) {
+    let listing = Listing::of(&**sim, || Ok(())).unwrap();
+    for segment in &listing.segments {
+        let mut head = None;
+        sim.tamper(&segment.name, |bytes| {
+            head = SegmentHead::decode(bytes).ok()
+        });
+        let scanned = segment.scan(&**sim, 0, false, None).unwrap().unwrap();
+        for record in &scanned.scan.records {
+            let names = &head.as_ref().unwrap().0.names;
+            let are_named = record.takers.iter().all(|taker| names.contains_key(taker));
+            assert!(are_named, "{}: {record:?}, {names:?}", segment.name);
+        }
     }
 }
 

@@ -1,14 +1,14 @@
 //! Disks that fail and recover, restarts and removed targets.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use pyrotee_queue::{Budget, Lane, Ledger, Limits, Reason, WhenFull};
+use pyrotee_queue::{Budget, Lane, Limits, Reason, WhenFull};
 
 use super::sim::{Sim, Trouble};
 use super::support::{
-    ROOMY, TestSpool, deadline, eventually, name, open, open_on_disk, open_with, settings, try_open,
+    ROOMY, TestSpool, deadline, eventually, name, open, open_on_disk, open_with, settings, targets,
+    try_open,
 };
 use crate::{Fsync, Mode, Settings};
 
@@ -122,7 +122,7 @@ async fn on_disk() -> (tempfile::TempDir, std::path::PathBuf, Settings, TestSpoo
         save_every: 1,
         ..settings(&path)
     };
-    let open = |targets, budget: &_| open_on_disk(settings.clone(), targets, budget);
+    let open = |targets: &_, budget: &_| open_on_disk(settings.clone(), targets, budget);
     let spool = open_with(&["a"], ROOMY, open).unwrap();
     assert!(spool.keep("0-1000").await);
     (dir, path, settings, spool)
@@ -166,7 +166,7 @@ async fn nothing_is_created_in_place_of_a_directory_that_has_vanished() {
     })
     .await;
     assert!(spool.keep("2-1000").await);
-    let again = open_on_disk(settings.clone(), Vec::new(), &Budget::new(1));
+    let again = open_on_disk(settings.clone(), &[], &Budget::new(1));
     assert!(again.unwrap_err().contains("another process"));
     assert_eq!(spool.pending().await[0], ["1-1000", "2-1000"]);
     assert_eq!(spool.counts(0).dropped(Reason::DiskError).profiles, 0);
@@ -187,7 +187,7 @@ async fn a_file_that_is_missing_with_its_directory_is_trouble_and_not_loss() {
     let taken = segment.with_extension("taken");
     std::fs::rename(&segment, &taken).unwrap();
     std::os::unix::fs::symlink(&segment, &segment).unwrap();
-    let open = |targets, budget: &_| open_on_disk(settings.clone(), targets, budget);
+    let open = |targets: &_, budget: &_| open_on_disk(settings.clone(), targets, budget);
     let spool = open_with(&["a"], ROOMY, open).unwrap();
     assert_eq!(spool.monitor.mode(), Mode::ReadErrors);
     let away = dir.path().join("away");
@@ -223,7 +223,7 @@ async fn a_lock_file_of_another_process_is_trouble_and_a_missing_one_is_made_ane
     })
     .await;
     assert!(lock.exists());
-    let again = open_on_disk(settings, Vec::new(), &Budget::new(1));
+    let again = open_on_disk(settings, &[], &Budget::new(1));
     assert!(again.unwrap_err().contains("another process"));
     spool.close();
 }
@@ -231,7 +231,7 @@ async fn a_lock_file_of_another_process_is_trouble_and_a_missing_one_is_made_ane
 #[tokio::test]
 async fn a_second_process_is_told_which_directory_is_in_use() {
     let dir = tempfile::tempdir().unwrap();
-    let open = || open_on_disk(settings(dir.path()), Vec::new(), &Budget::new(1));
+    let open = || open_on_disk(settings(dir.path()), &[], &Budget::new(1));
     let first = open().unwrap();
     let error = open().unwrap_err();
     assert!(error.contains(&dir.path().display().to_string()), "{error}");
@@ -239,7 +239,7 @@ async fn a_second_process_is_told_which_directory_is_in_use() {
     assert!(open().unwrap().closer.close(deadline()));
     let file = dir.path().join("file");
     std::fs::write(&file, "").unwrap();
-    let impossible = open_on_disk(settings(&file), Vec::new(), &Budget::new(1));
+    let impossible = open_on_disk(settings(&file), &[], &Budget::new(1));
     assert!(impossible.unwrap_err().contains("check its owner"));
 }
 
@@ -347,12 +347,14 @@ async fn a_removed_target_wants_nothing_again_that_it_had_or_that_was_given_up()
 #[tokio::test]
 async fn a_spool_closes_by_itself_when_nobody_uses_it() {
     let dir = tempfile::tempdir().unwrap();
-    let ledger = Arc::<Ledger>::default();
-    let targets = vec![("a".to_owned(), ROOMY, ledger)];
-    let spool = open_on_disk(settings(dir.path()), targets, &Budget::new(1_000));
+    let spool = open_on_disk(
+        settings(dir.path()),
+        &targets(&["a"], ROOMY),
+        &Budget::new(1_000),
+    );
     drop(spool.unwrap());
     eventually("the lock is free", || {
-        open_on_disk(settings(dir.path()), Vec::new(), &Budget::new(1)).is_ok()
+        open_on_disk(settings(dir.path()), &[], &Budget::new(1)).is_ok()
     })
     .await;
 }

@@ -1,6 +1,6 @@
 //! Writes records to segments.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
@@ -10,9 +10,10 @@ use pyrotee_segments::{
 };
 
 use super::Writer;
+use crate::intake::PendingWrite;
 use crate::segments::Segment;
 use crate::settings::Fsync;
-use crate::shared::{PendingWrite, Shared};
+use crate::shared::Shared;
 
 /// Most bytes of uncommitted records. They stay in memory until they are synced.
 const MOST_UNSYNCED: u64 = 4 << 20;
@@ -21,6 +22,8 @@ const MOST_UNSYNCED: u64 = 4 << 20;
 #[derive(Debug)]
 pub(super) struct ActiveSegment {
     pub(super) first: u64,
+    /// The targets that the head names. Only these may be takers of a record in the segment.
+    names: BTreeSet<TargetId>,
     pub(super) file: Arc<dyn File>,
     /// Length of the file, in bytes.
     pub(super) len: u64,
@@ -113,6 +116,8 @@ impl Writer {
         number: u64,
         takers: Vec<TargetId>,
     ) -> io::Result<(SegmentPosition, u64)> {
+        let names_all = |it: &ActiveSegment| takers.iter().all(|id| it.names.contains(id));
+        let names_all = self.active.as_ref().is_some_and(names_all);
         let head = RecordHead {
             number,
             takers,
@@ -120,11 +125,8 @@ impl Writer {
         };
         let head = head.encode(record.body(), self.crc());
         let bytes = head.len() as u64 + record.len();
-        if self
-            .active
-            .as_ref()
-            .is_none_or(|active| self.is_full(active, bytes))
-        {
+        let active = self.active.as_ref().filter(|_| names_all);
+        if active.is_none_or(|active| self.is_full(active, bytes)) {
             self.roll(number, bytes)?;
         }
         self.make_room(bytes)?;
@@ -175,10 +177,14 @@ impl Writer {
                 self.unsynced_segments.push(active.file);
             }
         }
+        // These include the takers of the record that is being written: ids are never taken out.
+        let names = self.shared.tracker.with(|tracker| tracker.names.clone());
+        let names = names.unwrap_or_default();
+        let ids = names.keys().copied().collect();
         let head = SegmentHead {
             salt: self.salt,
             first,
-            names: self.names.clone(),
+            names,
         };
         let head = head.encode();
         let len = head.len() as u64;
@@ -205,6 +211,7 @@ impl Writer {
         // From here on, after a failure, the segment is truncated.
         let active = self.active.insert(ActiveSegment {
             first,
+            names: ids,
             file,
             len: 0,
             committed: 0,

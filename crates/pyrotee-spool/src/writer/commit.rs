@@ -6,7 +6,7 @@ use pyrotee_queue::lock;
 use pyrotee_segments::SegmentPosition;
 
 use super::Writer;
-use crate::shared::PendingWrite;
+use crate::intake::PendingWrite;
 
 /// Records that were written and not committed yet: with `fsync: always` they are committed once they are synced. All
 /// of these records are in the active segment.
@@ -67,8 +67,8 @@ impl Writer {
                 active.committed = end;
             }
             self.slots.has_appended = true;
-            for queue in &self.shared.queues {
-                queue.moved_to_disk(last + 1);
+            for queue in self.shared.all_queues().iter() {
+                queue.queue.moved_to_disk(last + 1);
             }
         }
         for write in committed {

@@ -35,7 +35,8 @@ pub(super) struct CursorSlots {
     /// How long the last save took.
     save_took: Duration,
     last_sync: Instant,
-    /// Whether records were written since the cursors were saved, so that their horizon is behind.
+    /// Whether the saved horizons are behind, because records were written since, or because a removed target had
+    /// unwritten records.
     pub(super) has_appended: bool,
 }
 
@@ -138,7 +139,7 @@ impl Writer {
     fn save(&mut self, clean: bool) -> io::Result<(SavedSlot, Arc<dyn File>)> {
         let started = Instant::now();
         let done = self.removable_segments();
-        let (cursors, unsaved) = self.cursors(clean);
+        let (cursors, unsaved, is_behind) = self.cursors(clean);
         let generation = cursors.generation;
         let content = cursors.encode();
         let [one, other] = CURSOR_SLOTS;
@@ -146,7 +147,7 @@ impl Writer {
         self.slots.last_save = started;
         let file = self.storage.overwrite(slot, &content)?;
         self.slots.generation = generation;
-        self.slots.has_appended = false;
+        self.slots.has_appended = is_behind;
         self.slots.last_is_synced = false;
         self.slots.save_took = started.elapsed();
         self.shared.counters.written.add(content.len() as u64);
@@ -155,8 +156,11 @@ impl Writer {
         Ok((SavedSlot { generation, done }, file))
     }
 
-    /// The cursors of this instant, and how many settlements they save.
-    fn cursors(&self, clean: bool) -> (Cursors, u64) {
+    /// The cursors of this instant, how many settlements they save, and whether they do not tell yet of a removal.
+    ///
+    /// A target that was removed while records for it were not written yet is saved like a target in force until they
+    /// are: the next process must not take the records that are written after these cursors for those of other targets.
+    fn cursors(&self, clean: bool) -> (Cursors, u64, bool) {
         // Records below `next` were offered to all targets already, those below `horizon` were written or settled.
         let (next, horizon) = {
             let intake = lock(&self.shared.intake);
@@ -166,32 +170,49 @@ impl Writer {
             (intake.next, horizon.unwrap_or(intake.next))
         };
         let now = unix_seconds(SystemTime::now());
-        let in_flight = self.shared.all_queues().map(|queue| queue.in_flight());
+        let queues = self.shared.all_queues();
+        let in_flight = queues.iter().map(|it| it.queue.in_flight());
         let mut in_flight = in_flight.collect::<Vec<_>>().into_iter();
         self.shared.tracker.with(|tracker| {
             let removed = tracker.cursors.iter().filter_map(|cursor| cursor.removal);
             let latest = removed.map(|removal| removal.since).max();
-            // The configured targets were seen later than any removed target, however the wall clock was set since the
+            // The targets in force were seen later than any removed target, however the wall clock was set since the
             // removal.
             let last_seen = latest.map_or(now, |latest| now.max(latest.saturating_add(1)));
-            let targets = tracker.cursors.iter().map(|cursor| SavedCursor {
-                id: cursor.id,
-                name: cursor.name.clone(),
-                last_seen: cursor.removal.map_or(last_seen, |removal| removal.since),
-                horizon: cursor.removal.map_or(horizon, |removal| removal.horizon),
-                settled: cursor.settled.clone(),
-                in_flight: in_flight.next().unwrap_or_default(),
+            let mut is_behind = false;
+            let targets = tracker.cursors.iter().map(|cursor| {
+                let removal = cursor.removal.filter(|it| it.horizon <= horizon);
+                is_behind |= removal.is_some() != cursor.removal.is_some();
+                SavedCursor {
+                    id: cursor.id,
+                    name: cursor.name.clone(),
+                    last_seen: removal.map_or(last_seen, |it| it.since),
+                    horizon: removal.map_or(horizon, |it| it.horizon),
+                    settled: cursor.settled.clone(),
+                    in_flight: in_flight.next().unwrap_or_default(),
+                }
             });
+            let mut targets: Vec<_> = targets.collect();
+            // Readers take the targets that were seen last for those in force. If none is, a second entry of a removed
+            // target, which nobody looks up, tells when the cursors were saved.
+            let is_in_force = |it: &SavedCursor| it.last_seen == last_seen;
+            let none_is = !targets.iter().any(is_in_force);
+            let again = targets.first().filter(|_| none_is).cloned();
+            targets.extend(again.map(|target| SavedCursor {
+                last_seen,
+                horizon,
+                ..target
+            }));
             let cursors = Cursors {
                 generation: self.slots.generation + 1,
                 salt: self.salt,
                 next,
                 clean,
-                targets: targets.collect(),
+                targets,
                 unknown: tracker.unknown.clone(),
                 steps: self.steps.clone(),
             };
-            (cursors, tracker.unsaved)
+            (cursors, tracker.unsaved, is_behind)
         })
     }
 
@@ -217,7 +238,7 @@ impl Writer {
         }
     }
 
-    /// Drops the pending records of targets that were removed too long ago.
+    /// Drops the pending records of targets that were removed too long ago, by a reload or before the start.
     pub(super) fn expire_removed_targets(&mut self, now: SystemTime) {
         let limit = self.settings.keep_removed_for;
         let is_lost = |it: &RemovedTarget| {

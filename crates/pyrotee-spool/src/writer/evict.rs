@@ -101,16 +101,13 @@ impl Writer {
         let Some((first, damaged, end, reason)) = victim else {
             return Ok(false);
         };
-        let end = end.unwrap_or_else(|| {
-            self.shared
-                .queues
-                .iter()
-                .map(|queue| queue.in_memory_from())
-                .max()
-                .unwrap_or(0)
-        });
         let queues = self.shared.all_queues();
-        let lost = queues.map(|queue| queue.lose_numbers(first..end, reason).profiles);
+        let end = end.unwrap_or_else(|| {
+            let in_memory_from = queues.iter().map(|it| it.queue.in_memory_from());
+            in_memory_from.max().unwrap_or(0)
+        });
+        let queues = queues.iter();
+        let lost = queues.map(|it| it.queue.lose_numbers(first..end, reason).profiles);
         let lost = lost.sum::<u64>() + self.shared.lose_unread(first, reason);
         self.shared.counters.evicted_segments.add(1);
         self.save_durably(false)?;

@@ -49,8 +49,8 @@ impl Writer {
     /// Sets whether the limit of records applies to the records that the queues hold in memory. While the disk works,
     /// only the limit of bytes applies to unwritten records.
     fn limit_records(&self, limits: bool) {
-        for queue in &self.shared.queues {
-            queue.limit_records(limits);
+        for queue in self.shared.all_queues().iter() {
+            queue.queue.limit_records(limits);
         }
     }
 

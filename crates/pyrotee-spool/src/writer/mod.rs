@@ -19,13 +19,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pyrotee_queue::{Reason, lock};
-use pyrotee_segments::{ClockSteps, Crc, File, Names, Storage};
+use pyrotee_queue::lock;
+use pyrotee_segments::{ClockSteps, Crc, File, Storage};
 use tokio::time::Instant;
 use tracing::warn;
 
+use crate::intake::PendingWrite;
 use crate::settings::{Fsync, Settings};
-use crate::shared::{PendingWrite, Shared};
+use crate::shared::Shared;
 use append::ActiveSegment;
 use commit::Uncommitted;
 use cursors::CursorSlots;
@@ -42,7 +43,6 @@ pub(crate) struct Writer {
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) settings: Settings,
     pub(crate) salt: u64,
-    pub(crate) names: Names,
     slots: CursorSlots,
     active: Option<ActiveSegment>,
     /// Segments that may end in an incomplete record, because a write failed.
@@ -74,7 +74,6 @@ impl Writer {
         storage: Arc<dyn Storage>,
         settings: Settings,
         salt: u64,
-        names: Names,
         saved: (u64, usize),
         steps: ClockSteps,
     ) -> io::Result<Self> {
@@ -85,7 +84,6 @@ impl Writer {
             storage,
             settings,
             salt,
-            names,
             slots: CursorSlots::new(saved),
             active: None,
             torn: Vec::new(),
@@ -211,15 +209,6 @@ impl Writer {
         self.sync_at().is_some_and(|at| at <= Instant::now())
     }
 
-    /// Drops the records that could not be written.
-    fn lose_unwritten(&self) {
-        let unwritten = std::mem::take(&mut lock(&self.shared.intake).writes);
-        drop(unwritten);
-        for queue in &self.shared.queues {
-            queue.lose_in_memory(Reason::Shutdown);
-        }
-    }
-
     /// Drops the records that could not be written, and saves the cursors for the next process.
     fn end(&mut self) {
         if self.retry_at.is_none()
@@ -227,7 +216,7 @@ impl Writer {
         {
             self.enter_memory_only(&error);
         }
-        self.lose_unwritten();
+        self.shared.lose_unwritten();
         self.shared.lives.close();
         if let Some(active) = self.active.take() {
             self.close(&active);

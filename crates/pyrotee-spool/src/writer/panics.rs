@@ -34,7 +34,7 @@ impl Writer {
             // `end` must not save the cursors as those of a clean end.
             self.retry_at.get_or_insert_with(Instant::now);
             if supervisor.catch(Part::SpoolWrite, || self.end()).is_err() {
-                self.lose_unwritten();
+                self.shared.lose_unwritten();
             }
             return;
         }

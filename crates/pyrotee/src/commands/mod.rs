@@ -7,6 +7,7 @@ mod digest;
 pub(crate) mod generate;
 pub(crate) mod healthcheck;
 mod relay;
+pub(crate) mod reload;
 pub(crate) mod send;
 pub(crate) mod sink;
 pub(crate) mod spool;

@@ -4,13 +4,17 @@ mod answers;
 mod connections;
 mod culprits;
 mod dead_letters;
+mod draining;
 mod outage;
 mod outcomes;
 mod own_work;
 mod panics;
+mod refresh;
+mod reload;
 mod schedule;
 mod server;
 mod starvation;
+mod telemetry;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -19,15 +23,18 @@ use pyroscope_wire::refusal::Rules;
 use pyroscope_wire::{Surface, SurfacePaths, Tags};
 use pyrotee_net::{Address, ConnectionCounts, Connector};
 use pyrotee_queue::{
-    Budget, Consumer, Counts, Head, Headers, Ledger, Limits, Payload, Producer, Reason, Record,
-    Supervisor, SurfaceId, WhenFull, open_memory,
+    Budget, Consumer, Counts, Head, Headers, Ledger, Limits, OpenQueue, Payload, Producer, Reason,
+    Record, Registry, Supervisor, SurfaceId, TargetQueue, WhenFull, open_memory,
 };
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Deliverer;
-use crate::{DeadLetter, DeadLetterSink, OnAmbiguous, Settings, TargetMonitor, WallClock};
+use crate::{
+    CredentialRefresh, DeadLetter, DeadLetterSink, OnAmbiguous, Settings, TargetHandle,
+    TargetMonitor, WallClock,
+};
 use server::{Act, Server};
 
 const LIMITS: Limits = Limits {
@@ -44,6 +51,8 @@ struct Rig {
     consumer: Arc<dyn Consumer>,
     ledger: Arc<Ledger>,
     server: Arc<Server>,
+    registry: Arc<dyn Registry>,
+    handle: TargetHandle,
     monitor: TargetMonitor,
     connections: ConnectionCounts,
     budget: Arc<Budget>,
@@ -104,15 +113,17 @@ impl Rig {
         servers: [Server; N],
         limits: Limits,
     ) -> [Self; N] {
-        Self::over_queues(settings, servers, limits, |queue| queue)
+        let refresh = CredentialRefresh::disabled();
+        Self::over_queues(settings, servers, limits, |queue| queue, &refresh)
     }
 
-    /// [`Rig::side_by_side`] with deliverers whose queues are wrapped by `wrap`.
+    /// [`Rig::side_by_side`] with deliverers whose queues are wrapped by `wrap`, and which call `refresh`.
     fn over_queues<const N: usize>(
         settings: &Settings,
         servers: [Server; N],
         limits: Limits,
         wrap: impl Fn(Arc<dyn Consumer>) -> Arc<dyn Consumer>,
+        refresh: &CredentialRefresh,
     ) -> [Self; N] {
         // The wall clock of these tests pauses with tokio's clock.
         let start = Instant::now();
@@ -120,13 +131,22 @@ impl Rig {
             SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_397_490) + start.elapsed()
         });
         let ledgers = servers.each_ref().map(|_| Arc::<Ledger>::default());
-        let queues = ledgers.iter().map(|ledger| (limits, Arc::clone(ledger)));
-        let (producer, consumers) = open_memory(queues);
-        let producer: Arc<dyn Producer> = producer;
+        let queues = ledgers
+            .iter()
+            .enumerate()
+            .map(|(number, ledger)| TargetQueue {
+                name: number.to_string(),
+                limits,
+                ledger: Arc::clone(ledger),
+            });
+        let backend = open_memory(queues);
+        let producer = backend.producer;
         let (budget, supervisor) = (Budget::new(1 << 40), Supervisor::default());
-        let mut queues = consumers.into_iter().zip(ledgers);
+        let mut queues = backend.queues.into_iter();
         servers.map(|server| {
-            let (consumer, ledger) = queues.next().expect("each server has a queue");
+            let OpenQueue {
+                consumer, ledger, ..
+            } = queues.next().expect("each server has a queue");
             let server = Arc::new(server);
             let dialled = Arc::clone(&server);
             let connector = Connector::in_process(move || dialled.connect());
@@ -141,10 +161,12 @@ impl Rig {
                 queue,
                 clock.clone(),
                 sink,
+                refresh.clone(),
                 supervisor.clone(),
             );
             let deliverer = deliverer.expect("the settings are valid");
             let (monitor, connections) = (deliverer.monitor(), deliverer.connections().clone());
+            let handle = deliverer.handle();
             let stop = CancellationToken::new();
             let running = tokio::spawn(deliverer.run(stop.clone()));
             Self {
@@ -152,6 +174,8 @@ impl Rig {
                 consumer,
                 ledger,
                 server,
+                registry: Arc::clone(&backend.registry),
+                handle,
                 monitor,
                 connections,
                 budget: Arc::clone(&budget),

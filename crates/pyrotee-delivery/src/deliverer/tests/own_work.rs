@@ -22,7 +22,8 @@ fn tagged() -> Settings {
 }
 
 impl Rig {
-    fn offer_push(&self) {
+    /// Offers a record whose body is rewritten if the target has tags.
+    pub(super) fn offer_push(&self) {
         let head = Head {
             surface: SurfaceId(Surface::Push.id()),
             query: "".into(),

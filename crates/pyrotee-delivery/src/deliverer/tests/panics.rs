@@ -85,7 +85,9 @@ fn rig(leases: usize, acks: usize) -> Rig {
             acks,
         })
     };
-    let [rig] = Rig::over_queues(&settings(), [Server::new(|_| Act::OK)], LIMITS, wrap);
+    let servers = [Server::new(|_| Act::OK)];
+    let refresh = CredentialRefresh::disabled();
+    let [rig] = Rig::over_queues(&settings(), servers, LIMITS, wrap, &refresh);
     rig
 }
 

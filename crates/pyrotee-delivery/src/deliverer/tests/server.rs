@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::{AUTHORIZATION, HOST};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Either, Full};
 use hyper::body::{Body, Frame, Incoming};
@@ -91,6 +92,10 @@ pub(super) struct Upload {
     pub(super) at: Instant,
     pub(super) path: String,
     pub(super) name: String,
+    /// Value of `Host`.
+    pub(super) host: String,
+    /// Value of `Authorization`; empty if there is none.
+    pub(super) authorization: String,
     pub(super) bytes: usize,
     /// How many uploads began before.
     pub(super) index: usize,
@@ -169,10 +174,16 @@ impl Server {
         let (head, mut body) = request.into_parts();
         let query = head.uri.query().unwrap_or_default();
         let name = query.split('&').find_map(|pair| pair.strip_prefix("name="));
+        let header = |name| {
+            let value = head.headers.get(name).map(|value| value.to_str().unwrap());
+            value.unwrap_or_default().to_owned()
+        };
         let mut upload = Upload {
             at: Instant::now(),
             path: head.uri.path().to_owned(),
             name: name.unwrap_or_default().to_owned(),
+            host: header(HOST),
+            authorization: header(AUTHORIZATION),
             bytes: 0,
             index: self.heads.fetch_add(1, SeqCst),
         };

@@ -1,6 +1,7 @@
 use std::sync::Mutex;
 
 use http::header::RETRY_AFTER;
+use pyroscope_wire::encoding::{Framing, Syntax};
 use pyrotee_queue::{Check, Record, RecordCheck, Unfit};
 use tokio::sync::oneshot;
 use tokio_test::task::spawn;
@@ -37,13 +38,17 @@ fn checked(memory: u64) -> (Bench, EndCheck) {
 impl Bench {
     /// Sends a body of chunks of these sizes to a relay that has no upstream.
     fn without_upstream(&self, sizes: &[usize]) -> impl Future<Output = Response<()>> + use<> {
-        let discarding = service_fn(|request: Request<TeeBody<Frames>>| async {
-            let response = discard(
-                request.into_body(),
-                ResponseFormat::Ingest,
-                &ProxyMetrics::new(),
-            )
-            .await;
+        self.answered_in(ResponseFormat::Ingest, sizes)
+    }
+
+    /// Sends a body of chunks of these sizes to a relay that has no upstream and responds in `format`.
+    fn answered_in(
+        &self,
+        format: ResponseFormat,
+        sizes: &[usize],
+    ) -> impl Future<Output = Response<()>> + use<> {
+        let discarding = service_fn(move |request: Request<TeeBody<Frames>>| async move {
+            let response = discard(request.into_body(), format, &ProxyMetrics::new()).await;
             Ok::<_, Infallible>(response)
         });
         let mut tee = self.layer.layer(discarding);
@@ -105,6 +110,63 @@ async fn a_record_that_needs_no_check_is_offered_at_once() {
     let unneeded = ResponsePolicy::CheckFirst(Arc::new(HeldCheck(Mutex::default())));
     let mut response = spawn(bench(unneeded, 1 << 20).without_upstream(&[10]));
     assert_eq!(assert_ready!(response.poll()).status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_profile_that_no_queue_took_is_refused_whether_targets_are_left_or_not() {
+    let nothing = Limits {
+        records: 0,
+        bytes: u64::MAX,
+        when_full: WhenFull::DropNewest,
+    };
+    let full = TargetQueue {
+        name: "full".to_owned(),
+        limits: nothing,
+        ledger: Arc::default(),
+    };
+    // gRPC and gRPC-Web respond with 200; their own status is in a header, or in the body.
+    let grpc = ResponseFormat::Grpc {
+        declare_trailers: false,
+    };
+    let web = ResponseFormat::GrpcWeb(Framing::GrpcWeb, Syntax::Proto);
+    for (format, status, grpc_status) in [
+        (ResponseFormat::Ingest, 503, None),
+        (ResponseFormat::Message("application/proto"), 503, None),
+        (grpc, 200, Some("14")),
+        (web, 200, None),
+    ] {
+        for targets in [&[][..], std::slice::from_ref(&full)] {
+            let bench = bench(ResponsePolicy::Ignore, 1 << 20);
+            assert!(
+                !bench
+                    .answered_in(format, &[10])
+                    .await
+                    .headers()
+                    .contains_key(RETRY_AFTER)
+            );
+            let _queues = bench.registry.put_in_force(targets);
+            let response = bench.answered_in(format, &[10]).await;
+            assert_eq!(response.status(), status, "{format:?} {targets:?}");
+            assert_eq!(response.headers()[RETRY_AFTER], "5");
+            let found = response.headers().get("grpc-status");
+            assert_eq!(found.map(|it| it.to_str().unwrap()), grpc_status);
+            assert_eq!(bench.counted(), (1, 1), "the removed target got the first");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_last_target_may_leave_during_the_check() {
+    let (bench, end) = checked(1 << 20);
+    let mut response = spawn(bench.without_upstream(&[10, 20]));
+    assert_pending!(response.poll());
+    let _queues = bench.registry.put_in_force(&[]);
+    end.send(Ok(())).unwrap();
+    let response = assert_ready!(response.poll());
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(response.headers()[RETRY_AFTER], "5");
+    assert_eq!(bench.counted(), (0, 0));
+    assert_eq!((bench.budget.receiving(), bench.budget.recorded()), (0, 0));
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@ mod checks;
 mod exchange;
 mod model;
 mod pairs;
+mod policies;
 mod retries;
 mod slow;
 
@@ -17,10 +18,17 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use proptest::prelude::*;
-use pyrotee_queue::{Budget, Consumer, LeaseFilter, Ledger, Limits, Reason, WhenFull, open_memory};
+use pyrotee_queue::{
+    Budget, Consumer, LeaseFilter, Ledger, Limits, OpenBackend, Reason, Registry, TargetQueue,
+    WhenFull, open_memory,
+};
+use tokio_util::sync::CancellationToken;
 use tower::{Layer, Service, service_fn};
 
-use super::{Lookalikes, Recorder, Recordings, ResponsePolicy, SlowClientLog, TeeBody, TeeLayer};
+use super::policy::{LocalPolicy, RequestPolicy};
+use super::recorder::{Recorder, ResponsePolicy};
+use super::{Policies, TeeBody, TeeLayer, TeeState};
+use crate::LocalWrites;
 use crate::client::{Client, RequestContext};
 use crate::metrics::ProxyMetrics;
 
@@ -73,7 +81,9 @@ impl Body for Frames {
 
 struct Bench {
     layer: TeeLayer,
-    recorder: Arc<Recorder>,
+    policies: Arc<Policies>,
+    tee: Arc<TeeState>,
+    registry: Arc<dyn Registry>,
     consumer: Arc<dyn Consumer>,
     ledger: Arc<Ledger>,
     budget: Arc<Budget>,
@@ -86,23 +96,37 @@ fn bench(response_policy: ResponsePolicy, memory: u64) -> Bench {
         bytes: u64::MAX,
         when_full: WhenFull::DropNewest,
     };
-    let (producer, mut consumers) = open_memory([(limits, Arc::clone(&ledger))]);
-    let budget = Budget::new(memory);
-    let recorder = Recorder {
+    let target = TargetQueue {
+        name: "central".to_owned(),
+        limits,
+        ledger: Arc::clone(&ledger),
+    };
+    let OpenBackend {
         producer,
-        budget: Arc::clone(&budget),
+        registry,
+        mut queues,
+    } = open_memory([target]);
+    let budget = Budget::new(memory);
+    let tee = TeeState::new(producer, Arc::clone(&budget), ProxyMetrics::new());
+    let recorder = Recorder {
         max_body: MAX_BODY,
         response_policy,
-        recordings: Recordings::default(),
-        slow_clients: SlowClientLog::default(),
-        lookalikes: Lookalikes::new(ProxyMetrics::new()),
-        metrics: ProxyMetrics::new(),
+        tee: Arc::clone(&tee),
     };
-    let recorder = Arc::new(recorder);
+    let policy = RequestPolicy {
+        recorder: Some(Arc::new(recorder)),
+        local: LocalPolicy {
+            local_writes: LocalWrites::Forward,
+            max_rest_bytes: MAX_BODY,
+        },
+    };
+    let policies = Policies::with(policy, Arc::clone(&tee), CancellationToken::new());
     Bench {
-        layer: TeeLayer::new(Some(Arc::clone(&recorder))),
-        recorder,
-        consumer: consumers.remove(0),
+        layer: TeeLayer::new(Arc::clone(&policies)),
+        policies,
+        tee,
+        registry,
+        consumer: queues.remove(0).consumer,
         ledger,
         budget,
     }
@@ -167,11 +191,12 @@ impl Bench {
     async fn taken(self) -> Vec<(String, Vec<u8>)> {
         let Self {
             layer,
-            recorder,
+            policies,
+            tee,
             consumer,
             ..
         } = self;
-        drop((layer, recorder));
+        drop((layer, policies, tee));
         let mut taken = Vec::new();
         while let Some(lease) = consumer.lease(&LeaseFilter::ANY).await {
             let record = lease.record();

@@ -10,7 +10,7 @@ use tokio::time::advance;
 use super::exchange::Exchange;
 use super::{Bench, Frames, bench};
 use crate::dedup::RetryFilter;
-use crate::tee::ResponsePolicy;
+use crate::tee::recorder::ResponsePolicy;
 
 /// Length of a body in bytes that is too long to be captured as one copy.
 pub(super) const LONG: usize = 80_000;

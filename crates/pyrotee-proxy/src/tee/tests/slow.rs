@@ -42,13 +42,13 @@ impl Body for Sent {
 }
 
 /// A client of a relay without an upstream.
-struct SlowClient {
+pub(super) struct SlowClient {
     frames: Option<mpsc::UnboundedSender<Bytes>>,
     response: JoinHandle<StatusCode>,
 }
 
 impl SlowClient {
-    fn new(bench: &Bench, length: u64) -> Self {
+    pub(super) fn new(bench: &Bench, length: u64) -> Self {
         let (frames, receiver) = mpsc::unbounded_channel();
         let body = Sent {
             frames: receiver,
@@ -72,7 +72,7 @@ impl SlowClient {
         }
     }
 
-    async fn send(&self, bytes: usize) {
+    pub(super) async fn send(&self, bytes: usize) {
         let frames = self.frames.as_ref().expect("it has not left");
         frames.send(Bytes::from(vec![b'x'; bytes])).unwrap();
         tokio::task::yield_now().await;
@@ -97,10 +97,10 @@ impl Bench {
 }
 
 /// A bench whose slow recordings are given up, as in the proxy.
-fn swept(memory: u64) -> Bench {
+pub(super) fn swept(memory: u64) -> Bench {
     let bench = bench(ResponsePolicy::Ignore, memory);
-    let recorder = Arc::clone(&bench.recorder);
-    tokio::spawn(async move { recorder.give_up_slow_recordings().await });
+    let tee = Arc::clone(&bench.tee);
+    tokio::spawn(async move { tee.give_up_slow_recordings().await });
     bench
 }
 
@@ -127,7 +127,7 @@ async fn a_client_that_stalls_before_the_end_loses_its_recording_and_not_its_str
         (1, 79_920),
         "counted once"
     );
-    assert_eq!((bench.pending(), bench.recorder.recordings.len()), (0, 0));
+    assert_eq!((bench.pending(), bench.tee.recordings.len()), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -242,7 +242,6 @@ async fn a_rest_that_is_read_in_the_background_is_no_exception() {
         metrics: ProxyMetrics::new(),
         tasks: tokio_util::task::TaskTracker::new(),
         runtime: tokio::runtime::Handle::current(),
-        max_bytes: 1 << 20,
         max_time: Duration::from_secs(60),
     });
     let mut clients = Vec::new();
@@ -257,7 +256,7 @@ async fn a_rest_that_is_read_in_the_background_is_no_exception() {
         RequestContext::attach(&Arc::new(Client::new(peer, Arc::default())), &mut request);
         let reader = Arc::clone(&reader);
         let refusing = service_fn(move |request: Request<TeeBody<Sent>>| {
-            reader.read_rest(request.into_body());
+            reader.read_rest(request.into_body(), 1 << 20);
             async { Ok::<_, Infallible>(Response::new(())) }
         });
         bench.layer.layer(refusing).call(request).await.unwrap();

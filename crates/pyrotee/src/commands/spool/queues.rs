@@ -64,9 +64,11 @@ pub(super) fn open(
         .map(|it| &it.name)
         .filter(|name| !names.contains(name));
     let all: Vec<_> = names.iter().chain(others).collect();
-    let ledgers: Vec<_> = all.iter().map(|_| Arc::<Ledger>::default()).collect();
-    let targets = all.into_iter().zip(&ledgers);
-    let targets = targets.map(|(name, ledger)| (name.clone(), UNLIMITED, Arc::clone(ledger)));
+    let targets = all.into_iter().map(|name| pyrotee_queue::TargetQueue {
+        name: name.clone(),
+        limits: UNLIMITED,
+        ledger: Arc::default(),
+    });
     let settings = Settings {
         max_bytes: NO_LIMIT,
         index_bytes: NO_LIMIT,
@@ -90,11 +92,11 @@ pub(super) fn open(
     }
     // A consumer without a producer ends at an empty queue.
     drop(spool.producer);
-    let queues = names.iter().zip(spool.consumers).zip(ledgers);
-    let queues = queues.map(|((name, consumer), ledger)| TargetQueue {
+    let queues = names.iter().zip(spool.queues);
+    let queues = queues.map(|(name, queue)| TargetQueue {
         target: name.clone(),
-        consumer,
-        ledger,
+        consumer: queue.consumer,
+        ledger: queue.ledger,
     });
     Ok(LockedSpool {
         queues: queues.collect(),

@@ -1,5 +1,6 @@
 //! `pyrotee status`: shows the targets of a running relay.
 
+mod configuration;
 mod table;
 
 use std::io::{self, IsTerminal};
@@ -25,8 +26,11 @@ Examples:
   pyrotee status --json | jq -r '.targets[] | select(.state != \"healthy\").name'
       The names of targets that are not healthy; docs/status.md describes every field.
 
-STATE includes the time until the next try. PENDING, SENT and DROPPED count
-profiles; OLDEST is the age of the oldest pending profile.
+STATE includes the time until the next try, and of a target that a reload removed
+the time for which its pending profiles are still delivered. PENDING, SENT and
+DROPPED count profiles; OLDEST is the age of the oldest pending profile. Below the
+targets are lines for parts that are degraded, for faults of the configuration
+file, for keys that need a restart, and for files that cannot be used.
 
 Exit codes: 0 shown, 1 there is no response, or the server is no pyrotee.";
 

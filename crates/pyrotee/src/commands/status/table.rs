@@ -7,6 +7,7 @@ use pyrotee_admin::json::status::{
 };
 use pyrotee_client::visible;
 
+use super::configuration;
 use crate::terminal::{Table, age, profiles};
 
 const HEAD: [&str; 8] = [
@@ -31,9 +32,10 @@ pub(super) fn title(page: &StatusPage) -> String {
 }
 
 /// A row for each target, and below it a line for each surface that is suspended; then a line for each part of the
-/// relay that is degraded. Rows are at most `width` wide if that is possible.
+/// relay that is degraded, and for each trouble with the configuration. Rows are at most `width` wide if that is possible.
 pub(super) fn render(page: &StatusPage, width: usize) -> String {
-    let lines = page.degraded.iter().map(DegradationJson::line);
+    let degraded = page.degraded.iter().map(DegradationJson::line);
+    let lines = degraded.chain(page.config.iter().flat_map(configuration::lines));
     let lines = lines.map(|line| visible(line.trim_end()) + "\n");
     targets(page, width) + &lines.collect::<String>()
 }
@@ -77,12 +79,16 @@ fn row(target: &TargetJson, now: Option<SystemTime>) -> [String; HEAD.len()] {
     let state = &target.state;
     let dropped = target.dropped.values().map(|amount| amount.profiles);
     let success = target.last_success.as_deref().map(|at| ago(at, now));
+    let mut shown = match target.next_try_seconds.and_then(age_of) {
+        Some(next) => format!("{state}, next in {next}"),
+        None => state.clone(),
+    };
+    if let Some(until) = &target.draining_until {
+        shown = format!("{shown}, removed, draining for {}", left(until, now));
+    }
     [
         target.name.clone(),
-        match target.next_try_seconds.and_then(age_of) {
-            Some(next) => format!("{state}, next in {next}"),
-            None => state.clone(),
-        },
+        shown,
         profiles(target.pending.profiles, target.pending.bytes),
         or_nothing(target.oldest_pending_age_seconds.and_then(age_of)),
         target.sent.profiles.to_string(),
@@ -123,12 +129,19 @@ fn ago(at: &str, now: Option<SystemTime>) -> String {
     since(at, now).map_or_else(|| at.to_owned(), |age| format!("{age} ago"))
 }
 
+/// Time left until `at`, by the clock of the relay.
+fn left(at: &str, now: Option<SystemTime>) -> String {
+    let left = now.and_then(|now| Some(time(at)?.duration_since(now).unwrap_or_default()));
+    left.map_or_else(|| at.to_owned(), age)
+}
+
 fn age_of(seconds: f64) -> Option<String> {
     Duration::try_from_secs_f64(seconds).ok().map(age)
 }
 
 #[cfg(test)]
 mod tests {
+    use pyrotee_admin::json::status::ConfigJson;
     use serde_json::{Value, json};
 
     use super::*;
@@ -211,6 +224,50 @@ central  open, next in 12s  40 (1.5 MiB)  3m20s   1234  7        1h0m ago      2
         let row = shown.lines().nth(2).unwrap();
         assert!(
             row.starts_with("old     removed 3h0m ago  40 (1.5 MiB)  3m20s"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn a_draining_target_is_marked() {
+        let mut draining = failing("old", "no upstream");
+        draining["draining_until"] = json!("2026-11-24T06:09:58.000Z");
+        let shown = render(&page(&[target("eu"), draining]), 200);
+        assert!(
+            shown.contains("old     open, next in 12s, removed, draining for 9m58s  40"),
+            "{shown}"
+        );
+        let mut over = target("old");
+        over["draining_until"] = json!("2026-11-24T05:00:00.000Z");
+        let shown = render(&page(&[over]), 120);
+        assert!(
+            shown.contains("healthy, removed, draining for 0s "),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn trouble_with_the_configuration_has_lines_below_the_targets() {
+        let mut page = page(&[target("eu")]);
+        let rows = render(&page, 120);
+        page.config = Some(ConfigJson {
+            hash: "a".to_owned(),
+            loaded_at: String::new(),
+            last_attempt_at: None,
+            last_reload_successful: true,
+            faults: Vec::new(),
+            restart_required: Vec::new(),
+            stale_files: Vec::new(),
+        });
+        assert_eq!(render(&page, 120), rows, "nothing is wrong");
+        page.config
+            .as_mut()
+            .unwrap()
+            .faults
+            .push("\u{1b}c".to_owned());
+        let shown = render(&page, 120);
+        assert!(
+            shown.ends_with("not applied; a restart now would fail\n  \\u{1b}c\n"),
             "{shown}"
         );
     }

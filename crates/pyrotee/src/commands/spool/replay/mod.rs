@@ -25,9 +25,10 @@ const EXAMPLES: &str = "\
 Examples:
   pyrotee spool replay --admin :4041 --from old-name --to central
       A target was renamed in the configuration: the running relay moves the
-      pending profiles of the old name to the new one. A relay with an admin-token
-      requires it. The token is taken from PYROTEE_ADMIN_TOKEN, else from the
-      configuration of --config (beside --admin) or PYROTEE_CONFIG.
+      pending profiles of the old name to the new one. If a reload removed the old
+      target and it is still draining, its delivery is stopped first. A relay with
+      an admin-token requires it. The token is taken from PYROTEE_ADMIN_TOKEN, else
+      from the configuration of --config (beside --admin) or PYROTEE_CONFIG.
 
   pyrotee spool replay --dir /var/lib/pyrotee/spool --target central --to http://pyroscope:4040
       Sends the pending profiles of one target to a Pyroscope or a relay, as they
@@ -56,7 +57,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "ADDR", conflicts_with = "dir", requires_all = ["from", "to"])]
     admin: Option<String>,
 
-    /// The removed target whose profiles are moved, with --admin
+    /// The removed target, draining or not, whose profiles are moved, with --admin
     #[arg(long, value_name = "OLD", requires = "admin")]
     from: Option<String>,
 

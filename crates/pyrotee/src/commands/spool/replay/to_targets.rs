@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use bytesize::ByteSize;
 use pyrotee_client::visible;
 use pyrotee_config::Config;
-use pyrotee_delivery::{DeadLetterSink, Deliverer, TargetMonitor, WallClock};
+use pyrotee_delivery::{CredentialRefresh, DeadLetterSink, Deliverer, TargetMonitor, WallClock};
 use pyrotee_letters::{DeadLetters, Settings};
 use pyrotee_net::{Connector, Resolver, Tls};
 use pyrotee_queue::{Budget, Reason, Supervisor};
@@ -81,6 +81,7 @@ pub(super) async fn run(
             consumer,
             clock,
             sink,
+            CredentialRefresh::disabled(),
             supervisor.clone(),
         );
         let ready = ready.with_context(|| format!("failed to prepare target {}", queue.target))?;

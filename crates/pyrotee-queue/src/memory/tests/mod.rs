@@ -1,3 +1,5 @@
+mod race;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -7,7 +9,8 @@ use tokio::time::{Instant, advance};
 use super::*;
 use crate::conformance;
 use crate::{
-    Budget, FRESH_FOR, Head, Headers, Lane, Payload, RetryHistory, SurfaceId, Surfaces, WhenFull,
+    Budget, FRESH_FOR, Head, Headers, Lane, Ledger, Limits, Payload, RetryHistory, SurfaceId,
+    Surfaces, WhenFull,
 };
 
 #[tokio::test(start_paused = true)]
@@ -23,11 +26,19 @@ const LIMITS: Limits = Limits {
     when_full: WhenFull::DropOldest,
 };
 
+fn target(name: &str, limits: Limits, ledger: &Arc<Ledger>) -> TargetQueue {
+    TargetQueue {
+        name: name.to_owned(),
+        limits,
+        ledger: Arc::clone(ledger),
+    }
+}
+
 fn opened(limits: Limits) -> (Arc<dyn Producer>, Arc<dyn Consumer>, Arc<Ledger>) {
     let ledger = Arc::<Ledger>::default();
-    let (producer, mut consumers) = open([(limits, Arc::clone(&ledger))]);
-    let consumer = consumers.pop().expect("one target");
-    (producer, consumer, ledger)
+    let mut backend = open([target("a", limits, &ledger)]);
+    let queue = backend.queues.pop().expect("one target");
+    (backend.producer, queue.consumer, ledger)
 }
 
 fn record(budget: &Arc<Budget>, surface: u8, name: &str, bytes: usize, second: u64) -> Arc<Record> {

@@ -1,0 +1,30 @@
+//! What the admin listener asks of the running relay to reload the configuration. The relay implements these traits.
+
+use std::fmt;
+use std::pin::Pin;
+
+use crate::json::reload::ReloadReport;
+use crate::json::status::ConfigJson;
+
+/// A boxed future, so that a hook is usable as a trait object.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Shows the state of the configuration on the status page.
+pub trait ConfigState: fmt::Debug + Send + Sync {
+    /// The state of this instant. Never waits.
+    fn state(&self) -> ConfigJson;
+}
+
+/// Reads the configuration again and applies it, for `POST /-/reload`.
+pub trait Reload: fmt::Debug + Send + Sync {
+    /// Resolves once the reload is applied or refused. The listener drops the future after 30 s or when it stops; a
+    /// reload that has begun must then go on to its end.
+    fn reload(&self) -> BoxFuture<'_, ReloadReport>;
+}
+
+/// Stops the delivery of removed targets.
+pub trait Draining: fmt::Debug + Send + Sync {
+    /// Ends the delivery to the draining target `name`; its pending records stay in the spool. Resolves once no record of
+    /// the target is in flight. Has no effect on a target that is not draining. The listener drops the future after 10 s.
+    fn stop(&self, name: &str) -> BoxFuture<'_, ()>;
+}

@@ -1,0 +1,94 @@
+//! The parts of a running relay that a new configuration changes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pyrotee_admin::json::reload::{Change, TargetChangeJson};
+use pyrotee_admin::{Guard, Hosts};
+use pyrotee_config::{Config, Target};
+use pyrotee_proxy::{LocalWrites, PolicyHandle};
+use pyrotee_queue::Budget;
+use tokio::sync::watch;
+
+use crate::settings;
+use crate::targets::{TargetChange, Targets};
+use crate::telemetry::LogLevelHandle;
+
+/// The parts of a running relay that a new configuration changes.
+#[derive(Debug)]
+pub(crate) struct LiveParts {
+    pub(crate) targets: Arc<Targets>,
+    pub(crate) policy: PolicyHandle,
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) guard: Guard,
+    pub(crate) hosts: Hosts,
+    pub(crate) log_level: LogLevelHandle,
+    /// Whether the process has an upstream: adding one needs a restart.
+    pub(crate) has_upstream: bool,
+    /// `shutdown.grace`.
+    pub(crate) grace: watch::Sender<Duration>,
+    /// Threads that may be busy with bodies at once.
+    pub(crate) threads: usize,
+}
+
+impl LiveParts {
+    /// Puts `new` in force instead of `old`, as far as that needs no restart. Returns the targets that changed.
+    ///
+    /// # Errors
+    /// Nothing has changed: why, and what to do.
+    pub(super) fn apply(
+        &self,
+        old: &Config,
+        new: &Config,
+    ) -> anyhow::Result<Vec<TargetChangeJson>> {
+        let targets = targets_in_force(new);
+        self.targets.check(targets)?;
+        let (local_writes, tee) = settings::policy(new, self.threads);
+        anyhow::ensure!(
+            self.has_upstream || local_writes == LocalWrites::Discard,
+            "this configuration forwards requests to an upstream, and the relay was started without one: restart it"
+        );
+        for warning in new.warnings() {
+            if !old.warnings().contains(&warning) {
+                tracing::warn!("{warning}");
+            }
+        }
+        self.budget.set_longest_body(new.tee.max_body);
+        self.log_level.set(new.log.level);
+        self.guard.set(new.admin_token.clone());
+        self.hosts.set(new.admin_hosts.clone());
+        self.grace.send_replace(new.shutdown_grace);
+        // A request without an upstream must find a target: so targets come before the policy, and go after it.
+        let comes_first = targets.len() >= targets_in_force(old).len();
+        if !comes_first {
+            self.policy.set(local_writes, tee.as_ref());
+        }
+        let changes = self.targets.put_in_force(targets, new.reload.drain)?;
+        if comes_first {
+            self.policy.set(local_writes, tee.as_ref());
+        }
+        let shown = changes.into_iter().map(|(name, change)| TargetChangeJson {
+            name,
+            change: match change {
+                TargetChange::Added => Change::Added,
+                TargetChange::Removed => Change::Removed,
+                TargetChange::Changed => Change::Changed,
+                TargetChange::Returned => Change::Returned,
+            },
+        });
+        let shown: Vec<_> = shown.collect();
+        for target in &shown {
+            let (target, change) = (&target.name, target.change.as_str());
+            tracing::info!(target, change, "target changed");
+        }
+        Ok(shown)
+    }
+}
+
+/// The targets that records are offered to: none if remote write is disabled.
+pub(crate) fn targets_in_force(config: &Config) -> &[Target] {
+    match config.remote_write.enabled {
+        true => &config.remote_write.targets,
+        false => &[],
+    }
+}

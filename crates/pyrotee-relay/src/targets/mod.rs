@@ -1,0 +1,266 @@
+//! The targets of a running relay: those of the configuration in force, and removed ones that are still delivered.
+//!
+//! Invariants:
+//!
+//! - A name has one queue and one ledger for the life of the process, which the backend keeps.
+//! - A name has at most one deliverer at a time. A target that returns while it is drained keeps its deliverer.
+//! - A target that is unchanged is not touched.
+
+mod deliveries;
+mod live;
+mod scraped;
+
+use std::collections::BTreeSet;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use pyrotee_admin::{BoxFuture, Draining, TargetList};
+use pyrotee_config::Target;
+use pyrotee_delivery::{CredentialRefresh, DeadLetterSink};
+use pyrotee_queue::{Ledger, OpenQueue, Registry, Supervisor, TargetQueue, lock};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::outside::Outside;
+use crate::settings;
+use live::{Live, LiveTargets};
+pub(crate) use scraped::{SHOWN_FOR, ScrapedTarget, ScrapedTargets};
+
+/// Most names of targets in the life of a process: each keeps its queue, its ledger and its series.
+pub(crate) const MOST_NAMES: usize = 1_000;
+
+/// What all deliverers have in common.
+#[derive(Debug)]
+pub(crate) struct DelivererParts {
+    pub(crate) outside: Outside,
+    pub(crate) dead_letters: DeadLetterSink,
+    pub(crate) refresh: CredentialRefresh,
+    pub(crate) supervisor: Supervisor,
+    /// Drops what is pending and ends all deliveries.
+    pub(crate) stop: CancellationToken,
+}
+
+/// The targets of a running relay.
+#[derive(Debug)]
+pub(crate) struct Targets {
+    parts: DelivererParts,
+    registry: Arc<dyn Registry>,
+    /// Most bytes that all removed targets together have in memory.
+    removed_bytes: u64,
+    live: Mutex<LiveTargets>,
+    /// Notified when a deliverer has ended.
+    ended: Notify,
+    tasks: TaskTracker,
+    list: TargetList,
+    scraped: ScrapedTargets,
+}
+
+/// What a change of the configuration means for a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TargetChange {
+    Added,
+    Removed,
+    Changed,
+    /// It had been removed, and gets its queue back.
+    Returned,
+}
+
+impl Targets {
+    /// Targets of a backend that was opened with `queues` for `targets`, in the same order. Deliveries begin at once.
+    ///
+    /// # Errors
+    /// A setting cannot be sent as a header.
+    pub(crate) fn start(
+        parts: DelivererParts,
+        registry: Arc<dyn Registry>,
+        removed_bytes: u64,
+        targets: &[Target],
+        queues: Vec<OpenQueue>,
+    ) -> anyhow::Result<Arc<Self>> {
+        let started = Arc::new(Self {
+            parts,
+            registry,
+            removed_bytes,
+            live: Mutex::default(),
+            ended: Notify::new(),
+            tasks: TaskTracker::new(),
+            list: TargetList::default(),
+            scraped: ScrapedTargets::default(),
+        });
+        let mut live = lock(&started.live);
+        for (target, queue) in targets.iter().zip(queues) {
+            started.begin(&mut live, target, queue)?;
+        }
+        live.set_order(targets);
+        started.publish(&live);
+        drop(live);
+        Ok(started)
+    }
+
+    /// The targets, for the admin listener.
+    pub(crate) fn list(&self) -> TargetList {
+        self.list.clone()
+    }
+
+    /// The targets, for the scrape.
+    pub(crate) fn scraped(&self) -> ScrapedTargets {
+        self.scraped.clone()
+    }
+
+    /// Whether `targets` can be put in force.
+    ///
+    /// # Errors
+    /// Why not, and what to do: a setting cannot be sent as a header, or the process has had too many names.
+    pub(crate) fn check(&self, targets: &[Target]) -> anyhow::Result<()> {
+        for target in targets {
+            let settings = settings::delivery(target);
+            let checked = settings.check();
+            checked.with_context(|| format!("failed to prepare target {}", target.name))?;
+        }
+        let live = lock(&self.live);
+        let new = targets.iter().filter(|it| !live.names.contains(&it.name));
+        anyhow::ensure!(
+            live.names.len() + new.count() <= MOST_NAMES,
+            "the relay has had targets of {} names, and keeps at most {MOST_NAMES}: restart it to add more",
+            live.names.len()
+        );
+        Ok(())
+    }
+
+    /// Puts `targets` in force, which [`Targets::check`] has checked. What waits for a target that is left out is
+    /// delivered for `drain`, or for its `max-age` if that is shorter. Returns what changed.
+    pub(crate) fn put_in_force(
+        self: &Arc<Self>,
+        targets: &[Target],
+        drain: Duration,
+    ) -> anyhow::Result<Vec<(String, TargetChange)>> {
+        let mut live = lock(&self.live);
+        let mut changes = Vec::new();
+        let queues: Vec<_> = targets.iter().map(target_queue).collect();
+        let queues = self.registry.put_in_force(&queues);
+        for (target, queue) in targets.iter().zip(queues) {
+            let change = match live.get_mut(&target.name) {
+                Some(known) => known.update(target)?,
+                None => Some(self.begin(&mut live, target, queue)?),
+            };
+            changes.extend(change.map(|change| (target.name.clone(), change)));
+        }
+        let names: BTreeSet<_> = targets.iter().map(|target| &*target.name).collect();
+        let mut has_removed = false;
+        for removed in live.in_force().filter(|it| !names.contains(it.name())) {
+            removed.drain(drain);
+            has_removed = true;
+            changes.push((removed.name().to_owned(), TargetChange::Removed));
+        }
+        live.set_order(targets);
+        self.publish(&live);
+        drop(live);
+        if has_removed {
+            self.registry.shed_removed(self.removed_bytes);
+        }
+        Ok(changes)
+    }
+
+    /// Ends the delivery of a removed target, and returns when its last upload has ended. Has no effect on a target in
+    /// force.
+    pub(crate) async fn stop_draining(&self, name: &str) {
+        loop {
+            let mut ended = pin!(self.ended.notified());
+            // An end from here on is noticed.
+            ended.as_mut().enable();
+            let is_draining = {
+                let mut live = lock(&self.live);
+                let draining = live.get_mut(name).filter(|it| it.is_draining());
+                draining.map(|it| it.stop_draining()).is_some()
+            };
+            if !is_draining {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    /// Waits until all deliveries have ended. They end once the producer is dropped and the queues are empty.
+    pub(crate) async fn finished(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Begins to deliver to a target that has no deliverer.
+    fn begin(
+        self: &Arc<Self>,
+        live: &mut LiveTargets,
+        target: &Target,
+        queue: OpenQueue,
+    ) -> anyhow::Result<TargetChange> {
+        let is_new = live.names.insert(target.name.clone());
+        let (begun, deliverer) = match live.take_ended(&target.name) {
+            Some(ended) => ended.again(target, queue)?,
+            None => Live::new(&self.parts, target, queue)?,
+        };
+        self.spawn(&begun, deliverer);
+        live.insert(begun);
+        Ok(match is_new {
+            true => TargetChange::Added,
+            false => TargetChange::Returned,
+        })
+    }
+
+    fn spawn(self: &Arc<Self>, live: &Live, deliverer: pyrotee_delivery::Deliverer) {
+        let delivering = live.deliver(deliverer, self.parts.stop.clone());
+        let (targets, name) = (Arc::downgrade(self), live.name().to_owned());
+        self.tasks.spawn(async move {
+            delivering.await;
+            if let Some(targets) = targets.upgrade() {
+                targets.note_end(&name);
+            }
+        });
+    }
+
+    /// Notes that the deliverer of a target has ended.
+    fn note_end(self: &Arc<Self>, name: &str) {
+        let mut live = lock(&self.live);
+        // A target in force ends with the relay.
+        if let Some(ended) = live.end_draining(name) {
+            self.registry.end_draining(ended);
+            self.publish(&live);
+        } else if !self.tasks.is_closed()
+            && let Some((returned, deliverer)) = live.deliver_again(name)
+        {
+            // It came back when its queue had just ended.
+            self.spawn(returned, deliverer);
+        }
+        drop(live);
+        self.ended.notify_waiters();
+    }
+
+    /// Shows the targets to the admin listener and the scrape.
+    fn publish(&self, live: &LiveTargets) {
+        let (views, scraped) = live.show();
+        self.list.set(views);
+        self.scraped.set(scraped);
+    }
+}
+
+/// Stops the delivery of removed targets, for the admin listener.
+#[derive(Debug)]
+pub(crate) struct DrainStop(pub(crate) Arc<Targets>);
+
+impl Draining for DrainStop {
+    fn stop(&self, name: &str) -> BoxFuture<'_, ()> {
+        let name = name.to_owned();
+        Box::pin(async move { self.0.stop_draining(&name).await })
+    }
+}
+
+/// The queue of a target, for the backend.
+pub(crate) fn target_queue(target: &Target) -> TargetQueue {
+    TargetQueue {
+        name: target.name.clone(),
+        limits: settings::limits(target),
+        ledger: Arc::new(Ledger::default()),
+    }
+}
