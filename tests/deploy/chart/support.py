@@ -89,6 +89,20 @@ def relay(workload):
     return next(one for one in containers if one["name"] == "pyrotee")
 
 
+def secrets_of(pod):
+    """The Secrets whose keys are files in the relay's directory of secrets. Fails if that mount, or that of the configuration, would never change."""
+    container = next(one for one in pod.get("initContainers", []) + pod["containers"] if one["name"] == "pyrotee")
+    mounts = {one["name"]: one for one in container["volumeMounts"]}
+    assert not [one for one in mounts.values() if "subPath" in one or "subPathExpr" in one]
+    volumes = {one["name"]: one for one in pod["volumes"]}
+    assert set(volumes["pyrotee-config"]["configMap"]) == {"name"} and mounts["pyrotee-config"]["mountPath"] == "/etc/pyrotee"
+    if "pyrotee-secrets" not in mounts:
+        assert "pyrotee-secrets" not in volumes
+        return []
+    assert mounts["pyrotee-secrets"] == {"name": "pyrotee-secrets", "mountPath": "/run/secrets/pyrotee", "readOnly": True}
+    return [source["secret"]["name"] for source in volumes["pyrotee-secrets"]["projected"]["sources"]]
+
+
 def set_path(values, path, value):
     """A copy of the values in which the key `path`, such as `a.b.c`, is set."""
     copy = json.loads(json.dumps(values))
@@ -107,9 +121,22 @@ def binary():
     return path
 
 
+def with_files(folder, text, contents=None):
+    """The text with the files of `${file:PATH}` in `folder` instead. A file has the content of its name in `contents`, else some, as from a user's Secret."""
+
+    def here(match):
+        own = folder / Path(match[1]).relative_to("/")
+        own.parent.mkdir(parents=True, exist_ok=True)
+        own.write_text((contents or {}).get(own.name, "x"))
+        return "${file:%s}" % own
+
+    return re.sub(r"\$\{file:([^}]*)\}", here, text)
+
+
 def check(tmp_path, text, environment=None, flags=()):
-    """Runs `pyrotee check` on a text. Variables that the text uses and that are not in `environment` get a value, as from a user's Secret."""
+    """Runs `pyrotee check` on a text. Variables and files that the text uses and that are not in `environment` get a value, as from a user's Secret."""
     file = tmp_path / "pyrotee.yaml"
+    text = with_files(tmp_path, text, environment)
     file.write_text(text)
     variables = {name: "x" for name in re.findall(r"\$\{(\w+)\}", text)}
     return subprocess.run(

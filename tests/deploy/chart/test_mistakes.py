@@ -53,11 +53,14 @@ FAULTS = [
     ({"config.upstream.address": "http://rel-pyrotee.profiling.svc.cluster.local.:4040"}, "the Service of this release itself"),
     ({f"{TARGET}.address": "http://rel-pyrotee"}, "config.remote-write.targets.central.address is rel-pyrotee"),
     ({"existingConfigMap": "mine"}, "config.remote-write would not be read"),
-    ({"config.admin-token": "abc"}, "config.admin-token would stand readable in a ConfigMap; write ${NAME}"),
-    ({f"{TARGET}.auth-token": "abc"}, "auth-token would stand readable in a ConfigMap; write ${NAME}"),
+    ({"config.admin-token": "abc"}, "config.admin-token would stand readable in a ConfigMap; write ${file:/run/secrets/pyrotee/NAME}"),
+    ({f"{TARGET}.auth-token": "abc"}, "auth-token would stand readable in a ConfigMap; write ${file:/run/secrets/pyrotee/NAME}"),
     ({f"{TARGET}.basic-auth-password": "abc"}, "basic-auth-password would stand readable"),
     ({f"{TARGET}.address": "https://me:secret@a"}, "address holds a password"),
     ({f"{TARGET}.auth-token": "${TOKEN}"}, "uses ${TOKEN}, which nothing sets; add TOKEN to secrets.values or extraEnv"),
+    ({f"{TARGET}.auth-token": "${file:/run/secrets/pyrotee/TOKEN}"}, "a file that no Secret has; add TOKEN to secrets.values"),
+    ({f"{TARGET}.auth-token": "${file:/run/secrets/pyrotee/A}", "secrets.values": {"B": "x"}}, "a file that no Secret has; add A to"),
+    ({"restartOnChange": "yes"}, "got string, want boolean"),
     ({"spool.volume": "claim"}, "set mode: statefulset, which makes one for each relay"),
     ({"mode": "daemonset", "spool.volume": "claim"}, "set spool.volume: emptyDir"),
     ({"mode": "sidecar", "spool.volume": "claim"}, "set spool.volume: emptyDir"),
@@ -144,6 +147,13 @@ def test_what_a_parent_chart_adds_is_no_mistake(chart):
 def test_variables_that_are_set_may_be_used(chart, word):
     changes = {f"{TARGET}.tags": {"a": "${%s}" % word, "b": "${B:-x}", "c": "$${C}"}, "extraEnv": [{"name": "OURS", "value": "1"}]}
     assert chart.render(applied(changes))
+
+
+def test_files_of_secrets_may_be_used(chart):
+    token = {f"{TARGET}.auth-token": "${file:/run/secrets/pyrotee/TOKEN}"}
+    assert chart.render(applied({**token, "secrets.values": {"TOKEN": "x"}}))
+    assert chart.render(applied({**token, "secrets.existing": ["mine"]}))
+    assert chart.render(applied({f"{TARGET}.auth-token": "${file:/run/secrets/vault/token}"}))
 
 
 def test_an_unquoted_on_is_what_people_mean(chart, tmp_path):

@@ -5,7 +5,7 @@ import shutil
 import pytest
 import yaml
 
-from support import CHART, Chart, find, kinds, relay, set_path, values_of
+from support import CHART, Chart, find, kinds, relay, secrets_of, set_path, values_of
 
 LEAST = {"config": {"upstream": {"address": "http://pyroscope:4040"}}}
 
@@ -97,14 +97,53 @@ def test_the_relay_answers_to_the_names_of_its_admin_services(chart):
     assert admin_hosts(chart, stateful) == f"{admin}, *.rel-pyrotee-headless.profiling"
 
 
-def test_a_change_of_the_configuration_starts_anew(chart):
-    def annotations(values):
-        return find(chart.objects(values), "Deployment")["spec"]["template"]["metadata"]["annotations"]
+def template(chart, values):
+    return find(chart.objects(values), "Deployment")["spec"]["template"]
 
-    assert annotations(LEAST) == annotations(LEAST)
-    assert annotations(LEAST) != annotations(set_path(LEAST, "config.log", {"level": "debug"}))
-    secret = set_path(LEAST, "secrets.values", {"A": "1"})
-    assert annotations(secret) != annotations(set_path(LEAST, "secrets.values", {"A": "2"}))
+
+TARGET = {"address": "https://a", "tags": {"a": "1"}}
+CHANGES = {
+    "config.remote-write": {"enabled": True, "targets": {"central": TARGET}},
+    "config.tee": {"max-body": "1MiB"},
+    "config.log": {"level": "debug"},
+    "config.reload": {"interval": "1s"},
+    "secrets.values": {"A": "2"},
+}
+
+
+@pytest.mark.parametrize("path", CHANGES)
+def test_a_change_of_the_configuration_restarts_pods_only_on_request(chart, path):
+    before = set_path(LEAST, "secrets.values", {"A": "1"})
+    assert template(chart, before) == template(chart, set_path(before, path, CHANGES[path]))
+    anew = set_path(before, "restartOnChange", True)
+    assert template(chart, anew) == template(chart, anew)
+    assert template(chart, anew) != template(chart, set_path(anew, path, CHANGES[path]))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"), [("config.listen", ":8080"), ("config.admin", ":8081"), ("config.memory-limit", "1GiB"), ("config.shutdown", {"grace": "1m"})]
+)
+def test_keys_that_change_the_pod_restart_it(chart, path, value):
+    assert template(chart, LEAST) != template(chart, set_path(LEAST, path, value))
+
+
+def test_annotations_of_both_kinds_stand_together(chart):
+    both = template(chart, ci("extras"))["metadata"]["annotations"]
+    assert set(both) == {"checksum/pyrotee", "example.com/release"}
+    assert "annotations" not in template(chart, LEAST)["metadata"]
+
+
+def test_each_secret_is_a_part_of_one_directory(chart):
+    values = {**LEAST, "secrets": {"values": {"A": "1"}, "existing": ["{{ .Release.Name }}-mine", "second"]}}
+    assert secrets_of(template(chart, values)["spec"]) == ["rel-pyrotee", "rel-mine", "second"]
+    assert secrets_of(template(chart, LEAST)["spec"]) == []
+
+
+def test_the_secret_in_an_address_does_not_hide_its_port(chart):
+    values = set_path(LEAST, "config.remote-write", {"enabled": True, "targets": {"a": {"address": "https://me:${file:/run/secrets/pyrotee/A}@a.example.com:8443/b"}}})
+    values |= {"secrets": {"values": {"A": "1"}}, "networkPolicy": {"enabled": True, "egress": {"enabled": True}}}
+    spec = find(chart.objects(values), "NetworkPolicy")["spec"]
+    assert [port["port"] for port in spec["egress"][1]["ports"]] == [8443, 4040]
 
 
 @pytest.mark.parametrize(
@@ -194,7 +233,13 @@ def test_the_notes_say_what_comes_next(chart):
     assert "relays them to http://pyroscope-server.profiling.svc:4040 and sends them to 1 target(s)" in notes
     assert "helm test rel --namespace profiling --logs" in notes
     assert "service/pyroscope-admin 4041:4041" in notes
-    assert "restart it" in notes and "preStop" not in notes
+    assert "within about a minute" in notes and "preStop" not in notes
+    assert "kubectl --namespace profiling rollout restart deployment/pyroscope" in notes
+    assert "restarts them as well" not in notes and "restarts them as well" in chart.notes(ci("extras"))
+    assert "A change of your ConfigMap," in chart.notes(ci("existing"))
+    hidden = set_path(LEAST, "config.upstream.address", "http://me:${file:/run/secrets/vault/a}@pyroscope:4040")
+    assert "relays them to http://pyroscope:4040 and" in chart.notes(hidden)
     assert "refused connections" in chart.notes(ci("in-front"), "1.28.0")
-    assert "wait until it comes back" in chart.notes(ci("autoscaling-external"))
+    assert "stay there until the relay runs again" in chart.notes(ci("autoscaling-external"))
     assert "--selector pyrotee-sidecar=rel-pyrotee" in chart.notes(ci("sidecar"))
+    assert "rollout restart KIND/NAME" in chart.notes(ci("sidecar"))

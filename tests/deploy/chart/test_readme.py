@@ -69,6 +69,11 @@ def test_the_commands_work(chart_dir, tmp_path, readme, command):
     elif tool == "helm" and verb == "test":
         objects = Chart(chart_dir).objects({"config": {"upstream": {"address": "http://a"}}}, KUBERNETES, bare[0], namespace)
         assert find(objects, "Pod")["metadata"]["annotations"]["helm.sh/hook"] == "test"
+    elif tool == "kubectl" and verb == "rollout":
+        restart, (kind, name) = bare[0], bare[1].split("/")
+        assert restart == "restart"
+        objects = Chart(chart_dir).objects({"config": {"upstream": {"address": "http://a"}}}, KUBERNETES, "pyrotee", namespace)
+        assert find(objects, kind.title(), name)
     elif tool == "kubectl":
         assert verb == "port-forward"
         kind, name = bare[0].split("/")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from support import CHART, binary, find, relay, values_of
+from support import CHART, binary, find, relay, values_of, with_files
 
 VALUES = values_of(CHART / "ci/deployment-values.yaml")
 
@@ -34,13 +34,12 @@ def objects(chart):
 @pytest.fixture(scope="module")
 def addresses(objects, tmp_path_factory):
     """Addresses of a relay with the rendered file. The test sets only the relay's listeners, upstream, target and grace."""
-    file = tmp_path_factory.mktemp("relay") / "pyrotee.yaml"
-    file.write_text(find(objects, "ConfigMap")["data"]["pyrotee.yaml"])
+    folder = tmp_path_factory.mktemp("relay")
+    file = folder / "pyrotee.yaml"
+    file.write_text(with_files(folder, find(objects, "ConfigMap")["data"]["pyrotee.yaml"]))
     with running("sink", "--listen", "127.0.0.1:0") as sink:
         upstream = re.search(r"http://\S+", sink.stdout.readline())[0]
         environment = {
-            "ADMIN_TOKEN": "another-token",
-            "CENTRAL_TOKEN": "a-token",
             "PYROTEE__LISTEN": "127.0.0.1:0",
             "PYROTEE__ADMIN": "127.0.0.1:0",
             "PYROTEE__UPSTREAM__ADDRESS": upstream,

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from helm_python import chart as helm
 
-from support import CI, CUSTOM, GOLDEN, KUBERNETES, VERSIONS, check, pod_specs, relay, supported, values_of
+from support import CI, CUSTOM, GOLDEN, KUBERNETES, VERSIONS, check, pod_specs, relay, secrets_of, supported, values_of
 
 each = pytest.mark.parametrize("file", CI, ids=lambda path: path.name.removesuffix("-values.yaml"))
 
@@ -94,6 +94,14 @@ def test_every_pod_is_restricted(chart, file):
         assert spec["automountServiceAccountToken"] is False
         for container in spec.get("initContainers", []) + spec["containers"]:
             assert container["securityContext"]["readOnlyRootFilesystem"] is True, container["name"]
+
+
+@each
+def test_secrets_and_the_configuration_may_change_while_the_relay_runs(chart, file):
+    for name, spec in pod_specs(chart.objects(values_of(file))):
+        if not name.endswith("-test"):
+            refs = [one["secretRef"]["name"] for one in relay({"spec": {"template": {"spec": spec}}}).get("envFrom", []) if "secretRef" in one]
+            assert secrets_of(spec) == refs, name
 
 
 def test_a_pod_that_is_not_restricted_is_seen():

@@ -3,7 +3,7 @@
 import kubernetes_validate
 import pytest
 
-from support import check, find, kinds, relay, set_path
+from support import check, find, kinds, relay, secrets_of, set_path
 from test_renders import restricted
 
 
@@ -18,6 +18,7 @@ def test_the_relay_starts_first_and_goes_last(application, tmp_path):
     assert "readinessProbe" not in sidecar
     assert pod["terminationGracePeriodSeconds"] == 60
     assert {"secretRef": {"name": "shop-profiles"}} in sidecar["envFrom"]
+    assert secrets_of(pod) == ["shop-profiles"]
     assert list(restricted(pod)) == []
     config = find(objects, "ConfigMap", "rel-pyrotee")
     assert {"name": "pyrotee-config", "configMap": {"name": "rel-pyrotee"}} in pod["volumes"]
@@ -49,12 +50,14 @@ def test_the_pod_monitor_finds_the_applications_pods(application):
     assert find(objects, "PodMonitor")["spec"]["podMetricsEndpoints"][0]["port"] in ports
 
 
-def test_its_configuration_starts_the_application_anew(application):
-    def checksum(values):
+def test_its_configuration_starts_the_application_anew_only_on_request(application):
+    def annotations(values):
         template = find(application.objects(values), "Deployment")["spec"]["template"]
-        return template["metadata"]["annotations"]["checksum/pyrotee"]
+        return template["metadata"]["annotations"]
 
-    assert checksum({}) != checksum(set_path({}, "pyrotee.config.log", {"level": "debug"}))
+    assert annotations({}) is None
+    anew = set_path({}, "pyrotee.restartOnChange", True)
+    assert annotations(anew) != annotations(set_path(anew, "pyrotee.config.log", {"level": "debug"}))
 
 
 def test_the_older_form_is_an_ordinary_container(application):

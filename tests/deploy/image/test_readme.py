@@ -50,7 +50,7 @@ def shell(engine, image, profile, tmp_path):
 
 
 def test_its_commands_do_what_it_says(shell):
-    up, send, status, down, build, version, check = commands(FOLDER / "README.md")
+    up, send, status, reload, down, build, version, check = commands(FOLDER / "README.md")
     shell(up)
     eventually("the relay is ready", lambda: "ready" in shell("docker compose -f deploy/docker/compose.yaml exec -T relay pyrotee healthcheck || true"))
     # The test has no terminal.
@@ -60,6 +60,7 @@ def test_its_commands_do_what_it_says(shell):
     logs = "docker compose -f deploy/docker/compose.yaml logs central"
     eventually("central has it", lambda: "cluster=compose" in shell(logs))
     assert re.search(r"^central +healthy", shell(terminal(status)), re.M)
+    shell(terminal(reload))
     shell(down)
     assert "pyrotee_spool" not in shell("docker volume ls")
     shell(build)
@@ -69,6 +70,13 @@ def test_its_commands_do_what_it_says(shell):
 
 def test_its_links_lead_somewhere():
     assert not list(broken_links(FOLDER / "README.md"))
+
+
+def test_the_configuration_is_a_directory_so_that_changes_arrive():
+    services = yaml.safe_load((FOLDER / "compose.yaml").read_text())["services"]
+    mounted = [volume.split(":") for volume in services["relay"]["volumes"] if volume.startswith("./")]
+    assert mounted == [["./compose", "/etc/pyrotee", "ro"]]
+    assert [file.name for file in (FOLDER / "compose").iterdir()] == ["pyrotee.yaml"]
 
 
 def test_the_services_are_as_closed_as_the_image_allows():

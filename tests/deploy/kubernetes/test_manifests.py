@@ -119,10 +119,13 @@ def test_the_two_forms_of_the_sidecar_differ_in_their_place_alone():
 def effective(family, tmp_path, text, container):
     """The values that `pyrotee check` prints for a configuration, with the environment of the container."""
     file = tmp_path / "pyrotee.yaml"
-    file.write_text(text)
-    names = [variable["name"] for variable in container["env"]]
+    token = tmp_path / "token"
+    token.write_text("from-the-pod")
+    file.write_text(re.sub(r"\$\{file:/run/secrets/pyrotee/[^}]*\}", f"${{file:{token}}}", text))
+    variables = container.get("env", [])
+    names = [variable["name"] for variable in variables]
     environment = {name: "from-the-pod" for name in names} | {
-        variable["name"]: variable["value"] for variable in container["env"] if "value" in variable
+        variable["name"]: variable["value"] for variable in variables if "value" in variable
     }
     command = [family.pyrotee, "check", *container["args"][1:]]
     command = [str(file) if part.startswith("/etc/pyrotee/") else part for part in command]
@@ -141,11 +144,27 @@ def test_pyrotee_takes_the_configuration_and_it_fits_the_pod(family, tmp_path, f
     config = one(found, "ConfigMap", volume["configMap"]["name"])
     settings = effective(family, tmp_path, config["data"]["pyrotee.yaml"], container)
     fits(settings, container, pod)
+    mounted = assert_changes_reach(container, pod)
     secret = one(found, "Secret")
-    for variable in container["env"]:
-        if reference := variable.get("valueFrom", {}).get("secretKeyRef"):
-            assert reference["name"] == secret["metadata"]["name"]
-            assert reference["key"] in secret["stringData"]
+    assert mounted == {"/etc/pyrotee": config["metadata"]["name"], "/run/secrets/pyrotee": secret["metadata"]["name"]}
+    keys = re.findall(r"\$\{file:/run/secrets/pyrotee/([^}]*)\}", config["data"]["pyrotee.yaml"])
+    assert keys == list(secret["stringData"])
+    # A variable of a running pod never changes.
+    assert "secretKeyRef" not in str(container)
+
+
+def assert_changes_reach(container, pod):
+    """Asserts that Kubernetes updates the files of the relay: its ConfigMap and Secret are mounted as directories, as a whole.
+    Returns the names of these objects by the path."""
+    volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
+    found = {}
+    for mount in container["volumeMounts"]:
+        assert set(mount) == {"name", "mountPath", "readOnly"}, "no subPath"
+        volume = volumes[mount["name"]]
+        source = volume.get("configMap") or {"name": volume["secret"]["secretName"]}
+        assert set(source) == {"name"}, "no items"
+        found[mount["mountPath"]] = source["name"]
+    return found
 
 
 def mebibytes(text):

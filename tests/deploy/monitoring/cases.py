@@ -3,6 +3,7 @@
 Series have promtool's form: `0+5x60` is a start, a step and the number of steps, one a minute.
 """
 
+import re
 from dataclasses import dataclass, field
 
 INSTANCE = 'job="pyrotee",instance="relay-0:4041"'
@@ -51,12 +52,17 @@ def teed(result):
     return f'pyroscope_relay_tee_total{{{INSTANCE},result="{result}"}}'
 
 
+def of_config(name):
+    return f"pyroscope_relay_config_{name}{{{INSTANCE}}}"
+
+
 UP = f"up{{{INSTANCE}}}"
 STARTED = f"process_start_time_seconds{{{INSTANCE}}}"
 SUSPENDED = f'{PREFIX}surface_suspended{{{TARGET},surface="push"}}'
 QUEUED = f'pyroscope_relay_memory_bytes{{{INSTANCE},pool="queues"}}'
 MODE = f'{PREFIX}spool_mode{{{INSTANCE},mode="memory_only"}}'
 WAITING = f'{PREFIX}spool_mode{{{INSTANCE},mode="waiting"}}'
+VALID = of_config("last_reload_successful")
 LETTERS_OPEN = f"{PREFIX}dead_letters_open{{{INSTANCE}}}"
 UPSTREAM_ERRORS = f'pyroscope_relay_upstream_errors_total{{{INSTANCE},kind="connect"}}'
 LIMIT_HITS = f"pyroscope_relay_connection_limit_hits_total{{{INSTANCE}}}"
@@ -70,6 +76,11 @@ MEMORY = {
     UP: steady(1),
     f'pyroscope_relay_build_info{{{INSTANCE},version="0.1.0"}}': steady(1),
     STARTED: steady(0),
+    VALID: steady(1),
+    of_config("stale_files"): steady(0),
+    of_config("restart_required"): steady(0),
+    of_config("reloads_total"): rising(0),
+    of_config("reloads_errors_total"): rising(0),
     f'pyroscope_relay_requests_total{{{INSTANCE},route="ingest",code="200"}}': rising(600),
     INGESTED: rising(600),
     UPSTREAM_ERRORS: rising(0),
@@ -85,6 +96,7 @@ MEMORY = {
     state("throttled"): steady(0),
     state("open"): steady(0),
     state("suspended"): steady(0),
+    state("removed"): steady(0),
     SUSPENDED: steady(0),
     ACCEPTED: rising(600, 2),
     SENT: rising(600),
@@ -128,6 +140,56 @@ class Case:
     well: dict = field(default_factory=lambda: MEMORY)
 
 
+# A target in every kind of trouble that a series shows at once.
+IN_TROUBLE = {
+    state("healthy"): steady(0),
+    state("open"): steady(1),
+    state("throttled"): steady(1),
+    state("suspended"): steady(1),
+    SUSPENDED: steady(1),
+    of_target("oldest_pending_age_seconds"): steady(3_000),
+    of_target("pending_profiles"): steady(95),
+    of_target("pending_bytes"): rising(10_000, 60 << 20),
+    QUEUE_PENDING: steady(95),
+    SENT: rising(600, -93),
+}
+TROUBLE_FIRES = {
+    "PyroteeTargetFailing": {"target": "central", "state": "open"},
+    "PyroteeTargetRefusing": {"target": "central", "surface": "push"},
+    "PyroteeTargetThrottling": {"target": "central", "state": "throttled"},
+    "PyroteeBacklogGrowing": {"target": "central"},
+    "PyroteeBacklogExpiring": {"target": "central"},
+    "PyroteeQueueAlmostFull": {"target": "central"},
+}
+
+# The series that name the address of before, for five minutes after the target got another one.
+FORMER = f'{INSTANCE},target_name="central",target_address="https://former.example.com"'
+MOVED = {
+    **MEMORY,
+    f"{PREFIX}queue_pending{{{FORMER}}}": steady(0),
+    f"{PREFIX}queue_capacity{{{FORMER}}}": steady(0),
+}
+
+
+def gone(series, after):
+    """The series of a target that is removed and empty: not scraped any more `after` this number of minutes."""
+    return {
+        name: f"{values.split('x')[0]}x{after} stale" if "target" in name else values for name, values in series.items()
+    }
+
+
+def back(series, after, again):
+    """The series of a target that is scraped for `after` minutes, not for some, and again from the minute `again` on."""
+
+    def cut(values):
+        start, step, _ = re.fullmatch(r"(-?[\d.]+)(?:\+([\d.]+))?x(\d+)", values).groups()
+        at = float(start) + float(step or 0) * after
+        rest = f"{at:g}+{step or 0}x{MINUTES - again}"
+        return f"{start}+{step or 0}x{after} stale _x{again - after - 2} {rest}"
+
+    return {name: cut(values) if "target" in name else values for name, values in series.items()}
+
+
 def lost(reason, alert, labels):
     """600 profiles a minute arrive, 60 of them are dropped."""
     changed = {dropped(reason): rising(60), SENT: rising(540)}
@@ -143,6 +205,39 @@ CASES = [
         {STARTED: " ".join(str(minute // 7 * 420) for minute in range(MINUTES + 1))},
         {"PyroteeRestarting": {}},
     ),
+    Case("the file has a fault", {VALID: steady(0), of_config("reloads_errors_total"): rising(0, 1)}, {"PyroteeConfigRefused": {}}),
+    Case("a file had a fault for three minutes", {VALID: f"1x{MINUTES - 20} 0x2 1x20"}, {}),
+    Case("a token file is empty", {of_config("stale_files"): steady(1)}, {"PyroteeSecretFileStale": {}}),
+    Case("listen was changed", {of_config("restart_required"): steady(1)}, {"PyroteeRestartRequired": {}}),
+    Case("listen was changed half an hour ago", {of_config("restart_required"): f"0x{MINUTES - 30} 1x30"}, {}),
+    Case("a target has every trouble", IN_TROUBLE, TROUBLE_FIRES),
+    Case("the target was removed in the middle of its trouble", {**IN_TROUBLE, state("removed"): f"0x{MINUTES - 3} 1x5"}, {}),
+    Case(
+        "a removed target keeps its profiles in the spool for a day",
+        {**IN_TROUBLE, state("removed"): steady(1), of_spool("orphaned_targets"): steady(1)},
+        {"PyroteeSpoolOrphans": {}},
+        SPOOL,
+    ),
+    Case(
+        "the spool has dropped the profiles of a removed target, whose last state is still scraped",
+        {
+            **IN_TROUBLE,
+            state("removed"): f"1x{MINUTES - 4} 0x5",
+            of_target("pending_profiles"): f"95x{MINUTES - 4} 0x5",
+            of_target("pending_bytes"): f"{60 << 20}x{MINUTES - 4} 0x5",
+            dropped("target_removed"): f"0x{MINUTES - 4} 95x5",
+            SENT: f"-93+600x{MINUTES - 4} {600 * (MINUTES - 3) + 2 - 95}+600x5",
+        },
+        {},
+        SPOOL,
+    ),
+    Case(
+        "a removed target was drained, and its series are no longer scraped",
+        gone({**MEMORY, **IN_TROUBLE, **{dropped("target_removed"): rising(1)}}, MINUTES - 3),
+        {},
+    ),
+    Case("a removed target came back, with the counts of before", back(MEMORY, 20, 50), {}),
+    Case("the target has another address, and the queue of the former one is gone", {}, {}, MOVED),
     Case(
         "the target is down",
         {state("open"): steady(1), state("healthy"): steady(0)},

@@ -22,7 +22,7 @@ spool: { dir: /var/lib/pyrotee/spool }
 remote-write:
   enabled: true
   targets:
-    central: { address: "http://127.0.0.1:9", auth-token: "${CENTRAL_TOKEN}" }
+    central: { address: "http://127.0.0.1:9", auth-token: "${file:/var/lib/pyrotee/secrets/central}" }
 """
 
 
@@ -78,7 +78,7 @@ def target(machine):
 
 
 def test_it_lives_as_its_readme_says(machine, package, tmp_path):
-    install, service, status, check, restart, journal, remove, purge = commands(README)
+    install, service, status, check, reload, journal, restart, token, again, remove, purge = commands(README)
     machine.run(install.replace("install", "install --yes"))
     machine.wait("it is ready", "pyrotee healthcheck")
     assert "active (running)" in machine.run(service)
@@ -87,9 +87,20 @@ def test_it_lives_as_its_readme_says(machine, package, tmp_path):
 
     machine.write("/etc/pyrotee/pyrotee.yaml", SPOOLING)
     assert machine.run(check, check=False).returncode != 0, "there is no token yet"
-    machine.write("/etc/pyrotee/pyrotee.env", "CENTRAL_TOKEN=S3cret\n")
+    assert machine.run(reload, check=False).returncode != 0
+    assert "secrets/central" in machine.run(journal), "the journal has the faults"
+    machine.write("central.token", "S3cret\n")
+    machine.run(token)
     assert "S3cret" not in machine.run(check)
-    machine.run(restart)
+    before = machine.show("MainPID")
+    machine.run(again)
+    assert target(machine)["name"] == "central", "targets need no restart"
+    assert machine.show("MainPID") == before
+    machine.write("central.token", "another-S3cret\n")
+    machine.run(token)
+    machine.run(again)
+    assert "S3cret" not in machine.run(journal)
+    machine.run(restart)  # for the spool
     machine.wait("it is ready", "pyrotee healthcheck")
     assert "listening" in machine.run(journal)
     machine.run("pyrotee send --to http://127.0.0.1:4040", check=False)
@@ -131,7 +142,7 @@ def a_token_comes_as_a_credential(machine):
     machine.write("/root/central.token", "S3cret\n")
     machine.run("chmod 600 /root/central.token && mkdir /etc/systemd/system/pyrotee.service.d")
     machine.write("/etc/systemd/system/pyrotee.service.d/token.conf", "[Service]\nLoadCredential=central:/root/central.token\n")
-    machine.write("/etc/pyrotee/pyrotee.yaml", SPOOLING.replace("${CENTRAL_TOKEN}", "${file:central}"))
+    machine.write("/etc/pyrotee/pyrotee.yaml", SPOOLING.replace("${file:/var/lib/pyrotee/secrets/central}", "${file:central}"))
     machine.run("systemctl daemon-reload && systemctl restart pyrotee")
     machine.wait("it is ready", "pyrotee healthcheck")
     machine.run("rm -r /root/central.token /etc/systemd/system/pyrotee.service.d")

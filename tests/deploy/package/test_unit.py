@@ -8,10 +8,11 @@ import subprocess
 import pytest
 from containers.engine import ROOT, need
 from loopback.processes import binary
-from loopback.readme import broken_links
+from loopback.readme import broken_links, commands
 
 FOLDER = ROOT / "deploy/package"
 BINARY = ROOT / "deploy/binary"
+SECRETS = "/var/lib/pyrotee/secrets"
 
 # systemd's exposure level, from 0 to 10. The network, which a relay needs, accounts for the rest.
 MOST_EXPOSED = 1.5
@@ -55,12 +56,53 @@ def test_the_service_may_do_next_to_nothing():
     assert rated.returncode == 0, rated.stdout
 
 
-def test_the_configuration_is_valid_and_so_is_what_it_proposes(check):
+def test_the_configuration_is_valid_and_so_is_what_it_proposes(check, tmp_path):
     text = (FOLDER / "pyrotee.yaml").read_text()
     assert "127.0.0.1:4042" in check(text)
     proposed = re.sub(r"^# (?=( |spool:|remote-write:))", "", text, flags=re.M)
-    printed = check(proposed, CENTRAL_TOKEN="S3cret")
+    (tmp_path / "central").write_text("S3cret\n")
+    assert f"${{file:{SECRETS}/central}}" in proposed
+    printed = check(proposed.replace(SECRETS, str(tmp_path)))
     assert "profiles.example.com" in printed and "/var/lib/pyrotee/spool" in printed
+    assert "S3cret" not in printed
+
+
+def test_the_relay_changes_only_when_it_is_asked_to(unit):
+    assert re.search(r"^reload:\n  interval: 0$", (FOLDER / "pyrotee.yaml").read_text(), re.M)
+    assert re.findall(r"^ExecReload=(.*)$", unit, re.M) == ["/usr/bin/pyrotee reload"]
+
+
+def test_a_reload_finds_the_token_where_the_relay_does(unit):
+    (started,) = re.findall(r"^ExecStart=/usr/bin/pyrotee run --config (\S+)$", unit, re.M)
+    # ExecReload also gets the variables of EnvironmentFile, such as PYROTEE_ADMIN.
+    assert re.findall(r"^Environment=(.*)$", unit, re.M) == [f"PYROTEE_CONFIG={started}"]
+    assert "EnvironmentFile=-/etc/pyrotee/pyrotee.env" in unit
+
+
+def test_tokens_have_a_directory_that_only_the_relay_can_read(unit, tmp_path):
+    (made,) = re.findall(r"^ExecStartPre=-(.*)$", unit, re.M)
+    state = re.search(r"^StateDirectory=(.*)$", unit, re.M)[1]
+    assert made.split()[-1] == SECRETS == f"/var/lib/{state}/secrets"
+    folder = tmp_path / "state/secrets"
+    for _ in range(2):
+        subprocess.run([*made.split()[:-1], folder], check=True)
+        assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_token_is_installed_for_the_relays_user(tmp_path):
+    """Runs the command of the README and of the configuration's comment, with other directories."""
+    (command,) = (line for line in commands(FOLDER / "README.md") if "central.token" in line)
+    inside = re.fullmatch(r"sudo sh -c '(.*)'", command)[1]
+    assert f"# {inside}\n" in (FOLDER / "pyrotee.yaml").read_text()
+    (tmp_path / "central.token").write_text("S3cret\n")
+    folder = tmp_path / "secrets"
+    folder.mkdir(mode=0o700)
+    for token in ["S3cret", "another"]:
+        (tmp_path / "central.token").write_text(token)
+        subprocess.run(["sh", "-c", inside.replace(SECRETS, str(folder))], cwd=tmp_path, check=True)
+        central = folder / "central"
+        assert central.read_text() == token
+        assert (central.stat().st_uid, central.stat().st_mode & 0o777) == (folder.stat().st_uid, 0o600)
 
 
 def test_a_stop_has_time_to_drain(unit, check):

@@ -122,9 +122,24 @@ profiles, which does not count against memory-limit. Measured: 16 MiB and 1.15 t
 {{- add (int $grace) (int (include "pyrotee.preStopSeconds" .)) 5 }}
 {{- end }}
 
-{{/* A checksum that changes whenever the relay must restart, because it reads its file and its variables only at its start. */}}
+{{/* With `restartOnChange`: an annotation that changes with the configuration and the chart's Secret. Else empty. */}}
 {{- define "pyrotee.checksum" -}}
-{{- list (include "pyrotee.config" .) (toYaml .Values.secrets.values) | join "\n" | sha256sum }}
+{{- if .Values.restartOnChange -}}
+checksum/pyrotee: {{ list (include "pyrotee.config" .) (toYaml .Values.secrets.values) | join "\n" | sha256sum }}
+{{- end }}
+{{- end }}
+
+{{/* The directory with a file for each key of the Secrets. */}}
+{{- define "pyrotee.secretsDir" -}}/run/secrets/pyrotee{{- end }}
+
+{{/* Names of the Secrets in that directory, the chart's own first: a YAML list, empty without Secrets. */}}
+{{- define "pyrotee.secretNames" -}}
+{{- if .Values.secrets.values }}
+- {{ include "pyrotee.fullname" . | quote }}
+{{- end }}
+{{- range .Values.secrets.existing }}
+- {{ tpl . $ | quote }}
+{{- end }}
 {{- end }}
 
 {{- define "pyrotee.configMapName" -}}
@@ -143,8 +158,9 @@ profiles, which does not count against memory-limit. Measured: 16 MiB and 1.15 t
 {{- end }}
 {{- range $key, $address := $all }}
 {{- /* Not urlParse, which fails at the ${VAR} of a password. */}}
-{{- if regexMatch "^https?://" (toString $address) }}
-{{- $host := regexReplaceAll "^https?://([^@/]*@)?([^/]*).*$" (toString $address) "${2}" }}
+{{- $address = regexReplaceAll "\\$\\{[^}]*\\}" (toString $address) "" }}
+{{- if regexMatch "^https?://" $address }}
+{{- $host := regexReplaceAll "^https?://([^@/]*@)?([^/]*).*$" $address "${2}" }}
 {{- $port := regexFind ":[0-9]+$" $host | trimPrefix ":" | default (hasPrefix "https" $address | ternary "443" "80") }}
 - key: {{ $key }}
   host: {{ $host | quote }}

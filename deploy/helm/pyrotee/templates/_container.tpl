@@ -77,6 +77,11 @@ that keeps running, `ordinary` for a sidecar among an application's containers.
     - name: pyrotee-config
       mountPath: /etc/pyrotee
       readOnly: true
+    {{- if include "pyrotee.secretNames" $root }}
+    - name: pyrotee-secrets
+      mountPath: {{ include "pyrotee.secretsDir" $root }}
+      readOnly: true
+    {{- end }}
     {{- if ne (include "pyrotee.spool.volume" $root) "none" }}
     - name: pyrotee-spool
       mountPath: /var/lib/pyrotee
@@ -106,11 +111,8 @@ that keeps running, `ordinary` for a sidecar among an application's containers.
 
 {{- define "pyrotee.envFrom" -}}
 {{- $sources := list }}
-{{- if .Values.secrets.values }}
-{{- $sources = append $sources (dict "secretRef" (dict "name" (include "pyrotee.fullname" .))) }}
-{{- end }}
-{{- range .Values.secrets.existing }}
-{{- $sources = append $sources (dict "secretRef" (dict "name" (tpl . $))) }}
+{{- range include "pyrotee.secretNames" . | fromYamlArray }}
+{{- $sources = append $sources (dict "secretRef" (dict "name" .)) }}
 {{- end }}
 {{- with $sources }}
 {{- toYaml . }}
@@ -142,10 +144,20 @@ that keeps running, `ordinary` for a sidecar among an application's containers.
 {{- end }}
 {{- end }}
 
+{{/* The volumes. Kubernetes updates ConfigMaps and Secrets only where they are mounted as directories, not with `subPath`. */}}
 {{- define "pyrotee.volumes" -}}
 - name: pyrotee-config
   configMap:
     name: {{ include "pyrotee.configMapName" . }}
+{{- with include "pyrotee.secretNames" . | fromYamlArray }}
+- name: pyrotee-secrets
+  projected:
+    sources:
+      {{- range . }}
+      - secret:
+          name: {{ . | quote }}
+      {{- end }}
+{{- end }}
 {{- $volume := include "pyrotee.spool.volume" . }}
 {{- if eq $volume "emptyDir" }}
 - name: pyrotee-spool

@@ -2,11 +2,11 @@
 
 {{- define "pyrotee.podTemplate" -}}
 metadata:
+  {{- $annotations := include "pyrotee.tpl" (dict "value" .Values.podAnnotations "root" .) }}
+  {{- with list (include "pyrotee.checksum" .) $annotations | compact | join "\n" }}
   annotations:
-    checksum/pyrotee: {{ include "pyrotee.checksum" . }}
-    {{- with include "pyrotee.tpl" (dict "value" .Values.podAnnotations "root" .) }}
     {{- . | nindent 4 }}
-    {{- end }}
+  {{- end }}
   labels:
     {{- /* Without the chart's version, because a new chart version alone must not restart the pods. */}}
     {{- include "pyrotee.selectorLabels" . | nindent 4 }}

@@ -13,9 +13,9 @@ context of the dependency: {{ include "pyrotee.sidecar" .Subcharts.pyrotee }}. R
 {{- include "pyrotee.volumes" . }}
 {{- end }}
 
-{{/* For the pod's annotations: restarts the pod when the configuration changes. */}}
+{{/* For the pod's annotations: with `restartOnChange`, restarts the pod when the configuration changes. Else empty. */}}
 {{- define "pyrotee.sidecar.annotations" -}}
-checksum/pyrotee: {{ include "pyrotee.checksum" . }}
+{{- include "pyrotee.checksum" . }}
 {{- end }}
 
 {{/* For the pod's labels: the label by which the PodMonitor finds the pod. */}}

@@ -50,7 +50,7 @@ relay itself checks the values of single keys of `config` (`pyrotee check`).
 
 {{- define "pyrotee.validate.secrets" -}}
 {{- $config := fromYaml (include "pyrotee.config" .) }}
-{{- $remedy := "would stand readable in a ConfigMap; write ${NAME} here and NAME into secrets.values, or into a Secret named by secrets.existing" }}
+{{- $remedy := "would stand readable in a ConfigMap; write ${file:/run/secrets/pyrotee/NAME} here and NAME into secrets.values, or into a Secret named by secrets.existing" }}
 {{- with index $config "admin-token" }}
 {{- if not (contains "${" (toString .)) }}
 - config.admin-token {{ $remedy }}
@@ -64,7 +64,17 @@ relay itself checks the values of single keys of `config` (`pyrotee check`).
 {{- end }}
 {{- end }}
 {{- if regexMatch "^https?://[^/@:]*:[^/@$]+@" (($target | default dict).address | toString) }}
-- config.remote-write.targets.{{ $name }}.address holds a password that would stand readable in a ConfigMap; write ${NAME} for it and NAME into secrets.values, or into a Secret named by secrets.existing
+- config.remote-write.targets.{{ $name }}.address holds a password that would stand readable in a ConfigMap; write ${file:/run/secrets/pyrotee/NAME} for it and NAME into secrets.values, or into a Secret named by secrets.existing
+{{- end }}
+{{- end }}
+{{- if not (or .Values.secrets.existing .Values.existingConfigMap) }}
+{{- $prefix := printf "${file:%s/" (include "pyrotee.secretsDir" .) }}
+{{- $text := include "pyrotee.config" . | replace "$$" "" }}
+{{- range regexFindAll (printf "%s[^}]*\\}" (regexQuoteMeta $prefix)) $text -1 | uniq }}
+{{- $key := . | trimPrefix $prefix | trimSuffix "}" }}
+{{- if not (hasKey $.Values.secrets.values $key) }}
+- config uses {{ . }}, a file that no Secret has; add {{ $key }} to secrets.values, or name a Secret that has it in secrets.existing
+{{- end }}
 {{- end }}
 {{- end }}
 {{- /* Variables of Secrets and ConfigMaps outside of the chart are not visible here, so they count as set. */}}
