@@ -11,7 +11,7 @@ use crate::failure_log::FailureLog;
 use crate::status::TargetState;
 use crate::{Settings, SettingsError};
 
-/// Changes a running [`Deliverer`](crate::Deliverer). Cheap to clone; has no effect after the deliverer has ended.
+/// Changes a running [`Deliverer`]. Cheap to clone; has no effect after the deliverer has ended.
 #[derive(Debug, Clone)]
 pub struct TargetHandle {
     pub(super) uploader: Arc<Uploader>,
@@ -73,7 +73,7 @@ impl TargetHandle {
         }))
     }
 
-    /// Ends [`Deliverer::run`](crate::Deliverer::run) without dropping a record: leases no more records, lets the
+    /// Ends [`Deliverer::run`] without dropping a record: leases no more records, lets the
     /// uploads in flight end within the target's timeout, and releases the others. Returns at once.
     pub fn stop_draining(&self) {
         self.draining_stopped.cancel();
