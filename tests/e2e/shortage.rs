@@ -68,17 +68,21 @@ fn memory_full_of_packed_pushes_is_emptied_once_the_target_takes_them() {
             .target("central", &target, &options)
             .spawn();
         let push = half_noise(3_500_000, "many");
-        let sent = 6;
-        for _ in 0..sent {
+        let offered = 6;
+        for _ in 0..offered {
             assert_eq!(relay.send(&push).status(), 200);
         }
+        // A rewritten body that is kept for a retry may take the memory of one profile.
+        let (least, dropped) = (5, relay.ledger("central").dropped("budget").profiles);
         is_up.store(true, SeqCst);
         let ledger = poll(2 * SLOW, || {
             let ledger = relay.ledger("central");
-            (ledger.sent.profiles == sent).then_some(ledger)
+            (ledger.sent.profiles + dropped == offered).then_some(ledger)
         });
         let ledger = ledger.unwrap_or_else(|| relay.ledger("central"));
-        assert_eq!(ledger.sent.profiles, sent, "spool: {spool}: {ledger:?}");
+        let sent = ledger.sent.profiles;
+        assert_eq!(sent + dropped, offered, "spool: {spool}: {ledger:?}");
+        assert!(sent >= least, "spool: {spool}: {ledger:?}");
         let used = || relay.metrics().sum("pyroscope_relay_memory_bytes", &[]);
         eventually(SOON, "all memory is given back", || used() == 0.0);
     }
