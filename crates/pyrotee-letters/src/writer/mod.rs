@@ -213,7 +213,7 @@ impl WriterThread {
                 Err(error) => (&self.counters.lost_disk_error, Some(error)),
             };
             counter.fetch_add(1, Relaxed);
-            // Logged once when the disk begins to fail, not for each letter.
+            // A disk that begins to fail is logged once, not for each letter.
             match &error {
                 Some(error) if !failing => tracing::warn!(
                     error = error as &dyn std::error::Error,
