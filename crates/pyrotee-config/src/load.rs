@@ -19,7 +19,7 @@ use crate::{
     sections,
     settings::Config,
     sources::{Flags, Sources},
-    text::ConfigText,
+    text::{self, ConfigText},
 };
 
 /// The variable in which systemd passes the directory of a service's credentials.
@@ -27,7 +27,7 @@ const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
 /// Loads a configuration, once or again and again: environment and flags stay, the files may change.
 pub struct Loader {
-    pub(crate) file: Option<PathBuf>,
+    file: Option<PathBuf>,
     variables: HashMap<String, String>,
     flags: Flags,
     cpus: usize,
@@ -68,6 +68,31 @@ impl Loader {
             variables: sources.env.into_iter().collect(),
             flags: sources.flags,
             cpus: sources.cpus,
+        }
+    }
+
+    /// Reads the configuration file, through symlinks. Without a file the text is empty. Blocks its thread.
+    ///
+    /// # Errors
+    /// One fault: the file is missing, cannot be read, is larger than 1 MiB or is not UTF-8.
+    pub fn read(&self) -> Result<ConfigText, Faults> {
+        match &self.file {
+            None => Ok(ConfigText::new(String::new())),
+            Some(path) => text::read(path),
+        }
+    }
+
+    /// Reads the configuration file again, beside the text in force.
+    ///
+    /// A file that can be read only once, such as a pipe, keeps the text in force.
+    ///
+    /// # Errors
+    /// One fault: as [`Loader::read`], or the file has become empty. A file is empty for a moment while it is written in
+    /// place, and an empty configuration would remove every target.
+    pub fn read_again(&self, in_force: &ConfigText) -> Result<ConfigText, Faults> {
+        match &self.file {
+            None => Ok(in_force.clone()),
+            Some(path) => text::read_again(path, in_force),
         }
     }
 

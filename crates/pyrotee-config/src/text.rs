@@ -8,7 +8,6 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     disk,
     faults::{Fault, Faults, Origin},
-    load::Loader,
 };
 
 /// Limit of the file, in bytes. Configurations are written by hand; a larger file is probably a wrong one.
@@ -21,43 +20,21 @@ pub struct ConfigText {
     digest: [u8; 32],
 }
 
-impl Loader {
-    /// Reads the configuration file, through symlinks. Without a file the text is empty. Blocks its thread.
-    ///
-    /// # Errors
-    /// One fault: the file is missing, cannot be read, is larger than 1 MiB or is not UTF-8.
-    pub fn read(&self) -> Result<ConfigText, Faults> {
-        match &self.file {
-            None => Ok(ConfigText::new(String::new())),
-            Some(path) => read(path),
-        }
+/// Reads a configuration file again, beside the text in force. [`Loader::read_again`](crate::Loader::read_again) says more.
+pub(crate) fn read_again(path: &Path, in_force: &ConfigText) -> Result<ConfigText, Faults> {
+    if disk::is_read_once(path) {
+        return Ok(in_force.clone());
     }
-
-    /// Reads the configuration file again, beside the text in force.
-    ///
-    /// A file that can be read only once, such as a pipe, keeps the text in force.
-    ///
-    /// # Errors
-    /// One fault: as [`Loader::read`], or the file has become empty. A file is empty for a moment while it is written in
-    /// place, and an empty configuration would remove every target.
-    pub fn read_again(&self, in_force: &ConfigText) -> Result<ConfigText, Faults> {
-        let Some(path) = &self.file else {
-            return Ok(in_force.clone());
-        };
-        if disk::is_read_once(path) {
-            return Ok(in_force.clone());
-        }
-        let text = read(path)?;
-        if text.is_blank() && !in_force.is_blank() {
-            let empty = "has become empty; write the configuration, or restart to run without one";
-            return Err(fault(path, None, empty.to_owned()));
-        }
-        Ok(text)
+    let text = read(path)?;
+    if text.is_blank() && !in_force.is_blank() {
+        let empty = "has become empty; write the configuration, or restart to run without one";
+        return Err(fault(path, None, empty.to_owned()));
     }
+    Ok(text)
 }
 
 impl ConfigText {
-    fn new(text: String) -> Self {
+    pub(crate) fn new(text: String) -> Self {
         let digest = Sha256::digest(&text).into();
         let text = SecretString::from(text);
         Self { text, digest }
@@ -82,7 +59,8 @@ impl fmt::Debug for ConfigText {
     }
 }
 
-fn read(path: &Path) -> Result<ConfigText, Faults> {
+/// Reads a configuration file, through symlinks.
+pub(crate) fn read(path: &Path) -> Result<ConfigText, Faults> {
     let bytes = match disk::read(path, MAX_BYTES) {
         Ok(Some(bytes)) => bytes,
         Ok(None) => {

@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::sleep;
 
 use crate::flight::FlightGuard;
-use crate::intake::Offered;
+use crate::offer::Offered;
 use crate::reader::{LateRead, ReadRequest, ReadResult, ReaderRequest, RunningSpool};
 use crate::spool_queue::SpoolQueue;
 use crate::spooled_record::{Lookup, RecordClaim};

@@ -47,6 +47,7 @@ mod intake;
 mod lifecycle;
 mod lives;
 mod monitor;
+mod offer;
 mod open_spool;
 mod opener;
 mod read_trouble;

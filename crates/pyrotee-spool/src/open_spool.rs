@@ -17,13 +17,13 @@ use crate::intake::Intake;
 use crate::lifecycle::EndGuard;
 use crate::lives::Lives;
 use crate::monitor::Monitor;
-use crate::opener::{Opener, PROVISIONAL};
+use crate::opener::Opener;
 use crate::read_trouble::ReadTrouble;
 use crate::reader::{self, ReaderRequest, RunningSpool};
 use crate::registry::SpoolRegistry;
 use crate::settings::{Fsync, Settings};
 use crate::shared::Shared;
-use crate::tracker::SettlementTracker;
+use crate::tracker::{PROVISIONAL, SettlementTracker};
 
 /// A running spool: both sides of its queues, and handles to observe, control and close it.
 ///

@@ -16,10 +16,8 @@ use crate::recovery::{self, Backlog};
 use crate::settings::{OpenError, Settings};
 use crate::shared::Shared;
 use crate::spool_queue::{AllQueues, SpoolQueue};
+use crate::tracker::PROVISIONAL;
 use crate::writer::Writer;
-
-/// The number of the first record that is offered before the directory is open.
-pub(crate) const PROVISIONAL: u64 = 1 << 62;
 
 /// The pause after the first failed attempt to open the directory. It doubles up to [`Settings::retry_after`].
 const SHORTEST_PAUSE: Duration = Duration::from_millis(500);

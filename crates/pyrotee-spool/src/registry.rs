@@ -84,8 +84,9 @@ impl Shared {
             queue.queue.limit_records(intake.memory_only);
         }
         let next = intake.next;
-        self.tracker
-            .with(|tracker| tracker.put_in_force(joining, &in_force, next, now));
+        self.tracker.with(|tracker| {
+            tracker.put_in_force(joining, |index| in_force.contains(index), next, now)
+        });
         self.queues.store(queues);
         std::mem::swap(&mut intake.in_force, &mut before);
         let stays_closed = intake.is_complete || intake.closing;

@@ -9,10 +9,11 @@ use std::time::Duration;
 use pyrotee_queue::lock;
 use pyrotee_segments::{File, Names, NumberSet, TargetId};
 
-use crate::opener::PROVISIONAL;
 use crate::segments::Segments;
-use crate::spool_queue::InForce;
 use crate::wakeup::WriterWakeup;
+
+/// The number of the first record that is offered before the directory is open.
+pub(crate) const PROVISIONAL: u64 = 1 << 62;
 
 /// Tracks the settled records of every target, and the segments that still have pending records.
 #[derive(Debug)]
@@ -76,12 +77,13 @@ impl TrackerState {
     }
 
     /// Adds a cursor for each target that joins, and notes which targets are removed and which return. `joining`: names,
-    /// and what [`TrackerState::id_of`] returned for them. `next`: the number of the next record. `now`: in seconds since
+    /// and what [`TrackerState::id_of`] returned for them. `is_in_force` tells whether the target with an index is in the list.
+    /// `next`: the number of the next record. `now`: in seconds since
     /// the epoch.
     pub(crate) fn put_in_force(
         &mut self,
         joining: Vec<(String, TargetId)>,
-        in_force: &InForce,
+        is_in_force: impl Fn(usize) -> bool,
         next: u64,
         now: u64,
     ) {
@@ -103,7 +105,7 @@ impl TrackerState {
             self.unsaved += 1;
         }
         for (index, cursor) in self.cursors.iter_mut().enumerate() {
-            match (in_force.contains(index), cursor.removal) {
+            match (is_in_force(index), cursor.removal) {
                 (true, Some(removal)) => {
                     cursor.settled.insert(removal.horizon..next);
                     cursor.removal = None;

@@ -1,15 +1,13 @@
 //! What happens after a target refused the credentials of an upload: they are read again before the refusal counts.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use pyrotee_queue::{Part, Supervisor};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
-use super::uploader::Uploader;
 use crate::CredentialRefresh;
-use crate::route::Route;
+use crate::failure_log::FailureLog;
 
 /// Shortest time between two calls of a target's [`CredentialRefresh`].
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -38,39 +36,40 @@ impl Refresher {
         Self::new(self.refresh.clone())
     }
 
-    /// Calls the refresh. `false`: the call took longer than [`TIMEOUT`].
-    async fn call(&self, supervisor: &Supervisor) -> bool {
-        let refresh = supervisor.catch_future(Part::Deliverer, self.refresh.run());
-        // A panic is counted and logged.
-        timeout(TIMEOUT, refresh).await.is_ok()
-    }
-}
-
-impl Uploader {
-    /// Whether another route than `route` is in force, after the credentials were read again if they were not within
-    /// the last [`INTERVAL`]. To be called after the target refused the credentials of an upload with `route`.
-    pub(super) async fn has_other_route(&self, route: &Arc<Route>) -> bool {
-        let is_replaced = || !self.routes.is_in_force(route);
-        let refresher = &self.refresher;
-        if is_replaced() || !refresher.refresh.is_enabled() {
+    /// Whether another route than that of an upload is in force (`is_replaced`), after the credentials were read again if
+    /// they were not within the last [`INTERVAL`]. To be called after the target refused the credentials of the upload.
+    pub(super) async fn has_other_route(
+        &self,
+        is_replaced: impl Fn() -> bool,
+        target: &str,
+        log: &FailureLog,
+        supervisor: &Supervisor,
+    ) -> bool {
+        if is_replaced() || !self.refresh.is_enabled() {
             return is_replaced();
         }
         // Waits for at most one call: after it the interval has not passed.
-        let mut last = refresher.last.lock().await;
+        let mut last = self.last.lock().await;
         if is_replaced() || last.is_some_and(|at| at.elapsed() < INTERVAL) {
             return is_replaced();
         }
-        let in_time = refresher.call(&self.supervisor).await;
+        let in_time = self.call(supervisor).await;
         *last = Some(Instant::now());
-        let target = self.name.as_str();
         if is_replaced() {
             tracing::info!(
                 target,
                 "target refused credentials that have changed: retrying with the new ones"
             );
         } else if !in_time {
-            self.log.refresh_timed_out(target, TIMEOUT);
+            log.refresh_timed_out(target, TIMEOUT);
         }
         is_replaced()
+    }
+
+    /// Calls the refresh. `false`: the call took longer than [`TIMEOUT`].
+    async fn call(&self, supervisor: &Supervisor) -> bool {
+        let refresh = supervisor.catch_future(Part::Deliverer, self.refresh.run());
+        // A panic is counted and logged.
+        timeout(TIMEOUT, refresh).await.is_ok()
     }
 }

@@ -84,7 +84,7 @@ impl Uploader {
                 return;
             }
         };
-        if outcome.refuses_credentials() && self.has_other_route(&route).await {
+        if outcome.refuses_credentials() && self.credentials_have_changed(&route).await {
             // Releases the record, and gives the permit back without an outcome.
             route.metrics.retries.increment(1);
             return;
@@ -112,6 +112,16 @@ impl Uploader {
                 self.retry(&route, lease, at, history, body_use);
             }
         }
+    }
+
+    /// Whether another route than that of an upload is in force, after the target refused the credentials of the upload
+    /// and these were read again.
+    async fn credentials_have_changed(&self, route: &Arc<Route>) -> bool {
+        let is_replaced = || !self.routes.is_in_force(route);
+        let refreshed =
+            self.refresher
+                .has_other_route(is_replaced, &self.name, &self.log, &self.supervisor);
+        refreshed.await
     }
 
     /// Puts a record back whose upload with `route` failed: until `at`, or for no time if a replaced flow control chose
