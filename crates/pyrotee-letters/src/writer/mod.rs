@@ -47,7 +47,7 @@ pub(crate) struct Unwritten {
 #[derive(Debug)]
 pub struct Writer {
     sender: Sender<Message>,
-    /// When it is dropped, the thread stops trying to open the directory.
+    /// Keeps the thread trying to open the directory until this sender is dropped.
     opening: Sender<()>,
     /// Disconnected when the thread has ended.
     ended: Receiver<()>,

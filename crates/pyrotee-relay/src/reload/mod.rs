@@ -33,11 +33,13 @@ pub(crate) use state::ReloadState;
 /// Time between two looks that must agree while somebody waits for the reload.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
-/// The same otherwise: this fraction of the interval, and at most so long.
+/// Divisor of `reload.interval`: the time between two looks that must agree while nobody waits.
 const LOOKS_PER_INTERVAL: u32 = 5;
+
+/// Longest time between two looks that must agree while nobody waits.
 const LONGEST_BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
-/// How often a file is looked at that is another one each time, while somebody waits.
+/// Number of looks after which a reload is refused because each look finds another content.
 const MOST_LOOKS: usize = 20;
 
 /// Changes the relay as its configuration changes.

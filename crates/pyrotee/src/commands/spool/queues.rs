@@ -77,7 +77,7 @@ pub(super) fn open(
     };
     let spool = settings.start(targets, budget);
     if let Err(reason) = spool.monitor.wait_until_open() {
-        // Unlocks the directory: if it is still in use, then by another process.
+        // Closing unlocks the directory. If the directory is in use after that, another process uses it.
         close(spool.closer)?;
         let is_in_use = Directory::at(dir)
             .survey()
