@@ -130,8 +130,8 @@ impl Targets {
         Ok(())
     }
 
-    /// Puts `targets` in force, which [`Targets::check`] has checked. What waits for a target that is left out is
-    /// delivered for `drain`, or for its `max-age` if that is shorter. Returns what changed.
+    /// Puts `targets` in force, which [`Targets::check`] has checked. The pending records of a target that is left out are
+    /// delivered for `drain`, or for its `max-age` if that is shorter. Returns the targets that changed.
     pub(crate) fn put_in_force(
         self: &Arc<Self>,
         targets: &[Target],
