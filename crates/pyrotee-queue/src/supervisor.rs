@@ -32,6 +32,8 @@ pub enum Part {
     DeadLetters,
     /// The deliverers of all targets, with their workers.
     Deliverer,
+    /// The task that reloads the configuration, with the threads that read its files.
+    Reload,
     /// The thread that reads records of the spool.
     SpoolRead,
     /// The thread that hands the records of a removed target to another target.
@@ -44,10 +46,11 @@ pub enum Part {
 
 impl Part {
     /// Every part.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Admin,
         Self::DeadLetters,
         Self::Deliverer,
+        Self::Reload,
         Self::SpoolRead,
         Self::SpoolReplay,
         Self::SpoolSync,
@@ -60,6 +63,7 @@ impl Part {
             Self::Admin => "admin",
             Self::DeadLetters => "dead-letters",
             Self::Deliverer => "deliverer",
+            Self::Reload => "reload",
             Self::SpoolRead => "spool-read",
             Self::SpoolReplay => "spool-replay",
             Self::SpoolSync => "spool-sync",
@@ -138,6 +142,7 @@ impl Supervisor {
             admin,
             dead_letters,
             deliverer,
+            reload,
             spool_read,
             spool_replay,
             spool_sync,
@@ -147,6 +152,7 @@ impl Supervisor {
             Part::Admin => admin,
             Part::DeadLetters => dead_letters,
             Part::Deliverer => deliverer,
+            Part::Reload => reload,
             Part::SpoolRead => spool_read,
             Part::SpoolReplay => spool_replay,
             Part::SpoolSync => spool_sync,
@@ -226,7 +232,7 @@ mod tests {
         let panic = supervisor.catch(Part::SpoolRead, || std::panic::panic_any(7));
         assert_eq!(panic, Err::<(), _>(Panic("unknown".to_owned())));
         let counts = Part::ALL.map(|part| supervisor.panics(part));
-        assert_eq!(counts, [1, 0, 0, 2, 0, 0, 0]);
+        assert_eq!(counts, [1, 0, 0, 0, 2, 0, 0, 0]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -23,7 +23,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::build_info::{REVISION, VERSION};
 use crate::outside::Outside;
-use crate::reload::{InForce, LiveParts, ReloadHandle, ReloadState, Reloader, targets_in_force};
+use crate::reload::{
+    InForce, ReloadHandle, ReloadState, ReloadableParts, Reloader, targets_in_force,
+};
 use crate::running::{Cause, Running, crash};
 use crate::settings;
 use crate::signals::{self, IgnoredSignals, Signals};
@@ -133,7 +135,7 @@ impl Relay {
         let guard = Guard::new(config.admin_token.clone());
         let hosts = Hosts::new(&machine_name(), config.admin_hosts.clone());
         let (grace_sender, grace) = watch::channel(config.shutdown_grace);
-        let live_parts = LiveParts {
+        let reloadable_parts = ReloadableParts {
             targets: Arc::clone(&targets),
             policy: proxy.policy(),
             budget: Arc::clone(&budget),
@@ -147,7 +149,14 @@ impl Relay {
         Ok(Self {
             proxy,
             targets,
-            reloader: Reloader::new(loader, in_force, live_parts, Arc::clone(&state), requests),
+            reloader: Reloader::new(
+                loader,
+                in_force,
+                reloadable_parts,
+                Arc::clone(&state),
+                requests,
+                supervisor.clone(),
+            ),
             reload,
             config: state,
             admin: admin

@@ -12,7 +12,7 @@ use super::status::StaleFileJson;
 pub const PATH: &str = "/-/reload";
 
 /// The result of a reload.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReloadReport {
     pub result: ReloadResult,
     /// Hash of the configuration in force after the reload, without secrets.
@@ -30,11 +30,12 @@ pub struct ReloadReport {
 }
 
 /// Whether a reload applied something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReloadResult {
     Changed,
     /// The configuration in force already has everything that a reload can change.
+    #[default]
     Unchanged,
     /// The configuration has faults: the relay keeps the one in force.
     Refused,

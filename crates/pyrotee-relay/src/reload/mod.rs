@@ -1,6 +1,6 @@
 //! Takes a changed configuration, and changed contents of the files that it names, while the relay runs.
 //!
-//! Two levels end in the same step, [`LiveParts::apply`]:
+//! Two levels end in the same step, [`ReloadableParts::apply`]:
 //!
 //! - The *files that the configuration in force names* (`${file:PATH}`) are read again, whatever the state of the
 //!   configuration file. A file that cannot be used keeps its last good content.
@@ -9,8 +9,8 @@
 //!
 //! A content is taken once two looks in a row have found the same, so that a file that is being written is not taken.
 
-mod live_parts;
 mod look;
+mod reloadable_parts;
 mod requests;
 mod state;
 mod steps;
@@ -20,12 +20,13 @@ use std::time::Duration;
 
 use pyrotee_admin::json::reload::ReloadReport;
 use pyrotee_config::{Config, ConfigText, FileContents, Loaded, Loader};
+use pyrotee_queue::{Part, Supervisor};
 use tokio::signal::unix::Signal;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use live_parts::{LiveParts, targets_in_force};
 use look::{Look, Looks};
+pub(crate) use reloadable_parts::{ReloadableParts, targets_in_force};
 use requests::Request;
 pub(crate) use requests::{ReloadHandle, Requests};
 pub(crate) use state::ReloadState;
@@ -42,6 +43,13 @@ const LONGEST_BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 /// Number of looks after which a reload is refused because each look finds another content.
 const MOST_LOOKS: usize = 20;
 
+/// Time until the task goes on after a panic.
+const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
+
+/// The fault of a configuration whose files could not be read in time.
+const DISK_HANGS: &str =
+    "the disk of the configuration or of a file that it names does not answer: try again";
+
 /// Changes the relay as its configuration changes.
 #[derive(Debug)]
 pub(crate) struct Reloader {
@@ -49,9 +57,10 @@ pub(crate) struct Reloader {
     in_force: InForce,
     /// The faults of the configuration file as it is; empty if it is the one in force.
     refused: Vec<String>,
-    parts: LiveParts,
+    parts: ReloadableParts,
     state: Arc<ReloadState>,
     requests: Requests,
+    supervisor: Supervisor,
 }
 
 /// The configuration that the relay runs with.
@@ -75,22 +84,37 @@ impl Reloader {
     pub(crate) fn new(
         loader: Loader,
         in_force: InForce,
-        parts: LiveParts,
+        parts: ReloadableParts,
         state: Arc<ReloadState>,
         requests: Requests,
+        supervisor: Supervisor,
     ) -> Self {
         Self {
-            looks: Looks::new(loader),
+            looks: Looks::new(loader, supervisor.clone()),
             in_force,
             refused: Vec::new(),
             parts,
             state,
             requests,
+            supervisor,
         }
     }
 
-    /// Reloads when somebody asks, at each `hangup`, and by itself at each `reload.interval`, until `stop`.
+    /// Reloads when somebody asks, at each `hangup`, and by itself at each `reload.interval`, until `stop`. Goes on after a
+    /// panic.
     pub(crate) async fn run(mut self, mut hangup: Signal, stop: CancellationToken) {
+        let supervisor = self.supervisor.clone();
+        loop {
+            let serving = self.serve(&mut hangup, &stop);
+            let served = supervisor.catch_future(Part::Reload, serving).await;
+            if served.is_ok() {
+                return;
+            }
+            sleep(PAUSE_AFTER_PANIC).await;
+        }
+    }
+
+    async fn serve(&mut self, hangup: &mut Signal, stop: &CancellationToken) {
         let mut last_look = Instant::now();
         loop {
             let interval = self.in_force.config().reload.interval;
@@ -120,8 +144,8 @@ impl Reloader {
 
     async fn answer(&mut self, request: Request) {
         match request {
-            Request::Reload { by, reply } => {
-                let report = self.reload(by).await;
+            Request::Reload(reply) => {
+                let report = self.reload("admin").await;
                 // The client may have gone.
                 reply.send(report).ok();
             }
@@ -135,23 +159,31 @@ impl Reloader {
     /// Takes the configuration file and the files that it names as soon as two looks agree.
     async fn reload(&mut self, by: &'static str) -> ReloadReport {
         tracing::info!(by, "reloading the configuration");
-        let mut before = self.look().await;
+        let step = match self.looks_that_agree().await {
+            Ok((before, now)) => {
+                let rotated = self.take_files(&before, &now, true).await;
+                rotated.and(self.take_text(&now, true).await)
+            }
+            Err(fault) => self.refuse(vec![fault.to_owned()]),
+        };
+        self.report(step)
+    }
+
+    /// Looks until two looks in a row agree, and returns the two.
+    ///
+    /// # Errors
+    /// Why they do not, as a fault of the configuration.
+    async fn looks_that_agree(&mut self) -> Result<(Look, Look), &'static str> {
+        let mut before = self.look().await.ok_or(DISK_HANGS)?;
         for _ in 0..MOST_LOOKS {
             sleep(BETWEEN_LOOKS).await;
-            let now = self.look().await;
-            if let (Some(before), Some(now)) = (&before, &now)
-                && before.agrees_with(now)
-            {
-                let rotated = self.take_files(before, now, true).await;
-                let taken = self.take_text(now, true).await;
-                return self.report(rotated.and(taken));
+            let now = self.look().await.ok_or(DISK_HANGS)?;
+            if before.agrees_with(&now) {
+                return Ok((before, now));
             }
             before = now;
         }
-        let fault =
-            "the configuration changes while it is read, or its disk does not answer: try again";
-        self.refuse(vec![fault.to_owned()]);
-        self.report(steps::Step::Refused)
+        Err("the configuration changes while it is read: try again")
     }
 
     /// Looks whether something has changed, and takes it if a second look agrees.
@@ -174,6 +206,9 @@ impl Reloader {
 
     /// Takes new contents of the files that the configuration in force names.
     async fn reread_files(&mut self) {
+        if self.in_force.files().is_empty() {
+            return;
+        }
         let Some(before) = self.look().await else {
             return;
         };

@@ -1,4 +1,4 @@
-//! How the rest of the relay asks for a reload.
+//! Requests of other parts of the relay to reload the configuration.
 
 use pyrotee_admin::json::reload::ReloadReport;
 use pyrotee_admin::{BoxFuture, Reload};
@@ -14,11 +14,7 @@ const MOST_WAITING: usize = 64;
 #[derive(Debug)]
 pub(super) enum Request {
     /// Reload the configuration file and the files that it names.
-    Reload {
-        /// Who asks, for the log.
-        by: &'static str,
-        reply: oneshot::Sender<ReloadReport>,
-    },
+    Reload(oneshot::Sender<ReloadReport>),
     /// Read the files again that the configuration in force names.
     RereadFiles(oneshot::Sender<()>),
 }
@@ -38,14 +34,14 @@ impl ReloadHandle {
         (Self(sender), Requests(receiver))
     }
 
-    /// Reloads, and returns what came of it. `None`: the relay stops.
-    pub(crate) async fn reload_for(&self, by: &'static str) -> Option<ReloadReport> {
+    /// Has the configuration reloaded. `None`: the relay stops.
+    async fn report(&self) -> Option<ReloadReport> {
         let (reply, report) = oneshot::channel();
-        self.0.send(Request::Reload { by, reply }).await.ok()?;
+        self.0.send(Request::Reload(reply)).await.ok()?;
         report.await.ok()
     }
 
-    /// What a deliverer calls after its target refused the credentials.
+    /// Reads the files of the configuration again, for a deliverer whose target refused the credentials.
     pub(crate) fn refresh(&self) -> CredentialRefresh {
         let requests = self.0.clone();
         CredentialRefresh::new(move || {
@@ -62,9 +58,6 @@ impl ReloadHandle {
 
 impl Reload for ReloadHandle {
     fn reload(&self) -> BoxFuture<'_, ReloadReport> {
-        Box::pin(async {
-            let report = self.reload_for("admin").await;
-            report.unwrap_or_else(steps::stopping)
-        })
+        Box::pin(async { self.report().await.unwrap_or_else(steps::stopping) })
     }
 }

@@ -1,4 +1,4 @@
-//! What status page and metrics show of the configuration and its reloads.
+//! The state of the configuration and of its reloads, for the status page and the metrics.
 
 use std::sync::Mutex;
 use std::time::SystemTime;
@@ -77,8 +77,11 @@ impl ReloadState {
         let differences = self.started.difference(config).into_iter();
         let needs_restart = differences.filter(|change| needs_restart(&change.key));
         let mut keys: Vec<_> = needs_restart.map(|change| change.key).collect();
-        keys.extend(self.disks_not_used(config).map(str::to_owned));
-        keys.dedup();
+        for key in self.disks_not_used(config) {
+            if !keys.iter().any(|known| known == key) {
+                keys.push(key.to_owned());
+            }
+        }
         let mut state = lock(&self.state);
         state.config.hash = config.hash();
         state.config.loaded_at = time(SystemTime::now());
@@ -122,7 +125,8 @@ impl ReloadState {
         lock(&self.state).stale != stale
     }
 
-    /// Notes the files that keep their last good content. The log says so when that begins and when it ends.
+    /// Notes the files that keep their last good content. The log has a line when a file becomes bad, and when it is good
+    /// again.
     pub(super) fn set_stale_files(&self, stale: Vec<StaleFile>) {
         let mut state = lock(&self.state);
         for file in stale.iter().filter(|it| !state.stale.contains(it)) {

@@ -1,15 +1,11 @@
-//! What a reload does with what its looks found.
+//! The steps of a reload: takes the contents on which two looks agree, applies them, and reports the result.
 
 use pyrotee_admin::json::reload::{
     Change, KeyChangeJson, ReloadReport, ReloadResult, TargetChangeJson,
 };
 use pyrotee_config::ChangeKind;
 
-use super::{InForce, Look, Reloader};
-
-/// The fault of a configuration whose files could not be read in time.
-const DISK_HANGS: &str =
-    "the disk of the configuration or of a file that it names does not answer: try again";
+use super::{DISK_HANGS, InForce, Look, Reloader};
 
 /// The result of a part of a reload.
 #[derive(Debug)]
@@ -83,7 +79,7 @@ impl Reloader {
         };
         if text == self.in_force.text {
             if !self.refused.is_empty() {
-                tracing::info!("configuration file is the one in force again");
+                tracing::info!("configuration file equals the configuration in force again");
                 self.refused.clear();
             }
             if asked {
@@ -157,45 +153,44 @@ impl Reloader {
 
     /// Refuses a configuration. Faults that are known are logged again only if somebody waits for the result.
     fn refuse_unless_known(&mut self, faults: Vec<String>, asked: bool) -> Step {
-        if asked || self.refused != faults {
-            self.refuse(faults);
+        match asked || self.refused != faults {
+            true => self.refuse(faults),
+            false => Step::Refused,
         }
-        Step::Refused
     }
 
-    /// Keeps the configuration in force, and says why the new one is not taken.
-    pub(super) fn refuse(&mut self, faults: Vec<String>) {
+    /// Keeps the configuration in force, and logs the faults of the refused configuration.
+    pub(super) fn refuse(&mut self, faults: Vec<String>) -> Step {
         for fault in &faults {
-            tracing::error!(fault, "configuration is not taken, the one in force stays");
+            tracing::error!(fault, "configuration refused, configuration in force kept");
         }
         self.state.note_failure(&faults);
         self.refused = faults;
+        Step::Refused
     }
 
     pub(super) fn report(&self, step: Step) -> ReloadReport {
         let state = self.state.config();
-        let mut report = ReloadReport {
-            result: ReloadResult::Unchanged,
+        let report = ReloadReport {
             hash: state.hash,
-            changes: Vec::new(),
-            targets: Vec::new(),
             restart_required: state.restart_required,
-            faults: Vec::new(),
             stale_files: state.stale_files,
+            ..ReloadReport::default()
         };
         match step {
-            Step::Unchanged => {}
-            Step::Changed { keys, targets } => {
-                report.result = ReloadResult::Changed;
-                report.changes = keys;
-                report.targets = targets;
-            }
-            Step::Refused => {
-                report.result = ReloadResult::Refused;
-                report.faults.clone_from(&self.refused);
-            }
+            Step::Unchanged => report,
+            Step::Changed { keys, targets } => ReloadReport {
+                result: ReloadResult::Changed,
+                changes: keys,
+                targets,
+                ..report
+            },
+            Step::Refused => ReloadReport {
+                result: ReloadResult::Refused,
+                faults: self.refused.clone(),
+                ..report
+            },
         }
-        report
     }
 }
 
@@ -211,11 +206,7 @@ fn kind(kind: ChangeKind) -> Change {
 pub(super) fn stopping() -> ReloadReport {
     ReloadReport {
         result: ReloadResult::Refused,
-        hash: String::new(),
-        changes: Vec::new(),
-        targets: Vec::new(),
-        restart_required: Vec::new(),
         faults: vec!["the relay stops: nothing is reloaded".to_owned()],
-        stale_files: Vec::new(),
+        ..ReloadReport::default()
     }
 }

@@ -6,8 +6,8 @@
 //! - A name has at most one deliverer at a time. A target that returns while it is drained keeps its deliverer.
 //! - A target that is unchanged is not touched.
 
-mod deliveries;
-mod live;
+mod delivered;
+mod drain;
 mod scraped;
 
 use std::collections::BTreeSet;
@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use pyrotee_admin::json::reload::{Change, TargetChangeJson};
 use pyrotee_admin::{BoxFuture, Draining, TargetList};
 use pyrotee_config::Target;
 use pyrotee_delivery::{CredentialRefresh, DeadLetterSink};
@@ -26,7 +27,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::outside::Outside;
 use crate::settings;
-use live::{Live, LiveTargets};
+use delivered::{DeliveredTarget, DeliveredTargets};
 pub(crate) use scraped::{SHOWN_FOR, ScrapedTarget, ScrapedTargets};
 
 /// Most names of targets in the life of a process: each keeps its queue, its ledger and its series.
@@ -50,7 +51,7 @@ pub(crate) struct Targets {
     registry: Arc<dyn Registry>,
     /// Most bytes that all removed targets together have in memory.
     removed_bytes: u64,
-    live: Mutex<LiveTargets>,
+    delivered: Mutex<DeliveredTargets>,
     /// Notified when a deliverer has ended.
     ended: Notify,
     tasks: TaskTracker,
@@ -58,18 +59,8 @@ pub(crate) struct Targets {
     scraped: ScrapedTargets,
 }
 
-/// What a change of the configuration means for a target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TargetChange {
-    Added,
-    Removed,
-    Changed,
-    /// It had been removed, and gets its queue back.
-    Returned,
-}
-
 impl Targets {
-    /// Targets of a backend that was opened with `queues` for `targets`, in the same order. Deliveries begin at once.
+    /// The targets of a backend that opened `queues` for `targets`, in the same order. Deliveries begin at once.
     ///
     /// # Errors
     /// A setting cannot be sent as a header.
@@ -84,19 +75,19 @@ impl Targets {
             parts,
             registry,
             removed_bytes,
-            live: Mutex::default(),
+            delivered: Mutex::default(),
             ended: Notify::new(),
             tasks: TaskTracker::new(),
             list: TargetList::default(),
             scraped: ScrapedTargets::default(),
         });
-        let mut live = lock(&started.live);
+        let mut delivered = lock(&started.delivered);
         for (target, queue) in targets.iter().zip(queues) {
-            started.begin(&mut live, target, queue)?;
+            started.begin(&mut delivered, target, queue)?;
         }
-        live.set_order(targets);
-        started.publish(&live);
-        drop(live);
+        delivered.set_order(targets);
+        started.publish(&delivered);
+        drop(delivered);
         Ok(started)
     }
 
@@ -120,12 +111,14 @@ impl Targets {
             let checked = settings.check();
             checked.with_context(|| format!("failed to prepare target {}", target.name))?;
         }
-        let live = lock(&self.live);
-        let new = targets.iter().filter(|it| !live.names.contains(&it.name));
+        let delivered = lock(&self.delivered);
+        let new = targets
+            .iter()
+            .filter(|it| !delivered.names.contains(&it.name));
         anyhow::ensure!(
-            live.names.len() + new.count() <= MOST_NAMES,
+            delivered.names.len() + new.count() <= MOST_NAMES,
             "the relay has had targets of {} names, and keeps at most {MOST_NAMES}: restart it to add more",
-            live.names.len()
+            delivered.names.len()
         );
         Ok(())
     }
@@ -136,28 +129,28 @@ impl Targets {
         self: &Arc<Self>,
         targets: &[Target],
         drain: Duration,
-    ) -> anyhow::Result<Vec<(String, TargetChange)>> {
-        let mut live = lock(&self.live);
+    ) -> anyhow::Result<Vec<TargetChangeJson>> {
+        let mut delivered = lock(&self.delivered);
         let mut changes = Vec::new();
         let queues: Vec<_> = targets.iter().map(target_queue).collect();
         let queues = self.registry.put_in_force(&queues);
         for (target, queue) in targets.iter().zip(queues) {
-            let change = match live.get_mut(&target.name) {
+            let change = match delivered.get_mut(&target.name) {
                 Some(known) => known.update(target)?,
-                None => Some(self.begin(&mut live, target, queue)?),
+                None => Some(self.begin(&mut delivered, target, queue)?),
             };
-            changes.extend(change.map(|change| (target.name.clone(), change)));
+            changes.extend(change.map(|change| changed(&target.name, change)));
         }
         let names: BTreeSet<_> = targets.iter().map(|target| &*target.name).collect();
         let mut has_removed = false;
-        for removed in live.in_force().filter(|it| !names.contains(it.name())) {
+        for removed in delivered.in_force().filter(|it| !names.contains(it.name())) {
             removed.drain(drain);
             has_removed = true;
-            changes.push((removed.name().to_owned(), TargetChange::Removed));
+            changes.push(changed(removed.name(), Change::Removed));
         }
-        live.set_order(targets);
-        self.publish(&live);
-        drop(live);
+        delivered.set_order(targets);
+        self.publish(&delivered);
+        drop(delivered);
         if has_removed {
             self.registry.shed_removed(self.removed_bytes);
         }
@@ -172,8 +165,8 @@ impl Targets {
             // An end from here on is noticed.
             ended.as_mut().enable();
             let is_draining = {
-                let mut live = lock(&self.live);
-                let draining = live.get_mut(name).filter(|it| it.is_draining());
+                let mut delivered = lock(&self.delivered);
+                let draining = delivered.get_mut(name).filter(|it| it.is_draining());
                 draining.map(|it| it.stop_draining()).is_some()
             };
             if !is_draining {
@@ -192,26 +185,30 @@ impl Targets {
     /// Begins to deliver to a target that has no deliverer.
     fn begin(
         self: &Arc<Self>,
-        live: &mut LiveTargets,
+        delivered: &mut DeliveredTargets,
         target: &Target,
         queue: OpenQueue,
-    ) -> anyhow::Result<TargetChange> {
-        let is_new = live.names.insert(target.name.clone());
-        let (begun, deliverer) = match live.take_ended(&target.name) {
+    ) -> anyhow::Result<Change> {
+        let is_new = delivered.names.insert(target.name.clone());
+        let (begun, deliverer) = match delivered.take_ended(&target.name) {
             Some(ended) => ended.again(target, queue)?,
-            None => Live::new(&self.parts, target, queue)?,
+            None => DeliveredTarget::new(&self.parts, target, queue)?,
         };
         self.spawn(&begun, deliverer);
-        live.insert(begun);
+        delivered.insert(begun);
         Ok(match is_new {
-            true => TargetChange::Added,
-            false => TargetChange::Returned,
+            true => Change::Added,
+            false => Change::Returned,
         })
     }
 
-    fn spawn(self: &Arc<Self>, live: &Live, deliverer: pyrotee_delivery::Deliverer) {
-        let delivering = live.deliver(deliverer, self.parts.stop.clone());
-        let (targets, name) = (Arc::downgrade(self), live.name().to_owned());
+    fn spawn(
+        self: &Arc<Self>,
+        delivered: &DeliveredTarget,
+        deliverer: pyrotee_delivery::Deliverer,
+    ) {
+        let delivering = delivered.deliver(deliverer, self.parts.stop.clone());
+        let (targets, name) = (Arc::downgrade(self), delivered.name().to_owned());
         self.tasks.spawn(async move {
             delivering.await;
             if let Some(targets) = targets.upgrade() {
@@ -222,26 +219,33 @@ impl Targets {
 
     /// Notes that the deliverer of a target has ended.
     fn note_end(self: &Arc<Self>, name: &str) {
-        let mut live = lock(&self.live);
+        let mut delivered = lock(&self.delivered);
         // A target in force ends with the relay.
-        if let Some(ended) = live.end_draining(name) {
+        if let Some(ended) = delivered.end_draining(name) {
             self.registry.end_draining(ended);
-            self.publish(&live);
+            self.publish(&delivered);
         } else if !self.tasks.is_closed()
-            && let Some((returned, deliverer)) = live.deliver_again(name)
+            && let Some((returned, deliverer)) = delivered.deliver_again(name)
         {
             // It came back when its queue had just ended.
             self.spawn(returned, deliverer);
         }
-        drop(live);
+        drop(delivered);
         self.ended.notify_waiters();
     }
 
     /// Shows the targets to the admin listener and the scrape.
-    fn publish(&self, live: &LiveTargets) {
-        let (views, scraped) = live.show();
+    fn publish(&self, delivered: &DeliveredTargets) {
+        let (views, scraped) = delivered.show();
         self.list.set(views);
         self.scraped.set(scraped);
+    }
+}
+
+fn changed(name: &str, change: Change) -> TargetChangeJson {
+    TargetChangeJson {
+        name: name.to_owned(),
+        change,
     }
 }
 

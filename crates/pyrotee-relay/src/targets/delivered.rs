@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use pyrotee_admin::json::reload::Change;
 use pyrotee_admin::{Membership, TargetView};
 use pyrotee_config::Target;
 use pyrotee_delivery::{Deliverer, TargetHandle, TargetMonitor, WallClock};
@@ -13,14 +14,14 @@ use pyrotee_queue::{OpenQueue, QueueId};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::deliveries::{self, DrainDeadline};
+use super::DelivererParts;
+use super::drain::{self, DrainDeadline};
 use super::scraped::{SHOWN_FOR, ScrapedTarget};
-use super::{DelivererParts, TargetChange};
 use crate::settings;
 
 /// A target that has a deliverer, or had one until it was drained.
 #[derive(Debug)]
-pub(super) struct Live {
+pub(super) struct DeliveredTarget {
     target: Target,
     queue: OpenQueue,
     handle: TargetHandle,
@@ -30,7 +31,7 @@ pub(super) struct Live {
     deadline: Arc<DrainDeadline>,
 }
 
-impl Live {
+impl DeliveredTarget {
     /// A target with a new deliverer.
     pub(super) fn new(
         parts: &DelivererParts,
@@ -46,7 +47,7 @@ impl Live {
             parts.refresh.clone(),
             parts.supervisor.clone(),
         )?;
-        let live = Self {
+        let delivered = Self {
             target: target.clone(),
             queue,
             handle: deliverer.handle(),
@@ -55,23 +56,23 @@ impl Live {
             membership: Membership::Configured,
             deadline: Arc::new(DrainDeadline::new(None)),
         };
-        Ok((live, deliverer))
+        Ok((delivered, deliverer))
     }
 
-    /// The same target with a deliverer again: it was drained, and has come back.
+    /// The target with a deliverer again: the target was drained, and has come back.
     pub(super) fn again(
         self,
         target: &Target,
         queue: OpenQueue,
     ) -> anyhow::Result<(Self, Deliverer)> {
         let deliverer = self.handle.deliverer_again(Arc::clone(&queue.consumer));
-        let mut live = Self {
+        let mut delivered = Self {
             handle: deliverer.handle(),
             queue,
             ..self
         };
-        live.update(target)?;
-        Ok((live, deliverer))
+        delivered.update(target)?;
+        Ok((delivered, deliverer))
     }
 
     pub(super) fn name(&self) -> &str {
@@ -82,8 +83,8 @@ impl Live {
         matches!(self.membership, Membership::Draining { .. })
     }
 
-    /// Puts the target in force with these settings. `None`: it was, and nothing has changed.
-    pub(super) fn update(&mut self, target: &Target) -> anyhow::Result<Option<TargetChange>> {
+    /// Puts the target in force with these settings. `None`: the target was in force with the same settings.
+    pub(super) fn update(&mut self, target: &Target) -> anyhow::Result<Option<Change>> {
         let returns = self.is_draining();
         let is_changed = *target != self.target;
         if is_changed {
@@ -95,13 +96,14 @@ impl Live {
             self.deadline.send_replace(None);
         }
         Ok(match (returns, is_changed) {
-            (true, _) => Some(TargetChange::Returned),
-            (false, true) => Some(TargetChange::Changed),
+            (true, _) => Some(Change::Returned),
+            (false, true) => Some(Change::Changed),
             (false, false) => None,
         })
     }
 
-    /// The target was removed: what waits is delivered for `drain`, or for its `max-age` if that is shorter.
+    /// Notes that the target was removed: its pending records are delivered for `drain`, or for its `max-age` if that is
+    /// shorter.
     pub(super) fn drain(&mut self, drain: Duration) {
         let drain = self.target.max_age.map_or(drain, |age| age.min(drain));
         let now = SystemTime::now();
@@ -126,7 +128,7 @@ impl Live {
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + Send + use<> {
         let (handle, deadline) = (self.handle.clone(), Arc::clone(&self.deadline));
-        deliveries::deliver(deliverer, handle, deadline, stop)
+        drain::deliver(deliverer, handle, deadline, stop)
     }
 
     fn view(&self) -> Arc<TargetView> {
@@ -145,54 +147,60 @@ impl Live {
     }
 }
 
-/// The targets that are delivered, and those that were.
+/// The targets that have a deliverer, and the targets that were drained.
 #[derive(Debug, Default)]
-pub(super) struct LiveTargets {
+pub(super) struct DeliveredTargets {
     /// By name.
-    live: BTreeMap<String, Live>,
+    delivered: BTreeMap<String, DeliveredTarget>,
     /// The names of the targets in force, in the order of the configuration.
     order: Vec<String>,
     /// Targets that were removed and drained, by name, and since when. They may come back.
-    ended: BTreeMap<String, (Live, Instant)>,
+    ended: BTreeMap<String, (DeliveredTarget, Instant)>,
     /// The names of all targets that ever were in force.
     pub(super) names: BTreeSet<String>,
 }
 
-impl LiveTargets {
-    pub(super) fn get_mut(&mut self, name: &str) -> Option<&mut Live> {
-        self.live.get_mut(name)
+impl DeliveredTargets {
+    pub(super) fn get_mut(&mut self, name: &str) -> Option<&mut DeliveredTarget> {
+        self.delivered.get_mut(name)
     }
 
-    pub(super) fn insert(&mut self, live: Live) {
-        self.live.insert(live.name().to_owned(), live);
+    pub(super) fn insert(&mut self, delivered: DeliveredTarget) {
+        self.delivered
+            .insert(delivered.name().to_owned(), delivered);
     }
 
     /// The targets that are not draining.
-    pub(super) fn in_force(&mut self) -> impl Iterator<Item = &mut Live> {
-        self.live.values_mut().filter(|live| !live.is_draining())
+    pub(super) fn in_force(&mut self) -> impl Iterator<Item = &mut DeliveredTarget> {
+        self.delivered
+            .values_mut()
+            .filter(|delivered| !delivered.is_draining())
     }
 
     /// Takes out a target that was drained.
-    pub(super) fn take_ended(&mut self, name: &str) -> Option<Live> {
-        self.ended.remove(name).map(|(live, _)| live)
+    pub(super) fn take_ended(&mut self, name: &str) -> Option<DeliveredTarget> {
+        self.ended.remove(name).map(|(delivered, _)| delivered)
     }
 
     /// Notes that a removed target is not delivered any more. `None`: the target is in force.
     pub(super) fn end_draining(&mut self, name: &str) -> Option<QueueId> {
-        self.live.get(name).filter(|live| live.is_draining())?;
-        let live = self.live.remove(name)?;
-        let id = live.queue.id;
-        self.ended.insert(name.to_owned(), (live, Instant::now()));
+        self.delivered
+            .get(name)
+            .filter(|delivered| delivered.is_draining())?;
+        let delivered = self.delivered.remove(name)?;
+        let id = delivered.queue.id;
+        self.ended
+            .insert(name.to_owned(), (delivered, Instant::now()));
         Some(id)
     }
 
     /// A deliverer for a target in force whose deliverer has ended.
-    pub(super) fn deliver_again(&mut self, name: &str) -> Option<(&Live, Deliverer)> {
-        let live = self.live.get_mut(name)?;
-        let consumer = Arc::clone(&live.queue.consumer);
-        let deliverer = live.handle.deliverer_again(consumer);
-        live.handle = deliverer.handle();
-        Some((live, deliverer))
+    pub(super) fn deliver_again(&mut self, name: &str) -> Option<(&DeliveredTarget, Deliverer)> {
+        let delivered = self.delivered.get_mut(name)?;
+        let consumer = Arc::clone(&delivered.queue.consumer);
+        let deliverer = delivered.handle.deliverer_again(consumer);
+        delivered.handle = deliverer.handle();
+        Some((delivered, deliverer))
     }
 
     /// Sets the order of the targets in force.
@@ -203,22 +211,30 @@ impl LiveTargets {
     /// The views of all targets: those in force in their order, then the draining ones; and what a scrape reads, which has
     /// those that were drained a moment ago, too.
     pub(super) fn show(&self) -> (Vec<Arc<TargetView>>, Vec<ScrapedTarget>) {
-        let configured = self.order.iter().filter_map(|name| self.live.get(name));
-        let draining = self.live.values().filter(|live| live.is_draining());
-        let shown = configured.chain(draining).map(|live| (live, None));
+        let configured = self
+            .order
+            .iter()
+            .filter_map(|name| self.delivered.get(name));
+        let draining = self
+            .delivered
+            .values()
+            .filter(|delivered| delivered.is_draining());
+        let shown = configured
+            .chain(draining)
+            .map(|delivered| (delivered, None));
         let recent = self.ended.values();
         let recent = recent.filter(|(_, at)| at.elapsed() < SHOWN_FOR);
-        let all = shown.chain(recent.map(|(live, at)| (live, Some(*at))));
+        let all = shown.chain(recent.map(|(delivered, at)| (delivered, Some(*at))));
         let (mut views, mut scraped) = (Vec::new(), Vec::new());
-        for (live, ended_at) in all {
-            let view = live.view();
+        for (delivered, ended_at) in all {
+            let view = delivered.view();
             if ended_at.is_none() {
                 views.push(Arc::clone(&view));
             }
             scraped.push(ScrapedTarget {
                 view,
-                connections: live.connections.clone(),
-                is_removed: live.is_draining(),
+                connections: delivered.connections.clone(),
+                is_removed: delivered.is_draining(),
                 ended_at,
             });
         }

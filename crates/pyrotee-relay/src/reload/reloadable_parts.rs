@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pyrotee_admin::json::reload::{Change, TargetChangeJson};
+use pyrotee_admin::json::reload::TargetChangeJson;
 use pyrotee_admin::{Guard, Hosts};
 use pyrotee_config::{Config, Target};
 use pyrotee_proxy::{LocalWrites, PolicyHandle};
@@ -11,12 +11,12 @@ use pyrotee_queue::Budget;
 use tokio::sync::watch;
 
 use crate::settings;
-use crate::targets::{TargetChange, Targets};
+use crate::targets::Targets;
 use crate::telemetry::LogLevelHandle;
 
 /// The parts of a running relay that a new configuration changes.
 #[derive(Debug)]
-pub(crate) struct LiveParts {
+pub(crate) struct ReloadableParts {
     pub(crate) targets: Arc<Targets>,
     pub(crate) policy: PolicyHandle,
     pub(crate) budget: Arc<Budget>,
@@ -31,7 +31,7 @@ pub(crate) struct LiveParts {
     pub(crate) threads: usize,
 }
 
-impl LiveParts {
+impl ReloadableParts {
     /// Puts `new` in force instead of `old`, as far as that needs no restart. Returns the targets that changed.
     ///
     /// # Errors
@@ -58,7 +58,8 @@ impl LiveParts {
         self.guard.set(new.admin_token.clone());
         self.hosts.set(new.admin_hosts.clone());
         self.grace.send_replace(new.shutdown_grace);
-        // A request without an upstream must find a target: so targets come before the policy, and go after it.
+        // A request that is discarded must find a target: so targets are added before the policy changes, and removed
+        // after it.
         let comes_first = targets.len() >= targets_in_force(old).len();
         if !comes_first {
             self.policy.set(local_writes, tee.as_ref());
@@ -67,21 +68,11 @@ impl LiveParts {
         if comes_first {
             self.policy.set(local_writes, tee.as_ref());
         }
-        let shown = changes.into_iter().map(|(name, change)| TargetChangeJson {
-            name,
-            change: match change {
-                TargetChange::Added => Change::Added,
-                TargetChange::Removed => Change::Removed,
-                TargetChange::Changed => Change::Changed,
-                TargetChange::Returned => Change::Returned,
-            },
-        });
-        let shown: Vec<_> = shown.collect();
-        for target in &shown {
+        for target in &changes {
             let (target, change) = (&target.name, target.change.as_str());
             tracing::info!(target, change, "target changed");
         }
-        Ok(shown)
+        Ok(changes)
     }
 }
 

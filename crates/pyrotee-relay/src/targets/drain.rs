@@ -43,7 +43,7 @@ async fn passed(deadline: &mut watch::Receiver<Option<Instant>>) {
             () = over => return,
             changed = deadline.changed() => {
                 if changed.is_err() {
-                    // The target's entry is gone, and this task is the last to know.
+                    // The relay has dropped the target.
                     return;
                 }
             }
