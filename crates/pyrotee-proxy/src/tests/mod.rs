@@ -42,20 +42,24 @@ struct Relay {
     running: JoinHandle<()>,
 }
 
+/// A target whose queue holds so many records of any size.
+pub(crate) fn target(name: &str, records: usize) -> TargetQueue {
+    TargetQueue {
+        name: name.to_owned(),
+        limits: Limits {
+            records,
+            bytes: u64::MAX,
+            when_full: WhenFull::DropNewest,
+        },
+        ledger: Arc::default(),
+    }
+}
+
 impl Relay {
     /// Starts a proxy that tees nothing, with or without an upstream.
     fn start(has_upstream: bool) -> Self {
-        let ledger = Arc::<Ledger>::default();
-        let limits = Limits {
-            records: 100_000,
-            bytes: u64::MAX,
-            when_full: WhenFull::DropNewest,
-        };
-        let target = TargetQueue {
-            name: "central".to_owned(),
-            limits,
-            ledger: Arc::clone(&ledger),
-        };
+        let target = target("central", 100_000);
+        let ledger = Arc::clone(&target.ledger);
         let OpenBackend {
             producer,
             mut queues,

@@ -11,6 +11,7 @@ use super::*;
 use crate::discard::discard;
 use crate::metrics::ProxyMetrics;
 use crate::synthetic_response::ResponseFormat;
+use crate::tests::target;
 
 /// A check that ends when the test says so.
 #[derive(Debug)]
@@ -114,16 +115,7 @@ async fn a_record_that_needs_no_check_is_offered_at_once() {
 
 #[tokio::test]
 async fn a_profile_that_no_queue_took_is_refused_whether_targets_are_left_or_not() {
-    let nothing = Limits {
-        records: 0,
-        bytes: u64::MAX,
-        when_full: WhenFull::DropNewest,
-    };
-    let full = TargetQueue {
-        name: "full".to_owned(),
-        limits: nothing,
-        ledger: Arc::default(),
-    };
+    let full = target("full", 0);
     // gRPC and gRPC-Web respond with 200; their own status is in a header, or in the body.
     let grpc = ResponseFormat::Grpc {
         declare_trailers: false,

@@ -19,8 +19,7 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use proptest::prelude::*;
 use pyrotee_queue::{
-    Budget, Consumer, LeaseFilter, Ledger, Limits, OpenBackend, Reason, Registry, TargetQueue,
-    WhenFull, open_memory,
+    Budget, Consumer, LeaseFilter, Ledger, OpenBackend, Reason, Registry, open_memory,
 };
 use tokio_util::sync::CancellationToken;
 use tower::{Layer, Service, service_fn};
@@ -31,6 +30,7 @@ use super::{Policies, TeeBody, TeeLayer, TeeState};
 use crate::LocalWrites;
 use crate::client::{Client, RequestContext};
 use crate::metrics::ProxyMetrics;
+use crate::tests::target;
 
 const MAX_BODY: u64 = 100_000;
 
@@ -90,17 +90,8 @@ struct Bench {
 }
 
 fn bench(response_policy: ResponsePolicy, memory: u64) -> Bench {
-    let ledger = Arc::new(Ledger::default());
-    let limits = Limits {
-        records: 100,
-        bytes: u64::MAX,
-        when_full: WhenFull::DropNewest,
-    };
-    let target = TargetQueue {
-        name: "central".to_owned(),
-        limits,
-        ledger: Arc::clone(&ledger),
-    };
+    let target = target("central", 100);
+    let ledger = Arc::clone(&target.ledger);
     let OpenBackend {
         producer,
         registry,

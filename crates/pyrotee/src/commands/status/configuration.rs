@@ -33,12 +33,13 @@ pub(super) fn lines(config: &ConfigJson) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use pyrotee_admin::json::status::StaleFileJson;
 
     use super::*;
 
-    fn good() -> ConfigJson {
+    /// A configuration with nothing wrong.
+    pub(in super::super) fn good() -> ConfigJson {
         ConfigJson {
             hash: "a".to_owned(),
             loaded_at: String::new(),

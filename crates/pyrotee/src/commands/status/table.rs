@@ -141,9 +141,9 @@ fn age_of(seconds: f64) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use pyrotee_admin::json::status::ConfigJson;
     use serde_json::{Value, json};
 
+    use super::super::configuration::tests::good;
     use super::*;
 
     fn target(name: &str) -> Value {
@@ -250,15 +250,7 @@ central  open, next in 12s  40 (1.5 MiB)  3m20s   1234  7        1h0m ago      2
     fn trouble_with_the_configuration_has_lines_below_the_targets() {
         let mut page = page(&[target("eu")]);
         let rows = render(&page, 120);
-        page.config = Some(ConfigJson {
-            hash: "a".to_owned(),
-            loaded_at: String::new(),
-            last_attempt_at: None,
-            last_reload_successful: true,
-            faults: Vec::new(),
-            restart_required: Vec::new(),
-            stale_files: Vec::new(),
-        });
+        page.config = Some(good());
         assert_eq!(render(&page, 120), rows, "nothing is wrong");
         page.config
             .as_mut()
