@@ -23,7 +23,7 @@ impl Registry for SpoolRegistry {
             let consumer = SpoolConsumer::new(Arc::clone(&self.0), index, Arc::clone(&queue));
             OpenQueue {
                 id: QueueId(index),
-                ledger: queue.queue.shared_ledger(),
+                ledger: Arc::clone(queue.queue.ledger()),
                 consumer: Arc::new(consumer) as Arc<dyn Consumer>,
             }
         });

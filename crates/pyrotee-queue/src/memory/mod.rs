@@ -94,7 +94,7 @@ impl Registry for MemoryQueues {
         }
         let open = opened.into_iter().map(|(id, queue)| OpenQueue {
             id,
-            ledger: queue.shared_ledger(),
+            ledger: Arc::clone(queue.ledger()),
             consumer: Arc::new(MemoryConsumer(queue)),
         });
         open.collect()

@@ -59,13 +59,8 @@ impl<R: QueuedRecord> Queue<R> {
     }
 
     /// The ledger of the target.
-    pub fn ledger(&self) -> &Ledger {
+    pub fn ledger(&self) -> &Arc<Ledger> {
         &self.ledger
-    }
-
-    /// The target's account, to keep.
-    pub fn shared_ledger(&self) -> Arc<Ledger> {
-        Arc::clone(&self.ledger)
     }
 
     /// Waits until [`Queue::take`] may find a record again: until the queue changes, or until `next_due`,
