@@ -14,15 +14,15 @@ use tempfile::TempDir;
 
 use crate::support::{
     Answer, Builder, Client, Relay, Request, SOON, Upstream, client::noise, eventually,
-    key::parameter, poll,
+    key::parameter, poll, ports::Refusing,
 };
 
 const CAREFUL: &str = "pyroscope_remote_write_spool_careful";
 
 /// A relay with a spool in `home`: profiles of these names are queued for `central`, and the relay was stopped.
-fn backlog(home: &TempDir, names: &[String]) -> (Builder, String) {
+fn backlog(home: &TempDir, names: &[String]) -> (Builder, Arc<Refusing>) {
     let spool = home.path().join("spool");
-    let address = Upstream::ok().stop().to_string();
+    let address = Upstream::ok().stop();
     let builder = Relay::builder()
         .yaml(&format!(
             "spool: {{ dir: \"{}\", fsync: always }}",
@@ -73,7 +73,7 @@ fn a_profile_that_ends_the_relay_is_set_aside_and_all_others_are_delivered() {
     // Process id of the relay, which the target kills when it gets the profile.
     let victim = Arc::<Mutex<Option<u32>>>::default();
     let of_target = Arc::clone(&victim);
-    let target = Upstream::at(&address, move |arrival| {
+    let target = Upstream::at(&address.to_string(), move |arrival| {
         if parameter(&arrival.head.query(), "name").as_deref() != Some("app042") {
             return Answer::ok();
         }
@@ -120,7 +120,7 @@ fn a_profile_that_ends_the_relay_is_set_aside_and_all_others_are_delivered() {
 fn twenty_kills_of_a_healthy_relay_set_nothing_aside() {
     let home = tempfile::tempdir().expect("a temporary directory can be made");
     let (builder, address) = backlog(&home, &numbered(100));
-    let hanging = Upstream::at(&address, |_| Answer::never());
+    let hanging = Upstream::at(&address.to_string(), |_| Answer::never());
     for life in 0..20_u64 {
         let mut relay = builder.clone().spawn();
         // At any time: during the first connections, or with 64 uploads in flight.
@@ -129,7 +129,7 @@ fn twenty_kills_of_a_healthy_relay_set_nothing_aside() {
         assert!(relay.wait(SOON).is_some());
     }
     hanging.stop();
-    let target = Upstream::at(&address, |_| Answer::ok());
+    let target = Upstream::at(&address.to_string(), |_| Answer::ok());
     let relay = builder.spawn();
     eventually(6 * SOON, "all to be sent", || {
         relay.ledger("central").pending.profiles == 0

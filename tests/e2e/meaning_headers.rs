@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use bytes::Bytes;
@@ -16,6 +17,7 @@ use crate::support::{
     eventually,
     h2::{self, GrpcUpstream},
     message::{export, frame},
+    ports::Refusing,
     upstream, verbatim,
 };
 
@@ -63,8 +65,8 @@ fn assert_versions(request: &upstream::Request, expected: &[&str]) {
 }
 
 /// A relay that was killed with one profile in its spool in `dir`. The target `central` of the profile is away.
-fn killed(dir: &Path) -> (Builder, String) {
-    let address = Upstream::ok().stop().to_string();
+fn killed(dir: &Path) -> (Builder, Arc<Refusing>) {
+    let address = Upstream::ok().stop();
     let builder = relay_only(&in_dir("spool", dir, ", fsync: always"));
     let builder = builder.target_address("central", &format!("http://{address}"), &[]);
     let mut relay = builder.clone().spawn();
@@ -141,7 +143,7 @@ fn on_other_surfaces_it_has_no_meaning() {
 fn it_survives_a_kill_in_the_spool() {
     let dir = home();
     let (builder, address) = killed(dir.path());
-    let target = Upstream::at(&address, |_| Answer::ok());
+    let target = Upstream::at(&address.to_string(), |_| Answer::ok());
     let _relay = builder.spawn();
     assert_versions(&target.only(), &["2"]);
 }

@@ -18,7 +18,7 @@ use rustix::process::Signal;
 use self::journal::Journal;
 use crate::support::{
     Answer, Arrival, Builder, Relay, Request, SOON, SmallDisk, Upstream, Wire, client::noise,
-    eventually, key::parameter, nightly,
+    eventually, key::parameter, nightly, ports::Refusing,
 };
 
 /// Number of clients, and so the most requests in progress when the relay is killed.
@@ -84,9 +84,14 @@ fn exchange(stream: TcpStream, request: &[u8]) -> Option<u16> {
 }
 
 /// A target that fails in many ways until `well` is set, and notes in the journal the profiles that it received.
-fn target(place: usize, address: &str, journal: &Arc<Journal>, well: &Arc<AtomicBool>) -> Upstream {
+fn target(
+    place: usize,
+    port: &Refusing,
+    journal: &Arc<Journal>,
+    well: &Arc<AtomicBool>,
+) -> Upstream {
     let (journal, well, count) = (Arc::clone(journal), Arc::clone(well), AtomicUsize::new(0));
-    Upstream::at(address, move |arrival: &Arrival<'_>| {
+    Upstream::at(&port.to_string(), move |arrival: &Arrival<'_>| {
         let answer = match count.fetch_add(1, SeqCst) % 60 {
             _ if well.load(SeqCst) => Answer::ok(),
             7 => return Answer::status(503, b"unavailable"),
@@ -117,7 +122,7 @@ struct Ordeal {
     journal: Arc<Journal>,
     targets: Vec<Option<Upstream>>,
     well: Arc<AtomicBool>,
-    addresses: Vec<String>,
+    ports: Vec<Refusing>,
     dice: Dice,
     /// Losses that ledgers counted, by target: with an evicted segment (`full`), and as damage (`corrupt`).
     full: [u64; 2],
@@ -133,12 +138,11 @@ impl Ordeal {
         let disk = SmallDisk::new(256 << 20);
         let journal = Arc::new(Journal::new(TARGETS.len()));
         let well = Arc::new(AtomicBool::new(false));
-        let targets: Vec<_> = (0..TARGETS.len())
-            .map(|place| target(place, "127.0.0.1:0", &journal, &well))
-            .collect();
-        let addresses: Vec<_> = targets
+        let ports: Vec<_> = TARGETS.iter().map(|_| Refusing::new()).collect();
+        let targets = ports
             .iter()
-            .map(|target| target.address().to_string())
+            .enumerate()
+            .map(|(place, port)| Some(target(place, port, &journal, &well)))
             .collect();
         let dir = disk.path().join("spool");
         let yaml = format!(
@@ -150,9 +154,9 @@ impl Ordeal {
             builder,
             disk,
             journal,
-            targets: targets.into_iter().map(Some).collect(),
+            targets,
             well,
-            addresses,
+            ports,
             dice: Dice(4_040),
             full: [0; 2],
             corrupt: [0; 2],
@@ -165,8 +169,8 @@ impl Ordeal {
         let tag = format!("tags: {{ round: \"{round}\" }}");
         let options = ["queue-size: 100000", "replay-rate: 0", "timeout: 1s", &tag];
         let mut builder = self.builder.clone();
-        for (name, address) in TARGETS.into_iter().zip(&self.addresses) {
-            builder = builder.target_address(name, &format!("http://{address}"), &options);
+        for (name, port) in TARGETS.into_iter().zip(&self.ports) {
+            builder = builder.target_address(name, &port.url(), &options);
         }
         builder.spawn()
     }
@@ -177,7 +181,7 @@ impl Ordeal {
         if round % 7 == 3 {
             self.targets[place].take().map(Upstream::stop);
         } else if self.targets[place].is_none() {
-            let back = target(place, &self.addresses[place], &self.journal, &self.well);
+            let back = target(place, &self.ports[place], &self.journal, &self.well);
             self.targets[place] = Some(back);
         }
     }

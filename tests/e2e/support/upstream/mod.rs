@@ -19,6 +19,7 @@ use std::{
 pub(crate) use self::answer::Answer;
 use super::{
     poll::SOON,
+    ports::Refusing,
     wire::{Body, Head},
 };
 
@@ -57,7 +58,7 @@ pub(crate) struct Request {
 
 /// A running stand-in; it stops when dropped.
 pub(crate) struct Upstream {
-    address: SocketAddr,
+    port: Arc<Refusing>,
     shared: Arc<Shared>,
     acceptor: Option<JoinHandle<()>>,
 }
@@ -65,7 +66,7 @@ pub(crate) struct Upstream {
 impl fmt::Debug for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upstream")
-            .field("address", &self.address)
+            .field("port", &self.port)
             .finish_non_exhaustive()
     }
 }
@@ -109,11 +110,9 @@ impl Upstream {
         address: &str,
         script: impl Fn(&Arrival<'_>) -> Answer + Send + Sync + 'static,
     ) -> Self {
-        let listener =
-            TcpListener::bind(address).unwrap_or_else(|error| panic!("bind {address}: {error}"));
-        let address = listener
-            .local_addr()
-            .expect("a bound listener has an address");
+        let port = Refusing::at(address.parse().expect("an address and a port"));
+        let listener = TcpListener::bind(port.address())
+            .unwrap_or_else(|error| panic!("bind {port}: {error}"));
         let shared = Arc::new(Shared {
             script: Box::new(script),
             stopped: AtomicBool::new(false),
@@ -122,19 +121,19 @@ impl Upstream {
         });
         let acceptor = Some(serve::accept(listener, Arc::clone(&shared)));
         Self {
-            address,
+            port: Arc::new(port),
             shared,
             acceptor,
         }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.port.address()
     }
 
     /// The address as a configuration has it.
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.port.url()
     }
 
     /// Every request whose head has arrived, in order of arrival, with or without its whole body.
@@ -204,16 +203,16 @@ impl Upstream {
         requests.remove(0)
     }
 
-    /// Stops: closes the listener and every connection. A new stand-in can use the address.
-    pub(crate) fn stop(mut self) -> SocketAddr {
+    /// Stops: closes the listener and every connection. The port stays reserved, so that a new stand-in can use it.
+    pub(crate) fn stop(mut self) -> Arc<Refusing> {
         self.shut();
-        self.address
+        Arc::clone(&self.port)
     }
 
     fn shut(&mut self) {
         self.shared.stopped.store(true, Ordering::SeqCst);
         // Wakes the acceptor, which then sees the flag.
-        drop(TcpStream::connect(self.address));
+        drop(TcpStream::connect(self.address()));
         if let Some(acceptor) = self.acceptor.take() {
             drop(acceptor.join());
         }
