@@ -178,6 +178,7 @@ mod tests {
                 outcome: "transient",
                 status: Some(503),
                 text: "no upstream".to_owned(),
+                remedy: "check the health and the log of the target",
             }),
             attempts: 17,
             in_flight: 1,

@@ -42,8 +42,16 @@ impl FailureLog {
     /// Logs a record that was evicted from a full queue.
     pub(crate) fn evicted(&self, target: &str, status: Option<u16>, why: &str) {
         if let Some(left_out) = self.should_log("evicted") {
-            let fate = Reason::Rejected.as_str();
-            tracing::warn!(target, status, why, fate, left_out, "dropped a profile");
+            let (fate, remedy) = (Reason::Rejected.as_str(), Reason::Rejected.remedy());
+            tracing::warn!(
+                target,
+                status,
+                why,
+                fate,
+                remedy,
+                left_out,
+                "dropped a profile"
+            );
         }
     }
 
@@ -62,6 +70,7 @@ impl FailureLog {
             tracing::warn!(
                 target,
                 limit_seconds,
+                remedy = "check the file system that holds the file of the credentials",
                 left_out,
                 "reading the credentials again took too long"
             );
@@ -74,11 +83,13 @@ impl FailureLog {
             return;
         };
         let (rejected, answer) = (outcome.rejected_part, outcome.text.as_str());
+        let remedy = outcome.remedy();
         if rejected > 0 {
             tracing::warn!(
                 target,
                 rejected,
                 answer,
+                remedy,
                 left_out,
                 "target rejected a part of an export"
             );
@@ -86,6 +97,7 @@ impl FailureLog {
             tracing::warn!(
                 target,
                 answer,
+                remedy,
                 left_out,
                 "target took an export with a warning"
             );
@@ -93,7 +105,7 @@ impl FailureLog {
     }
 
     fn log(&self, target: &str, outcome: &Outcome, fate: &str) {
-        let meaning = outcome.as_str();
+        let (meaning, remedy) = (outcome.as_str(), outcome.remedy());
         if let Some(status) = outcome.status {
             if let Some(left_out) = self.should_log(status_label(status)) {
                 let (status, answer) = (status.as_u16(), outcome.text.as_str());
@@ -103,6 +115,7 @@ impl FailureLog {
                     answer,
                     outcome = meaning,
                     fate,
+                    remedy,
                     left_out,
                     "target did not take a profile"
                 );
@@ -117,13 +130,14 @@ impl FailureLog {
                     error,
                     outcome = meaning,
                     fate,
+                    remedy,
                     left_out,
                     "failed to upload a profile"
                 );
             }
         } else if let Some(left_out) = self.should_log(meaning) {
             let reason = meaning;
-            tracing::warn!(target, reason, left_out, "a profile cannot be sent");
+            tracing::warn!(target, reason, remedy, left_out, "a profile cannot be sent");
         }
     }
 

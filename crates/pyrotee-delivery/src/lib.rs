@@ -31,6 +31,7 @@ pub mod metrics;
 mod monitor;
 mod outcome;
 mod redact;
+mod remedy;
 mod request;
 mod response;
 mod route;

@@ -76,6 +76,7 @@ impl UploadSummary {
             outcome: outcome.as_str(),
             status: outcome.status_code(),
             text: outcome.text.clone(),
+            remedy: outcome.remedy(),
         });
     }
 }

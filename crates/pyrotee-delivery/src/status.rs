@@ -96,6 +96,8 @@ pub struct LastError {
     pub status: Option<u16>,
     /// Body of the response or the error: one line, without the target's secrets.
     pub text: String,
+    /// What to do about the failure: one imperative sentence.
+    pub remedy: &'static str,
 }
 
 #[cfg(test)]

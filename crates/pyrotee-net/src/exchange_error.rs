@@ -7,46 +7,9 @@ use std::io;
 use hyper_util::client::legacy;
 
 use crate::connector::LimitReached;
-use crate::{ConnectionState, ResolveError};
+use crate::{ConnectionState, ExchangeErrorKind, ResolveError};
 
 type Cause = dyn StdError + 'static;
-
-/// Why an exchange failed, as the `kind` label of the error counters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ExchangeErrorKind {
-    /// The host name did not resolve.
-    Dns,
-    /// Nobody accepted the connection.
-    Connect,
-    /// The TLS handshake failed, the certificate is not trusted, or the peer ended TLS with an alert.
-    Tls,
-    /// A time limit ran out.
-    Timeout,
-    /// The connection broke, or the peer sent something that is not HTTP.
-    Reset,
-}
-
-impl ExchangeErrorKind {
-    /// Every kind.
-    pub const ALL: [Self; 5] = [
-        Self::Dns,
-        Self::Connect,
-        Self::Tls,
-        Self::Timeout,
-        Self::Reset,
-    ];
-
-    /// The value of the `kind` label.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Dns => "dns",
-            Self::Connect => "connect",
-            Self::Tls => "tls",
-            Self::Timeout => "timeout",
-            Self::Reset => "reset",
-        }
-    }
-}
 
 /// An exchange with another server that ended without a response: connecting, sending the request or
 /// receiving the response failed. `Display` is the innermost cause.

@@ -80,4 +80,82 @@ impl Reason {
             Self::Admin => "admin",
         }
     }
+    /// What an operator does about drops for this reason: one imperative sentence without a full stop, for logs, status
+    /// and runbooks.
+    pub const fn remedy(self) -> &'static str {
+        match self {
+            Self::QueueFull => {
+                "check whether the target takes profiles (pyrotee status), then raise queue-size or queue-bytes, or use a spool"
+            }
+            Self::SpoolFull => {
+                "check whether the target takes profiles (pyrotee status), then raise spool.max-bytes"
+            }
+            Self::Budget => {
+                "raise memory-limit, or lower queue-bytes of targets that are slow or unavailable"
+            }
+            Self::TooLarge => {
+                "raise tee.max-body and memory-limit, or let the clients send smaller profiles"
+            }
+            Self::InvalidName => "correct the name that the client sends: app.name{key=value,…}",
+            Self::Undecodable => {
+                "read the profile with pyrotee dead-letters show, and check the client that sent it"
+            }
+            Self::Expired => {
+                "check why the target took no profiles in time (pyrotee status), or raise its max-age"
+            }
+            Self::Rejected => {
+                "read the target's response with pyrotee dead-letters show, then replay the profile"
+            }
+            Self::Ambiguous => {
+                "check why the target breaks off uploads, raise its timeout, or set on-ambiguous: retry"
+            }
+            Self::UploadFailed => {
+                "check the network of the client: the client sends too slowly to hold memory for it"
+            }
+            Self::Duplicate => {
+                "do nothing, since the profile was teed before, or set tee.duplicates: tee to send retries as well"
+            }
+            Self::Corrupt => {
+                "check the disk of spool.dir: a file of the spool is damaged or missing"
+            }
+            Self::DiskError => "check the disk of spool.dir: a file of the spool cannot be read",
+            Self::Shutdown => {
+                "raise shutdown.grace, or use a spool, which keeps pending profiles for the next start"
+            }
+            Self::TargetRemoved => {
+                "raise reload.drain if the profiles of removed targets are still needed"
+            }
+            Self::Admin => "do nothing, since a command dropped the profiles",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_has_a_remedy_that_names_its_key_or_command() {
+        for reason in Reason::ALL {
+            let expected = match reason {
+                Reason::QueueFull => "queue-size",
+                Reason::SpoolFull => "spool.max-bytes",
+                Reason::Budget => "memory-limit",
+                Reason::TooLarge => "tee.max-body",
+                Reason::InvalidName => "name",
+                Reason::Undecodable | Reason::Rejected => "pyrotee dead-letters show",
+                Reason::Expired => "max-age",
+                Reason::Ambiguous => "on-ambiguous",
+                Reason::UploadFailed => "client",
+                Reason::Duplicate => "tee.duplicates",
+                Reason::Corrupt | Reason::DiskError => "spool.dir",
+                Reason::Shutdown => "shutdown.grace",
+                Reason::TargetRemoved => "reload.drain",
+                Reason::Admin => "command",
+            };
+            let remedy = reason.remedy();
+            assert!(remedy.contains(expected), "{reason:?}: {remedy}");
+            assert!(remedy.len() <= 125 && !remedy.ends_with('.'), "{remedy}");
+        }
+    }
 }

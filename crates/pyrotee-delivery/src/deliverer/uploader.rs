@@ -215,6 +215,7 @@ impl Uploader {
             state = state.as_str(),
             status = outcome.status_code(),
             said = outcome.text,
+            remedy = outcome.remedy(),
             next_try_seconds = next_try.map(|wait| wait.as_secs()),
             "target unavailable or refusing profiles; those that it may accept later stay queued"
         );
