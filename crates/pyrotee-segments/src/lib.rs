@@ -89,7 +89,7 @@ pub mod testing;
 
 pub use directory::{
     BadSlot, ListError, Listing, OnRead, ScannedRecord, ScannedSegment, SegmentFile,
-    SegmentPosition, SegmentScan, read_record,
+    SegmentPosition, SegmentScan, foreign_file, read_record,
 };
 pub use format::{
     CURSOR_SLOTS, ClockSteps, Crc, Cursors, Flight, FormatError, LIVES_FILE, Names, NumberSet,

@@ -80,6 +80,17 @@ pub(crate) enum OpenError {
         /// The directory.
         dir: PathBuf,
     },
+    /// The directory has files, and none of a spool.
+    #[error(
+        "open {dir}: it is no spool and has other files, such as {file}; set spool.dir to an empty directory, or to \
+         one that does not exist yet"
+    )]
+    Foreign {
+        /// The directory.
+        dir: PathBuf,
+        /// The name of a file in it.
+        file: String,
+    },
     /// A file was written by a newer pyrotee, in a later version of the format.
     #[error(
         "read {file}: it has version {version} of the spool format and was written by a newer pyrotee; \

@@ -16,7 +16,7 @@ pub(super) const JSON: &str = ".json";
 const TEMPORARY: &str = ".tmp";
 
 /// Name of the file that a process locks to change the directory.
-const LOCK: &str = "lock";
+pub(super) const LOCK: &str = "lock";
 
 /// Bytes of a block of the disk: a file counts as whole blocks, at least one. Otherwise a great number of small
 /// letters could fill a disk with blocks.

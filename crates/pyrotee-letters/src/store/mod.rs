@@ -14,6 +14,7 @@ mod files;
 mod id;
 mod index;
 mod letter;
+mod ownership;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -69,6 +70,11 @@ pub enum Error {
         "{0} is no directory of dead letters: check --dir, or dead-letters.dir of the configuration"
     )]
     NoDirectory(PathBuf),
+    #[error(
+        "{dir} has other files, such as {file}: set dead-letters.dir to an empty directory, or to one that does not \
+         exist yet"
+    )]
+    Foreign { dir: PathBuf, file: String },
     #[error("failed to use the dead letters in {dir}")]
     Io {
         dir: PathBuf,
@@ -91,6 +97,11 @@ impl Store {
     pub fn open(dir: &Path, max_bytes: u64) -> Result<Self, Error> {
         let failed = failure(dir);
         files::make_dir(dir).map_err(&failed)?;
+        // Checked before the directory is locked, because the lock is a file.
+        if let Some(file) = ownership::foreign(dir).map_err(&failed)? {
+            let dir = dir.to_owned();
+            return Err(Error::Foreign { dir, file });
+        }
         let lock = files::lock(dir)?;
         let found = files::find(dir).map_err(&failed)?;
         for half in &found.halves {
@@ -108,8 +119,9 @@ impl Store {
     }
 
     /// Opens an existing directory without a limit: to read it, or with its lock to `change` it.
+    /// A directory without letters that no process has ever locked is refused, because the lock would be a new file in it.
     pub fn look(dir: &Path, change: bool) -> Result<Self, Error> {
-        if !dir.is_dir() {
+        if !dir.is_dir() || !ownership::is_of_letters(dir).map_err(failure(dir))? {
             return Err(Error::NoDirectory(dir.to_owned()));
         }
         let lock = change.then(|| files::lock(dir)).transpose()?;

@@ -27,7 +27,7 @@ pub(crate) fn record(query: &str, bytes: usize) -> Arc<Record> {
     Record::new(head, Payload::from(vec![b'x'; bytes]), reservation)
 }
 
-fn cause(target: &str) -> Cause {
+pub(super) fn cause(target: &str) -> Cause {
     Cause {
         target: target.to_owned(),
         reason: "rejected",

@@ -8,7 +8,7 @@ use crate::format::{
     CURSOR_SLOTS, Cursors, FormatError, Names, SegmentHead, is_spool_file, quarantined_segment_of,
     salt_and_names, segment_name, segment_of,
 };
-use crate::storage::{Storage, read_all};
+use crate::storage::{LockState, Storage, read_all};
 
 /// The files of a spool directory at the instant at which they were listed, with the cursors and the heads of segments.
 #[derive(Debug)]
@@ -96,6 +96,28 @@ impl SegmentFile {
             _ => None,
         }
     }
+}
+
+/// A file of a directory that belongs to something else: no process has ever locked the directory as a spool, and no
+/// spool has written any of its files. `None`: the directory may become a spool, or is one.
+///
+/// # Errors
+/// The directory cannot be read.
+pub fn foreign_file(storage: &dyn Storage) -> io::Result<Option<String>> {
+    if storage.lock_state()? != LockState::Absent {
+        return Ok(None);
+    }
+    let files = match storage.list() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        files => files?,
+    };
+    let is_ours = |name: &str| {
+        is_spool_file(name) || segment_of(name).is_some() || quarantined_segment_of(name).is_some()
+    };
+    if files.iter().any(|(name, _)| is_ours(name)) {
+        return Ok(None);
+    }
+    Ok(files.into_iter().map(|(name, _)| name).min())
 }
 
 impl Listing {

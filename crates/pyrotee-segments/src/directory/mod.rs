@@ -10,7 +10,7 @@ mod record;
 mod scan;
 mod segment;
 
-pub use listing::{BadSlot, ListError, Listing, SegmentFile};
+pub use listing::{BadSlot, ListError, Listing, SegmentFile, foreign_file};
 pub use progress_file::OnRead;
 pub use record::{SegmentPosition, read_record};
 pub use scan::{ScannedRecord, SegmentScan};

@@ -18,7 +18,7 @@ use std::time::SystemTime;
 
 use pyrotee_queue::Tally;
 use pyrotee_segments::{
-    Cursors, ListError, Listing, Names, OnDemand, SegmentFile, Storage, segment_name,
+    Cursors, ListError, Listing, Names, OnDemand, SegmentFile, Storage, foreign_file, segment_name,
 };
 use tracing::{info, warn};
 
@@ -94,6 +94,13 @@ pub(crate) fn read(
         path: file.map_or_else(|| settings.dir.clone(), |file| settings.dir.join(file)),
         source,
     };
+    // Checked before the directory is locked, because the lock is a file.
+    if let Some(file) = foreign_file(&**storage).map_err(|source| failed(None, source))? {
+        return Err(OpenError::Foreign {
+            dir: settings.dir.clone(),
+            file,
+        });
+    }
     storage.prepare().map_err(|source| match source.kind() {
         io::ErrorKind::WouldBlock => OpenError::Locked {
             dir: settings.dir.clone(),

@@ -358,3 +358,30 @@ async fn a_spool_closes_by_itself_when_nobody_uses_it() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_directory_with_other_files_alone_is_refused_and_not_touched() {
+    let dir = tempfile::tempdir().unwrap();
+    let names = || {
+        let entries = std::fs::read_dir(dir.path()).unwrap();
+        let mut names: Vec<_> = entries.map(|it| it.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    std::fs::create_dir(dir.path().join("lost+found")).unwrap();
+    std::fs::write(dir.path().join("passwd"), "mine").unwrap();
+    let open = || open_on_disk(settings(dir.path()), &[], &Budget::new(1));
+    let reason = open().err().unwrap();
+    assert!(
+        reason.contains("has other files, such as passwd") && reason.contains("spool.dir"),
+        "{reason}"
+    );
+    assert_eq!(names(), ["lost+found", "passwd"]);
+
+    std::fs::remove_file(dir.path().join("passwd")).unwrap();
+    drop(open().unwrap());
+    // From now on the directory is a spool, and other files in it are left alone.
+    std::fs::write(dir.path().join("passwd"), "mine").unwrap();
+    drop(open().unwrap());
+    assert!(names().contains(&"passwd".into()));
+}

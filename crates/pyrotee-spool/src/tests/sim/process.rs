@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use pyrotee_queue::lock;
-use pyrotee_segments::{File, Space, Stat, Storage};
+use pyrotee_segments::{File, LockState, Space, Stat, Storage};
 
 use super::gate::Gate;
 use super::{Handle, Sim};
@@ -89,6 +89,13 @@ impl Storage for Process {
     fn release(&self) {
         if self.has_lock.swap(false, SeqCst) {
             lock(&self.sim.inner.state).is_locked = false;
+        }
+    }
+
+    fn lock_state(&self) -> io::Result<LockState> {
+        match lock(&self.sim.inner.state).is_locked {
+            true => Ok(LockState::Held),
+            false => Ok(LockState::Free),
         }
     }
 
