@@ -11,7 +11,7 @@ use crate::{
     yaml::Node,
 };
 
-const PREFIX: &str = "PYROTEE__";
+pub(crate) const PREFIX: &str = "PYROTEE__";
 
 /// A variable that sets a key.
 pub(crate) struct Variable {

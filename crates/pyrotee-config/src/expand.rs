@@ -114,6 +114,11 @@ fn substitute<'t>(
     }
 }
 
+/// Whether a text has a `${`, which is expanded in the file alone.
+pub(crate) fn has_reference(text: &str) -> bool {
+    text.contains("${")
+}
+
 /// Whether the whole text is `$NAME`, which Pyroscope 0.37 substituted and pyrotee does not.
 pub(crate) fn is_bare_variable(text: &str) -> bool {
     text.strip_prefix('$').is_some_and(is_name)

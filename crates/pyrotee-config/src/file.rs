@@ -8,6 +8,7 @@ use crate::{
     expand,
     faults::{Fault, Origin, dotted},
     files::Files,
+    pyroscope,
     schema::{self, Key, Shape},
     yaml::{self, Kind, Node},
 };
@@ -70,6 +71,7 @@ pub(crate) fn parse(
         files,
         faults,
         notes: Notes::default(),
+        is_of_pyroscope: false,
     };
     let dict = match &root {
         None => Dict::new(),
@@ -88,6 +90,8 @@ struct Checker<'a, 'f> {
     files: &'a mut Files<'f>,
     faults: &'a mut Vec<Fault>,
     notes: Notes,
+    /// One fault was added for all keys of Pyroscope's own at the top level.
+    is_of_pyroscope: bool,
 }
 
 /// A placeholder for a value with a fault, so that the key does not count as absent.
@@ -97,6 +101,10 @@ fn faulty() -> Value {
 
 impl Checker<'_, '_> {
     fn root(&mut self, node: &Node) -> Dict {
+        if let Some((line, text)) = pyroscope::fault(node) {
+            self.fault(line, &[], text);
+            self.is_of_pyroscope = true;
+        }
         let value = self.value(node, &schema::ROOT, &mut Vec::new(), false);
         value.and_then(Value::into_dict).unwrap_or_default()
     }
@@ -148,6 +156,7 @@ impl Checker<'_, '_> {
         for entry in node.entries() {
             path.push(entry.key.clone());
             match keys.iter().find(|key| key.name == entry.key) {
+                None if self.is_of_pyroscope && path.len() == 1 && pyroscope::has(&entry.key) => {}
                 None => self.fault(entry.line, path, schema::remedy(&entry.key, keys)),
                 Some(key) => {
                     self.note(entry.line, path);

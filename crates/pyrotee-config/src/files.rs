@@ -54,16 +54,8 @@ impl FileContents {
         self.0.keys().map(PathBuf::as_path)
     }
 
-    /// The contents to load another text of the configuration with, for which every file is read anew: those that can be
-    /// read only once, such as a pipe's.
-    #[must_use]
-    pub fn read_once(&self) -> Self {
-        let mut kept = self.clone();
-        kept.0.retain(|path, _| disk::is_read_once(path));
-        kept
-    }
-
-    /// Reads each file again. A file that is missing, unreadable, empty, too large or not UTF-8 keeps its content.
+    /// Reads each file again. A file that is missing, unreadable, no regular file, empty, too large or not UTF-8
+    /// keeps its content.
     ///
     /// Takes the contents of all files at one moment if symlinks are what changes, so that user and password of a
     /// Kubernetes Secret are of the same version. Reads from the disk, so it blocks its thread.
@@ -71,10 +63,7 @@ impl FileContents {
     pub fn reread(&self) -> Reread {
         let mut contents = self.clone();
         let mut stale = Vec::new();
-        let paths: Vec<&Path> = self
-            .paths()
-            .filter(|path| !disk::is_read_once(path))
-            .collect();
+        let paths: Vec<&Path> = self.paths().collect();
         for (path, found) in paths.iter().zip(look(&paths)) {
             match found {
                 Ok(content) => {
@@ -202,7 +191,7 @@ impl<'a> Files<'a> {
 /// of Kubernetes moves for all files of a Secret at once. If the symlinks move during every try, no content is used.
 fn look(paths: &[&Path]) -> Vec<Result<SecretString, String>> {
     let follow = || -> Vec<PathBuf> {
-        // A pipe of a shell (`/dev/fd/63`) has no canonical path.
+        // A path that cannot be followed fails again when the file is read, with a better text.
         let canonical = |path: &&Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
         paths.iter().map(canonical).collect()
     };
@@ -228,7 +217,7 @@ fn value(path: &Path, place: &Path) -> Result<SecretString, String> {
     let path = path.display();
     let unreadable = |why: &str| {
         format!(
-            "the file `{path}` cannot be read: {why}; see that it is there, is text, and may be read"
+            "the file `{path}` cannot be read: {why}; see that it is a file of text that may be read"
         )
     };
     let Some(bytes) = disk::read(place, LARGEST).map_err(|error| unreadable(&error.to_string()))?

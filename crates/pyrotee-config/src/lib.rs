@@ -26,6 +26,8 @@ mod files;
 mod layers;
 mod listen;
 mod load;
+mod override_warnings;
+mod pyroscope;
 mod reader;
 mod render;
 mod rotation;

@@ -1,6 +1,6 @@
 //! Loads the settings: merges the sources with figment, then converts the merged values into typed settings.
 
-use std::{collections::HashMap, fmt, path::PathBuf, sync::Arc};
+use std::{collections::HashMap, fmt, path::PathBuf};
 
 use figment::{
     Error, Figment, Metadata, Profile, Provider,
@@ -14,6 +14,7 @@ use crate::{
     file::{self, File, Notes},
     files::{FileContents, Files},
     layers::{DEFAULT, ENVIRONMENT, FILE, FLAG},
+    override_warnings,
     reader::Tree,
     schema::{self, Key, Shape},
     sections,
@@ -71,7 +72,8 @@ impl Loader {
         }
     }
 
-    /// Reads the configuration file, through symlinks. Without a file the text is empty. Blocks its thread.
+    /// Reads the configuration file, through symlinks; `-` is the standard input. Without a file the text is empty. Blocks its
+    /// thread, at most for 60 s if the file is a pipe or the standard input.
     ///
     /// # Errors
     /// One fault: the file is missing, cannot be read, is larger than 1 MiB or is not UTF-8.
@@ -98,8 +100,7 @@ impl Loader {
 
     /// Loads the configuration with this text of its file. The contents of the files that the text names come from
     /// `files`; those that are not in there are read from the disk, which blocks the thread. A new text is loaded with
-    /// [`FileContents::read_once`] of the contents in force, which reads every file, the first text with
-    /// `FileContents::default()`.
+    /// `FileContents::default()`, which reads every file.
     ///
     /// # Errors
     ///
@@ -116,7 +117,7 @@ impl Loader {
                 root: None,
             },
             Some(path) => {
-                let name: Arc<str> = path.display().to_string().into();
+                let name = text::name(path);
                 let text = text.text.expose_secret();
                 match file::parse(name, text, &self.variables, &mut files, &mut faults) {
                     Ok(file) => file,
@@ -152,6 +153,9 @@ impl Loader {
         // defaults and the names of the targets are known only now.
         figment = figment.join(Layer::new(Metadata::named(DEFAULT), defaults));
         let tree = Tree::new(&figment, file.notes, faults);
+        for warning in override_warnings::warnings(&self.variables, &self.flags) {
+            tree.warn(warning);
+        }
         let config = sections::config(&tree, self.cpus);
         let faults = tree.into_faults();
         match config {

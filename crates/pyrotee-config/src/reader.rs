@@ -13,6 +13,7 @@ use figment::{
 };
 
 use crate::{
+    expand::has_reference,
     faults::{Fault, Origin, dotted},
     file::{Note, Notes},
     layers::{DEFAULT, ENVIRONMENT, FLAG},
@@ -244,10 +245,16 @@ impl<'t> Scope<'t> {
             None | Some(Origin::Nowhere) => self.origin_of_scope(),
             Some(origin) => origin,
         };
+        let is_override = matches!(origin, Origin::Environment(_) | Origin::Flag(_));
+        let has_reference = value.and_then(Value::as_str).is_some_and(has_reference);
+        let hint = match is_override && has_reference {
+            true => " (`${…}` is not expanded here)",
+            false => "",
+        };
         let fault = Fault {
             origin,
             key: dotted(&path),
-            text: text.to_owned(),
+            text: format!("{text}{hint}"),
         };
         self.tree.faults.borrow_mut().push(fault);
     }

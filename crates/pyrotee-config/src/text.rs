@@ -1,6 +1,6 @@
 //! The text of the configuration file, as it was read at one moment.
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest as _, Sha256};
@@ -12,6 +12,10 @@ use crate::{
 
 /// Limit of the file, in bytes. Configurations are written by hand; a larger file is probably a wrong one.
 const MAX_BYTES: u64 = 1024 * 1024;
+
+/// Limit of the time until a pipe or the standard input ends, so that a program that never writes does not stop a start
+/// without a word. Long enough for a program that asks a person for a passphrase.
+const PIPE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The text of the configuration file, which may hold secrets. Two texts are compared by the SHA-256 of their bytes.
 #[derive(Clone)]
@@ -59,9 +63,9 @@ impl fmt::Debug for ConfigText {
     }
 }
 
-/// Reads a configuration file, through symlinks.
+/// Reads a configuration file, through symlinks; `-` is the standard input.
 pub(crate) fn read(path: &Path) -> Result<ConfigText, Faults> {
-    let bytes = match disk::read(path, MAX_BYTES) {
+    let bytes = match disk::read_any(path, MAX_BYTES, PIPE_TIMEOUT) {
         Ok(Some(bytes)) => bytes,
         Ok(None) => {
             let text = "is larger than 1 MiB; is it the right file?";
@@ -88,10 +92,17 @@ pub(crate) fn read(path: &Path) -> Result<ConfigText, Faults> {
 }
 
 fn fault(path: &Path, line: Option<usize>, text: String) -> Faults {
-    let name: Arc<str> = path.display().to_string().into();
     Faults::new(vec![Fault {
-        origin: Origin::File(name, line),
+        origin: Origin::File(name(path), line),
         key: String::new(),
         text,
     }])
+}
+
+/// The configuration file as faults name it.
+pub(crate) fn name(path: &Path) -> Arc<str> {
+    match disk::is_stdin(path) {
+        true => "stdin".into(),
+        false => path.display().to_string().into(),
+    }
 }

@@ -1,8 +1,6 @@
 //! The section `dead-letters`: where profiles that a target rejected are kept.
 
-use std::path::PathBuf;
-
-use super::spool::at_least;
+use super::{directory, spool::at_least};
 use crate::{
     reader::Scope,
     settings::{DeadLetters, Spool},
@@ -13,13 +11,16 @@ use crate::{
 /// the disk.
 const LEAST_BYTES: u64 = 1024 * 1024;
 
+const EXAMPLE: &str = "/var/lib/pyrotee/dead-letters";
+
 /// Name of the directory of dead letters within the spool's directory.
 const WITHIN_SPOOL: &str = "dead-letters";
 
-/// Dead letters, if they have a directory: their own, or one within the spool. The inner `None` keeps none.
+/// Dead letters, if they have a directory: their own, or one within the spool. The inner `None` keeps none. `spool` is
+/// `None` if the section of the spool has a fault.
 pub(super) fn dead_letters(
     scope: &Scope<'_>,
-    spool: Option<&Spool>,
+    spool: Option<&Option<Spool>>,
 ) -> Option<Option<DeadLetters>> {
     let max_bytes = scope.parse("max-bytes", |text| {
         let enough = |bytes| at_least(LEAST_BYTES, bytes, "dead letters");
@@ -28,8 +29,11 @@ pub(super) fn dead_letters(
     if scope.is_faulty("dir") {
         return None;
     }
-    let dir = scope.text("dir").filter(|dir| !dir.is_empty());
-    let dir = match (dir.map(PathBuf::from), spool) {
+    let dir = match scope.text("dir").filter(|dir| !dir.is_empty()) {
+        Some(_) => Some(scope.parse("dir", |dir| directory::own(dir, EXAMPLE))?),
+        None => None,
+    };
+    let dir = match (dir, spool?) {
         (Some(dir), Some(spool)) if dir == spool.dir => {
             let inside = dir.join(WITHIN_SPOOL);
             let inside = inside.display();
@@ -45,8 +49,9 @@ pub(super) fn dead_letters(
             if scope.is_set("max-bytes") && max_bytes?.is_some() {
                 scope.fault(
                     "dir",
-                    "is missing, and there is no spool; write the directory of the dead letters, \
-                     such as /var/lib/pyrotee/dead-letters",
+                    &format!(
+                        "is missing, and there is no spool; write the directory of the dead letters, such as {EXAMPLE}"
+                    ),
                 );
                 return None;
             }

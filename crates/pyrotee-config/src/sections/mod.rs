@@ -5,6 +5,7 @@
 mod admin_hosts;
 mod credentials;
 mod dead_letters;
+mod directory;
 mod headers;
 mod loops;
 mod outcomes;
@@ -34,9 +35,7 @@ pub(super) fn config(tree: &Tree<'_>, cpus: usize) -> Option<Config> {
     let admin_hosts = admin_hosts::admin_hosts(&root);
     let memory_limit = process::memory_limit(&root);
     let spool = spool::spool(&root.scope("spool"));
-    let dead_letters = spool
-        .as_ref()
-        .and_then(|spool| dead_letters::dead_letters(&root.scope("dead-letters"), spool.as_ref()));
+    let dead_letters = dead_letters::dead_letters(&root.scope("dead-letters"), spool.as_ref());
     let shutdown_grace = process::shutdown_grace(&root);
     let reload = process::reload(&root);
     let log = process::log(&root);

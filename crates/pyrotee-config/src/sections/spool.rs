@@ -1,7 +1,6 @@
 //! The section `spool`.
 
-use std::path::PathBuf;
-
+use super::directory;
 use crate::{
     reader::Scope,
     settings::{FsyncPolicy, Spool},
@@ -18,6 +17,8 @@ pub(crate) const FSYNC: &[(&str, FsyncPolicy)] = &[
 /// The least `spool.max-bytes`, in bytes, so that a spool has room for two profiles of 1 MB, each in its own segment.
 const LEAST_BYTES: u64 = 4 * 1024 * 1024;
 
+const EXAMPLE: &str = "/var/lib/pyrotee/spool";
+
 /// The spool; the inner `None` if no key of the section is set. A section without `dir` is a fault.
 pub(super) fn spool(scope: &Scope<'_>) -> Option<Option<Spool>> {
     let max_bytes = scope.parse("max-bytes", |text| {
@@ -26,14 +27,14 @@ pub(super) fn spool(scope: &Scope<'_>) -> Option<Option<Spool>> {
     let segment_bytes = scope.parse("segment-bytes", values::size);
     let fsync = scope.parse("fsync", |text| values::word(text, FSYNC));
     let dir = match scope.text("dir").filter(|dir| !dir.is_empty()) {
-        Some(dir) => PathBuf::from(dir),
+        Some(_) => scope.parse("dir", |dir| directory::own(dir, EXAMPLE))?,
         None if scope.is_faulty("dir") => return None,
         None => {
             let others = ["max-bytes", "segment-bytes", "fsync"];
             if others.iter().any(|key| scope.is_set(key)) {
                 scope.fault(
                     "dir",
-                    "is missing; write the directory of the spool, such as /var/lib/pyrotee/spool",
+                    &format!("is missing; write the directory of the spool, such as {EXAMPLE}"),
                 );
                 return None;
             }

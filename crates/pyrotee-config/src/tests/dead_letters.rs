@@ -38,17 +38,17 @@ fn a_spool_has_them_inside_unless_they_are_not_wanted() {
     assert_eq!(inside.dir, Path::new("/data/spool/dead-letters"));
     let smaller = letters(&format!("{spool}dead-letters:\n  max-bytes: 1MiB\n")).unwrap();
     assert_eq!((smaller.dir, smaller.max_bytes), (inside.dir, 1 << 20));
-    let elsewhere = letters(&format!("{spool}dead-letters:\n  dir: d\n")).unwrap();
-    assert_eq!(elsewhere.dir, Path::new("d"));
+    let elsewhere = letters(&format!("{spool}dead-letters:\n  dir: /d\n")).unwrap();
+    assert_eq!(elsewhere.dir, Path::new("/d"));
     assert!(letters(&format!("{spool}dead-letters:\n  max-bytes: 0\n")).is_none());
 }
 
 #[test]
 fn faults_say_what_to_write() {
-    yaml("dead-letters:\n  dir: d\n  max-bytes: 64KiB\n").fault_is(
+    yaml("dead-letters:\n  dir: /d\n  max-bytes: 64KiB\n").fault_is(
         "pyrotee.yaml:3: dead-letters.max-bytes: `64KiB` is too little for dead letters; write 1MiB or more",
     );
-    yaml("spool:\n  dir: s\ndead-letters:\n  dir: s\n").fault_is(
-        "pyrotee.yaml:4: dead-letters.dir: is the directory of the spool; write another, such as s/dead-letters",
+    yaml("spool:\n  dir: /s\ndead-letters:\n  dir: /s\n").fault_is(
+        "pyrotee.yaml:4: dead-letters.dir: is the directory of the spool; write another, such as /s/dead-letters",
     );
 }

@@ -1,5 +1,7 @@
 //! Keys set by variables of the environment.
 
+use secrecy::ExposeSecret;
+
 use super::{target, yaml};
 
 #[test]
@@ -128,5 +130,45 @@ fn variables_are_not_substituted_in_variables() {
     assert_eq!(
         config.remote_write.targets[0].tags.iter().next(),
         Some(("a", "${B"))
+    );
+}
+
+#[test]
+fn a_variable_with_one_underscore_is_warned_of() {
+    let config = yaml("").env("PYROTEE_MEMORY_LIMIT", "24MiB").config();
+    assert_eq!(config.memory_limit, 256 << 20);
+    assert_eq!(
+        config.warnings(),
+        [
+            "environment PYROTEE_MEMORY_LIMIT: sets no key; did you mean PYROTEE__MEMORY_LIMIT (two underscores between the keys)?"
+        ]
+    );
+}
+
+#[test]
+fn a_reference_in_a_variable_or_a_flag_is_taken_as_it_stands_and_warned_of() {
+    let config = yaml("")
+        .env("X", "expanded")
+        .env("PYROTEE__ADMIN_TOKEN", "s3cret-${X}")
+        .config();
+    let token = config.admin_token.as_ref().unwrap();
+    assert_eq!(token.expose_secret(), "s3cret-${X}");
+    assert_eq!(
+        config.warnings(),
+        [
+            "environment PYROTEE__ADMIN_TOKEN: `${…}` is not expanded here and is taken as it stands; write the value \
+          itself, or set the key in the file"
+        ]
+    );
+    let mut case = yaml("").env(
+        "PYROTEE__REMOTE_WRITE__TARGETS__A__ADDRESS",
+        "http://${HOST}",
+    );
+    case.flags.upstream = Some("http://${HOST}".to_owned());
+    let faults = case.faults();
+    assert_eq!(
+        faults.matches("`${…}` is not expanded here").count(),
+        2,
+        "{faults}"
     );
 }

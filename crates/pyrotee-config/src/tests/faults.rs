@@ -185,3 +185,42 @@ fn enabled_without_targets_is_refused() {
          remote write is enabled; add one, or write `enabled: false`",
         );
 }
+
+/// The file of a Pyroscope 0.37 with Remote Write, as its documentation shows it.
+const SERVER_YML: &str = "\
+analytics-opt-out: true
+log-level: debug
+storage-path: /var/lib/pyroscope
+api-bind-addr: :4040
+retention: 168h
+no-self-profiling: true
+remote-write:
+  enabled: true
+  targets:
+    bar: { address: http://bar:4040 }
+scrape-configs:
+  - job-name: a
+    static-configs: [{ targets: [a:1] }]
+";
+
+#[test]
+fn the_whole_file_of_a_pyroscope_server_is_one_fault_that_says_what_to_keep() {
+    yaml(SERVER_YML).fault_is(
+        "pyrotee.yaml:1: this is the configuration of a Pyroscope server: keep the block `remote-write` in a file of its \
+         own for pyrotee, and leave Pyroscope's own keys out (analytics-opt-out, log-level, storage-path, \
+         api-bind-addr, retention, no-self-profiling, scrape-configs)",
+    );
+    let broken = SERVER_YML.replace("address", "adress");
+    let faults = yaml(&broken).faults();
+    assert!(
+        faults.contains("did you mean `address`?")
+            && faults.ends_with("3 faults in the configuration"),
+        "{faults}"
+    );
+}
+
+#[test]
+fn a_single_key_of_a_pyroscope_server_is_an_unknown_key() {
+    let faults = yaml("log-level: debug\n").faults();
+    assert!(faults.contains("log-level: unknown key"), "{faults}");
+}

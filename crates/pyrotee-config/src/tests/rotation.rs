@@ -200,21 +200,51 @@ fn a_content_that_makes_a_fault_is_stale_and_stops_no_other() {
     assert_eq!(rotated.files.paths().count(), 2);
 }
 
+fn make_pipe(place: &Place, name: &str) {
+    let made = std::process::Command::new("mkfifo")
+        .arg(place.path(name))
+        .status();
+    assert!(made.unwrap().success());
+}
+
 #[test]
-fn a_pipe_is_read_once() {
+fn a_pipe_or_a_device_for_a_value_is_a_fault_and_not_a_wait() {
     let place = Place::new(&with_tokens(&["bar"]));
-    place.write("bar", "old");
-    let (text, loaded) = place.load();
-    for name in ["bar", "pyrotee.yaml"] {
-        fs::remove_file(place.path(name)).unwrap();
-        let made = std::process::Command::new("mkfifo")
-            .arg(place.path(name))
-            .status();
-        assert!(made.unwrap().success());
-    }
-    let look = loaded.files.reread();
-    assert!(!look.changed && look.stale.is_empty(), "{look:?}");
+    let refused = || {
+        let text = place.loader.read().unwrap();
+        let faults = place.loader.load(&text, &FileContents::default());
+        let faults = faults.unwrap_err().to_string();
+        assert!(faults.contains("it is no regular file"), "{faults}");
+    };
+    make_pipe(&place, "bar");
+    refused();
+    fs::remove_file(place.path("bar")).unwrap();
+    symlink("/dev/zero", place.path("bar")).unwrap();
+    refused();
+    fs::remove_file(place.path("bar")).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(place.path("bar")).unwrap();
+    refused();
+}
+
+#[test]
+fn a_pipe_in_the_place_of_a_file_keeps_the_last_good_content() {
+    let (place, loaded) = old_token();
+    fs::remove_file(place.path("bar")).unwrap();
+    make_pipe(&place, "bar");
+    keeps_old(&place, &loaded.files.reread(), "it is no regular file");
+}
+
+#[test]
+fn a_pipe_for_the_configuration_is_read_once() {
+    let (place, loaded) = old_token();
+    let text = place.loader.read().unwrap();
+    fs::remove_file(place.path("pyrotee.yaml")).unwrap();
+    make_pipe(&place, "pyrotee.yaml");
     assert_eq!(place.loader.read_again(&text).unwrap(), text);
-    let again = place.loader.load(&text, &loaded.files.read_once()).unwrap();
-    assert_eq!(tokens(&again.config), ["old"]);
+    let written = std::thread::scope(|scope| {
+        scope.spawn(|| fs::write(place.path("pyrotee.yaml"), with_tokens(&["baz"])));
+        place.loader.read().unwrap()
+    });
+    assert!(written != text);
+    assert_eq!(loaded.files.paths().count(), 1);
 }

@@ -31,17 +31,35 @@ fn its_defaults_are_for_a_disk_of_its_own() {
 
 #[test]
 fn a_small_one_has_small_segments() {
-    let small = spool("  dir: s\n  max-bytes: 16MiB\n  fsync: always\n");
+    let small = spool("  dir: /s\n  max-bytes: 16MiB\n  fsync: always\n");
     assert_eq!((small.max_bytes, small.segment_bytes), (16 << 20, 4 << 20));
     assert_eq!(small.fsync, FsyncPolicy::Always);
-    yaml("spool:\n  dir: s\n  max-bytes: 16MiB\n  segment-bytes: 8MiB\n").fault_is(
+    yaml("spool:\n  dir: /s\n  max-bytes: 16MiB\n  segment-bytes: 8MiB\n").fault_is(
         "pyrotee.yaml:4: spool.segment-bytes: is more than a quarter of `max-bytes`, and space returns by \
          whole segments; write 4MiB or less",
     );
-    yaml("spool:\n  dir: s\n  max-bytes: 1MiB\n").fault_is(
+    yaml("spool:\n  dir: /s\n  max-bytes: 1MiB\n").fault_is(
         "pyrotee.yaml:3: spool.max-bytes: `1MiB` is too little for a spool; write 4MiB or more",
     );
-    yaml("spool:\n  dir: s\n  fsync: sometimes\n").fault_is(
+    yaml("spool:\n  dir: /s\n  fsync: sometimes\n").fault_is(
         "pyrotee.yaml:3: spool.fsync: `sometimes` is not known; write one of always, interval, never",
     );
+}
+
+#[test]
+fn its_directory_is_its_own_and_absolute() {
+    yaml("spool:\n  dir: /etc\n").fault_is(
+        "pyrotee.yaml:2: spool.dir: `/etc` is a directory of the operating system, and the files of pyrotee need one \
+         of their own; write /var/lib/pyrotee/spool",
+    );
+    let faults = yaml("spool: { dir: spool }\ndead-letters: { dir: letters }\n").faults();
+    let relative = "is a relative path, which depends on where the relay is started; write an absolute one, such as";
+    for line in [
+        format!("spool.dir: `spool` {relative} /var/lib/pyrotee/spool"),
+        format!("dead-letters.dir: `letters` {relative} /var/lib/pyrotee/dead-letters"),
+    ] {
+        assert!(faults.contains(&line), "{faults}");
+    }
+    let faults = yaml("dead-letters: { dir: /var/lib/ }\n").faults();
+    assert!(faults.contains("operating system"), "{faults}");
 }

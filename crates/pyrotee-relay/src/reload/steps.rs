@@ -3,7 +3,7 @@
 use pyrotee_admin::json::reload::{
     Change, KeyChangeJson, ReloadReport, ReloadResult, TargetChangeJson,
 };
-use pyrotee_config::ChangeKind;
+use pyrotee_config::{ChangeKind, FileContents};
 
 use super::{DISK_HANGS, InForce, Look, Reloader};
 
@@ -89,7 +89,7 @@ impl Reloader {
             }
             return Step::Unchanged;
         }
-        let (load_text, known) = (text.clone(), self.in_force.files().read_once());
+        let (load_text, known) = (text.clone(), FileContents::default());
         let loaded = self
             .looks
             .on_disk(move |loader| loader.load(&load_text, &known))
