@@ -163,7 +163,9 @@ fn next_step(response: &BoundedResponse) -> String {
         400 => {
             "it does not accept the request, mostly for its name: see its text above, try another --name"
         }
-        401 | 403 => "it requires credentials: send through a pyrotee whose target has them",
+        401 | 403 => {
+            "it requires credentials: send to a target of a configuration that has them (--target)"
+        }
         404 => "no profiles are accepted there: check the path in --to, the path of --as is added",
         405 | 415 => "the server there is not a Pyroscope: check --to",
         408 | 504 => "it waited too long for the upload or for a server behind it: try again",

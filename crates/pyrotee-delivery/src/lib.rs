@@ -37,6 +37,7 @@ mod response;
 mod route;
 mod settings;
 mod status;
+mod trial;
 mod upload_body;
 
 pub use clock::WallClock;
@@ -47,3 +48,4 @@ pub use deliverer::{Deliverer, TargetHandle};
 pub use monitor::TargetMonitor;
 pub use settings::{Credentials, OnAmbiguous, Settings, SettingsError};
 pub use status::{LastError, SuspendedSurface, TargetState, TargetStatus};
+pub use trial::{Trial, TrialResult};

@@ -10,9 +10,8 @@ use pyrotee_relay::build_info::LONG_VERSION;
 use tokio_util::sync::CancellationToken;
 
 use crate::commands::reload::Refused;
-use crate::commands::spool::UsageError;
 use crate::commands::{
-    check, dead_letters, generate, healthcheck, reload, send, sink, spool, status,
+    UsageError, check, dead_letters, generate, healthcheck, reload, send, sink, spool, status,
 };
 use crate::terminal::print_error;
 

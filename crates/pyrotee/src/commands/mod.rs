@@ -12,3 +12,6 @@ pub(crate) mod send;
 pub(crate) mod sink;
 pub(crate) mod spool;
 pub(crate) mod status;
+mod usage_error;
+
+pub(crate) use usage_error::{UsageError, configured_target};

@@ -1,5 +1,6 @@
 //! `pyrotee send`: sends profiles as an SDK would, and shows the responses.
 
+mod destination;
 mod profile;
 mod push;
 mod request;
@@ -9,11 +10,12 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use pyrotee_client::visible;
-use pyrotee_client::{BoundedResponse, PyroscopeClient};
 use tokio::time::Instant;
 
+use crate::commands::digest::BodyDigest;
 use crate::terminal::write;
-use request::{RawRequest, RequestSource};
+use destination::{Destination, Sent};
+use request::RequestSource;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -40,19 +42,40 @@ Examples:
       A captured request, sent again byte for byte, with its name and times.
       Only Host is changed, and the path gets the prefix of --to, if any.
 
-No credentials are added. To check a target that requires them, send through a
-pyrotee that has this target, or send a captured request that contains them.
+  pyrotee send --target central --config pyrotee.yaml
+      Shows whether a target takes a profile: the request has the target's
+      address, credentials, tenant, headers, paths and tags, as if the relay sent
+      it, and the response means what it would mean to the relay. The profile
+      arrives there. Without --config the file in PYROTEE_CONFIG counts.
+
+With --to no credentials are added.
 
 The digest is the beginning of the SHA-256 of the body; `pyrotee sink` prints
-the same digest.";
+the same digest, unless the tags of a target changed the body of Push or OTLP.
+
+Exit codes: 0 accepted, 1 refused or no response, 2 the command line or the
+configuration is wrong.";
 
 /// Send a profile to a Pyroscope or a relay and show the response
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// Base address of a Pyroscope or a relay, http or https; may have a path prefix
-    #[arg(long, value_name = "URL")]
-    pub(crate) to: String,
+    #[arg(
+        long,
+        value_name = "URL",
+        required_unless_present = "target",
+        conflicts_with = "target"
+    )]
+    pub(crate) to: Option<String>,
+
+    /// Target of a configuration, to send as the relay would
+    #[arg(long, value_name = "NAME")]
+    pub(crate) target: Option<String>,
+
+    /// Configuration that has the target; without it, the file in PYROTEE_CONFIG
+    #[arg(long, value_name = "FILE", requires = "target", conflicts_with = "to")]
+    pub(crate) config: Option<PathBuf>,
 
     /// Surface to send to, which decides path and format of the request
     #[arg(long = "as", value_name = "SURFACE", value_enum, default_value_t = SurfaceArg::Ingest)]
@@ -74,9 +97,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "F")]
     pub(crate) file: Option<PathBuf>,
 
-    /// Timeout of each upload as a whole, from connecting to the end of the response
-    #[arg(long, value_name = "D", default_value = "10s", value_parser = humantime::parse_duration)]
-    pub(crate) timeout: Duration,
+    /// Timeout of each upload as a whole, from connecting to the end of the response [default: 10s, or the timeout of
+    /// the target]
+    #[arg(long, value_name = "D", value_parser = humantime::parse_duration)]
+    pub(crate) timeout: Option<Duration>,
 }
 
 /// Value of `--as`: the surface to send to.
@@ -100,38 +124,37 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 async fn send(args: &Args, out: &mut impl Write) -> anyhow::Result<()> {
-    let client = PyroscopeClient::new(&args.to, args.timeout)?;
+    let destination = Destination::open(args)?;
     let source = RequestSource::open(args.file.as_deref(), args.surface)?;
     for _ in 0..args.count {
-        let request = source.request(client.address(), &args.name, SystemTime::now())?;
-        let started = Instant::now();
-        let response = client.send_raw(&request.bytes).await?;
-        if !write(out, &report(&request, &response, started.elapsed()))? {
+        let request = source.request(destination.address(), &args.name, SystemTime::now())?;
+        let (started, body) = (Instant::now(), request.body);
+        let sent = destination.send(request).await?;
+        if !write(out, &report(body, &sent, started.elapsed()))? {
             return Ok(());
         }
-        if !response.status.is_success() {
-            return Err(client.refusal(&response));
+        if let Some(failure) = sent.failure {
+            return Err(failure);
         }
     }
     Ok(())
 }
 
-/// One line per upload, and below it the text of a refusal.
-fn report(request: &RawRequest, response: &BoundedResponse, took: Duration) -> String {
+/// One line per upload, and below it the text of the response, if it is to be shown.
+fn report(body: BodyDigest, sent: &Sent, took: Duration) -> String {
     let mut report = format!(
-        "{}  {:>10} B  {}  {} ms\n",
-        response.status.as_u16(),
-        request.body.bytes,
-        request.body,
+        "{}  {:>10} B  {body}  {} ms\n",
+        sent.status,
+        body.bytes,
         took.as_millis()
     );
-    if !response.status.is_success() {
-        for line in response.text().lines() {
-            report.push_str(&format!("    {}\n", visible(line)));
-        }
+    for line in sent.text.lines() {
+        report.push_str(&format!("    {}\n", visible(line)));
     }
     report
 }
 
+#[cfg(test)]
+mod target_tests;
 #[cfg(test)]
 mod tests;

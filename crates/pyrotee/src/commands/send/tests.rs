@@ -9,19 +9,21 @@ use crate::commands::sink::tests::while_sinking;
 
 fn args(to: impl std::fmt::Display) -> Args {
     Args {
-        to: format!("http://{to}"),
+        to: Some(format!("http://{to}")),
+        target: None,
+        config: None,
         surface: SurfaceArg::Ingest,
         name: "shop{region=eu, zone=a b}".to_owned(),
         count: 1,
         file: None,
-        timeout: Duration::from_secs(10),
+        timeout: None,
     }
 }
 
 /// Arguments for [`against`], which puts the server's address before `path`.
 fn below(path: &str) -> Args {
     Args {
-        to: path.to_owned(),
+        to: Some(path.to_owned()),
         ..args("")
     }
 }
@@ -38,7 +40,8 @@ async fn against(
     mut args: Args,
 ) -> (String, anyhow::Result<()>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    args.to = format!("http://{}{}", listener.local_addr().unwrap(), args.to);
+    let path = args.to.unwrap();
+    args.to = Some(format!("http://{}{path}", listener.local_addr().unwrap()));
     let serving = async { server(listener.accept().await.unwrap().0).await };
     tokio::join!(sent(&args), serving).0
 }
@@ -103,7 +106,7 @@ async fn a_file_is_sent_as_the_whole_body_in_its_format() {
             .unwrap();
         })
         .await;
-        let digest = crate::commands::digest::BodyDigest::of(data.as_bytes());
+        let digest = BodyDigest::of(data.as_bytes());
         assert!(printed.contains(&format!("  {format} ")), "{printed}");
         assert!(
             printed.contains(&format!(" {} B  {digest} ", data.len())),
@@ -161,7 +164,7 @@ async fn an_export_is_sent_as_it_is() {
         (&line["surface"], &line["format"], &line["app"]),
         (&"otlp".into(), &"json".into(), &"cart".into())
     );
-    let digest = crate::commands::digest::BodyDigest::of(data.as_bytes());
+    let digest = BodyDigest::of(data.as_bytes());
     assert_eq!(line["digest"], digest.to_string());
 }
 
@@ -291,7 +294,7 @@ async fn a_server_that_hangs_is_waited_for_no_longer_than_told() {
         let mut request = Vec::new();
         drop(stream.read_to_end(&mut request).await);
     };
-    let timeout = Duration::from_millis(50);
+    let timeout = Some(Duration::from_millis(50));
     let (out, result) = against(
         server,
         Args {
@@ -331,7 +334,7 @@ fn the_arguments_are_well_formed_and_have_defaults() {
     command.clone().debug_assert();
     let matches = command.get_matches_from(["send", "--to", "http://h"]);
     let args = <Args as clap::FromArgMatches>::from_arg_matches(&matches).unwrap();
-    assert_eq!((args.count, args.timeout), (1, Duration::from_secs(10)));
+    assert_eq!((args.count, args.timeout), (1, None));
     assert_eq!(args.name, "pyrotee.sample{source=send}");
     assert_eq!(args.surface, SurfaceArg::Ingest);
 }

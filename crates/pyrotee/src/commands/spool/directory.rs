@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use pyrotee_config::{Config, FILE_VARIABLE as CONFIG, Flags, Sources};
 
-use super::UsageError;
+use crate::commands::UsageError;
 
 /// Options that name the directory of a spool.
 #[derive(Debug, Clone, Default, clap::Args)]

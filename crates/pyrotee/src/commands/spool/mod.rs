@@ -32,11 +32,6 @@ enum Command {
     Purge(purge::Args),
 }
 
-/// An error of the command line that clap cannot detect, such as a missing or unknown target. Exit code 2.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct UsageError(String);
-
 /// Runs a subcommand. The exit code is a failure without an error if the subcommand ran and printed damage, or the
 /// number of profiles left.
 ///

@@ -10,7 +10,8 @@ use pyrotee_segments::inspect::{Directory, Membership, Survey};
 use pyrotee_spool::{Closer, Control, Settings};
 use tokio::time::Instant;
 
-use super::{UsageError, in_words};
+use super::in_words;
+use crate::commands::UsageError;
 
 /// Limits of the queues: none, because nothing is offered to them.
 const UNLIMITED: Limits = Limits {
@@ -124,10 +125,6 @@ pub(super) fn check_target(survey: &Survey, name: &str) -> anyhow::Result<()> {
     if survey.targets.iter().any(|it| it.name == name) {
         return Ok(());
     }
-    let known: Vec<_> = survey.targets.iter().map(|it| &*it.name).collect();
-    let known = known.join(", ");
-    Err(UsageError(format!(
-        "no target `{name}` in this spool; there are: {known}"
-    ))
-    .into())
+    let known = survey.targets.iter().map(|it| &*it.name);
+    Err(UsageError::unknown_target(name, "this spool", known).into())
 }

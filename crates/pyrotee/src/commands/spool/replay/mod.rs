@@ -15,8 +15,8 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use pyrotee_client::PyroscopeClient;
 
-use super::UsageError;
 use super::directory::DirectoryArgs;
+use crate::commands::UsageError;
 use crate::commands::relay::relay_at;
 use pacer::Pacer;
 use to_address::AddressReplay;

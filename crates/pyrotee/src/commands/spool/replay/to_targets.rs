@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use bytesize::ByteSize;
 use pyrotee_client::visible;
-use pyrotee_config::Config;
+use pyrotee_config::{Config, Target};
 use pyrotee_delivery::{CredentialRefresh, DeadLetterSink, Deliverer, TargetMonitor, WallClock};
 use pyrotee_letters::{DeadLetters, Settings};
 use pyrotee_net::{Connector, Resolver, Tls};
@@ -20,8 +20,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, interval};
 use tokio_util::sync::CancellationToken;
 
+use super::super::exit_code;
 use super::super::queues::{CLOSING, TargetQueue, close, open, survey};
-use super::super::{UsageError, exit_code};
+use crate::commands::{UsageError, configured_target};
 use crate::terminal::{ProgressDisplay, Unit, print, size};
 
 /// How often the ledgers of the targets are read.
@@ -98,21 +99,14 @@ pub(super) async fn run(
 }
 
 /// The target of this name, or all targets.
-fn wanted(
-    mut targets: Vec<pyrotee_config::Target>,
-    name: Option<String>,
-) -> anyhow::Result<Vec<pyrotee_config::Target>> {
+fn wanted(targets: Vec<Target>, name: Option<String>) -> Result<Vec<Target>, UsageError> {
     let Some(name) = name else { return Ok(targets) };
-    let known: Vec<_> = targets.iter().map(|it| it.name.clone()).collect();
-    targets.retain(|it| it.name == name);
-    if targets.is_empty() {
-        let known = known.join(", ");
-        return Err(UsageError(format!(
-            "the configuration has no target `{name}`; there are: {known}. Profiles of a removed target can be sent to an address (--to)"
-        ))
-        .into());
+    match configured_target(targets, &name) {
+        Ok(target) => Ok(vec![target]),
+        Err(UsageError(text)) => Err(UsageError(format!(
+            "{text}. Profiles of a removed target can be sent to an address (--to)"
+        ))),
     }
-    Ok(targets)
 }
 
 fn pending(queues: &[TargetQueue]) -> u64 {

@@ -1,0 +1,71 @@
+//! Uploads single records to a target outside of its queue, to see whether the target accepts them.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use pyroscope_wire::refusal::Meaning;
+use pyrotee_net::Connector;
+use pyrotee_queue::Record;
+
+use crate::client::TargetClient;
+use crate::connection::Endpoint;
+use crate::metrics::TargetMetrics;
+use crate::outcome::Outcome;
+use crate::request::RewritePermits;
+use crate::{Settings, SettingsError, WallClock};
+
+/// Uploads single records with the settings of a target: the request, its time limit and the reading of the response are
+/// those of a delivery. A record is tried once, over a new connection.
+#[derive(Debug)]
+pub struct Trial {
+    client: TargetClient,
+    metrics: TargetMetrics,
+}
+
+/// The result of one upload of a [`Trial`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrialResult {
+    /// Whether the target has the record, or all of it but a part that `text` names.
+    pub is_accepted: bool,
+    /// The outcome of the upload, as in the label `outcome` of metrics.
+    pub outcome: &'static str,
+    /// Status of the response; `None` if there was none.
+    pub status: Option<StatusCode>,
+    /// The body of the response or the error, in one line without secrets; empty for a success without a warning.
+    pub text: String,
+}
+
+impl Trial {
+    /// # Errors
+    /// If a setting cannot be sent as a header.
+    pub fn new(settings: &Settings, connector: Connector) -> Result<Self, SettingsError> {
+        let endpoint = Arc::new(Endpoint {
+            connector,
+            origin: settings.address.origin().clone(),
+        });
+        let (permits, clock) = (RewritePermits::new(), WallClock::system());
+        Ok(Self {
+            client: TargetClient::new(settings, endpoint, permits, clock)?,
+            metrics: TargetMetrics::new(&settings.name, &settings.address),
+        })
+    }
+
+    /// Uploads `record` once.
+    pub async fn upload(&self, record: &Arc<Record>) -> TrialResult {
+        let outcome = match self.client.prepare(record).await {
+            Err(reason) => Outcome::unsendable(reason),
+            Ok((content, _use)) => {
+                let mut connection = None;
+                self.client
+                    .upload(record, content, &mut connection, &self.metrics)
+                    .await
+            }
+        };
+        TrialResult {
+            is_accepted: outcome.meaning == Ok(Meaning::Taken),
+            outcome: outcome.as_str(),
+            status: outcome.status,
+            text: outcome.text,
+        }
+    }
+}
