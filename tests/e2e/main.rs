@@ -39,6 +39,7 @@ mod delivery;
 /// Content types and content codings, which the relay does not change.
 mod encodings;
 /// Bodies of requests and responses: framing, trailers, ends and sizes.
+mod foreign_directory;
 mod framing;
 /// The spool on a file system that is really full.
 mod full_disk;

@@ -156,7 +156,7 @@ fn it_is_exported_from_the_spool_and_sent_by_hand() {
     let text = |path: &PathBuf| path.to_str().unwrap().to_owned();
     let from = ["--dir", &text(&spool)];
     let export = ["spool", "export", "--out", &text(&out)];
-    pyrotee(&[&export[..], &from].concat()).expect(0, &["exported 1 profiles"]);
+    pyrotee(&[&export[..], &from].concat()).expect(0, &["exported 1 profile,"]);
     let file = fs::read_dir(&out).unwrap().next().unwrap().unwrap().path();
     let (sent, replayed) = (Upstream::ok(), Upstream::ok());
     pyrotee(&["send", "--to", &sent.url(), "--file", &text(&file)]).expect(0, &[]);
@@ -170,7 +170,7 @@ fn it_is_exported_from_the_spool_and_sent_by_hand() {
         "--to",
         &replayed.url(),
     ];
-    pyrotee(&[&replay[..], &from].concat()).expect(0, &["sent 1 profiles"]);
+    pyrotee(&[&replay[..], &from].concat()).expect(0, &["sent 1 profile,"]);
     assert_versions(&replayed.only(), &["2"]);
 }
 

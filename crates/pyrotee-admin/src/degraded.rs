@@ -53,7 +53,8 @@ fn of_spool(spool: &SpoolMonitor) -> Option<DegradationJson> {
         ),
         Mode::ReadErrors => {
             let segments = spool.stats().unreadable_segments;
-            let text = format!("the disk does not return {segments} segments: their profiles wait");
+            let s = if segments == 1 { "" } else { "s" };
+            let text = format!("the disk does not return {segments} segment{s}: profiles in them wait");
             (READ_ERRORS, text)
         }
     };

@@ -49,6 +49,7 @@ pub const FILE_VARIABLE: &str = "PYROTEE_CONFIG";
 pub use difference::{ChangeKind, KeyChange, needs_restart};
 pub use faults::{Fault, Faults};
 pub use files::{FileContents, Reread, StaleFile};
+pub use listen::parse as parse_listen;
 pub use load::{Loaded, Loader, load};
 pub use rotation::Rotated;
 pub use settings::{

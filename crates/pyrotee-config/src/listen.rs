@@ -5,7 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use pyrotee_net::{Address, Listen};
 
 /// Reads `:PORT` (all interfaces), `IP:PORT`, `[IPv6]:PORT` or `localhost:PORT` (127.0.0.1).
-pub(crate) fn parse(text: &str) -> Result<Listen, String> {
+///
+/// # Errors
+/// The text continues a sentence that begins with the value, and says what to write.
+pub fn parse(text: &str) -> Result<Listen, String> {
     let remedy = "write :PORT for all interfaces, or IP:PORT";
     if let Ok(address) = text.parse() {
         return Ok(Listen::One(address));

@@ -3,6 +3,7 @@
 use std::thread;
 
 use super::*;
+use crate::support::command;
 
 #[test]
 fn ids_do_not_lead_out_of_the_directory() {
@@ -239,4 +240,61 @@ fn where_none_are_kept_that_is_said() {
     let error = badly(&["ls", "--config", config.to_str().unwrap()]);
     assert!(error.contains("keeps no dead letters"), "{error}");
     assert!(!relay.metrics().text().contains(&format!("\n{KEPT}")));
+}
+
+#[test]
+fn a_target_that_nobody_knows_is_a_fault_and_one_that_was_removed_is_not() {
+    let home = home();
+    let dir = home.path().join("letters");
+    let target = picky();
+    let mut relay = keeping(&dir).target("central", &target, &[]).spawn();
+    send(&relay, &["bad400"]);
+    has(&relay, 1);
+    let admin = relay.admin().to_string();
+    let config = relay.home().join("pyrotee.yaml");
+    let (admin, config) = (["--admin", &admin], ["--config", config.to_str().unwrap()]);
+    let without = ["--dir", dir.to_str().unwrap()];
+    let to = ["--to", "http://127.0.0.1:1"];
+    let typo = |command: &str, more: &[&str]| {
+        let args = ["dead-letters", command, "--target", "typo"];
+        pyrotee(&[&args[..], more].concat())
+    };
+    let refused = |done: command::Done| {
+        assert_eq!(done.code, Some(2), "{done:?}");
+        let says = "has no target `typo`; there are: central";
+        assert!(done.err.contains(says), "{done:?}");
+    };
+    for command in ["ls", "purge", "replay"] {
+        refused(typo(command, &admin));
+    }
+    relay.sigterm();
+    relay.wait(SOON).expect("it stops");
+    for (command, more) in [("ls", &[][..]), ("purge", &[]), ("replay", &to)] {
+        refused(typo(command, &[&config[..], more].concat()));
+    }
+    // Without a configuration, `typo` may be a target that has no letters at the moment.
+    let done = typo("purge", &without);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert!(
+        done.err
+            .contains("warning: the directory has no target `typo`"),
+        "{done:?}"
+    );
+
+    // A target without letters is no fault; nor is a removed one with letters.
+    let purge = |more: &[&str]| {
+        pyrotee(&[&["dead-letters", "purge", "--target", "central"][..], more].concat())
+    };
+    fs::write(
+        relay.home().join("pyrotee.yaml"),
+        format!("dead-letters: {{ dir: \"{}\" }}\nremote-write: {{ targets: {{ other: {{ address: \"http://a\" }} }} }}\n", dir.display()),
+    )
+    .unwrap();
+    let done = purge(&config);
+    assert_eq!(
+        (done.code, done.out.as_str()),
+        (Some(0), "1 of 1 purged\n"),
+        "{done:?}"
+    );
+    assert_eq!(purge(&config).code, Some(2));
 }

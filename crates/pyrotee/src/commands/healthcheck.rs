@@ -8,6 +8,8 @@ use anyhow::bail;
 use hyper::StatusCode;
 use pyrotee_client::{AdminArgs, RelayClient};
 
+use crate::terminal::parse_duration;
+
 const EXAMPLES: &str = "\
 Examples:
   pyrotee healthcheck
@@ -33,7 +35,7 @@ pub(crate) struct Args {
     live: bool,
 
     /// Timeout of the response, such as 500ms or 3s
-    #[arg(long, value_name = "D", default_value = "3s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "D", default_value = "3s", value_parser = parse_duration)]
     timeout: Duration,
 }
 

@@ -11,7 +11,7 @@ use anyhow::Context;
 
 pub(crate) use progress::{ProgressDisplay, Unit};
 pub(crate) use table::Table;
-pub(crate) use units::{age, profiles, size};
+pub(crate) use units::{age, counted, parse_duration, profiles, size};
 
 /// Prints to stdout. It is no error if the reader has closed the output.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {

@@ -3,8 +3,9 @@
 use pyrotee_admin::json::dead_letters::{LetterPage, MOST_LETTERS, PageQuery};
 use pyrotee_letters::Letter;
 
+use super::known_target;
 use super::source::SourceArgs;
-use crate::terminal::{Table, print, print_json, size, width};
+use crate::terminal::{Table, counted, print, print_json, size, width};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -42,6 +43,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         limit: usize::try_from(args.limit).unwrap_or(MOST_LETTERS),
     };
     let page = source.page(&query).await?;
+    if let Some(target) = query.target.filter(|_| page.value.letters.is_empty()) {
+        known_target::check(&source, &target).await?;
+    }
     match args.json {
         true => print_json(&page.json),
         false => print(&text(&page.value, width(WIDTH))),
@@ -75,8 +79,8 @@ fn row(letter: &Letter) -> [String; HEAD.len()] {
 fn totals(page: &LetterPage) -> String {
     let shown = page.letters.len() as u64;
     let of = match shown < page.total {
-        true => format!("{shown} of {} letters", page.total),
-        false => format!("{shown} letters"),
+        true => format!("{shown} of {}", counted(page.total, "letter")),
+        false => counted(shown, "letter"),
     };
     let limit = page.limit_bytes;
     let limit = limit.map(|limit| format!(" of {}", size(limit)));

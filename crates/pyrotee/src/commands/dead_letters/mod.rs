@@ -3,6 +3,7 @@
 mod batch;
 #[cfg(test)]
 mod fixture;
+mod known_target;
 mod ls;
 mod purge;
 mod replay;

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use crate::terminal::parse_duration;
+
 use super::batch::BatchReport;
 use super::selection::SelectionArgs;
 use super::source::SourceArgs;
@@ -12,7 +14,8 @@ Examples:
   pyrotee dead-letters purge --older-than 2d --target central
   pyrotee dead-letters purge --all
 
-Exit codes: 0 all were removed, 1 some were not, or there was no response.";
+Exit codes: 0 all were removed, 1 some were not, or there was no response,
+2 the command line or the configuration is wrong.";
 
 /// Letters in one request to a relay.
 const BATCH: usize = 256;
@@ -26,7 +29,7 @@ pub(super) struct Args {
     #[command(flatten)]
     selection: SelectionArgs,
     /// Dead letters that were rejected longer ago than this, such as 12h or 2d
-    #[arg(long, value_name = "D", value_parser = humantime::parse_duration, conflicts_with = "ids")]
+    #[arg(long, value_name = "D", value_parser = parse_duration, conflicts_with = "ids")]
     older_than: Option<Duration>,
 }
 

@@ -9,6 +9,8 @@ use pyrotee_client::{CapturedRequest, PyroscopeClient, RelayClient, UploadError}
 use pyrotee_letters::{Id, Store};
 use tokio::time::{Instant, sleep};
 
+use crate::terminal::parse_duration;
+
 use super::batch::BatchReport;
 use super::selection::SelectionArgs;
 use super::source::{LetterSource, SourceArgs};
@@ -30,7 +32,8 @@ Examples:
 Profiles keep their times; max-age counts from now on. The relay takes letters while
 less than half of the target's queue is full; until then the command waits.
 
-Exit codes: 0 all were taken, 1 some were not, or there was no response.";
+Exit codes: 0 all were taken, 1 some were not, or there was no response,
+2 the command line or the configuration is wrong.";
 
 /// Letters in one request to a relay.
 const BATCH: usize = 16;
@@ -52,7 +55,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "NAME|URL")]
     to: Option<String>,
     /// Without a relay: timeout of each upload as a whole
-    #[arg(long, value_name = "D", default_value = "10s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "D", default_value = "10s", value_parser = parse_duration)]
     timeout: Duration,
 }
 
@@ -65,9 +68,11 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let source = args.source.open(true)?;
     let ids = args.selection.find(&source, None).await?;
     let replayer = match (source, client) {
-        (LetterSource::Directory(store), Some(client)) => Replayer::Process { store, client },
+        (LetterSource::Directory { store, .. }, Some(client)) => {
+            Replayer::Process { store, client }
+        }
         (LetterSource::Relay(relay), _) => Replayer::Relay { relay, to: args.to },
-        (LetterSource::Directory(_), None) => bail!("--to is missing"),
+        (LetterSource::Directory { .. }, None) => bail!("--to is missing"),
     };
     let mut report = BatchReport::new("replaying", ids.len());
     replayer.replay_all(ids.into(), &mut report).await?;

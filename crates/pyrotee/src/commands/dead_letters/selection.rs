@@ -7,6 +7,7 @@ use anyhow::ensure;
 use pyrotee_admin::json::dead_letters::{MOST_LETTERS, PageQuery};
 use pyrotee_letters::Id;
 
+use super::known_target;
 use super::source::LetterSource;
 
 /// Selects dead letters by their ids, by their target, or all of them.
@@ -43,6 +44,7 @@ impl SelectionArgs {
             "no dead letters are selected: give their ids, --all, or another option (see --help)"
         );
         let mut found = VecDeque::new();
+        let mut has_letters = false;
         let mut query = PageQuery {
             target: self.target,
             before: None,
@@ -51,8 +53,12 @@ impl SelectionArgs {
         loop {
             let page = source.page(&query).await?.value;
             let Some(last) = page.letters.last() else {
+                if let Some(target) = query.target.filter(|_| !has_letters) {
+                    known_target::check(source, &target).await?;
+                }
                 return Ok(found.into());
             };
+            has_letters = true;
             query.before = Some(last.id.parse::<Id>()?);
             for letter in page.letters {
                 let id = letter.id.parse::<Id>()?;

@@ -34,14 +34,18 @@ pub(super) struct SourceArgs {
 #[derive(Debug)]
 pub(super) enum LetterSource {
     Relay(RelayClient),
-    Directory(Store),
+    Directory {
+        store: Store,
+        /// The targets of the configuration that names the directory; empty with `--dir`.
+        configured: Vec<String>,
+    },
 }
 
 impl SourceArgs {
     /// Finds the dead letters. `change`: locks the directory, so that letters can be removed.
     pub(super) fn open(self, change: bool) -> anyhow::Result<LetterSource> {
-        let dir = match (self.admin, self.dir, self.config) {
-            (None, Some(dir), _) => dir,
+        let (dir, configured) = match (self.admin, self.dir, self.config) {
+            (None, Some(dir), _) => (dir, Vec::new()),
             (None, None, Some(file)) => dir_of(file)?,
             (admin, _, config) => {
                 let admin = admin.or_else(|| std::env::var(ADMIN).ok());
@@ -49,7 +53,8 @@ impl SourceArgs {
                 return relay_at(&admin, config.as_deref()).map(LetterSource::Relay);
             }
         };
-        Ok(LetterSource::Directory(Store::look(&dir, change)?))
+        let store = Store::look(&dir, change)?;
+        Ok(LetterSource::Directory { store, configured })
     }
 
     /// Whether a directory is used and no relay is asked.
@@ -58,7 +63,8 @@ impl SourceArgs {
     }
 }
 
-fn dir_of(file: PathBuf) -> anyhow::Result<PathBuf> {
+/// The directory of a configuration, and the names of its targets.
+fn dir_of(file: PathBuf) -> anyhow::Result<(PathBuf, Vec<String>)> {
     let shown = file.display().to_string();
     let config = pyrotee_config::load(Sources::of_process(Some(file), Flags::default()))?;
     let letters = config.dead_letters;
@@ -67,7 +73,8 @@ fn dir_of(file: PathBuf) -> anyhow::Result<PathBuf> {
             "{shown} keeps no dead letters: set dead-letters.dir, or name a directory with --dir"
         )
     })?;
-    Ok(letters.dir)
+    let targets = config.remote_write.targets.into_iter();
+    Ok((letters.dir, targets.map(|target| target.name).collect()))
 }
 
 impl LetterSource {
@@ -75,7 +82,18 @@ impl LetterSource {
     pub(super) async fn page(&self, query: &PageQuery) -> anyhow::Result<JsonResponse<LetterPage>> {
         match self {
             Self::Relay(relay) => relay.dead_letters(query).await,
-            Self::Directory(store) => json(LetterPage::of(store, query)),
+            Self::Directory { store, .. } => json(LetterPage::of(store, query)),
+        }
+    }
+
+    /// The names of the configured targets; none if only the directory is known.
+    pub(super) async fn configured_targets(&self) -> anyhow::Result<Vec<String>> {
+        match self {
+            Self::Relay(relay) => {
+                let targets = relay.status().await?.value.targets.into_iter();
+                Ok(targets.map(|target| target.name).collect())
+            }
+            Self::Directory { configured, .. } => Ok(configured.clone()),
         }
     }
 
@@ -83,7 +101,7 @@ impl LetterSource {
     pub(super) async fn detail(&self, id: &Id) -> anyhow::Result<JsonResponse<LetterDetail>> {
         match self {
             Self::Relay(relay) => relay.dead_letter(id).await,
-            Self::Directory(store) => json(LetterDetail::of(store, id)?),
+            Self::Directory { store, .. } => json(LetterDetail::of(store, id)?),
         }
     }
 
@@ -91,7 +109,7 @@ impl LetterSource {
     pub(super) async fn request(&self, id: &Id) -> anyhow::Result<Bytes> {
         match self {
             Self::Relay(relay) => relay.captured_request(id).await,
-            Self::Directory(store) => Ok(store.request(id)?),
+            Self::Directory { store, .. } => Ok(store.request(id)?),
         }
     }
 
@@ -99,7 +117,7 @@ impl LetterSource {
     pub(super) async fn purge(&self, ids: Vec<String>) -> anyhow::Result<BatchResult> {
         match self {
             Self::Relay(relay) => relay.purge_dead_letters(ids).await,
-            Self::Directory(store) => Ok(BatchResult::purged(store, &ids)),
+            Self::Directory { store, .. } => Ok(BatchResult::purged(store, &ids)),
         }
     }
 }

@@ -13,7 +13,7 @@ use pyrotee_client::visible;
 use tokio::time::Instant;
 
 use crate::commands::digest::BodyDigest;
-use crate::terminal::write;
+use crate::terminal::{parse_duration, write};
 use destination::{Destination, Sent};
 use request::RequestSource;
 
@@ -99,7 +99,7 @@ pub(crate) struct Args {
 
     /// Timeout of each upload as a whole, from connecting to the end of the response [default: 10s, or the timeout of
     /// the target]
-    #[arg(long, value_name = "D", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "D", value_parser = parse_duration)]
     pub(crate) timeout: Option<Duration>,
 }
 

@@ -7,23 +7,24 @@ mod line;
 mod requests;
 mod serve;
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
 use hyper::StatusCode;
-use tokio::net::TcpListener;
+use pyrotee_net::Listen;
 use tokio_util::sync::CancellationToken;
 
 use line::LineFormat;
 use serve::ResponseSettings;
+
+use crate::terminal::parse_duration;
 
 const EXAMPLES: &str = "\
 Examples:
   pyrotee sink
       Listens where pyrotee expects its upstream, and prints one line per profile.
 
-  pyrotee sink --listen 127.0.0.1:4050 --status 503 --delay 2s
+  pyrotee sink --listen :4050 --status 503 --delay 2s
       A target that is slow and then refuses: shows retries and backoff.
 
   pyrotee sink --listen 127.0.0.1:0 --json | tail -n +2 | jq .app
@@ -36,16 +37,16 @@ the same digest.";
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Address and port to listen on; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4042")]
-    pub(crate) listen: SocketAddr,
+    /// Address to listen on: :PORT for all interfaces, or IP:PORT; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4042", value_parser = pyrotee_config::parse_listen)]
+    pub(crate) listen: Listen,
 
     /// Status of the response to each profile; from 400 on, with an error text in Pyroscope's format
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u16).range(200..=599))]
     pub(crate) status: u16,
 
     /// Time to wait before each response, such as 300ms or 1m30s
-    #[arg(long, value_name = "D", default_value = "0s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "D", default_value = "0s", value_parser = parse_duration)]
     pub(crate) delay: Duration,
 
     /// Print each profile as a JSON object on a line of its own
@@ -59,7 +60,7 @@ pub(crate) struct Args {
 /// The address cannot be bound, or the output cannot be written.
 pub(crate) async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> {
     let status = StatusCode::from_u16(args.status).context("--status is no status of HTTP")?;
-    let listener = TcpListener::bind(args.listen).await.with_context(|| {
+    let (listener, _address) = pyrotee_net::bind(args.listen).with_context(|| {
         format!(
             "failed to listen on {}: choose another --listen",
             args.listen

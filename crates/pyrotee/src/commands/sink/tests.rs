@@ -7,7 +7,7 @@ use hyper::Request;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 
@@ -262,4 +262,21 @@ fn the_arguments_are_well_formed_and_have_defaults() {
         ("127.0.0.1:4042", 200)
     );
     assert_eq!((args.delay, args.json), (Duration::ZERO, false));
+}
+
+#[test]
+fn listen_takes_all_forms_of_the_configuration() {
+    let command = || <Args as clap::Args>::augment_args(clap::Command::new("sink"));
+    for (text, shown) in [
+        (":4050", ":4050"),
+        ("localhost:4050", "127.0.0.1:4050"),
+        ("[::1]:0", "[::1]:0"),
+        ("0.0.0.0:4050", "0.0.0.0:4050"),
+    ] {
+        let matches = command().get_matches_from(["sink", "--listen", text]);
+        let args = <Args as clap::FromArgMatches>::from_arg_matches(&matches).unwrap();
+        assert_eq!(args.listen.to_string(), shown);
+    }
+    let error = command().try_get_matches_from(["sink", "--listen", "4050"]);
+    assert!(error.unwrap_err().to_string().contains("write :PORT"));
 }

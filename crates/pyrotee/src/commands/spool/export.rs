@@ -16,7 +16,7 @@ use pyrotee_segments::inspect::{Directory, Selection, StoredRecord};
 use super::directory::DirectoryArgs;
 use super::queues::{check_target, survey};
 use super::{exit_code, in_words};
-use crate::terminal::{ProgressDisplay, Unit, print, size};
+use crate::terminal::{ProgressDisplay, Unit, counted, print, size};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -202,13 +202,13 @@ fn create_directory(out: &Path, force: bool) -> anyhow::Result<()> {
 
 impl ExportCounts {
     fn summary(&self, out: &Path) -> String {
-        let (profiles, bytes) = (self.profiles, size(self.bytes));
+        let (profiles, bytes) = (counted(self.profiles, "profile"), size(self.bytes));
         let damaged = match self.damaged {
             0 => String::new(),
-            damaged => format!("; {damaged} are damaged and left out, see `pyrotee spool verify`"),
+            damaged => format!("; left out as damaged: {damaged}, see `pyrotee spool verify`"),
         };
         let out = out.display();
-        format!("exported {profiles} profiles, {bytes}, to {out}{damaged}")
+        format!("exported {profiles}, {bytes}, to {out}{damaged}")
     }
 }
 

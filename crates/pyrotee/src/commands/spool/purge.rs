@@ -12,7 +12,7 @@ use pyrotee_segments::inspect::{Membership, Survey};
 use super::directory::DirectoryArgs;
 use super::queues::{check_target, close, open, survey};
 use crate::commands::relay::relay_at;
-use crate::terminal::{print, size};
+use crate::terminal::{counted, print, size};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -156,9 +156,13 @@ fn text(purged: &[Purged]) -> String {
         let bytes = size(it.bytes);
         match (it.profiles, it.files) {
             (Some(profiles), _) => {
-                format!("{}: lost {profiles} profiles, {bytes}\n", visible(&it.what))
+                let lost = counted(profiles, "profile");
+                format!("{}: lost {lost}, {bytes}\n", visible(&it.what))
             }
-            (None, files) => format!("deleted {} damaged segments, {bytes}\n", files.unwrap_or(0)),
+            (None, files) => {
+                let files = counted(files.unwrap_or(0), "damaged segment");
+                format!("deleted {files}, {bytes}\n")
+            }
         }
     };
     purged.iter().map(line).collect()

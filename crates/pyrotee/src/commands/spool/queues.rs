@@ -112,7 +112,8 @@ pub(super) fn open(
 /// The disk did not save within [`CLOSING`].
 pub(super) fn close(closer: Closer) -> anyhow::Result<()> {
     if !closer.close((Instant::now() + CLOSING).into_std()) {
-        bail!("the disk did not save within {CLOSING:?}: settled profiles may be delivered again");
+        let within = humantime::format_duration(CLOSING);
+        bail!("the disk did not save within {within}: settled profiles may be delivered again");
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use pyrotee_client::visible;
 
 use super::directory::{DirectoryArgs, SpoolDirectory};
 use super::queues::survey;
-use crate::terminal::{Table, age, print, print_json, profiles, size};
+use crate::terminal::{Table, age, counted, print, print_json, profiles, size};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -79,14 +79,10 @@ fn text(page: &SpoolPage) -> String {
         "read_errors" => "in use, and some segments cannot be read: their profiles wait",
         other => other,
     };
-    let segments = page.segments;
+    let segments = counted(page.segments, "segment");
     let bytes = size(page.bytes);
     _ = writeln!(text, "{}: {}", visible(&page.dir), visible(state));
-    _ = writeln!(
-        text,
-        "format {}, {segments} segments, {bytes}{most}",
-        page.format
-    );
+    _ = writeln!(text, "format {}, {segments}, {bytes}{most}", page.format);
     if page.careful {
         text.push_str(
             "the relay ended soon after its start again and again: it delivers one profile at a time\n",
@@ -104,14 +100,19 @@ fn text(page: &SpoolPage) -> String {
         };
     }
     if page.quarantined.files > 0 {
-        let (files, bytes) = (page.quarantined.files, size(page.quarantined.bytes));
+        let files = counted(page.quarantined.files, "damaged segment");
+        let bytes = size(page.quarantined.bytes);
         _ = writeln!(
             text,
-            "{files} damaged segments are set aside, {bytes}: `pyrotee spool export --quarantined` exports their whole profiles"
+            "set aside: {files}, {bytes}; `pyrotee spool export --quarantined` exports the whole profiles"
         );
     }
     if page.damages > 0 {
-        _ = writeln!(text, "{} damages: see `pyrotee spool verify`", page.damages);
+        _ = writeln!(
+            text,
+            "{}: see `pyrotee spool verify`",
+            counted(page.damages, "damage")
+        );
     }
     if !page.foreign.is_empty() {
         let foreign: Vec<_> = page.foreign.iter().map(|it| visible(it)).collect();

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::directory::DirectoryArgs;
 use super::{exit_code, in_words};
-use crate::terminal::{ProgressDisplay, Unit, print, print_json, size};
+use crate::terminal::{ProgressDisplay, Unit, counted, print, print_json, size};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -74,23 +74,21 @@ fn text(report: &VerifyReport) -> String {
         let target = visible(target);
         _ = writeln!(
             text,
-            "{target}: {undeliverable} profiles cannot be delivered any more"
+            "{target}: {} cannot be delivered any more",
+            counted(*undeliverable, "profile")
         );
     }
-    let (records, segments) = (report.records, report.segments);
+    let records = counted(report.records, "record");
+    let segments = counted(report.segments, "segment");
     let bytes = size(report.bytes);
     let damages = report.findings.iter().filter(|it| it.kind.is_damage());
     match damages.count() {
-        0 => {
-            _ = writeln!(
-                text,
-                "whole: {records} records in {segments} segments, {bytes}"
-            )
-        }
+        0 => _ = writeln!(text, "whole: {records} in {segments}, {bytes}"),
         damages => {
             _ = writeln!(
                 text,
-                "damaged: {damages} places; {records} records in {segments} segments are whole, {bytes} were read"
+                "damaged: {}; whole: {records} in {segments}; read: {bytes}",
+                counted(damages as u64, "place")
             );
             text.push_str(
                 "next: start the relay, which delivers whole profiles, counts the others as `corrupt` and sets damaged\n\
@@ -99,10 +97,10 @@ fn text(report: &VerifyReport) -> String {
         }
     }
     if report.quarantined > 0 {
-        let files = report.quarantined;
+        let files = counted(report.quarantined, "damaged segment");
         _ = writeln!(
             text,
-            "{files} damaged segments were set aside before and not read: see `pyrotee spool export --quarantined`"
+            "set aside before and not read: {files}, see `pyrotee spool export --quarantined`"
         );
     }
     text

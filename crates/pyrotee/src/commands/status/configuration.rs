@@ -2,17 +2,16 @@
 
 use pyrotee_admin::json::status::ConfigJson;
 
+use crate::terminal::counted;
+
 /// A line for each trouble with the configuration: faults of the file, keys that need a restart, files that keep their last
 /// good content. None if nothing is wrong.
 pub(super) fn lines(config: &ConfigJson) -> Vec<String> {
     let mut lines = Vec::new();
     if !config.faults.is_empty() {
-        let (count, s) = (
-            config.faults.len(),
-            if config.faults.len() == 1 { "" } else { "s" },
-        );
+        let faults = counted(config.faults.len() as u64, "fault");
         lines.push(format!(
-            "configuration: {count} fault{s} in the file, which is not applied; a restart now would fail"
+            "configuration: {faults} in the file, which is not applied; a restart now would fail"
         ));
         lines.extend(config.faults.iter().map(|fault| format!("  {fault}")));
     } else if !config.last_reload_successful {

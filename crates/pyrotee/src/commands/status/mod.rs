@@ -12,7 +12,7 @@ use pyrotee_client::visible_json;
 use pyrotee_client::{AdminArgs, JsonResponse, RelayClient};
 use tokio::time::MissedTickBehavior;
 
-use crate::terminal::{print, width, write};
+use crate::terminal::{parse_duration, print, width, write};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -122,7 +122,7 @@ fn frame(text: &str) -> String {
 fn interval(text: &str) -> Result<Duration, String> {
     let bare = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     let text = if bare { &format!("{text}s") } else { text };
-    let interval = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    let interval = parse_duration(text)?;
     match interval < SHORTEST {
         true => Err("is less than a tenth of a second".to_owned()),
         false => Ok(interval),

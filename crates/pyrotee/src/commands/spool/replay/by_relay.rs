@@ -10,7 +10,7 @@ use pyrotee_client::visible;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::super::exit_code;
-use crate::terminal::{ProgressDisplay, Unit, print, size};
+use crate::terminal::{ProgressDisplay, Unit, counted, print, size};
 
 /// How often the relay is asked for its progress.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -28,9 +28,10 @@ pub(super) async fn run(relay: &RelayClient, from: &str, to: &str) -> anyhow::Re
         }
     };
     drop(progress);
-    let (profiles, bytes) = (ended.replayed.profiles, size(ended.replayed.bytes));
+    let profiles = counted(ended.replayed.profiles, "profile");
+    let bytes = size(ended.replayed.bytes);
     print(&format!(
-        "{} has {profiles} profiles of {}, {bytes}; {} are left\n",
+        "{} has {profiles} of {}, {bytes}; {} left\n",
         visible(to),
         visible(from),
         ended.left

@@ -21,6 +21,8 @@ use crate::commands::relay::relay_at;
 use pacer::Pacer;
 use to_address::AddressReplay;
 
+use crate::terminal::parse_duration;
+
 const EXAMPLES: &str = "\
 Examples:
   pyrotee spool replay --admin :4041 --from old-name --to central
@@ -78,7 +80,7 @@ pub(super) struct Args {
     rate: Option<ByteSize>,
 
     /// Timeout of each upload as a whole
-    #[arg(long, value_name = "D", default_value = "30s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "D", default_value = "30s", value_parser = parse_duration)]
     timeout: Duration,
 
     /// Failures in a row that end the replay, with --to
@@ -86,7 +88,7 @@ pub(super) struct Args {
     failures: NonZeroU32,
 
     /// Time without an accepted profile that ends the replay, with --config and without --to
-    #[arg(long, value_name = "D", default_value = "60s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "D", default_value = "60s", value_parser = parse_duration)]
     patience: Duration,
 }
 

@@ -21,7 +21,7 @@ use super::super::queues::{check_target, close, open, survey};
 use super::super::{exit_code, in_words};
 use super::pacer::Pacer;
 use super::request::request;
-use crate::terminal::{ProgressDisplay, Unit, print, size};
+use crate::terminal::{ProgressDisplay, Unit, counted, print, size};
 
 /// Pause between a failed upload and the next upload.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -224,16 +224,19 @@ impl AddressReplay {
         left: u64,
         corrupt: u64,
     ) -> anyhow::Result<ExitCode> {
-        let (profiles, bytes) = (self.sent.profiles, size(self.sent.bytes));
-        let mut text = format!("sent {profiles} profiles, {bytes}; {left} are left\n");
+        let (profiles, bytes) = (
+            counted(self.sent.profiles, "profile"),
+            size(self.sent.bytes),
+        );
+        let mut text = format!("sent {profiles}, {bytes}; {left} left\n");
         if let Some(why) = &self.first_rejection {
             let rejected = self.rejected;
             text.push_str(&format!(
-                "{rejected} were refused and stay; the first with: {why}\n"
+                "{rejected} refused, kept in the spool; the first with: {why}\n"
             ));
         }
         if corrupt > 0 {
-            text.push_str(&format!("{corrupt} are damaged and cannot be sent\n"));
+            text.push_str(&format!("{corrupt} damaged, cannot be sent\n"));
         }
         print(&text)?;
         Ok(exit_code(

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::exit_code;
 use super::super::queues::{CLOSING, TargetQueue, close, open, survey};
 use crate::commands::{UsageError, configured_target};
-use crate::terminal::{ProgressDisplay, Unit, print, size};
+use crate::terminal::{ProgressDisplay, Unit, counted, print, size};
 
 /// How often the ledgers of the targets are read.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -93,7 +93,11 @@ pub(super) async fn run(
     let lost = letters.map_or(0, |kept| kept.writer.close(CLOSING));
     close(spool.closer)?;
     if lost > 0 {
-        bail!("the disk did not keep {lost} dead letters in {CLOSING:?}: they are lost");
+        bail!(
+            "the disk did not keep {} in {}",
+            counted(lost, "dead letter"),
+            humantime::format_duration(CLOSING)
+        );
     }
     report(&spool.queues, &monitors, gave_up.then_some(patience))
 }
@@ -166,7 +170,8 @@ fn report(
         let (name, bytes) = (visible(&queue.target), size(counts.sent.bytes));
         _ = write!(
             text,
-            "{name}: sent {sent} profiles, {bytes}; {left} are left"
+            "{name}: sent {}, {bytes}; {left} left",
+            counted(sent, "profile")
         );
         for reason in Reason::ALL {
             let lost = counts.dropped(reason).profiles;
