@@ -1,5 +1,10 @@
 //! The command `check`: the faults of a configuration, and the sources of its values.
 
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+};
+
 use crate::support::command::run;
 
 const EIGHT_FAULTS: &str = r#"listen: 4040
@@ -60,10 +65,10 @@ fn check_and_run_name_all_eight_faults_of_a_file() {
 
 #[test]
 fn what_check_prints_is_a_configuration_that_means_the_same() {
-    let first = run(VALID, &["check", "--config", "pyrotee.yaml"], &[]);
+    let first = run(VALID, &["check", "--print", "pyrotee.yaml"], &[]);
     assert_eq!((first.code, first.err.as_str()), (Some(0), ""), "{first:?}");
     assert!(first.out.contains("it's $$5"), "{}", first.out);
-    let second = run(&first.out, &["check", "--config", "pyrotee.yaml"], &[]);
+    let second = run(&first.out, &["check", "--print", "pyrotee.yaml"], &[]);
     assert_eq!((second.code, second.err.as_str()), (Some(0), ""));
     assert_eq!(first.out, second.out);
 }
@@ -105,8 +110,8 @@ fn what_kubernetes_puts_into_the_environment_is_harmless() {
         ("PYROTEE_PORT_4040_TCP_PORT", "4040"),
         ("PYROTEE_PORT_4040_TCP_ADDR", "10.0.0.1"),
     ];
-    let plain = run(VALID, &["check", "--config", "pyrotee.yaml"], &[]);
-    let done = run(VALID, &["check", "--config", "pyrotee.yaml"], &links);
+    let plain = run(VALID, &["check", "--print", "pyrotee.yaml"], &[]);
+    let done = run(VALID, &["check", "--print", "pyrotee.yaml"], &links);
     assert_eq!((done.code, done.err.as_str()), (Some(0), ""), "{done:?}");
     assert_eq!(done.out, plain.out);
 }
@@ -121,6 +126,7 @@ fn later_sources_go_over_earlier_ones() {
     ];
     let args = [
         "check",
+        "--print",
         "--config",
         "pyrotee.yaml",
         "--listen",
@@ -217,4 +223,77 @@ fn a_tag_with_a_dash_is_warned_of_once() {
         .collect();
     assert_eq!(warnings.len(), 1, "{}", done.err);
     assert!(warnings[0].contains("cluster_name"), "{}", warnings[0]);
+}
+
+#[test]
+fn what_matters_is_told_in_a_few_lines_and_no_secret() {
+    let done = run(VALID, &["check", "pyrotee.yaml"], &[]);
+    assert_eq!((done.code, done.err.as_str()), (Some(0), ""), "{done:?}");
+    assert!(done.out.starts_with("configuration is valid\n"), "{done:?}");
+    let target = "central: http://127.0.0.1:9/base, token, tenant 0404\n";
+    assert!(done.out.contains(target), "{}", done.out);
+    assert!(!done.out.contains("a-token"), "{}", done.out);
+}
+
+#[test]
+fn a_file_is_named_once_or_twice_alike() {
+    let variable = [("PYROTEE_CONFIG", "other.yaml")];
+    for (args, environment) in [
+        (&["check", "pyrotee.yaml"][..], &variable[..]),
+        (&["check", "pyrotee.yaml", "--config", "pyrotee.yaml"], &[]),
+        (&["check", "--config", "pyrotee.yaml"], &variable),
+    ] {
+        let done = run(VALID, args, environment);
+        assert_eq!(done.code, Some(0), "{args:?}: {done:?}");
+    }
+    let two = ["check", "pyrotee.yaml", "--config", "other.yaml"];
+    let done = run(VALID, &two, &[]);
+    assert_eq!(done.code, Some(2), "{done:?}");
+    assert!(done.err.contains("give one of them"), "{done:?}");
+}
+
+#[test]
+fn the_standard_input_may_be_the_file() {
+    let check = |text: &str, args: &[&str]| {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_pyrotee"))
+            .arg("check")
+            .args(args)
+            .env_remove("PYROTEE_CONFIG")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(text.as_bytes()).unwrap();
+        drop(stdin);
+        child.wait_with_output().unwrap()
+    };
+    for args in [["-"].as_slice(), &["--config", "-"], &["/dev/stdin"]] {
+        let done = check(VALID, args);
+        assert_eq!(done.status.code(), Some(0), "{done:?}");
+        assert!(String::from_utf8_lossy(&done.stdout).contains("127.0.0.1:9/base"));
+    }
+    let done = check("listen: 4040\n", &["-"]);
+    assert_eq!(done.status.code(), Some(2), "{done:?}");
+    let faults = String::from_utf8_lossy(&done.stderr);
+    assert!(faults.starts_with("stdin:1: listen: "), "{faults}");
+}
+
+#[test]
+fn a_variable_with_one_underscore_is_warned_of() {
+    let variables = [
+        ("PYROTEE_MEMORY_LIMIT", "24MiB"),
+        ("PYROTEE_ADMIN", "127.0.0.1:1"),
+        ("PYROTEE_ADMIN_TOKEN", "t0ken"),
+    ];
+    let done = run(VALID, &["check", "pyrotee.yaml"], &variables);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert_eq!(done.err.lines().count(), 1, "{}", done.err);
+    assert!(
+        done.err.starts_with("warning: ")
+            && done.err.contains("did you mean PYROTEE__MEMORY_LIMIT"),
+        "{}",
+        done.err
+    );
 }

@@ -55,6 +55,8 @@ fn the_version_tells_the_revision() {
     assert_eq!(words.next(), Some(env!("CARGO_PKG_VERSION")));
     let rest = words.collect::<Vec<_>>().join(" ");
     assert!(rest.len() >= 7, "a revision follows: {:?}", done.out);
+    let command = run("", &["version"], &[]);
+    assert_eq!((command.code, command.out), (Some(0), done.out));
 }
 
 #[test]

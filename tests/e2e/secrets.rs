@@ -192,7 +192,7 @@ fn secrets_of_targets_and_clients_are_shown_nowhere_and_sent_to_nobody_else() {
     assert_clean("the admin pages", &pages);
     let home = relay.home().join("pyrotee.yaml");
     let check = Command::new(env!("CARGO_BIN_EXE_pyrotee"))
-        .args(["check", "--log-level", "trace", "--config"])
+        .args(["check", "--log-level", "trace", "--print"])
         .arg(home)
         .env("E2E_TOKEN", "S3cr-token-by-variable")
         .env("E2E_HEADER", "S3cr-header-by-variable")

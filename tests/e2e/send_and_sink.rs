@@ -112,3 +112,34 @@ fn a_sink_without_a_free_port_is_an_exit_that_names_it() {
     assert_eq!(done.code, Some(1), "{done:?}");
     assert!(done.err.contains(&address), "{done:?}");
 }
+
+#[test]
+fn a_target_of_the_configuration_in_the_environment_is_sent_to() {
+    let target = Upstream::ok();
+    let file = format!(
+        "remote-write: {{ targets: {{ central: {{ address: \"http://{}\", auth-token: s3cret }} }} }}",
+        target.address()
+    );
+    let variable = [("PYROTEE_CONFIG", "pyrotee.yaml")];
+    let done = run(&file, &["send", "--target", "central"], &variable);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert!(done.out.starts_with("200  "), "{done:?}");
+    assert!(!format!("{done:?}").contains("s3cret"), "{done:?}");
+    let head = target.requests()[0].head.clone();
+    assert_eq!(head.get("authorization").as_deref(), Some("Bearer s3cret"));
+
+    for (args, part) in [
+        (&["send", "--target", "typo"][..], "there are: central"),
+        (
+            &["send", "--target", "central", "--to", "http://a"],
+            "cannot be used with",
+        ),
+    ] {
+        let done = run(&file, args, &variable);
+        assert_eq!(done.code, Some(2), "{done:?}");
+        assert!(done.err.contains(part), "{done:?}");
+    }
+    let done = run(&file, &["send", "--target", "central"], &[]);
+    assert_eq!(done.code, Some(2), "{done:?}");
+    assert!(done.err.contains("--config FILE"), "{done:?}");
+}

@@ -228,6 +228,22 @@ pub enum OnAmbiguous {
     Drop,
 }
 
+impl Target {
+    /// The kind of credentials that the target gets, in words; shows no secret.
+    #[must_use]
+    pub fn credentials_kind(&self) -> &'static str {
+        let mut headers = self.headers.iter();
+        match &self.credentials {
+            Some(Credentials::Bearer(_)) => "token",
+            Some(Credentials::Basic { .. }) => "user and password",
+            None if headers.any(|(name, _)| name == http::header::AUTHORIZATION) => {
+                "an Authorization header"
+            }
+            None => "no credentials",
+        }
+    }
+}
+
 impl Config {
     /// Warnings of settings that are allowed but probably not meant, one sentence each, to be logged at
     /// start. They hold no secret.

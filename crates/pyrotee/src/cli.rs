@@ -1,10 +1,13 @@
 //! The command line.
 
+use std::env;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use pyrotee_config::{ConfigText, Faults, FileContents, Flags, Loaded, Loader, Sources};
+use pyrotee_config::{
+    ConfigText, FILE_VARIABLE, Faults, FileContents, Flags, Loaded, Loader, Sources,
+};
 use pyrotee_relay::Signals;
 use pyrotee_relay::build_info::LONG_VERSION;
 use tokio_util::sync::CancellationToken;
@@ -13,7 +16,7 @@ use crate::commands::reload::Refused;
 use crate::commands::{
     UsageError, check, dead_letters, generate, healthcheck, reload, send, sink, spool, status,
 };
-use crate::terminal::print_error;
+use crate::terminal::{print, print_error};
 
 /// Exit code for faults of the configuration and of the command line; clap uses the same code. All other failures are
 /// [`ExitCode::FAILURE`], which is 1.
@@ -24,6 +27,7 @@ Examples:
   pyrotee run --config pyrotee.yaml
   PYROTEE__REMOTE_WRITE__TARGETS__CENTRAL__AUTH_TOKEN=… pyrotee run --config pyrotee.yaml
   pyrotee run --upstream http://127.0.0.1:4042     a plain proxy, without a file
+  sops decrypt pyrotee.yaml | pyrotee run --config -     a reload keeps this text
 
 Signals: at SIGTERM, SIGINT or SIGQUIT the relay stops accepting, finishes requests, drains the
 queues until shutdown.grace and exits, at most 3 s later even if a disk hangs. At a second signal
@@ -50,9 +54,7 @@ enum Command {
     /// Run the relay
     #[command(after_help = RUN_HELP)]
     Run(ConfigArgs),
-    /// Validate a configuration and print the effective values, secrets redacted
-    #[command(after_help = check::EXAMPLES)]
-    Check(ConfigArgs),
+    Check(CheckArgs),
     Sink(sink::Args),
     Send(send::Args),
     Status(status::Args),
@@ -61,16 +63,17 @@ enum Command {
     Spool(spool::Args),
     Healthcheck(healthcheck::Args),
     Completions(generate::CompletionsArgs),
-    // Hidden: only builds of packages use it.
-    #[command(hide = true)]
     Man(generate::ManArgs),
+    /// Print the version and the revision
+    Version,
 }
 
 /// Where the configuration comes from: defaults < file < environment < flags.
 #[derive(Debug, clap::Args)]
 struct ConfigArgs {
-    /// Configuration file (YAML); without a file, defaults, environment and flags apply
-    #[arg(long, value_name = "FILE", env = pyrotee_config::FILE_VARIABLE)]
+    /// Configuration file (YAML), or - for the standard input; without --config the file in PYROTEE_CONFIG, and without
+    /// a file, defaults, environment and flags apply
+    #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Address for clients, such as :4040 (all interfaces) or 127.0.0.1:4040
     #[arg(long, value_name = "ADDR")]
@@ -98,7 +101,46 @@ impl ConfigArgs {
             log_level: self.log_level,
             log_format: self.log_format,
         };
-        Loader::new(Sources::of_process(self.config, flags))
+        let variable = || env::var_os(FILE_VARIABLE).filter(|file| !file.is_empty());
+        let file = self.config.or_else(|| variable().map(PathBuf::from));
+        Loader::new(Sources::of_process(file, flags))
+    }
+}
+
+/// Validate a configuration and say what it does, without secrets
+#[derive(Debug, clap::Args)]
+#[command(after_help = check::EXAMPLES)]
+struct CheckArgs {
+    /// Configuration file, as --config
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Print every key with its effective value, as YAML
+    #[arg(long)]
+    print: bool,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+impl CheckArgs {
+    /// The arguments of the configuration with the file that is checked.
+    ///
+    /// # Errors
+    /// Two different files are named.
+    fn config(self) -> Result<ConfigArgs, UsageError> {
+        let Some(file) = self.file else {
+            return Ok(self.config);
+        };
+        match &self.config.config {
+            Some(other) if *other != file => Err(UsageError(format!(
+                "{} and --config {} name two files: give one of them",
+                file.display(),
+                other.display()
+            ))),
+            _ => Ok(ConfigArgs {
+                config: Some(file),
+                ..self.config
+            }),
+        }
     }
 }
 
@@ -109,7 +151,16 @@ pub fn main() -> ExitCode {
             exit_code(pyrotee_relay::run(loader, text, loaded))
         }),
         Command::Check(args) => {
-            with_config(args, |_, _, loaded| exit_code(check::run(&loaded.config)))
+            let output = match args.print {
+                true => check::Output::Yaml,
+                false => check::Output::Summary,
+            };
+            match args.config() {
+                Ok(args) => with_config(args, |_, _, loaded| {
+                    exit_code(check::run(&loaded.config, output))
+                }),
+                Err(error) => report_error(&error.into()),
+            }
         }
         Command::Sink(args) => exit_code(blocking(async {
             // In a container the sink is the first process, for which signals have no default action.
@@ -129,6 +180,7 @@ pub fn main() -> ExitCode {
         Command::Healthcheck(args) => exit_code(blocking(healthcheck::run(args))),
         Command::Completions(args) => exit_code(generate::completions(&args, Cli::command())),
         Command::Man(args) => exit_code(generate::man(&args, Cli::command())),
+        Command::Version => exit_code(print(&Cli::command().render_version())),
     }
 }
 

@@ -134,13 +134,13 @@ def with_files(folder, text, contents=None):
 
 
 def check(tmp_path, text, environment=None, flags=()):
-    """Runs `pyrotee check` on a text. Variables and files that the text uses and that are not in `environment` get a value, as from a user's Secret."""
+    """Runs `pyrotee check --print` on a text. Variables and files that the text uses and that are not in `environment` get a value, as from a user's Secret."""
     file = tmp_path / "pyrotee.yaml"
     text = with_files(tmp_path, text, environment)
     file.write_text(text)
     variables = {name: "x" for name in re.findall(r"\$\{(\w+)\}", text)}
     return subprocess.run(
-        [binary(), "check", "--config", file, *flags],
+        [binary(), "check", "--print", "--config", file, *flags],
         env={**variables, **(environment or {})},
         capture_output=True,
         text=True,

@@ -117,7 +117,7 @@ def test_the_two_forms_of_the_sidecar_differ_in_their_place_alone():
 
 
 def effective(family, tmp_path, text, container):
-    """The values that `pyrotee check` prints for a configuration, with the environment of the container."""
+    """The values that `pyrotee check --print` prints for a configuration, with the environment of the container."""
     file = tmp_path / "pyrotee.yaml"
     token = tmp_path / "token"
     token.write_text("from-the-pod")
@@ -127,7 +127,7 @@ def effective(family, tmp_path, text, container):
     environment = {name: "from-the-pod" for name in names} | {
         variable["name"]: variable["value"] for variable in variables if "value" in variable
     }
-    command = [family.pyrotee, "check", *container["args"][1:]]
+    command = [family.pyrotee, "check", "--print", *container["args"][1:]]
     command = [str(file) if part.startswith("/etc/pyrotee/") else part for part in command]
     # No other variables, so that a variable that the manifest lacks is a fault.
     run = subprocess.run(command, env=environment, capture_output=True, text=True)

@@ -25,11 +25,11 @@ def unit():
 
 @pytest.fixture(scope="module")
 def check():
-    """A function that runs `pyrotee check` on a text and returns the output."""
+    """A function that runs `pyrotee check --print` on a text and returns the output."""
     pyrotee = binary()
 
     def check(text, **variables):
-        command = [pyrotee, "check", "--config=/dev/stdin"]
+        command = [pyrotee, "check", "--print", "-"]
         ended = subprocess.run(command, input=text, capture_output=True, text=True, cwd=ROOT, env=os.environ | variables)
         assert ended.returncode == 0 and not ended.stderr, ended.stderr
         return ended.stdout

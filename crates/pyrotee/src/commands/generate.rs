@@ -21,8 +21,13 @@ pub(crate) struct CompletionsArgs {
     shell: Shell,
 }
 
+const MAN_EXAMPLES: &str = "\
+Example:
+  pyrotee man ~/.local/share/man/man1 && man pyrotee-check";
+
 /// Write manual pages, one for each command
 #[derive(Debug, Clone, clap::Args)]
+#[command(after_help = MAN_EXAMPLES)]
 pub(crate) struct ManArgs {
     /// Directory for the pages; it is made if it is missing
     directory: PathBuf,
