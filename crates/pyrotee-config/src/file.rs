@@ -55,16 +55,20 @@ impl Notes {
     }
 }
 
-/// Parses and checks the text of the file called `name`. `Err` means that the rest of the configuration cannot be
-/// checked.
+/// Parses and checks the text of the file called `name`; `only`: only the value of this key. `Err` means that the rest of
+/// the configuration cannot be checked.
 pub(crate) fn parse(
     name: Arc<str>,
     text: &str,
+    only: Option<&str>,
     variables: &HashMap<String, String>,
     files: &mut Files<'_>,
     faults: &mut Vec<Fault>,
 ) -> Result<File, Fault> {
-    let root = yaml::parse(text.trim_start_matches('\u{feff}'), &name, faults)?;
+    let mut root = yaml::parse(text.trim_start_matches('\u{feff}'), &name, faults)?;
+    if let (Some(key), Some(root)) = (only, &mut root) {
+        root.retain(key);
+    }
     let mut checker = Checker {
         file: name,
         variables,

@@ -50,7 +50,7 @@ pub use difference::{ChangeKind, KeyChange, needs_restart};
 pub use faults::{Fault, Faults};
 pub use files::{FileContents, Reread, StaleFile};
 pub use listen::parse as parse_listen;
-pub use load::{Loaded, Loader, load};
+pub use load::{Loaded, Loader, admin_address, load};
 pub use rotation::Rotated;
 pub use settings::{
     Config, Credentials, DeadLetters, Duplicates, FsyncPolicy, LocalWrites, Log, LogFormat,

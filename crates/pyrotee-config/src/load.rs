@@ -6,21 +6,24 @@ use figment::{
     Error, Figment, Metadata, Profile, Provider,
     value::{Dict, Map, Value},
 };
+use pyrotee_net::Listen;
 use secrecy::ExposeSecret;
 
 use crate::{
+    disk,
     env::resolve,
     faults::{Fault, Faults, Origin},
     file::{self, File, Notes},
     files::{FileContents, Files},
     layers::{DEFAULT, ENVIRONMENT, FILE, FLAG},
-    override_warnings,
+    listen, override_warnings,
     reader::Tree,
     schema::{self, Key, Shape},
     sections,
     settings::Config,
     sources::{Flags, Sources},
     text::{self, ConfigText},
+    yaml::Node,
 };
 
 /// The variable in which systemd passes the directory of a service's credentials.
@@ -48,6 +51,21 @@ impl fmt::Debug for Loader {
             .field("file", &self.file)
             .finish_non_exhaustive()
     }
+}
+
+/// The address in the key `admin` of a configuration, for commands that call the relay with this configuration. No other
+/// key is read, so that a command needs none of the secrets.
+///
+/// # Errors
+/// As [`Loader::read`] and [`Loader::admin_address`], or the file is a pipe or a device, which the relay has read already.
+pub fn admin_address(sources: Sources) -> Result<Listen, Faults> {
+    let loader = Loader::new(sources);
+    if let Some(path) = loader.file.as_deref().filter(|it| disk::is_read_once(it)) {
+        let text = "is no regular file, and may be read only once";
+        return Err(text::fault(path, None, text.to_owned()));
+    }
+    let text = loader.read()?;
+    loader.admin_address(&text)
 }
 
 /// Loads the configuration from its sources, once.
@@ -108,35 +126,81 @@ impl Loader {
     /// other sources cannot be checked.
     pub fn load(&self, text: &ConfigText, files: &FileContents) -> Result<Loaded, Faults> {
         let mut faults = Vec::new();
-        let credentials = self.variables.get(CREDENTIALS).map(String::as_str);
-        let mut files = Files::new(files, credentials);
-        let file = match &self.file {
-            None => File {
-                dict: Dict::new(),
-                notes: Notes::default(),
-                root: None,
-            },
-            Some(path) => {
-                let name = text::name(path);
-                let text = text.text.expose_secret();
-                match file::parse(name, text, &self.variables, &mut files, &mut faults) {
-                    Ok(file) => file,
-                    Err(fatal) => {
-                        faults.push(fatal);
-                        return Err(Faults::new(faults));
-                    }
-                }
-            }
-        };
+        let mut files = Files::new(files, self.credentials());
+        let file = self.parse(text, None, &mut files, &mut faults)?;
         let config = self.merge(file, faults)?;
         let files = files.into_used();
         Ok(Loaded { config, files })
     }
 
+    /// The key `admin` of the configuration. The other keys are not read: neither their faults nor the variables and
+    /// files that they name matter.
+    ///
+    /// # Errors
+    /// The text is no YAML, or `admin` has a fault.
+    pub fn admin_address(&self, text: &ConfigText) -> Result<Listen, Faults> {
+        const KEY: &str = "admin";
+        let (mut faults, contents) = (Vec::new(), FileContents::default());
+        let mut files = Files::new(&contents, self.credentials());
+        let file = self.parse(text, Some(KEY), &mut files, &mut faults)?;
+        let figment = self.layers(file.dict, file.root.as_ref(), &mut faults);
+        faults.retain(|fault| fault.key == KEY);
+        let tree = Tree::new(&figment, file.notes, faults);
+        let address = tree.root().parse(KEY, listen::parse);
+        let faults = tree.into_faults();
+        match address {
+            Some(address) if faults.is_empty() => Ok(address),
+            _ => Err(failed(faults)),
+        }
+    }
+
+    fn credentials(&self) -> Option<&str> {
+        self.variables.get(CREDENTIALS).map(String::as_str)
+    }
+
+    /// Parses the text of the file; `only`: only the value of this key.
+    fn parse(
+        &self,
+        text: &ConfigText,
+        only: Option<&str>,
+        files: &mut Files<'_>,
+        faults: &mut Vec<Fault>,
+    ) -> Result<File, Faults> {
+        let Some(path) = &self.file else {
+            return Ok(File {
+                dict: Dict::new(),
+                notes: Notes::default(),
+                root: None,
+            });
+        };
+        let name = text::name(path);
+        let text = text.text.expose_secret();
+        file::parse(name, text, only, &self.variables, files, faults).map_err(|fatal| {
+            let mut faults = std::mem::take(faults);
+            faults.push(fatal);
+            Faults::new(faults)
+        })
+    }
+
     /// Merges the layers over the values of the file, and converts the result.
     fn merge(&self, file: File, mut faults: Vec<Fault>) -> Result<Config, Faults> {
-        let mut figment = Figment::new().merge(Layer::new(Metadata::named(FILE), file.dict));
-        for variable in resolve(&self.variables, file.root.as_ref(), &mut faults) {
+        let figment = self.layers(file.dict, file.root.as_ref(), &mut faults);
+        let tree = Tree::new(&figment, file.notes, faults);
+        for warning in override_warnings::warnings(&self.variables, &self.flags) {
+            tree.warn(warning);
+        }
+        let config = sections::config(&tree, self.cpus);
+        let faults = tree.into_faults();
+        match config {
+            Some(config) if faults.is_empty() => Ok(config),
+            _ => Err(failed(faults)),
+        }
+    }
+
+    /// The layers over the values of the file: environment, flags, and defaults where nothing is given.
+    fn layers(&self, file: Dict, root: Option<&Node>, faults: &mut Vec<Fault>) -> Figment {
+        let mut figment = Figment::new().merge(Layer::new(Metadata::named(FILE), file));
+        for variable in resolve(&self.variables, root, faults) {
             let dict = nested(&variable.path, &variable.value);
             figment = figment.merge(Layer::new(Metadata::from(ENVIRONMENT, variable.name), dict));
         }
@@ -151,27 +215,20 @@ impl Loader {
         }
         // The defaults join last, and fill only the gaps. They cannot be the first layer, because each target has
         // defaults and the names of the targets are known only now.
-        figment = figment.join(Layer::new(Metadata::named(DEFAULT), defaults));
-        let tree = Tree::new(&figment, file.notes, faults);
-        for warning in override_warnings::warnings(&self.variables, &self.flags) {
-            tree.warn(warning);
-        }
-        let config = sections::config(&tree, self.cpus);
-        let faults = tree.into_faults();
-        match config {
-            Some(config) if faults.is_empty() => Ok(config),
-            _ if faults.is_empty() => {
-                let text =
-                    "could not be read, and no fault was found; please report this".to_owned();
-                Err(Faults::new(vec![Fault {
-                    origin: Origin::Nowhere,
-                    key: String::new(),
-                    text,
-                }]))
-            }
-            _ => Err(Faults::new(faults)),
-        }
+        figment.join(Layer::new(Metadata::named(DEFAULT), defaults))
     }
+}
+
+/// The faults of a configuration that was not read, which has one at least.
+fn failed(mut faults: Vec<Fault>) -> Faults {
+    if faults.is_empty() {
+        faults.push(Fault {
+            origin: Origin::Nowhere,
+            key: String::new(),
+            text: "could not be read, and no fault was found; please report this".to_owned(),
+        });
+    }
+    Faults::new(faults)
 }
 
 /// One source of values. Each variable and each flag is a layer, so that figment knows the source of each value.

@@ -91,7 +91,8 @@ pub(crate) fn read(path: &Path) -> Result<ConfigText, Faults> {
     Ok(ConfigText::new(text))
 }
 
-fn fault(path: &Path, line: Option<usize>, text: String) -> Faults {
+/// A fault of the file as a whole.
+pub(crate) fn fault(path: &Path, line: Option<usize>, text: String) -> Faults {
     Faults::new(vec![Fault {
         origin: Origin::File(name(path), line),
         key: String::new(),

@@ -79,6 +79,13 @@ impl Node {
             .map(|entry| &entry.value)
     }
 
+    /// Removes all entries of a map except those of this key.
+    pub(super) fn retain(&mut self, key: &str) {
+        if let Kind::Map(entries) = &mut self.kind {
+            entries.retain(|entry| entry.key == key);
+        }
+    }
+
     /// The entries of a map; empty for every other kind.
     pub(super) fn entries(&self) -> &[Entry] {
         match &self.kind {
