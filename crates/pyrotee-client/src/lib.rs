@@ -22,7 +22,7 @@ mod visible;
 pub use captured::CapturedRequest;
 pub use exchange::BoundedResponse;
 pub use pyroscope::{PyroscopeClient, UploadError};
-pub use relay::{ADMIN, AdminArgs, AdminToken, JsonResponse, LOCAL, RelayClient, TOKEN};
+pub use relay::{AdminToken, JsonResponse, RelayClient, TOKEN};
 pub use visible::{visible, visible_json};
 
 /// Value of `User-Agent` in the requests of commands.

@@ -40,25 +40,6 @@ const LONGEST_REFUSAL: usize = 512;
 /// may list processes.
 pub const TOKEN: &str = "PYROTEE_ADMIN_TOKEN";
 
-/// Environment variable that holds the address of a relay's admin listener.
-pub const ADMIN: &str = "PYROTEE_ADMIN";
-
-/// Default address: the admin listener of a relay on this machine.
-pub const LOCAL: &str = "127.0.0.1:4041";
-
-/// The option that names the relay.
-#[derive(Debug, Clone, clap::Args)]
-pub struct AdminArgs {
-    /// The relay's `admin`: :PORT on this machine, HOST:PORT or http://HOST:PORT
-    #[arg(
-        long,
-        value_name = "ADDR",
-        env = ADMIN,
-        default_value = LOCAL
-    )]
-    pub admin: String,
-}
-
 /// A client of the admin listener of one relay.
 #[derive(Debug)]
 pub struct RelayClient {

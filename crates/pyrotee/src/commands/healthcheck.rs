@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::bail;
 use hyper::StatusCode;
-use pyrotee_client::{AdminArgs, RelayClient};
+
+use super::relay::RelayArgs;
 
 use crate::terminal::parse_duration;
 
@@ -19,16 +20,19 @@ Examples:
   pyrotee healthcheck --live --timeout 10s
       Checks whether the relay is alive: if not, a supervisor may restart it.
 
-Neither check depends on a target or on the local Pyroscope.
+Neither check depends on a target or on the local Pyroscope. Of the configuration
+only `admin` is read, and no secret. An address of all interfaces, such as :4041, is
+asked at loopback.
 
-Exit codes: 0 the relay is ready (or alive), 1 it is not, or does not respond.";
+Exit codes: 0 the relay is ready (or alive), 1 it is not, or does not respond, 2 the
+command line or the file of --config is wrong.";
 
 /// Check whether a running relay is ready, or alive
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
-    admin: AdminArgs,
+    relay: RelayArgs,
 
     /// Check liveness instead of readiness
     #[arg(long)]
@@ -44,7 +48,7 @@ pub(crate) struct Args {
 /// # Errors
 /// The relay does not respond in time, or not with a 200; the text has the response.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
-    let relay = RelayClient::at(&args.admin.admin)?.within(args.timeout);
+    let relay = args.relay.client()?.within(args.timeout);
     let (status, text) = match args.live {
         true => relay.healthy().await?,
         false => relay.ready().await?,

@@ -1,11 +1,9 @@
 //! `pyrotee reload`: has a running relay reload its configuration, and prints what changed.
 
-use std::path::PathBuf;
-
 use pyrotee_admin::json::reload::{Change, ReloadReport, ReloadResult, TargetChangeJson};
-use pyrotee_client::{AdminArgs, visible};
+use pyrotee_client::visible;
 
-use super::relay::relay_at;
+use super::relay::RelayArgs;
 use crate::terminal::print;
 
 const EXAMPLES: &str = "\
@@ -24,7 +22,8 @@ Examples:
       PYROTEE_CONFIG. If the admin-token itself has changed, the relay still
       requires the old one: set PYROTEE_ADMIN_TOKEN, or send SIGHUP to the relay.
 
-A configuration with faults changes nothing, and every fault is on stderr. Keys
+The relay reads its own configuration; the command reads the address and the token in
+the file of --config. A configuration with faults changes nothing, and every fault is on stderr. Keys
 that only a restart changes are printed, and the other changes are applied.
 
 Exit codes: 0 applied or nothing to apply, 1 the relay does not respond or refused
@@ -38,11 +37,7 @@ const TARGETS: &str = "remote-write.targets.";
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
-    relay: AdminArgs,
-
-    /// Configuration that has the admin-token; the relay reads its own
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    relay: RelayArgs,
 }
 
 /// The relay refused a configuration: the faults, a line for each.
@@ -55,7 +50,7 @@ pub(crate) struct Refused(Vec<String>);
 /// # Errors
 /// The relay does not reload, or refuses the configuration ([`Refused`]); the text says what to do next.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
-    let relay = relay_at(&args.relay.admin, args.config.as_deref())?;
+    let relay = args.relay.client_with_token()?;
     let report = relay.reload().await?;
     print(&text(&report))?;
     match report.result {
@@ -153,9 +148,11 @@ mod tests {
             assert!(request[..length].starts_with(b"POST /-/reload HTTP/1.1\r\n"));
             socket.write_all(response.as_bytes()).await.unwrap();
         };
-        let relay = AdminArgs { admin };
-        let config = None;
-        let ((), result) = tokio::join!(serving, run(Args { relay, config }));
+        let relay = RelayArgs {
+            admin: Some(admin),
+            config: None,
+        };
+        let ((), result) = tokio::join!(serving, run(Args { relay }));
         result
     }
 

@@ -18,8 +18,10 @@ Examples:
   pyrotee dead-letters replay --all --target central
   pyrotee dead-letters purge --older-than 2d
 
-Each command asks the relay on this machine or the one at --admin, or reads a
-directory without a relay: --dir, or the directory in the configuration --config.
+Each command asks the relay at --admin, else at PYROTEE_ADMIN, else at `admin` of the
+configuration (PYROTEE_CONFIG, and PYROTEE__ADMIN over the file), else on this machine
+at 127.0.0.1:4041. Or it reads a directory without a relay: --dir, or the directory in
+the configuration --config.
 A relay with an admin-token requires it, except for `ls`. The token is taken from
 PYROTEE_ADMIN_TOKEN, else from the configuration of --config (beside --admin) or
 PYROTEE_CONFIG. docs/dead-letters.md says what is kept, and for how long.";

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use bytes::Bytes;
 use pyrotee_admin::json::dead_letters::{BatchResult, LetterDetail, LetterPage, PageQuery};
-use pyrotee_client::{ADMIN, JsonResponse, LOCAL, RelayClient};
+use pyrotee_client::{JsonResponse, RelayClient};
 use pyrotee_config::{Flags, Sources};
 use pyrotee_letters::{Id, Store};
 use serde::Serialize;
@@ -15,8 +15,8 @@ use crate::commands::relay::relay_at;
 /// Where the dead letters are: at a relay, or in a directory.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct SourceArgs {
-    /// The running relay's `admin`: :PORT, HOST:PORT or http://HOST:PORT; without --admin, --dir and --config the
-    /// address in PYROTEE_ADMIN, or 127.0.0.1:4041
+    /// The running relay's `admin`: :PORT, HOST:PORT or http://HOST:PORT; without --admin, --dir and --config
+    /// PYROTEE_ADMIN, else `admin` of the configuration (PYROTEE_CONFIG, PYROTEE__ADMIN), else 127.0.0.1:4041
     #[arg(long, value_name = "ADDR", conflicts_with = "dir")]
     admin: Option<String>,
 
@@ -48,9 +48,8 @@ impl SourceArgs {
             (None, Some(dir), _) => (dir, Vec::new()),
             (None, None, Some(file)) => dir_of(file)?,
             (admin, _, config) => {
-                let admin = admin.or_else(|| std::env::var(ADMIN).ok());
-                let admin = admin.unwrap_or_else(|| LOCAL.to_owned());
-                return relay_at(&admin, config.as_deref()).map(LetterSource::Relay);
+                let relay = relay_at(admin.as_deref(), config.as_deref());
+                return relay.map(LetterSource::Relay);
             }
         };
         let store = Store::look(&dir, change)?;

@@ -19,11 +19,11 @@ Examples:
   pyrotee spool purge --dir /var/lib/pyrotee/spool --target central
       Deletes all pending profiles of one target, with no relay running.
 
-  pyrotee spool purge --admin :4041 --target central
+  pyrotee spool purge --admin --target central
       Makes the running relay delete them: it counts them as dropped by `admin`,
       and goes on with new profiles. Profiles in flight are not deleted.
 
-  pyrotee spool purge --admin :4041 --removed
+  pyrotee spool purge --admin --removed
       Deletes the profiles of targets that left the configuration. The relay
       would delete them a day after the targets were last configured.
 
@@ -45,9 +45,9 @@ pub(super) struct Args {
     #[command(flatten)]
     directory: DirectoryArgs,
 
-    /// Ask the running relay with this `admin`: :PORT, HOST:PORT or http://HOST:PORT
-    #[arg(long, value_name = "ADDR", conflicts_with = "dir")]
-    admin: Option<String>,
+    /// Ask the running relay with this `admin`: :PORT, HOST:PORT or http://HOST:PORT; without ADDR as `pyrotee status`
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, conflicts_with = "dir")]
+    admin: Option<Option<String>>,
 
     /// All pending profiles of the target with this name, removed or not
     #[arg(long, value_name = "NAME", group = "what")]
@@ -65,7 +65,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let purged = match &args.admin {
         Some(admin) => {
-            let relay = relay_at(admin, args.directory.config.as_deref())?;
+            let relay = relay_at(admin.as_deref(), args.directory.config.as_deref())?;
             by_relay(&relay, args.target, args.removed).await?
         }
         None => in_directory(&args.directory.find()?.dir, args.target, args.removed)?,

@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use pyrotee_admin::json::spool::{SpoolPage, TargetBacklog};
-use pyrotee_client::RelayClient;
 use pyrotee_client::visible;
 
 use super::directory::{DirectoryArgs, SpoolDirectory};
 use super::queues::survey;
+use crate::commands::relay::RelayArgs;
 use crate::terminal::{Table, age, counted, print, print_json, profiles, size};
 
 const EXAMPLES: &str = "\
@@ -16,8 +16,9 @@ Examples:
   pyrotee spool stats --dir /var/lib/pyrotee/spool
       Shows the pending profiles of each target, also while a relay uses the spool.
 
-  pyrotee spool stats --admin :4041
-      Asks a running relay, and so includes profiles that are not written yet.
+  pyrotee spool stats --admin
+      Asks the running relay, and so includes profiles that are not written yet.
+      Without an address the relay is found as by `pyrotee status`.
 
   pyrotee spool stats --config pyrotee.yaml --json | jq '.targets[] | select(.state == \"removed\")'
       Shows targets that left the configuration and have pending profiles;
@@ -38,9 +39,9 @@ pub(super) struct Args {
     #[command(flatten)]
     directory: DirectoryArgs,
 
-    /// Ask the running relay with this `admin`: :PORT, HOST:PORT or http://HOST:PORT
-    #[arg(long, value_name = "ADDR", conflicts_with_all = ["dir", "config"])]
-    admin: Option<String>,
+    /// Ask the running relay with this `admin`: :PORT, HOST:PORT or http://HOST:PORT; without ADDR as `pyrotee status`
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, conflicts_with = "dir")]
+    admin: Option<Option<String>>,
 
     /// Print JSON
     #[arg(long)]
@@ -49,7 +50,13 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let page = match &args.admin {
-        Some(admin) => RelayClient::at(admin)?.spool().await?,
+        Some(admin) => {
+            let relay = RelayArgs {
+                admin: admin.clone(),
+                config: args.directory.config,
+            };
+            relay.client()?.spool().await?
+        }
         None => of_files(args.directory.find()?)?,
     };
     match args.json {

@@ -9,9 +9,10 @@ use std::time::Duration;
 use anyhow::Context;
 use pyrotee_admin::json::status::StatusPage;
 use pyrotee_client::visible_json;
-use pyrotee_client::{AdminArgs, JsonResponse, RelayClient};
+use pyrotee_client::{JsonResponse, RelayClient};
 use tokio::time::MissedTickBehavior;
 
+use super::relay::RelayArgs;
 use crate::terminal::{parse_duration, print, width, write};
 
 const EXAMPLES: &str = "\
@@ -48,7 +49,7 @@ const CLEAR: &str = "\x1b[H\x1b[J";
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
-    pub(crate) relay: AdminArgs,
+    relay: RelayArgs,
 
     /// Repeat every 2 seconds, or every SECONDS, until Ctrl-C
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = interval)]
@@ -64,7 +65,7 @@ pub(crate) struct Args {
 /// # Errors
 /// An argument cannot be used, or the relay gives no status; the text says what to do next.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
-    let relay = RelayClient::at(&args.relay.admin)?;
+    let relay = args.relay.client()?;
     let Some(interval) = args.watch else {
         let response = relay.status().await?;
         return print(&show(&response, &args));

@@ -25,7 +25,7 @@ use crate::terminal::parse_duration;
 
 const EXAMPLES: &str = "\
 Examples:
-  pyrotee spool replay --admin :4041 --from old-name --to central
+  pyrotee spool replay --admin --from old-name --to central
       A target was renamed in the configuration: the running relay moves the
       pending profiles of the old name to the new one. If a reload removed the old
       target and it is still draining, its delivery is stopped first. A relay with
@@ -55,9 +55,9 @@ pub(super) struct Args {
     #[command(flatten)]
     directory: DirectoryArgs,
 
-    /// Ask the running relay with this `admin`; requires --from and --to
-    #[arg(long, value_name = "ADDR", conflicts_with = "dir", requires_all = ["from", "to"])]
-    admin: Option<String>,
+    /// Ask the running relay with this `admin`, without ADDR as `pyrotee status`; requires --from and --to
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, conflicts_with = "dir", requires_all = ["from", "to"])]
+    admin: Option<Option<String>>,
 
     /// The removed target, draining or not, whose profiles are moved, with --admin
     #[arg(long, value_name = "OLD", requires = "admin")]
@@ -94,7 +94,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let (Some(admin), Some(from), Some(to)) = (&args.admin, &args.from, &args.to) {
-        let relay = relay_at(admin, args.directory.config.as_deref())?;
+        let relay = relay_at(admin.as_deref(), args.directory.config.as_deref())?;
         return by_relay::run(&relay, from, to).await;
     }
     let spool = args.directory.find()?;
