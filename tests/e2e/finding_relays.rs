@@ -1,7 +1,5 @@
 //! How commands find the relay: `--admin`, `PYROTEE_ADMIN`, `admin` of the configuration, the default.
 
-use std::net::TcpListener;
-
 use crate::support::{
     Relay, Upstream,
     command::{Done, run},
@@ -56,9 +54,9 @@ fn every_command_finds_the_relay_and_asks_all_interfaces_at_loopback() {
         ] {
             command(&file, args, &[FILE]).expect(0, &[word]);
         }
-        // These pages are off: what counts is that the relay says so.
+        // This relay has neither, and says so.
         for args in [&["spool", "stats", "--admin"][..], &["dead-letters", "ls"]] {
-            command(&file, args, &[FILE]).expect(1, &["404", "this relay", "off"][..1]);
+            command(&file, args, &[FILE]).expect(1, &["404"]);
         }
     }
 }
@@ -77,7 +75,8 @@ fn secrets_and_faults_of_the_configuration_do_not_matter() {
 
 #[test]
 fn a_configuration_that_cannot_be_read_is_an_error_if_the_command_line_names_it() {
-    command("", &["status", "--config", "none.yaml"], &[]).expect(2, &["none.yaml", "cannot be read"]);
+    command("", &["status", "--config", "none.yaml"], &[])
+        .expect(2, &["none.yaml", "cannot be read"]);
     command("admin: x", BY_FLAG, &[]).expect(2, &["pyrotee.yaml:1: admin"]);
     let chosen = ["chooses the port", "--admin"];
     command("admin: \":0\"", BY_FLAG, &[]).expect(2, &chosen);
@@ -86,14 +85,11 @@ fn a_configuration_that_cannot_be_read_is_an_error_if_the_command_line_names_it(
 
 #[test]
 fn a_configuration_of_the_environment_that_cannot_be_read_is_a_warning() {
-    // Nobody else may answer at the default address while this test runs.
-    let taken = TcpListener::bind("127.0.0.1:4041").ok();
     let args = [CHECK, &["--timeout", "100ms"]].concat();
     for (file, variable) in [("", ("PYROTEE_CONFIG", "none.yaml")), ("admin: x", FILE)] {
         let done = command(file, &args, &[variable]);
         let warning = done.err.lines().next().unwrap();
         assert!(warning.starts_with("warning: "), "{}", done.all());
         assert!(warning.ends_with("asking 127.0.0.1:4041 instead (--admin names another address)"));
-        assert!(taken.is_none() || done.code == Some(1), "{}", done.all());
     }
 }

@@ -38,6 +38,8 @@ mod dead_letters;
 mod delivery;
 /// Content types and content codings, which the relay does not change.
 mod encodings;
+/// How commands find the relay that they call.
+mod finding_relays;
 /// Bodies of requests and responses: framing, trailers, ends and sizes.
 mod foreign_directory;
 mod framing;

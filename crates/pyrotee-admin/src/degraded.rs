@@ -1,6 +1,7 @@
 //! Lists the parts of the relay that do not work as configured, for `/-/ready` and the status page. A degraded relay
 //! still accepts requests.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use pyrotee_letters::{Monitor as LetterMonitor, Opening as LetterOpening};
@@ -16,16 +17,25 @@ const CAREFUL: &str = "careful";
 #[derive(Debug, Clone, Default)]
 pub struct DegradableParts {
     /// `None` without a spool.
-    pub spool: Option<SpoolMonitor>,
+    pub spool: Option<DiskPart<SpoolMonitor>>,
     /// `None` if the relay keeps no dead letters.
-    pub dead_letters: Option<LetterMonitor>,
+    pub dead_letters: Option<DiskPart<LetterMonitor>>,
+}
+
+/// A part with a directory of its own.
+#[derive(Debug, Clone)]
+pub struct DiskPart<M> {
+    pub dir: PathBuf,
+    pub monitor: M,
 }
 
 impl DegradableParts {
     /// The parts that are degraded now.
     pub(crate) fn degraded(&self) -> Vec<DegradationJson> {
-        let spool = self.spool.as_ref().and_then(of_spool);
-        let dead_letters = self.dead_letters.as_ref().and_then(of_dead_letters);
+        let spool = self.spool.as_ref();
+        let spool = spool.and_then(|part| of_spool(&part.monitor));
+        let dead_letters = self.dead_letters.as_ref();
+        let dead_letters = dead_letters.and_then(|part| of_dead_letters(&part.monitor));
         spool.into_iter().chain(dead_letters).collect()
     }
 }

@@ -224,7 +224,7 @@ impl Rig {
         let config: Arc<dyn ConfigState> = Arc::<FakeRelay>::clone(&relay);
         let pages = Pages {
             metrics: Box::new(NoMetrics),
-            status: StatusSource::new(targets.clone(), DegradableParts::default(), config),
+            status: StatusSource::new(targets.clone(), DegradableParts::default(), config, None),
             spool: None,
             health: Arc::clone(&health),
             copies: Copies::default(),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::pin::Pin;
 
 use crate::json::reload::ReloadReport;
-use crate::json::status::ConfigJson;
+use crate::json::status::{ConfigJson, UpstreamJson};
 
 /// A boxed future, so that a hook is usable as a trait object.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -13,6 +13,12 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub trait ConfigState: fmt::Debug + Send + Sync {
     /// The state of this instant. Never waits.
     fn state(&self) -> ConfigJson;
+}
+
+/// Shows the state of the upstream on the status page.
+pub trait UpstreamState: fmt::Debug + Send + Sync {
+    /// The state of this instant. Never waits.
+    fn state(&self) -> UpstreamJson;
 }
 
 /// Reads the configuration again and applies it, for `POST /-/reload`.

@@ -46,10 +46,10 @@ mod target_view;
 
 pub use actions::Actions;
 pub use dead_letters::LetterService;
-pub use degraded::DegradableParts;
+pub use degraded::{DegradableParts, DiskPart};
 pub use guard::Guard;
 pub use health::Health;
-pub use hooks::{BoxFuture, ConfigState, Draining, Reload};
+pub use hooks::{BoxFuture, ConfigState, Draining, Reload, UpstreamState};
 pub use hosts::Hosts;
 pub use listener::Admin;
 pub use open_spool::OpenSpool;

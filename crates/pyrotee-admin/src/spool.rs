@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
-use pyrotee_spool::{Mode, Opening, ReplayError, ReplayState};
+use pyrotee_spool::{Mode, Monitor, Opening, ReplayError, ReplayState};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
@@ -40,18 +40,21 @@ fn survey(spool: &OpenSpool) -> SpoolPage {
     let dir = spool.dir.display().to_string();
     let mut page = SpoolPage::of(dir, spool.monitor.survey(), Some(stats.max_bytes));
     page.careful = stats.careful;
-    match spool.monitor.mode() {
-        Mode::Disk => {}
-        Mode::Waiting => {
-            let (state, opening) = opening(spool.monitor.opening());
-            state.clone_into(&mut page.state);
-            page.opening = opening;
-        }
-        Mode::MemoryOnly => MEMORY_ONLY.clone_into(&mut page.state),
-        Mode::ReadErrors => READ_ERRORS.clone_into(&mut page.state),
-    }
+    let (state, opening) = state(&spool.monitor);
+    state.clone_into(&mut page.state);
+    page.opening = opening;
     page.replay = spool.control.progress().map(ReplayProgress::from);
     page
+}
+
+/// The state of a relay's spool; if the spool is not open, with the reason or the progress of the opening.
+pub(crate) fn state(monitor: &Monitor) -> (&'static str, Option<OpeningJson>) {
+    match monitor.mode() {
+        Mode::Disk => (IN_USE, None),
+        Mode::Waiting => opening(monitor.opening()),
+        Mode::MemoryOnly => (MEMORY_ONLY, None),
+        Mode::ReadErrors => (READ_ERRORS, None),
+    }
 }
 
 /// The state of a spool that is not open, with the reason or the progress of the opening.

@@ -32,7 +32,7 @@ use crate::signals::{self, IgnoredSignals, Signals};
 use crate::stopping::{Deadlines, Savers};
 use crate::targets::{DelivererParts, DrainStop, Targets};
 use crate::telemetry::{self, LogLevelHandle, Scrape};
-use crate::wiring::{Letters, Queues};
+use crate::wiring::{Letters, Queues, degradable_parts};
 
 /// Divisor of the memory limit: the share that the records of all removed targets may take together.
 const REMOVED_SHARE: u64 = 4;
@@ -105,7 +105,7 @@ impl Relay {
         let proxy = Proxy::new(socket, settings, Handle::current(), drain.clone());
 
         let (reload, requests) = ReloadHandle::new();
-        let parts = DelivererParts {
+        let deliverer_parts = DelivererParts {
             outside,
             dead_letters: letters.sink,
             refresh: reload.refresh(),
@@ -113,7 +113,13 @@ impl Relay {
             stop: stop.clone(),
         };
         let removed_bytes = config.memory_limit / REMOVED_SHARE;
-        let targets = Targets::start(parts, queues.registry, removed_bytes, first, queues.queues)?;
+        let targets = Targets::start(
+            deliverer_parts,
+            queues.registry,
+            removed_bytes,
+            first,
+            queues.queues,
+        )?;
         let monitor = spool.as_ref().map(|spool| spool.monitor.clone());
         let savers = Savers {
             spool: monitor.clone().zip(closer),
@@ -132,6 +138,7 @@ impl Relay {
             monitor.clone(),
             dead_letters.clone(),
         );
+        let parts = degradable_parts(config, monitor, dead_letters);
         let guard = Guard::new(config.admin_token.clone());
         let hosts = Hosts::new(&machine_name(), config.admin_hosts.clone());
         let (grace_sender, grace) = watch::channel(config.shutdown_grace);
@@ -163,10 +170,7 @@ impl Relay {
                 .into_std()
                 .context("failed to hand over the admin listener")?,
             scrape: scrape.with_panics(supervisor.clone()),
-            parts: DegradableParts {
-                spool: monitor,
-                dead_letters,
-            },
+            parts,
             guard,
             hosts,
             dead_letters: letter_service,
@@ -188,7 +192,7 @@ impl Relay {
         let list = self.targets.list();
         let pages = Pages {
             metrics: Box::new(self.scrape),
-            status: StatusSource::new(list.clone(), self.parts, self.config),
+            status: StatusSource::new(list.clone(), self.parts, self.config, None),
             spool: self.spool.clone(),
             health: Arc::clone(&health),
             copies: Copies::default(),

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use pyrotee_admin::OpenSpool;
+use pyrotee_admin::{DegradableParts, DiskPart, OpenSpool};
 use pyrotee_config::{Config, Spool, Target};
 use pyrotee_delivery::DeadLetterSink;
 use pyrotee_letters::{DeadLetters, Gate, Monitor, Writer};
@@ -122,5 +122,25 @@ fn letters_gate(dir: &Path, spool: Option<(&Spool, &pyrotee_spool::Monitor)>) ->
             })
         }
         _ => Box::new(|| Ok(())),
+    }
+}
+
+/// The spool and the dead letters of the status page, with their directories.
+pub(crate) fn degradable_parts(
+    config: &Config,
+    spool: Option<pyrotee_spool::Monitor>,
+    dead_letters: Option<Monitor>,
+) -> DegradableParts {
+    let spool = config.spool.as_ref().zip(spool);
+    let letters = config.dead_letters.as_ref().zip(dead_letters);
+    DegradableParts {
+        spool: spool.map(|(settings, monitor)| DiskPart {
+            dir: settings.dir.clone(),
+            monitor,
+        }),
+        dead_letters: letters.map(|(settings, monitor)| DiskPart {
+            dir: settings.dir.clone(),
+            monitor,
+        }),
     }
 }

@@ -24,6 +24,15 @@ pub struct StatusPage {
     /// `None` from an older relay without this field.
     #[serde(default)]
     pub config: Option<ConfigJson>,
+    /// `None` without an upstream, and from an older relay without this field.
+    #[serde(default)]
+    pub upstream: Option<UpstreamJson>,
+    /// `None` without a spool, and from an older relay without this field.
+    #[serde(default)]
+    pub spool: Option<SpoolJson>,
+    /// `None` if rejected profiles are not kept, and from an older relay without this field.
+    #[serde(default)]
+    pub dead_letters: Option<DeadLettersJson>,
     pub targets: Vec<TargetJson>,
     /// Empty without removed targets, and from an older relay without this field.
     #[serde(default)]
@@ -50,6 +59,71 @@ pub struct StaleFileJson {
     pub path: String,
     /// Why the content of now cannot be used.
     pub text: String,
+}
+
+/// The local Pyroscope, as the last exchanges with it show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamJson {
+    /// Without user and password.
+    pub address: String,
+    /// One of [`UPSTREAM_STATES`].
+    pub state: String,
+    pub last_success: Option<String>,
+    pub last_error: Option<UpstreamErrorJson>,
+}
+
+/// All values of [`UpstreamJson::state`].
+pub const UPSTREAM_STATES: [&str; 3] = [HEALTHY, FAILING, UNUSED];
+
+/// The newest exchange succeeded, or failed by the client's fault. The state of a healthy target, too.
+pub const HEALTHY: &str = "healthy";
+
+/// The newest exchange failed by the upstream's fault.
+pub const FAILING: &str = "failing";
+
+/// There was no exchange since the start.
+pub const UNUSED: &str = "unused";
+
+/// The last exchange that failed by the upstream's fault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamErrorJson {
+    pub at: String,
+    /// Such as `dns`, `connect` or `timeout`.
+    pub kind: String,
+    pub status: Option<u16>,
+    pub text: String,
+    /// What to do, as one sentence in the imperative.
+    pub remedy: Option<String>,
+}
+
+/// The spool in short; `/api/v1/spool` has the rest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SpoolJson {
+    pub dir: String,
+    /// A [state of the spool](super::spool::STATES) that a relay uses.
+    pub state: String,
+    /// The pending profiles of all targets, the removed ones included.
+    pub pending: Amount,
+    /// Bytes of all segments.
+    pub bytes: u64,
+    pub max_bytes: u64,
+    /// Age of the oldest of these profiles.
+    pub oldest_pending_age_seconds: Option<f64>,
+}
+
+/// The state of dead letters whose directory is in use.
+pub const OPEN: &str = "open";
+
+/// The dead letters in short; `/api/v1/dead-letters` lists them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLettersJson {
+    pub dir: String,
+    /// [`OPEN`] or `waiting`.
+    pub state: String,
+    pub letters: u64,
+    /// Bytes that the letters take on disk.
+    pub bytes: u64,
+    pub max_bytes: u64,
 }
 
 /// A target that was removed from the configuration and has records in the spool.
@@ -114,6 +188,9 @@ pub struct LastErrorJson {
     pub outcome: String,
     pub status: Option<u16>,
     pub text: String,
+    /// What to do, as one sentence in the imperative; `None` from an older relay without this field.
+    #[serde(default)]
+    pub remedy: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
