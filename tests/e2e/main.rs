@@ -131,6 +131,8 @@ mod spool_unreadable;
 mod stale;
 /// The state of the targets, as JSON and as a table.
 mod status;
+/// The exit code of `pyrotee status --fail`.
+mod status_fail;
 /// Helpers of the tests.
 mod support;
 /// How ingestion requests are recognised, and the paths to which a target gets them.

@@ -3,6 +3,7 @@
 mod progress;
 mod table;
 mod units;
+mod wrap;
 
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
@@ -12,6 +13,7 @@ use anyhow::Context;
 pub(crate) use progress::{ProgressDisplay, Unit};
 pub(crate) use table::Table;
 pub(crate) use units::{age, counted, parse_duration, profiles, size};
+pub(crate) use wrap::wrap;
 
 /// Prints to stdout. It is no error if the reader has closed the output.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
@@ -39,8 +41,8 @@ pub(crate) fn write(out: &mut impl Write, text: &str) -> anyhow::Result<bool> {
     }
 }
 
-/// Width of the terminal on stdout, or `otherwise` if stdout is no terminal.
-pub(crate) fn width(otherwise: usize) -> usize {
+/// Width of the terminal on stdout; `None` if stdout is no terminal.
+pub(crate) fn terminal_width() -> Option<usize> {
     let size = terminal_size::terminal_size_of(io::stdout());
-    size.map_or(otherwise, |(width, _)| usize::from(width.0))
+    size.map(|(width, _)| usize::from(width.0))
 }

@@ -41,6 +41,14 @@ impl<const N: usize> Table<N> {
         self.lines.push(TableLine::Note(visible(text)));
     }
 
+    /// Width that the rows so far leave for the last column, if no row is wider than `width`.
+    pub(crate) fn room(&self, width: usize) -> usize {
+        let widths = self.widths();
+        let before = widths.split_last().map_or(&[][..], |(_, before)| before);
+        let taken: usize = before.iter().map(|it| it + GAP.len()).sum();
+        width.saturating_sub(taken)
+    }
+
     /// The lines of the table. The last column is cut so that no row is wider than `width`, but never below a width of
     /// 24.
     pub(crate) fn render(&self, width: usize) -> String {
@@ -139,6 +147,14 @@ plain  c
         let marked = "e\u{301}".repeat(40);
         let text = rendered(&[["a", &marked]], 40);
         assert!(text.ends_with(&format!("a     {}…\n", "e\u{301}".repeat(33))));
+    }
+
+    #[test]
+    fn the_room_of_the_last_column_is_what_the_others_leave() {
+        let mut table = Table::new(["NAME", "TEXT"]);
+        assert_eq!(table.room(80), 74);
+        table.row(["漢字漢".to_owned(), "x".repeat(200)]);
+        assert_eq!((table.room(80), table.room(5)), (72, 0));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use pyrotee_letters::Letter;
 
 use super::known_target;
 use super::source::SourceArgs;
-use crate::terminal::{Table, counted, print, print_json, size, width};
+use crate::terminal::{Table, counted, print, print_json, size, terminal_width};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -48,7 +48,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     }
     match args.json {
         true => print_json(&page.json),
-        false => print(&text(&page.value, width(WIDTH))),
+        false => print(&text(&page.value, terminal_width().unwrap_or(WIDTH))),
     }
 }
 

@@ -1,19 +1,23 @@
 //! `pyrotee status`: shows the targets of a running relay.
 
+mod ages;
 mod configuration;
+mod health;
+mod layout;
+mod notes;
+mod parts;
 mod table;
+mod watch;
 
-use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use pyrotee_admin::json::status::StatusPage;
-use pyrotee_client::visible_json;
-use pyrotee_client::{JsonResponse, RelayClient};
-use tokio::time::MissedTickBehavior;
+use pyrotee_client::{JsonResponse, visible_json};
 
 use super::relay::RelayArgs;
-use crate::terminal::{parse_duration, print, width, write};
+use crate::terminal::{parse_duration, print};
+use layout::Layout;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,27 +26,32 @@ Examples:
 
   pyrotee status --admin relay.internal:4041 --watch 5
       The targets of another relay, again every 5 seconds. If the relay stops
-      after the first response, the command waits for its return.
+      after the first response, the last table stays below the time at which the
+      responses ended, and the command waits for the relay's return.
+
+  pyrotee status --fail > /dev/null
+      For scripts: exit code 1 if a target is not healthy, the upstream is failing
+      or a part is degraded. stderr says which: `error: not healthy: …`.
 
   pyrotee status --json | jq -r '.targets[] | select(.state != \"healthy\").name'
       The names of targets that are not healthy; docs/status.md describes every field.
 
 STATE includes the time until the next try, and of a target that a reload removed
 the time for which its pending profiles are still delivered. PENDING, SENT and
-DROPPED count profiles; OLDEST is the age of the oldest pending profile. Below the
-targets are lines for parts that are degraded, for faults of the configuration
-file, for keys that need a restart, and for files that cannot be used.
+DROPPED count profiles; OLDEST is the age of the oldest pending profile. Below a
+target are the reasons of dropped profiles, a long error, and what to do. Below the
+targets are lines for the upstream, the spool and the dead letters, for parts that are
+degraded, for faults of the configuration file, for keys that need a restart, and for
+files that cannot be used. On a terminal with less than 100 columns the table has
+fewer columns, and more lines.
 
-Exit codes: 0 shown, 1 there is no response, or the server is no pyrotee.";
+An address of all interfaces, such as :4041, is asked at loopback.
 
-/// Width of the table where stdout is no terminal.
-const WIDTH: usize = 120;
+Exit codes: 0 shown, 1 there is no response, or the server is no pyrotee, or with
+--fail something is not healthy; 2 the command line or the file of --config is wrong.";
 
 /// Shortest interval: less would be a load test.
 const SHORTEST: Duration = Duration::from_millis(100);
-
-/// Moves the cursor home and clears below it: one write for a whole frame does not flicker.
-const CLEAR: &str = "\x1b[H\x1b[J";
 
 /// Show the state of the targets of a running relay
 #[derive(Debug, Clone, clap::Args)]
@@ -53,69 +62,40 @@ pub(crate) struct Args {
 
     /// Repeat every 2 seconds, or every SECONDS, until Ctrl-C
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = interval)]
-    pub(crate) watch: Option<Duration>,
+    watch: Option<Duration>,
 
     /// Print the JSON of the relay
     #[arg(long)]
-    pub(crate) json: bool,
+    json: bool,
+
+    /// Exit with 1 unless all targets and parts are healthy and the upstream is not failing
+    #[arg(long, conflicts_with = "watch")]
+    fail: bool,
 }
 
 /// Asks the relay for its status and prints it, once or repeatedly.
 ///
 /// # Errors
-/// An argument cannot be used, or the relay gives no status; the text says what to do next.
+/// An argument cannot be used, or the relay gives no status; the text says what to do next. With `--fail`: something is
+/// not healthy; the text begins with `not healthy: ` and says what.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let relay = args.relay.client()?;
     let Some(interval) = args.watch else {
         let response = relay.status().await?;
-        return print(&show(&response, &args));
+        print(&show(&response, &args))?;
+        let trouble = health::trouble(&response.value).filter(|_| args.fail);
+        return trouble.map_or(Ok(()), |trouble| bail!("not healthy: {trouble}"));
     };
     tokio::select! {
-        watched = watch(&relay, &args, interval) => watched,
+        watched = watch::run(&relay, &args, interval) => watched,
         interrupted = tokio::signal::ctrl_c() => interrupted.context("failed to listen for Ctrl-C"),
     }
 }
 
-/// Shows one status after the other until the reader closes the output.
-async fn watch(relay: &RelayClient, args: &Args, interval: Duration) -> anyhow::Result<()> {
-    let mut ticks = tokio::time::interval(interval);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut seen = false;
-    loop {
-        ticks.tick().await;
-        let text = match relay.status().await {
-            Ok(response) => show(&response, args),
-            // At first the address may be wrong; later the relay may be restarting.
-            Err(error) if !seen => return Err(error),
-            Err(error) if args.json => {
-                write(&mut io::stderr(), &format!("error: {error:#}\n"))?;
-                continue;
-            }
-            Err(error) => frame(&format!("error: {error:#}\n")),
-        };
-        seen = true;
-        if !write(&mut io::stdout(), &text)? {
-            return Ok(());
-        }
-    }
-}
-
 fn show(response: &JsonResponse<StatusPage>, args: &Args) -> String {
-    if args.json {
-        return visible_json(&response.json);
-    }
-    let table = table::render(&response.value, width(WIDTH));
-    match args.watch {
-        Some(_) => frame(&format!("{}\n{table}", table::title(&response.value))),
-        None => table,
-    }
-}
-
-/// The text of one status among several: on a terminal it replaces the previous one.
-fn frame(text: &str) -> String {
-    match io::stdout().is_terminal() {
-        true => format!("{CLEAR}{text}"),
-        false => format!("{text}\n"),
+    match args.json {
+        true => visible_json(&response.json),
+        false => table::render(&response.value, Layout::of_stdout()),
     }
 }
 

@@ -1,0 +1,29 @@
+//! Where lines of a status end.
+
+use pyrotee_client::visible;
+
+use crate::terminal::{terminal_width, wrap};
+
+/// The output of a status. Only the lines on a terminal are wrapped, and no line is ever cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// A terminal of this width.
+    Terminal(usize),
+    /// A file or another command, which gets each text in one line.
+    Pipe,
+}
+
+impl Layout {
+    pub(super) fn of_stdout() -> Self {
+        terminal_width().map_or(Self::Pipe, Self::Terminal)
+    }
+
+    /// The lines of a text that no column is aligned to. The text may come from the network.
+    pub(super) fn lines(self, text: &str) -> Vec<String> {
+        let text = visible(text);
+        match self {
+            Self::Terminal(width) => wrap(&text, width),
+            Self::Pipe => vec![text],
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! The lines below the row of a target.
+
+use std::collections::BTreeMap;
+
+use pyrotee_admin::json::Amount;
+use pyrotee_admin::json::status::{LastErrorJson, RemovedJson, SuspensionJson, TargetJson};
+
+use super::ages::{Now, age_of};
+
+/// Reasons of dropped profiles and suspended surfaces.
+pub(super) fn of_target(target: &TargetJson) -> Vec<String> {
+    let dropped = dropped(&target.dropped);
+    let suspended = target.suspended.iter().map(suspended);
+    dropped.into_iter().chain(suspended).collect()
+}
+
+/// What the narrow table has no column for.
+pub(super) fn details(target: &TargetJson, now: Now) -> String {
+    let next = target.next_try_seconds.and_then(age_of);
+    let next = next.map(|next| format!("next try in {next}"));
+    let draining = target.draining_until.as_deref();
+    let draining = draining.map(|until| format!("removed, draining for {}", now.left(until)));
+    let success = match &target.last_success {
+        Some(at) => format!("last success {}", now.ago(at)),
+        None => "no success yet".to_owned(),
+    };
+    let oldest = oldest(target.oldest_pending_age_seconds);
+    joined([next, draining, oldest, Some(success)])
+}
+
+/// What the narrow table has no column for.
+pub(super) fn removed_details(target: &RemovedJson, now: Now) -> String {
+    let removed = format!("removed {}", now.ago(&target.since));
+    joined([Some(removed), oldest(target.oldest_pending_age_seconds)])
+}
+
+/// The reasons of dropped profiles, the most frequent first; `None` if no profile was dropped.
+pub(super) fn dropped(dropped: &BTreeMap<String, Amount>) -> Option<String> {
+    let mut reasons: Vec<_> = dropped.iter().filter(|(_, it)| it.profiles > 0).collect();
+    reasons.sort_by_key(|(_, amount)| std::cmp::Reverse(amount.profiles));
+    let reasons = reasons
+        .iter()
+        .map(|(reason, it)| format!("{reason} {}", it.profiles));
+    let reasons: Vec<_> = reasons.collect();
+    (!reasons.is_empty()).then(|| format!("  dropped: {}", reasons.join(", ")))
+}
+
+/// Number of dropped profiles, for all reasons together.
+pub(super) fn dropped_total(dropped: &BTreeMap<String, Amount>) -> String {
+    let profiles = dropped.values().map(|amount| amount.profiles);
+    profiles.fold(0, u64::saturating_add).to_string()
+}
+
+/// An error without its time.
+pub(super) fn failure(status: Option<u16>, text: &str) -> String {
+    match status {
+        Some(status) => format!("{status} {text}"),
+        None => text.to_owned(),
+    }
+}
+
+/// The line for an error that has no place in a row.
+pub(super) fn error_line(at: &str, failure: &str, now: Now) -> String {
+    format!("  error {}: {failure}", now.ago(at))
+}
+
+pub(super) fn remedy_line(remedy: &str) -> String {
+    format!("  remedy: {remedy}")
+}
+
+/// The line for the last error of a target.
+pub(super) fn error(error: &LastErrorJson, now: Now) -> String {
+    error_line(&error.at, &failure(error.status, &error.text), now)
+}
+
+fn suspended(suspension: &SuspensionJson) -> String {
+    let surface = &suspension.surface;
+    match suspension.next_try_seconds.and_then(age_of) {
+        Some(next) => format!("  {surface} suspended, next try in {next}"),
+        None => format!("  {surface} suspended, being tried now"),
+    }
+}
+
+fn oldest(seconds: Option<f64>) -> Option<String> {
+    let age = seconds.and_then(age_of)?;
+    Some(format!("oldest pending {age}"))
+}
+
+fn joined<const N: usize>(parts: [Option<String>; N]) -> String {
+    let parts: Vec<_> = parts.into_iter().flatten().collect();
+    format!("  {}", parts.join(", "))
+}
