@@ -21,6 +21,7 @@ Examples:
       from PYROTEE_ADMIN_TOKEN, else from the configuration of --config or
       PYROTEE_CONFIG. If the admin-token itself has changed, the relay still
       requires the old one: set PYROTEE_ADMIN_TOKEN, or send SIGHUP to the relay.
+      If `admin` has changed in the file, name the old one with --admin.
 
 The relay reads its own configuration; the command reads the address and the token in
 the file of --config. A configuration with faults changes nothing, and every fault is on stderr. Keys

@@ -13,7 +13,8 @@ pub(super) struct DirectoryArgs {
     #[arg(long, value_name = "D", conflicts_with = "config")]
     dir: Option<PathBuf>,
 
-    /// Configuration that names the directory; without --dir and --config, the file in PYROTEE_CONFIG
+    /// Configuration that names the directory, or with --admin the relay; without --dir and --config, the file in
+    /// PYROTEE_CONFIG
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
 }
