@@ -115,7 +115,7 @@ const RESERVED: [(&str, &[&str]); 12] = [
     ("axum", &["pyrotee-admin"]),
     ("figment", &["pyrotee-config"]),
     ("saphyr-parser", &["pyrotee-config"]),
-    ("clap", &["pyrotee", "pyrotee-bench", "pyrotee-client"]),
+    ("clap", &["pyrotee", "pyrotee-bench"]),
     ("clap_complete", &["pyrotee"]),
     ("clap_mangen", &["pyrotee"]),
     ("metrics-exporter-prometheus", &["pyrotee-relay"]),
