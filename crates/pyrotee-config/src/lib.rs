@@ -15,6 +15,7 @@
 //! This crate does not open sockets, resolve names or print, and reads the real environment only in
 //! [`Sources::of_process`].
 
+mod admin;
 mod difference;
 mod disk;
 mod entries;
@@ -46,11 +47,12 @@ mod tests;
 /// The environment variable with the path of the configuration file, for every command that reads one.
 pub const FILE_VARIABLE: &str = "PYROTEE_CONFIG";
 
+pub use admin::{admin_address, admin_token};
 pub use difference::{ChangeKind, KeyChange, needs_restart};
 pub use faults::{Fault, Faults};
 pub use files::{FileContents, Reread, StaleFile};
 pub use listen::parse as parse_listen;
-pub use load::{Loaded, Loader, admin_address, load};
+pub use load::{Loaded, Loader, load};
 pub use rotation::Rotated;
 pub use settings::{
     Config, Credentials, DeadLetters, Duplicates, FsyncPolicy, LocalWrites, Log, LogFormat,

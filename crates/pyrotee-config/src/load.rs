@@ -6,18 +6,16 @@ use figment::{
     Error, Figment, Metadata, Profile, Provider,
     value::{Dict, Map, Value},
 };
-use pyrotee_net::Listen;
 use secrecy::ExposeSecret;
 
 use crate::{
-    disk,
     env::resolve,
     faults::{Fault, Faults, Origin},
     file::{self, File, Notes},
     files::{FileContents, Files},
     layers::{DEFAULT, ENVIRONMENT, FILE, FLAG},
-    listen, override_warnings,
-    reader::Tree,
+    override_warnings,
+    reader::{Scope, Tree},
     schema::{self, Key, Shape},
     sections,
     settings::Config,
@@ -51,21 +49,6 @@ impl fmt::Debug for Loader {
             .field("file", &self.file)
             .finish_non_exhaustive()
     }
-}
-
-/// The address in the key `admin` of a configuration, for commands that call the relay with this configuration. No other
-/// key is read, so that a command needs none of the secrets.
-///
-/// # Errors
-/// As [`Loader::read`] and [`Loader::admin_address`], or the file is a pipe or a device, which the relay has read already.
-pub fn admin_address(sources: Sources) -> Result<Listen, Faults> {
-    let loader = Loader::new(sources);
-    if let Some(path) = loader.file.as_deref().filter(|it| disk::is_read_once(it)) {
-        let text = "is no regular file, and may be read only once";
-        return Err(text::fault(path, None, text.to_owned()));
-    }
-    let text = loader.read()?;
-    loader.admin_address(&text)
 }
 
 /// Loads the configuration from its sources, once.
@@ -133,23 +116,26 @@ impl Loader {
         Ok(Loaded { config, files })
     }
 
-    /// The key `admin` of the configuration. The other keys are not read: neither their faults nor the variables and
-    /// files that they name matter.
+    /// Reads one key of the first level. The other keys are not read: neither their faults nor the variables and files that
+    /// they name matter. `value` adds the faults of the value.
     ///
     /// # Errors
-    /// The text is no YAML, or `admin` has a fault.
-    pub fn admin_address(&self, text: &ConfigText) -> Result<Listen, Faults> {
-        const KEY: &str = "admin";
+    /// The file cannot be read or is no YAML, or the key has a fault.
+    pub(crate) fn one<T>(
+        &self,
+        key: &str,
+        value: impl FnOnce(&Scope<'_>) -> Option<T>,
+    ) -> Result<T, Faults> {
         let (mut faults, contents) = (Vec::new(), FileContents::default());
         let mut files = Files::new(&contents, self.credentials());
-        let file = self.parse(text, Some(KEY), &mut files, &mut faults)?;
+        let file = self.parse(&self.read()?, Some(key), &mut files, &mut faults)?;
         let figment = self.layers(file.dict, file.root.as_ref(), &mut faults);
-        faults.retain(|fault| fault.key == KEY);
+        faults.retain(|fault| fault.key == key);
         let tree = Tree::new(&figment, file.notes, faults);
-        let address = tree.root().parse(KEY, listen::parse);
+        let value = value(&tree.root());
         let faults = tree.into_faults();
-        match address {
-            Some(address) if faults.is_empty() => Ok(address),
+        match value {
+            Some(value) if faults.is_empty() => Ok(value),
             _ => Err(failed(faults)),
         }
     }

@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::{reader::Scope, settings::Credentials};
 
 const TOKEN: &str = "auth-token";
-const ADMIN_TOKEN: &str = "admin-token";
+pub(crate) const ADMIN_TOKEN: &str = "admin-token";
 const USER: &str = "basic-auth-user";
 const PASSWORD: &str = "basic-auth-password";
 
@@ -99,7 +99,7 @@ pub(super) fn credentials(
 }
 
 /// The bearer token of admin requests that change state or read dead letters.
-pub(super) fn admin_token(root: &Scope<'_>) -> Option<Option<SecretString>> {
+pub(crate) fn admin_token(root: &Scope<'_>) -> Option<Option<SecretString>> {
     let token = secret(root, ADMIN_TOKEN)?;
     match &token {
         Some(token) if !check_token(root, ADMIN_TOKEN, token) => None,

@@ -15,6 +15,7 @@ mod spool;
 mod surfaces;
 mod target;
 
+pub(super) use credentials::{ADMIN_TOKEN, admin_token};
 pub(super) use outcomes::ON_AMBIGUOUS;
 pub(super) use process::{DUPLICATES, FORMATS, LEVELS, TEE_ON};
 pub(super) use spool::FSYNC;
@@ -31,7 +32,7 @@ use super::{
 pub(super) fn config(tree: &Tree<'_>, cpus: usize) -> Option<Config> {
     let root = tree.root();
     let listen = process::listen(&root);
-    let admin_token = credentials::admin_token(&root);
+    let admin_token = admin_token(&root);
     let admin_hosts = admin_hosts::admin_hosts(&root);
     let memory_limit = process::memory_limit(&root);
     let spool = spool::spool(&root.scope("spool"));

@@ -1,6 +1,6 @@
 //! Tests that load sources into settings or faults.
 
-mod admin_address;
+mod admin;
 mod admin_hosts;
 mod dead_letters;
 mod difference;

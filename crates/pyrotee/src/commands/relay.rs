@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use pyrotee_client::{AdminToken, RelayClient, TOKEN};
-use pyrotee_config::{FILE_VARIABLE as CONFIG, Faults, Flags, Sources, admin_address};
+use pyrotee_config::{FILE_VARIABLE as CONFIG, Faults, Flags, Sources, admin_address, admin_token};
 use pyrotee_net::Listen;
 use secrecy::SecretString;
 
@@ -141,8 +141,7 @@ fn token(config: Option<&Path>) -> anyhow::Result<AdminToken> {
 }
 
 fn token_of(file: Option<PathBuf>) -> anyhow::Result<Option<SecretString>> {
-    let config = pyrotee_config::load(Sources::of_process(file, Flags::default()))?;
-    Ok(config.admin_token)
+    Ok(admin_token(Sources::of_process(file, Flags::default()))?)
 }
 
 /// The configuration file that the environment names.

@@ -1,12 +1,18 @@
-//! The key `admin` alone, which commands read.
+//! The keys `admin` and `admin-token` alone, which commands read.
 
 use std::fs;
 
+use secrecy::ExposeSecret as _;
 use tempfile::TempDir;
 
-use crate::{Faults, Flags, Sources, admin_address};
+use crate::{Faults, Flags, Sources, admin_address, admin_token};
 
 fn read(yaml: Option<&str>, env: &[(&str, &str)]) -> Result<String, Faults> {
+    let address = with(yaml, env, admin_address);
+    address.map(|address| address.to_string())
+}
+
+fn with<T>(yaml: Option<&str>, env: &[(&str, &str)], read: impl FnOnce(Sources) -> T) -> T {
     let dir = TempDir::new().unwrap();
     let file = yaml.map(|yaml| {
         let path = dir.path().join("pyrotee.yaml");
@@ -14,13 +20,12 @@ fn read(yaml: Option<&str>, env: &[(&str, &str)]) -> Result<String, Faults> {
         path
     });
     let env = env.iter();
-    let address = admin_address(Sources {
+    read(Sources {
         file,
         env: env.map(|&(k, v)| (k.to_owned(), v.to_owned())).collect(),
         flags: Flags::default(),
         cpus: 1,
-    });
-    address.map(|address| address.to_string())
+    })
 }
 
 #[test]
@@ -86,4 +91,25 @@ fn a_file_that_cannot_be_read_is_a_fault() {
         let faults = admin_address(sources).unwrap_err().to_string();
         assert!(faults.contains(path) && faults.contains(word), "{faults}");
     }
+}
+
+#[test]
+fn the_token_needs_no_other_secret() {
+    let token = |yaml, env: &[(&str, &str)]| {
+        let token = with(yaml, env, admin_token)?;
+        Ok::<_, Faults>(token.map(|it| it.expose_secret().to_owned()))
+    };
+    let other = "remote-write:\n  targets: { a: { auth-token: \"${NONE}\" } }\n";
+    let yaml = format!("admin-token: ${{TOKEN}}\n{other}");
+    let env = ("TOKEN", "s3cret");
+    assert_eq!(token(Some(&yaml), &[env]).unwrap().unwrap(), "s3cret");
+    assert_eq!(token(Some(other), &[env]).unwrap(), None);
+    let set = ("PYROTEE__ADMIN_TOKEN", "other");
+    assert_eq!(token(Some(&yaml), &[env, set]).unwrap().unwrap(), "other");
+    assert_eq!(token(None, &[]).unwrap(), None);
+    let faults = token(Some(&yaml), &[]).unwrap_err().to_string();
+    assert!(
+        faults.contains("admin-token: ") && faults.contains("`TOKEN`"),
+        "{faults}"
+    );
 }
