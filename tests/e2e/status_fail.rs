@@ -59,6 +59,9 @@ fn a_target_that_cannot_be_reached_is_named() {
         .spawn();
     relay.send(&Request::profile("app", b"profile"));
     wait_for_trouble(&relay, "target central is open");
+    let table = status(&relay, &[]).out;
+    let remedy = "\n  remedy: check that a server listens at the address";
+    assert!(table.contains(remedy), "{table}");
 }
 
 #[test]
