@@ -48,6 +48,10 @@ def of_spool(name):
     return f"{PREFIX}spool_{name}{{{INSTANCE}}}"
 
 
+def letters_lost(reason):
+    return f'{PREFIX}dead_letters_lost_total{{{INSTANCE},reason="{reason}"}}'
+
+
 def teed(result):
     return f'pyroscope_relay_tee_total{{{INSTANCE},result="{result}"}}'
 
@@ -64,6 +68,8 @@ MODE = f'{PREFIX}spool_mode{{{INSTANCE},mode="memory_only"}}'
 WAITING = f'{PREFIX}spool_mode{{{INSTANCE},mode="waiting"}}'
 VALID = of_config("last_reload_successful")
 LETTERS_OPEN = f"{PREFIX}dead_letters_open{{{INSTANCE}}}"
+LETTERS_EVICTED = f"{PREFIX}dead_letters_evicted_total{{{INSTANCE}}}"
+LOSSES = ["full", "disk_error", "too_large", "panic"]
 UPSTREAM_ERRORS = f'pyroscope_relay_upstream_errors_total{{{INSTANCE},kind="connect"}}'
 LIMIT_HITS = f"pyroscope_relay_connection_limit_hits_total{{{INSTANCE}}}"
 PANICS = f'pyroscope_relay_thread_panics_total{{{INSTANCE},thread="deliverer"}}'
@@ -93,6 +99,7 @@ MEMORY = {
     f'pyroscope_relay_memory_bytes{{{INSTANCE},pool="unpacking"}}': steady(100_000),
     f"pyroscope_relay_memory_limit_bytes{{{INSTANCE}}}": steady(256 << 20),
     state("healthy"): steady(1),
+    state("rejecting"): steady(0),
     state("throttled"): steady(0),
     state("open"): steady(0),
     state("suspended"): steady(0),
@@ -107,6 +114,8 @@ MEMORY = {
     of_target("ambiguous_total"): rising(0),
     QUEUE_PENDING: steady(2),
     LETTERS_OPEN: steady(1),
+    LETTERS_EVICTED: rising(0),
+    **{letters_lost(reason): rising(0) for reason in LOSSES},
     f"{PREFIX}queue_capacity{{{NAMED}}}": steady(100),
     **{dropped(reason): rising(0) for reason in REASONS},
 }
@@ -143,6 +152,7 @@ class Case:
 # A target in every kind of trouble that a series shows at once.
 IN_TROUBLE = {
     state("healthy"): steady(0),
+    state("rejecting"): steady(1),
     state("open"): steady(1),
     state("throttled"): steady(1),
     state("suspended"): steady(1),
@@ -156,6 +166,7 @@ IN_TROUBLE = {
 TROUBLE_FIRES = {
     "PyroteeTargetFailing": {"target": "central", "state": "open"},
     "PyroteeTargetRefusing": {"target": "central", "surface": "push"},
+    "PyroteeTargetRejecting": {"target": "central", "state": "rejecting"},
     "PyroteeTargetThrottling": {"target": "central", "state": "throttled"},
     "PyroteeBacklogGrowing": {"target": "central"},
     "PyroteeBacklogExpiring": {"target": "central"},
@@ -247,6 +258,27 @@ CASES = [
         "the token is wrong",
         {SUSPENDED: steady(1), state("suspended"): steady(1), state("healthy"): steady(0)},
         {"PyroteeTargetRefusing": {**PER_TARGET, "surface": "push"}},
+    ),
+    Case(
+        "the target rejects everything",
+        {
+            state("rejecting"): steady(1),
+            state("healthy"): steady(0),
+            dropped("rejected"): rising(600),
+            SENT: rising(0),
+        },
+        {"PyroteeTargetRejecting": {**PER_TARGET, "state": "rejecting"}},
+    ),
+    Case(
+        "the target rejected everything for a moment, an hour ago",
+        {
+            state("rejecting"): f"0x10 1x2 0x{MINUTES}",
+            state("healthy"): f"1x10 0x2 1x{MINUTES}",
+            dropped("rejected"): f"0x10 3x{MINUTES}",
+            SENT: f"0+600x10 5997+600x{MINUTES}",
+            ACCEPTED: f"2+600x10 6002+600x{MINUTES}",
+        },
+        {},
     ),
     Case(
         "the target answers 429",
@@ -345,6 +377,13 @@ CASES = [
     ),
     Case("only the dead letters are read-only", {LETTERS_OPEN: steady(0)}, {"PyroteeDeadLettersWaiting": {}}, SPOOL),
     Case("the dead letters of a relay without a spool are read-only", {LETTERS_OPEN: steady(0)}, {"PyroteeDeadLettersWaiting": {}}),
+    *(
+        Case(f"dead letters are lost: {reason}", {letters_lost(reason): rising(1)}, {"PyroteeDeadLettersLost": {"reason": reason}})
+        for reason in LOSSES
+    ),
+    Case("dead letters were lost two hours ago", {letters_lost("disk_error"): rising(0, 7)}, {}),
+    Case("dead letters make room for others", {LETTERS_EVICTED: rising(1)}, {"PyroteeDeadLettersEvicted": {}}),
+    Case("dead letters made room for others two hours ago", {LETTERS_EVICTED: rising(0, 7)}, {}),
     Case("the disk cannot be read", {of_spool("unreadable_segments"): steady(1)}, {"PyroteeSpoolUnreadable": {}}, SPOOL),
     Case("the spool is damaged", {of_spool("corrupt_profiles_total"): rising(1)}, {"PyroteeSpoolDamaged": {}}, SPOOL),
     *(

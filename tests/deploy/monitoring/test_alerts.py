@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from cases import ASKED, CASES, MEMORY, ON_PURPOSE, REASONS, SPOOL, Case
-from files import RULES, alerts, expressions
+from files import RULES, RUNBOOK, alerts, expressions
 from loopback.processes import ROOT
 
 WELL = [Case("all is well", {}, {}), Case("all is well, with a spool", {}, {}, SPOOL)]
@@ -58,11 +58,15 @@ def test_every_reason_of_a_drop_raises_an_alert_or_nothing_on_purpose():
     table, others = re.search(r"^\| reason (.*?)^The others exist at zero: (.*?)$", page, re.M | re.S).groups()
     documented = re.findall(r"^\| `(\w+)` \|", table, re.M) + re.findall(r"`(\w+)`", others)
     assert sorted(documented) == sorted(REASONS)
-    watched = set()
-    for text in re.findall(r'dropped_profiles_total\{reason=~?"([^"]+)"', RULES.read_text()):
-        watched |= set(text.split("|"))
-    assert watched | ON_PURPOSE == set(REASONS)
-    assert not watched & ON_PURPOSE
+    watched = []
+    for name, rule in alerts().items():
+        for text in re.findall(r'dropped_profiles_total\{reason=~?"([^"]+)"', rule["expr"]):
+            watched += [(reason, name) for reason in text.split("|")]
+    reasons = [reason for reason, _ in watched]
+    assert sorted([*reasons, *ON_PURPOSE]) == sorted(REASONS), "each reason has one alert, or none on purpose"
+    rows = re.findall(r"^\| `(\w+)` \| (?:\[(\w+)\]\(\2\.md\)|none): ", (RUNBOOK / "README.md").read_text(), re.M)
+    assert [reason for reason, _ in rows] == REASONS
+    assert {(reason, alert) for reason, alert in rows if alert} == set(watched)
 
 
 def test_rules_and_queries_of_the_dashboard_parse(promtool, tmp_path):
