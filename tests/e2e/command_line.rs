@@ -21,7 +21,7 @@ fn help_tells_the_options_of_each_command() {
         "--log-format",
         "PYROTEE_CONFIG",
     ];
-    let commands: [(&str, &[&str]); 7] = [
+    let commands: [(&str, &[&str]); 8] = [
         ("run", &settings),
         ("check", &settings),
         ("sink", &["--listen", "--status", "--delay", "--json"]),
@@ -32,6 +32,7 @@ fn help_tells_the_options_of_each_command() {
         ("status", &["--admin", "PYROTEE_ADMIN", "--watch", "--json"]),
         ("reload", &["--admin", "PYROTEE_ADMIN", "--config"]),
         ("healthcheck", &["--admin", "--live", "--timeout"]),
+        ("runbook", &["NAME"]),
     ];
     let index = run("", &["--help"], &[]);
     assert_eq!(index.code, Some(0));

@@ -113,6 +113,8 @@ mod relay_ring;
 mod reload;
 /// Paths and methods: which requests are profiles.
 mod routes;
+/// The pages of the runbook that the binary carries.
+mod runbook;
 /// Secrets are shown nowhere.
 mod secrets;
 /// The commands `send` and `sink`.

@@ -14,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::commands::reload::Refused;
 use crate::commands::{
-    UsageError, check, dead_letters, generate, healthcheck, reload, send, sink, spool, status,
+    UsageError, check, dead_letters, generate, healthcheck, reload, runbook, send, sink, spool,
+    status,
 };
 use crate::terminal::{print, print_error};
 
@@ -62,6 +63,7 @@ enum Command {
     DeadLetters(dead_letters::Args),
     Spool(spool::Args),
     Healthcheck(healthcheck::Args),
+    Runbook(runbook::Args),
     Completions(generate::CompletionsArgs),
     Man(generate::ManArgs),
     /// Print the version and the revision
@@ -178,6 +180,7 @@ pub fn main() -> ExitCode {
             blocking(spool::run(args)).unwrap_or_else(|error| report_error(&error))
         }
         Command::Healthcheck(args) => exit_code(blocking(healthcheck::run(args))),
+        Command::Runbook(args) => exit_code(runbook::run(&args)),
         Command::Completions(args) => exit_code(generate::completions(&args, Cli::command())),
         Command::Man(args) => exit_code(generate::man(&args, Cli::command())),
         Command::Version => exit_code(print(&Cli::command().render_version())),

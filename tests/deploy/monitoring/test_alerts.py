@@ -87,8 +87,8 @@ def test_every_alert_says_how_grave_it_is_and_what_to_do():
         assert re.fullmatch(r"Pyrotee[A-Z]\w+", name)
         assert rule["labels"] in ({"severity": "critical"}, {"severity": "warning"}), name
         notes = rule["annotations"]
-        assert notes.keys() == {"summary", "description", "runbook_url"}, name
-        assert notes["runbook_url"] == f"docs/runbook/{name}.md"
+        assert notes.keys() == {"summary", "description", "runbook"}, name
+        assert notes["runbook"] == f"pyrotee runbook {name}"
 
 
 def test_both_kinds_of_relay_differ_in_the_spool_alone():

@@ -8,6 +8,7 @@ pub(crate) mod generate;
 pub(crate) mod healthcheck;
 mod relay;
 pub(crate) mod reload;
+pub(crate) mod runbook;
 pub(crate) mod send;
 pub(crate) mod sink;
 pub(crate) mod spool;
