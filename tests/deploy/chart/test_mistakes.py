@@ -39,6 +39,7 @@ CLOSED = [
     ({"adminService.type": "LoadBalancer"}, "additional properties 'type' not allowed"),
     ({"ingress.hosts": ["a.example.com"]}, "got string, want object"),
     ({"monitoring.serviceMonitor.jobLabel": "x"}, "additional properties 'jobLabel' not allowed"),
+    ({"monitoring.rules.runbookBaseUrl": "docs/runbook"}, "/monitoring/rules/runbookBaseUrl"),
     ({"autoscaling.minReplicas": 0}, "/autoscaling/minReplicas"),
     ({"resources.limits": {"memory": "lots"}}, "/resources/limits/memory"),
     ({"extraEnv": {"A": "b"}}, "got object, want array"),

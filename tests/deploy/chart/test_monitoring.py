@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from support import CHART, Chart, find, values_of
+from support import CHART, Chart, find, set_path, values_of
 
 MONITORING = values_of(CHART / "ci/monitoring-values.yaml")
 
@@ -59,7 +59,7 @@ def test_the_route_leads_to_the_relay(chart):
 
 def test_rules_and_dashboards_come_as_they_are():
     """Renders the chart itself, not the copy with samples."""
-    objects = Chart(CHART).objects(MONITORING)
+    objects = Chart(CHART).objects(set_path(MONITORING, "monitoring.rules.runbookBaseUrl", ""))
     rules = find(objects, "PrometheusRule")
     assert rules["spec"] == yaml.safe_load((CHART / "rules/pyrotee.yaml").read_text())
     assert rules["metadata"]["labels"]["release"] == "prometheus"
@@ -72,6 +72,16 @@ def test_rules_and_dashboards_come_as_they_are():
         assert config["metadata"]["annotations"] == {"grafana_folder": "Profiling"}
         # Limits on the size of an object, and of the annotation that `kubectl apply` adds.
         assert len(json.dumps(config)) < 256 * 1024, "apply it with --server-side"
+
+
+@pytest.mark.parametrize("base", ["https://wiki.example.com/pyrotee", "https://wiki.example.com/pyrotee/"])
+def test_an_alert_names_the_page_on_a_server_or_else_the_command_that_prints_the_page(base):
+    rules = yaml.safe_load((CHART / "rules/pyrotee.yaml").read_text())
+    for rule in rules["groups"][0]["rules"]:
+        assert rule["annotations"].pop("runbook") == f"pyrotee runbook {rule['alert']}"
+        rule["annotations"]["runbook_url"] = f"https://wiki.example.com/pyrotee/{rule['alert']}"
+    values = set_path(MONITORING, "monitoring.rules.runbookBaseUrl", base)
+    assert find(Chart(CHART).objects(values), "PrometheusRule")["spec"] == rules
 
 
 @pytest.mark.parametrize("name", ["deployment", "daemonset"])

@@ -99,6 +99,13 @@ that keeps running, `ordinary` for a sidecar among an application's containers.
   valueFrom: { fieldRef: { fieldPath: metadata.namespace } }
 - name: NODE_NAME
   valueFrom: { fieldRef: { fieldPath: spec.nodeName } }
+{{- with include "pyrotee.configKey" . }}
+{{- if ne . "pyrotee.yaml" }}
+# The image names /etc/pyrotee/pyrotee.yaml. Commands in the container read the file that this variable names.
+- name: PYROTEE_CONFIG
+  value: {{ printf "/etc/pyrotee/%s" . | quote }}
+{{- end }}
+{{- end }}
 {{- if and .Values.existingConfigMap (ne (include "pyrotee.spool.volume" .) "none") }}
 # Overrides the file, because the chart decides where the volume is mounted.
 - name: PYROTEE__SPOOL__DIR
