@@ -49,7 +49,10 @@ pub const ENQUEUE_TO_SENT: &str = "pyroscope_remote_write_enqueue_to_sent_second
 
 /// Registers the description of each series.
 pub fn describe() {
-    describe_counter!(SENT_BYTES, "Profile bytes of uploads that were sent.");
+    describe_counter!(
+        SENT_BYTES,
+        "Profile bytes of uploads that were written whole, whatever the response."
+    );
     describe_histogram!(
         RESPONSE_TIME,
         "Seconds to the head of the target's response, by status code."
@@ -96,7 +99,7 @@ pub fn describe() {
     describe_histogram!(
         ENQUEUE_TO_SENT,
         Unit::Seconds,
-        "Time from the receipt of a profile to the target's acknowledgement."
+        "Time from the receipt of a profile to the target's acknowledgement, by lane."
     );
 }
 

@@ -51,7 +51,7 @@ const OTHER_ROUTE: &str = "other";
 pub fn describe() {
     describe_counter!(
         REQUESTS,
-        "Requests answered, by route (ingest, push, otlp, other) and status code."
+        "Requests by route (ingest, push, otlp, other) and status code of the response; 499: the client disconnected first."
     );
     describe_histogram!(
         REQUEST_DURATION,
@@ -61,7 +61,7 @@ pub fn describe() {
     describe_histogram!(
         BODY_BYTES,
         Unit::Bytes,
-        "Announced sizes of ingested bodies, by surface and format; chunked bodies announce no size."
+        "Content-Length of ingestion requests that can be teed, by surface and format; chunked bodies have none."
     );
     describe_counter!(
         INGESTED,
@@ -69,7 +69,7 @@ pub fn describe() {
     );
     describe_counter!(
         UPSTREAM_ERRORS,
-        "Exchanges with the upstream that failed, by kind."
+        "Requests that the upstream did not answer, by kind of error."
     );
     describe_counter!(
         UPSTREAM_RETRIES,
@@ -83,7 +83,7 @@ pub fn describe() {
         CLIENT_ERRORS,
         "Requests whose body the client broke off, framed wrongly or stopped sending, by kind."
     );
-    describe_counter!(TEE, "Ingestion requests by what the tee did with them.");
+    describe_counter!(TEE, "Ingestion requests by the result of the tee.");
     describe_counter!(
         UNRECOGNISED,
         "POST requests that look like profiles, but whose path is no ingestion path: relayed, not teed."

@@ -31,7 +31,7 @@ pub(super) fn describe() {
     describe_gauge!(
         LAST_SUCCESS,
         Unit::Seconds,
-        "When the configuration was last loaded without a fault."
+        "Unix time at which the configuration was last loaded without a fault."
     );
     describe_counter!(
         RELOADS,

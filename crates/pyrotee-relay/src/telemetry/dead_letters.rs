@@ -15,12 +15,12 @@ const LOST: &str = "pyroscope_remote_write_dead_letters_lost_total";
 const GAUGES: [Row<Stats>; 4] = [
     (
         "pyroscope_remote_write_dead_letters_open",
-        "1 while the directory of the dead letters is in use, 0 while it cannot be opened.",
+        "1 while the directory of the dead letters is open, 0 while it cannot be opened.",
         |stats| u64::from(stats.is_open),
     ),
     (
         "pyroscope_remote_write_dead_letters",
-        "Dead letters: rejected profiles that are kept.",
+        "Dead letters on disk: profiles that a target rejected or that could not be decoded.",
         |stats| stats.size.letters,
     ),
     (
@@ -38,17 +38,17 @@ const GAUGES: [Row<Stats>; 4] = [
 const COUNTERS: [Row<Stats>; 3] = [
     (
         "pyroscope_remote_write_dead_letters_kept_total",
-        "Rejected profiles that were written as dead letters.",
+        "Dead letters written to disk.",
         |stats| stats.kept,
     ),
     (
         "pyroscope_remote_write_dead_letters_evicted_total",
-        "Dead letters that made room for others.",
+        "Dead letters deleted to make room for others.",
         |stats| stats.evicted,
     ),
     (
         "pyroscope_remote_write_dead_letters_replayed_total",
-        "Dead letters that went back into a queue.",
+        "Dead letters put into a queue again.",
         |stats| stats.replayed,
     ),
 ];
@@ -63,7 +63,7 @@ const LOSSES: [(&str, Read<Stats>); 4] = [
 /// Registers the help texts of the series.
 pub(super) fn describe() {
     series::describe(&GAUGES, &COUNTERS);
-    describe_counter!(LOST, "Rejected profiles that could not be kept.");
+    describe_counter!(LOST, "Dead letters that could not be written, by reason.");
 }
 
 /// The series of the dead letters.

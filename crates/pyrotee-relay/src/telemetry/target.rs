@@ -62,16 +62,16 @@ pub(super) fn describe() {
     describe_gauge!(
         LAST_SUCCESS,
         Unit::Seconds,
-        "When the target last took a profile; 0: never."
+        "Unix time at which the target last acknowledged a profile; 0: never."
     );
     describe_gauge!(
         LAST_FAILURE,
         Unit::Seconds,
-        "When an upload last failed; 0: never."
+        "Unix time at which an upload last failed; 0: never."
     );
     describe_gauge!(
         TARGET_STATE,
-        "1 for the state that the target is in, 0 for the others."
+        "1 for the state of the target, 0 for the others; removed is 1 beside the state while a removed target has pending profiles."
     );
     describe_gauge!(
         SURFACE_SUSPENDED,
