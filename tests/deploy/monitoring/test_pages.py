@@ -27,6 +27,12 @@ def test_a_page_says_what_it_means_how_to_see_it_and_what_to_do(page):
     assert len(text.splitlines()) < 30
 
 
+def test_the_annotation_of_an_alert_prints_its_page(family):
+    for name, rule in alerts().items():
+        _, *words = rule["annotations"]["runbook"].split()
+        assert family.run(*words).stdout.startswith(f"# {name}\n"), name
+
+
 def test_what_pages_name_is_there(family):
     metrics = set(re.findall(r"`(pyroscope_\w+)`", (ROOT / "docs/metrics.md").read_text()))
     keys = (ROOT / "docs/configuration.md").read_text()
