@@ -63,6 +63,10 @@ fn of_response(status: StatusCode, meaning: Meaning) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
     use pyroscope_wire::refusal::Rules;
     use pyrotee_net::ExchangeError;
 
@@ -117,8 +121,8 @@ mod tests {
         assert!(responded(200, Meaning::Broken).contains("login page"));
     }
 
-    #[test]
-    fn each_remedy_is_one_short_sentence() {
+    /// The remedies of all responses of a failed upload.
+    fn all() -> BTreeSet<&'static str> {
         let meanings = [
             Meaning::Throttled,
             Meaning::RecordLimit,
@@ -128,11 +132,26 @@ mod tests {
             Meaning::Broken,
             Meaning::Unknown,
         ];
-        for status in 200..=599 {
-            for meaning in meanings {
-                let remedy = responded(status, meaning);
-                assert!(remedy.len() <= 120 && !remedy.ends_with('.'), "{remedy}");
-            }
+        let of_meaning = |meaning| (200..=599).map(move |status| responded(status, meaning));
+        meanings.into_iter().flat_map(of_meaning).collect()
+    }
+
+    #[test]
+    fn each_remedy_is_one_short_sentence() {
+        for remedy in all() {
+            assert!(remedy.len() <= 120 && !remedy.ends_with('.'), "{remedy}");
+        }
+    }
+
+    #[test]
+    fn each_remedy_stands_on_a_page_of_the_runbook() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/runbook");
+        let files = fs::read_dir(folder).unwrap();
+        let pages: Vec<_> = files
+            .map(|it| fs::read_to_string(it.unwrap().path()).unwrap())
+            .collect();
+        for remedy in all() {
+            assert!(pages.iter().any(|page| page.contains(remedy)), "{remedy}");
         }
     }
 

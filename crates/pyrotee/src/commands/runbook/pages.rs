@@ -123,6 +123,9 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
+    use pyrotee_net::ExchangeErrorKind;
+    use pyrotee_queue::Reason;
+
     use super::*;
 
     #[test]
@@ -143,6 +146,16 @@ mod tests {
         let listed: Vec<_> = listed().map(|alert| alert.name).collect();
         let names: Vec<_> = PAGES.iter().map(|page| page.name).collect();
         assert_eq!(listed, names);
+    }
+
+    #[test]
+    fn every_remedy_of_a_log_line_stands_on_a_page() {
+        let kinds = ExchangeErrorKind::ALL.map(ExchangeErrorKind::remedy);
+        let reasons = Reason::ALL.map(Reason::remedy);
+        let pages: Vec<_> = PAGES.iter().map(|page| page.text).chain([INDEX]).collect();
+        for remedy in kinds.iter().chain(&reasons) {
+            assert!(pages.iter().any(|page| page.contains(remedy)), "{remedy}");
+        }
     }
 
     #[test]
