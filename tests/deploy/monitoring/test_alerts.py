@@ -6,9 +6,10 @@ import subprocess
 
 import pytest
 
-from cases import ASKED, CASES, MEMORY, ON_PURPOSE, REASONS, SPOOL, Case
+from cases import CASES, Case
 from files import RULES, RUNBOOK, alerts, expressions
 from loopback.processes import ROOT
+from series import ASKED, MEMORY, ON_PURPOSE, REASONS, SPOOL
 
 WELL = [Case("all is well", {}, {}), Case("all is well, with a spool", {}, {}, SPOOL)]
 
