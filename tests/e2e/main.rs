@@ -55,6 +55,8 @@ mod grpc_calls;
 mod grpc_http1;
 /// The connection of gRPC calls to the upstream.
 mod grpc_upstream;
+/// The configurations in the pages of the documentation.
+mod guides;
 /// Header fields of requests and responses.
 mod headers;
 /// Readiness and liveness as an exit code.
