@@ -45,7 +45,7 @@ the end, 2 the configuration is wrong (every fault is on stderr).";
 /// Relays profiles to the local Pyroscope and tees them to remote ones.
 #[derive(Debug, Parser)]
 #[command(name = "pyrotee", version = LONG_VERSION, arg_required_else_help = true)]
-struct Cli {
+pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
 }

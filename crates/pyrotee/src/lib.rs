@@ -6,3 +6,5 @@
 pub mod cli;
 mod commands;
 mod terminal;
+#[cfg(test)]
+mod tests;
