@@ -29,7 +29,7 @@ const LARGEST_CRATE: usize = 6_000;
 const LARGER_FOR_NOW: [(&str, usize); 1] = [("pyrotee-spool", 6_450)];
 
 /// Which crate may depend on which (ADR 17). `pyrotee-net` was added to the first drawing of the diamond: see ADR 2.
-const DIAMOND: [(&str, &[&str]); 14] = [
+const DIAMOND: [(&str, &[&str]); 15] = [
     (
         "pyrotee",
         &[
@@ -45,6 +45,7 @@ const DIAMOND: [(&str, &[&str]); 14] = [
             "pyrotee-relay",
             "pyrotee-segments",
             "pyrotee-spool",
+            "pyrotee-terminal",
         ],
     ),
     (
@@ -69,6 +70,7 @@ const DIAMOND: [(&str, &[&str]); 14] = [
             "pyrotee-admin",
             "pyrotee-letters",
             "pyrotee-net",
+            "pyrotee-terminal",
         ],
     ),
     (
@@ -104,6 +106,7 @@ const DIAMOND: [(&str, &[&str]); 14] = [
     ("pyrotee-segments", &["pyrotee-queue"]),
     ("pyrotee-net", &[]),
     ("pyrotee-queue", &[]),
+    ("pyrotee-terminal", &[]),
     ("pyroscope-wire", &[]),
     // The bench measures the relay from outside, beside other proxies, and shares no code with it.
     ("pyrotee-bench", &[]),
@@ -127,6 +130,7 @@ const RESERVED: [(&str, &[&str]); 12] = [
             "pyrotee-bench",
             "pyrotee-client",
             "pyrotee-relay",
+            "pyrotee-terminal",
         ],
     ),
     ("rustls", &["pyrotee-net"]),

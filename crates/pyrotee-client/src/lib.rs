@@ -1,5 +1,4 @@
-//! HTTP clients with which the commands call other servers, and escaping of text from the network for a
-//! terminal.
+//! HTTP clients with which the commands call other servers.
 //!
 //! `HttpClient` sends requests to one server, with a deadline and a limit for the response body, and tells the
 //! kinds of failure apart. [`RelayClient`] calls the admin API of a relay, [`PyroscopeClient`] uploads
@@ -17,13 +16,11 @@ mod http;
 mod pyroscope;
 mod raw;
 mod relay;
-mod visible;
 
 pub use captured::CapturedRequest;
 pub use exchange::BoundedResponse;
 pub use pyroscope::{PyroscopeClient, UploadError};
 pub use relay::{AdminToken, JsonResponse, RelayClient, TOKEN};
-pub use visible::{visible, visible_json};
 
 /// Value of `User-Agent` in the requests of commands.
 pub const USER_AGENT: &str = concat!("pyrotee/", env!("CARGO_PKG_VERSION"));

@@ -12,7 +12,7 @@ use super::address::parse_to;
 use super::captured::CapturedRequest;
 use super::exchange::{BodyError, BoundedResponse, RequestError};
 use super::http::{Connections, ExchangeLimits, HttpClient};
-use crate::visible::visible;
+use pyrotee_terminal::visible;
 
 /// Most bytes of a response body that are read after a raw request, and shown if the response is a refusal.
 const SHOWN_BYTES: usize = 2048;

@@ -17,7 +17,7 @@ use crate::commands::{
     UsageError, check, dead_letters, generate, healthcheck, reload, runbook, send, sink, spool,
     status,
 };
-use crate::terminal::{print, print_error};
+use pyrotee_terminal::{print, print_error};
 
 /// Exit code for faults of the configuration and of the command line; clap uses the same code. All other failures are
 /// [`ExitCode::FAILURE`], which is 1.

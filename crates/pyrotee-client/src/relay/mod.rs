@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use super::address::parse_admin;
 use super::exchange::{BoundedResponse, RequestError};
 use super::http::{Connections, ExchangeLimits, HttpClient};
-use crate::visible::visible;
+use pyrotee_terminal::visible;
 
 /// Limits of a page. With thousands of targets the status page has some megabytes.
 const PAGE: ExchangeLimits = ExchangeLimits {

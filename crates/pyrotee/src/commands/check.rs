@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use pyrotee_config::{Config, LocalWrites, Target};
 
-use crate::terminal::{counted, print, print_error, size};
+use pyrotee_terminal::{counted, print, print_error, size};
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:

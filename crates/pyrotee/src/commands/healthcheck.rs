@@ -9,7 +9,7 @@ use hyper::StatusCode;
 
 use super::relay::RelayArgs;
 
-use crate::terminal::parse_duration;
+use pyrotee_terminal::parse_duration;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -11,7 +11,7 @@ use pyrotee_net::Listen;
 use secrecy::SecretString;
 
 use super::UsageError;
-use crate::terminal::print_error;
+use pyrotee_terminal::print_error;
 
 /// Environment variable that holds the address of a relay's admin listener.
 const ADMIN: &str = "PYROTEE_ADMIN";

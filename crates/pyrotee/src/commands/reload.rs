@@ -1,10 +1,10 @@
 //! `pyrotee reload`: has a running relay reload its configuration, and prints what changed.
 
 use pyrotee_admin::json::reload::{Change, ReloadReport, ReloadResult, TargetChangeJson};
-use pyrotee_client::visible;
+use pyrotee_terminal::visible;
 
 use super::relay::RelayArgs;
-use crate::terminal::print;
+use pyrotee_terminal::print;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -2,9 +2,9 @@
 
 use anyhow::ensure;
 use pyrotee_admin::json::dead_letters::BatchResult;
-use pyrotee_client::visible;
+use pyrotee_terminal::visible;
 
-use crate::terminal::{ProgressDisplay, Unit, print};
+use pyrotee_terminal::{ProgressDisplay, Unit, print};
 
 /// Counts the letters that are done, and reports each failure as it occurs.
 #[derive(Debug)]

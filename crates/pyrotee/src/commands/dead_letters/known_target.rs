@@ -5,7 +5,7 @@ use pyrotee_letters::Id;
 
 use super::source::LetterSource;
 use crate::commands::UsageError;
-use crate::terminal::print_error;
+use pyrotee_terminal::print_error;
 
 /// Checks the name of a target that has no dead letters. A name is known if the target is configured; letters of a target
 /// that left the configuration are found by its name without this check.

@@ -5,7 +5,7 @@ use pyrotee_letters::Letter;
 
 use super::known_target;
 use super::source::SourceArgs;
-use crate::terminal::{Table, counted, print, print_json, size, terminal_width};
+use pyrotee_terminal::{Table, counted, print, print_json, size, terminal_width};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::terminal::parse_duration;
+use pyrotee_terminal::parse_duration;
 
 use super::batch::BatchReport;
 use super::selection::SelectionArgs;

@@ -9,7 +9,7 @@ use pyrotee_client::{CapturedRequest, PyroscopeClient, RelayClient, UploadError}
 use pyrotee_letters::{Id, Store};
 use tokio::time::{Instant, sleep};
 
-use crate::terminal::parse_duration;
+use pyrotee_terminal::parse_duration;
 
 use super::batch::BatchReport;
 use super::selection::SelectionArgs;

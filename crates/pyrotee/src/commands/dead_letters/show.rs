@@ -5,11 +5,11 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use pyrotee_admin::json::dead_letters::LetterDetail;
-use pyrotee_client::visible;
 use pyrotee_letters::Id;
+use pyrotee_terminal::visible;
 
 use super::source::SourceArgs;
-use crate::terminal::{print, print_json, size};
+use pyrotee_terminal::{print, print_json, size};
 
 const EXAMPLES: &str = "\
 Examples:

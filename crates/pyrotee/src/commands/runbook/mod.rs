@@ -3,8 +3,8 @@
 mod markdown;
 mod pages;
 
-use crate::terminal::{Table, print};
 use pages::Page;
+use pyrotee_terminal::{Table, print};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use line::LineFormat;
 use serve::ResponseSettings;
 
-use crate::terminal::parse_duration;
+use pyrotee_terminal::parse_duration;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -16,7 +16,7 @@ use pyrotee_segments::inspect::{Directory, Selection, StoredRecord};
 use super::directory::DirectoryArgs;
 use super::queues::{check_target, survey};
 use super::{exit_code, in_words};
-use crate::terminal::{ProgressDisplay, Unit, counted, print, size};
+use pyrotee_terminal::{ProgressDisplay, Unit, counted, print, size};
 
 const EXAMPLES: &str = "\
 Examples:

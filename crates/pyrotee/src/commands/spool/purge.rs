@@ -5,14 +5,14 @@ use std::path::Path;
 use anyhow::{Context, anyhow};
 use pyrotee_admin::json::spool::Purged;
 use pyrotee_client::RelayClient;
-use pyrotee_client::visible;
 use pyrotee_queue::{Budget, Reason, Tally};
 use pyrotee_segments::inspect::{Membership, Survey};
+use pyrotee_terminal::visible;
 
 use super::directory::DirectoryArgs;
 use super::queues::{check_target, close, open, survey};
 use crate::commands::relay::relay_at;
-use crate::terminal::{counted, print, size};
+use pyrotee_terminal::{counted, print, size};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use pyrotee_admin::json::spool::{SpoolPage, TargetBacklog};
-use pyrotee_client::visible;
+use pyrotee_terminal::visible;
 
 use super::directory::{DirectoryArgs, SpoolDirectory};
 use super::queues::survey;
 use crate::commands::relay::RelayArgs;
-use crate::terminal::{Table, age, counted, print, print_json, profiles, size};
+use pyrotee_terminal::{Table, age, counted, print, print_json, profiles, size};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use pyrotee_client::visible;
 use pyrotee_segments::inspect::{Directory, Finding, InspectError, VerifyReport};
+use pyrotee_terminal::visible;
 use serde_json::json;
 
 use super::directory::DirectoryArgs;
 use super::{exit_code, in_words};
-use crate::terminal::{ProgressDisplay, Unit, counted, print, print_json, size};
+use pyrotee_terminal::{ProgressDisplay, Unit, counted, print, print_json, size};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use pyrotee_admin::json::status::StatusPage;
 
-use crate::terminal::age;
+use pyrotee_terminal::age;
 
 /// The time of a status by the relay's clock; `None` if the relay's text is no time.
 #[derive(Debug, Clone, Copy)]

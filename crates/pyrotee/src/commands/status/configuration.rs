@@ -2,7 +2,7 @@
 
 use pyrotee_admin::json::status::ConfigJson;
 
-use crate::terminal::counted;
+use pyrotee_terminal::counted;
 
 /// A line for each trouble with the configuration: faults of the file, keys that need a restart, files that keep their last
 /// good content. None if nothing is wrong.

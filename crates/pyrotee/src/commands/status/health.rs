@@ -1,7 +1,7 @@
 //! What `--fail` looks at.
 
 use pyrotee_admin::json::status::{FAILING, HEALTHY, StatusPage};
-use pyrotee_client::visible;
+use pyrotee_terminal::visible;
 
 /// What is not healthy: targets, the upstream, and parts of the relay; `None` if everything is.
 pub(super) fn trouble(page: &StatusPage) -> Option<String> {

@@ -13,11 +13,12 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use pyrotee_admin::json::status::StatusPage;
-use pyrotee_client::{JsonResponse, visible_json};
+use pyrotee_client::JsonResponse;
+use pyrotee_terminal::visible_json;
 
 use super::relay::RelayArgs;
-use crate::terminal::{parse_duration, print};
 use layout::Layout;
+use pyrotee_terminal::{parse_duration, print};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -6,7 +6,7 @@ use pyrotee_admin::json::status::{
 
 use super::ages::{Now, age_of};
 use super::notes;
-use crate::terminal::{profiles, size};
+use pyrotee_terminal::{profiles, size};
 
 /// One line for each part, and further lines for a failing upstream.
 pub(super) fn lines(page: &StatusPage, now: Now) -> Vec<String> {

@@ -9,7 +9,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::layout::Layout;
 use super::{Args, show, table};
-use crate::terminal::write;
+use pyrotee_terminal::write;
 
 /// Moves the cursor home and clears below it: one write for a whole frame does not flicker.
 const CLEAR: &str = "\x1b[H\x1b[J";

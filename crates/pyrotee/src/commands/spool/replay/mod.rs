@@ -21,7 +21,7 @@ use crate::commands::relay::relay_at;
 use pacer::Pacer;
 use to_address::AddressReplay;
 
-use crate::terminal::parse_duration;
+use pyrotee_terminal::parse_duration;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -21,7 +21,7 @@ use super::super::queues::{check_target, close, open, survey};
 use super::super::{exit_code, in_words};
 use super::pacer::Pacer;
 use super::request::request;
-use crate::terminal::{ProgressDisplay, Unit, counted, print, size};
+use pyrotee_terminal::{ProgressDisplay, Unit, counted, print, size};
 
 /// Pause between a failed upload and the next upload.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -4,7 +4,7 @@ mod narrow;
 mod wide;
 
 use pyrotee_admin::json::status::{DegradationJson, StatusPage};
-use pyrotee_client::visible;
+use pyrotee_terminal::visible;
 
 use super::ages::Now;
 use super::layout::Layout;

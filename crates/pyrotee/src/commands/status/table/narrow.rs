@@ -5,7 +5,7 @@ use pyrotee_admin::json::status::StatusPage;
 use super::super::ages::Now;
 use super::super::layout::Layout;
 use super::super::notes;
-use crate::terminal::{Table, profiles};
+use pyrotee_terminal::{Table, profiles};
 
 const HEAD: [&str; 5] = ["TARGET", "STATE", "PENDING", "SENT", "DROPPED"];
 

@@ -1,6 +1,6 @@
 //! Tables for people, whose columns are aligned by display width.
 
-use pyrotee_client::visible;
+use crate::visible;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Space between two columns.
@@ -12,7 +12,7 @@ const LEAST: usize = 24;
 
 /// A table of `N` columns. Cells may come from the network: they are shown by [`visible()`].
 #[derive(Debug)]
-pub(crate) struct Table<const N: usize> {
+pub struct Table<const N: usize> {
     lines: Vec<TableLine<N>>,
 }
 
@@ -25,24 +25,24 @@ enum TableLine<const N: usize> {
 
 impl<const N: usize> Table<N> {
     /// A table with `head` as its first row.
-    pub(crate) fn new(head: [&str; N]) -> Self {
+    pub fn new(head: [&str; N]) -> Self {
         Self {
             lines: vec![TableLine::Row(head.map(str::to_owned))],
         }
     }
 
-    pub(crate) fn row(&mut self, cells: [String; N]) {
+    pub fn row(&mut self, cells: [String; N]) {
         self.lines
             .push(TableLine::Row(cells.map(|cell| visible(&cell))));
     }
 
     /// Adds a line of text below the last row.
-    pub(crate) fn note(&mut self, text: &str) {
+    pub fn note(&mut self, text: &str) {
         self.lines.push(TableLine::Note(visible(text)));
     }
 
     /// Width that the rows so far leave for the last column, if no row is wider than `width`.
-    pub(crate) fn room(&self, width: usize) -> usize {
+    pub fn room(&self, width: usize) -> usize {
         let widths = self.widths();
         let before = widths.split_last().map_or(&[][..], |(_, before)| before);
         let taken: usize = before.iter().map(|it| it + GAP.len()).sum();
@@ -51,7 +51,7 @@ impl<const N: usize> Table<N> {
 
     /// The lines of the table. The last column is cut so that no row is wider than `width`, but never below a width of
     /// 24.
-    pub(crate) fn render(&self, width: usize) -> String {
+    pub fn render(&self, width: usize) -> String {
         let widths = self.widths();
         let mut text = String::new();
         for line in &self.lines {

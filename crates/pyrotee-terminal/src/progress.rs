@@ -12,7 +12,7 @@ const LINES: Duration = Duration::from_secs(5);
 
 /// Unit of the progress of a command.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Unit {
+pub enum Unit {
     Bytes,
     Profiles,
     Letters,
@@ -37,7 +37,7 @@ impl Unit {
 /// A progress bar if stderr is a terminal; dropping the display removes the bar. Elsewhere nothing is written, or a
 /// line every 5 s.
 #[derive(Debug)]
-pub(crate) struct ProgressDisplay {
+pub struct ProgressDisplay {
     verb: &'static str,
     bar: ProgressBar,
     /// When the last line was written. `None` if there are no lines.
@@ -45,7 +45,7 @@ pub(crate) struct ProgressDisplay {
 }
 
 impl ProgressDisplay {
-    pub(crate) fn new(verb: &'static str, unit: Unit, total: u64) -> Self {
+    pub fn new(verb: &'static str, unit: Unit, total: u64) -> Self {
         // The bar is on stderr, and hidden if stderr is no terminal.
         let bar = ProgressBar::new(total).with_message(verb);
         let style = ProgressStyle::with_template(unit.template());
@@ -58,12 +58,12 @@ impl ProgressDisplay {
     }
 
     /// Writes a line every 5 s if stderr is no terminal.
-    pub(crate) fn with_lines(mut self) -> Self {
+    pub fn with_lines(mut self) -> Self {
         self.last_line = (self.bar.is_hidden()).then(|| Cell::new(Instant::now()));
         self
     }
 
-    pub(crate) fn add(&self, count: u64) {
+    pub fn add(&self, count: u64) {
         self.bar.inc(count);
         let (done, total) = (self.bar.position(), self.bar.length().unwrap_or(0));
         if let Some(last) = &self.last_line
@@ -75,19 +75,19 @@ impl ProgressDisplay {
         }
     }
 
-    pub(crate) fn set(&self, count: u64) {
+    pub fn set(&self, count: u64) {
         self.bar.set_position(count);
     }
 
     /// Writes a line that stays, above the bar if there is one.
-    pub(crate) fn print_line(&self, line: &str) {
+    pub fn print_line(&self, line: &str) {
         // Failures are ignored: stderr may be closed.
         self.bar
             .suspend(|| drop(writeln!(io::stderr().lock(), "{line}")));
     }
 
     /// Returns a function with which another thread adds to the progress.
-    pub(crate) fn adder(&self) -> impl Fn(u64) + Send + Sync + use<> {
+    pub fn adder(&self) -> impl Fn(u64) + Send + Sync + use<> {
         let bar = self.bar.clone();
         move |count| bar.inc(count)
     }

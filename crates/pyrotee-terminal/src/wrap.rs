@@ -10,7 +10,7 @@ const NARROWEST: usize = 20;
 
 /// Breaks `text` between words into lines of at most `width` columns, and longer words between characters. Later lines
 /// are indented.
-pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(NARROWEST);
     let mut lines = Vec::new();
     let mut line = String::new();

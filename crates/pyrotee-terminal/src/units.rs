@@ -5,24 +5,24 @@ use std::time::Duration;
 use bytesize::ByteSize;
 
 /// A number of bytes in binary units: `1.5 MiB`.
-pub(crate) fn size(bytes: u64) -> String {
+pub fn size(bytes: u64) -> String {
     ByteSize(bytes).display().iec().to_string()
 }
 
 /// A number with its noun in the singular or the plural, which ends in `s`: `1 segment`, `2 segments`.
-pub(crate) fn counted(count: u64, noun: &str) -> String {
+pub fn counted(count: u64, noun: &str) -> String {
     let s = if count == 1 { "" } else { "s" };
     format!("{count} {noun}{s}")
 }
 
 /// Parses a duration of the command line: `300ms`, `5s`, `1m30s`, `2d`.
-pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
         .map_err(|_| "write a number and a unit, such as 500ms, 5s or 1m30s".to_owned())
 }
 
 /// A number of profiles, and the size of their bodies unless there are none.
-pub(crate) fn profiles(profiles: u64, bytes: u64) -> String {
+pub fn profiles(profiles: u64, bytes: u64) -> String {
     match profiles {
         0 => "0".to_owned(),
         _ => format!("{profiles} ({})", size(bytes)),
@@ -30,7 +30,7 @@ pub(crate) fn profiles(profiles: u64, bytes: u64) -> String {
 }
 
 /// A duration in its two largest units: `3m20s`.
-pub(crate) fn age(duration: Duration) -> String {
+pub fn age(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
     match (days, hours, minutes) {
