@@ -121,6 +121,8 @@ mod runbook;
 mod secrets;
 /// The commands `send` and `sink`.
 mod send_and_sink;
+/// Notifications for systemd: ready, reloading, stopping, and beats of the watchdog.
+mod service_manager;
 /// A shortage of memory, and clients that cause one.
 mod shortage;
 /// Profiles that are queued on disk.

@@ -16,6 +16,7 @@ mod outside;
 mod relay;
 mod reload;
 mod running;
+mod service_manager;
 mod settings;
 mod signals;
 mod stopping;

@@ -27,9 +27,10 @@ use crate::reload::{
     InForce, ReloadHandle, ReloadState, ReloadableParts, Reloader, targets_in_force,
 };
 use crate::running::{Cause, Running, crash};
+use crate::service_manager::{ReloadNotices, ServiceManager};
 use crate::settings;
 use crate::signals::{self, IgnoredSignals, Signals};
-use crate::stopping::{Deadlines, Savers};
+use crate::stopping::{Deadlines, LIMIT, Savers};
 use crate::targets::{DelivererParts, DrainStop, Targets};
 use crate::telemetry::{self, LogLevelHandle, Scrape};
 use crate::wiring::{Letters, Queues, degradable_parts};
@@ -63,6 +64,7 @@ pub(super) struct Relay {
     hangup: Signal,
     /// `shutdown.grace`, which a reload changes.
     grace: watch::Receiver<Duration>,
+    manager: Arc<ServiceManager>,
     supervisor: Supervisor,
     /// Cancelled when the relay stops: no new requests are accepted.
     drain: CancellationToken,
@@ -141,6 +143,7 @@ impl Relay {
         let parts = degradable_parts(config, monitor, dead_letters);
         let guard = Guard::new(config.admin_token.clone());
         let hosts = Hosts::new(&machine_name(), config.admin_hosts.clone());
+        let manager = Arc::new(ServiceManager::from_environment());
         let (grace_sender, grace) = watch::channel(config.shutdown_grace);
         let reloadable_parts = ReloadableParts {
             targets: Arc::clone(&targets),
@@ -162,6 +165,7 @@ impl Relay {
                 reloadable_parts,
                 Arc::clone(&state),
                 requests,
+                ReloadNotices::new(Arc::clone(&manager)),
                 supervisor.clone(),
             ),
             reload,
@@ -180,6 +184,7 @@ impl Relay {
             ignored_signals,
             hangup,
             grace,
+            manager,
             supervisor,
             drain,
             stop,
@@ -221,6 +226,8 @@ impl Relay {
         let beating = Arc::clone(&health);
         let mut background = JoinSet::new();
         background.spawn(async move { beating.beat().await });
+        let (manager, beating) = (Arc::clone(&self.manager), Arc::clone(&health));
+        background.spawn(async move { manager.beat(&beating).await });
         background.spawn(async move {
             self.ignored_signals.log().await;
         });
@@ -232,15 +239,21 @@ impl Relay {
             .spool
             .as_ref()
             .map(|(monitor, _)| monitor.clone());
-        let ready = Arc::clone(&health);
+        let (ready, manager) = (Arc::clone(&health), Arc::clone(&self.manager));
+        let served = running.targets.clone();
         background.spawn(async move {
             await_opening(spool).await;
             ready.set_ready();
+            if ready.is_ready() {
+                manager.ready(served.load().len());
+            }
         });
         tracing::info!(listener = "data", %address, version = VERSION, revision = REVISION, "listening");
 
         let cause = running.wait_for_the_end().await;
-        let mut deadlines = Deadlines::begin(*self.grace.borrow());
+        let grace = *self.grace.borrow();
+        let mut deadlines = Deadlines::begin(grace);
+        self.manager.stopping(grace.saturating_add(LIMIT));
         match cause {
             Cause::Signal(signal) => tracing::info!(signal, "stopping"),
             Cause::Crash(error) => running.crashed = Some(crash(error)),

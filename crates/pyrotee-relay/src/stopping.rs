@@ -15,7 +15,7 @@ use crate::disk_thread::on_thread;
 use crate::signals::Signals;
 
 /// Time after `shutdown.grace` within which the process ends in any case.
-const LIMIT: Duration = Duration::from_secs(3);
+pub(super) const LIMIT: Duration = Duration::from_secs(3);
 
 /// Time after `shutdown.grace` for which the process waits for its disks.
 const SAVING: Duration = Duration::from_millis(2_500);

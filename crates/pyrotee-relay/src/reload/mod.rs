@@ -31,6 +31,8 @@ use requests::Request;
 pub(crate) use requests::{ReloadHandle, Requests};
 pub(crate) use state::ReloadState;
 
+use crate::service_manager::ReloadNotices;
+
 /// Time between two looks that must agree while somebody waits for the reload.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
@@ -60,6 +62,7 @@ pub(crate) struct Reloader {
     parts: ReloadableParts,
     state: Arc<ReloadState>,
     requests: Requests,
+    notices: ReloadNotices,
     supervisor: Supervisor,
 }
 
@@ -87,6 +90,7 @@ impl Reloader {
         parts: ReloadableParts,
         state: Arc<ReloadState>,
         requests: Requests,
+        notices: ReloadNotices,
         supervisor: Supervisor,
     ) -> Self {
         Self {
@@ -96,6 +100,7 @@ impl Reloader {
             parts,
             state,
             requests,
+            notices,
             supervisor,
         }
     }
@@ -110,6 +115,7 @@ impl Reloader {
             if served.is_ok() {
                 return;
             }
+            self.end_notice();
             sleep(PAUSE_AFTER_PANIC).await;
         }
     }
@@ -136,6 +142,7 @@ impl Reloader {
                 }
                 () = due => {
                     self.look_by_itself(interval).await;
+                    self.end_notice();
                     last_look = Instant::now();
                 }
             }
@@ -151,6 +158,7 @@ impl Reloader {
             }
             Request::RereadFiles(reply) => {
                 self.reread_files().await;
+                self.end_notice();
                 reply.send(()).ok();
             }
         }
@@ -159,6 +167,7 @@ impl Reloader {
     /// Takes the configuration file and the files that it names as soon as two looks agree.
     async fn reload(&mut self, by: &'static str) -> ReloadReport {
         tracing::info!(by, "reloading the configuration");
+        self.notices.begin();
         let step = match self.looks_that_agree().await {
             Ok((before, now)) => {
                 let rotated = self.take_files(&before, &now, true).await;
@@ -166,6 +175,7 @@ impl Reloader {
             }
             Err(fault) => self.refuse(vec![fault.to_owned()]),
         };
+        self.end_notice();
         self.report(step)
     }
 
@@ -218,6 +228,12 @@ impl Reloader {
                 self.take_files(&before, &now, false).await;
             }
         }
+    }
+
+    /// Notifies the service manager of the end of a reload that was announced.
+    fn end_notice(&mut self) {
+        let targets = targets_in_force(self.in_force.config()).len();
+        self.notices.end(targets, !self.refused.is_empty());
     }
 
     async fn look(&mut self) -> Option<Look> {

@@ -119,6 +119,7 @@ impl Reloader {
             self.in_force = new;
             return Step::Unchanged;
         }
+        self.notices.begin();
         let targets = match self.parts.apply(self.in_force.config(), new.config()) {
             Ok(targets) => targets,
             Err(error) => {
@@ -161,6 +162,7 @@ impl Reloader {
 
     /// Keeps the configuration in force, and logs the faults of the refused configuration.
     pub(super) fn refuse(&mut self, faults: Vec<String>) -> Step {
+        self.notices.begin();
         for fault in &faults {
             tracing::error!(fault, "configuration refused, configuration in force kept");
         }
