@@ -8,13 +8,16 @@ import pytest
 from containers.engine import ROOT, need
 from loopback.readme import commands
 from machine import Machine
+from test_unit import shipped
 
 pytestmark = pytest.mark.nightly
 
-# Findings of lintian that are accepted: there is no bug of Debian to close, and only root may read tokens.
-KNOWN = {"initial-upload-closes-no-bugs", "non-standard-file-perm"}
+# Findings of lintian that are accepted: there is no bug of Debian to close, only root may read tokens, and links of the pages
+# name CHANGELOG.md.
+KNOWN = {"initial-upload-closes-no-bugs", "non-standard-file-perm", "wrong-name-for-upstream-changelog"}
 
 README = ROOT / "deploy/package/README.md"
+DOC = "./usr/share/doc/pyrotee/"
 
 SPOOLING = """
 admin: 127.0.0.1:4041
@@ -26,7 +29,7 @@ remote-write:
 """
 
 
-def test_its_contents_are_what_a_debian_machine_expects(package):
+def test_its_contents_are_what_a_debian_machine_expects(package, tmp_path):
     listing = subprocess.check_output(["dpkg-deb", "--contents", package], text=True)
     files = {line.split()[5]: line.split()[0] for line in listing.splitlines() if not line.startswith("d")}
     for name in (
@@ -36,10 +39,12 @@ def test_its_contents_are_what_a_debian_machine_expects(package):
         "./usr/share/bash-completion/completions/pyrotee",
         "./usr/share/zsh/vendor-completions/_pyrotee",
         "./usr/share/fish/vendor_completions.d/pyrotee.fish",
-        "./usr/share/doc/pyrotee/configuration.md",
         "./usr/share/doc/pyrotee/copyright",
     ):
         assert files[name] == "-rw-r--r--", name
+    pages = {name.removeprefix(DOC) for name in files if name.startswith(DOC)}
+    assert pages - {"copyright", "changelog.Debian.gz"} == {str(page) for page in shipped(tmp_path)}
+    assert all(files[f"{DOC}{page}"] == "-rw-r--r--" for page in pages)
     assert files["./usr/bin/pyrotee"] == "-rwxr-xr-x"
     assert files["./etc/pyrotee/pyrotee.env"] == "-rw-------"
     depends = subprocess.check_output(["dpkg-deb", "--field", package, "Depends"], text=True)
@@ -83,12 +88,15 @@ def test_it_lives_as_its_readme_says(machine, package, tmp_path):
     machine.wait("it is ready", "pyrotee healthcheck")
     assert "active (running)" in machine.run(service)
     assert "no targets" in machine.run(status)
+    assert machine.show("StatusText") == {"StatusText": "serving, 0 targets"}
     has_only_the_rights_it_needs(machine)
 
     machine.write("/etc/pyrotee/pyrotee.yaml", SPOOLING)
     assert machine.run(check, check=False).returncode != 0, "there is no token yet"
     assert machine.run(reload, check=False).returncode != 0
     assert "secrets/central" in machine.run(journal), "the journal has the faults"
+    refused = {"ActiveState": "active", "StatusText": "serving, 0 targets; configuration refused, configuration in force kept"}
+    assert machine.show("ActiveState", "StatusText") == refused
     machine.write("central.token", "S3cret\n")
     machine.run(token)
     assert "S3cret" not in machine.run(check)
@@ -96,6 +104,7 @@ def test_it_lives_as_its_readme_says(machine, package, tmp_path):
     machine.run(again)
     assert target(machine)["name"] == "central", "targets need no restart"
     assert machine.show("MainPID") == before
+    assert machine.show("ActiveState", "StatusText") == {"ActiveState": "active", "StatusText": "serving, 1 target"}
     machine.write("central.token", "another-S3cret\n")
     machine.run(token)
     machine.run(again)

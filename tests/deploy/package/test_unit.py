@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from containers.engine import ROOT, need
@@ -37,9 +38,54 @@ def check():
     return check
 
 
+def shipped(folder):
+    """The pages that a package ships, copied into `folder`: their paths there."""
+    subprocess.run([FOLDER / "pages", folder], check=True)
+    return {page.relative_to(folder) for page in folder.rglob("*") if page.is_file()}
+
+
 def analyze(*arguments):
     need({"systemd-analyze": "systemd"})
     return subprocess.run(["systemd-analyze", *arguments], capture_output=True, text=True)
+
+
+def setting(unit, name):
+    (value,) = re.findall(rf"^{name}=(.*)$", unit, re.M)
+    return value
+
+
+def test_a_service_that_notifies_may_reach_the_socket_of_systemd(unit):
+    assert setting(unit, "Type") == "notify"
+    assert setting(unit, "NotifyAccess") == "main"
+    assert "AF_UNIX" in setting(unit, "RestrictAddressFamilies").split()
+
+
+def test_a_relay_that_only_has_much_to_do_is_not_taken_for_one_that_hangs(unit):
+    # The relay beats twice in this time.
+    assert int(setting(unit, "WatchdogSec").removesuffix("s")) >= 30
+    # Readiness waits for the spool, for 2 s at most.
+    assert int(setting(unit, "TimeoutStartSec").removesuffix("s")) >= 30
+
+
+def test_every_page_is_shipped_and_its_links_work(tmp_path):
+    pages = shipped(tmp_path)
+    documents = {page.relative_to(ROOT) for kind in ("md", "svg") for page in (ROOT / "docs").rglob(f"*.{kind}")}
+    assert documents <= pages
+    assert {str(page) for page in pages} >= {"README.md", "CHANGELOG.md", "docs/runbook/README.md", "deploy/package/README.md"}
+    broken = {
+        os.path.normpath(page.parent / link)
+        for page in pages
+        if page.suffix == ".md"
+        for link in broken_links(tmp_path / page)
+    }
+    # The rest of the repository is not shipped: code, tests and the files of deployments.
+    assert [link for link in broken if not link.startswith(("crates/", "tests/", "deploy/")) and link != "LICENSE"] == []
+    assert [link for link in broken if not (ROOT / link).exists()] == []
+
+
+def test_the_configuration_names_a_page_that_is_shipped(tmp_path):
+    named = re.findall(r"/usr/share/doc/pyrotee/(\S+\.md)", (FOLDER / "pyrotee.yaml").read_text() + (FOLDER / "pyrotee.service").read_text())
+    assert len(named) == 2 and {Path(name) for name in named} <= shipped(tmp_path)
 
 
 def test_systemd_understands_every_line_of_the_unit(unit, tmp_path):
@@ -125,7 +171,7 @@ def test_the_links_of_the_readme_lead_somewhere(folder):
 
 def test_scripts_have_no_known_faults():
     need({"shellcheck": "shellcheck"})
-    packing = [FOLDER / "build", FOLDER / "scripts/postrm", ROOT / "deploy/dist"]
+    packing = [FOLDER / "build", FOLDER / "pages", FOLDER / "scripts/postrm", ROOT / "deploy/dist"]
     compiling = [BINARY / "compile", BINARY / "train", *sorted((ROOT / "tests/demo").glob("*.sh"))]
     ended = subprocess.run(["shellcheck", "--external-sources", *packing, *compiling], cwd=ROOT, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stdout
