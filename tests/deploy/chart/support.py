@@ -25,6 +25,7 @@ KUBERNETES = "1.34.0"
 VERSIONS = ["1.25", "1.29", kubernetes_validate.utils.major_minor(kubernetes_validate.latest_version())]
 # Without a cache, the library reads megabytes of schemas for each object.
 kubernetes_validate.utils.schema_contents = functools.cache(kubernetes_validate.utils.schema_contents)
+IMAGE = {"registry": "registry.example.com"}
 CUSTOM = {"ServiceMonitor", "PodMonitor", "PrometheusRule", "HTTPRoute"}
 
 

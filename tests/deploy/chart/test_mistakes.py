@@ -5,9 +5,10 @@ import shutil
 import pytest
 from helm_python.errors import HelmError
 
-from support import CI, Chart, set_path, values_of
+from support import CI, IMAGE, Chart, set_path, values_of
 
 GOOD = {
+    "image": IMAGE,
     "config": {
         "upstream": {"address": "http://pyroscope:4040"},
         "remote-write": {"enabled": True, "targets": {"central": {"address": "https://profiles.example.com"}}},
@@ -18,7 +19,7 @@ TARGET = "config.remote-write.targets.central"
 # Values that values.schema.json refuses: the keys that are set, and a part of the message.
 CLOSED = [
     ({"mode": "sidecart"}, "'deployment', 'statefulset', 'daemonset', 'sidecar'"),
-    ({"replicaCount": 2}, "additional properties 'replicaCount' not allowed"),
+    ({"replicass": 2}, "additional properties 'replicass' not allowed"),
     ({"replicas": "2"}, "got string, want integer"),
     ({"replicas": -1}, "/replicas"),
     ({"image.digest": "0123"}, "/image/digest"),
@@ -54,9 +55,19 @@ FAULTS = [
     ({"config.upstream.address": "http://rel-pyrotee.profiling.svc.cluster.local.:4040"}, "the Service of this release itself"),
     ({f"{TARGET}.address": "http://rel-pyrotee"}, "config.remote-write.targets.central.address is rel-pyrotee"),
     ({"existingConfigMap": "mine"}, "config.remote-write would not be read"),
+    ({"image.registry": ""}, "image.registry is empty, and no image of pyrotee is published; build one"),
+    ({"mode": "sidecar", "image.registry": ""}, "and name its registry, such as registry.example.com"),
+    ({"replicaCount": 2}, "replicaCount is no value of this chart; did you mean replicas?"),
+    ({"image.pullpolicy": "Always"}, "image.pullpolicy is no value of this chart; did you mean image.pullPolicy?"),
+    ({"upstream": {"address": "http://a"}}, "did you mean config.upstream?"),
     ({"config.admin-token": "abc"}, "config.admin-token would stand readable in a ConfigMap; write ${file:/run/secrets/pyrotee/NAME}"),
     ({f"{TARGET}.auth-token": "abc"}, "auth-token would stand readable in a ConfigMap; write ${file:/run/secrets/pyrotee/NAME}"),
     ({f"{TARGET}.basic-auth-password": "abc"}, "basic-auth-password would stand readable"),
+    ({f"{TARGET}.headers": {"authorization": "Bearer abc"}}, "headers.authorization would stand readable in a ConfigMap; write ${file:"),
+    ({f"{TARGET}.headers": {"X-API-Key": "abc"}}, "headers.X-API-Key would stand readable"),
+    ({f"{TARGET}.headers": {"Cookie": "$${A}"}}, "headers.Cookie would stand readable"),
+    ({f"{TARGET}.headers": {"X-Vault-Token": 5}}, "headers.X-Vault-Token would stand readable"),
+    ({"extraEnv": [{"name": "CENTRAL_TOKEN", "value": "abc"}]}, "extraEnv has the value of CENTRAL_TOKEN, which would stand readable in the pod"),
     ({f"{TARGET}.address": "https://me:secret@a"}, "address holds a password"),
     ({f"{TARGET}.auth-token": "${TOKEN}"}, "uses ${TOKEN}, which nothing sets; add TOKEN to secrets.values or extraEnv"),
     ({f"{TARGET}.auth-token": "${file:/run/secrets/pyrotee/TOKEN}"}, "a file that no Secret has; add TOKEN to secrets.values"),
@@ -93,6 +104,13 @@ FAULTS = [
     ({"autoscaling.enabled": True, "autoscaling.minReplicas": 9}, "above autoscaling.maxReplicas"),
     ({"autoscaling.enabled": True, "autoscaling.targetCPUUtilizationPercentage": None}, "has no metric"),
     ({"autoscaling.enabled": True, "resources.requests": {"cpu": None}}, "set resources.requests.cpu"),
+    ({"replicas": 3, "podDisruptionBudget": {"minAvailable": 1, "maxUnavailable": 1}}, "are both set, and Kubernetes takes one of them"),
+    ({"replicas": 3, "podDisruptionBudget": {"minAvailable": 3}}, "no node could be drained; set minAvailable to at most 2"),
+    ({"replicas": 2, "podDisruptionBudget": {"minAvailable": "100%"}}, "no node could be drained"),
+    ({"replicas": 2, "podDisruptionBudget": {"maxUnavailable": 0}}, "or maxUnavailable to at least 1"),
+    ({"mode": "daemonset", "hostNetwork": True, "daemonset.hostPort": 80}, "listens at port 4040 of the node itself"),
+    ({"hostNetwork": True, "networkPolicy.enabled": True}, "has no effect on pods with hostNetwork"),
+    ({"mode": "sidecar", "hostNetwork": True}, "hostNetwork is on, and in mode sidecar"),
     ({"ingress.enabled": True}, "name a host, such as {host: profiles.example.com}"),
     ({"httpRoute.enabled": True}, "name your Gateway, such as {name: gateway}"),
     ({"monitoring.serviceMonitor.enabled": True, "adminService.enabled": False}, "turn it on, or use monitoring.podMonitor"),
@@ -126,7 +144,7 @@ def test_all_faults_are_told_at_once(chart):
 
 
 def test_an_existing_config_map_hides_the_ports_from_the_policy(chart):
-    values = {"existingConfigMap": "mine", "networkPolicy": {"enabled": True, "egress": {"enabled": True}}}
+    values = {"image": IMAGE, "existingConfigMap": "mine", "networkPolicy": {"enabled": True, "egress": {"enabled": True}}}
     with pytest.raises(HelmError, match="write the rules into networkPolicy.egress.extra"):
         chart.render(values)
 
@@ -159,8 +177,25 @@ def test_files_of_secrets_may_be_used(chart):
 
 def test_an_unquoted_on_is_what_people_mean(chart, tmp_path):
     file = tmp_path / "values.yaml"
-    file.write_text("config: { upstream: { address: http://a }, tee: { on: upstream-success } }\n")
+    file.write_text("image: { registry: a }\nconfig: { upstream: { address: http://a }, tee: { on: upstream-success } }\n")
     assert '"on": upstream-success' in chart.render(values_of(file))["pyrotee/templates/configmap.yaml"]
+
+
+@pytest.mark.parametrize("header", ["X-Scope-OrgID", "X-Region", "X-Tokens-Left", "Secretariat"])
+def test_headers_without_a_secret_may_be_clear(chart, header):
+    assert chart.render(applied({f"{TARGET}.headers": {header: "eu"}}))
+
+
+def test_a_secret_of_a_variable_or_file_may_be_used(chart):
+    changes = {
+        f"{TARGET}.headers": {"Authorization": "Bearer ${A}", "X-Api-Key": "${file:/run/secrets/vault/key}"},
+        "extraEnv": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "a", "key": "a"}}}],
+    }
+    assert chart.render(applied(changes))
+
+
+def test_a_registry_of_all_charts_will_do(chart):
+    assert chart.render({**GOOD, "image": {}, "global": {"imageRegistry": "registry.example.com"}})
 
 
 def test_the_examples_are_there():

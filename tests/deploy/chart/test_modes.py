@@ -5,9 +5,9 @@ import shutil
 import pytest
 import yaml
 
-from support import CHART, Chart, find, kinds, relay, secrets_of, set_path, values_of
+from support import CHART, CI, IMAGE, Chart, find, kinds, relay, secrets_of, set_path, values_of
 
-LEAST = {"config": {"upstream": {"address": "http://pyroscope:4040"}}}
+LEAST = {"image": IMAGE, "config": {"upstream": {"address": "http://pyroscope:4040"}}}
 
 
 def ci(name):
@@ -186,6 +186,59 @@ def test_replicas_are_left_to_whoever_scales(chart):
 def test_no_budget_for_a_single_relay(chart):
     assert "PodDisruptionBudget" not in kinds(chart.objects({**LEAST, "replicas": 1}))
     assert "PodDisruptionBudget" in kinds(chart.objects({**LEAST, "replicas": 2}))
+
+
+@pytest.mark.parametrize(("budget", "field"), [({}, "maxUnavailable"), ({"minAvailable": 1}, "minAvailable"), ({"maxUnavailable": "50%"}, "maxUnavailable")])
+def test_a_budget_has_one_of_its_two_bounds(chart, budget, field):
+    spec = find(chart.objects({**LEAST, "replicas": 2, "podDisruptionBudget": budget}), "PodDisruptionBudget")["spec"]
+    assert set(spec) == {"selector", field}
+    assert spec[field] == budget.get(field, 1)
+
+
+def test_pods_on_the_network_of_their_node_still_find_services(chart):
+    objects = chart.objects(ci("host-network"))
+    spec = find(objects, "Deployment")["spec"]
+    assert spec["template"]["spec"]["hostNetwork"] is True
+    # Two pods on a node would need the same port.
+    assert spec["strategy"]["rollingUpdate"] == {"maxUnavailable": 1, "maxSurge": 0}
+    for kind in ("Deployment", "DaemonSet"):
+        values = {**LEAST, "mode": kind.lower(), "hostNetwork": True}
+        pod = find(chart.objects(values), kind)["spec"]["template"]["spec"]
+        assert pod["dnsPolicy"] == "ClusterFirstWithHostNet"
+        chosen = find(chart.objects({**values, "dnsPolicy": "None"}), kind)["spec"]["template"]["spec"]
+        assert chosen["dnsPolicy"] == "None"
+    assert not {"hostNetwork", "dnsPolicy", "schedulerName"} & set(find(chart.objects(LEAST), "Deployment")["spec"]["template"]["spec"])
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "DaemonSet"])
+def test_a_workload_has_annotations_that_its_pods_have_not(chart, kind):
+    workload = find(chart.objects({**LEAST, "mode": kind.lower(), "workloadAnnotations": {"a": "{{ .Release.Name }}"}}), kind)
+    assert workload["metadata"]["annotations"] == {"a": "rel"}
+    assert "annotations" not in workload["spec"]["template"]["metadata"]
+
+
+@pytest.mark.parametrize("name", [file.name.removesuffix("-values.yaml") for file in CI])
+def test_every_object_is_in_the_namespace_of_the_override(chart, name):
+    values = {key: value for key, value in ci(name).items() if key != "extraObjects"}
+    objects = chart.objects({**values, "namespaceOverride": "elsewhere"})
+    assert {one["metadata"]["namespace"] for one in objects} == {"elsewhere"}
+    for service in (one["metadata"]["name"] for one in objects if one["kind"] == "Service"):
+        assert f"{service}.profiling" not in str(objects)
+
+
+def test_names_and_notes_follow_the_override(chart):
+    values = {**LEAST, "namespaceOverride": "elsewhere"}
+    assert admin_hosts(chart, values) == "rel-pyrotee-admin.elsewhere"
+    notes = chart.notes(values)
+    assert "http://rel-pyrotee.elsewhere.svc:4040" in notes and "kubectl --namespace elsewhere port-forward" in notes
+    # Helm itself knows the release by its own namespace.
+    assert notes.count("profiling") == 1 and "helm test rel --namespace profiling" in notes
+
+
+def test_claims_have_annotations_and_labels(chart):
+    claim = find(chart.objects(ci("statefulset")), "StatefulSet")["spec"]["volumeClaimTemplates"][0]["metadata"]
+    assert claim["annotations"] == {"k8up.io/backup": "false"}
+    assert claim["labels"] == {"app.kubernetes.io/name": "pyrotee", "app.kubernetes.io/instance": "rel", "team": "observability"}
 
 
 def test_a_spread_without_selector_means_these_pods(chart):

@@ -24,7 +24,7 @@ def test_the_service_monitor_scrapes_the_admin_service_once(chart):
     services = [one for one in objects if one["kind"] == "Service" and selector <= one["metadata"]["labels"].items()]
     assert [one["metadata"]["name"] for one in services] == ["rel-pyrotee-admin"]
     [endpoint] = monitor["spec"]["endpoints"]
-    assert set(endpoint) == {"port", "path", "interval", "scrapeTimeout", "relabelings", "metricRelabelings"}
+    assert set(endpoint) == {"port", "path", "scheme", "tlsConfig", "interval", "scrapeTimeout", "relabelings", "metricRelabelings"}
     assert endpoint["port"] in [port["name"] for port in services[0]["spec"]["ports"]]
     assert endpoint["path"] == "/metrics"
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
@@ -36,9 +36,20 @@ def test_the_pod_monitor_names_its_job(chart):
     monitor = find(chart.objects(ci("sidecar")), "PodMonitor")
     assert set(monitor["spec"]) == {"namespaceSelector", "selector", "podMetricsEndpoints"}
     [endpoint] = monitor["spec"]["podMetricsEndpoints"]
-    assert set(endpoint) == {"port", "path", "interval", "scrapeTimeout", "relabelings", "metricRelabelings"}
+    assert set(endpoint) == {"port", "path", "scheme", "tlsConfig", "interval", "scrapeTimeout", "relabelings", "metricRelabelings"}
     assert endpoint["relabelings"][0] == {"targetLabel": "job", "replacement": "pyrotee"}
     assert endpoint["relabelings"][1]["targetLabel"] == "cluster"
+
+
+@pytest.mark.parametrize(("monitor", "kind", "field"), [("serviceMonitor", "ServiceMonitor", "endpoints"), ("podMonitor", "PodMonitor", "podMetricsEndpoints")])
+def test_a_scrape_is_by_https_only_with_tls_settings(chart, monitor, kind, field):
+    def endpoint(settings):
+        values = {**ci("deployment"), "monitoring": {monitor: {"enabled": True, **settings}}}
+        return find(chart.objects(values), kind)["spec"][field][0]
+
+    assert not {"scheme", "tlsConfig"} & set(endpoint({}))
+    tls = {"serverName": "pyrotee"}
+    assert (endpoint({"tlsConfig": tls})["scheme"], endpoint({"tlsConfig": tls})["tlsConfig"]) == ("https", tls)
 
 
 def test_monitors_do_not_ask_what_the_cluster_can_do():

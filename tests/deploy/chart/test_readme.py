@@ -9,8 +9,9 @@ import pytest
 import yaml
 from helm_python import chart as helm
 
-from support import CHART, HERE, KUBERNETES, ROOT, Chart, find, set_path, values_of
+from support import CHART, HERE, IMAGE, KUBERNETES, ROOT, Chart, find, set_path, values_of
 
+LEAST = {"image": IMAGE, "config": {"upstream": {"address": "http://a"}}}
 FIRST = ROOT / "README.md"
 READMES = [FIRST, *sorted((ROOT / "deploy/helm").rglob("README.md"))]
 COMMANDS = [
@@ -67,17 +68,17 @@ def test_the_commands_work(chart_dir, tmp_path, readme, command):
         assert bare == ["deploy/helm/pyrotee"]
         assert helm.package(chart_dir, destination=tmp_path).endswith(".tgz")
     elif tool == "helm" and verb == "test":
-        objects = Chart(chart_dir).objects({"config": {"upstream": {"address": "http://a"}}}, KUBERNETES, bare[0], namespace)
+        objects = Chart(chart_dir).objects(LEAST, KUBERNETES, bare[0], namespace)
         assert find(objects, "Pod")["metadata"]["annotations"]["helm.sh/hook"] == "test"
     elif tool == "kubectl" and verb == "rollout":
         restart, (kind, name) = bare[0], bare[1].split("/")
         assert restart == "restart"
-        objects = Chart(chart_dir).objects({"config": {"upstream": {"address": "http://a"}}}, KUBERNETES, "pyrotee", namespace)
+        objects = Chart(chart_dir).objects(LEAST, KUBERNETES, "pyrotee", namespace)
         assert find(objects, kind.title(), name)
     elif tool == "kubectl":
         assert verb == "port-forward"
         kind, name = bare[0].split("/")
-        objects = Chart(chart_dir).objects({"config": {"upstream": {"address": "http://a"}}}, KUBERNETES, "pyrotee", namespace)
+        objects = Chart(chart_dir).objects(LEAST, KUBERNETES, "pyrotee", namespace)
         ports = [port["port"] for port in find(objects, kind.title(), name)["spec"]["ports"]]
         assert int(bare[1].split(":")[-1]) in ports
     else:

@@ -6,10 +6,12 @@ import re
 
 import yaml
 
+from schema_text import described, written
 from support import CHART, CI, ROOT, values_of
 from values_table import rows, table
 
 VALUES = (CHART / "values.yaml").read_text()
+OTHER_NAME = "#/definitions/otherName"
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 START, END = "<!-- values: made of values.yaml -->\n", "<!-- end of values -->\n"
 
@@ -20,6 +22,8 @@ def resolve(schema):
 
 def keys(schema, path=""):
     """Paths of the schema's leaves. A key of free choice is called NAME, as in docs/configuration.md."""
+    if schema.get("$ref") == OTHER_NAME:
+        return
     schema = resolve(schema)
     below = dict(schema.get("properties", {}))
     if isinstance(schema.get("additionalProperties"), dict) and path.startswith("config"):
@@ -50,6 +54,38 @@ def test_the_readme_has_the_table():
         readme.write_text(f"{before}{START}\n{table(VALUES)}\n{END}{after}")
     else:
         assert current == f"\n{table(VALUES)}\n", "PYROTEE_RENEW=1 make test-deploy DEPLOY=chart renews it"
+
+
+def test_the_schema_describes_every_value():
+    text = written(described(SCHEMA, rows(VALUES))) + "\n"
+    file = CHART / "values.schema.json"
+    if os.environ.get("PYROTEE_RENEW") == "1":
+        file.write_text(text)
+    else:
+        assert file.read_text() == text, "PYROTEE_RENEW=1 make test-deploy DEPLOY=chart renews it"
+
+
+def other_names(schema, path=""):
+    """Paths of the names of other charts that the schema lets pass."""
+    for key, one in schema.get("properties", {}).items():
+        here = f"{path}.{key}".lstrip(".")
+        if one.get("$ref") == OTHER_NAME:
+            yield here
+        yield from other_names(one, here)
+
+
+def test_names_of_other_charts_lead_to_values_of_this_one():
+    template = (CHART / "templates/_other-names.tpl").read_text()
+    names = yaml.safe_load(re.search(r'define "pyrotee.otherNames" -}}\n(.*?){{- end', template, re.S)[1])
+    assert set(names) == set(other_names(SCHEMA))
+    values = yaml.safe_load(VALUES)
+    for other, ours in names.items():
+        at = values
+        for key in ours.split("."):
+            if at == {} and ours.startswith("config."):
+                break
+            assert key in at, f"{other} leads to {ours}, which is not in values.yaml"
+            at = at[key]
 
 
 def test_the_schema_is_closed():

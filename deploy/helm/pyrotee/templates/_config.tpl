@@ -38,10 +38,10 @@ accepts NAME, NAME.NAMESPACE.svc and names that end in .cluster.local.
 {{- define "pyrotee.adminHosts" -}}
 {{- $hosts := list }}
 {{- if and (include "pyrotee.isWorkload" .) .Values.adminService.enabled }}
-{{- $hosts = append $hosts (printf "%s-admin.%s" (include "pyrotee.fullname" .) .Release.Namespace) }}
+{{- $hosts = append $hosts (printf "%s-admin.%s" (include "pyrotee.fullname" .) (include "pyrotee.namespace" .)) }}
 {{- end }}
 {{- if eq .Values.mode "statefulset" }}
-{{- $hosts = append $hosts (printf "*.%s-headless.%s" (include "pyrotee.fullname" .) .Release.Namespace) }}
+{{- $hosts = append $hosts (printf "*.%s-headless.%s" (include "pyrotee.fullname" .) (include "pyrotee.namespace" .)) }}
 {{- end }}
 {{- join ", " $hosts }}
 {{- end }}

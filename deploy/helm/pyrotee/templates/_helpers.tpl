@@ -15,6 +15,11 @@
 {{- end }}
 {{- end }}
 
+{{/* The namespace of all objects. */}}
+{{- define "pyrotee.namespace" -}}
+{{- default .Release.Namespace .Values.namespaceOverride }}
+{{- end }}
+
 {{/* The labels of selectors. They never change in a release's life, because selectors and claim templates cannot be edited. */}}
 {{- define "pyrotee.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "pyrotee.name" . }}
@@ -53,6 +58,18 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- define "pyrotee.imagePullSecrets" -}}
 {{- range concat ((.Values.global | default dict).imagePullSecrets | default list) .Values.imagePullSecrets }}
 - name: {{ if kindIs "map" . }}{{ .name }}{{ else }}{{ . }}{{ end }}
+{{- end }}
+{{- end }}
+
+{{/* The metadata of the workload: name, namespace, labels and annotations. */}}
+{{- define "pyrotee.workloadMetadata" -}}
+name: {{ include "pyrotee.fullname" . }}
+namespace: {{ include "pyrotee.namespace" . }}
+labels:
+  {{- include "pyrotee.labels" . | nindent 2 }}
+{{- with include "pyrotee.tpl" (dict "value" .Values.workloadAnnotations "root" .) }}
+annotations:
+  {{- . | nindent 2 }}
 {{- end }}
 {{- end }}
 

@@ -1,6 +1,11 @@
 {{/* The endpoint settings that ServiceMonitor and PodMonitor share. */}}
 {{- define "pyrotee.scrape" -}}
 path: /metrics
+{{- with .tlsConfig }}
+scheme: https
+tlsConfig:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- with .interval }}
 interval: {{ . }}
 {{- end }}

@@ -5,11 +5,17 @@ relay itself checks the values of single keys of `config` (`pyrotee check`).
 
 {{- define "pyrotee.validate" -}}
 {{- $faults := "" }}
-{{- range list "config" "secrets" "spool" "listeners" "resources" "stop" "mode" "scaling" "network" "monitoring" }}
+{{- range list "names" "image" "config" "secrets" "spool" "listeners" "resources" "stop" "mode" "scaling" "budget" "network" "monitoring" }}
 {{- $faults = printf "%s%s" $faults (include (printf "pyrotee.validate.%s" .) $) }}
 {{- end }}
 {{- with $faults }}
 {{- fail (printf "\n\nThe values of pyrotee have faults:\n%s" .) }}
+{{- end }}
+{{- end }}
+
+{{- define "pyrotee.validate.image" -}}
+{{- if not (or .Values.image.registry (.Values.global | default dict).imageRegistry) }}
+- image.registry is empty, and no image of pyrotee is published; build one (deploy/docker/README.md), push it, and name its registry, such as registry.example.com; for an image that is loaded into the nodes, write docker.io/library
 {{- end }}
 {{- end }}
 
@@ -26,7 +32,7 @@ relay itself checks the values of single keys of `config` (`pyrotee check`).
 {{- end }}
 {{- else }}
 {{- if not (or ($config.upstream | default dict).address $relayOnly) }}
-- config.upstream.address is missing; name your Pyroscope, such as http://pyroscope.{{ .Release.Namespace }}.svc:4040, or set config.remote-write.enabled and disable-local-writes to true for a relay without one
+- config.upstream.address is missing; name your Pyroscope, such as http://pyroscope.{{ include "pyrotee.namespace" . }}.svc:4040, or set config.remote-write.enabled and disable-local-writes to true for a relay without one
 {{- end }}
 {{- if and $on (not $remote.targets) }}
 - config.remote-write.targets is empty though enabled is true; add a target, or set enabled to false
@@ -39,7 +45,7 @@ relay itself checks the values of single keys of `config` (`pyrotee check`).
 {{- end }}
 {{- if include "pyrotee.isWorkload" . }}
 {{- $name := include "pyrotee.fullname" . }}
-{{- $own := list $name (printf "%s.%s" $name .Release.Namespace) (printf "%s.%s.svc" $name .Release.Namespace) (printf "%s.%s.svc.cluster.local" $name .Release.Namespace) }}
+{{- $own := list $name (printf "%s.%s" $name (include "pyrotee.namespace" .)) (printf "%s.%s.svc" $name (include "pyrotee.namespace" .)) (printf "%s.%s.svc.cluster.local" $name (include "pyrotee.namespace" .)) }}
 {{- range include "pyrotee.addresses" . | fromYamlArray }}
 {{- if has (regexReplaceAll "\\.?(:[0-9]+)?$" .host "") $own }}
 - config.{{ .key }} is {{ .host }}, the Service of this release itself; name what is behind it, or change fullnameOverride
@@ -51,20 +57,27 @@ relay itself checks the values of single keys of `config` (`pyrotee check`).
 {{- define "pyrotee.validate.secrets" -}}
 {{- $config := fromYaml (include "pyrotee.config" .) }}
 {{- $remedy := "would stand readable in a ConfigMap; write ${file:/run/secrets/pyrotee/NAME} here and NAME into secrets.values, or into a Secret named by secrets.existing" }}
-{{- with index $config "admin-token" }}
-{{- if not (contains "${" (toString .)) }}
+{{- if include "pyrotee.isClear" (index $config "admin-token") }}
 - config.admin-token {{ $remedy }}
-{{- end }}
 {{- end }}
 {{- range $name, $target := (index $config "remote-write" | default dict).targets | default dict }}
 {{- range $key := list "auth-token" "basic-auth-password" }}
-{{- $value := get ($target | default dict) $key | toString }}
-{{- if and $value (not (contains "${" $value)) }}
+{{- if include "pyrotee.isClear" (get ($target | default dict) $key) }}
 - config.remote-write.targets.{{ $name }}.{{ $key }} {{ $remedy }}
+{{- end }}
+{{- end }}
+{{- range $header, $value := ($target | default dict).headers | default dict }}
+{{- if and (include "pyrotee.isSecretName" $header) (include "pyrotee.isClear" $value) }}
+- config.remote-write.targets.{{ $name }}.headers.{{ $header }} {{ $remedy }}
 {{- end }}
 {{- end }}
 {{- if regexMatch "^https?://[^/@:]*:[^/@$]+@" (($target | default dict).address | toString) }}
 - config.remote-write.targets.{{ $name }}.address holds a password that would stand readable in a ConfigMap; write ${file:/run/secrets/pyrotee/NAME} for it and NAME into secrets.values, or into a Secret named by secrets.existing
+{{- end }}
+{{- end }}
+{{- range include "pyrotee.tpl" (dict "value" .Values.extraEnv "root" .) | fromYamlArray }}
+{{- if and (include "pyrotee.isSecretName" .name) (include "pyrotee.isClear" .value) }}
+- extraEnv has the value of {{ .name }}, which would stand readable in the pod; write it into secrets.values, or into a Secret of yours and name that in valueFrom.secretKeyRef
 {{- end }}
 {{- end }}
 {{- if not (or .Values.secrets.existing .Values.existingConfigMap) }}
@@ -91,6 +104,19 @@ relay itself checks the values of single keys of `config` (`pyrotee check`).
 {{- end }}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{/* Whether a value has a text, and none of it comes from a file or a variable. */}}
+{{- define "pyrotee.isClear" -}}
+{{- if not (kindIs "invalid" .) }}
+{{- $text := toString . | replace "$$" "" }}
+{{- if and $text (not (contains "${" $text)) }}true{{ end }}
+{{- end }}
+{{- end }}
+
+{{/* Whether a header or a variable of this name usually has a secret. */}}
+{{- define "pyrotee.isSecretName" -}}
+{{- if regexMatch "^(authorization|cookie|proxyauthorization)$|(apikey|accesskey|authkey|token|secret|password|passwd|credentials?)$" (regexReplaceAll "[-_.]" (lower .) "") }}true{{ end }}
 {{- end }}
 
 {{- define "pyrotee.validate.spool" -}}
@@ -175,7 +201,7 @@ relay itself checks the values of single keys of `config` (`pyrotee check`).
 
 {{- define "pyrotee.validate.mode" -}}
 {{- if eq .Values.mode "sidecar" }}
-{{- range $key, $on := dict "ingress" .Values.ingress.enabled "httpRoute" .Values.httpRoute.enabled "autoscaling" (or .Values.autoscaling.enabled .Values.autoscaling.external) "networkPolicy" .Values.networkPolicy.enabled }}
+{{- range $key, $on := dict "ingress" .Values.ingress.enabled "httpRoute" .Values.httpRoute.enabled "autoscaling" (or .Values.autoscaling.enabled .Values.autoscaling.external) "networkPolicy" .Values.networkPolicy.enabled "hostNetwork" .Values.hostNetwork }}
 {{- if $on }}
 - {{ $key }} is on, and in mode sidecar the pod is the application's; turn {{ $key }} off here, and set it up for the application
 {{- end }}
@@ -211,7 +237,31 @@ relay itself checks the values of single keys of `config` (`pyrotee check`).
 {{- end }}
 {{- end }}
 
+{{- define "pyrotee.validate.budget" -}}
+{{- $budget := .Values.podDisruptionBudget }}
+{{- $least := include "pyrotee.leastReplicas" . | int }}
+{{- if and (not (kindIs "invalid" $budget.minAvailable)) (not (kindIs "invalid" $budget.maxUnavailable)) }}
+- podDisruptionBudget.minAvailable and podDisruptionBudget.maxUnavailable are both set, and Kubernetes takes one of them; remove one
+{{- end }}
+{{- $blocks := or (eq (toString $budget.maxUnavailable) "0") (eq (toString $budget.maxUnavailable) "0%") (eq (toString $budget.minAvailable) "100%") }}
+{{- if kindIs "float64" $budget.minAvailable }}
+{{- $blocks = or $blocks (ge (int $budget.minAvailable) $least) }}
+{{- end }}
+{{- if and $budget.enabled (gt $least 1) $blocks }}
+- podDisruptionBudget lets no relay of {{ $least }} stop, and no node could be drained; set minAvailable to at most {{ sub $least 1 }}, or maxUnavailable to at least 1
+{{- end }}
+{{- end }}
+
 {{- define "pyrotee.validate.network" -}}
+{{- if .Values.hostNetwork }}
+{{- $port := include "pyrotee.port.listen" . }}
+{{- if and .Values.daemonset.hostPort (ne (toString .Values.daemonset.hostPort) $port) }}
+- daemonset.hostPort is {{ .Values.daemonset.hostPort }}, and with hostNetwork the relay listens at port {{ $port }} of the node itself; remove daemonset.hostPort, or change config.listen
+{{- end }}
+{{- if .Values.networkPolicy.enabled }}
+- networkPolicy has no effect on pods with hostNetwork; turn one of both off
+{{- end }}
+{{- end }}
 {{- if and .Values.ingress.enabled (not .Values.ingress.hosts) }}
 - ingress.hosts is empty; name a host, such as {host: profiles.example.com}
 {{- end }}
