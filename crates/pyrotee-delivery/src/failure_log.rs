@@ -1,31 +1,17 @@
-//! Logs failed uploads at a limited rate: the first of each kind at once, then one line per [`INTERVAL`] with the
-//! number of failures that were left out.
+//! Logs failed uploads at a limited rate.
 
-use std::collections::HashMap;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use pyrotee_net::status_label;
-use pyrotee_queue::{Reason, lock};
-use tokio::time::Instant;
+use pyrotee_queue::{LogLimiter, Reason};
 
 use crate::outcome::Outcome;
-
-/// Time between two lines about the same kind of failure.
-const INTERVAL: Duration = Duration::from_secs(10);
 
 /// Logs the failed uploads to one target at a limited rate.
 #[derive(Debug, Default)]
 pub(crate) struct FailureLog {
-    /// Keyed by status label, kind of error or reason. Labels are a closed set; a target chooses the code freely.
-    kinds: Mutex<HashMap<&'static str, Suppression>>,
-}
-
-/// Failures of one kind that are not logged.
-#[derive(Debug)]
-struct Suppression {
-    until: Instant,
-    left_out: u64,
+    /// By status label, kind of error or reason. Labels are a closed set; a target chooses the code freely.
+    limiter: LogLimiter,
 }
 
 impl FailureLog {
@@ -41,7 +27,7 @@ impl FailureLog {
 
     /// Logs a record that was evicted from a full queue.
     pub(crate) fn evicted(&self, target: &str, status: Option<u16>, why: &str) {
-        if let Some(left_out) = self.should_log("evicted") {
+        if let Some(left_out) = self.limiter.due("evicted") {
             let (fate, remedy) = (Reason::Rejected.as_str(), Reason::Rejected.remedy());
             tracing::warn!(
                 target,
@@ -57,7 +43,7 @@ impl FailureLog {
 
     /// Logs an upload that panicked.
     pub(crate) fn panicked(&self, target: &str, panic: &str, fate: &str) {
-        if let Some(left_out) = self.should_log("panic") {
+        if let Some(left_out) = self.limiter.due("panic") {
             let message = "the upload of a profile panicked, which is a bug";
             tracing::error!(target, panic, fate, left_out, "{message}");
         }
@@ -65,7 +51,7 @@ impl FailureLog {
 
     /// Logs that `target` refused the credentials, and that reading them again took longer than `limit`.
     pub(crate) fn refresh_timed_out(&self, target: &str, limit: Duration) {
-        if let Some(left_out) = self.should_log("credential refresh") {
+        if let Some(left_out) = self.limiter.due("credential refresh") {
             let limit_seconds = limit.as_secs();
             tracing::warn!(
                 target,
@@ -79,7 +65,7 @@ impl FailureLog {
 
     /// Logs a partial success: `target` acknowledged an export with a warning, or rejected a part of it.
     pub(crate) fn partial_success(&self, target: &str, outcome: &Outcome) {
-        let Some(left_out) = self.should_log("partial success") else {
+        let Some(left_out) = self.limiter.due("partial success") else {
             return;
         };
         let (rejected, answer) = (outcome.rejected_part, outcome.text.as_str());
@@ -107,7 +93,7 @@ impl FailureLog {
     fn log(&self, target: &str, outcome: &Outcome, fate: &str) {
         let (meaning, remedy) = (outcome.as_str(), outcome.remedy());
         if let Some(status) = outcome.status {
-            if let Some(left_out) = self.should_log(status_label(status)) {
+            if let Some(left_out) = self.limiter.due(status_label(status)) {
                 let (status, answer) = (status.as_u16(), outcome.text.as_str());
                 tracing::warn!(
                     target,
@@ -122,7 +108,7 @@ impl FailureLog {
             }
         } else if let Some(kind) = outcome.error_kind() {
             let kind = kind.as_str();
-            if let Some(left_out) = self.should_log(kind) {
+            if let Some(left_out) = self.limiter.due(kind) {
                 let error = outcome.text.as_str();
                 tracing::warn!(
                     target,
@@ -135,54 +121,9 @@ impl FailureLog {
                     "failed to upload a profile"
                 );
             }
-        } else if let Some(left_out) = self.should_log(meaning) {
+        } else if let Some(left_out) = self.limiter.due(meaning) {
             let reason = meaning;
             tracing::warn!(target, reason, remedy, left_out, "a profile cannot be sent");
         }
-    }
-
-    /// The number of failures of `kind` left out since the last line, if a line is due; `None` if none is due yet.
-    fn should_log(&self, kind: &'static str) -> Option<u64> {
-        let mut kinds = lock(&self.kinds);
-        let now = Instant::now();
-        match kinds.get_mut(kind) {
-            Some(suppression) if now < suppression.until => {
-                suppression.left_out += 1;
-                None
-            }
-            Some(suppression) => {
-                suppression.until = now + INTERVAL;
-                Some(std::mem::take(&mut suppression.left_out))
-            }
-            None => {
-                let suppression = Suppression {
-                    until: now + INTERVAL,
-                    left_out: 0,
-                };
-                kinds.insert(kind, suppression);
-                Some(0)
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn the_first_is_told_and_the_rest_is_counted() {
-        let log = FailureLog::default();
-        assert_eq!(log.should_log("503"), Some(0));
-        assert_eq!(log.should_log("503"), None);
-        assert_eq!(log.should_log("503"), None);
-        assert_eq!(
-            log.should_log("connect"),
-            Some(0),
-            "another kind speaks for itself"
-        );
-        tokio::time::advance(INTERVAL).await;
-        assert_eq!(log.should_log("503"), Some(2));
-        assert_eq!(log.should_log("503"), None);
     }
 }
