@@ -33,8 +33,10 @@ mod tee;
 #[cfg(test)]
 mod tests;
 mod upstream_limit;
+mod upstream_monitor;
 
 pub use proxy::{Gauges, Proxy};
 pub use settings::{Duplicates, LocalWrites, Settings, TeeOn, TeeSettings, UpstreamSettings};
 pub use synthetic_response::{ResponseFormat, SyntheticBody};
 pub use tee::PolicyHandle;
+pub use upstream_monitor::{UpstreamError, UpstreamMonitor, UpstreamStatus};

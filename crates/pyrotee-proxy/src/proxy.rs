@@ -18,6 +18,7 @@ use crate::metrics::ProxyMetrics;
 use crate::settings::Settings;
 use crate::stack::{self, LocalEndpoint};
 use crate::tee::{Policies, PolicyHandle, TeeLayer, TeeState};
+use crate::upstream_monitor::UpstreamMonitor;
 
 /// The proxy: its address is bound, and [`Proxy::run`] serves requests.
 #[derive(Debug)]
@@ -26,6 +27,7 @@ pub struct Proxy {
     policies: Arc<Policies>,
     address: SocketAddr,
     gauges: Gauges,
+    upstream: Option<UpstreamMonitor>,
 }
 
 /// Numbers of open connections, for the scrape.
@@ -101,6 +103,7 @@ impl Proxy {
                 metrics.clone(),
             )
         });
+        let upstream = forward.as_ref().map(Forward::monitor);
         let endpoint = LocalEndpoint {
             forward,
             background_reader,
@@ -124,6 +127,7 @@ impl Proxy {
             policies,
             address,
             gauges,
+            upstream,
         }
     }
 
@@ -135,6 +139,11 @@ impl Proxy {
     /// Returns the numbers of open connections.
     pub fn gauges(&self) -> Gauges {
         self.gauges.clone()
+    }
+
+    /// Returns a handle that shows whether the upstream responds; `None` if there is no upstream.
+    pub fn upstream_monitor(&self) -> Option<UpstreamMonitor> {
+        self.upstream.clone()
     }
 
     /// Returns a handle that changes what the proxy does with ingestion requests.

@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 use pyrotee_net::server::GuardBody;
 use tower::{Layer, Service};
 
-use crate::forward::{ForwardError, UpstreamResponseBody};
+use crate::forward::{RelayError, UpstreamResponseBody};
 use crate::synthetic_response::SyntheticBody;
 use crate::tee::TeeResponseBody;
 
@@ -41,7 +41,7 @@ pub(crate) struct Rescue<S> {
 
 impl<S, B> Service<Request<B>> for Rescue<S>
 where
-    S: Service<Request<B>, Response = Response<ResponseBody>, Error = ForwardError>,
+    S: Service<Request<B>, Response = Response<ResponseBody>, Error = RelayError>,
 {
     type Response = Response<ResponseBody>;
     type Error = Infallible;
@@ -70,7 +70,7 @@ pin_project! {
 
 impl<F> Future for ResponseFuture<F>
 where
-    F: Future<Output = Result<Response<ResponseBody>, ForwardError>>,
+    F: Future<Output = Result<Response<ResponseBody>, RelayError>>,
 {
     type Output = Result<Response<ResponseBody>, Infallible>;
 
@@ -80,7 +80,7 @@ where
     }
 }
 
-fn rescued(error: ForwardError) -> Response<ResponseBody> {
+fn rescued(error: RelayError) -> Response<ResponseBody> {
     error
         .into_response()
         .map(|body| GuardBody::new(Either::Right(body), None))

@@ -18,7 +18,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::LocalWrites;
 use crate::client::{RequestContext, UploadBody};
 use crate::discard::discard;
-use crate::forward::{BackgroundReader, Forward, ForwardError};
+use crate::forward::{BackgroundReader, Forward, RelayError};
 use crate::metrics::ProxyMetrics;
 use crate::observe::{ObserveLayer, ObservedBody};
 use crate::rescue::{LocalResponseBody, RescueLayer};
@@ -71,7 +71,7 @@ impl LocalEndpoint {
     async fn respond(
         &self,
         request: Request<LocalRequestBody>,
-    ) -> Result<Response<LocalResponseBody>, ForwardError> {
+    ) -> Result<Response<LocalResponseBody>, RelayError> {
         let policy = request.body().local_policy();
         if policy.local_writes == LocalWrites::Discard
             && let Some(surface) = RequestContext::surface_of(&request)

@@ -23,4 +23,19 @@ impl UpstreamLimit {
             Self::GrpcCalls => "grpc_calls",
         }
     }
+
+    /// What an operator does about requests above the limit: one imperative sentence without a full stop.
+    pub(crate) const fn remedy(self) -> &'static str {
+        match self {
+            Self::Connections => {
+                "check why the upstream responds slowly, or raise upstream.max-connections and the limit on open files"
+            }
+            Self::Tunnels => {
+                "close WebSockets that are not used, or raise upstream.max-connections"
+            }
+            Self::GrpcCalls => {
+                "check why the upstream's gRPC calls last long, or raise the upstream's limit on HTTP/2 streams"
+            }
+        }
+    }
 }

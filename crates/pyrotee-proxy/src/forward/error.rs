@@ -10,6 +10,7 @@ use pyrotee_net::{ExchangeError, ExchangeErrorKind};
 use crate::client_fault::ClientFault;
 use crate::synthetic_response::{self, RETRY_AFTER_SECONDS, SyntheticBody};
 use crate::upstream_limit::UpstreamLimit;
+use crate::upstream_monitor::UpstreamMonitor;
 
 /// Why the client gets no response of the upstream.
 #[derive(Debug, thiserror::Error)]
@@ -59,9 +60,29 @@ impl ForwardError {
         }
     }
 
-    /// Returns the response that the client gets instead of the upstream's.
-    pub(crate) fn into_response(self) -> Response<SyntheticBody> {
-        let (status, code) = match self {
+    /// Returns the error without the words that say that it is about the upstream.
+    pub(super) fn cause(&self) -> String {
+        match self {
+            Self::Unreachable(fault) => fault.to_string(),
+            Self::Timeout(limit) => format!("no response within {limit:?}"),
+            Self::UnaskedSwitch
+            | Self::Saturated(_)
+            | Self::Client(_)
+            | Self::Unsupported
+            | Self::Loop => self.to_string(),
+        }
+    }
+
+    /// Returns what an operator does about the upstream; `None` if the error is not about the upstream.
+    fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::Saturated(limit) => Some(limit.remedy()),
+            _ => self.kind().map(ExchangeErrorKind::remedy),
+        }
+    }
+
+    fn status(&self) -> (StatusCode, RpcCode) {
+        match self {
             Self::Unreachable(_) | Self::UnaskedSwitch => {
                 (StatusCode::BAD_GATEWAY, RpcCode::Unavailable)
             }
@@ -77,9 +98,34 @@ impl ForwardError {
             Self::Client(ClientFault::Aborted) => (client_closed_request(), RpcCode::Unknown),
             Self::Unsupported => (StatusCode::METHOD_NOT_ALLOWED, RpcCode::Unimplemented),
             Self::Loop => (StatusCode::LOOP_DETECTED, RpcCode::FailedPrecondition),
-        };
-        tracing::debug!(status = status.as_u16(), error = %self, "request failed");
-        let mut response = synthetic_response::error(status, code, &self.to_string());
+        }
+    }
+}
+
+/// A request that was not forwarded, and the upstream for which it was.
+#[derive(Debug)]
+pub(crate) struct RelayError {
+    error: ForwardError,
+    upstream: UpstreamMonitor,
+}
+
+impl RelayError {
+    pub(super) fn new(error: ForwardError, upstream: UpstreamMonitor) -> Self {
+        Self { error, upstream }
+    }
+
+    /// Returns the response that the client gets instead of the upstream's. It names the upstream's address and the
+    /// remedy if the error is about the upstream.
+    pub(crate) fn into_response(self) -> Response<SyntheticBody> {
+        let Self { error, upstream } = self;
+        let (status, code) = error.status();
+        tracing::debug!(status = status.as_u16(), %error, "request failed");
+        let mut text = error.to_string();
+        if let Some(remedy) = error.remedy() {
+            let address = upstream.address();
+            text = format!("{text}; upstream.address is {address}; {remedy}");
+        }
+        let mut response = synthetic_response::error(status, code, &text);
         if status == StatusCode::SERVICE_UNAVAILABLE {
             let headers = response.headers_mut();
             headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);

@@ -29,9 +29,10 @@ use crate::head;
 use crate::metrics::ProxyMetrics;
 use crate::settings::UpstreamSettings;
 use crate::upstream_limit::UpstreamLimit;
+use crate::upstream_monitor::UpstreamMonitor;
 
-pub(crate) use error::ForwardError;
-use error::MAX_PROXIES;
+pub(crate) use error::RelayError;
+use error::{ForwardError, MAX_PROXIES};
 use grpc::GrpcClient;
 use limits::RequestPermits;
 pub(crate) use limits::UpstreamPermit;
@@ -75,6 +76,7 @@ where
     background_reader: Arc<BackgroundReader>,
     tunnels: TaskTracker,
     metrics: Arc<ProxyMetrics>,
+    monitor: UpstreamMonitor,
 }
 
 impl<B> Forward<B>
@@ -107,6 +109,7 @@ where
                 upstream.timeout,
             ),
             permits: RequestPermits::new(max_connections),
+            monitor: UpstreamMonitor::new(&upstream.origin),
             origin: upstream.origin,
             timeout: upstream.timeout,
             forwarded_headers: upstream.forwarded_headers,
@@ -117,6 +120,11 @@ where
         }
     }
 
+    /// Returns a handle that shows whether the upstream responds.
+    pub(crate) fn monitor(&self) -> UpstreamMonitor {
+        self.monitor.clone()
+    }
+
     /// Forwards `request` and returns as soon as the head of the response has arrived, even if the
     /// request's body is not complete yet. If the upstream stops reading, at most `max_rest_bytes` of the body are still
     /// read.
@@ -124,7 +132,7 @@ where
         &self,
         mut request: Request<B>,
         max_rest_bytes: u64,
-    ) -> Result<Response<UpstreamResponseBody>, ForwardError> {
+    ) -> Result<Response<UpstreamResponseBody>, RelayError> {
         let version = request.version();
         let grpc = head::is_grpc(&request);
         let takes_grpc_trailers = head::takes_grpc_trailers(&request);
@@ -133,11 +141,11 @@ where
             // A client that is still sending would not see the response.
             let body = request.into_body();
             self.background_reader.read_rest(body, max_rest_bytes);
-            return Err(ForwardError::Loop);
+            return Err(self.relay_error(ForwardError::Loop));
         }
         self.add_forwarded(&mut request);
         let uri = head::upstream_uri(request.method(), request.uri(), &self.origin)
-            .ok_or(ForwardError::Unsupported)?;
+            .ok_or_else(|| self.relay_error(ForwardError::Unsupported))?;
         let mut request = request.map(|body| self.wrap(body, max_rest_bytes));
         let upload = request.body().handle();
         let sent = if grpc {
@@ -148,6 +156,7 @@ where
             self.send(request, &upload).await
         };
         let mut response = sent.map_err(|error| self.failed(error, &upload))?;
+        self.monitor.responded();
         head::prepare_response(&mut response, version);
         if takes_grpc_trailers {
             head::declare_grpc_trailers(&mut response);
@@ -219,17 +228,23 @@ where
         }
     }
 
-    /// Counts a failed exchange with the upstream. If the request's body failed, returns the client's fault instead:
-    /// the upstream could not get the request.
-    fn failed(&self, error: ForwardError, upload: &Upload<B>) -> ForwardError {
+    /// Counts and logs a failed exchange with the upstream. If the request's body failed, returns the client's fault
+    /// instead: the upstream could not get the request.
+    fn failed(&self, error: ForwardError, upload: &Upload<B>) -> RelayError {
         let error = upload.client_fault().map_or(error, ForwardError::Client);
         if let ForwardError::Saturated(limit) = error {
             self.metrics.upstream_limit(limit);
+            self.monitor.saturated(limit);
         }
         if let Some(kind) = error.kind() {
             self.metrics.upstream_error(kind);
+            self.monitor.failed(kind, error.cause());
         }
-        error
+        self.relay_error(error)
+    }
+
+    fn relay_error(&self, error: ForwardError) -> RelayError {
+        RelayError::new(error, self.monitor.clone())
     }
 
     fn wrap(&self, body: B, max_rest_bytes: u64) -> UpstreamBody<B> {
