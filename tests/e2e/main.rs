@@ -75,6 +75,8 @@ mod limits;
 mod lives;
 /// Many requests at once, and a stand-in that accepts them.
 mod load;
+/// The log of a running relay.
+mod log;
 /// Headers that give a body its meaning.
 mod meaning_headers;
 /// The memory limit.

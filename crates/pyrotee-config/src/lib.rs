@@ -60,3 +60,4 @@ pub use settings::{
 };
 pub use sources::{Flags, Sources};
 pub use text::ConfigText;
+pub use values::format_size;

@@ -45,6 +45,11 @@ impl Gauges {
             .saturating_sub(self.permits.available_permits())
     }
 
+    /// Returns the maximum number of client connections.
+    pub fn max_client_connections(&self) -> usize {
+        self.max_connections
+    }
+
     /// Returns the number of connections to the upstream; 0 if there is no upstream.
     pub fn upstream_connections(&self) -> u64 {
         self.connections.as_ref().map_or(0, ConnectionCounts::open)

@@ -20,6 +20,7 @@ mod service_manager;
 mod settings;
 mod signals;
 mod stopping;
+mod summary;
 mod targets;
 mod telemetry;
 mod wiring;

@@ -31,8 +31,9 @@ use crate::service_manager::{ReloadNotices, ServiceManager};
 use crate::settings;
 use crate::signals::{self, IgnoredSignals, Signals};
 use crate::stopping::{Deadlines, LIMIT, Savers};
+use crate::summary;
 use crate::targets::{DelivererParts, DrainStop, Targets};
-use crate::telemetry::{self, LogLevelHandle, Scrape};
+use crate::telemetry::{self, DropLog, LogLevelHandle, Scrape};
 use crate::wiring::{Letters, Queues, degradable_parts};
 
 /// Divisor of the memory limit: the share that the records of all removed targets may take together.
@@ -53,6 +54,7 @@ pub(super) struct Relay {
     config: Arc<ReloadState>,
     admin: TcpListener,
     scrape: Scrape,
+    drop_log: Arc<DropLog>,
     parts: DegradableParts,
     guard: Guard,
     hosts: Hosts,
@@ -105,6 +107,7 @@ impl Relay {
         let producer = Arc::downgrade(&queues.producer);
         let settings = settings::proxy(config, queues.producer, &budget, threads, &outside);
         let proxy = Proxy::new(socket, settings, Handle::current(), drain.clone());
+        summary::log(config, proxy.gauges().max_client_connections());
 
         let (reload, requests) = ReloadHandle::new();
         let deliverer_parts = DelivererParts {
@@ -158,7 +161,6 @@ impl Relay {
         };
         Ok(Self {
             proxy,
-            targets,
             reloader: Reloader::new(
                 loader,
                 in_force,
@@ -175,6 +177,8 @@ impl Relay {
                 .context("failed to hand over the admin listener")?,
             scrape: scrape.with_panics(supervisor.clone()),
             parts,
+            drop_log: Arc::new(DropLog::new(targets.scraped())),
+            targets,
             guard,
             hosts,
             dead_letters: letter_service,
@@ -231,6 +235,8 @@ impl Relay {
         background.spawn(async move {
             self.ignored_signals.log().await;
         });
+        let drop_log = Arc::clone(&self.drop_log);
+        background.spawn(async move { drop_log.run().await });
         background.spawn(self.reloader.run(self.hangup, self.drain.clone()));
         let address = self.proxy.address();
         running.parts.spawn(self.proxy.run());
@@ -265,6 +271,7 @@ impl Relay {
         running.drain(&mut deadlines).await;
         running.let_go(&mut deadlines).await;
         self.savers.save(deadlines, &mut running.signals).await;
+        self.drop_log.last_look();
         let crashed = running.last_words();
         admin.stop();
         crashed.map_or(Ok(()), Err)

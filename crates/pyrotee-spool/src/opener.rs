@@ -214,11 +214,14 @@ impl Opener {
     }
 
     fn log_removed(&self) {
-        for (_, removed) in self.shared.removed_targets() {
-            let (target, records) = (removed.name, removed.counts.pending.profiles);
+        let removed = self.shared.removed_targets().into_iter();
+        for (_, removed) in removed.filter(|(_, removed)| removed.has_records()) {
+            let pending = removed.counts.pending.profiles + removed.unread;
             warn!(
-                target,
-                records, "target is not configured, its spooled records are kept for a day"
+                target = removed.name,
+                pending,
+                remedy = "configure the target again, or run pyrotee spool replay or pyrotee spool purge for it",
+                "target is not configured: its pending profiles are kept for a day"
             );
         }
     }

@@ -122,8 +122,8 @@ fn bytes(text: &str) -> Result<u64, String> {
     }
 }
 
-/// Formats a number of bytes; [`size`] reads the result as the same number.
-pub(super) fn format_size(bytes: u64) -> String {
+/// Formats a number of bytes as a configuration has it: `64MiB`.
+pub fn format_size(bytes: u64) -> String {
     let units = [
         ("GiB", 1 << 30),
         ("MiB", 1 << 20),

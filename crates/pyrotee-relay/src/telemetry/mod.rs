@@ -3,6 +3,7 @@
 mod account;
 mod config;
 mod dead_letters;
+mod drop_log;
 mod logs;
 mod panics;
 mod recorder;
@@ -13,6 +14,7 @@ mod spool;
 mod target;
 mod targets;
 
+pub(crate) use drop_log::DropLog;
 pub(crate) use logs::{LogLevelHandle, install as install_logs};
 pub(crate) use recorder::install as install_metrics;
 pub(crate) use scrape::Scrape;

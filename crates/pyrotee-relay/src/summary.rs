@@ -1,0 +1,98 @@
+//! What a relay does with its configuration, in a few log lines at the start.
+
+use pyrotee_config::{
+    Config, Credentials, DeadLetters, FsyncPolicy, LocalWrites, RemoteWrite, Spool, Target,
+    Upstream, format_size,
+};
+
+/// Most targets that have a line of their own.
+const MOST_TARGETS: usize = 20;
+
+/// Logs the upstream, the targets, the queues and the limits of `config`, without secrets. The relay accepts at most
+/// `client_connections` at once.
+pub(crate) fn log(config: &Config, client_connections: usize) {
+    log_upstream(config.upstream.as_ref(), &config.remote_write);
+    if config.remote_write.enabled {
+        log_targets(&config.remote_write.targets);
+        log_queues(config.spool.as_ref());
+        log_dead_letters(config.dead_letters.as_ref());
+    }
+    tracing::info!(
+        memory_limit = format_size(config.memory_limit),
+        max_body = format_size(config.tee.max_body),
+        client_connections,
+        "limits"
+    );
+}
+
+fn log_upstream(upstream: Option<&Upstream>, remote_write: &RemoteWrite) {
+    let address = upstream.map(|upstream| upstream.address.to_string());
+    let is_discarding = remote_write.local_writes == LocalWrites::Discard;
+    match (address, remote_write.enabled && is_discarding) {
+        (Some(upstream), false) => tracing::info!(upstream, "forwarding requests to the upstream"),
+        (Some(upstream), true) => tracing::info!(
+            upstream,
+            "local writes are disabled: forwarding all requests but profiles to the upstream"
+        ),
+        (None, _) => tracing::info!("local writes are disabled, and there is no upstream"),
+    }
+    if !remote_write.enabled {
+        tracing::info!("remote-write.enabled is false: sending no profiles to targets");
+    }
+}
+
+fn log_targets(targets: &[Target]) {
+    for target in targets.iter().take(MOST_TARGETS) {
+        tracing::info!(
+            target = target.name,
+            address = %target.address,
+            credentials = credentials(target),
+            tenant = target.tenant,
+            tags = target.tags.iter().count(),
+            "sending profiles to the target"
+        );
+    }
+    let others = targets.len().saturating_sub(MOST_TARGETS);
+    if others > 0 {
+        tracing::info!(targets = others, "sending profiles to further targets");
+    }
+}
+
+/// The kind of credentials that a target gets.
+fn credentials(target: &Target) -> &'static str {
+    match &target.credentials {
+        Some(Credentials::Bearer(_)) => "bearer",
+        Some(Credentials::Basic { .. }) => "basic",
+        None if !target.headers.is_empty() => "headers",
+        None => "none",
+    }
+}
+
+fn log_queues(spool: Option<&Spool>) {
+    let Some(spool) = spool else {
+        tracing::info!("queueing profiles in memory");
+        return;
+    };
+    let fsync = match spool.fsync {
+        FsyncPolicy::Always => "always",
+        FsyncPolicy::Interval => "interval",
+        FsyncPolicy::Never => "never",
+    };
+    tracing::info!(
+        dir = %spool.dir.display(),
+        max_bytes = format_size(spool.max_bytes),
+        fsync,
+        "queueing profiles in the spool"
+    );
+}
+
+fn log_dead_letters(dead_letters: Option<&DeadLetters>) {
+    match dead_letters {
+        Some(letters) => tracing::info!(
+            dir = %letters.dir.display(),
+            max_bytes = format_size(letters.max_bytes),
+            "keeping rejected profiles as dead letters"
+        ),
+        None => tracing::info!("rejected profiles are not kept: dead-letters.dir is not set"),
+    }
+}
