@@ -26,6 +26,11 @@ fn line(relay: &Relay, message: &str) -> Value {
     first.unwrap_or_else(|| panic!("no line {message:?}:\n{}", relay.output()))
 }
 
+/// The upstream as the status shows it.
+fn shown_upstream(relay: &Relay) -> Value {
+    client::send(relay.admin(), &Request::get("/api/v1/status")).json()["upstream"].clone()
+}
+
 #[test]
 fn a_refusing_upstream_is_one_warning_until_it_responds_again() {
     let port = Upstream::ok().stop();
@@ -47,6 +52,12 @@ fn a_refusing_upstream_is_one_warning_until_it_responds_again() {
     let remedy = warning["remedy"].as_str().unwrap();
     assert!(remedy.contains("a server listens"), "{remedy}");
 
+    let shown = shown_upstream(&relay);
+    assert_eq!(shown["state"], "failing");
+    for field in ["kind", "remedy"] {
+        assert_eq!(shown["last_error"][field], warning[field]);
+    }
+
     let _back = Upstream::at(&port.address().to_string(), |_| Answer::ok());
     assert_eq!(relay.send(&Request::get("/render")).status(), 200);
     let again = line(&relay, "upstream responds again");
@@ -56,6 +67,11 @@ fn a_refusing_upstream_is_one_warning_until_it_responds_again() {
     );
     assert_eq!(again["address"], *url);
     assert_eq!(lines(&relay, "upstream unreachable").len(), 1);
+    let shown = shown_upstream(&relay);
+    assert_eq!(
+        (&shown["state"], &shown["address"]),
+        (&"healthy".into(), &url.into())
+    );
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod stopping;
 mod summary;
 mod targets;
 mod telemetry;
+mod upstream;
 mod wiring;
 
 use anyhow::Context;

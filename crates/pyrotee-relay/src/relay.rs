@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use pyrotee_admin::{
     Actions, Admin, Copies, DegradableParts, Guard, Health, Hosts, LetterService, OpenSpool, Pages,
-    Site, StatusSource,
+    Site, StatusSource, UpstreamState,
 };
 use pyrotee_config::Loader;
 use pyrotee_net::bind;
@@ -34,6 +34,7 @@ use crate::stopping::{Deadlines, LIMIT, Savers};
 use crate::summary;
 use crate::targets::{DelivererParts, DrainStop, Targets};
 use crate::telemetry::{self, DropLog, LogLevelHandle, Scrape};
+use crate::upstream::ShownUpstream;
 use crate::wiring::{Letters, Queues, degradable_parts};
 
 /// Divisor of the memory limit: the share that the records of all removed targets may take together.
@@ -199,9 +200,13 @@ impl Relay {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let health = Arc::new(Health::default());
         let list = self.targets.list();
+        let upstream = self
+            .proxy
+            .upstream_monitor()
+            .map(|monitor| -> Arc<dyn UpstreamState> { Arc::new(ShownUpstream(monitor)) });
         let pages = Pages {
             metrics: Box::new(self.scrape),
-            status: StatusSource::new(list.clone(), self.parts, self.config, None),
+            status: StatusSource::new(list.clone(), self.parts, self.config, upstream),
             spool: self.spool.clone(),
             health: Arc::clone(&health),
             copies: Copies::default(),
