@@ -37,10 +37,15 @@ struct Logged {
     at: Instant,
 }
 
-/// The drops of one target for one reason since the last line about them.
-#[derive(Debug, PartialEq, Eq)]
-struct Drops {
-    target: String,
+/// A log line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Line {
+    reason: Reason,
+    /// `None`: the line is about several targets.
+    target: Option<String>,
+    /// The number of targets, if there are several.
+    targets: Option<usize>,
+    /// Dropped since the line before.
     dropped: Tally,
 }
 
@@ -66,21 +71,23 @@ impl DropLog {
     }
 
     fn look(&self, is_last: bool) {
-        let mut due = BTreeMap::new();
+        let mut due: BTreeMap<usize, Vec<Line>> = BTreeMap::new();
         let mut logged = lock(&self.logged);
         for target in self.targets.load() {
             let view = &target.view;
             let logged = logged.entry(view.name.clone()).or_default();
             for (reason, dropped) in drops_due(logged, &view.counts(), is_last) {
-                let target = view.name.clone();
-                let of_reason: &mut Vec<_> = due.entry(reason as usize).or_default();
-                of_reason.push((reason, Drops { target, dropped }));
+                due.entry(reason as usize).or_default().push(Line {
+                    reason,
+                    target: Some(view.name.clone()),
+                    targets: None,
+                    dropped,
+                });
             }
         }
         drop(logged);
-        for of_reason in due.into_values() {
-            log(of_reason);
-        }
+        let lines = due.into_values().flat_map(shortened);
+        lines.for_each(|line| line.log());
     }
 }
 
@@ -110,44 +117,46 @@ fn drops_due(logged: &mut LoggedDrops, counts: &Counts, is_last: bool) -> Vec<(R
         .collect()
 }
 
-/// Logs drops for one reason.
-fn log(drops: Vec<(Reason, Drops)>) {
-    if drops.len() <= MOST_LINES {
-        for (reason, Drops { target, dropped }) in drops {
-            log_line(reason, dropped, Some(&target), None);
-        }
-        return;
-    }
-    let targets = drops.len();
-    let sum = drops.iter().map(|(_, drops)| drops.dropped).sum();
-    if let Some((reason, _)) = drops.first() {
-        log_line(*reason, sum, None, Some(targets));
+/// The lines about one reason, or one line with their sum if they are more than [`MOST_LINES`].
+fn shortened(lines: Vec<Line>) -> Vec<Line> {
+    match lines.first() {
+        Some(first) if lines.len() > MOST_LINES => vec![Line {
+            reason: first.reason,
+            target: None,
+            targets: Some(lines.len()),
+            dropped: lines.iter().map(|line| line.dropped).sum(),
+        }],
+        _ => lines,
     }
 }
 
-fn log_line(reason: Reason, dropped: Tally, target: Option<&str>, targets: Option<usize>) {
-    let Tally { profiles, bytes } = dropped;
-    let (name, remedy) = (reason.as_str(), reason.remedy());
-    if is_expected(reason) {
-        tracing::info!(
-            target,
-            targets,
-            reason = name,
-            profiles,
-            bytes,
-            remedy,
-            "dropped profiles"
-        );
-    } else {
-        tracing::warn!(
-            target,
-            targets,
-            reason = name,
-            profiles,
-            bytes,
-            remedy,
-            "dropped profiles"
-        );
+impl Line {
+    fn log(&self) {
+        let Tally { profiles, bytes } = self.dropped;
+        let (reason, remedy) = (self.reason.as_str(), self.reason.remedy());
+        let (target, targets) = (self.target.as_deref(), self.targets);
+        let message = "dropped profiles";
+        if is_expected(self.reason) {
+            tracing::info!(
+                target,
+                targets,
+                reason,
+                profiles,
+                bytes,
+                remedy,
+                "{message}"
+            );
+        } else {
+            tracing::warn!(
+                target,
+                targets,
+                reason,
+                profiles,
+                bytes,
+                remedy,
+                "{message}"
+            );
+        }
     }
 }
 
@@ -203,5 +212,27 @@ mod tests {
         assert_eq!(look(false), []);
         assert_eq!(look(true), [(Reason::Budget, one)]);
         assert_eq!(look(true), []);
+    }
+
+    #[test]
+    fn many_targets_that_drop_for_one_reason_have_one_line_with_their_sum() {
+        let line = |number: usize| Line {
+            reason: Reason::TooLarge,
+            target: Some(format!("target-{number}")),
+            targets: None,
+            dropped: Tally::of(7),
+        };
+        let few: Vec<_> = (0..MOST_LINES).map(line).collect();
+        assert_eq!(shortened(few.clone()), few);
+        let many = shortened((0..=MOST_LINES).map(line).collect());
+        let sum = Tally {
+            profiles: 21,
+            bytes: 147,
+        };
+        assert_eq!(many.len(), 1);
+        assert_eq!(
+            (many[0].targets, many[0].dropped, &many[0].target),
+            (Some(21), sum, &None)
+        );
     }
 }
