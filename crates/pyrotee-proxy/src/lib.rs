@@ -39,4 +39,4 @@ pub use proxy::{Gauges, Proxy};
 pub use settings::{Duplicates, LocalWrites, Settings, TeeOn, TeeSettings, UpstreamSettings};
 pub use synthetic_response::{ResponseFormat, SyntheticBody};
 pub use tee::PolicyHandle;
-pub use upstream_monitor::{UpstreamError, UpstreamMonitor, UpstreamStatus};
+pub use upstream_monitor::UpstreamMonitor;

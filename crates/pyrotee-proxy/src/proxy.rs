@@ -108,7 +108,7 @@ impl Proxy {
                 metrics.clone(),
             )
         });
-        let upstream = forward.as_ref().map(Forward::monitor);
+        let upstream = forward.as_ref().map(|forward| forward.monitor.clone());
         let endpoint = LocalEndpoint {
             forward,
             background_reader,

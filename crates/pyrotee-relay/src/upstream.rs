@@ -3,7 +3,8 @@
 use pyrotee_admin::UpstreamState;
 use pyrotee_admin::json::status::{FAILING, HEALTHY, UNUSED, UpstreamErrorJson, UpstreamJson};
 use pyrotee_admin::json::time;
-use pyrotee_proxy::{UpstreamError, UpstreamMonitor};
+use pyrotee_net::FailedExchange;
+use pyrotee_proxy::UpstreamMonitor;
 
 /// Shows what the proxy knows of the upstream.
 #[derive(Debug)]
@@ -26,7 +27,7 @@ impl UpstreamState for ShownUpstream {
     }
 }
 
-fn last_error(error: UpstreamError) -> UpstreamErrorJson {
+fn last_error(error: FailedExchange) -> UpstreamErrorJson {
     UpstreamErrorJson {
         at: time(error.at),
         kind: error.kind.as_str().to_owned(),

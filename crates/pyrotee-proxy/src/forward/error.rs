@@ -65,11 +65,7 @@ impl ForwardError {
         match self {
             Self::Unreachable(fault) => fault.to_string(),
             Self::Timeout(limit) => format!("no response within {limit:?}"),
-            Self::UnaskedSwitch
-            | Self::Saturated(_)
-            | Self::Client(_)
-            | Self::Unsupported
-            | Self::Loop => self.to_string(),
+            _ => self.to_string(),
         }
     }
 
@@ -105,15 +101,11 @@ impl ForwardError {
 /// A request that was not forwarded, and the upstream for which it was.
 #[derive(Debug)]
 pub(crate) struct RelayError {
-    error: ForwardError,
-    upstream: UpstreamMonitor,
+    pub(super) error: ForwardError,
+    pub(super) upstream: UpstreamMonitor,
 }
 
 impl RelayError {
-    pub(super) fn new(error: ForwardError, upstream: UpstreamMonitor) -> Self {
-        Self { error, upstream }
-    }
-
     /// Returns the response that the client gets instead of the upstream's. It names the upstream's address and the
     /// remedy if the error is about the upstream.
     pub(crate) fn into_response(self) -> Response<SyntheticBody> {

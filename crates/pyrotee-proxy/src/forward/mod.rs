@@ -76,7 +76,7 @@ where
     background_reader: Arc<BackgroundReader>,
     tunnels: TaskTracker,
     metrics: Arc<ProxyMetrics>,
-    monitor: UpstreamMonitor,
+    pub(crate) monitor: UpstreamMonitor,
 }
 
 impl<B> Forward<B>
@@ -118,11 +118,6 @@ where
             tunnels: TaskTracker::new(),
             metrics,
         }
-    }
-
-    /// Returns a handle that shows whether the upstream responds.
-    pub(crate) fn monitor(&self) -> UpstreamMonitor {
-        self.monitor.clone()
     }
 
     /// Forwards `request` and returns as soon as the head of the response has arrived, even if the
@@ -244,7 +239,8 @@ where
     }
 
     fn relay_error(&self, error: ForwardError) -> RelayError {
-        RelayError::new(error, self.monitor.clone())
+        let upstream = self.monitor.clone();
+        RelayError { error, upstream }
     }
 
     fn wrap(&self, body: B, max_rest_bytes: u64) -> UpstreamBody<B> {
