@@ -18,6 +18,9 @@ demo: ## relay requests of real SDKs to a local and a remote stand-in, and show 
 test: ## run all tests that need nothing but Rust and Linux (and root or user namespaces, to mount small file systems)
 	$(CARGO) test --workspace --locked
 
+faults: ## inject each fault and write the table of docs/troubleshooting.md (needs prometheus)
+	PYROTEE_RENEW=1 PYTEST_ADDOPTS="-k each_fault" tests/deploy/run monitoring
+
 interop: test-interop ## the same as test-interop
 
 test-interop: ## run the tests with five published SDKs (needs python3 with venv and pip, node, npm, go, a JDK and mvn)

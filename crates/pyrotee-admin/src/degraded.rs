@@ -57,16 +57,21 @@ fn of_spool(spool: &SpoolMonitor) -> Option<DegradationJson> {
         ),
         Mode::Disk => return None,
         Mode::Waiting => of_opening(&spool.opening())?,
-        Mode::MemoryOnly => (
-            MEMORY_ONLY,
-            "the disk cannot be written: new profiles wait in memory".to_owned(),
-        ),
+        Mode::MemoryOnly => {
+            let text = "the disk cannot be written, new profiles wait in memory".to_owned();
+            (MEMORY_ONLY, text)
+        }
         Mode::ReadErrors => {
             let segments = spool.stats().unreadable_segments;
             let s = if segments == 1 { "" } else { "s" };
-            let text = format!("the disk does not return {segments} segment{s}: profiles in them wait");
+            let text = format!("the disk does not return {segments} segment{s}, profiles in them wait");
             (READ_ERRORS, text)
         }
+    };
+    // While it is scanned or careful there is nothing to do.
+    let text = match state {
+        SCANNING | CAREFUL => text,
+        _ => format!("{text}; {}", spool.mode().remedy()),
     };
     Some(degradation("spool", state, text))
 }

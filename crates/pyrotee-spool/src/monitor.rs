@@ -23,6 +23,20 @@ pub enum Mode {
     ReadErrors,
 }
 
+impl Mode {
+    /// What to do about the disk; the log, the status page and the runbook have this sentence.
+    pub const fn remedy(self) -> &'static str {
+        match self {
+            Self::Waiting => {
+                "let the relay read and write spool.dir, and let no other relay use it"
+            }
+            Self::Disk => "do nothing",
+            Self::MemoryOnly => "make room on the disk of spool.dir, or make it writable again",
+            Self::ReadErrors => "check the disk of spool.dir: a file of the spool cannot be read",
+        }
+    }
+}
+
 /// Gauges and counters of a spool at one instant. Counters count since the start of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stats {

@@ -12,6 +12,7 @@ use pyrotee_queue::{FailureLevel, FailureLog, Panic, Part, lock};
 use pyrotee_segments::{Crc, Storage};
 use tracing::{error, info, warn};
 
+use crate::Mode;
 use crate::recovery::{self, Backlog};
 use crate::settings::{OpenError, Settings};
 use crate::shared::Shared;
@@ -95,14 +96,14 @@ impl Opener {
     }
 
     fn log_failure(&self, level: Option<FailureLevel>, reason: &str, waited: Duration) {
-        let dir = self.settings.dir.display();
+        let (dir, remedy) = (self.settings.dir.display(), Mode::Waiting.remedy());
         match level {
             Some(FailureLevel::Warning) => {
-                warn!(%dir, reason, "spool cannot be opened yet, records stay in memory");
+                warn!(%dir, reason, remedy, "spool cannot be opened yet, records stay in memory");
             }
             Some(FailureLevel::Error) => {
                 let waited = Duration::from_secs(waited.as_secs());
-                error!(%dir, ?waited, reason, "spool is not open, records stay in memory");
+                error!(%dir, ?waited, reason, remedy, "spool is not open, records stay in memory");
             }
             None => {}
         }

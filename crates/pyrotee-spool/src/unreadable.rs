@@ -7,6 +7,7 @@ use pyrotee_queue::Reason;
 use pyrotee_segments::SegmentPosition;
 use tracing::{info, warn};
 
+use crate::Mode;
 use crate::shared::Shared;
 use crate::tracker::TrackerState;
 use crate::unread::Losers;
@@ -36,7 +37,10 @@ impl Shared {
             let error = error as &dyn std::error::Error;
             warn!(
                 segment,
-                failures, error, "segment of the spool cannot be read, its records are held back"
+                failures,
+                error,
+                remedy = Mode::ReadErrors.remedy(),
+                "segment of the spool cannot be read, its records are held back"
             );
         }
     }

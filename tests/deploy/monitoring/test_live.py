@@ -1,14 +1,13 @@
 """A real Prometheus with the real rules scrapes real relays, and evaluates the queries of the dashboard."""
 
-import json
 import re
 import threading
-import urllib.parse
 
 import pytest
 
-from files import FOREIGN, RULES, alerts, expressions, filled_in, matchers, names, queries
-from loopback.processes import ROOT, Process, eventually, get, need
+from files import FOREIGN, alerts, expressions, filled_in, matchers, names, queries
+from loopback.processes import ROOT, eventually
+from prometheus import Prometheus
 
 # This series is absent at zero, and no target of these tests asks for a pause.
 MAY_BE_EMPTY = "retry_after_seconds"
@@ -51,32 +50,6 @@ def relays(family):
             },
         ),
     }
-
-
-class Prometheus(Process):
-    def __init__(self, folder, relays):
-        config = {
-            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-            "rule_files": [str(RULES)],
-            "scrape_configs": [
-                {"job_name": f"pyrotee-{name}", "static_configs": [{"targets": [relay.admin]}]}
-                for name, relay in relays.items()
-            ],
-        }
-        file = folder / "prometheus.json"
-        file.write_text(json.dumps(config))
-        command = [need("prometheus", "prometheus"), f"--config.file={file}"]
-        command += [f"--storage.tsdb.path={folder / 'tsdb'}", "--web.listen-address=127.0.0.1:0"]
-        super().__init__(folder, "prometheus", command)
-        self.address = self.says(r'msg="Listening on" address=(127\.0\.0\.1:\d+)')
-        self.says(r'(Server is ready)')
-
-    def ask(self, path, **parameters):
-        url = f"http://{self.address}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
-        return json.loads(get(url))["data"]
-
-    def query(self, query):
-        return self.ask("query", query=query)["result"]
 
 
 @pytest.fixture(scope="module")

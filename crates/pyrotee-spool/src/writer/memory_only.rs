@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::Writer;
+use crate::Mode;
 
 impl Writer {
     /// Enters memory-only mode after a failure of the disk. Receipts of unwritten records fail if they promise the
@@ -42,7 +43,8 @@ impl Writer {
         self.retry_at = Some(Instant::now() + self.settings.retry_after);
         if !before {
             let dir = self.settings.dir.display();
-            warn!(%dir, error = error as &dyn Error, "spool cannot write, records stay in memory");
+            let (error, remedy) = (error as &dyn Error, Mode::MemoryOnly.remedy());
+            warn!(%dir, error, remedy, "spool cannot write, records stay in memory");
         }
     }
 

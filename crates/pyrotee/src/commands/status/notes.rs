@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use pyrotee_admin::json::Amount;
 use pyrotee_admin::json::status::{LastErrorJson, RemovedJson, SuspensionJson, TargetJson};
+use pyrotee_queue::Reason;
 
 use super::ages::{Now, age_of};
 
@@ -11,7 +12,7 @@ use super::ages::{Now, age_of};
 pub(super) fn of_target(target: &TargetJson) -> Vec<String> {
     let dropped = dropped(&target.dropped);
     let suspended = target.suspended.iter().map(suspended);
-    dropped.into_iter().chain(suspended).collect()
+    dropped.chain(suspended).collect()
 }
 
 /// What the narrow table has no column for.
@@ -34,15 +35,18 @@ pub(super) fn removed_details(target: &RemovedJson, now: Now) -> String {
     joined([Some(removed), oldest(target.oldest_pending_age_seconds)])
 }
 
-/// The reasons of dropped profiles, the most frequent first; `None` if no profile was dropped.
-pub(super) fn dropped(dropped: &BTreeMap<String, Amount>) -> Option<String> {
+/// A line for each reason of dropped profiles, with its remedy, the most frequent first.
+pub(super) fn dropped(dropped: &BTreeMap<String, Amount>) -> impl Iterator<Item = String> {
     let mut reasons: Vec<_> = dropped.iter().filter(|(_, it)| it.profiles > 0).collect();
     reasons.sort_by_key(|(_, amount)| std::cmp::Reverse(amount.profiles));
-    let reasons = reasons
-        .iter()
-        .map(|(reason, it)| format!("{reason} {}", it.profiles));
-    let reasons: Vec<_> = reasons.collect();
-    (!reasons.is_empty()).then(|| format!("  dropped: {}", reasons.join(", ")))
+    reasons.into_iter().map(|(reason, amount)| {
+        let line = format!("  dropped {}: {reason}", amount.profiles);
+        // A newer relay may have reasons that this command does not know.
+        match Reason::ALL.into_iter().find(|it| it.as_str() == reason) {
+            Some(reason) => format!("{line}; {}", reason.remedy()),
+            None => line,
+        }
+    })
 }
 
 /// Number of dropped profiles, for all reasons together.

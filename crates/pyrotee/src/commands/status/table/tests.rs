@@ -84,7 +84,9 @@ fn columns_are_aligned_and_tell_what_is_known() {
 TARGET   STATE              PENDING       OLDEST  SENT  DROPPED  LAST SUCCESS  LAST ERROR
 eu       healthy            0             -       0     0        never         -
 central  open, next in 12s  40 (1.5 MiB)  3m20s   1234  7        1h0m ago      2s ago: 503 no upstream
-  dropped: queue_full 4, expired 3
+  dropped 4: queue_full; check whether the target takes profiles (pyrotee status), then raise queue-size or queue-bytes,
+    or use a spool
+  dropped 3: expired; check why the target took no profiles in time (pyrotee status), or raise its max-age
 
 upstream: none
 spool: none
@@ -189,14 +191,21 @@ fn a_pipe_gets_each_text_in_one_line() {
     let shown = render(&page(&[worst("central")]), Layout::Pipe);
     let lines: Vec<_> = shown.lines().collect();
     assert!(lines[1].ends_with("  1h0m ago      2s ago"), "{shown}");
-    assert_eq!(lines[2], "  dropped: queue_full 4, expired 3");
-    assert_eq!(lines[3], "  push suspended, next try in 1m29s");
     assert!(
-        lines[4].starts_with("  error 2s ago: 503 größer"),
+        lines[2].starts_with("  dropped 4: queue_full; check"),
         "{shown}"
     );
-    assert!(lines[4].ends_with(" end"), "{shown}");
-    assert!(lines[5].starts_with("  remedy: check the token"), "{shown}");
+    assert!(
+        lines[3].starts_with("  dropped 3: expired; check"),
+        "{shown}"
+    );
+    assert_eq!(lines[4], "  push suspended, next try in 1m29s");
+    assert!(
+        lines[5].starts_with("  error 2s ago: 503 größer"),
+        "{shown}"
+    );
+    assert!(lines[5].ends_with(" end"), "{shown}");
+    assert!(lines[6].starts_with("  remedy: check the token"), "{shown}");
 }
 
 #[test]
@@ -206,7 +215,7 @@ fn the_remedy_of_an_error_in_its_row_is_below_the_row() {
     let shown = render(&page(&[target]), Layout::Pipe);
     let lines: Vec<_> = shown.lines().collect();
     assert!(lines[1].ends_with("2s ago: 503 no upstream"), "{shown}");
-    assert_eq!(lines[3], "  remedy: see the log of the target");
+    assert_eq!(lines[4], "  remedy: see the log of the target");
 }
 
 #[test]
@@ -221,13 +230,19 @@ eu       healthy  0             0     0
 central  open     40 (1.5 MiB)  1234  7
   next try in 12s, removed, draining for 9m58s, oldest pending 3m20s, last
     success 1h0m ago
-  dropped: queue_full 4, expired 3
+  dropped 4: queue_full; check whether the target takes profiles (pyrotee
+    status), then raise queue-size or queue-bytes, or use a spool
+  dropped 3: expired; check why the target took no profiles in time (pyrotee
+    status), or raise its max-age
 ";
     assert!(shown.starts_with(expected), "{shown}");
     let expected = "\
 us       open     40 (1.5 MiB)  1234  7
   next try in 12s, oldest pending 3m20s, last success 1h0m ago
-  dropped: queue_full 4, expired 3
+  dropped 4: queue_full; check whether the target takes profiles (pyrotee
+    status), then raise queue-size or queue-bytes, or use a spool
+  dropped 3: expired; check why the target took no profiles in time (pyrotee
+    status), or raise its max-age
   error 2s ago: 503 no upstream
 old      removed  40 (1.5 MiB)  0     0
   removed 3h0m ago, oldest pending 3m20s
@@ -348,7 +363,7 @@ fn control_characters_of_a_target_are_shown_not_obeyed() {
         !shown.contains(|c: char| c.is_control() && c != '\n'),
         "{shown:?}"
     );
-    assert_eq!(shown.lines().count(), 9, "{shown}");
+    assert_eq!(shown.lines().count(), 10, "{shown}");
     assert!(shown.contains(r"x\u{9b}2J\r\nforged"), "{shown}");
 }
 

@@ -51,10 +51,7 @@ pub(super) fn table(page: &StatusPage, now: Now, layout: Layout, room: usize) ->
     }
     for target in &page.removed {
         table.row(removed_row(target, now));
-        for line in notes::dropped(&target.dropped)
-            .iter()
-            .flat_map(|note| layout.lines(note))
-        {
+        for line in notes::dropped(&target.dropped).flat_map(|note| layout.lines(&note)) {
             table.note(&line);
         }
     }
