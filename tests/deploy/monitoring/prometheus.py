@@ -1,7 +1,9 @@
 """A real Prometheus with the real rules."""
 
 import json
+import tempfile
 import urllib.parse
+from pathlib import Path
 
 from files import RULES
 from loopback.processes import Process, get, need
@@ -11,6 +13,8 @@ class Prometheus(Process):
     """Scrapes relays and evaluates the rules once a second."""
 
     def __init__(self, folder, relays):
+        # Not shared with the Prometheus of another test, whose samples would be read.
+        folder = Path(tempfile.mkdtemp(prefix="prometheus-", dir=folder))
         config = {
             "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
             "rule_files": [str(RULES)],

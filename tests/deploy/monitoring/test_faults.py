@@ -75,6 +75,7 @@ def injected(family):
     stop.set()
     for client in clients:
         client.join()
+    prometheus.stop()
     for fault, relay in relays.values():
         relay.stop()
         fault.stop()
