@@ -60,6 +60,7 @@ FAULTS = [
     ({"replicaCount": 2}, "replicaCount is no value of this chart; did you mean replicas?"),
     ({"image.pullpolicy": "Always"}, "image.pullpolicy is no value of this chart; did you mean image.pullPolicy?"),
     ({"upstream": {"address": "http://a"}}, "did you mean config.upstream?"),
+    ({"secrets.TOKEN": "a"}, "secrets.TOKEN is no value of this chart; did you mean secrets.values.TOKEN?"),
     ({"config.admin-token": "abc"}, "config.admin-token would stand readable in a ConfigMap; write ${file:/run/secrets/pyrotee/NAME}"),
     ({f"{TARGET}.auth-token": "abc"}, "auth-token would stand readable in a ConfigMap; write ${file:/run/secrets/pyrotee/NAME}"),
     ({f"{TARGET}.basic-auth-password": "abc"}, "basic-auth-password would stand readable"),

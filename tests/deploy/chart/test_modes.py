@@ -286,6 +286,7 @@ def test_the_notes_say_what_comes_next(chart):
     assert "relays them to http://pyroscope-server.profiling.svc:4040 and sends them to 1 target(s)" in notes
     assert "helm test rel --namespace profiling --logs" in notes
     assert "service/pyroscope-admin 4041:4041" in notes
+    assert "exec deployment/pyroscope --container pyrotee -- pyrotee status" in notes
     assert "within about a minute" in notes and "preStop" not in notes
     assert "kubectl --namespace profiling rollout restart deployment/pyroscope" in notes
     assert "restarts them as well" not in notes and "restarts them as well" in chart.notes(ci("extras"))

@@ -75,6 +75,11 @@ def test_the_commands_work(chart_dir, tmp_path, readme, command):
         assert restart == "restart"
         objects = Chart(chart_dir).objects(LEAST, KUBERNETES, "pyrotee", namespace)
         assert find(objects, kind.title(), name)
+    elif tool == "kubectl" and verb == "exec":
+        kind, name = bare[0].split("/")
+        objects = Chart(chart_dir).objects(LEAST, KUBERNETES, "pyrotee", namespace)
+        containers = find(objects, kind.title(), name)["spec"]["template"]["spec"]["containers"]
+        assert named["--container"] == [containers[0]["name"]]
     elif tool == "kubectl":
         assert verb == "port-forward"
         kind, name = bare[0].split("/")

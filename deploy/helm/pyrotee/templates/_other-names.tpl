@@ -78,4 +78,9 @@ volumes: extraVolumes
 - {{ $path }} is no value of this chart; did you mean {{ $name }}?
 {{- end }}
 {{- end }}
+{{- range $key := keys .Values.secrets | sortAlpha }}
+{{- if not (has $key (list "existing" "values")) }}
+- secrets.{{ $key }} is no value of this chart; did you mean secrets.values.{{ $key }}?
+{{- end }}
+{{- end }}
 {{- end }}
