@@ -88,7 +88,7 @@ impl Reason {
                 "check whether the target takes profiles (pyrotee status), then raise queue-size or queue-bytes, or use a spool"
             }
             Self::SpoolFull => {
-                "check whether the target takes profiles (pyrotee status), then raise spool.max-bytes"
+                "check whether the target takes profiles (pyrotee status), then raise spool.max-bytes, and enlarge its disk if that is smaller"
             }
             Self::Budget => {
                 "raise memory-limit, or lower queue-bytes of targets that are slow or unavailable"

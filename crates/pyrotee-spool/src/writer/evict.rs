@@ -22,9 +22,9 @@ pub(super) struct Evictions {
 }
 
 impl Evictions {
-    /// Notes that a segment was evicted for `reason` with so many records, counted once per target. Logs evictions at
-    /// most once in ten seconds.
-    fn note(&mut self, reason: Reason, records: u64) {
+    /// Notes that a segment was evicted at `limit`, for `reason`, with so many records, counted once per target. Logs
+    /// evictions at most once in ten seconds.
+    fn note(&mut self, limit: &str, reason: Reason, records: u64) {
         self.segments += 1;
         self.records += records;
         let now = Instant::now();
@@ -38,7 +38,7 @@ impl Evictions {
         let reason = reason.as_str();
         warn!(
             segments,
-            records, reason, "spool is full, segments were evicted and their records dropped"
+            records, reason, limit, "spool is full: evicted segments and dropped their records"
         );
         *self = Self {
             last_line: Some(now),
@@ -58,7 +58,7 @@ impl Writer {
             segments.bytes() + bytes + quarantined > limit || segments.pending() > claims
         };
         while self.shared.tracker.with(is_full) {
-            if !self.evict()? {
+            if !self.evict("spool.max-bytes")? {
                 break;
             }
         }
@@ -73,15 +73,16 @@ impl Writer {
         self.shared.counters.free.set(space.free);
         let reserve = self.settings.reserve(space.total);
         let needed = reserve.saturating_add(self.settings.segment());
-        if space.free < needed && !self.evict()? {
-            return Err(io::ErrorKind::StorageFull.into());
+        if space.free < needed && !self.evict("disk")? {
+            let error = format!("a file needs {needed} bytes, {} are free", space.free);
+            return Err(io::Error::new(io::ErrorKind::StorageFull, error));
         }
         Ok(())
     }
 
     /// Evicts a segment that cannot be read, or else the oldest one, and drops its pending records. `false`: no segment
-    /// can be evicted.
-    fn evict(&mut self) -> io::Result<bool> {
+    /// can be evicted. The log names `limit` as what is full.
+    fn evict(&mut self, limit: &str) -> io::Result<bool> {
         let paused = self.shared.read_trouble.segments();
         let victim = self.shared.tracker.with(|tracker| {
             let segments = &tracker.segments;
@@ -112,7 +113,7 @@ impl Writer {
         self.shared.counters.evicted_segments.add(1);
         self.save_durably(false)?;
         self.remove(first, damaged)?;
-        self.evictions.note(reason, lost);
+        self.evictions.note(limit, reason, lost);
         Ok(true)
     }
 }
