@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use pyrotee_admin::json::Amount;
-use pyrotee_admin::json::status::{LastErrorJson, RemovedJson, SuspensionJson, TargetJson};
+use pyrotee_admin::json::status::{
+    HEALTHY, LastErrorJson, RemovedJson, SuspensionJson, TargetJson,
+};
 use pyrotee_queue::Reason;
 
 use super::ages::{Now, age_of};
@@ -70,6 +72,15 @@ pub(super) fn error_line(at: &str, failure: &str, now: Now) -> String {
 
 pub(super) fn remedy_line(remedy: &str) -> String {
     format!("  remedy: {remedy}")
+}
+
+/// The line for the remedy of a target's last error; `None` if the target is healthy and an upload has succeeded since.
+pub(super) fn remedy(target: &TargetJson) -> Option<String> {
+    let error = target.last_error.as_ref()?;
+    // Times in this form have the order of their texts.
+    let is_over = target.state == HEALTHY && target.last_success.as_ref() > Some(&error.at);
+    let remedy = error.remedy.as_deref().filter(|_| !is_over);
+    remedy.map(remedy_line)
 }
 
 /// The line for the last error of a target.

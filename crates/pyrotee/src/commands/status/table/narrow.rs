@@ -29,7 +29,7 @@ pub(super) fn table(page: &StatusPage, now: Now, layout: Layout) -> String {
         notes.extend(notes::of_target(target));
         if let Some(error) = &target.last_error {
             notes.push(notes::error(error, now));
-            notes.extend(error.remedy.as_deref().map(notes::remedy_line));
+            notes.extend(notes::remedy(target));
         }
         add(cells, notes);
     }

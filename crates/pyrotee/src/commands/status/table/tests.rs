@@ -219,6 +219,22 @@ fn the_remedy_of_an_error_in_its_row_is_below_the_row() {
 }
 
 #[test]
+fn the_remedy_goes_when_the_target_is_healthy_again() {
+    let shown = |state: &str, success: &str| {
+        let mut target = failing("central", "no upstream");
+        target["state"] = json!(state);
+        target["last_success"] = json!(success);
+        target["last_error"]["remedy"] = json!("see the log of the target");
+        let page = page(&[target]);
+        [Layout::Pipe, Layout::Terminal(80)]
+            .map(|layout| render(&page, layout).contains("remedy: see the log"))
+    };
+    assert_eq!(shown("healthy", "2026-11-24T05:59:58.000Z"), [false; 2]);
+    assert_eq!(shown("healthy", "2026-11-24T05:59:57.000Z"), [true; 2]);
+    assert_eq!(shown("throttled", "2026-11-24T05:59:58.000Z"), [true; 2]);
+}
+
+#[test]
 fn a_narrow_terminal_has_five_columns_and_more_lines() {
     let mut page = page(&[target("eu"), worst("central"), failing("us", "no upstream")]);
     page.removed = serde_json::from_value(json!([removed("old")])).unwrap();

@@ -40,11 +40,7 @@ pub(super) fn table(page: &StatusPage, now: Now, layout: Layout, room: usize) ->
         let (cell, below) = error(target, now, room);
         table.row(row(target, now, cell));
         let notes = notes::of_target(target).into_iter().chain(below);
-        let remedy = target
-            .last_error
-            .as_ref()
-            .and_then(|it| it.remedy.as_deref());
-        let notes = notes.chain(remedy.map(notes::remedy_line));
+        let notes = notes.chain(notes::remedy(target));
         for line in notes.flat_map(|note| layout.lines(&note)) {
             table.note(&line);
         }
