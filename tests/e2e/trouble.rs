@@ -1,6 +1,7 @@
 //! An upstream that is gone, slow, early or broken: the client's response, and the profiles that are teed all the same.
 
 use std::{
+    io::ErrorKind,
     thread,
     time::{Duration, Instant},
 };
@@ -99,6 +100,41 @@ fn an_upstream_that_refuses_is_a_502_and_the_profile_is_teed_whole() {
         (answer.status(), answer.json()["code"].as_str()),
         (502, Some("unavailable"))
     );
+}
+
+#[test]
+fn a_502_waits_for_the_whole_profile_because_some_clients_stop_sending_at_an_error() {
+    let refusing = Refusing::new();
+    let target = Upstream::ok();
+    let relay = Relay::builder()
+        .upstream_address(&refusing.url())
+        .target("central", &target, &[])
+        .spawn();
+    let body = noise(200_000);
+    let (first, rest) = body.split_at(100_000);
+    let mut client = Client::connect(relay.addr());
+    let request = Request::profile("app", &body);
+    client.send(&request.head()).send(first);
+    let stream = client
+        .wire()
+        .stream()
+        .try_clone()
+        .expect("it can be cloned");
+    stream
+        .set_read_timeout(Some(Duration::from_millis(300)))
+        .expect("a socket has a timeout");
+    let early = stream.peek(&mut [0]).map_err(|error| error.kind());
+    assert_eq!(early, Err(ErrorKind::WouldBlock), "no response yet");
+    stream
+        .set_read_timeout(Some(SOON))
+        .expect("a socket has a timeout");
+    client.send(rest);
+    assert_eq!(client.receive().status(), 502);
+    assert!(target.only().body.data == body);
+    // Other requests are answered at once.
+    let upload = Request::post("/upload", &body);
+    client.send(&upload.head()).send(first);
+    assert_eq!(client.receive().status(), 502);
 }
 
 #[test]

@@ -3,7 +3,8 @@
 //! hyper drops a request's body as soon as the upstream refuses, breaks or responds early. Without
 //! further reading the tee's capture would stay incomplete, and a client that is still writing
 //! would get a connection reset instead of the response (measured: 16 of 30 clients). So a
-//! background task reads the rest, within limits of bytes and time.
+//! background task reads the rest, within limits of bytes and time. Before a response of the relay itself the rest is read
+//! first: some clients, such as curl, stop sending when they see an error.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -45,7 +46,17 @@ impl BackgroundReader {
 
     /// Spawns a task that reads `body` to its end. After `max_bytes` bytes, or `max_time`, the task drops the body,
     /// which cuts the client off.
-    fn spawn<B>(&self, mut body: B, max_bytes: u64)
+    fn spawn<B>(&self, body: B, max_bytes: u64)
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<BoxError>,
+    {
+        self.tasks
+            .spawn_on(self.read(body, max_bytes), &self.runtime);
+    }
+
+    /// Reads `body` to its end. After `max_bytes` bytes, or `max_time`, drops the body.
+    fn read<B>(&self, mut body: B, max_bytes: u64) -> impl Future<Output = ()> + use<B>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
@@ -65,11 +76,10 @@ impl BackgroundReader {
                 }
             }
         };
-        let limited = async move {
+        async move {
             // Timing out drops the body as well.
             let _in_time = tokio::time::timeout(max_time, read).await;
-        };
-        self.tasks.spawn_on(limited, &self.runtime);
+        }
     }
 }
 
@@ -88,8 +98,10 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    /// `None` once the body has ended.
+    /// `None` once the body has ended, or its rest was taken.
     inner: Option<B>,
+    /// [`LingerBody::take_rest`] has taken the rest: who reads this body gets an error, not an end.
+    is_taken: bool,
     reader: Arc<BackgroundReader>,
     /// Maximum number of bytes that are read in the background.
     max_rest_bytes: u64,
@@ -104,11 +116,24 @@ where
         let inner = Some(inner).filter(|inner| !inner.is_end_stream());
         Self {
             inner,
+            is_taken: false,
             reader,
             max_rest_bytes,
         }
     }
+
+    /// Takes the rest of the body, and returns a future that reads it within the limits; `None` if the body has ended.
+    pub(crate) fn take_rest(&mut self) -> Option<impl Future<Output = ()> + use<B>> {
+        let rest = self.inner.take()?;
+        self.is_taken = true;
+        Some(self.reader.read(rest, self.max_rest_bytes))
+    }
 }
+
+/// The rest of the body was taken.
+#[derive(Debug, thiserror::Error)]
+#[error("the rest of the body is read elsewhere")]
+struct RestTaken;
 
 impl<B> Drop for LingerBody<B>
 where
@@ -138,7 +163,7 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
         let Some(inner) = this.inner.as_mut() else {
-            return Poll::Ready(None);
+            return Poll::Ready(this.is_taken.then(|| Err(RestTaken.into())));
         };
         let frame = ready!(Pin::new(&mut *inner).poll_frame(cx));
         let frame = frame.map(|frame| frame.map_err(|error| failed(error, &this.reader.metrics)));
@@ -149,7 +174,7 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_none()
+        self.inner.is_none() && !self.is_taken
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -141,6 +141,10 @@ where
         self.add_forwarded(&mut request);
         let uri = head::upstream_uri(request.method(), request.uri(), &self.origin)
             .ok_or_else(|| self.relay_error(ForwardError::Unsupported))?;
+        // The tee needs the whole body, and some clients stop sending when they see an error. A body that is larger than
+        // what is read is not waited for: its client would be cut off before it sees the response.
+        let waits_for_rest = RequestContext::surface_of(&request).is_some()
+            && request.body().size_hint().lower() <= max_rest_bytes;
         let mut request = request.map(|body| self.wrap(body, max_rest_bytes));
         let upload = request.body().handle();
         let sent = if grpc {
@@ -150,7 +154,16 @@ where
             *request.uri_mut() = uri;
             self.send(request, &upload).await
         };
-        let mut response = sent.map_err(|error| self.failed(error, &upload))?;
+        let mut response = match sent {
+            Ok(response) => response,
+            Err(error) => {
+                let error = self.failed(error, &upload);
+                if waits_for_rest && let Some(rest) = upload.with_inner(LingerBody::take_rest) {
+                    Box::pin(rest).await;
+                }
+                return Err(error);
+            }
+        };
         self.monitor.responded();
         head::prepare_response(&mut response, version);
         if takes_grpc_trailers {

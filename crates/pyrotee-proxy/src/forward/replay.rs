@@ -98,6 +98,11 @@ impl<B> ReplayHandle<B> {
         lock(&self.0).fault
     }
 
+    /// Applies `change` to the body below.
+    pub(crate) fn with_inner<T>(&self, change: impl FnOnce(&mut B) -> T) -> T {
+        change(&mut lock(&self.0).inner)
+    }
+
     /// Resolves when the upload has made no progress for `limit`: the upstream has neither asked for a frame nor
     /// responded. Time spent waiting for the client does not count: `UploadBody` limits that time.
     pub(crate) async fn stalled(&self, limit: Duration) {
