@@ -174,7 +174,10 @@ fn next_step(response: &BoundedResponse) -> String {
             "it does not understand the profile or refuses it as too old: see its text above, check --file"
         }
         429 => "it limits the rate: wait, or raise its ingestion limits",
-        500..=599 => "it failed: see its log",
+        502 | 503 => {
+            "it, or a server behind it, cannot be reached or is not ready: see its text above, and its log"
+        }
+        500..=599 => "it failed: see its text above, and its log",
         _ => "a Pyroscope does not send this status: check --to",
     };
     step.to_owned()

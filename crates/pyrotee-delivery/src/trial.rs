@@ -33,6 +33,8 @@ pub struct TrialResult {
     pub status: Option<StatusCode>,
     /// The body of the response or the error, in one line without secrets; empty for a success without a warning.
     pub text: String,
+    /// What an operator does about the failure, in one sentence; `None` for a success.
+    pub remedy: Option<&'static str>,
 }
 
 impl Trial {
@@ -61,8 +63,10 @@ impl Trial {
                     .await
             }
         };
+        let is_accepted = outcome.meaning == Ok(Meaning::Taken);
         TrialResult {
-            is_accepted: outcome.meaning == Ok(Meaning::Taken),
+            is_accepted,
+            remedy: (!is_accepted).then(|| outcome.remedy()),
             outcome: outcome.as_str(),
             status: outcome.status,
             text: outcome.text,

@@ -114,15 +114,17 @@ impl TrialTarget {
         let record = Record::new(head, Payload::from(body.to_vec()), reservation);
         let result = self.trial.upload(&record).await;
         let Self { name, address, .. } = self;
+        let remedy = result.remedy.map(|it| format!("; {it}"));
+        let remedy = remedy.unwrap_or_default();
         let Some(status) = result.status else {
             bail!(
-                "target {name} ({address}) gave no response: {}",
+                "target {name} ({address}) gave no response: {}{remedy}",
                 result.text
             );
         };
         let failure = (!result.is_accepted).then(|| {
             anyhow!(
-                "target {name} ({address}) answered {status}: the relay takes this for `{}`",
+                "target {name} ({address}) answered {status}: the relay takes this for `{}`{remedy}",
                 result.outcome
             )
         });

@@ -108,7 +108,7 @@ async fn a_refusal_says_what_the_relay_takes_it_for_and_shows_no_secret() {
     assert!(
         error.starts_with("target central (http://127.0.0.1:")
             && error.contains("401 Unauthorized")
-            && error.contains("`broken`"),
+            && error.contains("`broken`; check the token of the target"),
         "{error}"
     );
     assert!(
