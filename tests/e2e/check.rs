@@ -230,7 +230,8 @@ fn what_matters_is_told_in_a_few_lines_and_no_secret() {
     let done = run(VALID, &["check", "pyrotee.yaml"], &[]);
     assert_eq!((done.code, done.err.as_str()), (Some(0), ""), "{done:?}");
     assert!(done.out.starts_with("configuration is valid\n"), "{done:?}");
-    let target = "central: http://127.0.0.1:9/base, token, tenant 0404\n";
+    let target =
+        "central: http://127.0.0.1:9/base, token, tenant 0404, tags env=it's $5: \"yes\"\n";
     assert!(done.out.contains(target), "{}", done.out);
     assert!(!done.out.contains("a-token"), "{}", done.out);
 }

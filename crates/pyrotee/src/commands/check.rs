@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use pyrotee_config::{Config, LocalWrites, Target};
 
-use pyrotee_terminal::{counted, print, print_error, size};
+use pyrotee_terminal::{counted, print, print_error, size, visible};
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -121,6 +121,14 @@ fn target(target: &Target) -> String {
     if let Some(tenant) = &target.tenant {
         _ = write!(text, ", tenant {tenant}");
     }
+    let tags: Vec<_> = target
+        .tags
+        .iter()
+        .map(|(key, value)| format!("{key}={}", visible(value)))
+        .collect();
+    if !tags.is_empty() {
+        _ = write!(text, ", tags {}", tags.join(", "));
+    }
     text
 }
 
@@ -161,7 +169,7 @@ admin-token: s3cret-1
 remote-write:
   enabled: true
   targets:
-    b: { address: https://b/base, auth-token: s3cret-2, tenant-id: t1 }
+    b: { address: https://b/base, auth-token: s3cret-2, tenant-id: t1, tags: { pod: b-0, cluster-name: eu-1 } }
     a: { address: \"https://me:s3cret-3@a\" }
     c: { address: http://c, headers: { Authorization: s3cret-4 } }
     d: { address: http://d }
@@ -174,7 +182,7 @@ configuration is valid
   listen        :4040
   admin         :4041, changes need the admin-token
   upstream      http://127.0.0.1:4042
-  target        b: https://b/base, token, tenant t1
+  target        b: https://b/base, token, tenant t1, tags cluster_name=eu-1, pod=b-0
   target        a: https://a, user and password
   target        c: http://c, an Authorization header
   target        d: http://d, no credentials
