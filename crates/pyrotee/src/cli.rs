@@ -33,8 +33,8 @@ Examples:
 Signals: at SIGTERM, SIGINT or SIGQUIT the relay stops accepting, finishes requests, drains the
 queues until shutdown.grace and exits, at most 3 s later even if a disk hangs. At a second signal
 it exits at once. Undelivered profiles are counted as dropped by `shutdown` and logged, or stay on
-disk if there is a spool. At SIGHUP it reloads the configuration, as for `pyrotee reload`. SIGUSR1 and
-SIGUSR2 are logged and change nothing.
+disk if there is a spool. At SIGHUP it reloads the configuration, as for `pyrotee reload`. SIGUSR1
+and SIGUSR2 are logged and change nothing.
 
 If the directory of the spool or of the dead letters cannot be used, the relay works in memory,
 shows the reason in `pyrotee status`, and tries again.

@@ -1,4 +1,5 @@
-//! The commands in the pages of the documentation: a reader who copies one gets no fault of the command line.
+//! The commands in the pages of the documentation: a reader who copies one gets no fault of the command line. And the
+//! lines of the help texts, which clap would break in the middle.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,9 @@ const OPERATORS: [&str; 5] = ["|", "||", "&&", "&", ";"];
 
 /// Words that the shell takes for itself, as the last words of a command.
 const REDIRECTIONS: [&str; 5] = [">", ">>", "2>", "<", "#"];
+
+/// Width of the lines of a help text without a terminal, in characters.
+const HELP: usize = 100;
 
 fn pages(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
@@ -99,4 +103,24 @@ fn the_command_line_knows_every_command_in_the_pages() {
     }
     assert!(count > 50, "the search found {count} commands");
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// The lines below the options in the help of `command` and of its subcommands that are wider than clap's lines.
+fn wide_lines(command: &clap::Command, found: &mut Vec<String>) {
+    let texts = [command.get_after_help(), command.get_after_long_help()];
+    for text in texts.into_iter().flatten() {
+        let text = text.to_string();
+        let wide = text.lines().filter(|line| line.chars().count() > HELP);
+        found.extend(wide.map(|line| format!("{}: {line}", command.get_name())));
+    }
+    for command in command.get_subcommands() {
+        wide_lines(command, found);
+    }
+}
+
+#[test]
+fn the_help_has_no_line_that_would_be_broken() {
+    let mut found = Vec::new();
+    wide_lines(&Cli::command(), &mut found);
+    assert!(found.is_empty(), "{}", found.join("\n"));
 }

@@ -24,8 +24,8 @@ Examples:
       If `admin` has changed in the file, name the old one with --admin.
 
 The relay reads its own configuration; the command reads the address and the token in
-the file of --config. A configuration with faults changes nothing, and every fault is on stderr. Keys
-that only a restart changes are printed, and the other changes are applied.
+the file of --config. A configuration with faults changes nothing, and every fault is on stderr.
+Keys that only a restart changes are printed, and the other changes are applied.
 
 Exit codes: 0 applied or nothing to apply, 1 the relay does not respond or refused
 the token, 2 the configuration or the command line is wrong.";
@@ -72,7 +72,9 @@ fn text(report: &ReloadReport) -> String {
         .collect();
     let others = report.changes.iter();
     let others = others.filter(|change| target_of(report, &change.key).is_none());
-    lines.extend(others.map(|change| format!("{} {}", change.key, change.kind.as_str())));
+    // The change of such a key is not applied; the key has a line of its own below.
+    let applied = others.filter(|change| !report.restart_required.contains(&change.key));
+    lines.extend(applied.map(|change| format!("{} {}", change.key, change.kind.as_str())));
     if report.result == ReloadResult::Unchanged {
         lines.push("nothing changed".to_owned());
     }
@@ -185,6 +187,7 @@ mod tests {
             ],
             "changes": [
                 { "key": "log.level", "kind": "changed" },
+                { "key": "spool.dir", "kind": "added" },
                 { "key": "remote-write.targets.central.tags.pod", "kind": "added" },
                 { "key": "remote-write.targets.central.timeout", "kind": "changed" },
                 { "key": "remote-write.targets.eu.address", "kind": "removed" },
