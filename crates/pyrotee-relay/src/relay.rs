@@ -95,9 +95,9 @@ impl Relay {
 
         // Ports come first: a port that is in use ends the process before it has touched a disk.
         let socket = bind(config.listen)
-            .context("failed to start the clients' listener: choose another `listen`")?;
+            .context("failed to start the clients' listener: stop the program that has the port, or choose another `listen`")?;
         let (admin, address) = bind(config.admin)
-            .context("failed to start the admin listener: choose another `admin`")?;
+            .context("failed to start the admin listener: stop the program that has the port, or choose another `admin`")?;
         tracing::info!(listener = "admin", %address, "listening");
 
         let first = targets_in_force(config);

@@ -107,7 +107,7 @@ pub(crate) fn max_connections() -> usize {
         tracing::warn!(
             connections = affordable,
             descriptors,
-            "the limit of file descriptors allows fewer client connections than usual"
+            "the limit of file descriptors (ulimit -n, LimitNOFILE) allows fewer client connections than usual"
         );
     }
     affordable.min(MAX_CONNECTIONS)
