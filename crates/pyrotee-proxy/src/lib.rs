@@ -16,7 +16,6 @@
 )]
 
 mod client;
-mod client_fault;
 mod dedup;
 mod discard;
 mod forward;

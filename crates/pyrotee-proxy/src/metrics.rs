@@ -14,8 +14,8 @@ use pyroscope_wire::Surface;
 use pyrotee_net::server::Phase;
 use pyrotee_net::{ExchangeErrorKind, status_label};
 
-use crate::client_fault::ClientFault;
 use crate::upstream_limit::UpstreamLimit;
+use pyrotee_net::server::ClientFault;
 
 /// Requests by route and status.
 pub const REQUESTS: &str = "pyroscope_relay_requests_total";

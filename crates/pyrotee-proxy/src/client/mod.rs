@@ -14,7 +14,7 @@ use pyrotee_net::server::{ConnectionTimeouts, Deadlines};
 
 pub(crate) use active_uploads::ActiveUploads;
 pub(crate) use http2::{Http2Streams, PacedBody, StreamExecutor, StreamRefusal};
-pub(crate) use upload::{UploadBody, UploadTimeout};
+pub(crate) use upload::UploadBody;
 
 /// Largest head of a request, in bytes; a larger one gets a 431.
 pub(crate) const MAX_HEAD: usize = 256 * 1024;

@@ -10,13 +10,10 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower::BoxError;
 
+use pyrotee_net::server::UploadTimeout;
+
 use super::{STALL_TIMEOUT, UploadGuard};
 use crate::metrics::{ProxyMetrics, TimeoutPhase};
-
-/// The client did not send the next part of a body for [`STALL_TIMEOUT`].
-#[derive(Debug, thiserror::Error)]
-#[error("the client sent nothing of the request's body for {STALL_TIMEOUT:?}")]
-pub(crate) struct UploadTimeout;
 
 pin_project! {
     /// Passes `inner` on, and fails when the client has sent nothing for [`STALL_TIMEOUT`]. Time in which the body is
@@ -90,7 +87,7 @@ where
                 Some(stalled) => {
                     stalled.metrics.client_timeout(TimeoutPhase::Body);
                     stalled.guard.stalled();
-                    Poll::Ready(Some(Err(UploadTimeout.into())))
+                    Poll::Ready(Some(Err(UploadTimeout(STALL_TIMEOUT).into())))
                 }
                 None => Poll::Pending,
             };

@@ -18,8 +18,8 @@ use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use tower::BoxError;
 
-use crate::client_fault::ClientFault;
 use crate::metrics::ProxyMetrics;
+use pyrotee_net::server::ClientFault;
 
 /// Reads the rest of bodies in background tasks.
 #[derive(Debug)]

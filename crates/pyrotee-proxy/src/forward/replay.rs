@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use tower::BoxError;
 
 use super::kept_body::{KeptBody, MAX_BYTES};
-use crate::client_fault::ClientFault;
+use pyrotee_net::server::ClientFault;
 
 /// Passes `inner` on, and keeps its data for a replay, up to the limit of [`KeptBody`].
 #[derive(Debug)]

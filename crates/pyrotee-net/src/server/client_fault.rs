@@ -2,12 +2,11 @@
 
 use std::error::Error;
 use std::io;
-
-use crate::client::UploadTimeout;
+use std::time::Duration;
 
 /// How a client broke the body of its own request: the `kind` label of `pyroscope_relay_client_errors_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ClientFault {
+pub enum ClientFault {
     /// The client closed the connection, or reset the stream, before the end of the body.
     Aborted,
     /// The framing of the body is broken, such as a chunk size that is no number.
@@ -16,12 +15,17 @@ pub(crate) enum ClientFault {
     Stalled,
 }
 
+/// The client did not send the next part of a body for this time.
+#[derive(Debug, thiserror::Error)]
+#[error("the client sent nothing of the request's body for {0:?}")]
+pub struct UploadTimeout(pub Duration);
+
 impl ClientFault {
     /// Every kind.
-    pub(crate) const ALL: [Self; 3] = [Self::Aborted, Self::Malformed, Self::Stalled];
+    pub const ALL: [Self; 3] = [Self::Aborted, Self::Malformed, Self::Stalled];
 
     /// The value of the `kind` label.
-    pub(crate) const fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Aborted => "aborted_body",
             Self::Malformed => "malformed_body",
@@ -31,7 +35,7 @@ impl ClientFault {
 
     /// Classifies an error of a request's body. hyper reports a broken chunk as an I/O error of invalid input or data;
     /// every other error means that the connection or the stream has ended.
-    pub(crate) fn of(error: &(dyn Error + 'static)) -> Self {
+    pub fn of(error: &(dyn Error + 'static)) -> Self {
         if error.is::<UploadTimeout>() {
             return Self::Stalled;
         }
@@ -64,6 +68,9 @@ mod tests {
         assert_eq!(of(io::ErrorKind::InvalidData), ClientFault::Malformed);
         assert_eq!(of(io::ErrorKind::UnexpectedEof), ClientFault::Aborted);
         assert_eq!(of(io::ErrorKind::ConnectionReset), ClientFault::Aborted);
-        assert_eq!(ClientFault::of(&UploadTimeout), ClientFault::Stalled);
+        assert_eq!(
+            ClientFault::of(&UploadTimeout(Duration::ZERO)),
+            ClientFault::Stalled
+        );
     }
 }
