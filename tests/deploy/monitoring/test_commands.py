@@ -23,6 +23,7 @@ ELSEWHERE = {
     "kubectl describe pod POD": "where kubectl is",
     "kubectl get endpointslices --selector=kubernetes.io/service-name=NAME": "where kubectl is",
     "kubectl get pods": "where kubectl is",
+    "kubectl get pods --all-namespaces --output wide": "where kubectl is",
     "kubectl get secret NAME --output=jsonpath={.data}": "where kubectl is",
     "kubectl logs --previous POD --container=pyrotee": "where kubectl is",
     "kubectl rollout restart deployment/NAME": "where kubectl is",
