@@ -7,12 +7,12 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Request, StatusCode};
 use pyrotee_net::Address;
+use pyrotee_terminal::visible;
 
 use super::address::parse_to;
 use super::captured::CapturedRequest;
 use super::exchange::{BodyError, BoundedResponse, RequestError};
 use super::http::{Connections, ExchangeLimits, HttpClient};
-use pyrotee_terminal::visible;
 
 /// Most bytes of a response body that are read after a raw request, and shown if the response is a refusal.
 const SHOWN_BYTES: usize = 2048;

@@ -5,13 +5,13 @@ use http::{Response, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt as _;
 use pyroscope_wire::error_response::{RpcCode, invalid_name_message};
+use pyrotee_net::server::ClientFault;
 use pyrotee_queue::{OfferResult, Reason, Unfit};
 use tower::BoxError;
 
 use crate::metrics::ProxyMetrics;
 use crate::synthetic_response::{ResponseFormat, SyntheticBody};
 use crate::tee::{CaptureEnd, TeeBody};
-use pyrotee_net::server::ClientFault;
 
 /// Reads `body` to its end and returns the response that Pyroscope would give. The response depends on how the capture
 /// of the profile ended.

@@ -11,11 +11,10 @@ use std::time::Duration;
 use http::StatusCode;
 use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
 use pyroscope_wire::Surface;
-use pyrotee_net::server::Phase;
+use pyrotee_net::server::{ClientFault, Phase};
 use pyrotee_net::{ExchangeErrorKind, status_label};
 
 use crate::upstream_limit::UpstreamLimit;
-use pyrotee_net::server::ClientFault;
 
 /// Requests by route and status.
 pub const REQUESTS: &str = "pyroscope_relay_requests_total";

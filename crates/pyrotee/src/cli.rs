@@ -10,6 +10,7 @@ use pyrotee_config::{
 };
 use pyrotee_relay::Signals;
 use pyrotee_relay::build_info::LONG_VERSION;
+use pyrotee_terminal::{print, print_error};
 use tokio_util::sync::CancellationToken;
 
 use crate::commands::reload::Refused;
@@ -17,7 +18,6 @@ use crate::commands::{
     UsageError, check, dead_letters, generate, healthcheck, reload, runbook, send, sink, spool,
     status,
 };
-use pyrotee_terminal::{print, print_error};
 
 /// Exit code for faults of the configuration and of the command line; clap uses the same code. All other failures are
 /// [`ExitCode::FAILURE`], which is 1.

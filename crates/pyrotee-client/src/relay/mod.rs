@@ -10,13 +10,13 @@ use http::uri::PathAndQuery;
 use http_body_util::Full;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, StatusCode};
+use pyrotee_terminal::visible;
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 
 use super::address::parse_admin;
 use super::exchange::{BoundedResponse, RequestError};
 use super::http::{Connections, ExchangeLimits, HttpClient};
-use pyrotee_terminal::visible;
 
 /// Limits of a page. With thousands of targets the status page has some megabytes.
 const PAGE: ExchangeLimits = ExchangeLimits {

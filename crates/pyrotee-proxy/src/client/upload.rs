@@ -7,10 +7,9 @@ use std::task::{Context, Poll};
 use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
+use pyrotee_net::server::UploadTimeout;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower::BoxError;
-
-use pyrotee_net::server::UploadTimeout;
 
 use super::{STALL_TIMEOUT, UploadGuard};
 use crate::metrics::{ProxyMetrics, TimeoutPhase};

@@ -5,12 +5,12 @@ use std::time::Duration;
 use http::header::RETRY_AFTER;
 use http::{Response, StatusCode};
 use pyroscope_wire::error_response::RpcCode;
+use pyrotee_net::server::ClientFault;
 use pyrotee_net::{ExchangeError, ExchangeErrorKind};
 
 use crate::synthetic_response::{self, RETRY_AFTER_SECONDS, SyntheticBody};
 use crate::upstream_limit::UpstreamLimit;
 use crate::upstream_monitor::UpstreamMonitor;
-use pyrotee_net::server::ClientFault;
 
 /// Why the client gets no response of the upstream.
 #[derive(Debug, thiserror::Error)]

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use pyrotee_net::server::ClientFault;
 use pyrotee_queue::lock;
 use tokio::time::{Instant, sleep_until};
 use tower::BoxError;
 
 use super::kept_body::{KeptBody, MAX_BYTES};
-use pyrotee_net::server::ClientFault;
 
 /// Passes `inner` on, and keeps its data for a replay, up to the limit of [`KeptBody`].
 #[derive(Debug)]

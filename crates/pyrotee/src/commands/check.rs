@@ -4,7 +4,6 @@
 use std::fmt::Write as _;
 
 use pyrotee_config::{Config, LocalWrites, Target};
-
 use pyrotee_terminal::{counted, print, print_error, size, visible};
 
 pub(crate) const EXAMPLES: &str = "\

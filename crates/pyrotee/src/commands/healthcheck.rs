@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use anyhow::bail;
 use hyper::StatusCode;
+use pyrotee_terminal::parse_duration;
 
 use super::relay::RelayArgs;
-
-use pyrotee_terminal::parse_duration;
 
 const EXAMPLES: &str = "\
 Examples:

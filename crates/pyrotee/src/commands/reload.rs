@@ -1,10 +1,9 @@
 //! `pyrotee reload`: has a running relay reload its configuration, and prints what changed.
 
 use pyrotee_admin::json::reload::{Change, ReloadReport, ReloadResult, TargetChangeJson};
-use pyrotee_terminal::visible;
+use pyrotee_terminal::{print, visible};
 
 use super::relay::RelayArgs;
-use pyrotee_terminal::print;
 
 const EXAMPLES: &str = "\
 Examples:

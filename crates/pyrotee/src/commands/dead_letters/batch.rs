@@ -2,9 +2,7 @@
 
 use anyhow::ensure;
 use pyrotee_admin::json::dead_letters::BatchResult;
-use pyrotee_terminal::visible;
-
-use pyrotee_terminal::{ProgressDisplay, Unit, print};
+use pyrotee_terminal::{ProgressDisplay, Unit, print, visible};
 
 /// Counts the letters that are done, and reports each failure as it occurs.
 #[derive(Debug)]

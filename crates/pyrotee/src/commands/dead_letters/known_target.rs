@@ -2,10 +2,10 @@
 
 use pyrotee_admin::json::dead_letters::{MOST_LETTERS, PageQuery};
 use pyrotee_letters::Id;
+use pyrotee_terminal::print_error;
 
 use super::source::LetterSource;
 use crate::commands::UsageError;
-use pyrotee_terminal::print_error;
 
 /// Checks the name of a target that has no dead letters. A name is known if the target is configured; letters of a target
 /// that left the configuration are found by its name without this check.

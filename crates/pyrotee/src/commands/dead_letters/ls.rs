@@ -2,10 +2,10 @@
 
 use pyrotee_admin::json::dead_letters::{LetterPage, MOST_LETTERS, PageQuery};
 use pyrotee_letters::Letter;
+use pyrotee_terminal::{Table, counted, print, print_json, size, terminal_width};
 
 use super::known_target;
 use super::source::SourceArgs;
-use pyrotee_terminal::{Table, counted, print, print_json, size, terminal_width};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -6,10 +6,9 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context as _;
 use pyrotee_admin::json::dead_letters::LetterDetail;
 use pyrotee_letters::Id;
-use pyrotee_terminal::visible;
+use pyrotee_terminal::{print, print_json, size, visible};
 
 use super::source::SourceArgs;
-use pyrotee_terminal::{print, print_json, size};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -9,12 +9,11 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use pyrotee_terminal::visible;
+use pyrotee_terminal::{parse_duration, visible, write};
 use tokio::time::Instant;
 
 use crate::commands::digest::BodyDigest;
 use destination::{Destination, Sent};
-use pyrotee_terminal::{parse_duration, write};
 use request::RequestSource;
 
 const EXAMPLES: &str = "\

@@ -12,11 +12,11 @@ use anyhow::{Context, anyhow, bail};
 use pyrotee_letters::write_captured;
 use pyrotee_queue::{Budget, Record};
 use pyrotee_segments::inspect::{Directory, Selection, StoredRecord};
+use pyrotee_terminal::{ProgressDisplay, Unit, counted, print, size};
 
 use super::directory::DirectoryArgs;
 use super::queues::{check_target, survey};
 use super::{exit_code, in_words};
-use pyrotee_terminal::{ProgressDisplay, Unit, counted, print, size};
 
 const EXAMPLES: &str = "\
 Examples:

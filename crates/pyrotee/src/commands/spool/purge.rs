@@ -7,12 +7,11 @@ use pyrotee_admin::json::spool::Purged;
 use pyrotee_client::RelayClient;
 use pyrotee_queue::{Budget, Reason, Tally};
 use pyrotee_segments::inspect::{Membership, Survey};
-use pyrotee_terminal::visible;
+use pyrotee_terminal::{counted, print, size, visible};
 
 use super::directory::DirectoryArgs;
 use super::queues::{check_target, close, open, survey};
 use crate::commands::relay::relay_at;
-use pyrotee_terminal::{counted, print, size};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -4,12 +4,11 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use pyrotee_admin::json::spool::{SpoolPage, TargetBacklog};
-use pyrotee_terminal::visible;
+use pyrotee_terminal::{Table, age, counted, print, print_json, profiles, size, visible};
 
 use super::directory::{DirectoryArgs, SpoolDirectory};
 use super::queues::survey;
 use crate::commands::relay::RelayArgs;
-use pyrotee_terminal::{Table, age, counted, print, print_json, profiles, size};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -4,12 +4,11 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use pyrotee_segments::inspect::{Directory, Finding, InspectError, VerifyReport};
-use pyrotee_terminal::visible;
+use pyrotee_terminal::{ProgressDisplay, Unit, counted, print, print_json, size, visible};
 use serde_json::json;
 
 use super::directory::DirectoryArgs;
 use super::{exit_code, in_words};
-use pyrotee_terminal::{ProgressDisplay, Unit, counted, print, print_json, size};
 
 const EXAMPLES: &str = "\
 Examples:

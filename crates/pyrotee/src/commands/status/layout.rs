@@ -1,8 +1,6 @@
 //! Where lines of a status end.
 
-use pyrotee_terminal::visible;
-
-use pyrotee_terminal::{terminal_width, wrap};
+use pyrotee_terminal::{terminal_width, visible, wrap};
 
 /// The output of a status. Only the lines on a terminal are wrapped, and no line is ever cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,11 +14,10 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use pyrotee_admin::json::status::StatusPage;
 use pyrotee_client::JsonResponse;
-use pyrotee_terminal::visible_json;
+use pyrotee_terminal::{parse_duration, print, visible_json};
 
 use super::relay::RelayArgs;
 use layout::Layout;
-use pyrotee_terminal::{parse_duration, print};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -5,11 +5,11 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Error;
 use pyrotee_client::RelayClient;
+use pyrotee_terminal::write;
 use tokio::time::MissedTickBehavior;
 
 use super::layout::Layout;
 use super::{Args, show, table};
-use pyrotee_terminal::write;
 
 /// Moves the cursor home and clears below it: one write for a whole frame does not flicker.
 const CLEAR: &str = "\x1b[H\x1b[J";

@@ -6,11 +6,10 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use pyrotee_admin::json::spool::ReplayProgress;
 use pyrotee_client::RelayClient;
-use pyrotee_terminal::visible;
+use pyrotee_terminal::{ProgressDisplay, Unit, counted, print, size, visible};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::super::exit_code;
-use pyrotee_terminal::{ProgressDisplay, Unit, counted, print, size};
 
 /// How often the relay is asked for its progress.
 const INTERVAL: Duration = Duration::from_millis(500);

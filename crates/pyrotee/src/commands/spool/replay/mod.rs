@@ -14,14 +14,13 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use pyrotee_client::PyroscopeClient;
+use pyrotee_terminal::parse_duration;
 
 use super::directory::DirectoryArgs;
 use crate::commands::UsageError;
 use crate::commands::relay::relay_at;
 use pacer::Pacer;
 use to_address::AddressReplay;
-
-use pyrotee_terminal::parse_duration;
 
 const EXAMPLES: &str = "\
 Examples:

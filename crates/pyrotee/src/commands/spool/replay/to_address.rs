@@ -12,6 +12,7 @@ use pyrotee_queue::{
     Budget, Consumer, Counts, Lease, LeaseFilter, Reason, Record, RetryHistory, Tally,
 };
 use pyrotee_segments::inspect::{Directory, Selection};
+use pyrotee_terminal::{ProgressDisplay, Unit, counted, print, size};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -21,7 +22,6 @@ use super::super::queues::{check_target, close, open, survey};
 use super::super::{exit_code, in_words};
 use super::pacer::Pacer;
 use super::request::request;
-use pyrotee_terminal::{ProgressDisplay, Unit, counted, print, size};
 
 /// Pause between a failed upload and the next upload.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -15,7 +15,7 @@ use pyrotee_letters::{DeadLetters, Settings};
 use pyrotee_net::{Connector, Resolver, Tls};
 use pyrotee_queue::{Budget, Reason, Supervisor};
 use pyrotee_relay::delivery_settings;
-use pyrotee_terminal::visible;
+use pyrotee_terminal::{ProgressDisplay, Unit, counted, print, size, visible};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval};
 use tokio_util::sync::CancellationToken;
@@ -23,7 +23,6 @@ use tokio_util::sync::CancellationToken;
 use super::super::exit_code;
 use super::super::queues::{CLOSING, TargetQueue, close, open, survey};
 use crate::commands::{UsageError, configured_target};
-use pyrotee_terminal::{ProgressDisplay, Unit, counted, print, size};
 
 /// How often the ledgers of the targets are read.
 const INTERVAL: Duration = Duration::from_millis(100);

@@ -1,11 +1,11 @@
 //! The table for narrow terminals: five columns, and the other values in lines below the row.
 
 use pyrotee_admin::json::status::StatusPage;
+use pyrotee_terminal::{Table, profiles};
 
 use super::super::ages::Now;
 use super::super::layout::Layout;
 use super::super::notes;
-use pyrotee_terminal::{Table, profiles};
 
 const HEAD: [&str; 5] = ["TARGET", "STATE", "PENDING", "SENT", "DROPPED"];
 
