@@ -74,14 +74,19 @@ fn an_early_answer_that_keeps_the_connection_reaches_the_client_before_its_body_
     assert_eq!(rig.target.only().body.data, b"a late body");
 }
 
-#[test]
-fn an_upstream_that_refuses_is_a_502_and_the_profile_is_teed_whole() {
-    let refusing = Refusing::new();
-    let target = Upstream::ok();
+/// A relay whose upstream refuses connections, with one target.
+fn without_upstream() -> (Refusing, Upstream, Relay) {
+    let (refusing, target) = (Refusing::new(), Upstream::ok());
     let relay = Relay::builder()
         .upstream_address(&refusing.url())
         .target("central", &target, &[])
         .spawn();
+    (refusing, target, relay)
+}
+
+#[test]
+fn an_upstream_that_refuses_is_a_502_and_the_profile_is_teed_whole() {
+    let (_refusing, target, relay) = without_upstream();
     let body = noise(3_000_000);
     let pieces: Vec<_> = body.chunks(100_000).collect();
     let chunked = Request::chunked("/ingest?name=app&from=1&until=2", &pieces, &[]);
@@ -104,36 +109,31 @@ fn an_upstream_that_refuses_is_a_502_and_the_profile_is_teed_whole() {
 
 #[test]
 fn a_502_waits_for_the_whole_profile_because_some_clients_stop_sending_at_an_error() {
-    let refusing = Refusing::new();
-    let target = Upstream::ok();
-    let relay = Relay::builder()
-        .upstream_address(&refusing.url())
-        .target("central", &target, &[])
-        .spawn();
+    let (_refusing, target, relay) = without_upstream();
     let body = noise(200_000);
-    let (first, rest) = body.split_at(100_000);
-    let mut client = Client::connect(relay.addr());
-    let request = Request::profile("app", &body);
-    client.send(&request.head()).send(first);
-    let stream = client
-        .wire()
-        .stream()
-        .try_clone()
-        .expect("it can be cloned");
-    stream
-        .set_read_timeout(Some(Duration::from_millis(300)))
-        .expect("a socket has a timeout");
-    let early = stream.peek(&mut [0]).map_err(|error| error.kind());
-    assert_eq!(early, Err(ErrorKind::WouldBlock), "no response yet");
-    stream
-        .set_read_timeout(Some(SOON))
-        .expect("a socket has a timeout");
-    client.send(rest);
-    assert_eq!(client.receive().status(), 502);
-    assert!(target.only().body.data == body);
+    let pieces: Vec<_> = body.chunks(50_000).collect();
+    let chunked = Request::chunked("/ingest?name=app&from=1&until=2", &pieces, &[]);
+    for (index, request) in [Request::profile("app", &body), chunked].iter().enumerate() {
+        let bytes = request.bytes();
+        let (first, rest) = bytes.split_at(bytes.len() / 2);
+        let mut client = Client::connect(relay.addr());
+        client.send(first);
+        let stream = client.wire().stream();
+        let limit = |limit| stream.set_read_timeout(Some(limit)).expect("it has one");
+        limit(Duration::from_millis(300));
+        let early = stream.peek(&mut [0]).map_err(|error| error.kind());
+        assert_eq!(early, Err(ErrorKind::WouldBlock), "no response yet");
+        limit(SOON);
+        client.send(rest);
+        assert_eq!(client.receive().status(), 502);
+        let teed = target.wait_for(index + 1, SOON);
+        assert_eq!(teed.len(), index + 1, "each once");
+        assert!(teed[index].body.data == body);
+    }
     // Other requests are answered at once.
     let upload = Request::post("/upload", &body);
-    client.send(&upload.head()).send(first);
+    let mut client = Client::connect(relay.addr());
+    client.send(&upload.head()).send(&body[..100_000]);
     assert_eq!(client.receive().status(), 502);
 }
 

@@ -9,7 +9,7 @@ use std::{
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    sections::{DUPLICATES, FORMATS, FSYNC, LEVELS, ON_AMBIGUOUS, ON_FULL, TAG_KEYS, TEE_ON},
+    sections::{DUPLICATES, FORMATS, LEVELS, ON_AMBIGUOUS, ON_FULL, TAG_KEYS, TEE_ON},
     settings::{Config, Credentials, LocalWrites, RemoteWrite, Target},
     values::{format_duration, format_size, word_for},
 };
@@ -96,7 +96,7 @@ pub(crate) fn of(config: &Config) -> Vec<Entry<'_>> {
             list.text("dir", spool.dir.to_string_lossy());
             list.plain("max-bytes", format_size(spool.max_bytes));
             list.plain("segment-bytes", format_size(spool.segment_bytes));
-            list.plain("fsync", word_for(spool.fsync, FSYNC));
+            list.plain("fsync", spool.fsync.as_str());
         });
     }
     list.section("dead-letters", |list| match dead_letters {

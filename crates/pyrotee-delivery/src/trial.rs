@@ -43,7 +43,7 @@ impl Trial {
     pub fn new(settings: &Settings, connector: Connector) -> Result<Self, SettingsError> {
         let endpoint = Arc::new(Endpoint {
             connector,
-            origin: settings.address.origin().clone(),
+            origin: settings.address.origin(),
         });
         let (permits, clock) = (RewritePermits::new(), WallClock::system());
         Ok(Self {

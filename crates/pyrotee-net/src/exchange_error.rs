@@ -171,7 +171,7 @@ fn broken_kind(error: &Cause) -> ExchangeErrorKind {
 
 /// The chain of causes. `io::Error::source()` skips the error that the `io::Error` wraps; `get_ref` returns the
 /// wrapped error.
-fn causes<'a>(error: &'a Cause) -> impl Iterator<Item = &'a Cause> {
+pub(crate) fn causes<'a>(error: &'a Cause) -> impl Iterator<Item = &'a Cause> {
     std::iter::successors(Some(error), |&error: &&'a Cause| {
         let wrapped = error
             .downcast_ref::<io::Error>()

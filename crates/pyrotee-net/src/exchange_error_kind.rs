@@ -35,6 +35,7 @@ impl ExchangeErrorKind {
             Self::Reset => "reset",
         }
     }
+
     /// What an operator does about the failure: one imperative sentence without a full stop, for logs, status and
     /// runbooks. It holds for the upstream and for a target.
     pub const fn remedy(self) -> &'static str {

@@ -80,6 +80,7 @@ impl Reason {
             Self::Admin => "admin",
         }
     }
+
     /// What an operator does about drops for this reason: one imperative sentence without a full stop, for logs, status
     /// and runbooks.
     pub const fn remedy(self) -> &'static str {

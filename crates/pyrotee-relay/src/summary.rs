@@ -1,8 +1,8 @@
 //! What a relay does with its configuration, in a few log lines at the start.
 
 use pyrotee_config::{
-    Config, Credentials, DeadLetters, FsyncPolicy, LocalWrites, RemoteWrite, Spool, Target,
-    Upstream, format_size,
+    Config, Credentials, DeadLetters, LocalWrites, RemoteWrite, Spool, Target, Upstream,
+    format_size,
 };
 
 /// Most targets that have a line of their own.
@@ -73,15 +73,10 @@ fn log_queues(spool: Option<&Spool>) {
         tracing::info!("queueing profiles in memory");
         return;
     };
-    let fsync = match spool.fsync {
-        FsyncPolicy::Always => "always",
-        FsyncPolicy::Interval => "interval",
-        FsyncPolicy::Never => "never",
-    };
     tracing::info!(
         dir = %spool.dir.display(),
         max_bytes = format_size(spool.max_bytes),
-        fsync,
+        fsync = spool.fsync.as_str(),
         "queueing profiles in the spool"
     );
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pyrotee_queue::lock;
+use pyrotee_queue::{Reason, lock};
 use pyrotee_segments::inspect::{Membership, Survey, TargetSurvey};
 
 use crate::lifecycle::Opening;
@@ -32,7 +32,7 @@ impl Mode {
             }
             Self::Disk => "do nothing",
             Self::MemoryOnly => "make room on the disk of spool.dir, or make it writable again",
-            Self::ReadErrors => "check the disk of spool.dir: a file of the spool cannot be read",
+            Self::ReadErrors => Reason::DiskError.remedy(),
         }
     }
 }

@@ -18,7 +18,6 @@ mod target;
 pub(super) use credentials::{ADMIN_TOKEN, admin_token};
 pub(super) use outcomes::ON_AMBIGUOUS;
 pub(super) use process::{DUPLICATES, FORMATS, LEVELS, TEE_ON};
-pub(super) use spool::FSYNC;
 pub(super) use surfaces::TAG_KEYS;
 pub(super) use target::ON_FULL;
 

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Words for `spool.fsync`.
-pub(crate) const FSYNC: &[(&str, FsyncPolicy)] = &[
+const FSYNC: &[(&str, FsyncPolicy)] = &[
     ("always", FsyncPolicy::Always),
     ("interval", FsyncPolicy::Interval),
     ("never", FsyncPolicy::Never),
@@ -16,6 +16,14 @@ pub(crate) const FSYNC: &[(&str, FsyncPolicy)] = &[
 
 /// The least `spool.max-bytes`, in bytes, so that a spool has room for two profiles of 1 MB, each in its own segment.
 const LEAST_BYTES: u64 = 4 * 1024 * 1024;
+
+impl FsyncPolicy {
+    /// The value of the key `fsync`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        values::word_for(self, FSYNC)
+    }
+}
 
 const EXAMPLE: &str = "/var/lib/pyrotee/spool";
 

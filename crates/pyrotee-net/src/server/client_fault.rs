@@ -4,6 +4,8 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
+use crate::exchange_error::causes;
+
 /// How a client broke the body of its own request: the `kind` label of `pyroscope_relay_client_errors_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientFault {
@@ -39,10 +41,7 @@ impl ClientFault {
         if error.is::<UploadTimeout>() {
             return Self::Stalled;
         }
-        let mut causes = std::iter::successors(Some(error), |&error: &&(dyn Error + 'static)| {
-            error.source()
-        });
-        let malformed = causes.any(|cause| {
+        let malformed = causes(error).any(|cause| {
             cause.downcast_ref::<io::Error>().is_some_and(|io| {
                 matches!(
                     io.kind(),

@@ -14,12 +14,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
+use pyrotee_net::server::ClientFault;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use tower::BoxError;
 
 use crate::metrics::ProxyMetrics;
-use pyrotee_net::server::ClientFault;
 
 /// Reads the rest of bodies in background tasks.
 #[derive(Debug)]
@@ -100,8 +100,8 @@ where
 {
     /// `None` once the body has ended, or its rest was taken.
     inner: Option<B>,
-    /// [`LingerBody::take_rest`] has taken the rest: who reads this body gets an error, not an end.
-    is_taken: bool,
+    /// [`LingerBody::take_rest`] has taken the rest: a further read of this body gives an error, not an end.
+    is_rest_taken: bool,
     reader: Arc<BackgroundReader>,
     /// Maximum number of bytes that are read in the background.
     max_rest_bytes: u64,
@@ -116,7 +116,7 @@ where
         let inner = Some(inner).filter(|inner| !inner.is_end_stream());
         Self {
             inner,
-            is_taken: false,
+            is_rest_taken: false,
             reader,
             max_rest_bytes,
         }
@@ -125,7 +125,7 @@ where
     /// Takes the rest of the body, and returns a future that reads it within the limits; `None` if the body has ended.
     pub(crate) fn take_rest(&mut self) -> Option<impl Future<Output = ()> + use<B>> {
         let rest = self.inner.take()?;
-        self.is_taken = true;
+        self.is_rest_taken = true;
         Some(self.reader.read(rest, self.max_rest_bytes))
     }
 }
@@ -163,7 +163,7 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
         let Some(inner) = this.inner.as_mut() else {
-            return Poll::Ready(this.is_taken.then(|| Err(RestTaken.into())));
+            return Poll::Ready(this.is_rest_taken.then(|| Err(RestTaken.into())));
         };
         let frame = ready!(Pin::new(&mut *inner).poll_frame(cx));
         let frame = frame.map(|frame| frame.map_err(|error| failed(error, &this.reader.metrics)));
@@ -174,7 +174,7 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_none() && !self.is_taken
+        self.inner.is_none() && !self.is_rest_taken
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -228,6 +228,25 @@ mod tests {
                 .await
                 .unwrap();
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rest_that_is_taken_is_read_to_its_end_and_is_no_end_for_another_reader() {
+        let (frames, inner) = mpsc::channel(2);
+        let mut body = LingerBody::new(Sent(inner), reader(), 1_000);
+        let piece = || Ok(Frame::data(Bytes::from_static(b"0123456789")));
+        frames.send(piece()).await.unwrap();
+        body.frame().await.unwrap().unwrap();
+        let rest = tokio::spawn(body.take_rest().unwrap());
+        assert!(!body.is_end_stream());
+        body.frame().await.unwrap().unwrap_err();
+        assert!(body.take_rest().is_none(), "it was taken");
+        // Nothing is left to read in the background.
+        drop(body);
+        frames.send(piece()).await.unwrap();
+        assert!(!rest.is_finished());
+        drop(frames);
+        rest.await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,10 +8,10 @@ use anyhow::Context as _;
 use pyrotee_client::{AdminToken, RelayClient, TOKEN};
 use pyrotee_config::{FILE_VARIABLE as CONFIG, Faults, Flags, Sources, admin_address, admin_token};
 use pyrotee_net::Listen;
+use pyrotee_terminal::print_error;
 use secrecy::SecretString;
 
 use super::UsageError;
-use pyrotee_terminal::print_error;
 
 /// Environment variable that holds the address of a relay's admin listener.
 const ADMIN: &str = "PYROTEE_ADMIN";
@@ -145,7 +145,7 @@ fn token_of(file: Option<PathBuf>) -> anyhow::Result<Option<SecretString>> {
 }
 
 /// The configuration file that the environment names.
-fn file_of_environment() -> Option<PathBuf> {
+pub(super) fn file_of_environment() -> Option<PathBuf> {
     let file = env::var_os(CONFIG).filter(|file| !file.is_empty());
     file.map(PathBuf::from)
 }

@@ -125,6 +125,7 @@ mod tests {
 
     use pyrotee_net::ExchangeErrorKind;
     use pyrotee_queue::Reason;
+    use pyrotee_spool::Mode;
 
     use super::*;
 
@@ -153,7 +154,8 @@ mod tests {
         let kinds = ExchangeErrorKind::ALL.map(ExchangeErrorKind::remedy);
         let reasons = Reason::ALL.map(Reason::remedy);
         let pages: Vec<_> = PAGES.iter().map(|page| page.text).chain([INDEX]).collect();
-        for remedy in kinds.iter().chain(&reasons) {
+        let modes = [Mode::Waiting, Mode::MemoryOnly, Mode::ReadErrors].map(Mode::remedy);
+        for remedy in kinds.iter().chain(&reasons).chain(&modes) {
             assert!(pages.iter().any(|page| page.contains(remedy)), "{remedy}");
         }
     }

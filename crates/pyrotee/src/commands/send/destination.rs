@@ -12,6 +12,7 @@ use pyrotee_relay::delivery_settings;
 
 use super::Args;
 use super::request::RawRequest;
+use crate::commands::relay::file_of_environment;
 use crate::commands::{UsageError, configured_target};
 
 /// Timeout of an upload to an address, unless `--timeout` is given.
@@ -51,9 +52,7 @@ impl Destination {
             return Ok(Self::Address(client));
         }
         let name = args.target.as_deref().unwrap_or_default();
-        let file = args.config.clone();
-        let file = file.or_else(|| std::env::var_os(FILE_VARIABLE).map(Into::into));
-        let Some(file) = file else {
+        let Some(file) = args.config.clone().or_else(file_of_environment) else {
             return Err(UsageError(format!(
                 "--target needs the configuration that has the target: give --config FILE, or set {FILE_VARIABLE}"
             ))

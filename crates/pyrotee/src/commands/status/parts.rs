@@ -3,10 +3,10 @@
 use pyrotee_admin::json::status::{
     DeadLettersJson, FAILING, SpoolJson, StatusPage, UNUSED, UpstreamJson,
 };
+use pyrotee_terminal::{counted, profiles, size};
 
 use super::ages::{Now, age_of};
 use super::notes;
-use pyrotee_terminal::{profiles, size};
 
 /// One line for each part, and further lines for a failing upstream.
 pub(super) fn lines(page: &StatusPage, now: Now) -> Vec<String> {
@@ -48,8 +48,8 @@ fn of_spool(spool: &SpoolJson) -> String {
 }
 
 fn of_dead_letters(letters: &DeadLettersJson) -> String {
-    let (dir, state, count) = (&letters.dir, &letters.state, letters.letters);
-    let s = if count == 1 { "" } else { "s" };
+    let (dir, state) = (&letters.dir, &letters.state);
+    let count = counted(letters.letters, "letter");
     let (bytes, most) = (size(letters.bytes), size(letters.max_bytes));
-    format!("dead letters: {dir}, {state}, {bytes} of {most}, {count} letter{s}")
+    format!("dead letters: {dir}, {state}, {bytes} of {most}, {count}")
 }
