@@ -62,7 +62,10 @@ const DIAMOND: [(&str, &[&str]); 15] = [
             "pyrotee-spool",
         ],
     ),
-    ("pyrotee-config", &["pyroscope-wire", "pyrotee-net"]),
+    (
+        "pyrotee-config",
+        &["pyroscope-wire", "pyrotee-net", "pyrotee-tls"],
+    ),
     (
         "pyrotee-client",
         &[
@@ -104,7 +107,8 @@ const DIAMOND: [(&str, &[&str]); 15] = [
     ),
     ("pyrotee-spool", &["pyrotee-queue", "pyrotee-segments"]),
     ("pyrotee-segments", &["pyrotee-queue"]),
-    ("pyrotee-net", &[]),
+    ("pyrotee-net", &["pyrotee-tls"]),
+    ("pyrotee-tls", &[]),
     ("pyrotee-queue", &[]),
     ("pyrotee-terminal", &[]),
     ("pyroscope-wire", &[]),
@@ -114,7 +118,7 @@ const DIAMOND: [(&str, &[&str]); 15] = [
 
 /// Libraries that only some crates may use: YAML, the command line and the exporter stay out of the others, and sockets
 /// stay out of the two crates that need none.
-const RESERVED: [(&str, &[&str]); 12] = [
+const RESERVED: [(&str, &[&str]); 13] = [
     ("axum", &["pyrotee-admin"]),
     ("figment", &["pyrotee-config"]),
     ("saphyr-parser", &["pyrotee-config"]),
@@ -133,7 +137,8 @@ const RESERVED: [(&str, &[&str]); 12] = [
             "pyrotee-terminal",
         ],
     ),
-    ("rustls", &["pyrotee-net"]),
+    ("rustls", &["pyrotee-net", "pyrotee-tls"]),
+    ("rustls-webpki", &["pyrotee-tls"]),
     ("hickory-resolver", &["pyrotee-net"]),
     (
         "hyper",

@@ -1,13 +1,10 @@
 //! The certificates that https connections trust.
 
-use std::sync::Arc;
+use rustls::ClientConfig;
 
-use rustls::crypto::ring;
-use rustls::{ClientConfig, RootCertStore};
+use pyrotee_tls::{Alpn, ClientTls, SystemRoots, SystemRootsError, TlsFault};
 
-/// TLS settings of all clients: TLS 1.2 and 1.3; root certificates from Mozilla's list (an image from scratch
-/// has no certificate store) and from the system's store, if there is one (`SSL_CERT_FILE` and
-/// `SSL_CERT_DIR` are honoured).
+/// TLS settings of all clients: TLS 1.2 and 1.3, with the roots of the system.
 #[derive(Clone, Debug)]
 pub struct Tls {
     pub(crate) config: ClientConfig,
@@ -15,32 +12,27 @@ pub struct Tls {
 
 /// Setting up TLS failed.
 #[derive(Debug, thiserror::Error)]
-#[error("set up TLS")]
-pub struct TlsError(#[from] rustls::Error);
+pub enum TlsError {
+    /// The roots of the system cannot be read.
+    #[error("read the roots of the system")]
+    Roots(#[from] SystemRootsError),
+    /// The cryptography library cannot be set up.
+    #[error("set up TLS")]
+    Setup(#[source] TlsFault),
+}
 
 impl Tls {
-    /// Reads the root certificates. A certificate of the system that cannot be used is skipped and logged.
+    /// Reads the root certificates.
     ///
     /// # Errors
     ///
-    /// If the cryptography library does not support the protocol versions.
+    /// If `SSL_CERT_FILE` or `SSL_CERT_DIR` names no certificates.
     pub fn system() -> Result<Self, TlsError> {
-        let mut roots = RootCertStore {
-            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-        };
-        let native = rustls_native_certs::load_native_certs();
-        for error in native.errors {
-            tracing::debug!(
-                error = &error as &dyn std::error::Error,
-                "skipped a system root"
-            );
-        }
-        let (added, ignored) = roots.add_parsable_certificates(native.certs);
-        tracing::debug!(added, ignored, "read the roots of the system");
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let roots = SystemRoots::load()?;
+        let tls = ClientTls::system(&roots).map_err(TlsError::Setup)?;
+        let mut config = (*tls.config(Alpn::Http1)).clone();
+        // hyper-rustls sets the protocols itself, and panics if there are any.
+        config.alpn_protocols.clear();
         Ok(Self { config })
     }
 }
