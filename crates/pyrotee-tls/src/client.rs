@@ -4,16 +4,15 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, RootCertStore};
 
 use crate::digest::{Digest, Digester};
 use crate::identity::identity;
 use crate::observer::OwnCertificate;
-use crate::roots::authorities;
-use crate::verify::{ServerVerifier, Trust};
+use crate::trust::Trust;
+use crate::verify::ServerVerifier;
 use crate::{
     Alpn, CertificateInfo, ClientContext, ClientTlsSettings, IdentityPem, MinVersion, Observer,
     PemFile, SystemRoots, TlsFault, TlsPart, TlsWords, pem, provider,
@@ -59,7 +58,7 @@ impl ClientTls {
     ) -> Result<Self, Vec<TlsFault>> {
         let mut faults = Vec::new();
         let mut certificates = Vec::new();
-        let trust = trust(settings, system, &mut certificates).unwrap_or_else(|fault| {
+        let trust = Trust::of(settings, system, &mut certificates).unwrap_or_else(|fault| {
             faults.push(fault);
             Trust::Anything
         });
@@ -252,35 +251,6 @@ impl fmt::Debug for ClientTls {
             .field("skips_verification", &self.0.skips_verification)
             .finish_non_exhaustive()
     }
-}
-
-/// Whom the settings trust. The file is read even if everything is trusted, so that its faults are found.
-fn trust(
-    settings: &ClientTlsSettings,
-    system: &SystemRoots,
-    certificates: &mut Vec<CertificateInfo>,
-) -> Result<Trust, TlsFault> {
-    let mut store = RootCertStore::empty();
-    let mut file = Vec::new();
-    if let Some(ca) = &settings.ca {
-        file = authorities(TlsPart::CaFile, ca, &mut store)?;
-        certificates.extend(CertificateInfo::list(TlsPart::CaFile, ca, &file));
-    }
-    if settings.insecure_skip_verify {
-        return Ok(Trust::Anything);
-    }
-    let store = match (&settings.ca, settings.system_roots) {
-        (None, _) => Arc::clone(&system.0),
-        (Some(_), false) => Arc::new(store),
-        (Some(_), true) => {
-            store.extend(system.0.roots.iter().cloned());
-            Arc::new(store)
-        }
-    };
-    let webpki = WebPkiServerVerifier::builder_with_provider(store, provider())
-        .build()
-        .map_err(|error| TlsFault::new(TlsPart::CaFile, error.to_string()))?;
-    Ok(Trust::Authorities { webpki, file })
 }
 
 fn own(

@@ -96,6 +96,8 @@ impl HandshakeErrorKind {
             | AlertDescription::CertificateUnknown
             | AlertDescription::CertificateExpired
             | AlertDescription::CertificateRevoked
+            | AlertDescription::DecryptError
+            | AlertDescription::AccessDenied
             | AlertDescription::UnsupportedCertificate => Self::Untrusted,
             AlertDescription::ProtocolVersion
             | AlertDescription::HandshakeFailure

@@ -25,7 +25,7 @@ pub(crate) fn identity(
             TlsFault::of_file(
                 TlsPart::KeyFile,
                 &files.key,
-                "holds a private key that cannot be used: take RSA of 2048 to 8192 bits, ECDSA P-256 or P-384, or Ed25519",
+                "holds a private key that cannot be used: take RSA of 2048 to 4096 bits, ECDSA P-256 or P-384, or Ed25519",
             )
         })
     });

@@ -22,6 +22,7 @@ mod pem;
 mod roots;
 mod server;
 mod settings;
+mod trust;
 mod validity;
 mod verify;
 mod words;
@@ -37,9 +38,12 @@ pub use settings::{
     Alpn, ClientAuth, ClientTlsSettings, IdentityPem, MinVersion, PemFile, ServerTlsSettings,
 };
 pub use validity::{Validity, not_after, validity};
-pub use words::{ClientContext, TlsWords, client_words, handshake_words};
+pub use words::{ClientContext, TlsWords, causes, client_words, handshake_words, tls_error};
 
 /// The cryptography of all configurations.
 fn provider() -> std::sync::Arc<rustls::crypto::CryptoProvider> {
     std::sync::Arc::new(rustls::crypto::ring::default_provider())
 }
+
+#[cfg(test)]
+mod tests;

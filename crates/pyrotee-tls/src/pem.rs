@@ -113,20 +113,26 @@ fn damaged(part: TlsPart, file: &PemFile, error: &pem::Error) -> TlsFault {
 /// The fault of a file in which the wanted block does not occur.
 fn without_block(part: TlsPart, file: &PemFile, block: &str) -> TlsFault {
     let content = text(file);
+    let is_hidden = |line: &str| line.find("-----BEGIN ").is_some_and(|place| place > 0);
     let text = if content.trim().is_empty() {
         "is empty: write the PEM file again".to_owned()
     } else if is_der(content) {
         format!(
             "is not text but DER or PKCS#12: convert it to PEM, with a block -----BEGIN {block}-----"
         )
+    } else if content.lines().any(is_hidden) {
+        "has a -----BEGIN that is not at the beginning of a line: remove what stands before it"
+            .to_owned()
     } else {
         format!("holds no PEM block -----BEGIN {block}-----: check the path and the file")
     };
     TlsFault::of_file(part, file, text)
 }
 
+/// The text of a file, without the byte order mark that would hide the first block.
 fn text(file: &PemFile) -> &str {
-    file.content().expose_secret()
+    let text = file.content().expose_secret();
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 /// Whether a private key of the file is encrypted: PKCS#8, or OpenSSL's old form, which has a header.

@@ -91,9 +91,11 @@ fn add(
     file: Option<&Path>,
     folders: &[PathBuf],
 ) -> (usize, Option<String>) {
+    // With the first folder, so that a file that is linked there is read once.
+    let mut file = file;
     let mut found: Vec<CertificateResult> = folders
         .iter()
-        .map(|folder| load_certs_from_paths(None, Some(folder)))
+        .map(|folder| load_certs_from_paths(file.take(), Some(folder)))
         .collect();
     if file.is_some() {
         found.push(load_certs_from_paths(file, None));

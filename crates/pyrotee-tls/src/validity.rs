@@ -130,3 +130,83 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
     let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
     365 * year + leap_days + (153 * months_since_march + 2) / 5 + day - 719_469
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+
+    use super::*;
+
+    /// A certificate that is valid from some seconds after the beginning of 1950 on, for some seconds.
+    fn certificate(from: u64, seconds: u64) -> (Vec<u8>, Validity) {
+        let mut params = CertificateParams::default();
+        params.not_before = date_time_ymd(1950, 1, 1) + Duration::from_secs(from);
+        params.not_after = params.not_before + Duration::from_secs(seconds);
+        let expected = Validity {
+            not_before: params.not_before.into(),
+            not_after: params.not_after.into(),
+        };
+        let key = KeyPair::generate().unwrap();
+        (params.self_signed(&key).unwrap().der().to_vec(), expected)
+    }
+
+    /// Seconds of the years 1950 to 2105.
+    const SPAN: u64 = 156 * 365 * 86_400;
+
+    proptest! {
+        #[test]
+        fn the_dates_are_those_of_the_certificate(from in 0..SPAN, to in 0..SPAN) {
+            let (der, expected) = certificate(from.min(to), from.abs_diff(to));
+            prop_assert_eq!(validity(&der), Some(expected));
+        }
+
+        #[test]
+        fn damaged_certificates_are_read_without_a_panic(
+            cut in 0_usize..400,
+            changes in prop::collection::vec((0_usize..400, any::<u8>()), 0..8),
+        ) {
+            let (mut der, _) = certificate(0, 1);
+            for (place, byte) in changes {
+                if let Some(old) = der.get_mut(place) {
+                    *old = byte;
+                }
+            }
+            let _ = validity(&der);
+            der.truncate(cut);
+            let _ = validity(&der);
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            let _ = validity(&bytes);
+        }
+    }
+
+    #[test]
+    fn dates_far_away_are_read_too() {
+        let text = |tag: u8, text: &str| {
+            let length = u8::try_from(text.len()).unwrap();
+            let bytes = [&[tag, length], text.as_bytes()].concat();
+            Reader(&bytes).time()
+        };
+        let end = text(GENERALIZED_TIME, "99991231235959Z").unwrap();
+        let since = end.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(since.as_secs(), 253_402_300_799);
+        assert_eq!(
+            text(UTC_TIME, "700101000000Z"),
+            Some(SystemTime::UNIX_EPOCH)
+        );
+        let start = SystemTime::UNIX_EPOCH - Duration::from_secs(62_167_219_200);
+        assert_eq!(text(GENERALIZED_TIME, "00000101000000Z"), Some(start));
+        for wrong in [
+            "7001010000Z",
+            "700101000000",
+            "701301000000Z",
+            "70010124000aZ",
+            "",
+        ] {
+            assert_eq!(text(UTC_TIME, wrong), None);
+        }
+    }
+}

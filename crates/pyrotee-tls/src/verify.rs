@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
@@ -18,23 +17,8 @@ use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme,
 };
 
+use crate::trust::Trust;
 use crate::{Observer, validity};
-
-/// Which certificates of a server are accepted.
-pub(crate) enum Trust {
-    /// Those that an authority signed, and those of the configured file.
-    Authorities {
-        webpki: Arc<WebPkiServerVerifier>,
-        file: Vec<CertificateDer<'static>>,
-    },
-    /// This one, whatever its names and dates.
-    Exactly {
-        leaf: CertificateDer<'static>,
-        path: PathBuf,
-    },
-    /// All.
-    Anything,
-}
 
 /// The server showed another certificate than the pinned one.
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,7 @@
 use rustls::AlertDescription;
 
 use super::TlsWords;
-use crate::ClientContext;
+use crate::{ClientContext, MinVersion};
 
 pub(super) const SET_IDENTITY: &str =
     "set cert-file and key-file to a certificate that the server accepts";
@@ -33,7 +33,8 @@ pub(super) fn words(alert: AlertDescription, context: ClientContext) -> TlsWords
 /// The server says no to the configured certificate.
 fn refused(alert: AlertDescription) -> Option<TlsWords> {
     let (text, remedy) = match alert {
-        AlertDescription::UnknownCA => (
+        // OpenSSL sends the second if it knows another authority of the same name.
+        AlertDescription::UnknownCA | AlertDescription::DecryptError => (
             "the server does not know the authority that signed the certificate in cert-file",
             "let the server trust the authority of cert-file, with the intermediate certificates in cert-file",
         ),
@@ -53,7 +54,7 @@ fn refused(alert: AlertDescription) -> Option<TlsWords> {
         | AlertDescription::CertificateUnknown
         | AlertDescription::AccessDenied => (
             "the server does not accept the certificate in cert-file",
-            SET_IDENTITY,
+            "look into the server's log: the certificate in cert-file may lack extendedKeyUsage clientAuth",
         ),
         AlertDescription::CertificateRequired => (
             "the server wants a client certificate, and could not use the one in cert-file",
@@ -98,11 +99,16 @@ fn other(alert: AlertDescription) -> TlsWords {
 }
 
 pub(super) fn no_common_version(context: ClientContext) -> TlsWords {
-    let version = context.min_version.as_str();
-    TlsWords::new(
-        format!("the server speaks no version of TLS from {version} on"),
-        "update the server; with min-version \"1.3\", a server that speaks 1.2 needs min-version \"1.2\"",
-    )
+    match context.min_version {
+        MinVersion::Tls12 => TlsWords::new(
+            "the server speaks neither TLS 1.2 nor 1.3",
+            "update the server, or put a proxy with TLS 1.2 in front of it",
+        ),
+        MinVersion::Tls13 => TlsWords::new(
+            "the server does not speak TLS 1.3, which min-version asks for",
+            "set min-version to \"1.2\", or update the server",
+        ),
+    }
 }
 
 pub(super) fn no_common_protocol() -> TlsWords {

@@ -160,13 +160,13 @@ fn tls_words(error: &Error, context: ClientContext) -> TlsWords {
 }
 
 /// The first error of rustls in a chain of causes.
-pub(crate) fn tls_error<'a>(error: &'a Cause) -> Option<&'a Error> {
+pub fn tls_error(error: &Cause) -> Option<&Error> {
     causes(error).find_map(|cause| cause.downcast_ref())
 }
 
-/// The chain of causes. `io::Error::source()` skips the error that the `io::Error` wraps; `get_ref` returns
+/// An error and its causes, from the outermost on. `io::Error::source()` skips the error that the `io::Error` wraps; `get_ref` returns
 /// the wrapped error.
-pub(crate) fn causes<'a>(error: &'a Cause) -> impl Iterator<Item = &'a Cause> {
+pub fn causes<'a>(error: &'a Cause) -> impl Iterator<Item = &'a Cause> {
     std::iter::successors(Some(error), |&error: &&'a Cause| {
         let wrapped = error
             .downcast_ref::<io::Error>()
@@ -177,3 +177,6 @@ pub(crate) fn causes<'a>(error: &'a Cause) -> impl Iterator<Item = &'a Cause> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests;

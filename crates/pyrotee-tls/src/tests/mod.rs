@@ -1,0 +1,21 @@
+//! Tests of whole handshakes, in memory.
+
+/// Which servers a client accepts.
+mod accepted;
+/// Certificates made for a test.
+mod authority;
+/// What the files of a configuration may hold, and the fault of each mistake.
+mod files;
+/// What a client says about a server that it does not accept, or that does not accept the client.
+mod from_client;
+/// What a listener says about a client.
+mod from_server;
+/// Two sides that pass bytes to each other.
+mod pump;
+/// Values that are compared and swapped.
+mod rotation;
+/// Keys and passphrases are in no output.
+mod secrets;
+
+use authority::{Authority, Pair, ca, dates, system};
+use pump::{of_version, shake, shake_as};
