@@ -22,6 +22,8 @@ mod pem;
 mod roots;
 mod server;
 mod settings;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod trust;
 mod validity;
 mod verify;

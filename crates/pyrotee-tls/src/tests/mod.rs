@@ -2,8 +2,6 @@
 
 /// Which servers a client accepts.
 mod accepted;
-/// Certificates made for a test.
-mod authority;
 /// What the files of a configuration may hold, and the fault of each mistake.
 mod files;
 /// What a client says about a server that it does not accept, or that does not accept the client.
@@ -17,5 +15,5 @@ mod rotation;
 /// Keys and passphrases are in no output.
 mod secrets;
 
-use authority::{Authority, Pair, ca, dates, system};
+use crate::testing::{Authority, Pair, ca, dates, system};
 use pump::{of_version, shake, shake_as};

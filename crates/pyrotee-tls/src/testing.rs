@@ -1,3 +1,8 @@
+//! Certificates for the tests of this crate and of the crates that use it.
+
+#![expect(clippy::unwrap_used, reason = "a panic is a failing test")]
+
+use std::fmt;
 use std::sync::OnceLock;
 
 use rcgen::{
@@ -6,28 +11,41 @@ use rcgen::{
 };
 
 use crate::{
-    ClientAuth, ClientTls, ClientTlsSettings, IdentityPem, MinVersion, PemFile, ServerTls,
+    Alpn, ClientAuth, ClientTls, ClientTlsSettings, IdentityPem, MinVersion, PemFile, ServerTls,
     ServerTlsSettings, SystemRoots,
 };
 
 /// An authority that signs certificates.
-pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate and its key, as PEM.
 #[derive(Clone)]
-pub(super) struct Pair {
-    pub(super) cert: String,
-    pub(super) key: String,
+pub struct Pair {
+    pub cert: String,
+    pub key: String,
+}
+
+impl fmt::Debug for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Authority")
+    }
+}
+
+/// Without the key.
+impl fmt::Debug for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pair").field(&self.cert).finish()
+    }
 }
 
 /// The public roots, read once.
-pub(super) fn system() -> &'static SystemRoots {
+pub fn system() -> &'static SystemRoots {
     static ROOTS: OnceLock<SystemRoots> = OnceLock::new();
     ROOTS.get_or_init(|| SystemRoots::from_variables(None, None).unwrap())
 }
 
 /// The settings of a client that trusts the authorities of a file.
-pub(super) fn ca(pem: &str) -> ClientTlsSettings {
+pub fn ca(pem: &str) -> ClientTlsSettings {
     ClientTlsSettings {
         ca: Some(PemFile::new("ca.pem", pem.into())),
         ..ClientTlsSettings::default()
@@ -35,7 +53,7 @@ pub(super) fn ca(pem: &str) -> ClientTlsSettings {
 }
 
 /// Sets the years of validity.
-pub(super) fn dates(params: &mut CertificateParams, from: i32, to: i32) {
+pub fn dates(params: &mut CertificateParams, from: i32, to: i32) {
     params.not_before = date_time_ymd(from, 1, 1);
     params.not_after = date_time_ymd(to, 1, 1);
 }
@@ -50,18 +68,18 @@ fn params(names: &[&str], common_name: &str) -> CertificateParams {
 }
 
 impl Authority {
-    pub(super) fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         Self::with(name, |_| {})
     }
 
-    pub(super) fn with(name: &str, change: impl FnOnce(&mut CertificateParams)) -> Self {
+    pub fn with(name: &str, change: impl FnOnce(&mut CertificateParams)) -> Self {
         let mut params = Self::params(name);
         change(&mut params);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
     /// An authority that this one signs.
-    pub(super) fn intermediate(&self, name: &str) -> Self {
+    pub fn intermediate(&self, name: &str) -> Self {
         let key = KeyPair::generate().unwrap();
         Self(CertifiedIssuer::signed_by(Self::params(name), key, &self.0).unwrap())
     }
@@ -72,20 +90,16 @@ impl Authority {
         params
     }
 
-    pub(super) fn pem(&self) -> String {
+    pub fn pem(&self) -> String {
         self.0.pem()
     }
 
     /// A certificate for servers and clients.
-    pub(super) fn issue(&self, names: &[&str]) -> Pair {
+    pub fn issue(&self, names: &[&str]) -> Pair {
         self.issue_with(names, |_| {})
     }
 
-    pub(super) fn issue_with(
-        &self,
-        names: &[&str],
-        change: impl FnOnce(&mut CertificateParams),
-    ) -> Pair {
+    pub fn issue_with(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Pair {
         let mut params = params(names, "leaf");
         params.is_ca = IsCa::ExplicitNoCa;
         params.extended_key_usages = vec![
@@ -103,11 +117,11 @@ impl Authority {
 
 impl Pair {
     /// A certificate that nobody else signed. openssl marks such a certificate as an authority.
-    pub(super) fn self_signed(names: &[&str], is_ca: bool) -> Self {
+    pub fn self_signed(names: &[&str], is_ca: bool) -> Self {
         Self::self_signed_with(names, is_ca, |_| {})
     }
 
-    pub(super) fn self_signed_with(
+    pub fn self_signed_with(
         names: &[&str],
         is_ca: bool,
         change: impl FnOnce(&mut CertificateParams),
@@ -124,7 +138,7 @@ impl Pair {
         }
     }
 
-    pub(super) fn identity(&self) -> IdentityPem {
+    pub fn identity(&self) -> IdentityPem {
         IdentityPem {
             cert: PemFile::new("cert.pem", self.cert.clone().into()),
             key: PemFile::new("key.pem", self.key.clone().into()),
@@ -132,7 +146,7 @@ impl Pair {
     }
 
     /// The settings of a listener with this certificate.
-    pub(super) fn settings(&self) -> ServerTlsSettings {
+    pub fn settings(&self) -> ServerTlsSettings {
         ServerTlsSettings {
             identity: self.identity(),
             client_ca: None,
@@ -141,27 +155,29 @@ impl Pair {
         }
     }
 
-    pub(super) fn server(&self) -> ServerTls {
-        ServerTls::build(&self.settings(), &[crate::Alpn::H2, crate::Alpn::Http1]).unwrap()
+    pub fn server(&self) -> ServerTls {
+        ServerTls::build(&self.settings(), &[Alpn::H2, Alpn::Http1]).unwrap()
     }
 
     /// A listener that asks its clients for a certificate of `authority`.
-    pub(super) fn asking(&self, authority: &str, client_auth: ClientAuth) -> ServerTls {
+    pub fn asking(&self, authority: &str, client_auth: ClientAuth) -> ServerTls {
         let settings = ServerTlsSettings {
             client_ca: Some(PemFile::new("clients.pem", authority.into())),
             client_auth,
             ..self.settings()
         };
-        ServerTls::build(&settings, &[crate::Alpn::Http1]).unwrap()
+        ServerTls::build(&settings, &[Alpn::Http1]).unwrap()
     }
 }
 
 impl ClientTlsSettings {
-    pub(super) fn tls(&self) -> ClientTls {
+    /// TLS with these settings.
+    pub fn tls(&self) -> ClientTls {
         ClientTls::build(self, system()).unwrap()
     }
 
-    pub(super) fn showing(mut self, pair: &Pair) -> Self {
+    /// The settings with a certificate of the client.
+    pub fn showing(mut self, pair: &Pair) -> Self {
         self.identity = Some(pair.identity());
         self
     }
