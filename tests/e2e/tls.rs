@@ -243,8 +243,8 @@ fn a_target_that_wants_a_certificate_is_broken_and_takes_nothing() {
         assert_eq!(target.heard(), "");
         let logs = relay.output();
         assert!(
-            logs.contains("CertificateRequired"),
-            "a reason is told: {logs}"
+            logs.contains("wants a client certificate") && logs.contains("set cert-file"),
+            "reason and remedy are told: {logs}"
         );
     }
 }

@@ -29,7 +29,7 @@ const LARGEST_CRATE: usize = 6_000;
 const LARGER_FOR_NOW: [(&str, usize); 1] = [("pyrotee-spool", 6_450)];
 
 /// Which crate may depend on which (ADR 17). `pyrotee-net` was added to the first drawing of the diamond: see ADR 2.
-const DIAMOND: [(&str, &[&str]); 15] = [
+const DIAMOND: [(&str, &[&str]); 16] = [
     (
         "pyrotee",
         &[
@@ -46,6 +46,7 @@ const DIAMOND: [(&str, &[&str]); 15] = [
             "pyrotee-segments",
             "pyrotee-spool",
             "pyrotee-terminal",
+            "pyrotee-tls",
         ],
     ),
     (
@@ -60,6 +61,7 @@ const DIAMOND: [(&str, &[&str]); 15] = [
             "pyrotee-proxy",
             "pyrotee-queue",
             "pyrotee-spool",
+            "pyrotee-tls",
         ],
     ),
     (
@@ -74,6 +76,7 @@ const DIAMOND: [(&str, &[&str]); 15] = [
             "pyrotee-letters",
             "pyrotee-net",
             "pyrotee-terminal",
+            "pyrotee-tls",
         ],
     ),
     (
@@ -99,11 +102,21 @@ const DIAMOND: [(&str, &[&str]); 15] = [
     ),
     (
         "pyrotee-proxy",
-        &["pyroscope-wire", "pyrotee-net", "pyrotee-queue"],
+        &[
+            "pyroscope-wire",
+            "pyrotee-net",
+            "pyrotee-queue",
+            "pyrotee-tls",
+        ],
     ),
     (
         "pyrotee-delivery",
-        &["pyroscope-wire", "pyrotee-net", "pyrotee-queue"],
+        &[
+            "pyroscope-wire",
+            "pyrotee-net",
+            "pyrotee-queue",
+            "pyrotee-tls",
+        ],
     ),
     ("pyrotee-spool", &["pyrotee-queue", "pyrotee-segments"]),
     ("pyrotee-segments", &["pyrotee-queue"]),
@@ -118,7 +131,7 @@ const DIAMOND: [(&str, &[&str]); 15] = [
 
 /// Libraries that only some crates may use: YAML, the command line and the exporter stay out of the others, and sockets
 /// stay out of the two crates that need none.
-const RESERVED: [(&str, &[&str]); 13] = [
+const RESERVED: [(&str, &[&str]); 14] = [
     ("axum", &["pyrotee-admin"]),
     ("figment", &["pyrotee-config"]),
     ("saphyr-parser", &["pyrotee-config"]),
@@ -137,7 +150,8 @@ const RESERVED: [(&str, &[&str]); 13] = [
             "pyrotee-terminal",
         ],
     ),
-    ("rustls", &["pyrotee-net", "pyrotee-tls"]),
+    ("rustls", &["pyrotee-tls"]),
+    ("tokio-rustls", &["pyrotee-net"]),
     ("rustls-webpki", &["pyrotee-tls"]),
     ("hickory-resolver", &["pyrotee-net"]),
     (

@@ -11,11 +11,12 @@ use pyroscope_wire::tags::Tags;
 use pyrotee_delivery::{
     CredentialRefresh, DeadLetterSink, Deliverer, OnAmbiguous, Settings, WallClock,
 };
-use pyrotee_net::{Address, Connector, Resolver, Tls};
+use pyrotee_net::{Address, Connector, Resolver};
 use pyrotee_queue::{
     Budget, Head, Headers, Ledger, Limits, OpenBackend, OpenQueue, Payload, Producer, Record,
     Supervisor, SurfaceId, TargetQueue, WhenFull, lock, open_memory,
 };
+use pyrotee_tls::{ClientTls, SystemRoots};
 use serde_json::Value;
 use tower::ServiceExt as _;
 
@@ -71,7 +72,8 @@ fn view(name: &str, membership: Membership, queue: OpenQueue) -> Arc<TargetView>
         replay_rate: None,
         rules: Rules::default(),
     };
-    let connector = Connector::new(&Resolver::system().unwrap(), &Tls::system().unwrap());
+    let tls = ClientTls::system(&SystemRoots::load().unwrap()).unwrap();
+    let connector = Connector::new(&Resolver::system().unwrap(), &tls);
     let deliverer = Deliverer::new(
         &settings,
         connector,

@@ -7,7 +7,8 @@ use http_body_util::Full;
 use hyper::Request;
 use hyper_util::client::legacy;
 use hyper_util::rt::TokioExecutor;
-use pyrotee_net::{Address, Connector, ExchangeError, Resolver, Tls};
+use pyrotee_net::{Address, Connector, ExchangeError, Resolver};
+use pyrotee_tls::{ClientTls, SystemRoots};
 
 use super::exchange::{BoundedResponse, RequestError};
 use super::raw;
@@ -45,7 +46,8 @@ impl HttpClient {
     /// # Errors
     /// The resolver or the trusted certificates of this machine cannot be read.
     pub(crate) fn new(address: Address, connections: Connections) -> anyhow::Result<Self> {
-        let connector = Connector::new(&Resolver::system()?, &Tls::system()?);
+        let tls = ClientTls::system(&SystemRoots::load()?)?;
+        let connector = Connector::new(&Resolver::system()?, &tls);
         let mut pool = legacy::Client::builder(TokioExecutor::new());
         if connections == Connections::OnePerRequest {
             pool.pool_max_idle_per_host(0);

@@ -150,6 +150,11 @@ impl Outcome {
         self.status.map(|status| status.as_u16())
     }
 
+    /// What to do about the missing response; `None` if there was a response, or no request.
+    pub(crate) fn error_remedy(&self) -> Option<&'static str> {
+        self.error.as_ref().map(ExchangeError::remedy)
+    }
+
     /// Why there was no response; `None` if there was a response, or no request.
     pub(crate) fn error_kind(&self) -> Option<ExchangeErrorKind> {
         self.error.as_ref().map(ExchangeError::kind)

@@ -28,8 +28,8 @@ impl Outcome {
     /// What an operator does about the failure: one imperative sentence without a full stop, for logs, status and
     /// runbooks. For a success with a warning, it is about the rejected profiles.
     pub(crate) fn remedy(&self) -> &'static str {
-        if let Some(kind) = self.error_kind() {
-            return kind.remedy();
+        if let Some(remedy) = self.error_remedy() {
+            return remedy;
         }
         match (self.meaning, self.status) {
             (Err(reason), _) => reason.remedy(),

@@ -1,10 +1,13 @@
-//! The state of a connection: after a failed exchange, it tells whether the request may be sent again at once.
+//! The state of a connection: after a failed exchange, it tells whether the request may be sent again at once, and
+//! whether TLS is the cause.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
-/// Whether one connection has gone stale. The connection updates this state, and the code that handles a failed
-/// exchange reads it. Cheap to clone.
+use pyrotee_tls::TlsWords;
+
+/// Whether one connection has gone stale, or was refused by TLS. The connection updates this state, and the code that
+/// handles a failed exchange reads it. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectionState {
     shared: Arc<Shared>,
@@ -16,6 +19,9 @@ struct Shared {
     answered: AtomicBool,
     /// An [`End`] as a number.
     end: AtomicU8,
+    /// The first failure of TLS, before the peer's first byte. hyper often reports another error than the one that it
+    /// read, or none of its causes.
+    tls_failure: OnceLock<TlsWords>,
 }
 
 /// When the connection was seen to end, if not one byte of a response to the last request has arrived.
@@ -59,6 +65,23 @@ impl ConnectionState {
     /// Whether the peer has sent at least one byte.
     pub(crate) fn has_answered(&self) -> bool {
         self.shared.answered.load(Relaxed)
+    }
+
+    /// Why TLS refused the connection: the peer has not processed a request on it. `None` if TLS is not the cause.
+    pub(crate) fn tls_failure(&self) -> Option<&TlsWords> {
+        self.shared.tls_failure.get()
+    }
+
+    /// Notes a failure of TLS. The first one counts, and none after the peer's first byte: what fails then may have
+    /// reached the peer.
+    pub(crate) fn note_tls_failure(&self, words: impl FnOnce() -> Option<TlsWords>) {
+        if !self.has_answered()
+            && self.tls_failure().is_none()
+            && let Some(words) = words()
+        {
+            // Another task does not write: the connection alone notes failures.
+            drop(self.shared.tls_failure.set(words));
+        }
     }
 
     pub(crate) fn end(&self) -> End {

@@ -6,7 +6,10 @@ use std::io;
 
 use hyper_util::client::legacy;
 
+use pyrotee_tls::{ClientContext, TlsWords, causes, client_words};
+
 use crate::connector::LimitReached;
+use crate::dialer::BrokenHandshake;
 use crate::{ConnectionState, ExchangeErrorKind, ResolveError};
 
 type Cause = dyn StdError + 'static;
@@ -26,6 +29,7 @@ pub struct ExchangeError {
     /// All connections that the connector may open were in use.
     limit: bool,
     text: String,
+    remedy: &'static str,
 }
 
 impl ExchangeError {
@@ -40,25 +44,33 @@ impl ExchangeError {
 
     /// A connector failed with `error`.
     pub fn connect(error: &Cause) -> Self {
+        let broken = causes(error).find_map(<Cause>::downcast_ref);
+        let error = match (broken, client_words(error, ClientContext::default())) {
+            (Some(BrokenHandshake(words)), _) => Self {
+                written: false,
+                remedy: words.remedy,
+                ..Self::new(ExchangeErrorKind::Connect, words.text.clone())
+            },
+            (None, Some(words)) => Self::tls(&words),
+            (None, None) => Self {
+                written: false,
+                limit: causes(error).any(|cause| cause.is::<LimitReached>()),
+                ..Self::new(connect_kind(error), deepest(error))
+            },
+        };
         Self {
             connecting: true,
-            written: false,
-            limit: causes(error).any(|cause| cause.is::<LimitReached>()),
-            ..Self::new(connect_kind(error), deepest(error))
+            ..error
         }
     }
 
     /// An exchange over a connection in `state` failed with `error`. `body_taken`: hyper has taken the whole
     /// body of the request. If hyper did not start to send the request because the connection had ended, the
-    /// connection counts as stale if the peer had responded before.
+    /// connection counts as stale if the peer had responded before. A failure of TLS that `state` knows is the cause,
+    /// whatever `error` says: the peer has not processed the request.
     pub fn broken(error: &hyper::Error, state: &ConnectionState, body_taken: bool) -> Self {
         let unsent = error.is_canceled() && state.has_answered();
-        Self {
-            stale: unsent || state.is_stale(body_taken),
-            unanswered: unsent || state.is_unanswered(),
-            written: !unsent && state.is_written(body_taken),
-            ..Self::new(broken_kind(error), deepest(error))
-        }
+        Self::ended(deepest(error), state, body_taken, unsent)
     }
 
     /// An exchange over a connection of a `hyper-util` pool failed with `error`. `body_taken`: as for
@@ -67,12 +79,49 @@ impl ExchangeError {
         if error.is_connect() {
             return Self::connect(error);
         }
-        let state = connection_state(error).unwrap_or_default();
+        match connection_state(error) {
+            Some(state) => Self::ended(deepest(error), &state, body_taken, false),
+            // The pool gave the connection up before it knew it.
+            None => match causes(error).find_map(<Cause>::downcast_ref) {
+                Some(words) => Self::tls(words),
+                None => Self::ended(
+                    deepest(error),
+                    &ConnectionState::default(),
+                    body_taken,
+                    false,
+                ),
+            },
+        }
+    }
+
+    /// A connection in `state` ended without an error and without a response; `text` says when.
+    pub fn closed(text: impl Into<String>, state: &ConnectionState) -> Self {
+        Self::ended(text, state, true, false)
+    }
+
+    fn ended(
+        text: impl Into<String>,
+        state: &ConnectionState,
+        body_taken: bool,
+        unsent: bool,
+    ) -> Self {
+        if let Some(words) = state.tls_failure() {
+            return Self::tls(words);
+        }
         Self {
-            stale: state.is_stale(body_taken),
-            unanswered: state.is_unanswered(),
-            written: state.is_written(body_taken),
-            ..Self::new(broken_kind(error), deepest(error))
+            stale: unsent || state.is_stale(body_taken),
+            unanswered: unsent || state.is_unanswered(),
+            written: !unsent && state.is_written(body_taken),
+            ..Self::new(ExchangeErrorKind::Reset, text)
+        }
+    }
+
+    /// TLS refused the connection, so the peer has not processed a request.
+    fn tls(words: &TlsWords) -> Self {
+        Self {
+            written: false,
+            remedy: words.remedy,
+            ..Self::new(ExchangeErrorKind::Tls, words.text.clone())
         }
     }
 
@@ -90,12 +139,18 @@ impl ExchangeError {
             written: true,
             limit: false,
             text: text.into(),
+            remedy: kind.remedy(),
         }
     }
 
     /// Kind of the failure.
     pub fn kind(&self) -> ExchangeErrorKind {
         self.kind
+    }
+
+    /// What an operator does about the failure: one imperative sentence without a full stop.
+    pub fn remedy(&self) -> &'static str {
+        self.remedy
     }
 
     /// Whether connecting failed: the peer received nothing of the request.
@@ -145,9 +200,6 @@ fn connect_kind(error: &Cause) -> ExchangeErrorKind {
         if cause.is::<ResolveError>() {
             return ExchangeErrorKind::Dns;
         }
-        if cause.is::<rustls::Error>() {
-            return ExchangeErrorKind::Tls;
-        }
         if cause
             .downcast_ref::<io::Error>()
             .is_some_and(|io| io.kind() == io::ErrorKind::TimedOut)
@@ -156,31 +208,6 @@ fn connect_kind(error: &Cause) -> ExchangeErrorKind {
         }
     }
     ExchangeErrorKind::Connect
-}
-
-/// The kind of a failure over an open connection. With TLS 1.3 a server refuses the client's certificate, or the lack
-/// of one, after the client's side of the handshake: the first read finds the alert.
-fn broken_kind(error: &Cause) -> ExchangeErrorKind {
-    let refused = causes(error)
-        .any(|cause| matches!(cause.downcast_ref(), Some(rustls::Error::AlertReceived(_))));
-    match refused {
-        true => ExchangeErrorKind::Tls,
-        false => ExchangeErrorKind::Reset,
-    }
-}
-
-/// The chain of causes. `io::Error::source()` skips the error that the `io::Error` wraps; `get_ref` returns the
-/// wrapped error.
-pub(crate) fn causes<'a>(error: &'a Cause) -> impl Iterator<Item = &'a Cause> {
-    std::iter::successors(Some(error), |&error: &&'a Cause| {
-        let wrapped = error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref);
-        match wrapped {
-            Some(inner) => Some(inner as &'a Cause),
-            None => error.source(),
-        }
-    })
 }
 
 /// Text of the innermost cause, which says most: "connection refused" rather than "client error (Connect)".

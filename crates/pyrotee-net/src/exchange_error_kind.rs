@@ -5,7 +5,7 @@
 pub enum ExchangeErrorKind {
     /// The host name did not resolve.
     Dns,
-    /// Nobody accepted the connection.
+    /// Nobody accepted the connection, or it broke within the TLS handshake.
     Connect,
     /// The TLS handshake failed, the certificate is not trusted, or the peer ended TLS with an alert.
     Tls,

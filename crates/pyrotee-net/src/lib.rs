@@ -18,6 +18,7 @@
 mod address;
 mod connection_state;
 mod connector;
+mod dialer;
 mod exchange_error;
 mod exchange_error_kind;
 mod exchange_health;
@@ -26,7 +27,6 @@ mod resolver;
 pub mod server;
 mod status_label;
 mod stream;
-mod tls;
 mod tracked_io;
 
 use http::HeaderName;
@@ -40,7 +40,6 @@ pub use exchange_health::{ExchangeHealth, FailedExchange, HealthStatus};
 pub use listen::{BindError, Listen, bind};
 pub use resolver::{ResolveError, Resolver};
 pub use status_label::status_label;
-pub use tls::{Tls, TlsError};
 pub use tracked_io::TrackedIo;
 
 /// pyrotee's own header: the number of relays that a profile has passed. Every upload to a target carries this

@@ -1,14 +1,16 @@
-//! The stream below a connection: a socket with or without TLS, or the near end of a pipe.
+//! The stream below a connection: a socket or the near end of a pipe, with or without TLS.
 
-use hyper_rustls::MaybeHttpsStream;
-use hyper_util::rt::TokioIo;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::io::DuplexStream;
 use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
-/// A socket with or without TLS, or the near end of a pipe.
-pub(crate) type Stream = Either<TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>, DuplexStream>;
+/// A socket, or the near end of a pipe.
+pub(crate) type Transport = Either<TcpStream, DuplexStream>;
+
+/// A transport with or without TLS.
+pub(crate) type Stream = Either<Transport, Box<TlsStream<Transport>>>;
 
 /// Whether the peer has ended a connection, as the kernel reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,15 +41,16 @@ pub(crate) fn socket_end(stream: &Stream) -> Option<SocketEnd> {
 
 /// Whether the stream speaks TLS.
 pub(crate) fn is_tls(stream: &Stream) -> bool {
-    matches!(stream, Either::Left(io) if matches!(io.inner(), MaybeHttpsStream::Https(_)))
+    matches!(stream, Either::Right(_))
 }
 
 fn socket(stream: &Stream) -> Option<&TcpStream> {
-    match stream {
-        Either::Left(io) => Some(match io.inner() {
-            MaybeHttpsStream::Http(tcp) => tcp.inner(),
-            MaybeHttpsStream::Https(tls) => tls.inner().get_ref().0.inner().inner(),
-        }),
+    let transport = match stream {
+        Either::Left(transport) => transport,
+        Either::Right(tls) => tls.get_ref().0,
+    };
+    match transport {
+        Either::Left(socket) => Some(socket),
         Either::Right(_) => None,
     }
 }

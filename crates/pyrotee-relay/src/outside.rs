@@ -1,29 +1,39 @@
 //! Connectors to the upstream and the targets.
 
 use anyhow::Context as _;
-use pyrotee_net::{Connector, Resolver, Tls};
+use pyrotee_net::{Connector, Resolver};
+use pyrotee_tls::{ClientTls, SystemRoots};
 
 /// Makes the connectors to the upstream and the targets, which share one cache of names and one set of root
 /// certificates.
 #[derive(Debug)]
 pub(super) struct Outside {
     resolver: Resolver,
-    tls: Tls,
+    roots: SystemRoots,
 }
 
 impl Outside {
     pub(super) fn open() -> anyhow::Result<Self> {
         Ok(Self {
             resolver: Resolver::system().context("failed to read the resolver configuration")?,
-            tls: Tls::system().context("failed to prepare https")?,
+            roots: SystemRoots::load().context("failed to prepare https")?,
         })
     }
 
-    pub(super) fn connector(&self) -> Connector {
-        Connector::new(&self.resolver, &self.tls)
+    /// A connector to a target.
+    pub(super) fn connector(&self) -> anyhow::Result<Connector> {
+        Ok(Connector::new(&self.resolver, &self.tls()?))
     }
 
-    pub(super) fn grpc_connector(&self) -> Connector {
-        Connector::http2(&self.resolver, &self.tls)
+    /// The connectors to the upstream: for HTTP/1.1, and for gRPC.
+    pub(super) fn upstream_connectors(&self) -> anyhow::Result<(Connector, Connector)> {
+        let tls = self.tls()?;
+        let http1 = Connector::new(&self.resolver, &tls);
+        Ok((http1, Connector::http2(&self.resolver, &tls)))
+    }
+
+    /// TLS for one server: what it keeps of a server is not shared with others.
+    fn tls(&self) -> anyhow::Result<ClientTls> {
+        ClientTls::system(&self.roots).context("failed to prepare https")
     }
 }

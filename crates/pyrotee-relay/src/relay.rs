@@ -106,7 +106,7 @@ impl Relay {
         let letters = Letters::open(config, spool.as_ref(), &supervisor)?;
         let (dead_letters, writer) = letters.open.unzip();
         let producer = Arc::downgrade(&queues.producer);
-        let settings = settings::proxy(config, queues.producer, &budget, threads, &outside);
+        let settings = settings::proxy(config, queues.producer, &budget, threads, &outside)?;
         let proxy = Proxy::new(socket, settings, Handle::current(), drain.clone());
         summary::log(config, proxy.gauges().max_client_connections());
 

@@ -104,24 +104,26 @@ pub(super) fn proxy(
     budget: &Arc<Budget>,
     threads: usize,
     outside: &Outside,
-) -> pyrotee_proxy::Settings {
-    let upstream = config.upstream.as_ref();
-    let upstream = upstream.map(|upstream| pyrotee_proxy::UpstreamSettings {
-        origin: upstream.address.origin(),
-        connector: outside.connector(),
-        grpc_connector: outside.grpc_connector(),
-        max_connections: upstream.max_connections,
-        timeout: upstream.timeout,
-        forwarded_headers: upstream.forwarded_headers,
+) -> anyhow::Result<pyrotee_proxy::Settings> {
+    let upstream = config.upstream.as_ref().map(|upstream| {
+        let (connector, grpc_connector) = outside.upstream_connectors()?;
+        anyhow::Ok(pyrotee_proxy::UpstreamSettings {
+            origin: upstream.address.origin(),
+            connector,
+            grpc_connector,
+            max_connections: upstream.max_connections,
+            timeout: upstream.timeout,
+            forwarded_headers: upstream.forwarded_headers,
+        })
     });
     let (local_writes, tee) = policy(config, threads);
-    pyrotee_proxy::Settings {
-        upstream,
+    Ok(pyrotee_proxy::Settings {
+        upstream: upstream.transpose()?,
         producer,
         budget: Arc::clone(budget),
         local_writes,
         tee,
-    }
+    })
 }
 
 /// What the request path does with ingestion requests. Without a tee pyrotee is a pure proxy.

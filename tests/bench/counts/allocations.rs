@@ -12,9 +12,10 @@ use std::time::Duration;
 use pyroscope_wire::refusal::Rules;
 use pyroscope_wire::{SurfacePaths, Tags};
 use pyrotee_delivery::{CredentialRefresh, DeadLetterSink, Deliverer, OnAmbiguous, WallClock};
-use pyrotee_net::{Address, Connector, Listen, Resolver, Tls, bind};
+use pyrotee_net::{Address, Connector, Listen, Resolver, bind};
 use pyrotee_proxy::{Duplicates, LocalWrites, Proxy, TeeOn, TeeSettings};
 use pyrotee_queue::{Budget, Ledger, Limits, Supervisor, TargetQueue, WhenFull, open_memory};
+use pyrotee_tls::{ClientTls, SystemRoots};
 use stats_alloc::{Region, Stats};
 use tokio_util::sync::CancellationToken;
 
@@ -88,7 +89,8 @@ fn run<T>(targets: usize, bytes: usize, send: impl FnOnce(&mut Client, &[Arc<Led
 }
 
 fn relay(upstream: SocketAddr, ledgers: &[Arc<Ledger>], stop: &CancellationToken) -> Proxy {
-    let (resolver, tls) = (Resolver::system().unwrap(), Tls::system().unwrap());
+    let (resolver, roots) = (Resolver::system().unwrap(), SystemRoots::load().unwrap());
+    let tls = ClientTls::system(&roots).unwrap();
     let connector = || Connector::new(&resolver, &tls);
     let limits = Limits {
         records: 1_000,

@@ -1,32 +1,22 @@
 //! Opens connections to one server: sockets, or pipes to a stand-in within the process.
 
-use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use http::Uri;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
+use pyrotee_tls::{Alpn, ClientTls};
 use tokio::io::DuplexStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::{BoxError, Service, ServiceExt};
 
-use crate::stream::Stream;
+use crate::dialer::Dialer;
 use crate::tracked_io::TrackedIo;
-use crate::{ExchangeError, Resolver, Tls};
-
-/// How long one address may take to accept a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// TCP keep-alive: idle time before the first probe, three times the time between probes. The kernel closes the
-/// connection of a peer that does not answer the probes.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
+use crate::{ExchangeError, Resolver};
 
 /// A connection as `hyper` takes it; [`TrackedIo::state`] is its [`crate::ConnectionState`].
 pub type Io = TokioIo<TrackedIo>;
@@ -35,7 +25,7 @@ pub type Io = TokioIo<TrackedIo>;
 ///
 /// It is the connector of a `hyper-util` pool, which finds the [`crate::ConnectionState`] in the extensions of
 /// each connection. [`Connector::open`] opens a connection without a pool.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Connector {
     dialer: Dialer,
     counts: ConnectionCounts,
@@ -47,14 +37,6 @@ pub struct Connector {
 #[derive(Debug, thiserror::Error)]
 #[error("all connections are in use")]
 pub(crate) struct LimitReached;
-
-#[derive(Clone)]
-enum Dialer {
-    /// Dials `http://` and `https://` addresses; one version of HTTP by ALPN.
-    Socket(HttpsConnector<HttpConnector<Resolver>>),
-    /// Calls a function instead of opening a socket, for tests that pause the clock.
-    Pipe(Arc<dyn Fn() -> io::Result<DuplexStream> + Send + Sync>),
-}
 
 /// How many connections one [`Connector`] has opened, and how many of them are open now. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -77,18 +59,23 @@ impl ConnectionCounts {
 
 impl Connector {
     /// A connector over sockets, for HTTP/1.1 (by ALPN over TLS), with counts of its own.
-    pub fn new(resolver: &Resolver, tls: &Tls) -> Self {
-        let builder = HttpsConnectorBuilder::new().with_tls_config(tls.config.clone());
-        let dialer = builder.https_or_http().enable_http1();
-        Self::over(Dialer::Socket(dialer.wrap_connector(tcp(resolver))))
+    pub fn new(resolver: &Resolver, tls: &ClientTls) -> Self {
+        Self::over(Dialer::new(resolver, tls, Alpn::Http1))
     }
 
     /// A connector over sockets, for HTTP/2: over TLS, ALPN offers HTTP/2 only; without TLS, the server must
     /// expect HTTP/2 (prior knowledge). The connector has counts of its own.
-    pub fn http2(resolver: &Resolver, tls: &Tls) -> Self {
-        let builder = HttpsConnectorBuilder::new().with_tls_config(tls.config.clone());
-        let dialer = builder.https_or_http().enable_http2();
-        Self::over(Dialer::Socket(dialer.wrap_connector(tcp(resolver))))
+    pub fn http2(resolver: &Resolver, tls: &ClientTls) -> Self {
+        Self::over(Dialer::new(resolver, tls, Alpn::H2))
+    }
+
+    /// The same connector with other TLS, and with the same counts and limit. A connection that was opened with the
+    /// TLS before keeps it.
+    #[must_use]
+    pub fn with_tls(&self, tls: ClientTls) -> Self {
+        let mut other = self.clone();
+        other.dialer.tls = Some(tls);
+        other
     }
 
     /// Opens at most `max` connections at once, those that are being opened and idle ones included. Beyond
@@ -109,10 +96,11 @@ impl Connector {
         Self { counts, ..self }
     }
 
-    /// A connector that calls `dial` for each connection instead of opening a socket, with counts of its own. A
-    /// test serves the other end of the pipe and can pause the clock, which is not possible with sockets.
+    /// A connector that calls `dial` for each connection instead of opening a socket, with counts of its own, and
+    /// without TLS until [`Connector::with_tls`]. A test serves the other end of the pipe and can pause the clock,
+    /// which is not possible with sockets.
     pub fn in_process(dial: impl Fn() -> io::Result<DuplexStream> + Send + Sync + 'static) -> Self {
-        Self::over(Dialer::Pipe(Arc::new(dial)))
+        Self::over(Dialer::pipe(dial))
     }
 
     fn over(dialer: Dialer) -> Self {
@@ -121,6 +109,11 @@ impl Connector {
             counts: ConnectionCounts::default(),
             permits: None,
         }
+    }
+
+    /// TLS of `https://` addresses; `None`: this connector never uses TLS.
+    pub fn tls(&self) -> Option<&ClientTls> {
+        self.dialer.tls.as_ref()
     }
 
     /// The counts of this connector's connections.
@@ -141,8 +134,8 @@ impl Connector {
     ///
     /// # Errors
     ///
-    /// If the name does not resolve, nobody accepts the connection, the TLS handshake fails, or the limit is
-    /// reached.
+    /// If the name does not resolve, nobody accepts the connection, the TLS handshake fails, all of it takes longer
+    /// than 10 s, or the limit is reached.
     pub async fn open(&self, origin: Uri) -> Result<Io, ExchangeError> {
         let connecting = self.clone().oneshot(origin);
         connecting
@@ -156,11 +149,8 @@ impl Service<Uri> for Connector {
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Io, BoxError>> + Send>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        match &mut self.dialer {
-            Dialer::Socket(dialer) => dialer.poll_ready(cx),
-            Dialer::Pipe(_) => Poll::Ready(Ok(())),
-        }
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
@@ -169,38 +159,14 @@ impl Service<Uri> for Connector {
             Err(error) => return Box::pin(async move { Err(error.into()) }),
         };
         let ConnectionCounts { opened, open } = self.counts.clone();
-        let track = move |stream| {
+        let dialing = self.dialer.clone().dial(uri);
+        Box::pin(async move {
+            let (stream, tls) = dialing.await?;
             opened.fetch_add(1, Relaxed);
-            TokioIo::new(TrackedIo::new(stream, open, permit))
-        };
-        match &mut self.dialer {
-            Dialer::Socket(dialer) => {
-                let connecting = dialer.call(uri);
-                Box::pin(async move { Ok(track(Stream::Left(TokioIo::new(connecting.await?)))) })
-            }
-            Dialer::Pipe(dial) => {
-                let pipe = dial();
-                Box::pin(async move { Ok(track(Stream::Right(pipe?))) })
-            }
-        }
+            Ok(TokioIo::new(TrackedIo::new(stream, tls, open, permit)))
+        })
     }
 }
 
-/// Opens TCP connections, for TLS or for plain HTTP.
-fn tcp(resolver: &Resolver) -> HttpConnector<Resolver> {
-    let mut http = HttpConnector::new_with_resolver(resolver.clone());
-    http.enforce_http(false);
-    http.set_nodelay(true);
-    http.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    http.set_keepalive(Some(KEEP_ALIVE));
-    http.set_keepalive_interval(Some(KEEP_ALIVE / 3));
-    http
-}
-
-impl fmt::Debug for Connector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connector")
-            .field("counts", &self.counts)
-            .finish_non_exhaustive()
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
-use crate::exchange_error::causes;
+use pyrotee_tls::causes;
 
 /// How a client broke the body of its own request: the `kind` label of `pyroscope_relay_client_errors_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

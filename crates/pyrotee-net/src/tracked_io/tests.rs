@@ -2,11 +2,10 @@ use std::io::Write as _;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::Duration;
 
-use hyper_rustls::MaybeHttpsStream;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::yield_now;
 use tokio::time::advance;
+use tokio_util::either::Either;
 
 use super::*;
 
@@ -14,7 +13,12 @@ use super::*;
 fn pipe() -> (TrackedIo, DuplexStream) {
     let (near, far) = duplex(64);
     (
-        TrackedIo::new(Stream::Right(near), Arc::default(), None),
+        TrackedIo::new(
+            Either::Left(Either::Right(near)),
+            None,
+            Arc::default(),
+            None,
+        ),
         far,
     )
 }
@@ -133,9 +137,8 @@ async fn kept_socket() -> (TrackedIo, TcpStream) {
     let address = listener.local_addr().unwrap();
     let socket = tokio::net::TcpStream::connect(address).await.unwrap();
     let (mut far, _) = listener.accept().unwrap();
-    let stream = MaybeHttpsStream::Http(TokioIo::new(socket));
-    let stream = Stream::Left(TokioIo::new(stream));
-    let mut near = TrackedIo::new(stream, Arc::default(), None);
+    let stream = Either::Left(Either::Left(socket));
+    let mut near = TrackedIo::new(stream, None, Arc::default(), None);
     far.write_all(b"answer").unwrap();
     near.read_exact(&mut [0; 6]).await.unwrap();
     (near, far)
@@ -204,7 +207,12 @@ async fn a_fin_that_no_reset_follows_is_ambiguous_after_a_while() {
 async fn an_open_connection_is_counted() {
     let open = Arc::new(AtomicU64::new(0));
     let (near, _far) = duplex(64);
-    let near = TrackedIo::new(Stream::Right(near), Arc::clone(&open), None);
+    let near = TrackedIo::new(
+        Either::Left(Either::Right(near)),
+        None,
+        Arc::clone(&open),
+        None,
+    );
     assert_eq!(open.load(Relaxed), 1);
     drop(near);
     assert_eq!(open.load(Relaxed), 0);

@@ -40,7 +40,7 @@ impl DeliveredTarget {
     ) -> anyhow::Result<(Self, Deliverer)> {
         let deliverer = Deliverer::new(
             &settings::delivery(target),
-            parts.outside.connector(),
+            parts.outside.connector()?,
             Arc::clone(&queue.consumer),
             WallClock::system(),
             parts.dead_letters.clone(),

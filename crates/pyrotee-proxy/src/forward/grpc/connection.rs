@@ -9,7 +9,7 @@ use http::Uri;
 use http_body::Body;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use pyrotee_net::{Connector, ExchangeError};
+use pyrotee_net::{ConnectionState, Connector, ExchangeError};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 use tower::BoxError;
@@ -43,6 +43,7 @@ pub(super) struct GrpcConnection<B> {
     pub(super) sender: SendRequest<B>,
     /// One permit per call.
     pub(super) streams: Arc<Semaphore>,
+    pub(super) state: ConnectionState,
 }
 
 impl<B> Clone for GrpcConnection<B> {
@@ -50,7 +51,15 @@ impl<B> Clone for GrpcConnection<B> {
         Self {
             sender: self.sender.clone(),
             streams: Arc::clone(&self.streams),
+            state: self.state.clone(),
         }
+    }
+}
+
+impl<B> GrpcConnection<B> {
+    /// The failure of a call over this connection. Nobody asks whether the call was written: a call is not repeated.
+    pub(super) fn broken(&self, error: &hyper::Error) -> ExchangeError {
+        ExchangeError::broken(error, &self.state, true)
     }
 }
 
@@ -77,6 +86,7 @@ where
     B::Error: Into<BoxError>,
 {
     let io = connector.open(origin.clone()).await?;
+    let state = io.inner().state().clone();
     let handshake = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
@@ -87,14 +97,15 @@ where
         .initial_max_send_streams(UNKNOWN)
         .handshake::<_, B>(io)
         .await;
-    let (sender, driver) = handshake.map_err(|error| ExchangeError::reset(error.to_string()))?;
+    let (sender, driver) =
+        handshake.map_err(|error| ExchangeError::broken(&error, &state, false))?;
     let mut driver = Box::pin(driver);
     // hyper does not wait for the upstream's settings, and a call has no timeout. So the first calls wait here. hyper
     // does not report the arrival of the settings either, so this loop polls for it.
     while driver.current_max_send_streams() == UNKNOWN {
         tokio::select! {
             biased;
-            end = driver.as_mut() => return Err(refused(end)),
+            end = driver.as_mut() => return Err(refused(end, &state)),
             () = sleep(SETTINGS_POLL) => {}
         }
     }
@@ -103,16 +114,16 @@ where
     Ok(GrpcConnection {
         sender,
         streams: Arc::new(Semaphore::new(streams)),
+        state,
     })
 }
 
 /// The error of a connection that ended before the upstream's settings arrived.
-fn refused(end: hyper::Result<()>) -> ExchangeError {
-    let text = end.map_or_else(
-        |error| error.to_string(),
-        |()| "the connection ended before HTTP/2 began".to_owned(),
-    );
-    ExchangeError::reset(text)
+fn refused(end: hyper::Result<()>, state: &ConnectionState) -> ExchangeError {
+    match end {
+        Ok(()) => ExchangeError::closed("the connection ended before HTTP/2 began", state),
+        Err(error) => ExchangeError::broken(&error, state, false),
+    }
 }
 
 async fn drive<F: Future<Output = hyper::Result<()>>>(driver: Pin<Box<F>>) {

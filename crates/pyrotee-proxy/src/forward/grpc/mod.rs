@@ -72,12 +72,12 @@ where
         };
         // The connection closed before anything was sent, so the call can use another one.
         let Some(request) = error.take_message() else {
-            return Err(ExchangeError::reset(error.into_error().to_string()).into());
+            return Err(connection.broken(&error.into_error()).into());
         };
         self.forget(&connection);
         (connection, permit) = self.stream().await?;
         let sent = connection.sender.send_request(request).await;
-        let response = sent.map_err(|error| ExchangeError::reset(error.to_string()))?;
+        let response = sent.map_err(|error| connection.broken(&error))?;
         Ok(guarded(response, permit))
     }
 

@@ -6,9 +6,10 @@ use pyrotee_client::PyroscopeClient;
 use pyrotee_config::{FILE_VARIABLE, Flags, Sources};
 use pyrotee_delivery::Trial;
 use pyrotee_letters::read_captured;
-use pyrotee_net::{Address, Connector, Resolver, Tls};
+use pyrotee_net::{Address, Connector, Resolver};
 use pyrotee_queue::{Budget, Payload, Record};
 use pyrotee_relay::delivery_settings;
+use pyrotee_tls::{ClientTls, SystemRoots};
 
 use super::Args;
 use super::request::RawRequest;
@@ -63,7 +64,8 @@ impl Destination {
         if let Some(timeout) = args.timeout {
             target.timeout = timeout;
         }
-        let connector = Connector::new(&Resolver::system()?, &Tls::system()?);
+        let tls = ClientTls::system(&SystemRoots::load()?)?;
+        let connector = Connector::new(&Resolver::system()?, &tls);
         let trial = Trial::new(&delivery_settings(&target), connector);
         Ok(Self::Target(Box::new(TrialTarget {
             trial: trial.with_context(|| format!("failed to prepare target {name}"))?,

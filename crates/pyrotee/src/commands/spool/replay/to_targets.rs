@@ -12,10 +12,11 @@ use bytesize::ByteSize;
 use pyrotee_config::{Config, Target};
 use pyrotee_delivery::{CredentialRefresh, DeadLetterSink, Deliverer, TargetMonitor, WallClock};
 use pyrotee_letters::{DeadLetters, Settings};
-use pyrotee_net::{Connector, Resolver, Tls};
+use pyrotee_net::{Connector, Resolver};
 use pyrotee_queue::{Budget, Reason, Supervisor};
 use pyrotee_relay::delivery_settings;
 use pyrotee_terminal::{ProgressDisplay, Unit, counted, print, size, visible};
+use pyrotee_tls::{ClientTls, SystemRoots};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval};
 use tokio_util::sync::CancellationToken;
@@ -68,11 +69,11 @@ pub(super) async fn run(
     let letters = letters.context("failed to open the dead letters")?;
     let sink = letters.as_ref().map(|kept| kept.sink.clone());
     let sink = sink.unwrap_or_else(DeadLetterSink::disabled);
-    let (resolver, tls) = (Resolver::system()?, Tls::system()?);
+    let (resolver, roots) = (Resolver::system()?, SystemRoots::load()?);
     let stop = CancellationToken::new();
     let (mut running, mut monitors) = (JoinSet::new(), Vec::new());
     for (target, queue) in targets.iter().zip(&spool.queues) {
-        let connector = Connector::new(&resolver, &tls);
+        let connector = Connector::new(&resolver, &ClientTls::system(&roots)?);
         let consumer = Arc::clone(&queue.consumer);
         let (clock, sink) = (WallClock::system(), sink.clone());
         let ready = Deliverer::new(
