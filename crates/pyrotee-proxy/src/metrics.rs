@@ -13,6 +13,7 @@ use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_hist
 use pyroscope_wire::Surface;
 use pyrotee_net::server::{ClientFault, Phase};
 use pyrotee_net::{ExchangeErrorKind, status_label};
+use pyrotee_tls::HandshakeErrorKind;
 
 use crate::upstream_limit::UpstreamLimit;
 
@@ -42,6 +43,9 @@ pub const CLIENT_TIMEOUTS: &str = "pyroscope_relay_client_timeouts_total";
 pub const CONNECTION_LIMIT: &str = "pyroscope_relay_connection_limit_hits_total";
 /// HTTP/2 streams refused because their heads, or those of the connection's open streams, are too large.
 pub const REFUSED_STREAMS: &str = "pyroscope_relay_refused_streams_total";
+
+/// Clients whose TLS handshake failed.
+pub const HANDSHAKE_ERRORS: &str = "pyroscope_relay_tls_handshake_errors_total";
 
 /// The `route` label of requests that are no ingestion.
 const OTHER_ROUTE: &str = "other";
@@ -98,6 +102,10 @@ pub fn describe() {
     describe_counter!(
         REFUSED_STREAMS,
         "HTTP/2 streams refused because their heads, or those of the connection's other streams, are too large."
+    );
+    describe_counter!(
+        HANDSHAKE_ERRORS,
+        "Clients whose TLS handshake failed, by listener and kind."
     );
 }
 
@@ -197,6 +205,7 @@ pub(crate) struct ProxyMetrics {
     upstream_limits: [Counter; UpstreamLimit::ALL.len()],
     client_faults: [Counter; ClientFault::ALL.len()],
     client_timeouts: [Counter; TimeoutPhase::ALL.len()],
+    handshake_errors: [Counter; HandshakeErrorKind::ALL.len()],
     routes: Vec<RouteMetrics>,
     /// One entry per surface and format, added by the first profile.
     formats: RwLock<Vec<FormatMetrics>>,
@@ -235,6 +244,9 @@ impl ProxyMetrics {
                 .map(|fault| counter!(CLIENT_ERRORS, "kind" => fault.as_str())),
             client_timeouts: TimeoutPhase::ALL
                 .map(|phase| counter!(CLIENT_TIMEOUTS, "phase" => phase.as_str())),
+            handshake_errors: HandshakeErrorKind::ALL.map(
+                |kind| counter!(HANDSHAKE_ERRORS, "listener" => "data", "kind" => kind.as_str()),
+            ),
             routes: Surface::NAMES
                 .into_iter()
                 .chain([OTHER_ROUTE])
@@ -266,6 +278,10 @@ impl ProxyMetrics {
 
     pub(crate) fn client_timeout(&self, phase: TimeoutPhase) {
         increment(&self.client_timeouts, phase as usize);
+    }
+
+    pub(crate) fn handshake_failed(&self, kind: HandshakeErrorKind) {
+        increment(&self.handshake_errors, kind as usize);
     }
 
     /// Counts a request to `surface`; `None` counts as route `other`. The upstream chooses the status, so the label of

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::forward::{BackgroundReader, Forward};
+use crate::forward::{BackgroundReader, Forward, UpstreamTlsHandle};
 use crate::listener::{self, Listener};
 use crate::metrics::ProxyMetrics;
 use crate::settings::Settings;
@@ -25,6 +25,7 @@ use crate::upstream_monitor::UpstreamMonitor;
 pub struct Proxy {
     listener: Listener,
     policies: Arc<Policies>,
+    upstream_tls: Option<UpstreamTlsHandle>,
     address: SocketAddr,
     gauges: Gauges,
     upstream: Option<UpstreamMonitor>,
@@ -109,6 +110,7 @@ impl Proxy {
             )
         });
         let upstream = forward.as_ref().map(|forward| forward.monitor.clone());
+        let upstream_tls = forward.as_ref().map(Forward::tls_handle);
         let endpoint = LocalEndpoint {
             forward,
             background_reader,
@@ -121,6 +123,7 @@ impl Proxy {
         );
         let listener = Listener {
             socket,
+            tls: settings.listen_tls,
             stack,
             permits,
             metrics,
@@ -130,6 +133,7 @@ impl Proxy {
         Self {
             listener,
             policies,
+            upstream_tls,
             address,
             gauges,
             upstream,
@@ -154,6 +158,11 @@ impl Proxy {
     /// Returns a handle that changes what the proxy does with ingestion requests.
     pub fn policy(&self) -> PolicyHandle {
         self.policies.handle()
+    }
+
+    /// Returns a handle that changes the TLS of the connections to the upstream; `None` if there is no upstream.
+    pub fn upstream_tls(&self) -> Option<UpstreamTlsHandle> {
+        self.upstream_tls.clone()
     }
 
     /// Serves until drained. Returns when all requests and all captures have ended, and drops the

@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use http::Uri;
 use pyrotee_net::Connector;
+use pyrotee_net::server::TlsAcceptor;
 use pyrotee_queue::{Budget, Producer, RecordCheck};
 
 /// Settings of the proxy.
 #[derive(Debug)]
 pub struct Settings {
+    /// TLS of the clients' connections, which can be changed through a clone; `None`: clients speak plain HTTP.
+    pub listen_tls: Option<TlsAcceptor>,
     /// The upstream; `None` if there is none.
     pub upstream: Option<UpstreamSettings>,
     /// Puts records into the queues of the targets. [`Proxy::run`](crate::Proxy::run) drops it when the last request
@@ -30,9 +33,10 @@ pub struct Settings {
 pub struct UpstreamSettings {
     /// Scheme and authority of the upstream.
     pub origin: Uri,
-    /// Opens connections to the upstream.
+    /// Opens connections to the upstream, with its TLS until
+    /// [`UpstreamTlsHandle::set`](crate::UpstreamTlsHandle::set) changes it.
     pub connector: Connector,
-    /// Opens the HTTP/2 connection to the upstream that gRPC calls take.
+    /// Opens the HTTP/2 connection to the upstream that gRPC calls take, with the same TLS.
     pub grpc_connector: Connector,
     /// Maximum number of connections to the upstream; `None`: as many as the file descriptors allow.
     pub max_connections: Option<NonZeroUsize>,

@@ -26,7 +26,7 @@ use crate::synthetic_response::{self, ResponseFormat, SyntheticBody};
 use crate::tee::{TeeBody, TeeLayer};
 
 /// The body of a request below the tee.
-type LocalRequestBody = TeeBody<UploadBody<Incoming>>;
+pub(crate) type LocalRequestBody = TeeBody<UploadBody<Incoming>>;
 
 /// The body of a response above the layer that catches panics.
 type CatchPanicBody = UnsyncBoxBody<Bytes, BoxError>;

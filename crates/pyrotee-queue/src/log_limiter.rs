@@ -11,10 +11,11 @@ use crate::lock;
 /// Time between two lines about events of one kind.
 pub const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Chooses which events are logged: the first of each kind at once, then one per [`LOG_INTERVAL`] with the number of events
-/// that were left out.
-#[derive(Debug, Default)]
+/// Chooses which events are logged: the first of each kind at once, then one per interval with the number of events that
+/// were left out. The default interval is [`LOG_INTERVAL`].
+#[derive(Debug)]
 pub struct LogLimiter {
+    interval: Duration,
     /// Keyed by the kind of event, of which there are few.
     kinds: Mutex<HashMap<&'static str, Suppression>>,
 }
@@ -26,7 +27,21 @@ struct Suppression {
     left_out: u64,
 }
 
+impl Default for LogLimiter {
+    fn default() -> Self {
+        Self::new(LOG_INTERVAL)
+    }
+}
+
 impl LogLimiter {
+    /// Logs one event of each kind per `interval`.
+    pub fn new(interval: Duration) -> Self {
+        Self {
+            interval,
+            kinds: Mutex::default(),
+        }
+    }
+
     /// The number of events of `kind` that were left out since the last line, if this event is to be logged; `None` if it
     /// is left out.
     pub fn due(&self, kind: &'static str) -> Option<u64> {
@@ -38,12 +53,12 @@ impl LogLimiter {
                 None
             }
             Some(suppression) => {
-                suppression.until = now + LOG_INTERVAL;
+                suppression.until = now + self.interval;
                 Some(std::mem::take(&mut suppression.left_out))
             }
             None => {
                 let suppression = Suppression {
-                    until: now + LOG_INTERVAL,
+                    until: now + self.interval,
                     left_out: 0,
                 };
                 kinds.insert(kind, suppression);

@@ -118,6 +118,7 @@ pub(super) fn proxy(
     });
     let (local_writes, tee) = policy(config, threads);
     Ok(pyrotee_proxy::Settings {
+        listen_tls: None,
         upstream: upstream.transpose()?,
         producer,
         budget: Arc::clone(budget),

@@ -134,6 +134,7 @@ fn relay(upstream: SocketAddr, ledgers: &[Arc<Ledger>], stop: &CancellationToken
         tokio::spawn(deliverer.run(stop.clone()));
     }
     let settings = pyrotee_proxy::Settings {
+        listen_tls: None,
         upstream: Some(pyrotee_proxy::UpstreamSettings {
             origin: format!("http://{upstream}").parse().unwrap(),
             connector: connector(),

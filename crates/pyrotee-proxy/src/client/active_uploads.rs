@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn the_more_clients_upload_the_less_each_reads_at_a_time() {
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 4040));
-        let client = Arc::new(Client::new(peer, Arc::default()));
+        let client = Arc::new(Client::new(peer, false, Arc::default()));
         let mut under_way = Vec::new();
         let mut limit_of = |count: usize| {
             under_way.truncate(count);

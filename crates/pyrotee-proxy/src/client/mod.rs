@@ -34,16 +34,19 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) peer: SocketAddr,
+    /// Whether the client uses TLS.
+    pub(crate) is_tls: bool,
     pub(crate) timeouts: Arc<ConnectionTimeouts>,
     /// The uploads of all connections of the listener.
     pub(crate) uploads: Arc<ActiveUploads>,
 }
 
 impl Client {
-    /// A connection that was just accepted.
-    pub(crate) fn new(peer: SocketAddr, uploads: Arc<ActiveUploads>) -> Self {
+    /// A connection that was just accepted; `is_tls`: its handshake is done.
+    pub(crate) fn new(peer: SocketAddr, is_tls: bool, uploads: Arc<ActiveUploads>) -> Self {
         Self {
             peer,
+            is_tls,
             timeouts: Arc::new(ConnectionTimeouts::new(DEADLINES)),
             uploads,
         }

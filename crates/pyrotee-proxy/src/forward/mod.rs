@@ -1,5 +1,6 @@
 //! Forwards a request to the upstream and the response to the client, streaming both.
 
+mod clients;
 mod error;
 mod grpc;
 mod kept_body;
@@ -17,10 +18,9 @@ use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use pyrotee_net::ExchangeError;
 use pyrotee_net::server::GuardBody;
-use pyrotee_net::{Connector, ExchangeError};
+use pyrotee_tls::ClientTls;
 use tokio::time::{Instant, sleep};
 use tokio_util::task::TaskTracker;
 
@@ -28,25 +28,18 @@ use crate::client::RequestContext;
 use crate::head;
 use crate::metrics::ProxyMetrics;
 use crate::settings::UpstreamSettings;
+use crate::stack::LocalRequestBody;
 use crate::upstream_limit::UpstreamLimit;
 use crate::upstream_monitor::UpstreamMonitor;
 
+use clients::Clients;
 pub(crate) use error::RelayError;
 use error::{ForwardError, MAX_PROXIES};
-use grpc::GrpcClient;
 use limits::RequestPermits;
 pub(crate) use limits::UpstreamPermit;
 pub(crate) use linger::BackgroundReader;
 use linger::LingerBody;
 use replay::{ReplayBody, ReplayHandle};
-
-/// Idle time after which a connection to the upstream is closed. Old Pyroscopes close idle connections after 30 s, so a
-/// longer time would leave stale connections in the pool.
-const POOL_IDLE: Duration = Duration::from_secs(20);
-
-/// Size of the buffers of a connection to the upstream, in bytes: it limits how much of a request waits to
-/// be written, and the head of a response. hyper's default of 400 KiB per connection is outside of any budget.
-const BUFFER_BYTES: usize = 64 * 1024;
 
 /// Pause before a request looks for a connection again, after no connection was idle and none could be opened.
 const POOL_FULL_PAUSE: Duration = Duration::from_millis(10);
@@ -60,6 +53,34 @@ type Upload<B> = ReplayHandle<LingerBody<B>>;
 /// The body of a response of the upstream. It holds the request's permit.
 pub(crate) type UpstreamResponseBody = GuardBody<Incoming, UpstreamPermit>;
 
+/// Changes the TLS of the connections to the upstream while the proxy runs. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct UpstreamTlsHandle {
+    clients: Arc<Clients<UpstreamBody<LocalRequestBody>>>,
+}
+
+impl UpstreamTlsHandle {
+    /// Puts `tls` in force for requests that begin from now on; requests in flight go on. Connections with the TLS before
+    /// are not used again, and count against the same limit until they are closed. An equal value changes nothing.
+    pub fn set(&self, tls: &ClientTls) {
+        self.clients.set_tls(tls);
+    }
+
+    /// TLS in force, whose observer knows what the upstream shows. `None`: the connectors never use TLS.
+    pub fn tls(&self) -> Option<ClientTls> {
+        self.clients.tls()
+    }
+}
+
+impl Forward<LocalRequestBody> {
+    /// A handle that changes the TLS of the connections.
+    pub(crate) fn tls_handle(&self) -> UpstreamTlsHandle {
+        UpstreamTlsHandle {
+            clients: Arc::clone(&self.clients),
+        }
+    }
+}
+
 /// Forwards requests to the upstream.
 #[derive(Debug)]
 pub(crate) struct Forward<B>
@@ -67,8 +88,7 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<tower::BoxError>,
 {
-    client: Client<Connector, UpstreamBody<B>>,
-    grpc: GrpcClient<UpstreamBody<B>>,
+    clients: Arc<Clients<UpstreamBody<B>>>,
     permits: RequestPermits,
     origin: Uri,
     timeout: Duration,
@@ -91,23 +111,8 @@ where
         background_reader: Arc<BackgroundReader>,
         metrics: Arc<ProxyMetrics>,
     ) -> Self {
-        let client = Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(POOL_IDLE)
-            .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
-            .http1_preserve_header_case(true)
-            .http1_max_headers(head::MAX_FIELDS)
-            .http1_max_buf_size(BUFFER_BYTES)
-            .build(upstream.connector.clone().limited(max_connections));
         Self {
-            client,
-            grpc: GrpcClient::new(
-                upstream
-                    .grpc_connector
-                    .counted_by(upstream.connector.counts()),
-                upstream.origin.clone(),
-                upstream.timeout,
-            ),
+            clients: Arc::new(Clients::new(&upstream, max_connections)),
             permits: RequestPermits::new(max_connections),
             monitor: UpstreamMonitor::new(&upstream.origin),
             origin: upstream.origin,
@@ -148,8 +153,9 @@ where
         let mut request = request.map(|body| self.wrap(body, max_rest_bytes));
         let upload = request.body().handle();
         let sent = if grpc {
+            let client = self.clients.grpc();
             // Boxed, because the handshake would make the future of every request larger.
-            Box::pin(self.grpc.send(request, &uri)).await
+            Box::pin(client.send(request, &uri)).await
         } else {
             *request.uri_mut() = uri;
             self.send(request, &upload).await
@@ -212,7 +218,7 @@ where
         request = Request::from_parts(parts, body);
         // This loop ends: each attempt takes a kept connection out of the pool, and a new one is never stale.
         loop {
-            let error = match self.client.request(request).await {
+            let error = match self.clients.request(request).await {
                 Ok(response) => return Ok(response),
                 Err(error) => ExchangeError::pooled(&error, upload.is_taken()),
             };
@@ -262,9 +268,10 @@ where
     }
 
     fn add_forwarded(&self, request: &mut Request<B>) {
-        let peer = RequestContext::of(request).map(|context| context.client.peer.ip());
-        if let Some(peer) = peer.filter(|_| self.forwarded_headers) {
-            head::add_forwarded(request.headers_mut(), peer);
+        let client = RequestContext::of(request).map(|context| &context.client);
+        let client = client.map(|client| (client.peer.ip(), client.is_tls));
+        if let Some((peer, is_tls)) = client.filter(|_| self.forwarded_headers) {
+            head::add_forwarded(request.headers_mut(), peer, is_tls);
         }
         // HTTP/1.0 allows requests without Host, and some clients of HTTP/1.1 leave it out, too.
         if !request.headers().contains_key(http::header::HOST)

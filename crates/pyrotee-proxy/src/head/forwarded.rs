@@ -12,9 +12,9 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// Appends `client` to `X-Forwarded-For`. Sets host and scheme only if no proxy before this one
+/// Appends `client` to `X-Forwarded-For`. Sets host and scheme (`https` if `is_tls`) only if no proxy before this one
 /// has set them.
-pub(crate) fn add_forwarded(headers: &mut HeaderMap, client: IpAddr) {
+pub(crate) fn add_forwarded(headers: &mut HeaderMap, client: IpAddr, is_tls: bool) {
     let client = client.to_canonical().to_string();
     // As bytes, because values from earlier proxies may not be ASCII.
     let lines = headers.get_all(X_FORWARDED_FOR).iter();
@@ -31,9 +31,10 @@ pub(crate) fn add_forwarded(headers: &mut HeaderMap, client: IpAddr) {
     if let Some(host) = headers.get(HOST).cloned() {
         headers.entry(X_FORWARDED_HOST).or_insert(host);
     }
+    let scheme = if is_tls { "https" } else { "http" };
     headers
         .entry(X_FORWARDED_PROTO)
-        .or_insert(HeaderValue::from_static("http"));
+        .or_insert(HeaderValue::from_static(scheme));
 }
 
 /// Whether at least `count` proxies have relayed a request, by its `X-Forwarded-For`.
@@ -61,7 +62,7 @@ mod tests {
     fn the_client_is_appended_to_the_chain() {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, HeaderValue::from_static("pyroscope"));
-        add_forwarded(&mut headers, "::ffff:10.0.0.9".parse().unwrap());
+        add_forwarded(&mut headers, "::ffff:10.0.0.9".parse().unwrap(), false);
         assert_eq!(headers["x-forwarded-for"], "10.0.0.9");
         assert_eq!(headers["x-forwarded-host"], "pyroscope");
         assert_eq!(headers["x-forwarded-proto"], "http");
@@ -69,10 +70,17 @@ mod tests {
         assert!(has_passed_proxies(&headers, 1) && !has_passed_proxies(&headers, 2));
 
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
-        add_forwarded(&mut headers, "10.0.0.10".parse().unwrap());
+        add_forwarded(&mut headers, "10.0.0.10".parse().unwrap(), false);
         assert_eq!(headers["x-forwarded-for"], "10.0.0.9, 10.0.0.10");
         assert_eq!(headers["x-forwarded-proto"], "https");
         assert!(has_passed_proxies(&headers, 2) && !has_passed_proxies(&headers, 3));
+    }
+
+    #[test]
+    fn a_client_over_tls_has_the_scheme_https() {
+        let mut headers = HeaderMap::new();
+        add_forwarded(&mut headers, "10.0.0.9".parse().unwrap(), true);
+        assert_eq!(headers["x-forwarded-proto"], "https");
     }
 
     #[test]
@@ -81,7 +89,7 @@ mod tests {
         for line in [&b"1.2.3.4\xff"[..], b"", b"5.6.7.8,, \xe4"] {
             headers.append(X_FORWARDED_FOR, HeaderValue::from_bytes(line).unwrap());
         }
-        add_forwarded(&mut headers, "10.0.0.9".parse().unwrap());
+        add_forwarded(&mut headers, "10.0.0.9".parse().unwrap(), false);
         let chain = b"1.2.3.4\xff, 5.6.7.8,, \xe4, 10.0.0.9";
         assert_eq!(headers.get_all(X_FORWARDED_FOR).iter().count(), 1);
         assert_eq!(headers[X_FORWARDED_FOR].as_bytes(), chain);

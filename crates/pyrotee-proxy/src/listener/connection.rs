@@ -11,12 +11,14 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use pyrotee_net::server::{TimedIo, timed_out};
+use pyrotee_net::server::{TimedIo, TlsAcceptor, timed_out};
+use pyrotee_queue::LogLimiter;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
+use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -48,27 +50,60 @@ const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
 /// Size of hyper's buffer for a stream's response, in bytes, besides the piece that is being written.
 const STREAM_SEND_BUFFER: usize = 16 * 1024;
 
-/// Serves the requests of one connection until it ends, times out, or `drain` ends it.
-pub(super) async fn serve(
-    socket: TcpStream,
-    peer: SocketAddr,
-    stack: Stack,
-    metrics: Arc<ProxyMetrics>,
-    uploads: Arc<ActiveUploads>,
-    drain: CancellationToken,
-    permit: Option<OwnedSemaphorePermit>,
-) {
-    if let Err(error) = prepare(&socket) {
-        tracing::debug!(
-            error = &error as &dyn std::error::Error,
-            "client is gone already"
-        );
-        return;
+/// A connection that was just accepted.
+pub(super) struct Accepted {
+    pub(super) socket: TcpStream,
+    pub(super) peer: SocketAddr,
+    /// `None`: the client speaks plain HTTP.
+    pub(super) tls: Option<TlsAcceptor>,
+    pub(super) handshakes: Arc<LogLimiter>,
+    pub(super) stack: Stack,
+    pub(super) metrics: Arc<ProxyMetrics>,
+    pub(super) uploads: Arc<ActiveUploads>,
+    pub(super) drain: CancellationToken,
+    /// The connection's place in the listener's limit.
+    pub(super) permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Accepted {
+    /// Makes the TLS handshake, and serves the requests until the connection ends, times out, or `drain` ends it.
+    pub(super) async fn serve(self) {
+        if let Err(error) = prepare(&self.socket) {
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "client is gone already"
+            );
+            return;
+        }
+        let stream = match &self.tls {
+            None => Either::Left(self.socket),
+            Some(tls) => {
+                // Boxed, because the handshake would make the future of every connection larger.
+                let handshake = Box::pin(tls.accept(self.socket));
+                let shaken = tokio::select! {
+                    shaken = handshake => shaken,
+                    // There is no request yet.
+                    () = self.drain.cancelled() => return,
+                };
+                match shaken {
+                    Ok(Some(stream)) => stream,
+                    Ok(None) => return,
+                    Err(error) => {
+                        self.metrics.handshake_failed(error.kind);
+                        if let Some(left_out) = self.handshakes.due(error.kind.as_str()) {
+                            error.log("listen", self.peer, left_out);
+                        }
+                        return;
+                    }
+                }
+            }
+        };
+        let is_tls = self.tls.is_some();
+        let client = Arc::new(Client::new(self.peer, is_tls, self.uploads));
+        let (timeouts, read_limit) = (Arc::clone(&client.timeouts), client.uploads.read_limit());
+        let io = TimedIo::new(stream, timeouts, read_limit, self.permit);
+        serve_io(io, client, self.stack, self.metrics, self.drain).await;
     }
-    let client = Arc::new(Client::new(peer, uploads));
-    let (timeouts, read_limit) = (Arc::clone(&client.timeouts), client.uploads.read_limit());
-    let io = TimedIo::new(socket, timeouts, read_limit, permit);
-    serve_io(io, client, stack, metrics, drain).await;
 }
 
 /// Serves the requests of an open connection: over a socket or, in a test, over a pipe.

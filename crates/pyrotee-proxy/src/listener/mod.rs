@@ -8,6 +8,8 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pyrotee_net::server::TlsAcceptor;
+use pyrotee_queue::LogLimiter;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -16,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::client::ActiveUploads;
 use crate::metrics::ProxyMetrics;
 use crate::stack::Stack;
+use connection::Accepted;
 
 /// Maximum number of client connections, if the limit of file descriptors allows it.
 const MAX_CONNECTIONS: usize = 16_384;
@@ -26,10 +29,15 @@ const RESERVED_DESCRIPTORS: usize = 256;
 /// How long accepting pauses when the process is out of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Time between two log lines about handshakes that failed for the same reason.
+const HANDSHAKE_LOG_INTERVAL: Duration = Duration::from_secs(60);
+
 /// Serves the clients of one address until it is drained.
 #[derive(Debug)]
 pub(crate) struct Listener {
     pub(crate) socket: TcpListener,
+    /// `None`: clients speak plain HTTP.
+    pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) stack: Stack,
     /// One permit per client connection.
     pub(crate) permits: Arc<Semaphore>,
@@ -43,20 +51,23 @@ impl Listener {
     /// Accepts connections until `drain` is cancelled.
     pub(crate) async fn run(self) {
         let uploads = Arc::new(ActiveUploads::default());
+        let handshakes = Arc::new(LogLimiter::new(HANDSHAKE_LOG_INTERVAL));
         let accept = async {
             loop {
                 let permit = self.acquire_permit().await;
                 let (socket, peer) = self.accept().await;
-                let serving = connection::serve(
+                let accepted = Accepted {
                     socket,
                     peer,
-                    self.stack.clone(),
-                    self.metrics.clone(),
-                    Arc::clone(&uploads),
-                    self.drain.clone(),
+                    tls: self.tls.clone(),
+                    handshakes: Arc::clone(&handshakes),
+                    stack: self.stack.clone(),
+                    metrics: self.metrics.clone(),
+                    uploads: Arc::clone(&uploads),
+                    drain: self.drain.clone(),
                     permit,
-                );
-                self.tasks.spawn(serving);
+                };
+                self.tasks.spawn(accepted.serve());
             }
         };
         tokio::select! {

@@ -49,7 +49,7 @@ async fn connect(window: u32) -> SendRequest<Bytes> {
     let (near, far): (DuplexStream, _) = tokio::io::duplex(1 << 20);
     let metrics = ProxyMetrics::new();
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 4040));
-    let client = Arc::new(Client::new(peer, Arc::default()));
+    let client = Arc::new(Client::new(peer, false, Arc::default()));
     let stack = stack(&metrics);
     tokio::spawn(serve_io(
         far,

@@ -1,6 +1,7 @@
 //! Tests the whole request path: clients over loopback, the upstream over a pipe.
 
 mod policies;
+mod tls;
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -14,18 +15,19 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use pyrotee_net::server::TlsAcceptor;
 use pyrotee_net::{Connector, Listen, bind};
 use pyrotee_queue::{
     Budget, Consumer, LeaseFilter, Ledger, Limits, OpenBackend, TargetQueue, WhenFull, open_memory,
 };
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::{LocalWrites, PolicyHandle, Proxy, Settings, UpstreamSettings};
+use crate::{LocalWrites, PolicyHandle, Proxy, Settings, UpstreamSettings, UpstreamTlsHandle};
 
 /// How long a test waits for the relay before it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -34,6 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct Relay {
     address: SocketAddr,
     policy: PolicyHandle,
+    upstream_tls: Option<UpstreamTlsHandle>,
     /// The queries of the requests that the upstream got whole.
     upstream: Arc<Mutex<Vec<String>>>,
     ledger: Arc<Ledger>,
@@ -58,6 +61,22 @@ pub(crate) fn target(name: &str, records: usize) -> TargetQueue {
 impl Relay {
     /// Starts a proxy that tees nothing, with or without an upstream.
     fn start(has_upstream: bool) -> Self {
+        let upstream = Arc::<Mutex<Vec<String>>>::default();
+        let seen = Arc::clone(&upstream);
+        let connector = Connector::in_process(move || Ok(open_upstream(&seen)));
+        let connector = has_upstream.then_some(connector);
+        let origin = Uri::from_static("http://10.0.0.1:4042");
+        Self::between(None, connector, origin, upstream)
+    }
+
+    /// Starts a proxy that tees nothing, between clients with or without TLS and an upstream, which writes the queries
+    /// of its requests into `upstream`.
+    fn between(
+        listen_tls: Option<TlsAcceptor>,
+        connector: Option<Connector>,
+        origin: Uri,
+        upstream: Arc<Mutex<Vec<String>>>,
+    ) -> Self {
         let target = target("central", 100_000);
         let ledger = Arc::clone(&target.ledger);
         let OpenBackend {
@@ -65,17 +84,12 @@ impl Relay {
             mut queues,
             ..
         } = open_memory([target]);
-        let upstream = Arc::<Mutex<Vec<String>>>::default();
-        let seen = Arc::clone(&upstream);
-        let connector = || {
-            let seen = Arc::clone(&seen);
-            Connector::in_process(move || Ok(open_upstream(&seen)))
-        };
         let settings = Settings {
-            upstream: has_upstream.then(|| UpstreamSettings {
-                origin: Uri::from_static("http://10.0.0.1:4042"),
-                connector: connector(),
-                grpc_connector: connector(),
+            listen_tls,
+            upstream: connector.map(|connector| UpstreamSettings {
+                origin,
+                grpc_connector: connector.clone(),
+                connector,
                 max_connections: None,
                 timeout: Duration::from_secs(60),
                 forwarded_headers: true,
@@ -92,6 +106,7 @@ impl Relay {
         Self {
             address: proxy.address(),
             policy: proxy.policy(),
+            upstream_tls: proxy.upstream_tls(),
             upstream,
             ledger,
             consumer: queues.remove(0).consumer,
@@ -125,13 +140,23 @@ impl Relay {
 /// Opens a connection to an upstream that reads each request to its end and responds with the status in its query.
 fn open_upstream(seen: &Arc<Mutex<Vec<String>>>) -> DuplexStream {
     let (near, far) = tokio::io::duplex(64 * 1024);
-    let seen = Arc::clone(seen);
+    tokio::spawn(serve_upstream(far, Arc::clone(seen)));
+    near
+}
+
+/// Serves a connection of the upstream. The response repeats the scheme that the client used.
+async fn serve_upstream(
+    io: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    seen: Arc<Mutex<Vec<String>>>,
+) {
     let service = service_fn(move |request: Request<Incoming>| {
         let seen = Arc::clone(&seen);
         async move {
             let query = request.uri().query().unwrap_or_default().to_owned();
             let status = query.split("status=").nth(1).unwrap_or("200");
+            let scheme = &request.headers()["x-forwarded-proto"];
             let response = Response::builder().status(status);
+            let response = response.header("x-forwarded-proto", scheme);
             if request.into_body().collect().await.is_ok() {
                 seen.lock().unwrap().push(query.clone());
             }
@@ -139,8 +164,9 @@ fn open_upstream(seen: &Arc<Mutex<Vec<String>>>) -> DuplexStream {
             Ok::<_, Infallible>(response.body(body).unwrap())
         }
     });
-    tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(far), service));
-    near
+    let connection = http1::Builder::new().serve_connection(TokioIo::new(io), service);
+    // A connection that was closed on purpose ends with an error.
+    drop(connection.await);
 }
 
 /// A client's connection.

@@ -138,7 +138,7 @@ fn from_listener(request: Request<Frames>) -> Request<Frames> {
 
 /// Attaches the context that the listener attaches to a request of a connection from `peer`.
 fn from_peer(peer: SocketAddr, mut request: Request<Frames>) -> Request<Frames> {
-    let client = Arc::new(Client::new(peer, Arc::default()));
+    let client = Arc::new(Client::new(peer, false, Arc::default()));
     RequestContext::attach(&client, &mut request);
     request
 }

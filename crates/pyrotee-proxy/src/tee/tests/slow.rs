@@ -56,7 +56,7 @@ impl SlowClient {
         };
         let request = Request::post("/ingest?name=app").body(body).unwrap();
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 4040));
-        let client = Arc::new(Client::new(peer, Arc::default()));
+        let client = Arc::new(Client::new(peer, false, Arc::default()));
         let mut request = request;
         RequestContext::attach(&client, &mut request);
         let discarding = service_fn(|request: Request<TeeBody<Sent>>| async {
@@ -213,7 +213,10 @@ async fn time_that_the_upstream_takes_is_not_the_clients() {
     };
     let mut request = Request::post("/ingest?name=app").body(body).unwrap();
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 4040));
-    RequestContext::attach(&Arc::new(Client::new(peer, Arc::default())), &mut request);
+    RequestContext::attach(
+        &Arc::new(Client::new(peer, false, Arc::default())),
+        &mut request,
+    );
     let (bodies, mut body) = mpsc::unbounded_channel();
     let upstream = service_fn(|request: Request<TeeBody<Sent>>| {
         bodies.send(request.into_body()).unwrap();
@@ -253,7 +256,10 @@ async fn a_rest_that_is_read_in_the_background_is_no_exception() {
         };
         let mut request = Request::post("/ingest?name=app").body(body).unwrap();
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 4040));
-        RequestContext::attach(&Arc::new(Client::new(peer, Arc::default())), &mut request);
+        RequestContext::attach(
+            &Arc::new(Client::new(peer, false, Arc::default())),
+            &mut request,
+        );
         let reader = Arc::clone(&reader);
         let refusing = service_fn(move |request: Request<TeeBody<Sent>>| {
             reader.read_rest(request.into_body(), 1 << 20);
