@@ -60,6 +60,7 @@ fn view(name: &str, membership: Membership, queue: OpenQueue) -> Arc<TargetView>
     let settings = Settings {
         name: name.to_owned(),
         address: Address::parse(address).unwrap().address,
+        tls: None,
         credentials: None,
         tenant: None,
         headers: Vec::new(),

@@ -7,7 +7,7 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{Request, Response, Uri};
 use hyper::body::Incoming;
@@ -15,6 +15,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use pyrotee_net::{ConnectionState, Connector, ExchangeError, Io};
 use tokio::time::timeout;
 
+use crate::Settings;
 use crate::upload_body::{UploadBody, UploadProgress};
 
 /// Time limit for closing a connection: TLS sends the peer a closing message.
@@ -23,11 +24,27 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The future that reads and writes the connection.
 type Driver = http1::Connection<Io, UploadBody>;
 
-/// The server of a target. A connection serves the uploads to the same `Endpoint`, not to an equal one.
+/// The server of a target, and the TLS to it. A connection serves the uploads to the same `Endpoint`, not to an equal one.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
     pub(crate) connector: Connector,
     pub(crate) origin: Uri,
+}
+
+impl Endpoint {
+    /// The server of a target with these settings.
+    pub(crate) fn new(connector: &Connector, settings: &Settings) -> Arc<Self> {
+        let tls = settings.tls.clone();
+        Arc::new(Self {
+            connector: tls.map_or_else(|| connector.clone(), |tls| connector.with_tls(tls)),
+            origin: settings.address.origin(),
+        })
+    }
+
+    /// When the certificate expires that the server showed last. `None` if it has shown none.
+    pub(crate) fn certificate_expiry(&self) -> Option<SystemTime> {
+        self.connector.tls()?.observer().server_not_after()
+    }
 }
 
 /// An HTTP/1.1 connection to a target that carries one upload at a time.

@@ -41,6 +41,7 @@ impl TargetMonitor {
                 .collect(),
             last_success: summary.last_success,
             last_error: summary.last_error,
+            certificate_expiry: route.client.endpoint().certificate_expiry(),
             attempts: summary.attempts,
             in_flight: flow.in_flight,
             limit: flow.limit,

@@ -50,10 +50,7 @@ impl Routes {
         clock: WallClock,
     ) -> Result<Self, SettingsError> {
         let rewrites = RewritePermits::new();
-        let endpoint = Arc::new(Endpoint {
-            connector: connector.clone(),
-            origin: settings.address.origin(),
-        });
+        let endpoint = Endpoint::new(&connector, settings);
         let client = TargetClient::new(settings, endpoint, rewrites.clone(), clock.clone())?;
         let first = Route {
             client,
@@ -135,15 +132,13 @@ impl Routes {
         Ok(Some(self.in_force.send_replace(Arc::new(new))))
     }
 
-    /// A client for `settings`, which shares the connections of `old` if both have the same server.
+    /// A client for `settings`, which shares the connections of `old` if both have the same server and equal TLS.
     fn client(&self, old: &Route, settings: &Settings) -> Result<TargetClient, SettingsError> {
-        let (endpoint, origin) = (old.client.endpoint(), settings.address.origin());
-        let endpoint = match endpoint.origin == origin {
-            true => Arc::clone(endpoint),
-            false => Arc::new(Endpoint {
-                connector: self.connector.clone(),
-                origin,
-            }),
+        let is_same = old.settings.tls == settings.tls
+            && old.settings.address.origin() == settings.address.origin();
+        let endpoint = match is_same {
+            true => Arc::clone(old.client.endpoint()),
+            false => Endpoint::new(&self.connector, settings),
         };
         TargetClient::new(
             settings,

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use pyroscope_wire::refusal::Rules;
 use pyroscope_wire::{SurfacePaths, Tags};
 use pyrotee_net::Address;
+use pyrotee_tls::ClientTls;
 use secrecy::{ExposeSecret, SecretString};
 
 /// Header with the tenant, for Pyroscopes with several tenants.
@@ -26,6 +27,8 @@ pub struct Settings {
     pub name: String,
     /// Address of the remote Pyroscope.
     pub address: Address,
+    /// TLS to the target, if its address is `https://`. `None`: that of the connector.
+    pub tls: Option<ClientTls>,
     /// Credentials that every upload carries.
     pub credentials: Option<Credentials>,
     /// Value of `X-Scope-OrgID`.
@@ -169,7 +172,7 @@ impl Settings {
             .map(|(name, value)| (name, value.expose_secret()))
             .collect();
         let credentials = self.credentials.as_ref().map(Credentials::expose);
-        let place = (&self.address, &self.paths);
+        let place = (&self.address, &self.tls, &self.paths);
         (place, credentials, &self.tenant, headers, &self.rules)
     }
 
@@ -230,6 +233,7 @@ fn secret(what: &str, text: &str) -> Result<HeaderValue, SettingsError> {
 #[cfg(test)]
 mod tests {
     use pyroscope_wire::refusal::Rule;
+    use pyrotee_tls::testing::{Authority, ca};
 
     use super::*;
 
@@ -237,6 +241,7 @@ mod tests {
         Settings {
             name: "central".to_owned(),
             address: Address::parse("http://[::1]:4040/base/").unwrap().address,
+            tls: None,
             credentials: None,
             tenant: None,
             headers: Vec::new(),
@@ -284,8 +289,9 @@ mod tests {
             basic("").expose(),
             Credentials::Bearer("one".into()).expose()
         );
-        let acceptance: [Edit; 7] = [
+        let acceptance: [Edit; 8] = [
             |it| it.address = Address::parse("http://[::1]:4041/base/").unwrap().address,
+            |it| it.tls = Some(ca(&Authority::new("root").pem()).tls()),
             |it| it.credentials = Some(Credentials::Bearer("two".into())),
             |it| it.credentials = None,
             |it| it.tenant = Some("team".to_owned()),
@@ -307,7 +313,7 @@ mod tests {
             old.change_to(&new)
         };
         assert_eq!(change(|_| ()), SettingsChange::None);
-        assert_eq!(acceptance.map(change), [SettingsChange::Acceptance; 7]);
+        assert_eq!(acceptance.map(change), [SettingsChange::Acceptance; 8]);
         assert_eq!(uploads.map(change), [SettingsChange::Uploads; 6]);
     }
 

@@ -64,6 +64,9 @@ pub struct TargetStatus {
     pub last_success: Option<SystemTime>,
     /// The last upload that failed; `None` if none has.
     pub last_error: Option<LastError>,
+    /// When the certificate expires that the target showed last. `None` if it has shown none: it has not been reached yet,
+    /// or does not use TLS.
+    pub certificate_expiry: Option<SystemTime>,
     /// Uploads since the start of the process, retries included.
     pub attempts: u64,
     /// Uploads in flight, apart from those that began with a replaced flow control: see [`TargetHandle::update`](crate::TargetHandle::update).

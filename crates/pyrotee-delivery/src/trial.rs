@@ -40,11 +40,8 @@ pub struct TrialResult {
 impl Trial {
     /// # Errors
     /// If a setting cannot be sent as a header.
-    pub fn new(settings: &Settings, connector: Connector) -> Result<Self, SettingsError> {
-        let endpoint = Arc::new(Endpoint {
-            connector,
-            origin: settings.address.origin(),
-        });
+    pub fn new(settings: &Settings, connector: &Connector) -> Result<Self, SettingsError> {
+        let endpoint = Endpoint::new(connector, settings);
         let (permits, clock) = (RewritePermits::new(), WallClock::system());
         Ok(Self {
             client: TargetClient::new(settings, endpoint, permits, clock)?,

@@ -34,6 +34,7 @@ pub fn delivery(target: &Target) -> pyrotee_delivery::Settings {
     pyrotee_delivery::Settings {
         name: target.name.clone(),
         address: target.address.clone(),
+        tls: None,
         credentials: target.credentials.clone().map(credentials),
         tenant: target.tenant.clone(),
         headers: target.headers.clone(),

@@ -109,6 +109,7 @@ fn relay(upstream: SocketAddr, ledgers: &[Arc<Ledger>], stop: &CancellationToken
         let settings = pyrotee_delivery::Settings {
             name: format!("t{number}"),
             address: Address::parse(&address).unwrap().address,
+            tls: None,
             credentials: None,
             tenant: None,
             headers: Vec::new(),

@@ -22,9 +22,9 @@ impl TargetHandle {
     /// Puts `settings` in force: uploads that begin from now on have them, uploads in flight end as they began. The
     /// name of the target stays. Equal settings change nothing.
     ///
-    /// If the address, credentials, tenant, headers, paths or rules differ, the flow control begins anew: no circuit
+    /// If the address, TLS, credentials, tenant, headers, paths or rules differ, the flow control begins anew: no circuit
     /// breaker is open, no pause lasts, and untried records are sent at once. Connections are kept if scheme, host and
-    /// port are the same.
+    /// port are the same and TLS is equal.
     ///
     /// # Errors
     ///

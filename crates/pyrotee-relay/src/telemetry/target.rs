@@ -29,6 +29,8 @@ const TARGET_OPENED: &str = "pyroscope_remote_write_connections_opened_total";
 const IN_FLIGHT: &str = "pyroscope_remote_write_inflight_requests";
 const LAST_SUCCESS: &str = "pyroscope_remote_write_last_success_timestamp_seconds";
 const LAST_FAILURE: &str = "pyroscope_remote_write_last_failure_timestamp_seconds";
+const CERTIFICATE_EXPIRY: &str =
+    "pyroscope_remote_write_target_certificate_expiry_timestamp_seconds";
 const TARGET_INFO: &str = "pyroscope_remote_write_target_info";
 
 const SURFACE_SUSPENDED: &str = "pyroscope_remote_write_surface_suspended";
@@ -70,6 +72,11 @@ pub(super) fn describe() {
         "Unix time at which an upload last failed; 0: never."
     );
     describe_gauge!(
+        CERTIFICATE_EXPIRY,
+        Unit::Seconds,
+        "When the certificate expires that the target showed last; 0: none seen."
+    );
+    describe_gauge!(
         TARGET_STATE,
         "1 for the state of the target, 0 for the others; removed is 1 beside the state while a removed target has pending profiles."
     );
@@ -101,6 +108,7 @@ pub(super) struct TargetSeries {
     in_flight: Gauge,
     last_success: Gauge,
     last_failure: Gauge,
+    certificate_expiry: Gauge,
     limit: Gauge,
     attempts: Counter,
 }
@@ -129,6 +137,7 @@ impl TargetSeries {
             in_flight: gauge(IN_FLIGHT),
             last_success: gauge(LAST_SUCCESS),
             last_failure: gauge(LAST_FAILURE),
+            certificate_expiry: gauge(CERTIFICATE_EXPIRY),
             limit: gauge(CONCURRENCY_LIMIT),
             attempts: counter!(ATTEMPTS, "target" => name.clone()),
         }
@@ -173,6 +182,8 @@ impl TargetSeries {
         self.last_success.set(since_epoch(status.last_success));
         let failed = status.last_error.map(|error| error.at);
         self.last_failure.set(since_epoch(failed));
+        self.certificate_expiry
+            .set(since_epoch(status.certificate_expiry));
         self.limit.set(float(status.limit as u64));
         self.attempts.absolute(status.attempts);
         outdated
@@ -186,6 +197,7 @@ impl TargetSeries {
             &self.oldest,
             &self.connections,
             &self.in_flight,
+            &self.certificate_expiry,
             &self.limit,
         ];
         for gauge in states.chain(suspended).chain(others) {

@@ -15,6 +15,7 @@ mod schedule;
 mod server;
 mod starvation;
 mod telemetry;
+mod tls;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -70,6 +71,7 @@ fn settings() -> Settings {
         address: Address::parse("http://target.example:4040")
             .unwrap()
             .address,
+        tls: None,
         credentials: None,
         tenant: None,
         headers: Vec::new(),

@@ -18,8 +18,10 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use pyrotee_queue::lock;
-use tokio::io::{DuplexStream, duplex};
+use pyrotee_tls::ServerTls;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, duplex};
 use tokio::time::{Instant, sleep};
+use tokio_rustls::TlsAcceptor;
 
 /// What the server does with an upload.
 #[derive(Debug, Clone)]
@@ -112,11 +114,15 @@ pub(super) struct Seen {
     pub(super) uploads: Vec<Upload>,
     /// The name of each profile that the server kept, once for each time, with the time.
     pub(super) kept: Vec<(Instant, String)>,
+    /// The certificate that the client showed in each TLS handshake that succeeded.
+    pub(super) certificates: Vec<Option<Vec<u8>>>,
 }
 
 pub(super) struct Server {
     script: Mutex<Script>,
     door: Mutex<Door>,
+    /// TLS of the connections that are opened from now on.
+    tls: Mutex<Option<ServerTls>>,
     seen: Mutex<Seen>,
     heads: AtomicUsize,
 }
@@ -134,9 +140,15 @@ impl Server {
         Self {
             script: Mutex::new(Box::new(script)),
             door: Mutex::new(Box::new(door)),
+            tls: Mutex::default(),
             seen: Mutex::default(),
             heads: AtomicUsize::new(0),
         }
+    }
+
+    /// Puts TLS in force for the connections that are opened from now on.
+    pub(super) fn set_tls(&self, tls: ServerTls) {
+        *lock(&self.tls) = Some(tls);
     }
 
     pub(super) fn seen<T>(&self, look: impl FnOnce(&Seen) -> T) -> T {
@@ -160,14 +172,27 @@ impl Server {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
         let (near, far) = duplex(16 * 1024);
-        let server = Arc::clone(self);
+        let (server, tls) = (Arc::clone(self), lock(&self.tls).clone());
         tokio::spawn(async move {
-            let service = service_fn(|request| server.serve(request));
-            let connection = http1::Builder::new().serve_connection(TokioIo::new(far), service);
-            // A connection that was closed on purpose ends with an error.
-            drop(connection.await);
+            let Some(tls) = tls else {
+                return server.serve_connection(far).await;
+            };
+            if let Ok(far) = TlsAcceptor::from(tls.config()).accept(far).await {
+                let shown = far.get_ref().1.peer_certificates();
+                let leaf = shown.and_then(|shown| shown.first());
+                let leaf = leaf.map(|leaf| leaf.to_vec());
+                lock(&server.seen).certificates.push(leaf);
+                server.serve_connection(far).await;
+            }
         });
         Ok(near)
+    }
+
+    async fn serve_connection(&self, io: impl AsyncRead + AsyncWrite + Unpin + 'static) {
+        let service = service_fn(|request| self.serve(request));
+        let connection = http1::Builder::new().serve_connection(TokioIo::new(io), service);
+        // A connection that was closed on purpose ends with an error.
+        drop(connection.await);
     }
 
     async fn serve(&self, request: Request<Incoming>) -> Result<Response<ResponseBody>, io::Error> {

@@ -66,7 +66,7 @@ impl Destination {
         }
         let tls = ClientTls::system(&SystemRoots::load()?)?;
         let connector = Connector::new(&Resolver::system()?, &tls);
-        let trial = Trial::new(&delivery_settings(&target), connector);
+        let trial = Trial::new(&delivery_settings(&target), &connector);
         Ok(Self::Target(Box::new(TrialTarget {
             trial: trial.with_context(|| format!("failed to prepare target {name}"))?,
             name: target.name,
