@@ -34,10 +34,12 @@ pub struct HealthStatus {
 pub struct FailedExchange {
     /// When the exchange failed.
     pub at: SystemTime,
-    /// Why; it has the remedy, too.
+    /// Why.
     pub kind: ExchangeErrorKind,
     /// The error in one line.
     pub text: String,
+    /// What an operator does about the failure.
+    pub remedy: &'static str,
 }
 
 #[derive(Debug, Default)]
@@ -96,10 +98,21 @@ impl ExchangeHealth {
     }
 
     /// Notes an exchange that failed by the fault of the server. `is_logged`: the failure was logged.
-    pub fn failed(&self, kind: ExchangeErrorKind, text: String, is_logged: bool) {
+    pub fn failed(
+        &self,
+        kind: ExchangeErrorKind,
+        text: String,
+        remedy: &'static str,
+        is_logged: bool,
+    ) {
         let at = SystemTime::now();
         let mut failures = self.failures();
-        failures.last = Some(FailedExchange { at, kind, text });
+        failures.last = Some(FailedExchange {
+            at,
+            kind,
+            text,
+            remedy,
+        });
         failures.count = failures.count.saturating_add(1);
         failures.is_logged |= is_logged;
         self.failing.store(true, Relaxed);
@@ -115,7 +128,8 @@ mod tests {
     use super::*;
 
     fn fail(health: &ExchangeHealth, is_logged: bool) {
-        health.failed(ExchangeErrorKind::Connect, "refused".to_owned(), is_logged);
+        let kind = ExchangeErrorKind::Connect;
+        health.failed(kind, "refused".to_owned(), kind.remedy(), is_logged);
     }
 
     #[test]

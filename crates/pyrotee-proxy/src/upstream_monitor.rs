@@ -45,10 +45,10 @@ impl UpstreamMonitor {
     }
 
     /// Notes and logs an exchange that failed by the fault of the upstream.
-    pub(crate) fn failed(&self, kind: ExchangeErrorKind, text: String) {
+    pub(crate) fn failed(&self, kind: ExchangeErrorKind, text: String, remedy: &'static str) {
         let left_out = self.0.log.due(kind.as_str());
         if let Some(left_out) = left_out {
-            let (address, error, remedy) = (self.address(), &*text, kind.remedy());
+            let (address, error) = (self.address(), &*text);
             let message = match kind {
                 ExchangeErrorKind::Dns | ExchangeErrorKind::Connect | ExchangeErrorKind::Tls => {
                     "upstream unreachable"
@@ -59,7 +59,7 @@ impl UpstreamMonitor {
             let kind = kind.as_str();
             tracing::warn!(address, kind, error, remedy, left_out, "{message}");
         }
-        self.0.health.failed(kind, text, left_out.is_some());
+        self.0.health.failed(kind, text, remedy, left_out.is_some());
     }
 
     /// Logs a request that was not sent to the upstream because `limit` was reached.

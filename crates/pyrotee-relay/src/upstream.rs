@@ -34,6 +34,6 @@ fn last_error(error: FailedExchange) -> UpstreamErrorJson {
         // An exchange that ended with a response did not fail by the upstream's fault, whatever its status.
         status: None,
         text: error.text,
-        remedy: Some(error.kind.remedy().to_owned()),
+        remedy: Some(error.remedy.to_owned()),
     }
 }

@@ -70,9 +70,10 @@ impl ForwardError {
     }
 
     /// Returns what an operator does about the upstream; `None` if the error is not about the upstream.
-    fn remedy(&self) -> Option<&'static str> {
+    pub(super) fn remedy(&self) -> Option<&'static str> {
         match self {
             Self::Saturated(limit) => Some(limit.remedy()),
+            Self::Unreachable(fault) => Some(fault.remedy()),
             _ => self.kind().map(ExchangeErrorKind::remedy),
         }
     }

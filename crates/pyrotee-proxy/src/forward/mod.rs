@@ -250,9 +250,9 @@ where
             self.metrics.upstream_limit(limit);
             self.monitor.saturated(limit);
         }
-        if let Some(kind) = error.kind() {
+        if let Some((kind, remedy)) = error.kind().zip(error.remedy()) {
             self.metrics.upstream_error(kind);
-            self.monitor.failed(kind, error.cause());
+            self.monitor.failed(kind, error.cause(), remedy);
         }
         self.relay_error(error)
     }
