@@ -14,21 +14,28 @@ use crate::{
 };
 
 /// Keys and sections that change while the relay runs; all others need a restart.
-const LIVE: [&str; 7] = [
+const LIVE: [&str; 10] = [
     "admin-hosts",
+    // Keys of a section whose presence needs a restart.
+    "admin-tls.",
     "admin-token",
+    "listen-tls.",
     "log.level",
     "reload",
     "remote-write",
     "shutdown.grace",
     "tee",
+    "upstream.tls",
 ];
+
+/// Sections whose presence turns TLS of a listener on.
+const LISTENER_TLS: [&str; 2] = ["listen-tls", "admin-tls"];
 
 /// One key that differs between two configurations. Shows no value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyChange {
     /// The key with its sections, such as `remote-write.targets.central.tags.pod`; for a target that is added or removed
-    /// as a whole `remote-write.targets.NAME`, for rules in another order `remote-write.targets.NAME.outcomes`.
+    /// as a whole `remote-write.targets.NAME`, for TLS of a listener `listen-tls` or `admin-tls`, for rules in another order `remote-write.targets.NAME.outcomes`.
     pub key: String,
     pub kind: ChangeKind,
 }
@@ -64,7 +71,8 @@ impl fmt::Display for ChangeKind {
 pub fn needs_restart(key: &str) -> bool {
     let is_in = |live: &&str| {
         let rest = key.strip_prefix(*live);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        let whole = live.ends_with('.');
+        rest.is_some_and(|rest| whole || rest.is_empty() || rest.starts_with('.'))
     };
     !LIVE.iter().any(is_in)
 }
@@ -83,7 +91,12 @@ impl Config {
         let mut changes: Vec<KeyChange> = Vec::new();
         for (path, kind) in differences(&old, &new) {
             let whole = target_in(path).is_some_and(|name| !both.contains(name));
-            let path = if whole { path.get(..3) } else { None }.unwrap_or(path);
+            let path = match section_of(path) {
+                _ if whole => path.get(..3),
+                Some(section) if is_in(&old, section) != is_in(&new, section) => path.get(..1),
+                _ => None,
+            }
+            .unwrap_or(path);
             let change = KeyChange {
                 key: joined(path),
                 kind,
@@ -115,6 +128,18 @@ impl PartialEq for Target {
 impl Eq for Target {}
 
 type Path<'a> = [Cow<'a, str>];
+
+/// The section of TLS of a listener that a path is in.
+fn section_of<'e>(path: &'e Path<'_>) -> Option<&'e str> {
+    let first = path.first()?.as_ref();
+    LISTENER_TLS.contains(&first).then_some(first)
+}
+
+fn is_in(entries: &[Entry<'_>], section: &str) -> bool {
+    entries
+        .iter()
+        .any(|entry| section_of(&entry.path) == Some(section))
+}
 
 /// The name of the target that an entry belongs to.
 fn target_of<'e>(entry: &'e Entry<'_>) -> Option<&'e str> {

@@ -6,11 +6,12 @@ use std::{
     num::{NonZeroU64, NonZeroUsize},
 };
 
+use pyrotee_tls::{ClientTlsSettings, IdentityPem, MinVersion, PemFile, ServerTlsSettings};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     sections::{DUPLICATES, FORMATS, LEVELS, ON_AMBIGUOUS, ON_FULL, TAG_KEYS, TEE_ON},
-    settings::{Config, Credentials, LocalWrites, RemoteWrite, Target},
+    settings::{Config, Credentials, ListenerTls, LocalWrites, OutgoingTls, RemoteWrite, Target},
     values::{format_duration, format_size, word_for},
 };
 
@@ -29,6 +30,8 @@ pub(crate) enum Value<'a> {
     /// The meaning of a response in `outcomes`, whose place among its siblings matters.
     Rule(&'static str),
     Secret(&'a SecretString),
+    /// The path of a file, which differs from another one if path or content does.
+    File(&'a PemFile),
     /// A map without keys, which YAML shows.
     EmptyMap,
 }
@@ -42,6 +45,10 @@ impl PartialEq for Value<'_> {
             (Self::Secret(one), Self::Secret(other)) => {
                 one.expose_secret() == other.expose_secret()
             }
+            (Self::File(one), Self::File(other)) => {
+                one.path() == other.path()
+                    && one.content().expose_secret() == other.content().expose_secret()
+            }
             (Self::EmptyMap, Self::EmptyMap) => true,
             _ => false,
         }
@@ -53,7 +60,9 @@ pub(crate) fn of(config: &Config) -> Vec<Entry<'_>> {
     // Without `..`, so that a new field cannot be forgotten here.
     let Config {
         listen,
+        listen_tls,
         admin,
+        admin_tls,
         admin_token,
         admin_hosts,
         upstream,
@@ -69,7 +78,9 @@ pub(crate) fn of(config: &Config) -> Vec<Entry<'_>> {
     } = config;
     let mut list = List::default();
     list.text("listen", listen.to_string());
+    list.listener_tls("listen-tls", listen_tls.as_ref());
     list.text("admin", admin.to_string());
+    list.listener_tls("admin-tls", admin_tls.as_ref());
     if let Some(token) = admin_token {
         list.add("admin-token", Value::Secret(token));
     }
@@ -83,6 +94,7 @@ pub(crate) fn of(config: &Config) -> Vec<Entry<'_>> {
             list.plain("forwarded-headers", upstream.forwarded_headers.to_string());
             let connections = upstream.max_connections.map_or(0, NonZeroUsize::get);
             list.plain("max-connections", connections.to_string());
+            list.outgoing_tls(upstream.tls.as_ref());
         });
     }
     list.plain("memory-limit", format_size(*memory_limit));
@@ -158,6 +170,67 @@ impl<'a> List<'a> {
         self.add(key, Value::Text(value.into()));
     }
 
+    fn file(&mut self, key: &'a str, file: Option<&'a PemFile>) {
+        if let Some(file) = file {
+            self.add(key, Value::File(file));
+        }
+    }
+
+    fn identity(&mut self, identity: Option<&'a IdentityPem>) {
+        self.file("cert-file", identity.map(|identity| &identity.cert));
+        self.file("key-file", identity.map(|identity| &identity.key));
+    }
+
+    /// The section of a listener that speaks TLS.
+    fn listener_tls(&mut self, name: &'a str, tls: Option<&'a ListenerTls>) {
+        let Some(ListenerTls { settings, tls: _ }) = tls else {
+            return;
+        };
+        let ServerTlsSettings {
+            identity,
+            client_ca,
+            client_auth,
+            min_version,
+        } = settings;
+        self.section(name, |list| {
+            list.identity(Some(identity));
+            list.file("client-ca-file", client_ca.as_ref());
+            list.plain("client-auth", client_auth.as_str());
+            list.text("min-version", min_version.as_str());
+        });
+    }
+
+    /// The section of TLS towards a server, if a key of it differs from its default.
+    fn outgoing_tls(&mut self, tls: Option<&'a OutgoingTls>) {
+        let Some(OutgoingTls { settings, tls: _ }) = tls else {
+            return;
+        };
+        let ClientTlsSettings {
+            ca,
+            system_roots,
+            identity,
+            server_name,
+            min_version,
+            insecure_skip_verify,
+        } = settings;
+        let is_given = ca.is_some() || identity.is_some() || server_name.is_some();
+        let differs =
+            *system_roots || *insecure_skip_verify || *min_version != MinVersion::default();
+        if !is_given && !differs {
+            return;
+        }
+        self.section("tls", |list| {
+            list.file("ca-file", ca.as_ref());
+            list.plain("system-roots", system_roots.to_string());
+            list.identity(identity.as_ref());
+            if let Some(name) = server_name {
+                list.text("server-name", name);
+            }
+            list.text("min-version", min_version.as_str());
+            list.plain("insecure-skip-verify", insecure_skip_verify.to_string());
+        });
+    }
+
     fn remote_write(&mut self, write: &'a RemoteWrite) {
         let RemoteWrite {
             enabled,
@@ -181,6 +254,7 @@ impl<'a> List<'a> {
         let Target {
             name: _,
             address,
+            tls,
             credentials,
             tenant,
             headers,
@@ -198,6 +272,7 @@ impl<'a> List<'a> {
             outcomes,
         } = target;
         self.text("address", address.to_string());
+        self.outgoing_tls(tls.as_ref());
         match credentials {
             None => {}
             Some(Credentials::Bearer(token)) => self.add("auth-token", Value::Secret(token)),

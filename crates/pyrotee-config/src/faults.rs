@@ -92,3 +92,11 @@ pub(crate) fn shown(key: &str) -> String {
     }
     start
 }
+
+/// The text "problem: remedy" of another crate in the form of this one: "problem; remedy".
+pub(crate) fn with_semicolon(text: &str) -> String {
+    match text.rsplit_once(": ") {
+        Some((problem, remedy)) => format!("{problem}; {remedy}"),
+        None => text.to_owned(),
+    }
+}

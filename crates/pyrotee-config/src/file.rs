@@ -62,7 +62,7 @@ pub(crate) fn parse(
     text: &str,
     only: Option<&str>,
     variables: &HashMap<String, String>,
-    files: &mut Files<'_>,
+    files: &Files<'_>,
     faults: &mut Vec<Fault>,
 ) -> Result<File, Fault> {
     let mut root = yaml::parse(text.trim_start_matches('\u{feff}'), &name, faults)?;
@@ -91,7 +91,7 @@ pub(crate) fn parse(
 struct Checker<'a, 'f> {
     file: Arc<str>,
     variables: &'a HashMap<String, String>,
-    files: &'a mut Files<'f>,
+    files: &'a Files<'f>,
     faults: &'a mut Vec<Fault>,
     notes: Notes,
     /// One fault was added for all keys of Pyroscope's own at the top level.

@@ -5,15 +5,15 @@
 //! `sections` converts the merged values into typed settings. Every scalar stays text until that last
 //! step, so that `tenant-id: 404` is a text and a fault can say where its value was written.
 //!
-//! [`Loader`] loads a configuration again: `text` is the file at one moment, `files` are the files in `${file:PATH}`, and
-//! `difference` names the keys that changed.
+//! [`Loader`] loads a configuration again: `text` is the file at one moment, `files` are the files in `${file:PATH}` and
+//! in the sections of TLS, and `difference` names the keys that changed.
 //!
 //! Faults are collected and returned together, so that a user sees all faults of a configuration at once.
 //! A fault's text holds no secret, even if a secret was written under a wrong key; see `reader` for the
 //! values that a fault may show.
 //!
-//! This crate does not open sockets, resolve names or print, and reads the real environment only in
-//! [`Sources::of_process`].
+//! This crate does not open sockets, resolve names or print. It reads the real environment only in
+//! [`Sources::of_process`], and for the roots of the system (`SSL_CERT_FILE`) when an address is `https://`.
 
 mod admin;
 mod difference;
@@ -27,6 +27,7 @@ mod files;
 mod layers;
 mod listen;
 mod load;
+mod named_file;
 mod override_warnings;
 mod pyroscope;
 mod reader;
@@ -36,7 +37,9 @@ mod schema;
 mod sections;
 mod settings;
 mod sources;
+mod system_roots;
 mod text;
+mod tls_warnings;
 mod values;
 mod warnings;
 mod yaml;
@@ -55,8 +58,9 @@ pub use listen::parse as parse_listen;
 pub use load::{Loaded, Loader, load};
 pub use rotation::Rotated;
 pub use settings::{
-    Config, Credentials, DeadLetters, Duplicates, FsyncPolicy, LocalWrites, Log, LogFormat,
-    LogLevel, OnAmbiguous, OnFull, Reload, RemoteWrite, Spool, Target, Tee, TeeOn, Upstream,
+    Config, Credentials, DeadLetters, Duplicates, FsyncPolicy, ListenerTls, LocalWrites, Log,
+    LogFormat, LogLevel, OnAmbiguous, OnFull, OutgoingTls, Reload, RemoteWrite, Spool, Target, Tee,
+    TeeOn, Upstream,
 };
 pub use sources::{Flags, Sources};
 pub use text::ConfigText;

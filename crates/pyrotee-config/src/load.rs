@@ -6,6 +6,7 @@ use figment::{
     Error, Figment, Metadata, Profile, Provider,
     value::{Dict, Map, Value},
 };
+use pyrotee_tls::{SystemRoots, SystemRootsError};
 use secrecy::ExposeSecret;
 
 use crate::{
@@ -20,6 +21,7 @@ use crate::{
     sections,
     settings::Config,
     sources::{Flags, Sources},
+    system_roots::Roots,
     text::{self, ConfigText},
     yaml::Node,
 };
@@ -33,9 +35,10 @@ pub struct Loader {
     variables: HashMap<String, String>,
     flags: Flags,
     cpus: usize,
+    roots: Roots,
 }
 
-/// A configuration, and the contents of the files that it names in `${file:PATH}`, as they are in it.
+/// A configuration, and the contents of the files that it names, as they are in it.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     pub config: Config,
@@ -70,7 +73,16 @@ impl Loader {
             variables: sources.env.into_iter().collect(),
             flags: sources.flags,
             cpus: sources.cpus,
+            roots: Roots::default(),
         }
+    }
+
+    /// The roots of the system, which are read once and stay as they are.
+    ///
+    /// # Errors
+    /// `SSL_CERT_FILE` or `SSL_CERT_DIR` names no certificates.
+    pub fn system_roots(&self) -> Result<&SystemRoots, &SystemRootsError> {
+        self.roots.get()
     }
 
     /// Reads the configuration file, through symlinks; `-` is the standard input. Without a file the text is empty. Blocks its
@@ -109,9 +121,9 @@ impl Loader {
     /// other sources cannot be checked.
     pub fn load(&self, text: &ConfigText, files: &FileContents) -> Result<Loaded, Faults> {
         let mut faults = Vec::new();
-        let mut files = Files::new(files, self.credentials());
-        let file = self.parse(text, None, &mut files, &mut faults)?;
-        let config = self.merge(file, faults)?;
+        let files = Files::new(files, self.credentials());
+        let file = self.parse(text, None, &files, &mut faults)?;
+        let config = self.merge(file, &files, faults)?;
         let files = files.into_used();
         Ok(Loaded { config, files })
     }
@@ -127,11 +139,11 @@ impl Loader {
         value: impl FnOnce(&Scope<'_>) -> Option<T>,
     ) -> Result<T, Faults> {
         let (mut faults, contents) = (Vec::new(), FileContents::default());
-        let mut files = Files::new(&contents, self.credentials());
-        let file = self.parse(&self.read()?, Some(key), &mut files, &mut faults)?;
+        let files = Files::new(&contents, self.credentials());
+        let file = self.parse(&self.read()?, Some(key), &files, &mut faults)?;
         let figment = self.layers(file.dict, file.root.as_ref(), &mut faults);
         faults.retain(|fault| fault.key == key);
-        let tree = Tree::new(&figment, file.notes, faults);
+        let tree = Tree::new(&figment, file.notes, faults, &files, &self.roots);
         let value = value(&tree.root());
         let faults = tree.into_faults();
         match value {
@@ -149,7 +161,7 @@ impl Loader {
         &self,
         text: &ConfigText,
         only: Option<&str>,
-        files: &mut Files<'_>,
+        files: &Files<'_>,
         faults: &mut Vec<Fault>,
     ) -> Result<File, Faults> {
         let Some(path) = &self.file else {
@@ -169,9 +181,14 @@ impl Loader {
     }
 
     /// Merges the layers over the values of the file, and converts the result.
-    fn merge(&self, file: File, mut faults: Vec<Fault>) -> Result<Config, Faults> {
+    fn merge(
+        &self,
+        file: File,
+        files: &Files<'_>,
+        mut faults: Vec<Fault>,
+    ) -> Result<Config, Faults> {
         let figment = self.layers(file.dict, file.root.as_ref(), &mut faults);
-        let tree = Tree::new(&figment, file.notes, faults);
+        let tree = Tree::new(&figment, file.notes, faults, files, &self.roots);
         for warning in override_warnings::warnings(&self.variables, &self.flags) {
             tree.warn(warning);
         }

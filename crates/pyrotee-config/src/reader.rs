@@ -11,12 +11,15 @@ use figment::{
     Figment, Source,
     value::{Dict, Value},
 };
+use pyrotee_tls::SystemRoots;
 
 use crate::{
     expand::has_reference,
-    faults::{Fault, Origin, dotted},
+    faults::{Fault, Origin, dotted, with_semicolon},
     file::{Note, Notes},
+    files::Files,
     layers::{DEFAULT, ENVIRONMENT, FLAG},
+    system_roots::Roots,
 };
 
 /// Longest value that a fault repeats.
@@ -31,6 +34,8 @@ pub(crate) struct Tree<'f> {
     notes: Notes,
     faults: RefCell<Vec<Fault>>,
     warnings: RefCell<Vec<String>>,
+    files: &'f Files<'f>,
+    roots: &'f Roots,
 }
 
 /// The keys of one section or map.
@@ -41,7 +46,13 @@ pub(crate) struct Scope<'t> {
 }
 
 impl<'f> Tree<'f> {
-    pub(crate) fn new(figment: &'f Figment, notes: Notes, faults: Vec<Fault>) -> Self {
+    pub(crate) fn new(
+        figment: &'f Figment,
+        notes: Notes,
+        faults: Vec<Fault>,
+        files: &'f Files<'f>,
+        roots: &'f Roots,
+    ) -> Self {
         let root = figment
             .find_value("")
             .unwrap_or_else(|_| Value::from(Dict::new()));
@@ -51,6 +62,8 @@ impl<'f> Tree<'f> {
             notes,
             faults: RefCell::new(faults),
             warnings: RefCell::default(),
+            files,
+            roots,
         };
         for path in tree.notes.bare_variables() {
             let text = "is taken as it stands; write ${NAME} to put in a variable";
@@ -73,6 +86,28 @@ impl<'f> Tree<'f> {
 
     pub(crate) fn warn(&self, warning: String) {
         self.warnings.borrow_mut().push(warning);
+    }
+
+    pub(crate) fn files(&self) -> &'f Files<'f> {
+        self.files
+    }
+
+    /// The roots of the system. Adds one fault if they cannot be read.
+    pub(crate) fn system_roots(&self) -> Option<&'f SystemRoots> {
+        let error = match self.roots.get() {
+            Ok(roots) => return Some(roots),
+            Err(error) => error,
+        };
+        let fault = Fault {
+            origin: Origin::Nowhere,
+            key: String::new(),
+            text: with_semicolon(&error.to_string()),
+        };
+        let mut faults = self.faults.borrow_mut();
+        if !faults.contains(&fault) {
+            faults.push(fault);
+        }
+        None
     }
 
     pub(crate) fn take_warnings(&self) -> Vec<String> {

@@ -34,6 +34,7 @@ impl Config {
                 Value::Plain(value) => out.line(depth, &format!("{key}: {value}")),
                 Value::Text(value) => out.text(depth, key, value),
                 Value::Rule(meaning) => out.text(depth, key, meaning),
+                Value::File(file) => out.text(depth, key, &file.path().to_string_lossy()),
                 Value::Secret(_) => out.text(depth, key, REDACTED),
                 Value::EmptyMap => out.line(depth, &format!("{key}: {{}}")),
             }

@@ -18,8 +18,9 @@ pub struct Rotated {
 impl Loader {
     /// Loads the text in force with the contents of `found` that differ from those in force.
     ///
-    /// If the configuration has faults with all of them, takes one file after the other, so that a bad file never stops
-    /// the rotation of another one.
+    /// If the configuration has faults with all of them, takes one unit after the other: a file of `${file:PATH}`, or the
+    /// files of one section of TLS. So a bad file never stops the rotation of another unit, and a certificate never
+    /// changes without its key.
     #[must_use]
     pub fn rotate(
         &self,
@@ -29,7 +30,7 @@ impl Loader {
     ) -> Rotated {
         let (mut loaded, mut stale) = (None, Vec::new());
         let changed = in_force.changed_in(found);
-        // Two files may be valid only together, so all are tried first.
+        // Two units may be valid only together, so all are tried first.
         if changed.len() > 1
             && let Ok(all) = self.load(text, found)
         {
@@ -37,8 +38,8 @@ impl Loader {
             return Rotated { loaded, stale };
         }
         let mut taken = in_force.clone();
-        for path in changed {
-            let with = taken.with(&path, found);
+        for unit in changed {
+            let with = taken.with(&unit, found);
             match self.load(text, &with) {
                 Ok(with_file) => {
                     loaded = Some(with_file);
@@ -47,7 +48,7 @@ impl Loader {
                 Err(faults) => {
                     let texts: Vec<_> = faults.iter().map(ToString::to_string).collect();
                     let text = texts.join("; ");
-                    stale.push(StaleFile { path, text });
+                    stale.extend(unit.iter().map(|file| StaleFile::of(file, &text)));
                 }
             }
         }

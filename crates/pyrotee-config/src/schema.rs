@@ -57,10 +57,33 @@ const fn map(name: &'static str, of: &'static Shape) -> Key {
 /// The default address of the upstream; not used if local writes are disabled.
 pub(crate) const UPSTREAM_ADDRESS: &str = "http://127.0.0.1:4042";
 
+/// The keys of TLS towards a server.
+static CLIENT_TLS: &[Key] = &[
+    optional("ca-file"),
+    text("system-roots", "false"),
+    optional("cert-file"),
+    optional("key-file"),
+    optional("server-name"),
+    text("min-version", "1.2"),
+    text("insecure-skip-verify", "false"),
+];
+
+/// The keys of TLS of a listener.
+static LISTENER_TLS: &[Key] = &[
+    optional("cert-file"),
+    optional("key-file"),
+    optional("client-ca-file"),
+    // `require` with `client-ca-file`, else `none`.
+    optional("client-auth"),
+    text("min-version", "1.2"),
+];
+
 /// The whole configuration.
 pub(crate) static ROOT: Shape = Shape::Section(&[
     text("listen", ":4040"),
+    section("listen-tls", LISTENER_TLS),
     text("admin", ":4041"),
+    section("admin-tls", LISTENER_TLS),
     optional("admin-token"),
     optional("admin-hosts"),
     section(
@@ -70,6 +93,7 @@ pub(crate) static ROOT: Shape = Shape::Section(&[
             text("timeout", "60s"),
             text("forwarded-headers", "true"),
             text("max-connections", "0"),
+            section("tls", CLIENT_TLS),
         ],
     ),
     text("memory-limit", "256MiB"),
@@ -110,6 +134,7 @@ pub(crate) static ROOT: Shape = Shape::Section(&[
 /// The keys of a target.
 pub(crate) static TARGET: &[Key] = &[
     optional("address"),
+    section("tls", CLIENT_TLS),
     optional("auth-token"),
     optional("basic-auth-user"),
     optional("basic-auth-password"),
@@ -150,7 +175,11 @@ pub(crate) fn remedy(unknown: &str, keys: &[Key]) -> String {
     if let Some((_, name)) = near {
         return format!("unknown key; did you mean `{name}`?");
     }
-    if let Some(section) = home(&plain, &ROOT, "") {
+    let here = keys.iter().find(
+        |key| matches!(&key.shape, Shape::Section(of) if of.iter().any(|it| it.name == plain)),
+    );
+    let place = here.map(|section| section.name.to_owned());
+    if let Some(section) = place.or_else(|| home(&plain, &ROOT, "")) {
         return format!("unknown key here; it belongs under `{section}`");
     }
     let names: Vec<_> = keys.iter().map(|key| key.name).collect();

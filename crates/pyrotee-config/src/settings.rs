@@ -9,6 +9,7 @@ use http::HeaderName;
 use pyroscope_wire::refusal::Rules;
 use pyroscope_wire::{SurfacePaths, TagKeys, Tags};
 use pyrotee_net::{Address, Listen};
+use pyrotee_tls::{ClientTls, ClientTlsSettings, ServerTls, ServerTlsSettings};
 use secrecy::SecretString;
 
 /// The whole configuration.
@@ -16,8 +17,12 @@ use secrecy::SecretString;
 pub struct Config {
     /// Where clients send requests.
     pub listen: Listen,
+    /// TLS of `listen`; `None` speaks plain HTTP.
+    pub listen_tls: Option<ListenerTls>,
     /// Where metrics and health checks are served; never reachable through `listen`.
     pub admin: Listen,
+    /// TLS of `admin`; `None` speaks plain HTTP. The handshake never requires a certificate, see [`ListenerTls::tls`].
+    pub admin_tls: Option<ListenerTls>,
     /// Bearer token of admin requests that change state or read dead letters; `None` allows them from
     /// loopback only.
     pub admin_token: Option<SecretString>,
@@ -45,12 +50,33 @@ pub struct Config {
 #[derive(Clone, Debug)]
 pub struct Upstream {
     pub address: Address,
+    /// `None` if the address is `http://`.
+    pub tls: Option<OutgoingTls>,
     /// From the end of the request body to the head of the response.
     pub timeout: Duration,
     /// Whether `X-Forwarded-For`, `-Host` and `-Proto` are appended.
     pub forwarded_headers: bool,
     /// Most connections at once; `None` for as many as the limit of file descriptors allows.
     pub max_connections: Option<NonZeroUsize>,
+}
+
+/// TLS towards the upstream or a target.
+#[derive(Clone, Debug)]
+pub struct OutgoingTls {
+    /// The keys of the section, and the contents of its files.
+    pub settings: ClientTlsSettings,
+    /// What the connections use.
+    pub tls: ClientTls,
+}
+
+/// TLS of a listener.
+#[derive(Clone, Debug)]
+pub struct ListenerTls {
+    /// The keys of the section, and the contents of its files.
+    pub settings: ServerTlsSettings,
+    /// What the connections use. With `client-auth: require` of `admin`, the handshake only requests a certificate, because
+    /// health checks have none; the settings say `require`.
+    pub tls: ServerTls,
 }
 
 /// Which ingestion requests are recorded for the targets.
@@ -170,6 +196,8 @@ pub struct Target {
     /// The key in the map of targets: the target's identity, 1 to 63 characters.
     pub name: String,
     pub address: Address,
+    /// `None` if the address is `http://`.
+    pub tls: Option<OutgoingTls>,
     /// Credentials from `auth-token`, `basic-auth-*` or the address; `None` sends none.
     pub credentials: Option<Credentials>,
     /// `tenant-id`; `None` sends no tenant.

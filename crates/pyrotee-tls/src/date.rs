@@ -8,7 +8,7 @@ use rustls::pki_types::UnixTime;
 const LAST: u64 = 253_402_300_799;
 
 /// `time` in UTC, such as `2026-11-28T16:26:42Z`. A time before 1970 is shown as 1970.
-pub(crate) fn date(time: SystemTime) -> String {
+pub fn date(time: SystemTime) -> String {
     let since = time.duration_since(SystemTime::UNIX_EPOCH);
     let seconds = since.map_or(0, |since| since.as_secs()).min(LAST);
     humantime::format_rfc3339_seconds(at(seconds)).to_string()

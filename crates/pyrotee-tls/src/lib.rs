@@ -31,6 +31,7 @@ mod words;
 
 pub use certificate::CertificateInfo;
 pub use client::ClientTls;
+pub use date::date;
 pub use fault::{TlsFault, TlsPart};
 pub use handshake_error::HandshakeErrorKind;
 pub use observer::Observer;

@@ -14,6 +14,7 @@ mod remote_write;
 mod spool;
 mod surfaces;
 mod target;
+mod tls;
 
 pub(super) use credentials::{ADMIN_TOKEN, admin_token};
 pub(super) use outcomes::ON_AMBIGUOUS;
@@ -21,16 +22,20 @@ pub(super) use process::{DUPLICATES, FORMATS, LEVELS, TEE_ON};
 pub(super) use surfaces::TAG_KEYS;
 pub(super) use target::ON_FULL;
 
+use std::time::SystemTime;
+
 use super::{
     reader::{Scope, Tree},
     settings::Config,
-    warnings,
+    tls_warnings, warnings,
 };
 
 /// Converts the whole configuration into typed settings. `cpus` is the number of CPUs.
 pub(super) fn config(tree: &Tree<'_>, cpus: usize) -> Option<Config> {
     let root = tree.root();
     let listen = process::listen(&root);
+    let listen_tls = tls::listener(&root, "listen-tls", tls::Listener::Data);
+    let admin_tls = tls::listener(&root, "admin-tls", tls::Listener::Admin);
     let admin_token = admin_token(&root);
     let admin_hosts = admin_hosts::admin_hosts(&root);
     let memory_limit = process::memory_limit(&root);
@@ -51,7 +56,9 @@ pub(super) fn config(tree: &Tree<'_>, cpus: usize) -> Option<Config> {
     let (listen, admin) = listen?;
     let mut config = Config {
         listen,
+        listen_tls: listen_tls?,
         admin,
+        admin_tls: admin_tls?,
         admin_token: admin_token?,
         admin_hosts: admin_hosts?,
         upstream: upstream?,
@@ -67,6 +74,9 @@ pub(super) fn config(tree: &Tree<'_>, cpus: usize) -> Option<Config> {
     };
     config.warnings = tree.take_warnings();
     config.warnings.extend(warnings::of(&config));
+    config
+        .warnings
+        .extend(tls_warnings::of(&config, SystemTime::now()));
     if root.scope("tee").is_set("max-body") {
         config.warnings.extend(warnings::of_max_body(&config));
     }
@@ -93,9 +103,10 @@ fn warn_of_unused(root: &Scope<'_>, config: &mut Config) {
     }
     let upstream = root.scope("upstream");
     if config.upstream.is_none()
-        && ["timeout", "forwarded-headers", "max-connections"]
+        && (["timeout", "forwarded-headers", "max-connections"]
             .iter()
             .any(|key| upstream.is_set(key))
+            || tls::is_given(&upstream.scope("tls")))
     {
         let text = "means nothing without an address while local writes are disabled";
         config.warnings.push(format!("upstream: {text}"));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pyrotee_net::{Address, Listen};
 
-use super::loops::refuse_loop;
+use super::{loops::refuse_loop, tls};
 use crate::{
     listen,
     reader::Scope,
@@ -142,12 +142,19 @@ pub(super) fn upstream(
     let max_connections = scope.parse("max-connections", |text| {
         values::count(text, usize::MAX).map(NonZeroUsize::new)
     });
+    let known = address.as_ref().and_then(Option::as_ref);
+    let tls = match address {
+        // Keys of TLS mean nothing without an address.
+        None => Some(None),
+        Some(_) => tls::outgoing(scope, known),
+    };
     let (timeout, forwarded_headers) = (timeout?, forwarded_headers?);
     let max_connections = max_connections?;
     match address {
         None => Some(None),
         Some(address) => Some(Some(Upstream {
             address: address?,
+            tls: tls?,
             timeout,
             forwarded_headers,
             max_connections,

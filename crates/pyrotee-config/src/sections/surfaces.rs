@@ -3,7 +3,11 @@
 use pyroscope_wire::tags::{TagFaultKind, TagKeys, Tags};
 use pyroscope_wire::{Surface, SurfacePaths};
 
-use crate::{faults::shown, reader::Scope, values};
+use crate::{
+    faults::{shown, with_semicolon},
+    reader::Scope,
+    values,
+};
 
 /// Words for `tag-keys`.
 pub(crate) const TAG_KEYS: &[(&str, TagKeys)] =
@@ -57,7 +61,7 @@ pub(super) fn tags(scope: &Scope<'_>, grammar: Option<TagKeys>) -> Option<Tags> 
     }
 }
 
-/// The text of a fault of a tag, converted from "problem: remedy" of the wire crate to "problem; remedy".
+/// The text of a fault of a tag.
 fn tag_fault(kind: &TagFaultKind) -> String {
     if let TagFaultKind::SameAs(other) = kind {
         return format!(
@@ -65,9 +69,5 @@ fn tag_fault(kind: &TagFaultKind) -> String {
             shown(other)
         );
     }
-    let text = kind.to_string();
-    match text.rsplit_once(": ") {
-        Some((problem, remedy)) => format!("{problem}; {remedy}"),
-        None => text,
-    }
+    with_semicolon(&kind.to_string())
 }

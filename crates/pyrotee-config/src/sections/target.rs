@@ -2,7 +2,7 @@
 
 use pyrotee_net::{Address, Listen, ParsedAddress};
 
-use super::{credentials, headers, loops::refuse_loop, outcomes, surfaces};
+use super::{credentials, headers, loops::refuse_loop, outcomes, surfaces, tls};
 use crate::{
     reader::Scope,
     schema,
@@ -45,6 +45,7 @@ pub(super) fn target(name: &str, targets: &Scope<'_>, around: &Around) -> Option
     if let Some(parsed) = &parsed {
         refuse_loop(scope, &parsed.address, around.listen);
     }
+    let tls = tls::outgoing(scope, parsed.as_ref().map(|parsed| &parsed.address));
     let userinfo = parsed.as_ref().and_then(|parsed| parsed.userinfo.as_ref());
     let credentials = credentials::credentials(scope, userinfo);
     let tenant = tenant(scope);
@@ -77,6 +78,7 @@ pub(super) fn target(name: &str, targets: &Scope<'_>, around: &Around) -> Option
     Some(Target {
         name: valid_name?,
         address: parsed?.address,
+        tls: tls?,
         credentials: credentials?,
         tenant: tenant?,
         headers: headers?,

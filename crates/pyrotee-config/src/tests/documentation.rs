@@ -1,10 +1,8 @@
 //! Tests that `docs/configuration.md` matches the schema.
 
-use std::{collections::BTreeMap, fs};
+use std::collections::BTreeMap;
 
-use tempfile::TempDir;
-
-use super::{target, yaml};
+use super::{pem::Pem, target, yaml};
 use crate::{
     needs_restart,
     schema::{self, Shape},
@@ -94,7 +92,15 @@ fn the_table_of_reload_has_every_key_on_its_side() {
 
 #[test]
 fn documented_defaults_are_in_force() {
-    let all = target("").env("PYROTEE__SPOOL__DIR", "/var/lib/pyrotee/spool");
+    let files = Pem::new();
+    let listener = files.expanded("{ cert-file: DIR/tls.crt, key-file: DIR/tls.key }");
+    let outgoing = files.expanded("{ ca-file: DIR/ca.crt }");
+    let lines = format!("      tls: {outgoing}\n");
+    let mut all = target(&lines).env("PYROTEE__SPOOL__DIR", "/var/lib/pyrotee/spool");
+    all.yaml = all.yaml.replace("http://", "https://");
+    all.yaml.push_str(&format!(
+        "listen-tls: {listener}\nadmin-tls: {listener}\nupstream: {{ address: https://u, tls: {outgoing} }}\n"
+    ));
     let mut text = all.config().to_yaml();
     text.push('\n');
     for (key, default) in documented() {
@@ -103,6 +109,7 @@ fn documented_defaults_are_in_force() {
             None | Some("max(4 × CPUs, 64)") => continue,
             // Set in the target of this test, or rendered in another notation.
             _ if ["enabled", "address"].contains(&name) => continue,
+            Some("1.2") => "\"1.2\"".to_owned(),
             Some("60s") => "1m".to_owned(),
             Some(listener) if listener.starts_with(':') => format!("\"{listener}\""),
             Some(other) => other.to_owned(),
@@ -117,14 +124,13 @@ fn documented_defaults_are_in_force() {
 #[test]
 fn examples_load() {
     let examples = blocks("yaml");
-    assert_eq!(examples.len(), 5);
-    let secrets = TempDir::new().unwrap();
+    assert_eq!(examples.len(), 6);
+    let secrets = Pem::new();
     for (name, secret) in [("central-token", "t\n"), ("archive-password", "x%2Fy\n")] {
-        fs::write(secrets.path().join(name), secret).unwrap();
+        secrets.write(name, secret);
     }
-    let secrets = secrets.path().to_str().unwrap();
     for example in examples {
-        let config = yaml(&example.replace("/run/secrets", secrets)).config();
+        let config = yaml(&example.replace("/run/secrets", &secrets.dir())).config();
         assert!(config.remote_write.enabled);
     }
 }

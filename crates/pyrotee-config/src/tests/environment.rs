@@ -33,7 +33,7 @@ fn an_unknown_variable_is_a_fault_that_names_it() {
     );
     yaml("").env("PYROTEE__UPSTREAM", "http://x").fault_is(
         "environment PYROTEE__UPSTREAM: upstream: is a section; \
-         add `__` and one of address, timeout, forwarded-headers, max-connections",
+         add `__` and one of address, timeout, forwarded-headers, max-connections, tls",
     );
     yaml("")
         .env("PYROTEE__REMOTE_WRITE__TARGETS", "{}")

@@ -11,12 +11,15 @@ mod file;
 mod layers;
 mod loader;
 mod outcomes;
+mod pem;
 mod rotation;
 mod secrets;
 mod seeds;
 mod spool;
 mod surfaces;
 mod targets;
+mod tls;
+mod tls_rotation;
 mod warnings;
 
 use std::fs;

@@ -1,0 +1,99 @@
+//! Warnings of TLS: certificates that expire, and verification that is turned off.
+
+use std::time::{Duration, SystemTime};
+
+use pyrotee_tls::{CertificateInfo, date};
+
+use crate::{
+    faults::dotted,
+    settings::{Config, OutgoingTls},
+};
+
+/// A certificate with less time left is warned of. Authorities that renew by themselves do so earlier.
+const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
+
+/// The warnings of a configuration at the time `now`. A text has no remaining time, so that a reload does not repeat it.
+pub(crate) fn of(config: &Config, now: SystemTime) -> Vec<String> {
+    let mut found = Vec::new();
+    let listeners = [
+        ("listen-tls", &config.listen_tls),
+        ("admin-tls", &config.admin_tls),
+    ];
+    for (section, tls) in listeners {
+        if let Some(listener) = tls {
+            of_certificates(section, listener.tls.certificates(), now, &mut found);
+        }
+    }
+    let upstream = config.upstream.iter();
+    let upstream = upstream.map(|it| ("upstream.tls".to_owned(), &it.tls));
+    let targets = config.remote_write.targets.iter();
+    let targets = targets.map(|it| {
+        let section = dotted(&["remote-write", "targets", &it.name, "tls"]);
+        (section, &it.tls)
+    });
+    for (section, tls) in upstream.chain(targets) {
+        if let Some(tls) = tls {
+            of_outgoing(&section, tls, now, &mut found);
+        }
+    }
+    found
+}
+
+fn of_outgoing(section: &str, tls: &OutgoingTls, now: SystemTime, found: &mut Vec<String>) {
+    of_certificates(section, tls.tls.certificates(), now, found);
+    if !tls.settings.insecure_skip_verify {
+        return;
+    }
+    found.push(format!(
+        "{section}.insecure-skip-verify: any certificate is accepted, so whoever is on the way can read and change \
+         what is sent; write ca-file with the authority of the server instead"
+    ));
+    if tls.settings.ca.is_some() {
+        found.push(format!(
+            "{section}.ca-file: means nothing with insecure-skip-verify"
+        ));
+    }
+}
+
+/// At most two warnings for each file: of the certificate that ends first, and of one that is not valid yet.
+fn of_certificates(
+    section: &str,
+    certificates: &[CertificateInfo],
+    now: SystemTime,
+    found: &mut Vec<String>,
+) {
+    for file in certificates.chunk_by(|one, other| one.part() == other.part()) {
+        let ends = |info: &CertificateInfo| info.not_after();
+        let first = file.iter().filter(|info| ends(info).is_some());
+        if let Some(info) = first.min_by_key(|info| ends(info))
+            && let Some(end) = ends(info)
+            && end < now + SOON
+        {
+            let verb = match info.is_expired(now) {
+                true => "expired on",
+                false => "expires soon, on",
+            };
+            warn(
+                section,
+                info,
+                &format!("{verb} {}; renew it", date(end)),
+                found,
+            );
+        }
+        if let Some(info) = file.iter().find(|info| info.is_not_valid_yet(now))
+            && let Some(start) = info.not_before()
+        {
+            let start = date(start);
+            let text = format!("is not valid before {start}; check the clock of this machine");
+            warn(section, info, &text, found);
+        }
+    }
+}
+
+fn warn(section: &str, info: &CertificateInfo, text: &str, found: &mut Vec<String>) {
+    let (key, path) = (info.part().as_str(), info.path().display());
+    let position = info.position();
+    found.push(format!(
+        "{section}.{key}: certificate {position} in `{path}` {text}"
+    ));
+}
