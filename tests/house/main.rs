@@ -90,6 +90,7 @@ const DIAMOND: [(&str, &[&str]); 16] = [
             "pyrotee-queue",
             "pyrotee-segments",
             "pyrotee-spool",
+            "pyrotee-tls",
         ],
     ),
     (

@@ -9,4 +9,6 @@ pub(crate) struct ConnectionInfo {
     /// The connection was accepted beyond the limit of connections, so that probes and scrapes are answered; the
     /// listener serves nothing else over it.
     pub(crate) is_extra: bool,
+    /// The client showed a certificate of an authority in `admin-tls.client-ca-file`.
+    pub(crate) has_certificate: bool,
 }

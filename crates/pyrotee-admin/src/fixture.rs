@@ -234,6 +234,7 @@ impl Rig {
         };
         let draining: Arc<dyn Draining> = Arc::<FakeRelay>::clone(&relay);
         let site = Site {
+            tls: None,
             pages: Arc::new(pages),
             guard: Guard::new(None),
             hosts: Hosts::new("relay", Vec::new()),
@@ -264,6 +265,7 @@ impl Rig {
         let info = ConnectionInfo {
             peer: peer.parse().unwrap(),
             is_extra: false,
+            has_certificate: false,
         };
         let request = Request::builder().method(method).uri(path).extension(info);
         let request = request.body(Body::empty()).unwrap();

@@ -4,9 +4,13 @@
 //! proxy or a container's port forwarder connects from loopback on behalf of others. Without a token: requests from
 //! loopback that no proxy forwarded. Requests of pages in a browser are always refused: a page reaches loopback on
 //! behalf of its author.
+//!
+//! With `admin-tls.client-auth: require`, every request needs a client certificate, too, except health checks: a kubelet
+//! has no certificate.
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use arc_swap::ArcSwapOption;
 use axum::response::{IntoResponse as _, Response};
@@ -33,9 +37,17 @@ const FORWARDING: [HeaderName; 7] = [
 
 const FORWARDING_PREFIXES: [&str; 3] = ["x-forwarded", "x-original-", "x-envoy-"];
 
-/// Checks requests against the `admin-token`; `None` if the configuration sets no token. Clones share one token.
+/// Checks requests against the `admin-token`, if the configuration sets one, and connections against
+/// `admin-tls.client-auth`. Clones share both.
 #[derive(Debug, Clone)]
-pub struct Guard(Arc<ArcSwapOption<SecretString>>);
+pub struct Guard(Arc<Rules>);
+
+#[derive(Debug)]
+struct Rules {
+    token: ArcSwapOption<SecretString>,
+    /// Every request but those of health checks needs a client certificate.
+    needs_certificate: AtomicBool,
+}
 
 /// The kind of access that a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +67,8 @@ pub(super) enum Refusal {
     Credential,
     /// No token is configured, and the request comes from another machine.
     Elsewhere,
+    /// The client shows no certificate.
+    Certificate,
     /// No token is configured, and a proxy forwarded the request from loopback.
     Forwarded,
 }
@@ -62,12 +76,28 @@ pub(super) enum Refusal {
 impl Guard {
     /// A guard that allows requests that show `token`; without a token, requests of this machine.
     pub fn new(token: Option<SecretString>) -> Self {
-        Self(Arc::new(ArcSwapOption::from_pointee(token)))
+        Self(Arc::new(Rules {
+            token: ArcSwapOption::from_pointee(token),
+            needs_certificate: AtomicBool::new(false),
+        }))
     }
 
     /// Replaces the token, for all clones and for every later request.
     pub fn set(&self, token: Option<SecretString>) {
-        self.0.store(token.map(Arc::new));
+        self.0.token.store(token.map(Arc::new));
+    }
+
+    /// Sets whether a request needs a client certificate, for all clones and for every later request.
+    pub fn set_needs_certificate(&self, needed: bool) {
+        self.0.needs_certificate.store(needed, Relaxed);
+    }
+
+    /// Whether a request of a connection is allowed with or without a client certificate.
+    pub(super) fn check_certificate(&self, has_certificate: bool) -> Result<(), Refusal> {
+        match has_certificate || !self.0.needs_certificate.load(Relaxed) {
+            true => Ok(()),
+            false => Err(Refusal::Certificate),
+        }
     }
 
     /// Whether a request from `peer` with these headers is allowed.
@@ -80,7 +110,7 @@ impl Guard {
         if is_of_a_page(access, headers) {
             return Err(Refusal::Browser);
         }
-        match &*self.0.load() {
+        match &*self.0.token.load() {
             Some(token) => match headers.get(AUTHORIZATION) {
                 Some(shown) if is_bearer(shown, token) => Ok(()),
                 _ => Err(Refusal::Credential),
@@ -123,6 +153,10 @@ impl Refusal {
             Self::Browser => (
                 StatusCode::FORBIDDEN,
                 "a page in a browser may not do this: use the pyrotee command",
+            ),
+            Self::Certificate => (
+                StatusCode::FORBIDDEN,
+                "this needs a client certificate that an authority in admin-tls.client-ca-file signed, because admin-tls.client-auth is require; pyrotee's commands take it from --cert-file and --key-file",
             ),
             Self::Credential => (
                 StatusCode::UNAUTHORIZED,

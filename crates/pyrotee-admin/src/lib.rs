@@ -43,6 +43,7 @@ mod spool;
 mod status;
 mod target_list;
 mod target_view;
+mod tls;
 
 pub use actions::Actions;
 pub use dead_letters::LetterService;
@@ -58,3 +59,4 @@ pub use site::Site;
 pub use status::StatusSource;
 pub use target_list::TargetList;
 pub use target_view::{Membership, TargetView};
+pub use tls::AdminTls;

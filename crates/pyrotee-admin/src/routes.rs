@@ -17,6 +17,9 @@ use crate::response::Failure;
 use crate::site::SharedSite;
 use crate::{actions, dead_letters, pages, reload, spool};
 
+const HEALTHY: &str = "/-/healthy";
+const READY: &str = "/-/ready";
+
 /// The handlers of one path.
 type Handlers = MethodRouter<SharedSite>;
 
@@ -43,8 +46,8 @@ pub(crate) fn router(site: &SharedSite) -> Router {
     Router::new()
         .route("/", page(pages::index))
         .route(json::METRICS, page(pages::metrics))
-        .route("/-/healthy", page(pages::healthy))
-        .route("/-/ready", page(pages::ready))
+        .route(HEALTHY, page(pages::healthy))
+        .route(READY, page(pages::ready))
         .route(json::status::PATH, page(pages::status))
         .route(json::reload::PATH, action(site, reload::reload))
         .route(json::PURGE, action(site, actions::purge))
@@ -98,14 +101,26 @@ fn is_essential(path: &str) -> bool {
     path == json::METRICS || path.starts_with("/-/") && path != json::reload::PATH
 }
 
-/// Refuses requests on an extra connection and requests whose host does not pass; essential paths are always served.
+/// Whether a path is for the probes of a cluster, which have no client certificate.
+fn is_health_check(path: &str) -> bool {
+    [HEALTHY, READY].contains(&path)
+}
+
+/// Refuses requests without a required client certificate, requests on an extra connection and requests whose host does
+/// not pass. Health checks are always served, other essential paths with the certificate.
 async fn admit(
     State(SharedSite(site)): State<SharedSite>,
     Extension(connection): Extension<ConnectionInfo>,
     request: Request,
     next: Next,
 ) -> Response {
-    if is_essential(request.uri().path()) {
+    let path = request.uri().path();
+    if !is_health_check(path)
+        && let Err(refusal) = site.guard.check_certificate(connection.has_certificate)
+    {
+        return refusal.response();
+    }
+    if is_essential(path) {
         return next.run(request).await;
     }
     if connection.is_extra {
@@ -129,5 +144,43 @@ async fn check_access(
     match site.guard.check(access, connection.peer, request.headers()) {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::*;
+    use crate::fixture::Rig;
+
+    #[tokio::test]
+    async fn without_a_required_certificate_only_health_is_answered() {
+        let rig = Rig::new(Vec::new());
+        let status = async |method, path| rig.ask(method, path).await;
+        assert_eq!(
+            status(Method::GET, json::status::PATH).await.0,
+            StatusCode::OK
+        );
+        rig.site.guard.set_needs_certificate(true);
+        for path in ["/-/healthy", "/-/ready"] {
+            assert_eq!(status(Method::GET, path).await.0, StatusCode::OK, "{path}");
+        }
+        for (method, path) in [
+            (Method::GET, "/"),
+            (Method::GET, "/metrics"),
+            (Method::GET, json::status::PATH),
+            (Method::GET, "/no/such/page"),
+            (Method::GET, "/-/healthy/"),
+            (Method::POST, "/-/reload"),
+        ] {
+            let (code, body) = status(method, path).await;
+            assert_eq!(code, StatusCode::FORBIDDEN, "{path}");
+            let text = body["error"].as_str().unwrap_or_default();
+            assert!(text.contains("admin-tls.client-ca-file"), "{path}: {text}");
+        }
+        assert!(rig.calls().is_empty());
+        rig.site.guard.set_needs_certificate(false);
+        assert_eq!(status(Method::GET, "/metrics").await.0, StatusCode::OK);
     }
 }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 
-use crate::{Actions, Guard, Health, Hosts, LetterService, Pages, Reload};
+use crate::{Actions, AdminTls, Guard, Health, Hosts, LetterService, Pages, Reload};
 
 /// Everything that the listener serves.
 #[derive(Debug)]
 pub struct Site {
+    /// TLS of the listener; `None` for plain HTTP. Whether a client needs a certificate is decided by the guard.
+    pub tls: Option<AdminTls>,
     pub pages: Arc<Pages>,
     pub guard: Guard,
     pub hosts: Hosts,

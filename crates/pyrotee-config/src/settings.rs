@@ -9,7 +9,7 @@ use http::HeaderName;
 use pyroscope_wire::refusal::Rules;
 use pyroscope_wire::{SurfacePaths, TagKeys, Tags};
 use pyrotee_net::{Address, Listen};
-use pyrotee_tls::{ClientTls, ClientTlsSettings, ServerTls, ServerTlsSettings};
+use pyrotee_tls::{ClientAuth, ClientTls, ClientTlsSettings, ServerTls, ServerTlsSettings};
 use secrecy::SecretString;
 
 /// The whole configuration.
@@ -77,6 +77,14 @@ pub struct ListenerTls {
     /// What the connections use. With `client-auth: require` of `admin`, the handshake only requests a certificate, because
     /// health checks have none; the settings say `require`.
     pub tls: ServerTls,
+}
+
+impl ListenerTls {
+    /// Whether every client needs a certificate (`client-auth: require`).
+    #[must_use]
+    pub fn requires_certificate(&self) -> bool {
+        self.settings.client_auth == ClientAuth::Require
+    }
 }
 
 /// Which ingestion requests are recorded for the targets.

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use pyrotee_admin::{
-    Actions, Admin, Copies, DegradableParts, Guard, Health, Hosts, LetterService, OpenSpool, Pages,
-    Site, StatusSource, UpstreamState,
+    Actions, Admin, AdminTls, Copies, DegradableParts, Guard, Health, Hosts, LetterService,
+    OpenSpool, Pages, Site, StatusSource, UpstreamState,
 };
-use pyrotee_config::Loader;
+use pyrotee_config::{ListenerTls, Loader};
 use pyrotee_net::bind;
 use pyrotee_proxy::Proxy;
 use pyrotee_queue::{Budget, Supervisor};
@@ -54,6 +54,7 @@ pub(super) struct Relay {
     reload: ReloadHandle,
     config: Arc<ReloadState>,
     admin: TcpListener,
+    admin_tls: Option<AdminTls>,
     scrape: Scrape,
     drop_log: Arc<DropLog>,
     parts: DegradableParts,
@@ -145,7 +146,10 @@ impl Relay {
             dead_letters.clone(),
         );
         let parts = degradable_parts(config, monitor, dead_letters);
+        let admin_tls = config.admin_tls.as_ref();
         let guard = Guard::new(config.admin_token.clone());
+        guard.set_needs_certificate(admin_tls.is_some_and(ListenerTls::requires_certificate));
+        let admin_tls = admin_tls.map(|it| AdminTls::new(it.tls.clone()));
         let hosts = Hosts::new(&machine_name(), config.admin_hosts.clone());
         let manager = Arc::new(ServiceManager::from_environment());
         let (grace_sender, grace) = watch::channel(config.shutdown_grace);
@@ -155,6 +159,7 @@ impl Relay {
             budget: Arc::clone(&budget),
             has_upstream: config.upstream.is_some(),
             guard: guard.clone(),
+            admin_tls: admin_tls.clone(),
             hosts: hosts.clone(),
             log_level,
             grace: grace_sender,
@@ -176,6 +181,7 @@ impl Relay {
             admin: admin
                 .into_std()
                 .context("failed to hand over the admin listener")?,
+            admin_tls,
             scrape: scrape.with_panics(supervisor.clone()),
             parts,
             drop_log: Arc::new(DropLog::new(targets.scraped())),
@@ -212,6 +218,7 @@ impl Relay {
             copies: Copies::default(),
         };
         let site = Site {
+            tls: self.admin_tls,
             pages: Arc::new(pages),
             guard: self.guard,
             hosts: self.hosts,

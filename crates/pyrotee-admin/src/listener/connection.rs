@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -13,13 +14,15 @@ use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use pyrotee_net::server::{GuardBody, TimedIo, poll_deadline};
+use pyrotee_net::server::{GuardBody, TimedIo, has_client_certificate, poll_deadline};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
+use tokio_util::either::Either;
 use tower::{Service, ServiceExt as _};
 
 use super::activity::RequestGuard;
 use super::connections::Place;
+use crate::AdminTls;
 use crate::connection_info::ConnectionInfo;
 use crate::response::RequestTimeout;
 
@@ -27,9 +30,14 @@ use crate::response::RequestTimeout;
 /// megabytes.
 const BUFFER: usize = 16 * 1024;
 
-/// Serves the requests of a connection until the connection ends, misses a deadline, or makes room for another one.
-pub(super) async fn serve<S, B>(socket: TcpStream, info: ConnectionInfo, service: S, place: Place)
-where
+/// Serves the requests of a connection, after its TLS handshake if there is one, until the connection ends, misses a deadline, or makes room for another one.
+pub(super) async fn serve<S, B>(
+    socket: TcpStream,
+    peer: SocketAddr,
+    tls: Option<AdminTls>,
+    service: S,
+    place: Place,
+) where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone,
     B: Body<Data = Bytes> + 'static,
     B::Error: Into<BoxError>,
@@ -39,9 +47,29 @@ where
         tracing::debug!(%error, "admin client is gone already");
         return;
     }
+    let shaking = async {
+        match tls {
+            None => Some(Either::Left(socket)),
+            Some(tls) => tls.accept(socket, peer).await,
+        }
+    };
+    let accepted = tokio::select! {
+        accepted = shaking => accepted,
+        () = place.evicted() => {
+            tracing::debug!("admin connection made room for another within its handshake");
+            return;
+        }
+    };
+    let Some(io) = accepted else { return };
+    let info = ConnectionInfo {
+        peer: peer.ip(),
+        is_extra: place.is_extra(),
+        has_certificate: has_client_certificate(&io),
+    };
     let activity = place.activity();
+    activity.timeouts.handshake_ended();
     let read_limit = Arc::new(AtomicU64::new(u64::MAX));
-    let io = TimedIo::new(socket, Arc::clone(&activity.timeouts), read_limit, ());
+    let io = TimedIo::new(io, Arc::clone(&activity.timeouts), read_limit, ());
     let (request_timeout, requesting) = (place.request_timeout(), Arc::clone(activity));
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(info);

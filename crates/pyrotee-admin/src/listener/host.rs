@@ -14,15 +14,20 @@ use tower::Service;
 
 use super::connection;
 use super::connections::{Connections, Limits};
-use crate::connection_info::ConnectionInfo;
+use crate::AdminTls;
 
 /// How long accepting pauses when the process is out of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves the connections of `listener`, for ever. Each request has a [`ConnectionInfo`] in its extensions. The
+/// Serves the connections of `listener`, for ever. Each request has a
+/// [`ConnectionInfo`](crate::connection_info::ConnectionInfo) in its extensions. The
 /// extensions of a response may have a [`RequestTimeout`](crate::response::RequestTimeout).
-pub(super) async fn run<S, B>(listener: TcpListener, service: S, limits: Limits)
-where
+pub(super) async fn run<S, B>(
+    listener: TcpListener,
+    tls: Option<AdminTls>,
+    service: S,
+    limits: Limits,
+) where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
         + Clone
         + Send
@@ -43,10 +48,7 @@ where
             }
         };
         let place = connections.enter();
-        let info = ConnectionInfo {
-            peer: peer.ip(),
-            is_extra: place.is_extra(),
-        };
-        tasks.spawn(connection::serve(socket, info, service.clone(), place));
+        let connection = connection::serve(socket, peer, tls.clone(), service.clone(), place);
+        tasks.spawn(connection);
     }
 }

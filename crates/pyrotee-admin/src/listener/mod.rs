@@ -125,7 +125,7 @@ async fn serve(listener: std::net::TcpListener, site: &SharedSite) -> io::Result
             site.0.pages.metrics.upkeep();
         }
     };
-    let hosting = host::run(listener, router(site), LIMITS);
+    let hosting = host::run(listener, site.0.tls.clone(), router(site), LIMITS);
     tokio::select! {
         () = hosting => {}
         () = upkeep => {}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pyrotee_admin::json::reload::TargetChangeJson;
-use pyrotee_admin::{Guard, Hosts};
+use pyrotee_admin::{AdminTls, Guard, Hosts};
 use pyrotee_config::{Config, Target};
 use pyrotee_proxy::{LocalWrites, PolicyHandle};
 use pyrotee_queue::Budget;
@@ -22,6 +22,8 @@ pub(crate) struct ReloadableParts {
     pub(crate) budget: Arc<Budget>,
     pub(crate) guard: Guard,
     pub(crate) hosts: Hosts,
+    /// TLS of the admin listener, which only a restart turns on or off.
+    pub(crate) admin_tls: Option<AdminTls>,
     pub(crate) log_level: LogLevelHandle,
     /// Whether the process has an upstream: adding one needs a restart.
     pub(crate) has_upstream: bool,
@@ -57,6 +59,10 @@ impl ReloadableParts {
         self.log_level.set(new.log.level);
         self.guard.set(new.admin_token.clone());
         self.hosts.set(new.admin_hosts.clone());
+        if let (Some(in_force), Some(tls)) = (&self.admin_tls, &new.admin_tls) {
+            in_force.set(tls.tls.clone());
+            self.guard.set_needs_certificate(tls.requires_certificate());
+        }
         self.grace.send_replace(new.shutdown_grace);
         // A request that is discarded must find a target: so targets are added before the policy changes, and removed
         // after it.

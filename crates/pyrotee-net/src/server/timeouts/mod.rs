@@ -97,6 +97,11 @@ impl ConnectionTimeouts {
         }
     }
 
+    /// Starts the head timeout anew, after a TLS handshake.
+    pub fn handshake_ended(&self) {
+        self.state().read_by = Some(Instant::now() + self.deadlines.head);
+    }
+
     /// Notes that the socket read `bytes`. Returns whether the connection speaks HTTP/2.
     pub(super) fn bytes_read(&self, bytes: &[u8]) -> bool {
         let mut state = self.state();
