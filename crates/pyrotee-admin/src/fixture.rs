@@ -180,6 +180,7 @@ impl ConfigState for FakeRelay {
             faults,
             restart_required: Vec::new(),
             stale_files: Vec::new(),
+            unverified_servers: Vec::new(),
         }
     }
 }

@@ -16,6 +16,7 @@
 //! [`Sources::of_process`], and for the roots of the system (`SSL_CERT_FILE`) when an address is `https://`.
 
 mod admin;
+mod certificates;
 mod difference;
 mod disk;
 mod entries;
@@ -51,6 +52,7 @@ mod tests;
 pub const FILE_VARIABLE: &str = "PYROTEE_CONFIG";
 
 pub use admin::{admin_address, admin_token};
+pub use certificates::{CertificateFile, TlsServer};
 pub use difference::{ChangeKind, KeyChange, needs_restart};
 pub use faults::{Fault, Faults};
 pub use files::{FileContents, Reread, StaleFile};

@@ -4,10 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use pyrotee_tls::{CertificateInfo, date};
 
-use crate::{
-    faults::dotted,
-    settings::{Config, OutgoingTls},
-};
+use crate::settings::{Config, OutgoingTls};
 
 /// A certificate with less time left is warned of. Authorities that renew by themselves do so earlier.
 const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
@@ -24,17 +21,8 @@ pub(crate) fn of(config: &Config, now: SystemTime) -> Vec<String> {
             of_certificates(section, listener.tls.certificates(), now, &mut found);
         }
     }
-    let upstream = config.upstream.iter();
-    let upstream = upstream.map(|it| ("upstream.tls".to_owned(), &it.tls));
-    let targets = config.remote_write.targets.iter();
-    let targets = targets.map(|it| {
-        let section = dotted(&["remote-write", "targets", &it.name, "tls"]);
-        (section, &it.tls)
-    });
-    for (section, tls) in upstream.chain(targets) {
-        if let Some(tls) = tls {
-            of_outgoing(&section, tls, now, &mut found);
-        }
+    for (server, tls) in config.servers() {
+        of_outgoing(&server.section(), tls, now, &mut found);
     }
     found
 }

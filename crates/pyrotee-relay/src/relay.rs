@@ -152,6 +152,7 @@ impl Relay {
         let admin_tls = admin_tls.map(|it| AdminTls::new(it.tls.clone()));
         let hosts = Hosts::new(&machine_name(), config.admin_hosts.clone());
         let manager = Arc::new(ServiceManager::from_environment());
+        let scrape = scrape.with_tls(Arc::clone(&state), proxy.upstream_tls(), admin_tls.clone());
         let (grace_sender, grace) = watch::channel(config.shutdown_grace);
         let reloadable_parts = ReloadableParts {
             targets: Arc::clone(&targets),

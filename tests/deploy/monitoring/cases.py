@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from series import (
     ACCEPTED,
+    DAY,
     INGESTED,
     INSTANCE,
     LETTERS_EVICTED,
@@ -27,6 +28,7 @@ from series import (
     UPSTREAM_ERRORS,
     VALID,
     WAITING,
+    certificate,
     dropped,
     letters_lost,
     of_config,
@@ -119,6 +121,22 @@ CASES = [
     Case("the file has a fault", {VALID: steady(0), of_config("reloads_errors_total"): rising(0, 1)}, {"PyroteeConfigRefused": {}}),
     Case("a file had a fault for three minutes", {VALID: f"1x{MINUTES - 20} 0x2 1x20"}, {}),
     Case("a token file is empty", {of_config("stale_files"): steady(1)}, {"PyroteeSecretFileStale": {}}),
+    Case(
+        "a certificate of its own expires within 14 days",
+        {certificate("listen"): steady(10 * DAY)},
+        {"PyroteeCertificateExpiring": {"role": "listen", "file": "/tls/listen.crt"}},
+    ),
+    Case(
+        "the certificate of a target expires within 2 days",
+        {of_target("target_certificate_expiry_timestamp_seconds"): steady(1 * DAY)},
+        {"PyroteeCertificateExpired": {"target": "central"}},
+    ),
+    Case(
+        "an authority has expired",
+        {certificate("target_ca"): steady(60)},
+        {"PyroteeCertificateExpired": {"role": "target_ca", "file": "/tls/target_ca.crt"}},
+    ),
+    Case("a certificate expires in 15 days", {certificate("listen"): steady(15 * DAY)}, {}),
     Case("listen was changed", {of_config("restart_required"): steady(1)}, {"PyroteeRestartRequired": {}}),
     Case("listen was changed half an hour ago", {of_config("restart_required"): f"0x{MINUTES - 30} 1x30"}, {}),
     Case("a target has every trouble", IN_TROUBLE, TROUBLE_FIRES),

@@ -57,6 +57,13 @@ def of_config(name):
     return f"pyroscope_relay_config_{name}{{{INSTANCE}}}"
 
 
+DAY = 24 * 3600
+
+
+def certificate(role):
+    return f'pyroscope_relay_tls_certificate_expiry_timestamp_seconds{{{INSTANCE},role="{role}",file="/tls/{role}.crt"}}'
+
+
 UP = f"up{{{INSTANCE}}}"
 STARTED = f"process_start_time_seconds{{{INSTANCE}}}"
 SUSPENDED = f'{PREFIX}surface_suspended{{{TARGET},surface="push"}}'
@@ -77,6 +84,9 @@ SENT = of_target("sent_profiles_total")
 
 MEMORY = {
     UP: steady(1),
+    certificate("listen"): steady(365 * DAY),
+    certificate("target_ca"): steady(365 * DAY),
+    of_target("target_certificate_expiry_timestamp_seconds"): steady(365 * DAY),
     f'pyroscope_relay_build_info{{{INSTANCE},version="0.1.0"}}': steady(1),
     STARTED: steady(0),
     VALID: steady(1),

@@ -51,6 +51,9 @@ pub struct ConfigJson {
     pub faults: Vec<String>,
     pub restart_required: Vec<String>,
     pub stale_files: Vec<StaleFileJson>,
+    /// Sections of TLS whose servers are not verified; empty from an older relay without this field.
+    #[serde(default)]
+    pub unverified_servers: Vec<String>,
 }
 
 /// A file that the configuration names and that keeps its last good content.

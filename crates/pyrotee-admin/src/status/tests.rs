@@ -103,6 +103,7 @@ fn eventful_config() -> ConfigJson {
         faults: vec![String::new()],
         restart_required: vec!["listen".to_owned()],
         stale_files: vec![stale],
+        unverified_servers: vec![String::new()],
     }
 }
 

@@ -1,6 +1,6 @@
 //! The state of the configuration and of its reloads, for the status page and the metrics.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use pyrotee_admin::ConfigState;
@@ -20,6 +20,7 @@ pub(crate) struct ReloadState {
 #[derive(Debug)]
 struct State {
     config: ConfigJson,
+    in_force: Arc<Config>,
     stale: Vec<StaleFile>,
     reloads: u64,
     errors: u64,
@@ -51,7 +52,9 @@ impl ReloadState {
                 faults: Vec::new(),
                 restart_required: Vec::new(),
                 stale_files: Vec::new(),
+                unverified_servers: unverified_servers(config),
             },
+            in_force: Arc::new(config.clone()),
             stale: Vec::new(),
             reloads: 0,
             errors: 0,
@@ -86,6 +89,8 @@ impl ReloadState {
         state.config.hash = config.hash();
         state.config.loaded_at = time(SystemTime::now());
         state.config.restart_required = keys;
+        state.config.unverified_servers = unverified_servers(config);
+        state.in_force = Arc::new(config.clone());
     }
 
     /// The directories that a relay which was started without targets did not open.
@@ -145,6 +150,11 @@ impl ReloadState {
         state.stale = stale;
     }
 
+    /// The configuration in force.
+    pub(crate) fn in_force(&self) -> Arc<Config> {
+        Arc::clone(&lock(&self.state).in_force)
+    }
+
     /// The numbers of this instant.
     pub(crate) fn numbers(&self) -> ReloadNumbers {
         let state = lock(&self.state);
@@ -158,6 +168,11 @@ impl ReloadState {
             stale_files: state.stale.len() as u64,
         }
     }
+}
+
+fn unverified_servers(config: &Config) -> Vec<String> {
+    let servers = config.unverified_servers();
+    servers.map(|server| server.section()).collect()
 }
 
 impl State {

@@ -13,6 +13,7 @@ mod series;
 mod spool;
 mod target;
 mod targets;
+mod tls;
 
 pub(crate) use drop_log::DropLog;
 pub(crate) use logs::{LogLevelHandle, install as install_logs};

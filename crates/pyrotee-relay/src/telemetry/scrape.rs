@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex};
 
 use metrics::{Gauge, Unit, describe_gauge, gauge};
 use metrics_exporter_prometheus::PrometheusHandle;
-use pyrotee_admin::Metrics;
-use pyrotee_proxy::Gauges;
+use pyrotee_admin::{AdminTls, Metrics};
+use pyrotee_proxy::{Gauges, UpstreamTlsHandle};
 use pyrotee_queue::{Budget, Supervisor, lock};
 
 use super::config::ConfigSeries;
@@ -24,6 +24,7 @@ use super::series::float;
 use super::spool::SpoolSeries;
 use super::target;
 use super::targets::TargetsSeries;
+use super::tls::TlsSeries;
 use crate::build_info;
 use crate::reload::ReloadState;
 use crate::targets::ScrapedTargets;
@@ -71,6 +72,7 @@ pub(crate) struct Scrape {
     removed: Option<RemovedSeries>,
     dead_letters: Option<DeadLetterSeries>,
     panics: Option<PanicSeries>,
+    tls: Option<TlsSeries>,
     /// One scrape at a time: two would mix their snapshots.
     turn: Mutex<()>,
 }
@@ -106,6 +108,7 @@ impl Scrape {
             spool: spool.map(SpoolSeries::new),
             dead_letters: dead_letters.map(DeadLetterSeries::new),
             panics: None,
+            tls: None,
             turn: Mutex::new(()),
         }
     }
@@ -113,6 +116,17 @@ impl Scrape {
     /// Shows the panics that `supervisor` counts, too.
     pub(crate) fn with_panics(mut self, supervisor: Supervisor) -> Self {
         self.panics = Some(PanicSeries::new(supervisor));
+        self
+    }
+
+    /// Shows the certificates of `config` and of the upstream, and the failed handshakes of the admin listener, too.
+    pub(crate) fn with_tls(
+        mut self,
+        config: Arc<ReloadState>,
+        upstream: Option<UpstreamTlsHandle>,
+        admin: Option<AdminTls>,
+    ) -> Self {
+        self.tls = Some(TlsSeries::new(config, upstream, admin));
         self
     }
 }
@@ -138,10 +152,16 @@ impl Metrics for Scrape {
         if let Some(panics) = &self.panics {
             panics.update();
         }
+        if let Some(tls) = &self.tls {
+            tls.update();
+        }
         self.process.collect();
         self.config.update();
         let mut text = self.targets.without_hidden(self.handle.render());
         self.config.append_info(&mut text);
+        if let Some(tls) = &self.tls {
+            tls.append(&mut text);
+        }
         text
     }
 

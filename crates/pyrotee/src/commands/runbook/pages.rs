@@ -33,6 +33,8 @@ pub(super) const PAGES: &[Page] = pages! {
     "PyroteeRestarting"
     "PyroteeConfigRefused"
     "PyroteeSecretFileStale"
+    "PyroteeCertificateExpiring"
+    "PyroteeCertificateExpired"
     "PyroteeRestartRequired"
     "PyroteeTargetFailing"
     "PyroteeTargetRefusing"

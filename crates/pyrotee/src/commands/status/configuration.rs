@@ -5,7 +5,7 @@ use pyrotee_admin::json::status::ConfigJson;
 use pyrotee_terminal::counted;
 
 /// A line for each trouble with the configuration: faults of the file, keys that need a restart, files that keep their last
-/// good content. None if nothing is wrong.
+/// good content, servers that are not verified. None if nothing is wrong.
 pub(super) fn lines(config: &ConfigJson) -> Vec<String> {
     let mut lines = Vec::new();
     if !config.faults.is_empty() {
@@ -28,6 +28,10 @@ pub(super) fn lines(config: &ConfigJson) -> Vec<String> {
             file.path, file.text
         )
     }));
+    let unverified = config.unverified_servers.iter();
+    lines.extend(unverified.map(|section| {
+        format!("configuration: {section}.insecure-skip-verify: any certificate is accepted")
+    }));
     lines
 }
 
@@ -47,6 +51,7 @@ pub(super) mod tests {
             faults: Vec::new(),
             restart_required: Vec::new(),
             stale_files: Vec::new(),
+            unverified_servers: Vec::new(),
         }
     }
 
@@ -92,5 +97,11 @@ pub(super) mod tests {
         };
         let line = "configuration: /run/token keeps its last good content: it is empty";
         assert_eq!(lines(&stale), [line]);
+        let unverified = ConfigJson {
+            unverified_servers: vec!["upstream.tls".to_owned()],
+            ..good()
+        };
+        let line = "configuration: upstream.tls.insecure-skip-verify: any certificate is accepted";
+        assert_eq!(lines(&unverified), [line]);
     }
 }

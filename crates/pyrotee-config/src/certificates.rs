@@ -1,0 +1,112 @@
+//! The files of certificates of a configuration, and the servers whose certificates are not verified, for metrics,
+//! status and warnings.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use pyrotee_tls::{CertificateInfo, TlsPart};
+
+use crate::{
+    faults::dotted,
+    settings::{Config, OutgoingTls},
+};
+
+/// A file of certificates that a configuration names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CertificateFile<'c> {
+    /// What the certificates are for: the label of the metric.
+    pub role: &'static str,
+    /// The path as it is configured.
+    pub path: &'c Path,
+    /// When the first certificate of the file expires.
+    pub not_after: SystemTime,
+}
+
+/// A server that the relay speaks TLS to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TlsServer<'c> {
+    /// `upstream` or `target`: the label of the metric.
+    pub role: &'static str,
+    /// Name of the target; `upstream` for the upstream.
+    pub name: &'c str,
+}
+
+impl TlsServer<'_> {
+    /// The section of its TLS.
+    #[must_use]
+    pub fn section(&self) -> String {
+        match self.role {
+            TARGET => dotted(&["remote-write", "targets", self.name, "tls"]),
+            role => format!("{role}.tls"),
+        }
+    }
+}
+
+const UPSTREAM: &str = "upstream";
+const TARGET: &str = "target";
+
+impl Config {
+    /// The files of certificates, sorted; a file that several sections name for one role is there once.
+    #[must_use]
+    pub fn certificate_files(&self) -> Vec<CertificateFile<'_>> {
+        let mut found = Vec::new();
+        let listeners = [
+            (&self.listen_tls, ["listen", "listen_client_ca"]),
+            (&self.admin_tls, ["admin", "admin_client_ca"]),
+        ];
+        for (tls, roles) in listeners {
+            if let Some(listener) = tls {
+                add(listener.tls.certificates(), roles, &mut found);
+            }
+        }
+        for (server, tls) in self.servers() {
+            let roles = match server.role {
+                TARGET => [TARGET, "target_ca"],
+                _ => [UPSTREAM, "upstream_ca"],
+            };
+            add(tls.tls.certificates(), roles, &mut found);
+        }
+        found.sort_by_key(|file| (file.role, file.path, file.not_after));
+        found.dedup_by_key(|file| (file.role, file.path));
+        found
+    }
+
+    /// The servers whose certificates are not verified (`insecure-skip-verify`).
+    pub fn unverified_servers(&self) -> impl Iterator<Item = TlsServer<'_>> {
+        let unverified = self
+            .servers()
+            .filter(|(_, tls)| tls.tls.skips_verification());
+        unverified.map(|(server, _)| server)
+    }
+
+    /// The servers that are spoken to over TLS.
+    pub(crate) fn servers(&self) -> impl Iterator<Item = (TlsServer<'_>, &OutgoingTls)> {
+        let upstream = self.upstream.iter();
+        let upstream = upstream.map(|it| (UPSTREAM, UPSTREAM, &it.tls));
+        let targets = self.remote_write.targets.iter();
+        let targets = targets.map(|it| (TARGET, it.name.as_str(), &it.tls));
+        let all = upstream.chain(targets);
+        all.filter_map(|(role, name, tls)| Some((TlsServer { role, name }, tls.as_ref()?)))
+    }
+}
+
+/// Adds certificates with the role of an own certificate or of an authority.
+fn add<'c>(
+    certificates: &'c [CertificateInfo],
+    [own, authority]: [&'static str; 2],
+    found: &mut Vec<CertificateFile<'c>>,
+) {
+    let files = certificates.iter().filter_map(|info| {
+        let role = match info.part() {
+            TlsPart::CertFile => own,
+            _ => authority,
+        };
+        let (path, not_after) = (info.path(), info.not_after()?);
+        Some(CertificateFile {
+            role,
+            path,
+            not_after,
+        })
+    });
+    found.extend(files);
+}
