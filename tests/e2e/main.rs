@@ -14,6 +14,8 @@ mod admin;
 mod admin_access;
 /// Clients that hold connections of the admin listener and complete no request.
 mod admin_load;
+/// The admin listener over TLS.
+mod admin_tls;
 /// Responses of a target whose body matters besides the status, or whose body stalls.
 mod answers;
 /// Captured requests of real SDKs: byte for byte to the upstream, with tags to a target.

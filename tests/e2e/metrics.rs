@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use crate::support::{
     Answer, Builder, Count, Metrics, Relay, Request, Rig, SOON, Upstream,
     client::{self, noise},
+    pki::Authority,
 };
 
 /// Name, type and further labels of the series of Pyroscope 0.37.
@@ -255,6 +256,27 @@ fn metrics_come_in_the_text_format_of_prometheus() {
     }
 }
 
+/// The series of a relay that speaks TLS on `admin` and to a target.
+fn series_of_tls() -> BTreeSet<String> {
+    let files = Authority::new();
+    files.issue("relay", "localhost");
+    let (cert, key) = (files.text("relay.crt"), files.text("relay.key"));
+    let relay = Relay::builder()
+        .remote_write("disable-local-writes: true")
+        .yaml(&format!(
+            "admin-tls: {{ cert-file: {cert}, key-file: {key} }}"
+        ))
+        .target_address(
+            "central",
+            "https://127.0.0.1:1",
+            &["tls: { insecure-skip-verify: true }"],
+        )
+        .spawn();
+    let response = files.get(relay.admin(), "localhost", "/metrics");
+    let (_, text) = response.split_once("\r\n\r\n").unwrap();
+    series(&Metrics::parse(text))
+}
+
 #[test]
 fn the_documentation_lists_the_series_there_are_and_no_other() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/metrics.md");
@@ -269,6 +291,7 @@ fn the_documentation_lists_the_series_there_are_and_no_other() {
     let rig = busy_with(|builder| builder.yaml("spool: { dir: \"{home}/spool\" }"));
     rig.upstream.wait_for(6, SOON);
     let mut shown = series(&rig.relay.metrics());
+    shown.extend(series_of_tls());
     shown.retain(|name| name.starts_with("pyroscope_"));
     let missing: Vec<_> = shown.difference(&documented).collect();
     assert!(missing.is_empty(), "not in docs/metrics.md: {missing:?}");

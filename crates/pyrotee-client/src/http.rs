@@ -41,12 +41,19 @@ pub(crate) struct ExchangeLimits {
 }
 
 impl HttpClient {
-    /// A client of the server at `address`.
+    /// A client of the server at `address`. Without `tls`, an https server is verified by the roots of the system.
     ///
     /// # Errors
     /// The resolver or the trusted certificates of this machine cannot be read.
-    pub(crate) fn new(address: Address, connections: Connections) -> anyhow::Result<Self> {
-        let tls = ClientTls::system(&SystemRoots::load()?)?;
+    pub(crate) fn new(
+        address: Address,
+        connections: Connections,
+        tls: Option<&ClientTls>,
+    ) -> anyhow::Result<Self> {
+        let tls = match tls {
+            Some(tls) => tls.clone(),
+            None => ClientTls::system(&SystemRoots::load()?)?,
+        };
         let connector = Connector::new(&Resolver::system()?, &tls);
         let mut pool = legacy::Client::builder(TokioExecutor::new());
         if connections == Connections::OnePerRequest {

@@ -8,6 +8,7 @@ use http_body_util::Full;
 use hyper::{Request, StatusCode};
 use pyrotee_net::Address;
 use pyrotee_terminal::visible;
+use pyrotee_tls::ClientTls;
 
 use super::address::parse_to;
 use super::captured::CapturedRequest;
@@ -40,16 +41,29 @@ pub enum UploadError {
 }
 
 impl PyroscopeClient {
-    /// A client for `--to` that opens a connection for each raw request, with `timeout` for each upload.
-    pub fn new(to: &str, timeout: Duration) -> anyhow::Result<Self> {
-        let http = HttpClient::new(parse_to(to, "leave them out")?, Connections::OnePerRequest)?;
+    /// A client for `--to` that opens a connection for each raw request, with `timeout` for each upload and
+    /// the result of `tls` for the address.
+    pub fn new(
+        to: &str,
+        timeout: Duration,
+        tls: impl FnOnce(&Address) -> anyhow::Result<Option<ClientTls>>,
+    ) -> anyhow::Result<Self> {
+        let address = parse_to(to, "leave them out")?;
+        let tls = tls(&address)?;
+        let http = HttpClient::new(address, Connections::OnePerRequest, tls.as_ref())?;
         Ok(Self::with(http, timeout, SHOWN_BYTES))
     }
 
-    /// A client for `--to` that keeps its connection for many uploads, with `timeout` for each.
-    pub fn kept_alive(to: &str, timeout: Duration) -> anyhow::Result<Self> {
-        let instead = "use a target of a configuration (--config)";
-        let http = HttpClient::new(parse_to(to, instead)?, Connections::KeptAlive)?;
+    /// A client for `--to` that keeps its connection for many uploads, with `timeout` for each and the result of
+    /// `tls` for the address.
+    pub fn kept_alive(
+        to: &str,
+        timeout: Duration,
+        tls: impl FnOnce(&Address) -> anyhow::Result<Option<ClientTls>>,
+    ) -> anyhow::Result<Self> {
+        let address = parse_to(to, "use a target of a configuration (--config)")?;
+        let tls = tls(&address)?;
+        let http = HttpClient::new(address, Connections::KeptAlive, tls.as_ref())?;
         Ok(Self::with(http, timeout, RESPONSE_BYTES))
     }
 

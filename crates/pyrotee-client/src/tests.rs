@@ -28,7 +28,7 @@ async fn exchanges(response: &str) -> [Result<BoundedResponse, RequestError>; 2]
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let uri = format!("http://{}", listener.local_addr().unwrap());
     let address = Address::parse(&uri).unwrap().address;
-    let client = HttpClient::new(address, Connections::OnePerRequest).unwrap();
+    let client = HttpClient::new(address, Connections::OnePerRequest, None).unwrap();
     let serving = async {
         for _ in 0..2 {
             respond(&mut listener.accept().await.unwrap().0, response).await;
@@ -90,7 +90,7 @@ async fn a_connection_is_kept_for_the_next_upload_if_it_shall_be() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let uri = format!("http://{}", listener.local_addr().unwrap());
         let address = Address::parse(&uri).unwrap().address;
-        let client = HttpClient::new(address, connections).unwrap();
+        let client = HttpClient::new(address, connections, None).unwrap();
         let serving = async {
             let mut accepted = 0;
             let mut responses = 0;

@@ -2,6 +2,7 @@
 //! a shell without the relay's variables, and as a user who may not read the relay's secrets.
 
 use pyrotee_net::Listen;
+use pyrotee_tls::PemFile;
 use secrecy::SecretString;
 
 use crate::{Faults, Loader, Sources, disk, listen, sections, text};
@@ -17,6 +18,15 @@ pub fn admin_address(sources: Sources) -> Result<Listen, Faults> {
         return Err(text::fault(path, None, text.to_owned()));
     }
     Loader::new(sources).one("admin", |root| root.parse("admin", listen::parse))
+}
+
+/// The certificate of `admin-tls`, which the relay shows at the address of the key `admin`; `None` if the listener speaks
+/// plain HTTP.
+///
+/// # Errors
+/// The file cannot be read, or the section has a fault that concerns the certificate. The private key is not read.
+pub fn admin_certificate(sources: Sources) -> Result<Option<PemFile>, Faults> {
+    Loader::new(sources).one(sections::ADMIN_TLS, sections::admin_certificate)
 }
 
 /// The key `admin-token`; `None` if it is not set.

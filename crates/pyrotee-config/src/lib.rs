@@ -51,7 +51,7 @@ mod tests;
 /// The environment variable with the path of the configuration file, for every command that reads one.
 pub const FILE_VARIABLE: &str = "PYROTEE_CONFIG";
 
-pub use admin::{admin_address, admin_token};
+pub use admin::{admin_address, admin_certificate, admin_token};
 pub use certificates::{CertificateFile, TlsServer};
 pub use difference::{ChangeKind, KeyChange, needs_restart};
 pub use faults::{Fault, Faults};

@@ -128,7 +128,7 @@ impl Loader {
         Ok(Loaded { config, files })
     }
 
-    /// Reads one key of the first level. The other keys are not read: neither their faults nor the variables and files that
+    /// Reads one key or section of the first level. The other keys are not read: neither their faults nor the variables and files that
     /// they name matter. `value` adds the faults of the value.
     ///
     /// # Errors
@@ -142,7 +142,10 @@ impl Loader {
         let files = Files::new(&contents, self.credentials());
         let file = self.parse(&self.read()?, Some(key), &files, &mut faults)?;
         let figment = self.layers(file.dict, file.root.as_ref(), &mut faults);
-        faults.retain(|fault| fault.key == key);
+        faults.retain(|fault| {
+            let rest = fault.key.strip_prefix(key);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        });
         let tree = Tree::new(&figment, file.notes, faults, &files, &self.roots);
         let value = value(&tree.root());
         let faults = tree.into_faults();

@@ -19,6 +19,7 @@ mod live_files;
 pub(crate) mod message;
 mod metrics;
 mod paced;
+pub(crate) mod pki;
 mod poll;
 pub(crate) mod ports;
 mod pyroscope2;

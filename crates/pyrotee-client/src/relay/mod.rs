@@ -10,7 +10,9 @@ use http::uri::PathAndQuery;
 use http_body_util::Full;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, StatusCode};
+use pyrotee_net::Address;
 use pyrotee_terminal::visible;
+use pyrotee_tls::ClientTls;
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 
@@ -35,6 +37,9 @@ const RELOAD_TIMEOUT: Duration = Duration::from_secs(35);
 
 /// Longest part of a relay's refusal that an error repeats, in characters.
 const LONGEST_REFUSAL: usize = 512;
+
+/// Begin of the response of a listener with TLS to plain HTTP.
+const USE_HTTPS: &[u8] = b"this port speaks TLS";
 
 /// Environment variable that holds the `admin-token` of a relay. A flag would show the token to every user who
 /// may list processes.
@@ -69,13 +74,16 @@ pub struct JsonResponse<T> {
 }
 
 impl RelayClient {
-    /// A client of the relay whose admin listener is at `admin`.
-    pub fn at(admin: &str) -> anyhow::Result<Self> {
+    /// A client of the relay whose admin listener is at `admin`, with the result of `tls` for this address.
+    pub fn at(
+        admin: &str,
+        tls: impl FnOnce(&Address) -> anyhow::Result<Option<ClientTls>>,
+    ) -> anyhow::Result<Self> {
+        let address = parse_admin(admin)?;
+        let tls = tls(&address)?;
+        let http = HttpClient::new(address, Connections::OnePerRequest, tls.as_ref())?;
         Ok(Self {
-            http: Box::new(HttpClient::new(
-                parse_admin(admin)?,
-                Connections::OnePerRequest,
-            )?),
+            http: Box::new(http),
             token: AdminToken::Absent,
             page: PAGE,
         })
@@ -221,6 +229,10 @@ fn refusal(response: &BoundedResponse) -> String {
         Some(error) => {
             let error: String = error.chars().take(LONGEST_REFUSAL).collect();
             format!(": {}", visible(&error))
+        }
+        // The response of a listener with TLS.
+        None if response.body.starts_with(USE_HTTPS) => {
+            format!(": {}", visible(response.text().trim()))
         }
         None => ": is this the `admin` of a pyrotee, in a version that has this page? (--admin)"
             .to_owned(),

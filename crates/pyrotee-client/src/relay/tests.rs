@@ -40,7 +40,7 @@ async fn ask_with<T>(
         request.truncate(length);
         String::from_utf8(request).unwrap()
     };
-    let relay = RelayClient::at(&format!("http://{address}/base")).unwrap();
+    let relay = RelayClient::at(&format!("http://{address}/base"), |_| Ok(None)).unwrap();
     tokio::join!(serving, ask(relay))
 }
 
@@ -81,7 +81,7 @@ async fn an_answer_of_something_else_names_the_option() {
 #[tokio::test]
 async fn what_hangs_is_given_up() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let relay = RelayClient::at(&listener.local_addr().unwrap().to_string()).unwrap();
+    let relay = RelayClient::at(&listener.local_addr().unwrap().to_string(), |_| Ok(None)).unwrap();
     let accepting = async {
         let held = listener.accept().await.unwrap();
         tokio::time::pause();

@@ -21,6 +21,7 @@ pub(super) use outcomes::ON_AMBIGUOUS;
 pub(super) use process::{DUPLICATES, FORMATS, LEVELS, TEE_ON};
 pub(super) use surfaces::TAG_KEYS;
 pub(super) use target::ON_FULL;
+pub(super) use tls::{ADMIN_TLS, admin_certificate};
 
 use std::time::SystemTime;
 
@@ -35,7 +36,7 @@ pub(super) fn config(tree: &Tree<'_>, cpus: usize) -> Option<Config> {
     let root = tree.root();
     let listen = process::listen(&root);
     let listen_tls = tls::listener(&root, "listen-tls", tls::Listener::Data);
-    let admin_tls = tls::listener(&root, "admin-tls", tls::Listener::Admin);
+    let admin_tls = tls::listener(&root, ADMIN_TLS, tls::Listener::Admin);
     let admin_token = admin_token(&root);
     let admin_hosts = admin_hosts::admin_hosts(&root);
     let memory_limit = process::memory_limit(&root);

@@ -14,6 +14,9 @@ use crate::{
     values,
 };
 
+/// The section of the admin listener.
+pub(crate) const ADMIN_TLS: &str = "admin-tls";
+
 /// Words for `min-version`.
 const VERSIONS: &[(&str, MinVersion)] = &[
     (MinVersion::Tls12.as_str(), MinVersion::Tls12),
@@ -132,6 +135,15 @@ pub(super) fn listener(
 /// Whether a key of the section is set.
 pub(super) fn is_given(scope: &Scope<'_>) -> bool {
     scope.keys().iter().any(|key| scope.is_set(key))
+}
+
+/// The certificate of the admin listener; the inner `None` if the listener speaks plain HTTP.
+pub(crate) fn admin_certificate(root: &Scope<'_>) -> Option<Option<PemFile>> {
+    if root.is_faulty(ADMIN_TLS) {
+        return None;
+    }
+    let [certificate] = files(&root.scope(ADMIN_TLS), ["cert-file"])?;
+    Some(certificate)
 }
 
 fn min_version(scope: &Scope<'_>) -> Option<MinVersion> {

@@ -13,6 +13,7 @@ pub(crate) mod send;
 pub(crate) mod sink;
 pub(crate) mod spool;
 pub(crate) mod status;
+mod tls_args;
 mod usage_error;
 
 pub(crate) use usage_error::{UsageError, configured_target};

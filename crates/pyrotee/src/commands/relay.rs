@@ -1,4 +1,5 @@
-//! Finds the running relay that a command calls: its address, and its `admin-token` if the command needs the token.
+//! Finds the running relay that a command calls: its address with the certificate that it must show, and its `admin-token`
+//! if the command needs the token.
 
 use std::env;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -6,12 +7,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use pyrotee_client::{AdminToken, RelayClient, TOKEN};
-use pyrotee_config::{FILE_VARIABLE as CONFIG, Faults, Flags, Sources, admin_address, admin_token};
+use pyrotee_config::{
+    FILE_VARIABLE as CONFIG, Faults, Flags, Sources, admin_address, admin_certificate, admin_token,
+};
 use pyrotee_net::Listen;
 use pyrotee_terminal::print_error;
+use pyrotee_tls::PemFile;
 use secrecy::SecretString;
 
 use super::UsageError;
+use super::tls_args::TlsArgs;
 
 /// Environment variable that holds the address of a relay's admin listener.
 const ADMIN: &str = "PYROTEE_ADMIN";
@@ -25,14 +30,17 @@ const TOKEN_KEY: &str = "PYROTEE__ADMIN_TOKEN";
 /// Options that name the relay.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct RelayArgs {
-    /// The relay's `admin`: :PORT on this machine, HOST:PORT or http://HOST:PORT; else PYROTEE_ADMIN, else `admin` of the
+    /// The relay's `admin`: :PORT on this machine, HOST:PORT or https://HOST:PORT; else PYROTEE_ADMIN, else `admin` of the
     /// configuration, else 127.0.0.1:4041
     #[arg(long, value_name = "ADDR")]
     pub(super) admin: Option<String>,
 
-    /// The relay's configuration, for its `admin`; else the file in PYROTEE_CONFIG. PYROTEE__ADMIN overrides the file
+    /// The relay's configuration, for its `admin` and the certificate of its `admin-tls`; else the file in PYROTEE_CONFIG. PYROTEE__ADMIN overrides the file
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) tls: TlsArgs,
 }
 
 impl RelayArgs {
@@ -41,7 +49,7 @@ impl RelayArgs {
     /// # Errors
     /// As [`address`], or the address is none.
     pub(super) fn client(&self) -> anyhow::Result<RelayClient> {
-        RelayClient::at(&address(self.admin.as_deref(), self.config.as_deref())?)
+        client(self.admin.as_deref(), self.config.as_deref(), &self.tls)
     }
 
     /// A client of the relay that sends the admin token.
@@ -49,7 +57,7 @@ impl RelayArgs {
     /// # Errors
     /// As [`relay_at`].
     pub(super) fn client_with_token(&self) -> anyhow::Result<RelayClient> {
-        relay_at(self.admin.as_deref(), self.config.as_deref())
+        relay_at(self.admin.as_deref(), self.config.as_deref(), &self.tls)
     }
 }
 
@@ -59,8 +67,42 @@ impl RelayArgs {
 /// # Errors
 /// As [`address`], the address is none, or `config` has faults. Faults of a configuration that only the environment names
 /// are reported when the relay refuses a request because the token is missing.
-pub(super) fn relay_at(admin: Option<&str>, config: Option<&Path>) -> anyhow::Result<RelayClient> {
-    Ok(RelayClient::at(&address(admin, config)?)?.with_token(token(config)?))
+pub(super) fn relay_at(
+    admin: Option<&str>,
+    config: Option<&Path>,
+    tls: &TlsArgs,
+) -> anyhow::Result<RelayClient> {
+    Ok(client(admin, config, tls)?.with_token(token(config)?))
+}
+
+/// A client of the relay at [`address`], without the admin token.
+fn client(
+    admin: Option<&str>,
+    config: Option<&Path>,
+    tls: &TlsArgs,
+) -> anyhow::Result<RelayClient> {
+    let found = address(admin, config)?;
+    RelayClient::at(&found.address, |address| match &found.certificate {
+        Some(certificate) => tls.pinned(certificate).map(Some),
+        None => tls.of_address(address),
+    })
+}
+
+/// Where a relay is, and how to know it.
+#[derive(Debug, Default)]
+struct RelayAddress {
+    address: String,
+    /// The certificate of `admin-tls`, if the address is that of a configuration.
+    certificate: Option<PemFile>,
+}
+
+impl From<String> for RelayAddress {
+    fn from(address: String) -> Self {
+        Self {
+            address,
+            certificate: None,
+        }
+    }
 }
 
 /// The address of the relay: `admin` as given, else [`ADMIN`], else the key `admin` of the configuration `config` or of the
@@ -69,14 +111,15 @@ pub(super) fn relay_at(admin: Option<&str>, config: Option<&Path>) -> anyhow::Re
 /// # Errors
 /// `config` cannot be read, or the configuration lets the system choose the port. If a configuration that only the
 /// environment names cannot be read, the command warns and uses [`LOCAL`].
-pub(super) fn address(admin: Option<&str>, config: Option<&Path>) -> anyhow::Result<String> {
+fn address(admin: Option<&str>, config: Option<&Path>) -> anyhow::Result<RelayAddress> {
     let given = admin.filter(|admin| !admin.is_empty()).map(str::to_owned);
     let variable = || env::var(ADMIN).ok().filter(|admin| !admin.is_empty());
     if let Some(admin) = given.or_else(variable) {
-        return Ok(admin);
+        return Ok(admin.into());
     }
     let file = config.map(Path::to_owned).or_else(file_of_environment);
-    let configured = admin_address(Sources::of_process(file, Flags::default()));
+    let sources = |file| Sources::of_process(file, Flags::default());
+    let configured = admin_address(sources(file.clone()));
     let listen = match configured {
         Ok(listen) => listen,
         Err(faults) if config.is_some() => {
@@ -85,7 +128,7 @@ pub(super) fn address(admin: Option<&str>, config: Option<&Path>) -> anyhow::Res
         }
         Err(faults) => {
             print_error(&warning(&faults));
-            return Ok(LOCAL.to_string());
+            return Ok(LOCAL.to_string().into());
         }
     };
     let reachable = reachable(listen).ok_or_else(|| {
@@ -94,7 +137,17 @@ pub(super) fn address(admin: Option<&str>, config: Option<&Path>) -> anyhow::Res
         );
         UsageError(text)
     })?;
-    Ok(reachable.to_string())
+    let certificate = admin_certificate(sources(file)).context(
+        "cannot read the certificate of the relay; --admin https://HOST:PORT with --ca-file does without",
+    )?;
+    let scheme = match certificate {
+        Some(_) => "https://",
+        None => "",
+    };
+    Ok(RelayAddress {
+        address: format!("{scheme}{reachable}"),
+        certificate,
+    })
 }
 
 fn warning(faults: &Faults) -> String {
@@ -185,7 +238,7 @@ mod tests {
     #[test]
     fn an_address_that_is_given_is_used_as_it_stands() {
         let none = Path::new("/none/pyrotee.yaml");
-        assert_eq!(address(Some(":5"), Some(none)).unwrap(), ":5");
+        assert_eq!(address(Some(":5"), Some(none)).unwrap().address, ":5");
         if env::var_os(ADMIN).is_none() {
             let error = address(None, Some(none)).unwrap_err();
             assert!(error.is::<Faults>(), "{error:#}");

@@ -125,6 +125,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::commands::tls_args::TlsArgs;
 
     fn report(fields: &Value) -> ReloadReport {
         let mut report = json!({
@@ -153,6 +154,7 @@ mod tests {
         let relay = RelayArgs {
             admin: Some(admin),
             config: None,
+            tls: TlsArgs::default(),
         };
         let ((), result) = tokio::join!(serving, run(Args { relay }));
         result

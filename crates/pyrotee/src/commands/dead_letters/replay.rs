@@ -9,6 +9,7 @@ use pyrotee_client::{CapturedRequest, PyroscopeClient, RelayClient, UploadError}
 use pyrotee_letters::{Id, Store};
 use tokio::time::{Instant, sleep};
 
+use crate::commands::tls_args::TlsArgs;
 use pyrotee_terminal::parse_duration;
 
 use super::batch::BatchReport;
@@ -62,7 +63,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     // Checks the address before the directory is locked.
     let client = match args.source.is_directory() {
-        true => Some(client(args.to.as_deref(), args.timeout)?),
+        true => Some(client(args.to.as_deref(), args.timeout, &args.source.tls)?),
         false => None,
     };
     let source = args.source.open(true)?;
@@ -79,11 +80,11 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     report.end("replayed")
 }
 
-fn client(to: Option<&str>, timeout: Duration) -> anyhow::Result<PyroscopeClient> {
+fn client(to: Option<&str>, timeout: Duration, tls: &TlsArgs) -> anyhow::Result<PyroscopeClient> {
     let to = to.context(
         "--to is missing: without a relay, give the address to send to, such as http://127.0.0.1:4040",
     )?;
-    PyroscopeClient::new(to, timeout)
+    PyroscopeClient::new(to, timeout, |address| tls.of_address(address))
 }
 
 /// Sends dead letters again.

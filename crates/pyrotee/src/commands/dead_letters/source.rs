@@ -11,11 +11,12 @@ use pyrotee_letters::{Id, Store};
 use serde::Serialize;
 
 use crate::commands::relay::relay_at;
+use crate::commands::tls_args::TlsArgs;
 
 /// Where the dead letters are: at a relay, or in a directory.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct SourceArgs {
-    /// The running relay's `admin`: :PORT, HOST:PORT or http://HOST:PORT; without --admin, --dir and --config
+    /// The running relay's `admin`: :PORT, HOST:PORT or https://HOST:PORT; without --admin, --dir and --config
     /// PYROTEE_ADMIN, else `admin` of the configuration (PYROTEE_CONFIG, PYROTEE__ADMIN), else 127.0.0.1:4041
     #[arg(long, value_name = "ADDR", conflicts_with = "dir")]
     admin: Option<String>,
@@ -28,6 +29,9 @@ pub(super) struct SourceArgs {
     /// admin-token
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) tls: TlsArgs,
 }
 
 /// Reads and removes dead letters.
@@ -48,7 +52,7 @@ impl SourceArgs {
             (None, Some(dir), _) => (dir, Vec::new()),
             (None, None, Some(file)) => dir_of(file)?,
             (admin, _, config) => {
-                let relay = relay_at(admin.as_deref(), config.as_deref());
+                let relay = relay_at(admin.as_deref(), config.as_deref(), &self.tls);
                 return relay.map(LetterSource::Relay);
             }
         };

@@ -49,8 +49,15 @@ impl Destination {
     /// An argument cannot be used, the configuration has faults, or it has no target of that name.
     pub(super) fn open(args: &Args) -> anyhow::Result<Self> {
         if let Some(to) = &args.to {
-            let client = PyroscopeClient::new(to, args.timeout.unwrap_or(TIMEOUT))?;
+            let client = PyroscopeClient::new(to, args.timeout.unwrap_or(TIMEOUT), |address| {
+                args.tls.of_address(address)
+            })?;
             return Ok(Self::Address(client));
+        }
+        if args.tls.is_given() {
+            let text =
+                "--ca-file, --cert-file and --key-file are for --to: a target has its own `tls`";
+            return Err(UsageError(text.to_owned()).into());
         }
         let name = args.target.as_deref().unwrap_or_default();
         let Some(file) = args.config.clone().or_else(file_of_environment) else {

@@ -13,6 +13,7 @@ use pyrotee_terminal::{parse_duration, visible, write};
 use tokio::time::Instant;
 
 use crate::commands::digest::BodyDigest;
+use crate::commands::tls_args::TlsArgs;
 use destination::{Destination, Sent};
 use request::RequestSource;
 
@@ -100,6 +101,9 @@ pub(crate) struct Args {
     /// the target]
     #[arg(long, value_name = "D", value_parser = parse_duration)]
     pub(crate) timeout: Option<Duration>,
+
+    #[command(flatten)]
+    pub(super) tls: TlsArgs,
 }
 
 /// Value of `--as`: the surface to send to.

@@ -19,6 +19,7 @@ fn args(config: &Path) -> Args {
         count: 1,
         file: None,
         timeout: None,
+        tls: Default::default(),
     }
 }
 

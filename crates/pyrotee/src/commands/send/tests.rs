@@ -17,6 +17,7 @@ fn args(to: impl std::fmt::Display) -> Args {
         count: 1,
         file: None,
         timeout: None,
+        tls: Default::default(),
     }
 }
 

@@ -12,6 +12,7 @@ use pyrotee_terminal::{counted, print, size, visible};
 use super::directory::DirectoryArgs;
 use super::queues::{check_target, close, open, survey};
 use crate::commands::relay::relay_at;
+use crate::commands::tls_args::TlsArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -44,9 +45,12 @@ pub(super) struct Args {
     #[command(flatten)]
     directory: DirectoryArgs,
 
-    /// Ask the running relay with this `admin`: :PORT, HOST:PORT or http://HOST:PORT; without ADDR as `pyrotee status`
+    /// Ask the running relay with this `admin`: :PORT, HOST:PORT or https://HOST:PORT; without ADDR as `pyrotee status`
     #[arg(long, value_name = "ADDR", num_args = 0..=1, conflicts_with = "dir")]
     admin: Option<Option<String>>,
+
+    #[command(flatten)]
+    tls: TlsArgs,
 
     /// All pending profiles of the target with this name, removed or not
     #[arg(long, value_name = "NAME", group = "what")]
@@ -64,7 +68,11 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let purged = match &args.admin {
         Some(admin) => {
-            let relay = relay_at(admin.as_deref(), args.directory.config.as_deref())?;
+            let relay = relay_at(
+                admin.as_deref(),
+                args.directory.config.as_deref(),
+                &args.tls,
+            )?;
             by_relay(&relay, args.target, args.removed).await?
         }
         None => in_directory(&args.directory.find()?.dir, args.target, args.removed)?,

@@ -9,6 +9,7 @@ use pyrotee_terminal::{Table, age, counted, print, print_json, profiles, size, v
 use super::directory::{DirectoryArgs, SpoolDirectory};
 use super::queues::survey;
 use crate::commands::relay::RelayArgs;
+use crate::commands::tls_args::TlsArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -38,9 +39,12 @@ pub(super) struct Args {
     #[command(flatten)]
     directory: DirectoryArgs,
 
-    /// Ask the running relay with this `admin`: :PORT, HOST:PORT or http://HOST:PORT; without ADDR as `pyrotee status`
+    /// Ask the running relay with this `admin`: :PORT, HOST:PORT or https://HOST:PORT; without ADDR as `pyrotee status`
     #[arg(long, value_name = "ADDR", num_args = 0..=1, conflicts_with = "dir")]
     admin: Option<Option<String>>,
+
+    #[command(flatten)]
+    tls: TlsArgs,
 
     /// Print JSON
     #[arg(long)]
@@ -53,6 +57,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
             let relay = RelayArgs {
                 admin: admin.clone(),
                 config: args.directory.config,
+                tls: args.tls,
             };
             relay.client()?.spool().await?
         }

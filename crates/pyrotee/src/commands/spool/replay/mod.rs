@@ -19,6 +19,7 @@ use pyrotee_terminal::parse_duration;
 use super::directory::DirectoryArgs;
 use crate::commands::UsageError;
 use crate::commands::relay::relay_at;
+use crate::commands::tls_args::TlsArgs;
 use pacer::Pacer;
 use to_address::AddressReplay;
 
@@ -58,6 +59,9 @@ pub(super) struct Args {
     #[arg(long, value_name = "ADDR", num_args = 0..=1, conflicts_with = "dir", requires_all = ["from", "to"])]
     admin: Option<Option<String>>,
 
+    #[command(flatten)]
+    tls: TlsArgs,
+
     /// The removed target, draining or not, whose profiles are moved, with --admin
     #[arg(long, value_name = "OLD", requires = "admin")]
     from: Option<String>,
@@ -93,12 +97,17 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let (Some(admin), Some(from), Some(to)) = (&args.admin, &args.from, &args.to) {
-        let relay = relay_at(admin.as_deref(), args.directory.config.as_deref())?;
+        let relay = relay_at(
+            admin.as_deref(),
+            args.directory.config.as_deref(),
+            &args.tls,
+        )?;
         return by_relay::run(&relay, from, to).await;
     }
     let spool = args.directory.find()?;
     if let Some(to) = &args.to {
-        let client = PyroscopeClient::kept_alive(to, args.timeout)?;
+        let client =
+            PyroscopeClient::kept_alive(to, args.timeout, |address| args.tls.of_address(address))?;
         let pacer = Pacer::new(args.rate.map(|rate| rate.as_u64()));
         let replay = AddressReplay::new(client, pacer, args.failures);
         if !args.quarantined.is_empty() {
