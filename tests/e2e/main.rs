@@ -85,6 +85,8 @@ mod meaning_headers;
 mod memory;
 /// The metrics of a scrape.
 mod metrics;
+/// Relays that speak TLS with clients and targets.
+mod mutual_tls;
 /// Host names in addresses.
 mod names;
 /// Profiles of OpenTelemetry.

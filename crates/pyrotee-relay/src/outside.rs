@@ -13,10 +13,11 @@ pub(super) struct Outside {
 }
 
 impl Outside {
-    pub(super) fn open() -> anyhow::Result<Self> {
+    /// `roots` verify servers for which the configuration has no TLS of its own.
+    pub(super) fn open(roots: SystemRoots) -> anyhow::Result<Self> {
         Ok(Self {
             resolver: Resolver::system().context("failed to read the resolver configuration")?,
-            roots: SystemRoots::load().context("failed to prepare https")?,
+            roots,
         })
     }
 

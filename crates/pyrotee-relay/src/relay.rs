@@ -11,6 +11,7 @@ use pyrotee_admin::{
 };
 use pyrotee_config::{ListenerTls, Loader};
 use pyrotee_net::bind;
+use pyrotee_net::server::TlsAcceptor;
 use pyrotee_proxy::Proxy;
 use pyrotee_queue::{Budget, Supervisor};
 use pyrotee_spool::{Monitor, Opening};
@@ -89,7 +90,8 @@ impl Relay {
         let (signals, ignored_signals) = (Signals::listen()?, IgnoredSignals::listen()?);
         let hangup = signals::hangup()?;
         let metrics = telemetry::install_metrics()?;
-        let outside = Outside::open()?;
+        let roots = loader.system_roots().cloned();
+        let outside = Outside::open(roots.map_err(Clone::clone)?)?;
         let budget = Budget::for_bodies(config.memory_limit, config.tee.max_body);
         let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
         let supervisor = Supervisor::default();
@@ -107,7 +109,16 @@ impl Relay {
         let letters = Letters::open(config, spool.as_ref(), &supervisor)?;
         let (dead_letters, writer) = letters.open.unzip();
         let producer = Arc::downgrade(&queues.producer);
-        let settings = settings::proxy(config, queues.producer, &budget, threads, &outside)?;
+        let listen_tls = config.listen_tls.as_ref();
+        let listen_tls = listen_tls.map(|it| TlsAcceptor::new(it.tls.clone()));
+        let settings = settings::proxy(
+            config,
+            queues.producer,
+            &budget,
+            threads,
+            &outside,
+            listen_tls.clone(),
+        )?;
         let proxy = Proxy::new(socket, settings, Handle::current(), drain.clone());
         summary::log(config, proxy.gauges().max_client_connections());
 
@@ -158,7 +169,9 @@ impl Relay {
             targets: Arc::clone(&targets),
             policy: proxy.policy(),
             budget: Arc::clone(&budget),
-            has_upstream: config.upstream.is_some(),
+            upstream: proxy.upstream_tls(),
+            upstream_address: config.upstream.as_ref().map(|it| it.address.to_string()),
+            listen_tls,
             guard: guard.clone(),
             admin_tls: admin_tls.clone(),
             hosts: hosts.clone(),

@@ -7,8 +7,9 @@ use std::time::Duration;
 use pyrotee_config::{
     Config, Credentials, DeadLetters, Duplicates, FsyncPolicy, LocalWrites, OnAmbiguous,
 };
-use pyrotee_config::{OnFull, Spool, Target, TeeOn};
+use pyrotee_config::{OnFull, OutgoingTls, Spool, Target, TeeOn};
 use pyrotee_delivery::ContentCheck;
+use pyrotee_net::server::TlsAcceptor;
 use pyrotee_queue::{Budget, Limits, Producer, RecordCheck, Supervisor, WhenFull};
 
 use super::outside::Outside;
@@ -34,7 +35,7 @@ pub fn delivery(target: &Target) -> pyrotee_delivery::Settings {
     pyrotee_delivery::Settings {
         name: target.name.clone(),
         address: target.address.clone(),
-        tls: None,
+        tls: target.tls.as_ref().map(|it| it.tls.clone()),
         credentials: target.credentials.clone().map(credentials),
         tenant: target.tenant.clone(),
         headers: target.headers.clone(),
@@ -105,9 +106,14 @@ pub(super) fn proxy(
     budget: &Arc<Budget>,
     threads: usize,
     outside: &Outside,
+    listen_tls: Option<TlsAcceptor>,
 ) -> anyhow::Result<pyrotee_proxy::Settings> {
     let upstream = config.upstream.as_ref().map(|upstream| {
-        let (connector, grpc_connector) = outside.upstream_connectors()?;
+        let (mut connector, mut grpc_connector) = outside.upstream_connectors()?;
+        if let Some(OutgoingTls { tls, .. }) = &upstream.tls {
+            connector = connector.with_tls(tls.clone());
+            grpc_connector = grpc_connector.with_tls(tls.clone());
+        }
         anyhow::Ok(pyrotee_proxy::UpstreamSettings {
             origin: upstream.address.origin(),
             connector,
@@ -119,7 +125,7 @@ pub(super) fn proxy(
     });
     let (local_writes, tee) = policy(config, threads);
     Ok(pyrotee_proxy::Settings {
-        listen_tls: None,
+        listen_tls,
         upstream: upstream.transpose()?,
         producer,
         budget: Arc::clone(budget),

@@ -6,7 +6,8 @@ use std::time::Duration;
 use pyrotee_admin::json::reload::TargetChangeJson;
 use pyrotee_admin::{AdminTls, Guard, Hosts};
 use pyrotee_config::{Config, Target};
-use pyrotee_proxy::{LocalWrites, PolicyHandle};
+use pyrotee_net::server::TlsAcceptor;
+use pyrotee_proxy::{LocalWrites, PolicyHandle, UpstreamTlsHandle};
 use pyrotee_queue::Budget;
 use tokio::sync::watch;
 
@@ -25,8 +26,12 @@ pub(crate) struct ReloadableParts {
     /// TLS of the admin listener, which only a restart turns on or off.
     pub(crate) admin_tls: Option<AdminTls>,
     pub(crate) log_level: LogLevelHandle,
-    /// Whether the process has an upstream: adding one needs a restart.
-    pub(crate) has_upstream: bool,
+    /// TLS of the clients' listener, which only a restart turns on or off.
+    pub(crate) listen_tls: Option<TlsAcceptor>,
+    /// TLS of the upstream; `None` if the process has no upstream: adding one needs a restart.
+    pub(crate) upstream: Option<UpstreamTlsHandle>,
+    /// The address of the upstream, which only a restart changes.
+    pub(crate) upstream_address: Option<String>,
     /// `shutdown.grace`.
     pub(crate) grace: watch::Sender<Duration>,
     /// Threads that may be busy with bodies at once.
@@ -47,7 +52,7 @@ impl ReloadableParts {
         self.targets.check(targets)?;
         let (local_writes, tee) = settings::policy(new, self.threads);
         anyhow::ensure!(
-            self.has_upstream || local_writes == LocalWrites::Discard,
+            self.upstream.is_some() || local_writes == LocalWrites::Discard,
             "this configuration forwards requests to an upstream, and the relay was started without one: restart it"
         );
         for warning in new.warnings() {
@@ -59,10 +64,7 @@ impl ReloadableParts {
         self.log_level.set(new.log.level);
         self.guard.set(new.admin_token.clone());
         self.hosts.set(new.admin_hosts.clone());
-        if let (Some(in_force), Some(tls)) = (&self.admin_tls, &new.admin_tls) {
-            in_force.set(tls.tls.clone());
-            self.guard.set_needs_certificate(tls.requires_certificate());
-        }
+        self.put_tls_in_force(new);
         self.grace.send_replace(new.shutdown_grace);
         // A request that is discarded must find a target: so targets are added before the policy changes, and removed
         // after it.
@@ -79,6 +81,24 @@ impl ReloadableParts {
             tracing::info!(target, change, "target changed");
         }
         Ok(changes)
+    }
+
+    /// Puts TLS of the listeners and of the upstream in force; values that are equal change nothing.
+    fn put_tls_in_force(&self, new: &Config) {
+        if let (Some(in_force), Some(tls)) = (&self.admin_tls, &new.admin_tls) {
+            in_force.set(tls.tls.clone());
+            self.guard.set_needs_certificate(tls.requires_certificate());
+        }
+        if let (Some(in_force), Some(tls)) = (&self.listen_tls, &new.listen_tls) {
+            in_force.set(tls.tls.clone());
+        }
+        // With another address the old server stays in use until the restart, and so does its TLS.
+        if let (Some(in_force), Some(upstream)) = (&self.upstream, &new.upstream)
+            && self.upstream_address == Some(upstream.address.to_string())
+            && let Some(tls) = &upstream.tls
+        {
+            in_force.set(&tls.tls);
+        }
     }
 }
 
