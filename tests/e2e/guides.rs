@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use crate::support::command::run;
+use crate::support::{command::run, pki::Authority};
 
 /// Pages and files with configurations, from the root of the repository.
 const FILES: [&str; 9] = [
@@ -28,29 +28,39 @@ fn configurations(file: &str, text: &str) -> Vec<String> {
     blocks.map(|(block, _)| block.to_owned()).collect()
 }
 
-/// Replaces `${file:…}`, because the machine of the test has no such file, by a variable.
-fn without_files(configuration: &str) -> String {
-    let mut parts = configuration.split("${file:");
-    let mut text = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let (_, rest) = part.split_once('}').expect("a reference has an end");
-        text += "${TOKEN}";
-        text += rest;
+/// The directories of files in the pages; the test has its own.
+const DIRECTORIES: [&str; 2] = ["/run/secrets/", "/etc/pyrotee/secrets/"];
+
+/// The files that the pages name: an authority, a certificate of it, and tokens.
+fn secrets() -> Authority {
+    let files = Authority::new();
+    files.issue("tls", "relay.example.com");
+    for token in [
+        "archive-password",
+        "central",
+        "central-token",
+        "cloud-token",
+    ] {
+        files.write(token, "a-token");
     }
-    text
+    files
 }
 
 #[test]
 fn every_configuration_in_the_pages_is_valid() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let secrets = secrets();
     for file in FILES {
-        let text = fs::read_to_string(root.join(file)).unwrap();
+        let mut text = fs::read_to_string(root.join(file)).unwrap();
+        for directory in DIRECTORIES {
+            text = text.replace(directory, &secrets.text(""));
+        }
         let configurations = configurations(file, &text);
         assert!(!configurations.is_empty(), "{file} has no configuration");
         for configuration in configurations {
             let variables = [("TOKEN", "a-token"), ("CENTRAL_TOKEN", "a-token")];
             let arguments = ["check", "--config", "pyrotee.yaml"];
-            let done = run(&without_files(&configuration), &arguments, &variables);
+            let done = run(&configuration, &arguments, &variables);
             assert_eq!(done.code, Some(0), "{file}\n{configuration}\n{}", done.err);
         }
     }
