@@ -16,7 +16,6 @@
 )]
 
 mod client;
-mod dedup;
 mod discard;
 mod forward;
 mod head;

@@ -77,6 +77,22 @@ mod tests {
     }
 
     #[test]
+    fn the_first_entry_that_is_not_empty_is_the_client() {
+        for (lines, client) in [
+            (&["", " , "][..], None),
+            (&[" 10.0.0.1 , 10.0.0.2"], Some("10.0.0.1")),
+            (&["10.0.0.1", "10.0.0.2"], Some("10.0.0.1")),
+        ] {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(X_FORWARDED_FOR, HeaderValue::from_static(line));
+            }
+            let expected = client.map(str::as_bytes);
+            assert_eq!(first_forwarded_for(&headers), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
     fn a_client_over_tls_has_the_scheme_https() {
         let mut headers = HeaderMap::new();
         add_forwarded(&mut headers, "10.0.0.9".parse().unwrap(), true);

@@ -10,8 +10,8 @@ use super::recorder::{Recorder, ResponsePolicy};
 use super::recordings::{Pushed, Recorded, Waiting};
 use super::unchecked::UncheckedRecord;
 use super::verdict::{ResponseAction, Verdict};
-use crate::dedup::{KeyHasher, RequestKey};
 use crate::metrics::TeeResult;
+use pyrotee_dedup::{KeyHasher, RequestKey};
 
 /// How the capture of a request ended, or why there was none.
 #[must_use]

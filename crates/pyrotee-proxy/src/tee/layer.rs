@@ -11,6 +11,7 @@ use http_body::Body;
 use pyroscope_wire::Surface;
 use pyroscope_wire::encoding::{Encoding, Framing};
 use pyroscope_wire::ingest::{self, Format};
+use pyrotee_dedup::ClientId;
 use pyrotee_net::HOPS;
 use pyrotee_queue::{Head, Headers, SurfaceId, receipt_time};
 use tower::{Layer, Service};
@@ -22,6 +23,7 @@ use super::response::{ResponseFuture, TeeResponseBody, VerdictGuard};
 use super::verdict::Verdict;
 use super::{MAX_HOPS, TeeBody};
 use crate::client::RequestContext;
+use crate::head::first_forwarded_for;
 use crate::metrics::TeeResult;
 
 /// Puts a [`Tee`] in front of a service.
@@ -128,7 +130,10 @@ fn start_capture<B: Body>(
         received: receipt_time(),
     };
     let key = match &recorder.response_policy {
-        ResponsePolicy::FilterRetries(filter) => filter.start_key(request),
+        ResponsePolicy::FilterRetries(filter) => RequestContext::of(request).and_then(|context| {
+            let client = ClientId::new(first_forwarded_for(headers), context.client.peer);
+            filter.start_key(request, surface, &client)
+        }),
         _ => None,
     };
     let verdict = match &recorder.response_policy {

@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::recorder::{Recorder, ResponsePolicy};
 use super::state::TeeState;
-use crate::dedup::RetryFilter;
 use crate::settings::{Duplicates, LocalWrites, TeeOn, TeeSettings};
+use pyrotee_dedup::RetryFilter;
 
 /// Maximum number of bytes of a request's body that are read after an early response, without a tee.
 const MAX_REST_BYTES: u64 = 64 * 1024 * 1024;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pyrotee_queue::RecordCheck;
 
 use super::state::TeeState;
-use crate::dedup::RetryFilter;
+use pyrotee_dedup::RetryFilter;
 
 /// Turns captures into records: limits them, and decides when they are offered to the targets. Never changes: another
 /// policy has another recorder.

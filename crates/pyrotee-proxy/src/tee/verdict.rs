@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use pyrotee_queue::{Record, lock};
 
 use super::recorder::{Recorder, ResponsePolicy};
-use crate::dedup::RequestKey;
 use crate::metrics::TeeResult;
+use pyrotee_dedup::RequestKey;
 
 /// Waits for the body and the response of a request, in any order, and then performs the
 /// [`ResponseAction`] of the body.

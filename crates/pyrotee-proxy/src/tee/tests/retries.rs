@@ -9,8 +9,8 @@ use tokio::time::advance;
 
 use super::exchange::Exchange;
 use super::{Bench, Frames, bench};
-use crate::dedup::RetryFilter;
 use crate::tee::recorder::ResponsePolicy;
+use pyrotee_dedup::RetryFilter;
 
 /// Length of a body in bytes that is too long to be captured as one copy.
 pub(super) const LONG: usize = 80_000;

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use super::hasher::{self, Hasher};
-use super::multipart::Sections;
+use crate::hasher::{self, Hasher};
+use crate::multipart::Sections;
 
 /// Hashes the content of a body: all bytes but the delimiters between the parts of a multipart body.
-pub(super) struct ContentHasher {
+pub(crate) struct ContentHasher {
     hasher: Hasher,
     /// `None` if the body is not multipart.
     sections: Option<Sections>,
@@ -14,7 +14,7 @@ pub(super) struct ContentHasher {
 
 impl ContentHasher {
     /// A hasher of bodies that are not multipart. Hashes with different seeds cannot be compared.
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self {
             hasher: hasher::seeded(seed),
             sections: None,
@@ -23,7 +23,7 @@ impl ContentHasher {
 
     /// A hasher with the seed of `self` for a multipart body with this boundary; the boundary is `None` if the body is
     /// not multipart.
-    pub(super) fn with_boundary(&self, boundary: Option<&str>) -> Self {
+    pub(crate) fn with_boundary(&self, boundary: Option<&str>) -> Self {
         Self {
             hasher: self.hasher.clone(),
             sections: boundary.map(Sections::new),
@@ -31,7 +31,7 @@ impl ContentHasher {
     }
 
     /// Adds the next bytes of the body.
-    pub(super) fn push(&mut self, data: &[u8]) {
+    pub(crate) fn push(&mut self, data: &[u8]) {
         match &mut self.sections {
             Some(sections) => sections.push(data, &mut self.hasher),
             None => self.hasher.write(data),
@@ -39,7 +39,7 @@ impl ContentHasher {
     }
 
     /// Returns the hash of the complete body.
-    pub(super) fn finish(mut self) -> u128 {
+    pub(crate) fn finish(mut self) -> u128 {
         if let Some(sections) = self.sections {
             sections.finish(&mut self.hasher);
         }

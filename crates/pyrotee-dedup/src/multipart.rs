@@ -4,7 +4,7 @@ use std::mem;
 
 use memchr::memmem::Finder;
 
-use super::hasher::Hasher;
+use crate::hasher::Hasher;
 
 /// Longest boundary of a multipart body, in bytes (RFC 2046 §5.1.1). A body with a longer one is hashed
 /// like a body that is not multipart.
@@ -14,7 +14,7 @@ const MAX_BOUNDARY: usize = 70;
 ///
 /// A delimiter is not hashed. In its place the length of the section before it is hashed, so that bodies with different
 /// sections never give the same input to the hash.
-pub(super) struct Sections {
+pub(crate) struct Sections {
     /// Finds the delimiter: the end of a line, two hyphens and the boundary.
     delimiter: Finder<'static>,
     /// The last bytes of the body so far, at most as many as the delimiter has, because a delimiter may
@@ -25,7 +25,7 @@ pub(super) struct Sections {
 }
 
 impl Sections {
-    pub(super) fn new(boundary: &str) -> Self {
+    pub(crate) fn new(boundary: &str) -> Self {
         let delimiter = format!("\r\n--{boundary}");
         let mut withheld = Vec::with_capacity(2 * delimiter.len());
         // The first delimiter is the first line of the body, so no line ends before it.
@@ -38,7 +38,7 @@ impl Sections {
     }
 
     /// Hashes the next bytes of the body, in frames of any size.
-    pub(super) fn push(&mut self, mut data: &[u8], hasher: &mut Hasher) {
+    pub(crate) fn push(&mut self, mut data: &[u8], hasher: &mut Hasher) {
         let len = self.delimiter.needle().len();
         let before = self.withheld.len();
         let (near, far) = data.split_at(data.len().min(len));
@@ -71,7 +71,7 @@ impl Sections {
     }
 
     /// Hashes the withheld bytes at the end of the body.
-    pub(super) fn finish(mut self, hasher: &mut Hasher) {
+    pub(crate) fn finish(mut self, hasher: &mut Hasher) {
         let rest = mem::take(&mut self.withheld);
         self.end_section(&rest, hasher);
     }
@@ -100,7 +100,7 @@ impl Sections {
 }
 
 /// Returns the boundary of a multipart body; `None` if the body is not multipart.
-pub(super) fn boundary(content_type: Option<&[u8]>) -> Option<&str> {
+pub(crate) fn boundary(content_type: Option<&[u8]>) -> Option<&str> {
     let content_type = std::str::from_utf8(content_type?).ok()?;
     let (kind, parameters) = content_type.split_once(';')?;
     let (kind, _) = kind.trim().split_once('/')?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::RequestKey;
+use crate::RequestKey;
 
 /// How long a failed request is remembered after its end. SDKs give up sooner: their retry delays grow
 /// to half a minute.
@@ -17,7 +17,7 @@ const MAX_EXPIRED_PER_STEP: usize = 64;
 /// Requests that failed within [`RETENTION`], at most `capacity`. At the limit the oldest request is evicted, and its
 /// retry is teed.
 #[derive(Debug)]
-pub(super) struct FailedRequests {
+pub(crate) struct FailedRequests {
     capacity: u64,
     /// When each request expires.
     expiry: BTreeMap<RequestKey, Instant>,
@@ -26,7 +26,7 @@ pub(super) struct FailedRequests {
 }
 
 impl FailedRequests {
-    pub(super) fn new(capacity: u64) -> Self {
+    pub(crate) fn new(capacity: u64) -> Self {
         Self {
             capacity,
             expiry: BTreeMap::new(),
@@ -34,12 +34,12 @@ impl FailedRequests {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.expiry.is_empty()
     }
 
     /// Adds a failed request, or renews its expiry if the request is remembered already.
-    pub(super) fn add(&mut self, key: RequestKey) {
+    pub(crate) fn add(&mut self, key: RequestKey) {
         self.expire();
         self.remove(&key);
         let expires = Instant::now() + RETENTION;
@@ -50,14 +50,14 @@ impl FailedRequests {
         }
     }
 
-    pub(super) fn remove(&mut self, key: &RequestKey) {
+    pub(crate) fn remove(&mut self, key: &RequestKey) {
         if let Some(expires) = self.expiry.remove(key) {
             self.by_expiry.remove(&(expires, *key));
         }
     }
 
     /// Whether a request with this key has failed and has not expired.
-    pub(super) fn contains(&mut self, key: &RequestKey) -> bool {
+    pub(crate) fn contains(&mut self, key: &RequestKey) -> bool {
         self.expire();
         let expires = self.expiry.get(key);
         expires.is_some_and(|expires| *expires > Instant::now())
