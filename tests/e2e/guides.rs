@@ -5,13 +5,14 @@ use std::{fs, path::Path};
 use crate::support::{command::run, pki::Authority};
 
 /// Pages and files with configurations, from the root of the repository.
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "README.md",
     "docs/coming-from-pyroscope.md",
     "docs/configuration.md",
     "docs/dead-letters.md",
     "docs/migrate-to-cloud.md",
     "docs/pyroscope-2.md",
+    "docs/tls.md",
     "deploy/alloy/pyrotee/pyrotee.yaml",
     "deploy/docker/compose/pyrotee.yaml",
     "deploy/docker/pyrotee.yaml",

@@ -89,6 +89,32 @@ fn every_error_has_one_line_and_a_short_remedy() {
     }
 }
 
+/// The page for people names each remedy, of servers and of clients.
+#[test]
+fn the_page_about_tls_has_every_remedy() {
+    let page = include_str!("../../../../docs/tls.md");
+    for error in errors() {
+        for context in contexts() {
+            let words = client_words(&error, context).unwrap();
+            // Errors that no server causes say no more than this.
+            let is_named = page.contains(words.remedy) || words.remedy == "check the server";
+            assert!(is_named, "{words:?}");
+        }
+    }
+    for words in [
+        TlsWords::answered_without_tls(),
+        TlsWords::spoke_tls(),
+        TlsWords::no_http2(),
+        TlsWords::closed_in_handshake(ClientContext::default()),
+    ] {
+        assert!(page.contains(words.remedy) && page.contains(&*words.text));
+    }
+    for kind in crate::HandshakeErrorKind::ALL {
+        let row = format!("`{}`", kind.as_str());
+        assert!(page.contains(&row) && page.contains(kind.remedy()), "{row}");
+    }
+}
+
 #[test]
 fn an_alert_about_a_certificate_depends_on_what_was_shown_and_asked() {
     let text = |alert, own_certificate, asked| {
