@@ -14,8 +14,6 @@ mod admin;
 mod admin_access;
 /// Clients that hold connections of the admin listener and complete no request.
 mod admin_load;
-/// The admin listener over TLS.
-mod admin_tls;
 /// Responses of a target whose body matters besides the status, or whose body stalls.
 mod answers;
 /// Captured requests of real SDKs: byte for byte to the upstream, with tags to a target.
@@ -55,8 +53,6 @@ mod grpc;
 mod grpc_calls;
 /// gRPC and gRPC-Web over HTTP/1.1.
 mod grpc_http1;
-/// The connection of gRPC calls to the upstream.
-mod grpc_upstream;
 /// The configurations in the pages of the documentation.
 mod guides;
 /// Header fields of requests and responses.
@@ -85,8 +81,6 @@ mod meaning_headers;
 mod memory;
 /// The metrics of a scrape.
 mod metrics;
-/// Relays that speak TLS with clients and targets.
-mod mutual_tls;
 /// Host names in addresses.
 mod names;
 /// Profiles of OpenTelemetry.
@@ -155,7 +149,7 @@ mod tags;
 mod target_connections;
 /// The times of profiles that have none.
 mod times;
-/// Targets over https.
+/// TLS with clients, with targets and with the upstream.
 mod tls;
 /// An upstream or targets that are gone, slow, early or broken.
 mod trouble;

@@ -26,14 +26,12 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::ServerConfig;
 use tokio::{
     net::{TcpListener, TcpStream},
     runtime::{Builder, Runtime},
     sync::oneshot,
     time::timeout,
 };
-use tokio_rustls::TlsAcceptor;
 
 /// Longest time of an exchange.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -114,23 +112,8 @@ impl GrpcUpstream {
         Self::script(|_| GrpcAnswer::Echo)
     }
 
-    /// Echoes every call, over TLS.
-    pub(crate) fn over_tls(config: ServerConfig) -> Self {
-        Self::serving(
-            |_| GrpcAnswer::Echo,
-            Some(TlsAcceptor::from(Arc::new(config))),
-        )
-    }
-
     /// Answers by the number of the call, from 0.
     pub(crate) fn script(script: impl Fn(usize) -> GrpcAnswer + Send + Sync + 'static) -> Self {
-        Self::serving(script, None)
-    }
-
-    fn serving(
-        script: impl Fn(usize) -> GrpcAnswer + Send + Sync + 'static,
-        tls: Option<TlsAcceptor>,
-    ) -> Self {
         let (seen, script) = (Arc::<Seen>::default(), Arc::new(script));
         let kept = Arc::clone(&seen);
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
@@ -144,7 +127,7 @@ impl GrpcUpstream {
         thread::spawn(move || {
             runtime().block_on(async {
                 let listener = TcpListener::from_std(listener).expect("it is non-blocking");
-                tokio::spawn(accept(listener, kept, script, tls));
+                tokio::spawn(accept(listener, kept, script));
                 // The end of the runtime ends every task on it.
                 drop(stopped.await);
             })
@@ -187,7 +170,7 @@ impl Seen {
     }
 }
 
-async fn accept(listener: TcpListener, seen: Arc<Seen>, script: Script, tls: Option<TlsAcceptor>) {
+async fn accept(listener: TcpListener, seen: Arc<Seen>, script: Script) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             continue;
@@ -200,25 +183,12 @@ async fn accept(listener: TcpListener, seen: Arc<Seen>, script: Script, tls: Opt
         });
         let mut builder = server::conn::http2::Builder::new(TokioExecutor::new());
         builder.auto_date_header(false);
-        let tls = tls.clone();
         tokio::spawn(async move {
-            match tls {
-                None => drop(
-                    builder
-                        .serve_connection(TokioIo::new(stream), service)
-                        .await,
-                ),
-                Some(tls) => {
-                    let Ok(stream) = tls.accept(stream).await else {
-                        return;
-                    };
-                    drop(
-                        builder
-                            .serve_connection(TokioIo::new(stream), service)
-                            .await,
-                    );
-                }
-            }
+            drop(
+                builder
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await,
+            );
         });
     }
 }

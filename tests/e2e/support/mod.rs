@@ -12,6 +12,7 @@ pub(crate) mod client;
 pub(crate) mod command;
 mod config;
 mod disk;
+mod front;
 pub(crate) mod h2;
 mod hanging_disk;
 pub(crate) mod key;
@@ -27,6 +28,7 @@ mod relay;
 mod reload;
 mod rig;
 mod tests;
+pub(crate) mod tls;
 pub(crate) mod upstream;
 mod wire;
 
@@ -34,6 +36,7 @@ pub(crate) use self::{
     client::{Client, Request, Response},
     config::Builder,
     disk::SmallDisk,
+    front::{Front, Speech},
     hanging_disk::HangingDisk,
     live_files::{LiveFile, Mount},
     metrics::{Count, Ledger, Metrics},

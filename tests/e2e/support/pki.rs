@@ -8,55 +8,58 @@ use std::{
     sync::Arc,
 };
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, Stream, pki_types::ServerName};
+use pyrotee_tls::testing::{self, Pair};
+use rustls::{ALL_VERSIONS, ClientConnection, Stream, pki_types::ServerName};
 use tempfile::TempDir;
+
+use super::tls;
 
 /// An authority with a directory of files: its own certificate is `ca.crt`.
 pub(crate) struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
+    issuer: testing::Authority,
     dir: TempDir,
 }
 
 impl Authority {
     pub(crate) fn new() -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().expect("a key can be made");
         let authority = Self {
-            issuer: CertifiedIssuer::self_signed(params, key).expect("a certificate"),
+            issuer: testing::Authority::new("the authority of a test"),
             dir: tempfile::tempdir().expect("a temporary directory can be made"),
         };
         authority.write("ca.crt", &authority.issuer.pem());
         authority
     }
 
+    /// The authority without its files, for certificates that are special.
+    pub(crate) fn issuer(&self) -> &testing::Authority {
+        &self.issuer
+    }
+
+    /// A certificate for `name`, and its key.
+    pub(crate) fn pair(&self, name: &str) -> Pair {
+        self.issuer.issue(&[name])
+    }
+
     /// A certificate for `name`, and its key, as PEM.
     pub(crate) fn signed(&self, name: &str) -> (String, String) {
-        let key = KeyPair::generate().expect("a key can be made");
-        let certificate = CertificateParams::new([name.to_owned()])
-            .and_then(|params| params.signed_by(&key, &self.issuer))
-            .expect("a certificate");
-        (certificate.pem(), key.serialize_pem())
+        let Pair { cert, key } = self.pair(name);
+        (cert, key)
     }
 
     /// Writes a certificate for `name` and its key as `FILE.crt` and `FILE.key`.
     pub(crate) fn issue(&self, file: &str, name: &str) {
-        let (certificate, key) = self.signed(name);
-        self.write(&format!("{file}.crt"), &certificate);
-        self.write(&format!("{file}.key"), &key);
+        self.put(file, &self.pair(name));
+    }
+
+    /// Writes a certificate and its key as `FILE.crt` and `FILE.key`.
+    pub(crate) fn put(&self, file: &str, pair: &Pair) {
+        self.write(&format!("{file}.crt"), &pair.cert);
+        self.write(&format!("{file}.key"), &pair.key);
     }
 
     /// Gets a page over https from a server with a certificate of this authority for `name`: head and body.
     pub(crate) fn get(&self, server: SocketAddr, name: &str, path: &str) -> String {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.issuer.der().clone()).expect("a certificate");
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("ring has them")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let config = tls::client(&self.issuer.pem(), None, ALL_VERSIONS);
         let name = ServerName::try_from(name.to_owned()).expect("a name");
         let mut connection = ClientConnection::new(Arc::new(config), name).expect("it was checked");
         let mut socket = TcpStream::connect(server).expect("the relay listens");

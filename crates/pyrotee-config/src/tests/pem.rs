@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use pyrotee_tls::testing::{self, dates};
 use tempfile::TempDir;
 
 /// Dates of a certificate: years.
@@ -24,21 +24,13 @@ pub(super) struct Pair {
 
 impl Pair {
     pub(super) fn new(years: Years) -> Self {
-        let key = || KeyPair::generate().unwrap();
-        let dated = |mut params: CertificateParams| {
-            params.not_before = rcgen::date_time_ymd(years.0, 1, 1);
-            params.not_after = rcgen::date_time_ymd(years.1, 1, 1);
-            params
-        };
-        let mut authority = dated(CertificateParams::default());
-        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority = CertifiedIssuer::self_signed(authority, key()).unwrap();
-        let leaf_key = key();
-        let leaf = dated(CertificateParams::new(["localhost".to_owned()]).unwrap());
+        let (from, to) = years;
+        let authority = testing::Authority::with("authority", |params| dates(params, from, to));
+        let leaf = authority.issue_with(&["localhost"], |params| dates(params, from, to));
         Self {
-            cert: leaf.signed_by(&leaf_key, &authority).unwrap().pem(),
             authority: authority.pem(),
-            key: leaf_key.serialize_pem(),
+            cert: leaf.cert,
+            key: leaf.key,
         }
     }
 }

@@ -5,24 +5,25 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Request, http::response::Parts};
-use tempfile::TempDir;
 
-use crate::{
-    support::{
-        Relay, SOON, Upstream,
-        h2::{self, GrpcUpstream, Message},
-    },
-    tls::server_config,
+use crate::support::{
+    Answer, Front, Relay, SOON, Upstream,
+    h2::{self, GrpcUpstream, Message},
+    pki::Authority,
+    tls,
 };
 
-/// A relay in front of an https upstream whose certificate it trusts.
-fn relay(address: &str, authority: &str, home: &TempDir) -> Relay {
-    let roots = home.path().join("roots.pem");
-    std::fs::write(&roots, authority).unwrap();
-    Relay::builder()
-        .upstream_address(address)
-        .env("SSL_CERT_FILE", &roots.display().to_string())
-        .spawn()
+/// TLS with these protocols in front of a stand-in, and a relay that trusts its certificate.
+fn relay(upstream: &GrpcUpstream, protocols: &[&[u8]]) -> (Relay, Front) {
+    let files = Authority::new();
+    let mut config = tls::server(&files.pair("localhost"));
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+    let front = Front::tls(upstream.address(), config);
+    let relay = Relay::builder()
+        .upstream_address(&front.url("localhost"))
+        .upstream_option(&format!("tls: {{ ca-file: {} }}", files.text("ca.crt")))
+        .spawn();
+    (relay, front)
 }
 
 fn call(relay: &Relay) -> Message<Parts> {
@@ -36,12 +37,8 @@ fn call(relay: &Relay) -> Message<Parts> {
 
 #[test]
 fn a_call_reaches_an_https_upstream_over_http_2() {
-    let (mut config, authority) = server_config("localhost", false);
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let upstream = GrpcUpstream::over_tls(config);
-    let home = tempfile::tempdir().unwrap();
-    let address = format!("https://localhost:{}", upstream.address().port());
-    let relay = relay(&address, &authority, &home);
+    let upstream = GrpcUpstream::start();
+    let (relay, _front) = relay(&upstream, &[b"h2", b"http/1.1"]);
     for _ in 0..2 {
         let answer = call(&relay);
         assert_eq!(
@@ -62,12 +59,8 @@ fn a_call_reaches_an_https_upstream_over_http_2() {
 
 #[test]
 fn a_call_to_an_https_upstream_without_http_2_is_refused_at_once() {
-    let (mut config, authority) = server_config("localhost", false);
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    let upstream = GrpcUpstream::over_tls(config);
-    let home = tempfile::tempdir().unwrap();
-    let address = format!("https://localhost:{}", upstream.address().port());
-    let relay = relay(&address, &authority, &home);
+    let upstream = GrpcUpstream::start();
+    let (relay, _front) = relay(&upstream, &[b"http/1.1"]);
     let started = Instant::now();
     assert_eq!(call(&relay).head.status, 502);
     assert!(started.elapsed() < SOON);
@@ -78,7 +71,7 @@ fn a_call_to_an_https_upstream_without_http_2_is_refused_at_once() {
 
 #[test]
 fn a_call_to_an_upstream_that_never_begins_http_2_ends_with_the_timeout() {
-    let silent = Upstream::answering(crate::support::Answer::deaf());
+    let silent = Upstream::answering(Answer::deaf());
     let relay = Relay::builder()
         .upstream_address(&silent.url())
         .upstream_option("timeout: 1s")

@@ -1,31 +1,14 @@
 //! Targets and upstreams over https.
 
-use std::{
-    fs,
-    io::{Read as _, Write as _},
-    net::{SocketAddr, TcpListener},
-    sync::{Arc, Mutex},
-    thread,
-    time::Duration,
+use crate::support::{
+    Count, Front, Relay, Request, SOON, Upstream, eventually, pki::Authority, tls,
 };
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::{
-    RootCertStore, ServerConfig, ServerConnection, Stream,
-    pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
-    server::WebPkiClientVerifier,
-};
-use tempfile::TempDir;
-
-use crate::support::{Count, Relay, Request, SOON, Upstream, eventually};
-
-/// A target whose certificate is trusted only by a test.
+/// A target over https whose certificate is trusted only by a test.
 struct Https {
-    address: SocketAddr,
-    /// Bytes that the server received after the handshake.
-    heard: Arc<Mutex<Vec<u8>>>,
-    authority: String,
-    home: TempDir,
+    front: Front,
+    target: Upstream,
+    files: Authority,
 }
 
 impl Https {
@@ -40,91 +23,25 @@ impl Https {
     }
 
     fn with(name: &str, demanding: bool) -> Self {
-        let (config, authority) = server_config(name, demanding);
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-        let address = listener.local_addr().expect("a bound listener has one");
-        let heard = Arc::default();
-        accept(listener, Arc::new(config), Arc::clone(&heard));
+        let files = Authority::new();
+        let ca = demanding.then(|| files.issuer().pem());
+        let config = tls::server_with(&files.pair(name), ca.as_deref(), rustls::ALL_VERSIONS);
+        let target = Upstream::ok();
         Self {
-            address,
-            heard,
-            authority,
-            home: tempfile::tempdir().expect("a temporary directory can be made"),
+            front: Front::tls(target.address(), config),
+            target,
+            files,
         }
     }
 
     fn url(&self, host: &str) -> String {
-        format!("https://{host}:{}", self.address.port())
+        self.front.url(host)
     }
 
     /// A file of root certificates that makes the server's certificate trusted.
     fn roots(&self) -> String {
-        let path = self.home.path().join("roots.pem");
-        fs::write(&path, &self.authority).expect("the file can be written");
-        path.display().to_string()
+        self.files.text("ca.crt")
     }
-
-    fn heard(&self) -> String {
-        let heard = self.heard.lock().expect("nobody panics with the lock");
-        String::from_utf8_lossy(&heard).into_owned()
-    }
-}
-
-/// The configuration of a TLS server whose certificate is for `name`, and the authority that signed the certificate, as
-/// PEM. With `demanding` the server requires a client certificate.
-pub(crate) fn server_config(name: &str, demanding: bool) -> (ServerConfig, String) {
-    let key = || KeyPair::generate().expect("a key can be made");
-    let mut authority = CertificateParams::default();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(authority, key()).expect("a certificate");
-    let leaf_key = key();
-    let leaf = CertificateParams::new([name.to_owned()])
-        .and_then(|params| params.signed_by(&leaf_key, &authority))
-        .expect("a certificate");
-    let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(leaf_key.serialize_der()));
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = if demanding {
-        let mut roots = RootCertStore::empty();
-        roots.add(authority.der().clone()).expect("a certificate");
-        WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(&provider))
-            .build()
-            .expect("there is a root")
-    } else {
-        WebPkiClientVerifier::no_client_auth()
-    };
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("ring has them")
-        .with_client_cert_verifier(verifier)
-        .with_single_cert(vec![leaf.der().clone()], private)
-        .expect("the key belongs to the certificate");
-    (config, authority.pem())
-}
-
-fn accept(listener: TcpListener, config: Arc<ServerConfig>, heard: Arc<Mutex<Vec<u8>>>) {
-    thread::spawn(move || {
-        for mut socket in listener.incoming().map_while(Result::ok) {
-            let (config, heard) = (Arc::clone(&config), Arc::clone(&heard));
-            thread::spawn(move || {
-                let limit = Some(Duration::from_secs(30));
-                socket.set_read_timeout(limit).expect("it takes a timeout");
-                let mut connection = ServerConnection::new(config).expect("it was checked");
-                let mut stream = Stream::new(&mut connection, &mut socket);
-                let mut buffer = [0; 4096];
-                // Every upload in these tests is small and ends in the same word.
-                while let Ok(read @ 1..) = stream.read(&mut buffer) {
-                    let mut heard = heard.lock().expect("nobody panics with the lock");
-                    heard.extend_from_slice(&buffer[..read]);
-                    let whole = heard.ends_with(b"profile");
-                    drop(heard);
-                    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
-                    if whole && stream.write_all(answer).is_err() {
-                        break;
-                    }
-                }
-            });
-        }
-    });
 }
 
 fn relay_to(address: &str, roots: Option<&str>) -> (Relay, Upstream) {
@@ -152,13 +69,11 @@ fn a_target_whose_authority_the_system_trusts_gets_profiles() {
             ledger.sent.profiles == index + 1
         });
     }
-    let heard = target.heard();
-    assert_eq!(
-        heard.matches("POST /ingest?name=app&").count(),
-        3,
-        "{heard}"
-    );
-    assert!(heard.contains("Bearer secret-token"), "{heard}");
+    for upload in target.target.wait_for(3, SOON) {
+        assert!(upload.head.query().starts_with("name=app&"));
+        let token = upload.head.get("authorization");
+        assert_eq!(token.as_deref(), Some("Bearer secret-token"));
+    }
 }
 
 #[test]
@@ -192,7 +107,7 @@ fn distrusts(relay: &Relay, target: &Https) {
         relay.metrics().sum(name, &labels) >= 1.0
     });
     assert_waits_for_repair(relay);
-    assert_eq!(target.heard(), "");
+    assert_eq!(target.front.passed(), 0);
     let logs = relay.output();
     assert!(logs.contains("certificate"), "a reason is told: {logs}");
 }
@@ -240,7 +155,7 @@ fn a_target_that_wants_a_certificate_is_broken_and_takes_nothing() {
             0.0,
             "{option}"
         );
-        assert_eq!(target.heard(), "");
+        assert_eq!(target.front.passed(), 0);
         let logs = relay.output();
         assert!(
             logs.contains("wants a client certificate") && logs.contains("set cert-file"),
