@@ -19,9 +19,6 @@ use tokio_rustls::TlsAcceptor;
 
 use super::h2::runtime;
 
-/// The first bytes of a ServerHello of 118 bytes.
-const HALF_A_HELLO: [u8; 11] = [22, 3, 3, 0, 122, 2, 0, 0, 118, 3, 3];
-
 /// What a port does with a connection.
 #[derive(Clone, Debug)]
 pub(crate) enum Speech {
@@ -33,8 +30,8 @@ pub(crate) enum Speech {
     Close,
     /// Reads everything, and never says anything.
     Silent,
-    /// Responds to the first bytes with half a handshake message, and closes.
-    Half,
+    /// Responds to the first bytes with these bytes, and closes.
+    Say(&'static [u8]),
 }
 
 /// A running port; it stops when dropped.
@@ -144,9 +141,9 @@ async fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
         Speech::Plain => pass(stream, shared).await,
         Speech::Close => stream.read(&mut [0; 16 * 1024]).await.map(drop),
         Speech::Silent => io::copy(&mut stream, &mut io::sink()).await.map(drop),
-        Speech::Half => {
-            let _ = stream.read(&mut [0; 16 * 1024]).await?;
-            stream.write_all(&HALF_A_HELLO).await
+        Speech::Say(bytes) => {
+            let _first = stream.read(&mut [0; 16 * 1024]).await?;
+            stream.write_all(bytes).await
         }
     }
 }

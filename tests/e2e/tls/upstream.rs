@@ -1,0 +1,72 @@
+//! Upstreams over https that cannot be used: the client learns why, targets get the profile all the same.
+
+use super::fault::{CLIENT, Fault, Files, SHOWN, SPEECH, TRUST};
+use crate::support::{Front, Relay, Request, SOON, Upstream, eventually};
+
+const ERRORS: &str = "pyroscope_relay_upstream_errors_total";
+
+#[test]
+fn a_certificate_that_is_not_accepted_is_a_502_until_it_is_renewed() {
+    SHOWN.iter().for_each(refuses);
+}
+
+#[test]
+fn an_authority_that_is_not_trusted_is_a_502_until_it_is_configured() {
+    TRUST.iter().for_each(refuses);
+}
+
+#[test]
+fn a_client_certificate_that_the_upstream_refuses_is_a_502_until_it_is_replaced() {
+    CLIENT.iter().for_each(refuses);
+}
+
+#[test]
+fn an_upstream_that_speaks_something_else_is_a_502_until_both_speak_the_same() {
+    SPEECH.iter().for_each(refuses);
+}
+
+/// The client gets a 502 with the cause, the address and the remedy, and so do log and status; no byte of the profile
+/// reaches the upstream, but the target gets it. When the fault is mended, requests are answered again.
+fn refuses(fault: &Fault) {
+    let (files, target, upstream) = (Files::new(), Upstream::ok(), Upstream::ok());
+    let front = Front::start(upstream.address(), (fault.speech)(&files));
+    let address = fault.address(&front);
+    let relay = Relay::builder()
+        .upstream_address(&address)
+        .upstream_option(&files.tls(fault.keys))
+        .target("central", &target, &[])
+        .yaml("reload: { interval: 50ms }")
+        .spawn();
+    let name = fault.name;
+    let profile = Request::profile("app", b"profile");
+    let response = relay.send(&profile);
+    let body = String::from_utf8_lossy(&response.body.data).into_owned();
+    assert_eq!(response.status(), 502, "{name}: {body}");
+    eventually(SOON, &format!("{name}: words in the log"), || {
+        let log = relay.output();
+        log.contains(fault.text) && log.contains(fault.remedy)
+    });
+    let status = relay.status();
+    let error = &status["upstream"]["last_error"];
+    for words in [fault.text, fault.remedy] {
+        assert!(body.contains(words), "{name}: no {words} in {body}");
+        assert!(error.to_string().contains(words), "{name}: {error}");
+    }
+    let at = format!("upstream.address is {address}");
+    assert!(body.contains(&at), "{name}: {body}");
+    assert_eq!(error["kind"], "tls", "{name}: {error}");
+    assert_eq!(relay.metrics().sum(ERRORS, &[]), 1.0, "{name}");
+    assert_eq!(relay.metrics().sum(ERRORS, &[("kind", "tls")]), 1.0);
+    assert_eq!(front.passed(), 0, "{name}");
+    target.wait_for(1, SOON);
+
+    fault.mend(&files, &front, &relay);
+    if fault.scheme == "http" {
+        let restart = "needs a restart of the relay";
+        return eventually(SOON, restart, || relay.output().contains(restart));
+    }
+    eventually(SOON, &format!("{name}: the upstream answers"), || {
+        relay.send(&profile).status() == 200
+    });
+    assert_eq!(upstream.only().body.data, b"profile", "{name}");
+}
