@@ -29,6 +29,7 @@ mod reload;
 mod rig;
 mod tests;
 pub(crate) mod tls;
+mod tunnel;
 pub(crate) mod upstream;
 mod wire;
 
@@ -46,6 +47,7 @@ pub(crate) use self::{
     relay::{Ended, Relay},
     reload::Report,
     rig::{Rig, verbatim},
+    tunnel::Tunnel,
     upstream::{Answer, Arrival, End, Upstream},
     wire::{Body, Framing, Head, Wire},
 };

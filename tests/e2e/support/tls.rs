@@ -21,7 +21,8 @@ pub(crate) fn server(pair: &Pair) -> ServerConfig {
     server_with(pair, None, ALL_VERSIONS)
 }
 
-/// A server that shows `pair`, and requires a client certificate of `client_ca` if there is one.
+/// A server that shows `pair`, and requires a client certificate of `client_ca` if there is one. It speaks HTTP/2 and
+/// HTTP/1.1.
 pub(crate) fn server_with(
     pair: &Pair,
     client_ca: Option<&str>,
@@ -33,12 +34,14 @@ pub(crate) fn server_with(
             .expect("there is a root"),
         None => WebPkiClientVerifier::no_client_auth(),
     };
-    ServerConfig::builder_with_provider(provider())
+    let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(versions)
         .expect("ring has them")
         .with_client_cert_verifier(verifier)
         .with_single_cert(chain(&pair.cert), key(pair))
-        .expect("the key belongs to the certificate")
+        .expect("the key belongs to the certificate");
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config
 }
 
 /// A client that trusts `ca`, and shows `own` if the server asks for a certificate.

@@ -195,7 +195,8 @@ pub(super) const CLIENT: &[Fault] = &[
     },
 ];
 
-const NO_CERTIFICATE: Fault = Fault {
+/// With TLS 1.3, the refusal comes after the handshake.
+pub(super) const NO_CERTIFICATE: Fault = Fault {
     name: "none, TLS 1.3",
     speech: |files| files.demanding(TLS13),
     text: "wants a client certificate, and none is configured",
@@ -204,7 +205,7 @@ const NO_CERTIFICATE: Fault = Fault {
     ..EXPIRED
 };
 
-const WRONG_AUTHORITY: Fault = Fault {
+pub(super) const WRONG_AUTHORITY: Fault = Fault {
     name: "wrong authority, TLS 1.3",
     keys: WITH_STRANGER,
     text: "does not know the authority that signed the certificate in cert-file",

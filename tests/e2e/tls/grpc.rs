@@ -1,6 +1,9 @@
 //! The connection of gRPC calls to the upstream: over TLS, and when the connection cannot be opened.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -26,13 +29,14 @@ fn relay(upstream: &GrpcUpstream, protocols: &[&[u8]]) -> (Relay, Front) {
     (relay, front)
 }
 
-fn call(relay: &Relay) -> Message<Parts> {
-    let request = Request::post(format!("http://{}/a.B/C", relay.addr()))
+/// Calls a method that is not about profiles over HTTP/2 without TLS.
+pub(super) fn call(relay: SocketAddr) -> Message<Parts> {
+    let request = Request::post(format!("http://{relay}/a.B/C"))
         .header("content-type", "application/grpc")
         .header("te", "trailers")
         .body(Full::new(Bytes::from_static(b"words")))
         .unwrap();
-    h2::send(relay.addr(), request)
+    h2::send(relay, request)
 }
 
 #[test]
@@ -40,7 +44,7 @@ fn a_call_reaches_an_https_upstream_over_http_2() {
     let upstream = GrpcUpstream::start();
     let (relay, _front) = relay(&upstream, &[b"h2", b"http/1.1"]);
     for _ in 0..2 {
-        let answer = call(&relay);
+        let answer = call(relay.addr());
         assert_eq!(
             (answer.head.status.as_u16(), &*answer.body),
             (200, &b"words"[..])
@@ -59,14 +63,23 @@ fn a_call_reaches_an_https_upstream_over_http_2() {
 
 #[test]
 fn a_call_to_an_https_upstream_without_http_2_is_refused_at_once() {
-    let upstream = GrpcUpstream::start();
-    let (relay, _front) = relay(&upstream, &[b"http/1.1"]);
-    let started = Instant::now();
-    assert_eq!(call(&relay).head.status, 502);
-    assert!(started.elapsed() < SOON);
-    let errors = relay.metrics();
-    let errors = errors.value("pyroscope_relay_upstream_errors_total", &[("kind", "tls")]);
-    assert_eq!(errors, Some(1.0));
+    let cases: [(&[&[u8]], _, _); 2] = [
+        (&[b"http/1.1"], "speaks no version of HTTP", "for HTTP/2"),
+        (&[], "speaks no HTTP/2 over TLS", "enable HTTP/2"),
+    ];
+    for (protocols, text, remedy) in cases {
+        let upstream = GrpcUpstream::start();
+        let (relay, front) = relay(&upstream, protocols);
+        let started = Instant::now();
+        assert_eq!(call(relay.addr()).head.status, 502);
+        assert!(started.elapsed() < SOON);
+        let error = relay.status()["upstream"]["last_error"].to_string();
+        assert!(error.contains(text) && error.contains(remedy), "{error}");
+        let errors = relay.metrics();
+        let errors = errors.value("pyroscope_relay_upstream_errors_total", &[("kind", "tls")]);
+        assert_eq!(errors, Some(1.0));
+        assert_eq!(front.passed(), 0);
+    }
 }
 
 #[test]
@@ -77,7 +90,7 @@ fn a_call_to_an_upstream_that_never_begins_http_2_ends_with_the_timeout() {
         .upstream_option("timeout: 1s")
         .spawn();
     let started = Instant::now();
-    assert_eq!(call(&relay).head.status, 502);
+    assert_eq!(call(relay.addr()).head.status, 502);
     assert!(
         started.elapsed() >= Duration::from_millis(900),
         "{:?}",

@@ -2,14 +2,20 @@
 
 /// The admin listener over TLS, asked by the commands.
 mod admin_commands;
+/// Servers that end the connection in the handshake, or never finish it.
+mod broken_handshakes;
 /// Relays in a chain that show each other certificates.
 mod chain;
+/// Clients and servers that all speak TLS.
+mod end_to_end;
 /// Faults between the relay and a server, and their remedies.
 mod fault;
 /// gRPC over TLS, and the connection of gRPC calls to the upstream.
 mod grpc;
-/// Servers that end the connection in the handshake, or never finish it.
-mod handshakes;
+/// Calls of gRPC to an upstream that cannot be used.
+mod grpc_faults;
+/// Large profiles for servers that refuse the client's certificate after the handshake.
+mod late_refusals;
 /// Targets that cannot be used.
 mod targets;
 /// Certificates that are accepted.

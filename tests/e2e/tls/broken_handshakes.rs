@@ -1,6 +1,8 @@
 //! Servers that end the connection within the handshake, or never finish it. They may be restarting: the failure is
 //! transient, and never ambiguous.
 
+use std::time::{Duration, Instant};
+
 use super::fault::Files;
 use crate::support::{Count, Front, Relay, Request, SOON, Speech, Upstream, eventually};
 
@@ -87,4 +89,26 @@ fn an_upstream_that_breaks_the_handshake_is_told_to_the_client() {
         front.set(files.valid());
         assert_eq!(relay.send(&Request::get("/render")).status(), 200);
     }
+}
+
+#[test]
+fn a_handshake_that_never_ends_is_given_up_after_ten_seconds() {
+    let target = Upstream::ok();
+    let front = Front::start(target.address(), Speech::Silent);
+    let relay = Relay::builder()
+        .remote_write("disable-local-writes: true")
+        .target_address("central", &front.url("localhost"), &["timeout: 60s"])
+        .spawn();
+    let started = Instant::now();
+    relay.send(&Request::profile("app", b"profile"));
+    eventually(SOON * 2, "a failure", || {
+        let errors = "pyroscope_remote_write_request_errors_total";
+        relay.metrics().sum(errors, &[("kind", "timeout")]) >= 1.0
+    });
+    assert!(started.elapsed() >= Duration::from_millis(9_900));
+    let status = relay.target_status("central").expect("it is configured");
+    let error = &status["last_error"];
+    assert_eq!(error["text"], "the TLS handshake took longer than 10s");
+    assert_eq!(error["outcome"], "transient");
+    assert_eq!(relay.ledger("central").pending, Count::new(1, 7));
 }
