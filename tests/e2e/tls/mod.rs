@@ -16,6 +16,8 @@ mod grpc;
 mod grpc_faults;
 /// Large profiles for servers that refuse the client's certificate after the handshake.
 mod late_refusals;
+/// The variables that name the authorities of the system.
+mod system_roots;
 /// Targets that cannot be used.
 mod targets;
 /// Certificates that are accepted.

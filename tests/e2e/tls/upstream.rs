@@ -25,6 +25,25 @@ fn an_upstream_that_speaks_something_else_is_a_502_until_both_speak_the_same() {
     SPEECH.iter().for_each(refuses);
 }
 
+#[test]
+fn an_address_that_needs_a_restart_keeps_its_tls_until_then() {
+    let (files, upstream) = (Files::new(), Upstream::ok());
+    let front = Front::start(upstream.address(), files.valid());
+    let (address, tls) = (front.url("localhost"), files.tls("ca-file: DIR/ca.crt"));
+    let relay = Relay::builder()
+        .upstream_address(&address)
+        .upstream_option(&tls)
+        .yaml("reload: { interval: 50ms }")
+        .spawn();
+    let text = relay.config().read();
+    let text = text.replace(&tls, "").replace(&address, &upstream.url());
+    relay.config().rename_over(&text);
+    let restart = "needs a restart of the relay";
+    eventually(SOON, restart, || relay.output().contains(restart));
+    assert_eq!(relay.send(&Request::get("/render")).status(), 200);
+    assert_eq!(front.handshakes(), 1);
+}
+
 /// The client gets a 502 with the cause, the address and the remedy, and so do log and status; no byte of the profile
 /// reaches the upstream, but the target gets it. When the fault is mended, requests are answered again.
 fn refuses(fault: &Fault) {
