@@ -72,8 +72,8 @@ impl TlsAcceptor {
         self.in_force.load_full()
     }
 
-    /// Makes the handshake of an accepted connection, in 10 s at most. `None`: the client closed the connection before
-    /// its first byte, as probes of balancers do. A client that does not speak TLS gets a plain 400.
+    /// Makes the handshake of an accepted connection, in 10 s at most. `None`: the client closed or reset the connection
+    /// before its first byte, as probes of balancers do. A client that does not speak TLS gets a plain 400.
     ///
     /// # Errors
     ///
@@ -107,6 +107,7 @@ impl TlsAcceptor {
                 let refused = HandshakeError::of(HandshakeErrorKind::NotTls);
                 return Err((refused, told.ok().map(|()| socket)));
             }
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
             Err(error) => return Err((error.into(), None)),
         }
         let acceptor = tokio_rustls::TlsAcceptor::from(self.in_force.load().config());
