@@ -91,7 +91,7 @@ impl Accepted {
                     Err(error) => {
                         self.metrics.handshake_failed(error.kind);
                         if let Some(left_out) = self.handshakes.due(error.kind.as_str()) {
-                            error.log("listen", self.peer, left_out);
+                            error.log("data", self.peer, left_out);
                         }
                         return;
                     }

@@ -120,8 +120,8 @@ impl TlsAcceptor {
 }
 
 impl HandshakeError {
-    /// Logs the failure of the client at `peer`. `listener` is the key of the listener's address in the configuration;
-    /// `left_out`: so many failures of this kind were not logged before.
+    /// Logs the failure of the client at `peer`. `listener` is `data` or `admin`, as in the metric; `left_out`: so many
+    /// failures of this kind were not logged before.
     pub fn log(&self, listener: &'static str, peer: SocketAddr, left_out: u64) {
         let client = peer.ip().to_canonical();
         let error = self.source.as_ref().map(tracing::field::display);
