@@ -5,6 +5,7 @@ use std::io;
 
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 
+use crate::verify::is_authority_as_leaf;
 use crate::words::{causes, tls_error};
 
 /// Why a handshake at a listener failed: the `kind` label of the counter.
@@ -18,7 +19,8 @@ pub enum HandshakeErrorKind {
     NoCertificate,
     /// The client's certificate has expired, or is not valid yet.
     CertificateExpired,
-    /// The client's certificate is signed by an authority that is not in `client-ca-file`.
+    /// The client's certificate is signed by an authority that is not in `client-ca-file`, or signed by itself and not
+    /// there.
     CertificateUnknownCa,
     /// The client's certificate is refused for another reason.
     CertificateInvalid,
@@ -83,7 +85,14 @@ impl HandshakeErrorKind {
             | CertificateError::ExpiredContext { .. }
             | CertificateError::NotValidYet
             | CertificateError::NotValidYetContext { .. } => Self::CertificateExpired,
-            CertificateError::UnknownIssuer => Self::CertificateUnknownCa,
+            // A signature that does not fit comes from another authority of the same name, such as an older one.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                Self::CertificateUnknownCa
+            }
+            // webpki looks at the mark of an authority first. Self-signed certificates have it by openssl's default.
+            CertificateError::Other(error) if is_authority_as_leaf(error) => {
+                Self::CertificateUnknownCa
+            }
             _ => Self::CertificateInvalid,
         }
     }

@@ -58,6 +58,11 @@ pub fn dates(params: &mut CertificateParams, from: i32, to: i32) {
     params.not_after = date_time_ymd(to, 1, 1);
 }
 
+/// Makes a certificate one that clients may not show.
+pub fn for_servers_only(params: &mut CertificateParams) {
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+}
+
 fn params(names: &[&str], common_name: &str) -> CertificateParams {
     let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
     let mut params = CertificateParams::new(names).unwrap();

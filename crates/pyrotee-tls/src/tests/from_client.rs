@@ -4,7 +4,7 @@ use std::time::SystemTime;
 use rcgen::ExtendedKeyUsagePurpose;
 use rustls::ClientConfig;
 
-use super::{Authority, Pair, ca, dates, of_version, shake, shake_as, system};
+use super::{Authority, Pair, ca, dates, for_servers_only, of_version, shake, shake_as, system};
 use crate::trust::anchors;
 use crate::{
     Alpn, ClientAuth, ClientTls, ClientTlsSettings, MinVersion, ServerTls, TlsWords, client_words,
@@ -145,9 +145,7 @@ fn a_server_may_want_a_certificate() {
                 "the server says that the certificate in cert-file has expired",
             ),
             (
-                authority.issue_with(&[], |params| {
-                    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-                }),
+                authority.issue_with(&[], for_servers_only),
                 "the server says that the certificate in cert-file is of the wrong kind",
             ),
         ] {

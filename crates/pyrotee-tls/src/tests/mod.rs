@@ -15,5 +15,5 @@ mod rotation;
 /// Keys and passphrases are in no output.
 mod secrets;
 
-use crate::testing::{Authority, Pair, ca, dates, system};
+use crate::testing::{Authority, Pair, ca, dates, for_servers_only, system};
 use pump::{of_version, shake, shake_as};
