@@ -13,7 +13,7 @@ use rustls::ServerConfig;
 use tokio::{
     io::{self, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::oneshot,
+    sync::{Notify, oneshot},
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -50,6 +50,10 @@ struct Shared {
     connections: AtomicUsize,
     shaken: AtomicUsize,
     passed: AtomicUsize,
+    /// The certificate that the client showed, for each handshake in which it showed one.
+    shown: Mutex<Vec<Vec<u8>>>,
+    /// Ends the open connections.
+    hang_up: Notify,
 }
 
 impl Front {
@@ -67,6 +71,8 @@ impl Front {
             connections: AtomicUsize::new(0),
             shaken: AtomicUsize::new(0),
             passed: AtomicUsize::new(0),
+            shown: Mutex::default(),
+            hang_up: Notify::new(),
         });
         listener
             .set_nonblocking(true)
@@ -93,6 +99,11 @@ impl Front {
         *self.shared.speech.lock().expect("nobody panics with it") = speech;
     }
 
+    /// Ends the open connections.
+    pub(crate) fn hang_up(&self) {
+        self.shared.hang_up.notify_waiters();
+    }
+
     /// The https address with `host` as its host.
     pub(crate) fn url(&self, host: &str) -> String {
         format!("https://{host}:{}", self.address.port())
@@ -112,6 +123,12 @@ impl Front {
         self.shared.shaken.load(Ordering::SeqCst)
     }
 
+    /// The certificates that clients showed, one for each handshake with one.
+    pub(crate) fn client_certificates(&self) -> Vec<Vec<u8>> {
+        let shown = self.shared.shown.lock();
+        shown.expect("nobody panics with it").clone()
+    }
+
     /// Bytes that were passed on to the stand-in so far.
     pub(crate) fn passed(&self) -> usize {
         self.shared.passed.load(Ordering::SeqCst)
@@ -126,7 +143,12 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         shared.connections.fetch_add(1, Ordering::SeqCst);
         let shared = Arc::clone(&shared);
         // An error is the end of this connection, and the peer sees it.
-        tokio::spawn(async move { drop(serve(stream, &shared).await) });
+        tokio::spawn(async move {
+            tokio::select! {
+                ended = serve(stream, &shared) => drop(ended),
+                () = shared.hang_up.notified() => {}
+            }
+        });
     }
 }
 
@@ -136,6 +158,10 @@ async fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
         Speech::Tls(config) => {
             let stream = TlsAcceptor::from(config).accept(stream).await?;
             shared.shaken.fetch_add(1, Ordering::SeqCst);
+            if let Some([leaf, ..]) = stream.get_ref().1.peer_certificates() {
+                let mut shown = shared.shown.lock().expect("nobody panics with it");
+                shown.push(leaf.to_vec());
+            }
             pass(stream, shared).await
         }
         Speech::Plain => pass(stream, shared).await,

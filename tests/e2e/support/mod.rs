@@ -29,6 +29,8 @@ mod reload;
 mod rig;
 mod tests;
 pub(crate) mod tls;
+pub(crate) mod tls_client;
+mod tls_h2;
 mod tunnel;
 pub(crate) mod upstream;
 mod wire;
@@ -47,6 +49,8 @@ pub(crate) use self::{
     relay::{Ended, Relay},
     reload::Report,
     rig::{Rig, verbatim},
+    tls_client::{TlsClient, TlsConnection},
+    tls_h2::TlsHttp2,
     tunnel::Tunnel,
     upstream::{Answer, Arrival, End, Upstream},
     wire::{Body, Framing, Head, Wire},

@@ -6,6 +6,8 @@ mod admin_commands;
 mod broken_handshakes;
 /// Relays in a chain that show each other certificates.
 mod chain;
+/// Clients of both listeners: who is served, and who is refused with which reason.
+mod clients;
 /// Clients and servers that all speak TLS.
 mod end_to_end;
 /// Faults between the relay and a server, and their remedies.
@@ -14,8 +16,14 @@ mod fault;
 mod grpc;
 /// Calls of gRPC to an upstream that cannot be used.
 mod grpc_faults;
+/// Connections to a TLS port that do not speak TLS, or do not finish a handshake.
+mod handshakes;
 /// Large profiles for servers that refuse the client's certificate after the handshake.
 mod late_refusals;
+/// A relay whose two listeners speak TLS.
+mod listeners;
+/// Handshakes that stand still.
+mod slow;
 /// The variables that name the authorities of the system.
 mod system_roots;
 /// Targets that cannot be used.
