@@ -22,6 +22,8 @@ mod handshakes;
 mod late_refusals;
 /// A relay whose two listeners speak TLS.
 mod listeners;
+/// Certificates, keys and authorities that change while the relay runs.
+mod rotation;
 /// Handshakes that stand still.
 mod slow;
 /// The variables that name the authorities of the system.
