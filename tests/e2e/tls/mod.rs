@@ -24,6 +24,8 @@ mod late_refusals;
 mod listeners;
 /// Certificates, keys and authorities that change while the relay runs.
 mod rotation;
+/// Keys and passphrases are shown nowhere.
+mod secrets;
 /// Handshakes that stand still.
 mod slow;
 /// The variables that name the authorities of the system.
