@@ -165,10 +165,10 @@ async fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
             pass(stream, shared).await
         }
         Speech::Plain => pass(stream, shared).await,
-        Speech::Close => stream.read(&mut [0; 16 * 1024]).await.map(drop),
+        Speech::Close => stream.read(&mut vec![0; 16 * 1024]).await.map(drop),
         Speech::Silent => io::copy(&mut stream, &mut io::sink()).await.map(drop),
         Speech::Say(bytes) => {
-            let _first = stream.read(&mut [0; 16 * 1024]).await?;
+            let _first = stream.read(&mut vec![0; 16 * 1024]).await?;
             stream.write_all(bytes).await
         }
     }
@@ -193,5 +193,9 @@ async fn pass(peer: impl AsyncRead + AsyncWrite, shared: &Shared) -> io::Result<
         io::copy(&mut from_behind, &mut to_peer).await?;
         to_peer.shutdown().await
     };
-    tokio::try_join!(inward, outward).map(drop)
+    // When the stand-in ends the connection, nothing of the peer is read any more, as if there were no front.
+    tokio::select! {
+        ended = outward => ended,
+        Err(error) = inward => Err(error),
+    }
 }

@@ -148,11 +148,11 @@ fn kept_connections_that_the_upstream_closes_fail_no_request() {
     let upstream = Upstream::answering(Answer::ok().close());
     let rig = rig(upstream.address(), &[b"http/1.1"]);
     let mut client = Client::connect(rig.tunnel.address());
-    for nth in 0..5 {
+    for nth in 0..20 {
         let profile = Request::profile(&format!("app{nth}"), b"profile");
         assert_eq!(client.exchange(&profile).status(), 200, "{nth}");
     }
     rig.relay
-        .wait_ledger("central", "sent", |ledger| ledger.sent.profiles == 5);
-    assert_eq!(upstream.requests().len(), 5);
+        .wait_ledger("central", "sent", |ledger| ledger.sent.profiles == 20);
+    assert_eq!(upstream.requests().len(), 20);
 }

@@ -247,7 +247,6 @@ pub(super) const SPEECH: &[Fault] = &[
         text: "the server speaks TLS on this port",
         remedy: "write https:// in the address",
         mend: Mend::Keys(CA),
-        ..EXPIRED
     },
 ];
 

@@ -6,6 +6,7 @@ use super::fault::{CLIENT, Fault, Files, Mend, SHOWN, SPEECH, TRUST};
 use crate::support::{Count, Front, Relay, Request, SOON, Upstream, eventually};
 
 const AMBIGUOUS: &str = "pyroscope_remote_write_ambiguous_total";
+const EXPIRY: &str = "pyroscope_remote_write_target_certificate_expiry_timestamp_seconds";
 const ERRORS: &str = "pyroscope_remote_write_request_errors_total";
 
 #[test]
@@ -33,6 +34,7 @@ fn a_target_that_speaks_something_else_keeps_profiles_until_both_speak_the_same(
 
 #[test]
 fn a_target_whose_certificate_was_renewed_is_probed_within_half_a_minute() {
+    let labels = [("target", "central")];
     let (files, target) = (Files::new(), Upstream::ok());
     let front = Front::start(target.address(), (SHOWN[0].speech)(&files));
     let relay = Relay::builder()
@@ -45,8 +47,15 @@ fn a_target_whose_certificate_was_renewed_is_probed_within_half_a_minute() {
         .spawn();
     relay.send(&Request::profile("app", b"profile"));
     eventually(SOON, "a refusal", || is_told(&relay, &SHOWN[0]));
+    // 2021-01-01.
+    assert_eq!(
+        relay.metrics().value(EXPIRY, &labels),
+        Some(1_609_459_200.0)
+    );
     front.set(files.valid());
     target.wait_for(1, Duration::from_secs(35));
+    let expiry = relay.metrics().value(EXPIRY, &labels);
+    assert!(expiry > Some(1_800_000_000.0), "{expiry:?}");
 }
 
 /// The client gets its 200, the profile waits and no byte of it reaches the target; log and status say the cause and the

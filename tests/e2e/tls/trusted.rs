@@ -162,6 +162,9 @@ fn profiles_reach_upstream_and_target() {
             let labels = [("role", role), ("name", server)];
             assert_eq!(relay.metrics().sum(SKIPS, &labels), skips, "{name}: {role}");
         }
+        let unverified = relay.status()["config"]["unverified_servers"].clone();
+        let unverified = unverified.as_array().map_or(0, Vec::len);
+        assert_eq!(unverified > 0, skips > 0.0, "{name}");
         let warned = relay.output().contains("insecure-skip-verify");
         assert_eq!(warned, skips > 0.0, "{name}: {}", relay.output());
     }

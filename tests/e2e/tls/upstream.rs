@@ -3,6 +3,7 @@
 use super::fault::{CLIENT, Fault, Files, SHOWN, SPEECH, TRUST};
 use crate::support::{Front, Relay, Request, SOON, Upstream, eventually};
 
+const EXPIRY: &str = "pyroscope_relay_upstream_certificate_expiry_timestamp_seconds";
 const ERRORS: &str = "pyroscope_relay_upstream_errors_total";
 
 #[test]
@@ -42,6 +43,25 @@ fn an_address_that_needs_a_restart_keeps_its_tls_until_then() {
     eventually(SOON, restart, || relay.output().contains(restart));
     assert_eq!(relay.send(&Request::get("/render")).status(), 200);
     assert_eq!(front.handshakes(), 1);
+}
+
+#[test]
+fn the_expiry_of_the_certificate_that_the_upstream_shows_is_known() {
+    let (files, upstream) = (Files::new(), Upstream::ok());
+    let expired = &SHOWN[0];
+    let front = Front::start(upstream.address(), (expired.speech)(&files));
+    let relay = Relay::builder()
+        .upstream_address(&expired.address(&front))
+        .upstream_option(&files.tls(expired.keys))
+        .spawn();
+    let expiry = || relay.metrics().value(EXPIRY, &[]);
+    assert_eq!(expiry(), Some(0.0), "nothing was shown yet");
+    assert_eq!(relay.send(&Request::get("/render")).status(), 502);
+    // 2021-01-01.
+    assert_eq!(expiry(), Some(1_609_459_200.0));
+    front.set(files.valid());
+    assert_eq!(relay.send(&Request::get("/render")).status(), 200);
+    assert!(expiry() > Some(1_800_000_000.0), "{:?}", expiry());
 }
 
 /// The client gets a 502 with the cause, the address and the remedy, and so do log and status; no byte of the profile
