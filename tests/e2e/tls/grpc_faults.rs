@@ -1,7 +1,8 @@
 //! Calls of gRPC to an https upstream that cannot be used: HTTP/2 hides the cause of a failure, the relay does not.
 
 use super::{
-    fault::{CLIENT, Fault, Files, SHOWN, SPEECH, TRUST},
+    fault::{Fault, Files},
+    faults::{CLIENT, SHOWN, SPEECH, TRUST},
     grpc::call,
 };
 use crate::support::{Front, Relay, SOON, eventually, h2::GrpcUpstream};

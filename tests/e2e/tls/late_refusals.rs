@@ -1,7 +1,10 @@
 //! Large profiles for servers that refuse the client's certificate after the handshake, as TLS 1.3 does: the alert races
 //! with the profile, and with the reset that follows if the server read nothing of the profile.
 
-use super::fault::{Fault, Files, NO_CERTIFICATE, WRONG_AUTHORITY};
+use super::{
+    fault::{Fault, Files},
+    faults::{NO_CERTIFICATE, WRONG_AUTHORITY},
+};
 use crate::support::{Count, Front, Relay, Request, SOON, Upstream, client::noise, eventually};
 
 /// Targets at once: each is one try.

@@ -10,8 +10,10 @@ mod chain;
 mod clients;
 /// Clients and servers that all speak TLS.
 mod end_to_end;
-/// Faults between the relay and a server, and their remedies.
+/// A fault between the relay and a server, and its remedy.
 mod fault;
+/// The faults that are tested.
+mod faults;
 /// gRPC over TLS, and the connection of gRPC calls to the upstream.
 mod grpc;
 /// Calls of gRPC to an upstream that cannot be used.

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::fault::{CLIENT, Fault, Files, Mend, SHOWN, SPEECH, TRUST};
+use super::{
+    fault::{Fault, Files, Mend},
+    faults::{CLIENT, SHOWN, SPEECH, TRUST},
+};
 use crate::support::{Count, Front, Relay, Request, SOON, Upstream, eventually};
 
 const AMBIGUOUS: &str = "pyroscope_remote_write_ambiguous_total";

@@ -1,6 +1,9 @@
 //! Upstreams over https that cannot be used: the client learns why, targets get the profile all the same.
 
-use super::fault::{CLIENT, Fault, Files, SHOWN, SPEECH, TRUST};
+use super::{
+    fault::{Fault, Files},
+    faults::{CLIENT, SHOWN, SPEECH, TRUST},
+};
 use crate::support::{Front, Relay, Request, SOON, Upstream, eventually};
 
 const EXPIRY: &str = "pyroscope_relay_upstream_certificate_expiry_timestamp_seconds";
