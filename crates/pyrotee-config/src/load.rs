@@ -195,6 +195,8 @@ impl Loader {
         for warning in override_warnings::warnings(&self.variables, &self.flags) {
             tree.warn(warning);
         }
+        // Without an https:// address, too: a reload may add one, and a relay reads them once.
+        let _reported = tree.system_roots();
         let config = sections::config(&tree, self.cpus);
         let faults = tree.into_faults();
         match config {

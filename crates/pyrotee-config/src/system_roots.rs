@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use pyrotee_tls::{SystemRoots, SystemRootsError};
 
-/// The roots of the system, read at the first use: a configuration without `https://` needs none.
+/// The roots of the system, read at the first use: a command that reads one key of a configuration needs none.
 #[derive(Debug, Default)]
 pub(crate) struct Roots(OnceLock<Result<SystemRoots, SystemRootsError>>);
 

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::fault::Files;
-use crate::support::{Builder, Front, Relay, Request, Upstream};
+use crate::support::{Builder, Front, Relay, Request, Upstream, command::run};
 
 const FILE: &str = "SSL_CERT_FILE";
 const FOLDERS: &str = "SSL_CERT_DIR";
@@ -80,6 +80,15 @@ fn a_variable_that_names_no_certificate_is_a_fault_without_an_https_address_too(
         .upstream(&upstream)
         .env(FILE, &files.authority.text("missing"))
         .refused();
-    assert!(!ended.status.success());
-    assert!(ended.output.contains("correct or unset SSL_CERT_FILE"));
+    assert_eq!(ended.status.code(), Some(2));
+    let remedy = "correct or unset SSL_CERT_FILE";
+    assert!(ended.output.contains(remedy), "{}", ended.output);
+    let variables = [(FILE, &*files.authority.text("missing"))];
+    let configuration = "upstream: { address: http://127.0.0.1:4042 }\n";
+    let checked = run(
+        configuration,
+        &["check", "--config", "pyrotee.yaml"],
+        &variables,
+    );
+    checked.expect(2, &[remedy]);
 }
