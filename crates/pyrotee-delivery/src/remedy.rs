@@ -50,8 +50,10 @@ fn of_response(status: StatusCode, meaning: Meaning) -> &'static str {
         (502..=504, _) => GATEWAY,
         (404 | 405 | 410 | 421, Meaning::Broken) => ADDRESS,
         (415 | 426 | 501 | 505, Meaning::Broken) => FORMAT,
-        // A tenant that the target does not accept, or plain HTTP at a port for TLS.
-        (_, Meaning::Broken) => "check the scheme, port, credentials and tenant-id of the target",
+        // A tenant or a client certificate that the target does not accept, or plain HTTP at a port for TLS.
+        (_, Meaning::Broken) => {
+            "check the scheme, port, credentials, tenant-id and tls.cert-file of the target"
+        }
         (_, Meaning::Throttled | Meaning::RecordLimit) => LIMIT,
         (_, Meaning::Rejected) => REFUSED,
         (_, Meaning::Transient | Meaning::Ambiguous) => SERVER,
@@ -95,6 +97,11 @@ mod tests {
                 400,
                 "Client sent an HTTP request to an HTTPS server.",
                 "scheme",
+            ),
+            (
+                400,
+                "<title>400 The SSL certificate error</title>",
+                "tls.cert-file",
             ),
             (401, "", "auth-token"),
             (401, "no org id", "tenant-id"),

@@ -28,6 +28,13 @@ const PLAIN_HTTP: &[&str] = &[
     "client sent an http request to an https server",
 ];
 
+/// Titles of nginx's pages for a client certificate that is missing or does not verify. nginx ends the handshake first,
+/// and then sends these pages with 400.
+const CLIENT_CERTIFICATE: &[&str] = &[
+    "no required ssl certificate was sent",
+    "the ssl certificate error",
+];
+
 /// Reasons for a tenant that Pyroscope does not accept. The tenant is part of the target's configuration in
 /// pyrotee.
 const TENANT: &[&str] = &[
@@ -143,7 +150,8 @@ fn of_code(status: u16, code: RpcCode) -> Option<Meaning> {
 }
 
 fn of_reason(status: u16, text: &ErrorText) -> Option<Meaning> {
-    if status == 400 && text.starts_with(PLAIN_HTTP) || text.starts_with(TENANT) {
+    let is_tls = || text.starts_with(PLAIN_HTTP) || text.starts_with(CLIENT_CERTIFICATE);
+    if status == 400 && is_tls() || text.starts_with(TENANT) {
         return Some(Broken);
     }
     match status {

@@ -304,6 +304,16 @@ pub(super) const SEEN: &[(u16, &str, Meaning)] = &[
         "Client sent an HTTP request to an HTTPS server.\n",
         Broken,
     ),
+    (
+        400,
+        "<html>\r\n<head><title>400 No required SSL certificate was sent</title></head>\r\n",
+        Broken,
+    ),
+    (
+        400,
+        "<html>\r\n<head><title>400 The SSL certificate error</title></head>\r\n",
+        Broken,
+    ),
     (404, "404 page not found", Broken),
     (
         413,
