@@ -65,7 +65,7 @@ fn a_profile_that_the_java_agent_sends_again_reaches_the_target_once() {
 }
 
 /// The tools with the agent and the program installed.
-fn installed() -> Tools {
+pub(crate) fn installed() -> Tools {
     let mut tools = Tools::new("java", NEEDS);
     INSTALLED.call_once(|| {
         let home = tools.home();
@@ -86,7 +86,7 @@ fn installed() -> Tools {
 }
 
 /// The program, busy for `seconds`, with an agent that sends to `server`.
-fn profiled(tools: &Tools, server: &str, seconds: u32) -> Command {
+pub(crate) fn profiled(tools: &Tools, server: &str, seconds: u32) -> Command {
     let home = tools.home();
     let mut command = command("java", &[]);
     command.arg(format!("-javaagent:{}", home.join("agent.jar").display()));

@@ -1,8 +1,10 @@
 //! `pyroscope-io` from PyPI: 1.4.0, the newest on 2026-11-23, which uses Push, and 0.8.16, the last version that uses
 //! `/ingest`.
 
+use std::{process::Command, sync::Mutex};
+
 use crate::{
-    compare::{Surface, Upload, compare},
+    compare::{Surface, compare},
     push,
     support::key::{self, Key},
     tools::{Tools, command, program},
@@ -13,14 +15,20 @@ const NEEDS: &str = "python3 (3.9 or later, glibc, x86-64 or arm64) with venv an
 
 #[test]
 fn the_newest_python_sdk_pushes_through_the_relay_as_if_it_was_not_there() {
-    profile("python", "python/requirements.txt", Surface::Push, "3");
+    let mut tools = newest();
+    compare(&tools, Surface::Push, |server| profiled(&tools, server, 3));
+    tools.took("comparing");
 }
 
 #[test]
 fn the_last_python_sdk_of_ingest_sends_through_the_relay_as_if_it_was_not_there() {
     // This SDK sends whenever the clock shows a multiple of ten seconds.
-    let manifest = "python/requirements-ingest.txt";
-    for upload in profile("python-0.8", manifest, Surface::Ingest, "12") {
+    let mut tools = installed("python-0.8", "python/requirements-ingest.txt");
+    let uploads = compare(&tools, Surface::Ingest, |server| {
+        profiled(&tools, server, 12)
+    });
+    tools.took("comparing");
+    for upload in uploads {
         let query = upload.head.query();
         let names: Vec<_> = key::pairs(&query).into_iter().map(|pair| pair.0).collect();
         let order = ["name", "from", "until", "format", "sampleRate", "spyName"];
@@ -35,7 +43,14 @@ fn the_last_python_sdk_of_ingest_sends_through_the_relay_as_if_it_was_not_there(
     }
 }
 
-fn profile(name: &'static str, manifest: &str, surface: Surface, seconds: &str) -> Vec<Upload> {
+/// The tools with the newest SDK installed.
+pub(crate) fn newest() -> Tools {
+    static INSTALLED: Mutex<()> = Mutex::new(());
+    let _guard = INSTALLED.lock();
+    installed("python", "python/requirements.txt")
+}
+
+fn installed(name: &'static str, manifest: &str) -> Tools {
     let mut tools = Tools::new(name, NEEDS);
     let manifest = program(manifest);
     let environment = tools.home().join("venv");
@@ -49,12 +64,13 @@ fn profile(name: &'static str, manifest: &str, surface: Surface, seconds: &str) 
     });
     tools.install(&mut command(&python, &["-c", "import pyroscope"]));
     tools.took("installing");
-    let script = program("python/busy.py");
-    let uploads = compare(&tools, surface, |server| {
-        let mut command = command(&python, &[]);
-        command.arg(&script).args([server, seconds]);
-        command
-    });
-    tools.took("comparing");
-    uploads
+    tools
+}
+
+/// The program, busy for `seconds`, with an SDK that sends to `server`.
+pub(crate) fn profiled(tools: &Tools, server: &str, seconds: u32) -> Command {
+    let mut command = command(tools.home().join("venv/bin/python"), &[]);
+    command.arg(program("python/busy.py"));
+    command.args([server, &seconds.to_string()]);
+    command
 }
