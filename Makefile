@@ -23,7 +23,7 @@ faults: ## inject each fault and write the table of docs/troubleshooting.md (nee
 
 interop: test-interop ## the same as test-interop
 
-test-interop: ## run the tests with five published SDKs (needs python3 with venv and pip, node, npm, go, a JDK and mvn)
+test-interop: ## run the tests with five published SDKs, and with TLS of OpenSSL, nginx and Go (needs python3 with venv and pip, node, npm, go, a JDK, mvn, openssl, curl, nginx and prometheus)
 	$(CARGO) test --locked -p pyrotee --test interop
 
 test-deploy: ## run the tests of deploy/ (tests/deploy/README.md says what they need); DEPLOY=chart for one part
@@ -36,7 +36,7 @@ nightly: ## run everything, with the heavy cases at full size (needs cargo-deny,
 	$(MAKE) check-deny
 	PYROTEE_NIGHTLY=1 PROPTEST_CASES=20000 $(CARGO) test --workspace --exclude pyrotee-spool --locked
 	PROPTEST_CASES=1000 $(CARGO) test -p pyrotee-spool --locked
-	$(MAKE) test-interop
+	PYROTEE_NIGHTLY=1 $(MAKE) test-interop
 	$(MAKE) outage OUTAGE_SVG=target/outage.svg
 	PYROTEE_NIGHTLY=1 tests/deploy/run
 	$(MAKE) counts bench-ci

@@ -1,4 +1,4 @@
-//! Real SDKs against the real binary. They need tools of their own and a network. A missing tool is a failure that says
+//! Real SDKs, and TLS of other makes, against the real binary. They need tools of their own and a network. A missing tool is a failure that says
 //! what to install, never a skipped test.
 
 #![allow(
@@ -30,5 +30,7 @@ mod shape;
 /// Helpers that are shared with the end-to-end tests.
 #[path = "../e2e/support/mod.rs"]
 mod support;
+/// TLS with OpenSSL, nginx and Go as peers, and SDKs through a listener with TLS.
+mod tls;
 /// Installs and runs the tools of an SDK's language.
 mod tools;
