@@ -2,10 +2,14 @@
 
 import os
 import shutil
+import sys
+from pathlib import Path
 
 import pytest
 
-from support import CHART, FIXTURES, Chart
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from support import CHART, FIXTURES, Chart  # noqa: E402
 
 NIGHTLY = os.environ.get("PYROTEE_NIGHTLY") == "1"
 # This test compiles Helm, which takes minutes.

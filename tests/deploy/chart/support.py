@@ -12,6 +12,8 @@ import yaml
 from helm_python import _native
 from helm_python import chart as helm
 
+from loopback.pki import Authority
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 CHART = ROOT / "deploy/helm/pyrotee"
@@ -26,7 +28,7 @@ VERSIONS = ["1.25", "1.29", kubernetes_validate.utils.major_minor(kubernetes_val
 # Without a cache, the library reads megabytes of schemas for each object.
 kubernetes_validate.utils.schema_contents = functools.cache(kubernetes_validate.utils.schema_contents)
 IMAGE = {"registry": "registry.example.com"}
-CUSTOM = {"ServiceMonitor", "PodMonitor", "PrometheusRule", "HTTPRoute"}
+CUSTOM = {"ServiceMonitor", "PodMonitor", "PrometheusRule", "HTTPRoute", "Certificate"}
 
 
 def values_of(path):
@@ -134,10 +136,19 @@ def with_files(folder, text, contents=None):
     return re.sub(r"\$\{file:([^}]*)\}", here, text)
 
 
+def with_certificates(folder, text):
+    """The text with files of one certificate instead of those that it names, as if all Secrets had the same certificate."""
+    if not re.search(r"^ *cert-file: ", text, re.M):
+        return text
+    own = Authority(folder / "authority").issue(folder / "certificates", ["DNS:relay.example.com"])
+    names = {"cert": "tls.crt", "key": "tls.key", "ca": "ca.crt", "client-ca": "ca.crt"}
+    return re.sub(r"^( *)(cert|key|ca|client-ca)-file: .*$", lambda it: f"{it[1]}{it[2]}-file: {own / names[it[2]]}", text, flags=re.M)
+
+
 def check(tmp_path, text, environment=None, flags=()):
     """Runs `pyrotee check --print` on a text. Variables and files that the text uses and that are not in `environment` get a value, as from a user's Secret."""
     file = tmp_path / "pyrotee.yaml"
-    text = with_files(tmp_path, text, environment)
+    text = with_certificates(tmp_path, with_files(tmp_path, text, environment))
     file.write_text(text)
     variables = {name: "x" for name in re.findall(r"\$\{(\w+)\}", text)}
     return subprocess.run(

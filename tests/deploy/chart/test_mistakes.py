@@ -44,7 +44,16 @@ CLOSED = [
     ({"autoscaling.minReplicas": 0}, "/autoscaling/minReplicas"),
     ({"resources.limits": {"memory": "lots"}}, "/resources/limits/memory"),
     ({"extraEnv": {"A": "b"}}, "got object, want array"),
+    ({"tls.listen.clientAuth": "always"}, "'none', 'request', 'require'"),
+    ({"tls.listen.secretname": "a"}, "additional properties 'secretname' not allowed"),
+    ({"tls.upstream.clientAuth": "require"}, "additional properties 'clientAuth' not allowed"),
+    ({"tls.targets": {"central": "a"}}, "/tls/targets/central"),
+    ({"config.listen-tls": {"ca-file": "/a"}}, "additional properties 'ca-file' not allowed"),
+    ({f"{TARGET}.tls": {"client-ca-file": "/a"}}, "additional properties 'client-ca-file' not allowed"),
 ]
+
+ADMIN_TLS = {"cert-file": "/a", "key-file": "/b"}
+MUTUAL = {"secretName": "a", "caSecretName": "a"}
 
 # Values that the templates refuse.
 FAULTS = [
@@ -117,6 +126,18 @@ FAULTS = [
     ({"monitoring.serviceMonitor.enabled": True, "adminService.enabled": False}, "turn it on, or use monitoring.podMonitor"),
     ({"monitoring.serviceMonitor.enabled": True, "monitoring.podMonitor.enabled": True}, "every relay would be scraped twice"),
     ({"config.log": {"level": "{{ .Values.nothing.at.all }}"}}, "nil pointer"),
+    ({"tls.listen.clientAuth": "none"}, "tls.listen has no certificate for the port; name the Secret with tls.crt and tls.key in tls.listen.secretName"),
+    ({"tls.admin.caSecretName": "a"}, "tls.admin has no certificate for the port"),
+    ({"tls.listen": {"secretName": "a", "clientAuth": "request"}}, "clientAuth is request, and no authority verifies the certificates of clients; name a Secret"),
+    ({"tls.admin": {"secretName": "a", "caSecretName": "a", "clientAuth": "none"}}, "tls.admin.clientAuth is none, and tls.admin.caSecretName names authorities"),
+    ({"tls.targets": {"elsewhere": {"secretName": "a"}}}, "tls.targets.elsewhere belongs to no part of config; add config.remote-write.targets.elsewhere"),
+    ({"tls.targets": {"central": {}}}, "tls.targets.central names no Secret; set secretName"),
+    ({f"{TARGET}.address": "http://a", "tls.targets": {"central": {"secretName": "a"}}}, "targets.central.address is http://, which is never encrypted"),
+    ({"tls.upstream.caSecretName": "a"}, "tls.upstream is set, and config.upstream.address is http://"),
+    ({"tls.secretName": "a"}, "tls.secretName is no value of this chart; did you mean tls.listen.secretName?"),
+    ({"config.admin-tls": ADMIN_TLS, "monitoring.podMonitor.enabled": True}, "cannot verify it with an empty monitoring.podMonitor.tlsConfig"),
+    ({"tls.admin": MUTUAL, "monitoring.serviceMonitor.enabled": True}, "monitoring.serviceMonitor.tlsConfig has none for Prometheus; write {cert:"),
+    ({"test.clientSecretName": "a"}, "set tls.listen.secretName, or remove it"),
 ]
 
 

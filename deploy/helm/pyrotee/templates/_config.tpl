@@ -14,6 +14,7 @@ read here is empty, so that users see the relay's better message.
 {{- with include "pyrotee.adminHosts" . }}
 {{- $_ := set $config "admin-hosts" (list (index $config "admin-hosts" | default "") . | compact | join ", ") }}
 {{- end }}
+{{- include "pyrotee.tls.configure" (dict "config" $config "root" .) }}
 {{- if ne (include "pyrotee.spool.volume" .) "none" }}
 {{- $spool := $config.spool | default dict }}
 {{- $size := include "pyrotee.bytes" .Values.spool.size }}

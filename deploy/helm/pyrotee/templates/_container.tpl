@@ -6,7 +6,8 @@ that keeps running, `ordinary` for a sidecar among an application's containers.
 
 {{- define "pyrotee.container" -}}
 {{- $root := .root }}
-{{- $values := .root.Values -}}
+{{- $values := .root.Values }}
+{{- $scheme := include "pyrotee.tls.admin" .root | empty | ternary "" ", scheme: HTTPS" -}}
 - name: pyrotee
   image: {{ include "pyrotee.image" $root | quote }}
   {{- with $values.image.pullPolicy }}
@@ -39,19 +40,19 @@ that keeps running, `ordinary` for a sidecar among an application's containers.
       containerPort: {{ include "pyrotee.port.admin" $root }}
   {{- with $values.probes.startup }}
   startupProbe:
-    httpGet: { path: /-/ready, port: pyrotee-admin }
+    httpGet: { path: /-/ready, port: pyrotee-admin{{ $scheme }} }
     {{- toYaml . | nindent 4 }}
   {{- end }}
   {{- if eq .form "main" }}
   {{- with $values.probes.readiness }}
   readinessProbe:
-    httpGet: { path: /-/ready, port: pyrotee-admin }
+    httpGet: { path: /-/ready, port: pyrotee-admin{{ $scheme }} }
     {{- toYaml . | nindent 4 }}
   {{- end }}
   {{- end }}
   {{- with $values.probes.liveness }}
   livenessProbe:
-    httpGet: { path: /-/healthy, port: pyrotee-admin }
+    httpGet: { path: /-/healthy, port: pyrotee-admin{{ $scheme }} }
     {{- toYaml . | nindent 4 }}
   {{- end }}
   {{- if eq .form "main" }}
@@ -80,6 +81,11 @@ that keeps running, `ordinary` for a sidecar among an application's containers.
     {{- if include "pyrotee.secretNames" $root }}
     - name: pyrotee-secrets
       mountPath: {{ include "pyrotee.secretsDir" $root }}
+      readOnly: true
+    {{- end }}
+    {{- if include "pyrotee.tls.sources" $root }}
+    - name: pyrotee-tls
+      mountPath: {{ include "pyrotee.tlsDir" $root }}
       readOnly: true
     {{- end }}
     {{- if ne (include "pyrotee.spool.volume" $root) "none" }}
@@ -164,6 +170,12 @@ that keeps running, `ordinary` for a sidecar among an application's containers.
       - secret:
           name: {{ . | quote }}
       {{- end }}
+{{- end }}
+{{- with include "pyrotee.tls.sources" . }}
+- name: pyrotee-tls
+  projected:
+    sources:
+      {{- . | trim | nindent 6 }}
 {{- end }}
 {{- $volume := include "pyrotee.spool.volume" . }}
 {{- if eq $volume "emptyDir" }}

@@ -63,6 +63,12 @@ storageClass: spool.storageClass
 strategy: updateStrategy
 targets: config.remote-write.targets
 tests: test
+tls.certManager: extraObjects
+tls.certificatesSecret: tls.listen.secretName
+tls.client: tls.targets
+tls.enabled: tls.listen.secretName
+tls.existingSecret: tls.listen.secretName
+tls.secretName: tls.listen.secretName
 topologySpread: topologySpreadConstraints
 upstream: config.upstream
 volumeMounts: extraVolumeMounts

@@ -1,11 +1,15 @@
-{{/* The endpoint settings that ServiceMonitor and PodMonitor share. */}}
+{{/* The endpoint settings that ServiceMonitor and PodMonitor share. Call with (dict "monitor" M "root" .). */}}
 {{- define "pyrotee.scrape" -}}
 path: /metrics
-{{- with .tlsConfig }}
+{{- $tls := include "pyrotee.tls.scrape" (dict "tlsConfig" .monitor.tlsConfig "root" .root) }}
+{{- if or $tls (include "pyrotee.tls.admin" .root) }}
 scheme: https
-tlsConfig:
-  {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- with $tls }}
+tlsConfig:
+  {{- . | nindent 2 }}
+{{- end }}
+{{- with .monitor }}
 {{- with .interval }}
 interval: {{ . }}
 {{- end }}
@@ -19,5 +23,6 @@ relabelings:
 {{- with .metricRelabelings }}
 metricRelabelings:
   {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}
 {{- end }}

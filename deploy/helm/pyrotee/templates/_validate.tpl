@@ -5,7 +5,7 @@ relay itself checks the values of single keys of `config` (`pyrotee check`).
 
 {{- define "pyrotee.validate" -}}
 {{- $faults := "" }}
-{{- range list "names" "image" "config" "secrets" "spool" "listeners" "resources" "stop" "mode" "scaling" "budget" "network" "monitoring" }}
+{{- range list "names" "image" "config" "secrets" "spool" "listeners" "resources" "stop" "mode" "scaling" "budget" "network" "monitoring" "tls" }}
 {{- $faults = printf "%s%s" $faults (include (printf "pyrotee.validate.%s" .) $) }}
 {{- end }}
 {{- with $faults }}
