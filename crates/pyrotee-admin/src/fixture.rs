@@ -181,6 +181,7 @@ impl ConfigState for FakeRelay {
             restart_required: Vec::new(),
             stale_files: Vec::new(),
             unverified_servers: Vec::new(),
+            certificate_warnings: Vec::new(),
         }
     }
 }

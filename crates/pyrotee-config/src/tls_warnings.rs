@@ -11,24 +11,37 @@ const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// The warnings of a configuration at the time `now`. A text has no remaining time, so that a reload does not repeat it.
 pub(crate) fn of(config: &Config, now: SystemTime) -> Vec<String> {
-    let mut found = Vec::new();
-    let listeners = [
-        ("listen-tls", &config.listen_tls),
-        ("admin-tls", &config.admin_tls),
-    ];
-    for (section, tls) in listeners {
-        if let Some(listener) = tls {
-            of_certificates(section, listener.tls.certificates(), now, &mut found);
-        }
-    }
+    let mut found = config.certificate_warnings(now);
     for (server, tls) in config.servers() {
-        of_outgoing(&server.section(), tls, now, &mut found);
+        of_verification(&server.section(), tls, &mut found);
     }
     found
 }
 
-fn of_outgoing(section: &str, tls: &OutgoingTls, now: SystemTime, found: &mut Vec<String>) {
-    of_certificates(section, tls.tls.certificates(), now, found);
+impl Config {
+    /// One line for each certificate that has expired, expires within 14 days or is not valid yet, at the time `now`, with
+    /// its key, its file and its date.
+    #[must_use]
+    pub fn certificate_warnings(&self, now: SystemTime) -> Vec<String> {
+        let mut found = Vec::new();
+        let listeners = [
+            ("listen-tls", &self.listen_tls),
+            ("admin-tls", &self.admin_tls),
+        ];
+        for (section, tls) in listeners {
+            if let Some(listener) = tls {
+                of_certificates(section, listener.tls.certificates(), now, &mut found);
+            }
+        }
+        for (server, tls) in self.servers() {
+            let section = server.section();
+            of_certificates(&section, tls.tls.certificates(), now, &mut found);
+        }
+        found
+    }
+}
+
+fn of_verification(section: &str, tls: &OutgoingTls, found: &mut Vec<String>) {
     if !tls.settings.insecure_skip_verify {
         return;
     }

@@ -158,7 +158,7 @@ impl HandshakeErrorKind {
         match self {
             Self::NotTls => "write https:// in the clients' server address",
             Self::Untrusted => {
-                "let the clients trust the authority of cert-file, under a name that the certificate has"
+                "let the clients trust the authority of cert-file, under a name that the certificate has; renew it if it has expired"
             }
             Self::NoCertificate => {
                 "give the clients a certificate of an authority in client-ca-file"

@@ -54,6 +54,9 @@ pub struct ConfigJson {
     /// Sections of TLS whose servers are not verified; empty from an older relay without this field.
     #[serde(default)]
     pub unverified_servers: Vec<String>,
+    /// Certificates that have expired, expire soon or are not valid yet; empty from an older relay without this field.
+    #[serde(default)]
+    pub certificate_warnings: Vec<String>,
 }
 
 /// A file that the configuration names and that keeps its last good content.

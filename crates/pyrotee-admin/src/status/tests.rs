@@ -104,6 +104,7 @@ fn eventful_config() -> ConfigJson {
         restart_required: vec!["listen".to_owned()],
         stale_files: vec![stale],
         unverified_servers: vec![String::new()],
+        certificate_warnings: vec![String::new()],
     }
 }
 

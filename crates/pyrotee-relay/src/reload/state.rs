@@ -53,6 +53,7 @@ impl ReloadState {
                 restart_required: Vec::new(),
                 stale_files: Vec::new(),
                 unverified_servers: unverified_servers(config),
+                certificate_warnings: Vec::new(),
             },
             in_force: Arc::new(config.clone()),
             stale: Vec::new(),
@@ -71,8 +72,16 @@ impl ReloadState {
         lock(&self.state).config.restart_required.clone()
     }
 
+    /// The state of the configuration now: certificates expire without a reload.
     pub(super) fn config(&self) -> ConfigJson {
-        lock(&self.state).config.clone()
+        let (config, in_force) = {
+            let state = lock(&self.state);
+            (state.config.clone(), Arc::clone(&state.in_force))
+        };
+        ConfigJson {
+            certificate_warnings: in_force.certificate_warnings(SystemTime::now()),
+            ..config
+        }
     }
 
     /// Notes that a configuration is in force.

@@ -5,7 +5,7 @@ use pyrotee_admin::json::status::ConfigJson;
 use pyrotee_terminal::counted;
 
 /// A line for each trouble with the configuration: faults of the file, keys that need a restart, files that keep their last
-/// good content, servers that are not verified. None if nothing is wrong.
+/// good content, servers that are not verified, certificates that expire. None if nothing is wrong.
 pub(super) fn lines(config: &ConfigJson) -> Vec<String> {
     let mut lines = Vec::new();
     if !config.faults.is_empty() {
@@ -32,6 +32,8 @@ pub(super) fn lines(config: &ConfigJson) -> Vec<String> {
     lines.extend(unverified.map(|section| {
         format!("configuration: {section}.insecure-skip-verify: any certificate is accepted")
     }));
+    let certificates = config.certificate_warnings.iter();
+    lines.extend(certificates.map(|warning| format!("configuration: {warning}")));
     lines
 }
 
@@ -52,6 +54,7 @@ pub(super) mod tests {
             restart_required: Vec::new(),
             stale_files: Vec::new(),
             unverified_servers: Vec::new(),
+            certificate_warnings: Vec::new(),
         }
     }
 
@@ -103,5 +106,11 @@ pub(super) mod tests {
         };
         let line = "configuration: upstream.tls.insecure-skip-verify: any certificate is accepted";
         assert_eq!(lines(&unverified), [line]);
+        let expiring = ConfigJson {
+            certificate_warnings: vec!["listen-tls.cert-file: expired; renew it".to_owned()],
+            ..good()
+        };
+        let line = "configuration: listen-tls.cert-file: expired; renew it";
+        assert_eq!(lines(&expiring), [line]);
     }
 }
