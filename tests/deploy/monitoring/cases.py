@@ -132,9 +132,19 @@ CASES = [
         {"PyroteeCertificateExpired": {"target": "central"}},
     ),
     Case(
-        "an authority has expired",
+        "an authority has expired, among others or alone",
         {certificate("target_ca"): steady(60)},
-        {"PyroteeCertificateExpired": {"role": "target_ca", "file": "/tls/target_ca.crt"}},
+        {"PyroteeCertificateExpiring": {"role": "target_ca", "file": "/tls/target_ca.crt"}},
+    ),
+    Case(
+        "an authority expires within 2 days",
+        {certificate("target_ca"): steady(1 * DAY)},
+        {"PyroteeCertificateExpiring": {"role": "target_ca", "file": "/tls/target_ca.crt"}},
+    ),
+    Case(
+        "a certificate of its own has expired",
+        {certificate("listen"): steady(60)},
+        {"PyroteeCertificateExpired": {"role": "listen", "file": "/tls/listen.crt"}},
     ),
     Case("a certificate expires in 15 days", {certificate("listen"): steady(15 * DAY)}, {}),
     Case("listen was changed", {of_config("restart_required"): steady(1)}, {"PyroteeRestartRequired": {}}),
