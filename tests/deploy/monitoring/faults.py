@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from disk import SmallDisk
 from faulty import FaultyServer
+from loopback.pki import Authority
 
 # Nobody listens there.
 NOBODY = "http://127.0.0.1:1"
@@ -32,6 +33,8 @@ class Fault:
     config: dict = field(default_factory=dict)
     # The file system of the spool; `None` for no spool.
     disk: SmallDisk | None = None
+    # The part of the line of the log that the table shows, of a line that has no field `remedy`; empty: level, message and fields.
+    log_shown: str = ""
     # The part of the line of the status that the table shows.
     shown: str = r"(?<=central ) *\w+"
     # Why there is no alert or no line in the log, and the remedy if no line has it.
@@ -70,8 +73,40 @@ def failed(kind):
     return rf'failed to upload a profile .*kind="{kind}"'
 
 
-def faults():
-    """All faults, with their servers and disks running; `Fault.stop` ends these."""
+def of_listener(title, files, verb, alert):
+    """A fault of the certificate of the clients' port. The relay warns at its start, so that the line of the log has no fields."""
+    return Fault(
+        f"listener: {title}",
+        rf"WARN listen-tls\.cert-file: .* {verb}",
+        rf"^configuration: listen-tls\.cert-file: .* {verb}\b.*; renew it",
+        alert,
+        config={"listen-tls": {"cert-file": str(files / "tls.crt"), "key-file": str(files / "tls.key")}},
+        shown=verb,
+        log_shown=r"WARN listen-tls\.cert-file: certificate 1",
+        remedy="renew it",
+    )
+
+
+def of_certificates(folder):
+    """Faults of TLS, of servers whose certificates are made in `folder`."""
+    authority = Authority(folder / "authority")
+    names = ["IP:127.0.0.1"]
+    good, expired, soon = (authority.issue(folder / name, names, days=days) for name, days in (("good", 90), ("expired", -2), ("soon", 10)))
+    trusted = {"tls": {"ca-file": str(authority.certificate)}}
+    refusing = "suspended", "PyroteeTargetRefusing"
+    wants = FaultyServer.over_tls(good, authority.certificate)
+    return [
+        of_target("wants a client certificate", wants, failed("tls"), *refusing, options=trusted),
+        of_target("certificate has expired", FaultyServer.over_tls(expired), failed("tls"), *refusing, options=trusted),
+        of_target("certificate of an unknown authority", FaultyServer.over_tls(good), failed("tls"), *refusing),
+        of_upstream("certificate of an unknown authority", FaultyServer.over_tls(good), "tls"),
+        of_listener("certificate expires in 10 days", soon, "expires soon", "PyroteeCertificateExpiring"),
+        of_listener("certificate has expired", expired, "expired on", "PyroteeCertificateExpired"),
+    ]
+
+
+def faults(folder):
+    """All faults, with their servers and disks running; `Fault.stop` ends these. `folder` gets the files that they need."""
     plain = FaultyServer(200)
     return [
         of_target("name does not resolve", NO_NAME, failed("dns"), "open", "PyroteeTargetFailing"),
@@ -129,4 +164,5 @@ def faults():
         of_upstream("name does not resolve", NO_NAME, "dns"),
         of_upstream("connection refused", NOBODY, "connect"),
         of_upstream("hangs", FaultyServer(), "timeout"),
+        *of_certificates(folder),
     ]
