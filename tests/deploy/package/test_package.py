@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 from containers.engine import ROOT, need
+from loopback.pki import Authority
 from loopback.readme import commands
 from machine import Machine
 from test_unit import shipped
@@ -83,7 +84,7 @@ def target(machine):
 
 
 def test_it_lives_as_its_readme_says(machine, package, tmp_path):
-    install, service, status, check, reload, journal, restart, token, again, remove, purge = commands(README)
+    install, service, status, check, reload, journal, restart, token, again, certificate, anew, remove, purge = commands(README)
     machine.run(install.replace("install", "install --yes"))
     machine.wait("it is ready", "pyrotee healthcheck")
     assert "active (running)" in machine.run(service)
@@ -109,6 +110,7 @@ def test_it_lives_as_its_readme_says(machine, package, tmp_path):
     machine.run(token)
     machine.run(again)
     assert "S3cret" not in machine.run(journal)
+    a_certificate_is_read_by_the_service(machine, certificate, anew, tmp_path)
     machine.run(restart)  # for the spool
     machine.wait("it is ready", "pyrotee healthcheck")
     assert "listening" in machine.run(journal)
@@ -132,6 +134,20 @@ def test_it_lives_as_its_readme_says(machine, package, tmp_path):
     machine.run("test -e /etc/pyrotee/pyrotee.yaml && test -e /var/lib/private/pyrotee/spool")
     machine.run(purge.replace("purge", "purge --yes"))
     machine.run("! test -e /etc/pyrotee && ! test -e /var/lib/pyrotee && ! test -e /var/lib/private/pyrotee")
+
+
+def a_certificate_is_read_by_the_service(machine, install, reload, tmp_path):
+    own = Authority(tmp_path / "authority").issue(tmp_path / "own", ["DNS:relay.example.com"])
+    for name in ("tls.crt", "tls.key"):
+        machine.write(name, (own / name).read_text())
+    machine.run(install)
+    folder = "/var/lib/pyrotee/secrets"
+    tls = f'"https://127.0.0.1:9", tls: {{ cert-file: {folder}/tls.crt, key-file: {folder}/tls.key }}'
+    machine.write("/etc/pyrotee/pyrotee.yaml", SPOOLING.replace('"http://127.0.0.1:9"', tls))
+    machine.run(reload)
+    assert target(machine)["address"].startswith("https://")
+    machine.write("/etc/pyrotee/pyrotee.yaml", SPOOLING)
+    machine.run(reload)
 
 
 def has_only_the_rights_it_needs(machine):
