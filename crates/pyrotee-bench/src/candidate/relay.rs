@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::{Running, Setup, tools};
 use crate::{
     child::{Child, SOON, Tells},
+    tls::{CA, CERTIFICATE, KEY, NAME},
     units::MIB,
 };
 
@@ -61,11 +62,25 @@ pub(super) fn start(setup: Setup<'_>, settings: &Settings) -> anyhow::Result<Run
 }
 
 fn text(setup: Setup<'_>, settings: &Settings) -> String {
+    let [upstream_scheme, target_scheme] = setup.schemes();
     let mut text = format!(
-        "listen: \"127.0.0.1:0\"\nadmin: \"127.0.0.1:0\"\nupstream: {{ address: \"http://{}\" }}\nmemory-limit: {}\n",
-        setup.upstream, settings.memory_limit
+        "listen: \"127.0.0.1:0\"\nadmin: \"127.0.0.1:0\"\nmemory-limit: {}\nupstream:\n  address: \"{upstream_scheme}://{}\"\n",
+        settings.memory_limit, setup.upstream
+    );
+    let tls = format!(
+        "tls: {{ ca-file: \"{}\", server-name: {NAME} }}",
+        setup.file(CA)
     );
     let mut add = |line: &str| writeln!(text, "{line}").expect("a string takes everything");
+    if upstream_scheme == "https" {
+        add(&format!("  {tls}"));
+    }
+    if setup.encrypted.clients {
+        let (certificate, key) = (setup.file(CERTIFICATE), setup.file(KEY));
+        add(&format!(
+            "listen-tls: {{ cert-file: \"{certificate}\", key-file: \"{key}\" }}"
+        ));
+    }
     if let Some((dir, bytes)) = &settings.spool {
         add(&format!(
             "spool: {{ dir: \"{}\", max-bytes: {bytes} }}",
@@ -77,9 +92,12 @@ fn text(setup: Setup<'_>, settings: &Settings) -> String {
     }
     for (index, address) in setup.targets.iter().enumerate() {
         add(&format!(
-            "    {}:\n      address: \"http://{address}\"",
+            "    {}:\n      address: \"{target_scheme}://{address}\"",
             target(index)
         ));
+        if setup.encrypted.servers {
+            add(&format!("      {tls}"));
+        }
         add(&format!("      tags: {{ cluster: bench-{index} }}"));
         settings
             .target

@@ -24,7 +24,7 @@ pub(super) const NGINX: Tool = Tool {
     variable: "NGINX",
     program: "nginx",
     places: &["/usr/sbin/nginx"],
-    install: "apt-get install nginx (and stop the service), or name one: NGINX=/path/to/nginx",
+    install: "apt-get install nginx-light (and stop the service), or name one: NGINX=/path/to/nginx",
 };
 
 pub(super) const HAPROXY: Tool = Tool {

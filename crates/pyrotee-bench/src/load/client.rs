@@ -1,10 +1,12 @@
 //! One connection of a client, and the requests on it.
 
-use std::{io, net::SocketAddr, rc::Rc, time::Duration};
+use std::{io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
 use clap::ValueEnum;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::time::timeout;
+use tokio_rustls::rustls::ClientConfig;
 
+use super::Settings;
 use crate::wire::{Bodies, Framing, Look, Wire};
 
 /// How long a client waits for `100 Continue`.
@@ -38,26 +40,39 @@ impl Style {
 pub(super) struct Client {
     to: SocketAddr,
     style: Style,
+    /// `None` to send without TLS.
+    tls: Option<Arc<ClientConfig>>,
+    /// Every request has a connection of its own.
+    anew: bool,
     bodies: Rc<Bodies>,
     head: Vec<u8>,
     wire: Option<Wire>,
 }
 
 impl Client {
-    pub(super) fn new(to: SocketAddr, style: Style, bodies: Rc<Bodies>) -> Self {
+    pub(super) fn new(
+        settings: &Settings,
+        tls: Option<Arc<ClientConfig>>,
+        bodies: Rc<Bodies>,
+    ) -> Self {
+        let (to, style) = (settings.to, settings.style);
         let head = head(to, style, bodies.len());
         Self {
             to,
             style,
+            tls,
+            anew: settings.anew,
             bodies,
             head,
             wire: None,
         }
     }
 
-    /// Opens the connection before the first request.
+    /// Opens the connection before the first request, if the connection is kept.
     pub(super) async fn connect(&mut self) -> io::Result<()> {
-        self.wire = Some(Wire::new(TcpStream::connect(self.to).await?)?);
+        if !self.anew {
+            self.wire = Some(Wire::connect(self.to, self.tls.as_ref()).await?);
+        }
         Ok(())
     }
 
@@ -69,7 +84,7 @@ impl Client {
     pub(super) async fn exchange(&mut self, number: u64) -> io::Result<()> {
         let mut wire = match self.wire.take() {
             Some(wire) => wire,
-            None => Wire::new(TcpStream::connect(self.to).await?)?,
+            None => Wire::connect(self.to, self.tls.as_ref()).await?,
         };
         self.send(&mut wire, number).await?;
         let head = wire.response_head().await?;
@@ -77,7 +92,9 @@ impl Client {
         if head.framing != Framing::Exactly(0) {
             wire.body(head.framing, Look::Stamp).await?;
         }
-        if !head.closes {
+        if self.anew {
+            wire.close().await?;
+        } else if !head.closes {
             self.wire = Some(wire);
         }
         match head.status {

@@ -8,7 +8,7 @@ mod client;
 mod figures;
 mod schedule;
 
-use std::{net::SocketAddr, rc::Rc};
+use std::{net::SocketAddr, path::PathBuf, rc::Rc};
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -23,7 +23,7 @@ use figures::Book;
 pub(crate) use figures::{Figures, Window};
 use schedule::Schedule;
 
-use crate::{child::say, wire::Bodies};
+use crate::{child::say, tls, wire::Bodies};
 
 /// The arguments of `pyrotee-bench load`.
 #[derive(Args, Clone, Debug)]
@@ -58,6 +58,12 @@ pub(crate) struct Settings {
     /// How bodies are sent
     #[arg(long, value_enum, default_value_t)]
     pub(crate) style: Style,
+    /// Open a new connection for every request
+    #[arg(long)]
+    pub(crate) anew: bool,
+    /// Send over TLS, and trust the authority in this directory
+    #[arg(long)]
+    pub(crate) tls: Option<PathBuf>,
 }
 
 /// The line that a load prints when the measurement begins.
@@ -69,9 +75,10 @@ pub(crate) struct Measuring {
 /// Runs the load and prints its figures.
 pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
     let bodies = Rc::new(Bodies::new(settings.size));
+    let tls = settings.tls.as_deref().map(tls::client).transpose()?;
     let mut ready = Vec::new();
     for _ in 0..settings.connections {
-        let mut client = Client::new(settings.to, settings.style, Rc::clone(&bodies));
+        let mut client = Client::new(&settings, tls.clone(), Rc::clone(&bodies));
         client.connect().await?;
         ready.push(client);
     }

@@ -5,6 +5,7 @@ mod plots;
 mod regions;
 pub(crate) mod stats;
 mod tables;
+mod tls;
 
 use std::{
     fs,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     order::Order,
     stats::{Spread, short, spread},
+    tls,
 };
 use crate::{
     goals::{self, Goal, evaluate},
@@ -85,6 +86,7 @@ pub(super) fn regions(results: &Results) -> anyhow::Result<Vec<(&'static str, St
             ),
         ),
         ("ratios", ratios(results)),
+        ("tls", tls::table(results)),
         (
             "faults",
             table(results, |cell| SICKNESSES.contains(&&*first(cell)), &SICK),
@@ -181,10 +183,8 @@ fn ratios(results: &Results) -> String {
     let order = Order::of(results);
     for cell in order.cells.iter().filter(|cell| !cell.contains(':')) {
         for candidate in &order.candidates {
-            let relay = match candidate.rsplit_once('-') {
-                Some(("nginx", "stream")) => "relay-0".to_owned(),
-                Some((name, targets)) if name != "relay" => format!("relay-{targets}"),
-                _ => continue,
+            let Some(relay) = relay_beside(candidate) else {
+                continue;
             };
             let ratios: Vec<_> = figures
                 .iter()
@@ -203,8 +203,23 @@ fn ratios(results: &Results) -> String {
     text
 }
 
+/// The relay with as many copies as another candidate; `None` for a relay and for the direct connection.
+pub(super) fn relay_beside(candidate: &str) -> Option<String> {
+    match candidate.rsplit_once('-')? {
+        ("nginx", "stream") => Some("relay-0".to_owned()),
+        ("relay", _) => None,
+        (_, targets) => Some(format!("relay-{targets}")),
+    }
+}
+
 /// The ratio of a figure of two candidates, taken within each round.
-fn ratio(results: &Results, cell: &str, of: &str, against: &str, figure: &str) -> Option<Spread> {
+pub(super) fn ratio(
+    results: &Results,
+    cell: &str,
+    of: &str,
+    against: &str,
+    figure: &str,
+) -> Option<Spread> {
     let outcomes = results.cells.iter();
     let outcomes = outcomes.filter(|(_, outcome)| outcome.cell == cell && outcome.candidate == of);
     spread(outcomes.filter_map(|(run, outcome)| {

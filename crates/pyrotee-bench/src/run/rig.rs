@@ -21,6 +21,7 @@ use crate::{
     load::{Figures, Measuring},
     machine::{Cores, Role},
     sink::{Counts, Mode, Ports},
+    tls::{self, Encrypted},
 };
 
 /// Sinks and a candidate that is connected to them.
@@ -38,6 +39,7 @@ pub(crate) struct Rig {
 pub(crate) struct Sinks {
     child: Child,
     ports: Vec<SocketAddr>,
+    encrypted: Encrypted,
 }
 
 /// The running clients of a trial.
@@ -49,7 +51,8 @@ pub(crate) struct Load {
 impl Rig {
     pub(crate) fn start(trial: &Trial, cores: Cores) -> anyhow::Result<Self> {
         let home = tempfile::Builder::new().prefix("pyrotee-bench").tempdir()?;
-        let sinks = Sinks::start(&trial.modes(), cores, home.path())?;
+        tls::write(home.path())?;
+        let sinks = Sinks::start(trial, cores, home.path())?;
         let setup = sinks.setup(home.path(), cores);
         let candidate = trial.candidate.start(setup, &trial.relay)?;
         Ok(Self {
@@ -88,11 +91,17 @@ impl Rig {
         flag("--seconds", seconds.to_string());
         flag("--first", first.to_string());
         flag("--style", shape.style.name().to_owned());
+        if self.sinks.encrypted.clients {
+            flag("--tls", self.home.path().display().to_string());
+        }
         if let Some(rate) = shape.rate {
             flag("--rate", rate.to_string());
         }
         if let Some(count) = shape.count {
             flag("--count", count.to_string());
+        }
+        if shape.anew {
+            command.arg("--anew");
         }
         let child = Child::start(
             "load",
@@ -132,14 +141,23 @@ impl Load {
 }
 
 impl Sinks {
-    fn start(modes: &[Mode], cores: Cores, home: &Path) -> anyhow::Result<Self> {
+    fn start(trial: &Trial, cores: Cores, home: &Path) -> anyhow::Result<Self> {
         let mut command = Command::new(env::current_exe()?);
+        let modes = trial.modes();
         command.arg("sink").args(modes.iter().map(Mode::to_string));
+        let encrypted = trial.encrypted;
+        if encrypted.servers {
+            // Beside targets the upstream has no TLS.
+            let plain = usize::from(modes.len() > 1);
+            command.args(["--plain", &plain.to_string()]);
+            command.arg("--tls").arg(home);
+        }
         let child = Child::start("sinks", command, Tells::Stdout, Role::Measures, cores, home)?;
         let line: Ports = child.tell(SOON)?;
         Ok(Self {
             child,
             ports: line.ports,
+            encrypted,
         })
     }
 
@@ -154,6 +172,7 @@ impl Sinks {
             cores,
             upstream: self.ports[0],
             targets: &self.ports[1..],
+            encrypted: self.encrypted,
         }
     }
 

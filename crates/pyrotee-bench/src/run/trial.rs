@@ -6,6 +6,7 @@ use crate::{
     candidate::{Candidate, RelaySettings},
     load::Style,
     sink::Mode,
+    tls::Encrypted,
     units::{KB, MB},
 };
 
@@ -18,6 +19,8 @@ pub(crate) struct Shape {
     /// Requests a second; `None` is a closed loop.
     pub(crate) rate: Option<f64>,
     pub(crate) style: Style,
+    /// Every request has a connection of its own.
+    pub(crate) anew: bool,
     pub(crate) count: Option<u64>,
 }
 
@@ -52,6 +55,7 @@ pub(crate) struct Trial {
     /// Mode of the healthy targets and of the upstream.
     pub(crate) healthy: Mode,
     pub(crate) relay: RelaySettings,
+    pub(crate) encrypted: Encrypted,
     /// One target may fill the shared memory, so that profiles of healthy targets are dropped too.
     pub(crate) crowded: bool,
 }
@@ -65,6 +69,7 @@ impl Shape {
             connections,
             rate: Some(rate),
             style: Style::Length,
+            anew: false,
             count: None,
         }
     }
@@ -102,6 +107,7 @@ impl Trial {
             last: Mode::Ok,
             healthy: Mode::Ok,
             relay: RelaySettings::default(),
+            encrypted: Encrypted::default(),
             crowded: false,
         }
     }
@@ -121,6 +127,12 @@ impl Trial {
     pub(crate) fn of_kind(mut self, kind: Kind) -> Self {
         self.kind = kind;
         self
+    }
+
+    /// This trial over TLS, in a separate cell. Also for the trial without TLS beside such trials.
+    pub(crate) fn over(mut self, encrypted: Encrypted) -> Self {
+        self.encrypted = encrypted;
+        self.named(encrypted.name())
     }
 
     /// This trial with `bytes` of memory for all targets together; each target's queue may fill them.

@@ -8,14 +8,14 @@ mod counts;
 mod mode;
 mod port;
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
-use crate::child::say;
+use crate::{child::say, tls};
 pub(crate) use counts::Counts;
 pub(crate) use mode::Mode;
 use port::Port;
@@ -26,6 +26,12 @@ pub(crate) struct Settings {
     /// One port per mode: ok, slow:MS, hang, stall, drip:BYTES_A_SECOND, reset, 500, dead, verify
     #[arg(required = true, value_name = "MODE")]
     modes: Vec<Mode>,
+    /// Serve over TLS, with the certificate in this directory
+    #[arg(long)]
+    tls: Option<PathBuf>,
+    /// Number of the first ports that stay without TLS
+    #[arg(long, default_value_t = 0)]
+    plain: usize,
 }
 
 /// The first line that a sink prints.
@@ -42,12 +48,13 @@ pub(crate) struct Done {}
 ///
 /// # Errors
 ///
-/// If a port cannot be opened, or a command is not understood.
+/// If the certificate cannot be read, a port cannot be opened, or a command is not understood.
 pub(crate) async fn serve(settings: &Settings) -> anyhow::Result<()> {
-    let ports: Vec<Port> = settings
-        .modes
-        .iter()
-        .map(|mode| Port::open(*mode))
+    let tls = settings.tls.as_deref().map(tls::server).transpose()?;
+    let tls_of = |index| tls.clone().filter(|_| index >= settings.plain);
+    let modes = settings.modes.iter().enumerate();
+    let ports: Vec<Port> = modes
+        .map(|(index, mode)| Port::open(*mode, tls_of(index)))
         .collect::<Result<_, _>>()
         .context("cannot open a port")?;
     let addresses = ports.iter().map(Port::address).collect();

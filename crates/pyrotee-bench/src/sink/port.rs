@@ -12,6 +12,7 @@ use tokio::{
     sync::watch,
     time::sleep,
 };
+use tokio_rustls::rustls::ServerConfig;
 
 use super::{Counts, Mode};
 use crate::wire::{Look, Wire};
@@ -27,6 +28,8 @@ const BACKLOG: u32 = 4096;
 pub(super) struct Port {
     address: SocketAddr,
     mode: watch::Sender<Mode>,
+    /// `None` for a port without TLS.
+    tls: Option<Arc<ServerConfig>>,
     shared: Arc<Shared>,
     /// A socket that is bound but does not listen: connections are refused, and no other process can take the port.
     closed: Mutex<Option<TcpSocket>>,
@@ -36,12 +39,13 @@ pub(super) struct Port {
 struct Shared(Mutex<Counts>);
 
 impl Port {
-    pub(super) fn open(mode: Mode) -> io::Result<Self> {
+    pub(super) fn open(mode: Mode, tls: Option<Arc<ServerConfig>>) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
         let port = Self {
             address: socket.local_addr()?,
             mode: watch::Sender::new(mode),
+            tls,
             shared: Arc::default(),
             closed: Mutex::new(Some(socket)),
         };
@@ -85,6 +89,7 @@ impl Port {
         tokio::spawn(accept(
             listener,
             self.mode.subscribe(),
+            self.tls.clone(),
             Arc::clone(&self.shared),
         ));
         Ok(())
@@ -97,7 +102,12 @@ impl Shared {
     }
 }
 
-async fn accept(listener: TcpListener, mode: watch::Receiver<Mode>, shared: Arc<Shared>) {
+async fn accept(
+    listener: TcpListener,
+    mode: watch::Receiver<Mode>,
+    tls: Option<Arc<ServerConfig>>,
+    shared: Arc<Shared>,
+) {
     loop {
         // Out of file descriptors; open connections will end and free some.
         let Ok((stream, _)) = listener.accept().await else {
@@ -105,9 +115,9 @@ async fn accept(listener: TcpListener, mode: watch::Receiver<Mode>, shared: Arc<
             continue;
         };
         shared.lock().connections += 1;
-        let (mode, shared) = (mode.clone(), Arc::clone(&shared));
+        let (mode, tls, shared) = (mode.clone(), tls.clone(), Arc::clone(&shared));
         tokio::spawn(async move {
-            if serve(stream, mode, &shared).await.is_err() {
+            if serve(stream, mode, tls, &shared).await.is_err() {
                 shared.lock().broken += 1;
             }
         });
@@ -117,16 +127,17 @@ async fn accept(listener: TcpListener, mode: watch::Receiver<Mode>, shared: Arc<
 async fn serve(
     stream: TcpStream,
     mut mode: watch::Receiver<Mode>,
+    tls: Option<Arc<ServerConfig>>,
     shared: &Shared,
 ) -> io::Result<()> {
-    let mut wire = Wire::new(stream)?;
     while_not(&mut mode, Mode::Stall).await;
+    let mut wire = Wire::accept(stream, tls.as_ref()).await?;
     while let Some(head) = wire.request_head().await? {
         while_not(&mut mode, Mode::Stall).await;
         let now = *mode.borrow();
         if now == Mode::Reset && !head.probe {
             // A reset, not an orderly end.
-            return wire.stream().set_zero_linger();
+            return wire.socket().set_zero_linger();
         }
         if head.expects {
             wire.send(CONTINUE).await?;

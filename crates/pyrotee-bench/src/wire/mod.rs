@@ -1,6 +1,7 @@
 //! The part of HTTP/1.1 that sinks and clients need, with little work, so that the bench is not the bottleneck.
 //!
-//! A body is never kept. Bytes that are not checked are discarded by the kernel without a copy.
+//! A body is never kept. Bytes that are not checked are discarded by the kernel without a copy, unless they are
+//! encrypted.
 
 mod body;
 mod head;
@@ -10,12 +11,19 @@ pub(crate) use body::{Arrived, Look};
 pub(crate) use head::{Framing, RequestHead, ResponseHead};
 pub(crate) use stamp::{Bodies, Stamp};
 
-use std::io;
+use std::{io, net::SocketAddr, sync::Arc};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
+use tokio_rustls::{
+    TlsAcceptor, TlsConnector, TlsStream,
+    rustls::{ClientConfig, ServerConfig, pki_types::ServerName},
+};
+use tokio_util::either::Either;
+
+use crate::tls::NAME;
 
 /// Longest head of a message.
 const LONGEST_HEAD: usize = 16 * 1024;
@@ -26,25 +34,64 @@ const CHUNK: usize = 16 * 1024;
 /// One end of a connection, with what was read beyond the last message.
 #[derive(Debug)]
 pub(crate) struct Wire {
-    stream: TcpStream,
+    stream: Stream,
     ahead: Vec<u8>,
 }
 
+/// A socket, with or without TLS.
+type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
+
 impl Wire {
-    pub(crate) fn new(stream: TcpStream) -> io::Result<Self> {
-        stream.set_nodelay(true)?;
-        Ok(Self {
-            stream,
-            ahead: Vec::with_capacity(CHUNK),
-        })
+    /// Connects to a server, over TLS if there is a configuration.
+    pub(crate) async fn connect(
+        to: SocketAddr,
+        tls: Option<&Arc<ClientConfig>>,
+    ) -> io::Result<Self> {
+        let socket = TcpStream::connect(to).await?;
+        let Some(tls) = tls else {
+            return Self::over(Either::Left(socket));
+        };
+        let name = ServerName::try_from(NAME).map_err(io::Error::other)?;
+        let stream = TlsConnector::from(Arc::clone(tls)).connect(name, socket);
+        Self::over(Either::Right(Box::new(stream.await?.into())))
     }
 
-    pub(crate) fn stream(&self) -> &TcpStream {
-        &self.stream
+    /// Serves a client, over TLS if there is a configuration.
+    pub(crate) async fn accept(
+        socket: TcpStream,
+        tls: Option<&Arc<ServerConfig>>,
+    ) -> io::Result<Self> {
+        let Some(tls) = tls else {
+            return Self::over(Either::Left(socket));
+        };
+        let stream = TlsAcceptor::from(Arc::clone(tls)).accept(socket);
+        Self::over(Either::Right(Box::new(stream.await?.into())))
+    }
+
+    fn over(stream: Stream) -> io::Result<Self> {
+        let wire = Self {
+            stream,
+            ahead: Vec::with_capacity(CHUNK),
+        };
+        wire.socket().set_nodelay(true)?;
+        Ok(wire)
+    }
+
+    pub(crate) fn socket(&self) -> &TcpStream {
+        match &self.stream {
+            Either::Left(socket) => socket,
+            Either::Right(tls) => tls.get_ref().0,
+        }
+    }
+
+    /// Ends the connection; over TLS the peer is told first.
+    pub(crate) async fn close(mut self) -> io::Result<()> {
+        self.stream.shutdown().await
     }
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes).await
+        self.stream.write_all(bytes).await?;
+        self.stream.flush().await
     }
 
     /// Sends pieces with as few system calls as possible, and without copying them.
@@ -60,7 +107,7 @@ impl Wire {
             }
             io::IoSlice::advance_slices(&mut left, written);
         }
-        Ok(())
+        self.stream.flush().await
     }
 
     /// Reads the head of a request; `None` when the client closes instead.

@@ -10,7 +10,7 @@ use crate::{
     units::{KB, MB, MIB},
 };
 
-const P50KB: Shape = Shape::open(50 * KB, 500.0);
+pub(super) const P50KB: Shape = Shape::open(50 * KB, 500.0);
 
 /// Cells with the same candidates, one for each shape.
 fn cells(candidates: &[Candidate], shapes: &[Shape]) -> Vec<Vec<Trial>> {
@@ -19,7 +19,7 @@ fn cells(candidates: &[Candidate], shapes: &[Shape]) -> Vec<Vec<Trial>> {
 }
 
 /// A cell: trials with the same shape, one for each candidate.
-fn cell(candidates: &[Candidate], shape: Shape, seconds: f64) -> Vec<Trial> {
+pub(super) fn cell(candidates: &[Candidate], shape: Shape, seconds: f64) -> Vec<Trial> {
     let trial = |candidate: &Candidate| Trial::traffic(*candidate, shape, seconds);
     candidates.iter().map(trial).collect()
 }

@@ -1,6 +1,7 @@
 //! The sets of trials. A group is a cell, or cells that are compared with each other; its trials are consecutive.
 
 mod cells;
+mod tls;
 
 use std::{fmt, path::Path};
 
@@ -22,6 +23,8 @@ pub(crate) enum Set {
     Full,
     /// The relay beside nginx, HAProxy and Envoy
     Peers,
+    /// The relay beside nginx, both over TLS
+    Tls,
     /// Sick targets of all kinds: slow, hanging, failing, dead
     Faults,
     /// Figures that do not depend on other load of the machine, and a coarse ratio: 2 minutes
@@ -52,6 +55,7 @@ impl Set {
                 let timelines = timelines(&[Relay(3), Nginx(3), Envoy(3)], 12.0);
                 (5, 6.0, peers(), vec![timelines])
             }
+            Self::Tls => (5, 4.0, tls::cells(), vec![]),
             Self::Faults => (5, 3.0, faults(5.0), vec![recovery()]),
             Self::Ci => (1, 0.1, ci(), memory(5.0)),
             Self::Footprint => (3, 1.0, vec![process(), sidecar()], vec![]),

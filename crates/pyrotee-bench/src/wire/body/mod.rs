@@ -3,7 +3,8 @@
 use std::io;
 
 use rustix::net::RecvFlags;
-use tokio::{io::Interest, time};
+use tokio::{io::Interest, net::TcpStream, time};
+use tokio_util::either::Either;
 
 use super::{Framing, Stamp, Wire};
 
@@ -84,8 +85,9 @@ impl Wire {
     async fn exactly(&mut self, length: u64, look: Look, reading: &mut Reading) -> io::Result<()> {
         let mut left = length;
         while left > 0 {
-            if self.ahead.is_empty() && look == Look::Stamp && reading.stamped() {
-                let gone = self.discard(left).await?;
+            let skips = self.ahead.is_empty() && look == Look::Stamp && reading.stamped();
+            if let (true, Either::Left(socket)) = (skips, &self.stream) {
+                let gone = discard(socket, left).await?;
                 (left, reading.bytes) = (left - gone, reading.bytes + gone);
                 continue;
             }
@@ -110,25 +112,24 @@ impl Wire {
             _ => Ok(()),
         }
     }
+}
 
-    /// Lets the kernel discard up to `most` bytes; returns how many it discarded.
-    async fn discard(&mut self, most: u64) -> io::Result<u64> {
-        thread_local! {
-            // The kernel requires a buffer, and does not write to it.
-            static ROOM: std::cell::RefCell<Vec<u8>> = std::cell::RefCell::new(vec![0; AT_ONCE]);
-        }
-        let most = usize::try_from(most).unwrap_or(usize::MAX).min(AT_ONCE);
-        let stream = &self.stream;
-        let gone = stream.async_io(Interest::READABLE, || {
-            ROOM.with_borrow_mut(|room| {
-                let (_, gone) = rustix::net::recv(stream, &mut room[..most], RecvFlags::TRUNC)?;
-                Ok(gone)
-            })
-        });
-        match gone.await? {
-            0 => Err(io::ErrorKind::UnexpectedEof.into()),
-            gone => Ok(gone as u64),
-        }
+/// Lets the kernel discard up to `most` bytes; returns how many it discarded.
+async fn discard(socket: &TcpStream, most: u64) -> io::Result<u64> {
+    thread_local! {
+        // The kernel requires a buffer, and does not write to it.
+        static ROOM: std::cell::RefCell<Vec<u8>> = std::cell::RefCell::new(vec![0; AT_ONCE]);
+    }
+    let most = usize::try_from(most).unwrap_or(usize::MAX).min(AT_ONCE);
+    let gone = socket.async_io(Interest::READABLE, || {
+        ROOM.with_borrow_mut(|room| {
+            let (_, gone) = rustix::net::recv(socket, &mut room[..most], RecvFlags::TRUNC)?;
+            Ok(gone)
+        })
+    });
+    match gone.await? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        gone => Ok(gone as u64),
     }
 }
 

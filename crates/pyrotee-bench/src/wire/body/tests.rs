@@ -1,15 +1,15 @@
 //! Tests that read bodies of both framings from a socket.
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 use super::*;
-use crate::wire::Bodies;
+use crate::{tls, wire::Bodies};
 
 /// The result of reading a body from `bytes`.
 async fn read(bytes: Vec<u8>, framing: Framing, look: Look) -> io::Result<(Arrived, Wire)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let mut client = Wire::new(TcpStream::connect(listener.local_addr()?).await?)?;
-    let mut server = Wire::new(listener.accept().await?.0)?;
+    let mut client = Wire::connect(listener.local_addr()?, None).await?;
+    let mut server = Wire::accept(listener.accept().await?.0, None).await?;
     let send = async move { client.send(&bytes).await };
     let (sent, arrived) = tokio::join!(send, server.body(framing, look));
     sent?;
@@ -75,4 +75,33 @@ async fn chunks_are_put_together() {
 async fn a_body_that_breaks_off_is_an_error() {
     let broken = read(body(7, 50), Framing::Exactly(60), Look::Stamp).await;
     assert_eq!(broken.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+}
+
+#[tokio::test]
+async fn a_body_arrives_over_tls_and_the_end_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    tls::write(folder.path()).unwrap();
+    let clients = tls::client(folder.path()).unwrap();
+    let servers = tls::server(folder.path()).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let to = listener.local_addr().unwrap();
+    let client = async {
+        let mut wire = Wire::connect(to, Some(&clients)).await?;
+        let body = body(7, 100_000);
+        wire.send_all(&[&body[..16], b"", &body[16..]]).await?;
+        wire.close().await
+    };
+    let server = async {
+        let mut wire = Wire::accept(listener.accept().await?.0, Some(&servers)).await?;
+        let arrived = wire.body(Framing::Exactly(100_000), Look::Stamp).await?;
+        Ok::<_, io::Error>((arrived, wire.request_head().await?))
+    };
+    let (sent, arrived) = tokio::join!(client, server);
+    sent.unwrap();
+    let (arrived, next) = arrived.unwrap();
+    assert_eq!(
+        (arrived.bytes, arrived.damaged, next),
+        (100_000, false, None)
+    );
+    assert_eq!(arrived.stamp.unwrap().number, 7);
 }
