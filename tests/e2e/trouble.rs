@@ -1,10 +1,13 @@
 //! An upstream that is gone, slow, early or broken: the client's response, and the profiles that are teed all the same.
 
 use std::{
-    io::ErrorKind,
+    io::{ErrorKind, Write as _},
+    net::TcpStream,
     thread,
     time::{Duration, Instant},
 };
+
+use rustix::net::sockopt;
 
 use crate::support::{
     Answer, Client, Count, Relay, Request, Rig, SOON, Upstream, client::noise, eventually,
@@ -296,6 +299,26 @@ fn a_client_that_leaves_takes_nothing_of_the_tee_with_it() {
     rig.upstream.wait_for(1, SOON);
     drop(client);
     assert_eq!(rig.target.only().body.data, b"profile");
+}
+
+#[test]
+fn whole_profiles_of_clients_that_leave_at_once_reach_upstream_and_target() {
+    // A client that ends with data unread, such as session tickets of TLS, resets its connection.
+    for resets in [false, true] {
+        let rig = Rig::with(Upstream::ok(), Upstream::ok(), &[], |builder| builder);
+        let clients = 30;
+        for number in 0..clients {
+            let mut stream = TcpStream::connect(rig.relay.addr()).expect("the relay listens");
+            let profile = Request::profile(&format!("app{number}"), b"profile").bytes();
+            stream.write_all(&profile).expect("the relay reads");
+            thread::sleep(Duration::from_millis(number % 3));
+            let linger = resets.then_some(Duration::ZERO);
+            sockopt::set_socket_linger(&stream, linger).expect("a socket takes it");
+        }
+        for stand_in in [&rig.upstream, &rig.target] {
+            stand_in.wait_for(usize::try_from(clients).expect("it is small"), SOON);
+        }
+    }
 }
 
 #[test]

@@ -2,8 +2,7 @@
 
 use std::fs;
 
-use pyrotee_tls::testing::{Authority, Pair, dates};
-use rcgen::{CertificateParams, ExtendedKeyUsagePurpose};
+use pyrotee_tls::testing::{Authority, Pair, dates, for_servers_only};
 use tempfile::TempDir;
 
 use super::process::run;
@@ -57,10 +56,7 @@ impl Files {
         files.write_pair(Shown::Expired, &expired);
         files.write_pair(Shown::OtherName, &files.authority.issue(&["other.example"]));
         files.write_pair(Shown::Stranger, &other.issue(&["localhost"]));
-        let for_servers = |params: &mut CertificateParams| {
-            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        };
-        let for_servers = files.authority.issue_with(&["localhost"], for_servers);
+        let for_servers = files.authority.issue_with(&["localhost"], for_servers_only);
         files.write_pair(Shown::ForServers, &for_servers);
         files.pin();
         files

@@ -80,11 +80,15 @@ impl<T: AsyncRead + Unpin, P: Unpin> AsyncRead for TimedIo<T, P> {
         let (before, has_room) = (buf.filled().len(), buf.remaining() > 0);
         let limit = self.read_limit.load(Relaxed);
         self.io.set_limit(limit);
-        match ready!(Pin::new(&mut self.io).poll_read(cx, buf)) {
+        let reset = match ready!(Pin::new(&mut self.io).poll_read(cx, buf)) {
+            Ok(()) => None,
             // Over TLS: the client closed its side and did not say so. HTTP itself knows whether a request is complete.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
-            read => read?,
-        }
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => None,
+            // The client closed its socket with data unread, such as a session ticket of TLS. It may have sent a whole
+            // request before.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Some(error),
+            Err(error) => return Poll::Ready(Err(error)),
+        };
         let read = buf.filled().get(before..).unwrap_or_default();
         if !read.is_empty() {
             // h2 decodes all heads that it can read before it hands over the first request. One read holds a
@@ -102,7 +106,7 @@ impl<T: AsyncRead + Unpin, P: Unpin> AsyncRead for TimedIo<T, P> {
                 return Poll::Pending;
             }
         }
-        Poll::Ready(Ok(()))
+        Poll::Ready(reset.map_or(Ok(()), Err))
     }
 }
 

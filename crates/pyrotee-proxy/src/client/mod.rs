@@ -61,6 +61,11 @@ impl Client {
 }
 
 impl UploadGuard {
+    /// Notes whether the body waits for the client after a poll.
+    fn polled(&self, waits: bool) {
+        self.0.timeouts.body_polled(waits);
+    }
+
     /// Notes that the client has stopped sending.
     fn stalled(&self) {
         self.0.timeouts.close_when_idle();

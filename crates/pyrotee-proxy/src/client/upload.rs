@@ -81,7 +81,11 @@ where
     ) -> Poll<Option<Result<Frame<B::Data>, BoxError>>> {
         let this = self.project();
         let mut inner = this.inner;
-        let Poll::Ready(frame) = inner.as_mut().poll_frame(cx) else {
+        let polled = inner.as_mut().poll_frame(cx);
+        if let Some(upload) = this.upload.as_ref() {
+            upload.guard.polled(polled.is_pending());
+        }
+        let Poll::Ready(frame) = polled else {
             return match this.upload.take_if(|upload| upload.is_stalled(cx)) {
                 Some(stalled) => {
                     stalled.metrics.client_timeout(TimeoutPhase::Body);

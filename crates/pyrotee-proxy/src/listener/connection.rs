@@ -69,11 +69,11 @@ impl Accepted {
     /// Makes the TLS handshake, and serves the requests until the connection ends, times out, or `drain` ends it.
     pub(super) async fn serve(self) {
         if let Err(error) = prepare(&self.socket) {
+            // What it has sent before can still be read.
             tracing::debug!(
                 error = &error as &dyn std::error::Error,
                 "client is gone already"
             );
-            return;
         }
         let stream = match &self.tls {
             None => Either::Left(self.socket),

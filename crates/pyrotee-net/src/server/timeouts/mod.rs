@@ -9,7 +9,7 @@ mod tests;
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -46,6 +46,10 @@ pub enum Phase {
 pub struct ConnectionTimeouts {
     deadlines: Deadlines,
     half_closed: AtomicBool,
+    /// The input has ended before the whole body was taken. hyper may have the rest of it.
+    ended_in_body: AtomicBool,
+    /// Who takes the body waits for more of it: hyper has no more.
+    body_awaited: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -62,8 +66,8 @@ struct State {
     idle: Duration,
     read_by: Option<Instant>,
     write_by: Option<Instant>,
-    /// The task that reads a half-closed connection. It is woken when the connection is idle, and then reads
-    /// the end of the input.
+    /// The task that reads a half-closed connection. It is woken when the connection is idle, or when a body turns out to be
+    /// cut short, and then reads the end of the input.
     reader: Option<Waker>,
 }
 
@@ -93,6 +97,8 @@ impl ConnectionTimeouts {
         Self {
             deadlines,
             half_closed: AtomicBool::new(false),
+            ended_in_body: AtomicBool::new(false),
+            body_awaited: AtomicBool::new(false),
             state: Mutex::new(state),
         }
     }
@@ -121,13 +127,18 @@ impl ConnectionTimeouts {
 
     /// Notes that the client has closed its side of the connection. Returns whether the client may still wait
     /// for a response, which is so after a complete request over HTTP/1. Then the task of `cx` is woken once
-    /// the response is complete.
+    /// the response is complete, or once it is known that the request is not.
     pub(super) fn is_half_closed(&self, cx: &Context<'_>) -> bool {
         let mut state = self.state();
-        if state.protocol == Protocol::Http2 || state.in_flight == 0 || state.receiving > 0 {
+        if state.protocol == Protocol::Http2 || state.in_flight == 0 {
             return false;
         }
         state.reader = Some(cx.waker().clone());
+        if state.receiving > 0 {
+            // hyper may have read the whole body, while the relay still connects to the upstream.
+            self.ended_in_body.store(true, SeqCst);
+            return !self.body_awaited.load(SeqCst);
+        }
         if !self.half_closed.swap(true, Relaxed) {
             state.write_by = Some(Instant::now() + self.deadlines.idle);
             tracing::debug!("client closed its side of the connection and may wait for a response");
@@ -173,13 +184,25 @@ impl ConnectionTimeouts {
 
     /// Notes that a request has a body, which is to be received.
     pub fn body_started(&self) {
+        self.body_awaited.store(false, SeqCst);
         self.state().receiving += 1;
+    }
+
+    /// Notes whether a body that was polled has no frame yet: the relay waits for the client.
+    pub fn body_polled(&self, awaited: bool) {
+        self.body_awaited.store(awaited, SeqCst);
+        if awaited && self.ended_in_body.load(SeqCst) {
+            self.state().wake_reader();
+        }
     }
 
     /// Notes that no more of a request's body is expected: it is complete, has failed or was dropped.
     pub fn body_ended(&self) {
         let mut state = self.state();
         state.receiving = state.receiving.saturating_sub(1);
+        if state.receiving == 0 {
+            state.wake_reader();
+        }
         state.ended();
     }
 
@@ -218,9 +241,13 @@ impl State {
     fn ended(&mut self) {
         if self.is_idle() {
             self.read_by = Some(Instant::now() + self.idle);
-            if let Some(reader) = self.reader.take() {
-                reader.wake();
-            }
+            self.wake_reader();
+        }
+    }
+
+    fn wake_reader(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
         }
     }
 }

@@ -1,3 +1,7 @@
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::task::Wake;
+
 use super::*;
 
 const DEADLINES: Deadlines = Deadlines {
@@ -106,6 +110,35 @@ async fn a_preface_that_breaks_off_is_a_head() {
     assert_eq!(left(&timeouts), Some((7, Phase::Head)));
 }
 
+#[test]
+fn the_end_of_the_input_is_read_again_when_the_body_needs_more_or_no_more() {
+    for needs_more in [true, false] {
+        let (waker, timeouts) = (Arc::new(Wakes::default()), connection());
+        timeouts.bytes_read(b"POST");
+        timeouts.request_started();
+        timeouts.body_started();
+        timeouts.body_polled(false);
+        let reader = Arc::clone(&waker).into();
+        assert!(timeouts.is_half_closed(&Context::from_waker(&reader)));
+        assert_eq!(waker.0.load(Relaxed), 0);
+        match needs_more {
+            true => timeouts.body_polled(true),
+            false => timeouts.body_ended(),
+        }
+        assert_eq!(waker.0.load(Relaxed), 1);
+    }
+}
+
+/// Counts how often a task is woken.
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Relaxed);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_client_that_closed_its_side_is_waited_for_as_long_as_the_response_moves() {
     let timeouts = connection();
@@ -114,6 +147,9 @@ async fn a_client_that_closed_its_side_is_waited_for_as_long_as_the_response_mov
     timeouts.bytes_read(b"POST");
     timeouts.request_started();
     timeouts.body_started();
+    assert!(timeouts.is_half_closed(&cx), "hyper may have the body");
+    assert!(!timeouts.may_be_gone());
+    timeouts.body_polled(true);
     assert!(!timeouts.is_half_closed(&cx), "the body is cut short");
     timeouts.body_ended();
     assert!(timeouts.is_half_closed(&cx) && timeouts.may_be_gone());
