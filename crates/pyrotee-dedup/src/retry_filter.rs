@@ -38,7 +38,7 @@ pub struct RetryFilter {
 
 impl RetryFilter {
     /// A filter that remembers one failed request for each 16 KiB of `memory_limit`, which is in
-    /// bytes, but at least 64 and at most [`MAX_FAILED`].
+    /// bytes, but at least 64 and at most 16,384.
     pub fn new(memory_limit: u64) -> Arc<Self> {
         let capacity = (memory_limit / (16 * 1024)).clamp(64, MAX_FAILED);
         let hasher = RandomState::new();
