@@ -21,6 +21,7 @@ ELSEWHERE = {
     "helm rollback RELEASE": "where Helm is",
     "journalctl --unit=pyrotee --lines=50": "on a host with the package",
     "kubectl describe pod POD": "where kubectl is",
+    "kubectl get certificate": "where kubectl and cert-manager are",
     "kubectl get endpointslices --selector=kubernetes.io/service-name=NAME": "where kubectl is",
     "kubectl get pods": "where kubectl is",
     "kubectl get pods --all-namespaces --output wide": "where kubectl is",

@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from files import FOREIGN, alerts, expressions, filled_in, matchers, names, queries
+from loopback.pki import Authority
 from loopback.processes import ROOT, eventually
 from prometheus import Prometheus
 
@@ -22,12 +23,28 @@ def remote_write(**targets):
 
 @pytest.fixture(scope="module")
 def relays(family):
-    """Two healthy relays, one of them with a spool, and one relay in trouble."""
+    """Four healthy relays, one with a spool, and one that sends to another over TLS; and one relay in trouble."""
     local, remote = family.sink("local"), family.sink("remote")
     refusing = family.sink("refusing", "--status", "503")
     wrong = family.sink("wrong", "--status", "401")
     upstream = {"address": f"http://{local.address}"}
+    files = Authority(family.folder / "authority").issue(family.folder / "certificate", ["DNS:localhost"])
+    central = family.relay(
+        "central",
+        {
+            "listen-tls": {"cert-file": f"{files}/tls.crt", "key-file": f"{files}/tls.key"},
+            "upstream": upstream,
+            "remote-write": remote_write(central=remote.address),
+        },
+    )
+    over_tls = {
+        "address": f"https://localhost:{central.address.rsplit(':', 1)[1]}",
+        "tls": {"ca-file": f"{files}/ca.crt"},
+    }
+    edge = {"upstream": over_tls, "remote-write": {"enabled": True, "targets": {"central": over_tls}}}
     return {
+        "central": central,
+        "edge": family.relay("edge", edge),
         "memory": family.relay(
             "memory", {"upstream": upstream, "remote-write": remote_write(central=remote.address)}
         ),
@@ -54,7 +71,8 @@ def relays(family):
 
 @pytest.fixture(scope="module")
 def prometheus(family, relays):
-    """A Prometheus that has scraped the relays while they were idle and while they were in use."""
+    """A Prometheus that has scraped the relays while they were idle and while they were in use. The relay with TLS gets profiles over plain
+    HTTP as well, which fail."""
     prometheus = family.add(Prometheus(family.folder, relays))
 
     def scrapes(least):
@@ -137,5 +155,7 @@ def test_every_series_there_is_can_be_seen_on_the_dashboard_or_raises_an_alert()
         "pyroscope_remote_write_queue_dropped",
         # The dashboard shows drops in profiles only.
         "pyroscope_remote_write_dropped_bytes_total",
+        # A setting, of which the start and `pyrotee status` warn.
+        "pyroscope_relay_tls_insecure_skip_verify",
     }
     assert documented - shown == legacy
