@@ -29,7 +29,7 @@ const LARGEST_CRATE: usize = 6_000;
 const LARGER_FOR_NOW: [(&str, usize); 1] = [("pyrotee-spool", 6_450)];
 
 /// Which crate may depend on which (ADR 17). `pyrotee-net` was added to the first drawing of the diamond: see ADR 2.
-const DIAMOND: [(&str, &[&str]); 17] = [
+const DIAMOND: [(&str, &[&str]); 18] = [
     (
         "pyrotee",
         &[
@@ -123,6 +123,7 @@ const DIAMOND: [(&str, &[&str]); 17] = [
     ("pyrotee-spool", &["pyrotee-queue", "pyrotee-segments"]),
     ("pyrotee-segments", &["pyrotee-queue"]),
     ("pyrotee-dedup", &["pyroscope-wire"]),
+    ("pyrotee-pprof", &["pyroscope-wire"]),
     ("pyrotee-net", &["pyrotee-tls"]),
     ("pyrotee-tls", &[]),
     ("pyrotee-queue", &[]),

@@ -22,6 +22,7 @@ pub mod ingest;
 pub mod message;
 pub mod name;
 mod otlp;
+pub mod proto;
 mod push;
 pub mod query;
 mod raw_path;

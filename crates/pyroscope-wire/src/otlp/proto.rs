@@ -7,7 +7,8 @@ use bytes::Bytes;
 
 use super::APP_ATTRIBUTE;
 use crate::contents::{MessageContents, lossy_text};
-use crate::splice::proto::{Field, Fields, last, put_field, remove_tagged};
+use crate::proto::{Field, Fields, last, put_field};
+use crate::splice::remove_tagged;
 use crate::splice::{Splice, cut};
 use crate::tags::Tags;
 use crate::undecodable::Undecodable;

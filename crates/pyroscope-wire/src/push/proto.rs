@@ -5,7 +5,8 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use crate::contents::{MessageContents, lossy_text};
-use crate::splice::proto::{Fields, last, put_field, remove_tagged};
+use crate::proto::{Fields, last, put_field};
+use crate::splice::remove_tagged;
 use crate::splice::{Splice, cut};
 use crate::tags::Tags;
 use crate::undecodable::Undecodable;

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use crate::encoding::{Coding, Encoding};
 use crate::message::Message;
+use crate::proto::put_length;
 use crate::reference_model::{Label, PushRequest, Sample, Series, assert_not_copied};
-use crate::splice::proto::put_varint;
 use crate::undecodable::{ProtobufFault, Undecodable};
 use crate::{Format, Surface, Tags};
 
@@ -130,7 +130,7 @@ proptest! {
             }
             for (out, fields) in [(&mut source, old), (&mut wanted, new)] {
                 out.extend(b"\x8a\x80\x00");
-                put_varint(out, fields.len());
+                put_length(out, fields.len());
                 out.extend(fields);
             }
         }

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::truncated;
-use crate::splice::proto::Fields;
+use crate::proto::Fields;
 
 /// The partial success or the warning in the response to an OTLP export.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,13 +4,16 @@
 //! spelling stay unchanged, because only the edited ranges are parsed and replaced.
 
 pub(crate) mod json;
-pub(crate) mod proto;
+
+mod protobuf;
 
 use std::ops::Range;
 
 use bytes::Bytes;
 
+use crate::proto;
 use crate::undecodable::Undecodable;
+pub(crate) use protobuf::remove_tagged;
 
 /// The memory that an edit takes beside its text: the edit itself and two pieces of the result.
 const EDIT_BYTES: usize = size_of::<Edit>() + 2 * size_of::<Bytes>();
@@ -110,7 +113,7 @@ impl Splice {
         let start = self.fresh.len();
         let tag = source.get(field.start..field.tag_end);
         self.fresh.extend_from_slice(tag.unwrap_or_default());
-        proto::put_varint(&mut self.fresh, length);
+        proto::put_length(&mut self.fresh, length);
         self.fresh.extend_from_slice(text);
         if let Some(edit) = self.edits.get_mut(open.edit) {
             edit.new = start..self.fresh.len();

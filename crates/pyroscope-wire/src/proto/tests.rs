@@ -65,11 +65,11 @@ fn malformed_fields_are_faults() {
 
 #[test]
 fn varints_are_written_as_short_as_they_can_be() {
-    for value in [0, 1, 127, 128, 300, usize::MAX] {
+    for value in [0, 1, 127, 128, 300, u64::MAX] {
         let mut out = Vec::new();
         put_varint(&mut out, value);
         let read = Fields::new(&out).varint().unwrap();
-        assert_eq!(usize::try_from(read).unwrap(), value);
+        assert_eq!(read, value);
         assert!(out.last() != Some(&0) || value == 0);
     }
 }

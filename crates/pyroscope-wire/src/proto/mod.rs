@@ -5,8 +5,6 @@
 
 use std::ops::Range;
 
-use crate::splice::Splice;
-use crate::tags::Tags;
 use crate::undecodable::{ProtobufFault, Undecodable};
 
 /// The highest number that a field can have.
@@ -14,14 +12,16 @@ const MAX_NUMBER: u64 = (1 << 29) - 1;
 
 /// A field of a message and its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Field {
-    pub(crate) number: u32,
+pub struct Field {
+    /// Number of the field in its message.
+    pub number: u32,
     wire_type: WireType,
-    /// The positions at which the tag begins and ends.
-    pub(crate) start: usize,
-    pub(crate) tag_end: usize,
+    /// The position at which the tag begins.
+    pub start: usize,
+    /// The position at which the tag ends.
+    pub tag_end: usize,
     /// The range of the value, without the length before it.
-    pub(crate) value: Range<usize>,
+    pub value: Range<usize>,
 }
 
 /// How the value of a field is encoded.
@@ -35,12 +35,16 @@ enum WireType {
 
 impl Field {
     /// The range from the tag to the end of the value.
-    pub(crate) fn range(&self) -> Range<usize> {
+    pub fn range(&self) -> Range<usize> {
         self.start..self.value.end
     }
 
     /// The value, if the field is a string, bytes or a message.
-    pub(crate) fn delimited(&self) -> Result<Range<usize>, Undecodable> {
+    ///
+    /// # Errors
+    ///
+    /// If the field is a number.
+    pub fn delimited(&self) -> Result<Range<usize>, Undecodable> {
         match self.wire_type {
             WireType::Delimited => Ok(self.value.clone()),
             WireType::Varint | WireType::Fixed64 | WireType::Fixed32 => {
@@ -50,7 +54,11 @@ impl Field {
     }
 
     /// The value, if the field is an integer.
-    pub(crate) fn varint(&self, source: &[u8]) -> Result<u64, Undecodable> {
+    ///
+    /// # Errors
+    ///
+    /// If the field is no varint.
+    pub fn varint(&self, source: &[u8]) -> Result<u64, Undecodable> {
         match self.wire_type {
             WireType::Varint => Fields::within(source, self.value.clone()).varint(),
             WireType::Fixed64 | WireType::Delimited | WireType::Fixed32 => {
@@ -63,7 +71,7 @@ impl Field {
 /// Iterates over the fields of a message or of a nested message. Positions count from the start of the
 /// outermost message.
 #[derive(Debug)]
-pub(crate) struct Fields<'a> {
+pub struct Fields<'a> {
     /// The source up to the end of the message.
     bytes: &'a [u8],
     at: usize,
@@ -72,7 +80,8 @@ pub(crate) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    pub(crate) fn new(source: &'a [u8]) -> Self {
+    /// The fields of the message `source`.
+    pub fn new(source: &'a [u8]) -> Self {
         Self {
             bytes: source,
             at: 0,
@@ -80,7 +89,8 @@ impl<'a> Fields<'a> {
         }
     }
 
-    pub(crate) fn within(source: &'a [u8], range: Range<usize>) -> Self {
+    /// The fields of the nested message at `range` of `source`.
+    pub fn within(source: &'a [u8], range: Range<usize>) -> Self {
         Self {
             bytes: source.get(..range.end).unwrap_or_default(),
             at: range.start,
@@ -89,9 +99,14 @@ impl<'a> Fields<'a> {
     }
 
     /// Accepts a message of which only the start was kept: the last value may be cut off.
-    pub(crate) fn clipped(mut self) -> Self {
+    pub fn clipped(mut self) -> Self {
         self.clips = true;
         self
+    }
+
+    /// The integers of a packed field, of which these are the bytes.
+    pub fn varints(mut self) -> impl Iterator<Item = Result<u64, Undecodable>> {
+        std::iter::from_fn(move || (self.at < self.bytes.len()).then(|| self.varint()))
     }
 
     fn field(&mut self) -> Result<Field, Undecodable> {
@@ -166,7 +181,11 @@ impl Iterator for Fields<'_> {
 }
 
 /// The last string, bytes or message with this field number; protobuf ignores the ones before it.
-pub(crate) fn last(
+///
+/// # Errors
+///
+/// If the message cannot be read, or such a field is a number.
+pub fn last(
     source: &[u8],
     message: Range<usize>,
     number: u32,
@@ -181,27 +200,8 @@ pub(crate) fn last(
     Ok(found)
 }
 
-/// Removes the pairs whose key is the key of a tag. Pairs are field 1 of `list`; `key_of` reads the key
-/// of a pair.
-pub(crate) fn remove_tagged<'s>(
-    splice: &mut Splice,
-    source: &'s [u8],
-    list: Range<usize>,
-    tags: &Tags,
-    key_of: impl Fn(Range<usize>) -> Result<&'s [u8], Undecodable>,
-) -> Result<(), Undecodable> {
-    for field in Fields::within(source, list) {
-        let field = field?;
-        if field.number == 1 && tags.has(key_of(field.delimited()?)?) {
-            splice.remove(field.range());
-            splice.check()?;
-        }
-    }
-    Ok(())
-}
-
 /// Writes a varint in its shortest form.
-pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: usize) {
+pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(u8::try_from(value & 0x7f).unwrap_or_default() | 0x80);
         value >>= 7;
@@ -209,10 +209,15 @@ pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: usize) {
     out.push(u8::try_from(value).unwrap_or_default());
 }
 
+/// Writes the length of a value.
+pub fn put_length(out: &mut Vec<u8>, length: usize) {
+    put_varint(out, u64::try_from(length).unwrap_or_default());
+}
+
 /// Writes a string, bytes or a message as a field with a number below 16.
-pub(crate) fn put_field(out: &mut Vec<u8>, number: u8, value: &[u8]) {
+pub fn put_field(out: &mut Vec<u8>, number: u8, value: &[u8]) {
     out.push(number << 3 | 2);
-    put_varint(out, value.len());
+    put_length(out, value.len());
     out.extend_from_slice(value);
 }
 
