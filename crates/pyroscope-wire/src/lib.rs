@@ -29,6 +29,7 @@ mod raw_path;
 #[cfg(test)]
 mod reference_model;
 pub mod refusal;
+pub mod scrape;
 mod splice;
 pub mod surface;
 pub mod tags;
