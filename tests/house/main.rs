@@ -29,7 +29,7 @@ const LARGEST_CRATE: usize = 6_000;
 const LARGER_FOR_NOW: [(&str, usize); 1] = [("pyrotee-spool", 6_450)];
 
 /// Which crate may depend on which (ADR 17). `pyrotee-net` was added to the first drawing of the diamond: see ADR 2.
-const DIAMOND: [(&str, &[&str]); 18] = [
+const DIAMOND: [(&str, &[&str]); 20] = [
     (
         "pyrotee",
         &[
@@ -124,6 +124,17 @@ const DIAMOND: [(&str, &[&str]); 18] = [
     ("pyrotee-segments", &["pyrotee-queue"]),
     ("pyrotee-dedup", &["pyroscope-wire"]),
     ("pyrotee-pprof", &["pyroscope-wire"]),
+    (
+        "pyrotee-scrape",
+        &[
+            "pyroscope-wire",
+            "pyrotee-net",
+            "pyrotee-pprof",
+            "pyrotee-queue",
+            "pyrotee-scrape-config",
+        ],
+    ),
+    ("pyrotee-scrape-config", &["pyroscope-wire", "pyrotee-tls"]),
     ("pyrotee-net", &["pyrotee-tls"]),
     ("pyrotee-tls", &[]),
     ("pyrotee-queue", &[]),
@@ -168,6 +179,7 @@ const RESERVED: [(&str, &[&str]); 14] = [
             "pyrotee-delivery",
             "pyrotee-net",
             "pyrotee-proxy",
+            "pyrotee-scrape",
         ],
     ),
 ];
