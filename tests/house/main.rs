@@ -29,7 +29,7 @@ const LARGEST_CRATE: usize = 6_000;
 const LARGER_FOR_NOW: [(&str, usize); 1] = [("pyrotee-spool", 6_450)];
 
 /// Which crate may depend on which (ADR 17). `pyrotee-net` was added to the first drawing of the diamond: see ADR 2.
-const DIAMOND: [(&str, &[&str]); 20] = [
+const DIAMOND: [(&str, &[&str]); 21] = [
     (
         "pyrotee",
         &[
@@ -66,7 +66,12 @@ const DIAMOND: [(&str, &[&str]); 20] = [
     ),
     (
         "pyrotee-config",
-        &["pyroscope-wire", "pyrotee-net", "pyrotee-tls"],
+        &[
+            "pyroscope-wire",
+            "pyrotee-net",
+            "pyrotee-tls",
+            "pyrotee-yaml",
+        ],
     ),
     (
         "pyrotee-client",
@@ -132,6 +137,7 @@ const DIAMOND: [(&str, &[&str]); 20] = [
             "pyrotee-pprof",
             "pyrotee-queue",
             "pyrotee-scrape-config",
+            "pyrotee-yaml",
         ],
     ),
     ("pyrotee-scrape-config", &["pyroscope-wire", "pyrotee-tls"]),
@@ -139,6 +145,7 @@ const DIAMOND: [(&str, &[&str]); 20] = [
     ("pyrotee-tls", &[]),
     ("pyrotee-queue", &[]),
     ("pyrotee-terminal", &[]),
+    ("pyrotee-yaml", &[]),
     ("pyroscope-wire", &[]),
     // The bench measures the relay from outside, beside other proxies, and shares no code with it.
     ("pyrotee-bench", &[]),
@@ -149,7 +156,7 @@ const DIAMOND: [(&str, &[&str]); 20] = [
 const RESERVED: [(&str, &[&str]); 14] = [
     ("axum", &["pyrotee-admin"]),
     ("figment", &["pyrotee-config"]),
-    ("saphyr-parser", &["pyrotee-config"]),
+    ("saphyr-parser", &["pyrotee-yaml"]),
     ("clap", &["pyrotee", "pyrotee-bench"]),
     ("clap_complete", &["pyrotee"]),
     ("clap_mangen", &["pyrotee"]),

@@ -5,10 +5,11 @@
 
 use std::collections::HashMap;
 
+use pyrotee_yaml::Node;
+
 use crate::{
     faults::{Fault, Origin, dotted},
     schema::{self, Shape},
-    yaml::Node,
 };
 
 pub(crate) const PREFIX: &str = "PYROTEE__";

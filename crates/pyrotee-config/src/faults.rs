@@ -2,8 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-/// Longest part of a key that a fault shows; target names are no longer than this either.
-const MAX_SHOWN: usize = 63;
+pub(crate) use pyrotee_yaml::{dotted, shown};
 
 /// One fault of a configuration; displayed as `PLACE: key.path: problem; remedy`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +55,15 @@ impl fmt::Display for Faults {
 
 impl std::error::Error for Faults {}
 
+impl Fault {
+    /// A fault of the YAML of a file.
+    pub(crate) fn of_file(file: &Arc<str>, fault: pyrotee_yaml::Fault) -> Self {
+        let pyrotee_yaml::Fault { line, key, text } = fault;
+        let origin = Origin::File(Arc::clone(file), Some(line));
+        Self { origin, key, text }
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.origin {
@@ -70,27 +78,6 @@ impl fmt::Display for Fault {
         }
         f.write_str(&self.text)
     }
-}
-
-/// A path of keys as a fault shows it, joined by dots.
-pub(crate) fn dotted<S: AsRef<str>>(path: &[S]) -> String {
-    path.iter()
-        .map(|key| shown(key.as_ref()))
-        .collect::<Vec<_>>()
-        .join(".")
-}
-
-/// A key as a fault may show it: cut at the first character that no valid key has.
-///
-/// A missing space or a wrong indentation turns values into keys (`auth-token:SECRET`,
-/// `http://user:SECRET@host`), so the text behind such a character is not repeated.
-pub(crate) fn shown(key: &str) -> String {
-    let plain = |c: &char| c.is_ascii_alphanumeric() || "_-.".contains(*c);
-    let mut start: String = key.chars().take_while(plain).take(MAX_SHOWN).collect();
-    if start.len() < key.len() {
-        start.push('…');
-    }
-    start
 }
 
 /// The text "problem: remedy" of another crate in the form of this one: "problem; remedy".

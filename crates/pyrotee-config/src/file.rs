@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use figment::value::{Dict, Empty, Tag, Value};
+use pyrotee_yaml::{Kind, Node};
 
 use crate::{
     expand,
@@ -10,7 +11,6 @@ use crate::{
     files::Files,
     pyroscope,
     schema::{self, Key, Shape},
-    yaml::{self, Kind, Node},
 };
 
 /// The values of a file for figment, and the facts about each key that figment does not keep.
@@ -65,7 +65,11 @@ pub(crate) fn parse(
     files: &Files<'_>,
     faults: &mut Vec<Fault>,
 ) -> Result<File, Fault> {
-    let mut root = yaml::parse(text.trim_start_matches('\u{feff}'), &name, faults)?;
+    let of_file = |fault| Fault::of_file(&name, fault);
+    let mut found = Vec::new();
+    let root = pyrotee_yaml::parse(text, &mut found);
+    faults.extend(found.into_iter().map(of_file));
+    let mut root = root.map_err(of_file)?;
     if let (Some(key), Some(root)) = (only, &mut root) {
         root.retain(key);
     }
@@ -139,13 +143,13 @@ impl Checker<'_, '_> {
                 .last()
                 .filter(|key| *key == "address")
                 .map(|_| Value::from("")),
-            (Shape::Text, Kind::Map(_) | Kind::List) => {
+            (Shape::Text, Kind::Map(_) | Kind::List(_)) => {
                 let text = "takes one value, not a list or map; write `key: value`";
                 self.fault(node.line, path, text.to_owned());
                 Some(faulty())
             }
             (_, Kind::Null(_)) => Some(Value::from(Dict::new())),
-            (_, Kind::Text(_) | Kind::List) => {
+            (_, Kind::Text(_) | Kind::List(_)) => {
                 let text = "takes keys of its own; indent them below it as `key: value`";
                 self.fault(node.line, path, text.to_owned());
                 Some(faulty())

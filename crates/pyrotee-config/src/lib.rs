@@ -1,6 +1,6 @@
 //! Reads the configuration from YAML, environment and flags into settings that are completely checked.
 //!
-//! `yaml` reads the file into a small tree with line numbers, `file` checks the tree's shape against
+//! `pyrotee-yaml` reads the file into a small tree with line numbers, `file` checks the tree's shape against
 //! `schema` and substitutes variables, figment merges environment and flags over the file's values, and
 //! `sections` converts the merged values into typed settings. Every scalar stays text until that last
 //! step, so that `tenant-id: 404` is a text and a fault can say where its value was written.
@@ -43,7 +43,6 @@ mod text;
 mod tls_warnings;
 mod values;
 mod warnings;
-mod yaml;
 
 #[cfg(test)]
 mod tests;

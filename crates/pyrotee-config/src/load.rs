@@ -7,6 +7,7 @@ use figment::{
     value::{Dict, Map, Value},
 };
 use pyrotee_tls::{SystemRoots, SystemRootsError};
+use pyrotee_yaml::Node;
 use secrecy::ExposeSecret;
 
 use crate::{
@@ -23,7 +24,6 @@ use crate::{
     sources::{Flags, Sources},
     system_roots::Roots,
     text::{self, ConfigText},
-    yaml::Node,
 };
 
 /// The variable in which systemd passes the directory of a service's credentials.

@@ -1,6 +1,6 @@
 //! Recognises the `server.yml` of a Pyroscope 0.37, of which pyrotee takes the block `remote-write` alone.
 
-use crate::yaml::Node;
+use pyrotee_yaml::Node;
 
 /// Top-level keys of Pyroscope 0.37 that pyrotee does not have (`pkg/config/config.go`, `Server`).
 const KEYS: [&str; 41] = [

@@ -1,14 +1,10 @@
 //! Builds the tree from events: keys, anchors, and the limits of depth and number of nodes.
 
-use std::{
-    collections::{HashMap, hash_map},
-    sync::Arc,
-};
+use std::collections::{HashMap, hash_map};
 
 use saphyr_parser::{Event, ScalarStyle, Tag};
 
-use super::{Entry, Kind, Node};
-use crate::faults::{Fault, Origin, dotted};
+use crate::{Entry, Fault, Kind, Node, dotted};
 
 /// Limit of nesting: deeper than any valid configuration, and shallow enough for recursion.
 const MAX_DEPTH: usize = 32;
@@ -17,7 +13,6 @@ const MAX_NODES: usize = 100_000;
 
 /// A document that is not complete yet.
 pub(super) struct Builder<'a> {
-    file: &'a Arc<str>,
     faults: &'a mut Vec<Fault>,
     frames: Vec<Frame>,
     anchors: HashMap<usize, Node>,
@@ -29,8 +24,21 @@ pub(super) struct Builder<'a> {
 struct Frame {
     line: usize,
     anchor: usize,
-    /// `None` for a list.
-    map: Option<OpenMap>,
+    content: Content,
+}
+
+enum Content {
+    Map(OpenMap),
+    List(Vec<Node>),
+}
+
+impl Frame {
+    fn map(&self) -> Option<&OpenMap> {
+        match &self.content {
+            Content::Map(map) => Some(map),
+            Content::List(_) => None,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -48,10 +56,9 @@ struct OpenKey {
 }
 
 impl<'a> Builder<'a> {
-    pub(super) fn new(file: &'a Arc<str>, faults: &'a mut Vec<Fault>) -> Self {
+    pub(super) fn new(faults: &'a mut Vec<Fault>) -> Self {
         let (frames, anchors) = (Vec::new(), HashMap::new());
         Self {
-            file,
             faults,
             frames,
             anchors,
@@ -69,11 +76,13 @@ impl<'a> Builder<'a> {
         let path: Vec<&str> = self
             .frames
             .iter()
-            .filter_map(|frame| frame.map.as_ref()?.key.as_ref())
+            .filter_map(|frame| frame.map()?.key.as_ref())
             .map(|key| key.text.as_str())
+            // A key that is no word.
+            .filter(|text| !text.is_empty())
             .collect();
         Fault {
-            origin: Origin::File(Arc::clone(self.file), Some(line)),
+            line,
             key: dotted(&path),
             text,
         }
@@ -107,7 +116,7 @@ impl<'a> Builder<'a> {
                 self.open(Frame {
                     line,
                     anchor,
-                    map: Some(OpenMap::default()),
+                    content: Content::Map(OpenMap::default()),
                 })?;
             }
             Event::SequenceStart(anchor, tag) => {
@@ -115,12 +124,15 @@ impl<'a> Builder<'a> {
                 self.open(Frame {
                     line,
                     anchor,
-                    map: None,
+                    content: Content::List(Vec::new()),
                 })?;
             }
             Event::MappingEnd | Event::SequenceEnd => {
                 if let Some(frame) = self.frames.pop() {
-                    let kind = frame.map.map_or(Kind::List, |map| Kind::Map(map.entries));
+                    let kind = match frame.content {
+                        Content::Map(map) => Kind::Map(map.entries),
+                        Content::List(items) => Kind::List(items),
+                    };
                     self.add(
                         Node {
                             line: frame.line,
@@ -183,14 +195,14 @@ impl<'a> Builder<'a> {
     fn expects_key(&self) -> bool {
         self.frames
             .last()
-            .and_then(|f| f.map.as_ref())
+            .and_then(Frame::map)
             .is_some_and(|map| map.key.is_none())
     }
 
     fn take_merge_key(&mut self, line: usize) {
         let text = "`<<` does not merge maps here; write the keys out";
         self.add_fault(line, text);
-        if let Some(map) = self.frames.last_mut().and_then(|frame| frame.map.as_mut()) {
+        if let Some(Content::Map(map)) = self.frames.last_mut().map(|frame| &mut frame.content) {
             map.key = Some(OpenKey {
                 text: "<<".to_owned(),
                 line,
@@ -215,7 +227,7 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Inserts a complete value into the tree: as a key, as the value of a key, or as the root.
+    /// Inserts a complete value into the tree: as a key, as the value of a key, as an item, or as the root.
     fn add(&mut self, node: Node, anchor: usize) {
         if anchor != 0 {
             self.anchors.insert(anchor, node.clone());
@@ -224,8 +236,12 @@ impl<'a> Builder<'a> {
             self.root = Some(node);
             return;
         };
-        let Some(map) = frame.map.as_mut() else {
-            return;
+        let map = match &mut frame.content {
+            Content::Map(map) => map,
+            Content::List(items) => {
+                items.push(node);
+                return;
+            }
         };
         if let Some(key) = map.key.take() {
             if key.keep {
@@ -252,7 +268,7 @@ impl<'a> Builder<'a> {
                     )
                 }
             },
-            Kind::Map(_) | Kind::List => (
+            Kind::Map(_) | Kind::List(_) => (
                 String::new(),
                 Some("a key must be one word; it cannot be a list or map".into()),
             ),

@@ -1,0 +1,25 @@
+//! Keys as a fault may show them.
+
+/// Longest part of a key that a fault shows, in characters.
+const MAX_SHOWN: usize = 63;
+
+/// A path of keys as a fault shows it, joined by dots.
+pub fn dotted<S: AsRef<str>>(path: &[S]) -> String {
+    path.iter()
+        .map(|key| shown(key.as_ref()))
+        .collect::<Vec<_>>()
+        .join(".")
+}
+
+/// A key as a fault may show it: cut at the first character that no valid key has.
+///
+/// A missing space or a wrong indentation turns values into keys (`auth-token:SECRET`,
+/// `http://user:SECRET@host`), so the text behind such a character is not repeated.
+pub fn shown(key: &str) -> String {
+    let plain = |c: &char| c.is_ascii_alphanumeric() || "_-.".contains(*c);
+    let mut start: String = key.chars().take_while(plain).take(MAX_SHOWN).collect();
+    if start.len() < key.len() {
+        start.push('…');
+    }
+    start
+}
