@@ -7,12 +7,12 @@ use std::{
 };
 
 use pyrotee_tls::{ClientTlsSettings, IdentityPem, MinVersion, PemFile, ServerTlsSettings};
+use pyrotee_yaml::values::{format_duration, format_size, word_for};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     sections::{DUPLICATES, FORMATS, LEVELS, ON_AMBIGUOUS, ON_FULL, TAG_KEYS, TEE_ON},
     settings::{Config, Credentials, ListenerTls, LocalWrites, OutgoingTls, RemoteWrite, Target},
-    values::{format_duration, format_size, word_for},
 };
 
 /// One key with its value.

@@ -41,7 +41,6 @@ mod sources;
 mod system_roots;
 mod text;
 mod tls_warnings;
-mod values;
 mod warnings;
 
 #[cfg(test)]
@@ -57,6 +56,7 @@ pub use faults::{Fault, Faults};
 pub use files::{FileContents, Reread, StaleFile};
 pub use listen::parse as parse_listen;
 pub use load::{Loaded, Loader, load};
+pub use pyrotee_yaml::values::format_size;
 pub use rotation::Rotated;
 pub use settings::{
     Config, Credentials, DeadLetters, Duplicates, FsyncPolicy, ListenerTls, LocalWrites, Log,
@@ -65,4 +65,3 @@ pub use settings::{
 };
 pub use sources::{Flags, Sources};
 pub use text::ConfigText;
-pub use values::format_size;

@@ -12,6 +12,7 @@ use figment::{
     value::{Dict, Value},
 };
 use pyrotee_tls::SystemRoots;
+use pyrotee_yaml::shown_value;
 
 use crate::{
     expand::has_reference,
@@ -21,9 +22,6 @@ use crate::{
     layers::{DEFAULT, ENVIRONMENT, FLAG},
     system_roots::Roots,
 };
-
-/// Longest value that a fault repeats.
-const MAX_VALUE: usize = 60;
 
 static NOTHING: Dict = Dict::new();
 
@@ -258,17 +256,7 @@ impl<'t> Scope<'t> {
             .note_in_force(key)
             .and_then(|note| note.written.as_deref());
         let text = written.unwrap_or(text);
-        if text.is_empty() {
-            return "an empty value".to_owned();
-        }
-        if text.contains('@') || text.contains("//") || text.chars().any(char::is_control) {
-            return "the value".to_owned();
-        }
-        let mut start: String = text.chars().take(MAX_VALUE).collect();
-        if start.len() < text.len() {
-            start.push('…');
-        }
-        format!("`{start}`")
+        shown_value(text)
     }
 
     /// Adds a fault of `key`, or of the scope itself for an empty `key`.

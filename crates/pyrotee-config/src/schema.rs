@@ -167,12 +167,7 @@ pub(crate) fn target_default(name: &str) -> &'static str {
 /// The text of a fault for an unknown key: a similar key, the section that has the key, or all keys of the section.
 pub(crate) fn remedy(unknown: &str, keys: &[Key]) -> String {
     let plain = unknown.to_ascii_lowercase().replace('_', "-");
-    let near = keys
-        .iter()
-        .map(|key| (strsim::damerau_levenshtein(key.name, &plain), key.name))
-        .min()
-        .filter(|(distance, name)| *distance <= 1.max(name.len() / 3));
-    if let Some((_, name)) = near {
+    if let Some(name) = pyrotee_yaml::nearest(unknown, keys.iter().map(|key| key.name)) {
         return format!("unknown key; did you mean `{name}`?");
     }
     let here = keys.iter().find(

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use pyroscope_wire::Surface;
 use pyrotee_net::Address;
+use pyrotee_yaml::values::{format_duration, format_size};
 
 use crate::{
     faults::dotted,
     settings::{Config, Target},
-    values::{format_duration, format_size},
 };
 
 /// Greatest age of a profile that a Pyroscope with default settings accepts

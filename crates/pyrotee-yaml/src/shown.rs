@@ -1,7 +1,10 @@
-//! Keys as a fault may show them.
+//! Keys and values as a fault may show them.
 
 /// Longest part of a key that a fault shows, in characters.
 const MAX_SHOWN: usize = 63;
+
+/// Longest value that a fault repeats, in characters.
+const MAX_VALUE: usize = 60;
 
 /// A path of keys as a fault shows it, joined by dots.
 pub fn dotted<S: AsRef<str>>(path: &[S]) -> String {
@@ -22,4 +25,20 @@ pub fn shown(key: &str) -> String {
         start.push('…');
     }
     start
+}
+
+/// A value, as a fault may show it that is not about a secret: in backticks and cut. A text that looks like a URL with
+/// credentials, or has control characters, is `the value`.
+pub fn shown_value(text: &str) -> String {
+    if text.is_empty() {
+        return "an empty value".to_owned();
+    }
+    if text.contains('@') || text.contains("//") || text.chars().any(char::is_control) {
+        return "the value".to_owned();
+    }
+    let mut start: String = text.chars().take(MAX_VALUE).collect();
+    if start.len() < text.len() {
+        start.push('…');
+    }
+    format!("`{start}`")
 }

@@ -1,10 +1,11 @@
 //! The section `dead-letters`: where profiles that a target rejected are kept.
 
+use pyrotee_yaml::values;
+
 use super::{directory, spool::at_least};
 use crate::{
     reader::Scope,
     settings::{DeadLetters, Spool},
-    values,
 };
 
 /// The least `dead-letters.max-bytes`, in bytes. A letter takes at most half of the limit, and at least two blocks of

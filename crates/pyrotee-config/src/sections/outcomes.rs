@@ -3,8 +3,9 @@
 use std::{num::NonZeroU64, time::Duration};
 
 use pyroscope_wire::refusal::{Meaning, Rule, Rules};
+use pyrotee_yaml::values;
 
-use crate::{reader::Scope, settings::OnAmbiguous, values};
+use crate::{reader::Scope, settings::OnAmbiguous};
 
 /// Words for `on-ambiguous`.
 pub(crate) const ON_AMBIGUOUS: &[(&str, OnAmbiguous)] =

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use pyrotee_net::{Address, Listen};
+use pyrotee_yaml::values;
 
 use super::{loops::refuse_loop, tls};
 use crate::{
@@ -14,7 +15,6 @@ use crate::{
         Duplicates, LocalWrites, Log, LogFormat, LogLevel, Reload, RemoteWrite, Tee, TeeOn,
         Upstream,
     },
-    values,
 };
 
 /// Words for `tee.on`.

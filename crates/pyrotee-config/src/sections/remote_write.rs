@@ -1,10 +1,11 @@
 //! The section `remote-write`, which has every key of Pyroscope 0.37.
 
+use pyrotee_yaml::values;
+
 use super::target::{self, Around};
 use crate::{
     reader::Scope,
     settings::{LocalWrites, RemoteWrite},
-    values,
 };
 
 pub(super) fn remote_write(scope: &Scope<'_>, around: &Around) -> Option<RemoteWrite> {

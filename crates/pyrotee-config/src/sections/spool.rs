@@ -1,10 +1,11 @@
 //! The section `spool`.
 
+use pyrotee_yaml::values;
+
 use super::directory;
 use crate::{
     reader::Scope,
     settings::{FsyncPolicy, Spool},
-    values,
 };
 
 /// Words for `spool.fsync`.

@@ -2,11 +2,11 @@
 
 use pyroscope_wire::tags::{TagFaultKind, TagKeys, Tags};
 use pyroscope_wire::{Surface, SurfacePaths};
+use pyrotee_yaml::values;
 
 use crate::{
     faults::{shown, with_semicolon},
     reader::Scope,
-    values,
 };
 
 /// Words for `tag-keys`.

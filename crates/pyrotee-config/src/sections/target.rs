@@ -1,13 +1,13 @@
 //! The keys of one target.
 
 use pyrotee_net::{Address, Listen, ParsedAddress};
+use pyrotee_yaml::values;
 
 use super::{credentials, headers, loops::refuse_loop, outcomes, surfaces, tls};
 use crate::{
     reader::Scope,
     schema,
     settings::{OnFull, Target},
-    values,
 };
 
 /// Words for `on-full`.

@@ -6,12 +6,12 @@ use pyrotee_tls::{
     Alpn, ClientAuth, ClientTls, ClientTlsSettings, IdentityPem, MinVersion, PemFile, ServerTls,
     ServerTlsSettings, TlsFault,
 };
+use pyrotee_yaml::values;
 
 use crate::{
     faults::with_semicolon,
     reader::Scope,
     settings::{ListenerTls, OutgoingTls},
-    values,
 };
 
 /// The section of the admin listener.

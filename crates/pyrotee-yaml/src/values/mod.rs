@@ -23,7 +23,10 @@ const MAX_DURATION: Duration = Duration::from_secs(8760 * 3600);
 const MAX_SIZE: u64 = 1 << 50;
 
 /// A duration as Go writes it: `1h30m`, `1.5h`, `300ms`, `0`.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+///
+/// # Errors
+/// The text is negative, without a unit, no duration as Go writes it, or longer than a year.
+pub fn duration(text: &str) -> Result<Duration, String> {
     if text.starts_with('-') {
         return Err("is negative; write a duration such as 10s".to_owned());
     }
@@ -71,7 +74,10 @@ fn go_form(text: &str) -> Result<(), String> {
 }
 
 /// A duration above zero, for timeouts.
-pub(super) fn wait(text: &str) -> Result<Duration, String> {
+///
+/// # Errors
+/// The text is as [`duration`], or zero.
+pub fn wait(text: &str) -> Result<Duration, String> {
     match duration(text)? {
         Duration::ZERO => Err("is no time at all; write a duration such as 10s".to_owned()),
         some => Ok(some),
@@ -79,7 +85,7 @@ pub(super) fn wait(text: &str) -> Result<Duration, String> {
 }
 
 /// Formats a duration; [`duration`] reads the result as the same duration.
-pub(super) fn format_duration(duration: Duration) -> String {
+pub fn format_duration(duration: Duration) -> String {
     let mut rest = duration.as_nanos();
     let mut out = String::new();
     for (unit, nanos) in UNITS {
@@ -92,7 +98,10 @@ pub(super) fn format_duration(duration: Duration) -> String {
 }
 
 /// A number of bytes: `64MiB`, `5M` (five million), `1.5GiB`, `1048576`. Not zero.
-pub(super) fn size(text: &str) -> Result<u64, String> {
+///
+/// # Errors
+/// The text is no size, zero, or more than 1 PiB.
+pub fn size(text: &str) -> Result<u64, String> {
     match bytes(text)? {
         0 => Err("is zero; write a size such as 64MiB".to_owned()),
         fine => Ok(fine),
@@ -100,12 +109,18 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
 }
 
 /// A number of bytes; `None` for zero, which turns a feature off.
-pub(super) fn size_or_none(text: &str) -> Result<Option<u64>, String> {
+///
+/// # Errors
+/// The text is no size, or more than 1 PiB.
+pub fn size_or_none(text: &str) -> Result<Option<u64>, String> {
     bytes(text).map(|bytes| Some(bytes).filter(|bytes| *bytes > 0))
 }
 
 /// A number of bytes per second, written as a size; `None` for zero, which is no limit.
-pub(super) fn rate(text: &str) -> Result<Option<NonZeroU64>, String> {
+///
+/// # Errors
+/// The text is no size, or more than 1 PiB.
+pub fn rate(text: &str) -> Result<Option<NonZeroU64>, String> {
     bytes(text).map(NonZeroU64::new)
 }
 
@@ -144,7 +159,10 @@ pub fn format_size(bytes: u64) -> String {
 }
 
 /// A whole number up to `max`.
-pub(super) fn count(text: &str, max: usize) -> Result<usize, String> {
+///
+/// # Errors
+/// The text is no whole number, or more than `max`.
+pub fn count(text: &str, max: usize) -> Result<usize, String> {
     if text.starts_with('-') {
         return Err("is negative; write a whole number".to_owned());
     }
@@ -160,7 +178,10 @@ pub(super) fn count(text: &str, max: usize) -> Result<usize, String> {
 }
 
 /// `true` or `false`. The other booleans of YAML 1.1 are refused, because parsers differ in their meaning.
-pub(super) fn boolean(text: &str) -> Result<bool, String> {
+///
+/// # Errors
+/// The text is another word.
+pub fn boolean(text: &str) -> Result<bool, String> {
     match text {
         "true" => Ok(true),
         "false" => Ok(false),
@@ -169,7 +190,10 @@ pub(super) fn boolean(text: &str) -> Result<bool, String> {
 }
 
 /// The value of a word of a closed list.
-pub(super) fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
+///
+/// # Errors
+/// The text is a word that is not in the list.
+pub fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
     words
         .iter()
         .find(|(word, _)| *word == text)
@@ -181,7 +205,7 @@ pub(super) fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String
 }
 
 /// The word for a value of a closed list.
-pub(super) fn word_for<T: Copy + PartialEq>(value: T, words: &[(&'static str, T)]) -> &'static str {
+pub fn word_for<T: Copy + PartialEq>(value: T, words: &[(&'static str, T)]) -> &'static str {
     words
         .iter()
         .find(|(_, of)| *of == value)
