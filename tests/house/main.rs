@@ -69,6 +69,7 @@ const DIAMOND: [(&str, &[&str]); 21] = [
         &[
             "pyroscope-wire",
             "pyrotee-net",
+            "pyrotee-scrape-config",
             "pyrotee-tls",
             "pyrotee-yaml",
         ],
@@ -140,7 +141,10 @@ const DIAMOND: [(&str, &[&str]); 21] = [
             "pyrotee-yaml",
         ],
     ),
-    ("pyrotee-scrape-config", &["pyroscope-wire", "pyrotee-tls"]),
+    (
+        "pyrotee-scrape-config",
+        &["pyroscope-wire", "pyrotee-tls", "pyrotee-yaml"],
+    ),
     ("pyrotee-net", &["pyrotee-tls"]),
     ("pyrotee-tls", &[]),
     ("pyrotee-queue", &[]),

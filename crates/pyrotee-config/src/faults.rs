@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-pub(crate) use pyrotee_yaml::{dotted, shown};
+pub(crate) use pyrotee_yaml::{dotted, shown, with_semicolon};
 
 /// One fault of a configuration; displayed as `PLACE: key.path: problem; remedy`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,13 +77,5 @@ impl fmt::Display for Fault {
             write!(f, "{}: ", self.key)?;
         }
         f.write_str(&self.text)
-    }
-}
-
-/// The text "problem: remedy" of another crate in the form of this one: "problem; remedy".
-pub(crate) fn with_semicolon(text: &str) -> String {
-    match text.rsplit_once(": ") {
-        Some((problem, remedy)) => format!("{problem}; {remedy}"),
-        None => text.to_owned(),
     }
 }

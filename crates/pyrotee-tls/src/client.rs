@@ -32,6 +32,7 @@ struct Inner {
     context: ClientContext,
     observer: Observer,
     skips_verification: bool,
+    settings: Option<ClientTlsSettings>,
     digest: Digest,
 }
 
@@ -43,6 +44,7 @@ struct Parts {
     certificates: Vec<CertificateInfo>,
     min_version: MinVersion,
     has_ca_file: bool,
+    settings: Option<ClientTlsSettings>,
     digest: Digest,
 }
 
@@ -89,6 +91,7 @@ impl ClientTls {
             certificates,
             min_version: settings.min_version,
             has_ca_file: settings.ca.is_some(),
+            settings: Some(settings.clone()),
             digest,
         })
     }
@@ -139,6 +142,7 @@ impl ClientTls {
             certificates,
             min_version: MinVersion::default(),
             has_ca_file: false,
+            settings: None,
             digest,
         })
     }
@@ -180,6 +184,7 @@ impl ClientTls {
             context,
             observer,
             skips_verification,
+            settings: parts.settings,
             digest: parts.digest,
         })))
     }
@@ -227,6 +232,11 @@ impl ClientTls {
     /// The certificates of `ca-file` and `cert-file`.
     pub fn certificates(&self) -> &[CertificateInfo] {
         &self.0.certificates
+    }
+
+    /// The settings of which [`ClientTls::build`] made this value; `None` for a pinned certificate.
+    pub fn settings(&self) -> Option<&ClientTlsSettings> {
+        self.0.settings.as_ref()
     }
 
     /// Whether any certificate is accepted.

@@ -14,7 +14,7 @@ pub mod values;
 
 pub use document::{Entry, Kind, Node, parse};
 pub use fault::Fault;
-pub use shown::{dotted, shown, shown_value};
+pub use shown::{dotted, shown, shown_value, with_semicolon};
 pub use suggestion::nearest;
 
 #[cfg(test)]

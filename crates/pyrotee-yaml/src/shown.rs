@@ -1,4 +1,4 @@
-//! Keys and values as a fault may show them.
+//! The texts of faults: keys and values as a fault may show them.
 
 /// Longest part of a key that a fault shows, in characters.
 const MAX_SHOWN: usize = 63;
@@ -41,4 +41,12 @@ pub fn shown_value(text: &str) -> String {
         start.push('…');
     }
     format!("`{start}`")
+}
+
+/// The text "problem: remedy" of another crate in the form of a fault: "problem; remedy".
+pub fn with_semicolon(text: &str) -> String {
+    match text.rsplit_once(": ") {
+        Some((problem, remedy)) => format!("{problem}; {remedy}"),
+        None => text.to_owned(),
+    }
 }

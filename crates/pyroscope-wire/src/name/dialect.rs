@@ -57,7 +57,11 @@ impl Dialect {
         }
     }
 
-    pub(super) fn check_key(self, key: &str) -> Result<(), NameFault> {
+    /// Checks the key of a label.
+    ///
+    /// # Errors
+    /// The key is empty, or has a character that this dialect does not allow.
+    pub fn check_key(self, key: &str) -> Result<(), NameFault> {
         if key.is_empty() {
             return Err(NameFault::KeyRequired(self));
         }
