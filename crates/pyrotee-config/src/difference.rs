@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Keys and sections that change while the relay runs; all others need a restart.
-const LIVE: [&str; 10] = [
+const LIVE: [&str; 12] = [
     "admin-hosts",
     // Keys of a section whose presence needs a restart.
     "admin-tls.",
@@ -23,6 +23,8 @@ const LIVE: [&str; 10] = [
     "log.level",
     "reload",
     "remote-write",
+    "scrape",
+    "scrape-configs",
     "shutdown.grace",
     "tee",
     "upstream.tls",
@@ -35,7 +37,7 @@ const LISTENER_TLS: [&str; 2] = ["listen-tls", "admin-tls"];
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyChange {
     /// The key with its sections, such as `remote-write.targets.central.tags.pod`; for a target that is added or removed
-    /// as a whole `remote-write.targets.NAME`, for TLS of a listener `listen-tls` or `admin-tls`, for rules in another order `remote-write.targets.NAME.outcomes`.
+    /// as a whole `remote-write.targets.NAME`, for TLS of a listener `listen-tls` or `admin-tls`, for a job of pull mode `scrape-configs[NAME]`, for rules in another order `remote-write.targets.NAME.outcomes`.
     pub key: String,
     pub kind: ChangeKind,
 }
@@ -72,13 +74,13 @@ pub fn needs_restart(key: &str) -> bool {
     let is_in = |live: &&str| {
         let rest = key.strip_prefix(*live);
         let whole = live.ends_with('.');
-        rest.is_some_and(|rest| whole || rest.is_empty() || rest.starts_with('.'))
+        rest.is_some_and(|rest| whole || rest.is_empty() || rest.starts_with(['.', '[']))
     };
     !LIVE.iter().any(is_in)
 }
 
 impl Config {
-    /// The keys whose effective values are others in `new`, in the order of [`Config::to_yaml`]. The order of targets,
+    /// The keys whose effective values are others in `new`, in the order of [`Config::to_yaml`]. The order of targets, jobs,
     /// tags and headers does not count, the order of `outcomes` does. Secrets are compared by value.
     #[must_use]
     pub fn difference(&self, new: &Config) -> Vec<KeyChange> {
@@ -129,10 +131,11 @@ impl Eq for Target {}
 
 type Path<'a> = [Cow<'a, str>];
 
-/// The section of TLS of a listener that a path is in.
+/// The section of TLS of a listener, or the job, that a path is in.
 fn section_of<'e>(path: &'e Path<'_>) -> Option<&'e str> {
     let first = path.first()?.as_ref();
-    LISTENER_TLS.contains(&first).then_some(first)
+    let is_job = entries::list_key(first).is_some();
+    (LISTENER_TLS.contains(&first) || is_job).then_some(first)
 }
 
 fn is_in(entries: &[Entry<'_>], section: &str) -> bool {

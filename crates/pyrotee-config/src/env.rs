@@ -14,6 +14,10 @@ use crate::{
 
 pub(crate) const PREFIX: &str = "PYROTEE__";
 
+/// The fault of a variable for a job of pull mode.
+const JOBS: &str =
+    "is a list, which only the file can have; write it there, with ${VAR} in its values";
+
 /// A variable that sets a key.
 pub(crate) struct Variable {
     pub(crate) name: String,
@@ -97,6 +101,7 @@ fn path(rest: &str, root: Option<&Node>) -> Result<Vec<String>, (Vec<String>, St
                 let text = "has no keys below it; end the name of the variable here";
                 return Err((path, text.to_owned()));
             }
+            Shape::Jobs => return Err((path, JOBS.to_owned())),
         };
         node = node.and_then(|node| node.get(&key));
         path.push(key);
@@ -110,6 +115,7 @@ fn path(rest: &str, root: Option<&Node>) -> Result<Vec<String>, (Vec<String>, St
                 format!("is a section; add `__` and one of {}", names.join(", ")),
             ))
         }
+        Shape::Jobs => Err((path, JOBS.to_owned())),
         Shape::Map(_) => Err((path, "is a map; add `__` and a name".to_owned())),
     }
 }

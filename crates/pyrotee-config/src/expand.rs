@@ -5,6 +5,15 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
+/// What `$$` and `${1}` are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dollars {
+    /// `$$` is a `$`, and a name that begins with a digit is a fault.
+    Escaped,
+    /// Both stay as they are, as in the block `scrape-configs`, where `$1` and `${1}` are groups of a regular expression.
+    Kept,
+}
+
 /// A text in which something was substituted.
 pub(crate) struct Expanded {
     pub(crate) text: String,
@@ -20,6 +29,7 @@ pub(crate) struct Expanded {
 /// One text for each problem. The texts name variables and files, and show nothing else of the value.
 pub(crate) fn expand(
     text: &str,
+    dollars: Dollars,
     lookup: impl Fn(&str) -> Option<String>,
     mut file: impl FnMut(&str) -> Result<SecretString, String>,
 ) -> Result<Option<Expanded>, Vec<String>> {
@@ -32,9 +42,17 @@ pub(crate) fn expand(
     while let Some((before, after)) = rest.split_once('$') {
         out.push_str(before);
         if let Some(after) = after.strip_prefix('$') {
-            out.push('$');
+            out.push_str(match dollars {
+                Dollars::Escaped => "$",
+                Dollars::Kept => "$$",
+            });
             rest = after;
         } else if let Some(after) = after.strip_prefix('{') {
+            if dollars == Dollars::Kept && after.starts_with(|c: char| c.is_ascii_digit()) {
+                out.push_str("${");
+                rest = after;
+                continue;
+            }
             let Some((inside, after)) = after.split_once('}') else {
                 faults.push("has a `${` without `}`; close it, or write `$${`".to_owned());
                 rest = "";
@@ -144,7 +162,7 @@ mod tests {
             "token" => Ok("s3cret ${HOST}".into()),
             _ => Err(format!("no {path}")),
         };
-        let done = expand(text, lookup, file)?;
+        let done = expand(text, Dollars::Escaped, lookup, file)?;
         Ok(done.map(|expanded| expanded.text))
     }
 
@@ -219,9 +237,26 @@ mod tests {
     fn variables_that_are_in_the_text_are_named() {
         let lookup = |name: &str| (name != "NONE").then(|| "x".to_owned());
         let text = "$$${A}${NONE:-b}${file:t}${C:-d}$D";
-        let done = expand(text, lookup, |_| Ok("f".into())).unwrap().unwrap();
+        let file = |_: &str| Ok("f".into());
+        let done = expand(text, Dollars::Escaped, lookup, file);
+        let done = done.unwrap().unwrap();
         assert_eq!(done.text, "$xbfx$D");
         assert_eq!(done.variables, ["A", "C"]);
+    }
+
+    #[test]
+    fn groups_of_a_regular_expression_stay_where_dollars_are_kept() {
+        let lookup = |name: &str| (name == "A").then(|| "x".to_owned());
+        let kept = |text: &str| {
+            let done = expand(text, Dollars::Kept, lookup, |_| Ok("f".into()));
+            done.map(|it| it.map(|it| it.text))
+        };
+        for text in ["$1:$2", "${1}", "${1}a$$", "$$1", "$${A}"] {
+            assert_eq!(kept(text).unwrap(), None, "{text}");
+        }
+        let mixed = kept("${1}-${A}-$$-${file:t}-${B:-b}");
+        assert_eq!(mixed.unwrap().as_deref(), Some("${1}-x-$$-f-b"));
+        assert!(kept("${B}").is_err() && kept("${").is_err());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use figment::value::{Dict, Empty, Tag, Value};
 use pyrotee_yaml::{Kind, Node};
 
 use crate::{
-    expand,
+    expand::{self, Dollars},
     faults::{Fault, Origin, dotted},
     files::Files,
     pyroscope,
@@ -17,7 +17,8 @@ use crate::{
 pub(crate) struct File {
     pub(crate) dict: Dict,
     pub(crate) notes: Notes,
-    /// Every value, valid or not: the layer of the environment looks up names of targets, tags and headers here.
+    /// Every value, valid or not: the layer of the environment looks up names of targets, tags and headers here, and the
+    /// jobs of pull mode are read from here.
     pub(crate) root: Option<Node>,
 }
 
@@ -135,6 +136,8 @@ impl Checker<'_, '_> {
         chosen: bool,
     ) -> Option<Value> {
         match (shape, &node.kind) {
+            // Read from the tree, see `jobs`.
+            (Shape::Jobs, _) => None,
             (Shape::Text, Kind::Text(text)) => Some(self.text(text, node.line, path)),
             // Under a key of the user's choice all text is data: the tag `answer: null` has the value "null".
             (Shape::Text, Kind::Null(text)) if chosen => Some(Value::from(text.clone())),
@@ -206,7 +209,8 @@ impl Checker<'_, '_> {
 
     fn text(&mut self, text: &str, line: usize, path: &[String]) -> Value {
         let lookup = |name: &str| self.variables.get(name).cloned();
-        match expand::expand(text, lookup, |path| self.files.content(path)) {
+        let file = |path: &str| self.files.content(path);
+        match expand::expand(text, Dollars::Escaped, lookup, file) {
             Ok(expanded) => {
                 let value = Value::from(expanded.as_ref().map_or(text, |it| it.text.as_str()));
                 if let Some(note) = self.notes.0.get_mut(path) {

@@ -25,6 +25,7 @@ mod expand;
 mod faults;
 mod file;
 mod files;
+mod job_sources;
 mod layers;
 mod listen;
 mod load;

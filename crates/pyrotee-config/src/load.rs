@@ -6,6 +6,7 @@ use figment::{
     Error, Figment, Metadata, Profile, Provider,
     value::{Dict, Map, Value},
 };
+use pyrotee_scrape_config::Job;
 use pyrotee_tls::{SystemRoots, SystemRootsError};
 use pyrotee_yaml::Node;
 use secrecy::ExposeSecret;
@@ -15,6 +16,7 @@ use crate::{
     faults::{Fault, Faults, Origin},
     file::{self, File, Notes},
     files::{FileContents, Files},
+    job_sources::JobSources,
     layers::{DEFAULT, ENVIRONMENT, FILE, FLAG},
     override_warnings,
     reader::{Scope, Tree},
@@ -191,18 +193,45 @@ impl Loader {
         mut faults: Vec<Fault>,
     ) -> Result<Config, Faults> {
         let figment = self.layers(file.dict, file.root.as_ref(), &mut faults);
+        let (jobs, warnings) = self.jobs(file.root.as_ref(), files, &mut faults);
         let tree = Tree::new(&figment, file.notes, faults, files, &self.roots);
+        for warning in warnings {
+            tree.warn(warning);
+        }
         for warning in override_warnings::warnings(&self.variables, &self.flags) {
             tree.warn(warning);
         }
         // Without an https:// address, too: a reload may add one, and a relay reads them once.
         let _reported = tree.system_roots();
-        let config = sections::config(&tree, self.cpus);
+        let config = sections::config(&tree, self.cpus, jobs);
         let faults = tree.into_faults();
         match config {
             Some(config) if faults.is_empty() => Ok(config),
             _ => Err(failed(faults)),
         }
+    }
+
+    /// The jobs of pull mode, which only the file has, and their warnings. `None` if a fault was added.
+    fn jobs(
+        &self,
+        root: Option<&Node>,
+        files: &Files<'_>,
+        faults: &mut Vec<Fault>,
+    ) -> (Option<Vec<Job>>, Vec<String>) {
+        let block = root.and_then(|root| root.get(pyrotee_scrape_config::KEY));
+        let (Some(block), Some(path)) = (block, &self.file) else {
+            return (Some(Vec::new()), Vec::new());
+        };
+        let (mut found, mut warnings) = (Vec::new(), Vec::new());
+        let sources = JobSources {
+            variables: &self.variables,
+            files,
+            roots: &self.roots,
+        };
+        let jobs = pyrotee_scrape_config::read_jobs(block, &sources, &mut found, &mut warnings);
+        let name = text::name(path);
+        faults.extend(found.into_iter().map(|it| Fault::of_file(&name, it)));
+        (jobs, warnings)
     }
 
     /// The layers over the values of the file: environment, flags, and defaults where nothing is given.
@@ -294,6 +323,7 @@ fn fill(keys: &[Key], there: Option<&Dict>, defaults: &mut Dict) {
                     inner.insert(name.clone(), Value::from(each));
                 }
             }
+            Shape::Jobs => continue,
             Shape::Map(_) => {}
         }
         defaults.insert(key.name.to_owned(), Value::from(inner));

@@ -78,7 +78,7 @@ fn find<'t>(words: &'t str, shape: &Shape) -> Option<Vec<&'t str>> {
     ends.find_map(|end| {
         let (key, rest) = words.split_at_checked(end)?;
         let below = match shape {
-            Shape::Text => return None,
+            Shape::Text | Shape::Jobs => return None,
             Shape::Section(keys) => &keys.iter().find(|it| it.name == key)?.shape,
             Shape::Map(of) if !key.is_empty() => of,
             Shape::Map(_) => return None,
@@ -127,7 +127,7 @@ mod tests {
                 match &key.shape {
                     Shape::Text => found.push(path),
                     Shape::Section(keys) => paths(keys, &path, found),
-                    Shape::Map(_) => {}
+                    Shape::Map(_) | Shape::Jobs => {}
                 }
             }
         }

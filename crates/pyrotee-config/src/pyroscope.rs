@@ -1,9 +1,10 @@
-//! Recognises the `server.yml` of a Pyroscope 0.37, of which pyrotee takes the block `remote-write` alone.
+//! Recognises the `server.yml` of a Pyroscope 0.37, of which pyrotee takes the blocks `remote-write` and
+//! `scrape-configs` alone.
 
 use pyrotee_yaml::Node;
 
 /// Top-level keys of Pyroscope 0.37 that pyrotee does not have (`pkg/config/config.go`, `Server`).
-const KEYS: [&str; 41] = [
+const KEYS: [&str; 40] = [
     "admin-socket-path",
     "adhoc-data-path",
     "adhoc-max-file-size",
@@ -40,7 +41,6 @@ const KEYS: [&str; 41] = [
     "retention",
     "retention-levels",
     "sample-rate",
-    "scrape-configs",
     "storage-path",
     "storage-queue-size",
     "tls-certificate-file",
@@ -72,8 +72,8 @@ pub(crate) fn fault(root: &Node) -> Option<(usize, String)> {
     Some((
         first.line,
         format!(
-            "this is the configuration of a Pyroscope server: keep the block `remote-write` in a file of its own for \
-             pyrotee, and leave Pyroscope's own keys out ({}{more})",
+            "this is the configuration of a Pyroscope server: keep the blocks `remote-write` and `scrape-configs` in a file \
+             of their own for pyrotee, and leave Pyroscope's own keys out ({}{more})",
             named.join(", ")
         ),
     ))

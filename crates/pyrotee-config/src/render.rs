@@ -1,12 +1,15 @@
 //! The effective configuration as YAML, with secrets left out.
 //!
-//! The output is valid input: every text that is not a plain word is quoted, and every `$` is doubled.
+//! The output is valid input: every text that is not a plain word is quoted, and every `$` is doubled, except in
+//! `scrape-configs`, where it stays.
 //! A configuration read from the output has the same settings except the secrets.
 
-use std::fmt::Write;
+use std::{borrow::Cow, fmt::Write};
+
+use pyrotee_scrape_config::KEY;
 
 use crate::{
-    entries::{self, Value},
+    entries::{self, Value, list_key},
     settings::Config,
 };
 
@@ -19,15 +22,25 @@ impl Config {
     pub fn to_yaml(&self) -> String {
         let entries = entries::of(self);
         let mut out = Yaml::default();
-        let mut open: &[_] = &[];
+        let mut open: &[Cow<'_, str>] = &[];
         for entry in &entries {
             let Some((key, sections)) = entry.path.split_last() else {
                 continue;
             };
             let common = sections.iter().zip(open).take_while(|(one, of)| one == of);
-            for (depth, name) in sections.iter().enumerate().skip(common.count()) {
-                out.line(depth, &format!("{}:", quoted(name)));
+            let common = common.count();
+            for (depth, name) in sections.iter().enumerate().skip(common) {
+                let Some(list) = list_key(name) else {
+                    out.line(depth, &format!("{}:", quoted(name)));
+                    continue;
+                };
+                let before = open.get(depth).filter(|_| depth == common);
+                if before.and_then(|it| list_key(it)) != Some(list) {
+                    out.line(depth, &format!("{list}:"));
+                }
+                out.begins_item = true;
             }
+            out.keeps_dollars = sections.first().and_then(|it| list_key(it)) == Some(KEY);
             open = sections;
             let depth = sections.len();
             match &entry.value {
@@ -35,29 +48,50 @@ impl Config {
                 Value::Text(value) => out.text(depth, key, value),
                 Value::Rule(meaning) => out.text(depth, key, meaning),
                 Value::File(file) => out.text(depth, key, &file.path().to_string_lossy()),
-                Value::Secret(_) => out.text(depth, key, REDACTED),
+                Value::List(texts) => out.list(depth, key, texts),
+                Value::Secret(_) | Value::Credential(_) => out.text(depth, key, REDACTED),
                 Value::EmptyMap => out.line(depth, &format!("{key}: {{}}")),
             }
         }
-        out.0
+        out.text
     }
 }
 
 #[derive(Default)]
-struct Yaml(String);
+struct Yaml {
+    text: String,
+    /// The next line is the first one of an item of a list.
+    begins_item: bool,
+    /// A `$` stays as it is, as in the block `scrape-configs`, where `$$` is no escape.
+    keeps_dollars: bool,
+}
 
 impl Yaml {
     fn line(&mut self, depth: usize, text: &str) {
-        for _ in 0..depth {
-            self.0.push_str("  ");
+        let begins_item = std::mem::take(&mut self.begins_item);
+        for level in 1..=depth {
+            let is_dash = begins_item && level == depth;
+            self.text.push_str(if is_dash { "- " } else { "  " });
         }
-        self.0.push_str(text);
-        self.0.push('\n');
+        self.text.push_str(text);
+        self.text.push('\n');
+    }
+
+    fn value(&self, value: &str) -> String {
+        match self.keeps_dollars {
+            true => quoted(value),
+            false => quoted(&value.replace('$', "$$")),
+        }
+    }
+
+    fn list(&mut self, depth: usize, key: &str, values: &[Cow<'_, str>]) {
+        let values: Vec<_> = values.iter().map(|it| self.value(it)).collect();
+        self.line(depth, &format!("{}: [{}]", quoted(key), values.join(", ")));
     }
 
     /// Writes a text of the user, quoted where YAML needs it.
     fn text(&mut self, depth: usize, key: &str, value: &str) {
-        let value = quoted(&value.replace('$', "$$"));
+        let value = self.value(value);
         self.line(depth, &format!("{}: {value}", quoted(key)));
     }
 }

@@ -10,6 +10,8 @@ pub(crate) enum Shape {
     Section(&'static [Key]),
     /// Keys of the user's choice, whose values all have the same shape.
     Map(&'static Shape),
+    /// The list of jobs of pull mode, which only the file has; [`pyrotee_scrape_config::read_jobs`] reads it.
+    Jobs,
 }
 
 /// A fixed key.
@@ -50,6 +52,14 @@ const fn map(name: &'static str, of: &'static Shape) -> Key {
     Key {
         name,
         shape: Shape::Map(of),
+        default: None,
+    }
+}
+
+const fn jobs(name: &'static str) -> Key {
+    Key {
+        name,
+        shape: Shape::Jobs,
         default: None,
     }
 }
@@ -122,6 +132,19 @@ pub(crate) static ROOT: Shape = Shape::Section(&[
     section("reload", &[text("interval", "5s"), text("drain", "10m")]),
     section("log", &[text("level", "info"), text("format", "text")]),
     section(
+        "scrape",
+        &[
+            text("max-body", "16MiB"),
+            text("max-unpacked", "64MiB"),
+            text("max-targets", "1000"),
+            text("max-concurrent", "16"),
+            text("state-limit", "32MiB"),
+            optional("tenant-id"),
+            map("headers", &Shape::Text),
+        ],
+    ),
+    jobs(pyrotee_scrape_config::KEY),
+    section(
         "remote-write",
         &[
             text("enabled", "false"),
@@ -184,7 +207,7 @@ pub(crate) fn remedy(unknown: &str, keys: &[Key]) -> String {
 /// The path of a section that has a key of this name, for a key with a wrong indentation.
 fn home(name: &str, shape: &Shape, path: &str) -> Option<String> {
     match shape {
-        Shape::Text => None,
+        Shape::Text | Shape::Jobs => None,
         Shape::Map(of) => home(name, of, &format!("{path}.NAME")),
         Shape::Section(keys) => {
             if !path.is_empty() && keys.iter().any(|key| key.name == name) {

@@ -9,6 +9,7 @@ use http::HeaderName;
 use pyroscope_wire::refusal::Rules;
 use pyroscope_wire::{SurfacePaths, TagKeys, Tags};
 use pyrotee_net::{Address, Listen};
+use pyrotee_scrape_config::Scrape;
 use pyrotee_tls::{ClientAuth, ClientTls, ClientTlsSettings, ServerTls, ServerTlsSettings};
 use secrecy::SecretString;
 
@@ -42,6 +43,8 @@ pub struct Config {
     pub shutdown_grace: Duration,
     pub reload: Reload,
     pub log: Log,
+    /// Pull mode: the jobs and their limits. Without jobs nothing is scraped.
+    pub scrape: Scrape,
     pub remote_write: RemoteWrite,
     pub(crate) warnings: Vec<String>,
 }

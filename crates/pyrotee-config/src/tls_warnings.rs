@@ -2,9 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use pyrotee_tls::{CertificateInfo, date};
+use pyrotee_scrape_config::{Job, KEY};
+use pyrotee_tls::{CertificateInfo, ClientTls, date};
 
-use crate::settings::{Config, OutgoingTls};
+use crate::settings::Config;
 
 /// A certificate with less time left is warned of. Authorities that renew by themselves do so earlier.
 const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
@@ -12,8 +13,8 @@ const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
 /// The warnings of a configuration at the time `now`. A text has no remaining time, so that a reload does not repeat it.
 pub(crate) fn of(config: &Config, now: SystemTime) -> Vec<String> {
     let mut found = config.certificate_warnings(now);
-    for (server, tls) in config.servers() {
-        of_verification(&server.section(), tls, &mut found);
+    for (section, tls) in clients(config) {
+        of_verification(&section, tls, &mut found);
     }
     found
 }
@@ -33,23 +34,41 @@ impl Config {
                 of_certificates(section, listener.tls.certificates(), now, &mut found);
             }
         }
-        for (server, tls) in self.servers() {
-            let section = server.section();
-            of_certificates(&section, tls.tls.certificates(), now, &mut found);
+        for (section, tls) in clients(self) {
+            of_certificates(&section, tls.certificates(), now, &mut found);
         }
         found
     }
 }
 
-fn of_verification(section: &str, tls: &OutgoingTls, found: &mut Vec<String>) {
-    if !tls.settings.insecure_skip_verify {
+/// Each section of TLS towards a server, and its value.
+fn clients(config: &Config) -> impl Iterator<Item = (String, &ClientTls)> {
+    let servers = config.servers();
+    let servers = servers.map(|(server, tls)| (server.section(), &tls.tls));
+    servers.chain(config.scrape.jobs.iter().flat_map(of_job))
+}
+
+fn of_job(job: &Job) -> impl Iterator<Item = (String, &ClientTls)> {
+    let section = format!("{KEY}[{}]", job.name);
+    let own = job.client.tls.as_ref();
+    let own = own.map(|tls| (format!("{section}.tls-config"), tls));
+    let lists = (1..).zip(&job.http_discoveries);
+    let lists = lists.filter_map(move |(number, discovery)| {
+        let section = format!("{section}.http-sd-configs[{number}].tls-config");
+        Some((section, discovery.client.tls.as_ref()?))
+    });
+    own.into_iter().chain(lists)
+}
+
+fn of_verification(section: &str, tls: &ClientTls, found: &mut Vec<String>) {
+    if !tls.skips_verification() {
         return;
     }
     found.push(format!(
         "{section}.insecure-skip-verify: any certificate is accepted, so whoever is on the way can read and change \
          what is sent; write ca-file with the authority of the server instead"
     ));
-    if tls.settings.ca.is_some() {
+    if tls.settings().is_some_and(|settings| settings.ca.is_some()) {
         found.push(format!(
             "{section}.ca-file: means nothing with insecure-skip-verify"
         ));

@@ -1,11 +1,14 @@
 //! All keys of a configuration with their effective values, as one flat list in the order of the documentation. The
 //! rendering and the comparison of configurations read this list.
 
+mod scrape;
+
 use std::{
     borrow::Cow,
     num::{NonZeroU64, NonZeroUsize},
 };
 
+use http::HeaderValue;
 use pyrotee_tls::{ClientTlsSettings, IdentityPem, MinVersion, PemFile, ServerTlsSettings};
 use pyrotee_yaml::values::{format_duration, format_size, word_for};
 use secrecy::{ExposeSecret, SecretString};
@@ -14,6 +17,8 @@ use crate::{
     sections::{DUPLICATES, FORMATS, LEVELS, ON_AMBIGUOUS, ON_FULL, TAG_KEYS, TEE_ON},
     settings::{Config, Credentials, ListenerTls, LocalWrites, OutgoingTls, RemoteWrite, Target},
 };
+
+pub(crate) use self::scrape::list_key;
 
 /// One key with its value.
 pub(crate) struct Entry<'a> {
@@ -29,7 +34,11 @@ pub(crate) enum Value<'a> {
     Text(Cow<'a, str>),
     /// The meaning of a response in `outcomes`, whose place among its siblings matters.
     Rule(&'static str),
+    /// A list of texts of the user.
+    List(Vec<Cow<'a, str>>),
     Secret(&'a SecretString),
+    /// A header that holds a secret.
+    Credential(&'a HeaderValue),
     /// The path of a file, which differs from another one if path or content does.
     File(&'a PemFile),
     /// A map without keys, which YAML shows.
@@ -41,6 +50,8 @@ impl PartialEq for Value<'_> {
         match (self, other) {
             (Self::Plain(one), Self::Plain(other)) => one == other,
             (Self::Text(one), Self::Text(other)) => one == other,
+            (Self::List(one), Self::List(other)) => one == other,
+            (Self::Credential(one), Self::Credential(other)) => one == other,
             (Self::Rule(one), Self::Rule(other)) => one == other,
             (Self::Secret(one), Self::Secret(other)) => {
                 one.expose_secret() == other.expose_secret()
@@ -73,6 +84,7 @@ pub(crate) fn of(config: &Config) -> Vec<Entry<'_>> {
         shutdown_grace,
         reload,
         log,
+        scrape,
         remote_write,
         warnings: _,
     } = config;
@@ -131,6 +143,7 @@ pub(crate) fn of(config: &Config) -> Vec<Entry<'_>> {
         list.plain("level", word_for(log.level, LEVELS));
         list.plain("format", word_for(log.format, FORMATS));
     });
+    list.scrape(scrape);
     list.section("remote-write", |list| list.remote_write(remote_write));
     list.entries
 }
@@ -150,7 +163,7 @@ struct List<'a> {
 }
 
 impl<'a> List<'a> {
-    fn section(&mut self, name: &'a str, fill: impl FnOnce(&mut Self)) {
+    fn section(&mut self, name: impl Into<Cow<'a, str>>, fill: impl FnOnce(&mut Self)) {
         self.section.push(name.into());
         fill(self);
         self.section.pop();
@@ -168,6 +181,10 @@ impl<'a> List<'a> {
 
     fn text(&mut self, key: &'a str, value: impl Into<Cow<'a, str>>) {
         self.add(key, Value::Text(value.into()));
+    }
+
+    fn list<T: Into<Cow<'a, str>>>(&mut self, key: &'a str, texts: impl Iterator<Item = T>) {
+        self.add(key, Value::List(texts.map(Into::into).collect()));
     }
 
     fn file(&mut self, key: &'a str, file: Option<&'a PemFile>) {

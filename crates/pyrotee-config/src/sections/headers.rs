@@ -1,4 +1,4 @@
-//! Headers of every upload to a target. Their values count as secrets, because most of them are tokens of
+//! Headers of every upload to a target, or of every scraped profile. Their values count as secrets, because most of them are tokens of
 //! gateways.
 
 use std::collections::HashSet;
@@ -26,6 +26,9 @@ const RESERVED: [&str; 14] = [
     "transfer-encoding",
     "upgrade",
 ];
+
+/// Longest `tenant-id`, in bytes: the limit of Pyroscope (dskit `tenant`).
+const MAX_TENANT: usize = 150;
 
 /// The headers of a target, in the order of the file.
 pub(super) fn headers(target: &Scope<'_>) -> Option<Vec<(HeaderName, SecretString)>> {
@@ -102,4 +105,20 @@ fn value(scope: &Scope<'_>, key: &str) -> Option<SecretString> {
     }
     scope.warn_of_variables(key);
     Some(SecretString::from(text))
+}
+
+/// The key `tenant-id`; the inner `None` if it is not given.
+pub(super) fn tenant(scope: &Scope<'_>) -> Option<Option<String>> {
+    let Some(text) = scope.text("tenant-id").filter(|text| !text.is_empty()) else {
+        return (!scope.is_faulty("tenant-id")).then_some(None);
+    };
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"!-_.*'()".contains(&b);
+    if text.len() > MAX_TENANT || !text.bytes().all(allowed) {
+        // The value is not shown, because it may be a token under the wrong key.
+        let text = "has more than 150 characters, or others than letters, digits and `!-_.*'()`; \
+                    write the id alone";
+        scope.fault("tenant-id", text);
+        return None;
+    }
+    Some(Some(text.to_owned()))
 }

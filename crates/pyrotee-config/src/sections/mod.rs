@@ -11,6 +11,7 @@ mod loops;
 mod outcomes;
 mod process;
 mod remote_write;
+mod scrape;
 mod spool;
 mod surfaces;
 mod target;
@@ -19,11 +20,14 @@ mod tls;
 pub(super) use credentials::{ADMIN_TOKEN, admin_token};
 pub(super) use outcomes::ON_AMBIGUOUS;
 pub(super) use process::{DUPLICATES, FORMATS, LEVELS, TEE_ON};
+pub(super) use scrape::TENANT;
 pub(super) use surfaces::TAG_KEYS;
 pub(super) use target::ON_FULL;
 pub(super) use tls::{ADMIN_TLS, admin_certificate};
 
 use std::time::SystemTime;
+
+use pyrotee_scrape_config::Job;
 
 use super::{
     reader::{Scope, Tree},
@@ -31,8 +35,9 @@ use super::{
     tls_warnings, warnings,
 };
 
-/// Converts the whole configuration into typed settings. `cpus` is the number of CPUs.
-pub(super) fn config(tree: &Tree<'_>, cpus: usize) -> Option<Config> {
+/// Converts the whole configuration into typed settings. `cpus` is the number of CPUs, `jobs` those of pull mode; `None` if
+/// they have a fault.
+pub(super) fn config(tree: &Tree<'_>, cpus: usize, jobs: Option<Vec<Job>>) -> Option<Config> {
     let root = tree.root();
     let listen = process::listen(&root);
     let listen_tls = tls::listener(&root, "listen-tls", tls::Listener::Data);
@@ -45,6 +50,7 @@ pub(super) fn config(tree: &Tree<'_>, cpus: usize) -> Option<Config> {
     let shutdown_grace = process::shutdown_grace(&root);
     let reload = process::reload(&root);
     let log = process::log(&root);
+    let scrape = scrape::scrape(&root.scope("scrape"), jobs);
     let own = listen.map(|(listen, _)| listen);
     let around = target::Around {
         cpus,
@@ -70,6 +76,7 @@ pub(super) fn config(tree: &Tree<'_>, cpus: usize) -> Option<Config> {
         shutdown_grace: shutdown_grace?,
         reload: reload?,
         log: log?,
+        scrape: scrape?,
         remote_write: remote_write?,
         warnings: Vec::new(),
     };

@@ -18,8 +18,6 @@ pub(crate) const ON_FULL: &[(&str, OnFull)] = &[
 
 /// Longest name of a target, in bytes: the name is a label of metrics and part of file names.
 const MAX_NAME: usize = 63;
-/// Longest `tenant-id`, in bytes: the limit of Pyroscope (dskit `tenant`).
-const MAX_TENANT: usize = 150;
 /// Greatest `queue-size`, so that no data structure of this size can overflow. A larger value cannot be meant.
 const MAX_QUEUE_SIZE: usize = 10_000_000;
 const MAX_WORKERS: usize = 10_000;
@@ -48,7 +46,7 @@ pub(super) fn target(name: &str, targets: &Scope<'_>, around: &Around) -> Option
     let tls = tls::outgoing(scope, parsed.as_ref().map(|parsed| &parsed.address));
     let userinfo = parsed.as_ref().and_then(|parsed| parsed.userinfo.as_ref());
     let credentials = credentials::credentials(scope, userinfo);
-    let tenant = tenant(scope);
+    let tenant = headers::tenant(scope);
     let headers = headers::headers(scope);
     let tag_keys = surfaces::tag_keys(scope);
     let tags = surfaces::tags(scope, tag_keys);
@@ -130,21 +128,6 @@ fn address(scope: &Scope<'_>, name: &str, targets: &Scope<'_>) -> Option<ParsedA
             None
         }
     }
-}
-
-fn tenant(scope: &Scope<'_>) -> Option<Option<String>> {
-    let Some(text) = scope.text("tenant-id").filter(|text| !text.is_empty()) else {
-        return (!scope.is_faulty("tenant-id")).then_some(None);
-    };
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"!-_.*'()".contains(&b);
-    if text.len() > MAX_TENANT || !text.bytes().all(allowed) {
-        // The value is not shown, because it may be a token under the wrong key.
-        let text = "has more than 150 characters, or others than letters, digits and `!-_.*'()`; \
-                    write the id alone";
-        scope.fault("tenant-id", text);
-        return None;
-    }
-    Some(Some(text.to_owned()))
 }
 
 fn queue_bytes(scope: &Scope<'_>, around: &Around) -> Option<u64> {

@@ -13,7 +13,7 @@ const PAGE: &str = include_str!("../../../../docs/configuration.md");
 /// Keys and defaults of the table; `–` means no default.
 fn documented() -> BTreeMap<String, Option<String>> {
     let code = |cell: &str| cell.trim().trim_matches('`').to_owned();
-    let rows = PAGE.lines().filter(|line| line.starts_with("| `"));
+    let rows = rows_of("## Keys\n");
     rows.map(|row| {
         let cells: Vec<&str> = row.split(" | ").collect();
         assert_eq!(cells.len(), 4, "{row}");
@@ -21,6 +21,13 @@ fn documented() -> BTreeMap<String, Option<String>> {
         (code(cells[0].trim_start_matches('|')), default)
     })
     .collect()
+}
+
+/// The rows of the table below a heading.
+fn rows_of(heading: &str) -> impl Iterator<Item = &'static str> {
+    let (_, section) = PAGE.split_once(heading).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    section.lines().filter(|line| line.starts_with("| `"))
 }
 
 fn keys(
@@ -37,6 +44,9 @@ fn keys(
                 _ => default,
             };
             found.insert(path.to_owned(), default.map(str::to_owned));
+        }
+        Shape::Jobs => {
+            found.insert(path.to_owned(), None);
         }
         Shape::Map(of) => keys(of, &format!("{path}.NAME"), None, found),
         Shape::Section(of) => {
@@ -71,6 +81,17 @@ fn the_table_lists_every_key_with_its_default() {
     let mut known = BTreeMap::new();
     keys(&schema::ROOT, "", None, &mut known);
     assert_eq!(documented(), known);
+}
+
+#[test]
+fn the_table_of_jobs_lists_every_key() {
+    let rows = rows_of("## Keys of a job\n");
+    let documented: Vec<_> = rows.map(|row| row.split('`').nth(1).unwrap()).collect();
+    let mut known = pyrotee_scrape_config::job_keys();
+    known.sort();
+    let mut listed = documented.clone();
+    listed.sort_unstable();
+    assert_eq!(listed, known);
 }
 
 #[test]
@@ -124,14 +145,14 @@ fn documented_defaults_are_in_force() {
 #[test]
 fn examples_load() {
     let examples = blocks("yaml");
-    assert_eq!(examples.len(), 6);
+    assert_eq!(examples.len(), 7);
     let secrets = Pem::new();
     for (name, secret) in [("central-token", "t\n"), ("archive-password", "x%2Fy\n")] {
         secrets.write(name, secret);
     }
     for example in examples {
         let config = yaml(&example.replace("/run/secrets", &secrets.dir())).config();
-        assert!(config.remote_write.enabled);
+        assert!(config.remote_write.enabled || !config.scrape.jobs.is_empty());
     }
 }
 

@@ -200,15 +200,15 @@ remote-write:
     bar: { address: http://bar:4040 }
 scrape-configs:
   - job-name: a
-    static-configs: [{ targets: [a:1] }]
+    static-configs: [{ application: a, targets: [a:1] }]
 ";
 
 #[test]
 fn the_whole_file_of_a_pyroscope_server_is_one_fault_that_says_what_to_keep() {
     yaml(SERVER_YML).fault_is(
-        "pyrotee.yaml:1: this is the configuration of a Pyroscope server: keep the block `remote-write` in a file of its \
-         own for pyrotee, and leave Pyroscope's own keys out (analytics-opt-out, log-level, storage-path, \
-         api-bind-addr, retention, no-self-profiling, scrape-configs)",
+        "pyrotee.yaml:1: this is the configuration of a Pyroscope server: keep the blocks `remote-write` and \
+         `scrape-configs` in a file of their own for pyrotee, and leave Pyroscope's own keys out (analytics-opt-out, \
+         log-level, storage-path, api-bind-addr, retention, no-self-profiling)",
     );
     let broken = SERVER_YML.replace("address", "adress");
     let faults = yaml(&broken).faults();

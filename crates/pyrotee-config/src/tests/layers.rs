@@ -47,6 +47,12 @@ reload:
 log:
   level: info
   format: text
+scrape:
+  max-body: 16MiB
+  max-unpacked: 64MiB
+  max-targets: 1000
+  max-concurrent: 16
+  state-limit: 32MiB
 remote-write:
   enabled: false
   disable-local-writes: false

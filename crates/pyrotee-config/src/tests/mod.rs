@@ -13,6 +13,7 @@ mod loader;
 mod outcomes;
 mod pem;
 mod rotation;
+mod scrape;
 mod secrets;
 mod seeds;
 mod spool;
