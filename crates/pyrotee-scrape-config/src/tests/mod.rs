@@ -1,5 +1,6 @@
 //! Tests that read a block into jobs, faults and warnings.
 
+mod arbitrary;
 mod client;
 mod discoveries;
 mod faults;
