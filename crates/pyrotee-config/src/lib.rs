@@ -57,6 +57,7 @@ pub use faults::{Fault, Faults};
 pub use files::{FileContents, Reread, StaleFile};
 pub use listen::parse as parse_listen;
 pub use load::{Loaded, Loader, load};
+pub use pyrotee_scrape_config::Job;
 pub use pyrotee_yaml::values::format_size;
 pub use rotation::Rotated;
 pub use settings::{

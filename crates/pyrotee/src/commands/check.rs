@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use pyrotee_config::{Config, LocalWrites, Target};
+use pyrotee_config::{Config, Job, LocalWrites, Target};
 use pyrotee_terminal::{counted, print, print_error, size, visible};
 
 pub(crate) const EXAMPLES: &str = "\
@@ -23,6 +23,9 @@ Exit codes: 0 valid, 2 invalid (every fault is on stderr, with file, line, key a
 
 /// Most targets of a summary. The others are counted.
 const MAX_TARGETS: usize = 20;
+
+/// Most jobs of pull mode of a summary. The others are counted.
+const MAX_JOBS: usize = 20;
 
 /// Width of the first column of a summary, in characters.
 const LABEL: usize = 14;
@@ -66,12 +69,24 @@ fn summary(config: &Config) -> String {
                 lines.push(("", format!("and {}", counted(more as u64, "more target"))));
             }
         }
-        (false, []) => lines.push(("targets", "none: a plain proxy".to_owned())),
+        (false, []) => {
+            let none = match config.scrape.jobs.as_slice() {
+                [] => "none: a plain proxy",
+                _ => "none: profiles go to the upstream only",
+            };
+            lines.push(("targets", none.to_owned()));
+        }
         (false, targets) => {
             let count = counted(targets.len() as u64, "target");
             let off = format!("{count}, not used: remote-write.enabled is false");
             lines.push(("targets", off));
         }
+    }
+    let jobs = &config.scrape.jobs;
+    lines.extend(jobs.iter().take(MAX_JOBS).map(|it| ("job", job(it))));
+    let more = jobs.len().saturating_sub(MAX_JOBS);
+    if more > 0 {
+        lines.push(("", format!("and {}", counted(more as u64, "more job"))));
     }
     let dir = |dir: &std::path::Path, max_bytes| {
         format!("{}, at most {}", dir.display(), size(max_bytes))
@@ -129,6 +144,33 @@ fn target(target: &Target) -> String {
         _ = write!(text, ", tags {}", tags.join(", "));
     }
     text
+}
+
+/// A job of pull mode: its profiles, its interval, and where its scrape targets come from.
+fn job(job: &Job) -> String {
+    let enabled = job.profiles.iter().filter(|(_, it)| it.is_enabled);
+    let enabled: Vec<_> = enabled.map(|(name, _)| name.as_str()).collect();
+    let profiles = match enabled.as_slice() {
+        [] => "no profile".to_owned(),
+        names => names.join(", "),
+    };
+    let targets: usize = job.static_groups.iter().map(|it| it.targets.len()).sum();
+    let mut sources = Vec::new();
+    if targets > 0 {
+        sources.push(counted(targets as u64, "scrape target"));
+    }
+    if !job.file_discoveries.is_empty() {
+        sources.push("file-sd-configs".to_owned());
+    }
+    if !job.http_discoveries.is_empty() {
+        sources.push("http-sd-configs".to_owned());
+    }
+    if sources.is_empty() {
+        sources.push("no scrape targets".to_owned());
+    }
+    let interval = humantime::format_duration(job.interval);
+    let (name, sources) = (visible(&job.name), sources.join(", "));
+    format!("{name}: {profiles} every {interval}, {sources}")
 }
 
 fn limits(config: &Config) -> String {
@@ -212,6 +254,36 @@ configuration is valid
         let with = format!("upstream: {{ address: http://u }}\n{only}");
         let with = summary_of(&with);
         assert!(with.contains("http://u, without profiles"), "{with}");
+    }
+
+    #[test]
+    fn a_job_is_said_in_a_line() {
+        let yaml = "
+scrape-configs:
+  - job-name: shop
+    scrape-interval: 1m30s
+    enabled-profiles: [mem, cpu]
+    static-configs: [{ application: a, targets: [a, b] }]
+    http-sd-configs: [{ url: http://sd }, { url: http://sd2 }]
+    bearer-token: s3cret
+  - job-name: none
+";
+        let summary = summary_of(yaml);
+        let part = "
+  upstream      http://127.0.0.1:4042
+  targets       none: profiles go to the upstream only
+  job           shop: cpu, mem every 1m 30s, 2 scrape targets, http-sd-configs
+  job           none: no profile every 10s, no scrape targets
+";
+        assert!(summary.contains(part), "{summary}");
+        let jobs: String = (1..=22)
+            .map(|number| format!("- job-name: j{number}\n"))
+            .collect();
+        let many = summary_of(&format!("scrape-configs:\n{jobs}"));
+        assert!(
+            many.contains("j20: no profile") && many.contains("and 2 more jobs\n"),
+            "{many}"
+        );
     }
 
     #[test]
