@@ -34,6 +34,8 @@ pub enum Part {
     Deliverer,
     /// The task that reloads the configuration, with the threads that read its files.
     Reload,
+    /// The tasks and threads of pull mode.
+    Scrape,
     /// The thread that reads records of the spool.
     SpoolRead,
     /// The thread that hands the records of a removed target to another target.
@@ -46,11 +48,12 @@ pub enum Part {
 
 impl Part {
     /// Every part.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Admin,
         Self::DeadLetters,
         Self::Deliverer,
         Self::Reload,
+        Self::Scrape,
         Self::SpoolRead,
         Self::SpoolReplay,
         Self::SpoolSync,
@@ -64,6 +67,7 @@ impl Part {
             Self::DeadLetters => "dead-letters",
             Self::Deliverer => "deliverer",
             Self::Reload => "reload",
+            Self::Scrape => "scrape",
             Self::SpoolRead => "spool-read",
             Self::SpoolReplay => "spool-replay",
             Self::SpoolSync => "spool-sync",
@@ -143,6 +147,7 @@ impl Supervisor {
             dead_letters,
             deliverer,
             reload,
+            scrape,
             spool_read,
             spool_replay,
             spool_sync,
@@ -153,6 +158,7 @@ impl Supervisor {
             Part::DeadLetters => dead_letters,
             Part::Deliverer => deliverer,
             Part::Reload => reload,
+            Part::Scrape => scrape,
             Part::SpoolRead => spool_read,
             Part::SpoolReplay => spool_replay,
             Part::SpoolSync => spool_sync,
@@ -232,7 +238,7 @@ mod tests {
         let panic = supervisor.catch(Part::SpoolRead, || std::panic::panic_any(7));
         assert_eq!(panic, Err::<(), _>(Panic("unknown".to_owned())));
         let counts = Part::ALL.map(|part| supervisor.panics(part));
-        assert_eq!(counts, [1, 0, 0, 0, 2, 0, 0, 0]);
+        assert_eq!(counts, [1, 0, 0, 0, 0, 2, 0, 0, 0]);
     }
 
     #[tokio::test(start_paused = true)]
