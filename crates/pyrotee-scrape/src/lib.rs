@@ -17,7 +17,12 @@
 
 mod discovery;
 mod fetch;
+mod form;
+mod limits;
 pub mod metrics;
+mod pool;
+mod process;
+mod schedule;
 mod scraper;
 mod sender;
 mod status;

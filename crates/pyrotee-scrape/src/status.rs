@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
+use crate::target::DroppedTarget;
+
 /// A scrape target and a profile, as `GET /targets` shows them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetStatus {
@@ -47,6 +49,31 @@ impl Health {
             Self::Up => "up",
             Self::Down => "down",
             Self::Dropped => "dropped",
+        }
+    }
+}
+
+/// Labels without those that begin with `__`.
+pub(crate) fn public_labels(labels: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let labels = labels.iter().filter(|(name, _)| !name.starts_with("__"));
+    labels
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+impl DroppedTarget {
+    /// The status of a scrape target that is not scraped.
+    pub(crate) fn shown(&self, job: &str) -> TargetStatus {
+        TargetStatus {
+            job: job.to_owned(),
+            profile: String::new(),
+            url: self.address.clone(),
+            discovered_labels: self.discovered.clone(),
+            labels: BTreeMap::new(),
+            health: Health::Dropped,
+            last_scrape: None,
+            last_duration: None,
+            last_error: Some(self.reason.clone()),
         }
     }
 }

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{AUTHORIZATION, LOCATION, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
-use http_body::Body;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
@@ -17,7 +16,8 @@ use super::FetchError;
 use super::redirect::redirected;
 
 /// `User-Agent` of all requests.
-const AGENT: HeaderValue = HeaderValue::from_static(concat!("pyrotee/", env!("CARGO_PKG_VERSION")));
+pub(crate) const AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("pyrotee/", env!("CARGO_PKG_VERSION")));
 
 /// How long an idle connection is kept, as in Pyroscope 0.37.
 const IDLE: Duration = Duration::from_secs(300);
@@ -119,34 +119,6 @@ impl Client {
             .await
             .map_err(|error| FetchError::Exchange(ExchangeError::pooled(&error, true)))
     }
-}
-
-/// Reads a body of at most `limit_bytes`. The caller limits the time, and charges the memory.
-///
-/// # Errors
-/// The body is longer, or the connection breaks.
-pub(crate) async fn read_within(
-    mut body: Incoming,
-    limit_bytes: u64,
-    remedy: &'static str,
-) -> Result<Bytes, FetchError> {
-    let too_large = || FetchError::TooLarge {
-        limit_bytes,
-        remedy,
-    };
-    if body.size_hint().lower() > limit_bytes {
-        return Err(too_large());
-    }
-    let mut read = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| FetchError::broken_body(&error))?;
-        let data = frame.into_data().unwrap_or_default();
-        if (read.len() + data.len()) as u64 > limit_bytes {
-            return Err(too_large());
-        }
-        read.extend_from_slice(&data);
-    }
-    Ok(read.freeze())
 }
 
 fn is_redirect(status: StatusCode) -> bool {

@@ -1,7 +1,9 @@
 //! Why a request to a scrape target or to a discovery server failed.
 
+use std::time::Duration;
+
 use http::StatusCode;
-use pyrotee_net::{ExchangeError, ExchangeErrorKind};
+use pyrotee_net::ExchangeError;
 
 /// A request failed. `Display` says what failed and what to do.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -21,8 +23,10 @@ pub(crate) enum FetchError {
         limit_bytes: u64,
         remedy: &'static str,
     },
-    #[error("the body is no profile: {0}")]
-    NotPprof(String),
+    #[error(
+        "memory-limit has no room for the body: raise memory-limit, or lower scrape.max-concurrent"
+    )]
+    NoMemory,
 }
 
 impl FetchError {
@@ -32,9 +36,13 @@ impl FetchError {
         Self::Exchange(ExchangeError::reset(text))
     }
 
-    /// Whether the time limit ran out.
-    pub(crate) fn is_timeout(&self) -> bool {
-        matches!(self, Self::Exchange(error) if error.kind() == ExchangeErrorKind::Timeout)
+    /// The whole request took longer than its limit. `has_head`: the body had begun.
+    pub(crate) fn timeout(limit: Duration, has_head: bool) -> Self {
+        let text = match has_head {
+            true => format!("the body did not end within {limit:?}"),
+            false => format!("no response within {limit:?}"),
+        };
+        Self::Exchange(ExchangeError::timeout(text, false))
     }
 }
 
