@@ -27,6 +27,8 @@ mod scraper;
 mod sender;
 mod status;
 mod target;
+#[cfg(test)]
+mod tests;
 
 pub use scraper::{Clock, Parts, Scraper};
 pub use sender::{SendError, Sender};

@@ -83,7 +83,10 @@ impl Loop {
             if let Err(panic) = round {
                 self.state = None;
                 let text = format!("the scrape panicked, which is a bug of pyrotee: {panic}");
-                self.note(&Outcome::Failed(Failure::Delta, text));
+                let outcome = Outcome::Failed(Failure::Delta, text);
+                self.status
+                    .scraped(&outcome, shared.clock.now(), Duration::ZERO);
+                self.note(&outcome);
             }
         }
     }

@@ -43,7 +43,7 @@ impl LoopState {
         let cumulative: Vec<bool> = types.map(|it| expected.is_cumulative(it.kind)).collect();
         let kinds = cumulative.iter().filter(|is| **is).count();
         if kinds == 0 {
-            return Ok(unpacked.as_received());
+            return Ok(unpacked.into_received());
         }
         let (stacks, time_nanos) = (profile.stacks(), unpacked.time_nanos);
         if !self.share.resize(Baseline::bytes_for(stacks, kinds) as u64) {

@@ -5,8 +5,6 @@
 //! workspace before it is used.
 
 mod delta;
-#[cfg(test)]
-mod tests;
 mod unpack;
 
 use std::collections::BTreeMap;
@@ -98,7 +96,7 @@ impl LoopState {
         let unpacked = unpack::unpack(received, expected.max_unpacked, workspace)?;
         match expected.has_deltas() {
             true => self.delta(unpacked, expected, workspace),
-            false => Ok(unpacked.as_received()),
+            false => Ok(unpacked.into_received()),
         }
     }
 }

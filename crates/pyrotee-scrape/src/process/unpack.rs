@@ -24,7 +24,7 @@ pub(super) struct Unpacked {
 
 impl Unpacked {
     /// The profile as it was received.
-    pub(super) fn as_received(self) -> Processed {
+    pub(super) fn into_received(self) -> Processed {
         Processed {
             profile: self.packed,
             time_nanos: self.time_nanos,

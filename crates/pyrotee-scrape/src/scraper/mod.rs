@@ -1,8 +1,6 @@
 //! All jobs together.
 
 mod shared;
-#[cfg(test)]
-mod tests;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -55,7 +53,7 @@ impl Scraper {
         Self::with_discovery(parts, Box::new(discovery::start))
     }
 
-    fn with_discovery(parts: Parts, discover: Discover) -> Self {
+    pub(crate) fn with_discovery(parts: Parts, discover: Discover) -> Self {
         Self {
             shared: Arc::new(Shared::new(parts, discover)),
             pools: Arc::default(),

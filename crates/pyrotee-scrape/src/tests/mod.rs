@@ -1,0 +1,8 @@
+//! Whole scrapes in paused time: applications at the end of pipes, and a stand-in for the relay's own stack.
+
+mod bodies;
+mod deltas;
+mod limits;
+mod reload;
+mod schedule;
+mod support;
