@@ -102,16 +102,9 @@ impl Loop {
             Err(_elapsed) => Err(FetchError::timeout(target.timeout, has_head)),
         };
         self.series.duration.record(began.elapsed());
-        match fetched {
-            Ok(received) => {
-                self.series.size.record(received.body.len() as f64);
-                Ok(received)
-            }
-            Err(error) => {
-                context.metrics.scrapes_failed.increment(1);
-                Err(Outcome::of(&error))
-            }
-        }
+        let received = fetched.map_err(|error| Outcome::of(&error))?;
+        self.series.size.record(received.body.len() as f64);
+        Ok(received)
     }
 
     fn max_body(&self) -> u64 {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use metrics::Gauge;
 use pyrotee_queue::{Part, lock};
 use pyrotee_scrape_config::Job;
 use tokio::sync::watch;
@@ -37,6 +38,8 @@ pub(super) struct Running {
 struct Entry {
     status: Arc<LoopStatus>,
     stop: CancellationToken,
+    /// The series of the job, in which the loop counts. A pool that starts anew counts beside the old one.
+    targets: Gauge,
     _permit: LoopPermit,
 }
 
@@ -67,7 +70,6 @@ impl Running {
             }
         }
         self.loops.clear();
-        self.context.metrics.targets.set(0.0);
     }
 
     async fn run(&mut self) {
@@ -141,9 +143,7 @@ impl Running {
                 }
             }
         }
-        let metrics = &self.context.metrics;
-        metrics.syncs.increment(1);
-        metrics.targets.set(self.loops.len() as f64);
+        self.context.metrics.syncs.increment(1);
         if self.refused > 0
             && let Some(left_out) = self.context.log.due("limit")
         {
@@ -166,9 +166,12 @@ impl Running {
         let of_loop = Loop::new(&self.context, profile, Arc::clone(&status), stop.clone());
         let tasks = &self.context.shared.tasks;
         tasks.spawn(of_loop.supervised(key.hash()));
+        let targets = self.context.metrics.targets.clone();
+        targets.increment(1.0);
         Some(Entry {
             status,
             stop,
+            targets,
             _permit: permit,
         })
     }
@@ -177,6 +180,7 @@ impl Running {
 impl Drop for Entry {
     fn drop(&mut self) {
         self.stop.cancel();
+        self.targets.decrement(1.0);
     }
 }
 

@@ -101,7 +101,8 @@ impl Loop {
         }
         let clock = &self.context.shared.clock;
         let began_at = clock.now();
-        let due = began_at - began.saturating_duration_since(tick.due);
+        let late = began.saturating_duration_since(tick.due);
+        let due = began_at.checked_sub(late).unwrap_or(began_at);
         let stop = self.stop.clone();
         let scraped = tokio::select! {
             biased;
@@ -130,6 +131,9 @@ impl Loop {
             }
             Outcome::Failed(failure, text) => {
                 metrics.failed(*failure);
+                if *failure != Failure::Refused {
+                    metrics.scrapes_failed.increment(1);
+                }
                 (failure.as_str(), text)
             }
         };
