@@ -1,11 +1,13 @@
 //! The loops of one job.
 
+mod app_clock;
 mod key;
 mod round;
 mod running;
 mod scrape_loop;
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use pyrotee_queue::{LogLimiter, lock};
 use pyrotee_scrape_config::{HttpClientSettings, Job};
@@ -19,6 +21,9 @@ use crate::target::Origin;
 use crate::{TargetStatus, discovery};
 use running::Running;
 use scrape_loop::LoopStatus;
+
+/// Time between two log lines of a job about scrapes that failed for the same reason.
+const BETWEEN_LINES: Duration = Duration::from_secs(60);
 
 /// The loops of one job. Dropping it ends them.
 pub(crate) struct Pool {
@@ -60,7 +65,7 @@ impl Pool {
         let context = Arc::new(Context {
             name: job.name.clone(),
             metrics: JobMetrics::new(&job.name),
-            log: LogLimiter::default(),
+            log: LogLimiter::new(BETWEEN_LINES),
             max_body: job.max_body,
             clients: Mutex::new(Clients::new(shared, &job.client)),
             shared: Arc::clone(shared),

@@ -1,7 +1,7 @@
 //! One scrape of a loop: fetch, process, send.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, StatusCode};
@@ -9,6 +9,7 @@ use pyrotee_net::ExchangeErrorKind;
 use pyrotee_queue::{Part, Reservation};
 use tokio::time::{Instant, timeout};
 
+use super::app_clock::is_clock_off;
 use super::scrape_loop::Loop;
 use crate::fetch::{FetchError, Room, read_within};
 use crate::form;
@@ -26,10 +27,6 @@ const MAX_WORKSPACES: usize = 6;
 
 /// Time limit for the relay to respond to a profile. The upstream's own limit is usually less.
 const SEND_LIMIT: Duration = Duration::from_secs(90);
-
-/// How far the clock of an application may be ahead and behind: Pyroscope 2.x refuses other profiles.
-const CLOCK_AHEAD: Duration = Duration::from_secs(10 * 60);
-const CLOCK_BEHIND: Duration = Duration::from_secs(60 * 60);
 
 /// What has become of a scrape, with a text for the status of the scrape target.
 #[derive(Debug)]
@@ -164,7 +161,10 @@ impl Loop {
 
     /// Sends a profile that was due at `due` through the relay.
     pub(super) async fn send(&self, scraped: Scraped, due: SystemTime) -> Outcome {
-        let Scraped { processed, memory } = scraped;
+        let Scraped {
+            processed,
+            mut memory,
+        } = scraped;
         let (context, target) = (&self.context, &self.target);
         if let Some(stacks) = processed.stacks {
             self.series.samples.record(stacks as f64);
@@ -182,6 +182,7 @@ impl Loop {
         let request = form::request(&processed.profile, &description, headers);
         let is_reset = processed.is_reset;
         drop(processed);
+        memory.resize(request.body().len() as u64);
         let sent = timeout(SEND_LIMIT, context.shared.sender.send(request)).await;
         drop(memory);
         let problem = match sent {
@@ -197,15 +198,10 @@ impl Loop {
 
     /// Warns of a profile whose time makes Pyroscope refuse it.
     fn check_clock(&self, time_nanos: i64) {
-        let Some(taken) = u64::try_from(time_nanos).ok().filter(|it| *it > 0) else {
-            return;
-        };
         let context = &self.context;
-        let now = context.shared.clock.now().duration_since(UNIX_EPOCH);
-        let (now, taken) = (now.unwrap_or_default(), Duration::from_nanos(taken));
-        let is_off =
-            taken.saturating_sub(now) > CLOCK_AHEAD || now.saturating_sub(taken) > CLOCK_BEHIND;
-        if is_off && let Some(left_out) = context.log.due("clock") {
+        if is_clock_off(time_nanos, context.shared.clock.now())
+            && let Some(left_out) = context.log.due("clock")
+        {
             let (job, url) = (&context.name, &self.target.url);
             tracing::warn!(
                 %job, %url, left_out,

@@ -1,6 +1,7 @@
 //! Whole scrapes in paused time: applications at the end of pipes, and a stand-in for the relay's own stack.
 
 mod bodies;
+mod counts;
 mod deltas;
 mod limits;
 mod reload;

@@ -2,14 +2,14 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use pyroscope_wire::scrape::Group;
-use pyrotee_scrape_config::{Job, Limits};
+use pyrotee_scrape_config::{Job, Limits, Scrape};
 
 use super::support::{Heap, INTERVAL, Reply, World, job, response, target};
 use crate::Health;
 
-/// A world with one loop that has a baseline; the application wants `Bearer new` once `wants_new` was requested.
+/// A world with one loop that has a baseline.
 async fn with_baseline() -> World {
     let total = AtomicI64::new(0);
     let world = World::new(move |_| {
@@ -103,4 +103,22 @@ async fn a_credential_that_was_changed_is_used() {
         world.status().last_duration.map(|it| it < INTERVAL),
         Some(true)
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_headers_of_the_configuration_are_sent_and_can_change() {
+    let world = World::new(|_| Reply::Now(response(&Heap::of(&[(1, 1, 1)]).gzip())));
+    world.discover("shop", vec![target("cart:6060", "goroutines")]);
+    for tenant in ["a", "b"] {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-scope-orgid", HeaderValue::from_static(tenant));
+        world.scraper.apply(&Scrape {
+            jobs: vec![job("shop")],
+            headers,
+            ..Scrape::default()
+        });
+        world.rounds(1).await;
+        let sent = world.relay.take();
+        assert_eq!(sent.last().unwrap().headers["x-scope-orgid"], tenant);
+    }
 }

@@ -3,6 +3,7 @@
 mod app;
 mod pprof;
 mod relay;
+mod series;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -21,6 +22,7 @@ use crate::{Clock, Parts, Scraper, TargetStatus};
 pub(super) use app::{App, Reply, response};
 pub(super) use pprof::{Heap, cpu, gzip};
 pub(super) use relay::Relay;
+pub(super) use series::Series;
 
 pub(super) const INTERVAL: Duration = Duration::from_secs(10);
 
