@@ -38,7 +38,7 @@ impl LoopState {
         expected: &Expected<'_>,
         workspace: &mut Workspace,
     ) -> Result<Processed, Stop> {
-        let profile = self.read(&unpacked.content, workspace)?;
+        let profile = self.read(&unpacked, workspace)?;
         let types = profile.sample_types();
         let cumulative: Vec<bool> = types.map(|it| expected.is_cumulative(it.kind)).collect();
         let kinds = cumulative.iter().filter(|is| **is).count();
@@ -74,10 +74,15 @@ impl LoopState {
     }
 
     /// Reads a profile with the memory of a usual index, or of the largest one.
-    fn read<'a>(&self, content: &'a Bytes, workspace: &mut Workspace) -> Result<Pprof<'a>, Stop> {
+    fn read<'a>(
+        &self,
+        unpacked: &'a Unpacked,
+        workspace: &mut Workspace,
+    ) -> Result<Pprof<'a>, Stop> {
+        let content = &unpacked.content;
         let length = content.len() as u64;
         for halves in [FIRST_INDEX, LARGEST_INDEX] {
-            let wanted = memory(length, halves, &self.baseline);
+            let wanted = unpacked.packed_bytes as u64 + memory(length, halves, &self.baseline);
             if !workspace.grow_to(wanted) {
                 return Err(Stop::NeedsMore(wanted));
             }

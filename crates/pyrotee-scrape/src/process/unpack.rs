@@ -18,6 +18,8 @@ pub(super) struct Unpacked {
     pub(super) packed: Bytes,
     /// Not compressed.
     pub(super) content: Bytes,
+    /// Memory of `packed` if it is not the body that was received, in bytes.
+    pub(super) packed_bytes: usize,
     /// When the profile was taken, in nanoseconds since 1970; 0 if it does not say.
     pub(super) time_nanos: i64,
 }
@@ -45,21 +47,20 @@ pub(super) fn unpack(
         .coding
         .as_ref()
         .map(|it| it.as_bytes().trim_ascii());
+    let mut packed_bytes = 0;
     let mut content = match coding {
         None | Some(b"" | b"identity") => packed.clone(),
-        Some(coding) if is_gzip(coding) => inflate(&packed, limit, 0, workspace)?,
+        Some(coding) if is_gzip(coding) => {
+            let inner = inflate(&packed, limit, 0, workspace)?;
+            if inner.starts_with(MAGIC) {
+                (packed, packed_bytes) = (inner.clone(), inner.len());
+            }
+            inner
+        }
         Some(_) => return Err(not_pprof("its Content-Encoding is not known; gzip is")),
     };
     if content.starts_with(MAGIC) {
-        // The length of an outer layer stays in memory.
-        let held = match coding {
-            Some(coding) if is_gzip(coding) => {
-                packed = content.clone();
-                content.len()
-            }
-            _ => 0,
-        };
-        content = inflate(&content, limit, held, workspace)?;
+        content = inflate(&content, limit, packed_bytes, workspace)?;
     }
     if content.len() > limit {
         return Err(too_large(limit));
@@ -68,6 +69,7 @@ pub(super) fn unpack(
     Ok(Unpacked {
         packed,
         content,
+        packed_bytes,
         time_nanos,
     })
 }

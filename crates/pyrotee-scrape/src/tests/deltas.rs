@@ -216,3 +216,18 @@ async fn a_panic_ends_one_scrape_and_its_loop_goes_on_with_a_new_baseline() {
         .collect();
     assert_eq!(sent, [BTreeMap::from([(1, (2, 0))])]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_profile_of_many_stacks_finds_the_memory_that_it_needs() {
+    let heap = |alloc| {
+        let stacks: Vec<_> = (1..=20_000).map(|it| (it, alloc, 0)).collect();
+        Heap::of(&stacks)
+    };
+    let bodies = [heap(1), heap(3)].map(|heap| response(&heap.gzip()));
+    let world = replies(bodies.to_vec());
+    world.rounds(2).await;
+    let sent = world.relay.sent();
+    assert_eq!(sent.len(), 1, "{:?}", world.status());
+    assert_eq!(sent[0].heap().len(), 20_000);
+    assert!(sent[0].heap().values().all(|it| *it == (2, 0)));
+}

@@ -83,8 +83,8 @@ pub(in crate::tests) fn gzip(content: &[u8]) -> Vec<u8> {
 
 /// `alloc_space` and `inuse_space` by location.
 pub(super) fn read_heap(packed: &[u8]) -> BTreeMap<u64, (i64, i64)> {
-    let content = decompress(&[Bytes::copy_from_slice(packed)], 1 << 20).unwrap();
-    let profile = Pprof::read(&content, 1 << 20).unwrap();
+    let content = decompress(&[Bytes::copy_from_slice(packed)], 1 << 24).unwrap();
+    let profile = Pprof::read(&content, 1 << 24).unwrap();
     let mut all = Vec::new();
     for stack in 0..profile.stacks() {
         let [alloc, inuse] = profile.values(stack) else {
