@@ -17,6 +17,7 @@ use tokio_util::either::Either;
 use tower::{BoxError, ServiceExt};
 
 use crate::Resolver;
+use crate::refusal::{CheckedResolver, Refusals};
 use crate::stream::{Stream, Transport};
 
 /// How long all of this may take: resolving the name, connecting and the TLS handshake.
@@ -36,11 +37,16 @@ pub(crate) struct Dialer {
     /// TLS of `https://` addresses; `None`: such addresses are dialled without TLS, as a pipe without TLS is.
     pub(crate) tls: Option<ClientTls>,
     pub(crate) alpn: Alpn,
+    /// Addresses that are not dialled; `None`: every address is.
+    pub(crate) refusals: Option<Refusals>,
 }
 
 #[derive(Clone)]
 enum Via {
-    Socket(HttpConnector<Resolver>),
+    Socket {
+        connector: HttpConnector<Resolver>,
+        resolver: Resolver,
+    },
     /// Calls a function instead of opening a socket, for tests that pause the clock.
     Pipe(Arc<dyn Fn() -> io::Result<DuplexStream> + Send + Sync>),
 }
@@ -48,16 +54,14 @@ enum Via {
 impl Dialer {
     /// Dials sockets. Over TLS, `alpn` is the only protocol that is offered.
     pub(crate) fn new(resolver: &Resolver, tls: &ClientTls, alpn: Alpn) -> Self {
-        let mut http = HttpConnector::new_with_resolver(resolver.clone());
-        http.enforce_http(false);
-        http.set_nodelay(true);
-        http.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        http.set_keepalive(Some(KEEP_ALIVE));
-        http.set_keepalive_interval(Some(KEEP_ALIVE / 3));
         Self {
-            via: Via::Socket(http),
+            via: Via::Socket {
+                connector: sockets(resolver.clone()),
+                resolver: resolver.clone(),
+            },
             tls: Some(tls.clone()),
             alpn,
+            refusals: None,
         }
     }
 
@@ -69,6 +73,7 @@ impl Dialer {
             via: Via::Pipe(Arc::new(dial)),
             tls: None,
             alpn: Alpn::Http1,
+            refusals: None,
         }
     }
 
@@ -92,14 +97,30 @@ impl Dialer {
     }
 
     async fn connect(&self, uri: Uri) -> Result<Transport, BoxError> {
-        match &self.via {
-            Via::Socket(connector) => {
-                let socket = connector.clone().oneshot(uri).await?;
-                Ok(Either::Left(socket.into_inner()))
-            }
-            Via::Pipe(dial) => Ok(Either::Right(dial()?)),
+        if let Some(refusals) = &self.refusals {
+            refusals.check_literal(&uri)?;
         }
+        let socket = match (&self.via, &self.refusals) {
+            (Via::Pipe(dial), _) => return Ok(Either::Right(dial()?)),
+            (Via::Socket { connector, .. }, None) => connector.clone().oneshot(uri).await?,
+            (Via::Socket { resolver, .. }, Some(refusals)) => {
+                let checked = CheckedResolver::new(resolver.clone(), refusals.clone(), &uri);
+                sockets(checked).oneshot(uri).await?
+            }
+        };
+        Ok(Either::Left(socket.into_inner()))
     }
+}
+
+/// Opens sockets to the addresses that `resolver` knows.
+fn sockets<R>(resolver: R) -> HttpConnector<R> {
+    let mut http = HttpConnector::new_with_resolver(resolver);
+    http.enforce_http(false);
+    http.set_nodelay(true);
+    http.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    http.set_keepalive(Some(KEEP_ALIVE));
+    http.set_keepalive_interval(Some(KEEP_ALIVE / 3));
+    http
 }
 
 /// The connection broke within the handshake, and TLS knows no reason: the server may be restarting.

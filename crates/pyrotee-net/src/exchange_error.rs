@@ -10,6 +10,7 @@ use pyrotee_tls::{ClientContext, TlsWords, causes, client_words};
 
 use crate::connector::LimitReached;
 use crate::dialer::BrokenHandshake;
+use crate::refusal::RefusedAddress;
 use crate::{ConnectionState, ExchangeErrorKind, ResolveError};
 
 type Cause = dyn StdError + 'static;
@@ -45,6 +46,8 @@ impl ExchangeError {
     /// A connector failed with `error`.
     pub fn connect(error: &Cause) -> Self {
         let broken = causes(error).find_map(<Cause>::downcast_ref);
+        let refused = causes(error).find_map(<Cause>::downcast_ref::<RefusedAddress>);
+        let kind = connect_kind(error);
         let error = match (broken, client_words(error, ClientContext::default())) {
             (Some(BrokenHandshake(words)), _) => Self {
                 written: false,
@@ -55,7 +58,8 @@ impl ExchangeError {
             (None, None) => Self {
                 written: false,
                 limit: causes(error).any(|cause| cause.is::<LimitReached>()),
-                ..Self::new(connect_kind(error), deepest(error))
+                remedy: refused.map_or(kind.remedy(), |it| it.refusal.remedy),
+                ..Self::new(kind, deepest(error))
             },
         };
         Self {

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -15,8 +16,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::{BoxError, Service, ServiceExt};
 
 use crate::dialer::Dialer;
+use crate::refusal::Refusals;
 use crate::tracked_io::TrackedIo;
-use crate::{ExchangeError, Resolver};
+use crate::{AddressRefusal, ExchangeError, Resolver};
 
 /// A connection as `hyper` takes it; [`TrackedIo::state`] is its [`crate::ConnectionState`].
 pub type Io = TokioIo<TrackedIo>;
@@ -76,6 +78,17 @@ impl Connector {
         let mut other = self.clone();
         other.dialer.tls = Some(tls);
         other
+    }
+
+    /// Opens no connection to an address that `refuses` refuses, whether the URI has the address or its name resolves
+    /// to it. `refuses` is called for each address of each connection, and must not wait.
+    #[must_use]
+    pub fn refusing(
+        mut self,
+        refuses: impl Fn(SocketAddr) -> Option<AddressRefusal> + Send + Sync + 'static,
+    ) -> Self {
+        self.dialer.refusals = Some(Refusals::new(refuses));
+        self
     }
 
     /// Opens at most `max` connections at once, those that are being opened and idle ones included. Beyond
