@@ -27,6 +27,7 @@ mod budget;
 mod check;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod disk_thread;
 mod failure_log;
 mod headers;
 mod ledger;
@@ -48,6 +49,7 @@ pub use backend::{
 };
 pub use budget::{Budget, Reservation, Workspace};
 pub use check::{Check, RecordCheck, Unfit};
+pub use disk_thread::on_thread;
 pub use failure_log::{FailureLevel, FailureLog};
 pub use headers::Headers;
 pub use ledger::{Counts, Ledger, Tally};

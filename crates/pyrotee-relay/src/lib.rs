@@ -11,7 +11,6 @@
 
 pub mod build_info;
 mod descriptors;
-mod disk_thread;
 mod outside;
 mod relay;
 mod reload;

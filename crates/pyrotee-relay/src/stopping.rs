@@ -8,10 +8,10 @@ use std::thread::{self, Builder};
 use std::time::Duration;
 
 use pyrotee_letters::{Monitor as LetterMonitor, Writer};
+use pyrotee_queue::on_thread;
 use pyrotee_spool::{Closer, Monitor as SpoolMonitor};
 use tokio::time::{Instant, sleep_until};
 
-use crate::disk_thread::on_thread;
 use crate::signals::Signals;
 
 /// Time after `shutdown.grace` within which the process ends in any case.

@@ -4,11 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pyrotee_config::{ConfigText, Faults, FileContents, Loader, Reread};
-use pyrotee_queue::{Part, Supervisor};
+use pyrotee_queue::{Part, Supervisor, on_thread};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
-
-use crate::disk_thread::on_thread;
 
 /// Longest time for one look.
 const LONGEST: Duration = Duration::from_secs(5);

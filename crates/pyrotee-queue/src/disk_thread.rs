@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 /// Runs `run`, which waits for a disk, on a thread of its own: the threads of the runtime may all be busy with bodies.
 /// The result is an error if the thread does not start or panics.
-pub(crate) fn on_thread<T: Send + 'static>(
+pub fn on_thread<T: Send + 'static>(
     name: &str,
     run: impl FnOnce() -> T + Send + 'static,
 ) -> oneshot::Receiver<T> {
