@@ -39,6 +39,7 @@ pub const STATE_BYTES: &str = "pyroscope_relay_scrape_state_bytes";
 
 /// Registers the description of each series.
 pub fn describe() {
+    crate::discovery::describe();
     describe_counter!(POOLS, "Jobs of pull mode that were started.");
     describe_counter!(RELOADS, "Changes of a job that were put in force.");
     describe_counter!(
