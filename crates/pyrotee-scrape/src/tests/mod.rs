@@ -3,6 +3,7 @@
 mod bodies;
 mod counts;
 mod deltas;
+mod discovery;
 mod limits;
 mod reload;
 mod schedule;

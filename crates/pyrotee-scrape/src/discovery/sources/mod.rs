@@ -42,7 +42,7 @@ pub(super) struct Update {
     pub(super) error: Option<String>,
 }
 
-/// What each source has.
+/// Counts, logs and hands on what one source finds.
 #[derive(Debug, Clone)]
 pub(super) struct Reporter {
     pub(super) job: Arc<str>,

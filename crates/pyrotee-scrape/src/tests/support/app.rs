@@ -49,7 +49,7 @@ impl App {
         }
     }
 
-    pub(super) fn connector(&self) -> Connector {
+    pub(in crate::tests) fn connector(&self) -> Connector {
         let app = self.clone();
         Connector::in_process(move || {
             let (near, far) = duplex(64 * 1024);
