@@ -34,6 +34,7 @@ mod upstream_limit;
 mod upstream_monitor;
 
 pub use forward::UpstreamTlsHandle;
+pub use listener::Entrance;
 pub use proxy::{Gauges, Proxy};
 pub use settings::{Duplicates, LocalWrites, Settings, TeeOn, TeeSettings, UpstreamSettings};
 pub use synthetic_response::{ResponseFormat, SyntheticBody};

@@ -15,6 +15,7 @@ use pyrotee_net::server::{ClientFault, Phase};
 use pyrotee_net::{ExchangeErrorKind, status_label};
 use pyrotee_tls::HandshakeErrorKind;
 
+use crate::client::Source;
 use crate::upstream_limit::UpstreamLimit;
 
 /// Requests by route and status.
@@ -23,7 +24,7 @@ pub const REQUESTS: &str = "pyroscope_relay_requests_total";
 pub const REQUEST_DURATION: &str = "pyroscope_relay_request_duration_seconds";
 /// Sizes of ingested bodies, by their `Content-Length`.
 pub const BODY_BYTES: &str = "pyroscope_relay_request_body_bytes";
-/// Ingestion requests, by surface and format.
+/// Ingestion requests, by source, surface and format.
 pub const INGESTED: &str = "pyroscope_relay_ingested_total";
 /// Exchanges with the upstream that failed.
 pub const UPSTREAM_ERRORS: &str = "pyroscope_relay_upstream_errors_total";
@@ -68,7 +69,7 @@ pub fn describe() {
     );
     describe_counter!(
         INGESTED,
-        "Ingestion requests that can be teed, by surface and format."
+        "Ingestion requests that can be teed, by source (pushed by a client, pulled by a scrape), surface and format."
     );
     describe_counter!(
         UPSTREAM_ERRORS,
@@ -207,7 +208,7 @@ pub(crate) struct ProxyMetrics {
     client_timeouts: [Counter; TimeoutPhase::ALL.len()],
     handshake_errors: [Counter; HandshakeErrorKind::ALL.len()],
     routes: Vec<RouteMetrics>,
-    /// One entry per surface and format, added by the first profile.
+    /// One entry per source, surface and format, added by the first profile.
     formats: RwLock<Vec<FormatMetrics>>,
     pub(crate) upstream_retries: Counter,
     pub(crate) connection_limit: Counter,
@@ -223,9 +224,10 @@ struct RouteMetrics {
     ok: OnceLock<Counter>,
 }
 
-/// Series of one surface and format.
+/// Series of one source, surface and format.
 #[derive(Debug)]
 struct FormatMetrics {
+    source: Source,
     surface: Surface,
     format: &'static str,
     count: Counter,
@@ -299,14 +301,22 @@ impl ProxyMetrics {
     }
 
     /// Counts an ingestion request whose client announced `expected` bytes of body.
-    pub(crate) fn ingested(&self, surface: Surface, format: &'static str, expected: Option<u64>) {
-        let is_it = |known: &&FormatMetrics| known.surface == surface && known.format == format;
+    pub(crate) fn ingested(
+        &self,
+        source: Source,
+        surface: Surface,
+        format: &'static str,
+        expected: Option<u64>,
+    ) {
+        let is_it = |known: &&FormatMetrics| {
+            known.source == source && known.surface == surface && known.format == format
+        };
         let formats = self.formats.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = formats.iter().find(is_it) {
             return known.count(expected);
         }
         drop(formats);
-        let first = FormatMetrics::new(surface, format);
+        let first = FormatMetrics::new(source, surface, format);
         first.count(expected);
         // If two requests race to be the first, both handles count into the same series.
         let mut formats = self.formats.write().unwrap_or_else(PoisonError::into_inner);
@@ -334,11 +344,15 @@ impl RouteMetrics {
 }
 
 impl FormatMetrics {
-    fn new(surface: Surface, format: &'static str) -> Self {
+    fn new(source: Source, surface: Surface, format: &'static str) -> Self {
         Self {
+            source,
             surface,
             format,
-            count: counter!(INGESTED, "surface" => surface.name(), "format" => format),
+            count: counter!(
+                INGESTED,
+                "source" => source.as_str(), "surface" => surface.name(), "format" => format
+            ),
             bytes: histogram!(BODY_BYTES, "surface" => surface.name(), "format" => format),
         }
     }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::forward::{BackgroundReader, Forward, UpstreamTlsHandle};
-use crate::listener::{self, Listener};
+use crate::listener::{self, Entrance, Listener, Pipes};
 use crate::metrics::ProxyMetrics;
 use crate::settings::Settings;
 use crate::stack::{self, LocalEndpoint};
@@ -24,9 +24,11 @@ use crate::upstream_monitor::UpstreamMonitor;
 #[derive(Debug)]
 pub struct Proxy {
     listener: Listener,
+    pipes: Pipes,
     policies: Arc<Policies>,
     upstream_tls: Option<UpstreamTlsHandle>,
     address: SocketAddr,
+    entrance: Entrance,
     gauges: Gauges,
     upstream: Option<UpstreamMonitor>,
 }
@@ -121,6 +123,7 @@ impl Proxy {
             TeeLayer::new(Arc::clone(&policies)),
             metrics.clone(),
         );
+        let (entrance, pipes) = listener::entrance();
         let listener = Listener {
             socket,
             tls: settings.listen_tls,
@@ -132,9 +135,11 @@ impl Proxy {
         };
         Self {
             listener,
+            pipes,
             policies,
             upstream_tls,
             address,
+            entrance,
             gauges,
             upstream,
         }
@@ -143,6 +148,11 @@ impl Proxy {
     /// Returns the bound address, with the actual port if the configured one was 0.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Returns the entrance for requests of the relay itself.
+    pub fn entrance(&self) -> Entrance {
+        self.entrance.clone()
     }
 
     /// Returns the numbers of open connections.
@@ -169,11 +179,14 @@ impl Proxy {
     /// producer.
     pub async fn run(self) {
         let Self {
-            listener, policies, ..
+            listener,
+            pipes,
+            policies,
+            ..
         } = self;
         let serve = async {
             let tasks = listener.tasks.clone();
-            listener.run().await;
+            listener.run(pipes).await;
             tasks.close();
             tasks.wait().await;
         };

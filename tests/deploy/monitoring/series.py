@@ -77,7 +77,7 @@ LOSSES = ["full", "disk_error", "too_large", "panic"]
 UPSTREAM_ERRORS = f'pyroscope_relay_upstream_errors_total{{{INSTANCE},kind="connect"}}'
 LIMIT_HITS = f"pyroscope_relay_connection_limit_hits_total{{{INSTANCE}}}"
 PANICS = f'pyroscope_relay_thread_panics_total{{{INSTANCE},thread="deliverer"}}'
-INGESTED = f'pyroscope_relay_ingested_total{{{INSTANCE},surface="ingest",format="pprof"}}'
+INGESTED = f'pyroscope_relay_ingested_total{{{INSTANCE},source="pushed",surface="ingest",format="pprof"}}'
 QUEUE_PENDING = f"{PREFIX}queue_pending{{{NAMED}}}"
 ACCEPTED = of_target("accepted_profiles_total")
 SENT = of_target("sent_profiles_total")

@@ -2,9 +2,9 @@
 
 mod active_uploads;
 mod http2;
+mod peer;
 mod upload;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use pyrotee_net::server::{ConnectionTimeouts, Deadlines};
 
 pub(crate) use active_uploads::ActiveUploads;
 pub(crate) use http2::{Http2Streams, PacedBody, StreamExecutor, StreamRefusal};
+pub(crate) use peer::{Peer, Source};
 pub(crate) use upload::UploadBody;
 
 /// Largest head of a request, in bytes; a larger one gets a 431.
@@ -33,7 +34,7 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(120);
 /// A client's connection.
 #[derive(Debug)]
 pub(crate) struct Client {
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Peer,
     /// Whether the client uses TLS.
     pub(crate) is_tls: bool,
     pub(crate) timeouts: Arc<ConnectionTimeouts>,
@@ -43,9 +44,9 @@ pub(crate) struct Client {
 
 impl Client {
     /// A connection that was just accepted; `is_tls`: its handshake is done.
-    pub(crate) fn new(peer: SocketAddr, is_tls: bool, uploads: Arc<ActiveUploads>) -> Self {
+    pub(crate) fn new(peer: impl Into<Peer>, is_tls: bool, uploads: Arc<ActiveUploads>) -> Self {
         Self {
-            peer,
+            peer: peer.into(),
             is_tls,
             timeouts: Arc::new(ConnectionTimeouts::new(DEADLINES)),
             uploads,

@@ -269,9 +269,10 @@ where
 
     fn add_forwarded(&self, request: &mut Request<B>) {
         let client = RequestContext::of(request).map(|context| &context.client);
-        let client = client.map(|client| (client.peer.ip(), client.is_tls));
+        // A request of the relay itself has passed no proxy.
+        let client = client.and_then(|client| Some((client.peer.address()?, client.is_tls)));
         if let Some((peer, is_tls)) = client.filter(|_| self.forwarded_headers) {
-            head::add_forwarded(request.headers_mut(), peer, is_tls);
+            head::add_forwarded(request.headers_mut(), peer.ip(), is_tls);
         }
         // HTTP/1.0 allows requests without Host, and some clients of HTTP/1.1 leave it out, too.
         if !request.headers().contains_key(http::header::HOST)

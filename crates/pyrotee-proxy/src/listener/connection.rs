@@ -11,10 +11,10 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use pyrotee_net::server::{TimedIo, TlsAcceptor, timed_out};
+use pyrotee_net::server::{ClientStream, TimedIo, TlsAcceptor, timed_out};
 use pyrotee_queue::LogLimiter;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::client::{
-    ActiveUploads, Client, Http2Streams, MAX_HEAD, PacedBody, RequestContext, StreamExecutor,
+    ActiveUploads, Client, Http2Streams, MAX_HEAD, PacedBody, Peer, RequestContext, StreamExecutor,
     StreamRefusal,
 };
 use crate::head;
@@ -50,19 +50,14 @@ const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
 /// Size of hyper's buffer for a stream's response, in bytes, besides the piece that is being written.
 const STREAM_SEND_BUFFER: usize = 16 * 1024;
 
-/// A connection that was just accepted.
+/// A socket that was just accepted.
 pub(super) struct Accepted {
     pub(super) socket: TcpStream,
     pub(super) peer: SocketAddr,
     /// `None`: the client speaks plain HTTP.
     pub(super) tls: Option<TlsAcceptor>,
     pub(super) handshakes: Arc<LogLimiter>,
-    pub(super) stack: Stack,
-    pub(super) metrics: Arc<ProxyMetrics>,
-    pub(super) uploads: Arc<ActiveUploads>,
-    pub(super) drain: CancellationToken,
-    /// The connection's place in the listener's limit.
-    pub(super) permit: Option<OwnedSemaphorePermit>,
+    pub(super) connection: Connection,
 }
 
 impl Accepted {
@@ -75,6 +70,7 @@ impl Accepted {
                 "client is gone already"
             );
         }
+        let connection = self.connection;
         let stream = match &self.tls {
             None => Either::Left(self.socket),
             Some(tls) => {
@@ -83,13 +79,13 @@ impl Accepted {
                 let shaken = tokio::select! {
                     shaken = handshake => shaken,
                     // There is no request yet.
-                    () = self.drain.cancelled() => return,
+                    () = connection.drain.cancelled() => return,
                 };
                 match shaken {
-                    Ok(Some(stream)) => stream,
+                    Ok(Some(stream)) => Either::Right(Either::Left(stream)),
                     Ok(None) => return,
                     Err(error) => {
-                        self.metrics.handshake_failed(error.kind);
+                        connection.metrics.handshake_failed(error.kind);
                         if let Some(left_out) = self.handshakes.due(error.kind.as_str()) {
                             error.log("data", self.peer, left_out);
                         }
@@ -99,7 +95,33 @@ impl Accepted {
             }
         };
         let is_tls = self.tls.is_some();
-        let client = Arc::new(Client::new(self.peer, is_tls, self.uploads));
+        connection.serve(stream, self.peer.into(), is_tls).await;
+    }
+}
+
+/// A socket, with or without TLS, or a pipe within the process. One type, so that the code that serves a connection
+/// exists once.
+type Stream = Either<TcpStream, Either<ClientStream, DuplexStream>>;
+
+/// What a connection is served with.
+pub(super) struct Connection {
+    pub(super) stack: Stack,
+    pub(super) metrics: Arc<ProxyMetrics>,
+    pub(super) uploads: Arc<ActiveUploads>,
+    pub(super) drain: CancellationToken,
+    /// The connection's place in the listener's limit.
+    pub(super) permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Connection {
+    /// Serves the requests of the relay itself.
+    pub(super) async fn serve_pipe(self, pipe: DuplexStream) {
+        let stream = Either::Right(Either::Right(pipe));
+        self.serve(stream, Peer::Relay, false).await;
+    }
+
+    async fn serve(self, stream: Stream, peer: Peer, is_tls: bool) {
+        let client = Arc::new(Client::new(peer, is_tls, self.uploads));
         let (timeouts, read_limit) = (Arc::clone(&client.timeouts), client.uploads.read_limit());
         let io = TimedIo::new(stream, timeouts, read_limit, self.permit);
         serve_io(io, client, self.stack, self.metrics, self.drain).await;

@@ -1,6 +1,7 @@
 //! Accepts client connections and serves each in its own task, over HTTP/1.1 or HTTP/2 by prior knowledge.
 
 mod connection;
+mod entrance;
 #[cfg(test)]
 mod tests;
 
@@ -18,7 +19,9 @@ use tokio_util::task::TaskTracker;
 use crate::client::ActiveUploads;
 use crate::metrics::ProxyMetrics;
 use crate::stack::Stack;
-use connection::Accepted;
+use connection::{Accepted, Connection};
+pub use entrance::Entrance;
+pub(crate) use entrance::{Pipes, entrance};
 
 /// Maximum number of client connections, if the limit of file descriptors allows it.
 const MAX_CONNECTIONS: usize = 16_384;
@@ -48,31 +51,52 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Accepts connections until `drain` is cancelled.
-    pub(crate) async fn run(self) {
+    /// Accepts connections, and the relay's own from `pipes`, until `drain` is cancelled.
+    pub(crate) async fn run(self, pipes: Pipes) {
         let uploads = Arc::new(ActiveUploads::default());
-        let handshakes = Arc::new(LogLimiter::new(HANDSHAKE_LOG_INTERVAL));
-        let accept = async {
-            loop {
-                let permit = self.acquire_permit().await;
-                let (socket, peer) = self.accept().await;
-                let accepted = Accepted {
-                    socket,
-                    peer,
-                    tls: self.tls.clone(),
-                    handshakes: Arc::clone(&handshakes),
-                    stack: self.stack.clone(),
-                    metrics: self.metrics.clone(),
-                    uploads: Arc::clone(&uploads),
-                    drain: self.drain.clone(),
-                    permit,
-                };
-                self.tasks.spawn(accepted.serve());
-            }
-        };
         tokio::select! {
             () = self.drain.cancelled() => {}
-            () = accept => {}
+            () = self.accept_clients(&uploads) => {}
+            () = self.accept_pipes(pipes, &uploads) => {}
+        }
+    }
+
+    async fn accept_clients(&self, uploads: &Arc<ActiveUploads>) {
+        let handshakes = Arc::new(LogLimiter::new(HANDSHAKE_LOG_INTERVAL));
+        loop {
+            let permit = self.acquire_permit().await;
+            let (socket, peer) = self.accept().await;
+            let accepted = Accepted {
+                socket,
+                peer,
+                tls: self.tls.clone(),
+                handshakes: Arc::clone(&handshakes),
+                connection: self.connection(uploads, permit),
+            };
+            self.tasks.spawn(accepted.serve());
+        }
+    }
+
+    /// Serves the connections of the relay itself, which take no place from the clients.
+    async fn accept_pipes(&self, mut pipes: Pipes, uploads: &Arc<ActiveUploads>) {
+        loop {
+            let pipe = pipes.next().await;
+            let connection = self.connection(uploads, None);
+            self.tasks.spawn(connection.serve_pipe(pipe));
+        }
+    }
+
+    fn connection(
+        &self,
+        uploads: &Arc<ActiveUploads>,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Connection {
+        Connection {
+            stack: self.stack.clone(),
+            metrics: self.metrics.clone(),
+            uploads: Arc::clone(uploads),
+            drain: self.drain.clone(),
+            permit,
         }
     }
 

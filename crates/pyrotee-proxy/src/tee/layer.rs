@@ -22,7 +22,7 @@ use super::recorder::{Recorder, ResponsePolicy};
 use super::response::{ResponseFuture, TeeResponseBody, VerdictGuard};
 use super::verdict::Verdict;
 use super::{MAX_HOPS, TeeBody};
-use crate::client::RequestContext;
+use crate::client::{RequestContext, Source};
 use crate::head::first_forwarded_for;
 use crate::metrics::TeeResult;
 
@@ -114,7 +114,9 @@ fn start_capture<B: Body>(
     })?;
     let expected = request.body().size_hint().exact();
     let metrics = &recorder.tee.metrics;
-    metrics.ingested(surface, format.label, expected);
+    let client = RequestContext::of(request).map(|context| &context.client);
+    let source = client.map_or(Source::Pushed, |client| client.peer.source());
+    metrics.ingested(source, surface, format.label, expected);
     if surface == Surface::Ingest
         && let Err(fault) = ingest::check_name(query)
     {
@@ -130,8 +132,9 @@ fn start_capture<B: Body>(
         received: receipt_time(),
     };
     let key = match &recorder.response_policy {
-        ResponsePolicy::FilterRetries(filter) => RequestContext::of(request).and_then(|context| {
-            let client = ClientId::new(first_forwarded_for(headers), context.client.peer);
+        // The relay itself does not retry.
+        ResponsePolicy::FilterRetries(filter) => client.and_then(|client| {
+            let client = ClientId::new(first_forwarded_for(headers), client.peer.address()?);
             filter.start_key(request, surface, &client)
         }),
         _ => None,
@@ -141,8 +144,7 @@ fn start_capture<B: Body>(
         ResponsePolicy::OfferOnSuccess => Some(Verdict::new(recorder)),
         ResponsePolicy::FilterRetries(_) => key.as_ref().map(|_| Verdict::new(recorder)),
     };
-    let client = key.as_ref().and(RequestContext::of(request));
-    let client = client.map(|context| Arc::clone(&context.client));
+    let client = key.as_ref().and(client).map(Arc::clone);
     let guard = verdict
         .as_ref()
         .map(|verdict| VerdictGuard::new(verdict, client));

@@ -1,6 +1,7 @@
 //! Tests the whole request path: clients over loopback, the upstream over a pipe.
 
 mod policies;
+mod pulled;
 mod tls;
 
 use std::convert::Infallible;
@@ -27,7 +28,9 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::{LocalWrites, PolicyHandle, Proxy, Settings, UpstreamSettings, UpstreamTlsHandle};
+use crate::{
+    Entrance, LocalWrites, PolicyHandle, Proxy, Settings, UpstreamSettings, UpstreamTlsHandle,
+};
 
 /// How long a test waits for the relay before it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -35,6 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A proxy with one target, which delivers nothing.
 struct Relay {
     address: SocketAddr,
+    entrance: Entrance,
     policy: PolicyHandle,
     upstream_tls: Option<UpstreamTlsHandle>,
     /// The queries of the requests that the upstream got whole.
@@ -105,6 +109,7 @@ impl Relay {
         let proxy = Proxy::new(socket, settings, Handle::current(), drain.clone());
         Self {
             address: proxy.address(),
+            entrance: proxy.entrance(),
             policy: proxy.policy(),
             upstream_tls: proxy.upstream_tls(),
             upstream,
@@ -154,9 +159,11 @@ async fn serve_upstream(
         async move {
             let query = request.uri().query().unwrap_or_default().to_owned();
             let status = query.split("status=").nth(1).unwrap_or("200");
-            let scheme = &request.headers()["x-forwarded-proto"];
             let response = Response::builder().status(status);
-            let response = response.header("x-forwarded-proto", scheme);
+            let response = match request.headers().get("x-forwarded-proto") {
+                Some(scheme) => response.header("x-forwarded-proto", scheme),
+                None => response,
+            };
             if request.into_body().collect().await.is_ok() {
                 seen.lock().unwrap().push(query.clone());
             }
