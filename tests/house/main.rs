@@ -60,6 +60,7 @@ const DIAMOND: [(&str, &[&str]); 21] = [
             "pyrotee-net",
             "pyrotee-proxy",
             "pyrotee-queue",
+            "pyrotee-scrape",
             "pyrotee-spool",
             "pyrotee-tls",
         ],

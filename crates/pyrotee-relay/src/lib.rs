@@ -15,6 +15,7 @@ mod outside;
 mod relay;
 mod reload;
 mod running;
+mod scraping;
 mod service_manager;
 mod settings;
 mod signals;

@@ -28,6 +28,7 @@ use crate::reload::{
     InForce, ReloadHandle, ReloadState, ReloadableParts, Reloader, targets_in_force,
 };
 use crate::running::{Cause, Running, crash};
+use crate::scraping::Scraping;
 use crate::service_manager::{ReloadNotices, ServiceManager};
 use crate::settings;
 use crate::signals::{self, IgnoredSignals, Signals};
@@ -54,6 +55,7 @@ pub(super) struct Relay {
     reloader: Reloader,
     reload: ReloadHandle,
     config: Arc<ReloadState>,
+    scraping: Scraping,
     admin: TcpListener,
     admin_tls: Option<AdminTls>,
     scrape: Scrape,
@@ -99,9 +101,9 @@ impl Relay {
         // Ports come first: a port that is in use ends the process before it has touched a disk.
         let socket = bind(config.listen)
             .context("failed to start the clients' listener: stop the program that has the port, or choose another `listen`")?;
-        let (admin, address) = bind(config.admin)
+        let (admin, admin_address) = bind(config.admin)
             .context("failed to start the admin listener: stop the program that has the port, or choose another `admin`")?;
-        tracing::info!(listener = "admin", %address, "listening");
+        tracing::info!(listener = "admin", address = %admin_address, "listening");
 
         let first = targets_in_force(config);
         let queues = Queues::open(config, first, &budget, &supervisor);
@@ -121,6 +123,14 @@ impl Relay {
         )?;
         let proxy = Proxy::new(socket, settings, Handle::current(), drain.clone());
         summary::log(config, proxy.gauges().max_client_connections());
+
+        let scraping = Scraping::start(
+            outside.connector()?,
+            proxy.entrance(),
+            &budget,
+            &supervisor,
+            vec![proxy.address(), admin_address],
+        );
 
         let (reload, requests) = ReloadHandle::new();
         let deliverer_parts = DelivererParts {
@@ -168,6 +178,7 @@ impl Relay {
         let reloadable_parts = ReloadableParts {
             targets: Arc::clone(&targets),
             policy: proxy.policy(),
+            scraping: scraping.clone(),
             budget: Arc::clone(&budget),
             upstream: proxy.upstream_tls(),
             upstream_address: config.upstream.as_ref().map(|it| it.address.to_string()),
@@ -192,11 +203,14 @@ impl Relay {
             ),
             reload,
             config: state,
+            scrape: scrape
+                .with_panics(supervisor.clone())
+                .with_jobs(scraping.names()),
+            scraping,
             admin: admin
                 .into_std()
                 .context("failed to hand over the admin listener")?,
             admin_tls,
-            scrape: scrape.with_panics(supervisor.clone()),
             parts,
             drop_log: Arc::new(DropLog::new(targets.scraped())),
             targets,
@@ -226,7 +240,12 @@ impl Relay {
             .map(|monitor| -> Arc<dyn UpstreamState> { Arc::new(ShownUpstream(monitor)) });
         let pages = Pages {
             metrics: Box::new(self.scrape),
-            status: StatusSource::new(list.clone(), self.parts, self.config, upstream),
+            status: StatusSource::new(
+                list.clone(),
+                self.parts,
+                Arc::<ReloadState>::clone(&self.config),
+                upstream,
+            ),
             spool: self.spool.clone(),
             health: Arc::clone(&health),
             copies: Copies::default(),
@@ -263,9 +282,11 @@ impl Relay {
         });
         let drop_log = Arc::clone(&self.drop_log);
         background.spawn(async move { drop_log.run().await });
-        background.spawn(self.reloader.run(self.hangup, self.drain.clone()));
         let address = self.proxy.address();
         running.parts.spawn(self.proxy.run());
+        // Before the first reload, which has newer jobs.
+        self.scraping.apply(&self.config.in_force());
+        background.spawn(self.reloader.run(self.hangup, self.drain.clone()));
         let spool = self
             .savers
             .spool
@@ -291,6 +312,8 @@ impl Relay {
             Cause::Crash(error) => running.crashed = Some(crash(error)),
         }
         health.set_stopping();
+        // First, while the proxy takes the profiles that are being sent.
+        running.stop_scraping(&self.scraping, &mut deadlines).await;
         self.drain.cancel();
         let targets = self.targets;
         running.parts.spawn(async move { targets.finished().await });

@@ -6,9 +6,10 @@ use anyhow::anyhow;
 use pyrotee_admin::TargetList;
 use pyrotee_queue::Reason;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{interval, sleep_until, timeout};
+use tokio::time::{Instant, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::scraping::Scraping;
 use crate::signals::Signals;
 use crate::stopping::Deadlines;
 
@@ -17,6 +18,9 @@ const LETTING_GO: Duration = Duration::from_secs(1);
 
 /// Time for the aborted parts to end.
 const ABORTING: Duration = Duration::from_millis(500);
+
+/// Divisor of `shutdown.grace`: the share for the end of the scraping.
+const SCRAPING_SHARE: u32 = 4;
 
 /// [`LETTING_GO`] after a second signal.
 const LETTING_GO_AT_ONCE: Duration = Duration::from_millis(200);
@@ -49,6 +53,19 @@ impl Running {
         tokio::select! {
             signal = self.signals.next() => Cause::Signal(signal),
             Some(ended) = self.parts.join_next() => Cause::Crash(ended.err()),
+        }
+    }
+
+    /// Ends the scraping, within a part of `shutdown.grace`, so that the rest of it is for requests and queues.
+    pub(super) async fn stop_scraping(&mut self, scraping: &Scraping, deadlines: &mut Deadlines) {
+        let left = deadlines.drained.saturating_duration_since(Instant::now());
+        tokio::select! {
+            // What has not ended by then ends with the runtime.
+            _ended = timeout(left / SCRAPING_SHARE, scraping.stop()) => {}
+            signal = self.signals.next() => {
+                deadlines.hurry();
+                tracing::warn!(signal, "stopping at once");
+            }
         }
     }
 

@@ -1,14 +1,17 @@
 //! What a relay does with its configuration, in a few log lines at the start.
 
 use pyrotee_config::{
-    Config, Credentials, DeadLetters, LocalWrites, RemoteWrite, Spool, Target, Upstream,
+    Config, Credentials, DeadLetters, Job, LocalWrites, RemoteWrite, Spool, Target, Upstream,
     format_size,
 };
 
 /// Most targets that have a line of their own.
 const MOST_TARGETS: usize = 20;
 
-/// Logs the upstream, the targets, the queues and the limits of `config`, without secrets. The relay accepts at most
+/// Most jobs that have a line of their own.
+const MOST_JOBS: usize = 20;
+
+/// Logs the upstream, the targets, the queues, the jobs and the limits of `config`, without secrets. The relay accepts at most
 /// `client_connections` at once.
 pub(crate) fn log(config: &Config, client_connections: usize) {
     log_upstream(config.upstream.as_ref(), &config.remote_write);
@@ -17,6 +20,7 @@ pub(crate) fn log(config: &Config, client_connections: usize) {
         log_queues(config.spool.as_ref());
         log_dead_letters(config.dead_letters.as_ref());
     }
+    log_jobs(&config.scrape.jobs);
     tracing::info!(
         memory_limit = format_size(config.memory_limit),
         max_body = format_size(config.tee.max_body),
@@ -55,6 +59,26 @@ fn log_targets(targets: &[Target]) {
     let others = targets.len().saturating_sub(MOST_TARGETS);
     if others > 0 {
         tracing::info!(targets = others, "sending profiles to further targets");
+    }
+}
+
+fn log_jobs(jobs: &[Job]) {
+    for job in jobs.iter().take(MOST_JOBS) {
+        let profiles = job.profiles.iter().filter(|(_, it)| it.is_enabled);
+        let profiles: Vec<_> = profiles.map(|(name, _)| name.as_str()).collect();
+        let fixed: usize = job.static_groups.iter().map(|it| it.targets.len()).sum();
+        tracing::info!(
+            job = job.name,
+            interval = ?job.interval,
+            profiles = profiles.join(","),
+            static_addresses = fixed,
+            discoveries = job.file_discoveries.len() + job.http_discoveries.len(),
+            "scraping the applications of the job"
+        );
+    }
+    let others = jobs.len().saturating_sub(MOST_JOBS);
+    if others > 0 {
+        tracing::info!(jobs = others, "scraping the applications of further jobs");
     }
 }
 

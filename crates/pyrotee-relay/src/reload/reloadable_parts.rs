@@ -11,6 +11,7 @@ use pyrotee_proxy::{LocalWrites, PolicyHandle, UpstreamTlsHandle};
 use pyrotee_queue::Budget;
 use tokio::sync::watch;
 
+use crate::scraping::Scraping;
 use crate::settings;
 use crate::targets::Targets;
 use crate::telemetry::LogLevelHandle;
@@ -20,6 +21,7 @@ use crate::telemetry::LogLevelHandle;
 pub(crate) struct ReloadableParts {
     pub(crate) targets: Arc<Targets>,
     pub(crate) policy: PolicyHandle,
+    pub(crate) scraping: Scraping,
     pub(crate) budget: Arc<Budget>,
     pub(crate) guard: Guard,
     pub(crate) hosts: Hosts,
@@ -76,6 +78,8 @@ impl ReloadableParts {
         if comes_first {
             self.policy.set(local_writes, tee.as_ref());
         }
+        // Last: the profiles of new jobs meet the targets and the policy of their configuration.
+        self.scraping.apply(new);
         for target in &changes {
             let (target, change) = (&target.name, target.change.as_str());
             tracing::info!(target, change, "target changed");

@@ -27,6 +27,7 @@ use super::targets::TargetsSeries;
 use super::tls::TlsSeries;
 use crate::build_info;
 use crate::reload::ReloadState;
+use crate::scraping::JobNames;
 use crate::targets::ScrapedTargets;
 
 const BUILD_INFO: &str = "pyroscope_relay_build_info";
@@ -73,6 +74,7 @@ pub(crate) struct Scrape {
     dead_letters: Option<DeadLetterSeries>,
     panics: Option<PanicSeries>,
     tls: Option<TlsSeries>,
+    jobs: JobNames,
     /// One scrape at a time: two would mix their snapshots.
     turn: Mutex<()>,
 }
@@ -109,6 +111,7 @@ impl Scrape {
             dead_letters: dead_letters.map(DeadLetterSeries::new),
             panics: None,
             tls: None,
+            jobs: JobNames::default(),
             turn: Mutex::new(()),
         }
     }
@@ -116,6 +119,12 @@ impl Scrape {
     /// Shows the panics that `supervisor` counts, too.
     pub(crate) fn with_panics(mut self, supervisor: Supervisor) -> Self {
         self.panics = Some(PanicSeries::new(supervisor));
+        self
+    }
+
+    /// Ends the series of removed jobs.
+    pub(crate) fn with_jobs(mut self, jobs: JobNames) -> Self {
+        self.jobs = jobs;
         self
     }
 
@@ -157,7 +166,8 @@ impl Metrics for Scrape {
         }
         self.process.collect();
         self.config.update();
-        let mut text = self.targets.without_hidden(self.handle.render());
+        let text = self.targets.without_hidden(self.handle.render());
+        let mut text = self.jobs.without_removed(text);
         self.config.append_info(&mut text);
         if let Some(tls) = &self.tls {
             tls.append(&mut text);
