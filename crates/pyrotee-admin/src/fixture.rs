@@ -22,12 +22,13 @@ use tower::ServiceExt as _;
 
 use crate::connection_info::ConnectionInfo;
 use crate::json::reload::{ReloadReport, ReloadResult};
+use crate::json::scrape::{NEVER, ScrapeTargetJson, UP};
 use crate::json::status::ConfigJson;
 use crate::routes::router;
 use crate::site::SharedSite;
 use crate::{
     Actions, BoxFuture, ConfigState, Copies, DegradableParts, Draining, Guard, Health, Hosts,
-    Membership, Metrics, Pages, Reload, Site, StatusSource, TargetList, TargetView,
+    Membership, Metrics, Pages, Reload, ScrapeState, Site, StatusSource, TargetList, TargetView,
 };
 
 const LIMITS: Limits = Limits {
@@ -186,6 +187,26 @@ impl ConfigState for FakeRelay {
     }
 }
 
+impl ScrapeState for FakeRelay {
+    fn jobs(&self) -> usize {
+        1
+    }
+
+    fn targets(&self) -> Vec<ScrapeTargetJson> {
+        vec![ScrapeTargetJson {
+            job: "shop".to_owned(),
+            url: "http://cart:6060/debug/pprof/heap".to_owned(),
+            discovered_labels: Default::default(),
+            labels: Default::default(),
+            health: UP.to_owned(),
+            last_scrape: NEVER.to_owned(),
+            last_error: String::new(),
+            last_scrape_duration: "0s".to_owned(),
+            profile: "mem".to_owned(),
+        }]
+    }
+}
+
 impl Reload for FakeRelay {
     fn reload(&self) -> BoxFuture<'_, ReloadReport> {
         self.call("reload".to_owned(), lock(&self.report).clone())
@@ -229,7 +250,13 @@ impl Rig {
         let config: Arc<dyn ConfigState> = Arc::<FakeRelay>::clone(&relay);
         let pages = Pages {
             metrics: Box::new(NoMetrics),
-            status: StatusSource::new(targets.clone(), DegradableParts::default(), config, None),
+            status: StatusSource::new(
+                targets.clone(),
+                DegradableParts::default(),
+                config,
+                None,
+                Arc::<FakeRelay>::clone(&relay),
+            ),
             spool: None,
             health: Arc::clone(&health),
             copies: Copies::default(),

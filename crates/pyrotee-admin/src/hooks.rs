@@ -4,6 +4,7 @@ use std::fmt;
 use std::pin::Pin;
 
 use crate::json::reload::ReloadReport;
+use crate::json::scrape::ScrapeTargetJson;
 use crate::json::status::{ConfigJson, UpstreamJson};
 
 /// A boxed future, so that a hook is usable as a trait object.
@@ -19,6 +20,15 @@ pub trait ConfigState: fmt::Debug + Send + Sync {
 pub trait UpstreamState: fmt::Debug + Send + Sync {
     /// The state of this instant. Never waits.
     fn state(&self) -> UpstreamJson;
+}
+
+/// Shows the scrape targets of pull mode.
+pub trait ScrapeState: fmt::Debug + Send + Sync {
+    /// Number of jobs in force. Never waits.
+    fn jobs(&self) -> usize;
+
+    /// All scrape targets by job, dropped ones included. Never waits.
+    fn targets(&self) -> Vec<ScrapeTargetJson>;
 }
 
 /// Reads the configuration again and applies it, for `POST /-/reload`.

@@ -50,7 +50,7 @@ pub use dead_letters::LetterService;
 pub use degraded::{DegradableParts, DiskPart};
 pub use guard::Guard;
 pub use health::Health;
-pub use hooks::{BoxFuture, ConfigState, Draining, Reload, UpstreamState};
+pub use hooks::{BoxFuture, ConfigState, Draining, Reload, ScrapeState, UpstreamState};
 pub use hosts::Hosts;
 pub use listener::Admin;
 pub use open_spool::OpenSpool;

@@ -16,6 +16,7 @@ const INDEX: &str = "\
 pyrotee
   /metrics         metrics for Prometheus
   /api/v1/status   the state of each target, as JSON; `pyrotee status` shows it as a table
+  /targets         the applications that the relay scrapes, as JSON; `pyrotee scrape status` shows them as a table
   /api/v1/spool    the records on disk, as JSON; `pyrotee spool stats` shows them as a table
   /api/v1/dead-letters   profiles that a target rejected; `pyrotee dead-letters` shows them
   /-/healthy       200 while the process lives
@@ -55,6 +56,7 @@ pub struct Pages {
 pub struct Copies {
     metrics: PageCopies,
     status: PageCopies,
+    scrape: PageCopies,
     pub(crate) spool: PageCopies,
 }
 
@@ -69,6 +71,13 @@ pub(crate) async fn metrics(State(pages): State<Arc<Pages>>) -> Response {
 
 pub(crate) async fn status(State(pages): State<Arc<Pages>>) -> Response {
     page(JSON, &pages.copies.status, || line(&pages.status.page()))
+}
+
+/// Serves `/targets`: the scrape targets, as Pyroscope 0.37 did.
+pub(crate) async fn scrape_targets(State(pages): State<Arc<Pages>>) -> Response {
+    page(JSON, &pages.copies.scrape, || {
+        line(&pages.status.scrape_targets())
+    })
 }
 
 /// Serves `/-/healthy`: whether the data path still runs.

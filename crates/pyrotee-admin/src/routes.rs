@@ -49,6 +49,7 @@ pub(crate) fn router(site: &SharedSite) -> Router {
         .route(HEALTHY, page(pages::healthy))
         .route(READY, page(pages::ready))
         .route(json::status::PATH, page(pages::status))
+        .route(json::scrape::PATH, page(pages::scrape_targets))
         .route(json::reload::PATH, action(site, reload::reload))
         .route(json::PURGE, action(site, actions::purge))
         .route(json::spool::PATH, page(spool::page))

@@ -245,6 +245,7 @@ impl Relay {
                 self.parts,
                 Arc::<ReloadState>::clone(&self.config),
                 upstream,
+                Arc::new(self.scraping.clone()),
             ),
             spool: self.spool.clone(),
             health: Arc::clone(&health),

@@ -3,6 +3,7 @@
 
 pub mod dead_letters;
 pub mod reload;
+pub mod scrape;
 pub mod spool;
 pub mod status;
 

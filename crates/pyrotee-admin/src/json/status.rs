@@ -33,6 +33,9 @@ pub struct StatusPage {
     /// `None` if rejected profiles are not kept, and from an older relay without this field.
     #[serde(default)]
     pub dead_letters: Option<DeadLettersJson>,
+    /// `None` without jobs of pull mode, and from an older relay without this field.
+    #[serde(default)]
+    pub scrape: Option<ScrapeJson>,
     pub targets: Vec<TargetJson>,
     /// Empty without removed targets, and from an older relay without this field.
     #[serde(default)]
@@ -130,6 +133,17 @@ pub struct DeadLettersJson {
     /// Bytes that the letters take on disk.
     pub bytes: u64,
     pub max_bytes: u64,
+}
+
+/// Pull mode in short; `/targets` lists the scrape targets. Each profile of an application counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScrapeJson {
+    pub jobs: u64,
+    pub up: u64,
+    pub down: u64,
+    /// Not scraped yet.
+    pub unknown: u64,
+    pub dropped: u64,
 }
 
 /// A target that was removed from the configuration and has records in the spool.

@@ -12,14 +12,15 @@ use pyrotee_spool::RemovedTarget;
 
 use crate::degraded::DegradableParts;
 use crate::json::Amount;
+use crate::json::scrape::ScrapeTargetJson;
 use crate::json::status::{
-    DegradationJson, LastErrorJson, RemovedJson, StatusPage, SuspensionJson, TargetJson,
-    UploadsJson,
+    DegradationJson, LastErrorJson, RemovedJson, ScrapeJson, StatusPage, SuspensionJson,
+    TargetJson, UploadsJson,
 };
 use crate::json::{VERSION, seconds, time};
 use parts::Backlog;
 
-use crate::{ConfigState, TargetList, TargetView, UpstreamState};
+use crate::{ConfigState, ScrapeState, TargetList, TargetView, UpstreamState};
 
 /// The sources of the status page.
 #[derive(Debug)]
@@ -29,6 +30,7 @@ pub struct StatusSource {
     parts: DegradableParts,
     config: Arc<dyn ConfigState>,
     upstream: Option<Arc<dyn UpstreamState>>,
+    scrape: Arc<dyn ScrapeState>,
 }
 
 impl StatusSource {
@@ -38,6 +40,7 @@ impl StatusSource {
         parts: DegradableParts,
         config: Arc<dyn ConfigState>,
         upstream: Option<Arc<dyn UpstreamState>>,
+        scrape: Arc<dyn ScrapeState>,
     ) -> Self {
         Self {
             started: SystemTime::now(),
@@ -45,6 +48,7 @@ impl StatusSource {
             parts,
             config,
             upstream,
+            scrape,
         }
     }
 
@@ -53,6 +57,11 @@ impl StatusSource {
         let lines = self.parts.degraded();
         let lines = lines.iter().map(DegradationJson::line);
         std::iter::once("ready\n".to_owned()).chain(lines).collect()
+    }
+
+    /// All scrape targets at this instant.
+    pub(crate) fn scrape_targets(&self) -> Vec<ScrapeTargetJson> {
+        self.scrape.targets()
     }
 
     /// The page of this instant.
@@ -86,6 +95,7 @@ impl StatusSource {
             upstream: self.upstream.as_ref().map(|it| it.state()),
             spool: spool.map(|it| parts::spool(it, &backlog)),
             dead_letters: self.parts.dead_letters.as_ref().map(parts::dead_letters),
+            scrape: ScrapeJson::of(self.scrape.jobs(), &self.scrape.targets()),
             targets,
             removed,
         }

@@ -223,12 +223,20 @@ fn the_documentation_lists_every_field_and_no_other() {
             bytes: 0,
             max_bytes: 0,
         }),
+        scrape: Some(ScrapeJson {
+            jobs: 0,
+            up: 0,
+            down: 0,
+            unknown: 0,
+            dropped: 0,
+        }),
         targets: vec![eventful()],
         removed: vec![eventful_removed()],
     };
     let shown = fields::of(&serde_json::to_value(page).unwrap(), Some("dropped"));
     let (before, reload) = DOCUMENTATION.split_once("\n## Reload\n").unwrap();
     let (_, after) = reload.split_once("\n## ").unwrap();
+    let (after, _) = after.split_once("\n## Scrape targets\n").unwrap();
     let documented = fields::documented(before).chain(fields::documented(after));
     // States have a table of their own, below.
     let documented =

@@ -2,6 +2,7 @@
 
 mod jobs;
 mod sender;
+mod shown;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
