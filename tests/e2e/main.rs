@@ -117,6 +117,8 @@ mod reload;
 mod routes;
 /// The pages of the runbook that the binary carries.
 mod runbook;
+/// Pull mode: applications that the relay scrapes.
+mod scrape;
 /// Secrets are shown nowhere.
 mod secrets;
 /// The commands `send` and `sink`.

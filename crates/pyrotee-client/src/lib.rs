@@ -10,15 +10,19 @@
 )]
 
 mod address;
+mod body_digest;
 mod captured;
 mod exchange;
 mod http;
+mod push_body;
 mod pyroscope;
 mod raw;
 mod relay;
 
+pub use body_digest::{BodyDigest, BodyHasher};
 pub use captured::CapturedRequest;
 pub use exchange::BoundedResponse;
+pub use push_body::push_body;
 pub use pyroscope::{PyroscopeClient, UploadError};
 pub use relay::{AdminToken, JsonResponse, RelayClient, TOKEN};
 

@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::commands::reload::Refused;
 use crate::commands::{
-    UsageError, check, dead_letters, generate, healthcheck, reload, runbook, send, sink, spool,
-    status,
+    UsageError, check, dead_letters, generate, healthcheck, reload, runbook, scrape, send, sink,
+    spool, status,
 };
 
 /// Exit code for faults of the configuration and of the command line; clap uses the same code. All other failures are
@@ -62,6 +62,7 @@ enum Command {
     Reload(reload::Args),
     DeadLetters(dead_letters::Args),
     Spool(spool::Args),
+    Scrape(scrape::Args),
     Healthcheck(healthcheck::Args),
     Runbook(runbook::Args),
     Completions(generate::CompletionsArgs),
@@ -179,6 +180,7 @@ pub fn main() -> ExitCode {
         Command::Spool(args) => {
             blocking(spool::run(args)).unwrap_or_else(|error| report_error(&error))
         }
+        Command::Scrape(args) => exit_code(blocking(scrape::run(args))),
         Command::Healthcheck(args) => exit_code(blocking(healthcheck::run(args))),
         Command::Runbook(args) => exit_code(runbook::run(&args)),
         Command::Completions(args) => exit_code(generate::completions(&args, Cli::command())),

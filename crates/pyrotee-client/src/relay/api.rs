@@ -7,6 +7,7 @@ use pyrotee_admin::json::dead_letters::{
     self, BatchRequest, BatchResult, LetterDetail, LetterPage, PageQuery,
 };
 use pyrotee_admin::json::reload::{self, ReloadReport};
+use pyrotee_admin::json::scrape::{self, ScrapeTargetJson};
 use pyrotee_admin::json::spool::{self, Purged, ReplayProgress, SpoolPage};
 use pyrotee_admin::json::status::{self, StatusPage};
 use pyrotee_admin::json::{self, Amount};
@@ -29,6 +30,11 @@ impl RelayClient {
     /// The status of the targets.
     pub async fn status(&self) -> anyhow::Result<JsonResponse<StatusPage>> {
         self.get(status::PATH).await
+    }
+
+    /// The scrape targets of pull mode.
+    pub async fn scrape_targets(&self) -> anyhow::Result<JsonResponse<Vec<ScrapeTargetJson>>> {
+        self.get(scrape::PATH).await
     }
 
     /// Has the relay reload its configuration, and waits for the result. A configuration with faults is a result, not an

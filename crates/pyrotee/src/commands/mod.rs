@@ -3,17 +3,19 @@
 
 pub(crate) mod check;
 pub(crate) mod dead_letters;
-mod digest;
 pub(crate) mod generate;
 pub(crate) mod healthcheck;
+mod layout;
 mod relay;
 pub(crate) mod reload;
 pub(crate) mod runbook;
+pub(crate) mod scrape;
 pub(crate) mod send;
 pub(crate) mod sink;
 pub(crate) mod spool;
 pub(crate) mod status;
 mod tls_args;
 mod usage_error;
+mod watch;
 
 pub(crate) use usage_error::{UsageError, configured_target};

@@ -2,17 +2,16 @@
 
 mod destination;
 mod profile;
-mod push;
 mod request;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use pyrotee_client::BodyDigest;
 use pyrotee_terminal::{parse_duration, visible, write};
 use tokio::time::Instant;
 
-use crate::commands::digest::BodyDigest;
 use crate::commands::tls_args::TlsArgs;
 use destination::{Destination, Sent};
 use request::RequestSource;
@@ -157,7 +156,5 @@ fn report(body: BodyDigest, sent: &Sent, took: Duration) -> String {
     report
 }
 
-#[cfg(test)]
-mod target_tests;
 #[cfg(test)]
 mod tests;

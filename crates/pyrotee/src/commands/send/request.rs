@@ -6,12 +6,11 @@ use std::time::SystemTime;
 use anyhow::{Context, ensure};
 use bytes::Bytes;
 use pyroscope_wire::{Surface, query, time};
-use pyrotee_client::{CapturedRequest, USER_AGENT};
+use pyrotee_client::{BodyDigest, CapturedRequest, USER_AGENT, push_body};
 use pyrotee_net::Address;
 
+use super::SurfaceArg;
 use super::profile::{BodyFormat, Profile};
-use super::{SurfaceArg, push};
-use crate::commands::digest::BodyDigest;
 
 /// Time span from `from` to `until` of an uploaded profile, in nanoseconds.
 const COVERED: u64 = 10_000_000_000;
@@ -102,7 +101,7 @@ fn upload(
         BodyFormat::Push => SurfaceParts {
             target: Surface::Push.canonical_path().to_owned(),
             fields: "Content-Type: application/proto\r\nContent-Encoding: gzip\r\n".to_owned(),
-            body: push::request(name, data)?,
+            body: push_body(name, data)?,
         },
         BodyFormat::Export(kind) => SurfaceParts {
             target: Surface::Otlp.canonical_path().to_owned(),

@@ -6,10 +6,9 @@ use std::time::SystemTime;
 use hyper::StatusCode;
 use pyroscope_wire::ingest::{self, Description};
 use pyroscope_wire::{Message, Surface, query};
+use pyrotee_client::BodyDigest;
 use pyrotee_terminal::{visible, visible_json};
 use serde_json::{Map, Value, json};
-
-use crate::commands::digest::BodyDigest;
 
 /// Format of the lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

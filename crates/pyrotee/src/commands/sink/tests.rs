@@ -163,7 +163,7 @@ async fn a_body_that_breaks_off_is_printed_as_cut() {
 #[tokio::test]
 async fn http2_without_tls_is_understood() {
     let body = Bytes::from(vec![7; 3 << 20]);
-    let digest = crate::commands::digest::BodyDigest::of(&body).to_string();
+    let digest = pyrotee_client::BodyDigest::of(&body).to_string();
     let printed = while_sinking(200, false, async |address| {
         let io = TokioIo::new(TcpStream::connect(address).await.unwrap());
         let (mut sender, connection) =

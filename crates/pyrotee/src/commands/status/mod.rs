@@ -3,21 +3,18 @@
 mod ages;
 mod configuration;
 mod health;
-mod layout;
 mod notes;
 mod parts;
 mod table;
-mod watch;
 
-use std::time::Duration;
-
-use anyhow::{Context, bail};
+use anyhow::bail;
 use pyrotee_admin::json::status::StatusPage;
 use pyrotee_client::JsonResponse;
-use pyrotee_terminal::{parse_duration, print, visible_json};
+use pyrotee_terminal::{print, visible_json};
 
+use super::layout::Layout;
 use super::relay::RelayArgs;
-use layout::Layout;
+use super::watch::{self, Show};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -40,7 +37,7 @@ STATE includes the time until the next try, and of a target that a reload remove
 the time for which its pending profiles are still delivered. PENDING, SENT and
 DROPPED count profiles; OLDEST is the age of the oldest pending profile. Below a
 target are the reasons of dropped profiles, a long error, and what to do. Below the
-targets are lines for the upstream, the spool and the dead letters, for parts that are
+targets are lines for the upstream, the spool, the dead letters and pull mode, for parts that are
 degraded, for faults of the configuration file, for keys that need a restart, and for
 files that cannot be used. On a terminal with less than 100 columns the table has
 fewer columns, and more lines.
@@ -50,9 +47,6 @@ An address of all interfaces, such as :4041, is asked at loopback.
 Exit codes: 0 shown, 1 there is no response, or the server is no pyrotee, or with
 --fail something is not healthy; 2 the command line or the file of --config is wrong.";
 
-/// Shortest interval: less would be a load test.
-const SHORTEST: Duration = Duration::from_millis(100);
-
 /// Show the state of the targets of a running relay
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -60,13 +54,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     relay: RelayArgs,
 
-    /// Repeat every 2 seconds, or every SECONDS, until Ctrl-C
-    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = interval)]
-    watch: Option<Duration>,
-
-    /// Print the JSON of the relay
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    show: Show,
 
     /// Exit with 1 unless all targets and parts are healthy and the upstream is not failing
     #[arg(long, conflicts_with = "watch")]
@@ -80,35 +69,26 @@ pub(crate) struct Args {
 /// not healthy; the text begins with `not healthy: ` and says what.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let relay = args.relay.client()?;
-    let Some(interval) = args.watch else {
-        let response = relay.status().await?;
-        print(&show(&response, &args))?;
-        let trouble = health::trouble(&response.value).filter(|_| args.fail);
-        return trouble.map_or(Ok(()), |trouble| bail!("not healthy: {trouble}"));
-    };
-    tokio::select! {
-        watched = watch::run(&relay, &args, interval) => watched,
-        interrupted = tokio::signal::ctrl_c() => interrupted.context("failed to listen for Ctrl-C"),
+    if args.show.watch.is_some() {
+        let text = async || {
+            let response = relay.status().await?;
+            let text = show(&response, args.show.json);
+            Ok(match args.show.json {
+                true => text,
+                false => format!("{}\n{text}", table::title(&response.value)),
+            })
+        };
+        return watch::run(&args.show, text).await;
     }
+    let response = relay.status().await?;
+    print(&show(&response, args.show.json))?;
+    let trouble = health::trouble(&response.value).filter(|_| args.fail);
+    trouble.map_or(Ok(()), |trouble| bail!("not healthy: {trouble}"))
 }
 
-fn show(response: &JsonResponse<StatusPage>, args: &Args) -> String {
-    match args.json {
+fn show(response: &JsonResponse<StatusPage>, is_json: bool) -> String {
+    match is_json {
         true => visible_json(&response.json),
         false => table::render(&response.value, Layout::of_stdout()),
     }
 }
-
-/// Parses an interval: a number of seconds, or a duration with a unit.
-fn interval(text: &str) -> Result<Duration, String> {
-    let bare = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    let text = if bare { &format!("{text}s") } else { text };
-    let interval = parse_duration(text)?;
-    match interval < SHORTEST {
-        true => Err("is less than a tenth of a second".to_owned()),
-        false => Ok(interval),
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,7 +1,7 @@
 //! The lines of a status about the upstream, the spool and the dead letters.
 
 use pyrotee_admin::json::status::{
-    DeadLettersJson, FAILING, SpoolJson, StatusPage, UNUSED, UpstreamJson,
+    DeadLettersJson, FAILING, ScrapeJson, SpoolJson, StatusPage, UNUSED, UpstreamJson,
 };
 use pyrotee_terminal::{counted, profiles, size};
 
@@ -17,6 +17,7 @@ pub(super) fn lines(page: &StatusPage, now: Now) -> Vec<String> {
     lines.push(spool.map_or_else(|| none("spool"), of_spool));
     let letters = page.dead_letters.as_ref();
     lines.push(letters.map_or_else(|| none("dead letters"), of_dead_letters));
+    lines.extend(page.scrape.as_ref().map(of_scrape));
     lines
 }
 
@@ -45,6 +46,21 @@ fn of_spool(spool: &SpoolJson) -> String {
     let oldest = oldest.map_or_else(String::new, |age| format!(", the oldest {age}"));
     let (bytes, most) = (size(spool.bytes), size(spool.max_bytes));
     format!("spool: {dir}, {state}, {bytes} of {most}, {pending} pending{oldest}")
+}
+
+fn of_scrape(scrape: &ScrapeJson) -> String {
+    let jobs = counted(scrape.jobs, "job");
+    let parts = [
+        (scrape.up, "up"),
+        (scrape.down, "down"),
+        (scrape.unknown, "not scraped yet"),
+        (scrape.dropped, "dropped"),
+    ];
+    let parts = parts.iter().filter(|(count, _)| *count > 0);
+    let parts: String = parts
+        .map(|(count, state)| format!(", {count} {state}"))
+        .collect();
+    format!("scrape: {jobs}{parts}; see pyrotee scrape status")
 }
 
 fn of_dead_letters(letters: &DeadLettersJson) -> String {

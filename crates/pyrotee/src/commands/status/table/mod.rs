@@ -7,8 +7,8 @@ use pyrotee_admin::json::status::{DegradationJson, StatusPage};
 use pyrotee_terminal::visible;
 
 use super::ages::Now;
-use super::layout::Layout;
 use super::{configuration, parts};
+use crate::commands::layout::Layout;
 
 /// Shown in place of a missing value.
 const NOTHING: &str = "-";

@@ -4,8 +4,8 @@ use pyrotee_admin::json::status::StatusPage;
 use pyrotee_terminal::{Table, profiles};
 
 use super::super::ages::Now;
-use super::super::layout::Layout;
 use super::super::notes;
+use crate::commands::layout::Layout;
 
 const HEAD: [&str; 5] = ["TARGET", "STATE", "PENDING", "SENT", "DROPPED"];
 

@@ -5,9 +5,9 @@ use pyrotee_terminal::{Table, profiles, visible};
 use unicode_width::UnicodeWidthStr;
 
 use super::super::ages::{Now, age_of};
-use super::super::layout::Layout;
 use super::super::notes;
 use super::NOTHING;
+use crate::commands::layout::Layout;
 
 const HEAD: [&str; 8] = [
     "TARGET",

@@ -1,15 +1,31 @@
-//! `pyrotee status --watch`: one status after the other.
+//! `--watch`: one status after the other.
 
 use std::io::{self, IsTerminal};
 use std::time::{Duration, SystemTime};
 
-use anyhow::Error;
-use pyrotee_client::RelayClient;
-use pyrotee_terminal::write;
+use anyhow::{Context, Error};
+use pyrotee_terminal::{parse_duration, write};
 use tokio::time::MissedTickBehavior;
 
 use super::layout::Layout;
-use super::{Args, show, table};
+
+/// Shortest interval: less would be a load test.
+const SHORTEST: Duration = Duration::from_millis(100);
+
+/// Interval without SECONDS.
+const USUAL: Duration = Duration::from_secs(2);
+
+/// How often and in which form a status is shown.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Show {
+    /// Repeat every 2 seconds, or every SECONDS, until Ctrl-C
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = interval)]
+    pub(super) watch: Option<Duration>,
+
+    /// Print the JSON of the relay
+    #[arg(long)]
+    pub(super) json: bool,
+}
 
 /// Moves the cursor home and clears below it: one write for a whole frame does not flicker.
 const CLEAR: &str = "\x1b[H\x1b[J";
@@ -22,43 +38,44 @@ struct Last {
     silent_since: Option<SystemTime>,
 }
 
-/// Shows one status after the other until the reader closes the output. While the relay does not respond, the last status
-/// stays, with a line above that says so.
+/// Shows one status after the other, of which each is a call of `status`, until the reader closes the output or presses
+/// Ctrl-C. While the relay does not respond, the last status stays, with a line above that says so.
 ///
 /// # Errors
 /// The relay does not respond to the first request: the address may be wrong. Later the relay may be restarting.
 pub(super) async fn run(
-    relay: &RelayClient,
-    args: &Args,
-    interval: Duration,
+    show: &Show,
+    status: impl AsyncFn() -> anyhow::Result<String>,
 ) -> anyhow::Result<()> {
-    let mut ticks = tokio::time::interval(interval);
+    tokio::select! {
+        watched = watch(show, status) => watched,
+        interrupted = tokio::signal::ctrl_c() => interrupted.context("failed to listen for Ctrl-C"),
+    }
+}
+
+async fn watch(
+    show: &Show,
+    status: impl AsyncFn() -> anyhow::Result<String>,
+) -> anyhow::Result<()> {
+    let mut ticks = tokio::time::interval(show.watch.unwrap_or(USUAL));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last: Option<Last> = None;
     loop {
         ticks.tick().await;
-        let text = match (relay.status().await, &mut last) {
-            (Ok(response), last) => {
-                let text = match args.json {
-                    true => show(&response, args),
-                    false => format!(
-                        "{}\n{}",
-                        table::title(&response.value),
-                        show(&response, args)
-                    ),
-                };
+        let text = match (status().await, &mut last) {
+            (Ok(text), last) => {
                 let shown = last.insert(Last {
                     text,
                     at: SystemTime::now(),
                     silent_since: None,
                 });
-                match args.json {
+                match show.json {
                     true => shown.text.clone(),
                     false => frame(&shown.text),
                 }
             }
             (Err(error), None) => return Err(error),
-            (Err(error), Some(_)) if args.json => {
+            (Err(error), Some(_)) if show.json => {
                 write(&mut io::stderr(), &format!("error: {error:#}\n"))?;
                 continue;
             }
@@ -71,6 +88,17 @@ pub(super) async fn run(
         if !write(&mut io::stdout(), &text)? {
             return Ok(());
         }
+    }
+}
+
+/// Parses an interval: a number of seconds, or a duration with a unit.
+fn interval(text: &str) -> Result<Duration, String> {
+    let bare = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let text = if bare { &format!("{text}s") } else { text };
+    let interval = parse_duration(text)?;
+    match interval < SHORTEST {
+        true => Err("is less than a tenth of a second".to_owned()),
+        false => Ok(interval),
     }
 }
 
@@ -98,6 +126,16 @@ fn frame(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_interval_is_seconds_or_has_a_unit() {
+        for (text, millis) in [("2", 2_000), ("0.5", 500), ("1m", 60_000), ("300ms", 300)] {
+            assert_eq!(interval(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "0", "0.01", "-1", "soon", "1ms"] {
+            assert!(interval(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn the_line_above_an_old_status_says_since_when_and_of_when() {

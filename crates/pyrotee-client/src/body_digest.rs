@@ -6,25 +6,27 @@ use sha2::{Digest as _, Sha256};
 
 /// Counts and hashes the bytes of a body.
 #[derive(Debug, Default)]
-pub(crate) struct BodyHasher {
+pub struct BodyHasher {
     bytes: u64,
     hash: Sha256,
 }
 
 /// Length and hash of a body that was not kept. `Display` is the first 16 hex digits of its SHA-256.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct BodyDigest {
-    pub(crate) bytes: u64,
+pub struct BodyDigest {
+    pub bytes: u64,
     start: [u8; 8],
 }
 
 impl BodyHasher {
-    pub(crate) fn update(&mut self, data: &[u8]) {
+    /// Adds the next bytes of the body.
+    pub fn update(&mut self, data: &[u8]) {
         self.bytes += u64::try_from(data.len()).unwrap_or(u64::MAX);
         self.hash.update(data);
     }
 
-    pub(crate) fn finish(self) -> BodyDigest {
+    /// Ends the body.
+    pub fn finish(self) -> BodyDigest {
         let mut start = [0; 8];
         for (to, from) in start.iter_mut().zip(self.hash.finalize()) {
             *to = from;
@@ -37,7 +39,8 @@ impl BodyHasher {
 }
 
 impl BodyDigest {
-    pub(crate) fn of(data: &[u8]) -> Self {
+    /// The digest of a whole body.
+    pub fn of(data: &[u8]) -> Self {
         let mut hasher = BodyHasher::default();
         hasher.update(data);
         hasher.finish()

@@ -1,3 +1,5 @@
+mod target;
+
 use std::net::Ipv4Addr;
 use std::path::Path;
 

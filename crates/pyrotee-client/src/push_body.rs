@@ -20,7 +20,10 @@ const APPLICATION: &str = "service_name";
 
 /// A `PushRequest` with one series and one profile (pprof), compressed; its labels are those of `name`, which has the
 /// syntax of `/ingest`.
-pub(super) fn request(name: &str, pprof: &Bytes) -> anyhow::Result<Bytes> {
+///
+/// # Errors
+/// The name cannot be made into labels.
+pub fn push_body(name: &str, pprof: &Bytes) -> anyhow::Result<Bytes> {
     let name = Name::parse(name, Dialect::Modern)
         .with_context(|| format!("--name {name} cannot be made into labels"))?;
     let own = [PROFILE_TYPE, (APPLICATION, name.app())];
@@ -64,7 +67,7 @@ mod tests {
     fn the_name_becomes_labels_and_the_profile_stays() {
         for length in [0, 1, 127, 128, 300, 70_000] {
             let pprof = Bytes::from(vec![7; length]);
-            let message = read(request("shop{region=eu, service_name=x}", &pprof).unwrap());
+            let message = read(push_body("shop{region=eu, service_name=x}", &pprof).unwrap());
             let what = message.describe().unwrap();
             assert_eq!((what.app.as_str(), what.series), ("shop", 1));
             let labels = [
@@ -87,7 +90,7 @@ mod tests {
             ("a b", "not allowed"),
             ("shop{a=}", "a has no value"),
         ] {
-            let error = request(name, &Bytes::new()).unwrap_err();
+            let error = push_body(name, &Bytes::new()).unwrap_err();
             assert!(format!("{error:#}").contains(part), "{error:#}");
         }
     }

@@ -16,6 +16,14 @@ impl Layout {
         terminal_width().map_or(Self::Pipe, Self::Terminal)
     }
 
+    /// Width of the rows of a table, in columns.
+    pub(super) fn width(self) -> usize {
+        match self {
+            Self::Terminal(width) => width,
+            Self::Pipe => usize::MAX,
+        }
+    }
+
     /// The lines of a text that no column is aligned to. The text may come from the network.
     pub(super) fn lines(self, text: &str) -> Vec<String> {
         let text = visible(text);

@@ -6,8 +6,8 @@ use std::path::Path;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use super::*;
 use crate::commands::UsageError;
+use crate::commands::send::*;
 
 fn args(config: &Path) -> Args {
     Args {

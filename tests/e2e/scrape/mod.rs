@@ -1,0 +1,41 @@
+//! Pull mode: applications that the relay scrapes, from the scrape to the local upstream and the targets.
+
+mod app;
+mod jobs;
+mod shown;
+mod totals;
+
+use app::{App, Sent};
+
+use crate::support::{Builder, Upstream, eventually};
+
+/// The job `shop`, which scrapes `profiles` of `app` every second.
+fn job(app: &App, profiles: &str) -> String {
+    format!(
+        "scrape-configs:\n- job-name: shop\n  scrape-interval: 1s\n  enabled-profiles: [{profiles}]\n  \
+         profiles: {{ cpu: {{ params: {{ seconds: [\"1\"] }} }} }}\n  static-configs:\n  \
+         - {{ application: shop.cart, targets: [\"{}\"], labels: {{ zone: a }} }}",
+        app.address()
+    )
+}
+
+/// The scraped profiles with this type that a stand-in for a Pyroscope got.
+fn sent(to: &Upstream, sample_type: &str) -> Vec<Sent> {
+    let requests = to.requests();
+    let sent = requests.iter().map(Sent::of);
+    sent.filter(|it| it.config.contains(sample_type)).collect()
+}
+
+/// Waits until a stand-in for a Pyroscope got so many profiles with this type.
+fn wait_for(to: &Upstream, sample_type: &str, count: usize) -> Vec<Sent> {
+    let what = format!("{count} profiles with {sample_type}");
+    eventually(crate::support::SOON, &what, || {
+        sent(to, sample_type).len() >= count
+    });
+    sent(to, sample_type)
+}
+
+/// A builder with one target, `central`, that adds a tag.
+fn with_target(builder: Builder, target: &Upstream) -> Builder {
+    builder.target("central", target, &["tags: { env: prod }"])
+}
