@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::SystemTime;
 
-use pyrotee_tls::{CertificateInfo, TlsPart};
+use pyrotee_tls::{CertificateInfo, ClientTls, TlsPart};
 
 use crate::{
     faults::dotted,
@@ -25,9 +25,9 @@ pub struct CertificateFile<'c> {
 /// A server that the relay speaks TLS to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TlsServer<'c> {
-    /// `upstream` or `target`: the label of the metric.
+    /// `upstream`, `target` or `scrape`: the label of the metric.
     pub role: &'static str,
-    /// Name of the target; `upstream` for the upstream.
+    /// Name of the target or of the job; `upstream` for the upstream.
     pub name: &'c str,
 }
 
@@ -37,6 +37,8 @@ impl TlsServer<'_> {
     pub fn section(&self) -> String {
         match self.role {
             TARGET => dotted(&["remote-write", "targets", self.name, "tls"]),
+            // The section of the job, or of one of its `http-sd-configs`.
+            SCRAPE => format!("scrape-configs[{}].tls-config", self.name),
             role => format!("{role}.tls"),
         }
     }
@@ -44,6 +46,7 @@ impl TlsServer<'_> {
 
 const UPSTREAM: &str = "upstream";
 const TARGET: &str = "target";
+const SCRAPE: &str = "scrape";
 
 impl Config {
     /// The files of certificates, sorted; a file that several sections name for one role is there once.
@@ -66,6 +69,9 @@ impl Config {
             };
             add(tls.tls.certificates(), roles, &mut found);
         }
+        for (_, tls) in self.scrape_tls() {
+            add(tls.certificates(), [SCRAPE, "scrape_ca"], &mut found);
+        }
         found.sort_by_key(|file| (file.role, file.path, file.not_after));
         found.dedup_by_key(|file| (file.role, file.path));
         found
@@ -76,7 +82,23 @@ impl Config {
         let unverified = self
             .servers()
             .filter(|(_, tls)| tls.tls.skips_verification());
-        unverified.map(|(server, _)| server)
+        let jobs = self
+            .scrape_tls()
+            .filter(|(_, tls)| tls.skips_verification());
+        let mut jobs: Vec<_> = jobs.map(|(server, _)| server).collect();
+        // A job and its discoveries have TLS of their own.
+        jobs.dedup();
+        unverified.map(|(server, _)| server).chain(jobs)
+    }
+
+    /// TLS of the jobs of pull mode, and of their `http-sd-configs`.
+    fn scrape_tls(&self) -> impl Iterator<Item = (TlsServer<'_>, &ClientTls)> {
+        self.scrape.jobs.iter().flat_map(|job| {
+            let discoveries = job.http_discoveries.iter().map(|it| &it.client);
+            let clients = std::iter::once(&job.client).chain(discoveries);
+            let (role, name) = (SCRAPE, job.name.as_str());
+            clients.filter_map(move |it| Some((TlsServer { role, name }, it.tls.as_ref()?)))
+        })
     }
 
     /// The servers that are spoken to over TLS.

@@ -1,6 +1,6 @@
 //! Tests of pull mode: the block `scrape-configs`, and the section `scrape`.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use pyrotee_scrape_config::{Limits, Scheme};
 
@@ -224,4 +224,27 @@ fn a_server_yml_with_jobs_names_only_keys_of_pyroscope() {
     let faults = case.faults();
     assert!(faults.contains("(storage-path, retention)"), "{faults}");
     yaml("scrape-configs: []\nremote-write: { enabled: false }\n").config();
+}
+
+#[test]
+fn files_and_servers_of_the_jobs_are_known() {
+    let pem = Pem::new();
+    let path = |name: &str| Path::new(&pem.dir()).join(name);
+    let (ca, cert, key) = (path("ca.crt"), path("tls.crt"), path("tls.key"));
+    let text = format!(
+        "scrape-configs:\n- job-name: shop\n  enabled-profiles: [cpu]\n  static-configs: [{{ application: a, targets: [h] }}]\n  \
+         tls-config: {{ ca-file: {}, cert-file: {}, key-file: {} }}\n  http-sd-configs:\n  \
+         - {{ url: \"https://sd\", tls-config: {{ insecure-skip-verify: true }} }}\n  \
+         - {{ url: \"https://sd2\", tls-config: {{ insecure-skip-verify: true }} }}\n",
+        ca.display(),
+        cert.display(),
+        key.display()
+    );
+    let config = yaml(&text).config();
+    let files = config.certificate_files();
+    let files: Vec<_> = files.iter().map(|it| (it.role, it.path)).collect();
+    assert_eq!(files, [("scrape", &*cert), ("scrape_ca", &*ca)]);
+    let servers: Vec<_> = config.unverified_servers().collect();
+    assert_eq!(servers.len(), 1, "one for each job");
+    assert_eq!(servers[0].section(), "scrape-configs[shop].tls-config");
 }
