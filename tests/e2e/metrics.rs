@@ -292,6 +292,7 @@ fn the_documentation_lists_the_series_there_are_and_no_other() {
     rig.upstream.wait_for(6, SOON);
     let mut shown = series(&rig.relay.metrics());
     shown.extend(series_of_tls());
+    shown.extend(series(&crate::scrape::metrics_of_a_job()));
     shown.retain(|name| name.starts_with("pyroscope_"));
     let missing: Vec<_> = shown.difference(&documented).collect();
     assert!(missing.is_empty(), "not in docs/metrics.md: {missing:?}");

@@ -11,6 +11,7 @@ from series import (
     LETTERS_EVICTED,
     LETTERS_OPEN,
     LIMIT_HITS,
+    LOOPS,
     LOSSES,
     MEMORY,
     MINUTES,
@@ -20,6 +21,8 @@ from series import (
     PREFIX,
     QUEUED,
     QUEUE_PENDING,
+    SCRAPES,
+    SCRAPES_FAILED,
     SENT,
     SPOOL,
     STARTED,
@@ -35,6 +38,8 @@ from series import (
     of_spool,
     of_target,
     rising,
+    scrape_failed,
+    skipped,
     state,
     steady,
     teed,
@@ -109,6 +114,7 @@ def lost(reason, alert, labels):
     return Case(f"dropped as {reason}", changed, {alert: labels})
 
 
+PER_JOB = {"scrape_job": "shop"}
 PER_TARGET = {"target": "central"}
 
 CASES = [
@@ -334,6 +340,23 @@ CASES = [
     ),
     Case("too many clients", {LIMIT_HITS: rising(1)}, {"PyroteeConnectionLimit": {}}),
     Case("clients go past it", {INGESTED: f"0+600x20 12000x{MINUTES - 20}"}, {"PyroteeNoProfiles": {"instance": None}}),
+    Case("a job finds nothing", {LOOPS: steady(0)}, {"PyroteeScrapeNoTargets": PER_JOB}),
+    Case("applications are gone", {SCRAPES_FAILED: rising(40)}, {"PyroteeScrapeTargetsDown": PER_JOB}),
+    Case("nobody is scraped", {SCRAPES: rising(0), SCRAPES_FAILED: rising(0)}, {}),
+    *(
+        Case(
+            f"scrapes are skipped: {reason}",
+            {skipped(reason): rising(1)},
+            {"PyroteeScrapeSkipping": {**PER_JOB, "reason": reason}},
+        )
+        for reason in ["budget", "limit", "state"]
+    ),
+    *(Case(f"scrapes are skipped: {it}", {skipped(it): rising(1)}, {}) for it in ["first", "empty", "overrun", "reset"]),
+    Case(
+        "the upstream refuses scraped profiles",
+        {scrape_failed("refused"): rising(1)},
+        {"PyroteeScrapeSkipping": {**PER_JOB, "reason": "refused"}},
+    ),
     Case("a thread panicked", {PANICS: f"0x{MINUTES - 20} 1x20"}, {"PyroteeThreadPanicked": {"thread": "deliverer"}}),
     Case(
         "three profiles are missing",

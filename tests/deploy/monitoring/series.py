@@ -57,6 +57,14 @@ def of_config(name):
     return f"pyroscope_relay_config_{name}{{{INSTANCE}}}"
 
 
+def skipped(reason):
+    return f'pyroscope_relay_scrape_skipped_total{{{JOB},reason="{reason}"}}'
+
+
+def scrape_failed(reason):
+    return f'pyroscope_relay_scrape_failures_total{{{JOB},reason="{reason}"}}'
+
+
 DAY = 24 * 3600
 
 
@@ -78,6 +86,11 @@ UPSTREAM_ERRORS = f'pyroscope_relay_upstream_errors_total{{{INSTANCE},kind="conn
 LIMIT_HITS = f"pyroscope_relay_connection_limit_hits_total{{{INSTANCE}}}"
 PANICS = f'pyroscope_relay_thread_panics_total{{{INSTANCE},thread="deliverer"}}'
 INGESTED = f'pyroscope_relay_ingested_total{{{INSTANCE},source="pushed",surface="ingest",format="pprof"}}'
+JOB = f'{INSTANCE},scrape_job="shop"'
+LOOPS = f"pyroscope_scrape_target_pool_targets{{{JOB}}}"
+SCRAPES = f"pyroscope_scrape_target_pool_scrapes_total{{{JOB}}}"
+SCRAPES_FAILED = f"pyroscope_scrape_target_pool_scrapes_failed_total{{{JOB}}}"
+SKIPS = ["first", "empty", "budget", "overrun", "reset", "state", "limit"]
 QUEUE_PENDING = f"{PREFIX}queue_pending{{{NAMED}}}"
 ACCEPTED = of_target("accepted_profiles_total")
 SENT = of_target("sent_profiles_total")
@@ -99,6 +112,13 @@ MEMORY = {
     UPSTREAM_ERRORS: rising(0),
     LIMIT_HITS: rising(0),
     PANICS: rising(0),
+    LOOPS: steady(10),
+    SCRAPES: rising(60),
+    SCRAPES_FAILED: rising(3),
+    **{skipped(reason): rising(0) for reason in SKIPS},
+    scrape_failed("connect"): rising(3),
+    scrape_failed("refused"): rising(0),
+    f"pyroscope_relay_scrape_state_bytes{{{INSTANCE}}}": steady(1 << 20),
     teed("accepted"): rising(600),
     teed("loop"): rising(0),
     QUEUED: steady(100_000),

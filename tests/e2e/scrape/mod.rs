@@ -7,7 +7,7 @@ mod totals;
 
 use app::{App, Sent};
 
-use crate::support::{Builder, Upstream, eventually};
+use crate::support::{Builder, Metrics, Relay, Upstream, eventually};
 
 /// The job `shop`, which scrapes `profiles` of `app` every second.
 fn job(app: &App, profiles: &str) -> String {
@@ -17,6 +17,16 @@ fn job(app: &App, profiles: &str) -> String {
          - {{ application: shop.cart, targets: [\"{}\"], labels: {{ zone: a }} }}",
         app.address()
     )
+}
+
+/// The metrics of a relay that has sent a delta, and has a discovery that fails.
+pub(crate) fn metrics_of_a_job() -> Metrics {
+    let (app, local) = (App::new(&[(1, (1_000, 10))]), Upstream::ok());
+    let discovery = "  file-sd-configs: [{ files: [\"{home}/none.yaml\"] }]";
+    let jobs = format!("{}\n{discovery}", job(&app, "mem"));
+    let relay = Relay::builder().upstream(&local).yaml(&jobs).spawn();
+    wait_for(&local, "alloc_space", 1);
+    relay.metrics()
 }
 
 /// The scraped profiles with this type that a stand-in for a Pyroscope got.

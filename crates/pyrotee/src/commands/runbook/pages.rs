@@ -63,6 +63,9 @@ pub(super) const PAGES: &[Page] = pages! {
     "PyroteeProfilesMayBeDoubled"
     "PyroteeConnectionLimit"
     "PyroteeNoProfiles"
+    "PyroteeScrapeNoTargets"
+    "PyroteeScrapeTargetsDown"
+    "PyroteeScrapeSkipping"
     "PyroteeThreadPanicked"
     "PyroteeUnaccountedProfiles"
 };
