@@ -25,6 +25,8 @@ mod push;
 mod python;
 /// `pyroscope`.
 mod rust;
+/// Pull mode: deltas of profiles of Go, compared with `github.com/google/pprof`.
+mod scrape;
 /// The parts of a request that must be equal in two runs of an SDK.
 mod shape;
 /// Helpers that are shared with the end-to-end tests.
