@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use twox_hash::XxHash3_128;
 
+use super::stacks::varints;
 use super::{MAX_TYPES, PprofFault, Span};
 use pyroscope_wire::proto::{Field, Fields};
 
@@ -17,6 +18,7 @@ pub(super) mod profile {
     pub(in super::super) const STRING: u32 = 6;
     pub(in super::super) const TIME: u32 = 9;
     pub(in super::super) const DURATION: u32 = 10;
+    pub(in super::super) const PERIOD_TYPE: u32 = 11;
 }
 
 /// The tables of a profile, by the numbers with which its parts refer to each other.
@@ -66,14 +68,15 @@ impl Index {
                 _ => {}
             }
         }
-        let named = index.types.iter().all(|(kind, unit)| {
-            index.string(source, *kind).is_some() && index.string(source, *unit).is_some()
-        });
-        if !named {
-            return Err(PprofFault::Reference);
-        }
         for location in locations {
             index.add_location(source, location)?;
+        }
+        // Writing the profile again follows these references and must not fail.
+        for field in Fields::new(source) {
+            strings_of(source, &field?, |string| {
+                let text = index.string(source, string);
+                text.map(drop).ok_or(PprofFault::Reference)
+            })?;
         }
         Ok(index)
     }
@@ -191,6 +194,40 @@ impl Index {
         out.extend_from_slice(&line.to_le_bytes());
         Ok(())
     }
+}
+
+/// Calls `each` for the strings to which a field of a profile refers, without those of samples.
+pub(super) fn strings_of(
+    source: &[u8],
+    field: &Field,
+    mut each: impl FnMut(u32) -> Result<(), PprofFault>,
+) -> Result<(), PprofFault> {
+    let numbers: &[u32] = match field.number {
+        // Type and unit of the values and of the period.
+        profile::SAMPLE_TYPE | profile::PERIOD_TYPE => &[1, 2],
+        profile::MAPPING => &[5, 6],
+        profile::FUNCTION => &[2, 3, 4],
+        // Frames to drop and to keep, comments, default type, address of the documentation.
+        7 | 8 | 13 | 14 | 15 => return varints(source, field, |string| each(number(string)?)),
+        _ => return Ok(()),
+    };
+    strings_within(source, field, numbers, each)
+}
+
+/// Calls `each` for the strings in these fields of a nested message.
+pub(super) fn strings_within(
+    source: &[u8],
+    message: &Field,
+    numbers: &[u32],
+    mut each: impl FnMut(u32) -> Result<(), PprofFault>,
+) -> Result<(), PprofFault> {
+    for field in Fields::within(source, message.delimited()?) {
+        let field = field?;
+        if numbers.contains(&field.number) {
+            each(number(field.varint(source)?)?)?;
+        }
+    }
+    Ok(())
 }
 
 /// Two integers of a nested message; an integer that is absent is 0.

@@ -164,3 +164,29 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_profile_that_refers_to_a_string_that_it_does_not_have_is_refused() {
+    let whole = profile(&[(&[1], &[10, 1], None)]);
+    let missing = 1_000;
+    type Damage = fn(&mut Profile, i64);
+    let damages: [(&str, Damage); 5] = [
+        ("type", |it, text| it.sample_type[0].unit = text),
+        ("mapping", |it, text| it.mapping[0].filename = text),
+        ("function", |it, text| it.function[0].system_name = text),
+        ("period", |it, text| {
+            it.period_type.as_mut().unwrap().kind = text
+        }),
+        ("comment", |it, text| it.comment.push(text)),
+    ];
+    for (part, damage) in damages {
+        let mut damaged = whole.clone();
+        damage(&mut damaged, missing);
+        let bytes = damaged.encode_to_vec();
+        assert_eq!(
+            Pprof::read(&bytes, LIMIT).err(),
+            Some(PprofFault::Reference),
+            "{part}"
+        );
+    }
+}

@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use super::Pprof;
-use super::index::{number, profile};
+use super::index::{profile, strings_of, strings_within};
 use super::stacks::varints;
+use super::{Pprof, PprofFault};
 use pyroscope_wire::proto::{Field, Fields, put_field, put_varint};
 
 /// See [`Pprof::with_values`].
@@ -105,7 +105,7 @@ impl Used {
                         Ok(())
                     })
                     .ok()?,
-                    3 => used.strings_of(source, &field, &[1, 2, 4])?,
+                    3 => strings_within(source, &field, &[1, 2, 4], used.strings()).ok()?,
                     _ => {}
                 }
             }
@@ -119,34 +119,21 @@ impl Used {
             }
         }
         for field in Fields::new(source).flatten() {
-            match field.number {
-                profile::FUNCTION if used.functions.contains(&id(source, &field)) => {
-                    used.strings_of(source, &field, &[2, 3, 4])?;
-                }
-                profile::MAPPING => used.strings_of(source, &field, &[5, 6])?,
-                // Type and unit of the values and of the period.
-                profile::SAMPLE_TYPE | 11 => used.strings_of(source, &field, &[1, 2])?,
-                // Frames to drop and to keep, comments, default type, address of the documentation.
-                7 | 8 | 13 | 14 | 15 => varints(source, &field, |string| {
-                    used.strings.insert(number(string)?);
-                    Ok(())
-                })
-                .ok()?,
-                _ => {}
+            let is_left_out =
+                field.number == profile::FUNCTION && !used.functions.contains(&id(source, &field));
+            if !is_left_out {
+                strings_of(source, &field, used.strings()).ok()?;
             }
         }
         Some(used)
     }
 
-    /// Notes the strings of these fields of a nested message.
-    fn strings_of(&mut self, source: &[u8], message: &Field, numbers: &[u32]) -> Option<()> {
-        for field in Fields::within(source, message.delimited().ok()?).flatten() {
-            if numbers.contains(&field.number) {
-                self.strings
-                    .insert(number(field.varint(source).ok()?).ok()?);
-            }
+    /// Notes each string.
+    fn strings(&mut self) -> impl FnMut(u32) -> Result<(), PprofFault> + '_ {
+        |string| {
+            self.strings.insert(string);
+            Ok(())
         }
-        Some(())
     }
 }
 
