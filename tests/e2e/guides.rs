@@ -5,17 +5,19 @@ use std::{fs, path::Path};
 use crate::support::{command::run, pki::Authority};
 
 /// Pages and files with configurations, from the root of the repository.
-const FILES: [&str; 10] = [
+const FILES: [&str; 12] = [
     "README.md",
     "docs/coming-from-pyroscope.md",
     "docs/configuration.md",
     "docs/dead-letters.md",
     "docs/migrate-to-cloud.md",
+    "docs/pull-mode.md",
     "docs/pyroscope-2.md",
     "docs/tls.md",
     "deploy/alloy/pyrotee/pyrotee.yaml",
     "deploy/docker/compose/pyrotee.yaml",
     "deploy/docker/pyrotee.yaml",
+    "deploy/docker/scrape/pyrotee.yaml",
 ];
 
 /// The configurations of a page: the blocks that are marked as `yaml`. `yml` marks YAML that is none of pyrotee's, or
