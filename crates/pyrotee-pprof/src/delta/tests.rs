@@ -157,3 +157,37 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn five_types_and_twenty_thousand_stacks_have_exact_deltas() {
+    let of = |count: i64| {
+        let mut large = profile(&[(&[1], &[0, 0], None)]);
+        for _ in 0..3 {
+            large.sample_type.push(large.sample_type[0].clone());
+        }
+        let (location, sample) = (large.location[1].clone(), large.sample.remove(0));
+        for number in 0..20_000 {
+            let (mut location, mut sample) = (location.clone(), sample.clone());
+            location.id = 100 + number;
+            location.address = 0x1000 * (number + 1);
+            sample.location_id = vec![location.id];
+            sample.value = (0..5).map(|kind| count * (kind + 1)).collect();
+            large.location.push(location);
+            large.sample.push(sample);
+        }
+        large.encode_to_vec()
+    };
+    let mut baseline = Baseline::default();
+    let mut advance = |bytes: &[u8]| {
+        let profile = Pprof::read(bytes, 64 << 20).unwrap();
+        baseline.advance(&profile, &[true, true, true, true, false])
+    };
+    assert_eq!(advance(&of(3)), Delta::First);
+    let Delta::Since(Some(written)) = advance(&of(10)) else {
+        panic!("something happened");
+    };
+    let written = Profile::decode(&written[..]).unwrap();
+    assert_eq!(written.sample.len(), 20_000);
+    let is_exact = |sample: &crate::model::Sample| sample.value == [7, 14, 21, 28, 50];
+    assert!(written.sample.iter().all(is_exact));
+}
