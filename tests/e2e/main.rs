@@ -119,6 +119,8 @@ mod routes;
 mod runbook;
 /// Pull mode: applications that the relay scrapes.
 mod scrape;
+/// Scrape targets that are slow, hostile or broken.
+mod scrape_faults;
 /// Secrets are shown nowhere.
 mod secrets;
 /// The commands `send` and `sink`.

@@ -23,6 +23,7 @@ mod paced;
 pub(crate) mod pki;
 mod poll;
 pub(crate) mod ports;
+mod pulled;
 mod pyroscope2;
 mod relay;
 mod reload;
@@ -45,6 +46,7 @@ pub(crate) use self::{
     metrics::{Count, Ledger, Metrics},
     paced::paced,
     poll::{SOON, eventually, nightly, poll},
+    pulled::Pulled,
     pyroscope2::Pyroscope2,
     relay::{Ended, Relay},
     reload::Report,
