@@ -4,6 +4,8 @@
 mod deltas;
 /// Computes a delta with `github.com/google/pprof/profile`.
 mod oracle;
+/// The relay scrapes the program.
+mod relay;
 
 use std::{
     io::{BufRead, BufReader},
