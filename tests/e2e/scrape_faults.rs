@@ -154,10 +154,15 @@ fn each_fault_has_its_reason_and_nothing_of_it_is_sent() {
     let refusing = Refusing::new();
     let upstream = Upstream::ok();
     let address = application.address().to_string();
-    let limit = "    scrape-timeout: 1s\n";
     let mut jobs: Vec<_> = FAULTS
         .iter()
-        .map(|(name, ..)| job(name, &address, limit))
+        .map(|(name, reason, _)| {
+            let more = match *reason {
+                "timeout" => "    scrape-timeout: 1s\n",
+                _ => "",
+            };
+            job(name, &address, more)
+        })
         .collect();
     jobs.extend(["good", "moved"].map(|name| job(name, &address, "")));
     jobs.push(job("gone", &refusing.to_string(), ""));
@@ -246,4 +251,25 @@ fn a_rotated_token_is_read_again_after_a_401() {
     token.rename_over("new");
     first(&upstream, "app");
     assert!(!relay.output().contains("Bearer"), "{}", relay.output());
+}
+
+#[test]
+fn an_upstream_that_is_away_keeps_no_profile_from_a_target() {
+    let application = application(|_, _| Answer::status(200, &profile(0)));
+    let (refusing, target) = (Refusing::new(), Upstream::ok());
+    let jobs = job("app", &application.address().to_string(), "");
+    let relay = Relay::builder()
+        .upstream_address(&refusing.url())
+        .target("central", &target, &["tags: { cluster: c1 }"])
+        .yaml(&format!("scrape-configs:\n{jobs}"))
+        .spawn();
+    let pulled = first(&target, "app");
+    assert_eq!(pulled.unpacked(), profile(0));
+    assert_eq!(pulled.key.tags["cluster"], "c1");
+    let labels = [("scrape_job", "app"), ("reason", "refused")];
+    eventually(SOON, "a refusal", || {
+        let failures = "pyroscope_relay_scrape_failures_total";
+        relay.metrics().value(failures, &labels) >= Some(1.0)
+    });
+    relay.wait_ledger("central", "something sent", |it| it.sent.profiles > 0);
 }

@@ -89,6 +89,17 @@ def test_the_services_are_as_closed_as_the_image_allows():
         assert name == "relay" or re.search(r":\d+\.\d+\.\d+$", service["image"]), name
 
 
+def test_the_example_of_pull_mode_changes_the_configuration_and_adds_a_closed_application():
+    services = yaml.safe_load((FOLDER / "compose.scrape.yaml").read_text())["services"]
+    assert set(services) == {"relay", "application"}
+    assert services["relay"] == {"volumes": ["./scrape:/etc/pyrotee:ro"]}
+    assert [file.name for file in (FOLDER / "scrape").iterdir()] == ["pyrotee.yaml"]
+    application = services["application"]
+    assert application["read_only"] and application["cap_drop"] == ["ALL"]
+    assert application["security_opt"] == ["no-new-privileges:true"] and "ports" not in application
+    assert re.search(r":v\d+\.\d+\.\d+$", application["image"])
+
+
 def test_the_dockerfile_has_no_known_faults():
     hadolint = shutil.which("hadolint", path=os.path.dirname(sys.executable))
     ended = subprocess.run([hadolint, FOLDER / "Dockerfile"], capture_output=True, text=True)
