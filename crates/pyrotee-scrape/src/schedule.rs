@@ -12,6 +12,8 @@ const SLOT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Schedule {
     interval: Duration,
+    /// Time from each multiple of the interval since 1970 to the next scrape.
+    phase: Duration,
     next: Instant,
 }
 
@@ -33,8 +35,18 @@ impl Schedule {
         let wait = (nanos + phase - passed) % nanos;
         Self {
             interval: duration(nanos),
+            phase: duration(phase),
             next: Instant::now() + duration(wait),
         }
+    }
+
+    /// The time of the loop that is nearest to `wall`. A clock is read a moment after the time that was due, so windows
+    /// would overlap or leave gaps without this.
+    pub(crate) fn nearest(&self, wall: SystemTime) -> SystemTime {
+        let (interval, phase) = (self.interval.as_nanos(), self.phase.as_nanos());
+        let passed = since_epoch(wall).as_nanos();
+        let times = (passed + interval / 2).saturating_sub(phase) / interval;
+        UNIX_EPOCH + duration(times * interval + phase)
     }
 
     /// Waits for the next time.
@@ -105,6 +117,21 @@ mod tests {
         assert_eq!(schedule.next().await, at(44, 2));
         assert_eq!(schedule.next().await, at(54, 0));
         assert_eq!(start.elapsed(), 54 * SECOND);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_nearest_time_has_the_phase_of_the_loop() {
+        let schedule = Schedule::new(10 * SECOND, 7_000_000_000, UNIX_EPOCH);
+        let at = |millis| UNIX_EPOCH + Duration::from_millis(millis);
+        for (wall, nearest) in [
+            (1_006_999, 1_007_000),
+            (1_007_000, 1_007_000),
+            (1_011_999, 1_007_000),
+            (1_012_001, 1_017_000),
+            (1, 7_000),
+        ] {
+            assert_eq!(schedule.nearest(at(wall)), at(nearest), "{wall}");
+        }
     }
 
     #[test]

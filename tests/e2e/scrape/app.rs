@@ -1,13 +1,11 @@
-//! A stand-in for a Go application with pprof, and the profiles that the relay sent.
+//! A stand-in for a Go application with pprof, and the heaps that the relay sent.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::sync::{Arc, Mutex};
 
-use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
-use crate::support::{Answer, Upstream, key::parameter, upstream};
+use crate::support::{Answer, Pulled, Upstream};
 
 /// `alloc_space` and `inuse_space` by function, in bytes.
 pub(super) type Heap = BTreeMap<u64, (u64, u64)>;
@@ -88,70 +86,26 @@ fn gzip(content: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A request by which the relay sent a profile.
-pub(super) struct Sent {
-    /// Name of the series with its tags.
-    pub(super) name: String,
-    pub(super) from: u64,
-    pub(super) until: u64,
-    /// The part `profile`.
-    pub(super) profile: Vec<u8>,
-    /// The part `sample_type_config`.
-    pub(super) config: String,
-}
-
-impl Sent {
-    pub(super) fn of(request: &upstream::Request) -> Self {
-        let query = request.head.query();
-        let get = |name: &str| parameter(&query, name).unwrap_or_default();
-        let content_type = request.head.get("content-type").unwrap();
-        let (_, boundary) = content_type.split_once("boundary=").unwrap();
-        let part = |name: &str| part(&request.body.data, boundary, name);
-        Self {
-            name: get("name"),
-            from: get("from").parse().unwrap(),
-            until: get("until").parse().unwrap(),
-            profile: part("profile"),
-            config: String::from_utf8(part("sample_type_config")).unwrap(),
-        }
-    }
-
-    /// The samples of a heap profile.
-    pub(super) fn heap(&self) -> Heap {
-        let mut content = Vec::new();
-        GzDecoder::new(&*self.profile)
-            .read_to_end(&mut content)
-            .unwrap();
-        let samples = fields(&content)
-            .into_iter()
-            .filter(|(number, _)| *number == 2);
-        let samples = samples.map(|(_, value)| {
-            let of = |wanted| {
-                let fields = fields(value.bytes()).into_iter();
-                let fields = fields.filter(move |(number, _)| *number == wanted);
-                fields
-                    .flat_map(|(_, value)| value.varints())
-                    .collect::<Vec<_>>()
-            };
-            let [alloc, inuse] = of(2)[..] else {
-                panic!("two values")
-            };
-            (of(1)[0], (alloc, inuse))
-        });
-        samples.collect()
-    }
-}
-
-/// The content of a part of `multipart/form-data`.
-fn part(body: &[u8], boundary: &str, name: &str) -> Vec<u8> {
-    let find = |text: &[u8], from: usize| {
-        let mut windows = body[from..].windows(text.len());
-        windows.position(|it| it == text).map(|at| from + at)
-    };
-    let head = find(format!("name=\"{name}\"").as_bytes(), 0).expect("the part is there");
-    let start = find(b"\r\n\r\n", head).unwrap() + 4;
-    let end = find(format!("\r\n--{boundary}").as_bytes(), start).unwrap();
-    body[start..end].to_vec()
+/// The samples of a heap profile that the relay sent.
+pub(super) fn heap(sent: &Pulled) -> Heap {
+    let content = sent.unpacked();
+    let samples = fields(&content)
+        .into_iter()
+        .filter(|(number, _)| *number == 2);
+    let samples = samples.map(|(_, value)| {
+        let of = |wanted| {
+            let fields = fields(value.bytes()).into_iter();
+            let fields = fields.filter(move |(number, _)| *number == wanted);
+            fields
+                .flat_map(|(_, value)| value.varints())
+                .collect::<Vec<_>>()
+        };
+        let [alloc, inuse] = of(2)[..] else {
+            panic!("two values")
+        };
+        (of(1)[0], (alloc, inuse))
+    });
+    samples.collect()
 }
 
 /// The value of a field of protobuf.

@@ -5,9 +5,9 @@ mod jobs;
 mod shown;
 mod totals;
 
-use app::{App, Sent};
+use app::App;
 
-use crate::support::{Builder, Metrics, Relay, Upstream, eventually};
+use crate::support::{Builder, Metrics, Pulled, Relay, Upstream, eventually};
 
 /// The job `shop`, which scrapes `profiles` of `app` every second.
 fn job(app: &App, profiles: &str) -> String {
@@ -30,14 +30,14 @@ pub(crate) fn metrics_of_a_job() -> Metrics {
 }
 
 /// The scraped profiles with this type that a stand-in for a Pyroscope got.
-fn sent(to: &Upstream, sample_type: &str) -> Vec<Sent> {
-    let requests = to.requests();
-    let sent = requests.iter().map(Sent::of);
-    sent.filter(|it| it.config.contains(sample_type)).collect()
+fn sent(to: &Upstream, sample_type: &str) -> Vec<Pulled> {
+    let mut sent = Pulled::all(&to.requests());
+    sent.retain(|it| it.types.iter().any(|known| known == sample_type));
+    sent
 }
 
 /// Waits until a stand-in for a Pyroscope got so many profiles with this type.
-fn wait_for(to: &Upstream, sample_type: &str, count: usize) -> Vec<Sent> {
+fn wait_for(to: &Upstream, sample_type: &str, count: usize) -> Vec<Pulled> {
     let what = format!("{count} profiles with {sample_type}");
     eventually(crate::support::SOON, &what, || {
         sent(to, sample_type).len() >= count

@@ -1,17 +1,17 @@
 //! What is scraped arrives once, locally and at a target.
 
-use super::app::{App, Heap, Sent, cpu};
+use super::app::{App, Heap, cpu, heap};
 use super::{job, sent, wait_for, with_target};
-use crate::support::{Relay, SOON, Upstream, eventually, key::Key};
+use crate::support::{Pulled, Relay, SOON, Upstream, eventually, key::Key};
 
 const HEAP: &str = "/debug/pprof/heap";
 
 /// `alloc_space` of all functions and profiles, and `inuse_space` of the last profile.
-fn totals(sent: &[Sent]) -> (u64, u64) {
+fn totals(sent: &[Pulled]) -> (u64, u64) {
     let alloc = |heap: Heap| heap.values().map(|(alloc, _)| alloc).sum::<u64>();
     let inuse = |heap: Heap| heap.values().map(|(_, inuse)| inuse).sum::<u64>();
-    let allocated = sent.iter().map(|it| alloc(it.heap())).sum();
-    (allocated, sent.last().map_or(0, |it| inuse(it.heap())))
+    let allocated = sent.iter().map(|it| alloc(heap(it))).sum();
+    (allocated, sent.last().map_or(0, |it| inuse(heap(it))))
 }
 
 #[test]
@@ -36,8 +36,7 @@ fn a_cpu_profile_arrives_as_it_is_locally_and_with_tags_at_a_target() {
     ] {
         for profile in sent {
             assert_eq!(profile.profile, cpu());
-            let key = Key::of(&format!("name={}", profile.name));
-            assert_eq!((key.app, key.tags), (name.app.clone(), name.tags.clone()));
+            assert_eq!(profile.key, name);
             assert_eq!(profile.until - profile.from, 1_000_000_000);
         }
     }
@@ -63,7 +62,7 @@ fn what_an_application_allocates_arrives_once_and_not_again_after_a_restart() {
     for to in [&local, &target] {
         let sent = wait_for(to, "alloc_space", 2);
         assert_eq!(totals(&sent), (740, 35));
-        assert!(!sent[0].config.contains("cumulative"));
+        assert!(!sent[0].config.to_string().contains("cumulative"));
     }
     relay.sigterm();
     assert!(relay.wait(SOON).expect("it ends").success());

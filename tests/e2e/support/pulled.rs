@@ -21,6 +21,8 @@ pub(crate) struct Pulled {
     pub(crate) profile: Vec<u8>,
     /// Names of the types of values.
     pub(crate) types: Vec<String>,
+    /// The part `sample_type_config`.
+    pub(crate) config: Value,
 }
 
 impl Pulled {
@@ -54,6 +56,7 @@ impl Pulled {
             until: number("until"),
             profile: part("profile").expect("a profile"),
             types: types.keys().cloned().collect(),
+            config,
         }
     }
 

@@ -13,7 +13,7 @@ use super::round::Outcome;
 use crate::TargetStatus;
 use crate::metrics::{Failure, ProfileMetrics, Skip};
 use crate::process::LoopState;
-use crate::schedule::{Schedule, Tick};
+use crate::schedule::Schedule;
 use crate::status::{Health, public_labels};
 use crate::target::ScrapeTarget;
 
@@ -78,7 +78,10 @@ impl Loop {
                 () = stop.cancelled() => return,
                 tick = schedule.next() => tick,
             };
-            let round = self.round(tick);
+            let late = Instant::now().saturating_duration_since(tick.due);
+            let now = shared.clock.now();
+            let due = schedule.nearest(now.checked_sub(late).unwrap_or(now));
+            let round = self.round(tick.missed, due);
             let round = shared.supervisor.catch_future(Part::Scrape, round).await;
             if let Err(panic) = round {
                 self.state = None;
@@ -92,17 +95,14 @@ impl Loop {
     }
 
     /// Scrapes once and sends the profile. A loop that is stopped sends nothing more, but what it is sending.
-    async fn round(&mut self, tick: Tick) {
+    async fn round(&mut self, missed: u64, due: SystemTime) {
         let began = Instant::now();
         let metrics = &self.context.metrics;
-        metrics.skipped(Skip::Overrun, tick.missed);
+        metrics.skipped(Skip::Overrun, missed);
         if let Some(last) = self.last_began.replace(began) {
             metrics.interval_length.record(began - last);
         }
-        let clock = &self.context.shared.clock;
-        let began_at = clock.now();
-        let late = began.saturating_duration_since(tick.due);
-        let due = began_at.checked_sub(late).unwrap_or(began_at);
+        let began_at = self.context.shared.clock.now();
         let stop = self.stop.clone();
         let scraped = tokio::select! {
             biased;
