@@ -21,13 +21,14 @@ pub(super) fn with_values(
     let source = pprof.source;
     let mut out = Vec::with_capacity(source.len());
     let (mut string, mut timed, mut is_over) = (0, false, false);
+    let mut writer = SampleWriter::default();
     // The profile was read before, so no field has a fault.
     for field in Fields::new(source).flatten() {
         let whole = source.get(field.range()).unwrap_or_default();
         match field.number {
             profile::SAMPLE => {
                 if !is_over && stack.0.range() == field.range() {
-                    put_sample(&mut out, source, &field, stack.1);
+                    writer.put(&mut out, source, &field, stack.1);
                     match next() {
                         Some(after) => stack = after,
                         None => is_over = true,
@@ -64,20 +65,31 @@ fn put_duration(out: &mut Vec<u8>, nanos: Option<i64>) {
     }
 }
 
-/// Writes a sample: everything but its values, then the new values.
-fn put_sample(out: &mut Vec<u8>, source: &[u8], sample: &Field, values: &[i64]) {
-    let mut message = Vec::new();
-    for field in Fields::within(source, sample.value.clone()).flatten() {
-        if field.number != 2 {
-            message.extend_from_slice(source.get(field.range()).unwrap_or_default());
+/// Writes one sample after the other with the same buffers.
+#[derive(Debug, Default)]
+struct SampleWriter {
+    message: Vec<u8>,
+    packed: Vec<u8>,
+}
+
+impl SampleWriter {
+    /// Writes a sample: everything but its values, then the new values.
+    fn put(&mut self, out: &mut Vec<u8>, source: &[u8], sample: &Field, values: &[i64]) {
+        self.message.clear();
+        for field in Fields::within(source, sample.value.clone()).flatten() {
+            if field.number != 2 {
+                let whole = source.get(field.range()).unwrap_or_default();
+                self.message.extend_from_slice(whole);
+            }
         }
+        self.packed.clear();
+        for value in values {
+            let value = u64::try_from(*value).unwrap_or_default();
+            put_varint(&mut self.packed, value);
+        }
+        put_field(&mut self.message, 2, &self.packed);
+        put_field(out, 2, &self.message);
     }
-    let mut packed = Vec::new();
-    for value in values {
-        put_varint(&mut packed, u64::try_from(*value).unwrap_or_default());
-    }
-    put_field(&mut message, 2, &packed);
-    put_field(out, 2, &message);
 }
 
 /// What the stacks that are kept use.
