@@ -3,7 +3,7 @@
 export CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help build dist demo test interop test-interop test-deploy nightly fuzz bench bench-full bench-peers bench-tls bench-ci bench-build train bench-parts counts counts-renew outage culprits attacks check check-fmt check-clippy check-doc check-deny fmt clean
+.PHONY: help build dist demo test interop test-interop test-deploy nightly fuzz bench bench-full bench-peers bench-tls bench-ci bench-build train bench-parts counts counts-renew outage bench-scrape culprits attacks check check-fmt check-clippy check-doc check-deny fmt clean
 
 help: ## list the targets of make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
@@ -38,6 +38,7 @@ nightly: ## run everything, with the heavy cases at full size (needs cargo-deny,
 	PROPTEST_CASES=1000 $(CARGO) test -p pyrotee-spool --locked
 	PYROTEE_NIGHTLY=1 $(MAKE) test-interop
 	$(MAKE) outage OUTAGE_SVG=target/outage.svg
+	PYROTEE_NIGHTLY=1 $(MAKE) bench-scrape
 	PYROTEE_NIGHTLY=1 tests/deploy/run
 	$(MAKE) counts bench-ci
 	$(MAKE) fuzz FUZZ_SECONDS=60
@@ -98,6 +99,9 @@ OUTAGE_SVG ?= docs/outage.svg
 
 outage: ## stop a target for two minutes, check the relay's behaviour, and draw OUTAGE_SVG (docs/outage.svg)
 	$(CARGO) bench --locked -p pyrotee --bench outage -- $(abspath $(OUTAGE_SVG))
+
+bench-scrape: ## scrape 300 applications with default limits, raised ones, and with a tenth that hangs, and print CPU and memory, 5 minutes
+	$(CARGO) bench --locked -p pyrotee --bench scrape
 
 attacks: ## attack a relay and a bare proxy for half a minute each and print their CPU and memory (the table of docs/scaling.md), 20 minutes
 	PYROTEE_NIGHTLY=1 $(CARGO) test --release --locked -p pyrotee --test attacks -- --nocapture
