@@ -1,5 +1,6 @@
 """A real Prometheus with the real rules scrapes real relays, and evaluates the queries of the dashboard."""
 
+import http.server
 import re
 import threading
 
@@ -21,9 +22,34 @@ def remote_write(**targets):
     return {"enabled": True, "targets": targets}
 
 
+class Application(http.server.BaseHTTPRequestHandler):
+    """An application with pprof, whose profiles do not change."""
+
+    def do_GET(self):
+        name = {"/debug/pprof/profile": "go-cpu", "/debug/pprof/heap": "go-heap"}[self.path.split("?")[0]]
+        # The first two bytes are for the fuzz target.
+        profile = (ROOT / "tests/fuzz/corpus/pprof" / name).read_bytes()[2:]
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(profile)))
+        self.end_headers()
+        self.wfile.write(profile)
+
+    def log_message(self, *_):
+        pass
+
+
 @pytest.fixture(scope="module")
-def relays(family):
-    """Four healthy relays, one with a spool, and one that sends to another over TLS; and one relay in trouble."""
+def application():
+    """The address of an application that a relay scrapes."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Application)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def relays(family, application):
+    """Five healthy relays: one with a spool, one that sends to another over TLS, one that scrapes; and one relay in trouble."""
     local, remote = family.sink("local"), family.sink("remote")
     refusing = family.sink("refusing", "--status", "503")
     wrong = family.sink("wrong", "--status", "401")
@@ -55,6 +81,24 @@ def relays(family):
                 # Small enough for any disk, as in a sidecar.
                 "spool": {"dir": str(family.folder / "spool"), "max-bytes": "16MiB"},
                 "remote-write": remote_write(central=remote.address),
+            },
+        ),
+        "scrape": family.relay(
+            "scrape",
+            {
+                "upstream": upstream,
+                "remote-write": remote_write(central=remote.address),
+                "scrape-configs": [
+                    {
+                        "job-name": "shop",
+                        "scrape-interval": "1s",
+                        "enabled-profiles": ["cpu", "mem"],
+                        "profiles": {"cpu": {"params": {"seconds": ["1"]}}},
+                        "static-configs": [
+                            {"application": "shop", "targets": [application]},
+                        ],
+                    }
+                ],
             },
         ),
         "trouble": family.relay(
@@ -155,6 +199,18 @@ def test_every_series_there_is_can_be_seen_on_the_dashboard_or_raises_an_alert()
         "pyroscope_remote_write_queue_dropped",
         # The dashboard shows drops in profiles only.
         "pyroscope_remote_write_dropped_bytes_total",
+        # `pyrotee scrape status` has these by scrape target, or they say more than what the dashboard shows of a job.
+        "pyroscope_relay_sd_errors_total",
+        "pyroscope_relay_sd_last_success_timestamp_seconds",
+        "pyroscope_relay_sd_targets",
+        "pyroscope_scrape_target_pool_reloads_total",
+        "pyroscope_scrape_target_pool_scrape_interval_length_seconds",
+        "pyroscope_scrape_target_pool_sync_total",
+        "pyroscope_scrape_target_pools_total",
+        "pyroscope_scrape_target_profile_samples",
+        "pyroscope_scrape_target_profile_size_bytes",
+        "pyroscope_sd_discovered_targets",
+        "pyroscope_sd_updates_total",
         # A setting, of which the start and `pyrotee status` warn.
         "pyroscope_relay_tls_insecure_skip_verify",
     }
