@@ -17,7 +17,8 @@ use crate::outcome::Outcome;
 use crate::request::{RequestTemplate, RewritePermits};
 use crate::response::ResponseReader;
 use crate::upload_body::UploadProgress;
-use crate::{Settings, SettingsError, WallClock};
+use crate::{Settings, SettingsError};
+use pyrotee_queue::WallClock;
 
 /// Uploads records to one target.
 #[derive(Debug)]

@@ -19,7 +19,6 @@
 )]
 
 mod client;
-mod clock;
 mod connection;
 mod content;
 mod credential_refresh;
@@ -40,7 +39,6 @@ mod status;
 mod trial;
 mod upload_body;
 
-pub use clock::WallClock;
 pub use content::{Content, ContentCheck};
 pub use credential_refresh::CredentialRefresh;
 pub use dead_letters::{DeadLetter, DeadLetterReason, DeadLetterSink};

@@ -15,9 +15,10 @@ use pyroscope_wire::{Surface, gzip};
 use pyrotee_queue::SurfaceId;
 use tokio::time::timeout;
 
+use crate::Settings;
 use crate::outcome::Outcome;
 use crate::redact::Redactor;
-use crate::{Settings, WallClock};
+use pyrotee_queue::WallClock;
 
 /// Bytes at the start of a response body that decide what the response means.
 const CLASSIFIED_BYTES: usize = 4 * 1024;

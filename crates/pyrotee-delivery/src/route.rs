@@ -13,7 +13,8 @@ use crate::flow::FlowControl;
 use crate::metrics::TargetMetrics;
 use crate::request::RewritePermits;
 use crate::settings::SettingsChange;
-use crate::{Settings, SettingsError, WallClock};
+use crate::{Settings, SettingsError};
+use pyrotee_queue::WallClock;
 
 /// What the settings of a target decide about its uploads. Never changes.
 #[derive(Debug)]

@@ -12,7 +12,8 @@ use crate::connection::Endpoint;
 use crate::metrics::TargetMetrics;
 use crate::outcome::Outcome;
 use crate::request::RewritePermits;
-use crate::{Settings, SettingsError, WallClock};
+use crate::{Settings, SettingsError};
+use pyrotee_queue::WallClock;
 
 /// Uploads single records with the settings of a target: the request, its time limit and the reading of the response are
 /// those of a delivery. A record is tried once, over a new connection.

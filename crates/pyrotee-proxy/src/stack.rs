@@ -16,17 +16,14 @@ use tower_http::body::UnsyncBoxBody;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::LocalWrites;
-use crate::client::{RequestContext, UploadBody};
+use crate::client::RequestContext;
 use crate::discard::discard;
 use crate::forward::{BackgroundReader, Forward, RelayError};
 use crate::metrics::ProxyMetrics;
 use crate::observe::{ObserveLayer, ObservedBody};
 use crate::rescue::{LocalResponseBody, RescueLayer};
 use crate::synthetic_response::{self, ResponseFormat, SyntheticBody};
-use crate::tee::{TeeBody, TeeLayer};
-
-/// The body of a request below the tee.
-pub(crate) type LocalRequestBody = TeeBody<UploadBody<Incoming>>;
+use crate::tee::{LocalRequestBody, TeeLayer};
 
 /// The body of a response above the layer that catches panics.
 type CatchPanicBody = UnsyncBoxBody<Bytes, BoxError>;

@@ -41,6 +41,7 @@ mod record;
 mod retry_history;
 mod step_clock;
 mod supervisor;
+mod wall_clock;
 
 pub use backend::{
     Consumer, FRESH_FOR, Lane, Lease, LeaseEnd, LeaseFilter, LeaseFuture, Limits, OfferResult,
@@ -63,6 +64,7 @@ pub use record::{Head, Record, SurfaceId};
 pub use retry_history::RetryHistory;
 pub use step_clock::{Birth, StepClock, shift};
 pub use supervisor::{Panic, Part, Supervisor, catch_panic};
+pub use wall_clock::WallClock;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -20,16 +20,19 @@ mod fetch;
 mod form;
 mod limits;
 pub mod metrics;
+mod parts;
 mod pool;
 mod process;
 mod schedule;
 mod scraper;
 mod sender;
+mod shared;
 mod status;
 mod target;
 #[cfg(test)]
 mod tests;
 
-pub use scraper::{Clock, Parts, Scraper};
+pub use parts::Parts;
+pub use scraper::Scraper;
 pub use sender::{SendError, Sender};
 pub use status::{Health, TargetStatus};

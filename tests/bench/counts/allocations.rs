@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use pyroscope_wire::refusal::Rules;
 use pyroscope_wire::{SurfacePaths, Tags};
-use pyrotee_delivery::{CredentialRefresh, DeadLetterSink, Deliverer, OnAmbiguous, WallClock};
+use pyrotee_delivery::{CredentialRefresh, DeadLetterSink, Deliverer, OnAmbiguous};
 use pyrotee_net::{Address, Connector, Listen, Resolver, bind};
 use pyrotee_proxy::{Duplicates, LocalWrites, Proxy, TeeOn, TeeSettings};
+use pyrotee_queue::WallClock;
 use pyrotee_queue::{Budget, Ledger, Limits, Supervisor, TargetQueue, WhenFull, open_memory};
 use pyrotee_tls::{ClientTls, SystemRoots};
 use stats_alloc::{Region, Stats};

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::run::Results;
+
 /// Median and range of some values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Spread {
@@ -48,6 +50,31 @@ pub(crate) fn short(value: f64) -> String {
         size if size >= 0.1 => format!("{value:.2}"),
         _ => format!("{value:.3}"),
     }
+}
+
+/// The relay with as many copies as another candidate; `None` for a relay and for the direct connection.
+pub(super) fn relay_beside(candidate: &str) -> Option<String> {
+    match candidate.rsplit_once('-')? {
+        ("nginx", "stream") => Some("relay-0".to_owned()),
+        ("relay", _) => None,
+        (_, targets) => Some(format!("relay-{targets}")),
+    }
+}
+
+/// The ratio of a figure of two candidates, taken within each round.
+pub(super) fn ratio(
+    results: &Results,
+    cell: &str,
+    of: &str,
+    against: &str,
+    figure: &str,
+) -> Option<Spread> {
+    let outcomes = results.cells.iter();
+    let outcomes = outcomes.filter(|(_, outcome)| outcome.cell == cell && outcome.candidate == of);
+    spread(outcomes.filter_map(|(run, outcome)| {
+        let other = results.find(*run, outcome.round, cell, against)?;
+        Some(outcome.figures.get(figure)? / other.figures.get(figure)?)
+    }))
 }
 
 #[cfg(test)]

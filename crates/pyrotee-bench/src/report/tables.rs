@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     order::Order,
-    stats::{Spread, short, spread},
+    stats::{ratio, relay_beside, short, spread},
     tls,
 };
 use crate::{
@@ -201,29 +201,4 @@ fn ratios(results: &Results) -> String {
         }
     }
     text
-}
-
-/// The relay with as many copies as another candidate; `None` for a relay and for the direct connection.
-pub(super) fn relay_beside(candidate: &str) -> Option<String> {
-    match candidate.rsplit_once('-')? {
-        ("nginx", "stream") => Some("relay-0".to_owned()),
-        ("relay", _) => None,
-        (_, targets) => Some(format!("relay-{targets}")),
-    }
-}
-
-/// The ratio of a figure of two candidates, taken within each round.
-pub(super) fn ratio(
-    results: &Results,
-    cell: &str,
-    of: &str,
-    against: &str,
-    figure: &str,
-) -> Option<Spread> {
-    let outcomes = results.cells.iter();
-    let outcomes = outcomes.filter(|(_, outcome)| outcome.cell == cell && outcome.candidate == of);
-    spread(outcomes.filter_map(|(run, outcome)| {
-        let other = results.find(*run, outcome.round, cell, against)?;
-        Some(outcome.figures.get(figure)? / other.figures.get(figure)?)
-    }))
 }

@@ -2,8 +2,7 @@
 
 use super::{
     order::Order,
-    stats::{short, spread},
-    tables::{ratio, relay_beside},
+    stats::{ratio, relay_beside, short, spread},
 };
 use crate::{run::Results, tls::Encrypted};
 

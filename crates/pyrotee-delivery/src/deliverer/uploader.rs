@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::refresh::Refresher;
 use super::settlement::Settlement;
+use crate::DeadLetterSink;
 use crate::connection::Connection;
 use crate::content::BodyUse;
 use crate::failure_log::FailureLog;
@@ -18,7 +19,7 @@ use crate::monitor::SharedSummary;
 use crate::outcome::Outcome;
 use crate::route::{Route, Routes};
 use crate::status::TargetState;
-use crate::{DeadLetterSink, WallClock};
+use pyrotee_queue::WallClock;
 
 /// A record is dropped after this many panics.
 pub(super) const MAX_PANICS: u32 = 3;

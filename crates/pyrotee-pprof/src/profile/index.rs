@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use twox_hash::XxHash3_128;
 
-use super::stacks::varints;
+use super::repeated::varints;
 use super::{MAX_TYPES, PprofFault, Span};
 use pyroscope_wire::proto::{Field, Fields};
 

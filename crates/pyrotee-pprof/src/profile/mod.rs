@@ -4,6 +4,7 @@
 //! stack, and what is kept is copied. Field numbers: `profile.proto` of github.com/google/pprof.
 
 mod index;
+mod repeated;
 mod stacks;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ use std::collections::hash_map::Entry;
 use twox_hash::XxHash3_128;
 
 use super::index::{Index, number, profile};
+use super::repeated::varints;
 use super::{PprofFault, Span};
 use pyroscope_wire::proto::{Field, Fields};
 
@@ -123,19 +124,5 @@ impl SampleReader {
         }
         self.label.extend_from_slice(&value.to_le_bytes());
         Ok(XxHash3_128::oneshot(&self.label))
-    }
-}
-
-/// Calls `each` for the integers of a repeated field, packed or not.
-pub(super) fn varints(
-    source: &[u8],
-    field: &Field,
-    mut each: impl FnMut(u64) -> Result<(), PprofFault>,
-) -> Result<(), PprofFault> {
-    match field.delimited() {
-        Ok(packed) => Fields::within(source, packed)
-            .varints()
-            .try_for_each(|value| each(value?)),
-        Err(_) => each(field.varint(source)?),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::index::{profile, strings_of, strings_within};
-use super::stacks::varints;
+use super::repeated::varints;
 use super::{Pprof, PprofFault};
 use pyroscope_wire::proto::{Field, Fields, put_field, put_varint};
 

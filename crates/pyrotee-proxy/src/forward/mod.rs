@@ -28,7 +28,7 @@ use crate::client::RequestContext;
 use crate::head;
 use crate::metrics::ProxyMetrics;
 use crate::settings::UpstreamSettings;
-use crate::stack::LocalRequestBody;
+use crate::tee::LocalRequestBody;
 use crate::upstream_limit::UpstreamLimit;
 use crate::upstream_monitor::UpstreamMonitor;
 

@@ -25,6 +25,10 @@ mod verdict;
 #[cfg(test)]
 mod tests;
 
+use hyper::body::Incoming;
+
+use crate::client::UploadBody;
+
 pub(crate) use body::TeeBody;
 pub(crate) use capture::CaptureEnd;
 pub(crate) use layer::TeeLayer;
@@ -32,6 +36,9 @@ pub(crate) use policy::Policies;
 pub use policy::PolicyHandle;
 pub(crate) use response::TeeResponseBody;
 pub(crate) use state::TeeState;
+
+/// The body of a request below the tee.
+pub(crate) type LocalRequestBody = TeeBody<UploadBody<Incoming>>;
 
 /// A profile that has passed more relays than this is forwarded and not teed.
 pub(crate) const MAX_HOPS: u8 = 3;

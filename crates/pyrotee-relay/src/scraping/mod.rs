@@ -10,8 +10,8 @@ use std::sync::Arc;
 use pyrotee_config::Config;
 use pyrotee_net::Connector;
 use pyrotee_proxy::Entrance;
-use pyrotee_queue::{Budget, Supervisor};
-use pyrotee_scrape::{Clock, Parts, Scraper};
+use pyrotee_queue::{Budget, Supervisor, WallClock};
+use pyrotee_scrape::{Parts, Scraper};
 
 pub(crate) use jobs::JobNames;
 use sender::ProxySender;
@@ -38,7 +38,7 @@ impl Scraping {
             budget: Arc::clone(budget),
             supervisor: supervisor.clone(),
             own,
-            clock: Clock::system(),
+            clock: WallClock::system(),
         };
         Self {
             scraper: Scraper::start(parts),

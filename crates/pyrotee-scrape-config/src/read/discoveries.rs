@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::Uri;
 
-use super::{client, job::interval, keys, section::Section};
+use super::{client, interval::interval, keys, section::Section};
 use crate::{FileDiscovery, HttpDiscovery};
 
 /// The default of `refresh-interval` of files.

@@ -5,7 +5,9 @@ use std::time::Duration;
 use pyrotee_yaml::values;
 
 use super::{
-    client, discoveries, keys, labels, profiles,
+    client, discoveries,
+    interval::interval,
+    keys, labels, profiles,
     section::Section,
     static_groups::{self, is_service},
 };
@@ -36,9 +38,7 @@ const REFUSED: [(&str, &str); 4] = [
 const INTERVAL: Duration = Duration::from_secs(10);
 
 /// Shortest interval: of a scrape, and of a look at a discovery.
-pub(super) const LEAST_INTERVAL: Duration = Duration::from_secs(1);
-
-const SCHEMES: [(&str, Scheme); 2] = [("http", Scheme::Http), ("https", Scheme::Https)];
+pub(super) const SCHEMES: [(&str, Scheme); 2] = [("http", Scheme::Http), ("https", Scheme::Https)];
 
 /// Reads a job. Where a fault was added, the job has a default.
 pub(super) fn job(section: &Section<'_>) -> Job {
@@ -64,17 +64,6 @@ pub(super) fn job(section: &Section<'_>) -> Job {
     };
     warn(section, &job);
     job
-}
-
-/// A duration, at least [`LEAST_INTERVAL`]. Zero means the default, as in 0.37.
-pub(super) fn interval(section: &Section<'_>, key: &str, default: Duration) -> Duration {
-    let given = section.parse(key, |text| match values::duration(text)? {
-        short if !short.is_zero() && short < LEAST_INTERVAL => {
-            Err("is shorter than 1s; write one such as 10s".to_owned())
-        }
-        interval => Ok(interval),
-    });
-    given.filter(|it| !it.is_zero()).unwrap_or(default)
 }
 
 /// The name, which is the value of the label `job`.

@@ -2,6 +2,7 @@
 
 mod client;
 mod discoveries;
+mod interval;
 mod job;
 mod keys;
 mod labels;

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
 
-use super::sources::Mechanism;
+use super::mechanism::Mechanism;
 
 /// Addresses that a mechanism found.
 pub(crate) const TARGETS: &str = "pyroscope_relay_sd_targets";

@@ -13,6 +13,7 @@
 mod collection;
 mod document;
 mod files;
+mod mechanism;
 mod metrics;
 mod refusal;
 mod run;
@@ -26,8 +27,8 @@ use pyrotee_queue::Supervisor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::Clock;
 use crate::target::{DroppedTarget, ScrapeTarget};
+use pyrotee_queue::WallClock;
 
 pub(crate) use metrics::describe;
 pub(crate) use refusal::guarded;
@@ -57,5 +58,5 @@ pub(crate) struct Context {
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
     pub(crate) supervisor: Supervisor,
-    pub(crate) clock: Clock,
+    pub(crate) clock: WallClock,
 }

@@ -2,6 +2,7 @@
 
 mod app_clock;
 mod key;
+mod outcome;
 mod round;
 mod running;
 mod scrape_loop;
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::fetch::Client;
 use crate::metrics::JobMetrics;
-use crate::scraper::Shared;
+use crate::shared::Shared;
 use crate::target::Origin;
 use crate::{TargetStatus, discovery};
 use running::Running;

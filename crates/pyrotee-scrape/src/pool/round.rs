@@ -5,11 +5,11 @@ use std::time::{Duration, SystemTime};
 
 use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, StatusCode};
-use pyrotee_net::ExchangeErrorKind;
 use pyrotee_queue::{Part, Reservation};
 use tokio::time::{Instant, timeout};
 
 use super::app_clock::is_clock_off;
+use super::outcome::Outcome;
 use super::scrape_loop::Loop;
 use crate::fetch::{FetchError, Room, read_within};
 use crate::form;
@@ -17,7 +17,6 @@ use crate::limits::Place;
 use crate::metrics::{Failure, Skip};
 use crate::process::{Expected, LoopState, Processed, Received, Stop};
 use crate::schedule::window;
-use crate::status::Health;
 
 /// How long a profile waits for memory to be unpacked in.
 const WORKSPACE_LIMIT: Duration = Duration::from_secs(5);
@@ -27,14 +26,6 @@ const MAX_WORKSPACES: usize = 6;
 
 /// Time limit for the relay to respond to a profile. The upstream's own limit is usually less.
 const SEND_LIMIT: Duration = Duration::from_secs(90);
-
-/// What has become of a scrape, with a text for the status of the scrape target.
-#[derive(Debug)]
-pub(super) enum Outcome {
-    Sent { is_reset: bool },
-    Skipped(Skip, String),
-    Failed(Failure, String),
-}
 
 /// A profile that can be sent.
 pub(super) struct Scraped {
@@ -207,41 +198,6 @@ impl Loop {
                 %job, %url, left_out,
                 "the clock of the application is off, so that Pyroscope may refuse its profiles: check its time synchronization"
             );
-        }
-    }
-}
-
-impl Outcome {
-    fn of(error: &FetchError) -> Self {
-        let text = error.to_string();
-        let failure = match error {
-            FetchError::NoMemory => return Self::Skipped(Skip::Budget, text),
-            FetchError::Exchange(error) if error.kind() == ExchangeErrorKind::Timeout => {
-                Failure::Timeout
-            }
-            FetchError::Exchange(_) => Failure::Connect,
-            FetchError::Status { .. } | FetchError::Redirect { .. } => Failure::Status,
-            FetchError::TooLarge { .. } => Failure::TooLarge,
-        };
-        Self::Failed(failure, text)
-    }
-
-    /// State of the scrape target after this; `None`: as before.
-    pub(super) fn health(&self) -> Option<Health> {
-        match self {
-            // The application has responded; the relay is at fault.
-            Self::Sent { .. } | Self::Failed(Failure::Refused, _) => Some(Health::Up),
-            Self::Skipped(Skip::Budget, _) => None,
-            Self::Skipped(..) => Some(Health::Up),
-            Self::Failed(..) => Some(Health::Down),
-        }
-    }
-
-    /// Why nothing was sent.
-    pub(super) fn text(&self) -> Option<&str> {
-        match self {
-            Self::Sent { .. } | Self::Skipped(Skip::First | Skip::Empty, _) => None,
-            Self::Skipped(_, text) | Self::Failed(_, text) => Some(text),
         }
     }
 }

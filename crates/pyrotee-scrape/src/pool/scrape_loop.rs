@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Context;
-use super::round::Outcome;
+use super::outcome::Outcome;
 use crate::TargetStatus;
 use crate::metrics::{Failure, ProfileMetrics, Skip};
 use crate::process::LoopState;

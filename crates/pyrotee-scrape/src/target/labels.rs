@@ -5,7 +5,7 @@ use std::time::Duration;
 use pyroscope_wire::scrape::Group;
 use pyrotee_scrape_config::Job;
 
-use super::{Labels, timing::DEFAULT_TIMEOUT};
+use super::{DEFAULT_TIMEOUT, Labels};
 
 /// Host and port.
 pub(super) const ADDRESS: &str = "__address__";

@@ -24,6 +24,9 @@ pub(crate) use address::without_user;
 /// Labels by name.
 pub(crate) type Labels = BTreeMap<String, String>;
 
+/// Time limit of a request where neither the job nor a label sets one: that of Pyroscope 0.37.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// The profiler of a scrape target that names none.
 const DEFAULT_SPY: &str = "gospy";
 

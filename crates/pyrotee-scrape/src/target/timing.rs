@@ -6,11 +6,9 @@ use pyroscope_wire::scrape::Profile;
 use pyrotee_scrape_config::Job;
 use pyrotee_yaml::values::duration;
 
+use super::DEFAULT_TIMEOUT;
 use super::labels::{INTERVAL, TIMEOUT};
 use super::url::Params;
-
-/// Time limit of a request where neither the job nor a label sets one: that of Pyroscope 0.37.
-pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Time beyond `seconds` for the connection and the response, where no time limit is set.
 const BEYOND_SECONDS: Duration = Duration::from_secs(5);

@@ -7,7 +7,9 @@ use pyrotee_queue::Supervisor;
 use pyrotee_scrape_config::{HttpClientSettings, HttpDiscovery, Job, Limits, Scrape};
 
 use super::support::{INTERVAL, Reply, World, cpu, job, response};
-use crate::{Clock, Health, Parts, Scraper};
+use pyrotee_queue::WallClock;
+
+use crate::{Health, Parts, Scraper};
 
 const SERVER: &str = "sd.example";
 
@@ -46,7 +48,7 @@ async fn what_a_server_lists_is_scraped_until_it_is_listed_no_longer() {
         budget: Arc::clone(&world.budget),
         supervisor: Supervisor::default(),
         own: Vec::new(),
-        clock: Clock::system(),
+        clock: WallClock::system(),
     });
     let scrape = Scrape {
         jobs: vec![listed()],

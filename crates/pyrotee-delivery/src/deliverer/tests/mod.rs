@@ -34,8 +34,9 @@ use tokio_util::sync::CancellationToken;
 use super::Deliverer;
 use crate::{
     CredentialRefresh, DeadLetter, DeadLetterSink, OnAmbiguous, Settings, TargetHandle,
-    TargetMonitor, WallClock,
+    TargetMonitor,
 };
+use pyrotee_queue::WallClock;
 use server::{Act, Server};
 
 const LIMITS: Limits = Limits {

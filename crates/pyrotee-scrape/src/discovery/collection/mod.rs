@@ -7,9 +7,10 @@ use std::sync::Arc;
 use pyroscope_wire::scrape::Group;
 use pyrotee_scrape_config::Job;
 
+use super::mechanism::Mechanism;
 use super::metrics::{JobMetrics, MechanismMetrics};
 use super::refusal::refusal;
-use super::sources::{Mechanism, Update};
+use super::sources::Update;
 use super::{Context, Discovered};
 use crate::target::{DroppedTarget, Labels, Origin, ScrapeTarget, of_address, without_user};
 

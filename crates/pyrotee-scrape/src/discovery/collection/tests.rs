@@ -4,8 +4,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::*;
-use crate::Clock;
 use crate::target::tests::{group, job};
+use pyrotee_queue::WallClock;
 
 /// What a job finds that scrapes memory of the `fixed` addresses, and of those of its two sources.
 fn collected(max_targets: usize, fixed: &[Group], found: [&[Group]; 2]) -> Discovered {
@@ -18,7 +18,7 @@ fn collected(max_targets: usize, fixed: &[Group], found: [&[Group]; 2]) -> Disco
         stop: CancellationToken::new(),
         tasks: TaskTracker::new(),
         supervisor: Supervisor::default(),
-        clock: Clock::system(),
+        clock: WallClock::system(),
     };
     let mechanisms = [Mechanism::File, Mechanism::Http];
     let mut collection = Collection::new(&Arc::new(job), &mechanisms, &context);

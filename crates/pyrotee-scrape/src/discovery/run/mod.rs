@@ -10,8 +10,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::collection::Collection;
+use super::mechanism::Mechanism;
 use super::metrics::MechanismMetrics;
-use super::sources::{FileSource, HttpSource, Mechanism, Reporter, Update};
+use super::sources::{FileSource, HttpSource, Reporter, Update};
 use super::{Context, Discovered};
 
 /// Shortest time between two changes that are handed on: a deployment changes many addresses, one after the other.

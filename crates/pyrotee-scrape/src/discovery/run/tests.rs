@@ -5,8 +5,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::*;
-use crate::Clock;
 use crate::target::tests::{group, job};
+use pyrotee_queue::WallClock;
 
 fn context() -> Context {
     Context {
@@ -16,7 +16,7 @@ fn context() -> Context {
         stop: CancellationToken::new(),
         tasks: TaskTracker::new(),
         supervisor: Supervisor::default(),
-        clock: Clock::system(),
+        clock: WallClock::system(),
     }
 }
 

@@ -128,9 +128,9 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
-    use crate::Clock;
+    use crate::discovery::mechanism::Mechanism;
     use crate::discovery::metrics::MechanismMetrics;
-    use crate::discovery::sources::Mechanism;
+    use pyrotee_queue::WallClock;
 
     #[tokio::test(start_paused = true)]
     async fn a_disk_that_hangs_has_one_thread() {
@@ -173,7 +173,7 @@ mod tests {
             source: 7,
             updates,
             metrics: MechanismMetrics::new("shop", Mechanism::File),
-            clock: Clock::system(),
+            clock: WallClock::system(),
             last_error: None,
         };
         let following = tokio::spawn(source.follow(reporter));

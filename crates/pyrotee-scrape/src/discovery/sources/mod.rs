@@ -9,27 +9,10 @@ use pyroscope_wire::scrape::Group;
 use tokio::sync::mpsc;
 
 use super::metrics::MechanismMetrics;
-use crate::Clock;
+use pyrotee_queue::WallClock;
 
 pub(super) use file::FileSource;
 pub(super) use http::HttpSource;
-
-/// How addresses are found that the configuration does not have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mechanism {
-    File,
-    Http,
-}
-
-impl Mechanism {
-    /// The value of the label `mechanism`.
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::File => "file",
-            Self::Http => "http",
-        }
-    }
-}
 
 /// What a source found out.
 #[derive(Debug)]
@@ -49,7 +32,7 @@ pub(super) struct Reporter {
     pub(super) source: usize,
     pub(super) updates: mpsc::Sender<Update>,
     pub(super) metrics: MechanismMetrics,
-    pub(super) clock: Clock,
+    pub(super) clock: WallClock,
     /// The error before.
     pub(super) last_error: Option<String>,
 }

@@ -17,7 +17,9 @@ use tokio::time::{Instant, sleep};
 
 use crate::discovery::Discovered;
 use crate::target::{Origin, ScrapeTarget};
-use crate::{Clock, Parts, Scraper, TargetStatus};
+use pyrotee_queue::WallClock;
+
+use crate::{Parts, Scraper, TargetStatus};
 
 pub(super) use app::{App, Reply, response};
 pub(super) use pprof::{Heap, cpu, gzip};
@@ -57,7 +59,7 @@ impl World {
             budget: Arc::clone(&budget),
             supervisor: Supervisor::default(),
             own: Vec::new(),
-            clock: Clock::from_fn(move || start_time() + started.elapsed()),
+            clock: WallClock::from_fn(move || start_time() + started.elapsed()),
         };
         let sources = Sources::default();
         let of_job = Arc::clone(&sources);

@@ -6,9 +6,10 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::*;
-use crate::Clock;
+use crate::discovery::mechanism::Mechanism;
 use crate::discovery::metrics::MechanismMetrics;
-use crate::discovery::sources::{Mechanism, Update};
+use crate::discovery::sources::Update;
+use pyrotee_queue::WallClock;
 
 const LIST: &str = r#"[{"application":"a","targets":["a:1"]}]"#;
 
@@ -79,7 +80,7 @@ fn follow(responses: &[String]) -> (mpsc::Receiver<Update>, Requests) {
         source: 0,
         updates,
         metrics: MechanismMetrics::new("shop", Mechanism::Http),
-        clock: Clock::system(),
+        clock: WallClock::system(),
         last_error: None,
     };
     tokio::spawn(HttpSource::new(&discovery, &connector).follow(reporter));

@@ -1,22 +1,16 @@
 //! All jobs together.
 
-mod shared;
-
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use pyrotee_net::Connector;
-use pyrotee_queue::{Budget, Supervisor, lock};
+use pyrotee_queue::lock;
 use pyrotee_scrape_config::Scrape;
 use tokio::time::timeout;
 
-pub(crate) use shared::Shared;
-
 use crate::pool::Pool;
-use crate::{Sender, TargetStatus, discovery};
-use shared::Discover;
+use crate::shared::{Discover, Shared};
+use crate::{Parts, TargetStatus, discovery};
 
 /// Time limit of [`Scraper::stop`].
 const STOP_LIMIT: Duration = Duration::from_secs(2);
@@ -28,24 +22,6 @@ pub struct Scraper {
     /// In the order of the configuration.
     pools: Arc<Mutex<Vec<Pool>>>,
 }
-
-/// What a scraper works with.
-pub struct Parts {
-    /// Template for connections to scrape targets: resolver, authorities of the system, counts.
-    pub connector: Connector,
-    /// The relay's own stack.
-    pub sender: Arc<dyn Sender>,
-    /// `memory-limit`, to which profiles are charged while they are scraped.
-    pub budget: Arc<Budget>,
-    pub supervisor: Supervisor,
-    /// The relay's own listeners, which are not scraped if a discovery names them.
-    pub own: Vec<SocketAddr>,
-    pub clock: Clock,
-}
-
-/// A wall clock. Tests pass their own, because pausing tokio's clock does not stop the system's. Cheap to clone.
-#[derive(Clone)]
-pub struct Clock(Arc<dyn Fn() -> SystemTime + Send + Sync>);
 
 impl Scraper {
     /// Starts without jobs. Jobs run in the runtime in which [`Scraper::apply`] is called.
@@ -105,33 +81,5 @@ impl Scraper {
 impl fmt::Debug for Scraper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scraper").finish_non_exhaustive()
-    }
-}
-
-impl Clock {
-    /// The system's clock.
-    pub fn system() -> Self {
-        Self::from_fn(SystemTime::now)
-    }
-
-    /// A clock that shows what `now` returns.
-    pub fn from_fn(now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
-        Self(Arc::new(now))
-    }
-
-    pub(crate) fn now(&self) -> SystemTime {
-        (self.0)()
-    }
-}
-
-impl fmt::Debug for Clock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Clock")
-    }
-}
-
-impl fmt::Debug for Parts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Parts").finish_non_exhaustive()
     }
 }

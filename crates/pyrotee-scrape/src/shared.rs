@@ -5,16 +5,15 @@ use std::sync::{Arc, Mutex};
 
 use http::HeaderMap;
 use pyrotee_net::Connector;
-use pyrotee_queue::{Budget, Supervisor, lock};
+use pyrotee_queue::{Budget, Supervisor, WallClock, lock};
 use pyrotee_scrape_config::{Job, Limits, Scrape};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Clock, Parts};
 use crate::discovery::{Context, Discovered};
 use crate::limits::{LoopLimit, Places, StateLimit};
-use crate::{Sender, metrics};
+use crate::{Parts, Sender, metrics};
 
 /// What all jobs share.
 pub(crate) struct Shared {
@@ -23,7 +22,7 @@ pub(crate) struct Shared {
     pub(crate) budget: Arc<Budget>,
     pub(crate) supervisor: Supervisor,
     pub(crate) own: Arc<[SocketAddr]>,
-    pub(crate) clock: Clock,
+    pub(crate) clock: WallClock,
     pub(crate) places: Arc<Places>,
     pub(crate) loops: Arc<LoopLimit>,
     pub(crate) state: Arc<StateLimit>,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// A wall clock, for the age of records. Tests pass their own clock, because pausing tokio's clock does not stop the
+/// A wall clock, for the age of records and the times of scrapes. Tests pass their own clock, because pausing tokio's clock does not stop the
 /// system's. Cheap to clone.
 #[derive(Clone)]
 pub struct WallClock(Arc<dyn Fn() -> SystemTime + Send + Sync>);
@@ -20,7 +20,8 @@ impl WallClock {
         Self(Arc::new(now))
     }
 
-    pub(crate) fn now(&self) -> SystemTime {
+    /// The time now.
+    pub fn now(&self) -> SystemTime {
         (self.0)()
     }
 }
