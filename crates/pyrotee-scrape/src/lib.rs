@@ -1,6 +1,6 @@
 //! Pull mode: finds scrape targets, scrapes their profiles, and hands them to the relay's own stack (ADR 15).
 //!
-//! A *job* is an entry of `scrape-configs`. Its [`discovery`] finds *scrape targets*; its pool runs one *loop* for each
+//! A *job* is an entry of `scrape-configs`. Its discovery finds *scrape targets*; its pool runs one *loop* for each
 //! scrape target and profile: one URL, one baseline, one request at a time. Nothing here is on the request path.
 //!
 //! Invariants:

@@ -3,7 +3,7 @@
 //!
 //! Every scalar stays text. Depth and number of nodes are limited, aliases counted in full; the caller limits the size of
 //! the text. [`values`] types scalars. Nothing here panics on a text. A [`Fault`] repeats no value, and a key only as far as it looks like one
-//! ([`shown`]): a value may be a secret.
+//! ([`shown()`]): a value may be a secret.
 
 mod builder;
 mod document;
