@@ -60,6 +60,8 @@ async fn what_others_settled_before_it_was_written_is_not_missing_for_who_was_aw
         drop(spool.offer(&format!("{number}-10")));
         spool.lease(0).await.ack();
     }
+    let fails = || spool.monitor.mode() != Mode::Disk;
+    eventually("the trouble is noticed", fails).await;
     sim.fail(None);
     let writes = || spool.monitor.mode() == Mode::Disk;
     eventually("the disk is used again", writes).await;
