@@ -47,14 +47,22 @@ impl Group {
     }
 }
 
-/// The groups of a JSON document. `null`, `[]` and `""` are no groups.
+/// The groups of a JSON document.
+///
+/// # Errors
+///
+/// The document is no JSON, or as [`groups`].
+pub fn parse_groups(json: &[u8]) -> Result<Vec<Group>, GroupFault> {
+    groups(serde_json::from_slice(json).map_err(|_| GroupFault::NotJson)?)
+}
+
+/// The groups of a document that was read: a list. `null` is no group.
 ///
 /// # Errors
 ///
 /// The first fault: the whole document is then not used.
-pub fn parse_groups(json: &[u8]) -> Result<Vec<Group>, GroupFault> {
-    let value: Value = serde_json::from_slice(json).map_err(|_| GroupFault::NotJson)?;
-    match value {
+pub fn groups(document: Value) -> Result<Vec<Group>, GroupFault> {
+    match document {
         Value::Null => Ok(Vec::new()),
         Value::Array(groups) => {
             let groups = groups.into_iter().enumerate();

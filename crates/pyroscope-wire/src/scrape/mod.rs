@@ -4,5 +4,5 @@
 mod group;
 mod profiles;
 
-pub use group::{Group, GroupFault, parse_groups};
+pub use group::{Group, GroupFault, groups, parse_groups};
 pub use profiles::{Profile, SampleType, default_profiles, sample_type_config};

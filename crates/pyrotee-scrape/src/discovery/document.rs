@@ -1,6 +1,6 @@
 //! Documents with groups of scrape targets: JSON or YAML.
 
-use pyroscope_wire::scrape::{Group, parse_groups};
+use pyroscope_wire::scrape::{self, Group, parse_groups};
 use pyrotee_yaml::{Kind, Node, parse};
 use serde_json::Value;
 
@@ -25,7 +25,7 @@ pub(super) fn groups(
 ) -> Result<Vec<Group>, String> {
     let groups = match syntax {
         Syntax::Json => parse_groups(bytes),
-        Syntax::Yaml => parse_groups(yaml(bytes)?.to_string().as_bytes()),
+        Syntax::Yaml => scrape::groups(yaml(bytes)?),
     };
     let mut groups = groups.map_err(|fault| fault.to_string())?;
     for group in &mut groups {
