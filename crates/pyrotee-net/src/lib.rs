@@ -32,7 +32,7 @@ mod tracked_io;
 
 use http::HeaderName;
 
-pub use address::{Address, AddressError, ParsedAddress, UserInfo};
+pub use address::{Address, AddressError, ParsedAddress, UserInfo, port_of};
 pub use connection_state::ConnectionState;
 pub use connector::{ConnectionCounts, Connector, Io};
 pub use exchange_error::ExchangeError;

@@ -12,7 +12,7 @@ use http::Uri;
 use hyper_util::client::legacy::connect::dns::Name;
 use tower::{BoxError, Service};
 
-use crate::Resolver;
+use crate::{Resolver, port_of};
 
 /// Why a connection may not lead to an address, and what an operator does about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Refusals {
         let host = uri.host().unwrap_or_default();
         let bare = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
         match bare.unwrap_or(host).parse() {
-            Ok(ip) => self.check(ip, port(uri)),
+            Ok(ip) => self.check(ip, port_of(uri)),
             Err(_) => Ok(()),
         }
     }
@@ -83,7 +83,7 @@ impl CheckedResolver {
         Self {
             resolver,
             refusals,
-            port: port(uri),
+            port: port_of(uri),
         }
     }
 }
@@ -122,12 +122,6 @@ fn allowed(
         Some(error) if allowed.is_empty() => Err(error),
         _ => Ok(allowed.into_iter()),
     }
-}
-
-/// The port of `uri`, or that of its scheme.
-fn port(uri: &Uri) -> u16 {
-    let is_https = uri.scheme_str() == Some("https");
-    uri.port_u16().unwrap_or(if is_https { 443 } else { 80 })
 }
 
 #[cfg(test)]

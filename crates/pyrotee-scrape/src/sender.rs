@@ -8,7 +8,8 @@ use http::{Request, Response};
 
 /// Sends requests through the relay's own stack, as a client of its listener does.
 pub trait Sender: Send + Sync {
-    /// Sends one request: `POST`, the URI in origin form (`/ingest?name=…`), without `Host`. The body of the response is cut off after some KiB: the scraper only shows it.
+    /// Sends one request: `POST`, the URI in origin form (`/ingest?name=…`), without `Host`. The body of the response is
+    /// cut off after some KiB: the scraper only shows it.
     ///
     /// # Errors
     /// There is no response, or it took too long.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use crate::target::DroppedTarget;
+use crate::target::{DroppedTarget, ScrapeTarget};
 
 /// A scrape target and a profile, as `GET /targets` shows them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,11 +54,28 @@ impl Health {
 }
 
 /// Labels without those that begin with `__`.
-pub(crate) fn public_labels(labels: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+fn public_labels(labels: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let labels = labels.iter().filter(|(name, _)| !name.starts_with("__"));
     labels
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect()
+}
+
+impl ScrapeTarget {
+    /// The status before the first scrape.
+    pub(crate) fn shown(&self, job: &str) -> TargetStatus {
+        TargetStatus {
+            job: job.to_owned(),
+            profile: self.profile.clone(),
+            url: self.url.to_string(),
+            discovered_labels: self.discovered.clone(),
+            labels: public_labels(&self.labels),
+            health: Health::Unknown,
+            last_scrape: None,
+            last_duration: None,
+            last_error: None,
+        }
+    }
 }
 
 impl DroppedTarget {

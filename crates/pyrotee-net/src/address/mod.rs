@@ -116,13 +116,13 @@ impl Address {
             None => (None, authority),
         };
         let HostPort { host, ip, port } = host::parse(host_port)?;
-        let default_port = if scheme == Scheme::HTTPS { 443 } else { 80 };
+        let is_https = scheme == Scheme::HTTPS;
         let address = Address {
             written: format!("{scheme_text}://{host_port}{path}"),
             scheme,
             host,
             ip,
-            port: port.unwrap_or(default_port),
+            port: port.unwrap_or(default_port(is_https)),
             authority: Authority::from_str(host_port).map_err(|_| AddressError::Host)?,
             prefix: prefix(path)?,
         };
@@ -196,6 +196,16 @@ fn scheme(text: &str) -> Result<Scheme, AddressError> {
     } else {
         Err(AddressError::Scheme)
     }
+}
+
+/// The port of `uri`, or that of its scheme.
+pub fn port_of(uri: &Uri) -> u16 {
+    let is_https = uri.scheme() == Some(&Scheme::HTTPS);
+    uri.port_u16().unwrap_or(default_port(is_https))
+}
+
+fn default_port(is_https: bool) -> u16 {
+    if is_https { 443 } else { 80 }
 }
 
 fn userinfo(text: &str) -> Result<UserInfo, AddressError> {

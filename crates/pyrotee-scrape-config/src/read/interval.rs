@@ -6,6 +6,7 @@ use pyrotee_yaml::values;
 
 use super::section::Section;
 
+/// Shortest interval: of a scrape, and of a look at a discovery.
 const LEAST_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A duration, at least [`LEAST_INTERVAL`]. Zero means the default, as in 0.37.

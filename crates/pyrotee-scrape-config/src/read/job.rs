@@ -37,7 +37,7 @@ const REFUSED: [(&str, &str); 4] = [
 /// The default of `scrape-interval`.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// Shortest interval: of a scrape, and of a look at a discovery.
+/// Words for `scheme`.
 pub(super) const SCHEMES: [(&str, Scheme); 2] = [("http", Scheme::Http), ("https", Scheme::Https)];
 
 /// Reads a job. Where a fault was added, the job has a default.

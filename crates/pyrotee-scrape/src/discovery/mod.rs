@@ -23,12 +23,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use pyrotee_net::Connector;
-use pyrotee_queue::Supervisor;
+use pyrotee_queue::{Supervisor, WallClock};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::target::{DroppedTarget, ScrapeTarget};
-use pyrotee_queue::WallClock;
 
 pub(crate) use metrics::describe;
 pub(crate) use refusal::guarded;

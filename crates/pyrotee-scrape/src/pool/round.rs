@@ -109,11 +109,11 @@ impl Loop {
         for _ in 0..MAX_WORKSPACES {
             let state = self.state.take();
             let mut state = state.unwrap_or_else(|| LoopState::new(&shared.state));
-            let (profile, received) = (Arc::clone(&self.profile), received.clone());
+            let received = received.clone();
             let largest = shared.budget.largest_workspace();
             let expected = Expected {
                 max_unpacked,
-                sample_types: &profile.sample_types,
+                profile: Arc::clone(&self.profile),
             };
             // An estimate may be too large; what is needed may not.
             let bytes =
@@ -126,10 +126,6 @@ impl Loop {
             let _worker = shared.workers.acquire().await.ok();
             let supervisor = shared.supervisor.clone();
             let work = move || {
-                let expected = Expected {
-                    max_unpacked,
-                    sample_types: &profile.sample_types,
-                };
                 let result = state.process(&received, &expected, &mut workspace);
                 (state, result)
             };

@@ -17,7 +17,7 @@ use super::{Context, Status};
 use crate::discovery::{self, Discovered};
 use crate::limits::LoopPermit;
 use crate::metrics::Skip;
-use crate::status::{Health, TargetStatus, public_labels};
+use crate::status::{Health, TargetStatus};
 use crate::target::ScrapeTarget;
 
 /// Time after a panic until the pool goes on.
@@ -79,7 +79,8 @@ impl Running {
             let job = Arc::clone(&self.jobs.borrow_and_update());
             let stop_discovery = self.stop.child_token();
             let _ends_discovery = stop_discovery.clone().drop_guard();
-            let mut discovered = self.discover(&job, stop_discovery);
+            let max_targets = self.context.shared.variable().limits.max_targets;
+            let mut discovered = self.discover(&job, max_targets, stop_discovery);
             let mut refusals = interval(job.interval);
             refusals.set_missed_tick_behavior(MissedTickBehavior::Delay);
             self.sync(&job, &discovered.borrow_and_update().clone());
@@ -89,7 +90,12 @@ impl Running {
                     () = stop.cancelled() => return,
                     Ok(()) = self.jobs.changed() => break,
                     Ok(()) = discovered.changed() => {}
-                    Ok(()) = room.changed(), if self.refused > 0 => {}
+                    Ok(()) = room.changed(), if self.refused > 0 => {
+                        // The discoveries are bounded by the limit that they began with.
+                        if self.context.shared.variable().limits.max_targets != max_targets {
+                            break;
+                        }
+                    }
                     _ = refusals.tick() => {
                         self.context.metrics.skipped(Skip::Limit, self.refused);
                         continue;
@@ -105,13 +111,14 @@ impl Running {
     fn discover(
         &self,
         job: &Arc<Job>,
+        max_targets: usize,
         stop: CancellationToken,
     ) -> watch::Receiver<Arc<Discovered>> {
         let shared = &self.context.shared;
         let context = discovery::Context {
             connector: shared.connector.clone(),
             own: Arc::clone(&shared.own),
-            max_targets: shared.variable().limits.max_targets,
+            max_targets,
             stop,
             tasks: shared.tasks.clone(),
             supervisor: shared.supervisor.clone(),
@@ -187,14 +194,8 @@ impl Drop for Entry {
 /// The status of a scrape target for which there is no room.
 fn refused(target: &ScrapeTarget, job: &str) -> TargetStatus {
     TargetStatus {
-        job: job.to_owned(),
-        profile: target.profile.clone(),
-        url: target.url.to_string(),
-        discovered_labels: target.discovered.clone(),
-        labels: public_labels(&target.labels),
         health: Health::Dropped,
-        last_scrape: None,
-        last_duration: None,
         last_error: Some("max-targets is reached: raise scrape.max-targets".to_owned()),
+        ..target.shown(job)
     }
 }

@@ -14,7 +14,7 @@ use crate::TargetStatus;
 use crate::metrics::{Failure, ProfileMetrics, Skip};
 use crate::process::LoopState;
 use crate::schedule::Schedule;
-use crate::status::{Health, public_labels};
+use crate::status::Health;
 use crate::target::ScrapeTarget;
 
 /// One profile of one scrape target.
@@ -174,15 +174,11 @@ impl LoopStatus {
     pub(super) fn shown(&self, job: &str) -> TargetStatus {
         let known = lock(&self.0);
         TargetStatus {
-            job: job.to_owned(),
-            profile: known.target.profile.clone(),
-            url: known.target.url.to_string(),
-            discovered_labels: known.target.discovered.clone(),
-            labels: public_labels(&known.target.labels),
             health: known.health,
             last_scrape: known.last_scrape,
             last_duration: known.last_duration,
             last_error: known.last_error.clone(),
+            ..known.target.shown(job)
         }
     }
 }

@@ -35,7 +35,7 @@ impl LoopState {
     pub(super) fn delta(
         &mut self,
         unpacked: Unpacked,
-        expected: &Expected<'_>,
+        expected: &Expected,
         workspace: &mut Workspace,
     ) -> Result<Processed, Stop> {
         let profile = self.read(&unpacked, workspace)?;

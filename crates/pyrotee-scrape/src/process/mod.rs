@@ -7,12 +7,11 @@
 mod delta;
 mod unpack;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderValue;
-use pyroscope_wire::scrape::SampleType;
+use pyroscope_wire::scrape::Profile;
 use pyrotee_pprof::Baseline;
 use pyrotee_queue::Workspace;
 
@@ -35,11 +34,12 @@ pub(crate) struct Received {
 }
 
 /// What is known of the profile.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Expected<'a> {
+#[derive(Debug)]
+pub(crate) struct Expected {
     /// Longest profile when it is unpacked, in bytes.
     pub(crate) max_unpacked: usize,
-    pub(crate) sample_types: &'a BTreeMap<String, SampleType>,
+    /// The profile of the job.
+    pub(crate) profile: Arc<Profile>,
 }
 
 /// A profile to send.
@@ -73,7 +73,7 @@ impl LoopState {
     }
 
     /// The size of the workspace to begin with, in bytes.
-    pub(crate) fn first_workspace(&self, received: &Received, expected: &Expected<'_>) -> u64 {
+    pub(crate) fn first_workspace(&self, received: &Received, expected: &Expected) -> u64 {
         let body = std::slice::from_ref(&received.body);
         let unpacked = pyroscope_wire::gzip::expected_length_of(body).max(received.body.len());
         let unpacked = unpacked.min(expected.max_unpacked) as u64;
@@ -90,7 +90,7 @@ impl LoopState {
     pub(crate) fn process(
         &mut self,
         received: &Received,
-        expected: &Expected<'_>,
+        expected: &Expected,
         workspace: &mut Workspace,
     ) -> Result<Processed, Stop> {
         let unpacked = unpack::unpack(received, expected.max_unpacked, workspace)?;
@@ -101,15 +101,15 @@ impl LoopState {
     }
 }
 
-impl Expected<'_> {
+impl Expected {
     fn has_deltas(&self) -> bool {
-        self.sample_types.values().any(|it| it.cumulative)
+        self.profile.sample_types.values().any(|it| it.cumulative)
     }
 
     /// Whether the values of a type are cumulative.
     fn is_cumulative(&self, kind: &[u8]) -> bool {
         let kind = std::str::from_utf8(kind).ok();
-        let known = kind.and_then(|kind| self.sample_types.get(kind));
+        let known = kind.and_then(|kind| self.profile.sample_types.get(kind));
         known.is_some_and(|it| it.cumulative)
     }
 }

@@ -3,11 +3,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use pyrotee_queue::Supervisor;
+use pyrotee_queue::{Supervisor, WallClock};
 use pyrotee_scrape_config::{HttpClientSettings, HttpDiscovery, Job, Limits, Scrape};
 
 use super::support::{INTERVAL, Reply, World, cpu, job, response};
-use pyrotee_queue::WallClock;
 
 use crate::{Health, Parts, Scraper};
 
@@ -34,6 +33,49 @@ fn list(addresses: &str) -> Vec<u8> {
         .into_bytes()
 }
 
+/// A scraper whose discoveries are real.
+fn with_discovery(world: &World) -> Scraper {
+    Scraper::start(Parts {
+        connector: world.app.connector(),
+        sender: Arc::clone(&world.relay) as _,
+        budget: Arc::clone(&world.budget),
+        supervisor: Supervisor::default(),
+        own: Vec::new(),
+        clock: WallClock::system(),
+    })
+}
+
+fn scrape(max_targets: usize) -> Scrape {
+    Scrape {
+        jobs: vec![listed()],
+        limits: Limits {
+            max_targets,
+            ..Limits::default()
+        },
+        ..Scrape::default()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_is_raised_counts_for_the_addresses_that_were_left_out() {
+    let world = World::new(|head| match head.host.as_str() {
+        SERVER => Reply::Now(list(r#""h1:1","h2:1","h3:1","h4:1","h5:1""#)),
+        _ => Reply::Now(response(&cpu())),
+    });
+    let scraper = with_discovery(&world);
+    let up = || {
+        let all = scraper.snapshot();
+        all.iter().filter(|it| it.health == Health::Up).count()
+    };
+    scraper.apply(&scrape(1));
+    world.rounds(2).await;
+    assert_eq!(up(), 1);
+    scraper.apply(&scrape(10));
+    world.rounds(3).await;
+    assert_eq!(up(), 5);
+    scraper.stop().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_a_server_lists_is_scraped_until_it_is_listed_no_longer() {
     let now = Arc::new(Mutex::new(list(r#""h1:6060","169.254.169.254","h/x""#)));
@@ -42,20 +84,8 @@ async fn what_a_server_lists_is_scraped_until_it_is_listed_no_longer() {
         SERVER => Reply::Now(listed_now.lock().unwrap().clone()),
         _ => Reply::Now(response(&cpu())),
     });
-    let scraper = Scraper::start(Parts {
-        connector: world.app.connector(),
-        sender: Arc::clone(&world.relay) as _,
-        budget: Arc::clone(&world.budget),
-        supervisor: Supervisor::default(),
-        own: Vec::new(),
-        clock: WallClock::system(),
-    });
-    let scrape = Scrape {
-        jobs: vec![listed()],
-        limits: Limits::default(),
-        ..Scrape::default()
-    };
-    scraper.apply(&scrape);
+    let scraper = with_discovery(&world);
+    scraper.apply(&scrape(Limits::default().max_targets));
     world.rounds(3).await;
 
     let sent = world.relay.take();

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use pyroscope_wire::scrape::Group;
+use pyrotee_net::port_of;
 use pyrotee_scrape_config::Job;
 
 use super::mechanism::Mechanism;
@@ -155,12 +156,10 @@ impl Collection {
     fn refusal(&self, target: &ScrapeTarget) -> Option<String> {
         let host = target.url.host()?.trim_matches(['[', ']']);
         let ip: IpAddr = host.parse().ok()?;
-        let is_https = target.url.scheme_str() == Some("https");
-        let default_port = if is_https { 443 } else { 80 };
-        let port = target.url.port_u16().unwrap_or(default_port);
+        let address = SocketAddr::new(ip, port_of(&target.url));
         let refusal = match target.origin {
             Origin::Static => None,
-            Origin::Discovered => refusal(SocketAddr::new(ip, port), &self.own),
+            Origin::Discovered => refusal(address, &self.own),
         }?;
         Some(format!("it is {}: {}", refusal.what, refusal.remedy))
     }

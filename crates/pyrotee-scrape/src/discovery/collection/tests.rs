@@ -1,11 +1,10 @@
 use pyrotee_net::Connector;
-use pyrotee_queue::Supervisor;
+use pyrotee_queue::{Supervisor, WallClock};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::target::tests::{group, job};
-use pyrotee_queue::WallClock;
 
 /// What a job finds that scrapes memory of the `fixed` addresses, and of those of its two sources.
 fn collected(max_targets: usize, fixed: &[Group], found: [&[Group]; 2]) -> Discovered {

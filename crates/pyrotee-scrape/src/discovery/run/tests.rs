@@ -1,12 +1,11 @@
 use pyrotee_net::Connector;
-use pyrotee_queue::Supervisor;
+use pyrotee_queue::{Supervisor, WallClock};
 use pyrotee_scrape_config::{HttpClientSettings, HttpDiscovery};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::target::tests::{group, job};
-use pyrotee_queue::WallClock;
 
 fn context() -> Context {
     Context {

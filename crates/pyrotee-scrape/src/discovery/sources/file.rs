@@ -125,12 +125,12 @@ impl FileSource {
 mod tests {
     use std::fs;
 
+    use pyrotee_queue::WallClock;
     use tokio::sync::mpsc;
 
     use super::*;
     use crate::discovery::mechanism::Mechanism;
     use crate::discovery::metrics::MechanismMetrics;
-    use pyrotee_queue::WallClock;
 
     #[tokio::test(start_paused = true)]
     async fn a_disk_that_hangs_has_one_thread() {

@@ -6,10 +6,10 @@ mod http;
 use std::sync::Arc;
 
 use pyroscope_wire::scrape::Group;
+use pyrotee_queue::WallClock;
 use tokio::sync::mpsc;
 
 use super::metrics::MechanismMetrics;
-use pyrotee_queue::WallClock;
 
 pub(super) use file::FileSource;
 pub(super) use http::HttpSource;

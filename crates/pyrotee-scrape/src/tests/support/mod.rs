@@ -10,14 +10,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pyroscope_wire::scrape::default_profiles;
-use pyrotee_queue::{Budget, Supervisor};
+use pyrotee_queue::{Budget, Supervisor, WallClock};
 use pyrotee_scrape_config::{HttpClientSettings, Job, JobProfile, Limits, Scheme, Scrape};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use crate::discovery::Discovered;
 use crate::target::{Origin, ScrapeTarget};
-use pyrotee_queue::WallClock;
 
 use crate::{Parts, Scraper, TargetStatus};
 

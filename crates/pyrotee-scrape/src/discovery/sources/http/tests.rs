@@ -1,5 +1,6 @@
 use std::sync::{Arc, Mutex};
 
+use pyrotee_queue::WallClock;
 use pyrotee_scrape_config::HttpClientSettings;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::sync::mpsc;
@@ -9,7 +10,6 @@ use super::*;
 use crate::discovery::mechanism::Mechanism;
 use crate::discovery::metrics::MechanismMetrics;
 use crate::discovery::sources::Update;
-use pyrotee_queue::WallClock;
 
 const LIST: &str = r#"[{"application":"a","targets":["a:1"]}]"#;
 
