@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::time::SystemTime;
 
+use pyrotee_scrape_config::KEY;
 use pyrotee_tls::{CertificateInfo, ClientTls, TlsPart};
 
 use crate::{
@@ -38,8 +39,27 @@ impl TlsServer<'_> {
         match self.role {
             TARGET => dotted(&["remote-write", "targets", self.name, "tls"]),
             // The section of the job, or of one of its `http-sd-configs`.
-            SCRAPE => format!("scrape-configs[{}].tls-config", self.name),
+            SCRAPE => format!("{KEY}[{}].tls-config", self.name),
             role => format!("{role}.tls"),
+        }
+    }
+}
+
+/// TLS of a job of pull mode, or of one of its `http-sd-configs`.
+pub(crate) struct JobTls<'c> {
+    pub(crate) server: TlsServer<'c>,
+    /// Number of the entry of `http-sd-configs`, from 1; `None`: the job itself.
+    list: Option<usize>,
+    pub(crate) tls: &'c ClientTls,
+}
+
+impl JobTls<'_> {
+    /// The section of the TLS.
+    pub(crate) fn section(&self) -> String {
+        let name = self.server.name;
+        match self.list {
+            None => self.server.section(),
+            Some(number) => format!("{KEY}[{name}].http-sd-configs[{number}].tls-config"),
         }
     }
 }
@@ -69,8 +89,8 @@ impl Config {
             };
             add(tls.tls.certificates(), roles, &mut found);
         }
-        for (_, tls) in self.scrape_tls() {
-            add(tls.certificates(), [SCRAPE, "scrape_ca"], &mut found);
+        for job in self.tls_of_jobs() {
+            add(job.tls.certificates(), [SCRAPE, "scrape_ca"], &mut found);
         }
         found.sort_by_key(|file| (file.role, file.path, file.not_after));
         found.dedup_by_key(|file| (file.role, file.path));
@@ -82,22 +102,27 @@ impl Config {
         let unverified = self
             .servers()
             .filter(|(_, tls)| tls.tls.skips_verification());
-        let jobs = self
-            .scrape_tls()
-            .filter(|(_, tls)| tls.skips_verification());
-        let mut jobs: Vec<_> = jobs.map(|(server, _)| server).collect();
+        let jobs = self.tls_of_jobs().filter(|it| it.tls.skips_verification());
+        let mut jobs: Vec<_> = jobs.map(|it| it.server).collect();
         // A job and its discoveries have TLS of their own.
         jobs.dedup();
         unverified.map(|(server, _)| server).chain(jobs)
     }
 
     /// TLS of the jobs of pull mode, and of their `http-sd-configs`.
-    fn scrape_tls(&self) -> impl Iterator<Item = (TlsServer<'_>, &ClientTls)> {
+    pub(crate) fn tls_of_jobs(&self) -> impl Iterator<Item = JobTls<'_>> {
         self.scrape.jobs.iter().flat_map(|job| {
-            let discoveries = job.http_discoveries.iter().map(|it| &it.client);
-            let clients = std::iter::once(&job.client).chain(discoveries);
             let (role, name) = (SCRAPE, job.name.as_str());
-            clients.filter_map(move |it| Some((TlsServer { role, name }, it.tls.as_ref()?)))
+            let own = std::iter::once((None, &job.client));
+            let lists = (1..).zip(&job.http_discoveries);
+            let clients = own.chain(lists.map(|(number, it)| (Some(number), &it.client)));
+            clients.filter_map(move |(list, client)| {
+                Some(JobTls {
+                    server: TlsServer { role, name },
+                    list,
+                    tls: client.tls.as_ref()?,
+                })
+            })
         })
     }
 

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, SystemTime};
 
-use pyrotee_scrape_config::{Job, KEY};
 use pyrotee_tls::{CertificateInfo, ClientTls, date};
 
 use crate::settings::Config;
@@ -45,19 +44,8 @@ impl Config {
 fn clients(config: &Config) -> impl Iterator<Item = (String, &ClientTls)> {
     let servers = config.servers();
     let servers = servers.map(|(server, tls)| (server.section(), &tls.tls));
-    servers.chain(config.scrape.jobs.iter().flat_map(of_job))
-}
-
-fn of_job(job: &Job) -> impl Iterator<Item = (String, &ClientTls)> {
-    let section = format!("{KEY}[{}]", job.name);
-    let own = job.client.tls.as_ref();
-    let own = own.map(|tls| (format!("{section}.tls-config"), tls));
-    let lists = (1..).zip(&job.http_discoveries);
-    let lists = lists.filter_map(move |(number, discovery)| {
-        let section = format!("{section}.http-sd-configs[{number}].tls-config");
-        Some((section, discovery.client.tls.as_ref()?))
-    });
-    own.into_iter().chain(lists)
+    let jobs = config.tls_of_jobs();
+    servers.chain(jobs.map(|it| (it.section(), it.tls)))
 }
 
 fn of_verification(section: &str, tls: &ClientTls, found: &mut Vec<String>) {

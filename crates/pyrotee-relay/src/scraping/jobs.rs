@@ -7,9 +7,10 @@ use pyrotee_queue::lock;
 use tokio::time::Instant;
 
 use crate::targets::SHOWN_FOR;
+use crate::telemetry::{escaped, label};
 
-/// Beginning of the label that names a job.
-const LABEL: &str = "scrape_job=\"";
+/// The label that names a job.
+const LABEL: &str = "scrape_job";
 
 /// The names of all jobs since the start. Clones are the same.
 #[derive(Debug, Clone, Default)]
@@ -40,36 +41,11 @@ impl JobNames {
             return text;
         }
         let is_shown = |line: &&str| {
-            let job = job(line).and_then(|name| jobs.get(name));
+            let job = label(line, LABEL).and_then(|name| jobs.get(name));
             !job.is_some_and(is_old)
         };
         text.split_inclusive('\n').filter(is_shown).collect()
     }
-}
-
-/// The job of a series, as the exporter writes it; `None` if the line is no series of a job.
-fn job(line: &str) -> Option<&str> {
-    if line.starts_with('#') {
-        return None;
-    }
-    // In a value every quote has a backslash before it: so the label cannot be part of a value.
-    let at = line.find(LABEL)?;
-    line.get(..at)
-        .filter(|before| before.ends_with(['{', ',']))?;
-    let rest = line.get(at + LABEL.len()..)?;
-    let mut is_escaped = false;
-    let end = rest.find(|c| {
-        let is_end = c == '"' && !is_escaped;
-        is_escaped = c == '\\' && !is_escaped;
-        is_end
-    })?;
-    rest.get(..end)
-}
-
-/// A label's value as the exporter writes it.
-fn escaped(value: &str) -> String {
-    let value = value.replace('\\', "\\\\");
-    value.replace('"', "\\\"").replace('\n', "\\n")
 }
 
 #[cfg(test)]

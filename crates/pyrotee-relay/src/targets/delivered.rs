@@ -10,8 +10,7 @@ use pyrotee_admin::{Membership, TargetView};
 use pyrotee_config::Target;
 use pyrotee_delivery::{Deliverer, TargetHandle, TargetMonitor};
 use pyrotee_net::ConnectionCounts;
-use pyrotee_queue::WallClock;
-use pyrotee_queue::{OpenQueue, QueueId};
+use pyrotee_queue::{OpenQueue, QueueId, WallClock};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 

@@ -4,6 +4,7 @@ mod account;
 mod config;
 mod dead_letters;
 mod drop_log;
+mod exposition;
 mod logs;
 mod panics;
 mod recorder;
@@ -16,6 +17,7 @@ mod targets;
 mod tls;
 
 pub(crate) use drop_log::DropLog;
+pub(crate) use exposition::{escaped, label};
 pub(crate) use logs::{LogLevelHandle, install as install_logs};
 pub(crate) use recorder::install as install_metrics;
 pub(crate) use scrape::Scrape;

@@ -276,7 +276,7 @@ fn flag(is_set: bool) -> f64 {
 }
 
 /// Unix time; 0 for never.
-fn since_epoch(at: Option<SystemTime>) -> Duration {
+pub(super) fn since_epoch(at: Option<SystemTime>) -> Duration {
     let since = at.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
     since.unwrap_or_default()
 }

@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use pyrotee_queue::lock;
 use tokio::time::Instant;
 
+use super::exposition::label;
 use super::removed::RemovedNames;
 use super::target::{Labels, TargetSeries};
 use crate::targets::{SHOWN_FOR, ScrapedTargets};
@@ -110,10 +111,7 @@ impl Hidden {
 
     /// Whether a line of the text format is of a hidden series.
     fn contains(&self, line: &str) -> bool {
-        let Some(labels) = line.split_once('{').filter(|_| !line.starts_with('#')) else {
-            return false;
-        };
-        let label = |name| label(labels.1, name);
+        let label = |name| label(line, name);
         let Some(target) = label("target").or_else(|| label("target_name")) else {
             return false;
         };
@@ -132,19 +130,6 @@ impl Hidden {
             tenant: owned(label("tenant")),
         };
         self.infos.contains(&labels)
-    }
-}
-
-/// The value of a label among those of a line. The values of the labels that are asked for contain no quote.
-fn label<'a>(labels: &'a str, name: &str) -> Option<&'a str> {
-    let mut rest = labels;
-    loop {
-        let (key, after) = rest.split_once("=\"")?;
-        let (value, after) = after.split_once('"')?;
-        if key.trim_start_matches(',') == name {
-            return Some(value);
-        }
-        rest = after;
     }
 }
 

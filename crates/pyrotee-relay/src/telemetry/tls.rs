@@ -7,7 +7,6 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use metrics::{Counter, counter};
 use pyrotee_admin::AdminTls;
@@ -15,6 +14,8 @@ use pyrotee_config::Config;
 use pyrotee_proxy::UpstreamTlsHandle;
 use pyrotee_proxy::metrics::HANDSHAKE_ERRORS;
 
+use super::exposition::escaped;
+use super::target::since_epoch;
 use crate::reload::ReloadState;
 
 const EXPIRY: &str = "pyroscope_relay_tls_certificate_expiry_timestamp_seconds";
@@ -67,7 +68,7 @@ impl TlsSeries {
         let line = self.upstream.as_ref().map(|upstream| {
             let tls = upstream.tls();
             let expiry = tls.and_then(|tls| tls.observer().server_not_after());
-            format!("{UPSTREAM_EXPIRY} {}\n", expiry.map_or(0, since_epoch))
+            format!("{UPSTREAM_EXPIRY} {}\n", since_epoch(expiry).as_secs())
         });
         let help = "Unix time at which the certificate expires that the upstream showed last.";
         append_gauge(UPSTREAM_EXPIRY, help, line.into_iter(), text);
@@ -76,7 +77,7 @@ impl TlsSeries {
 
 fn append(config: &Config, text: &mut String) {
     let files = config.certificate_files().into_iter().map(|file| {
-        let expiry = since_epoch(file.not_after);
+        let expiry = since_epoch(Some(file.not_after)).as_secs();
         let path = escaped(&file.path.to_string_lossy());
         format!(
             "{EXPIRY}{{role=\"{}\",file=\"{path}\"}} {expiry}\n",
@@ -93,11 +94,6 @@ fn append(config: &Config, text: &mut String) {
     append_gauge(UNVERIFIED, help, servers, text);
 }
 
-fn since_epoch(time: SystemTime) -> u64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH);
-    since.unwrap_or_default().as_secs()
-}
-
 /// Adds a gauge if it has a series.
 fn append_gauge(name: &str, help: &str, series: impl Iterator<Item = String>, text: &mut String) {
     let mut series = series.peekable();
@@ -110,19 +106,9 @@ fn append_gauge(name: &str, help: &str, series: impl Iterator<Item = String>, te
     text.push('\n');
 }
 
-/// A label's value in the text format of Prometheus. A path of the configuration has no line break.
-fn escaped(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_label_is_escaped() {
-        assert_eq!(escaped(r#"/a"b\c"#), r#"/a\"b\\c"#);
-    }
 
     #[test]
     fn without_tls_there_is_no_series() {
