@@ -10,10 +10,9 @@ use pyroscope_wire::refusal::Rules;
 use pyroscope_wire::tags::Tags;
 use pyrotee_delivery::{CredentialRefresh, DeadLetterSink, Deliverer, OnAmbiguous, Settings};
 use pyrotee_net::{Address, Connector, Resolver};
-use pyrotee_queue::WallClock;
 use pyrotee_queue::{
     Budget, Head, Headers, Ledger, Limits, OpenBackend, OpenQueue, Payload, Producer, Record,
-    Supervisor, SurfaceId, TargetQueue, WhenFull, lock, open_memory,
+    Supervisor, SurfaceId, TargetQueue, WallClock, WhenFull, lock, open_memory,
 };
 use pyrotee_tls::{ClientTls, SystemRoots};
 use serde_json::Value;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::Response;
 use hyper::body::Incoming;
 use pyrotee_net::ExchangeError;
-use pyrotee_queue::{Reason, Record};
+use pyrotee_queue::{Reason, Record, WallClock};
 use tokio::time::Instant;
 
 use crate::connection::{Connection, Endpoint};
@@ -18,7 +18,6 @@ use crate::request::{RequestTemplate, RewritePermits};
 use crate::response::ResponseReader;
 use crate::upload_body::UploadProgress;
 use crate::{Settings, SettingsError};
-use pyrotee_queue::WallClock;
 
 /// Uploads records to one target.
 #[derive(Debug)]

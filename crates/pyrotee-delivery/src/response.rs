@@ -12,13 +12,12 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use pyroscope_wire::refusal::{self, Meaning, PartialSuccess, Rules};
 use pyroscope_wire::{Surface, gzip};
-use pyrotee_queue::SurfaceId;
+use pyrotee_queue::{SurfaceId, WallClock};
 use tokio::time::timeout;
 
 use crate::Settings;
 use crate::outcome::Outcome;
 use crate::redact::Redactor;
-use pyrotee_queue::WallClock;
 
 /// Bytes at the start of a response body that decide what the response means.
 const CLASSIFIED_BYTES: usize = 4 * 1024;

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use pyrotee_net::{ConnectionCounts, Connector};
-use pyrotee_queue::lock;
+use pyrotee_queue::{WallClock, lock};
 use tokio::sync::watch;
 
 use crate::client::TargetClient;
@@ -14,7 +14,6 @@ use crate::metrics::TargetMetrics;
 use crate::request::RewritePermits;
 use crate::settings::SettingsChange;
 use crate::{Settings, SettingsError};
-use pyrotee_queue::WallClock;
 
 /// What the settings of a target decide about its uploads. Never changes.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use pyroscope_wire::refusal::Meaning;
 use pyrotee_net::Connector;
-use pyrotee_queue::Record;
+use pyrotee_queue::{Record, WallClock};
 
 use crate::client::TargetClient;
 use crate::connection::Endpoint;
@@ -13,7 +13,6 @@ use crate::metrics::TargetMetrics;
 use crate::outcome::Outcome;
 use crate::request::RewritePermits;
 use crate::{Settings, SettingsError};
-use pyrotee_queue::WallClock;
 
 /// Uploads single records with the settings of a target: the request, its time limit and the reading of the response are
 /// those of a delivery. A record is tried once, over a new connection.

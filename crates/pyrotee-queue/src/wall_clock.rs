@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// A wall clock, for the age of records and the times of scrapes. Tests pass their own clock, because pausing tokio's clock does not stop the
-/// system's. Cheap to clone.
+/// A wall clock, for the age of records and the times of scrapes. Tests pass their own clock, because pausing tokio's
+/// clock does not stop the system's. Cheap to clone.
 #[derive(Clone)]
 pub struct WallClock(Arc<dyn Fn() -> SystemTime + Send + Sync>);
 

@@ -30,7 +30,8 @@ use crate::response::RequestTimeout;
 /// megabytes.
 const BUFFER: usize = 16 * 1024;
 
-/// Serves the requests of a connection, after its TLS handshake if there is one, until the connection ends, misses a deadline, or makes room for another one.
+/// Serves the requests of a connection, after its TLS handshake if there is one, until the connection ends, misses a
+/// deadline, or makes room for another one.
 pub(super) async fn serve<S, B>(
     socket: TcpStream,
     peer: SocketAddr,

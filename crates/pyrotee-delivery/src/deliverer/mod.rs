@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pyrotee_net::{ConnectionCounts, Connector};
-use pyrotee_queue::{Consumer, Part, Reason, Supervisor};
+use pyrotee_queue::{Consumer, Part, Reason, Supervisor, WallClock};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -24,7 +24,6 @@ use crate::monitor::SharedSummary;
 use crate::route::{Route, Routes};
 use crate::{CredentialRefresh, DeadLetterSink, Settings, SettingsError, TargetMonitor};
 pub use handle::TargetHandle;
-use pyrotee_queue::WallClock;
 use refresh::Refresher;
 use uploader::{Assignment, Uploader};
 use workers::Workers;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use pyrotee_queue::{
-    Birth, Consumer, Lane, Lease, Part, Reason, Record, RetryHistory, Supervisor, catch_panic, lock,
+    Birth, Consumer, Lane, Lease, Part, Reason, Record, RetryHistory, Supervisor, WallClock,
+    catch_panic, lock,
 };
 use tokio::time::Instant;
 
@@ -19,7 +20,6 @@ use crate::monitor::SharedSummary;
 use crate::outcome::Outcome;
 use crate::route::{Route, Routes};
 use crate::status::TargetState;
-use pyrotee_queue::WallClock;
 
 /// A record is dropped after this many panics.
 pub(super) const MAX_PANICS: u32 = 3;

@@ -82,7 +82,7 @@ impl Accepted {
                     () = connection.drain.cancelled() => return,
                 };
                 match shaken {
-                    Ok(Some(stream)) => Either::Right(Either::Left(stream)),
+                    Ok(Some(stream)) => stream,
                     Ok(None) => return,
                     Err(error) => {
                         connection.metrics.handshake_failed(error.kind);
@@ -95,13 +95,14 @@ impl Accepted {
             }
         };
         let is_tls = self.tls.is_some();
+        let stream = Either::Left(stream);
         connection.serve(stream, self.peer.into(), is_tls).await;
     }
 }
 
 /// A socket, with or without TLS, or a pipe within the process. One type, so that the code that serves a connection
 /// exists once.
-type Stream = Either<TcpStream, Either<ClientStream, DuplexStream>>;
+type Stream = Either<ClientStream, DuplexStream>;
 
 /// What a connection is served with.
 pub(super) struct Connection {
@@ -116,8 +117,7 @@ pub(super) struct Connection {
 impl Connection {
     /// Serves the requests of the relay itself.
     pub(super) async fn serve_pipe(self, pipe: DuplexStream) {
-        let stream = Either::Right(Either::Right(pipe));
-        self.serve(stream, Peer::Relay, false).await;
+        self.serve(Either::Right(pipe), Peer::Relay, false).await;
     }
 
     async fn serve(self, stream: Stream, peer: Peer, is_tls: bool) {

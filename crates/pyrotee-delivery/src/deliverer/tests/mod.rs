@@ -25,7 +25,7 @@ use pyroscope_wire::{Surface, SurfacePaths, Tags};
 use pyrotee_net::{Address, ConnectionCounts, Connector};
 use pyrotee_queue::{
     Budget, Consumer, Counts, Head, Headers, Ledger, Limits, OpenQueue, Payload, Producer, Reason,
-    Record, Registry, Supervisor, SurfaceId, TargetQueue, WhenFull, open_memory,
+    Record, Registry, Supervisor, SurfaceId, TargetQueue, WallClock, WhenFull, open_memory,
 };
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -36,7 +36,6 @@ use crate::{
     CredentialRefresh, DeadLetter, DeadLetterSink, OnAmbiguous, Settings, TargetHandle,
     TargetMonitor,
 };
-use pyrotee_queue::WallClock;
 use server::{Act, Server};
 
 const LIMITS: Limits = Limits {
