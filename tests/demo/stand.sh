@@ -19,14 +19,17 @@ await() { # FILE SED-EXPRESSION
 
 # Starts a stand-in whose lines go to the file NAME, and sets `found` to its address.
 sink() { # BINARY NAME
-    "$1" sink --listen 127.0.0.1:0 >"${home:?}/$2" &
+    # The file must exist before `await` reads it.
+    : >"${home:?}/$2"
+    "$1" sink --listen 127.0.0.1:0 >"$home/$2" &
     pids+=($!)
     await "$home/$2" 's|^listening on (http://.*)$|\1|p'
 }
 
 # Starts a relay that is configured by the file pyrotee.yaml, and sets `found` to its address and `relay` to its process.
 relay() { # BINARY
-    "$1" run --config "${home:?}/pyrotee.yaml" --log-format json 2>"$home/relay.log" &
+    : >"${home:?}/relay.log"
+    "$1" run --config "$home/pyrotee.yaml" --log-format json 2>"$home/relay.log" &
     relay=$!
     pids+=("$relay")
     await "$home/relay.log" 's|.*"listener":"data","address":"([^"]*)".*|http://\1|p'
