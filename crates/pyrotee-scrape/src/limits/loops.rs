@@ -9,8 +9,8 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub(crate) struct LoopLimit {
     count: Mutex<Count>,
-    /// Changes whenever a loop may have room.
-    room: watch::Sender<()>,
+    /// The limit. Changes whenever a loop may have room.
+    room: watch::Sender<usize>,
 }
 
 #[derive(Debug)]
@@ -27,14 +27,14 @@ impl LoopLimit {
     pub(crate) fn new(max: usize) -> Arc<Self> {
         Arc::new(Self {
             count: Mutex::new(Count { max, running: 0 }),
-            room: watch::Sender::new(()),
+            room: watch::Sender::new(max),
         })
     }
 
     /// Changes the limit. Loops that run go on.
     pub(crate) fn set_max(&self, max: usize) {
         lock(&self.count).max = max;
-        self.room.send_replace(());
+        self.room.send_replace(max);
     }
 
     /// `None`: the limit is reached.
@@ -45,8 +45,8 @@ impl LoopLimit {
         has_room.then(|| LoopPermit(Arc::clone(self)))
     }
 
-    /// Tells when a loop may have room.
-    pub(crate) fn room(&self) -> watch::Receiver<()> {
+    /// The limit, and tells when a loop may have room.
+    pub(crate) fn room(&self) -> watch::Receiver<usize> {
         self.room.subscribe()
     }
 }
@@ -54,7 +54,7 @@ impl LoopLimit {
 impl Drop for LoopPermit {
     fn drop(&mut self) {
         lock(&self.0.count).running -= 1;
-        self.0.room.send_replace(());
+        self.0.room.send_modify(|_| ());
     }
 }
 

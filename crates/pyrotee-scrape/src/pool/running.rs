@@ -79,7 +79,7 @@ impl Running {
             let job = Arc::clone(&self.jobs.borrow_and_update());
             let stop_discovery = self.stop.child_token();
             let _ends_discovery = stop_discovery.clone().drop_guard();
-            let max_targets = self.context.shared.variable().limits.max_targets;
+            let max_targets = *room.borrow_and_update();
             let mut discovered = self.discover(&job, max_targets, stop_discovery);
             let mut refusals = interval(job.interval);
             refusals.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -90,10 +90,9 @@ impl Running {
                     () = stop.cancelled() => return,
                     Ok(()) = self.jobs.changed() => break,
                     Ok(()) = discovered.changed() => {}
-                    Ok(()) = room.changed(), if self.refused > 0 => {
-                        // The discoveries are bounded by the limit that they began with.
-                        if self.context.shared.variable().limits.max_targets != max_targets {
-                            break;
+                    Ok(()) = room.changed() => {
+                        if self.refused == 0 && *room.borrow() == max_targets {
+                            continue;
                         }
                     }
                     _ = refusals.tick() => {
@@ -101,7 +100,10 @@ impl Running {
                         continue;
                     }
                 }
-                room.mark_unchanged();
+                // The discoveries are bounded by the limit that they began with.
+                if *room.borrow_and_update() != max_targets {
+                    break;
+                }
                 let found = discovered.borrow_and_update().clone();
                 self.sync(&job, &found);
             }

@@ -7,7 +7,6 @@ use pyrotee_queue::{Supervisor, WallClock};
 use pyrotee_scrape_config::{HttpClientSettings, HttpDiscovery, Job, Limits, Scrape};
 
 use super::support::{INTERVAL, Reply, World, cpu, job, response};
-
 use crate::{Health, Parts, Scraper};
 
 const SERVER: &str = "sd.example";
@@ -58,22 +57,28 @@ fn scrape(max_targets: usize) -> Scrape {
 
 #[tokio::test(start_paused = true)]
 async fn a_limit_that_is_raised_counts_for_the_addresses_that_were_left_out() {
-    let world = World::new(|head| match head.host.as_str() {
-        SERVER => Reply::Now(list(r#""h1:1","h2:1","h3:1","h4:1","h5:1""#)),
-        _ => Reply::Now(response(&cpu())),
-    });
-    let scraper = with_discovery(&world);
-    let up = || {
-        let all = scraper.snapshot();
-        all.iter().filter(|it| it.health == Health::Up).count()
-    };
-    scraper.apply(&scrape(1));
-    world.rounds(2).await;
-    assert_eq!(up(), 1);
-    scraper.apply(&scrape(10));
-    world.rounds(3).await;
-    assert_eq!(up(), 5);
-    scraper.stop().await;
+    // Addresses that are refused count as looked at: then no scrape target waits for room.
+    for (addresses, before, after) in [
+        (r#""h1:1","h2:1","h3:1","h4:1","h5:1""#, 1, 5),
+        (r#""169.254.0.1:1","169.254.0.2:1","h1:1","h2:1""#, 0, 2),
+    ] {
+        let world = World::new(move |head| match head.host.as_str() {
+            SERVER => Reply::Now(list(addresses)),
+            _ => Reply::Now(response(&cpu())),
+        });
+        let scraper = with_discovery(&world);
+        let up = || {
+            let all = scraper.snapshot();
+            all.iter().filter(|it| it.health == Health::Up).count()
+        };
+        scraper.apply(&scrape(1));
+        world.rounds(2).await;
+        assert_eq!(up(), before, "{addresses}");
+        scraper.apply(&scrape(10));
+        world.rounds(3).await;
+        assert_eq!(up(), after, "{addresses}");
+        scraper.stop().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,7 +17,6 @@ use tokio::time::{Instant, sleep};
 
 use crate::discovery::Discovered;
 use crate::target::{Origin, ScrapeTarget};
-
 use crate::{Parts, Scraper, TargetStatus};
 
 pub(super) use app::{App, Reply, response};
