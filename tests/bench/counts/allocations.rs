@@ -14,8 +14,9 @@ use pyroscope_wire::{SurfacePaths, Tags};
 use pyrotee_delivery::{CredentialRefresh, DeadLetterSink, Deliverer, OnAmbiguous};
 use pyrotee_net::{Address, Connector, Listen, Resolver, bind};
 use pyrotee_proxy::{Duplicates, LocalWrites, Proxy, TeeOn, TeeSettings};
-use pyrotee_queue::WallClock;
-use pyrotee_queue::{Budget, Ledger, Limits, Supervisor, TargetQueue, WhenFull, open_memory};
+use pyrotee_queue::{
+    Budget, Ledger, Limits, Supervisor, TargetQueue, WallClock, WhenFull, open_memory,
+};
 use pyrotee_tls::{ClientTls, SystemRoots};
 use stats_alloc::{Region, Stats};
 use tokio_util::sync::CancellationToken;
