@@ -43,6 +43,7 @@ pub(crate) fn targets<const N: usize>(
         name: name.to_owned(),
         limits: LIMITS,
         ledger: Arc::new(Ledger::default()),
+        sharing: None,
     });
     let OpenBackend {
         producer, queues, ..

@@ -58,10 +58,14 @@ impl Tally {
 pub struct Counts {
     /// Offered to the target, including those that its queue refused.
     pub accepted: Tally,
+    /// Taken from the backlog that several relays share. Zero without one.
+    pub taken_over: Tally,
     /// Acknowledged by the target.
     pub sent: Tally,
     /// Queued or in flight.
     pub pending: Tally,
+    /// Given to the backlog that several relays share, or given back to it. Zero without one.
+    pub handed_over: Tally,
     /// Refused by the queue or never captured: the part of the drops that was never pending.
     pub refused: Tally,
     dropped: [Tally; Reason::ALL.len()],
@@ -77,13 +81,14 @@ impl Counts {
             .unwrap_or_default()
     }
 
-    /// Whether `accepted = sent + pending + Σ dropped`, in profiles and bytes.
+    /// Whether `accepted + taken_over = sent + pending + Σ dropped + handed_over`, in profiles and bytes.
     pub fn balance(&self) -> bool {
-        let sum = |part: fn(&Tally) -> u64| {
-            part(&self.sent) + part(&self.pending) + self.dropped.iter().map(part).sum::<u64>()
+        let balances = |part: fn(&Tally) -> u64| {
+            let came = part(&self.accepted) + part(&self.taken_over);
+            let left = part(&self.sent) + part(&self.handed_over);
+            came == left + part(&self.pending) + self.dropped.iter().map(part).sum::<u64>()
         };
-        self.accepted.profiles == sum(|tally| tally.profiles)
-            && self.accepted.bytes == sum(|tally| tally.bytes)
+        balances(|tally| tally.profiles) && balances(|tally| tally.bytes)
     }
 
     fn drop_for(&mut self, bytes: u64, reason: Reason) {
@@ -126,6 +131,30 @@ impl Ledger {
         counts.refused += lost;
         if let Some(dropped) = counts.dropped.get_mut(reason as usize) {
             *dropped += lost;
+        }
+    }
+
+    /// Counts a record of `bytes` that came from the shared backlog and is pending now.
+    pub fn take_over(&self, bytes: u64) {
+        let mut counts = lock(&self.counts);
+        counts.taken_over.add(bytes);
+        counts.pending.add(bytes);
+    }
+
+    /// Counts a pending record of `bytes` that the shared backlog has now.
+    pub fn hand_over(&self, bytes: u64) {
+        let mut counts = lock(&self.counts);
+        counts.pending.sub(bytes);
+        counts.handed_over.add(bytes);
+    }
+
+    /// Counts records of the shared backlog that are dropped there, for `reason`, without having been pending here.
+    pub fn drop_shared(&self, dropped: Tally, reason: Reason) {
+        let mut counts = lock(&self.counts);
+        counts.taken_over += dropped;
+        counts.refused += dropped;
+        if let Some(tally) = counts.dropped.get_mut(reason as usize) {
+            *tally += dropped;
         }
     }
 
@@ -176,6 +205,26 @@ mod tests {
         assert_eq!(counts.pending, tally(4, 310));
         assert_eq!(counts.refused, tally(2, 20));
         assert_eq!(counts.dropped(Reason::Corrupt), tally(2, 20));
+    }
+
+    #[test]
+    fn what_comes_from_and_goes_to_the_shared_backlog_balances() {
+        let ledger = Ledger::default();
+        let tally = |profiles, bytes| Tally { profiles, bytes };
+        ledger.accept(10);
+        ledger.hand_over(10);
+        ledger.take_over(20);
+        ledger.take_over(30);
+        ledger.sent(20);
+        ledger.hand_over(30);
+        ledger.drop_shared(tally(5, 500), Reason::Admin);
+        let counts = ledger.snapshot();
+        assert!(counts.balance(), "{counts:?}");
+        assert_eq!(counts.accepted, tally(1, 10));
+        assert_eq!(counts.taken_over, tally(7, 550));
+        assert_eq!(counts.handed_over, tally(2, 40));
+        assert_eq!(counts.pending, tally(0, 0));
+        assert_eq!(counts.dropped(Reason::Admin), tally(5, 500));
     }
 
     #[test]

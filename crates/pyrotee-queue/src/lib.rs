@@ -10,8 +10,9 @@
 //! - `offer` never waits. If a queue is full, [`WhenFull`] says which records are dropped, and the ledger counts them.
 //! - A record is in memory once, however many targets it has ([`std::sync::Arc`]), and its bytes are
 //!   charged to the one [`Budget`] until the last target has settled it.
-//! - Per target, at every instant, in records and in bytes: `accepted = sent + pending + Σ dropped{reason}`.
-//!   One [`Ledger`] per target holds all these counts.
+//! - Per target, at every instant, in records and in bytes:
+//!   `accepted + taken_over = sent + pending + Σ dropped{reason} + handed_over`. The terms `taken_over` and `handed_over`
+//!   are zero unless several relays share a backlog. One [`Ledger`] per target holds all these counts.
 //! - A record that is leased or deferred still counts as pending, and against the limits.
 //!
 //! This crate opens no sockets and no files, and does not depend on Pyroscope's protocols.
@@ -45,8 +46,8 @@ mod wall_clock;
 
 pub use backend::{
     Consumer, FRESH_FOR, Lane, Lease, LeaseEnd, LeaseFilter, LeaseFuture, Limits, OfferResult,
-    OpenBackend, OpenQueue, Producer, QueueId, Receipt, Registry, Settle, Surfaces, TargetQueue,
-    WhenFull,
+    OpenBackend, OpenQueue, Producer, QueueId, Receipt, Registry, Settle, Sharing, Surfaces,
+    TargetQueue, WhenFull,
 };
 pub use budget::{Budget, Reservation, Workspace};
 pub use check::{Check, RecordCheck, Unfit};
@@ -55,9 +56,11 @@ pub use failure_log::{FailureLevel, FailureLog};
 pub use headers::Headers;
 pub use ledger::{Counts, Ledger, Tally};
 pub use log_limiter::{LOG_INTERVAL, LogLimiter};
-pub use memory::open as open_memory;
+pub use memory::{
+    MemoryQueue, lease as memory_lease, open as open_memory, open_with as open_memory_with,
+};
 pub use payload::{Payload, PayloadBuffer};
-pub use queue::{LeasedEntry, Queue, QueuedRecord, TakeResult, shed_oldest};
+pub use queue::{LeasedEntry, Queue, QueuedRecord, TakeResult, Waiting, shed_oldest};
 pub use reason::Reason;
 pub use receipt_time::receipt_time;
 pub use record::{Head, Record, SurfaceId};

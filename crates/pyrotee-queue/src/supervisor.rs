@@ -36,6 +36,8 @@ pub enum Part {
     Reload,
     /// The tasks and threads of pull mode.
     Scrape,
+    /// The tasks of the backlog that several relays share.
+    Shared,
     /// The thread that reads records of the spool.
     SpoolRead,
     /// The thread that hands the records of a removed target to another target.
@@ -48,12 +50,13 @@ pub enum Part {
 
 impl Part {
     /// Every part.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Admin,
         Self::DeadLetters,
         Self::Deliverer,
         Self::Reload,
         Self::Scrape,
+        Self::Shared,
         Self::SpoolRead,
         Self::SpoolReplay,
         Self::SpoolSync,
@@ -68,6 +71,7 @@ impl Part {
             Self::Deliverer => "deliverer",
             Self::Reload => "reload",
             Self::Scrape => "scrape",
+            Self::Shared => "shared",
             Self::SpoolRead => "spool-read",
             Self::SpoolReplay => "spool-replay",
             Self::SpoolSync => "spool-sync",
@@ -148,6 +152,7 @@ impl Supervisor {
             deliverer,
             reload,
             scrape,
+            shared,
             spool_read,
             spool_replay,
             spool_sync,
@@ -159,6 +164,7 @@ impl Supervisor {
             Part::Deliverer => deliverer,
             Part::Reload => reload,
             Part::Scrape => scrape,
+            Part::Shared => shared,
             Part::SpoolRead => spool_read,
             Part::SpoolReplay => spool_replay,
             Part::SpoolSync => spool_sync,
@@ -238,7 +244,7 @@ mod tests {
         let panic = supervisor.catch(Part::SpoolRead, || std::panic::panic_any(7));
         assert_eq!(panic, Err::<(), _>(Panic("unknown".to_owned())));
         let counts = Part::ALL.map(|part| supervisor.panics(part));
-        assert_eq!(counts, [1, 0, 0, 0, 0, 2, 0, 0, 0]);
+        assert_eq!(counts, [1, 0, 0, 0, 0, 0, 2, 0, 0, 0]);
     }
 
     #[tokio::test(start_paused = true)]

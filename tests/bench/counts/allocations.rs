@@ -104,6 +104,7 @@ fn relay(upstream: SocketAddr, ledgers: &[Arc<Ledger>], stop: &CancellationToken
         name: format!("t{number}"),
         limits,
         ledger: Arc::clone(ledger),
+        sharing: None,
     };
     let opened = open_memory(ledgers.iter().enumerate().map(target));
     for (number, queue) in opened.queues.into_iter().enumerate() {

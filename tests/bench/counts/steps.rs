@@ -180,6 +180,7 @@ fn targets() -> [TargetQueue; 3] {
         name: name.to_owned(),
         limits: LIMITS,
         ledger: Arc::default(),
+        sharing: None,
     })
 }
 

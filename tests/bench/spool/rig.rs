@@ -194,6 +194,7 @@ fn parts() -> (Arc<Budget>, Vec<TargetQueue>) {
         name: format!("target-{number}"),
         limits,
         ledger: Arc::default(),
+        sharing: None,
     };
     (Budget::new(4 << 30), (0..TARGETS).map(target).collect())
 }

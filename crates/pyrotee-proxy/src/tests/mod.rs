@@ -59,6 +59,7 @@ pub(crate) fn target(name: &str, records: usize) -> TargetQueue {
             when_full: WhenFull::DropNewest,
         },
         ledger: Arc::default(),
+        sharing: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{Consumer, Ledger, Limits, Producer};
+use crate::{Consumer, Ledger, Limits, Producer, Sharing};
 
 /// Identity of a target's queue: one for each name of a target, for the life of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,6 +18,8 @@ pub struct TargetQueue {
     pub limits: Limits,
     /// Account of the target if the name has no queue yet. A name that has a queue keeps the account of that queue.
     pub ledger: Arc<Ledger>,
+    /// How the target's backlog is shared with other relays. `None`: it is not. Only a backend that shares reads it.
+    pub sharing: Option<Sharing>,
 }
 
 /// The queue of a target that records are offered to.

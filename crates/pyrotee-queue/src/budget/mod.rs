@@ -111,6 +111,12 @@ impl Budget {
         self.held.load(Relaxed) > self.most_held / 2
     }
 
+    /// Whether records and recordings take more than three quarters of [`most_held`](Self::most_held). If so, a backend
+    /// that can keep records elsewhere should do so.
+    pub fn is_nearly_full(&self) -> bool {
+        self.held.load(Relaxed) > self.most_held - self.most_held / 4
+    }
+
     /// Charges `bytes` of a record. `None`: a limit would be exceeded, and nothing is charged.
     pub fn reserve(self: &Arc<Self>, bytes: u64) -> Option<Reservation> {
         Reservation::new(self, Use::Record, bytes)

@@ -42,6 +42,7 @@ impl Harness {
             name: index.to_string(),
             limits: *limits,
             ledger: Arc::new(Ledger::default()),
+            sharing: None,
         };
         let targets: Vec<_> = limits.iter().enumerate().map(target).collect();
         let backend = open(targets.clone());
@@ -62,6 +63,7 @@ impl Harness {
                 name: self.targets.len().to_string(),
                 limits: ROOMY,
                 ledger: Arc::new(Ledger::default()),
+                sharing: None,
             });
         }
         let target = |index: &usize| self.targets.get(*index).cloned();

@@ -4,6 +4,7 @@
 mod tests;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
@@ -17,9 +18,36 @@ use crate::{
 
 type RecordQueue = Queue<Arc<Record>>;
 
+/// A queue in memory, for the backend that gives out its records.
+#[derive(Debug)]
+pub struct MemoryQueue {
+    /// Identity of the queue.
+    pub id: QueueId,
+    /// The target in force. The ledger of the queue may be another one: see [`Queue::ledger`].
+    pub target: TargetQueue,
+    /// The queue.
+    pub queue: Arc<Queue<Arc<Record>>>,
+}
+
+/// Makes the consumer of a queue.
+type MakeConsumer = dyn Fn(MemoryQueue) -> Arc<dyn Consumer> + Send + Sync;
+
 /// Opens the backend with one queue in memory for each of `targets`.
 pub fn open(targets: impl IntoIterator<Item = TargetQueue>) -> OpenBackend {
-    let queues = Arc::<MemoryQueues>::default();
+    open_with(targets, |opened| Arc::new(MemoryConsumer(opened.queue)))
+}
+
+/// Opens the backend with one queue in memory for each of `targets`, and with consumers that `consumer` makes. It is
+/// called for each target whenever a list of targets is put in force, for known queues as well.
+pub fn open_with(
+    targets: impl IntoIterator<Item = TargetQueue>,
+    consumer: impl Fn(MemoryQueue) -> Arc<dyn Consumer> + Send + Sync + 'static,
+) -> OpenBackend {
+    let queues = Arc::new(MemoryQueues {
+        all: Mutex::default(),
+        in_force: ArcSwap::default(),
+        consumer: Box::new(consumer),
+    });
     let targets: Vec<_> = targets.into_iter().collect();
     OpenBackend {
         queues: queues.put_in_force(&targets),
@@ -29,11 +57,19 @@ pub fn open(targets: impl IntoIterator<Item = TargetQueue>) -> OpenBackend {
 }
 
 /// The queues of all targets that are or were in the list.
-#[derive(Debug, Default)]
 struct MemoryQueues {
     all: Mutex<AllQueues>,
     /// The queues of the list, for offers, which take no lock.
     in_force: ArcSwap<QueueList>,
+    consumer: Box<MakeConsumer>,
+}
+
+impl fmt::Debug for MemoryQueues {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryQueues")
+            .field("in_force", &self.in_force)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -92,10 +128,15 @@ impl Registry for MemoryQueues {
         for queue in all.removed(&self.in_force.load()) {
             queue.close(Reason::TargetRemoved);
         }
-        let open = opened.into_iter().map(|(id, queue)| OpenQueue {
+        let open = opened.into_iter().zip(targets);
+        let open = open.map(|((id, queue), target)| OpenQueue {
             id,
             ledger: Arc::clone(queue.ledger()),
-            consumer: Arc::new(MemoryConsumer(queue)),
+            consumer: (self.consumer)(MemoryQueue {
+                id,
+                target: target.clone(),
+                queue,
+            }),
         });
         open.collect()
     }
@@ -168,7 +209,7 @@ impl Consumer for MemoryConsumer {
             loop {
                 // `Queue` keeps a permit for a change between the two calls, so no change is missed.
                 match self.0.take(filters, 0) {
-                    TakeResult::Leased(leased) => return Some(self.lease_of(leased)),
+                    TakeResult::Leased(leased) => return Some(lease(&self.0, leased)),
                     TakeResult::Finished => return None,
                     TakeResult::NoMatch { next_due } => self.0.changed(next_due).await,
                 }
@@ -197,18 +238,17 @@ impl Consumer for MemoryConsumer {
     }
 }
 
-impl MemoryConsumer {
-    fn lease_of(&self, leased: LeasedEntry<Arc<Record>>) -> Lease {
-        let record = Arc::clone(leased.record());
-        let (lane, history) = (leased.lane(), leased.history());
-        let (evicted, birth) = (leased.is_evicted(), self.0.birth(&leased));
-        let settle = MemoryLease {
-            queue: Arc::clone(&self.0),
-            leased,
-        };
-        let lease = Lease::new(record, lane, history, Box::new(settle));
-        lease.with_evicted(evicted).with_birth(birth)
-    }
+/// The lease of a record that was taken out of `queue`.
+pub fn lease(queue: &Arc<Queue<Arc<Record>>>, leased: LeasedEntry<Arc<Record>>) -> Lease {
+    let record = Arc::clone(leased.record());
+    let (lane, history) = (leased.lane(), leased.history());
+    let (evicted, birth) = (leased.is_evicted(), queue.birth(&leased));
+    let settle = MemoryLease {
+        queue: Arc::clone(queue),
+        leased,
+    };
+    let lease = Lease::new(record, lane, history, Box::new(settle));
+    lease.with_evicted(evicted).with_birth(birth)
 }
 
 struct MemoryLease {

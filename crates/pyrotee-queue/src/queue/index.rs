@@ -95,6 +95,14 @@ impl<R: QueuedRecord> EntryIndex<R> {
         Some((*number, &entry.record))
     }
 
+    /// The oldest untried entry of any surface, and when it was offered.
+    pub(super) fn oldest_untried(&self) -> Option<(u64, Instant)> {
+        let first = self.untried.values().filter_map(BTreeSet::first);
+        let number = *first.min()?;
+        let entry = self.entries.get(&number)?;
+        Some((number, entry.offered))
+    }
+
     /// The entries with these numbers and when each was received, in steady time, the lowest number first.
     pub(super) fn births(&self, numbers: Range<u64>) -> impl Iterator<Item = (u64, SystemTime)> {
         let entries = self.entries.range(numbers);
@@ -154,6 +162,11 @@ impl<R: QueuedRecord> EntryIndex<R> {
         let evicted = self.first_of(&self.evicted, from..u64::MAX);
         let wanted = || filters.iter().find_map(|filter| self.find(*filter, from));
         let number = evicted.or_else(wanted)?;
+        self.take_out(number)
+    }
+
+    /// Takes out the entry with this number, if it is queued.
+    pub(super) fn take_out(&mut self, number: u64) -> Option<LeasedEntry<R>> {
         let entry = self.remove(number)?;
         let lane = match entry.has_failed() {
             true => Lane::Failed,

@@ -16,6 +16,7 @@ mod held_back;
 mod index;
 mod numbers;
 mod recover;
+mod sharing;
 mod shed;
 mod state;
 #[cfg(test)]
@@ -23,13 +24,14 @@ mod tests;
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use crate::{LeaseEnd, LeaseFilter, Ledger, Limits, Reason, StepClock, lock};
 pub use entry::{LeasedEntry, QueuedRecord, TakeResult};
+pub use sharing::Waiting;
 pub use shed::shed_oldest;
 use state::{Phase, State};
 
@@ -40,6 +42,8 @@ pub struct Queue<R> {
     state: Mutex<State<R>>,
     /// Wakes the consumer after a change. Holds one permit until the consumer waits.
     changed: Notify,
+    /// Wakes the task that hands records over when the queue becomes pressed.
+    pressed: Notify,
 }
 
 impl<R: QueuedRecord> Queue<R> {
@@ -55,6 +59,7 @@ impl<R: QueuedRecord> Queue<R> {
             clock,
             state: Mutex::new(State::new(limits)),
             changed: Notify::new(),
+            pressed: Notify::new(),
         }
     }
 
@@ -113,8 +118,11 @@ impl<R: QueuedRecord> Queue<R> {
         // Counted under the lock, because no record may be settled before it is counted as accepted.
         self.ledger.accept(bytes);
         let key = state.key(number);
-        state.insert_new(key, record, born);
+        let becomes_pressed = state.insert_new(key, record, born);
         drop(state);
+        if becomes_pressed {
+            self.pressed.notify_one();
+        }
         self.lose(&victims, Reason::QueueFull);
         true
     }
@@ -132,7 +140,7 @@ impl<R: QueuedRecord> Queue<R> {
 
     /// Whether a record of `bytes` fits into an empty queue.
     pub fn can_hold(&self, bytes: u64) -> bool {
-        bytes <= lock(&self.state).limits.bytes
+        bytes <= lock(&self.state).limits().bytes
     }
 
     /// Whether a record of `bytes` would be queued now without dropping another one.
@@ -212,6 +220,11 @@ impl<R: QueuedRecord> Queue<R> {
         if lost.is_none() {
             state.queued.acked(surface);
         }
+        self.end_lease(state, key);
+    }
+
+    /// Ends the lease of a record that is not pending any more.
+    fn end_lease(&self, mut state: MutexGuard<'_, State<R>>, key: u64) {
         let was_limited = state.is_lease_limit_reached();
         state.end_lease(key);
         let wakes = was_limited || state.is_finished();
@@ -272,11 +285,19 @@ impl<R: QueuedRecord> Queue<R> {
         self.notify();
     }
 
+    /// Why the queue refuses new records; `None`: it is open, or frozen.
+    pub fn closed_for(&self) -> Option<Reason> {
+        match lock(&self.state).phase {
+            Phase::Open | Phase::Frozen => None,
+            Phase::Closed(reason) | Phase::Abandoned(reason) => Some(reason),
+        }
+    }
+
     /// Opens the queue again if it was closed or abandoned because its target was removed, and sets its limits. Pending
     /// records stay.
     pub fn reopen(&self, limits: Limits) {
         let mut state = lock(&self.state);
-        state.limits = limits;
+        state.set_limits(limits);
         let (Phase::Closed(reason) | Phase::Abandoned(reason)) = state.phase else {
             return;
         };
@@ -301,7 +322,7 @@ impl<R: QueuedRecord> Queue<R> {
 impl<R> fmt::Debug for Queue<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Queue")
-            .field("limits", &lock(&self.state).limits)
+            .field("limits", lock(&self.state).limits())
             .finish_non_exhaustive()
     }
 }

@@ -12,7 +12,9 @@ use crate::{LeaseFilter, Limits, Reason, WhenFull};
 
 #[derive(Debug)]
 pub(super) struct State<R> {
-    pub(super) limits: Limits,
+    limits: Limits,
+    /// Records and bytes from which the queue is pressed; `None`: nobody asks.
+    pressed_from: Option<Usage>,
     pub(super) phase: Phase,
     /// Records that are pending and not leased.
     pub(super) queued: EntryIndex<R>,
@@ -83,6 +85,11 @@ impl Usage {
         self.records < limits.records && self.bytes.saturating_add(bytes) <= limits.bytes
     }
 
+    /// Whether the records or the bytes are at least those of `other`.
+    fn reaches(&self, other: &Self) -> bool {
+        self.records >= other.records || self.bytes >= other.bytes
+    }
+
     /// `limits` with at least as many records as are in memory, so that dropping one record makes room for another.
     /// More records than `limits` allow may be in memory, because the limit of records may not have applied before.
     fn limits_for_one_more(self, limits: &Limits) -> Limits {
@@ -97,6 +104,7 @@ impl<R> State<R> {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
             limits,
+            pressed_from: None,
             phase: Phase::default(),
             queued: EntryIndex::default(),
             leased: BTreeMap::new(),
@@ -112,6 +120,32 @@ impl<R> State<R> {
         }
     }
 
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(super) fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+        if self.pressed_from.is_some() {
+            self.watch_pressure();
+        }
+    }
+
+    /// Notes from now on when the queue becomes pressed: when three quarters of a limit are reached.
+    pub(super) fn watch_pressure(&mut self) {
+        let Limits { records, bytes, .. } = self.limits;
+        self.pressed_from = Some(Usage {
+            records: (records - records / 4).max(1),
+            bytes: (bytes - bytes / 4).max(1),
+        });
+    }
+
+    /// Whether the queue is pressed. `false` before [`State::watch_pressure`].
+    pub(super) fn is_pressed(&self) -> bool {
+        let pressed = self.pressed_from.as_ref();
+        pressed.is_some_and(|from| self.in_memory.reaches(from))
+    }
+
     /// Whether a sweep is due: the last one began at least `pause` ago. If so, a sweep counts as begun now.
     pub(super) fn is_sweep_due(&mut self, pause: Duration) -> bool {
         let now = Instant::now();
@@ -124,15 +158,19 @@ impl<R> State<R> {
 }
 
 impl<R: QueuedRecord> State<R> {
-    /// Queues a record under this key or the next one, whichever is higher.
-    pub(super) fn insert_new(&mut self, key: u64, record: R, born: SystemTime) {
+    /// Queues a record under this key or the next one, whichever is higher. Returns whether this makes the queue
+    /// pressed, which it was not before.
+    pub(super) fn insert_new(&mut self, key: u64, record: R, born: SystemTime) -> bool {
         let key = key.max(self.next_key);
         self.next_key = key + 1;
+        let before = self.in_memory;
         if key >= self.in_memory_from {
             self.in_memory.records += 1;
             self.in_memory.bytes += record.len();
         }
         self.queued.insert(key, QueueEntry::new(record, born));
+        let pressed = self.pressed_from.as_ref();
+        pressed.is_some_and(|from| self.in_memory.reaches(from) && !before.reaches(from))
     }
 
     /// Whether the leased records alone reach the limit of bytes. Records on disk do not count against the limits,
@@ -143,6 +181,11 @@ impl<R: QueuedRecord> State<R> {
 
     pub(super) fn take(&mut self, filters: &[LeaseFilter], from: u64) -> Option<LeasedEntry<R>> {
         let leased = self.queued.take(filters, from, Instant::now())?;
+        Some(self.note_lease(leased))
+    }
+
+    /// Counts an entry that was taken out as leased.
+    pub(super) fn note_lease(&mut self, leased: LeasedEntry<R>) -> LeasedEntry<R> {
         let record = leased.record();
         let in_flight = InFlightRecord {
             born: leased.born(),
@@ -151,7 +194,7 @@ impl<R: QueuedRecord> State<R> {
         };
         self.leased_bytes += in_flight.bytes;
         self.leased.insert(leased.key, in_flight);
-        Some(leased)
+        leased
     }
 
     /// Ends the lease of a record that is not pending any more.

@@ -266,5 +266,6 @@ pub(crate) fn target_queue(target: &Target) -> TargetQueue {
         name: target.name.clone(),
         limits: settings::limits(target),
         ledger: Arc::new(Ledger::default()),
+        sharing: None,
     }
 }

@@ -129,6 +129,7 @@ pub(super) fn targets(names: &[&str], limits: Limits) -> Vec<TargetQueue> {
         name: (*name).to_owned(),
         limits,
         ledger: Arc::default(),
+        sharing: None,
     };
     names.iter().map(target).collect()
 }

@@ -104,6 +104,7 @@ async fn a_target_whose_queue_has_ended_can_come_back() {
         name: "0".to_owned(),
         limits: LIMITS,
         ledger: Arc::default(),
+        sharing: None,
     };
     assert_eq!(rig.registry.put_in_force(&[target]).len(), 1);
     rig.offer("next");

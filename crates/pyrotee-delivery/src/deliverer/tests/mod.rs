@@ -140,6 +140,7 @@ impl Rig {
                 name: number.to_string(),
                 limits,
                 ledger: Arc::clone(ledger),
+                sharing: None,
             });
         let backend = open_memory(queues);
         let producer = backend.producer;

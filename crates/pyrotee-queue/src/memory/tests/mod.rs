@@ -31,6 +31,7 @@ fn target(name: &str, limits: Limits, ledger: &Arc<Ledger>) -> TargetQueue {
         name: name.to_owned(),
         limits,
         ledger: Arc::clone(ledger),
+        sharing: None,
     }
 }
 

@@ -69,6 +69,7 @@ pub(super) fn open(
         name: name.clone(),
         limits: UNLIMITED,
         ledger: Arc::default(),
+        sharing: None,
     });
     let settings = Settings {
         max_bytes: NO_LIMIT,
