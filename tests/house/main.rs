@@ -29,7 +29,7 @@ const LARGEST_CRATE: usize = 6_000;
 const LARGER_FOR_NOW: [(&str, usize); 1] = [("pyrotee-spool", 6_450)];
 
 /// Which crate may depend on which (ADR 17). `pyrotee-net` was added to the first drawing of the diamond: see ADR 2.
-const DIAMOND: [(&str, &[&str]); 22] = [
+const DIAMOND: [(&str, &[&str]); 23] = [
     (
         "pyrotee",
         &[
@@ -69,6 +69,7 @@ const DIAMOND: [(&str, &[&str]); 22] = [
         "pyrotee-config",
         &[
             "pyroscope-wire",
+            "pyrotee-files",
             "pyrotee-net",
             "pyrotee-scrape-config",
             "pyrotee-tls",
@@ -155,6 +156,7 @@ const DIAMOND: [(&str, &[&str]); 22] = [
         "pyrotee-scrape-config",
         &["pyroscope-wire", "pyrotee-tls", "pyrotee-yaml"],
     ),
+    ("pyrotee-files", &["pyrotee-tls"]),
     ("pyrotee-net", &["pyrotee-tls"]),
     ("pyrotee-tls", &[]),
     ("pyrotee-queue", &[]),

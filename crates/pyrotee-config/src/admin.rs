@@ -1,11 +1,12 @@
 //! The keys with which a command calls a running relay, read without the rest of its configuration: a command may run in
 //! a shell without the relay's variables, and as a user who may not read the relay's secrets.
 
+use pyrotee_files::disk;
 use pyrotee_net::Listen;
 use pyrotee_tls::PemFile;
 use secrecy::SecretString;
 
-use crate::{Faults, Loader, Sources, disk, listen, sections, text};
+use crate::{Faults, Loader, Sources, listen, sections, text};
 
 /// The key `admin`: the address of the admin listener.
 ///

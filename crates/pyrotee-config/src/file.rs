@@ -3,12 +3,12 @@
 use std::{collections::HashMap, sync::Arc};
 
 use figment::value::{Dict, Empty, Tag, Value};
+use pyrotee_files::Files;
 use pyrotee_yaml::{Kind, Node};
 
 use crate::{
     expand::{self, Dollars},
     faults::{Fault, Origin, dotted},
-    files::Files,
     pyroscope,
     schema::{self, Key, Shape},
 };

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
+use pyrotee_files::Files;
 use pyrotee_scrape_config::{Expanded, Sources};
 use pyrotee_tls::{PemFile, SystemRoots};
 use secrecy::SecretString;
 
 use crate::{
     expand::{self, Dollars},
-    files::Files,
     system_roots::Roots,
 };
 

@@ -5,7 +5,7 @@
 //! `sections` converts the merged values into typed settings. Every scalar stays text until that last
 //! step, so that `tenant-id: 404` is a text and a fault can say where its value was written.
 //!
-//! [`Loader`] loads a configuration again: `text` is the file at one moment, `files` are the files in `${file:PATH}` and
+//! [`Loader`] loads a configuration again: `text` is the file at one moment, [`pyrotee_files`] reads the files in `${file:PATH}` and
 //! in the sections of TLS, and `difference` names the keys that changed.
 //!
 //! Faults are collected and returned together, so that a user sees all faults of a configuration at once.
@@ -18,18 +18,15 @@
 mod admin;
 mod certificates;
 mod difference;
-mod disk;
 mod entries;
 mod env;
 mod expand;
 mod faults;
 mod file;
-mod files;
 mod job_sources;
 mod layers;
 mod listen;
 mod load;
-mod named_file;
 mod override_warnings;
 mod pyroscope;
 mod reader;
@@ -54,9 +51,9 @@ pub use admin::{admin_address, admin_certificate, admin_token};
 pub use certificates::{CertificateFile, TlsServer};
 pub use difference::{ChangeKind, KeyChange, needs_restart};
 pub use faults::{Fault, Faults};
-pub use files::{FileContents, Reread, StaleFile};
 pub use listen::parse as parse_listen;
 pub use load::{Loaded, Loader, load};
+pub use pyrotee_files::{FileContents, Reread, StaleFile};
 pub use pyrotee_scrape_config::Job;
 pub use pyrotee_yaml::values::format_size;
 pub use rotation::Rotated;

@@ -6,6 +6,7 @@ use figment::{
     Error, Figment, Metadata, Profile, Provider,
     value::{Dict, Map, Value},
 };
+use pyrotee_files::{FileContents, Files};
 use pyrotee_scrape_config::Job;
 use pyrotee_tls::{SystemRoots, SystemRootsError};
 use pyrotee_yaml::Node;
@@ -15,7 +16,6 @@ use crate::{
     env::resolve,
     faults::{Fault, Faults, Origin},
     file::{self, File, Notes},
-    files::{FileContents, Files},
     job_sources::JobSources,
     layers::{DEFAULT, ENVIRONMENT, FILE, FLAG},
     override_warnings,

@@ -11,6 +11,7 @@ use figment::{
     Figment, Source,
     value::{Dict, Value},
 };
+use pyrotee_files::Files;
 use pyrotee_tls::SystemRoots;
 use pyrotee_yaml::shown_value;
 
@@ -18,7 +19,6 @@ use crate::{
     expand::has_reference,
     faults::{Fault, Origin, dotted, with_semicolon},
     file::{Note, Notes},
-    files::Files,
     layers::{DEFAULT, ENVIRONMENT, FLAG},
     system_roots::Roots,
 };

@@ -1,7 +1,8 @@
 //! Takes new contents of the files that the configuration in force names, as many of them as make no fault.
 
+use pyrotee_files::{FileContents, StaleFile};
+
 use crate::{
-    files::{FileContents, StaleFile},
     load::{Loaded, Loader},
     text::ConfigText,
 };

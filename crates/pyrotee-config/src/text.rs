@@ -2,13 +2,11 @@
 
 use std::{fmt, path::Path, sync::Arc, time::Duration};
 
+use pyrotee_files::disk;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest as _, Sha256};
 
-use crate::{
-    disk,
-    faults::{Fault, Faults, Origin},
-};
+use crate::faults::{Fault, Faults, Origin};
 
 /// Limit of the file, in bytes. Configurations are written by hand; a larger file is probably a wrong one.
 const MAX_BYTES: u64 = 1024 * 1024;

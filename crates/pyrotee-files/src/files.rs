@@ -115,7 +115,8 @@ impl FileContents {
     }
 
     /// The files whose content is another one in `other`, by unit; both have the same files.
-    pub(crate) fn changed_in(&self, other: &Self) -> Vec<Vec<&NamedFile>> {
+    #[must_use]
+    pub fn changed_in(&self, other: &Self) -> Vec<Vec<&NamedFile>> {
         let mut units = self.units();
         for unit in &mut units {
             unit.retain(|file| match (self.0.get(*file), other.0.get(*file)) {
@@ -128,7 +129,8 @@ impl FileContents {
     }
 
     /// These contents, with the contents of some files from `other`.
-    pub(crate) fn with(&self, files: &[&NamedFile], other: &Self) -> Self {
+    #[must_use]
+    pub fn with(&self, files: &[&NamedFile], other: &Self) -> Self {
         let mut with = self.clone();
         for file in files {
             if let Some(content) = other.0.get(*file) {
@@ -140,7 +142,9 @@ impl FileContents {
 }
 
 impl StaleFile {
-    pub(crate) fn of(file: &NamedFile, text: &str) -> Self {
+    /// The file keeps its content, and `text` says why the present one is not used.
+    #[must_use]
+    pub fn of(file: &NamedFile, text: &str) -> Self {
         let text = match &file.place {
             Place::Value => text.to_owned(),
             Place::Tls(section) => {
@@ -174,7 +178,8 @@ fn is_same(one: &SecretString, other: &SecretString) -> bool {
 }
 
 /// The files of one load: each is taken from the given contents, or else read from the disk, once.
-pub(crate) struct Files<'a> {
+#[derive(Debug)]
+pub struct Files<'a> {
     given: &'a FileContents,
     used: RefCell<FileContents>,
     /// Directory of the credentials that systemd hands over; relative paths are in it.
@@ -182,7 +187,10 @@ pub(crate) struct Files<'a> {
 }
 
 impl<'a> Files<'a> {
-    pub(crate) fn new(given: &'a FileContents, credentials: Option<&'a str>) -> Self {
+    /// The contents in `given` are used as they are. `credentials` is the directory of a service's credentials; `None`: paths
+    /// that are not absolute are faults.
+    #[must_use]
+    pub fn new(given: &'a FileContents, credentials: Option<&'a str>) -> Self {
         Self {
             given,
             used: RefCell::default(),
@@ -191,12 +199,16 @@ impl<'a> Files<'a> {
     }
 
     /// The contents of the files that were asked for.
-    pub(crate) fn into_used(self) -> FileContents {
+    #[must_use]
+    pub fn into_used(self) -> FileContents {
         self.used.into_inner()
     }
 
-    /// The content of the file in `${file:PATH}`; as error the text of a fault.
-    pub(crate) fn content(&self, path: &str) -> Result<SecretString, String> {
+    /// The content of the file in `${file:PATH}`.
+    ///
+    /// # Errors
+    /// The text of a fault: the path is not absolute, or the file cannot be used.
+    pub fn content(&self, path: &str) -> Result<SecretString, String> {
         let path = self.place(path, |path| format!("${{file:{path}}}"))?;
         let place = Place::Value;
         let mut contents = self.contents(vec![NamedFile { place, path }]);
@@ -204,8 +216,8 @@ impl<'a> Files<'a> {
         contents.pop().unwrap_or_else(unread)
     }
 
-    /// The files of the section of TLS with this path, at one moment; as error the text of a fault.
-    pub(crate) fn pem_files(&self, section: &str, paths: &[&str]) -> Vec<Result<PemFile, String>> {
+    /// The files of the section of TLS with this path, at one moment; as errors the texts of faults.
+    pub fn pem_files(&self, section: &str, paths: &[&str]) -> Vec<Result<PemFile, String>> {
         let section: Arc<str> = section.into();
         let place = |path: &&str| {
             let path = self.place(path, str::to_owned)?;

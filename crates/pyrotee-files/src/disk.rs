@@ -14,13 +14,13 @@ use std::{
 const TRIES: usize = 3;
 
 /// The path that stands for the standard input.
-pub(crate) const STDIN: &str = "-";
+pub const STDIN: &str = "-";
 
 /// The bytes of a file; `None` if there are more than `limit`.
 ///
 /// # Errors
 /// The file cannot be opened or read, or is a pipe, a socket, a device or a directory: reading it could wait for ever.
-pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
+pub fn read(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
     let mut tries = 1..TRIES;
     loop {
         match read_file(path, limit) {
@@ -41,7 +41,7 @@ fn read_file(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
 ///
 /// # Errors
 /// As [`read`], or the end has not come `within` this time. The thread that waits for the end stays until the process ends.
-pub(crate) fn read_any(path: &Path, limit: u64, within: Duration) -> io::Result<Option<Vec<u8>>> {
+pub fn read_any(path: &Path, limit: u64, within: Duration) -> io::Result<Option<Vec<u8>>> {
     if !is_read_once(path) {
         return read(path, limit);
     }
@@ -76,12 +76,15 @@ fn read_up_to(from: impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
     Ok(fits.then_some(bytes))
 }
 
-pub(crate) fn is_stdin(path: &Path) -> bool {
+/// Whether a path stands for the standard input.
+#[must_use]
+pub fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == STDIN
 }
 
 /// Whether a file has its content only once: the standard input, a pipe, a socket or a device.
-pub(crate) fn is_read_once(path: &Path) -> bool {
+#[must_use]
+pub fn is_read_once(path: &Path) -> bool {
     is_stdin(path) || fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 

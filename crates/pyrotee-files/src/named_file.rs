@@ -10,7 +10,7 @@ const LARGEST_PEM: u64 = 1024 * 1024;
 
 /// A file, and where the configuration names it. A file that is named by two sections has a content for each of them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct NamedFile {
+pub struct NamedFile {
     pub(crate) place: Place,
     /// The absolute path.
     pub(crate) path: PathBuf,
