@@ -26,9 +26,9 @@ pub struct CertificateFile<'c> {
 /// A server that the relay speaks TLS to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TlsServer<'c> {
-    /// `upstream`, `target` or `scrape`: the label of the metric.
+    /// `upstream`, `target`, `shared` or `scrape`: the label of the metric.
     pub role: &'static str,
-    /// Name of the target or of the job; `upstream` for the upstream.
+    /// Name of the target or of the job; `upstream` for the upstream, `shared` for the servers of the shared backlog.
     pub name: &'c str,
 }
 
@@ -66,6 +66,7 @@ impl JobTls<'_> {
 
 const UPSTREAM: &str = "upstream";
 const TARGET: &str = "target";
+const SHARED: &str = "shared";
 const SCRAPE: &str = "scrape";
 
 impl Config {
@@ -85,6 +86,7 @@ impl Config {
         for (server, tls) in self.servers() {
             let roles = match server.role {
                 TARGET => [TARGET, "target_ca"],
+                SHARED => [SHARED, "shared_ca"],
                 _ => [UPSTREAM, "upstream_ca"],
             };
             add(tls.tls.certificates(), roles, &mut found);
@@ -132,7 +134,8 @@ impl Config {
         let upstream = upstream.map(|it| (UPSTREAM, UPSTREAM, &it.tls));
         let targets = self.remote_write.targets.iter();
         let targets = targets.map(|it| (TARGET, it.name.as_str(), &it.tls));
-        let all = upstream.chain(targets);
+        let shared = self.shared.iter().map(|it| (SHARED, SHARED, &it.tls));
+        let all = upstream.chain(targets).chain(shared);
         all.filter_map(|(role, name, tls)| Some((TlsServer { role, name }, tls.as_ref()?)))
     }
 }

@@ -97,7 +97,7 @@ fn path(rest: &str, root: Option<&Node>) -> Result<Vec<String>, (Vec<String>, St
                 shape = of;
                 chosen(segment, node).map_err(|text| (path.clone(), text))?
             }
-            Shape::Text => {
+            Shape::Text | Shape::Texts => {
                 let text = "has no keys below it; end the name of the variable here";
                 return Err((path, text.to_owned()));
             }
@@ -107,7 +107,7 @@ fn path(rest: &str, root: Option<&Node>) -> Result<Vec<String>, (Vec<String>, St
         path.push(key);
     }
     match shape {
-        Shape::Text => Ok(path),
+        Shape::Text | Shape::Texts => Ok(path),
         Shape::Section(keys) => {
             let names: Vec<_> = keys.iter().map(|key| key.name).collect();
             Err((

@@ -138,7 +138,16 @@ impl Checker<'_, '_> {
         match (shape, &node.kind) {
             // Read from the tree, see `jobs`.
             (Shape::Jobs, _) => None,
-            (Shape::Text, Kind::Text(text)) => Some(self.text(text, node.line, path)),
+            (Shape::Texts, Kind::List(items)) => Some(self.texts(items, path)),
+            (Shape::Texts, Kind::Null(_)) => None,
+            (Shape::Texts, Kind::Map(_)) => {
+                let text = "takes a list; write `key: [a, b]`";
+                self.fault(node.line, path, text.to_owned());
+                Some(faulty())
+            }
+            (Shape::Text | Shape::Texts, Kind::Text(text)) => {
+                Some(self.text(text, node.line, path))
+            }
             // Under a key of the user's choice all text is data: the tag `answer: null` has the value "null".
             (Shape::Text, Kind::Null(text)) if chosen => Some(Value::from(text.clone())),
             // An address is required, so a null address is reported as empty.
@@ -205,6 +214,24 @@ impl Checker<'_, '_> {
             bare_variable: false,
         };
         self.notes.0.insert(path.to_vec(), note);
+    }
+
+    /// The texts of a list, joined by commas.
+    fn texts(&mut self, items: &[Node], path: &[String]) -> Value {
+        let mut texts = Vec::new();
+        for item in items {
+            let value = match &item.kind {
+                Kind::Text(text) => self.text(text, item.line, path),
+                Kind::Null(_) | Kind::Map(_) | Kind::List(_) => {
+                    let text = "has an entry that is no text; write `key: [a, b]`";
+                    self.fault(item.line, path, text.to_owned());
+                    faulty()
+                }
+            };
+            texts.push(value.into_string());
+        }
+        let texts: Option<Vec<String>> = texts.into_iter().collect();
+        texts.map_or_else(faulty, |texts| Value::from(texts.join(",")))
     }
 
     fn text(&mut self, text: &str, line: usize, path: &[String]) -> Value {

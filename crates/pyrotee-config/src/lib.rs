@@ -59,8 +59,8 @@ pub use pyrotee_yaml::values::format_size;
 pub use rotation::Rotated;
 pub use settings::{
     Config, Credentials, DeadLetters, Duplicates, FsyncPolicy, ListenerTls, LocalWrites, Log,
-    LogFormat, LogLevel, OnAmbiguous, OnFull, OutgoingTls, Reload, RemoteWrite, Spool, Target, Tee,
-    TeeOn, Upstream,
+    LogFormat, LogLevel, OnAmbiguous, OnFull, OutgoingTls, Reload, RemoteWrite, Shared, SharedAuth,
+    SharedPolicy, SharedServer, Spool, Target, Tee, TeeOn, Upstream,
 };
 pub use sources::{Flags, Sources};
 pub use text::ConfigText;

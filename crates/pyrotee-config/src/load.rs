@@ -323,7 +323,7 @@ fn fill(keys: &[Key], there: Option<&Dict>, defaults: &mut Dict) {
                     inner.insert(name.clone(), Value::from(each));
                 }
             }
-            Shape::Jobs => continue,
+            Shape::Texts | Shape::Jobs => continue,
             Shape::Map(_) => {}
         }
         defaults.insert(key.name.to_owned(), Value::from(inner));

@@ -78,13 +78,13 @@ fn find<'t>(words: &'t str, shape: &Shape) -> Option<Vec<&'t str>> {
     ends.find_map(|end| {
         let (key, rest) = words.split_at_checked(end)?;
         let below = match shape {
-            Shape::Text | Shape::Jobs => return None,
+            Shape::Text | Shape::Texts | Shape::Jobs => return None,
             Shape::Section(keys) => &keys.iter().find(|it| it.name == key)?.shape,
             Shape::Map(of) if !key.is_empty() => of,
             Shape::Map(_) => return None,
         };
         match (rest.strip_prefix('-'), below) {
-            (None, Shape::Text) => Some(vec![key]),
+            (None, Shape::Text | Shape::Texts) => Some(vec![key]),
             (Some(rest), below) => {
                 let mut path = vec![key];
                 path.extend(find(rest, below)?);
@@ -125,7 +125,7 @@ mod tests {
             for key in keys {
                 let path = format!("{path}_{}", key.name.to_ascii_uppercase().replace('-', "_"));
                 match &key.shape {
-                    Shape::Text => found.push(path),
+                    Shape::Text | Shape::Texts => found.push(path),
                     Shape::Section(keys) => paths(keys, &path, found),
                     Shape::Map(_) | Shape::Jobs => {}
                 }

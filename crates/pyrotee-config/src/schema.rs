@@ -6,6 +6,8 @@
 pub(crate) enum Shape {
     /// One scalar.
     Text,
+    /// Scalars in a list, or one scalar with commas between them, as a variable has it.
+    Texts,
     /// Fixed keys.
     Section(&'static [Key]),
     /// Keys of the user's choice, whose values all have the same shape.
@@ -36,6 +38,14 @@ const fn optional(name: &'static str) -> Key {
     Key {
         name,
         shape: Shape::Text,
+        default: None,
+    }
+}
+
+const fn texts(name: &'static str) -> Key {
+    Key {
+        name,
+        shape: Shape::Texts,
         default: None,
     }
 }
@@ -128,6 +138,30 @@ pub(crate) static ROOT: Shape = Shape::Section(&[
         "dead-letters",
         &[optional("dir"), text("max-bytes", "64MiB")],
     ),
+    section(
+        "shared",
+        &[
+            texts("servers"),
+            section(
+                "auth",
+                &[
+                    optional("creds-file"),
+                    optional("nkey-file"),
+                    optional("token"),
+                    optional("user"),
+                    optional("password"),
+                ],
+            ),
+            section("tls", CLIENT_TLS),
+            text("prefix", "pyrotee"),
+            text("mode", "overflow"),
+            text("after", "10s"),
+            text("policy", "manage"),
+            text("replicas", "3"),
+            text("max-bytes", "1GiB"),
+            optional("drain-spool"),
+        ],
+    ),
     section("shutdown", &[text("grace", "25s")]),
     section("reload", &[text("interval", "5s"), text("drain", "10m")]),
     section("log", &[text("level", "info"), text("format", "text")]),
@@ -178,6 +212,8 @@ pub(crate) static TARGET: &[Key] = &[
     text("max-age", "55m"),
     text("on-ambiguous", "retry"),
     text("replay-rate", "2MB"),
+    // `shared.max-bytes` without this key.
+    optional("shared-max-bytes"),
     map("outcomes", &Shape::Text),
 ];
 
@@ -207,7 +243,7 @@ pub(crate) fn remedy(unknown: &str, keys: &[Key]) -> String {
 /// The path of a section that has a key of this name, for a key with a wrong indentation.
 fn home(name: &str, shape: &Shape, path: &str) -> Option<String> {
     match shape {
-        Shape::Text | Shape::Jobs => None,
+        Shape::Text | Shape::Texts | Shape::Jobs => None,
         Shape::Map(of) => home(name, of, &format!("{path}.NAME")),
         Shape::Section(keys) => {
             if !path.is_empty() && keys.iter().any(|key| key.name == name) {

@@ -39,6 +39,8 @@ pub struct Config {
     pub spool: Option<Spool>,
     /// Where profiles that a target rejected are kept; `None` keeps none.
     pub dead_letters: Option<DeadLetters>,
+    /// The backlog of each target on NATS JetStream; `None` keeps it in this relay. Excludes `spool`.
+    pub shared: Option<Shared>,
     /// How long requests and queues may take to finish after a signal; may be zero.
     pub shutdown_grace: Duration,
     pub reload: Reload,
@@ -116,6 +118,64 @@ pub struct DeadLetters {
     pub dir: PathBuf,
     /// Limit of all files together, in bytes.
     pub max_bytes: u64,
+}
+
+/// The backlog of each target on NATS JetStream, shared by all relays with the same `prefix`.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// The servers of one cluster, at least one, in the order of the configuration.
+    pub servers: Vec<SharedServer>,
+    pub auth: SharedAuth,
+    /// TLS of the servers whose `tls` is set; `None` if there is none.
+    pub tls: Option<OutgoingTls>,
+    /// Start of the names of streams and subjects: 1 to 32 letters, digits, `_` and `-`.
+    pub prefix: String,
+    /// Age at which a queued profile is handed over, 1 s to 1 h.
+    pub after: Duration,
+    pub policy: SharedPolicy,
+    /// Copies of a stream in the cluster, 1 to 5.
+    pub replicas: u8,
+    /// Limit of the stream of a target without a `shared_max_bytes`, in bytes.
+    pub max_bytes: u64,
+    /// Directory of a former spool, whose profiles are still sent; `None`: there is none.
+    pub drain_spool: Option<PathBuf>,
+}
+
+/// A NATS server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedServer {
+    /// A name or an IP address, an IPv6 address without brackets.
+    pub host: String,
+    pub port: u16,
+    /// Whether the relay speaks TLS to the server: its address is `tls://`, or `shared.tls` has a key.
+    pub tls: bool,
+    /// `nats://HOST:PORT`, or `tls://HOST:PORT` with TLS. Holds no secret.
+    pub text: String,
+}
+
+/// How the relay logs in to NATS.
+#[derive(Clone, Debug)]
+pub enum SharedAuth {
+    /// Without credentials, or with those that the certificate of `shared.tls` stands for.
+    None,
+    Token(SecretString),
+    User {
+        user: String,
+        password: SecretString,
+    },
+    /// Absolute path of a file with JWT and seed, to be read at each connect.
+    CredsFile(PathBuf),
+    /// Absolute path of a file with the seed of an nkey, to be read at each connect.
+    NkeyFile(PathBuf),
+}
+
+/// What the relay may do with streams and consumers (`shared.policy`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SharedPolicy {
+    /// Create those that are missing.
+    Manage,
+    /// Use those that are there.
+    Bind,
 }
 
 /// When written records are synced to the disk, so that they survive a loss of power.
@@ -233,6 +293,8 @@ pub struct Target {
     pub on_ambiguous: OnAmbiguous,
     /// Most bytes per second at which a backlog is sent; `None` is no limit.
     pub replay_rate: Option<NonZeroU64>,
+    /// Limit of the target's stream in the shared backlog, in bytes; `None`: `shared.max_bytes`.
+    pub shared_max_bytes: Option<u64>,
     /// What responses mean: the rules of `outcomes` in front of the built-in ones.
     pub outcomes: Rules,
 }

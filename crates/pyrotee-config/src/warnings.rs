@@ -1,6 +1,6 @@
 //! Warnings of settings that are allowed but probably not meant.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use pyroscope_wire::Surface;
 use pyrotee_net::Address;
@@ -51,6 +51,23 @@ pub(crate) fn of(config: &Config) -> Vec<String> {
     }
     for target in &config.remote_write.targets {
         of_target(target, &mut found);
+        if target.shared_max_bytes.is_some() && config.shared.is_none() {
+            found.push(format!(
+                "{}: means nothing without `shared`",
+                dotted(&["remote-write", "targets", &target.name, "shared-max-bytes"])
+            ));
+        }
+    }
+    let servers = config.shared.iter().flat_map(|shared| &shared.servers);
+    let open: Vec<_> = servers
+        .filter(|server| !server.tls && !is_this_machine(&server.host))
+        .map(|server| server.text.as_str())
+        .collect();
+    if !open.is_empty() {
+        found.push(format!(
+            "shared.servers: profiles and credentials go without TLS to {}; write tls://… if the servers take it",
+            open.join(", ")
+        ));
     }
     found
 }
@@ -98,10 +115,12 @@ fn of_target(target: &Target, found: &mut Vec<String>) {
 
 /// Whether nobody can read the traffic to an address: its scheme is https, or its host is this machine.
 fn is_private(address: &Address) -> bool {
-    let host = address.host().trim_end_matches('.');
-    address.scheme() == &http::uri::Scheme::HTTPS
-        || address
-            .ip()
-            .is_some_and(|ip| ip.to_canonical().is_loopback())
-        || host.eq_ignore_ascii_case("localhost")
+    address.scheme() == &http::uri::Scheme::HTTPS || is_this_machine(address.host())
+}
+
+fn is_this_machine(host: &str) -> bool {
+    match host.parse::<IpAddr>() {
+        Ok(ip) => ip.to_canonical().is_loopback(),
+        Err(_) => host.trim_end_matches('.').eq_ignore_ascii_case("localhost"),
+    }
 }

@@ -210,10 +210,23 @@ impl<'a> Files<'a> {
     /// The text of a fault: the path is not absolute, or the file cannot be used.
     pub fn content(&self, path: &str) -> Result<SecretString, String> {
         let path = self.place(path, |path| format!("${{file:{path}}}"))?;
+        self.value(path)
+    }
+
+    fn value(&self, path: PathBuf) -> Result<SecretString, String> {
         let place = Place::Value;
         let mut contents = self.contents(vec![NamedFile { place, path }]);
         let unread = || Err("the file was not read; please report this".to_owned());
         contents.pop().unwrap_or_else(unread)
+    }
+
+    /// The absolute path of a file of credentials, and its content.
+    ///
+    /// # Errors
+    /// As [`Files::content`].
+    pub fn credentials(&self, path: &str) -> Result<(PathBuf, SecretString), String> {
+        let path = self.place(path, str::to_owned)?;
+        Ok((path.clone(), self.value(path)?))
     }
 
     /// The files of the section of TLS with this path, at one moment; as errors the texts of faults.

@@ -2,6 +2,7 @@
 //! rendering and the comparison of configurations read this list.
 
 mod scrape;
+mod shared;
 
 use std::{
     borrow::Cow,
@@ -81,6 +82,7 @@ pub(crate) fn of(config: &Config) -> Vec<Entry<'_>> {
         tee,
         spool,
         dead_letters,
+        shared,
         shutdown_grace,
         reload,
         log,
@@ -132,6 +134,9 @@ pub(crate) fn of(config: &Config) -> Vec<Entry<'_>> {
         None if spool.is_some() => list.plain("max-bytes", "0"),
         None => {}
     });
+    if let Some(shared) = shared {
+        list.section("shared", |list| list.shared(shared));
+    }
     list.section("shutdown", |list| {
         list.plain("grace", format_duration(*shutdown_grace));
     });
@@ -286,6 +291,7 @@ impl<'a> List<'a> {
             max_age,
             on_ambiguous,
             replay_rate,
+            shared_max_bytes,
             outcomes,
         } = target;
         self.text("address", address.to_string());
@@ -326,6 +332,9 @@ impl<'a> List<'a> {
         self.plain("on-ambiguous", word_for(*on_ambiguous, ON_AMBIGUOUS));
         let rate = replay_rate.map_or(0, NonZeroU64::get);
         self.plain("replay-rate", format_size(rate));
+        if let Some(bytes) = shared_max_bytes {
+            self.plain("shared-max-bytes", format_size(*bytes));
+        }
         self.section("outcomes", |list| {
             for rule in outcomes.own() {
                 list.add(rule.pattern(), Value::Rule(rule.meaning().as_str()));

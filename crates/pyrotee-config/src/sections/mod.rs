@@ -12,6 +12,7 @@ mod outcomes;
 mod process;
 mod remote_write;
 mod scrape;
+mod shared;
 mod spool;
 mod surfaces;
 mod target;
@@ -21,6 +22,7 @@ pub(super) use credentials::{ADMIN_TOKEN, admin_token};
 pub(super) use outcomes::ON_AMBIGUOUS;
 pub(super) use process::{DUPLICATES, FORMATS, LEVELS, TEE_ON};
 pub(super) use scrape::TENANT;
+pub(super) use shared::MODE;
 pub(super) use surfaces::TAG_KEYS;
 pub(super) use target::ON_FULL;
 pub(super) use tls::{ADMIN_TLS, admin_certificate};
@@ -47,6 +49,7 @@ pub(super) fn config(tree: &Tree<'_>, cpus: usize, jobs: Option<Vec<Job>>) -> Op
     let memory_limit = process::memory_limit(&root);
     let spool = spool::spool(&root.scope("spool"));
     let dead_letters = dead_letters::dead_letters(&root.scope("dead-letters"), spool.as_ref());
+    let shared = shared::shared(&root);
     let shutdown_grace = process::shutdown_grace(&root);
     let reload = process::reload(&root);
     let log = process::log(&root);
@@ -73,6 +76,7 @@ pub(super) fn config(tree: &Tree<'_>, cpus: usize, jobs: Option<Vec<Job>>) -> Op
         tee: tee?,
         spool: spool?,
         dead_letters: dead_letters?,
+        shared: shared?,
         shutdown_grace: shutdown_grace?,
         reload: reload?,
         log: log?,

@@ -3,7 +3,7 @@
 use pyrotee_net::{Address, Listen, ParsedAddress};
 use pyrotee_yaml::values;
 
-use super::{credentials, headers, loops::refuse_loop, outcomes, surfaces, tls};
+use super::{credentials, headers, loops::refuse_loop, outcomes, shared, surfaces, tls};
 use crate::{
     reader::Scope,
     schema,
@@ -72,6 +72,12 @@ pub(super) fn target(name: &str, targets: &Scope<'_>, around: &Around) -> Option
     let max_age = outcomes::max_age(scope);
     let on_ambiguous = outcomes::on_ambiguous(scope);
     let replay_rate = outcomes::replay_rate(scope);
+    let shared_max_bytes = match scope.text("shared-max-bytes") {
+        None => (!scope.is_faulty("shared-max-bytes")).then_some(None),
+        Some(_) => scope
+            .parse("shared-max-bytes", shared::stream_bytes)
+            .map(Some),
+    };
     let outcomes = outcomes::rules(scope);
     Some(Target {
         name: valid_name?,
@@ -91,6 +97,7 @@ pub(super) fn target(name: &str, targets: &Scope<'_>, around: &Around) -> Option
         max_age: max_age?,
         on_ambiguous: on_ambiguous?,
         replay_rate: replay_rate?,
+        shared_max_bytes: shared_max_bytes?,
         outcomes: outcomes?,
     })
 }

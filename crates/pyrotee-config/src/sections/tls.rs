@@ -46,12 +46,26 @@ pub(super) fn outgoing(
         return None;
     }
     let scope = &parent.scope("tls");
-    let plain = address.is_some_and(|address| *address.scheme() != Scheme::HTTPS);
-    if plain && is_given(scope) {
-        let text = "stands beside an address with http://; write https://… or remove it";
-        scope.fault("", text);
+    if address.is_some_and(|address| *address.scheme() != Scheme::HTTPS) {
+        if is_given(scope) {
+            let text = "stands beside an address with http://; write https://… or remove it";
+            scope.fault("", text);
+            return None;
+        }
+        return Some(None);
+    }
+    let tls = client(parent);
+    // Without a valid address nothing says whether this is the TLS of a connection.
+    address?;
+    tls.map(Some)
+}
+
+/// TLS of connections that speak it, from the section `tls`.
+pub(super) fn client(parent: &Scope<'_>) -> Option<OutgoingTls> {
+    if parent.is_faulty("tls") {
         return None;
     }
+    let scope = &parent.scope("tls");
     let system_roots = scope.parse("system-roots", values::boolean);
     let insecure_skip_verify = scope.parse("insecure-skip-verify", values::boolean);
     let min_version = min_version(scope);
@@ -63,9 +77,6 @@ pub(super) fn outgoing(
         name => (!scope.is_faulty("server-name")).then_some(name.map(str::to_owned)),
     };
     let files = files(scope, ["ca-file", "cert-file", "key-file"]);
-    if plain {
-        return Some(None);
-    }
     let [ca, cert, key] = files?;
     let settings = ClientTlsSettings {
         ca,
@@ -77,9 +88,7 @@ pub(super) fn outgoing(
     };
     let roots = scope.tree().system_roots()?;
     let tls = built(scope, ClientTls::build(&settings, roots))?;
-    // Without a valid address nothing says whether this is the TLS of a connection.
-    address?;
-    Some(Some(OutgoingTls { settings, tls }))
+    Some(OutgoingTls { settings, tls })
 }
 
 /// TLS of a listener; the inner `None` if its section has no key.

@@ -16,6 +16,7 @@ mod rotation;
 mod scrape;
 mod secrets;
 mod seeds;
+mod shared;
 mod spool;
 mod surfaces;
 mod targets;
