@@ -15,3 +15,11 @@
         reason = "a panic is a failing test, and tests may spawn bare tasks"
     )
 )]
+
+mod link;
+mod settings;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+pub use link::LinkState;
+pub use settings::{Auth, Policy, Server, Settings, Timing};

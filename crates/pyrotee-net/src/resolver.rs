@@ -72,6 +72,20 @@ impl Resolver {
             inner: Arc::new(inner),
         })
     }
+
+    /// The addresses of `name`, which may be an IP address.
+    ///
+    /// # Errors
+    ///
+    /// If the name has no address, or no name server answers.
+    pub async fn lookup(&self, name: &str) -> Result<Vec<IpAddr>, ResolveError> {
+        let found = self.inner.lookup_ip(name).await;
+        let found = found.map_err(|cause| ResolveError {
+            name: name.to_owned(),
+            cause,
+        })?;
+        Ok(found.iter().collect())
+    }
 }
 
 impl Service<Name> for Resolver {
@@ -84,18 +98,11 @@ impl Service<Name> for Resolver {
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
-        let resolver = Arc::clone(&self.inner);
+        let resolver = self.clone();
         Box::pin(async move {
-            let addresses =
-                resolver
-                    .lookup_ip(name.as_str())
-                    .await
-                    .map_err(|cause| ResolveError {
-                        name: name.as_str().to_owned(),
-                        cause,
-                    })?;
+            let found = resolver.lookup(name.as_str()).await?;
             // The connector replaces the port.
-            let addresses: Vec<_> = addresses.iter().map(|ip| SocketAddr::new(ip, 0)).collect();
+            let addresses: Vec<_> = found.iter().map(|ip| SocketAddr::new(*ip, 0)).collect();
             Ok(addresses.into_iter())
         })
     }

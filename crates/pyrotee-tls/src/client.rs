@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use rustls::ClientConfig;
+use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 use rustls::sign::CertifiedKey;
 
@@ -12,7 +13,7 @@ use crate::digest::{Digest, Digester};
 use crate::identity::identity;
 use crate::observer::OwnCertificate;
 use crate::trust::Trust;
-use crate::verify::ServerVerifier;
+use crate::verify::{NamedVerifier, ServerVerifier};
 use crate::{
     Alpn, CertificateInfo, ClientContext, ClientTlsSettings, IdentityPem, MinVersion, Observer,
     PemFile, SystemRoots, TlsFault, TlsPart, TlsWords, pem, provider,
@@ -27,6 +28,7 @@ pub struct ClientTls(Arc<Inner>);
 struct Inner {
     http1: Arc<ClientConfig>,
     http2: Arc<ClientConfig>,
+    verifier: Arc<ServerVerifier>,
     server_name: Option<ServerName<'static>>,
     certificates: Vec<CertificateInfo>,
     context: ClientContext,
@@ -179,6 +181,7 @@ impl ClientTls {
         Ok(Self(Arc::new(Inner {
             http1: config(Alpn::Http1)?,
             http2: config(Alpn::H2)?,
+            verifier,
             server_name: parts.server_name,
             certificates: parts.certificates,
             context,
@@ -196,6 +199,25 @@ impl ClientTls {
             Alpn::H2 => &self.0.http2,
         };
         Arc::clone(config)
+    }
+
+    /// The configuration for a library that is given an IP address of `host` instead of the name. The certificate is
+    /// checked for the name all the same. The handshake does not tell the server the name, and no session is resumed.
+    ///
+    /// # Errors
+    ///
+    /// If the host can stand in no certificate.
+    pub fn config_for_address(&self, host: &str) -> Result<ClientConfig, TlsWords> {
+        let name = self.server_name(host)?;
+        let verifier = Arc::clone(&self.0.verifier);
+        let mut config = ClientConfig::clone(&self.0.http1);
+        config.alpn_protocols.clear();
+        // Sessions are kept by the name that the library has, and a resumed one is not verified.
+        config.resumption = Resumption::disabled();
+        config
+            .dangerous()
+            .set_certificate_verifier(Arc::new(NamedVerifier { verifier, name }));
+        Ok(config)
     }
 
     /// The name that the certificate of the server at `host` must have: `server-name`, or the host. An IPv6

@@ -1,0 +1,1 @@
+//! Starts nats-servers for tests.
