@@ -16,10 +16,15 @@
     )
 )]
 
+mod fleet;
+pub mod inspect;
 mod link;
+mod names;
 mod settings;
+mod streams;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
+pub use fleet::Fleet;
 pub use link::LinkState;
 pub use settings::{Auth, Policy, Server, Settings, Timing};
