@@ -1,14 +1,14 @@
 //! Structured logs on stderr.
 
 use pyrotee_config::{Log, LogFormat, LogLevel};
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Registry, fmt, reload};
 
 /// Changes the level of the log while the relay runs.
 #[derive(Debug, Clone)]
-pub(crate) struct LogLevelHandle(reload::Handle<LevelFilter, Registry>);
+pub(crate) struct LogLevelHandle(reload::Handle<Targets, Registry>);
 
 impl LogLevelHandle {
     /// Logs events of this level and graver ones from now on.
@@ -40,12 +40,17 @@ pub(crate) fn install(log: &Log) -> LogLevelHandle {
     LogLevelHandle(handle)
 }
 
-fn filter(level: LogLevel) -> LevelFilter {
-    match level {
+/// The client of NATS logs each attempt to connect, without a limit; `pyrotee-jetstream` logs the changes, with remedies.
+const SILENT: &str = "async_nats";
+
+fn filter(level: LogLevel) -> Targets {
+    let level = match level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
-    }
+    };
+    let libraries = Targets::new().with_target(SILENT, LevelFilter::OFF);
+    libraries.with_default(level)
 }
