@@ -22,7 +22,7 @@ mod link;
 mod names;
 mod settings;
 mod streams;
-#[cfg(any(test, feature = "testing"))]
+#[cfg(feature = "testing")]
 pub mod testing;
 
 pub use fleet::Fleet;

@@ -7,6 +7,8 @@
 mod auth;
 mod connect;
 mod supervise;
+#[cfg(test)]
+mod tests;
 mod version;
 mod words;
 
