@@ -111,18 +111,21 @@ impl Keeper {
 
     /// Connects to the first address of `server` that can be reached.
     async fn reach(&self, server: &Server) -> Result<Connected, Fault> {
-        let mut last = None;
+        let mut told: Option<Fault> = None;
         for address in connect::addresses(&self.settings, server).await? {
             match connect::connect(&self.settings, server, address).await {
                 Ok(connected) => return Ok(connected),
                 Err(fault) => {
                     debug!(server = server.name(), %address, %fault, "cannot connect to NATS");
-                    last = Some(fault);
+                    // A name may have an address at which nothing listens, beside the one of the server.
+                    if told.as_ref().is_none_or(|told| told.is_far) {
+                        told = Some(fault);
+                    }
                 }
             }
         }
-        Err(last
-            .unwrap_or_else(|| Fault::new("the name has no address", "correct the name service")))
+        let none = || Fault::new("the name has no address", "correct the name service");
+        Err(told.unwrap_or_else(none))
     }
 
     fn failed(&mut self, index: usize, server: &Server, fault: &Fault) {

@@ -16,6 +16,8 @@ use crate::settings::{Auth, Server, Settings};
 pub(super) struct Fault {
     text: String,
     remedy: String,
+    /// Whether nothing was reached at the address.
+    pub(super) is_far: bool,
 }
 
 impl Fault {
@@ -23,6 +25,15 @@ impl Fault {
         Self {
             text: text.into(),
             remedy: remedy.into(),
+            is_far: false,
+        }
+    }
+
+    /// Nothing was reached at the address.
+    fn far(text: &str, remedy: &str) -> Self {
+        Self {
+            is_far: true,
+            ..Self::new(text, remedy)
         }
     }
 }
@@ -62,11 +73,11 @@ pub(super) fn of(error: &ConnectError, settings: &Settings, server: &Server) -> 
     }
     let cause = causes(error).find_map(|cause| cause.downcast_ref::<io::Error>());
     match cause.map(io::Error::kind) {
-        Some(io::ErrorKind::ConnectionRefused) => Fault::new(
+        Some(io::ErrorKind::ConnectionRefused) => Fault::far(
             "the connection is refused",
             "start NATS there, or correct the port in shared.servers",
         ),
-        Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => Fault::new(
+        Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => Fault::far(
             "there is no route to the server",
             "check the network, and the address in shared.servers",
         ),
@@ -83,6 +94,10 @@ pub(super) fn of(error: &ConnectError, settings: &Settings, server: &Server) -> 
         _ => {
             let last: Option<&(dyn StdError + 'static)> = causes(error).last();
             let text = last.map_or_else(|| error.to_string(), ToString::to_string);
+            // The library asks for what needs headers.
+            if text.contains("headers support") {
+                return without_headers();
+            }
             Fault::new(
                 format!("the handshake with the server failed: {text}"),
                 "check that the port is that of NATS clients, and read the log of the server",
@@ -92,7 +107,7 @@ pub(super) fn of(error: &ConnectError, settings: &Settings, server: &Server) -> 
 }
 
 fn silent() -> Fault {
-    Fault::new(
+    Fault::far(
         "the server does not answer",
         "check the server, the network, and the address in shared.servers",
     )

@@ -19,7 +19,7 @@ async fn a_relay_connects_without_a_login() {
         assert_eq!(session.number, 1);
         assert_eq!(session.max_payload, 1 << 20);
         assert_eq!(session.version.is_supported(), is_supported);
-        session.jetstream.query_account().await.unwrap();
+        session.client.flush().await.unwrap();
         let state = linked.link.state();
         assert!(state.is_connected && state.since.is_some());
         assert_eq!((state.connects, state.error), (1, None));
@@ -106,9 +106,10 @@ async fn what_the_user_may_not_do_is_told() {
 
 #[tokio::test]
 async fn an_account_without_jetstream_is_told() {
-    let accounts = "accounts { \
-        BARE { users: [ { user: u, password: p } ] } \
-        OTHER { jetstream: enabled, users: [ { user: o, password: p } ] } }";
+    let accounts = "accounts: {
+        BARE: { users: [ { user: u, password: p } ] },
+        OTHER: { jetstream: enabled, users: [ { user: o, password: p } ] }
+    }";
     let nats = Nats::with(accounts).await;
     let (user, password) = ("u".to_owned(), SecretString::from("p"));
     let linked = link(&with(&nats, Auth::User { user, password }));

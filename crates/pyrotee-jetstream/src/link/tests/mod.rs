@@ -44,8 +44,7 @@ impl Linked {
         let mut sessions = self.link.sessions();
         let is_it = |it: &Option<Arc<Session>>| it.as_ref().is_some_and(|it| it.number > number);
         let found = timeout(SOON, sessions.wait_for(is_it)).await;
-        let state = self.link.state();
-        let found = found.unwrap_or_else(|_| panic!("no session: {state:?}"));
+        let found = found.unwrap_or_else(|_| panic!("no session: {:?}", self.link.state()));
         found.unwrap().clone().unwrap()
     }
 
@@ -65,9 +64,7 @@ impl Linked {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         });
-        let state = self.link.state();
-        found
-            .await
-            .unwrap_or_else(|_| panic!("no such error: {state:?}"))
+        let found = found.await;
+        found.unwrap_or_else(|_| panic!("no such error: {:?}", self.link.state()))
     }
 }
