@@ -1,5 +1,6 @@
 //! Keeps a client connected, and makes the next one.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -151,6 +152,7 @@ impl Keeper {
         let mut looks = interval(BETWEEN_LOOKS.min(self.settings.timing.stalled));
         let mut probe = Box::pin(probe(jetstream.clone()));
         let mut is_probed = false;
+        let mut differs = false;
         loop {
             let event = tokio::select! {
                 event = events.recv() => match event {
@@ -166,6 +168,7 @@ impl Keeper {
                     continue;
                 }
             };
+            differs &= event.is_none();
             match event {
                 Some(Event::Connected) => self.begin(server, &client, &jetstream).await,
                 Some(Event::Disconnected) => self.lose(server),
@@ -186,7 +189,14 @@ impl Keeper {
                 }
                 Some(Event::ClientError(ClientError::MaxReconnects)) => break,
                 Some(event) => debug!(server = server.name(), %event, "event of the NATS client"),
-                None => self.look(server, &client, &jetstream).await,
+                // An event may still be on its way at the first look that differs.
+                None => {
+                    let differed = differs;
+                    differs = self.differs(&client);
+                    if differs && differed {
+                        self.correct(server, &client, &jetstream).await;
+                    }
+                }
             }
             if self.is_stalled() {
                 self.report(server, &words::stalled());
@@ -199,13 +209,17 @@ impl Keeper {
         self.end();
     }
 
-    /// Corrects the state if an event was lost.
-    async fn look(&mut self, server: &Server, client: &Client, jetstream: &Context) {
+    /// Whether the client is connected without a session, or has one without being connected.
+    fn differs(&self, client: &Client) -> bool {
         let is_connected = client.connection_state() == State::Connected;
-        match (is_connected, self.link.session().is_some()) {
-            (true, false) => self.begin(server, client, jetstream).await,
-            (false, true) => self.lose(server),
-            _ => {}
+        is_connected != self.link.session().is_some()
+    }
+
+    /// Makes good for an event that was lost.
+    async fn correct(&mut self, server: &Server, client: &Client, jetstream: &Context) {
+        match self.link.session() {
+            None => self.begin(server, client, jetstream).await,
+            Some(_) => self.lose(server),
         }
     }
 
@@ -249,7 +263,7 @@ impl Keeper {
         }
     }
 
-    fn end(&mut self) -> Option<std::sync::Arc<Session>> {
+    fn end(&mut self) -> Option<Arc<Session>> {
         let ended = self.link.end()?;
         self.since = Instant::now();
         Some(ended)

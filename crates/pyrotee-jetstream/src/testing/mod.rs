@@ -154,6 +154,11 @@ impl Nats {
         self.signal(Signal::CONT);
     }
 
+    /// Has the server tell its clients that it shuts down, and take no more connections.
+    pub fn retire(&self) {
+        self.signal(Signal::USR2);
+    }
+
     fn signal(&self, signal: Signal) {
         let child = self.child.as_ref().unwrap();
         kill_process(Pid::from_child(child), signal).unwrap();

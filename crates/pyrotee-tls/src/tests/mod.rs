@@ -2,6 +2,8 @@
 
 /// Which servers a client accepts.
 mod accepted;
+/// Which servers a library accepts that is given addresses.
+mod by_address;
 /// What the files of a configuration may hold, and the fault of each mistake.
 mod files;
 /// What a client says about a server that it does not accept, or that does not accept the client.

@@ -77,6 +77,22 @@ async fn another_server_takes_over() {
 }
 
 #[tokio::test]
+async fn a_server_that_shuts_down_is_left_for_another() {
+    let servers = [Nats::start().await, Nats::start().await];
+    let known = servers.iter().map(Nats::server).collect();
+    let linked = link(&testing::settings(known, "p"));
+    let first = linked.session().await.number;
+    let at = linked.link.state().server;
+    let [left, other] = match at == Some(servers[0].server().name()) {
+        true => [&servers[0], &servers[1]],
+        false => [&servers[1], &servers[0]],
+    };
+    left.retire();
+    linked.session_after(first).await;
+    assert_eq!(linked.link.state().server, Some(other.server().name()));
+}
+
+#[tokio::test]
 async fn all_addresses_of_a_name_are_tried() {
     let nats = Nats::start().await;
     let server = Server {
