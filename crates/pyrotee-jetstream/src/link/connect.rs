@@ -119,3 +119,29 @@ pub(super) fn delay((shortest, longest): (Duration, Duration), attempt: usize) -
     let most = shortest.saturating_mul(factor).min(longest);
     most.mul_f64(fastrand::f64())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_double_up_to_the_longest_and_are_jittered() {
+        let (shortest, longest) = (Duration::from_millis(100), Duration::from_secs(5));
+        let most = |attempt| {
+            (0..200)
+                .map(move |_| delay((shortest, longest), attempt))
+                .max()
+        };
+        let expected = [
+            (1, 100),
+            (2, 200),
+            (4, 800),
+            (7, 5_000),
+            (usize::MAX, 5_000),
+        ];
+        for (attempt, millis) in expected {
+            let (most, bound) = (most(attempt).unwrap(), Duration::from_millis(millis));
+            assert!(most <= bound && most > bound / 2, "{attempt}: {most:?}");
+        }
+    }
+}

@@ -163,7 +163,7 @@ impl Keeper {
                 fault = &mut probe, if !is_probed => {
                     is_probed = true;
                     if let Some(fault) = fault {
-                        self.report(server, &fault);
+                        self.report("jetstream", server, &fault);
                     }
                     continue;
                 }
@@ -176,7 +176,7 @@ impl Keeper {
                     let error = error.to_string();
                     // The probe is answered only if the user may ask.
                     if !error.contains("$JS.API.INFO") {
-                        self.report(server, &words::reported(&error));
+                        self.report("reported", server, &words::reported(&error));
                     }
                 }
                 Some(Event::LameDuckMode) if self.settings.servers.len() > 1 => {
@@ -199,7 +199,7 @@ impl Keeper {
                 }
             }
             if self.is_stalled() {
-                self.report(server, &words::stalled());
+                self.report("stalled", server, &words::stalled());
                 // The queue of the client may be full.
                 let _asked = timeout(TO_SETTLE, client.force_reconnect()).await;
                 self.first += 1;
@@ -269,10 +269,10 @@ impl Keeper {
         Some(ended)
     }
 
-    /// Notes an error of a connection that goes on.
-    fn report(&self, server: &Server, fault: &Fault) {
+    /// Notes an error that is no failed attempt to connect. Errors of one kind are logged now and then.
+    fn report(&self, kind: &'static str, server: &Server, fault: &Fault) {
         let server = server.name();
-        if let Some(left_out) = self.reported.due("error") {
+        if let Some(left_out) = self.reported.due(kind) {
             warn!(server, %fault, left_out, "NATS reports an error");
         }
         self.link.note_error(format!("{server}: {fault}"));
