@@ -5,6 +5,7 @@
 //! the grammar of keys.
 
 mod fault;
+mod text;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;

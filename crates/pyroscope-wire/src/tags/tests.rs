@@ -141,7 +141,37 @@ fn all_faults_are_told_at_once_without_the_values() {
     assert!(!text.contains("secret"), "{text}");
 }
 
+#[test]
+fn a_text_that_is_not_of_valid_tags_is_not_read() {
+    for text in [
+        "a", ",", "a=1,", "=1", "a=1,a=2", "a-b=1", "ü=1", "a= 1", "a=}", "__a=1", "a=\n",
+    ] {
+        assert_eq!(Tags::read(text), None, "{text:?}");
+    }
+}
+
 proptest! {
+    #[test]
+    fn tags_are_read_as_they_were_rendered(
+        modern: bool,
+        pairs in prop::collection::vec(("[a-c_.-]{1,3}", prop_oneof![any::<String>(), "[a-c ={;]{0,4}"]), 0..4),
+    ) {
+        let keys = if modern { TagKeys::Utf8 } else { TagKeys::Legacy };
+        if let Ok(tags) = Tags::with_keys(keys, pairs) {
+            let text = tags.render();
+            let read = Tags::read(&text);
+            prop_assert!(read.as_ref().is_some_and(|read| read.iter().eq(tags.iter())), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn any_text_is_read_as_tags_that_render_to_it_or_not_at_all(text in "[ab=,._ {}-]{0,12}|\\PC*") {
+        if let Some(tags) = Tags::read(&text) {
+            let again = Tags::read(&tags.render());
+            prop_assert_eq!(again, Some(tags));
+        }
+    }
+
     #[test]
     fn accepted_tags_arrive_as_they_are(
         modern: bool,
