@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::Response;
 use hyper::body::Incoming;
+use pyroscope_wire::Tags;
 use pyrotee_net::ExchangeError;
 use pyrotee_queue::{Reason, Record, WallClock};
 use tokio::time::Instant;
@@ -48,23 +49,33 @@ impl TargetClient {
         &self.endpoint
     }
 
-    /// Makes the content of an upload of `record`; `Err` is the reason to drop the record. Does not count towards the
-    /// timeout of the upload.
-    pub(crate) async fn prepare(&self, record: &Arc<Record>) -> Result<Prepared, Reason> {
-        self.template.prepare(record).await
+    /// The tags that the target's settings give to every profile that this relay captures.
+    pub(crate) fn tags(&self) -> &Arc<Tags> {
+        self.template.tags()
     }
 
-    /// Uploads `record` once, with the `content` that [`TargetClient::prepare`] made, over the `kept` connection, which
+    /// Makes the content of an upload of `record` with `tags`; `Err` is the reason to drop the record. Does not count
+    /// towards the timeout of the upload.
+    pub(crate) async fn prepare(
+        &self,
+        record: &Arc<Record>,
+        tags: &Arc<Tags>,
+    ) -> Result<Prepared, Reason> {
+        self.template.prepare(record, tags).await
+    }
+
+    /// Uploads `record` once, with the `content` that [`TargetClient::prepare`] made with `tags`, over the `kept` connection, which
     /// must lead to [`TargetClient::endpoint`], or over a new one. Leaves the connection in `kept` if it can be used again.
     pub(crate) async fn upload(
         &self,
         record: &Arc<Record>,
+        tags: &Arc<Tags>,
         content: Content,
         kept: &mut Option<Box<Connection>>,
         metrics: &TargetMetrics,
     ) -> Outcome {
         let progress = Arc::new(UploadProgress::default());
-        let mut exchange = pin!(self.exchange(record, content, kept, &progress, metrics));
+        let mut exchange = pin!(self.exchange(record, tags, content, kept, &progress, metrics));
         let outcome = match tokio::time::timeout(self.timeout, &mut exchange).await {
             Ok(outcome) => outcome,
             // The head has arrived, and its status decides. The body of the response has its own time limit.
@@ -95,6 +106,7 @@ impl TargetClient {
     async fn exchange(
         &self,
         record: &Arc<Record>,
+        tags: &Arc<Tags>,
         content: Content,
         kept: &mut Option<Box<Connection>>,
         progress: &Arc<UploadProgress>,
@@ -138,7 +150,10 @@ impl TargetClient {
                 Err(error) if was_kept && error.is_stale() => {
                     metrics.stale_retries.increment(1);
                     // The caller still holds the rewritten body, so `prepare` does not make it again.
-                    content = self.prepare(record).await.map(|(content, _use)| content);
+                    content = self
+                        .prepare(record, tags)
+                        .await
+                        .map(|(content, _use)| content);
                 }
                 Err(error) => {
                     let written = error.is_written();

@@ -63,6 +63,18 @@ impl FailureLog {
         }
     }
 
+    /// Logs that the tags cannot be read of a profile for `target` that another relay captured.
+    pub(crate) fn unreadable_tags(&self, target: &str) {
+        if let Some(left_out) = self.limiter.due("captor's tags") {
+            tracing::warn!(
+                target,
+                remedy = "run the same version of pyrotee in all relays that share a backlog",
+                left_out,
+                "the tags of a profile that another relay captured cannot be read: it is sent with this relay's tags"
+            );
+        }
+    }
+
     /// Logs a partial success: `target` acknowledged an export with a warning, or rejected a part of it.
     pub(crate) fn partial_success(&self, target: &str, outcome: &Outcome) {
         let Some(left_out) = self.limiter.due("partial success") else {

@@ -38,10 +38,19 @@ impl RequestTemplate {
         })
     }
 
-    /// Makes the content of an upload of `record`; `Err` is the reason to drop the record. May take long, and the time
-    /// does not depend on the target.
-    pub(crate) async fn prepare(&self, record: &Arc<Record>) -> Result<Prepared, Reason> {
-        Content::of(record, &self.tags, &self.rewrites.0).await
+    /// The tags that the target's settings give to every profile that this relay captures.
+    pub(crate) fn tags(&self) -> &Arc<Tags> {
+        &self.tags
+    }
+
+    /// Makes the content of an upload of `record` with `tags`; `Err` is the reason to drop the record. May take long, and
+    /// the time does not depend on the target.
+    pub(crate) async fn prepare(
+        &self,
+        record: &Arc<Record>,
+        tags: &Arc<Tags>,
+    ) -> Result<Prepared, Reason> {
+        Content::of(record, tags, &self.rewrites.0).await
     }
 
     /// The upload request of `record` with `content`; `Err` is the reason to drop the record.

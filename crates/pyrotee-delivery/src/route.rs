@@ -98,6 +98,12 @@ impl Routes {
         Arc::ptr_eq(&self.in_force.borrow().flow, &route.flow)
     }
 
+    /// Tells the flow control in force, and those that replace it, how many relays share the target.
+    pub(crate) fn set_relays(&self, relays: u32) {
+        let _replacing = lock(&self.replacing);
+        self.in_force().flow.set_relays(relays);
+    }
+
     /// Puts a route for `settings` in force, and returns the one that it replaces; `None` if the settings are equal.
     ///
     /// # Errors

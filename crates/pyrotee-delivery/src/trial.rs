@@ -51,12 +51,13 @@ impl Trial {
 
     /// Uploads `record` once.
     pub async fn upload(&self, record: &Arc<Record>) -> TrialResult {
-        let outcome = match self.client.prepare(record).await {
+        let tags = self.client.tags();
+        let outcome = match self.client.prepare(record, tags).await {
             Err(reason) => Outcome::unsendable(reason),
             Ok((content, _use)) => {
                 let mut connection = None;
                 self.client
-                    .upload(record, content, &mut connection, &self.metrics)
+                    .upload(record, tags, content, &mut connection, &self.metrics)
                     .await
             }
         };

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use pyrotee_queue::Consumer;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::Deliverer;
+use super::captor_tags::CaptorTags;
 use super::uploader::Uploader;
 use crate::failure_log::FailureLog;
 use crate::status::TargetState;
@@ -56,6 +58,23 @@ impl TargetHandle {
         Ok(())
     }
 
+    /// Tells how many relays deliver to the target, this one included; 0 is taken for 1. Each sends its part of the replay
+    /// rate, and probes a target that is down so rarely that all together probe as often as one would.
+    pub fn set_relays(&self, relays: u32) {
+        self.uploader.routes.set_relays(relays);
+    }
+
+    /// Probes the target, and surfaces that are suspended, within a second: another relay's probe has succeeded. Changes
+    /// nothing while uploads are not blocked.
+    pub fn probe_soon(&self) {
+        self.uploader.routes.in_force().flow.probe_soon();
+    }
+
+    /// Follows how many outages of the target or of a surface have ended by a probe of this relay.
+    pub fn recoveries(&self) -> watch::Receiver<u64> {
+        self.uploader.recoveries.subscribe()
+    }
+
     /// A deliverer for the records of `consumer` that goes on where the deliverer of this handle has ended: the target was
     /// drained, and has come back. Settings, summary and connection counts stay. Must not run beside the other deliverer.
     pub fn deliverer_again(&self, consumer: Arc<dyn Consumer>) -> Deliverer {
@@ -69,6 +88,8 @@ impl TargetHandle {
             dead_letters: old.dead_letters.clone(),
             refresher: old.refresher.again(),
             log: FailureLog::default(),
+            captor_tags: CaptorTags::default(),
+            recoveries: old.recoveries.clone(),
             supervisor: old.supervisor.clone(),
         }))
     }

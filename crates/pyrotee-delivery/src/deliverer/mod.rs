@@ -1,5 +1,6 @@
 //! Delivers the records of one target: leases them from the target's queue and gives them to workers.
 
+mod captor_tags;
 mod drops;
 mod handle;
 mod refresh;
@@ -23,6 +24,7 @@ use crate::failure_log::FailureLog;
 use crate::monitor::SharedSummary;
 use crate::route::{Route, Routes};
 use crate::{CredentialRefresh, DeadLetterSink, Settings, SettingsError, TargetMonitor};
+use captor_tags::CaptorTags;
 pub use handle::TargetHandle;
 use refresh::Refresher;
 use uploader::{Assignment, Uploader};
@@ -73,6 +75,8 @@ impl Deliverer {
             dead_letters,
             refresher: Refresher::new(refresh),
             log: FailureLog::default(),
+            captor_tags: CaptorTags::default(),
+            recoveries: watch::Sender::default(),
             supervisor,
         };
         Ok(Self::of(Arc::new(uploader)))

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use pyroscope_wire::Tags;
 use pyrotee_queue::{
     Birth, Consumer, Lane, Lease, Part, Reason, Record, RetryHistory, Supervisor, WallClock,
     catch_panic, lock,
 };
+use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::captor_tags::CaptorTags;
 use super::refresh::Refresher;
 use super::settlement::Settlement;
 use crate::DeadLetterSink;
@@ -36,6 +39,9 @@ pub(super) struct Uploader {
     pub(super) dead_letters: DeadLetterSink,
     pub(super) refresher: Refresher,
     pub(super) log: FailureLog,
+    pub(super) captor_tags: CaptorTags,
+    /// How many outages of the target or of a surface have ended by a probe.
+    pub(super) recoveries: watch::Sender<u64>,
     pub(super) supervisor: Supervisor,
 }
 
@@ -45,6 +51,14 @@ pub(super) struct Assignment {
     pub(super) lease: Lease,
     pub(super) permit: Permit,
     pub(super) route: Arc<Route>,
+}
+
+/// What is uploaded: a part of the lease, which itself is not shared between threads.
+#[derive(Debug)]
+struct Subject<'l> {
+    record: &'l Arc<Record>,
+    birth: Birth,
+    tags: Arc<Tags>,
 }
 
 impl Uploader {
@@ -70,8 +84,14 @@ impl Uploader {
             self.set_aside(lease, &why);
             return;
         }
-        let birth = lease.birth();
-        let attempt = self.attempt(&route, lease.record(), &birth, &mut permit, connection);
+        let subject = Subject {
+            record: lease.record(),
+            birth: lease.birth(),
+            tags: self
+                .captor_tags
+                .of(&lease, route.client.tags(), &self.log, &self.name),
+        };
+        let attempt = self.attempt(&route, &subject, &mut permit, connection);
         let (outcome, body_use) = match catch_panic(attempt).await {
             Ok(Some(attempted)) => attempted,
             Ok(None) => {
@@ -150,16 +170,20 @@ impl Uploader {
     async fn attempt(
         &self,
         route: &Route,
-        record: &Arc<Record>,
-        birth: &Birth,
+        subject: &Subject<'_>,
         permit: &mut Permit,
         connection: &mut Option<Box<Connection>>,
     ) -> Option<(Outcome, Option<BodyUse>)> {
+        let Subject {
+            record,
+            birth,
+            tags,
+        } = subject;
         if self.is_expired(route, birth) {
             return None;
         }
         // The content is made before the upload's clock starts: it does not depend on the target.
-        let content = route.client.prepare(record).await;
+        let content = route.client.prepare(record, tags).await;
         // Making the content may have waited for memory.
         if self.is_expired(route, birth) {
             return None;
@@ -169,7 +193,7 @@ impl Uploader {
         let (outcome, body_use) = match content {
             Ok((content, body_use)) => {
                 let client = &route.client;
-                let upload = client.upload(record, content, connection, &route.metrics);
+                let upload = client.upload(record, tags, content, connection, &route.metrics);
                 (upload.await, body_use)
             }
             Err(reason) => (Outcome::unsendable(reason), None),
@@ -196,6 +220,7 @@ impl Uploader {
         }
         if change.recovered {
             self.consumer.fall_behind();
+            self.recoveries.send_modify(|ended| *ended += 1);
         }
         if let Some(state) = change.state {
             route.metrics.state_changed(state);

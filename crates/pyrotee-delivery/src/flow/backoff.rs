@@ -6,6 +6,10 @@ use std::time::Duration;
 /// outage through a mistake of the target.
 const RETRY_AFTER_RANGE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(300)];
 
+/// Longest delay of a backoff that relays share: a target that is back must not wait for longer, however many relays
+/// there are, if the relay that noticed cannot tell the others.
+const MAX_SHARED: Duration = Duration::from_secs(600);
+
 /// Exponential backoff with jitter: the bound doubles from failure to failure up to `max`, and a delay is random
 /// between `min_fraction` of the bound and the bound. With full jitter a delay could be near zero, so a target that
 /// is down would be probed too often.
@@ -31,6 +35,17 @@ impl Backoff {
         max: Duration::from_secs(120),
         min_fraction: 5.0 / 6.0,
     };
+
+    /// The backoff of one of `relays` relays with the same target: together they probe it as often as one relay would
+    /// with `self`.
+    pub(super) fn shared_by(self, relays: u32) -> Self {
+        let scaled = |delay: Duration| delay.saturating_mul(relays.max(1)).min(MAX_SHARED);
+        Self {
+            initial: scaled(self.initial),
+            max: scaled(self.max),
+            ..self
+        }
+    }
 
     /// The delay after this number of consecutive failures.
     pub(crate) fn delay(self, failures: u32) -> Duration {
@@ -78,6 +93,25 @@ mod tests {
                 delay >= seconds(least) && delay <= seconds(most),
                 "{delay:?}"
             );
+        }
+    }
+
+    #[test]
+    fn relays_that_share_a_target_divide_its_probes_and_wait_for_ten_minutes_at_most() {
+        let [alone, nobody] = [1, 0].map(|relays| Backoff::BROKEN.shared_by(relays));
+        assert_eq!((alone.initial, alone.max), (nobody.initial, nobody.max));
+        for (relays, least, most) in [
+            (1, 10, 30),
+            (4, 40, 120),
+            (20, 200, 600),
+            (u32::MAX, 200, 600),
+        ] {
+            let shared = Backoff::FAILING.shared_by(relays);
+            for _ in 0..200 {
+                let delay = shared.delay(20);
+                let range = Duration::from_secs(least)..=Duration::from_secs(most);
+                assert!(range.contains(&delay), "{relays}: {delay:?}");
+            }
         }
     }
 

@@ -13,7 +13,8 @@ impl FlowControl {
     pub(crate) fn set_limits(&self, max_uploads: usize, replay_rate: Option<NonZeroU64>) {
         let mut state = self.lock();
         state.concurrency.set_max(max_uploads, Instant::now());
-        state.pacer.set_rate(replay_rate);
+        let fleet = state.fleet.with_rate(replay_rate);
+        state.share(fleet);
         drop(state);
         self.changed.notify_one();
     }
@@ -23,9 +24,9 @@ impl FlowControl {
     /// unavailable now, the concurrency limit starts at one.
     pub(crate) fn renewed(&self, max_uploads: usize, replay_rate: Option<NonZeroU64>) -> Arc<Self> {
         let now = Instant::now();
-        let mut renewed = FlowState::new(max_uploads, replay_rate);
-        renewed.retries_early = true;
         let state = self.lock();
+        let mut renewed = FlowState::new(max_uploads, state.fleet.with_rate(replay_rate));
+        renewed.retries_early = true;
         if state.target_state(now).is_outage() {
             renewed.concurrency.restart(now);
         }

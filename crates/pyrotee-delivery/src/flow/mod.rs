@@ -17,6 +17,7 @@ mod backoff;
 mod change;
 mod circuit_breaker;
 mod concurrency_limit;
+mod fleet;
 mod pacer;
 mod permit;
 mod plan;
@@ -38,6 +39,7 @@ use crate::status::TargetState;
 pub(crate) use backoff::Backoff;
 use circuit_breaker::CircuitBreaker;
 use concurrency_limit::ConcurrencyLimit;
+use fleet::FleetShare;
 use pacer::Pacer;
 pub(crate) use permit::{FlowChange, Permit};
 pub(crate) use plan::LeasePlan;
@@ -78,6 +80,7 @@ struct FlowState {
     throttled_in_row: u32,
     concurrency: ConcurrencyLimit,
     pacer: Pacer,
+    fleet: FleetShare,
     in_flight: usize,
     backlog_in_flight: usize,
     failed_in_flight: usize,
@@ -123,7 +126,7 @@ pub(crate) struct FlowSnapshot {
 impl FlowControl {
     /// Flow control for at most `max_uploads` at once, and `replay_rate` bytes per second of backlog.
     pub(crate) fn new(max_uploads: usize, replay_rate: Option<NonZeroU64>) -> Arc<Self> {
-        Self::with_state(FlowState::new(max_uploads, replay_rate))
+        Self::with_state(FlowState::new(max_uploads, FleetShare::alone(replay_rate)))
     }
 
     fn with_state(state: FlowState) -> Arc<Self> {
@@ -181,14 +184,15 @@ impl FlowControl {
 }
 
 impl FlowState {
-    fn new(max_uploads: usize, replay_rate: Option<NonZeroU64>) -> Self {
+    fn new(max_uploads: usize, fleet: FleetShare) -> Self {
         Self {
             target: CircuitBreaker::new(FAILURE_THRESHOLD),
             surfaces: BTreeMap::new(),
             throttled: false,
             throttled_in_row: 0,
             concurrency: ConcurrencyLimit::new(max_uploads),
-            pacer: Pacer::new(replay_rate),
+            pacer: Pacer::new(fleet.replay_rate()),
+            fleet,
             in_flight: 0,
             backlog_in_flight: 0,
             failed_in_flight: 0,

@@ -279,8 +279,9 @@ impl Permit {
 
     fn target_failed(&self, state: &mut FlowState, evidence: Evidence, now: Instant) {
         let (has_failed, is_probe) = (self.lane == Lane::Failed, self.probing.target);
+        let backoff = state.fleet.backoff(Backoff::FAILING);
         let breaker = &mut state.target;
-        if breaker.failed(evidence, has_failed, is_probe, Backoff::FAILING, now) {
+        if breaker.failed(evidence, has_failed, is_probe, backoff, now) {
             state.throttled = matches!(evidence, Evidence::PushBack(_));
         }
     }
@@ -293,6 +294,7 @@ impl Permit {
         now: Instant,
     ) {
         let (has_failed, is_probe) = (self.lane == Lane::Failed, self.probing.surface);
+        let backoff = state.fleet.backoff(backoff);
         let breaker = &mut state.surface_mut(self.surface).breaker;
         let _opened = breaker.failed(evidence, has_failed, is_probe, backoff, now);
     }

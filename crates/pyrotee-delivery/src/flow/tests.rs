@@ -44,11 +44,15 @@ pub(super) fn failed(surface: SurfaceId) -> Lease {
     lease(surface, Lane::Failed, 100)
 }
 
+pub(super) fn backlog(surface: SurfaceId) -> Lease {
+    lease(surface, Lane::Backlog, 100)
+}
+
 pub(super) fn ok() -> Outcome {
     Outcome::acked(StatusCode::OK)
 }
 
-fn unreachable() -> Outcome {
+pub(super) fn unreachable() -> Outcome {
     Outcome::no_response(ExchangeError::timeout("nobody listens", true), false)
 }
 

@@ -1,10 +1,12 @@
 //! Tests of the whole delivery stack, over pipes to a scripted target, in paused time.
 
 mod answers;
+mod captor_tags;
 mod connections;
 mod culprits;
 mod dead_letters;
 mod draining;
+mod fleet;
 mod outage;
 mod outcomes;
 mod own_work;
@@ -201,6 +203,11 @@ impl Rig {
 
     /// Offers a record. Returns whether exactly one queue accepted it.
     fn try_offer(&self, surface: Surface, name: &str, bytes: usize) -> bool {
+        self.offer_body(surface, name, vec![b'x'; bytes])
+    }
+
+    /// [`Rig::try_offer`] with this body.
+    fn offer_body(&self, surface: Surface, name: &str, body: Vec<u8>) -> bool {
         let content_type = match surface {
             Surface::Otlp | Surface::OtlpV1 => b"application/x-protobuf".as_slice(),
             Surface::Ingest | Surface::Push => b"application/proto",
@@ -214,8 +221,8 @@ impl Rig {
             hops: 0,
             received: self.clock.now(),
         };
-        let reservation = self.budget.reserve(bytes as u64).expect("it suffices");
-        let record = Record::new(head, Payload::from(vec![b'x'; bytes]), reservation);
+        let reservation = self.budget.reserve(body.len() as u64).expect("it suffices");
+        let record = Record::new(head, Payload::from(body), reservation);
         let producer = self.producer.as_ref().expect("the rig is not drained yet");
         let offered = producer.offer(&record);
         offered.queued == 1

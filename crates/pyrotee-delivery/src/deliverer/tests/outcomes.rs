@@ -237,7 +237,7 @@ async fn a_body_that_broke_off_is_sent_again_from_its_first_byte() {
     assert_eq!(counts.sent.profiles, 1);
     let whole = rig.server.seen(|seen| seen.uploads.clone());
     assert_eq!(whole.len(), 1, "half of a body is no upload");
-    assert_eq!(whole[0].bytes, 300_000);
+    assert_eq!(whole[0].body.len(), 300_000);
     rig.drained().await;
 }
 

@@ -98,7 +98,7 @@ pub(super) struct Upload {
     pub(super) host: String,
     /// Value of `Authorization`; empty if there is none.
     pub(super) authorization: String,
-    pub(super) bytes: usize,
+    pub(super) body: Vec<u8>,
     /// How many uploads began before.
     pub(super) index: usize,
 }
@@ -209,7 +209,7 @@ impl Server {
             name: name.unwrap_or_default().to_owned(),
             host: header(HOST),
             authorization: header(AUTHORIZATION),
-            bytes: 0,
+            body: Vec::new(),
             index: self.heads.fetch_add(1, SeqCst),
         };
         let act = (self.script.lock().unwrap())(&upload);
@@ -219,7 +219,7 @@ impl Server {
         }
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(io::Error::other)?;
-            upload.bytes += frame.data_ref().map_or(0, Bytes::len);
+            upload.body.extend(frame.data_ref().into_iter().flatten());
         }
         let name = upload.name.clone();
         self.seen.lock().unwrap().uploads.push(upload);

@@ -235,6 +235,19 @@ impl CircuitBreaker {
         true
     }
 
+    /// Moves the next probe forward to `at`, if it is due later.
+    pub(super) fn probe_by(&mut self, at: Instant) {
+        if let CircuitState::Open {
+            untried_at,
+            failed_at,
+            ..
+        } = &mut self.state
+        {
+            *untried_at = at.min(*untried_at);
+            *failed_at = at.min(*failed_at);
+        }
+    }
+
     /// Ends the probe without a result: the next probe may start at once.
     pub(super) fn withdraw_probe(&mut self, now: Instant) {
         if let CircuitState::Probing { probes } = self.state {
