@@ -54,6 +54,11 @@ impl Surfaces {
         self.0 & Self::bit(surface) != 0
     }
 
+    /// The set as one bit for each surface, in the order of their numbers.
+    pub fn bits(self) -> u64 {
+        self.0
+    }
+
     /// The bit of a surface. Surfaces from 63 on, which no version has defined, share the last bit.
     fn bit(surface: SurfaceId) -> u64 {
         1 << surface.0.min(63)

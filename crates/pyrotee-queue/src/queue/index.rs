@@ -35,7 +35,7 @@ pub(super) struct EntryIndex<R> {
     fresh_from: u64,
 }
 
-/// Most entries with a failed delivery that are examined to make room, while an offer waits.
+/// Most entries that are examined to make room, or to find one that can be handed over, while an offer waits.
 const LOOKED_AT: usize = 64;
 
 impl<R> Default for EntryIndex<R> {
@@ -95,12 +95,21 @@ impl<R: QueuedRecord> EntryIndex<R> {
         Some((*number, &entry.record))
     }
 
-    /// The oldest untried entry of any surface, and when it was offered.
-    pub(super) fn oldest_untried(&self) -> Option<(u64, Instant)> {
-        let first = self.untried.values().filter_map(BTreeSet::first);
-        let number = *first.min()?;
-        let entry = self.entries.get(&number)?;
-        Some((number, entry.offered))
+    /// The oldest untried entry of any surface whose record passes `fits`, and when it was offered. At most
+    /// [`LOOKED_AT`] records of each surface are examined.
+    pub(super) fn oldest_untried(
+        &self,
+        fits: &mut impl FnMut(&R) -> bool,
+    ) -> Option<(u64, Instant)> {
+        let mut first = |numbers: &BTreeSet<u64>| {
+            let mut entries = numbers.iter().take(LOOKED_AT).filter_map(|number| {
+                let entry = self.entries.get(number)?;
+                Some((*number, entry))
+            });
+            let (number, entry) = entries.find(|(_, entry)| fits(&entry.record))?;
+            Some((number, entry.offered))
+        };
+        self.untried.values().filter_map(&mut first).min()
     }
 
     /// The entries with these numbers and when each was received, in steady time, the lowest number first.

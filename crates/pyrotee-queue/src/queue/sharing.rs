@@ -25,18 +25,27 @@ pub enum Waiting {
 }
 
 impl<R: QueuedRecord> Queue<R> {
-    /// Takes out a record to be handed over. It counts as leased until [`hand_over`](Self::hand_over) or
-    /// [`put_back`](Self::put_back). `None`: no record waits as described, or the queue is frozen or abandoned.
-    pub fn take_waiting(&self, waiting: Waiting) -> Option<LeasedEntry<R>> {
+    /// Takes out a record to be handed over, if it passes `fits`, which is called under the lock of the queue. The record
+    /// counts as leased until [`hand_over`](Self::hand_over) or [`put_back`](Self::put_back). `None`: no record waits as
+    /// described, or the queue is frozen or abandoned. For each
+    /// surface few records that do not fit are passed over, so that the lock is not held for long.
+    pub fn take_waiting(
+        &self,
+        waiting: Waiting,
+        mut fits: impl FnMut(&R) -> bool,
+    ) -> Option<LeasedEntry<R>> {
         let mut state = lock(&self.state);
         if matches!(state.phase, Phase::Frozen | Phase::Abandoned(_)) {
             return None;
         }
         let key = match waiting {
-            Waiting::Any => state.queued.counted(0..u64::MAX).next()?.0,
-            Waiting::Oldest => state.queued.oldest_untried()?.0,
+            Waiting::Any => {
+                let mut all = state.queued.counted(0..u64::MAX);
+                all.find(|(_, record)| fits(record))?.0
+            }
+            Waiting::Oldest => state.queued.oldest_untried(&mut fits)?.0,
             Waiting::For(least) => {
-                let (key, offered) = state.queued.oldest_untried()?;
+                let (key, offered) = state.queued.oldest_untried(&mut fits)?;
                 (offered.elapsed() >= least).then_some(key)?
             }
         };
@@ -55,7 +64,8 @@ impl<R: QueuedRecord> Queue<R> {
     /// When the oldest untried record was offered that is queued and not leased. `None`: there is none.
     pub fn oldest_untried(&self) -> Option<Instant> {
         let state = lock(&self.state);
-        state.queued.oldest_untried().map(|(_, offered)| offered)
+        let oldest = state.queued.oldest_untried(&mut |_| true);
+        oldest.map(|(_, offered)| offered)
     }
 
     /// Wakes [`pressed`](Self::pressed) from now on when the queue reaches three quarters of a limit.
@@ -140,20 +150,24 @@ mod tests {
         queue.push(Length(2));
         tokio::time::advance(after / 2).await;
         queue.push(Length(3));
-        assert!(queue.take_waiting(Waiting::For(after)).is_none());
+        assert!(queue.take_waiting(Waiting::For(after), |_| true).is_none());
         tokio::time::advance(after / 2).await;
-        let taken = queue.take_waiting(Waiting::For(after)).expect("it waited");
+        let taken = queue
+            .take_waiting(Waiting::For(after), |_| true)
+            .expect("it waited");
         assert_eq!(taken.record().0, 2);
-        assert!(queue.take_waiting(Waiting::For(after)).is_none());
+        assert!(queue.take_waiting(Waiting::For(after), |_| true).is_none());
         queue.put_back(taken);
         let mut handed_over = Vec::new();
-        while let Some(taken) = queue.take_waiting(Waiting::Oldest) {
+        while let Some(taken) = queue.take_waiting(Waiting::Oldest, |_| true) {
             handed_over.push(taken.record().0);
             queue.hand_over(taken);
         }
         assert_eq!(handed_over, [2, 3], "in the order of their offers");
         queue.close(Reason::Shutdown);
-        let taken = queue.take_waiting(Waiting::Any).expect("the failed one");
+        let taken = queue
+            .take_waiting(Waiting::Any, |_| true)
+            .expect("the failed one");
         assert_eq!((taken.record().0, taken.history().failures), (1, 1));
         assert!(matches!(queue.take(&[], 0), TakeResult::NoMatch { .. }));
         queue.hand_over(taken);
@@ -164,13 +178,39 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_does_not_fit_is_passed_over() {
+        let queue = queue();
+        for bytes in [9, 6, 3, 4] {
+            assert!(queue.push(Length(bytes)));
+        }
+        let mut too_long = Vec::new();
+        let mut fits = |record: &Length| {
+            too_long.extend((record.0 > 5).then_some(record.0));
+            record.0 <= 5
+        };
+        for (waiting, expected) in [(Waiting::Oldest, 3), (Waiting::Any, 4)] {
+            let taken = queue.take_waiting(waiting, &mut fits).expect("one fits");
+            assert_eq!(taken.record().0, expected);
+            queue.hand_over(taken);
+        }
+        assert!(queue.take_waiting(Waiting::Any, &mut fits).is_none());
+        too_long.sort_unstable();
+        too_long.dedup();
+        assert_eq!(too_long, [6, 9]);
+    }
+
+    #[tokio::test]
     async fn a_queue_that_reaches_three_quarters_of_a_limit_wakes_once() {
         let queue = queue();
         assert!(queue.push(Length(70)));
         assert!(!queue.is_pressed(), "nobody asks");
         queue.watch_pressure();
         assert!(queue.is_pressed());
-        queue.hand_over(queue.take_waiting(Waiting::Oldest).expect("one waits"));
+        queue.hand_over(
+            queue
+                .take_waiting(Waiting::Oldest, |_| true)
+                .expect("one waits"),
+        );
         for _ in 0..7 {
             assert!(queue.push(Length(1)));
         }

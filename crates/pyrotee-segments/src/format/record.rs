@@ -173,6 +173,17 @@ impl RecordHead {
         bytes
     }
 
+    /// Decodes a whole record: its head, and the body as a part of `bytes`. `None`: `bytes` are not exactly one record, or
+    /// the record is damaged.
+    pub fn decode_whole(bytes: &[u8], crc: Crc) -> Option<(Self, &[u8])> {
+        let prefix = RecordPrefix::decode(bytes)?;
+        let head = usize::try_from(prefix.head_len).ok()?;
+        let (head, body) = bytes.get(PREFIX_LEN..)?.split_at_checked(head)?;
+        let is_whole = body.len() as u64 == prefix.body_len && crc.of([body]) == prefix.body_crc;
+        let head = prefix.decode_head(head, crc)?;
+        is_whole.then_some((head, body))
+    }
+
     /// Decodes `bytes`, encodes the head and decodes it again. Returns whether both heads are equal. `None`:
     /// `bytes` is not a head.
     #[cfg(feature = "fuzzing")]
