@@ -16,15 +16,36 @@
     )
 )]
 
+mod backend;
+mod closer;
+mod consumer;
+mod control;
+mod counters;
+mod expire;
 mod fleet;
+mod histories;
 pub mod inspect;
+mod keep;
+mod lease;
 mod link;
+mod look;
+mod monitor;
 mod names;
+mod open;
+mod pace;
+mod receive;
+mod record;
 mod settings;
 mod streams;
+mod target;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod tunnel;
 
+pub use closer::Closer;
+pub use control::{Control, ControlError};
 pub use fleet::Fleet;
 pub use link::LinkState;
+pub use monitor::{Counters, Monitor, Stats, StreamState, TargetStats};
+pub use open::Opened;
 pub use settings::{Auth, Policy, Server, Settings, Timing};

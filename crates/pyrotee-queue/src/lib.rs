@@ -57,7 +57,8 @@ pub use headers::Headers;
 pub use ledger::{Counts, Ledger, Tally};
 pub use log_limiter::{LOG_INTERVAL, LogLimiter};
 pub use memory::{
-    MemoryQueue, lease as memory_lease, open as open_memory, open_with as open_memory_with,
+    MemoryQueue, consumer as memory_consumer, lease as memory_lease, open as open_memory,
+    open_with as open_memory_with,
 };
 pub use payload::{Payload, PayloadBuffer};
 pub use queue::{LeasedEntry, Queue, QueuedRecord, TakeResult, Waiting, shed_oldest};

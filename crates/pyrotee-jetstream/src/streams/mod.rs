@@ -12,7 +12,7 @@ use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, Stor
 use pyrotee_queue::SurfaceId;
 
 pub(crate) use fault::ProvideError;
-pub(crate) use provide::{Provided, provide};
+pub(crate) use provide::provide;
 
 use crate::names;
 

@@ -34,7 +34,7 @@ type MakeConsumer = dyn Fn(MemoryQueue) -> Arc<dyn Consumer> + Send + Sync;
 
 /// Opens the backend with one queue in memory for each of `targets`.
 pub fn open(targets: impl IntoIterator<Item = TargetQueue>) -> OpenBackend {
-    open_with(targets, |opened| Arc::new(MemoryConsumer(opened.queue)))
+    open_with(targets, |opened| consumer(opened.queue))
 }
 
 /// Opens the backend with one queue in memory for each of `targets`, and with consumers that `consumer` makes. It is
@@ -236,6 +236,11 @@ impl Consumer for MemoryConsumer {
     fn oldest(&self) -> Option<SystemTime> {
         self.0.oldest()
     }
+}
+
+/// Gives out the records of a queue that is not shared.
+pub fn consumer(queue: Arc<Queue<Arc<Record>>>) -> Arc<dyn Consumer> {
+    Arc::new(MemoryConsumer(queue))
 }
 
 /// The lease of a record that was taken out of `queue`.

@@ -1,0 +1,158 @@
+//! Gauges and counters of the shared backlog.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::SystemTime;
+
+use pyrotee_queue::lock;
+
+use crate::backend::Backend;
+use crate::counters::TargetCounters;
+use crate::fleet::Fleet;
+use crate::link::LinkState;
+use crate::record;
+use crate::target::{Phase, Target};
+
+/// Whether a target's stream can be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StreamState {
+    /// The stream was not looked at yet, because NATS has not been connected since the start.
+    Waiting,
+    /// Records are handed over and taken over while NATS is connected.
+    Ready,
+    /// The stream cannot be used: why, and what to do.
+    Unusable(String),
+}
+
+/// The shared backlog of one target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetStats {
+    /// The target.
+    pub name: String,
+    /// The name of its stream.
+    pub stream: String,
+    /// Whether the stream can be used.
+    pub state: StreamState,
+    /// Records that the stream holds for all relays, those that are being delivered included.
+    pub waiting: u64,
+    /// Bytes of the stream.
+    pub bytes: u64,
+    /// Most bytes of the stream.
+    pub max_bytes: u64,
+    /// When the oldest record entered the stream. `None`: it is empty.
+    pub oldest: Option<SystemTime>,
+    /// Records that this relay received and has not leased yet.
+    pub buffered: u64,
+    /// Records that this relay received and is delivering.
+    pub leased: u64,
+    /// Records that this relay is publishing.
+    pub publishing: u64,
+    /// Longest body, in bytes, that the broker takes; longer ones stay in memory. Zero: not connected yet.
+    pub longest_body: u64,
+    /// What happened since the start of the process.
+    pub counters: Counters,
+}
+
+/// Counters of one target since the start of the process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Records that were handed over from memory.
+    pub published: u64,
+    /// Bytes of the bodies of these records.
+    pub published_bytes: u64,
+    /// Publishes that failed.
+    pub publish_failures: u64,
+    /// Publishes that found the stream full.
+    pub full: u64,
+    /// Records that are too long for the broker, and stay in memory.
+    pub oversized: u64,
+    /// Records that went back to memory though the stream may have them.
+    pub possibly_doubled: u64,
+    /// Records received that had been delivered to a relay before.
+    pub redelivered: u64,
+    /// Records received that another relay handed over for another address or tenant, and that were given back.
+    pub mismatched: u64,
+    /// Records received that were damaged, and dropped.
+    pub corrupt: u64,
+    /// Records received that a newer pyrotee wrote, and that were given back.
+    pub unknown_version: u64,
+    /// Delivered records that the broker had kept, and that were removed.
+    pub orphans: u64,
+    /// Expired records that were removed from the stream.
+    pub expired: u64,
+    /// Records that an operator's command removed from the stream.
+    pub purged: u64,
+}
+
+/// Gauges and counters of the shared backlog at one instant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stats {
+    /// The connection to NATS.
+    pub link: LinkState,
+    /// Relays that share the backlog, this one included.
+    pub relays: u32,
+    /// The targets that are in force and share their backlog.
+    pub targets: Vec<TargetStats>,
+}
+
+/// Reads the gauges and counters of the shared backlog.
+#[derive(Debug, Clone)]
+pub struct Monitor {
+    pub(crate) backend: Arc<Backend>,
+    pub(crate) fleet: Fleet,
+}
+
+impl Monitor {
+    /// The gauges and counters now. Cheap: the broker is not asked.
+    pub fn stats(&self) -> Stats {
+        let targets = self.backend.targets();
+        let shown = targets.iter().filter(|it| it.phase() != Phase::Removed);
+        Stats {
+            link: self.backend.link.state(),
+            relays: *self.fleet.relays().borrow(),
+            targets: shown.map(|it| TargetStats::of(it)).collect(),
+        }
+    }
+}
+
+impl TargetStats {
+    fn of(target: &Target) -> Self {
+        let gauges = *lock(&target.gauges);
+        let sharing = target.sharing();
+        let beside = sharing.tags.len() as u64 + record::LIKELY_BESIDE;
+        Self {
+            name: target.name.clone(),
+            stream: target.stream.clone(),
+            state: lock(&target.state).clone(),
+            waiting: gauges.waiting,
+            bytes: gauges.bytes,
+            max_bytes: sharing.max_bytes,
+            oldest: gauges.oldest,
+            buffered: target.shelf.buffered() as u64,
+            leased: target.shelf.leased() as u64,
+            publishing: target.publishing.load(Relaxed),
+            longest_body: gauges.longest.saturating_sub(beside),
+            counters: Counters::of(&target.counters),
+        }
+    }
+}
+
+impl Counters {
+    fn of(counters: &TargetCounters) -> Self {
+        Self {
+            published: counters.published.get(),
+            published_bytes: counters.published_bytes.get(),
+            publish_failures: counters.publish_failures.get(),
+            full: counters.full.get(),
+            oversized: counters.oversized.get(),
+            possibly_doubled: counters.possibly_doubled.get(),
+            redelivered: counters.redelivered.get(),
+            mismatched: counters.mismatched.get(),
+            corrupt: counters.corrupt.get(),
+            unknown_version: counters.unknown_version.get(),
+            orphans: counters.orphans.get(),
+            expired: counters.expired.get(),
+            purged: counters.purged.get(),
+        }
+    }
+}

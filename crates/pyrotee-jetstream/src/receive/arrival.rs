@@ -1,0 +1,200 @@
+//! Judges a message of the stream when it arrives.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_nats::jetstream::AckKind;
+use async_nats::{Message, Subject};
+use pyrotee_queue::{Payload, Reason, Record, Reservation, SurfaceId, Tally};
+use tokio::time::Instant;
+use tracing::{error, warn};
+
+use super::shelf::{Answer, Received};
+use crate::lease::{LONGEST_DELAY, delay_until};
+use crate::record::{self, Decoded, Unreadable};
+use crate::target::Target;
+
+/// Delay of a record for which the budget has no room.
+const WITHOUT_ROOM: Duration = Duration::from_secs(1);
+
+/// What the subject of a message's answer tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Delivery {
+    /// Sequence of the message in the stream.
+    sequence: u64,
+    /// How often the message was delivered, this time included.
+    times: u64,
+}
+
+/// The surface of a message. `None`: it is not a message of a stream of this crate.
+pub(super) fn surface_of(message: &Message) -> Option<SurfaceId> {
+    let surface = message.subject.rsplit('.').next()?;
+    surface.parse().ok().map(SurfaceId)
+}
+
+impl Target {
+    /// Buffers a record that arrived, or gives it back. `charged`: what was charged for it. `None`: it was asked for too
+    /// long ago.
+    pub(super) fn arrived(&self, message: &Message, charged: Option<Reservation>) {
+        let reply = message.reply.clone();
+        let Some((reply, delivery)) = reply.and_then(|it| delivery(&it).map(|is| (it, is))) else {
+            return;
+        };
+        if delivery.times > 1 {
+            self.counters.redelivered.add(1);
+        }
+        if self.shelf.renew(delivery.sequence, &reply) {
+            return;
+        }
+        if let Some(answer) = self.judge(message, delivery.sequence, &reply, charged) {
+            self.shelf.answer(Answer::new(reply, answer));
+        }
+    }
+
+    /// Buffers a record, or returns the answer that the broker gets at once.
+    fn judge(
+        &self,
+        message: &Message,
+        sequence: u64,
+        reply: &Subject,
+        charged: Option<Reservation>,
+    ) -> Option<AckKind> {
+        let sharing = self.sharing();
+        let decoded = match record::decode(&message.payload) {
+            Ok(decoded) => decoded,
+            Err(Unreadable::Corrupt) => return Some(self.damaged(message, sequence)),
+            Err(Unreadable::Newer(version)) => return Some(self.newer(version)),
+        };
+        if decoded.whose != sharing.whose {
+            return Some(self.mismatched());
+        }
+        let bytes = decoded.body.len() as u64;
+        if self.is_expired(&decoded, sharing.max_age) {
+            let ledger = self.queue.ledger();
+            ledger.drop_shared(Tally::of(bytes), Reason::Expired);
+            self.counters.expired.add(1);
+            return Some(AckKind::Term);
+        }
+        let mut history = decoded.history;
+        if let Some(given_back) = self.shelf.given_back(sequence) {
+            if given_back.due > Instant::now() + TOO_EARLY {
+                return Some(AckKind::Nak(Some(delay_until(given_back.due))));
+            }
+            history = given_back.history;
+        }
+        let tags = Arc::clone(&decoded.tags);
+        let Some(record) = self.charged(decoded, charged) else {
+            return Some(AckKind::Nak(Some(WITHOUT_ROOM)));
+        };
+        let received = Received {
+            record,
+            tags,
+            history,
+            sequence,
+            reply: reply.clone(),
+            wanted_at: Instant::now(),
+        };
+        // Counted first: the record may be settled as soon as it is buffered.
+        self.queue.ledger().take_over(bytes);
+        if self.shelf.add(received).is_err() {
+            self.queue.ledger().hand_over(bytes);
+            return Some(AckKind::Nak(None));
+        }
+        self.queue.notify();
+        None
+    }
+
+    /// Copies the record, because the message is a part of the buffer that the connection reads into.
+    fn charged(&self, decoded: Decoded<'_>, charged: Option<Reservation>) -> Option<Arc<Record>> {
+        let beside = decoded.head.len() + decoded.tags.len();
+        let cost = decoded.body.len() as u64 + beside as u64 + Record::OVERHEAD;
+        let budget = &self.backend.budget;
+        let mut charged = charged.or_else(|| budget.reserve(0))?;
+        charged.resize(cost).then(|| {
+            let body = Payload::from(decoded.body.to_vec());
+            Record::new(decoded.head, body, charged)
+        })
+    }
+
+    fn is_expired(&self, decoded: &Decoded<'_>, max_age: Option<Duration>) -> bool {
+        let limit = max_age.and_then(|age| SystemTime::now().checked_sub(age));
+        limit.is_some_and(|limit| decoded.head.received < limit)
+    }
+
+    fn damaged(&self, message: &Message, sequence: u64) -> AckKind {
+        self.counters.corrupt.add(1);
+        let bytes = message.payload.len() as u64;
+        let ledger = self.queue.ledger();
+        ledger.drop_shared(Tally::of(bytes), Reason::Corrupt);
+        if let Some(left_out) = self.log.due("corrupt") {
+            let stream = &self.stream;
+            error!(
+                stream,
+                sequence, left_out, "a profile of the shared backlog is damaged, and dropped"
+            );
+        }
+        AckKind::Term
+    }
+
+    fn newer(&self, version: u32) -> AckKind {
+        self.counters.unknown_version.add(1);
+        if let Some(left_out) = self.log.due("version") {
+            let stream = &self.stream;
+            warn!(
+                stream,
+                version,
+                left_out,
+                "a newer pyrotee wrote a profile of the shared backlog: update this relay"
+            );
+        }
+        AckKind::Nak(Some(LONGEST_DELAY))
+    }
+
+    fn mismatched(&self) -> AckKind {
+        self.counters.mismatched.add(1);
+        if let Some(left_out) = self.log.due("mismatch") {
+            let target = &self.name;
+            warn!(
+                target,
+                left_out,
+                "another relay hands profiles over for another address or tenant: targets of one name must be equal on all relays with this prefix"
+            );
+        }
+        AckKind::Nak(Some(LONGEST_DELAY))
+    }
+}
+
+/// A record is leased so long before its retry is due. The delays of the broker are not exact.
+const TOO_EARLY: Duration = Duration::from_millis(50);
+
+/// Reads the subject of an answer: `$JS.ACK.‹stream›.‹consumer›.‹times›.‹sequence›.…`, in newer brokers with the domain and
+/// the account after `ACK`.
+fn delivery(reply: &str) -> Option<Delivery> {
+    let tokens: Vec<_> = reply.strip_prefix("$JS.ACK.")?.split('.').collect();
+    let times = if tokens.len() > 7 { 4 } else { 2 };
+    Some(Delivery {
+        times: tokens.get(times)?.parse().ok()?,
+        sequence: tokens.get(times + 1)?.parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_forms_of_the_subject_of_an_answer_are_read() {
+        let expected = Some(Delivery {
+            sequence: 77,
+            times: 3,
+        });
+        for reply in [
+            "$JS.ACK.pyrotee-a.s1.3.77.5.1700000000000000000.9",
+            "$JS.ACK._.hash.pyrotee-a.s1.3.77.5.1700000000000000000.9.x",
+        ] {
+            assert_eq!(delivery(reply), expected, "{reply}");
+        }
+        assert_eq!(delivery("$JS.ACK.a.b.c.d"), None);
+        assert_eq!(delivery("_INBOX.1"), None);
+    }
+}
