@@ -40,6 +40,8 @@ mod streams;
 mod target;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(test)]
+mod tests;
 mod tunnel;
 
 pub use closer::Closer;

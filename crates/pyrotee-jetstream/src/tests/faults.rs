@@ -1,0 +1,207 @@
+//! Brokers that stop, and relays that are gone.
+
+use std::time::Duration;
+
+use async_nats::jetstream;
+use async_nats::jetstream::consumer::pull;
+use async_nats::jetstream::stream;
+use pyrotee_queue::{Limits, Reason, RetryHistory, SurfaceId};
+use tokio::time::Instant;
+
+use super::nats::Nats;
+use super::support::{ANY, Relay, SURFACES, Setup, TARGET, in_stream, name, until};
+use crate::pace::Pace;
+use crate::tunnel::answer_of_repeated;
+use crate::{Policy, names};
+
+#[tokio::test]
+async fn a_lease_of_a_relay_that_is_gone_ends() {
+    let nats = Nats::start().await;
+    let setup = Setup {
+        ack_wait: Duration::from_millis(500),
+        ..Setup::default()
+    };
+    let a = Relay::ready(&nats, "p", &setup).await;
+    a.offer("1");
+    a.until_handed_over(1).await;
+    let lease = a.lease().await;
+    a.monitor.backend.stop.cancel();
+    let b = Relay::ready(&nats, "p", &setup).await;
+    let taken = b.lease().await;
+    assert_eq!(name(&taken), "1");
+    assert_eq!(b.stats().counters.redelivered, 1);
+    taken.ack();
+    drop(lease);
+}
+
+#[tokio::test]
+async fn a_lease_is_kept_as_long_as_its_relay_lives() {
+    let nats = Nats::start().await;
+    let setup = Setup {
+        ack_wait: Duration::from_millis(300),
+        ..Setup::default()
+    };
+    let a = Relay::ready(&nats, "p", &setup).await;
+    let b = Relay::ready(&nats, "p", &setup).await;
+    a.offer("1");
+    a.until_handed_over(1).await;
+    let lease = a.lease().await;
+    let other = b.queue.consumer.lease(&ANY);
+    let other = tokio::time::timeout(Duration::from_millis(1_200), other).await;
+    assert!(other.is_err(), "it is leased");
+    lease.ack();
+    assert_eq!(in_stream(&[&a, &b]), 0);
+}
+
+#[tokio::test]
+async fn while_the_broker_hangs_offers_are_fast_and_afterwards_nothing_is_charged_or_lost() {
+    let nats = Nats::start().await;
+    let setup = Setup {
+        limits: Limits {
+            records: 40,
+            ..Setup::default().limits
+        },
+        pace: Pace {
+            recognised: Duration::from_secs(60),
+            ..Setup::default().pace
+        },
+        ..Setup::default()
+    };
+    let a = Relay::ready(&nats, "p", &setup).await;
+    nats.pause();
+    let mut slowest = Duration::ZERO;
+    for number in 0..30 {
+        let record = a.record(1, &number.to_string(), 50_000);
+        let begun = Instant::now();
+        let offered = a.producer.as_ref().unwrap().offer(&record);
+        slowest = slowest.max(begun.elapsed());
+        assert_eq!(offered.queued, 1);
+        tokio::task::yield_now().await;
+    }
+    assert!(slowest < Duration::from_millis(5), "{slowest:?}");
+    until("some are being published", || a.stats().publishing == 10).await;
+    // The others are delivered meanwhile.
+    for number in 10..30 {
+        let lease = a.lease().await;
+        assert_eq!(name(&lease), number.to_string());
+        lease.ack();
+    }
+    nats.resume();
+    a.until_handed_over(10).await;
+    a.until_ready().await;
+    assert_eq!(a.messages().await, 10, "each is stored once");
+    for _ in 0..10 {
+        a.lease().await.ack();
+    }
+    assert_eq!(in_stream(&[&a]), 0);
+    until("nothing is charged", || a.budget.recorded() == 0).await;
+}
+
+#[tokio::test]
+async fn a_broker_that_never_answers_leaves_all_in_memory_and_nothing_charged() {
+    let nats = Nats::start().await;
+    let setup = Setup {
+        pace: Pace {
+            recognised: Duration::from_millis(300),
+            puback: Duration::from_millis(200),
+            ..Setup::default().pace
+        },
+        ..Setup::default()
+    };
+    let mut a = Relay::ready(&nats, "p", &setup).await;
+    nats.pause();
+    for number in 0..5 {
+        a.offer(&number.to_string());
+    }
+    until("they went back", || {
+        a.stats().counters.possibly_doubled >= 5
+    })
+    .await;
+    for _ in 0..5 {
+        a.lease().await.ack();
+    }
+    assert_eq!(a.counts().sent.profiles, 5);
+    until("nothing is charged", || a.budget.recorded() == 0).await;
+    a.offer("late");
+    assert!(!a.stop(Duration::from_millis(300)).await);
+    assert_eq!(a.counts().dropped(Reason::Shutdown).profiles, 1);
+    until("nothing is charged", || a.budget.recorded() == 0).await;
+}
+
+#[tokio::test]
+async fn a_broker_that_is_killed_and_comes_back_loses_nothing() {
+    let mut nats = Nats::start().await;
+    let a = Relay::ready(&nats, "p", &Setup::default()).await;
+    for number in 0..5 {
+        a.offer(&number.to_string());
+    }
+    a.until_handed_over(5).await;
+    nats.kill();
+    for number in 5..10 {
+        a.offer(&number.to_string());
+    }
+    nats.restart().await;
+    a.until_handed_over(10).await;
+    let mut names: Vec<u32> = Vec::new();
+    for _ in 0..10 {
+        let lease = a.lease().await;
+        names.push(name(&lease).parse().unwrap());
+        lease.ack();
+    }
+    names.sort_unstable();
+    assert_eq!(names, (0..10).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_record_that_is_published_twice_is_stored_once() {
+    let nats = Nats::start().await;
+    let a = Relay::ready(&nats, "p", &Setup::default()).await;
+    answer_of_repeated(&a.monitor.backend, TARGET).await;
+    assert_eq!(a.messages().await, 1);
+}
+
+#[tokio::test]
+async fn an_old_broker_does_as_well_if_an_administrator_has_made_the_stream() {
+    let nats = Nats::start_old().await;
+    let client = async_nats::connect(format!("127.0.0.1:{}", nats.port()))
+        .await
+        .unwrap();
+    let stream = stream::Config {
+        name: names::stream("p", TARGET),
+        subjects: vec![names::subjects("p", TARGET)],
+        retention: stream::RetentionPolicy::WorkQueue,
+        discard: stream::DiscardPolicy::New,
+        ..stream::Config::default()
+    };
+    let stream = jetstream::new(client).create_stream(stream).await.unwrap();
+    for (number, _) in SURFACES {
+        let consumer = pull::Config {
+            durable_name: Some(names::consumer(SurfaceId(number))),
+            filter_subject: names::subject("p", TARGET, SurfaceId(number)),
+            max_ack_pending: -1,
+            ..pull::Config::default()
+        };
+        stream.create_consumer(consumer).await.unwrap();
+    }
+    let setup = Setup {
+        policy: Policy::Bind,
+        ..Setup::default()
+    };
+    let mut a = Relay::ready(&nats, "p", &setup).await;
+    let b = Relay::ready(&nats, "p", &setup).await;
+    for number in 0..20 {
+        a.offer(&number.to_string());
+    }
+    a.until_handed_over(20).await;
+    for _ in 0..10 {
+        b.lease().await.ack();
+    }
+    b.lease().await.lose(Reason::Rejected);
+    let due = Instant::now() + Duration::from_millis(100);
+    b.lease().await.retry(due, RetryHistory::default());
+    assert!(a.stop(Duration::from_secs(5)).await);
+    for _ in 0..9 {
+        b.lease().await.ack();
+    }
+    assert_eq!(in_stream(&[&a, &b]), 0);
+}
