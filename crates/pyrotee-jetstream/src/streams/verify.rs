@@ -190,7 +190,8 @@ mod tests {
             assert!(fault.contains("stream pyrotee-central"), "{fault}");
             assert!(fault.contains("must be"), "{fault}");
         }
-        let warned: [(fn(&mut Config), &str); 7] = [
+        type Warned = (fn(&mut Config), &'static str);
+        let warned: [Warned; 7] = [
             (|it| it.deny_purge = true, "purges"),
             (|it| it.max_message_size = 1_000, "max_msg_size"),
             (|it| it.max_bytes = 5, "max-bytes"),
