@@ -1,6 +1,8 @@
 //! Output of the commands: text, JSON, tables and progress, on stdout and stderr, and text from the network that cannot
 //! control a terminal.
 
+mod layout;
+mod markdown;
 mod progress;
 mod table;
 mod units;
@@ -12,6 +14,8 @@ use std::io::{self, ErrorKind, Write};
 
 use anyhow::Context;
 
+pub use layout::Layout;
+pub use markdown::without_links;
 pub use progress::{ProgressDisplay, Unit};
 pub use table::Table;
 pub use units::{age, counted, parse_duration, profiles, size};

@@ -5,7 +5,6 @@ pub(crate) mod check;
 pub(crate) mod dead_letters;
 pub(crate) mod generate;
 pub(crate) mod healthcheck;
-mod layout;
 mod relay;
 pub(crate) mod reload;
 pub(crate) mod runbook;

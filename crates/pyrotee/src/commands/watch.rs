@@ -4,10 +4,8 @@ use std::io::{self, IsTerminal};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Error};
-use pyrotee_terminal::{parse_duration, write};
+use pyrotee_terminal::{Layout, parse_duration, write};
 use tokio::time::MissedTickBehavior;
-
-use super::layout::Layout;
 
 /// Shortest interval: less would be a load test.
 const SHORTEST: Duration = Duration::from_millis(100);

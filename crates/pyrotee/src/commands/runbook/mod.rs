@@ -1,10 +1,9 @@
 //! `pyrotee runbook`: prints the page of an alert, which the binary carries, or the list of all alerts.
 
-mod markdown;
 mod pages;
 
 use pages::Page;
-use pyrotee_terminal::{Table, print};
+use pyrotee_terminal::{Table, print, without_links};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -35,7 +34,7 @@ pub(crate) struct Args {
 /// The output cannot be written.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     match &args.page {
-        Some(page) => print(&markdown::without_links(page.text)),
+        Some(page) => print(&without_links(page.text)),
         None => print(&list()),
     }
 }
@@ -46,7 +45,7 @@ fn list() -> String {
     for alert in pages::listed() {
         table.row([alert.name, alert.severity, alert.meaning].map(str::to_owned));
     }
-    let commands = markdown::without_links(pages::commands());
+    let commands = without_links(pages::commands());
     format!("{}\n## {commands}\n", table.render(usize::MAX))
 }
 
@@ -116,5 +115,12 @@ mod tests {
             assert!(list.contains(word), "{word}");
         }
         assert!(!list.contains("]("));
+    }
+
+    #[test]
+    fn no_page_keeps_a_link() {
+        for page in pages::PAGES {
+            assert!(!without_links(page.text).contains("]("), "{}", page.name);
+        }
     }
 }

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::bail;
 use pyrotee_admin::json::scrape::{NEVER, ScrapeTargetJson};
 use pyrotee_client::RelayClient;
-use pyrotee_terminal::{Table, print, visible_json};
+use pyrotee_terminal::{Layout, Table, print, visible_json};
 
-use crate::commands::layout::Layout;
 use crate::commands::relay::RelayArgs;
 use crate::commands::watch::{self, Show};
 

@@ -3,7 +3,6 @@
 //! Memory stays bounded: bodies are hashed while they stream, only short bodies of Push and OTLP are kept, and a
 //! request waits while too many lines are not printed yet.
 
-mod line;
 mod requests;
 mod serve;
 
@@ -11,13 +10,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use hyper::StatusCode;
+use pyrotee_client::LineFormat;
 use pyrotee_net::Listen;
+use pyrotee_terminal::parse_duration;
 use tokio_util::sync::CancellationToken;
 
-use line::LineFormat;
 use serve::ResponseSettings;
-
-use pyrotee_terminal::parse_duration;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -7,10 +7,8 @@ use hyper::header::CONTENT_TYPE;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use pyroscope_wire::error_response::RpcCode;
 use pyroscope_wire::{Coding, Encoding, Message, Surface};
-use pyrotee_client::{BodyDigest, BodyHasher};
+use pyrotee_client::{BodyDigest, BodyHasher, ProfileLine, RequestEnd};
 use pyrotee_proxy::{ResponseFormat, SyntheticBody};
-
-use super::line::{ProfileLine, RequestEnd};
 
 const GREETING: &str = "pyrotee sink: POST profiles to /ingest, Push or OTLP\n";
 

@@ -11,13 +11,13 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
+use pyrotee_client::{LineFormat, ProfileLine};
 use pyrotee_proxy::SyntheticBody;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::line::{LineFormat, ProfileLine};
 use super::requests::receive;
 
 /// Time for the head of a request. It also ends idle keep-alive connections, so it is longer than the pause of any SDK

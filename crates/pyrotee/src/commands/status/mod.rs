@@ -10,9 +10,8 @@ mod table;
 use anyhow::bail;
 use pyrotee_admin::json::status::StatusPage;
 use pyrotee_client::JsonResponse;
-use pyrotee_terminal::{print, visible_json};
+use pyrotee_terminal::{Layout, print, visible_json};
 
-use super::layout::Layout;
 use super::relay::RelayArgs;
 use super::watch::{self, Show};
 

@@ -4,11 +4,10 @@ mod narrow;
 mod wide;
 
 use pyrotee_admin::json::status::{DegradationJson, StatusPage};
-use pyrotee_terminal::visible;
+use pyrotee_terminal::{Layout, visible};
 
 use super::ages::Now;
 use super::{configuration, parts};
-use crate::commands::layout::Layout;
 
 /// Shown in place of a missing value.
 const NOTHING: &str = "-";

@@ -1,11 +1,10 @@
 //! The table for narrow terminals: five columns, and the other values in lines below the row.
 
 use pyrotee_admin::json::status::StatusPage;
-use pyrotee_terminal::{Table, profiles};
+use pyrotee_terminal::{Layout, Table, profiles};
 
 use super::super::ages::Now;
 use super::super::notes;
-use crate::commands::layout::Layout;
 
 const HEAD: [&str; 5] = ["TARGET", "STATE", "PENDING", "SENT", "DROPPED"];
 

@@ -1,13 +1,12 @@
 //! The table for wide terminals and for pipes: all values of a target in one row.
 
 use pyrotee_admin::json::status::{RemovedJson, StatusPage, TargetJson};
-use pyrotee_terminal::{Table, profiles, visible};
+use pyrotee_terminal::{Layout, Table, profiles, visible};
 use unicode_width::UnicodeWidthStr;
 
 use super::super::ages::{Now, age_of};
 use super::super::notes;
 use super::NOTHING;
-use crate::commands::layout::Layout;
 
 const HEAD: [&str; 8] = [
     "TARGET",

@@ -1,4 +1,4 @@
-//! One received profile as one line: for people, or as JSON.
+//! One profile that a stand-in for Pyroscope received, as one line: for people, or as JSON.
 
 use std::io::IsTerminal;
 use std::time::SystemTime;
@@ -6,13 +6,14 @@ use std::time::SystemTime;
 use hyper::StatusCode;
 use pyroscope_wire::ingest::{self, Description};
 use pyroscope_wire::{Message, Surface, query};
-use pyrotee_client::BodyDigest;
 use pyrotee_terminal::{visible, visible_json};
 use serde_json::{Map, Value, json};
 
+use crate::BodyDigest;
+
 /// Format of the lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum LineFormat {
+pub enum LineFormat {
     Plain,
     Colour,
     Json,
@@ -20,20 +21,20 @@ pub(super) enum LineFormat {
 
 /// One received profile.
 #[derive(Debug)]
-pub(super) struct ProfileLine {
-    pub(super) received: SystemTime,
-    pub(super) surface: Surface,
+pub struct ProfileLine {
+    pub received: SystemTime,
+    pub surface: Surface,
     /// Name, labels and format, read by the rules of the surface.
-    pub(super) description: Description,
-    pub(super) from: Option<String>,
-    pub(super) until: Option<String>,
-    pub(super) body: BodyDigest,
-    pub(super) end: RequestEnd,
+    pub description: Description,
+    pub from: Option<String>,
+    pub until: Option<String>,
+    pub body: BodyDigest,
+    pub end: RequestEnd,
 }
 
 /// End of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RequestEnd {
+pub enum RequestEnd {
     Responded(StatusCode),
     /// The body broke off, so no response was sent.
     BodyIncomplete,
@@ -41,7 +42,7 @@ pub(super) enum RequestEnd {
 
 impl LineFormat {
     /// Chooses JSON, or text with colours on a terminal whose user did not decline them (<https://no-color.org>).
-    pub(super) fn choose(json: bool) -> Self {
+    pub fn choose(json: bool) -> Self {
         let declined = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         match json {
             true => Self::Json,
@@ -52,7 +53,8 @@ impl LineFormat {
 }
 
 impl ProfileLine {
-    pub(super) fn new(
+    /// A profile that was received just now.
+    pub fn new(
         surface: Surface,
         raw_query: &str,
         content_type: Option<&str>,
@@ -78,7 +80,8 @@ impl ProfileLine {
         }
     }
 
-    pub(super) fn render(&self, format: LineFormat) -> String {
+    /// The line, without its line feed.
+    pub fn render(&self, format: LineFormat) -> String {
         match format {
             LineFormat::Json => visible_json(&self.json().to_string()),
             LineFormat::Colour => self.text(true),

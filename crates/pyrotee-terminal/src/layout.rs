@@ -1,10 +1,10 @@
 //! Where lines of a status end.
 
-use pyrotee_terminal::{terminal_width, visible, wrap};
+use crate::{terminal_width, visible, wrap};
 
 /// The output of a status. Only the lines on a terminal are wrapped, and no line is ever cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Layout {
+pub enum Layout {
     /// A terminal of this width.
     Terminal(usize),
     /// A file or another command, which gets each text in one line.
@@ -12,12 +12,13 @@ pub(super) enum Layout {
 }
 
 impl Layout {
-    pub(super) fn of_stdout() -> Self {
+    /// The output of this process.
+    pub fn of_stdout() -> Self {
         terminal_width().map_or(Self::Pipe, Self::Terminal)
     }
 
     /// Width of the rows of a table, in columns.
-    pub(super) fn width(self) -> usize {
+    pub fn width(self) -> usize {
         match self {
             Self::Terminal(width) => width,
             Self::Pipe => usize::MAX,
@@ -25,7 +26,7 @@ impl Layout {
     }
 
     /// The lines of a text that no column is aligned to. The text may come from the network.
-    pub(super) fn lines(self, text: &str) -> Vec<String> {
+    pub fn lines(self, text: &str) -> Vec<String> {
         let text = visible(text);
         match self {
             Self::Terminal(width) => wrap(&text, width),
