@@ -117,6 +117,7 @@ check-fmt:
 
 check-clippy:
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy -p pyrotee --no-default-features --locked -- -D warnings
 
 check-doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked --quiet

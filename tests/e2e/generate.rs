@@ -5,7 +5,7 @@ use std::fs;
 use crate::support::command;
 
 /// Every command that a user should know.
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "run",
     "check",
     "sink",
@@ -14,6 +14,7 @@ const COMMANDS: [&str; 12] = [
     "reload",
     "dead-letters",
     "spool",
+    "shared",
     "healthcheck",
     "completions",
     "man",

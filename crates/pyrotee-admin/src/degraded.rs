@@ -2,6 +2,7 @@
 //! still accepts requests.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pyrotee_letters::{Monitor as LetterMonitor, Opening as LetterOpening};
@@ -9,6 +10,7 @@ use pyrotee_spool::{Mode, Monitor as SpoolMonitor, Opening};
 
 use crate::json::spool::{MEMORY_ONLY, READ_ERRORS, SCANNING, WAITING};
 use crate::json::status::DegradationJson;
+use crate::{SharedBacklog, shared};
 
 /// The state of a spool of which at most one profile is delivered at a time.
 const CAREFUL: &str = "careful";
@@ -20,6 +22,8 @@ pub struct DegradableParts {
     pub spool: Option<DiskPart<SpoolMonitor>>,
     /// `None` if the relay keeps no dead letters.
     pub dead_letters: Option<DiskPart<LetterMonitor>>,
+    /// `None` if the relay shares no backlog.
+    pub shared: Option<Arc<dyn SharedBacklog>>,
 }
 
 /// A part with a directory of its own.
@@ -36,7 +40,13 @@ impl DegradableParts {
         let spool = spool.and_then(|part| of_spool(&part.monitor));
         let dead_letters = self.dead_letters.as_ref();
         let dead_letters = dead_letters.and_then(|part| of_dead_letters(&part.monitor));
-        spool.into_iter().chain(dead_letters).collect()
+        let shared = self.shared.iter();
+        let shared = shared.flat_map(|it| shared::degraded(&**it));
+        spool
+            .into_iter()
+            .chain(dead_letters)
+            .chain(shared)
+            .collect()
     }
 }
 

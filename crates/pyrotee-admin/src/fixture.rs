@@ -266,7 +266,7 @@ impl Rig {
             pages: Arc::new(pages),
             guard: Guard::new(None),
             hosts: Hosts::new("relay", Vec::new()),
-            actions: Arc::new(Actions::new(targets.clone(), None, draining)),
+            actions: Arc::new(Actions::new(targets.clone(), None, None, draining)),
             reload: Arc::<FakeRelay>::clone(&relay),
             dead_letters: None,
         };

@@ -3,8 +3,11 @@
 use std::fmt;
 use std::pin::Pin;
 
+use pyrotee_queue::Tally;
+
 use crate::json::reload::ReloadReport;
 use crate::json::scrape::ScrapeTargetJson;
+use crate::json::shared::SharedJson;
 use crate::json::status::{ConfigJson, UpstreamJson};
 
 /// A boxed future, so that a hook is usable as a trait object.
@@ -29,6 +32,19 @@ pub trait ScrapeState: fmt::Debug + Send + Sync {
 
     /// All scrape targets by job, dropped ones included. Never waits.
     fn targets(&self) -> Vec<ScrapeTargetJson>;
+}
+
+/// Shows and purges the backlog that the relay shares with other relays.
+pub trait SharedBacklog: fmt::Debug + Send + Sync {
+    /// The state of this instant. Never waits.
+    fn state(&self) -> SharedJson;
+
+    /// Deletes the shared backlog of the target `name`, counted as `admin`, and resolves to what was deleted. Profiles that
+    /// a relay is uploading may be delivered all the same.
+    ///
+    /// # Errors
+    /// Why the backlog could not be deleted, and what to do. The listener drops the future after 4 s.
+    fn purge(&self, name: &str) -> BoxFuture<'_, Result<Tally, String>>;
 }
 
 /// Reads the configuration again and applies it, for `POST /-/reload`.

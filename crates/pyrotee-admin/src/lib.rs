@@ -38,6 +38,7 @@ mod query;
 mod reload;
 mod response;
 mod routes;
+mod shared;
 mod site;
 mod spool;
 mod status;
@@ -50,7 +51,9 @@ pub use dead_letters::LetterService;
 pub use degraded::{DegradableParts, DiskPart};
 pub use guard::Guard;
 pub use health::Health;
-pub use hooks::{BoxFuture, ConfigState, Draining, Reload, ScrapeState, UpstreamState};
+pub use hooks::{
+    BoxFuture, ConfigState, Draining, Reload, ScrapeState, SharedBacklog, UpstreamState,
+};
 pub use hosts::Hosts;
 pub use listener::Admin;
 pub use open_spool::OpenSpool;

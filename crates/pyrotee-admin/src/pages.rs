@@ -18,6 +18,7 @@ pyrotee
   /api/v1/status   the state of each target, as JSON; `pyrotee status` shows it as a table
   /targets         the applications that the relay scrapes, as JSON; `pyrotee scrape status` shows them as a table
   /api/v1/spool    the records on disk, as JSON; `pyrotee spool stats` shows them as a table
+  /api/v1/shared   the backlog that the relay shares with others, as JSON
   /api/v1/dead-letters   profiles that a target rejected; `pyrotee dead-letters` shows them
   /-/healthy       200 while the process lives
   /-/ready         200 while the relay accepts requests, 503 while it starts or stops; further lines list degraded parts
@@ -25,7 +26,7 @@ pyrotee
 With the admin-token as Authorization: Bearer; if none is set, from this machine
   GET  /api/v1/dead-letters/ID, /api/v1/dead-letters/ID/request   the contents of one dead letter
   POST /-/reload                   read the configuration again and apply the changes; `pyrotee reload` shows them
-  POST /api/v1/purge?target=NAME   delete the queued profiles of a target, counted as `admin`
+  POST /api/v1/purge?target=NAME   delete the queued profiles of a target, counted as `admin`, and its shared backlog
   POST /api/v1/dead-letters/replay, /api/v1/dead-letters/purge
   POST /api/v1/spool/purge?what=removed       delete the profiles of removed targets on disk
   POST /api/v1/spool/purge?what=quarantined   delete the damaged segments in quarantine
@@ -58,6 +59,7 @@ pub struct Copies {
     status: PageCopies,
     scrape: PageCopies,
     pub(crate) spool: PageCopies,
+    pub(crate) shared: PageCopies,
 }
 
 /// Serves `/`: the list of pages and actions.

@@ -15,7 +15,7 @@ use crate::guard::Access;
 use crate::json::{self, dead_letters as letters};
 use crate::response::Failure;
 use crate::site::SharedSite;
-use crate::{actions, dead_letters, pages, reload, spool};
+use crate::{actions, dead_letters, pages, reload, shared, spool};
 
 const HEALTHY: &str = "/-/healthy";
 const READY: &str = "/-/ready";
@@ -52,6 +52,7 @@ pub(crate) fn router(site: &SharedSite) -> Router {
         .route(json::scrape::PATH, page(pages::scrape_targets))
         .route(json::reload::PATH, action(site, reload::reload))
         .route(json::PURGE, action(site, actions::purge))
+        .route(json::shared::PATH, page(shared::page))
         .route(json::spool::PATH, page(spool::page))
         .route(json::spool::PURGE, action(site, spool::purge))
         .route(json::spool::REPLAY, action(site, spool::replay))

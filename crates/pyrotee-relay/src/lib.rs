@@ -11,6 +11,7 @@
 
 pub mod build_info;
 mod descriptors;
+mod misconfigured;
 mod outside;
 mod relay;
 mod reload;
@@ -18,6 +19,7 @@ mod running;
 mod scraping;
 mod service_manager;
 mod settings;
+mod shared;
 mod signals;
 mod stopping;
 mod summary;
@@ -30,9 +32,12 @@ use anyhow::Context;
 use pyrotee_config::{ConfigText, Loaded, Loader};
 use tokio::runtime::Builder;
 
+pub use misconfigured::{Misconfigured, check_build};
 use relay::Relay;
 use reload::InForce;
 pub use settings::delivery as delivery_settings;
+#[cfg(feature = "jetstream")]
+pub use shared::settings as shared_settings;
 pub use signals::Signals;
 
 /// Runs the relay until a signal, or the unexpected end of a part, stops it. `loaded` is the configuration that `loader`

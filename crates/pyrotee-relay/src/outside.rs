@@ -21,6 +21,12 @@ impl Outside {
         })
     }
 
+    /// The cache of names.
+    #[cfg(feature = "jetstream")]
+    pub(super) fn resolver(&self) -> Resolver {
+        self.resolver.clone()
+    }
+
     /// A connector to a target.
     pub(super) fn connector(&self) -> anyhow::Result<Connector> {
         Ok(Connector::new(&self.resolver, &self.tls()?))

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use pyrotee_admin::{
     Actions, Admin, AdminTls, Copies, DegradableParts, Guard, Health, Hosts, LetterService,
-    OpenSpool, Pages, Site, StatusSource, UpstreamState,
+    OpenSpool, Pages, SharedBacklog, Site, StatusSource, UpstreamState,
 };
 use pyrotee_config::{ListenerTls, Loader};
 use pyrotee_net::bind;
@@ -31,6 +31,7 @@ use crate::running::{Cause, Running, crash};
 use crate::scraping::Scraping;
 use crate::service_manager::{ReloadNotices, ServiceManager};
 use crate::settings;
+use crate::shared::{FleetTask, SpoolDrain};
 use crate::signals::{self, IgnoredSignals, Signals};
 use crate::stopping::{Deadlines, LIMIT, Savers};
 use crate::summary;
@@ -65,6 +66,9 @@ pub(super) struct Relay {
     hosts: Hosts,
     dead_letters: Option<LetterService>,
     spool: Option<OpenSpool>,
+    backlog: Option<Arc<dyn SharedBacklog>>,
+    fleet: Option<FleetTask>,
+    former: Option<SpoolDrain>,
     savers: Savers,
     signals: Signals,
     ignored_signals: IgnoredSignals,
@@ -106,8 +110,11 @@ impl Relay {
         tracing::info!(listener = "admin", address = %admin_address, "listening");
 
         let first = targets_in_force(config);
-        let queues = Queues::open(config, first, &budget, &supervisor);
+        let queues = Queues::open(config, first, &budget, &supervisor, &outside)?;
         let (spool, closer) = queues.spool.unzip();
+        let shared = queues.shared.map(|it| (it.backlog, (it.closing, it.fleet)));
+        let (backlog, shared) = shared.unzip();
+        let (closing, fleet) = shared.unzip();
         let letters = Letters::open(config, spool.as_ref(), &supervisor)?;
         let (dead_letters, writer) = letters.open.unzip();
         let producer = Arc::downgrade(&queues.producer);
@@ -145,6 +152,7 @@ impl Relay {
             deliverer_parts,
             queues.registry,
             removed_bytes,
+            config.shared.as_ref().map(|shared| shared.max_bytes),
             first,
             queues.queues,
         )?;
@@ -152,6 +160,7 @@ impl Relay {
         let savers = Savers {
             spool: monitor.clone().zip(closer),
             dead_letters: dead_letters.clone().zip(writer),
+            shared: closing,
         };
         let letter_service = dead_letters.clone().map(|monitor| {
             LetterService::new(monitor, producer, targets.list(), Arc::clone(&budget))
@@ -166,7 +175,8 @@ impl Relay {
             monitor.clone(),
             dead_letters.clone(),
         );
-        let parts = degradable_parts(config, monitor, dead_letters);
+        let scrape = scrape.with_shared(backlog.clone());
+        let parts = degradable_parts(config, spool.as_ref(), dead_letters, backlog.clone());
         let admin_tls = config.admin_tls.as_ref();
         let guard = Guard::new(config.admin_token.clone());
         guard.set_needs_certificate(admin_tls.is_some_and(ListenerTls::requires_certificate));
@@ -218,6 +228,9 @@ impl Relay {
             hosts,
             dead_letters: letter_service,
             spool,
+            backlog,
+            fleet,
+            former: queues.former,
             savers,
             signals,
             ignored_signals,
@@ -259,6 +272,7 @@ impl Relay {
             actions: Arc::new(Actions::new(
                 list.clone(),
                 self.spool,
+                self.backlog,
                 Arc::new(DrainStop(Arc::clone(&self.targets))),
             )),
             dead_letters: self.dead_letters.map(Arc::new),
@@ -288,6 +302,14 @@ impl Relay {
         // Before the first reload, which has newer jobs.
         self.scraping.apply(&self.config.in_force());
         background.spawn(self.reloader.run(self.hangup, self.drain.clone()));
+        if let Some(fleet) = self.fleet {
+            background.spawn(fleet.run(Arc::clone(&self.targets)));
+        }
+        if let Some(former) = self.former {
+            // It ends before the savers close the spool.
+            let former = former.run(running.targets.clone(), self.drain.clone());
+            running.parts.spawn(former);
+        }
         let spool = self
             .savers
             .spool

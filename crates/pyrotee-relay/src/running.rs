@@ -137,16 +137,19 @@ impl Running {
             );
             // These profiles are on disk, for the next process.
             let kept = counts.pending.profiles;
+            // These are with NATS, for the other relays.
+            let handed_over = Some(counts.handed_over.profiles).filter(|it| *it > 0);
             if lost > 0 {
                 tracing::warn!(
                     target,
                     sent,
                     lost,
                     kept,
+                    handed_over,
                     "stopped before all profiles were delivered"
                 );
             } else {
-                tracing::info!(target, sent, kept, "stopped");
+                tracing::info!(target, sent, kept, handed_over, "stopped");
             }
         }
         self.crashed

@@ -10,7 +10,8 @@ use pyrotee_config::{
 use pyrotee_config::{OnFull, OutgoingTls, Spool, Target, TeeOn};
 use pyrotee_delivery::ContentCheck;
 use pyrotee_net::server::TlsAcceptor;
-use pyrotee_queue::{Budget, Limits, Producer, RecordCheck, Supervisor, WhenFull};
+use pyrotee_queue::{Budget, Limits, Producer, RecordCheck, Sharing, Supervisor, WhenFull};
+use sha2::{Digest as _, Sha256};
 
 use super::outside::Outside;
 
@@ -63,6 +64,36 @@ pub(super) fn limits(target: &Target) -> Limits {
             OnFull::DropOldest => WhenFull::DropOldest,
         },
     }
+}
+
+/// How the backlog of a target is shared, with at most `max_bytes` unless the target has a limit of its own.
+pub(super) fn sharing(target: &Target, max_bytes: u64) -> Sharing {
+    Sharing {
+        tags: target.tags.render().into(),
+        whose: whose(target),
+        max_age: target.max_age,
+        timeout: target.timeout,
+        max_bytes: target.shared_max_bytes.unwrap_or(max_bytes),
+    }
+}
+
+/// The start of the SHA-256 of a target's address and tenant, so that two relays do not mix what two tenants captured
+/// although they call their targets by the same name.
+fn whose(target: &Target) -> [u8; 16] {
+    let address = &target.address;
+    let host = address.host().to_ascii_lowercase();
+    let server = format!("{}://{host}:{}", address.scheme(), address.port());
+    let tenant = target.tenant.as_deref().unwrap_or_default();
+    let mut hash = Sha256::new();
+    // No part has a NUL. No tenant is the same as an empty one.
+    for part in [&server, address.prefix(), tenant] {
+        hash.update(part);
+        hash.update([0]);
+    }
+    let digest: [u8; 32] = hash.finalize().into();
+    let mut whose = [0; 16];
+    whose.copy_from_slice(digest.split_at(16).0);
+    whose
 }
 
 /// The settings of the spool.
@@ -166,4 +197,46 @@ pub(super) fn policy(
         check: (local_writes == pyrotee_proxy::LocalWrites::Discard).then(check),
     };
     (local_writes, Some(tee))
+}
+
+#[cfg(test)]
+mod tests {
+    use pyrotee_config::{Flags, Sources};
+
+    use super::*;
+
+    fn digest(target: &str) -> [u8; 16] {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("pyrotee.yaml");
+        let yaml = format!("remote-write: {{ enabled: true, targets: {{ a: {{ {target} }} }} }}");
+        std::fs::write(&file, yaml).unwrap();
+        let sources = Sources {
+            file: Some(file),
+            env: Vec::new(),
+            flags: Flags::default(),
+            cpus: 2,
+        };
+        let config = pyrotee_config::load(sources).unwrap_or_else(|faults| panic!("{faults}"));
+        whose(&config.remote_write.targets[0])
+    }
+
+    #[test]
+    fn the_same_server_and_tenant_have_one_digest_however_they_are_written() {
+        let one = digest("address: https://eu.example/base");
+        for same in [
+            "address: https://EU.example:443/base/",
+            "address: https://eu.example/base, tags: { pod: b-0 }, auth-token: t",
+        ] {
+            assert_eq!(digest(same), one, "{same}");
+        }
+        for other in [
+            "address: http://eu.example/base",
+            "address: https://us.example/base",
+            "address: https://eu.example:444/base",
+            "address: https://eu.example",
+            "address: https://eu.example/base, tenant-id: team",
+        ] {
+            assert_ne!(digest(other), one, "{other}");
+        }
+    }
 }

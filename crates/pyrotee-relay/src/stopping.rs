@@ -1,7 +1,8 @@
 //! Ends the process within a time limit, even if a disk hangs, or the reader of the log does not read.
 //!
 //! After `shutdown.grace` requests that are still open are cut, then the spool and the dead letters save the contents
-//! of their memory in parallel, each on a thread that is abandoned at a deadline. A second signal cuts each step short.
+//! of their memory in parallel, each on a thread that is abandoned at a deadline. Beside them the shared backlog takes over
+//! what is still queued. A second signal cuts each step short.
 
 use std::process;
 use std::thread::{self, Builder};
@@ -12,6 +13,7 @@ use pyrotee_queue::on_thread;
 use pyrotee_spool::{Closer, Monitor as SpoolMonitor};
 use tokio::time::{Instant, sleep_until};
 
+use crate::shared::Closing;
 use crate::signals::Signals;
 
 /// Time after `shutdown.grace` within which the process ends in any case.
@@ -86,16 +88,17 @@ fn end_stuck_process() {
     process::exit(STUCK);
 }
 
-/// The parts that save their memory to disk at the end.
+/// The parts that save their memory at the end.
 #[derive(Debug, Default)]
 pub(super) struct Savers {
     pub(super) spool: Option<(SpoolMonitor, Closer)>,
     pub(super) dead_letters: Option<(LetterMonitor, Writer)>,
+    pub(super) shared: Option<Closing>,
 }
 
 impl Savers {
-    /// Saves the state of the spool and the dead letters for the next process, until `deadlines` or a signal. Logs
-    /// which of them could not be saved.
+    /// Saves the state of the spool and the dead letters for the next process, and hands the queued profiles to the other
+    /// relays, until `deadlines` or a signal. Logs which of them could not be saved.
     pub(super) async fn save(self, deadlines: Deadlines, signals: &mut Signals) {
         let until = deadlines.saved;
         let (spool, closer) = self.spool.unzip();
@@ -107,6 +110,7 @@ impl Savers {
             on_thread("close-letters", move || writer.close(limit) == 0)
         });
         let (mut is_spool_saved, mut are_letters_saved) = (closer.is_none(), writer.is_none());
+        let mut is_handed_over = self.shared.is_none();
         let saving = async {
             let spool = async {
                 if let Some(closed) = closer {
@@ -118,7 +122,12 @@ impl Savers {
                     are_letters_saved = closed.await.unwrap_or(false);
                 }
             };
-            tokio::join!(spool, dead_letters);
+            let shared = async {
+                if let Some(closing) = self.shared {
+                    is_handed_over = closing.close(until.into_std()).await;
+                }
+            };
+            tokio::join!(spool, dead_letters, shared);
         };
         tokio::select! {
             () = saving => {}
@@ -130,6 +139,11 @@ impl Savers {
                 unwritten = spool.stats().unwritten,
                 "the disk did not save in time: unwritten profiles of the spool are lost, and profiles delivered last \
                  may be delivered again"
+            );
+        }
+        if !is_handed_over {
+            tracing::warn!(
+                "NATS did not take all queued profiles in time: the others are lost, and counted as dropped by shutdown"
             );
         }
         if let Some(letters) = dead_letters.filter(|_| !are_letters_saved) {

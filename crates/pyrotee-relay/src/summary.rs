@@ -1,8 +1,8 @@
 //! What a relay does with its configuration, in a few log lines at the start.
 
 use pyrotee_config::{
-    Config, Credentials, DeadLetters, Job, LocalWrites, RemoteWrite, Spool, Target, Upstream,
-    format_size,
+    Config, Credentials, DeadLetters, Job, LocalWrites, RemoteWrite, Shared, Spool, Target,
+    Upstream, format_size,
 };
 
 /// Most targets that have a line of their own.
@@ -17,7 +17,10 @@ pub(crate) fn log(config: &Config, client_connections: usize) {
     log_upstream(config.upstream.as_ref(), &config.remote_write);
     if config.remote_write.enabled {
         log_targets(&config.remote_write.targets);
-        log_queues(config.spool.as_ref());
+        match &config.shared {
+            Some(shared) => log_shared(shared),
+            None => log_queues(config.spool.as_ref()),
+        }
         log_dead_letters(config.dead_letters.as_ref());
     }
     log_jobs(&config.scrape.jobs);
@@ -102,6 +105,17 @@ fn log_queues(spool: Option<&Spool>) {
         max_bytes = format_size(spool.max_bytes),
         fsync = spool.fsync.as_str(),
         "queueing profiles in the spool"
+    );
+}
+
+fn log_shared(shared: &Shared) {
+    let servers: Vec<_> = shared.servers.iter().map(|it| it.text.as_str()).collect();
+    tracing::info!(
+        servers = servers.join(","),
+        prefix = shared.prefix,
+        after = ?shared.after,
+        max_bytes = format_size(shared.max_bytes),
+        "queueing profiles in memory, and sharing the backlog of each target with other relays"
     );
 }
 

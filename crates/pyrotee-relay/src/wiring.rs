@@ -1,17 +1,19 @@
-//! Opens what the targets of the relay share: the queues, in memory or on disk, and the dead letters.
+//! Opens what the targets of the relay share: the queues, in memory, on disk or on NATS, and the dead letters.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use pyrotee_admin::{DegradableParts, DiskPart, OpenSpool};
+use pyrotee_admin::{DegradableParts, DiskPart, OpenSpool, SharedBacklog};
 use pyrotee_config::{Config, Spool, Target};
 use pyrotee_delivery::DeadLetterSink;
 use pyrotee_letters::{DeadLetters, Gate, Monitor, Writer};
 use pyrotee_queue::{Budget, OpenQueue, Producer, Registry, Supervisor, TargetQueue, open_memory};
 use pyrotee_spool::{Closer, Opening};
 
+use crate::outside::Outside;
 use crate::settings;
+use crate::shared::{self, Shared, SpoolDrain};
 use crate::targets::target_queue;
 
 /// The queues of the targets.
@@ -24,21 +26,68 @@ pub(crate) struct Queues {
     pub(crate) queues: Vec<OpenQueue>,
     /// The spool and the handle that closes it; `None` if queues are in memory only.
     pub(crate) spool: Option<(OpenSpool, Closer)>,
+    /// The backlog that other relays share; `None` if queues are for this relay only.
+    pub(crate) shared: Option<Shared>,
+    /// Delivers the profiles of the spool of an earlier configuration, which `spool` is then.
+    pub(crate) former: Option<SpoolDrain>,
 }
 
 impl Queues {
-    /// Opens a queue for each of `targets`, on disk if there are some and a spool is configured.
+    /// Opens a queue for each of `targets`; on disk if there are some and a spool is configured, and with a shared backlog if
+    /// that is configured.
+    ///
+    /// # Errors
+    /// A spool of an earlier configuration has profiles, or a file of `shared` cannot be used.
     pub(crate) fn open(
         config: &Config,
         targets: &[Target],
         budget: &Arc<Budget>,
         supervisor: &Supervisor,
-    ) -> Self {
-        let queues = targets.iter().map(target_queue);
-        match config.spool.as_ref().filter(|_| !targets.is_empty()) {
-            Some(spool) => Self::on_disk(spool, config.memory_limit, queues, budget, supervisor),
-            None => Self::in_memory(queues),
+        outside: &Outside,
+    ) -> anyhow::Result<Self> {
+        if let Some(shared) = config.shared.as_ref().filter(|_| !targets.is_empty()) {
+            return Self::shared(config, shared, targets, budget, supervisor, outside);
         }
+        let queues = targets.iter().map(|target| target_queue(target, None));
+        Ok(
+            match config.spool.as_ref().filter(|_| !targets.is_empty()) {
+                Some(spool) => {
+                    Self::on_disk(spool, config.memory_limit, queues, budget, supervisor)
+                }
+                None => Self::in_memory(queues),
+            },
+        )
+    }
+
+    fn shared(
+        config: &Config,
+        shared: &pyrotee_config::Shared,
+        targets: &[Target],
+        budget: &Arc<Budget>,
+        supervisor: &Supervisor,
+        outside: &Outside,
+    ) -> anyhow::Result<Self> {
+        let drained = shared.drain_spool.as_deref();
+        shared::check_former(drained, config.dead_letters.as_ref())?;
+        let survey = drained.and_then(shared::drain_former);
+        let queues = targets.iter();
+        let queues = queues.map(|target| target_queue(target, Some(shared.max_bytes)));
+        let (opened, shared) = shared::open(shared, queues, budget, supervisor, outside)?;
+        let producer = Arc::downgrade(&opened.producer);
+        let former = drained.zip(survey).map(|(dir, survey)| {
+            SpoolDrain::open(dir, &survey, targets, producer, budget, supervisor)
+        });
+        let (former, spool) = former
+            .map(|(drain, spool, closer)| (drain, (spool, closer)))
+            .unzip();
+        Ok(Self {
+            producer: opened.producer,
+            registry: opened.registry,
+            queues: opened.queues,
+            spool,
+            shared: Some(shared),
+            former,
+        })
     }
 
     fn on_disk(
@@ -59,6 +108,8 @@ impl Queues {
             registry: opened.registry,
             queues: opened.queues,
             spool: Some((open, opened.closer)),
+            shared: None,
+            former: None,
         }
     }
 
@@ -69,6 +120,8 @@ impl Queues {
             registry: opened.registry,
             queues: opened.queues,
             spool: None,
+            shared: None,
+            former: None,
         }
     }
 }
@@ -95,11 +148,7 @@ impl Letters {
                 open: None,
             });
         };
-        let spool = config.spool.as_ref().zip(spool);
-        let gate = letters_gate(
-            &letters.dir,
-            spool.map(|(settings, open)| (settings, &open.monitor)),
-        );
+        let gate = letters_gate(&letters.dir, spool);
         let settings = settings::dead_letters(letters, config.memory_limit, supervisor);
         let started = DeadLetters::start(settings, gate)
             .context("failed to start the thread of the dead letters")?;
@@ -112,10 +161,10 @@ impl Letters {
 
 /// Dead letters in the directory of the spool wait until the spool is open: before that the directory may be missing, or
 /// belong to another relay.
-fn letters_gate(dir: &Path, spool: Option<(&Spool, &pyrotee_spool::Monitor)>) -> Gate {
+fn letters_gate(dir: &Path, spool: Option<&OpenSpool>) -> Gate {
     match spool {
-        Some((spool, monitor)) if dir.starts_with(&spool.dir) => {
-            let monitor = monitor.clone();
+        Some(spool) if dir.starts_with(&spool.dir) => {
+            let monitor = spool.monitor.clone();
             Box::new(move || match monitor.opening() {
                 Opening::Open => Ok(()),
                 _ => Err("their directory is in the spool, which is not open yet".to_owned()),
@@ -125,19 +174,20 @@ fn letters_gate(dir: &Path, spool: Option<(&Spool, &pyrotee_spool::Monitor)>) ->
     }
 }
 
-/// The spool and the dead letters of the status page, with their directories.
+/// The spool, the dead letters and the shared backlog of the status page, with their directories.
 pub(crate) fn degradable_parts(
     config: &Config,
-    spool: Option<pyrotee_spool::Monitor>,
+    spool: Option<&OpenSpool>,
     dead_letters: Option<Monitor>,
+    shared: Option<Arc<dyn SharedBacklog>>,
 ) -> DegradableParts {
-    let spool = config.spool.as_ref().zip(spool);
     let letters = config.dead_letters.as_ref().zip(dead_letters);
     DegradableParts {
-        spool: spool.map(|(settings, monitor)| DiskPart {
-            dir: settings.dir.clone(),
-            monitor,
+        spool: spool.map(|open| DiskPart {
+            dir: open.dir.clone(),
+            monitor: open.monitor.clone(),
         }),
+        shared,
         dead_letters: letters.map(|(settings, monitor)| DiskPart {
             dir: settings.dir.clone(),
             monitor,

@@ -8,15 +8,15 @@ use clap::{CommandFactory, Parser, Subcommand};
 use pyrotee_config::{
     ConfigText, FILE_VARIABLE, Faults, FileContents, Flags, Loaded, Loader, Sources,
 };
-use pyrotee_relay::Signals;
 use pyrotee_relay::build_info::LONG_VERSION;
+use pyrotee_relay::{Misconfigured, Signals, check_build};
 use pyrotee_terminal::{print, print_error};
 use tokio_util::sync::CancellationToken;
 
 use crate::commands::reload::Refused;
 use crate::commands::{
-    UsageError, check, dead_letters, generate, healthcheck, reload, runbook, scrape, send, sink,
-    spool, status,
+    UsageError, check, dead_letters, generate, healthcheck, reload, runbook, scrape, send, shared,
+    sink, spool, status,
 };
 
 /// Exit code for faults of the configuration and of the command line; clap uses the same code. All other failures are
@@ -63,6 +63,7 @@ enum Command {
     DeadLetters(dead_letters::Args),
     Spool(spool::Args),
     Scrape(scrape::Args),
+    Shared(shared::Args),
     Healthcheck(healthcheck::Args),
     Runbook(runbook::Args),
     Completions(generate::CompletionsArgs),
@@ -180,6 +181,9 @@ pub fn main() -> ExitCode {
         Command::Spool(args) => {
             blocking(spool::run(args)).unwrap_or_else(|error| report_error(&error))
         }
+        Command::Shared(args) => {
+            blocking(shared::run(args)).unwrap_or_else(|error| report_error(&error))
+        }
         Command::Scrape(args) => exit_code(blocking(scrape::run(args))),
         Command::Healthcheck(args) => exit_code(blocking(healthcheck::run(args))),
         Command::Runbook(args) => exit_code(runbook::run(&args)),
@@ -199,7 +203,10 @@ fn with_config(
         Ok((text, loaded))
     });
     match loaded {
-        Ok((text, loaded)) => run(loader, text, loaded),
+        Ok((text, loaded)) => match check_build(&loaded.config) {
+            Ok(()) => run(loader, text, loaded),
+            Err(fault) => report_error(&fault.into()),
+        },
         Err(faults) => {
             print_error(&faults);
             ExitCode::from(MISCONFIGURED)
@@ -225,6 +232,10 @@ fn exit_code(result: anyhow::Result<()>) -> ExitCode {
 fn report_error(error: &anyhow::Error) -> ExitCode {
     if let Some(faults) = error.downcast_ref::<Faults>() {
         print_error(faults);
+        return ExitCode::from(MISCONFIGURED);
+    }
+    if let Some(fault) = error.downcast_ref::<Misconfigured>() {
+        print_error(fault);
         return ExitCode::from(MISCONFIGURED);
     }
     if let Some(refused) = error.downcast_ref::<Refused>() {

@@ -4,6 +4,7 @@
 pub mod dead_letters;
 pub mod reload;
 pub mod scrape;
+pub mod shared;
 pub mod spool;
 pub mod status;
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Amount;
+use super::shared::SharedJson;
 
 /// Path of the [`StatusPage`].
 pub const PATH: &str = "/api/v1/status";
@@ -30,6 +31,9 @@ pub struct StatusPage {
     /// `None` without a spool, and from an older relay without this field.
     #[serde(default)]
     pub spool: Option<SpoolJson>,
+    /// `None` if the relay shares no backlog, and from an older relay without this field.
+    #[serde(default)]
+    pub shared: Option<SharedJson>,
     /// `None` if rejected profiles are not kept, and from an older relay without this field.
     #[serde(default)]
     pub dead_letters: Option<DeadLettersJson>,
@@ -162,7 +166,7 @@ pub struct RemovedJson {
 /// A part of the relay that does not work as configured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DegradationJson {
-    /// `spool` or `dead_letters`.
+    /// `spool`, `dead_letters` or `shared`.
     pub part: String,
     pub state: String,
     pub text: String,
@@ -191,8 +195,14 @@ pub struct TargetJson {
     pub attempts: u64,
     pub uploads: UploadsJson,
     pub accepted: Amount,
+    /// `None` if the relay shares no backlog, and from an older relay without this field.
+    #[serde(default)]
+    pub taken_over: Option<Amount>,
     pub sent: Amount,
     pub pending: Amount,
+    /// As `taken_over`.
+    #[serde(default)]
+    pub handed_over: Option<Amount>,
     pub dropped: BTreeMap<String, Amount>,
 }
 

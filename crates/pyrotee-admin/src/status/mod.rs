@@ -20,7 +20,7 @@ use crate::json::status::{
 use crate::json::{VERSION, seconds, time};
 use parts::Backlog;
 
-use crate::{ConfigState, ScrapeState, TargetList, TargetView, UpstreamState};
+use crate::{ConfigState, ScrapeState, SharedBacklog, TargetList, TargetView, UpstreamState};
 
 /// The sources of the status page.
 #[derive(Debug)]
@@ -59,6 +59,11 @@ impl StatusSource {
         std::iter::once("ready\n".to_owned()).chain(lines).collect()
     }
 
+    /// The shared backlog; `None` if the relay shares none.
+    pub(crate) fn shared(&self) -> Option<&dyn SharedBacklog> {
+        self.parts.shared.as_deref()
+    }
+
     /// All scrape targets at this instant.
     pub(crate) fn scrape_targets(&self) -> Vec<ScrapeTargetJson> {
         self.scrape.targets()
@@ -67,14 +72,20 @@ impl StatusSource {
     /// The page of this instant.
     pub(crate) fn page(&self) -> StatusPage {
         let targets = self.targets.load();
-        let of = |it: &Arc<TargetView>| TargetJson {
-            draining_until: it.draining_until().map(time),
-            ..target(
-                (&it.name, &it.address),
-                it.monitor.status(),
-                &it.counts(),
-                it.oldest(),
-            )
+        let shared = self.parts.shared.as_ref();
+        let of = |it: &Arc<TargetView>| {
+            let counts = it.counts();
+            TargetJson {
+                draining_until: it.draining_until().map(time),
+                taken_over: shared.map(|_| counts.taken_over.into()),
+                handed_over: shared.map(|_| counts.handed_over.into()),
+                ..target(
+                    (&it.name, &it.address),
+                    it.monitor.status(),
+                    &counts,
+                    it.oldest(),
+                )
+            }
         };
         let now = SystemTime::now();
         let spool = self.parts.spool.as_ref();
@@ -93,7 +104,11 @@ impl StatusSource {
             degraded: self.parts.degraded(),
             config: Some(self.config.state()),
             upstream: self.upstream.as_ref().map(|it| it.state()),
-            spool: spool.map(|it| parts::spool(it, &backlog)),
+            spool: spool.map(|it| match shared {
+                None => parts::spool(it, &backlog),
+                Some(_) => parts::spool(it, &Backlog::of_former(&it.monitor)),
+            }),
+            shared: shared.map(|it| it.state()),
             dead_letters: self.parts.dead_letters.as_ref().map(parts::dead_letters),
             scrape: ScrapeJson::of(self.scrape.jobs(), &self.scrape.targets()),
             targets,
@@ -137,8 +152,10 @@ fn target(
             at_ceiling: status.at_ceiling,
         },
         accepted: counts.accepted.into(),
+        taken_over: None,
         sent: counts.sent.into(),
         pending: counts.pending.into(),
+        handed_over: None,
         dropped: dropped(counts),
     }
 }

@@ -1,12 +1,14 @@
 //! The spool and the dead letters in short.
 
+use std::time::SystemTime;
+
 use pyrotee_letters::{Monitor as LetterMonitor, Opening};
 use pyrotee_spool::Monitor as SpoolMonitor;
 
 use crate::DiskPart;
-use crate::json::Amount;
 use crate::json::spool::WAITING;
 use crate::json::status::{DeadLettersJson, OPEN, RemovedJson, SpoolJson, TargetJson};
+use crate::json::{Amount, seconds};
 use crate::spool::state;
 
 /// The pending profiles of all targets.
@@ -17,6 +19,18 @@ pub(super) struct Backlog {
 }
 
 impl Backlog {
+    /// The pending profiles of a former spool, which the relay delivers beside the new profiles of its targets.
+    pub(super) fn of_former(spool: &SpoolMonitor) -> Self {
+        let survey = spool.survey();
+        let now = SystemTime::now();
+        survey.targets.iter().fold(Self::default(), |sum, it| {
+            let age = it
+                .oldest
+                .map(|at| now.duration_since(at).unwrap_or_default());
+            sum.and(it.pending.into(), age.map(seconds))
+        })
+    }
+
     pub(super) fn of(targets: &[TargetJson], removed: &[RemovedJson]) -> Self {
         let targets = targets
             .iter()
@@ -25,16 +39,20 @@ impl Backlog {
             .iter()
             .map(|it| (it.pending, it.oldest_pending_age_seconds));
         let all = targets.chain(removed);
-        all.fold(Self::default(), |sum, (pending, age)| Self {
+        all.fold(Self::default(), |sum, (pending, age)| sum.and(pending, age))
+    }
+
+    fn and(self, pending: Amount, age: Option<f64>) -> Self {
+        Self {
             pending: Amount {
-                profiles: sum.pending.profiles.saturating_add(pending.profiles),
-                bytes: sum.pending.bytes.saturating_add(pending.bytes),
+                profiles: self.pending.profiles.saturating_add(pending.profiles),
+                bytes: self.pending.bytes.saturating_add(pending.bytes),
             },
-            oldest_age_seconds: match (sum.oldest_age_seconds, age) {
+            oldest_age_seconds: match (self.oldest_age_seconds, age) {
                 (Some(oldest), Some(age)) => Some(oldest.max(age)),
                 (oldest, age) => oldest.or(age),
             },
-        })
+        }
     }
 }
 

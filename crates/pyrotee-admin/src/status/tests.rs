@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::fixture::{Rig, configured, draining};
 use crate::json::fields;
+use crate::json::shared::{STATES, SharedJson, SharedTargetJson};
 use crate::json::status::{
     ConfigJson, DeadLettersJson, PATH, SpoolJson, StaleFileJson, UPSTREAM_STATES,
     UpstreamErrorJson, UpstreamJson,
@@ -52,12 +53,12 @@ fn eventful() -> TargetJson {
         workers: 64,
     };
     let of = ("central", "https://profiles.example.com");
-    target(
-        of,
-        status,
-        &ledger.snapshot(),
-        Some(Duration::from_millis(3_200)),
-    )
+    let counts = ledger.snapshot();
+    TargetJson {
+        taken_over: Some(counts.taken_over.into()),
+        handed_over: Some(counts.handed_over.into()),
+        ..target(of, status, &counts, Some(Duration::from_millis(3_200)))
+    }
 }
 
 fn eventful_removed() -> RemovedJson {
@@ -143,8 +144,10 @@ fn a_target_is_shown_with_all_that_is_known_of_it() {
             "oldest_pending_age_seconds": 3.2, "attempts": 17,
             "uploads": { "in_flight": 1, "limit": 4, "most": 64, "at_ceiling": false },
             "accepted": { "profiles": 4, "bytes": 650 },
+            "taken_over": { "profiles": 0, "bytes": 0 },
             "sent": { "profiles": 1, "bytes": 100 },
             "pending": { "profiles": 1, "bytes": 300 },
+            "handed_over": { "profiles": 0, "bytes": 0 },
             "dropped": {
                 "expired": { "profiles": 1, "bytes": 200 },
                 "queue_full": { "profiles": 1, "bytes": 50 },
@@ -186,6 +189,8 @@ fn a_target_of_which_nothing_is_known_has_every_field() {
         "last_success",
         "last_error",
         "oldest_pending_age_seconds",
+        "taken_over",
+        "handed_over",
     ] {
         assert_eq!(shown[absent], Value::Null, "{absent}");
     }
@@ -215,6 +220,10 @@ fn the_documentation_lists_every_field_and_no_other() {
             bytes: 0,
             max_bytes: 0,
             oldest_pending_age_seconds: None,
+        }),
+        shared: Some(SharedJson {
+            targets: vec![SharedTargetJson::default()],
+            ..SharedJson::default()
         }),
         dead_letters: Some(DeadLettersJson {
             dir: String::new(),
@@ -269,6 +278,17 @@ fn the_documentation_explains_every_state_of_the_upstream() {
     let (_, row) = DOCUMENTATION.split_once("\n| `upstream.state` | ").unwrap();
     let row = row.lines().next().unwrap();
     for state in UPSTREAM_STATES {
+        assert!(row.contains(&format!("`{state}`")), "{state}");
+    }
+}
+
+#[test]
+fn the_documentation_explains_every_state_of_a_stream() {
+    let (_, row) = DOCUMENTATION
+        .split_once("\n| `shared.targets[].state` | ")
+        .unwrap();
+    let row = row.lines().next().unwrap();
+    for state in STATES {
         assert!(row.contains(&format!("`{state}`")), "{state}");
     }
 }

@@ -102,12 +102,13 @@ impl ReloadState {
         state.in_force = Arc::new(config.clone());
     }
 
-    /// The directories that a relay which was started without targets did not open.
+    /// The directories and the shared backlog that a relay which was started without targets did not open.
     fn disks_not_used(&self, config: &Config) -> impl Iterator<Item = &'static str> {
         let starts = config.remote_write.enabled && !self.started.remote_write.enabled;
         let disks = [
             ("spool.dir", config.spool.is_some()),
             ("dead-letters.dir", config.dead_letters.is_some()),
+            ("shared", config.shared.is_some()),
         ];
         let disks = disks.into_iter();
         disks.filter_map(move |(key, is_set)| (starts && is_set).then_some(key))

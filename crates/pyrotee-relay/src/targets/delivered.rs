@@ -75,6 +75,10 @@ impl DeliveredTarget {
         Ok((delivered, deliverer))
     }
 
+    pub(super) fn handle(&self) -> &TargetHandle {
+        &self.handle
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.target.name
     }
@@ -168,6 +172,11 @@ impl DeliveredTargets {
     pub(super) fn insert(&mut self, delivered: DeliveredTarget) {
         self.delivered
             .insert(delivered.name().to_owned(), delivered);
+    }
+
+    /// The targets that have a deliverer.
+    pub(super) fn all(&self) -> impl Iterator<Item = &DeliveredTarget> {
+        self.delivered.values()
     }
 
     /// The targets that are not draining.

@@ -8,10 +8,12 @@
 
 mod delivered;
 mod drain;
+mod fleet;
 mod scraped;
 
 use std::collections::BTreeSet;
 use std::pin::pin;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -28,6 +30,7 @@ use tokio_util::task::TaskTracker;
 use crate::outside::Outside;
 use crate::settings;
 use delivered::{DeliveredTarget, DeliveredTargets};
+use fleet::Fleet;
 pub(crate) use scraped::{SHOWN_FOR, ScrapedTarget, ScrapedTargets};
 
 /// Most names of targets in the life of a process: each keeps its queue, its ledger and its series.
@@ -51,7 +54,10 @@ pub(crate) struct Targets {
     registry: Arc<dyn Registry>,
     /// Most bytes that all removed targets together have in memory.
     removed_bytes: u64,
+    /// Most bytes of a target's shared backlog, which only a restart changes; `None` if the relay shares none.
+    shared_max_bytes: Option<u64>,
     delivered: Mutex<DeliveredTargets>,
+    fleet: Fleet,
     /// Notified when a deliverer has ended.
     ended: Notify,
     tasks: TaskTracker,
@@ -68,6 +74,7 @@ impl Targets {
         parts: DelivererParts,
         registry: Arc<dyn Registry>,
         removed_bytes: u64,
+        shared_max_bytes: Option<u64>,
         targets: &[Target],
         queues: Vec<OpenQueue>,
     ) -> anyhow::Result<Arc<Self>> {
@@ -75,7 +82,9 @@ impl Targets {
             parts,
             registry,
             removed_bytes,
+            shared_max_bytes,
             delivered: Mutex::default(),
+            fleet: Fleet::default(),
             ended: Notify::new(),
             tasks: TaskTracker::new(),
             list: TargetList::default(),
@@ -132,7 +141,9 @@ impl Targets {
     ) -> anyhow::Result<Vec<TargetChangeJson>> {
         let mut delivered = lock(&self.delivered);
         let mut changes = Vec::new();
-        let queues: Vec<_> = targets.iter().map(target_queue).collect();
+        let shared = self.shared_max_bytes;
+        let queues = targets.iter().map(|target| target_queue(target, shared));
+        let queues: Vec<_> = queues.collect();
         let queues = self.registry.put_in_force(&queues);
         for (target, queue) in targets.iter().zip(queues) {
             let change = match delivered.get_mut(&target.name) {
@@ -194,6 +205,7 @@ impl Targets {
             Some(ended) => ended.again(target, queue)?,
             None => DeliveredTarget::new(&self.parts, target, queue)?,
         };
+        begun.handle().set_relays(self.fleet.relays.load(Relaxed));
         self.spawn(&begun, deliverer);
         delivered.insert(begun);
         Ok(match is_new {
@@ -209,8 +221,12 @@ impl Targets {
     ) {
         let delivering = delivered.deliver(deliverer, self.parts.stop.clone());
         let (targets, name) = (Arc::downgrade(self), delivered.name().to_owned());
+        let noting = self.fleet.note(&name, delivered.handle().recoveries());
         self.tasks.spawn(async move {
-            delivering.await;
+            tokio::select! {
+                () = delivering => {}
+                () = noting => {}
+            }
             if let Some(targets) = targets.upgrade() {
                 targets.note_end(&name);
             }
@@ -260,12 +276,13 @@ impl Draining for DrainStop {
     }
 }
 
-/// The queue of a target, for the backend.
-pub(crate) fn target_queue(target: &Target) -> TargetQueue {
+/// The queue of a target, for the backend. `shared_max_bytes`: most bytes of a target's shared backlog; `None` if the relay
+/// shares none.
+pub(crate) fn target_queue(target: &Target, shared_max_bytes: Option<u64>) -> TargetQueue {
     TargetQueue {
         name: target.name.clone(),
         limits: settings::limits(target),
         ledger: Arc::new(Ledger::default()),
-        sharing: None,
+        sharing: shared_max_bytes.map(|most| settings::sharing(target, most)),
     }
 }

@@ -22,6 +22,14 @@ const DROPPED: [&str; 2] = [
     "pyroscope_remote_write_dropped_profiles_total",
     "pyroscope_remote_write_dropped_bytes_total",
 ];
+const TAKEN_OVER: [&str; 2] = [
+    "pyroscope_remote_write_taken_over_profiles_total",
+    "pyroscope_remote_write_taken_over_bytes_total",
+];
+const HANDED_OVER: [&str; 2] = [
+    "pyroscope_remote_write_handed_over_profiles_total",
+    "pyroscope_remote_write_handed_over_bytes_total",
+];
 const PENDING: [&str; 2] = [
     "pyroscope_remote_write_pending_profiles",
     "pyroscope_remote_write_pending_bytes",
@@ -51,6 +59,16 @@ pub(super) fn describe() {
             "Profiles lost, by reason.",
             "Bytes of profiles lost, by reason.",
         ),
+        (
+            TAKEN_OVER,
+            "Profiles received from the shared backlog.",
+            "Bytes of profiles received from the shared backlog.",
+        ),
+        (
+            HANDED_OVER,
+            "Profiles given to the shared backlog, or given back to it.",
+            "Bytes of profiles given to the shared backlog, or given back to it.",
+        ),
     ];
     for ([profiles, bytes], of_profiles, of_bytes) in counters {
         describe_counter!(profiles, of_profiles);
@@ -64,17 +82,19 @@ pub(super) fn describe() {
     );
 }
 
-/// The account of one target. All series exist, at zero, from the start.
+/// The account of one target. All series exist, at zero, from the start, those of the shared backlog only if there is one.
 #[derive(Debug)]
 pub(super) struct AccountSeries {
     accepted: [Counter; 2],
     sent: [Counter; 2],
     pending: [Gauge; 2],
     dropped: Vec<(Reason, [Counter; 2])>,
+    /// What was taken over and handed over; `None` if the relay shares no backlog.
+    shared: Option<[[Counter; 2]; 2]>,
 }
 
 impl AccountSeries {
-    pub(super) fn new(target: &str) -> Self {
+    pub(super) fn new(target: &str, is_shared: bool) -> Self {
         let counters = |names: [&'static str; 2]| {
             names.map(|name| counter!(name, "target" => target.to_owned()))
         };
@@ -89,6 +109,7 @@ impl AccountSeries {
             sent: counters(SENT),
             pending: PENDING.map(|name| gauge!(name, "target" => target.to_owned())),
             dropped: Reason::ALL.into_iter().map(dropped).collect(),
+            shared: is_shared.then(|| [TAKEN_OVER, HANDED_OVER].map(counters)),
         }
     }
 
@@ -97,6 +118,10 @@ impl AccountSeries {
         set(&self.sent, counts.sent);
         for (reason, counters) in &self.dropped {
             set(counters, counts.dropped(*reason));
+        }
+        if let Some([taken_over, handed_over]) = &self.shared {
+            set(taken_over, counts.taken_over);
+            set(handed_over, counts.handed_over);
         }
         let [profiles, bytes] = &self.pending;
         profiles.set(float(counts.pending.profiles));

@@ -11,6 +11,7 @@ mod recorder;
 mod removed;
 mod scrape;
 mod series;
+mod shared;
 mod spool;
 mod target;
 mod targets;

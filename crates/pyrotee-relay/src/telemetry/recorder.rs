@@ -6,7 +6,7 @@ use pyrotee_delivery::metrics as delivery;
 use pyrotee_proxy::metrics as proxy;
 use pyrotee_scrape::metrics as pull;
 
-use super::{config, dead_letters, panics, scrape, spool};
+use super::{config, dead_letters, panics, scrape, shared, spool};
 
 /// Seconds: from a fast answer on the same machine to the longest timeout.
 const REQUEST_SECONDS: [f64; 14] = [
@@ -77,6 +77,7 @@ pub(crate) fn install() -> anyhow::Result<PrometheusHandle> {
     config::describe();
     scrape::describe();
     spool::describe();
+    shared::describe();
     dead_letters::describe();
     panics::describe();
     metrics_process::Collector::default().describe();

@@ -62,7 +62,7 @@ impl RemovedSeries {
             let has_records = target.has_records();
             let series = targets.entry(target.name.clone());
             let series = series.or_insert_with_key(|name| RemovedTargetSeries {
-                account: AccountSeries::new(name),
+                account: AccountSeries::new(name, false),
                 state: gauge!(TARGET_STATE, "target" => name.clone(), "state" => REMOVED),
                 last_seen: Instant::now(),
             });

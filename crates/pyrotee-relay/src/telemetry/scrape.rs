@@ -1,7 +1,8 @@
 //! Series whose values are read at each scrape of `/metrics`, instead of counted when something happens.
 //!
 //! The ledger of a target is one account behind one lock. Because each scrape copies it into the exporter, one scrape
-//! after the other, `accepted = sent + pending + Σ dropped` holds in every scrape and not only on average.
+//! after the other, `accepted = sent + pending + Σ dropped` holds in every scrape and not only on average; with a shared
+//! backlog, `accepted + taken_over = sent + pending + Σ dropped + handed_over`.
 
 #![expect(
     clippy::disallowed_macros,
@@ -12,7 +13,7 @@ use std::sync::{Arc, Mutex};
 
 use metrics::{Gauge, Unit, describe_gauge, gauge};
 use metrics_exporter_prometheus::PrometheusHandle;
-use pyrotee_admin::{AdminTls, Metrics};
+use pyrotee_admin::{AdminTls, Metrics, SharedBacklog};
 use pyrotee_proxy::{Gauges, UpstreamTlsHandle};
 use pyrotee_queue::{Budget, Supervisor, lock};
 
@@ -21,6 +22,7 @@ use super::dead_letters::DeadLetterSeries;
 use super::panics::PanicSeries;
 use super::removed::RemovedSeries;
 use super::series::float;
+use super::shared::SharedSeries;
 use super::spool::SpoolSeries;
 use super::target;
 use super::targets::TargetsSeries;
@@ -70,6 +72,7 @@ pub(crate) struct Scrape {
     proxy: Gauges,
     connections: [Gauge; 2],
     spool: Option<SpoolSeries>,
+    shared: Option<SharedSeries>,
     removed: Option<RemovedSeries>,
     dead_letters: Option<DeadLetterSeries>,
     panics: Option<PanicSeries>,
@@ -108,11 +111,24 @@ impl Scrape {
             connections: ["client", "upstream"].map(|side| gauge!(CONNECTIONS, "side" => side)),
             removed: spool.clone().map(RemovedSeries::new),
             spool: spool.map(SpoolSeries::new),
+            shared: None,
             dead_letters: dead_letters.map(DeadLetterSeries::new),
             panics: None,
             tls: None,
             jobs: JobNames::default(),
             turn: Mutex::new(()),
+        }
+    }
+
+    /// Shows the backlog that the relay shares, and what each target exchanges with it.
+    pub(crate) fn with_shared(self, backlog: Option<Arc<dyn SharedBacklog>>) -> Self {
+        let Some(backlog) = backlog else {
+            return self;
+        };
+        Self {
+            targets: self.targets.with_shared(),
+            shared: Some(SharedSeries::new(backlog)),
+            ..self
         }
     }
 
@@ -154,6 +170,9 @@ impl Metrics for Scrape {
         upstream.set(float(self.proxy.upstream_connections()));
         if let Some(spool) = &self.spool {
             spool.update();
+        }
+        if let Some(shared) = &self.shared {
+            shared.update();
         }
         if let Some(dead_letters) = &self.dead_letters {
             dead_letters.update();

@@ -114,8 +114,8 @@ pub(super) struct TargetSeries {
 }
 
 impl TargetSeries {
-    /// Creates the series of the target.
-    pub(super) fn new(target: &ScrapedTarget) -> Self {
+    /// Creates the series of the target. `is_shared`: the relay shares a backlog.
+    pub(super) fn new(target: &ScrapedTarget, is_shared: bool) -> Self {
         let name = target.view.name.clone();
         let gauge = |series: &'static str| gauge!(series, "target" => name.clone());
         let state =
@@ -125,7 +125,7 @@ impl TargetSeries {
             (surface, gauge)
         };
         Self {
-            account: AccountSeries::new(&name),
+            account: AccountSeries::new(&name, is_shared),
             addressed: AddressedSeries::new(Labels::of(target)),
             pending_limit: gauge(PENDING_LIMIT),
             oldest: gauge(OLDEST_PENDING),

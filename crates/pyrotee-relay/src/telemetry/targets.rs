@@ -18,6 +18,8 @@ use crate::targets::{SHOWN_FOR, ScrapedTargets};
 #[derive(Debug)]
 pub(super) struct TargetsSeries {
     targets: ScrapedTargets,
+    /// The relay shares a backlog.
+    is_shared: bool,
     state: Mutex<State>,
 }
 
@@ -42,8 +44,18 @@ struct Hidden {
 
 impl TargetsSeries {
     pub(super) fn new(targets: ScrapedTargets) -> Self {
+        Self::begin(targets, false)
+    }
+
+    /// Shows what each target exchanges with the shared backlog, too.
+    pub(super) fn with_shared(self) -> Self {
+        Self::begin(self.targets, true)
+    }
+
+    fn begin(targets: ScrapedTargets, is_shared: bool) -> Self {
         let series = Self {
             targets,
+            is_shared,
             state: Mutex::default(),
         };
         // All series of a target exist, at zero, from its start.
@@ -60,7 +72,7 @@ impl TargetsSeries {
             let name = &target.view.name;
             let series = series
                 .entry(name.clone())
-                .or_insert_with(|| TargetSeries::new(target));
+                .or_insert_with(|| TargetSeries::new(target, self.is_shared));
             if let Some(outdated) = series.update(target) {
                 hidden.note_outdated(outdated);
             }

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use pyrotee_config::{Config, Job, LocalWrites, Target};
+use pyrotee_config::{Config, Job, LocalWrites, Shared, Target};
 use pyrotee_terminal::{counted, print, print_error, size, visible};
 
 pub(crate) const EXAMPLES: &str = "\
@@ -93,7 +93,10 @@ fn summary(config: &Config) -> String {
     };
     let spool = config.spool.as_ref().map(|it| dir(&it.dir, it.max_bytes));
     let none = "none: a restart loses queued profiles".to_owned();
-    lines.push(("spool", spool.unwrap_or(none)));
+    match &config.shared {
+        Some(it) => lines.push(("shared", shared(it))),
+        None => lines.push(("spool", spool.unwrap_or(none))),
+    }
     let letters = config.dead_letters.as_ref();
     let letters = letters.map(|it| dir(&it.dir, it.max_bytes));
     let none = "none: rejected profiles are not kept".to_owned();
@@ -171,6 +174,18 @@ fn job(job: &Job) -> String {
     let interval = humantime::format_duration(job.interval);
     let (name, sources) = (visible(&job.name), sources.join(", "));
     format!("{name}: {profiles} every {interval}, {sources}")
+}
+
+/// The backlog that other relays share.
+fn shared(shared: &Shared) -> String {
+    let servers: Vec<_> = shared.servers.iter().map(|it| it.text.as_str()).collect();
+    let after = humantime::format_duration(shared.after);
+    format!(
+        "backlog on {} as {}, what waits {after}, at most {} a target",
+        visible(&servers.join(", ")),
+        shared.prefix,
+        size(shared.max_bytes)
+    )
 }
 
 fn limits(config: &Config) -> String {
@@ -254,6 +269,14 @@ configuration is valid
         let with = format!("upstream: {{ address: http://u }}\n{only}");
         let with = summary_of(&with);
         assert!(with.contains("http://u, without profiles"), "{with}");
+    }
+
+    #[test]
+    fn a_shared_backlog_takes_the_place_of_the_spool() {
+        let shared = summary_of("shared: { servers: [nats://127.0.0.1:4222] }");
+        let part = "shared        backlog on nats://127.0.0.1:4222 as pyrotee, what waits 10s, at most 1.0 GiB a target";
+        assert!(shared.contains(part), "{shared}");
+        assert!(!shared.contains("spool"), "{shared}");
     }
 
     #[test]

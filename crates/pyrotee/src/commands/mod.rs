@@ -10,6 +10,7 @@ pub(crate) mod reload;
 pub(crate) mod runbook;
 pub(crate) mod scrape;
 pub(crate) mod send;
+pub(crate) mod shared;
 pub(crate) mod sink;
 pub(crate) mod spool;
 pub(crate) mod status;

@@ -36,9 +36,9 @@ STATE includes the time until the next try, and of a target that a reload remove
 the time for which its pending profiles are still delivered. PENDING, SENT and
 DROPPED count profiles; OLDEST is the age of the oldest pending profile. Below a
 target are the reasons of dropped profiles, a long error, and what to do. Below the
-targets are lines for the upstream, the spool, the dead letters and pull mode, for parts that are
-degraded, for faults of the configuration file, for keys that need a restart, and for
-files that cannot be used. On a terminal with less than 100 columns the table has
+targets are lines for the upstream, the spool, the shared backlog, the dead letters and pull
+mode, for parts that are degraded, for faults of the configuration file, for keys that need
+a restart, and for files that cannot be used. On a terminal with less than 100 columns the table has
 fewer columns, and more lines.
 
 An address of all interfaces, such as :4041, is asked at loopback.

@@ -10,11 +10,20 @@ use pyrotee_queue::Reason;
 
 use super::ages::{Now, age_of};
 
-/// Reasons of dropped profiles and suspended surfaces.
+/// Exchanges with the shared backlog, reasons of dropped profiles, and suspended surfaces.
 pub(super) fn of_target(target: &TargetJson) -> Vec<String> {
     let dropped = dropped(&target.dropped);
     let suspended = target.suspended.iter().map(suspended);
-    dropped.chain(suspended).collect()
+    let shared = shared(target).into_iter();
+    shared.chain(dropped).chain(suspended).collect()
+}
+
+/// The line for the profiles that the relay exchanged with the shared backlog; `None` if there were none.
+fn shared(target: &TargetJson) -> Option<String> {
+    let profiles = |amount: Option<Amount>| amount.map_or(0, |it| it.profiles);
+    let (handed, taken) = (profiles(target.handed_over), profiles(target.taken_over));
+    (handed > 0 || taken > 0)
+        .then(|| format!("  shared backlog: {handed} handed over, {taken} taken over"))
 }
 
 /// What the narrow table has no column for.
