@@ -93,8 +93,14 @@ impl SharedConsumer {
 
 /// The surfaces of whose backlog `filters` ask for a record, before the lane of the record that was found.
 fn unmet(filters: &[LeaseFilter], found: Option<Lane>) -> Surfaces {
-    let filters = filters.iter();
-    let before = filters.take_while(|filter| Some(filter.lane) != found);
-    let backlog = before.filter(|filter| filter.lane == Lane::Backlog && !filter.deferred);
-    backlog.fold(Surfaces::NONE, |all, filter| all.union(filter.surfaces))
+    let mut surfaces = Surfaces::NONE;
+    for filter in filters {
+        if Some(filter.lane) == found {
+            break;
+        }
+        if filter.lane == Lane::Backlog && !filter.deferred {
+            surfaces = surfaces.union(filter.surfaces);
+        }
+    }
+    surfaces
 }

@@ -2,22 +2,20 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::time::Duration;
 
 use pyrotee_queue::{Budget, OpenBackend, TargetQueue, conformance};
 
-use super::nats::Nats;
-use super::support::{Setup, settings, sharing, until};
-use crate::StreamState;
-use crate::open::Opened;
+use super::support::{SURFACES, Setup, sharing, until};
+use crate::testing::Nats;
+use crate::{Monitor, Opened, StreamState};
 
 /// A backend as that of a relay, but without a closer: then an end of the delivery drops the records at once.
-fn open(port: u16, prefix: &str, targets: Vec<TargetQueue>) -> (OpenBackend, crate::Monitor) {
-    let mut targets = targets;
+fn open(nats: &Nats, prefix: &str, mut targets: Vec<TargetQueue>) -> (OpenBackend, Monitor) {
     for target in &mut targets {
         target.sharing = Some(sharing(&Setup::default()));
     }
-    let settings = settings(port, prefix, Duration::from_secs(10));
+    let mut settings = nats.settings(prefix);
+    settings.surfaces = SURFACES.to_vec();
     let Opened {
         producer,
         registry,
@@ -35,10 +33,10 @@ fn open(port: u16, prefix: &str, targets: Vec<TargetQueue>) -> (OpenBackend, cra
 
 /// Opens a backend for each test of the suite, under a prefix of its own. The streams become ready while a test runs.
 fn opener(nats: &Nats) -> impl Fn(Vec<TargetQueue>) -> OpenBackend {
-    let (port, opened) = (nats.port(), Cell::new(0));
+    let opened = Cell::new(0);
     move |targets| {
         opened.set(opened.get() + 1);
-        open(port, &format!("p{}", opened.get()), targets).0
+        open(nats, &format!("p{}", opened.get()), targets).0
     }
 }
 
@@ -51,7 +49,7 @@ async fn without_a_server_the_backend_passes_the_suite() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_a_server_the_backend_passes_the_suite() {
     let nats = Nats::start().await;
-    let (backend, monitor) = open(nats.port(), "first", vec![target()]);
+    let (backend, monitor) = open(&nats, "first", vec![target()]);
     until("the stream is in use", || {
         monitor
             .stats()

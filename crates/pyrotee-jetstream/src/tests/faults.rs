@@ -8,9 +8,9 @@ use async_nats::jetstream::stream;
 use pyrotee_queue::{Limits, Reason, RetryHistory, SurfaceId};
 use tokio::time::Instant;
 
-use super::nats::Nats;
 use super::support::{ANY, Relay, SURFACES, Setup, TARGET, in_stream, name, until};
 use crate::pace::Pace;
+use crate::testing::Nats;
 use crate::tunnel::answer_of_repeated;
 use crate::{Policy, names};
 
@@ -162,7 +162,7 @@ async fn a_record_that_is_published_twice_is_stored_once() {
 
 #[tokio::test]
 async fn an_old_broker_does_as_well_if_an_administrator_has_made_the_stream() {
-    let nats = Nats::start_old().await;
+    let nats = Nats::old().await;
     let client = async_nats::connect(format!("127.0.0.1:{}", nats.port()))
         .await
         .unwrap();

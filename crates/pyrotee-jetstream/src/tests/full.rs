@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use pyrotee_queue::{Limits, Reason, WhenFull};
 
-use super::nats::Nats;
 use super::support::{Relay, Setup, in_stream, name, until};
+use crate::testing::Nats;
 
 /// Room for about ten records of 1 KB.
 fn small(when_full: WhenFull) -> Setup {

@@ -3,7 +3,6 @@
 mod conformance;
 mod faults;
 mod full;
-mod nats;
 mod sharing;
 mod support;
 mod upkeep;

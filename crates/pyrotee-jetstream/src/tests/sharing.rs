@@ -5,8 +5,8 @@ use std::time::Duration;
 use pyrotee_queue::{Lane, LeaseFilter, Reason, RetryHistory, SurfaceId, Surfaces, Tally};
 use tokio::time::Instant;
 
-use super::nats::Nats;
 use super::support::{ANY, Relay, Setup, in_stream, name, sharing, until};
+use crate::testing::Nats;
 
 fn other() -> Setup {
     Setup {

@@ -4,20 +4,22 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_nats::jetstream::stream::Stream;
-use pyrotee_net::Resolver;
 use pyrotee_queue::{
     Budget, Counts, Head, Headers, Lease, LeaseFilter, Ledger, Limits, OpenQueue, Payload,
-    Producer, Record, Registry, Sharing, Supervisor, SurfaceId, TargetQueue, WhenFull,
+    Producer, Record, Registry, Sharing, SurfaceId, TargetQueue, WhenFull,
 };
 
-use super::nats::Nats;
 use crate::pace::Pace;
-use crate::{Closer, Control, Monitor, Policy, Server, Settings, StreamState, TargetStats, Timing};
+use crate::testing::Nats;
+use crate::{Closer, Control, Monitor, Policy, StreamState, TargetStats};
 
 pub(super) const TARGET: &str = "eu";
 
 /// The surfaces that the relays know.
 pub(super) const SURFACES: [(u8, &str); 2] = [(1, "ingest"), (2, "push")];
+
+/// Between two looks at the stream.
+pub(super) const LOOK: Duration = Duration::from_millis(50);
 
 pub(super) const ANY: [LeaseFilter; 3] = LeaseFilter::ANY;
 
@@ -67,31 +69,6 @@ impl Default for Setup {
     }
 }
 
-/// The settings of a relay that connects to this port.
-pub(super) fn settings(port: u16, prefix: &str, after: Duration) -> Settings {
-    let server = Server {
-        host: "127.0.0.1".to_owned(),
-        port,
-        tls: false,
-    };
-    let resolver = Resolver::system().unwrap();
-    let millis = Duration::from_millis;
-    Settings {
-        after,
-        replicas: 1,
-        surfaces: SURFACES.to_vec(),
-        timing: Timing {
-            ack_wait: Duration::from_secs(2),
-            look: millis(50),
-            ping: millis(500),
-            connect: Duration::from_secs(1),
-            back_off: (millis(10), millis(200)),
-            ..Timing::default()
-        },
-        ..Settings::new(vec![server], prefix, resolver, Supervisor::default())
-    }
-}
-
 pub(super) fn sharing(setup: &Setup) -> Sharing {
     Sharing {
         tags: setup.tags.into(),
@@ -123,8 +100,11 @@ impl Relay {
             ledger: Arc::new(Ledger::default()),
             sharing: Some(sharing(setup)),
         };
-        let mut settings = settings(nats.port(), prefix, setup.after);
+        let mut settings = nats.settings(prefix);
+        settings.after = setup.after;
+        settings.surfaces = SURFACES.to_vec();
         settings.timing.ack_wait = setup.ack_wait;
+        settings.timing.look = LOOK;
         settings.policy = setup.policy;
         let opened = settings.open_with(setup.pace, [target.clone()], &budget);
         let mut queues = opened.queues;

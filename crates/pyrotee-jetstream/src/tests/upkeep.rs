@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use pyrotee_queue::{Reason, Tally};
 
-use super::nats::Nats;
-use super::support::{ANY, Relay, Setup, TARGET, in_stream, name, until};
+use super::support::{ANY, LOOK, Relay, Setup, TARGET, in_stream, name, until};
 use crate::ControlError;
+use crate::testing::Nats;
 
 #[tokio::test]
 async fn a_purge_is_counted_once_by_the_relay_that_asks_for_it() {
@@ -153,7 +153,7 @@ async fn records_of_a_surface_that_only_newer_relays_know_stay() {
         a.lease().await.ack();
     }
     until("looks were done", || a.stats().bytes > 0).await;
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    tokio::time::sleep(4 * LOOK).await;
     assert_eq!(a.messages().await, 1);
     assert_eq!(a.stats().counters.orphans, 0);
 }
