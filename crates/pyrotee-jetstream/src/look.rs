@@ -13,6 +13,9 @@ use crate::link::Session;
 use crate::names;
 use crate::target::{Gauges, Target};
 
+/// Time until the stream is provided again that could not be looked at.
+const AFTER_ERROR: Duration = Duration::from_secs(1);
+
 /// What the looks at a stream remember.
 #[derive(Debug, Default)]
 pub(crate) struct Looks {
@@ -30,7 +33,7 @@ struct Surface {
 }
 
 impl Looks {
-    /// Looks at the stream again and again.
+    /// Looks at the stream again and again, until it or a consumer cannot be looked at.
     pub(crate) async fn look(&mut self, target: &Target, session: &Session) {
         let Ok(stream) = session.jetstream.get_stream_no_info(&target.stream).await else {
             return;
@@ -39,6 +42,8 @@ impl Looks {
             if let Err(error) = self.look_once(target, &stream).await {
                 let stream = &target.stream;
                 debug!(stream, error, "failed to look at the stream");
+                sleep(AFTER_ERROR).await;
+                return;
             }
             sleep(target.backend.settings.timing.look).await;
         }
@@ -67,7 +72,15 @@ impl Looks {
         }
         let waiting = surfaces.iter().map(Surface::waiting).sum();
         self.note(target, &info, waiting);
-        self.sweep(target, stream, &info, &surfaces, waiting).await
+        let swept = self.sweep(target, stream, &info, &surfaces, waiting).await;
+        if let Err(error) = swept {
+            let stream = &target.stream;
+            debug!(
+                stream,
+                error, "failed to remove delivered profiles from the stream"
+            );
+        }
+        Ok(())
     }
 
     fn note(&self, target: &Target, info: &Info, waiting: u64) {

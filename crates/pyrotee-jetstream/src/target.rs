@@ -205,8 +205,10 @@ impl Target {
             self.queue.ledger().lose(bytes, reason);
             tally.add(bytes);
         }
-        // The queue may have ended.
-        self.queue.notify();
+        if tally.profiles > 0 {
+            // The queue may have ended.
+            self.queue.notify();
+        }
         tally
     }
 

@@ -127,9 +127,11 @@ impl Asks {
         }
     }
 
-    /// Forgets the requests that will not be answered.
-    pub(super) fn expire(&mut self, now: Instant) {
+    /// Forgets the requests that will not be answered. Returns whether there are such.
+    pub(super) fn expire(&mut self, now: Instant) -> bool {
+        let before = self.len();
         self.unanswered.retain(|_, ask| ask.sent + PATIENCE > now);
+        self.len() < before
     }
 
     /// When a surface can be asked for again. `None`: all answers are waited for, or nothing is wanted.

@@ -156,7 +156,9 @@ impl Receiving<'_> {
                 return false;
             }
         }
-        self.asks.expire(now);
+        if self.asks.expire(now) {
+            self.target.recheck.notify_one();
+        }
         self.ask(now).await
     }
 

@@ -283,7 +283,8 @@ impl Shelf {
         taken
     }
 
-    /// Takes out the records that nobody wants: not asked for since `patience`, or for less while the buffer is full.
+    /// Takes out the records that nobody wants: not asked for since `patience`, or since `when_full` while they fill the
+    /// buffer and others are asked for.
     pub(crate) fn unwanted(&self, patience: Duration, when_full: Duration) -> Vec<Received> {
         if !self.has_buffered() {
             return Vec::new();
@@ -296,9 +297,9 @@ impl Shelf {
                 received.wanted_at = now;
             }
         }
-        let is_full = state.buffer.len() >= MOST_BUFFERED;
+        let is_in_the_way = wanted != 0 && state.buffer.len() >= MOST_BUFFERED;
         drop(state);
-        let patience = if is_full { when_full } else { patience };
+        let patience = if is_in_the_way { when_full } else { patience };
         self.take_out(AckKind::Nak(None), |it| it.wanted_at + patience <= now)
     }
 

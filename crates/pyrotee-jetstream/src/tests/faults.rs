@@ -205,3 +205,26 @@ async fn an_old_broker_does_as_well_if_an_administrator_has_made_the_stream() {
     }
     assert_eq!(in_stream(&[&a, &b]), 0);
 }
+
+#[tokio::test]
+async fn a_stream_and_a_consumer_that_an_operator_deletes_are_made_again() {
+    let nats = Nats::start().await;
+    let a = Relay::ready(&nats, "p", &Setup::default()).await;
+    let stream = a.stream().await;
+    stream.delete_consumer("s1").await.unwrap();
+    a.offer("1");
+    a.until_handed_over(1).await;
+    a.lease().await.ack();
+    let target = a.monitor.backend.target(TARGET).unwrap();
+    let session = target.session().unwrap();
+    session
+        .jetstream
+        .delete_stream(&target.stream)
+        .await
+        .unwrap();
+    a.offer("2");
+    a.until_handed_over(2).await;
+    let lease = a.lease().await;
+    assert_eq!(name(&lease), "2");
+    lease.ack();
+}

@@ -271,3 +271,26 @@ async fn what_another_address_is_meant_for_goes_back_and_is_counted() {
     assert_eq!(a.messages().await, 1);
     assert_ne!(sharing(&setup), sharing(&other()));
 }
+
+#[tokio::test]
+async fn a_surface_that_is_not_asked_for_any_more_makes_room_for_another() {
+    let nats = Nats::start().await;
+    let setup = Setup {
+        ack_wait: Duration::from_secs(60),
+        ..Setup::default()
+    };
+    let a = Relay::ready(&nats, "p", &setup).await;
+    for number in 0..20 {
+        assert_eq!(a.offer_of(1, &format!("one {number}"), 10), 1);
+    }
+    a.until_handed_over(20).await;
+    a.lease().await.ack();
+    until("the buffer is full", || a.stats().buffered == 8).await;
+    assert_eq!(a.offer_of(2, "two", 10), 1);
+    a.until_handed_over(21).await;
+    let two = LeaseFilter {
+        surfaces: Surfaces::NONE.with(SurfaceId(2)),
+        ..ANY[1]
+    };
+    assert_eq!(name(&a.lease_of(&[two]).await), "two");
+}

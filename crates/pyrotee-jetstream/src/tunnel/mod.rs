@@ -117,7 +117,8 @@ impl Tunnel {
     fn has_room(&self) -> bool {
         let limits = self.target.limits();
         let records = (limits.records / 4).clamp(1, MOST_PUBLISHES);
-        let bytes = (limits.bytes / 4).min(MOST_BYTES);
+        let of_memory = self.target.backend.budget.most_held() / 8;
+        let bytes = (limits.bytes / 4).min(MOST_BYTES).min(of_memory);
         self.publishing.is_empty()
             || (self.publishing.len() < records
                 && self.target.publishing_bytes.load(Relaxed) < bytes)
