@@ -17,7 +17,7 @@ use crate::target::Target;
 const TO_PROVIDE: Duration = Duration::from_secs(30);
 
 /// Shortest and longest time before the next attempt to provide a stream.
-const BEFORE_RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+const BEFORE_RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
 /// Shortest time between two looks at the stream that something asks for.
 const BETWEEN_CHECKS: Duration = Duration::from_secs(1);
@@ -39,10 +39,14 @@ pub(crate) async fn keep(target: Arc<Target>) {
         if !try_provide(&target, &session).await {
             target.set_session(None);
             tokio::select! {
-                changed = sessions.changed() => if changed.is_err() { return },
-                () = sleep(pause) => {}
+                changed = sessions.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    pause = BEFORE_RETRY.0;
+                }
+                () = sleep(pause) => pause = (pause * 2).min(BEFORE_RETRY.1),
             }
-            pause = (pause * 2).min(BEFORE_RETRY.1);
             continue;
         }
         pause = BEFORE_RETRY.0;

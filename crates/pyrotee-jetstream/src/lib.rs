@@ -4,6 +4,18 @@
 //! go to a stream of their target, from which any relay with the same target takes them over.
 //!
 //! This crate is the only one that uses the library of NATS.
+//!
+//! Three tasks per target share one queue in memory with the target's deliverer: the *keeper* provides the stream and
+//! looks at it, the *tunnel* hands records over, the *receiver* takes records over into a short buffer.
+//!
+//! Invariants:
+//!
+//! - Nothing waits for NATS: while it is away, the queue in memory is all there is, and no lock is held over a request.
+//! - A record is in one account at a time: it is pending here until the broker has acknowledged it, and again from its
+//!   receipt until it is settled or given back. What a relay removes from a stream, that relay counts.
+//! - Every record may be delivered twice, none is lost silently: an answer of the broker that does not come means that
+//!   the record may be stored, so it is published again under the same id.
+//! - The budget is charged for all bytes that this crate or the client of NATS holds.
 
 #![warn(missing_docs)]
 #![cfg_attr(

@@ -103,7 +103,7 @@ impl Asks {
     /// Notes that a record came. Returns what was charged for it. `None`: it was not asked for, or too long ago.
     pub(super) fn found(&mut self, surface: SurfaceId) -> Option<Reservation> {
         if let Some(it) = self.surfaces.iter_mut().find(|it| it.surface == surface) {
-            it.pause = Duration::ZERO;
+            (it.pause, it.next) = (Duration::ZERO, Instant::now());
         }
         let mut asks = self.unanswered.iter();
         let (number, _) = asks.find(|(_, ask)| ask.surface == surface)?;

@@ -171,7 +171,10 @@ impl Receiving<'_> {
         }
         if !self.asks.want_any(target.shelf.wanted()) {
             target.shelf.sleep();
-            return true;
+            // They may have changed before.
+            if !self.asks.want_any(target.shelf.wanted()) {
+                return true;
+            }
         }
         let budget = &target.backend.budget;
         while target.shelf.buffered() + self.asks.len() < MOST_BUFFERED {

@@ -1,5 +1,6 @@
 //! Tests with nats-servers.
 
+mod campaign;
 mod conformance;
 mod faults;
 mod full;
