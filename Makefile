@@ -15,7 +15,7 @@ demo: ## relay requests of real SDKs to a local and a remote stand-in, and show 
 	$(CARGO) build --locked
 	tests/demo/run.sh
 
-test: ## run all tests that need nothing but Rust and Linux (and root or user namespaces, to mount small file systems)
+test: ## run all tests that need only Rust, Linux (and root or user namespaces, to mount small file systems) and nats-server
 	$(CARGO) test --workspace --locked
 
 faults: ## inject each fault and write the table of docs/troubleshooting.md (needs prometheus)

@@ -127,6 +127,8 @@ mod secrets;
 mod send_and_sink;
 /// Notifications for systemd: ready, reloading, stopping, and beats of the watchdog.
 mod service_manager;
+/// A backlog on NATS JetStream that relays share.
+mod shared;
 /// A shortage of memory, and clients that cause one.
 mod shortage;
 /// Profiles that are queued on disk.

@@ -29,8 +29,12 @@ pub(crate) struct Count {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ledger {
     pub(crate) accepted: Count,
+    /// Received from the shared backlog; zero without one.
+    pub(crate) taken_over: Count,
     pub(crate) sent: Count,
     pub(crate) pending: Count,
+    /// Left to the shared backlog; zero without one.
+    pub(crate) handed_over: Count,
     dropped: BTreeMap<String, Count>,
 }
 
@@ -104,6 +108,13 @@ impl Metrics {
                 bytes: one("bytes"),
             }
         };
+        let shared = |stem: &str| {
+            let name = format!("pyroscope_remote_write_{stem}_profiles_total");
+            match self.value(&name, &labels) {
+                Some(_) => count(stem, "_total"),
+                None => Count::default(),
+            }
+        };
         let mut dropped = BTreeMap::<String, Count>::new();
         for unit in ["profiles", "bytes"] {
             let name = format!("pyroscope_remote_write_dropped_{unit}_total");
@@ -124,8 +135,10 @@ impl Metrics {
         }
         Ledger {
             accepted: count("accepted", "_total"),
+            taken_over: shared("taken_over"),
             sent: count("sent", "_total"),
             pending: count("pending", ""),
+            handed_over: shared("handed_over"),
             dropped,
         }
     }
@@ -153,9 +166,17 @@ impl Ledger {
             .fold(Count::default(), |sum, count| sum.plus(*count))
     }
 
-    /// Whether `accepted = sent + pending + Σ dropped`, in profiles and in bytes.
+    /// Whether `accepted + taken over = sent + pending + Σ dropped + handed over`, in profiles and in bytes.
     pub(crate) fn balances(&self) -> bool {
-        self.accepted == self.sent.plus(self.pending).plus(self.lost())
+        let came = self.accepted.plus(self.taken_over);
+        let stays = self.sent.plus(self.pending).plus(self.lost());
+        came == stays.plus(self.handed_over)
+    }
+
+    /// Profiles that this relay has left to the shared backlog and has not received back; below zero if it has received
+    /// those of other relays.
+    pub(crate) fn shared(&self) -> i64 {
+        self.handed_over.profiles.cast_signed() - self.taken_over.profiles.cast_signed()
     }
 }
 

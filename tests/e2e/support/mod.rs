@@ -19,6 +19,7 @@ pub(crate) mod key;
 mod live_files;
 pub(crate) mod message;
 mod metrics;
+pub(crate) mod nats;
 mod paced;
 pub(crate) mod pki;
 mod poll;

@@ -1,0 +1,126 @@
+use super::{
+    RECOVERY, SOON_GONE, arrived, block, numbered, open, relay_only, send, send_sized, series,
+    wait, wait_for_each, wait_until_connected, wait_until_done, wait_until_shared,
+};
+use crate::support::{
+    Builder, Count, Relay, SOON, eventually,
+    nats::{Login, Nats},
+    ports::Refusing,
+};
+
+/// Body of a profile, in bytes. A stream of 2 MiB takes twenty of them.
+const LARGE: usize = 100_000;
+
+/// A relay whose stream is full after about twenty large profiles.
+fn small_stream(nats: &Nats, port: &Refusing, on_full: &str) -> Builder {
+    let on_full = format!("on-full: {on_full}");
+    let options = [
+        "queue-size: 20",
+        "shared-max-bytes: 2MiB",
+        "replay-rate: 0",
+        &on_full,
+    ];
+    relay_only(nats, "after: 1s").target_address("central", &port.url(), &options)
+}
+
+/// Sends large profiles one by one, each once the one before is handed over or the stream is full.
+fn fill(relay: &Relay, names: &[String]) {
+    for (number, name) in (1_i64..).zip(names) {
+        send_sized(relay, std::slice::from_ref(name), LARGE);
+        eventually(SOON, "the stream takes it or is full", || {
+            series(relay, "full_total") > 0.0 || relay.ledger("central").shared() >= number
+        });
+    }
+}
+
+#[test]
+fn a_full_stream_keeps_the_oldest_and_memory_takes_the_rest_up_to_its_limit() {
+    let (nats, port) = (Nats::start(), Refusing::new());
+    let relay = small_stream(&nats, &port, "drop-newest").spawn();
+    wait_until_connected(&relay);
+    let names = numbered(60);
+    fill(&relay, &names);
+    let ledger = relay.wait_ledger("central", "a drop", |it| it.lost().profiles > 0);
+    assert_eq!(ledger.lost(), ledger.dropped("queue_full"), "{ledger:?}");
+    let kept = ledger.shared() + ledger.pending.profiles.cast_signed();
+    assert!((35..=42).contains(&kept), "{ledger:?}");
+    assert!(relay.output().contains("full"), "it is told");
+    let target = open(&port);
+    let count = 60 - usize::try_from(ledger.lost().profiles).unwrap();
+    wait_for_each(&target, &names[..count], RECOVERY);
+    let ledger = wait_until_done(&relay, &nats);
+    assert_eq!(ledger.sent, Count::new(count as u64, count * LARGE));
+}
+
+#[test]
+fn a_full_stream_makes_room_for_the_newest_if_told_so() {
+    let (nats, port) = (Nats::start(), Refusing::new());
+    let relay = small_stream(&nats, &port, "drop-oldest").spawn();
+    wait_until_connected(&relay);
+    let names = numbered(60);
+    for name in &names {
+        send_sized(&relay, std::slice::from_ref(name), LARGE);
+        wait(&relay, SOON_GONE, "nothing waits here", |it| {
+            it.pending.profiles == 0
+        });
+    }
+    let ledger = relay.ledger("central");
+    let lost = usize::try_from(ledger.lost().profiles).unwrap();
+    assert!((35..=45).contains(&lost), "{ledger:?}");
+    assert_eq!(ledger.lost(), ledger.dropped("queue_full"), "{ledger:?}");
+    let target = open(&port);
+    wait_for_each(&target, &names[lost..], RECOVERY);
+    wait_until_done(&relay, &nats);
+}
+
+#[test]
+fn a_body_larger_than_the_server_takes_stays_in_memory_and_is_told() {
+    let nats = Nats::with("max_payload: 65536", Login::Nobody);
+    let port = Refusing::new();
+    let relay = relay_only(&nats, "after: 1s")
+        .target_address("central", &port.url(), &[])
+        .spawn();
+    wait_until_connected(&relay);
+    send_sized(&relay, &["large".to_owned()], LARGE);
+    send(&relay, &numbered(5));
+    wait(&relay, SOON, "the small ones in the stream", |it| {
+        it.shared() == 5
+    });
+    eventually(SOON, "the large one is counted", || {
+        series(&relay, "oversized_total") >= 1.0
+    });
+    let ledger = relay.ledger("central");
+    assert_eq!(ledger.pending, Count::new(1, LARGE), "{ledger:?}");
+    assert!(relay.output().contains("max_payload"), "{}", relay.output());
+    let target = open(&port);
+    let mut names = numbered(5);
+    names.push("large".to_owned());
+    wait_for_each(&target, &names, RECOVERY);
+    wait_until_done(&relay, &nats);
+}
+
+#[test]
+fn one_target_that_is_down_leaves_the_streams_of_the_others_alone() {
+    let (nats, ports) = (Nats::start(), [Refusing::new(), Refusing::new()]);
+    let options = ["queue-size: 20", "shared-max-bytes: 2MiB"];
+    let relay = Relay::builder()
+        .yaml(&block(&nats, "after: 1s"))
+        .remote_write("disable-local-writes: true")
+        .target_address("full", &ports[0].url(), &options)
+        .target_address("central", &ports[1].url(), &[])
+        .spawn();
+    wait_until_connected(&relay);
+    for name in numbered(60) {
+        send_sized(&relay, &[name], LARGE);
+        wait(&relay, SOON_GONE, "nothing waits for central", |it| {
+            it.pending.profiles == 0
+        });
+    }
+    let full = relay.ledger("full");
+    assert!(full.lost().profiles > 0, "{full:?}");
+    let central = wait_until_shared(&relay, 60);
+    assert_eq!(central.lost(), Count::default(), "{central:?}");
+    let target = open(&ports[1]);
+    wait_for_each(&target, &numbered(60), RECOVERY);
+    assert_eq!(arrived(&target).len(), 60);
+}

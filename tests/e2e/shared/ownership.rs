@@ -1,0 +1,119 @@
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{
+    RECOVERY, arrived, numbered, open, relay_only, send, series, wait, wait_for_each,
+    wait_until_connected, wait_until_done, wait_until_shared,
+};
+use crate::support::{
+    Count, Request, SOON, Upstream, client, eventually, nats::Nats, nightly, ports::Refusing,
+};
+
+#[test]
+fn a_purge_takes_what_waits_here_and_in_the_stream_and_counts_it() {
+    let (nats, port) = (Nats::start(), Refusing::new());
+    let relay = relay_only(&nats, "after: 1s")
+        .target_address("central", &port.url(), &[])
+        .spawn();
+    send(&relay, &numbered(10));
+    wait_until_shared(&relay, 10);
+    send(&relay, &["here".to_owned()]);
+    let purge = Request::new("POST", "/api/v1/purge?target=central");
+    let answer = client::send(relay.admin(), &purge);
+    assert_eq!(answer.status(), 200, "{answer:?}");
+    assert_eq!(answer.json()["profiles"], Value::from(11), "{answer:?}");
+    assert_eq!(nats.stored(), 0);
+    let ledger = relay.ledger("central");
+    assert_eq!(ledger.dropped("admin").profiles, 11, "{ledger:?}");
+    assert_eq!(ledger.lost(), ledger.dropped("admin"));
+    assert_eq!((ledger.pending, ledger.shared()), (Count::default(), 0));
+    // What comes later is kept.
+    send(&relay, &["later".to_owned()]);
+    let target = open(&port);
+    wait_for_each(&target, &["later".to_owned()], RECOVERY);
+}
+
+#[test]
+fn a_removed_target_leaves_its_stream_alone_and_finds_it_when_it_returns() {
+    let (nats, port, keep) = (Nats::start(), Refusing::new(), Upstream::ok());
+    let without = relay_only(&nats, "after: 1s").target("keep", &keep, &[]);
+    let with = without.clone().target_address("central", &port.url(), &[]);
+    let relay = with.clone().spawn();
+    relay.wait_until_ready();
+    send(&relay, &numbered(10));
+    wait_until_shared(&relay, 10);
+    relay.reload_with(&without);
+    eventually(3 * SOON, "the end of draining", || {
+        relay.target_status("central").is_none()
+    });
+    assert_eq!(nats.stored(), 10, "nobody deletes a stream");
+    let ledger = relay.ledger("central");
+    assert_eq!(ledger.lost(), Count::default(), "{ledger:?}");
+    let target = open(&port);
+    relay.reload_with(&with);
+    wait_for_each(&target, &numbered(10), RECOVERY);
+    wait(&relay, SOON, "nothing pending", |it| {
+        it.pending.profiles == 0
+    });
+    assert_eq!(nats.stored(), 0);
+}
+
+#[test]
+fn what_waits_here_for_a_removed_target_is_drained() {
+    let (nats, port, keep) = (Nats::start(), Refusing::new(), Upstream::ok());
+    let without = relay_only(&nats, "after: 1h").target("keep", &keep, &[]);
+    let with = without.clone().target_address("central", &port.url(), &[]);
+    let relay = with.spawn();
+    relay.wait_until_ready();
+    send(&relay, &numbered(10));
+    relay.reload_with(&without);
+    let target = open(&port);
+    wait_for_each(&target, &numbered(10), RECOVERY);
+    let ledger = wait(&relay, SOON, "all sent", |it| it.sent.profiles == 10);
+    assert_eq!(ledger.lost(), Count::default(), "{ledger:?}");
+}
+
+#[test]
+fn relays_that_mean_different_tenants_by_one_name_do_not_mix_them() {
+    let (nats, port, foreign) = (Nats::start(), Refusing::new(), Upstream::ok());
+    let tenant = |tenant: &str| format!("tenant-id: {tenant}");
+    let one = relay_only(&nats, "after: 1s")
+        .target_address("central", &port.url(), &[&tenant("one")])
+        .spawn();
+    send(&one, &numbered(5));
+    wait_until_shared(&one, 5);
+    let two = relay_only(&nats, "after: 1s")
+        .target("central", &foreign, &[&tenant("two")])
+        .spawn();
+    wait_until_connected(&two);
+    eventually(3 * SOON, "records that are not its own", || {
+        series(&two, "mismatched_total") >= 1.0
+    });
+    eventually(SOON, "a warning", || {
+        let log = two.output();
+        log.lines()
+            .any(|line| line.contains("WARN") && line.contains("tenant"))
+    });
+    send(&two, &["own".to_owned()]);
+    two.wait_ledger("central", "its own", |it| it.sent.profiles == 1);
+    assert_eq!(arrived(&foreign), ["own"]);
+    assert_eq!(nats.stored(), 5);
+    let ledger = two.ledger("central");
+    assert_eq!(
+        (ledger.shared(), ledger.lost()),
+        (0, Count::default()),
+        "{ledger:?}"
+    );
+    if !nightly() {
+        // What the other relay gave back returns after a minute.
+        return;
+    }
+    drop(two);
+    let target = open(&port);
+    wait_for_each(&target, &numbered(5), Duration::from_secs(60) + RECOVERY);
+    for request in target.requests() {
+        assert_eq!(request.head.get("x-scope-orgid").as_deref(), Some("one"));
+    }
+    wait_until_done(&one, &nats);
+}
