@@ -150,11 +150,7 @@ impl Fleet {
         self.replace(place);
     }
 
-    pub(super) fn broker_fails(&mut self) {
-        self.mended = Some(Instant::now());
-    }
-
-    pub(super) fn broker_is_back(&mut self) {
+    pub(super) fn broker_is_mended(&mut self) {
         self.mended = Some(Instant::now());
     }
 
@@ -167,7 +163,9 @@ impl Fleet {
 
     /// Number of profiles that relays counted as possibly doubled, in all lives so far.
     pub(super) fn possibly_doubled(&mut self) -> u64 {
-        (0..self.relays.len()).for_each(|place| drop(self.look(place)));
+        for place in 0..self.relays.len() {
+            self.look(place);
+        }
         self.possibly_doubled
     }
 

@@ -89,16 +89,6 @@ impl Journal {
         self.with(|seen| seen.kills.values().map(|(_, held)| held.in_flight).sum())
     }
 
-    /// Number of answered profiles that have arrived.
-    pub(super) fn arrived(&self) -> usize {
-        self.with(|seen| {
-            seen.answered
-                .keys()
-                .filter(|it| seen.had.contains_key(it))
-                .count()
-        })
-    }
-
     /// `handed_over_after`: age at which a profile is certainly in the stream.
     pub(super) fn judge(&self, handed_over_after: Duration) -> Verdict {
         self.with(|seen| seen.judge(handed_over_after))

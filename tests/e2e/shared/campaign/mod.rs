@@ -161,7 +161,6 @@ fn only_the_memory_of_killed_relays_is_lost_whenever_relays_and_broker_are_kille
 
 /// Kills the broker or has it hang, and mends it.
 fn strike_broker(nats: &mut Nats, dice: &mut Dice, fleet: &mut Fleet) {
-    fleet.broker_fails();
     if dice.roll(2) == 0 {
         nats.kill();
         thread::sleep(Duration::from_millis(500 + dice.roll(1_500)));
@@ -171,7 +170,7 @@ fn strike_broker(nats: &mut Nats, dice: &mut Dice, fleet: &mut Fleet) {
         thread::sleep(Duration::from_millis(500 + dice.roll(2_500)));
         nats.resume();
     }
-    fleet.broker_is_back();
+    fleet.broker_is_mended();
 }
 
 /// Stops the clients when the test ends, even by a panic.

@@ -1,6 +1,7 @@
 //! A nats-server with JetStream as a child process, with a port and a store that outlive its restarts.
 
 mod api;
+mod tests;
 
 use std::{
     env,
