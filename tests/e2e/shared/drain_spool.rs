@@ -4,7 +4,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::{RECOVERY, block, numbered, open, send, wait, wait_for_each, wait_until_done};
-use crate::support::{Builder, Count, Relay, SOON, nats::Nats, ports::Refusing};
+use crate::support::{Builder, Count, Relay, SOON, Upstream, nats::Nats, ports::Refusing};
 
 /// A directory with a spool in which twenty profiles for `central` are pending, from a relay that was killed.
 fn spool(port: &Refusing) -> TempDir {
@@ -95,17 +95,44 @@ fn a_spool_that_is_still_configured_is_a_fault_that_names_the_key_to_drain_it() 
 }
 
 #[test]
-fn a_directory_to_drain_that_is_no_spool_is_left_alone() {
+fn the_spool_of_an_earlier_configuration_is_not_forgotten() {
     let (nats, port) = (Nats::start(), Refusing::new());
-    let home = tempfile::tempdir().expect("a temporary directory can be made");
-    let foreign = home.path().join("letter.txt");
-    std::fs::write(&foreign, b"dear").expect("a file can be written");
-    let ended = shared(&nats, &port, &drain(home.path())).refused();
-    assert_ne!(ended.status.code(), Some(0), "{}", ended.output);
+    let home = spool(&port);
+    // The dead letters are still where they were, within the spool.
+    let letters = home.path().join("dead-letters").display().to_string();
+    let letters = format!("dead-letters: {{ dir: \"{letters}\" }}");
+    let ended = shared(&nats, &port, "").yaml(&letters).refused();
+    assert_eq!(ended.status.code(), Some(2), "{}", ended.output);
     assert!(
-        ended.output.contains(&home.path().display().to_string()),
+        ended.output.contains("shared.drain-spool"),
         "{}",
         ended.output
     );
+    let target = open(&port);
+    let relay = shared(&nats, &port, &drain(home.path()))
+        .yaml(&letters)
+        .spawn();
+    wait_for_each(&target, &numbered(20), RECOVERY);
+    drop(relay);
+    let _relay = shared(&nats, &port, "").yaml(&letters).spawn();
+}
+
+#[test]
+fn a_directory_to_drain_that_is_no_spool_is_left_alone() {
+    let (nats, target) = (Nats::start(), Upstream::ok());
+    let home = tempfile::tempdir().expect("a temporary directory can be made");
+    let foreign = home.path().join("letter.txt");
+    std::fs::write(&foreign, b"dear").expect("a file can be written");
+    let relay = Relay::builder()
+        .yaml(&block(&nats, &drain(home.path())))
+        .remote_write("disable-local-writes: true")
+        .target("central", &target, &[])
+        .spawn();
+    send(&relay, &numbered(3));
+    wait_for_each(&target, &numbered(3), RECOVERY);
     assert_eq!(std::fs::read(&foreign).expect("it is there"), b"dear");
+    assert_eq!(
+        std::fs::read_dir(home.path()).expect("it is there").count(),
+        1
+    );
 }

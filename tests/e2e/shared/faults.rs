@@ -62,7 +62,10 @@ fn all_faults_of_the_block_are_told_at_once() {
 
 #[test]
 fn a_block_without_servers_is_a_fault() {
-    refused(with("shared: { servers: [] }"), &["shared.servers"]);
+    refused(
+        with("shared: { servers: [], after: 5s }"),
+        &["shared.servers"],
+    );
     refused(with("shared: { prefix: p }"), &["shared.servers"]);
 }
 

@@ -1,8 +1,8 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    LENGTH, RELAYS, named, open, relay_only, send, wait, wait_for_each, wait_until,
-    wait_until_connected, wait_until_done,
+    LENGTH, RELAYS, named, open, relay_only, send, stop, wait_for_each, wait_until,
+    wait_until_connected, wait_until_done, wait_until_shared,
 };
 use crate::support::{
     Answer, Count, Relay, SOON, Upstream, eventually, key::Key, nats::Nats, ports::Refusing,
@@ -32,30 +32,23 @@ fn relay(nats: &Nats, address: &str, pod: &str, after: &str) -> Relay {
 #[test]
 fn the_last_of_three_relays_delivers_what_the_others_left_with_their_tags_and_paced() {
     let (nats, port) = (Nats::start(), Refusing::new());
-    let mut relays = PODS.map(|pod| relay(&nats, &port.url(), pod, "1m"));
+    let relays = PODS.map(|pod| relay(&nats, &port.url(), pod, "1m"));
     for relay in &relays {
         wait_until(relay, RELAYS, 3.0);
     }
     for (relay, pod) in relays.iter().zip(PODS) {
         send(relay, &named(pod, EACH));
     }
-    for relay in &mut relays[..2] {
-        relay.sigterm();
-        assert_eq!(
-            relay.wait(2 * SOON).expect("an end").code(),
-            Some(0),
-            "{}",
-            relay.output()
-        );
-    }
+    let [first, second, last] = relays;
+    stop(first);
+    stop(second);
     assert_eq!(nats.stored(), 2 * EACH as u64);
-    let last = &relays[2];
-    wait_until(last, RELAYS, 1.0);
+    wait_until(&last, RELAYS, 1.0);
 
     let target = open(&port);
     let names: Vec<_> = PODS.iter().flat_map(|pod| named(pod, EACH)).collect();
     wait_for_each(&target, &names, FLEET_RECOVERY);
-    let ledger = wait_until_done(last, &nats);
+    let ledger = wait_until_done(&last, &nats);
     assert_eq!(ledger.sent, Count::new(3 * EACH as u64, 3 * EACH * LENGTH));
     assert_eq!(ledger.lost(), Count::default());
     let requests = target.requests();
@@ -92,9 +85,7 @@ fn three_relays_together_send_the_backlog_at_the_rate_of_one() {
     }
     for relay in &relays {
         wait_until(relay, RELAYS, 3.0);
-        wait(relay, 3 * SOON, "all handed over", |it| {
-            it.shared() == EACH as i64
-        });
+        wait_until_shared(relay, EACH as u64);
     }
     let address = target.address().to_string();
     drop(target.stop());
@@ -118,18 +109,15 @@ fn three_relays_together_send_the_backlog_at_the_rate_of_one() {
 
 #[test]
 fn a_relay_without_an_outage_of_its_own_delivers_the_backlog_of_another() {
-    // One relay cannot reach the target: its connections are refused by a front that is down.
     let (nats, target) = (Nats::start(), Upstream::ok());
     let cut_off = relay(&nats, &target.url(), "a", "1s");
     let address = target.address().to_string();
     drop(target.stop());
-    send(&cut_off, &named("a", 10));
-    wait(&cut_off, 3 * SOON, "all handed over", |it| {
-        it.shared() == 10
-    });
+    send(&cut_off, &named("a", 20));
+    wait_until_shared(&cut_off, 20);
     let target = Upstream::at(&address, |_| Answer::ok());
     let other = relay(&nats, &target.url(), "b", "1s");
-    wait_for_each(&target, &named("a", 10), FLEET_RECOVERY);
+    wait_for_each(&target, &named("a", 20), FLEET_RECOVERY);
     let ledger = other.ledger("central");
     assert!(ledger.taken_over.profiles > 0, "{ledger:?}");
     for request in target.requests() {

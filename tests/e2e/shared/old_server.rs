@@ -1,8 +1,8 @@
 use serde_json::Value;
 
 use super::{
-    CONNECTED, RECOVERY, numbered, open, relay_only, send, wait_for_each, wait_until,
-    wait_until_connected, wait_until_done, wait_until_shared,
+    CONNECTED, RECOVERY, numbered, open, relay_only, send, stop, wait_for_each, wait_until,
+    wait_until_connected, wait_until_done,
 };
 use crate::support::{Count, SOON, eventually, nats::Nats, ports::Refusing};
 
@@ -46,7 +46,7 @@ fn a_server_before_2_10_works_with_streams_that_its_administrator_has_made() {
     copy(&new, &old);
     drop(maker);
 
-    let mut relay = builder(&old, "bind").spawn();
+    let relay = builder(&old, "bind").spawn();
     wait_until_connected(&relay);
     eventually(SOON, "a warning of the version", || {
         let log = relay.output();
@@ -54,9 +54,7 @@ fn a_server_before_2_10_works_with_streams_that_its_administrator_has_made() {
             .any(|line| line.contains("WARN") && line.contains("2.9."))
     });
     send(&relay, &numbered(10));
-    wait_until_shared(&relay, 10);
-    relay.sigterm();
-    assert_eq!(relay.wait(2 * SOON).expect("an end").code(), Some(0));
+    stop(relay);
     assert_eq!(old.stored(), 10);
     let relay = builder(&old, "bind").spawn();
     let target = open(&port);
