@@ -3,7 +3,7 @@
 export CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help build dist demo test interop test-interop test-deploy nightly fuzz bench bench-full bench-peers bench-tls bench-ci bench-build train bench-parts counts counts-renew outage bench-scrape culprits attacks check check-fmt check-clippy check-doc check-deny fmt clean
+.PHONY: help build dist demo test interop test-interop test-deploy nightly fuzz bench bench-full bench-peers bench-tls bench-ci bench-build train bench-parts counts counts-renew outage bench-backlog bench-scrape culprits attacks check check-fmt check-clippy check-doc check-deny fmt clean
 
 help: ## list the targets of make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
@@ -99,6 +99,9 @@ OUTAGE_SVG ?= docs/outage.svg
 
 outage: ## stop a target for two minutes, check the relay's behaviour, and draw OUTAGE_SVG (docs/outage.svg)
 	$(CARGO) bench --locked -p pyrotee --bench outage -- $(abspath $(OUTAGE_SVG))
+
+bench-backlog: ## stop a target for half a minute with the backlog in memory, in a spool and on NATS JetStream, and print CPU, memory and times (needs nats-server), 5 minutes
+	$(CARGO) bench --locked -p pyrotee --bench backlog
 
 bench-scrape: ## scrape 300 applications with default limits, raised ones, and with a tenth that hangs, and print CPU and memory, 5 minutes
 	$(CARGO) bench --locked -p pyrotee --bench scrape

@@ -168,6 +168,10 @@ impl Nats {
         kill_process(Pid::from_child(child), signal).expect("it is a child of this test");
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
     /// A connection of the test itself.
     pub(crate) fn connect(&self) -> Connection {
         Connection::open(self.port.address(), &self.login)
