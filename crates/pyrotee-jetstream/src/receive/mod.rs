@@ -110,7 +110,10 @@ impl Receiver {
             let is_current = target
                 .session()
                 .is_some_and(|it| it.number == session.number);
-            if !is_current || !receiving.work().await {
+            if !is_current {
+                return false;
+            }
+            if !receiving.work().await {
                 let _ended = timeout(LONGEST_PAUSE, sessions.changed()).await;
                 return false;
             }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use pyrotee_queue::{Consumer, Limits, RetryHistory, lock};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use super::support::{ANY, Relay, Setup, until};
@@ -60,22 +61,16 @@ async fn whatever_relays_and_broker_do_each_profile_is_delivered() {
         ..Setup::default()
     };
     let delivered = Delivered::default();
-    let mut deliverers = Vec::new();
-    let mut relays: Vec<Relay> = Vec::new();
+    let mut relays: Vec<Running> = Vec::new();
     let mut stopped = Vec::new();
     let mut offered = 0;
     let end = Instant::now() + Duration::from_secs(3);
     while Instant::now() < end {
         while relays.len() < 3 {
             let relay = Relay::open(&nats, "p", &setup);
-            // The last relay only hands over.
-            if relays.len() < 2 {
-                let consumer = Arc::clone(&relay.queue.consumer);
-                deliverers.push(tokio::spawn(deliver(consumer, Arc::clone(&delivered))));
-            }
-            relays.push(relay);
+            relays.push(Running::new(relay, &delivered));
         }
-        for relay in &relays {
+        for Running { relay, .. } in &relays {
             for _ in 0..fastrand::u64(..20) {
                 relay.offer_of(fastrand::u8(1..3), &offered.to_string(), 500);
                 offered += 1;
@@ -95,31 +90,48 @@ async fn whatever_relays_and_broker_do_each_profile_is_delivered() {
                 nats.resume();
             }
             2..6 => {
-                let mut relay = relays.remove(fastrand::usize(..relays.len()));
-                assert!(relay.stop(Duration::from_secs(20)).await);
-                stopped.push(relay);
+                let running = relays.remove(fastrand::usize(..relays.len()));
+                stopped.push(running.stop().await);
             }
             _ => {}
         }
     }
-    for relay in &mut relays {
-        relay.until_ready().await;
-    }
-    let consumer = Arc::clone(&relays[2].queue.consumer);
-    deliverers.push(tokio::spawn(deliver(consumer, Arc::clone(&delivered))));
+    let last = Relay::ready(&nats, "p", &setup).await;
+    relays.push(Running::new(last, &delivered));
     until("all are delivered", || lock(&delivered).len() == offered).await;
     until("nothing is pending", || {
-        relays
-            .iter()
-            .all(|relay| relay.counts().pending.profiles == 0)
+        let mut all = relays.iter().map(|it| it.relay.counts().pending);
+        all.all(|pending| pending.profiles == 0)
     })
     .await;
-    for deliverer in deliverers {
-        deliverer.abort();
+    for running in relays {
+        stopped.push(running.stop().await);
     }
     until("nothing is charged", || {
-        let mut all = relays.iter().chain(&stopped);
-        all.all(|relay| relay.budget.recorded() == 0)
+        stopped.iter().all(|relay| relay.budget.recorded() == 0)
     })
     .await;
+}
+
+/// A relay and its deliverer.
+struct Running {
+    relay: Relay,
+    deliverer: JoinHandle<()>,
+}
+
+impl Running {
+    fn new(relay: Relay, delivered: &Delivered) -> Self {
+        let consumer = Arc::clone(&relay.queue.consumer);
+        let deliverer = tokio::spawn(deliver(consumer, Arc::clone(delivered)));
+        Self { relay, deliverer }
+    }
+
+    /// Stops the deliverer, as a relay does when its time is up, then the rest.
+    async fn stop(mut self) -> Relay {
+        self.deliverer.abort();
+        self.deliverer.await.ok();
+        let dropped_none = self.relay.stop(Duration::from_secs(20)).await;
+        assert!(dropped_none, "{:?}", self.relay.counts());
+        self.relay
+    }
 }

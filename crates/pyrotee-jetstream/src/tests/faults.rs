@@ -228,3 +228,27 @@ async fn a_stream_and_a_consumer_that_an_operator_deletes_are_made_again() {
     assert_eq!(name(&lease), "2");
     lease.ack();
 }
+
+#[tokio::test]
+async fn a_server_that_retires_and_returns_loses_nothing() {
+    let mut nats = Nats::start().await;
+    let a = Relay::ready(&nats, "p", &Setup::default()).await;
+    for number in 0..5 {
+        a.offer(&number.to_string());
+    }
+    a.until_handed_over(5).await;
+    let leased = a.lease().await;
+    nats.retire();
+    nats.kill();
+    let session = || a.monitor.backend.target(TARGET).unwrap().session();
+    until("the session has ended", || session().is_none()).await;
+    // Its answer waits for the next session.
+    leased.ack();
+    nats.restart().await;
+    for number in 1..5 {
+        let lease = a.lease().await;
+        assert_eq!(name(&lease), number.to_string());
+        lease.ack();
+    }
+    assert_eq!((a.counts().sent.profiles, in_stream(&[&a])), (5, 0));
+}
