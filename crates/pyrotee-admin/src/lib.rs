@@ -11,6 +11,8 @@
 //! served. Clones share their state, and a request waits for no lock. Through [`Reload`], [`ConfigState`] and
 //! [`Draining`] the listener calls the part of the relay that reloads.
 //!
+//! `service_manager` tells systemd what the probes tell a cluster: ready, reloading, stopping, and that the process lives.
+//!
 //! This crate does not depend on an exporter of metrics (a [`Metrics`] renders the metrics) nor on the
 //! configuration.
 
@@ -38,6 +40,7 @@ mod query;
 mod reload;
 mod response;
 mod routes;
+mod service_manager;
 mod shared;
 mod site;
 mod spool;
@@ -58,6 +61,7 @@ pub use hosts::Hosts;
 pub use listener::Admin;
 pub use open_spool::OpenSpool;
 pub use pages::{Copies, Metrics, Pages};
+pub use service_manager::{ReloadNotices, ServiceManager};
 pub use site::Site;
 pub use status::StatusSource;
 pub use target_list::TargetList;

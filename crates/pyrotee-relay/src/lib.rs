@@ -17,7 +17,6 @@ mod relay;
 mod reload;
 mod running;
 mod scraping;
-mod service_manager;
 mod settings;
 mod shared;
 mod signals;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::Context;
 use pyrotee_admin::{
     Actions, Admin, AdminTls, Copies, DegradableParts, Guard, Health, Hosts, LetterService,
-    OpenSpool, Pages, SharedBacklog, Site, StatusSource, UpstreamState,
+    OpenSpool, Pages, ReloadNotices, ServiceManager, SharedBacklog, Site, StatusSource,
+    UpstreamState,
 };
 use pyrotee_config::{ListenerTls, Loader};
 use pyrotee_net::bind;
@@ -29,7 +30,6 @@ use crate::reload::{
 };
 use crate::running::{Cause, Running, crash};
 use crate::scraping::Scraping;
-use crate::service_manager::{ReloadNotices, ServiceManager};
 use crate::settings;
 use crate::shared::{FleetTask, SpoolDrain};
 use crate::signals::{self, IgnoredSignals, Signals};

@@ -18,6 +18,7 @@ mod steps;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pyrotee_admin::ReloadNotices;
 use pyrotee_admin::json::reload::ReloadReport;
 use pyrotee_config::{Config, ConfigText, FileContents, Loaded, Loader};
 use pyrotee_queue::{Part, Supervisor};
@@ -30,8 +31,6 @@ pub(crate) use reloadable_parts::{ReloadableParts, targets_in_force};
 use requests::Request;
 pub(crate) use requests::{ReloadHandle, Requests};
 pub(crate) use state::ReloadState;
-
-use crate::service_manager::ReloadNotices;
 
 /// Time between two looks that must agree while somebody waits for the reload.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);

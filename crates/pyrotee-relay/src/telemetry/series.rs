@@ -35,13 +35,28 @@ pub(super) struct Series<S> {
 
 impl<S> Series<S> {
     pub(super) fn new(gauges: &[Row<S>], counters: &[Row<S>]) -> Self {
-        let gauges = gauges.iter().map(|(name, _, read)| (*read, gauge!(*name)));
-        let counters = counters
-            .iter()
-            .map(|(name, _, read)| (*read, counter!(*name)));
+        Self::labelled(gauges, counters, &[])
+    }
+
+    /// Series of one target.
+    pub(super) fn of_target(gauges: &[Row<S>], counters: &[Row<S>], target: &str) -> Self {
+        Self::labelled(gauges, counters, &[("target", target.to_owned())])
+    }
+
+    fn labelled(gauges: &[Row<S>], counters: &[Row<S>], labels: &[(&'static str, String)]) -> Self {
+        let (gauges, counters) = (gauges.iter(), counters.iter());
+        let gauges = gauges.map(|(name, _, read)| (*read, gauge!(*name, labels)));
+        let counters = counters.map(|(name, _, read)| (*read, counter!(*name, labels)));
         Self {
             gauges: gauges.collect(),
             counters: counters.collect(),
+        }
+    }
+
+    /// Sets the gauges to zero.
+    pub(super) fn clear(&self) {
+        for (_, gauge) in &self.gauges {
+            gauge.set(0);
         }
     }
 

@@ -8,12 +8,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use metrics::{Counter, Gauge, Unit, counter, describe_gauge, gauge};
+use metrics::{Gauge, Unit, describe_gauge, gauge};
 use pyrotee_admin::SharedBacklog;
 use pyrotee_admin::json::shared::{READY, SharedJson, SharedTargetJson};
 use pyrotee_queue::lock;
 
-use super::series::{self, Read, Row, Series, float};
+use super::series::{self, Row, Series};
 
 const OLDEST: &str = "pyroscope_remote_write_shared_oldest_seconds";
 
@@ -176,41 +176,26 @@ impl SharedSeries {
 /// The series of one target.
 #[derive(Debug)]
 struct StreamSeries {
-    gauges: Vec<(Read<SharedTargetJson>, Gauge)>,
-    counters: Vec<(Read<SharedTargetJson>, Counter)>,
+    series: Series<SharedTargetJson>,
     oldest: Gauge,
 }
 
 impl StreamSeries {
     fn new(target: &str) -> Self {
-        let gauge = |name: &'static str| gauge!(name, "target" => target.to_owned());
-        let counter = |name: &'static str| counter!(name, "target" => target.to_owned());
-        let gauges = TARGET_GAUGES.iter();
-        let counters = TARGET_COUNTERS.iter();
         Self {
-            gauges: gauges.map(|(name, _, read)| (*read, gauge(name))).collect(),
-            counters: counters
-                .map(|(name, _, read)| (*read, counter(name)))
-                .collect(),
-            oldest: gauge(OLDEST),
+            series: Series::of_target(&TARGET_GAUGES, &TARGET_COUNTERS, target),
+            oldest: gauge!(OLDEST, "target" => target.to_owned()),
         }
     }
 
     fn update(&self, of: &SharedTargetJson) {
-        for (read, gauge) in &self.gauges {
-            gauge.set(float(read(of)));
-        }
-        for (read, counter) in &self.counters {
-            counter.absolute(read(of));
-        }
+        self.series.update(of);
         self.oldest.set(of.oldest_seconds.unwrap_or_default());
     }
 
     /// Sets the gauges to zero: the relay does not look at the stream any more.
     fn clear(&self) {
-        for gauge in self.gauges.iter().map(|(_, gauge)| gauge) {
-            gauge.set(0);
-        }
+        self.series.clear();
         self.oldest.set(0);
     }
 }

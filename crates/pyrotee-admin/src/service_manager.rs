@@ -14,9 +14,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use pyrotee_admin::Health;
 use sd_notify::NotifyState;
 use tokio::time::interval;
+
+use crate::Health;
 
 /// The variable with the address of the manager's socket.
 const SOCKET: &str = "NOTIFY_SOCKET";
@@ -26,7 +27,7 @@ const BEATS_PER_LIMIT: u32 = 2;
 
 /// The service manager of this process, if one wants to be notified. No call waits for it.
 #[derive(Debug, Default)]
-pub(crate) struct ServiceManager {
+pub struct ServiceManager {
     socket: Option<UnixDatagram>,
     /// Time without a beat after which the manager restarts the relay. `None`: the manager expects no beats.
     watchdog: Option<Duration>,
@@ -36,7 +37,7 @@ pub(crate) struct ServiceManager {
 
 impl ServiceManager {
     /// The manager that the environment names. Logs if it cannot be reached.
-    pub(crate) fn from_environment() -> Self {
+    pub fn from_environment() -> Self {
         let Some(address) = std::env::var_os(SOCKET) else {
             return Self::default();
         };
@@ -53,13 +54,13 @@ impl ServiceManager {
     }
 
     /// Notifies that the relay is ready, which serves `targets` targets.
-    pub(crate) fn ready(&self, targets: usize) {
+    pub fn ready(&self, targets: usize) {
         self.is_serving.store(true, Relaxed);
         self.notify(&[NotifyState::Ready, NotifyState::Status(&serving(targets))]);
     }
 
     /// Notifies that the relay stops, which takes `limit` at most.
-    pub(crate) fn stopping(&self, limit: Duration) {
+    pub fn stopping(&self, limit: Duration) {
         self.is_serving.store(false, Relaxed);
         // `NotifyState::ExtendTimeoutUsec` ends at 71 minutes.
         let extended = format!("EXTEND_TIMEOUT_USEC={}", limit.as_micros());
@@ -72,7 +73,7 @@ impl ServiceManager {
 
     /// Beats as long as the data path is alive and this task runs, if the manager expects beats; else returns at once.
     /// The caller spawns the task on the runtime of the data path, so that no beat is sent while that runtime hangs.
-    pub(crate) async fn beat(&self, health: &Health) {
+    pub async fn beat(&self, health: &Health) {
         let (Some(limit), Some(_)) = (self.watchdog, &self.socket) else {
             return;
         };
@@ -98,13 +99,13 @@ impl ServiceManager {
 
 /// Notifications of one task that reloads: a reload is announced once, and its end only after that.
 #[derive(Debug)]
-pub(crate) struct ReloadNotices {
+pub struct ReloadNotices {
     manager: Arc<ServiceManager>,
     is_announced: bool,
 }
 
 impl ReloadNotices {
-    pub(crate) fn new(manager: Arc<ServiceManager>) -> Self {
+    pub fn new(manager: Arc<ServiceManager>) -> Self {
         Self {
             manager,
             is_announced: false,
@@ -112,7 +113,7 @@ impl ReloadNotices {
     }
 
     /// Notifies that a reload applies or refuses a configuration, unless that is announced.
-    pub(crate) fn begin(&mut self) {
+    pub fn begin(&mut self) {
         if self.is_announced || !self.manager.is_serving.load(Relaxed) {
             return;
         }
@@ -125,7 +126,7 @@ impl ReloadNotices {
 
     /// Notifies that the announced reload has ended: `targets` targets are in force, and the configuration file was
     /// refused or not.
-    pub(crate) fn end(&mut self, targets: usize, is_refused: bool) {
+    pub fn end(&mut self, targets: usize, is_refused: bool) {
         if !std::mem::take(&mut self.is_announced) || !self.manager.is_serving.load(Relaxed) {
             return;
         }
