@@ -277,6 +277,16 @@ fn series_of_tls() -> BTreeSet<String> {
     series(&Metrics::parse(text))
 }
 
+/// The series of a relay that cannot reach the NATS of its shared backlog: they are there all the same.
+fn series_of_shared() -> BTreeSet<String> {
+    let relay = Relay::builder()
+        .remote_write("disable-local-writes: true")
+        .yaml("shared: { servers: [\"nats://127.0.0.1:1\"] }")
+        .target_address("central", "https://127.0.0.1:1", &[])
+        .spawn();
+    series(&relay.metrics())
+}
+
 #[test]
 fn the_documentation_lists_the_series_there_are_and_no_other() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/metrics.md");
@@ -292,6 +302,7 @@ fn the_documentation_lists_the_series_there_are_and_no_other() {
     rig.upstream.wait_for(6, SOON);
     let mut shown = series(&rig.relay.metrics());
     shown.extend(series_of_tls());
+    shown.extend(series_of_shared());
     shown.extend(series(&crate::scrape::metrics_of_a_job()));
     shown.retain(|name| name.starts_with("pyroscope_"));
     let missing: Vec<_> = shown.difference(&documented).collect();

@@ -129,6 +129,24 @@ class Sink(Process):
         return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
 
 
+def nats_server():
+    """The path of nats-server. The one of Debian 12 is older than the relay needs."""
+    go = Path(os.environ.get("GOPATH") or Path.home() / "go")
+    found = os.environ.get("PYROTEE_NATS_SERVER") or shutil.which(go / "bin/nats-server") or shutil.which("nats-server")
+    assert found, "nats-server is missing: go install github.com/nats-io/nats-server/v2@v2.15.3"
+    return found
+
+
+class Nats(Process):
+    """A running nats-server with JetStream, whose streams are in `folder`."""
+
+    def __init__(self, folder):
+        store = Path(folder) / "nats"
+        super().__init__(folder, "nats-server", [nats_server(), "-a", "127.0.0.1", "-p", "-1", "-js", "-sd", store])
+        self.address = self.says(r"Listening for client connections on (\S+)")
+        self.says("(Server is ready)")
+
+
 class Family:
     """Starts processes in one folder, and ends them all, the newest first."""
 
@@ -146,6 +164,9 @@ class Family:
 
     def sink(self, name, *options):
         return self.add(Sink(self.folder, name, self.pyrotee, *options))
+
+    def nats(self):
+        return self.add(Nats(self.folder)).address
 
     def run(self, *arguments):
         """Runs a subcommand to its end."""

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 
 from series import (
     ACCEPTED,
+    CONNECTED,
     DAY,
+    HANDED_OVER,
     INGESTED,
     INSTANCE,
     LETTERS_EVICTED,
@@ -24,9 +26,11 @@ from series import (
     SCRAPES,
     SCRAPES_FAILED,
     SENT,
+    SHARED,
     SPOOL,
     STARTED,
     SUSPENDED,
+    TAKEN_OVER,
     UP,
     UPSTREAM_ERRORS,
     VALID,
@@ -35,6 +39,7 @@ from series import (
     dropped,
     letters_lost,
     of_config,
+    of_shared,
     of_spool,
     of_target,
     rising,
@@ -116,6 +121,12 @@ def lost(reason, alert, labels):
 
 PER_JOB = {"scrape_job": "shop"}
 PER_TARGET = {"target": "central"}
+
+# Nothing is taken out of the stream, or put into it.
+STUCK = {
+    name: rising(0)
+    for name in [TAKEN_OVER, HANDED_OVER, of_shared("published_total"), of_shared("redelivered_total")]
+}
 
 CASES = [
     Case("it is gone", {UP: steady(0)}, {"PyroteeDown": {}}),
@@ -331,6 +342,70 @@ CASES = [
     ),
     Case("a file was set aside", {of_spool("quarantined_segments"): steady(1)}, {"PyroteeSpoolDamaged": {}}, SPOOL),
     Case("a target was renamed", {of_spool("orphaned_targets"): steady(1)}, {"PyroteeSpoolOrphans": {}}, SPOOL),
+    Case("NATS is away", {CONNECTED: steady(0)}, {"PyroteeSharedDisconnected": {}}, SHARED),
+    Case("NATS is away for three minutes", {CONNECTED: f"1x{MINUTES - 20} 0x2 1x20"}, {}, SHARED),
+    Case("a stream cannot be used", {of_shared("usable"): steady(0)}, {"PyroteeSharedDisconnected": PER_TARGET}, SHARED),
+    Case(
+        "a target with a shared backlog was removed",
+        {
+            state("removed"): f"0x{MINUTES - 8} 1x3 0x5",
+            **{of_shared(name): f"1x{MINUTES - 8} 0x8" for name in ["usable", "waiting_profiles", "bytes", "max_bytes"]},
+            of_shared("oldest_seconds"): steady(0),
+        },
+        {},
+        SHARED,
+    ),
+    Case("nobody takes what waits on NATS", STUCK, {"PyroteeSharedBacklogStuck": {**PER_TARGET, "instance": None}}, SHARED),
+    Case(
+        "the target of what waits on NATS is down",
+        {**STUCK, state("open"): steady(1), state("healthy"): steady(0)},
+        {"PyroteeTargetFailing": {**PER_TARGET, "state": "open"}},
+        SHARED,
+    ),
+    Case("nothing waits on NATS", {**STUCK, of_shared("waiting_profiles"): steady(0)}, {}, SHARED),
+    Case(
+        "profiles have waited on NATS for too long",
+        {of_shared("oldest_seconds"): steady(2_500)},
+        {"PyroteeBacklogExpiring": PER_TARGET},
+        SHARED,
+    ),
+    Case(
+        "a stream is almost full",
+        {of_shared("bytes"): steady(900 << 20)},
+        {"PyroteeSharedStreamNearlyFull": {**PER_TARGET, "instance": None}},
+        SHARED,
+    ),
+    Case("the stream has not been looked at", {of_shared("bytes"): steady(0), of_shared("max_bytes"): steady(0)}, {}, SHARED),
+    Case(
+        "relays do not acknowledge what they got",
+        {of_shared("redelivered_total"): rising(4)},
+        {"PyroteeSharedRedeliveries": {**PER_TARGET, "instance": None}},
+        SHARED,
+    ),
+    Case(
+        "a relay that held 60 profiles was lost",
+        {of_shared("redelivered_total"): f"0+2x{MINUTES - 12} {2 * (MINUTES - 11) + 60}+2x12"},
+        {},
+        SHARED,
+    ),
+    Case(
+        "a target that fails gives every profile back",
+        {TAKEN_OVER: rising(100), HANDED_OVER: rising(100), of_shared("redelivered_total"): rising(92)},
+        {},
+        SHARED,
+    ),
+    Case(
+        "two relays mean different remotes",
+        {of_shared("mismatched_total"): rising(5), of_shared("redelivered_total"): rising(7)},
+        {"PyroteeSharedMismatch": PER_TARGET},
+        SHARED,
+    ),
+    Case(
+        "three profiles are missing between memory and NATS",
+        {TAKEN_OVER: rising(10, 3)},
+        {"PyroteeUnaccountedProfiles": PER_TARGET},
+        SHARED,
+    ),
     Case("the local Pyroscope is down", {UPSTREAM_ERRORS: rising(300)}, {"PyroteeUpstreamFailing": {}}),
     Case("a target leads back", {teed("loop"): rising(1)}, {"PyroteeLoop": {"result": "loop"}}),
     Case(

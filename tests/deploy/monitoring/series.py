@@ -45,6 +45,10 @@ def of_spool(name):
     return f"{PREFIX}spool_{name}{{{INSTANCE}}}"
 
 
+def of_shared(name):
+    return of_target(f"shared_{name}")
+
+
 def letters_lost(reason):
     return f'{PREFIX}dead_letters_lost_total{{{INSTANCE},reason="{reason}"}}'
 
@@ -163,4 +167,25 @@ SPOOL = {
     of_spool("quarantined_segments"): steady(0),
     of_spool("orphaned_targets"): steady(0),
     of_spool("unreadable_segments"): steady(0),
+}
+
+CONNECTED = f"{PREFIX}shared_connected{{{INSTANCE}}}"
+TAKEN_OVER = of_target("taken_over_profiles_total")
+HANDED_OVER = of_target("handed_over_profiles_total")
+
+# While the target is slow: each minute ten profiles come back from NATS, to which eight were published and two given back.
+SHARED = {
+    **MEMORY,
+    CONNECTED: steady(1),
+    f"{PREFIX}shared_relays{{{INSTANCE}}}": steady(3),
+    TAKEN_OVER: rising(10),
+    HANDED_OVER: rising(10),
+    of_shared("usable"): steady(1),
+    of_shared("waiting_profiles"): steady(40),
+    of_shared("bytes"): steady(100 << 20),
+    of_shared("max_bytes"): steady(1 << 30),
+    of_shared("oldest_seconds"): steady(60),
+    of_shared("published_total"): rising(8),
+    of_shared("redelivered_total"): rising(2),
+    of_shared("mismatched_total"): rising(0),
 }

@@ -9,9 +9,13 @@ import pytest
 from cases import CASES, Case
 from files import RULES, RUNBOOK, alerts, expressions
 from loopback.processes import ROOT
-from series import ASKED, MEMORY, ON_PURPOSE, REASONS, SPOOL
+from series import ASKED, MEMORY, ON_PURPOSE, REASONS, SHARED, SPOOL
 
-WELL = [Case("all is well", {}, {}), Case("all is well, with a spool", {}, {}, SPOOL)]
+WELL = [
+    Case("all is well", {}, {}),
+    Case("all is well, with a spool", {}, {}, SPOOL),
+    Case("all is well, with a shared backlog", {}, {}, SHARED),
+]
 
 
 def firing(case):
@@ -92,6 +96,7 @@ def test_every_alert_says_how_grave_it_is_and_what_to_do():
         assert notes["runbook"] == f"pyrotee runbook {name}"
 
 
-def test_both_kinds_of_relay_differ_in_the_spool_alone():
-    assert MEMORY.keys() < SPOOL.keys()
-    assert all("spool_" in name for name in SPOOL.keys() - MEMORY.keys())
+def test_the_kinds_of_relay_differ_in_what_keeps_the_backlog_alone():
+    for kind, words in [(SPOOL, ["spool_"]), (SHARED, ["shared_", "taken_over_", "handed_over_"])]:
+        assert MEMORY.keys() < kind.keys()
+        assert all(any(word in name for word in words) for name in kind.keys() - MEMORY.keys())

@@ -5,6 +5,9 @@ from grafana_foundation_sdk.models import dashboard as grafana
 from files import DASHBOARD, dashboard, queries
 from loopback.processes import ROOT
 
+# The directories of spool and dead letters, and the connection to NATS, are shared by all targets.
+OF_ALL_TARGETS = ["spool", "dead_letters", "shared_relays", "shared_connect"]
+
 VARIABLES = ["datasource", "cluster", "namespace", "job", "instance", "target"]
 
 
@@ -27,8 +30,7 @@ def test_every_query_follows_the_variables():
     for title, query in queries():
         for variable in VARIABLES[1:5]:
             assert f'{variable}=~"${variable}"' in query, f"{title}: {variable}"
-        # The directories of spool and dead letters are shared by all targets.
-        if "remote_write" in query and "spool" not in query and "dead_letters" not in query:
+        if "remote_write" in query and not any(word in query for word in OF_ALL_TARGETS):
             assert '"$target"' in query, title
 
 

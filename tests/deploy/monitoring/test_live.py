@@ -49,7 +49,8 @@ def application():
 
 @pytest.fixture(scope="module")
 def relays(family, application):
-    """Five healthy relays: one with a spool, one that sends to another over TLS, one that scrapes; and one relay in trouble."""
+    """Six healthy relays: one with a spool, one with a shared backlog, one that sends to another over TLS, one that scrapes; and one
+    relay in trouble."""
     local, remote = family.sink("local"), family.sink("remote")
     refusing = family.sink("refusing", "--status", "503")
     wrong = family.sink("wrong", "--status", "401")
@@ -80,6 +81,14 @@ def relays(family, application):
                 "upstream": upstream,
                 # Small enough for any disk, as in a sidecar.
                 "spool": {"dir": str(family.folder / "spool"), "max-bytes": "16MiB"},
+                "remote-write": remote_write(central=remote.address),
+            },
+        ),
+        "shared": family.relay(
+            "shared",
+            {
+                "upstream": upstream,
+                "shared": {"servers": [f"nats://{family.nats()}"], "replicas": 1},
                 "remote-write": remote_write(central=remote.address),
             },
         ),

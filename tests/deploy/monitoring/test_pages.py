@@ -48,7 +48,7 @@ def test_what_pages_name_is_there(family):
                 usage = family.run(*names, "--help").stdout
                 flags = [word for word in words if word.startswith("--")]
                 assert usage and all(flag in usage for flag in flags), f"{page.name}: {code}"
-            elif re.fullmatch(r"(spool|tee|upstream|shutdown|reload)\.[a-z-]+", code):
+            elif re.fullmatch(r"(spool|shared|tee|upstream|shutdown|reload)\.[a-z-]+", code):
                 assert f"`{code}`" in keys, f"{page.name}: {code}"
 
 
