@@ -13,6 +13,7 @@ from helm_python import _native
 from helm_python import chart as helm
 
 from loopback.pki import Authority
+from loopback.processes import CREDENTIALS
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
@@ -145,10 +146,15 @@ def with_certificates(folder, text):
     return re.sub(r"^( *)(cert|key|ca|client-ca)-file: .*$", lambda it: f"{it[1]}{it[2]}-file: {own / names[it[2]]}", text, flags=re.M)
 
 
+def with_credentials(text):
+    """The text with credentials of these tests instead of those of NATS that it names."""
+    return re.sub(r"^( *)creds-file: .*$", lambda it: f"{it[1]}creds-file: {CREDENTIALS}", text, flags=re.M)
+
+
 def check(tmp_path, text, environment=None, flags=()):
     """Runs `pyrotee check --print` on a text. Variables and files that the text uses and that are not in `environment` get a value, as from a user's Secret."""
     file = tmp_path / "pyrotee.yaml"
-    text = with_certificates(tmp_path, with_files(tmp_path, text, environment))
+    text = with_credentials(with_certificates(tmp_path, with_files(tmp_path, text, environment)))
     file.write_text(text)
     variables = {name: "x" for name in re.findall(r"\$\{(\w+)\}", text)}
     return subprocess.run(

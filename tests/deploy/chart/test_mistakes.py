@@ -53,6 +53,7 @@ CLOSED = [
 ]
 
 ADMIN_TLS = {"cert-file": "/a", "key-file": "/b"}
+NATS = {"servers": ["tls://nats:4222"]}
 MUTUAL = {"secretName": "a", "caSecretName": "a"}
 
 # Values that the templates refuse.
@@ -137,6 +138,13 @@ FAULTS = [
     ({"tls.secretName": "a"}, "tls.secretName is no value of this chart; did you mean tls.listen.secretName?"),
     ({"config.admin-tls": ADMIN_TLS, "monitoring.podMonitor.enabled": True}, "cannot verify it with an empty monitoring.podMonitor.tlsConfig"),
     ({"tls.admin": MUTUAL, "monitoring.serviceMonitor.enabled": True}, "monitoring.serviceMonitor.tlsConfig has none for Prometheus; write {cert:"),
+    ({"shared.credsSecretName": "a"}, "config.shared.servers names no server; add the servers of NATS"),
+    ({"shared.credsSecretName": "a", "config.shared": {**NATS, "auth": {"nkey-file": "/a"}}}, "is one way to log in at NATS, and config.shared.auth has another"),
+    ({"config.shared": {**NATS, "auth": {"token": "abc"}}}, "config.shared.auth.token would stand readable"),
+    ({"config.shared": {**NATS, "auth": {"user": "a", "password": "abc"}}}, "config.shared.auth.password would stand readable"),
+    ({"config.shared": NATS, "config.spool": {"max-bytes": "1GiB"}}, "config.shared and config.spool exclude each other"),
+    ({"config.shared": {**NATS, "drain-spool": "/spool"}}, "config.shared.drain-spool is /spool, on the read-only root"),
+    ({"tls.shared.caSecretName": "a"}, "tls.shared belongs to no part of config; add config.shared, or correct its name"),
     ({"test.clientSecretName": "a"}, "set tls.listen.secretName, or remove it"),
 ]
 

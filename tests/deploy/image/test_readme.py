@@ -100,6 +100,18 @@ def test_the_example_of_pull_mode_changes_the_configuration_and_adds_a_closed_ap
     assert re.search(r":v\d+\.\d+\.\d+$", application["image"])
 
 
+def test_the_example_of_a_shared_backlog_adds_a_second_relay_and_a_closed_server():
+    services = yaml.safe_load((FOLDER / "compose.shared.yaml").read_text())["services"]
+    assert set(services) == {"relay", "second", "nats"}
+    assert services["relay"]["volumes"] == ["./shared:/etc/pyrotee:ro"]
+    assert sorted(file.name for file in (FOLDER / "shared").iterdir()) == ["nats.conf", "pyrotee.yaml"]
+    for name in ["second", "nats"]:
+        service = services[name]
+        assert service["read_only"] and service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"] and "ports" not in service, name
+    assert re.search(r":\d+\.\d+\.\d+$", services["nats"]["image"])
+
+
 def test_the_dockerfile_has_no_known_faults():
     hadolint = shutil.which("hadolint", path=os.path.dirname(sys.executable))
     ended = subprocess.run([hadolint, FOLDER / "Dockerfile"], capture_output=True, text=True)

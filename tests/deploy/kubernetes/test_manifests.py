@@ -7,7 +7,7 @@ import pytest
 import yaml
 from kubernetes_validate import ValidationError
 
-from loopback.processes import ROOT
+from loopback.processes import CREDENTIALS, ROOT
 from manifests import DROP_IN, KUBERNETES, NATIVE, NEWEST, documents, one, pod_of, pyrotee_of, validate
 
 # Every file with manifests, and the first version of Kubernetes that must accept it.
@@ -15,6 +15,7 @@ FILES = {
     KUBERNETES / "sidecar.yaml": NATIVE,
     KUBERNETES / "sidecar-legacy.yaml": "1.25",
     KUBERNETES / "relay.yaml": "1.30",
+    KUBERNETES / "shared.yaml": "1.30",
     KUBERNETES / "examples/java/app.yaml": NATIVE,
     KUBERNETES / "examples/go/app.yaml": NATIVE,
     DROP_IN / "relay.yaml": "1.30",
@@ -27,7 +28,7 @@ FILES = {
 NATIVE_FORMS = [
     KUBERNETES / name for name in ["sidecar.yaml", "examples/java/app.yaml", "examples/go/app.yaml"]
 ]
-CONFIGURED = [*NATIVE_FORMS, *(KUBERNETES / n for n in ["sidecar-legacy.yaml", "relay.yaml"]), DROP_IN / "relay.yaml"]
+CONFIGURED = [*NATIVE_FORMS, *(KUBERNETES / n for n in ["sidecar-legacy.yaml", "relay.yaml", "shared.yaml"]), DROP_IN / "relay.yaml"]
 
 
 def short(file):
@@ -121,7 +122,8 @@ def effective(family, tmp_path, text, container):
     file = tmp_path / "pyrotee.yaml"
     token = tmp_path / "token"
     token.write_text("from-the-pod")
-    file.write_text(re.sub(r"\$\{file:/run/secrets/pyrotee/[^}]*\}", f"${{file:{token}}}", text))
+    text = re.sub(r"\$\{file:/run/secrets/pyrotee/[^}]*\}", f"${{file:{token}}}", text)
+    file.write_text(re.sub(r"(creds-file:) /run/secrets/pyrotee/\S+", rf"\1 {CREDENTIALS}", text))
     variables = container.get("env", [])
     names = [variable["name"] for variable in variables]
     environment = {name: "from-the-pod" for name in names} | {
@@ -147,8 +149,8 @@ def test_pyrotee_takes_the_configuration_and_it_fits_the_pod(family, tmp_path, f
     mounted = assert_changes_reach(container, pod)
     secret = one(found, "Secret")
     assert mounted == {"/etc/pyrotee": config["metadata"]["name"], "/run/secrets/pyrotee": secret["metadata"]["name"]}
-    keys = re.findall(r"\$\{file:/run/secrets/pyrotee/([^}]*)\}", config["data"]["pyrotee.yaml"])
-    assert keys == list(secret["stringData"])
+    keys = re.findall(r"/run/secrets/pyrotee/([\w.-]+)", config["data"]["pyrotee.yaml"])
+    assert set(keys) == set(secret["stringData"])
     # A variable of a running pod never changes.
     assert "secretKeyRef" not in str(container)
 

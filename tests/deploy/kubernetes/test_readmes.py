@@ -78,6 +78,7 @@ COMMANDS = {
     f"kubectl apply -f {K}/sidecar.yaml": validated,
     f"kubectl apply -f {K}/sidecar-legacy.yaml": validated,
     f"kubectl apply -f {K}/relay.yaml": validated,
+    f"kubectl apply -f {K}/shared.yaml": validated,
     f"kubectl kustomize {K}/kustomize/example": built,
     f"kubectl apply -k {K}/kustomize/example": built,
     f"kubectl apply -f {K}/examples/java/app.yaml": validated,

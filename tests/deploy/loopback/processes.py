@@ -129,6 +129,10 @@ class Sink(Process):
         return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
 
 
+# Credentials of a user of NATS, which the tests of the crate pyrotee-jetstream use too.
+CREDENTIALS = ROOT / "crates/pyrotee-jetstream/src/testing/relay.creds"
+
+
 def nats_server():
     """The path of nats-server. The one of Debian 12 is older than the relay needs."""
     go = Path(os.environ.get("GOPATH") or Path.home() / "go")

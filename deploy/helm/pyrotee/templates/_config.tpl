@@ -15,7 +15,12 @@ read here is empty, so that users see the relay's better message.
 {{- $_ := set $config "admin-hosts" (list (index $config "admin-hosts" | default "") . | compact | join ", ") }}
 {{- end }}
 {{- include "pyrotee.tls.configure" (dict "config" $config "root" .) }}
-{{- if ne (include "pyrotee.spool.volume" .) "none" }}
+{{- if and .Values.shared.credsSecretName (kindIs "map" $config.shared) }}
+{{- $auth := merge (deepCopy ($config.shared.auth | default dict)) (dict "creds-file" (printf "%s/nats.creds" (include "pyrotee.sharedDir" .))) }}
+{{- $_ := set $config.shared "auth" $auth }}
+{{- end }}
+{{- /* With a shared backlog the volume is for a former spool, and for dead letters. */}}
+{{- if and (ne (include "pyrotee.spool.volume" .) "none") (not $config.shared) }}
 {{- $spool := $config.spool | default dict }}
 {{- $size := include "pyrotee.bytes" .Values.spool.size }}
 {{- $own := dict "dir" "/var/lib/pyrotee/spool" }}
@@ -94,7 +99,7 @@ accepts NAME, NAME.NAMESPACE.svc and names that end in .cluster.local.
 
 {{/* The volume of the spool: none, emptyDir or claim. */}}
 {{- define "pyrotee.spool.volume" -}}
-{{- default (eq .Values.mode "statefulset" | ternary "claim" "none") .Values.spool.volume }}
+{{- default (and (eq .Values.mode "statefulset") (not .Values.config.shared) | ternary "claim" "none") .Values.spool.volume }}
 {{- end }}
 
 {{/*
@@ -133,6 +138,9 @@ checksum/pyrotee: {{ list (include "pyrotee.config" .) (toYaml .Values.secrets.v
 {{/* The directory with a file for each key of the Secrets. */}}
 {{- define "pyrotee.secretsDir" -}}/run/secrets/pyrotee{{- end }}
 
+{{/* The directory with the credentials for NATS. */}}
+{{- define "pyrotee.sharedDir" -}}/run/secrets/pyrotee-shared{{- end }}
+
 {{/* Names of the Secrets in that directory, the chart's own first: a YAML list, empty without Secrets. */}}
 {{- define "pyrotee.secretNames" -}}
 {{- if .Values.secrets.values }}
@@ -170,11 +178,15 @@ checksum/pyrotee: {{ list (include "pyrotee.config" .) (toYaml .Values.secrets.v
 {{- end }}
 {{- end }}
 
-{{/* The ports of upstream and targets, each once. */}}
+{{/* The ports of upstream, targets and NATS, each once. */}}
 {{- define "pyrotee.remotePorts" -}}
 {{- $ports := list }}
 {{- range include "pyrotee.addresses" . | fromYamlArray }}
 {{- $ports = append $ports (int .port) }}
+{{- end }}
+{{- $shared := (fromYaml (include "pyrotee.config" .)).shared | default dict }}
+{{- range $shared.servers | default list }}
+{{- $ports = append $ports (regexFind ":[0-9]+$" (toString .) | trimPrefix ":" | default "4222" | int) }}
 {{- end }}
 {{- $ports | uniq | toYaml }}
 {{- end }}

@@ -88,6 +88,11 @@ that keeps running, `ordinary` for a sidecar among an application's containers.
       mountPath: {{ include "pyrotee.tlsDir" $root }}
       readOnly: true
     {{- end }}
+    {{- if $values.shared.credsSecretName }}
+    - name: pyrotee-shared
+      mountPath: {{ include "pyrotee.sharedDir" $root }}
+      readOnly: true
+    {{- end }}
     {{- if ne (include "pyrotee.spool.volume" $root) "none" }}
     - name: pyrotee-spool
       mountPath: /var/lib/pyrotee
@@ -112,7 +117,7 @@ that keeps running, `ordinary` for a sidecar among an application's containers.
   value: {{ printf "/etc/pyrotee/%s" . | quote }}
 {{- end }}
 {{- end }}
-{{- if and .Values.existingConfigMap (ne (include "pyrotee.spool.volume" .) "none") }}
+{{- if and .Values.existingConfigMap (ne (include "pyrotee.spool.volume" .) "none") (not .Values.config.shared) }}
 # Overrides the file, because the chart decides where the volume is mounted.
 - name: PYROTEE__SPOOL__DIR
   value: {{ include "pyrotee.config.get" (list . "spool.dir" "") | quote }}
@@ -176,6 +181,13 @@ that keeps running, `ordinary` for a sidecar among an application's containers.
   projected:
     sources:
       {{- . | trim | nindent 6 }}
+{{- end }}
+{{- with .Values.shared.credsSecretName }}
+- name: pyrotee-shared
+  secret:
+    secretName: {{ tpl . $ | quote }}
+    items:
+      - { key: {{ $.Values.shared.credsKey }}, path: nats.creds }
 {{- end }}
 {{- $volume := include "pyrotee.spool.volume" . }}
 {{- if eq $volume "emptyDir" }}

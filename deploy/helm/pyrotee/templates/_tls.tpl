@@ -14,6 +14,7 @@ The sections of the value `tls` that name a Secret, a list of: `value` (such as 
 {{- $sections = append $sections (merge $own (dict "given" (get $.Values.tls $name))) }}
 {{- end }}
 {{- $sections = append $sections (dict "value" "tls.upstream" "keys" (list "upstream" "tls") "dir" "upstream" "caKey" "ca-file" "given" .Values.tls.upstream) }}
+{{- $sections = append $sections (dict "value" "tls.shared" "keys" (list "shared" "tls") "dir" "shared" "caKey" "ca-file" "given" .Values.tls.shared) }}
 {{- range $name, $given := .Values.tls.targets }}
 {{- $own := dict "value" (printf "tls.targets.%s" $name) "keys" (list "remote-write" "targets" $name "tls") "dir" (printf "targets/%s" $name) "caKey" "ca-file" }}
 {{- $sections = append $sections (merge $own (dict "given" ($given | default dict))) }}

@@ -5,7 +5,7 @@ relay itself checks the values of single keys of `config` (`pyrotee check`).
 
 {{- define "pyrotee.validate" -}}
 {{- $faults := "" }}
-{{- range list "names" "image" "config" "secrets" "spool" "listeners" "resources" "stop" "mode" "scaling" "budget" "network" "monitoring" "tls" }}
+{{- range list "names" "image" "config" "secrets" "shared" "spool" "listeners" "resources" "stop" "mode" "scaling" "budget" "network" "monitoring" "tls" }}
 {{- $faults = printf "%s%s" $faults (include (printf "pyrotee.validate.%s" .) $) }}
 {{- end }}
 {{- with $faults }}
@@ -59,6 +59,11 @@ relay itself checks the values of single keys of `config` (`pyrotee check`).
 {{- $remedy := "would stand readable in a ConfigMap; write ${file:/run/secrets/pyrotee/NAME} here and NAME into secrets.values, or into a Secret named by secrets.existing" }}
 {{- if include "pyrotee.isClear" (index $config "admin-token") }}
 - config.admin-token {{ $remedy }}
+{{- end }}
+{{- range $key := list "token" "password" }}
+{{- if include "pyrotee.isClear" (get (($config.shared | default dict).auth | default dict) $key) }}
+- config.shared.auth.{{ $key }} {{ $remedy }}
+{{- end }}
 {{- end }}
 {{- range $name, $target := (index $config "remote-write" | default dict).targets | default dict }}
 {{- range $key := list "auth-token" "basic-auth-password" }}
@@ -119,6 +124,19 @@ relay itself checks the values of single keys of `config` (`pyrotee check`).
 {{- if regexMatch "^(authorization|cookie|proxyauthorization)$|(apikey|accesskey|authkey|token|secret|password|passwd|credentials?)$" (regexReplaceAll "[-_.]" (lower .) "") }}true{{ end }}
 {{- end }}
 
+{{- define "pyrotee.validate.shared" -}}
+{{- $shared := (fromYaml (include "pyrotee.config" .)).shared | default dict }}
+{{- if and .Values.shared.credsSecretName (not .Values.existingConfigMap) (not $shared.servers) }}
+- shared.credsSecretName is set, and config.shared.servers names no server; add the servers of NATS, such as tls://nats.nats.svc:4222, or remove it
+{{- end }}
+{{- if and .Values.shared.credsSecretName (gt (len ($shared.auth | default dict)) 1) }}
+- shared.credsSecretName is one way to log in at NATS, and config.shared.auth has another; remove one of both
+{{- end }}
+{{- if and $shared .Values.config.spool }}
+- config.shared and config.spool exclude each other; remove config.spool, and name its former directory in config.shared.drain-spool if profiles are left in it
+{{- end }}
+{{- end }}
+
 {{- define "pyrotee.validate.spool" -}}
 {{- $volume := include "pyrotee.spool.volume" . }}
 {{- if and (eq $volume "claim") (eq .Values.mode "deployment") (not .Values.spool.existingClaim) }}
@@ -133,7 +151,7 @@ relay itself checks the values of single keys of `config` (`pyrotee check`).
 {{- if and .Values.spool.existingClaim (ne $volume "claim") }}
 - spool.existingClaim is set, and spool.volume is {{ $volume }}; set spool.volume: claim, or remove spool.existingClaim
 {{- end }}
-{{- range $key := list "spool.dir" "dead-letters.dir" }}
+{{- range $key := list "spool.dir" "dead-letters.dir" "shared.drain-spool" }}
 {{- $dir := include "pyrotee.config.get" (list $ $key "") }}
 {{- $mounted := and (ne $volume "none") (hasPrefix "/var/lib/pyrotee/" $dir) }}
 {{- range include "pyrotee.tpl" (dict "value" $.Values.extraVolumeMounts "root" $) | fromYamlArray }}
