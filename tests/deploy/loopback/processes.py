@@ -91,9 +91,9 @@ class Relay(Process):
     def __init__(self, folder, name, pyrotee, config, descriptors=None):
         own = {"listen": "127.0.0.1:0", "admin": "127.0.0.1:0", "shutdown": {"grace": "1s"}}
         config = {**own, **config}
-        file = Path(folder) / f"{name}.yaml"
-        file.write_text(json.dumps(config))
-        command = [pyrotee, "run", "--config", file]
+        self.file = Path(folder) / f"{name}.yaml"
+        self.file.write_text(json.dumps(config))
+        command = [pyrotee, "run", "--config", self.file]
         if descriptors:
             command = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh", *command]
         super().__init__(folder, name, command)
@@ -144,9 +144,9 @@ def nats_server():
 class Nats(Process):
     """A running nats-server with JetStream, whose streams are in `folder`."""
 
-    def __init__(self, folder):
-        store = Path(folder) / "nats"
-        super().__init__(folder, "nats-server", [nats_server(), "-a", "127.0.0.1", "-p", "-1", "-js", "-sd", store])
+    def __init__(self, folder, *options):
+        own = ["-a", "127.0.0.1", "-p", "-1", "-js", "-sd", Path(folder) / "nats"]
+        super().__init__(folder, "nats-server", [nats_server(), *own, *options])
         self.address = self.says(r"Listening for client connections on (\S+)")
         self.says("(Server is ready)")
 
