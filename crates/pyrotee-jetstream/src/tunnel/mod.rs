@@ -18,6 +18,7 @@ use std::time::Duration;
 use pyrotee_queue::{Record, Tally, Waiting, lock};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
+use tracing::warn;
 
 use crate::backend::MOST_PUBLISHES;
 use crate::record;
@@ -158,6 +159,16 @@ impl Tunnel {
                 continue;
             }
             self.target.counters.oversized.add(1);
+            if let Some(left_out) = self.target.log.due("oversized") {
+                let length = record.upgrade().map(|record| record.len());
+                let target = &self.target.name;
+                warn!(
+                    target,
+                    length,
+                    left_out,
+                    "a profile is longer than NATS takes and stays in memory: raise max_payload of the server"
+                );
+            }
             self.oversized.retain(|known| known.strong_count() > 0);
             if self.oversized.len() >= MOST_REMEMBERED {
                 self.oversized.pop_front();

@@ -107,6 +107,7 @@ impl Publish {
                 }
                 Answer::Full => {
                     self.target.counters.full.add(1);
+                    self.tell_full();
                     return Pause::For(backend.pace.when_full);
                 }
                 Answer::NoStream => {
@@ -150,6 +151,17 @@ impl Publish {
             self.target.counters.possibly_doubled.add(1);
         }
         Pause::AfterError
+    }
+
+    fn tell_full(&self) {
+        if let Some(left_out) = self.target.log.due("full") {
+            let target = &self.target.name;
+            warn!(
+                target,
+                left_out,
+                "the shared backlog is full: profiles stay in memory up to the limits of the queue; raise shared-max-bytes"
+            );
+        }
     }
 
     fn failed(&self, error: &str) -> Pause {
