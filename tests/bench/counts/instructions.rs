@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use super::steps::{STEPS, Step};
+use super::steps::{MOST_MORE, SHARED, SHARED_OFFER, STEPS, Step};
 use super::table::Count;
 
 /// Repetitions in a short and in a long run. The difference of the two counts is the step alone, without the start of
@@ -19,6 +19,30 @@ pub(crate) fn count() -> Vec<Count> {
         tolerance: step.tolerance,
     };
     STEPS.iter().map(count).collect()
+}
+
+/// Compares the steps with the shared backlog with those of the memory queue.
+///
+/// # Errors
+/// A text about the steps that cost more than [`MOST_MORE`] percent beyond memory.
+pub(crate) fn compare_shared(counted: &[Count]) -> Result<(), String> {
+    let of = |name: &str| {
+        let step = STEPS.iter().find(|step| step.name == name).unwrap();
+        counted.iter().find(|it| it.what == step.what).unwrap()
+    };
+    let mut dear = String::new();
+    for (shared, memory) in [SHARED_OFFER, SHARED] {
+        let (shared, memory) = (of(shared), of(memory));
+        let more = shared.count as f64 / memory.count as f64 * 100.0 - 100.0;
+        println!("{}: {more:+.2} % beyond memory", shared.what);
+        if shared.count * 100 > memory.count * (100 + MOST_MORE) {
+            dear += &format!("{}: more than {MOST_MORE} % beyond memory\n", shared.what);
+        }
+    }
+    match dear.is_empty() {
+        true => Ok(()),
+        false => Err(dear),
+    }
 }
 
 /// Instructions of a process that runs `step` so often as `times` says.

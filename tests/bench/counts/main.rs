@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let mut counted = instructions::count();
+    let shared = instructions::compare_shared(&counted);
     counted.extend(allocations::count());
     let path = Path::new(TABLE);
     let table = Table::read(path);
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
         println!("{} is renewed", path.display());
         return ExitCode::SUCCESS;
     }
-    match table.compare(&counted) {
+    match table.compare(&counted).and(shared) {
         Ok(()) => ExitCode::SUCCESS,
         Err(grown) => {
             eprintln!(

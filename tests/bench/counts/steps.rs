@@ -5,9 +5,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use pyroscope_wire::{Coding, Encoding, Message, Surface, Tags, ingest};
+use pyrotee_jetstream::Opened;
+use pyrotee_net::Resolver;
 use pyrotee_queue::{
-    Budget, Consumer, Head, Headers, LeaseFilter, Limits, Payload, Producer, Record, SurfaceId,
-    TargetQueue, WhenFull, open_memory,
+    Budget, Consumer, Head, Headers, LeaseFilter, Limits, Payload, Producer, Record, Sharing,
+    Supervisor, SurfaceId, TargetQueue, WhenFull, open_memory,
 };
 use pyrotee_spool::{Fsync, Settings};
 
@@ -35,7 +37,7 @@ const fn step(name: &'static str, what: &'static str, run: fn(u64)) -> Step {
     }
 }
 
-pub(crate) const STEPS: [Step; 7] = [
+pub(crate) const STEPS: [Step; 9] = [
     Step {
         // A request waits for its offer.
         tolerance: 2,
@@ -53,6 +55,16 @@ pub(crate) const STEPS: [Step; 7] = [
         memory,
     ),
     step(
+        SHARED_OFFER.0,
+        "shared backlog: offer to 3 targets",
+        shared_offer,
+    ),
+    step(
+        SHARED.0,
+        "shared backlog: offer to 3 targets, lease and ack by each",
+        shared,
+    ),
+    step(
         "spool",
         "spool: offer 50 KB to 3 targets and have it written",
         spool,
@@ -64,6 +76,12 @@ pub(crate) const STEPS: [Step; 7] = [
         relay_to_upstream,
     ),
 ];
+
+/// A step with the shared backlog, and the same step with the memory queue: while targets keep up, the first may cost at
+/// most [`MOST_MORE`] percent more.
+pub(crate) const SHARED_OFFER: (&str, &str) = ("shared-offer", "offer");
+pub(crate) const SHARED: (&str, &str) = ("shared", "memory");
+pub(crate) const MOST_MORE: u64 = 2;
 
 /// Runs the step called `name` the given number of times.
 pub(crate) fn run(name: &str, times: u64) {
@@ -166,6 +184,48 @@ fn offer(times: u64) {
 fn memory(times: u64) {
     let (opened, budget) = (open_memory(targets()), Budget::new(1 << 30));
     runtime().block_on(async {
+        for _ in 0..times {
+            assert_eq!(opened.producer.offer(&record(&budget, 100)).queued, 3);
+            for queue in &opened.queues {
+                take(&*queue.consumer).await;
+            }
+        }
+    });
+}
+
+/// The shared backlog without a connection: neither this nor a connection is in the way of an offer.
+fn open_shared(budget: &Arc<Budget>) -> Opened {
+    let (resolver, supervisor) = (Resolver::system().unwrap(), Supervisor::default());
+    let mut settings = pyrotee_jetstream::Settings::new(Vec::new(), "counts", resolver, supervisor);
+    settings.surfaces = vec![(1, "ingest"), (2, "push"), (3, "otlp")];
+    let sharing = Sharing {
+        tags: "region=eu-1".into(),
+        whose: [7; 16],
+        max_age: None,
+        timeout: Duration::from_secs(10),
+        max_bytes: 1 << 30,
+    };
+    let targets = targets().map(|target| TargetQueue {
+        sharing: Some(sharing.clone()),
+        ..target
+    });
+    settings.open(targets, budget)
+}
+
+fn shared_offer(times: u64) {
+    let budget = Budget::new(1 << 30);
+    runtime().block_on(async {
+        let opened = open_shared(&budget);
+        for _ in 0..times {
+            assert_eq!(opened.producer.offer(&record(&budget, 100)).queued, 3);
+        }
+    });
+}
+
+fn shared(times: u64) {
+    let budget = Budget::new(1 << 30);
+    runtime().block_on(async {
+        let opened = open_shared(&budget);
         for _ in 0..times {
             assert_eq!(opened.producer.offer(&record(&budget, 100)).queued, 3);
             for queue in &opened.queues {

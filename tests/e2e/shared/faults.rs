@@ -77,9 +77,19 @@ fn a_server_on_another_machine_without_tls_is_a_warning() {
              targets:\n    c: {{ address: \"http://127.0.0.1:1\" }}\n"
         )
     };
-    let warned = run(&file("nats://nats.example:4222"), &["check", "pyrotee.yaml"], &[]).expect(0, &["TLS"]);
+    let warned = run(
+        &file("nats://nats.example:4222"),
+        &["check", "pyrotee.yaml"],
+        &[],
+    )
+    .expect(0, &["TLS"]);
     assert!(warned.all().contains("shared.servers"), "{}", warned.all());
-    let local = run(&file("nats://127.0.0.1:4222"), &["check", "pyrotee.yaml"], &[]).expect(0, &[]);
+    let local = run(
+        &file("nats://127.0.0.1:4222"),
+        &["check", "pyrotee.yaml"],
+        &[],
+    )
+    .expect(0, &[]);
     assert!(!local.all().contains("TLS"), "{}", local.all());
 }
 
