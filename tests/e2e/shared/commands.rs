@@ -131,9 +131,9 @@ fn a_stream_without_a_target_can_be_deleted_by_its_name_only() {
     let (stream, path) = (nats.only_stream(), config(&relay));
     drop(relay);
     let (_home, path_of_others) = configuration(&nats.url(), "prefix: other");
-    let foreign = shared(&["delete", &stream, "--config", &path_of_others]);
+    let foreign = shared(&["delete", &stream, "--yes", "--config", &path_of_others]);
     assert_ne!(foreign.code, Some(0), "another prefix: {}", foreign.all());
-    let unknown = shared(&["delete", "no-such-stream", "--config", &path]);
+    let unknown = shared(&["delete", "no-such-stream", "--yes", "--config", &path]);
     assert_ne!(unknown.code, Some(0), "{}", unknown.all());
     assert_eq!(nats.stored(), 10);
     let (_home, without) = file(&format!(
@@ -141,7 +141,10 @@ fn a_stream_without_a_target_can_be_deleted_by_its_name_only() {
          disable-local-writes: true\n  targets:\n    kept: {{ address: \"http://127.0.0.1:1\" }}\n",
         nats.url()
     ));
-    shared(&["delete", &stream, "--config", &without]).expect(0, &[&stream]);
+    let delete = ["delete", &stream, "--config", &without];
+    shared(&delete).expect(2, &["10 waiting", "--yes"]);
+    assert_eq!(nats.stored(), 10);
+    shared(&[&delete[..], &["--yes"]].concat()).expect(0, &[&stream]);
     assert_eq!(nats.streams(), Vec::<String>::new());
 }
 

@@ -4,7 +4,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::{RECOVERY, block, numbered, open, send, wait, wait_for_each, wait_until_done};
-use crate::support::{Builder, Count, Relay, SOON, Upstream, nats::Nats, ports::Refusing};
+use crate::support::{Builder, Count, Relay, SOON, nats::Nats, ports::Refusing};
 
 /// A directory with a spool in which twenty profiles for `central` are pending, from a relay that was killed.
 fn spool(port: &Refusing) -> TempDir {
@@ -118,21 +118,18 @@ fn the_spool_of_an_earlier_configuration_is_not_forgotten() {
 }
 
 #[test]
-fn a_directory_to_drain_that_is_no_spool_is_left_alone() {
-    let (nats, target) = (Nats::start(), Upstream::ok());
+fn a_directory_to_drain_that_is_no_spool_is_told_and_left_alone() {
+    let (nats, port) = (Nats::start(), Refusing::new());
     let home = tempfile::tempdir().expect("a temporary directory can be made");
     let foreign = home.path().join("letter.txt");
     std::fs::write(&foreign, b"dear").expect("a file can be written");
-    let relay = Relay::builder()
-        .yaml(&block(&nats, &drain(home.path())))
-        .remote_write("disable-local-writes: true")
-        .target("central", &target, &[])
-        .spawn();
+    let relay = shared(&nats, &port, &drain(home.path())).spawn();
+    let words = "shared.drain-spool is no spool";
+    assert!(relay.output().contains(words), "{}", relay.output());
     send(&relay, &numbered(3));
+    let target = open(&port);
     wait_for_each(&target, &numbered(3), RECOVERY);
     assert_eq!(std::fs::read(&foreign).expect("it is there"), b"dear");
-    assert_eq!(
-        std::fs::read_dir(home.path()).expect("it is there").count(),
-        1
-    );
+    let files = std::fs::read_dir(home.path()).expect("it is there");
+    assert_eq!(files.count(), 1);
 }

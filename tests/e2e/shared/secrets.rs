@@ -17,6 +17,7 @@ fn relay(nats: &Nats, port: &Refusing, auth: &str) -> Builder {
             &format!("after: 1s, auth: {{ {auth} }}"),
         ))
         .env("PYROTEE__LOG__LEVEL", "trace")
+        .yaml("shutdown: { grace: 1s }")
         .remote_write("disable-local-writes: true")
         .target_address("central", &port.url(), &[])
 }

@@ -1,7 +1,7 @@
 //! The observations of clients and of the target in a campaign, and the losses and duplicates that follow from them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Mutex,
     time::{Duration, Instant},
 };
@@ -34,6 +34,8 @@ pub(super) struct Journal {
 struct Seen {
     next: usize,
     answered: BTreeMap<usize, Answered>,
+    /// Profiles that the target was sent. One that it did not accept is retried from the memory of its relay.
+    tried: BTreeSet<usize>,
     /// How often the target accepted each profile.
     had: BTreeMap<usize, u64>,
     kills: BTreeMap<usize, (Instant, Held)>,
@@ -46,7 +48,8 @@ pub(super) struct Verdict {
     pub(super) arrived: usize,
     /// Missing profiles by the life of their relay.
     pub(super) missing: BTreeMap<usize, u64>,
-    /// Missing profiles of killed relays that should have been in the stream: their number and age at the kill.
+    /// Missing profiles of killed relays that were never tried and should have been in the stream: their number and age
+    /// at the kill.
     pub(super) too_old: Vec<(usize, Duration)>,
     pub(super) doubled: u64,
     /// Response time that 99 % of the responses kept.
@@ -69,6 +72,10 @@ impl Journal {
     pub(super) fn answered(&self, number: usize, life: usize, took: Duration) {
         let at = Instant::now();
         self.with(|seen| seen.answered.insert(number, Answered { life, at, took }));
+    }
+
+    pub(super) fn tried(&self, number: usize) {
+        self.with(|seen| seen.tried.insert(number));
     }
 
     pub(super) fn had(&self, number: usize) {
@@ -106,7 +113,8 @@ impl Seen {
             *missing.entry(answered.life).or_default() += 1;
             if let Some((kill, held)) = self.kills.get(&answered.life) {
                 let age = kill.saturating_duration_since(answered.at);
-                if held.is_handed_over && age > handed_over_after {
+                let is_tried = self.tried.contains(number);
+                if held.is_handed_over && age > handed_over_after && !is_tried {
                     too_old.push((*number, age));
                 }
             }

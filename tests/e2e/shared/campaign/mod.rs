@@ -63,6 +63,10 @@ fn target(
     let (journal, is_away) = (Arc::clone(journal), Arc::clone(is_away));
     let (is_well, count) = (Arc::clone(is_well), AtomicUsize::new(0));
     Upstream::script(move |arrival: &Arrival<'_>| {
+        let app = Key::of(&arrival.head.query()).app;
+        let number = app.trim_start_matches("app").parse();
+        let number = number.expect("it is a number");
+        journal.tried(number);
         if is_away.load(SeqCst) {
             return Answer::status(503, b"away");
         }
@@ -74,9 +78,7 @@ fn target(
             43 => Answer::ok().after(Duration::from_millis(50)),
             _ => Answer::ok(),
         };
-        let app = Key::of(&arrival.head.query()).app;
-        let number = app.trim_start_matches("app").parse();
-        journal.had(number.expect("it is a number"));
+        journal.had(number);
         answer
     })
 }
