@@ -70,7 +70,6 @@ pub fn settings(
         SharedAuth::NkeyFile(file) => Auth::NkeyFile(file),
     };
     let surfaces = Surface::ALL.iter().map(|it| (it.id(), it.name()));
-    let surfaces = surfaces.collect();
     let prefix = shared.prefix.as_str();
     Settings {
         auth,
@@ -81,7 +80,7 @@ pub fn settings(
             SharedPolicy::Bind => Policy::Bind,
         },
         replicas: usize::from(shared.replicas),
-        surfaces,
+        surfaces: surfaces.collect(),
         ..Settings::new(servers.collect(), prefix, resolver, supervisor)
     }
 }
@@ -119,7 +118,7 @@ struct Backlog {
 impl SharedBacklog for Backlog {
     fn state(&self) -> SharedJson {
         let stats = self.monitor.stats();
-        let link = stats.link;
+        let (link, targets) = (stats.link, stats.targets.into_iter());
         let now = SystemTime::now();
         SharedJson {
             connected: link.is_connected,
@@ -131,11 +130,7 @@ impl SharedBacklog for Backlog {
             connects: link.connects,
             disconnects: link.disconnects,
             errors: link.errors,
-            targets: stats
-                .targets
-                .into_iter()
-                .map(|it| target(it, now))
-                .collect(),
+            targets: targets.map(|it| target(it, now)).collect(),
         }
     }
 
