@@ -242,13 +242,13 @@ fn a_relay_ends_in_time_while_the_broker_hangs() {
 fn a_stream_that_is_deleted_costs_only_what_it_contained() {
     let nats = Nats::start();
     let site = Site::new(&nats, "");
-    site.send(&numbered(5));
-    wait_until_shared(&site.relay, 5);
+    site.send(&numbered(40));
+    wait_until_shared(&site.relay, 40);
     let streams = nats.streams();
     let stream = streams.iter().find(|name| name.contains("central"));
     let delete = format!("STREAM.DELETE.{}", stream.expect("a stream"));
     nats.api(&delete, &serde_json::Value::Null);
-    site.send(&named("later", 20));
+    site.send(&named("later", 40));
     eventually(GAUGES + SOON, "an unusable stream or a new one", || {
         series(&site.relay, "usable") == 0.0 || nats.stored() > 0
     });
@@ -257,6 +257,6 @@ fn a_stream_that_is_deleted_costs_only_what_it_contained() {
     let target = open(&site.port);
     eventually(RECOVERY, "the later ones", || {
         let arrived = super::arrived(&target);
-        named("later", 20).iter().all(|name| arrived.contains(name))
+        named("later", 40).iter().all(|name| arrived.contains(name))
     });
 }

@@ -114,11 +114,11 @@ fn a_relay_without_an_outage_of_its_own_delivers_the_backlog_of_another() {
     let cut_off = relay(&nats, &target.url(), "a", "1s");
     let address = target.address().to_string();
     drop(target.stop());
-    send(&cut_off, &named("a", 20));
-    wait_until_shared(&cut_off, 20);
+    send(&cut_off, &named("a", 40));
+    wait_until_shared(&cut_off, 40);
     let target = Upstream::at(&address, |_| Answer::ok());
     let other = relay(&nats, &target.url(), "b", "1s");
-    wait_for_each(&target, &named("a", 20), FLEET_RECOVERY);
+    wait_for_each(&target, &named("a", 40), FLEET_RECOVERY);
     let ledger = other.ledger("central");
     assert!(ledger.taken_over.profiles > 0, "{ledger:?}");
     for request in target.requests() {

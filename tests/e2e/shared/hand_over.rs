@@ -12,9 +12,9 @@ fn what_waits_longer_than_after_waits_in_the_stream_and_returns_to_the_same_rela
     let relay = relay_only(&nats, "after: 1s")
         .target_address("central", &port.url(), &[])
         .spawn();
-    send(&relay, &numbered(20));
-    let ledger = wait_until_shared(&relay, 20);
-    assert_eq!(ledger.accepted, Count::new(20, 20 * LENGTH));
+    send(&relay, &numbered(40));
+    let ledger = wait_until_shared(&relay, 40);
+    assert_eq!(ledger.accepted, Count::new(40, 40 * LENGTH));
     assert_eq!(ledger.lost(), Count::default());
     assert!(ledger.shared() >= 12, "{ledger:?}");
     eventually(GAUGES, "the gauge of the stream", || {
@@ -28,14 +28,11 @@ fn what_waits_longer_than_after_waits_in_the_stream_and_returns_to_the_same_rela
     wait_until(&relay, RELAYS, 1.0);
 
     let target = open(&port);
-    wait_for_each(&target, &numbered(20), RECOVERY);
+    wait_for_each(&target, &numbered(40), RECOVERY);
     let ledger = wait_until_done(&relay, &nats);
-    assert_eq!(ledger.sent, Count::new(20, 20 * LENGTH));
+    assert_eq!(ledger.sent, Count::new(40, 40 * LENGTH));
     assert_eq!(ledger.taken_over, ledger.handed_over);
     assert_eq!(ledger.lost(), Count::default());
-    eventually(GAUGES, "the gauge of an empty stream", || {
-        series(&relay, "waiting_profiles") == 0.0 && series(&relay, "oldest_seconds") == 0.0
-    });
 }
 
 #[test]
@@ -136,11 +133,11 @@ fn with_a_local_pyroscope_its_responses_do_not_change() {
         .upstream(&local)
         .target_address("central", &port.url(), &[])
         .spawn();
-    send(&relay, &numbered(10));
-    assert_eq!(arrived(&local), numbered(10));
-    wait_until_shared(&relay, 10);
+    send(&relay, &numbered(30));
+    assert_eq!(arrived(&local), numbered(30));
+    wait_until_shared(&relay, 30);
     let target = open(&port);
-    wait_for_each(&target, &numbered(10), RECOVERY);
-    wait(&relay, SOON, "all sent", |it| it.sent.profiles == 10);
-    assert_eq!(arrived(&local), numbered(10));
+    wait_for_each(&target, &numbered(30), RECOVERY);
+    wait(&relay, SOON, "all sent", |it| it.sent.profiles == 30);
+    assert_eq!(arrived(&local), numbered(30));
 }

@@ -40,8 +40,8 @@ const RELAYS: &str = "pyroscope_remote_write_shared_relays";
 /// Body of a profile, in bytes.
 const LENGTH: usize = 5_000;
 
-/// Most profiles that a target may get before it counts as unavailable. They are retried from memory.
-const TRIED: u64 = 8;
+/// Profiles that a target may get before it counts as unavailable, on a busy machine. They are retried from memory.
+const TRIED: u64 = 16;
 
 /// Longest time until the only relay of a fleet notices that a target is back, after a short outage, and has sent a
 /// small backlog.
@@ -128,9 +128,16 @@ fn wait_for_each(target: &Upstream, names: &[String], limit: Duration) {
 /// Waits until the stream has all of `count` profiles for `central`, except those that were tried before.
 fn wait_until_shared(relay: &Relay, count: u64) -> Ledger {
     wait(relay, RECOVERY, &format!("{count} in the stream"), |it| {
-        let kept = it.pending.profiles;
-        kept <= TRIED && it.shared() + kept.cast_signed() == count.cast_signed()
+        let here = it.pending.profiles;
+        is_handed_over(relay, it) && it.shared() + here.cast_signed() == count.cast_signed()
     })
+}
+
+/// Whether at most those profiles are pending that were tried: others are handed over.
+fn is_handed_over(relay: &Relay, ledger: &Ledger) -> bool {
+    let status = relay.target_status("central").expect("it is configured");
+    let attempts = status["attempts"].as_u64().expect("a number");
+    ledger.pending.profiles <= attempts.min(TRIED)
 }
 
 /// Stops a relay, which leaves everything it has in the stream.

@@ -14,8 +14,8 @@ fn a_purge_takes_what_waits_here_and_in_the_stream_and_counts_it() {
     let relay = relay_only(&nats, "after: 1s")
         .target_address("central", &port.url(), &[])
         .spawn();
-    send(&relay, &numbered(20));
-    wait_until_shared(&relay, 20);
+    send(&relay, &numbered(40));
+    wait_until_shared(&relay, 40);
     send(&relay, &["here".to_owned()]);
     let purge = Request::new("POST", "/api/v1/purge?target=central");
     let mut purged = 0;
@@ -24,11 +24,11 @@ fn a_purge_takes_what_waits_here_and_in_the_stream_and_counts_it() {
         let answer = client::send(relay.admin(), &purge);
         assert_eq!(answer.status(), 200, "{answer:?}");
         purged += answer.json()["profiles"].as_u64().expect("a number");
-        relay.ledger("central").dropped("admin").profiles == 21
+        relay.ledger("central").dropped("admin").profiles == 41
     });
-    assert_eq!((purged, nats.stored()), (21, 0));
+    assert_eq!((purged, nats.stored()), (41, 0));
     let ledger = relay.ledger("central");
-    assert_eq!(ledger.lost().profiles, 21, "{ledger:?}");
+    assert_eq!(ledger.lost().profiles, 41, "{ledger:?}");
     assert_eq!((ledger.pending, ledger.shared()), (Count::default(), 0));
     // What comes later is kept.
     send(&relay, &["later".to_owned()]);
