@@ -41,10 +41,10 @@ pub(crate) async fn provide(
         });
     }
     let needed = spec.stream(&settings.prefix, settings.replicas, session.max_payload);
-    let (stream, mut warnings) = find_stream(session, &needed, creates).await?;
+    let stream = find_stream(session, &needed, creates).await?;
     let found = &stream.cached_info().config;
     verify::stream(found, &needed)?;
-    warnings.extend(verify::stream_warnings(found, &needed));
+    let mut warnings = verify::stream_warnings(found, &needed);
     for (surface, _) in &settings.surfaces {
         let surface = SurfaceId(*surface);
         let needed = spec.consumer(&settings.prefix, surface);
@@ -64,15 +64,15 @@ pub(crate) async fn provide(
     })
 }
 
-/// The stream, which is created if it is missing and `creates`.
+/// The stream, which is created if it is missing and `creates`: with one replica if NATS has too few servers for more.
 async fn find_stream(
     session: &Session,
     needed: &Config,
     creates: bool,
-) -> Result<(Stream, Vec<String>), ProvideError> {
+) -> Result<Stream, ProvideError> {
     let name = &needed.name;
     if let Some(stream) = get_stream(session, name).await? {
-        return Ok((stream, Vec::new()));
+        return Ok(stream);
     }
     if !creates {
         let stream = name.clone();
@@ -86,15 +86,9 @@ async fn find_stream(
                 num_replicas: 1,
                 ..needed.clone()
             };
-            let stream = create_stream(session, &single).await?;
-            let warning = format!(
-                "stream {name} has one replica, because NATS has fewer than {} servers that can store it: set \
-                 shared.replicas: 1, or run more servers",
-                needed.num_replicas
-            );
-            Ok((stream, vec![warning]))
+            create_stream(session, &single).await
         }
-        created => Ok((created?, Vec::new())),
+        created => created,
     }
 }
 

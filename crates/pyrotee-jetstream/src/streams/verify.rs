@@ -104,8 +104,9 @@ pub(super) fn stream_warnings(found: &Config, needed: &Config) -> Vec<String> {
     }
     if found.num_replicas < needed.num_replicas {
         warn(format!(
-            "has {} replicas instead of {}: raise them with `nats stream edit`, or set shared.replicas",
-            found.num_replicas, needed.num_replicas
+            "is stored {} times instead of {}: run as many servers and raise its replicas with `nats stream edit`, or set \
+             shared.replicas: {}",
+            found.num_replicas, needed.num_replicas, found.num_replicas
         ));
     }
     if found.max_messages >= 0 || found.max_messages_per_subject >= 0 {
