@@ -1,13 +1,11 @@
-//! What the targets of this backend have in common.
+//! The targets whose backlog is shared, and their tasks.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use pyrotee_queue::{Budget, Consumer, MemoryQueue, Part, QueueId, Reason, lock, memory_consumer};
+use pyrotee_queue::{Consumer, MemoryQueue, Part, QueueId, Reason, lock, memory_consumer};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -15,66 +13,35 @@ use tokio_util::task::TaskTracker;
 
 use crate::consumer::SharedConsumer;
 use crate::keep;
-use crate::link::Link;
-use crate::pace::Pace;
+use crate::parts::Parts;
 use crate::receive::Receiver;
-use crate::settings::Settings;
 use crate::target::{Phase, Target};
-use crate::tunnel::{MessageIds, Tunnel};
-
-/// Most publishes of all targets that are not acknowledged: the client of NATS allows no more.
-pub(crate) const MOST_PUBLISHES: usize = 64;
+use crate::tunnel::Tunnel;
 
 /// Time after which a task begins again that panicked.
 const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
 
-/// The parts that all targets use.
+/// The targets whose backlog is shared, and their tasks.
+#[derive(Debug)]
 pub(crate) struct Backend {
-    pub(crate) settings: Settings,
-    pub(crate) pace: Pace,
-    pub(crate) link: Link,
-    pub(crate) budget: Arc<Budget>,
-    pub(crate) ids: MessageIds,
-    /// One permit for each publish that is not acknowledged.
-    pub(crate) permits: Arc<Semaphore>,
+    pub(crate) parts: Arc<Parts>,
     pub(crate) tasks: TaskTracker,
     /// Ends all tasks.
     pub(crate) stop: CancellationToken,
     /// The runtime of the tasks.
     runtime: Handle,
     targets: Mutex<BTreeMap<QueueId, Arc<Target>>>,
-    /// Exists until the backend is closed: what is pending then is handed over before.
-    closer: Weak<()>,
 }
 
 impl Backend {
-    pub(crate) fn new(
-        settings: Settings,
-        pace: Pace,
-        link: Link,
-        budget: &Arc<Budget>,
-        tasks: TaskTracker,
-        stop: CancellationToken,
-        closer: Weak<()>,
-    ) -> Self {
+    pub(crate) fn new(parts: Parts, tasks: TaskTracker, stop: CancellationToken) -> Self {
         Self {
-            settings,
-            pace,
-            link,
-            budget: Arc::clone(budget),
-            ids: MessageIds::random(),
-            permits: Arc::new(Semaphore::new(MOST_PUBLISHES)),
+            parts: Arc::new(parts),
             tasks,
             stop,
             runtime: Handle::current(),
             targets: Mutex::default(),
-            closer,
         }
-    }
-
-    /// Whether the backend will be closed, which hands over what is pending.
-    pub(crate) fn will_close(&self) -> bool {
-        self.closer.strong_count() > 0
     }
 
     /// The consumer of a target that is put in force.
@@ -86,7 +53,8 @@ impl Backend {
         let mut targets = lock(&self.targets);
         let known = targets.get(&opened.id).cloned();
         let is_known = known.is_some();
-        let target = known.unwrap_or_else(|| Arc::new(Target::new(self, &opened, sharing.clone())));
+        let target =
+            known.unwrap_or_else(|| Arc::new(Target::new(&self.parts, &opened, sharing.clone())));
         targets.insert(opened.id, Arc::clone(&target));
         drop(targets);
         target.follow(sharing, opened.target.limits);
@@ -107,11 +75,6 @@ impl Backend {
     /// All targets that are or were in force and shared.
     pub(crate) fn targets(&self) -> Vec<Arc<Target>> {
         lock(&self.targets).values().cloned().collect()
-    }
-
-    /// Ends the circle of references between the targets and this value.
-    pub(crate) fn forget_targets(&self) {
-        lock(&self.targets).clear();
     }
 
     pub(crate) fn target(&self, name: &str) -> Option<Arc<Target>> {
@@ -137,7 +100,7 @@ impl Backend {
 
     /// The producer is gone: what is pending is delivered for a moment, then handed over.
     pub(crate) fn producer_is_gone(&self) {
-        let from = Instant::now() + self.pace.head_start;
+        let from = Instant::now() + self.parts.pace.head_start;
         for target in self.targets() {
             if target.phase() == Phase::InForce {
                 target.enter(Phase::Closing { from });
@@ -159,7 +122,7 @@ impl Backend {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let (stop, supervisor) = (self.stop.clone(), self.settings.supervisor.clone());
+        let (stop, supervisor) = (self.stop.clone(), self.parts.settings.supervisor.clone());
         let running = async move {
             while supervisor.catch_future(Part::Shared, task()).await.is_err() {
                 sleep(PAUSE_AFTER_PANIC).await;
@@ -172,13 +135,5 @@ impl Backend {
             }
         };
         self.tasks.spawn_on(running, &self.runtime)
-    }
-}
-
-impl fmt::Debug for Backend {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Backend")
-            .field("prefix", &self.settings.prefix)
-            .finish_non_exhaustive()
     }
 }

@@ -45,7 +45,7 @@ impl Closer {
         for target in &targets {
             target.queue.abandon(Reason::Shutdown);
         }
-        if let Some(session) = backend.link.session() {
+        if let Some(session) = backend.parts.link.session() {
             // Answers to the broker are sent without being awaited.
             let _flushed = timeout(TO_END, session.client.flush()).await;
         }
@@ -58,7 +58,6 @@ impl Closer {
         self.link_tasks.close();
         let _ended = timeout(TO_END, self.link_tasks.wait()).await;
         let left = dropped(backend).saturating_sub(before);
-        backend.forget_targets();
         if left > 0 {
             warn!(
                 left,

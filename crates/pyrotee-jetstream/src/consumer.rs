@@ -56,7 +56,7 @@ impl Consumer for SharedConsumer {
     }
 
     fn abandon(&self, reason: Reason) {
-        if reason == Reason::Shutdown && self.0.backend.will_close() {
+        if reason == Reason::Shutdown && self.0.parts.will_close() {
             self.0.queue.close(Reason::Shutdown);
             self.0.enter(Phase::Finishing);
         } else {

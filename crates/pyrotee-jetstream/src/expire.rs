@@ -1,11 +1,10 @@
 //! Removes expired records from a stream.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
 use pyrotee_queue::{Reason, Tally};
 
-use crate::look::unix_time;
 use crate::names;
 use crate::target::Target;
 
@@ -27,7 +26,7 @@ pub(crate) async fn expire(target: &Target, stream: &Stream<()>) -> Result<(), S
         return Ok(());
     }
     let (mut low, mut high) = (state.first_sequence, state.last_sequence + 1);
-    let all = names::subjects(&target.backend.settings.prefix, &target.name);
+    let all = names::subjects(&target.parts.settings.prefix, &target.name);
     while low < high {
         let middle = low + (high - low) / 2;
         let next = stream.raw_message_builder().sequence(middle);
@@ -48,4 +47,10 @@ pub(crate) async fn expire(target: &Target, stream: &Stream<()>) -> Result<(), S
     let counted = target.count_removed(Tally { profiles, bytes }, low, Reason::Expired);
     target.counters.expired.add(counted.profiles);
     Ok(())
+}
+
+/// A time that the broker wrote, in nanoseconds since 1970. `None`: it wrote the year 1, which stands for no time.
+pub(crate) fn unix_time(nanoseconds: i128) -> Option<SystemTime> {
+    let nanoseconds = u64::try_from(nanoseconds).ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_nanos(nanoseconds))
 }

@@ -9,9 +9,8 @@ use tracing::{info, warn};
 
 use crate::link::Session;
 use crate::look::Looks;
-use crate::monitor::StreamState;
 use crate::streams::provide;
-use crate::target::Target;
+use crate::target::{StreamState, Target};
 
 /// Longest time to provide a stream.
 const TO_PROVIDE: Duration = Duration::from_secs(30);
@@ -24,7 +23,7 @@ const BETWEEN_CHECKS: Duration = Duration::from_secs(1);
 
 /// Keeps the stream of `target` usable until the relay stops.
 pub(crate) async fn keep(target: Arc<Target>) {
-    let mut sessions = target.backend.link.sessions();
+    let mut sessions = target.parts.link.sessions();
     let mut pause = BEFORE_RETRY.0;
     let mut looks = Looks::default();
     loop {
@@ -66,7 +65,7 @@ pub(crate) async fn keep(target: Arc<Target>) {
 /// Provides the stream. `false`: it cannot be used, and the state of the target says why.
 async fn try_provide(target: &Target, session: &Session) -> bool {
     let spec = target.spec();
-    let provided = provide(session, &target.backend.settings, &spec);
+    let provided = provide(session, &target.parts.settings, &spec);
     let error = match timeout(TO_PROVIDE, provided).await {
         Ok(Ok(provided)) => {
             let was_ready = *lock(&target.state) == StreamState::Ready;

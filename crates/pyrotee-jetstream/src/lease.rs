@@ -8,7 +8,7 @@ use pyrotee_queue::{Lease, LeaseEnd, Settle};
 use tokio::time::Instant;
 
 use crate::histories::GivenBack;
-use crate::receive::Received;
+use crate::shelf::Received;
 use crate::target::Target;
 
 /// Longest delay of a record that goes back to the stream. The history of its retries is only known here: if this relay

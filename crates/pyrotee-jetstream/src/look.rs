@@ -1,6 +1,6 @@
 //! Looks at the numbers of a stream from time to time, and removes what nobody will deliver.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_nats::jetstream::consumer;
 use async_nats::jetstream::stream::{Info, Stream};
@@ -8,7 +8,7 @@ use pyrotee_queue::{SurfaceId, lock};
 use tokio::time::{Instant, sleep};
 use tracing::{debug, info};
 
-use crate::expire::expire;
+use crate::expire::{expire, unix_time};
 use crate::link::Session;
 use crate::names;
 use crate::target::{Gauges, Target};
@@ -45,12 +45,12 @@ impl Looks {
                 sleep(AFTER_ERROR).await;
                 return;
             }
-            sleep(target.backend.settings.timing.look).await;
+            sleep(target.parts.settings.timing.look).await;
         }
     }
 
     async fn look_once(&mut self, target: &Target, stream: &Stream<()>) -> Result<(), String> {
-        let pace = target.backend.pace;
+        let pace = target.parts.pace;
         let is_due = self.expired_at.is_none_or(|at| at.elapsed() >= pace.expire);
         if is_due {
             self.expired_at = Some(Instant::now());
@@ -64,7 +64,7 @@ impl Looks {
         }
         let info = stream.get_info().await.map_err(|error| error.to_string())?;
         let mut surfaces = Vec::new();
-        for (number, _) in &target.backend.settings.surfaces {
+        for (number, _) in &target.parts.settings.surfaces {
             let surface = SurfaceId(*number);
             let found = stream.consumer_info(names::consumer(surface)).await;
             let info = found.map_err(|error| error.to_string())?;
@@ -137,10 +137,4 @@ impl Surface {
     fn waiting(&self) -> u64 {
         self.info.num_pending + self.info.num_ack_pending as u64
     }
-}
-
-/// A time that the broker wrote, in nanoseconds since 1970. `None`: it wrote the year 1, which stands for no time.
-pub(crate) fn unix_time(nanoseconds: i128) -> Option<SystemTime> {
-    let nanoseconds = u64::try_from(nanoseconds).ok()?;
-    SystemTime::UNIX_EPOCH.checked_add(Duration::from_nanos(nanoseconds))
 }

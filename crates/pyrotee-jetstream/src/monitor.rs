@@ -11,18 +11,7 @@ use crate::counters::TargetCounters;
 use crate::fleet::Fleet;
 use crate::link::LinkState;
 use crate::record;
-use crate::target::{Phase, Target};
-
-/// Whether a target's stream can be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StreamState {
-    /// The stream was not looked at yet, because NATS has not been connected since the start.
-    Waiting,
-    /// Records are handed over and taken over while NATS is connected.
-    Ready,
-    /// The stream cannot be used: why, and what to do.
-    Unusable(String),
-}
+use crate::target::{Phase, StreamState, Target};
 
 /// The shared backlog of one target.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,7 +97,7 @@ impl Monitor {
         let targets = self.backend.targets();
         let shown = targets.iter().filter(|it| it.phase() != Phase::Removed);
         Stats {
-            link: self.backend.link.state(),
+            link: self.backend.parts.link.state(),
             relays: *self.fleet.relays().borrow(),
             targets: shown.map(|it| TargetStats::of(it)).collect(),
         }

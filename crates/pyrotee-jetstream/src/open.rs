@@ -16,6 +16,7 @@ use crate::fleet::Fleet;
 use crate::link::Link;
 use crate::monitor::Monitor;
 use crate::pace::Pace;
+use crate::parts::Parts;
 use crate::settings::Settings;
 
 /// A running backend whose backlog is shared.
@@ -61,8 +62,8 @@ impl Settings {
         let fleet = Fleet::start(&self, &link, &tasks, &stop);
         let exists = Arc::new(());
         let closer = Arc::downgrade(&exists);
-        let backend = Backend::new(self, pace, link, budget, tasks, stop, closer);
-        let backend = Arc::new(backend);
+        let parts = Parts::new(self, pace, link, budget, closer);
+        let backend = Arc::new(Backend::new(parts, tasks, stop));
         let of_consumers = Arc::clone(&backend);
         let opened = open_memory_with(targets, move |opened| of_consumers.consumer(opened));
         Opened {

@@ -13,16 +13,26 @@ use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::backend::Backend;
 use crate::counters::TargetCounters;
 use crate::link::Session;
-use crate::monitor::StreamState;
 use crate::names;
-use crate::receive::{Received, Shelf};
+use crate::parts::Parts;
+use crate::shelf::{Received, Shelf};
 use crate::streams::StreamSpec;
 
 /// Time between two log lines of one kind about a target.
 const BETWEEN_LINES: Duration = Duration::from_secs(60);
+
+/// Whether a target's stream can be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StreamState {
+    /// The stream was not looked at yet, because NATS has not been connected since the start.
+    Waiting,
+    /// Records are handed over and taken over while NATS is connected.
+    Ready,
+    /// The stream cannot be used: why, and what to do.
+    Unusable(String),
+}
 
 /// What the tasks of a target do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +55,7 @@ pub(crate) struct Target {
     /// The name of the stream.
     pub(crate) stream: String,
     pub(crate) queue: Arc<Queue<Arc<Record>>>,
-    pub(crate) backend: Arc<Backend>,
+    pub(crate) parts: Arc<Parts>,
     pub(crate) shelf: Shelf,
     pub(crate) counters: TargetCounters,
     settings: Mutex<(Arc<Sharing>, Limits)>,
@@ -79,14 +89,14 @@ pub(crate) struct Gauges {
 }
 
 impl Target {
-    pub(crate) fn new(backend: &Arc<Backend>, opened: &MemoryQueue, sharing: Sharing) -> Self {
+    pub(crate) fn new(parts: &Arc<Parts>, opened: &MemoryQueue, sharing: Sharing) -> Self {
         let name = opened.target.name.clone();
         Self {
             id: opened.id,
-            stream: names::stream(&backend.settings.prefix, &name),
+            stream: names::stream(&parts.settings.prefix, &name),
             name,
             queue: Arc::clone(&opened.queue),
-            backend: Arc::clone(backend),
+            parts: Arc::clone(parts),
             shelf: Shelf::default(),
             counters: TargetCounters::default(),
             settings: Mutex::new((Arc::new(sharing), opened.target.limits)),
@@ -106,7 +116,7 @@ impl Target {
 
     /// The subject of the records of a surface.
     pub(crate) fn subject(&self, surface: SurfaceId) -> String {
-        names::subject(&self.backend.settings.prefix, &self.name, surface)
+        names::subject(&self.parts.settings.prefix, &self.name, surface)
     }
 
     pub(crate) fn sharing(&self) -> Arc<Sharing> {
@@ -130,7 +140,7 @@ impl Target {
 
     /// Time after which the broker gives an unsettled record to another relay.
     pub(crate) fn ack_wait(&self) -> Duration {
-        self.backend.settings.ack_wait(self.sharing().timeout)
+        self.parts.settings.ack_wait(self.sharing().timeout)
     }
 
     /// What the stream must be like.

@@ -9,9 +9,9 @@ use pyrotee_queue::{Payload, Reason, Record, Reservation, SurfaceId, Tally};
 use tokio::time::Instant;
 use tracing::{error, warn};
 
-use super::shelf::{Answer, Received};
 use crate::lease::{LONGEST_DELAY, delay_until};
 use crate::record::{self, Decoded, Unreadable};
+use crate::shelf::{Answer, Received};
 use crate::target::Target;
 
 /// Delay of a record for which the budget has no room.
@@ -108,7 +108,7 @@ impl Target {
     fn charged(&self, decoded: Decoded<'_>, charged: Option<Reservation>) -> Option<Arc<Record>> {
         let beside = decoded.head.len() + decoded.tags.len();
         let cost = decoded.body.len() as u64 + beside as u64 + Record::OVERHEAD;
-        let budget = &self.backend.budget;
+        let budget = &self.parts.budget;
         let mut charged = charged.or_else(|| budget.reserve(0))?;
         charged.resize(cost).then(|| {
             let body = Payload::from(decoded.body.to_vec());

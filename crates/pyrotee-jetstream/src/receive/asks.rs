@@ -44,12 +44,12 @@ struct AskedSurface {
 
 impl Asks {
     pub(super) fn new(target: &Target) -> Self {
-        let backend = &target.backend;
-        let surfaces = backend.settings.surfaces.iter();
+        let parts = &target.parts;
+        let surfaces = parts.settings.surfaces.iter();
         let surfaces = surfaces.map(|(number, _)| AskedSurface {
             surface: SurfaceId(*number),
             next: Instant::now(),
-            pause: backend.pace.between_asks.0,
+            pause: parts.pace.between_asks.0,
             asked: 0,
         });
         Self {

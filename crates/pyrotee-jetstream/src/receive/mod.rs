@@ -6,7 +6,6 @@
 
 mod arrival;
 mod asks;
-mod shelf;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,10 +17,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::link::Session;
 use crate::names;
+use crate::shelf::{Answer, MOST_BUFFERED};
 use crate::target::{Phase, Target};
 use asks::Asks;
-use shelf::{Answer, MOST_BUFFERED};
-pub(crate) use shelf::{Received, Shelf};
 
 /// Longest time for a request to enter the client of NATS. It takes longer if the broker does not read.
 const TO_SEND: Duration = Duration::from_secs(5);
@@ -179,7 +177,7 @@ impl Receiving<'_> {
                 return true;
             }
         }
-        let budget = &target.backend.budget;
+        let budget = &target.parts.budget;
         while target.shelf.buffered() + self.asks.len() < MOST_BUFFERED {
             let Some(surface) = self.asks.next(target.shelf.wanted(), now) else {
                 let next = self.asks.next_look(target.shelf.wanted());
@@ -219,7 +217,7 @@ impl Receiving<'_> {
             Some(status) => {
                 let number = message.subject.rsplit('.').next();
                 let number = number.and_then(|number| number.parse().ok());
-                let pace = self.target.backend.pace;
+                let pace = self.target.parts.pace;
                 self.asks.found_none(number, Instant::now(), pace);
                 if status == StatusCode::NO_RESPONDERS {
                     self.target.recheck.notify_one();

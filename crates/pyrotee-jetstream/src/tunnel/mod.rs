@@ -5,7 +5,6 @@
 
 mod answer;
 mod buffer;
-mod message_id;
 mod publish;
 mod room;
 mod taken;
@@ -20,10 +19,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
-use crate::backend::MOST_PUBLISHES;
+use crate::parts::MOST_PUBLISHES;
 use crate::record;
 use crate::target::{Phase, Target};
-pub(crate) use message_id::MessageIds;
 use publish::{Pause, Publish};
 use taken::Taken;
 
@@ -118,7 +116,7 @@ impl Tunnel {
     fn has_room(&self) -> bool {
         let limits = self.target.limits();
         let records = (limits.records / 4).clamp(1, MOST_PUBLISHES);
-        let of_memory = self.target.backend.budget.most_held() / 8;
+        let of_memory = self.target.parts.budget.most_held() / 8;
         let bytes = (limits.bytes / 4).min(MOST_BYTES).min(of_memory);
         self.publishing.is_empty()
             || (self.publishing.len() < records
@@ -132,10 +130,10 @@ impl Tunnel {
             Phase::Removed => return None,
             Phase::Finishing => Waiting::Any,
             Phase::Closing { from } if from <= Instant::now() => Waiting::Any,
-            _ if target.queue.is_pressed() || target.backend.budget.is_nearly_full() => {
+            _ if target.queue.is_pressed() || target.parts.budget.is_nearly_full() => {
                 Waiting::Oldest
             }
-            Phase::InForce | Phase::Closing { .. } => Waiting::For(target.backend.settings.after),
+            Phase::InForce | Phase::Closing { .. } => Waiting::For(target.parts.settings.after),
         };
         let sharing = target.sharing();
         let mut too_long = Vec::new();
@@ -183,7 +181,7 @@ impl Tunnel {
             Pause::None => self.failures = 0,
             Pause::For(pause) => self.pause(pause),
             Pause::AfterError => {
-                let (shortest, longest) = self.target.backend.pace.after_error;
+                let (shortest, longest) = self.target.parts.pace.after_error;
                 let pause = shortest.saturating_mul(1 << self.failures.min(10));
                 self.failures = self.failures.saturating_add(1);
                 self.pause(pause.min(longest));
@@ -206,12 +204,12 @@ impl Tunnel {
         if let Some(paused_until) = self.paused_until {
             return paused_until;
         }
-        let after = self.target.backend.settings.after;
+        let after = self.target.parts.settings.after;
         let is_pressed = || self.target.queue.is_pressed();
         match phase {
             Phase::Finishing => now + SHORT_PAUSE,
             Phase::Closing { from } => from.max(now + SHORT_PAUSE),
-            Phase::InForce if self.target.backend.budget.is_nearly_full() || is_pressed() => {
+            Phase::InForce if self.target.parts.budget.is_nearly_full() || is_pressed() => {
                 now + SHORT_PAUSE
             }
             Phase::InForce | Phase::Removed => {
@@ -233,12 +231,13 @@ impl Tunnel {
 pub(crate) async fn answer_of_repeated(backend: &crate::backend::Backend, target: &str) {
     let target = backend.target(target).expect("there is such a target");
     let session = target.session().expect("it is connected");
-    let id = backend.ids.next();
+    let parts = &backend.parts;
+    let id = parts.ids.next();
     for _ in 0..2 {
         let subject = target.subject(pyrotee_queue::SurfaceId(1));
         let content = bytes::Bytes::from_static(b"twice");
-        let patience = backend.pace.puback;
-        let answer = answer::publish(&backend.link, &session, subject, &id, content, patience);
+        let patience = parts.pace.puback;
+        let answer = answer::publish(&parts.link, &session, subject, &id, content, patience);
         assert_eq!(answer.await, answer::Answer::Stored);
     }
 }

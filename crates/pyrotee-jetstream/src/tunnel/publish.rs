@@ -45,7 +45,7 @@ impl Publish {
         let surface = taken.record().map(|(record, _)| record.head().surface);
         Self {
             subject: surface.map_or_else(String::new, |surface| target.subject(surface)),
-            id: target.backend.ids.next(),
+            id: target.parts.ids.next(),
             target,
             taken,
             sent: None,
@@ -69,23 +69,23 @@ impl Publish {
         let Some(content) = self.content() else {
             return Pause::For(WITHOUT_ROOM);
         };
-        let backend = Arc::clone(&self.target.backend);
+        let parts = Arc::clone(&self.target.parts);
         let mut has_made_room = false;
         loop {
             let Some(session) = self.session().await else {
                 return self.give_up();
             };
             // The semaphore is never closed.
-            let permit = backend.permits.acquire().await;
+            let permit = parts.permits.acquire().await;
             let begun = Instant::now();
             let purges = *self.target.purges.lock().await;
             let answer = publish(
-                &backend.link,
+                &parts.link,
                 &session,
                 self.subject.clone(),
                 &self.id,
                 content.clone(),
-                backend.pace.puback,
+                parts.pace.puback,
             );
             let answer = answer.await;
             drop(permit);
@@ -94,7 +94,7 @@ impl Publish {
                 Answer::NotSent(error) if self.sent.is_none() => return self.failed(&error),
                 Answer::NotSent(_) | Answer::Unknown => {
                     let sent = *self.sent.get_or_insert(begun);
-                    if sent.elapsed() >= backend.pace.recognised {
+                    if sent.elapsed() >= parts.pace.recognised {
                         return self.give_up();
                     }
                     sleep(BEFORE_REPEAT).await;
@@ -108,7 +108,7 @@ impl Publish {
                 Answer::Full => {
                     self.target.counters.full.add(1);
                     self.tell_full();
-                    return Pause::For(backend.pace.when_full);
+                    return Pause::For(parts.pace.when_full);
                 }
                 Answer::NoStream => {
                     self.target.recheck.notify_one();
@@ -123,7 +123,7 @@ impl Publish {
         let (record, history) = self.taken.record()?;
         let sharing = self.target.sharing();
         let len = record::message_len(record, &sharing.tags);
-        charged(&self.target.backend.budget, len, || {
+        charged(&self.target.parts.budget, len, || {
             record::encode(record, &sharing.tags, sharing.whose, history)
         })
     }
@@ -134,7 +134,7 @@ impl Publish {
         if let Some(session) = self.target.session() {
             return Some(session);
         }
-        let until = self.sent? + self.target.backend.pace.recognised;
+        let until = self.sent? + self.target.parts.pace.recognised;
         let mut sessions = self.target.sessions();
         let session = timeout_at(until, sessions.wait_for(Option::is_some)).await;
         session.ok()?.ok()?.clone()

@@ -17,7 +17,7 @@ impl MessageIds {
         }
     }
 
-    pub(super) fn next(&self) -> String {
+    pub(crate) fn next(&self) -> String {
         let number = self.next.fetch_add(1, Relaxed);
         format!("{:032x}-{number}", self.boot)
     }
