@@ -2,10 +2,10 @@
 
 use std::{fs, path::Path};
 
-use crate::support::{command::run, pki::Authority};
+use crate::support::{command::run, nats::CREDENTIALS, pki::Authority};
 
 /// Pages and files with configurations, from the root of the repository.
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     "README.md",
     "docs/coming-from-pyroscope.md",
     "docs/configuration.md",
@@ -18,6 +18,7 @@ const FILES: [&str; 12] = [
     "deploy/docker/compose/pyrotee.yaml",
     "deploy/docker/pyrotee.yaml",
     "deploy/docker/scrape/pyrotee.yaml",
+    "deploy/docker/shared/pyrotee.yaml",
 ];
 
 /// The configurations of a page: the blocks that are marked as `yaml`. `yml` marks YAML that is none of pyrotee's, or
@@ -34,7 +35,7 @@ fn configurations(file: &str, text: &str) -> Vec<String> {
 /// The directories of files in the pages; the test has its own.
 const DIRECTORIES: [&str; 2] = ["/run/secrets/", "/etc/pyrotee/secrets/"];
 
-/// The files that the pages name: an authority, a certificate of it, and tokens.
+/// The files that the pages name: an authority, a certificate of it, credentials of NATS, and tokens.
 fn secrets() -> Authority {
     let files = Authority::new();
     files.issue("tls", "relay.example.com");
@@ -46,6 +47,7 @@ fn secrets() -> Authority {
     ] {
         files.write(token, "a-token");
     }
+    files.write("nats.creds", CREDENTIALS);
     files
 }
 
