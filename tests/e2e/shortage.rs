@@ -175,6 +175,7 @@ fn an_upload_that_stalls_is_relayed_to_its_end_and_not_recorded() {
     let told = relay.logs();
     let told = told
         .iter()
-        .filter(|line| line.to_string().contains("too slowly"));
+        // The line about the drop, which may come by then, has a remedy with the first two words.
+        .filter(|line| line.to_string().contains("too slowly to record"));
     assert_eq!(told.count(), 1);
 }
