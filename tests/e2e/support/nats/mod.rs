@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 pub(crate) use self::api::{Connection, Login};
 use super::{
-    poll::{SOON, poll},
+    poll::{SOON, eventually, poll},
     ports::Refusing,
 };
 
@@ -149,9 +149,18 @@ impl Nats {
         child.wait().expect("it is a child of this test");
     }
 
-    /// Stops the process: connections stay open, and nothing is read or sent.
+    /// Stops the process, and waits until it is stopped: connections stay open, and nothing is read or sent.
     pub(crate) fn suspend(&self) {
         self.signal(Signal::STOP);
+        let status = format!("/proc/{}/task", self.pid());
+        // The threads stop one by one.
+        eventually(SOON, "a stopped process", || {
+            let tasks = fs::read_dir(&status).expect("it is a child of this test");
+            tasks.flatten().all(|task| {
+                let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+                stat.contains(") T ")
+            })
+        });
     }
 
     pub(crate) fn resume(&self) {
