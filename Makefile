@@ -46,7 +46,7 @@ nightly: ## run everything, with the heavy cases at full size (needs cargo-deny,
 FUZZ_SECONDS ?= 600
 
 fuzz: ## fuzz the readers of untrusted bytes, FUZZ_SECONDS (600) each, on stable and without cargo-fuzz
-	@set -e; cd tests/fuzz; for target in push otlp grpc segment pprof; do \
+	@set -e; cd tests/fuzz; for target in push otlp grpc segment pprof shared; do \
 		mkdir -p target/found/$$target; \
 		$(CARGO) run --locked --bin $$target -- -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 \
 			target/found/$$target corpus/$$target; \

@@ -84,9 +84,6 @@ pub(crate) fn encode(
     let head = head.encode(record.body(), Crc::salted(0));
     let capacity = usize::try_from(message_len(record, tags)).unwrap_or_default();
     let mut bytes = Vec::with_capacity(capacity);
-    bytes.extend_from_slice(&MAGIC);
-    bytes.put_u32_le(VERSION);
-    bytes.put_u32_le(len32(FIXED_EXTENSION + tags.len()));
     let mut extension = Vec::with_capacity(FIXED_EXTENSION + tags.len());
     extension.extend_from_slice(&whose);
     for number in [
@@ -100,14 +97,22 @@ pub(crate) fn encode(
     }
     extension.put_u32_le(len32(tags.len()));
     extension.extend_from_slice(tags.as_bytes());
-    let crc = crc_of(&bytes, &extension);
-    bytes.put_u32_le(crc);
-    bytes.extend_from_slice(&extension);
+    seal(&mut bytes, &extension);
     bytes.extend_from_slice(&head);
     for frame in record.body().frames() {
         bytes.extend_from_slice(frame);
     }
     bytes
+}
+
+/// Appends an extension to the empty `bytes`, after its prefix with the checksum of both.
+pub(crate) fn seal(bytes: &mut Vec<u8>, extension: &[u8]) {
+    bytes.extend_from_slice(&MAGIC);
+    bytes.put_u32_le(VERSION);
+    bytes.put_u32_le(len32(extension.len()));
+    let crc = crc_of(bytes, extension);
+    bytes.put_u32_le(crc);
+    bytes.extend_from_slice(extension);
 }
 
 /// Decodes the content of a message.

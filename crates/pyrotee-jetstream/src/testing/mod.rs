@@ -4,6 +4,7 @@
 
 mod port;
 mod program;
+mod record;
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 use self::port::Port;
+pub use self::record::check_record;
 use crate::settings::{Server, Settings, Timing};
 
 /// An operator with an account `relays` that may use JetStream, for [`Nats::with`], and the credentials of a user of this
