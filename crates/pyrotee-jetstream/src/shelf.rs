@@ -312,6 +312,10 @@ impl Shelf {
         std::mem::take(&mut lock(&self.state).answers)
     }
 
+    pub(crate) fn has_answers(&self) -> bool {
+        !lock(&self.state).answers.is_empty()
+    }
+
     /// Puts answers back that could not be sent.
     pub(crate) fn keep_answers(&self, mut unsent: Vec<Answer>) {
         let mut state = lock(&self.state);

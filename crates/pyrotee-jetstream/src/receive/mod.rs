@@ -116,6 +116,10 @@ impl Receiver {
                 return false;
             }
             if target.phase() == Phase::Finishing && target.shelf.is_empty() {
+                // The last lease may have ended since the answers were sent.
+                if target.shelf.has_answers() {
+                    continue;
+                }
                 return true;
             }
             tokio::select! {
