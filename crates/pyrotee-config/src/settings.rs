@@ -163,9 +163,9 @@ pub enum SharedAuth {
         user: String,
         password: SecretString,
     },
-    /// Absolute path of a file with JWT and seed, to be read at each connect.
+    /// Absolute path of a file with JWT and seed, to be read for each new connection.
     CredsFile(PathBuf),
-    /// Absolute path of a file with the seed of an nkey, to be read at each connect.
+    /// Absolute path of a file with the seed of an nkey, to be read for each new connection.
     NkeyFile(PathBuf),
 }
 
