@@ -109,7 +109,7 @@ fn waits(fault: &Fault, on_ambiguous: &str) {
     assert_eq!(target.arrivals().len(), 1, "{name}");
 }
 
-/// Whether the status of the target has the fault.
+/// Whether the status of the target has the fault, and the target is suspended.
 fn is_told(relay: &Relay, fault: &Fault) -> bool {
     let status = relay.target_status("central").expect("it is configured");
     let error = &status["last_error"];
@@ -119,6 +119,6 @@ fn is_told(relay: &Relay, fault: &Fault) -> bool {
     let has = |field: &str, words: &str| error[field].as_str().unwrap_or_default().contains(words);
     let told = has("text", fault.text) && has("remedy", fault.remedy) && has("outcome", "broken");
     assert!(told, "{}: {error}", fault.name);
-    assert_eq!(status["state"], "suspended", "{}", fault.name);
-    true
+    // The error is shown a moment before the circuit breaker counts it.
+    status["state"] == "suspended"
 }

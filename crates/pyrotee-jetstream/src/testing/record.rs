@@ -39,7 +39,10 @@ fn check(decoded: &Decoded<'_>) {
     assert_eq!(again.head, decoded.head);
     assert_eq!(again.body, decoded.body);
     assert_eq!(again.tags, decoded.tags);
-    assert_eq!((again.whose, again.history), (decoded.whose, decoded.history));
+    assert_eq!(
+        (again.whose, again.history),
+        (decoded.whose, decoded.history)
+    );
 }
 
 #[cfg(test)]
