@@ -13,7 +13,7 @@ use crate::digest::{Digest, Digester};
 use crate::identity::identity;
 use crate::observer::OwnCertificate;
 use crate::trust::Trust;
-use crate::verify::{NamedVerifier, ServerVerifier};
+use crate::verify::ServerVerifier;
 use crate::{
     Alpn, CertificateInfo, ClientContext, ClientTlsSettings, IdentityPem, MinVersion, Observer,
     PemFile, SystemRoots, TlsFault, TlsPart, TlsWords, pem, provider,
@@ -163,6 +163,7 @@ impl ClientTls {
             trust: parts.trust,
             algorithms: provider.signature_verification_algorithms,
             observer: observer.clone(),
+            name: None,
         });
         let own = Arc::new(OwnCertificate {
             identity: parts.identity,
@@ -208,15 +209,17 @@ impl ClientTls {
     ///
     /// If the host can stand in no certificate.
     pub fn config_for_address(&self, host: &str) -> Result<ClientConfig, TlsWords> {
-        let name = self.server_name(host)?;
-        let verifier = Arc::clone(&self.0.verifier);
+        let verifier = ServerVerifier {
+            name: Some(self.server_name(host)?),
+            ..ServerVerifier::clone(&self.0.verifier)
+        };
         let mut config = ClientConfig::clone(&self.0.http1);
         config.alpn_protocols.clear();
         // Sessions are kept by the name that the library has, and a resumed one is not verified.
         config.resumption = Resumption::disabled();
         config
             .dangerous()
-            .set_certificate_verifier(Arc::new(NamedVerifier { verifier, name }));
+            .set_certificate_verifier(Arc::new(verifier));
         Ok(config)
     }
 

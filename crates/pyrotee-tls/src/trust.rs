@@ -11,6 +11,7 @@ use crate::roots::authorities;
 use crate::{CertificateInfo, ClientTlsSettings, SystemRoots, TlsFault, TlsPart, provider};
 
 /// Which certificates of a server are accepted.
+#[derive(Clone)]
 pub(crate) enum Trust {
     /// Those that an authority signed, and those of the configured file.
     Authorities {

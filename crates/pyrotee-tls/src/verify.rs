@@ -28,10 +28,13 @@ pub(crate) struct NotPinned {
 }
 
 /// Verifies servers. The signatures of the handshake are checked whatever is trusted.
+#[derive(Clone)]
 pub(crate) struct ServerVerifier {
     pub(crate) trust: Trust,
     pub(crate) algorithms: WebPkiSupportedAlgorithms,
     pub(crate) observer: Observer,
+    /// The name that certificates are checked for; `None`: the name of the connection.
+    pub(crate) name: Option<ServerName<'static>>,
 }
 
 impl fmt::Debug for ServerVerifier {
@@ -49,6 +52,7 @@ impl ServerCertVerifier for ServerVerifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        let name = self.name.as_ref().unwrap_or(name);
         self.observer.saw(leaf);
         match &self.trust {
             Trust::Anything => Ok(ServerCertVerified::assertion()),
@@ -94,51 +98,6 @@ impl ServerCertVerifier for ServerVerifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
-    }
-}
-
-/// Verifies servers for a name of its own, whatever name the handshake is for.
-#[derive(Debug)]
-pub(crate) struct NamedVerifier {
-    pub(crate) verifier: Arc<ServerVerifier>,
-    pub(crate) name: ServerName<'static>,
-}
-
-impl ServerCertVerifier for NamedVerifier {
-    fn verify_server_cert(
-        &self,
-        leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _address: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        self.verifier
-            .verify_server_cert(leaf, intermediates, &self.name, ocsp_response, now)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        leaf: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier
-            .verify_tls12_signature(message, leaf, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        leaf: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier
-            .verify_tls13_signature(message, leaf, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.verifier.supported_verify_schemes()
     }
 }
 
