@@ -91,9 +91,9 @@ impl Counts {
         balances(|tally| tally.profiles) && balances(|tally| tally.bytes)
     }
 
-    fn drop_for(&mut self, bytes: u64, reason: Reason) {
+    fn drop_for(&mut self, dropped: Tally, reason: Reason) {
         if let Some(tally) = self.dropped.get_mut(reason as usize) {
-            tally.add(bytes);
+            *tally += dropped;
         }
     }
 }
@@ -117,7 +117,7 @@ impl Ledger {
         let mut counts = lock(&self.counts);
         counts.accepted.add(bytes);
         counts.refused.add(bytes);
-        counts.drop_for(bytes, reason);
+        counts.drop_for(Tally::of(bytes), reason);
     }
 
     /// Counts the records of an earlier process in one step: `pending` as pending, and `lost`, which cannot be
@@ -129,9 +129,7 @@ impl Ledger {
         }
         counts.pending += pending;
         counts.refused += lost;
-        if let Some(dropped) = counts.dropped.get_mut(reason as usize) {
-            *dropped += lost;
-        }
+        counts.drop_for(lost, reason);
     }
 
     /// Counts a record of `bytes` that came from the shared backlog and is pending now.
@@ -153,9 +151,7 @@ impl Ledger {
         let mut counts = lock(&self.counts);
         counts.taken_over += dropped;
         counts.refused += dropped;
-        if let Some(tally) = counts.dropped.get_mut(reason as usize) {
-            *tally += dropped;
-        }
+        counts.drop_for(dropped, reason);
     }
 
     /// Counts a pending record of `bytes` as acknowledged.
@@ -169,7 +165,7 @@ impl Ledger {
     pub fn lose(&self, bytes: u64, reason: Reason) {
         let mut counts = lock(&self.counts);
         counts.pending.sub(bytes);
-        counts.drop_for(bytes, reason);
+        counts.drop_for(Tally::of(bytes), reason);
     }
 
     /// The counts at this instant.
