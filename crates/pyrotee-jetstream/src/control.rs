@@ -94,9 +94,7 @@ async fn purge(target: &Target) -> Result<Tally, ControlError> {
         .map_err(|error| broker(&error))?
         .state;
     let profiles = stream.purge().await.map_err(|error| broker(&error))?.purged;
-    let bytes = (state.bytes / state.messages.max(1)).saturating_mul(profiles);
-    let purged = Tally { profiles, bytes };
-    let counted = target.count_removed(purged, u64::MAX, Reason::Admin);
+    let counted = target.count_removed(profiles, &state, u64::MAX, Reason::Admin);
     target.counters.purged.add(counted.profiles);
     all += counted;
     Ok(all)

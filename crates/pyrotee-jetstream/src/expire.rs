@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
-use pyrotee_queue::{Reason, Tally};
+use pyrotee_queue::Reason;
 
 use crate::names;
 use crate::target::Target;
@@ -43,8 +43,7 @@ pub(crate) async fn expire(target: &Target, stream: &Stream<()>) -> Result<(), S
     }
     let purged = stream.purge().sequence(low).await;
     let profiles = purged.map_err(|error| error.to_string())?.purged;
-    let bytes = (state.bytes / state.messages).saturating_mul(profiles);
-    let counted = target.count_removed(Tally { profiles, bytes }, low, Reason::Expired);
+    let counted = target.count_removed(profiles, &state, low, Reason::Expired);
     target.counters.expired.add(counted.profiles);
     Ok(())
 }

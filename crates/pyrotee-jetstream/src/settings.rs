@@ -145,7 +145,7 @@ impl Settings {
 
     /// Time after which the broker gives an unsettled record to another relay, if a delivery may take `timeout`.
     pub(crate) fn ack_wait(&self, timeout: Duration) -> Duration {
-        self.timing.ack_wait.max(timeout * 2)
+        self.timing.ack_wait.max(timeout.saturating_mul(2))
     }
 }
 

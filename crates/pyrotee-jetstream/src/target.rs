@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use async_nats::jetstream::AckKind;
+use async_nats::jetstream::{AckKind, stream};
 use pyrotee_queue::{
     Limits, LogLimiter, MemoryQueue, Queue, QueueId, Reason, Record, Sharing, SurfaceId, Tally,
     lock,
@@ -254,15 +254,17 @@ impl Target {
     }
 
     /// Counts records with sequences below `below` that this relay removed from the stream, for `reason`, and returns how
-    /// many were counted. Those that were received here are not: they are pending, and counted when they are settled.
-    pub(crate) fn count_removed(&self, removed: Tally, below: u64, reason: Reason) -> Tally {
-        let held = self.shelf.held_below(below);
-        let profiles = removed.profiles.saturating_sub(held);
-        let bytes = match removed.profiles {
-            0 => 0,
-            all => u128::from(removed.bytes) * u128::from(profiles) / u128::from(all),
-        };
-        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+    /// many were counted. Those that were received here are not: they are pending, and counted when they are settled. Their
+    /// bytes are the mean of the stream, which had the state `before`.
+    pub(crate) fn count_removed(
+        &self,
+        removed: u64,
+        before: &stream::State,
+        below: u64,
+        reason: Reason,
+    ) -> Tally {
+        let profiles = removed.saturating_sub(self.shelf.held_below(below));
+        let bytes = (before.bytes / before.messages.max(1)).saturating_mul(profiles);
         let removed = Tally { profiles, bytes };
         self.queue.ledger().drop_shared(removed, reason);
         removed

@@ -1,6 +1,6 @@
 //! Makes room in a full stream.
 
-use pyrotee_queue::{Reason, Tally};
+use pyrotee_queue::Reason;
 
 use crate::link::Session;
 use crate::target::Target;
@@ -24,8 +24,7 @@ impl Target {
         let below = state.first_sequence.saturating_add(profiles);
         let purged = stream.purge().sequence(below).await;
         let profiles = purged.map_err(|error| error.to_string())?.purged;
-        let bytes = (state.bytes / state.messages.max(1)).saturating_mul(profiles);
-        self.count_removed(Tally { profiles, bytes }, below, Reason::QueueFull);
+        self.count_removed(profiles, &state, below, Reason::QueueFull);
         *done += 1;
         Ok(())
     }
