@@ -28,7 +28,12 @@ fn through_tls(mut tools: Tools, app: &str, profiled: impl Fn(&Tools, &str, &Fil
 
     let ledger = relay.wait_ledger("central", "all sent", |ledger| {
         let whole = upstream.requests().len() as u64;
-        whole > 0 && ledger.sent.profiles == whole && ledger.pending.profiles == 0
+        // The Java agent speaks HTTP/2 here, and resets the stream of an upload during which it is stopped. That takes
+        // the upload back from the upstream, and the target gets the profile if its body had arrived.
+        let arrived = upstream.arrivals().len() as u64;
+        whole > 0
+            && (whole..=arrived).contains(&ledger.sent.profiles)
+            && ledger.pending.profiles == 0
     });
     assert_eq!(ledger.lost().profiles, 0, "{ledger:?}");
     let mut tags = vec![("region", "eu"), ("zone", "a")];
