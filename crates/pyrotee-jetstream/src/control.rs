@@ -95,7 +95,7 @@ async fn purge(target: &Target) -> Result<Tally, ControlError> {
         .state;
     let profiles = stream.purge().await.map_err(|error| broker(&error))?.purged;
     let counted = target.count_removed(profiles, &state, u64::MAX, Reason::Admin);
-    target.counters.purged.add(counted.profiles);
+    target.count(|it| it.purged += counted.profiles);
     all += counted;
     Ok(all)
 }

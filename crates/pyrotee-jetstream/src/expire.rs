@@ -44,7 +44,7 @@ pub(crate) async fn expire(target: &Target, stream: &Stream<()>) -> Result<(), S
     let purged = stream.purge().sequence(low).await;
     let profiles = purged.map_err(|error| error.to_string())?.purged;
     let counted = target.count_removed(profiles, &state, low, Reason::Expired);
-    target.counters.expired.add(counted.profiles);
+    target.count(|it| it.expired += counted.profiles);
     Ok(())
 }
 

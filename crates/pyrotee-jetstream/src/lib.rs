@@ -61,9 +61,10 @@ mod tunnel;
 
 pub use closer::Closer;
 pub use control::{Control, ControlError};
+pub use counters::Counters;
 pub use fleet::Fleet;
 pub use link::LinkState;
-pub use monitor::{Counters, Monitor, Stats, TargetStats};
+pub use monitor::{Monitor, Stats, TargetStats};
 pub use open::Opened;
 pub use settings::{Auth, Policy, Server, Settings, Timing};
 pub use target::StreamState;

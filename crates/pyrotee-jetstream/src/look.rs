@@ -121,7 +121,7 @@ impl Looks {
         }
         self.swept = stranded - removed.min(stranded);
         if removed > 0 {
-            target.counters.orphans.add(removed);
+            target.count(|it| it.orphans += removed);
             let stream = &target.stream;
             info!(
                 stream,

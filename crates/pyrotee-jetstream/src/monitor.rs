@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use pyrotee_queue::lock;
 
 use crate::backend::Backend;
-use crate::counters::TargetCounters;
+use crate::counters::Counters;
 use crate::fleet::Fleet;
 use crate::link::LinkState;
 use crate::record;
@@ -40,37 +40,6 @@ pub struct TargetStats {
     pub longest_body: u64,
     /// What happened since the start of the process.
     pub counters: Counters,
-}
-
-/// Counters of one target since the start of the process.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Records that were handed over from memory.
-    pub published: u64,
-    /// Bytes of the bodies of these records.
-    pub published_bytes: u64,
-    /// Publishes that failed.
-    pub publish_failures: u64,
-    /// Publishes that found the stream full.
-    pub full: u64,
-    /// Records that are too long for the broker, and stay in memory.
-    pub oversized: u64,
-    /// Records that went back to memory though the stream may have them.
-    pub possibly_doubled: u64,
-    /// Records received that had been delivered to a relay before.
-    pub redelivered: u64,
-    /// Records received that another relay handed over for another address or tenant, and that were given back.
-    pub mismatched: u64,
-    /// Records received that were damaged, and dropped.
-    pub corrupt: u64,
-    /// Records received that a newer pyrotee wrote, and that were given back.
-    pub unknown_version: u64,
-    /// Delivered records that the broker had kept, and that were removed.
-    pub orphans: u64,
-    /// Expired records that were removed from the stream.
-    pub expired: u64,
-    /// Records that an operator's command removed from the stream.
-    pub purged: u64,
 }
 
 /// Gauges and counters of the shared backlog at one instant.
@@ -121,27 +90,7 @@ impl TargetStats {
             leased: target.shelf.leased() as u64,
             publishing: target.publishing.load(Relaxed),
             longest_body: gauges.longest.saturating_sub(beside),
-            counters: Counters::of(&target.counters),
-        }
-    }
-}
-
-impl Counters {
-    fn of(counters: &TargetCounters) -> Self {
-        Self {
-            published: counters.published.get(),
-            published_bytes: counters.published_bytes.get(),
-            publish_failures: counters.publish_failures.get(),
-            full: counters.full.get(),
-            oversized: counters.oversized.get(),
-            possibly_doubled: counters.possibly_doubled.get(),
-            redelivered: counters.redelivered.get(),
-            mismatched: counters.mismatched.get(),
-            corrupt: counters.corrupt.get(),
-            unknown_version: counters.unknown_version.get(),
-            orphans: counters.orphans.get(),
-            expired: counters.expired.get(),
-            purged: counters.purged.get(),
+            counters: target.counters(),
         }
     }
 }

@@ -13,7 +13,7 @@ use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::counters::TargetCounters;
+use crate::counters::Counters;
 use crate::link::Session;
 use crate::names;
 use crate::parts::Parts;
@@ -57,7 +57,7 @@ pub(crate) struct Target {
     pub(crate) queue: Arc<Queue<Arc<Record>>>,
     pub(crate) parts: Arc<Parts>,
     pub(crate) shelf: Shelf,
-    pub(crate) counters: TargetCounters,
+    counters: Mutex<Counters>,
     settings: Mutex<(Arc<Sharing>, Limits)>,
     phase: watch::Sender<Phase>,
     /// The session on which the stream is known to be as it must be. `None`: nothing is published and received.
@@ -98,7 +98,7 @@ impl Target {
             queue: Arc::clone(&opened.queue),
             parts: Arc::clone(parts),
             shelf: Shelf::default(),
-            counters: TargetCounters::default(),
+            counters: Mutex::default(),
             settings: Mutex::new((Arc::new(sharing), opened.target.limits)),
             phase: watch::Sender::new(Phase::InForce),
             ready: watch::Sender::new(None),
@@ -251,6 +251,15 @@ impl Target {
 
     pub(crate) fn set_state(&self, state: StreamState) {
         *lock(&self.state) = state;
+    }
+
+    /// Changes the counters.
+    pub(crate) fn count(&self, change: impl FnOnce(&mut Counters)) {
+        change(&mut lock(&self.counters));
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        *lock(&self.counters)
     }
 
     /// Counts records with sequences below `below` that this relay removed from the stream, for `reason`, and returns how

@@ -41,7 +41,7 @@ impl Target {
             return;
         };
         if delivery.times > 1 {
-            self.counters.redelivered.add(1);
+            self.count(|it| it.redelivered += 1);
         }
         if self.shelf.renew(delivery.sequence, &reply) {
             return;
@@ -72,7 +72,7 @@ impl Target {
         if self.is_expired(&decoded, sharing.max_age) {
             let ledger = self.queue.ledger();
             ledger.drop_shared(Tally::of(bytes), Reason::Expired);
-            self.counters.expired.add(1);
+            self.count(|it| it.expired += 1);
             return Some(AckKind::Term);
         }
         let mut history = decoded.history;
@@ -122,7 +122,7 @@ impl Target {
     }
 
     fn damaged(&self, message: &Message, sequence: u64) -> AckKind {
-        self.counters.corrupt.add(1);
+        self.count(|it| it.corrupt += 1);
         let bytes = message.payload.len() as u64;
         let ledger = self.queue.ledger();
         ledger.drop_shared(Tally::of(bytes), Reason::Corrupt);
@@ -137,7 +137,7 @@ impl Target {
     }
 
     fn newer(&self, version: u32) -> AckKind {
-        self.counters.unknown_version.add(1);
+        self.count(|it| it.unknown_version += 1);
         if let Some(left_out) = self.log.due("version") {
             let stream = &self.stream;
             warn!(
@@ -151,7 +151,7 @@ impl Target {
     }
 
     fn mismatched(&self) -> AckKind {
-        self.counters.mismatched.add(1);
+        self.count(|it| it.mismatched += 1);
         if let Some(left_out) = self.log.due("mismatch") {
             let target = &self.name;
             warn!(

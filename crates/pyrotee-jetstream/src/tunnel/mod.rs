@@ -156,7 +156,7 @@ impl Tunnel {
             if self.oversized.iter().any(|known| known.ptr_eq(&record)) {
                 continue;
             }
-            self.target.counters.oversized.add(1);
+            self.target.count(|it| it.oversized += 1);
             if let Some(left_out) = self.target.log.due("oversized") {
                 let length = record.upgrade().map(|record| record.len());
                 let target = &self.target.name;

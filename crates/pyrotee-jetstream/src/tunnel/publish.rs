@@ -57,8 +57,10 @@ impl Publish {
         let bytes = self.taken.len();
         let pause = self.until_known().await;
         if pause == Pause::None {
-            self.target.counters.published.add(1);
-            self.target.counters.published_bytes.add(bytes);
+            self.target.count(|it| {
+                it.published += 1;
+                it.published_bytes += bytes;
+            });
             self.taken.hand_over();
         }
         pause
@@ -106,7 +108,7 @@ impl Publish {
                     }
                 }
                 Answer::Full => {
-                    self.target.counters.full.add(1);
+                    self.target.count(|it| it.full += 1);
                     self.tell_full();
                     return Pause::For(parts.pace.when_full);
                 }
@@ -148,7 +150,7 @@ impl Publish {
     /// delivered twice: the stream does not recognise it any more.
     fn give_up(&self) -> Pause {
         if self.sent.is_some() {
-            self.target.counters.possibly_doubled.add(1);
+            self.target.count(|it| it.possibly_doubled += 1);
         }
         Pause::AfterError
     }
@@ -165,7 +167,7 @@ impl Publish {
     }
 
     fn failed(&self, error: &str) -> Pause {
-        self.target.counters.publish_failures.add(1);
+        self.target.count(|it| it.publish_failures += 1);
         if let Some(left_out) = self.target.log.due("publish") {
             let target = &self.target.name;
             warn!(
