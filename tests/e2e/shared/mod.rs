@@ -22,6 +22,8 @@ mod leases;
 mod old_server;
 /// Purges, removed targets, and relays that mean different targets by one name.
 mod ownership;
+/// The permissions that the page about scaling lists.
+mod permissions;
 /// Secrets of the broker are shown nowhere.
 mod secrets;
 /// How a relay shows who it is, and TLS.

@@ -12,7 +12,7 @@ use pyrotee_queue::SurfaceId;
 use serde::Deserialize;
 use tokio::time::timeout;
 
-use super::{InspectError, Look, PATIENCE, rows};
+use super::{Look, PATIENCE, StreamRow, rows};
 use crate::link::Session;
 use crate::names;
 use crate::settings::{Policy, Server, Settings};
@@ -24,6 +24,9 @@ const MOST_SKEW: Duration = Duration::from_secs(5);
 
 /// Bytes of a record beside its body, at most: names, tags and headers.
 const HEAD: u64 = 4_096;
+
+/// Longest time to list all streams. NATS does not respond to a user who may not list them.
+const TO_LIST: Duration = Duration::from_secs(2);
 
 /// A target of the configuration, for [`check`].
 #[derive(Debug, Clone)]
@@ -299,15 +302,26 @@ async fn skew(session: &Session, stream: &str) -> Option<Finding> {
 
 /// Streams of the prefix without a target in this configuration.
 async fn others(session: &Session, settings: &Settings, targets: &[CheckedTarget]) -> Vec<Finding> {
-    let rows: Result<_, InspectError> = rows(session, &settings.prefix).await;
-    let rows = match rows {
-        Ok(rows) => rows,
-        Err(error) => return vec![Finding::new(Level::Warning, error.to_string())],
+    let listed = timeout(TO_LIST, rows(session, &settings.prefix)).await;
+    let why = match listed {
+        Ok(Ok(rows)) => return unknown(rows, targets),
+        Ok(Err(error)) => error.to_string(),
+        // As to everything that a user may not ask.
+        Err(_) => "NATS does not respond".to_owned(),
     };
+    let what = format!(
+        "streams without a target were not looked for: {why}: to look for them, allow $JS.API.STREAM.LIST and \
+         $JS.API.CONSUMER.LIST.> to this user, which relays do not need"
+    );
+    vec![Finding::new(Level::Ok, what)]
+}
+
+/// The streams in `rows` whose targets are not in `targets`.
+fn unknown(rows: Vec<StreamRow>, targets: &[CheckedTarget]) -> Vec<Finding> {
     let unknown = rows
         .into_iter()
         .filter(|row| !targets.iter().any(|target| target.name == row.target));
-    let tell = |row: super::StreamRow| {
+    let tell = |row: StreamRow| {
         let what = format!(
             "stream {} has {} profiles of the target {}, which is not in this configuration: `pyrotee shared delete` \
              removes it if no relay has that target",
