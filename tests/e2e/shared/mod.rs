@@ -4,6 +4,8 @@
 mod broker;
 /// Relays and the broker are killed at any moment.
 mod campaign;
+/// A cluster of three servers.
+mod cluster;
 /// `pyrotee shared …`.
 mod commands;
 /// A spool that is delivered before the backlog is shared.

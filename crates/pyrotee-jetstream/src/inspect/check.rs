@@ -76,18 +76,19 @@ impl Finding {
 pub async fn check(settings: &Settings, targets: &[CheckedTarget]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut session = None;
+    let mut unreachable = Vec::new();
     for server in &settings.servers {
         match Look::open(&settings.for_server(server)).await {
             Ok(look) => {
                 findings.push(connected(server, &look.session));
                 session.get_or_insert(look);
             }
-            Err(error) => {
-                let what = format!("{}:{}: {error}", server.host, server.port);
-                findings.push(Finding::new(Level::Fault, what));
-            }
+            Err(error) => unreachable.push(error.to_string()),
         }
     }
+    // A relay uses the others meanwhile.
+    let level = session.as_ref().map_or(Level::Fault, |_| Level::Warning);
+    findings.extend(unreachable.iter().map(|it| Finding::new(level, it)));
     if let Some(look) = session {
         let looked = timeout(PATIENCE, inspect(&look.session, settings, targets));
         let none = || {

@@ -18,7 +18,7 @@ pub use check::{CheckedTarget, Finding, Level, check};
 
 use crate::link::{Link, Session};
 use crate::names;
-use crate::settings::Settings;
+use crate::settings::{Server, Settings};
 
 /// Longest time to connect, and longest time of the whole look.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -93,7 +93,9 @@ impl Look {
         };
         let Some(session) = session else {
             let error = link.state().error;
-            let none = || format!("no server of shared.servers answered within {PATIENCE:?}");
+            let servers = settings.servers.iter().map(Server::name);
+            let servers = servers.collect::<Vec<_>>().join(", ");
+            let none = || format!("{servers}: no response within {PATIENCE:?}");
             return Err(InspectError::Unreachable(error.unwrap_or_else(none)));
         };
         drop(ending.disarm());

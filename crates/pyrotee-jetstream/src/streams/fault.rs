@@ -54,7 +54,8 @@ fn remedy(code: u64) -> &'static str {
         }
         10039 => "; enable JetStream for the account",
         10058 => "; another stream has this name or these subjects: set another shared.prefix",
-        10005 | 10074 => "; lower shared.replicas, or run more servers",
+        10005 => "; start the servers of the cluster that are down, or lower shared.replicas",
+        10074 => "; lower shared.replicas, or run more servers",
         10076 => "; start NATS with JetStream",
         10100 => {
             "; another consumer has the same subjects: delete it, or set another shared.prefix"

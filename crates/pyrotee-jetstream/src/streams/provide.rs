@@ -64,7 +64,7 @@ pub(crate) async fn provide(
     })
 }
 
-/// The stream, which is created if it is missing and `creates`: with one replica if NATS has too few servers for more.
+/// The stream, which is created if it is missing and `creates`: with one replica if NATS is a single server.
 async fn find_stream(
     session: &Session,
     needed: &Config,
@@ -80,7 +80,7 @@ async fn find_stream(
     }
     match create_stream(session, needed).await {
         Err(ProvideError::Refused { code, .. })
-            if is_too_few_servers(code) && needed.num_replicas > 1 =>
+            if is_single_server(code) && needed.num_replicas > 1 =>
         {
             let single = Config {
                 num_replicas: 1,
@@ -92,9 +92,10 @@ async fn find_stream(
     }
 }
 
-/// Whether a cluster with more servers would have accepted the stream.
-fn is_too_few_servers(code: u64) -> bool {
-    code == ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED.0 || code == ErrorCode::CLUSTER_NO_PEERS.0
+/// Whether NATS is no cluster. A cluster that has too few servers now may have more soon, and a stream that was created
+/// with one replica would keep that for ever.
+fn is_single_server(code: u64) -> bool {
+    code == ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED.0
 }
 
 async fn get_stream(session: &Session, name: &str) -> Result<Option<Stream>, ProvideError> {

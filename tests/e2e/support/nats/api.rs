@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 use super::Nats;
 use crate::support::poll::SOON;
 
+/// How long a cluster may take to answer before it is asked again.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// How a test shows who it is.
 #[derive(Clone, Debug)]
 pub(crate) enum Login {
@@ -78,10 +81,15 @@ impl Connection {
 
     /// Asks for something, and returns the only response.
     pub(crate) fn request(&mut self, subject: &str, payload: &[u8]) -> Message {
+        self.ask(subject, payload, SOON).expect("a response")
+    }
+
+    /// The same; `None` when no response comes within `limit`.
+    fn ask(&mut self, subject: &str, payload: &[u8], limit: Duration) -> Option<Message> {
         let inbox = format!("_INBOX.test.{}", self.last + 1);
         self.subscribe(&inbox);
         self.publish(subject, &inbox, payload);
-        self.message(SOON).expect("a response")
+        self.message(limit)
     }
 
     /// The next message of any subscription; `None` when none comes within `limit`.
@@ -138,18 +146,29 @@ impl Connection {
     }
 }
 
+fn json_or_nothing(body: &Value) -> Vec<u8> {
+    if body.is_null() {
+        return Vec::new();
+    }
+    body.to_string().into_bytes()
+}
+
 impl Nats {
     /// Calls JetStream: `STREAM.INFO.name`. The response has `error` if it failed.
     pub(crate) fn api(&self, call: &str, body: &Value) -> Value {
-        let body = if body.is_null() {
-            String::new()
-        } else {
-            body.to_string()
-        };
         let message = self
             .connect()
-            .request(&format!("$JS.API.{call}"), body.as_bytes());
+            .request(&format!("$JS.API.{call}"), &json_or_nothing(body));
         serde_json::from_slice(&message.payload).expect("JetStream responds in JSON")
+    }
+
+    /// The same, as far as it is answered soon: a cluster may have no leader.
+    pub(super) fn try_api(&self, call: &str, body: &Value) -> Option<Value> {
+        let message =
+            self.connect()
+                .ask(&format!("$JS.API.{call}"), &json_or_nothing(body), PATIENCE)?;
+        // Without responders the payload is empty.
+        serde_json::from_slice(&message.payload).ok()
     }
 
     /// The names of all streams, sorted.

@@ -1,6 +1,7 @@
 //! A nats-server with JetStream as a child process, with a port and a store that outlive its restarts.
 
 mod api;
+mod cluster;
 mod tests;
 
 use std::{
@@ -15,7 +16,10 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-pub(crate) use self::api::{Connection, Login};
+pub(crate) use self::{
+    api::{Connection, Login},
+    cluster::Cluster,
+};
 use super::{
     poll::{SOON, eventually, poll},
     ports::Refusing,
