@@ -8,6 +8,8 @@ mod campaign;
 mod cluster;
 /// `pyrotee shared …`.
 mod commands;
+/// A network that is parted.
+mod cut;
 /// A spool that is delivered before the backlog is shared.
 mod drain_spool;
 /// Faults of the configuration.

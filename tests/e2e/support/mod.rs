@@ -16,6 +16,7 @@ mod front;
 pub(crate) mod h2;
 mod hanging_disk;
 pub(crate) mod key;
+pub(crate) mod line;
 mod live_files;
 pub(crate) mod message;
 mod metrics;

@@ -7,6 +7,7 @@ mod tests;
 use std::{
     env,
     fs::{self, File},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -100,6 +101,10 @@ impl Nats {
     pub(crate) fn admit(&mut self, config: &str, login: Login) {
         self.configure(config);
         self.login = login;
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.port.address()
     }
 
     /// The address as a configuration has it.
