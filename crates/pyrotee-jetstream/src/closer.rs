@@ -61,6 +61,7 @@ impl Closer {
         if left > 0 {
             warn!(
                 left,
+                remedy = Reason::Shutdown.remedy(),
                 "profiles were not handed over to the shared backlog in time, and are dropped"
             );
         }

@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use crate::link::Session;
 use crate::look::Looks;
-use crate::streams::provide;
+use crate::streams::{ProvideError, provide};
 use crate::target::{StreamState, Target};
 
 /// Longest time to provide a stream.
@@ -83,18 +83,20 @@ async fn try_provide(target: &Target, session: &Session) -> bool {
             }
             return true;
         }
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => "the broker does not answer in time".to_owned(),
+        Ok(Err(error)) => error,
+        Err(_) => ProvideError::Unanswered {
+            what: "describe the stream in time".to_owned(),
+            error: format!("waited {TO_PROVIDE:?}"),
+        },
     };
-    let was = std::mem::replace(
-        &mut *lock(&target.state),
-        StreamState::Unusable(error.clone()),
-    );
-    if was != StreamState::Unusable(error.clone()) {
+    let state = StreamState::Unusable(error.line());
+    let was = std::mem::replace(&mut *lock(&target.state), state.clone());
+    if was != state {
         let (target, stream) = (&target.name, &target.stream);
+        let (error, remedy) = (error.to_string(), error.remedy());
         warn!(
             target,
-            stream, error, "the shared backlog cannot be used: profiles stay in memory"
+            stream, error, remedy, "the shared backlog cannot be used: profiles stay in memory"
         );
     }
     false

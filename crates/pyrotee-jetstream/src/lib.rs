@@ -44,6 +44,7 @@ mod look;
 mod message_ids;
 mod monitor;
 mod names;
+mod obstacle;
 mod open;
 mod pace;
 mod parts;

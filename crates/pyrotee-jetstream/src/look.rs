@@ -90,6 +90,7 @@ impl Looks {
         *gauges = Gauges {
             waiting,
             bytes: state.bytes,
+            max_bytes: u64::try_from(info.config.max_bytes).ok(),
             oldest: oldest.filter(|_| waiting > 0),
             ..*gauges
         };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use pyrotee_queue::lock;
 
@@ -26,10 +26,10 @@ pub struct TargetStats {
     pub waiting: u64,
     /// Bytes of the stream.
     pub bytes: u64,
-    /// Most bytes of the stream.
+    /// Most bytes of the stream; those of the configuration while the stream was not looked at, and if it has no limit.
     pub max_bytes: u64,
-    /// When the oldest record entered the stream. `None`: it is empty.
-    pub oldest: Option<SystemTime>,
+    /// Time since the oldest record entered the stream. `None`: it is empty.
+    pub oldest: Option<Duration>,
     /// Records that this relay received and has not leased yet.
     pub buffered: u64,
     /// Records that this relay received and is delivering.
@@ -38,6 +38,8 @@ pub struct TargetStats {
     pub publishing: u64,
     /// Longest body, in bytes, that the broker takes; longer ones stay in memory. Zero: not connected yet.
     pub longest_body: u64,
+    /// What kept profiles out of the stream within the last five minutes, each a line with what to do.
+    pub notes: Vec<String>,
     /// What happened since the start of the process.
     pub counters: Counters,
 }
@@ -75,7 +77,7 @@ impl Monitor {
 
 impl TargetStats {
     fn of(target: &Target) -> Self {
-        let gauges = *lock(&target.gauges);
+        let (gauges, now) = (*lock(&target.gauges), SystemTime::now());
         let sharing = target.sharing();
         let beside = sharing.tags.len() as u64 + record::LIKELY_BESIDE;
         Self {
@@ -84,12 +86,15 @@ impl TargetStats {
             state: lock(&target.state).clone(),
             waiting: gauges.waiting,
             bytes: gauges.bytes,
-            max_bytes: sharing.max_bytes,
-            oldest: gauges.oldest,
+            max_bytes: gauges.max_bytes.unwrap_or(sharing.max_bytes),
+            oldest: gauges
+                .oldest
+                .map(|at| now.duration_since(at).unwrap_or_default()),
             buffered: target.shelf.buffered() as u64,
             leased: target.shelf.leased() as u64,
             publishing: target.publishing.load(Relaxed),
             longest_body: gauges.longest.saturating_sub(beside),
+            notes: target.obstacles.lines(),
             counters: target.counters(),
         }
     }

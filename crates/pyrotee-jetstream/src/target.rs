@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::counters::Counters;
 use crate::link::Session;
 use crate::names;
+use crate::obstacle::Obstacles;
 use crate::parts::Parts;
 use crate::shelf::{Received, Shelf};
 use crate::streams::StreamSpec;
@@ -71,6 +72,8 @@ pub(crate) struct Target {
     pub(crate) state: Mutex<StreamState>,
     pub(crate) gauges: Mutex<Gauges>,
     pub(crate) log: LogLimiter,
+    /// What kept records out of the stream.
+    pub(crate) obstacles: Obstacles,
     /// Records that are being published.
     pub(crate) publishing: AtomicU64,
     /// Bytes of the bodies of these records.
@@ -83,6 +86,8 @@ pub(crate) struct Target {
 pub(crate) struct Gauges {
     pub(crate) waiting: u64,
     pub(crate) bytes: u64,
+    /// Most bytes of the stream. `None`: it was not looked at yet, or has no limit.
+    pub(crate) max_bytes: Option<u64>,
     pub(crate) oldest: Option<SystemTime>,
     /// Longest message that the stream takes, in bytes. Zero: it was not looked at yet.
     pub(crate) longest: u64,
@@ -108,6 +113,7 @@ impl Target {
             state: Mutex::new(StreamState::Waiting),
             gauges: Mutex::default(),
             log: LogLimiter::new(BETWEEN_LINES),
+            obstacles: Obstacles::default(),
             publishing: AtomicU64::new(0),
             publishing_bytes: AtomicU64::new(0),
             tasks: Mutex::default(),

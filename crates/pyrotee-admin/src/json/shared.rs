@@ -67,6 +67,9 @@ pub struct SharedTargetJson {
     pub publishing: u64,
     /// Length of the longest body that NATS takes, in bytes; longer ones stay in memory. 0: not known yet.
     pub longest_body: u64,
+    /// What kept profiles out of the stream within the last five minutes, each with a remedy.
+    #[serde(default)]
+    pub notes: Vec<String>,
     pub counters: SharedCountersJson,
 }
 

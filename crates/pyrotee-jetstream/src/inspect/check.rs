@@ -198,7 +198,7 @@ async fn stream(
             let what = format!("stream {name} does not exist yet: the first relay creates it");
             return vec![Finding::new(Level::Ok, what)];
         }
-        Err(error) => return vec![Finding::new(Level::Fault, error.to_string())],
+        Err(error) => return vec![Finding::new(Level::Fault, error.line())],
         Ok(provided) => {
             let mut findings: Vec<_> = provided
                 .warnings

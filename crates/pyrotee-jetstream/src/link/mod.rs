@@ -26,6 +26,7 @@ use tokio_util::task::TaskTracker;
 use crate::settings::Settings;
 
 pub(crate) use version::Version;
+pub(crate) use words::{ENABLE_FOR_ACCOUNT, ENABLE_JETSTREAM, NO_JETSTREAM};
 
 /// One connection to one server, from its handshake until it is lost.
 #[derive(Debug)]

@@ -131,18 +131,28 @@ impl Keeper {
 
     fn failed(&mut self, index: usize, server: &Server, fault: &Fault) {
         let (server, waited) = (server.name(), self.since.elapsed());
-        let error = format!("{server}: {fault}");
+        let noted = format!("{server}: {fault}");
+        let (error, remedy) = (&fault.text, &fault.remedy);
         let log = self.failures.get_mut(index);
-        match log.and_then(|log| log.level(&error, waited)) {
+        match log.and_then(|log| log.level(&noted, waited)) {
             Some(FailureLevel::Warning) => {
-                warn!(server, %fault, "cannot connect to NATS: profiles stay in memory");
+                warn!(
+                    server,
+                    error, remedy, "cannot connect to NATS: profiles stay in memory"
+                );
             }
             Some(FailureLevel::Error) => {
-                error!(server, %fault, ?waited, "cannot connect to NATS: profiles stay in memory");
+                error!(
+                    server,
+                    error,
+                    remedy,
+                    ?waited,
+                    "cannot connect to NATS: profiles stay in memory"
+                );
             }
             None => {}
         }
-        self.link.note_error(error);
+        self.link.note_error(noted);
     }
 
     /// Has sessions on a client until it ends or is replaced.
@@ -249,7 +259,8 @@ impl Keeper {
         self.link.begin(&name, session);
         info!(server = name, %version, "connected to NATS");
         if !version.is_supported() && self.reported.due("version").is_some() {
-            warn!(server = name, %version, "this version of NATS is not supported: upgrade it to 2.10 or newer");
+            let remedy = "upgrade NATS to 2.10 or newer";
+            warn!(server = name, %version, remedy, "this version of NATS is not supported");
         }
     }
 
@@ -258,7 +269,8 @@ impl Keeper {
         if let Some(ended) = self.end() {
             let (server, version) = (server.name(), &ended.version);
             let fault = words::lost();
-            warn!(server, %version, "disconnected from NATS: profiles stay in memory");
+            let (error, remedy) = (&fault.text, &fault.remedy);
+            warn!(server, %version, error, remedy, "disconnected from NATS: profiles stay in memory");
             self.link.note_error(format!("{server}: {fault}"));
         }
     }
@@ -273,7 +285,8 @@ impl Keeper {
     fn report(&self, kind: &'static str, server: &Server, fault: &Fault) {
         let server = server.name();
         if let Some(left_out) = self.reported.due(kind) {
-            warn!(server, %fault, left_out, "NATS reports an error");
+            let (error, remedy) = (&fault.text, &fault.remedy);
+            warn!(server, error, remedy, left_out, "NATS reports an error");
         }
         self.link.note_error(format!("{server}: {fault}"));
     }

@@ -11,11 +11,20 @@ use pyrotee_tls::{ClientTls, TlsWords, causes, client_words, tls_error};
 
 use crate::settings::{Auth, Server, Settings};
 
+/// The server has no JetStream, and what to do.
+pub(crate) const NO_JETSTREAM: &str = "the server has no JetStream";
+pub(crate) const ENABLE_JETSTREAM: &str =
+    "enable JetStream on the server (jetstream {} in its configuration)";
+
+/// JetStream is off for the account, and what to do.
+pub(crate) const ENABLE_FOR_ACCOUNT: &str =
+    "enable JetStream for the account, with storage for the streams";
+
 /// What happened, and what to do. Holds no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fault {
-    text: String,
-    remedy: String,
+    pub(super) text: String,
+    pub(super) remedy: String,
     /// Whether nothing was reached at the address.
     pub(super) is_far: bool,
 }
@@ -184,7 +193,7 @@ pub(super) fn without_jetstream(error: &AccountError) -> Option<Fault> {
             ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => {
                 return Some(Fault::new(
                     "JetStream is not enabled for the relay's account",
-                    "enable it for the account, with storage for the streams",
+                    ENABLE_FOR_ACCOUNT,
                 ));
             }
             _ => false,
@@ -192,10 +201,5 @@ pub(super) fn without_jetstream(error: &AccountError) -> Option<Fault> {
         // The relay needs no right to ask.
         AccountErrorKind::TimedOut | AccountErrorKind::Other => false,
     };
-    is_absent.then(|| {
-        Fault::new(
-            "the server has no JetStream",
-            "enable it there (`jetstream {}` in its configuration)",
-        )
-    })
+    is_absent.then(|| Fault::new(NO_JETSTREAM, ENABLE_JETSTREAM))
 }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tracing::{error, warn};
 
 use crate::lease::{LONGEST_DELAY, delay_until};
+use crate::obstacle::Obstacle;
 use crate::record::{self, Decoded, Unreadable};
 use crate::shelf::{Answer, Received};
 use crate::target::Target;
@@ -130,7 +131,10 @@ impl Target {
             let stream = &self.stream;
             error!(
                 stream,
-                sequence, left_out, "a profile of the shared backlog is damaged, and dropped"
+                sequence,
+                remedy = "check the disks of the NATS servers",
+                left_out,
+                "a profile of the shared backlog is damaged, and dropped"
             );
         }
         AckKind::Term
@@ -143,8 +147,9 @@ impl Target {
             warn!(
                 stream,
                 version,
+                remedy = "update this relay",
                 left_out,
-                "a newer pyrotee wrote a profile of the shared backlog: update this relay"
+                "a newer pyrotee wrote a profile of the shared backlog"
             );
         }
         AckKind::Nak(Some(LONGEST_DELAY))
@@ -152,12 +157,15 @@ impl Target {
 
     fn mismatched(&self) -> AckKind {
         self.count(|it| it.mismatched += 1);
+        let obstacle = Obstacle::Mismatched;
+        self.obstacles.meet(obstacle);
         if let Some(left_out) = self.log.due("mismatch") {
             let target = &self.name;
             warn!(
                 target,
+                remedy = obstacle.remedy(),
                 left_out,
-                "another relay hands profiles over for another address or tenant: targets of one name must be equal on all relays with this prefix"
+                "another relay hands profiles over for another address or tenant, and they are given back"
             );
         }
         AckKind::Nak(Some(LONGEST_DELAY))

@@ -2,27 +2,22 @@
 
 use thiserror::Error;
 
-/// Why the stream of a target cannot be used. The texts end with what to do.
+use crate::link::{ENABLE_FOR_ACCOUNT, ENABLE_JETSTREAM, NO_JETSTREAM};
+
+/// Why the stream of a target cannot be used. [`ProvideError::remedy`] says what to do.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(crate) enum ProvideError {
     /// The stream is missing, and `shared.policy: bind` creates none.
-    #[error("stream {stream} is missing: create it, or set shared.policy: manage")]
+    #[error("stream {stream} is missing")]
     StreamMissing { stream: String },
     /// A consumer is missing, and `shared.policy: bind` creates none.
-    #[error(
-        "consumer {consumer} of stream {stream} is missing: create it, or set shared.policy: manage"
-    )]
+    #[error("consumer {consumer} of stream {stream} is missing")]
     ConsumerMissing { stream: String, consumer: String },
     /// The server is too old to create consumers without overwriting others.
-    #[error(
-        "NATS {version} cannot create a consumer without overwriting another: upgrade NATS to 2.10 or newer, \
-         or create streams and consumers yourself and set shared.policy: bind"
-    )]
+    #[error("NATS {version} cannot create a consumer without overwriting another")]
     OldServer { version: String },
     /// A setting of the stream or a consumer makes it unusable.
-    #[error(
-        "{what} of {name} is {found} and must be {needed}: correct it, or set another shared.prefix"
-    )]
+    #[error("{what} of {name} is {found} and must be {needed}")]
     Setting {
         /// The stream or the consumer.
         name: String,
@@ -32,39 +27,61 @@ pub(crate) enum ProvideError {
         needed: String,
     },
     /// The server refused a request.
-    #[error("NATS refused to {what}: {error}{}", remedy(*code))]
+    #[error("NATS refused to {what}: {error}")]
     Refused {
         what: String,
         /// The number of the error, which NATS documents.
         code: u64,
         error: String,
     },
+    /// Nobody serves JetStream for this account.
+    #[error("{NO_JETSTREAM}")]
+    NoJetStream,
     /// The server did not answer.
-    #[error(
-        "NATS did not {what}: {error}; check that JetStream runs and that the permissions allow it"
-    )]
+    #[error("NATS did not {what}: {error}")]
     Unanswered { what: String, error: String },
 }
 
-/// What to do about an error of JetStream, with its separator.
-fn remedy(code: u64) -> &'static str {
+/// What to do about an error of JetStream.
+fn of_code(code: u64) -> &'static str {
     match code {
         10002 | 10023 | 10028 | 10047 => {
-            "; lower shared.max-bytes, or raise the limits of JetStream and of the account"
+            "lower shared.max-bytes, or raise the limits of JetStream and of the account"
         }
-        10039 => "; enable JetStream for the account",
-        10058 => "; another stream has this name or these subjects: set another shared.prefix",
-        10005 => "; start the servers of the cluster that are down, or lower shared.replicas",
-        10074 => "; lower shared.replicas, or run more servers",
-        10076 => "; start NATS with JetStream",
-        10100 => {
-            "; another consumer has the same subjects: delete it, or set another shared.prefix"
-        }
-        _ => "",
+        10039 => ENABLE_FOR_ACCOUNT,
+        10058 => "set another shared.prefix: another stream has this name or these subjects",
+        10005 => "start the servers of the cluster that are down, or lower shared.replicas",
+        10074 => "lower shared.replicas, or run more servers",
+        10076 => ENABLE_JETSTREAM,
+        10100 => "delete the other consumer of the same subjects, or set another shared.prefix",
+        _ => "read the log of the NATS server",
     }
 }
 
 impl ProvideError {
+    /// What to do.
+    pub(crate) fn remedy(&self) -> &'static str {
+        match self {
+            Self::StreamMissing { .. } | Self::ConsumerMissing { .. } => {
+                "create the stream and its consumers, or set shared.policy: manage"
+            }
+            Self::OldServer { .. } => {
+                "upgrade NATS to 2.10 or newer, or create streams and consumers yourself and set shared.policy: bind"
+            }
+            Self::Setting { .. } => "correct it, or set another shared.prefix",
+            Self::Refused { code, .. } => of_code(*code),
+            Self::NoJetStream => ENABLE_JETSTREAM,
+            Self::Unanswered { .. } => {
+                "check JetStream on the servers, and the permissions of the relay's user"
+            }
+        }
+    }
+
+    /// The error and what to do, in one line.
+    pub(crate) fn line(&self) -> String {
+        format!("{self}: {}", self.remedy())
+    }
+
     /// Whether the stream or a consumer is missing.
     pub(crate) fn is_missing(&self) -> bool {
         matches!(

@@ -1,8 +1,11 @@
 //! Looks for the stream and the consumers of a target, and creates those that are missing if the relay may.
 
+use std::error::Error as StdError;
+
 use async_nats::jetstream::consumer::{self, PullConsumer};
 use async_nats::jetstream::context::{
-    ConsumerInfoErrorKind, CreateStreamErrorKind, GetStreamErrorKind,
+    ConsumerInfoErrorKind, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind, RequestError,
+    RequestErrorKind,
 };
 use async_nats::jetstream::stream::{Config, ConsumerCreateStrictErrorKind, Stream};
 use async_nats::jetstream::{Error, ErrorCode};
@@ -108,9 +111,17 @@ async fn get_stream(session: &Session, name: &str) -> Result<Option<Stream>, Pro
                 Ok(None)
             }
             GetStreamErrorKind::JetStream(error) => Err(refused("describe a stream", &error)),
+            _ if has_no_responders(&error) => Err(ProvideError::NoJetStream),
             _ => Err(unanswered("describe a stream", &error)),
         },
     }
+}
+
+/// Whether nobody listens for requests to JetStream.
+fn has_no_responders(error: &GetStreamError) -> bool {
+    let source = error.source();
+    let request = source.and_then(|source| source.downcast_ref::<RequestError>());
+    request.is_some_and(|request| request.kind() == RequestErrorKind::NoResponders)
 }
 
 /// Creates the stream. If another relay creates it at the same time, the result is that stream.

@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
+use crate::obstacle::Obstacle;
 use crate::parts::MOST_PUBLISHES;
 use crate::record;
 use crate::target::{Phase, Target};
@@ -157,14 +158,16 @@ impl Tunnel {
                 continue;
             }
             self.target.count(|it| it.oversized += 1);
+            self.target.obstacles.meet(Obstacle::Oversized);
             if let Some(left_out) = self.target.log.due("oversized") {
                 let length = record.upgrade().map(|record| record.len());
                 let target = &self.target.name;
                 warn!(
                     target,
                     length,
+                    remedy = Obstacle::Oversized.remedy(),
                     left_out,
-                    "a profile is longer than NATS takes and stays in memory: raise max_payload of the server"
+                    "a profile is longer than NATS takes and stays in memory"
                 );
             }
             self.oversized.retain(|known| known.strong_count() > 0);

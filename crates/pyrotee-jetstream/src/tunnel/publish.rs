@@ -12,6 +12,7 @@ use super::answer::{Answer, publish};
 use super::buffer::charged;
 use super::taken::Taken;
 use crate::link::Session;
+use crate::obstacle::Obstacle;
 use crate::record;
 use crate::target::Target;
 
@@ -156,12 +157,14 @@ impl Publish {
     }
 
     fn tell_full(&self) {
+        self.target.obstacles.meet(Obstacle::Full);
         if let Some(left_out) = self.target.log.due("full") {
             let target = &self.target.name;
             warn!(
                 target,
+                remedy = Obstacle::Full.remedy(),
                 left_out,
-                "the shared backlog is full: profiles stay in memory up to the limits of the queue; raise shared-max-bytes"
+                "the shared backlog is full: profiles stay in memory up to the limits of the queue"
             );
         }
     }
@@ -172,7 +175,10 @@ impl Publish {
             let target = &self.target.name;
             warn!(
                 target,
-                error, left_out, "failed to hand a profile over to the shared backlog"
+                error,
+                remedy = "see pyrotee shared check",
+                left_out,
+                "failed to hand a profile over to the shared backlog"
             );
         }
         Pause::AfterError

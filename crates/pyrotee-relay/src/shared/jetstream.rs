@@ -1,7 +1,6 @@
 //! Opens the backend on NATS JetStream, and shows what it reports.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use pyroscope_wire::Surface;
 use pyrotee_admin::json::shared::{
@@ -119,7 +118,6 @@ impl SharedBacklog for Backlog {
     fn state(&self) -> SharedJson {
         let stats = self.monitor.stats();
         let (link, targets) = (stats.link, stats.targets.into_iter());
-        let now = SystemTime::now();
         SharedJson {
             connected: link.is_connected,
             server: link.server,
@@ -130,7 +128,7 @@ impl SharedBacklog for Backlog {
             connects: link.connects,
             disconnects: link.disconnects,
             errors: link.errors,
-            targets: targets.map(|it| target(it, now)).collect(),
+            targets: targets.map(target).collect(),
         }
     }
 
@@ -143,13 +141,12 @@ impl SharedBacklog for Backlog {
     }
 }
 
-fn target(stats: TargetStats, now: SystemTime) -> SharedTargetJson {
+fn target(stats: TargetStats) -> SharedTargetJson {
     let (state, text) = match stats.state {
         StreamState::Waiting => (WAITING, None),
         StreamState::Ready => (READY, None),
         StreamState::Unusable(text) => (UNUSABLE, Some(text)),
     };
-    let age = |at| seconds(now.duration_since(at).unwrap_or_default());
     SharedTargetJson {
         name: stats.name,
         stream: stats.stream,
@@ -158,11 +155,12 @@ fn target(stats: TargetStats, now: SystemTime) -> SharedTargetJson {
         waiting: stats.waiting,
         bytes: stats.bytes,
         max_bytes: stats.max_bytes,
-        oldest_seconds: stats.oldest.map(age),
+        oldest_seconds: stats.oldest.map(seconds),
         buffered: stats.buffered,
         leased: stats.leased,
         publishing: stats.publishing,
         longest_body: stats.longest_body,
+        notes: stats.notes,
         counters: counters(stats.counters),
     }
 }

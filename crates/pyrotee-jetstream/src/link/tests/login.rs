@@ -117,7 +117,10 @@ async fn an_account_without_jetstream_is_told() {
     let error = linked
         .error(|it| it.contains("JetStream is not enabled"))
         .await;
-    assert!(error.contains("enable it for the account"), "{error}");
+    assert!(
+        error.contains("enable JetStream for the account"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! The lines of a status about the upstream, the spool, the shared backlog and the dead letters.
 
+use std::iter;
+
 use pyrotee_admin::json::shared::{READY, SharedJson, SharedTargetJson};
 use pyrotee_admin::json::status::{
     DeadLettersJson, FAILING, ScrapeJson, SpoolJson, StatusPage, UNUSED, UpstreamJson,
@@ -63,27 +65,25 @@ fn of_shared(shared: &SharedJson) -> Vec<String> {
     let mut lines = vec![format!("shared: {server}{version}, {state}, {relays}")];
     let error = shared.error.iter();
     lines.extend(error.map(|error| format!("  error: {error}")));
-    lines.extend(shared.targets.iter().map(of_stream));
+    lines.extend(shared.targets.iter().flat_map(of_stream));
     lines
 }
 
-fn of_stream(target: &SharedTargetJson) -> String {
+fn of_stream(target: &SharedTargetJson) -> Vec<String> {
     let (name, state, waiting) = (&target.name, &target.state, target.waiting);
     let text = target.text.as_ref();
     match (state.as_str(), text) {
         (READY, _) => {}
-        (_, Some(text)) => return format!("  {name}: {state}: {text}"),
-        (_, None) => return format!("  {name}: {state}"),
+        (_, Some(text)) => return vec![format!("  {name}: {state}: {text}")],
+        (_, None) => return vec![format!("  {name}: {state}")],
     }
     let (bytes, most) = (size(target.bytes), size(target.max_bytes));
     let oldest = target.oldest_seconds.and_then(age_of);
     let oldest = oldest.map_or_else(String::new, |age| format!(", the oldest {age}"));
     let here = target.buffered + target.leased;
-    let mismatched = match target.counters.mismatched {
-        0 => String::new(),
-        count => format!(", {count} given back: another relay means another target"),
-    };
-    format!("  {name}: {waiting} waiting, {bytes} of {most}{oldest}, {here} here{mismatched}")
+    let line = format!("  {name}: {waiting} waiting, {bytes} of {most}{oldest}, {here} here");
+    let notes = target.notes.iter().map(|it| format!("    {it}"));
+    iter::once(line).chain(notes).collect()
 }
 
 fn of_scrape(scrape: &ScrapeJson) -> String {
@@ -110,7 +110,7 @@ fn of_dead_letters(letters: &DeadLettersJson) -> String {
 
 #[cfg(test)]
 mod tests {
-    use pyrotee_admin::json::shared::{SharedCountersJson, UNUSABLE};
+    use pyrotee_admin::json::shared::UNUSABLE;
 
     use super::*;
 
@@ -140,18 +140,13 @@ mod tests {
             "  eu: 120 waiting, 6.0 MiB of 1.0 GiB, the oldest 3m20s, 3 here",
         ];
         assert_eq!(of_shared(&shared), shown);
-        let mismatched = SharedCountersJson {
-            mismatched: 4,
-            ..SharedCountersJson::default()
-        };
-        let given_back = SharedTargetJson {
-            counters: mismatched,
+        let noted = SharedTargetJson {
+            notes: vec!["the stream was full: raise its limit".to_owned()],
             ..target.clone()
         };
-        let shown = of_stream(&given_back);
-        assert!(
-            shown.ends_with(", 4 given back: another relay means another target"),
-            "{shown}"
+        assert_eq!(
+            of_stream(&noted).last().map(String::as_str),
+            Some("    the stream was full: raise its limit")
         );
         let unusable = SharedTargetJson {
             state: UNUSABLE.to_owned(),
