@@ -18,7 +18,7 @@ demo: ## relay requests of real SDKs to a local and a remote stand-in, and show 
 test: ## run all tests that need only Rust, Linux (and root or user namespaces, to mount small file systems) and nats-server
 	$(CARGO) test --workspace --locked
 
-faults: ## inject each fault and write the table of docs/troubleshooting.md (needs prometheus)
+faults: ## inject each fault and write the table of docs/troubleshooting.md (needs prometheus and two versions of nats-server: docs/ci.md)
 	PYROTEE_RENEW=1 PYTEST_ADDOPTS="-k each_fault" tests/deploy/run monitoring
 
 interop: test-interop ## the same as test-interop

@@ -141,12 +141,23 @@ def nats_server():
     return found
 
 
-class Nats(Process):
-    """A running nats-server with JetStream, whose streams are in `folder`."""
+def old_nats_server():
+    """The path of a nats-server that is older than the relay needs: that of Debian 12."""
+    found = Path(os.environ.get("PYROTEE_NATS_SERVER_OLD", "/usr/sbin/nats-server"))
+    assert found.is_file(), f"{found} is missing: apt-get install nats-server (2.9, of Debian 12)"
+    return found
 
-    def __init__(self, folder, *options):
-        own = ["-a", "127.0.0.1", "-p", "-1", "-js", "-sd", Path(folder) / "nats"]
-        super().__init__(folder, "nats-server", [nats_server(), *own, *options])
+
+class Nats(Process):
+    """A running nats-server, whose streams are in `folder`: with JetStream, unless `jetstream` is false. `program` is its path, by default that of the newer one."""
+
+    def __init__(self, folder, *options, jetstream=True, program=None):
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        own = ["-a", "127.0.0.1", "-p", "-1"]
+        if jetstream:
+            own += ["-js", "-sd", folder / "nats"]
+        super().__init__(folder, "nats-server", [program or nats_server(), *own, *options])
         self.address = self.says(r"Listening for client connections on (\S+)")
         self.says("(Server is ready)")
 

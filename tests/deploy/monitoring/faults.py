@@ -1,10 +1,12 @@
 """The faults that are injected, and where each is seen."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from disk import SmallDisk
 from faulty import FaultyServer
 from loopback.pki import Authority
+from loopback.processes import Family, Relay
 
 # Nobody listens there.
 NOBODY = "http://127.0.0.1:1"
@@ -33,8 +35,16 @@ class Fault:
     config: dict = field(default_factory=dict)
     # The file system of the spool; `None` for no spool.
     disk: SmallDisk | None = None
+    # Called with the processes of the tests and the relay once that runs: what happens to it then.
+    then: Callable[[Family, Relay], None] | None = None
+    # The target of a second relay with the same shared backlog; `None`: there is no such relay.
+    other_target: str | None = None
+    # The profile that clients send.
+    profile: bytes = b"main;work 10\n" * 1000
     # The part of the line of the log that the table shows, of a line that has no field `remedy`; empty: level, message and fields.
     log_shown: str = ""
+    # The fields of the line of the log that the table shows, as a pattern.
+    fields: str = "kind|status|reason|state"
     # The part of the line of the status that the table shows.
     shown: str = r"(?<=central ) *\w+"
     # Why there is no alert or no line in the log, and the remedy if no line has it.

@@ -8,6 +8,8 @@ import os
 import re
 import ssl
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -16,6 +18,7 @@ from faults import faults
 from files import RUNBOOK
 from loopback.processes import ROOT, eventually
 from prometheus import Prometheus
+from shared_faults import shared_faults
 
 PAGE = ROOT / "docs/troubleshooting.md"
 BEGIN, END = "<!-- faults: begin -->", "<!-- faults: end -->"
@@ -27,8 +30,6 @@ SEEN = 120.0
 
 # Seconds between two profiles to the same relay.
 PACE = 0.2
-
-PROFILE = b"main;work 10\n" * 1000
 
 
 def config_of(fault, well):
@@ -48,14 +49,14 @@ def config_of(fault, well):
     return config
 
 
-def keep_sending(relay, tls, stop):
+def keep_sending(relay, profile, tls, stop):
     while not stop.wait(PACE):
         if tls:
             client = http.client.HTTPSConnection(relay.address, timeout=5, context=ssl._create_unverified_context())
         else:
             client = http.client.HTTPConnection(relay.address, timeout=5)
         try:
-            client.request("POST", "/ingest?name=app&format=folded", PROFILE)
+            client.request("POST", "/ingest?name=app&format=folded", profile)
             client.getresponse().read()
         except OSError:
             pass
@@ -67,12 +68,18 @@ def keep_sending(relay, tls, stop):
 def injected(family):
     """A relay for each fault, all of them in use, and a Prometheus that scrapes them."""
     sink = family.sink("well")
-    relays = {}
-    for number, fault in enumerate(faults(family.folder / "certificates")):
+    well = f"http://{sink.address}"
+    relays, others = {}, []
+    for number, fault in enumerate([*faults(family.folder / "certificates"), *shared_faults(family)]):
         name = f"fault-{number}"
-        relays[name] = fault, family.relay(name, config_of(fault, f"http://{sink.address}"))
+        relays[name] = fault, family.relay(name, config_of(fault, well))
+        if fault.other_target:
+            others.append((fault, family.relay(f"{name}-other", config_of(replace(fault, target=fault.other_target), well))))
+        if fault.then:
+            fault.then(family, relays[name][1])
     stop = threading.Event()
-    clients = [threading.Thread(target=keep_sending, args=(relay, "listen-tls" in fault.config, stop)) for fault, relay in relays.values()]
+    sending = [(relay, fault.profile, "listen-tls" in fault.config, stop) for fault, relay in [*relays.values(), *others]]
+    clients = [threading.Thread(target=keep_sending, args=arguments) for arguments in sending]
     for client in clients:
         client.start()
     prometheus = family.add(Prometheus(family.folder, {name: relay for name, (_, relay) in relays.items()}))
@@ -81,8 +88,10 @@ def injected(family):
     for client in clients:
         client.join()
     prometheus.stop()
-    for fault, relay in relays.values():
-        relay.stop()
+    # Each waits for its shutdown.grace.
+    with ThreadPoolExecutor(len(sending)) as threads:
+        list(threads.map(lambda it: it[1].stop(), [*relays.values(), *others]))
+    for fault, _ in relays.values():
         fault.stop()
 
 
@@ -110,11 +119,13 @@ def row(family, prometheus, name, fault, relay, missing):
     if fault.log:
         said = eventually(f"{fault.log!r} in the log of {fault.title}", lambda: line(relay.text(), fault.log), SEEN)
         level, message = re.match(r"\S+ +([A-Z]+) (.*?)(?: \w+=|$)", said).groups()
-        labels = re.findall(r'\b(?:kind|status|reason|state)="?\w+"?', said)
+        labels = re.findall(rf'\b(?:{fault.fields})=(?:"[^"]*"|\w+)', said)
         if fault.log_shown:
             log = f"`{re.search(fault.log_shown, said)[0]} … {fault.remedy}`"
         else:
             remedy = re.search(r'remedy="([^"]*)"', said)[1]
+            # The exact version is that of the server which this machine has.
+            labels = [re.sub(r"\b(\d+\.\d+)\.\d+\b", r"\1", label) for label in labels]
             log = " ".join([f"`{level} {message}`", *(f"`{label}`" for label in labels)])
     if fault.log and remedy not in status():
         missing.append(f"the status has not the remedy of {fault.title}: {remedy!r}")
