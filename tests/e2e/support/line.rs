@@ -15,6 +15,9 @@ pub(crate) struct Cut {
     pub(crate) to_client: bool,
 }
 
+/// Reads out of a [`Cut`] whether one direction stops.
+type IsCut = fn(Cut) -> bool;
+
 /// A running port; it stops when dropped.
 #[derive(Debug)]
 pub(crate) struct Line {
@@ -111,7 +114,7 @@ impl Shared {
             state.ends.extend([clone(&client), clone(&server)]);
             let number = state.number;
             drop(state);
-            let ways: [(TcpStream, TcpStream, fn(Cut) -> bool); 2] = [
+            let ways: [(TcpStream, TcpStream, IsCut); 2] = [
                 (clone(&client), clone(&server), |cut| cut.to_server),
                 (server, client, |cut| cut.to_client),
             ];
@@ -123,7 +126,7 @@ impl Shared {
     }
 
     /// Passes on what arrives, and the end of it, whenever the way is not cut.
-    fn pass(&self, mut from: TcpStream, mut to: TcpStream, number: usize, is_cut: fn(Cut) -> bool) {
+    fn pass(&self, mut from: TcpStream, mut to: TcpStream, number: usize, is_cut: IsCut) {
         let mut buffer = vec![0; 64 << 10];
         loop {
             let read = from.read(&mut buffer).unwrap_or(0);
