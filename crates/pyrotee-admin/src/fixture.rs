@@ -128,6 +128,7 @@ pub(crate) fn record(bytes: usize) -> Arc<Record> {
         headers: Headers::default(),
         hops: 0,
         received: SystemTime::UNIX_EPOCH,
+        captor_tags: None,
     };
     let reservation = Budget::new(1 << 20).reserve(bytes as u64).unwrap();
     Record::new(head, Payload::from(vec![0; bytes]), reservation)

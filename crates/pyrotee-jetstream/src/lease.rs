@@ -23,12 +23,12 @@ struct SharedLease {
 /// The lease of a record that was taken out of the buffer.
 pub(crate) fn lease(target: &Arc<Target>, received: Received) -> Lease {
     let (lane, history) = (received.lane(), received.history);
-    let (record, tags) = (Arc::clone(&received.record), Arc::clone(&received.tags));
+    let record = Arc::clone(&received.record);
     let settle = SharedLease {
         target: Arc::clone(target),
         received,
     };
-    Lease::new(record, lane, history, Box::new(settle)).with_tags(tags)
+    Lease::new(record, lane, history, Box::new(settle))
 }
 
 /// The delay after which the broker gives out a record again whose retry is due at `due`.

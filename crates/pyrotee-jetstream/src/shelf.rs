@@ -47,8 +47,6 @@ struct State {
 #[derive(Debug)]
 pub(crate) struct Received {
     pub(crate) record: Arc<Record>,
-    /// Tags of the relay that captured the record.
-    pub(crate) tags: Arc<str>,
     pub(crate) history: RetryHistory,
     /// Sequence of the message in the stream.
     pub(crate) sequence: u64,

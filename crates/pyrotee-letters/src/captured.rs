@@ -146,6 +146,7 @@ pub fn read(file: &Bytes) -> Result<(Head, Bytes), ReadError> {
             .and_then(|hops| u8::try_from(hops).ok())
             .unwrap_or(0),
         received: received.unwrap_or_else(receipt_time),
+        captor_tags: None,
     };
     Ok((head, body))
 }
@@ -169,6 +170,7 @@ mod tests {
             headers: Headers::default(),
             hops: 2,
             received: UNIX_EPOCH + Duration::new(1_795_500_000, 7),
+            captor_tags: None,
         };
         let reservation = Budget::new(1 << 20).reserve(100).unwrap();
         Record::new(head, Payload::from(body.to_vec()), reservation)

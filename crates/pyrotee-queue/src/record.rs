@@ -31,13 +31,17 @@ pub struct Head {
     /// When the head arrived, from [`receipt_time`](crate::receipt_time()). Profiles without timestamps are
     /// sent with this time.
     pub received: SystemTime,
+    /// The tags of the relay that captured the record, as that relay's [`Sharing`](crate::Sharing) has them. They are for
+    /// the one target that the record is queued for. `None`: this relay captured the record, and its own tags apply.
+    pub captor_tags: Option<Arc<str>>,
 }
 
 impl Head {
     /// Bytes of memory that the copies take.
     pub fn len(&self) -> usize {
         let bytes = |field: &Option<Box<[u8]>>| field.as_ref().map_or(0, |value| value.len());
-        let copied = self.query.len() + self.headers.len();
+        let tags = self.captor_tags.as_ref().map_or(0, |tags| tags.len());
+        let copied = self.query.len() + self.headers.len() + tags;
         copied + bytes(&self.content_type) + bytes(&self.content_encoding)
     }
 
@@ -136,9 +140,22 @@ mod tests {
             headers: Headers::default(),
             hops: 0,
             received: SystemTime::UNIX_EPOCH,
+            captor_tags: None,
         };
         let reservation = budget.reserve(10).expect("the budget suffices");
         Record::new(head, Payload::from(vec![7; 10]), reservation)
+    }
+
+    #[test]
+    fn all_parts_of_a_head_count() {
+        let head = Head {
+            query: "12".into(),
+            content_type: Some(b"123".as_slice().into()),
+            content_encoding: Some(b"1234".as_slice().into()),
+            captor_tags: Some("12345".into()),
+            ..record(&Budget::new(10)).head().clone()
+        };
+        assert_eq!(head.len(), 14);
     }
 
     #[test]

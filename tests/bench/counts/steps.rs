@@ -158,6 +158,7 @@ fn record(budget: &Arc<Budget>, bytes: usize) -> Arc<Record> {
         headers: Headers::default(),
         hops: 0,
         received: SystemTime::now(),
+        captor_tags: None,
     };
     let reservation = budget.reserve(bytes as u64 + Record::OVERHEAD).unwrap();
     Record::new(head, Payload::from(vec![7; bytes]), reservation)

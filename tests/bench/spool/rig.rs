@@ -208,6 +208,7 @@ fn record(budget: &Arc<Budget>, bytes: usize) -> Arc<Record> {
         headers: Headers::default(),
         hops: 0,
         received: SystemTime::now(),
+        captor_tags: None,
     };
     let charged = bytes as u64 + Record::OVERHEAD;
     let reservation = budget.reserve(charged).expect("the budget is roomy");

@@ -49,6 +49,7 @@ pub(super) fn record_of(
         headers: Headers::default(),
         hops: 0,
         received: SystemTime::UNIX_EPOCH,
+        captor_tags: None,
     };
     let reservation = budget
         .reserve(body.len() as u64)
@@ -158,6 +159,7 @@ async fn the_headers_of_the_surface_go_out_with_the_body_and_no_others() {
                 .collect(),
             hops: 0,
             received: SystemTime::UNIX_EPOCH,
+            captor_tags: None,
         };
         let reservation = budget.reserve(2).expect("the budget suffices");
         let record = Record::new(head, Payload::from(b"{}".to_vec()), reservation);

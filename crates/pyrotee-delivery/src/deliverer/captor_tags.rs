@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use pyroscope_wire::Tags;
-use pyrotee_queue::{Lease, lock};
+use pyrotee_queue::{Record, lock};
 
 use crate::failure_log::FailureLog;
 
@@ -22,16 +22,16 @@ pub(super) struct CaptorTags {
 type Reading = (Arc<str>, Option<Arc<Tags>>);
 
 impl CaptorTags {
-    /// The tags for the record of `lease`: those of the relay that captured it, or `own` if this relay did or if the tags
-    /// cannot be read, which is logged in `log` for `target`.
+    /// The tags for `record`: those of the relay that captured it, or `own` if this relay did or if the tags cannot be
+    /// read, which is logged in `log` for `target`.
     pub(super) fn of(
         &self,
-        lease: &Lease,
+        record: &Record,
         own: &Arc<Tags>,
         log: &FailureLog,
         target: &str,
     ) -> Arc<Tags> {
-        let Some(text) = lease.tags() else {
+        let Some(text) = &record.head().captor_tags else {
             return Arc::clone(own);
         };
         self.read(text).unwrap_or_else(|| {

@@ -84,12 +84,13 @@ impl Uploader {
             self.set_aside(lease, &why);
             return;
         }
+        let record = lease.record();
         let subject = Subject {
-            record: lease.record(),
+            record,
             birth: lease.birth(),
             tags: self
                 .captor_tags
-                .of(&lease, route.client.tags(), &self.log, &self.name),
+                .of(record, route.client.tags(), &self.log, &self.name),
         };
         let attempt = self.attempt(&route, &subject, &mut permit, connection);
         let (outcome, body_use) = match catch_panic(attempt).await {

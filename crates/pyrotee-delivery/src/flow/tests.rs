@@ -30,6 +30,7 @@ fn lease(surface: SurfaceId, lane: Lane, bytes: usize) -> Lease {
         headers: Headers::default(),
         hops: 0,
         received: SystemTime::UNIX_EPOCH,
+        captor_tags: None,
     };
     let reservation = Budget::new(1 << 30).reserve(0).expect("nothing is asked");
     let record = Record::new(head, Payload::from(vec![0; bytes]), reservation);

@@ -83,13 +83,11 @@ impl Target {
             }
             history = given_back.history;
         }
-        let tags = Arc::clone(&decoded.tags);
         let Some(record) = self.charged(decoded, charged) else {
             return Some(AckKind::Nak(Some(WITHOUT_ROOM)));
         };
         let received = Received {
             record,
-            tags,
             history,
             sequence,
             reply: reply.clone(),
@@ -107,8 +105,7 @@ impl Target {
 
     /// Copies the record, because the message is a part of the buffer that the connection reads into.
     fn charged(&self, decoded: Decoded<'_>, charged: Option<Reservation>) -> Option<Arc<Record>> {
-        let beside = decoded.head.len() + decoded.tags.len();
-        let cost = decoded.body.len() as u64 + beside as u64 + Record::OVERHEAD;
+        let cost = (decoded.body.len() + decoded.head.len()) as u64 + Record::OVERHEAD;
         let budget = &self.parts.budget;
         let mut charged = charged.or_else(|| budget.reserve(0))?;
         charged.resize(cost).then(|| {

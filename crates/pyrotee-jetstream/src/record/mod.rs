@@ -7,8 +7,8 @@
 //!      8       4  length e of the extension
 //!     12       4  CRC-32 of the bytes before it and of the extension
 //!     16       e  extension: whose (16), failures (4), unknown failures (4), ambiguous failures (4), panics (4),
-//!                 failures while healthy (4), length t of the tags (4), tags (t)
-//!   16+e          the record as the spool writes it, with number 0, without takers, and with salt 0
+//!                 failures while healthy (4), length t of the captor's tags (4), tags (t)
+//!   16+e          the record as the spool writes it, with number 0, without takers and tags, and with salt 0
 //! ```
 //!
 //! Numbers are little-endian. The first 16 bytes are the same in all versions, and their checksum covers the version:
@@ -16,8 +16,6 @@
 
 #[cfg(test)]
 mod tests;
-
-use std::sync::Arc;
 
 use bytes::{Buf, BufMut};
 use crc32fast::Hasher;
@@ -44,10 +42,9 @@ pub(crate) const LIKELY_BESIDE: u64 = MOST_AROUND + 1_024;
 /// A record that was decoded from a message.
 #[derive(Debug)]
 pub(crate) struct Decoded<'a> {
+    /// Always with the captor's tags.
     pub(crate) head: Head,
     pub(crate) body: &'a [u8],
-    /// Tags of the relay that captured the record.
-    pub(crate) tags: Arc<str>,
     /// Digest of the target's address and tenant, of the relay that captured the record.
     pub(crate) whose: [u8; 16],
     /// The history that the record had when it was handed over.
@@ -63,26 +60,31 @@ pub(crate) enum Unreadable {
     Newer(u32),
 }
 
-/// Most bytes that the message of this record takes, its headers included.
-pub(crate) fn message_len(record: &Record, tags: &str) -> u64 {
-    let beside = record.head().len() + tags.len();
-    record.len() + beside as u64 + MOST_AROUND
+/// Most bytes that the message of this record takes, its headers included. `own_tags`: those of this relay, for a record
+/// that it captured.
+pub(crate) fn message_len(record: &Record, own_tags: &str) -> u64 {
+    let head = record.head();
+    let own_tags = head.captor_tags.as_ref().map_or(own_tags.len(), |_| 0);
+    record.len() + (head.len() + own_tags) as u64 + MOST_AROUND
 }
 
-/// Encodes a record.
+/// Encodes a record, with the tags of the relay that captured it: `own_tags`, or those that it came with.
 pub(crate) fn encode(
     record: &Record,
-    tags: &str,
+    own_tags: &str,
     whose: [u8; 16],
     history: RetryHistory,
 ) -> Vec<u8> {
+    let mut head = record.head().clone();
+    let tags = head.captor_tags.take();
+    let tags = tags.as_deref().unwrap_or(own_tags);
     let head = RecordHead {
         number: 0,
         takers: Vec::new(),
-        head: record.head().clone(),
+        head,
     };
     let head = head.encode(record.body(), Crc::salted(0));
-    let capacity = usize::try_from(message_len(record, tags)).unwrap_or_default();
+    let capacity = usize::try_from(message_len(record, own_tags)).unwrap_or_default();
     let mut bytes = Vec::with_capacity(capacity);
     let mut extension = Vec::with_capacity(FIXED_EXTENSION + tags.len());
     extension.extend_from_slice(&whose);
@@ -158,10 +160,13 @@ fn decode_parts<'a>(mut extension: &[u8], record: &'a [u8]) -> Option<Decoded<'a
     let len = usize::try_from(number()?).ok()?;
     let tags = std::str::from_utf8(extension.get(..len)?).ok()?.into();
     let (head, body) = RecordHead::decode_whole(record, Crc::salted(0))?;
+    let head = Head {
+        captor_tags: Some(tags),
+        ..head.head
+    };
     Some(Decoded {
-        head: head.head,
+        head,
         body,
-        tags,
         whose,
         history,
     })

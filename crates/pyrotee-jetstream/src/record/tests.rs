@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use pyrotee_queue::{Budget, Headers, Payload, SurfaceId};
@@ -15,6 +16,7 @@ fn record(body: Vec<u8>) -> Arc<Record> {
         headers: [("x-a", &b"1"[..])].into_iter().collect::<Headers>(),
         hops: 2,
         received: SystemTime::UNIX_EPOCH + Duration::from_nanos(1_234_567_891),
+        captor_tags: None,
     };
     let budget = Budget::new(1 << 20);
     let reservation = budget.reserve(body.len() as u64).unwrap();
@@ -39,11 +41,29 @@ fn what_is_encoded_is_decoded_and_no_longer_than_announced() {
         let bytes = encode(&record, TAGS, [9; 16], history());
         assert!(bytes.len() as u64 <= message_len(&record, TAGS));
         let decoded = decode(&bytes).unwrap();
-        assert_eq!(&decoded.head, record.head());
+        let head = Head {
+            captor_tags: Some(TAGS.into()),
+            ..record.head().clone()
+        };
+        assert_eq!(decoded.head, head);
         assert_eq!(decoded.body, body);
-        assert_eq!(&*decoded.tags, TAGS);
         assert_eq!((decoded.whose, decoded.history), ([9; 16], history()));
     }
+}
+
+#[test]
+fn a_record_that_came_with_tags_keeps_them() {
+    let head = Head {
+        captor_tags: Some(TAGS.into()),
+        ..record(Vec::new()).head().clone()
+    };
+    let reservation = Budget::new(1).reserve(0).unwrap();
+    let record = Record::new(head, Payload::default(), reservation);
+    let bytes = encode(&record, "region=us", [9; 16], history());
+    assert!(bytes.len() as u64 <= message_len(&record, "region=us"));
+    assert_eq!(&decode(&bytes).unwrap().head, record.head());
+    let text = bytes.windows(TAGS.len());
+    assert_eq!(text.filter(|it| *it == TAGS.as_bytes()).count(), 1, "once");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use pyrotee_queue::{Lane, LeaseFilter, Reason, RetryHistory, SurfaceId, Surfaces, Tally};
 use tokio::time::Instant;
 
-use super::support::{ANY, Relay, Setup, in_stream, name, sharing, until};
+use super::support::{ANY, Relay, Setup, in_stream, name, sharing, tags, until};
 use crate::testing::Nats;
 
 fn other() -> Setup {
@@ -28,7 +28,7 @@ async fn what_waits_is_taken_by_the_other_relay_with_the_tags_of_its_captor() {
     for it in ["1", "2", "3"] {
         let lease = b.lease().await;
         assert_eq!((name(&lease), lease.lane()), (it, Lane::Backlog));
-        assert_eq!(lease.tags().map(|tags| &**tags), Some("pod=a"));
+        assert_eq!(tags(&lease), Some("pod=a"));
         assert_eq!(lease.record().body().frames().concat(), [7; 10]);
         lease.ack();
     }
@@ -51,6 +51,24 @@ async fn what_waits_is_taken_by_the_other_relay_with_the_tags_of_its_captor() {
         (a.budget.recorded(), b.budget.recorded()) == (0, 0)
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_record_that_came_with_tags_is_handed_over_with_them() {
+    let nats = Nats::start().await;
+    let b = Relay::ready(&nats, "p", &other()).await;
+    // As a replay offers the dead letter of a record that another relay captured.
+    for (count, captor_tags) in (1..).zip(["pod=c,zone=ä", ""]) {
+        let record = b.record_of(1, "replayed", 10, Some(captor_tags));
+        let offered = b.producer.as_ref().unwrap();
+        let offered = offered.offer_to_target(b.queue.id, &record);
+        assert_eq!(offered.queued, 1);
+        b.until_handed_over(count).await;
+        let lease = b.lease().await;
+        assert_eq!(lease.lane(), Lane::Backlog);
+        assert_eq!(tags(&lease), Some(captor_tags));
+        lease.ack();
+    }
 }
 
 #[tokio::test]

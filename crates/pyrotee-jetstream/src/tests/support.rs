@@ -143,6 +143,17 @@ impl Relay {
     }
 
     pub(super) fn record(&self, surface: u8, name: &str, bytes: usize) -> Arc<Record> {
+        self.record_of(surface, name, bytes, None)
+    }
+
+    /// A record with these tags of the relay that captured it.
+    pub(super) fn record_of(
+        &self,
+        surface: u8,
+        name: &str,
+        bytes: usize,
+        captor_tags: Option<&str>,
+    ) -> Arc<Record> {
         let head = Head {
             surface: SurfaceId(surface),
             query: name.into(),
@@ -151,6 +162,7 @@ impl Relay {
             headers: Headers::default(),
             hops: 0,
             received: SystemTime::now(),
+            captor_tags: captor_tags.map(Into::into),
         };
         let charged = self.budget.reserve_recording(bytes as u64).unwrap();
         Record::new(head, Payload::from(vec![7; bytes]), charged)
@@ -230,6 +242,11 @@ pub(super) async fn until(what: &str, is_so: impl Fn() -> bool) {
 
 pub(super) fn name(lease: &Lease) -> &str {
     &lease.record().head().query
+}
+
+/// The tags of the relay that captured the record, if another one did.
+pub(super) fn tags(lease: &Lease) -> Option<&str> {
+    lease.record().head().captor_tags.as_deref()
 }
 
 /// The records that all relays together handed over and did not take over: those in the stream.

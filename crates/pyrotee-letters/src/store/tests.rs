@@ -22,6 +22,7 @@ pub(crate) fn record(query: &str, bytes: usize) -> Arc<Record> {
         headers: Headers::default(),
         hops: 1,
         received: SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_516_900),
+        captor_tags: None,
     };
     let reservation = Budget::new(1 << 40).reserve(bytes as u64).unwrap();
     Record::new(head, Payload::from(vec![b'x'; bytes]), reservation)

@@ -130,6 +130,7 @@ fn start_capture<B: Body>(
         headers: meaning_headers(surface, headers),
         hops,
         received: receipt_time(),
+        captor_tags: None,
     };
     let key = match &recorder.response_policy {
         // The relay itself does not retry.
@@ -161,8 +162,7 @@ struct BodyFormat {
 }
 
 impl BodyFormat {
-    /// Returns the format of a body; `None` if Pyroscope does not accept `content_type` on this
-    /// surface.
+    /// Returns the format of a body; `None` if Pyroscope does not accept `content_type` on this surface.
     fn of(surface: Surface, query: &str, content_type: Option<&[u8]>) -> Option<Self> {
         if surface == Surface::Ingest {
             let content_type = content_type.and_then(|text| std::str::from_utf8(text).ok());

@@ -22,7 +22,6 @@ pub struct Lease {
     history: RetryHistory,
     evicted: bool,
     birth: Option<Birth>,
-    tags: Option<Arc<str>>,
     settle: Option<Box<dyn Settle>>,
 }
 
@@ -64,7 +63,6 @@ impl Lease {
             history,
             evicted: false,
             birth: None,
-            tags: None,
             settle: Some(settle),
         }
     }
@@ -79,18 +77,6 @@ impl Lease {
     pub fn with_birth(mut self, birth: Birth) -> Self {
         self.birth = Some(birth);
         self
-    }
-
-    /// Sets the tags of the relay that captured the record.
-    pub fn with_tags(mut self, tags: Arc<str>) -> Self {
-        self.tags = Some(tags);
-        self
-    }
-
-    /// The tags of the relay that captured the record, as that relay's [`Sharing`](crate::Sharing) has them. `None`: this
-    /// relay captured the record, and its own tags of the target apply.
-    pub fn tags(&self) -> Option<&Arc<str>> {
-        self.tags.as_ref()
     }
 
     /// The time of receipt from which the record's age counts. It may differ from the time in the

@@ -96,6 +96,7 @@ impl Harness {
             headers: Headers::default(),
             hops: 0,
             received: SystemTime::UNIX_EPOCH + Duration::from_secs(bytes as u64),
+            captor_tags: None,
         };
         let reservation = self
             .budget

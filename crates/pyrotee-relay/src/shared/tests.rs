@@ -48,6 +48,7 @@ async fn spool_with_a_profile(dir: &Path, config: &Config) {
         headers: Headers::default(),
         hops: 0,
         received: SystemTime::now(),
+        captor_tags: None,
     };
     let body = Payload::from(vec![0; 10]);
     let record = Record::new(head, body, budget.reserve(10).unwrap());

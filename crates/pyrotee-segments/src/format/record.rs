@@ -226,6 +226,7 @@ impl RecordHead {
                 headers,
                 hops,
                 received,
+                captor_tags: None,
             },
         })
     }

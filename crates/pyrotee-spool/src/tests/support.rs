@@ -154,6 +154,7 @@ pub(super) fn head(name: &str) -> Head {
         headers,
         hops: 2,
         received: received(name),
+        captor_tags: None,
     }
 }
 

@@ -2,88 +2,27 @@
 
 use pyroscope_wire::message::Message;
 use pyroscope_wire::{Coding, Encoding};
-use pyrotee_queue::{Lease, LeaseEnd, LeaseFilter, LeaseFuture, Settle, Tally};
 
 use super::*;
 
-/// A queue whose records another relay captured, with these tags as text.
-#[derive(Debug)]
-struct Captured {
-    queue: Arc<dyn Consumer>,
-    tags: Arc<str>,
-}
-
-struct Inner(Lease);
-
-impl Settle for Inner {
-    fn settle(self: Box<Self>, end: LeaseEnd) {
-        match end {
-            LeaseEnd::Acked => self.0.ack(),
-            LeaseEnd::Lost(reason) => self.0.lose(reason),
-            LeaseEnd::Released => drop(self.0),
-            LeaseEnd::Retried { at, history } => self.0.retry(at, history),
-        }
-    }
-}
-
-impl Consumer for Captured {
-    fn lease<'a>(&'a self, filters: &'a [LeaseFilter]) -> LeaseFuture<'a> {
-        Box::pin(async move {
-            let lease = self.queue.lease(filters).await?;
-            let (record, lane, history) = (lease.record().clone(), lease.lane(), lease.history());
-            let lease = Lease::new(record, lane, history, Box::new(Inner(lease)));
-            Some(lease.with_tags(Arc::clone(&self.tags)))
-        })
-    }
-
-    fn fall_behind(&self) {
-        self.queue.fall_behind();
-    }
-
-    fn expire(&self, received_before: SystemTime) {
-        self.queue.expire(received_before);
-    }
-
-    fn abandon(&self, reason: Reason) {
-        self.queue.abandon(reason);
-    }
-
-    fn purge(&self) -> Tally {
-        self.queue.purge()
-    }
-
-    fn oldest(&self) -> Option<SystemTime> {
-        self.queue.oldest()
-    }
-}
-
-/// A relay with the tag `pod=b`, whose records have the tags `captured`.
-fn rig(captured: &str) -> Rig {
+/// A relay with the tag `pod=b`. The target fails at the first upload.
+fn rig() -> Rig {
     let own = Settings {
         tags: Tags::parse([("pod".to_owned(), "b".to_owned())]).unwrap(),
         ..settings()
     };
-    let tags = Arc::<str>::from(captured);
-    let wrap = |queue| -> Arc<dyn Consumer> {
-        let tags = Arc::clone(&tags);
-        Arc::new(Captured { queue, tags })
-    };
     let mut failed = false;
-    let servers = [Server::new(move |_| {
-        // A retry has the same tags.
-        match std::mem::replace(&mut failed, true) {
-            false => Act::answer(503, "busy"),
-            true => Act::OK,
-        }
-    })];
-    let refresh = CredentialRefresh::disabled();
-    let [rig] = Rig::over_queues(&own, servers, LIMITS, wrap, &refresh);
-    rig
+    let server = Server::new(move |_| match std::mem::replace(&mut failed, true) {
+        false => Act::answer(503, "busy"),
+        true => Act::OK,
+    });
+    Rig::with(&own, server)
 }
 
-async fn name_sent(captured: &str) -> String {
-    let rig = rig(captured);
-    rig.offer("app");
+/// The name that the target gets, with the retry as well.
+async fn name_sent(captor_tags: Option<&str>) -> String {
+    let rig = rig();
+    assert!(rig.offer_captured(Surface::Ingest, "app", vec![b'x'; 100], captor_tags));
     assert_eq!(rig.settled().await.sent.profiles, 1);
     let [first, retry] = <[String; 2]>::try_from(rig.server.names()).unwrap();
     assert_eq!(first, retry);
@@ -92,21 +31,22 @@ async fn name_sent(captured: &str) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn a_name_gets_the_tags_of_the_relay_that_captured_it() {
-    let name = name_sent("pod=a,zone=1").await;
+    let name = name_sent(Some("pod=a,zone=1")).await;
     assert_eq!(name, "app%7Bpod%3Da%2Czone%3D1%7D");
-    assert_eq!(name_sent("").await, "app");
+    assert_eq!(name_sent(Some("")).await, "app");
+    assert_eq!(name_sent(None).await, "app%7Bpod%3Db%7D");
 }
 
 #[tokio::test(start_paused = true)]
 async fn tags_that_cannot_be_read_are_replaced_by_the_relays_own() {
-    assert_eq!(name_sent("pod").await, "app%7Bpod%3Db%7D");
+    assert_eq!(name_sent(Some("pod")).await, "app%7Bpod%3Db%7D");
 }
 
 #[tokio::test]
 async fn a_push_message_gets_the_tags_of_the_relay_that_captured_it() {
-    let rig = rig("pod=a");
+    let rig = rig();
     let series = b"\x0a\x10\x0a\x06\x0a\x01a\x12\x01b\x12\x06\x0a\x04\x01\x02\x03\x04";
-    assert!(rig.offer_body(Surface::Push, "app", series.to_vec()));
+    assert!(rig.offer_captured(Surface::Push, "app", series.to_vec(), Some("pod=a")));
     let sent = async || {
         while rig.counts().pending.profiles > 0 {
             pause(0.01).await;

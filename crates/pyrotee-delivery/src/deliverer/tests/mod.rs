@@ -208,6 +208,17 @@ impl Rig {
 
     /// [`Rig::try_offer`] with this body.
     fn offer_body(&self, surface: Surface, name: &str, body: Vec<u8>) -> bool {
+        self.offer_captured(surface, name, body, None)
+    }
+
+    /// [`Rig::offer_body`] of a record with these tags of the relay that captured it.
+    fn offer_captured(
+        &self,
+        surface: Surface,
+        name: &str,
+        body: Vec<u8>,
+        captor_tags: Option<&str>,
+    ) -> bool {
         let content_type = match surface {
             Surface::Otlp | Surface::OtlpV1 => b"application/x-protobuf".as_slice(),
             Surface::Ingest | Surface::Push => b"application/proto",
@@ -220,6 +231,7 @@ impl Rig {
             headers: Headers::default(),
             hops: 0,
             received: self.clock.now(),
+            captor_tags: captor_tags.map(Into::into),
         };
         let reservation = self.budget.reserve(body.len() as u64).expect("it suffices");
         let record = Record::new(head, Payload::from(body), reservation);

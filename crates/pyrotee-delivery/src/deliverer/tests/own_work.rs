@@ -32,6 +32,7 @@ impl Rig {
             headers: Headers::default(),
             hops: 0,
             received: self.clock.now(),
+            captor_tags: None,
         };
         let body = packed_push();
         let reservation = self.budget.reserve(body.len() as u64).expect("it suffices");

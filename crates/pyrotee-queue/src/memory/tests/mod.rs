@@ -51,6 +51,7 @@ fn record(budget: &Arc<Budget>, surface: u8, name: &str, bytes: usize, second: u
         headers: Headers::default(),
         hops: 0,
         received: SystemTime::UNIX_EPOCH + Duration::from_secs(second),
+        captor_tags: None,
     };
     let reservation = budget.reserve(bytes as u64).expect("the budget suffices");
     Record::new(head, Payload::from(vec![0; bytes]), reservation)
