@@ -72,7 +72,7 @@ pub fn segment(salt: u64, bodies: &[&[u8]]) -> (Vec<u8>, Vec<u64>) {
                 headers: meaning.filter(|_| number % 2 == 1).collect(),
                 hops: 0,
                 received: SystemTime::UNIX_EPOCH,
-                captor_tags: None,
+                captor_tags: (number % 3 == 2).then(|| "a=b".into()),
             },
         };
         let body = Payload::from(body.to_vec());

@@ -44,9 +44,13 @@
 //!            [ length u32, content type ]      flags bit 0
 //!            [ length u32, content encoding ]  flags bit 1
 //!            [ count u8, ( length u16, name, length u16, value )* ]  flags bit 2: headers, since version 2
+//!            [ length u32, tags ]              flags bit 3: the tags of the relay that captured the record
 //! ```
 //!
-//! In segments of version 1, no record has flags bit 2; the rest is the same. These segments are read, and unlinked
+//! Readers ignore flags that they do not know, and bytes after the last field that they know. So bit 3 did not need a new
+//! version: to an earlier reader of version 2 the record is one without these tags.
+//!
+//! In segments of version 1, no record has flags bit 2 or 3; the rest is the same. These segments are read, and unlinked
 //! when they are settled, but never appended to or rewritten. Cursor slots of version 1 do not have the last two fields
 //! of version 2.
 //!

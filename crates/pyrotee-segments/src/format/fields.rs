@@ -39,6 +39,12 @@ impl<'a> FieldReader<'a> {
         self.bytes(usize::from(len))
     }
 
+    /// Reads bytes after their length as a `u32`.
+    pub(super) fn long(&mut self) -> Option<&'a [u8]> {
+        let len = self.u32()?;
+        self.bytes(usize::try_from(len).ok()?)
+    }
+
     /// Reads UTF-8 text after its length as a `u16`.
     pub(super) fn text(&mut self) -> Option<String> {
         String::from_utf8(self.short()?.to_vec()).ok()

@@ -25,6 +25,8 @@ const HAS_TYPE: u8 = 1;
 const HAS_ENCODING: u8 = 2;
 /// No record of version 1 has this flag.
 const HAS_HEADERS: u8 = 4;
+/// Readers of version 2 that do not know this flag ignore the tags, because they are the last field.
+const HAS_TAGS: u8 = 8;
 
 /// The checksum of records, with the salt of the spool as its start value. A client does not know the salt,
 /// so it cannot write bytes into a body that would pass for a record.
@@ -139,7 +141,8 @@ impl RecordHead {
         head.put_u8(
             flag(content_type.is_some(), HAS_TYPE)
                 | flag(encoding.is_some(), HAS_ENCODING)
-                | flag(!headers.is_empty(), HAS_HEADERS),
+                | flag(!headers.is_empty(), HAS_HEADERS)
+                | flag(self.head.captor_tags.is_some(), HAS_TAGS),
         );
         head.put_u16_le(u16::try_from(self.takers.len()).unwrap_or(u16::MAX));
         for taker in &self.takers {
@@ -157,6 +160,10 @@ impl RecordHead {
                 put_short(&mut head, name.as_bytes());
                 put_short(&mut head, value);
             }
+        }
+        if let Some(tags) = &self.head.captor_tags {
+            head.put_u32_le(len32(tags.len()));
+            head.extend_from_slice(tags.as_bytes());
         }
         let prefix = RecordPrefix {
             head_len: len32(head.len()),
@@ -201,19 +208,19 @@ impl RecordHead {
         let (surface, hops, flags) = (SurfaceId(fields.u8()?), fields.u8()?, fields.u8()?);
         let count = fields.u16()?;
         let takers = (0..count).map(|_| fields.u16()).collect::<Option<_>>()?;
-        let mut field = || {
-            let len = fields.u32()?;
-            fields.bytes(usize::try_from(len).ok()?)
-        };
-        let query = std::str::from_utf8(field()?).ok()?.into();
+        let query = std::str::from_utf8(fields.long()?).ok()?.into();
         let mut optional = |bit| match flags & bit {
             0 => Some(None),
-            _ => field().map(|value| Some(value.into())),
+            _ => fields.long().map(Some),
         };
         let (content_type, content_encoding) = (optional(HAS_TYPE)?, optional(HAS_ENCODING)?);
         let headers = match flags & HAS_HEADERS {
             0 => Headers::default(),
             _ => headers(&mut fields)?,
+        };
+        let captor_tags = match flags & HAS_TAGS {
+            0 => None,
+            _ => Some(std::str::from_utf8(fields.long()?).ok()?.into()),
         };
         Some(Self {
             number,
@@ -221,12 +228,12 @@ impl RecordHead {
             head: Head {
                 surface,
                 query,
-                content_type,
-                content_encoding,
+                content_type: content_type.map(Into::into),
+                content_encoding: content_encoding.map(Into::into),
                 headers,
                 hops,
                 received,
-                captor_tags: None,
+                captor_tags,
             },
         })
     }
@@ -243,4 +250,64 @@ fn nanoseconds(time: SystemTime) -> u64 {
     since.map_or(0, |since| {
         u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(captor_tags: Option<&str>) -> RecordHead {
+        RecordHead {
+            number: 7,
+            takers: vec![1, 2],
+            head: Head {
+                surface: SurfaceId(1),
+                query: "name=a".into(),
+                content_type: Some(b"x/y".as_slice().into()),
+                content_encoding: None,
+                headers: [("a", &b"1"[..])].into_iter().collect(),
+                hops: 1,
+                received: SystemTime::UNIX_EPOCH,
+                captor_tags: captor_tags.map(Into::into),
+            },
+        }
+    }
+
+    /// The bytes of the head, without the prefix.
+    fn encoded(record: &RecordHead) -> Vec<u8> {
+        let mut bytes = record.encode(&Payload::default(), Crc(0));
+        bytes.split_off(PREFIX_LEN)
+    }
+
+    #[test]
+    fn the_tags_of_a_captor_are_read_again_however_long_they_are() {
+        let long = format!("a={}", "x".repeat(100_000));
+        for tags in [None, Some(""), Some("pod=a,zone=ä"), Some(&*long)] {
+            let record = record(tags);
+            assert_eq!(RecordHead::decode(&encoded(&record)), Some(record));
+        }
+    }
+
+    #[test]
+    fn a_field_of_a_later_build_is_ignored() {
+        let with_tags = encoded(&record(Some("pod=a")));
+        let without = encoded(&record(None));
+        let flags = 18;
+        let mut later = without.clone();
+        later[flags] |= !(HAS_TYPE | HAS_ENCODING | HAS_HEADERS | HAS_TAGS);
+        later.extend_from_slice(b"more");
+        assert_eq!(RecordHead::decode(&later), Some(record(None)));
+        // The tags are such a field for builds that do not know them.
+        let mut expected = without.clone();
+        expected[flags] |= HAS_TAGS;
+        assert_eq!(with_tags.get(..without.len()), Some(&*expected));
+    }
+
+    #[test]
+    fn tags_that_are_cut_or_no_text_are_damage() {
+        let mut bytes = encoded(&record(Some("pod=a")));
+        assert_eq!(RecordHead::decode(&bytes[..bytes.len() - 1]), None);
+        *bytes.last_mut().unwrap() = 0xff;
+        assert_eq!(RecordHead::decode(&bytes), None);
+    }
 }

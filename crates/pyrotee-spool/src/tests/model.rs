@@ -182,7 +182,8 @@ impl Model {
     }
 
     async fn offer(&mut self, bytes: usize) {
-        let name = format!("{0}-h{1}-{bytes}", self.offered, self.offered % 3);
+        let tags = ["-t", ""][self.offered % 2];
+        let name = format!("{0}-h{1}{tags}-{bytes}", self.offered, self.offered % 3);
         assert!(self.spool.keep(&name).await);
         let waiting = self.waiting.iter_mut().zip(self.in_force);
         for (waiting, _) in waiting.filter(|(_, is_in_force)| *is_in_force) {

@@ -140,7 +140,8 @@ pub(super) fn body(name: &str) -> Vec<u8> {
     name.bytes().cycle().take(len).collect()
 }
 
-/// The head of the record with this name. The record `7-h2-1000` has two headers, others have none.
+/// The head of the record with this name. The record `7-h2-1000` has two headers, others have none. The record
+/// `7-t-1000` was captured by another relay.
 pub(super) fn head(name: &str) -> Head {
     let mut parts = name.split('-').filter_map(|part| part.strip_prefix('h'));
     let count = parts.next().map_or(0, |count| count.parse().unwrap());
@@ -154,7 +155,7 @@ pub(super) fn head(name: &str) -> Head {
         headers,
         hops: 2,
         received: received(name),
-        captor_tags: None,
+        captor_tags: name.contains("-t-").then(|| "pod=a,zone=ä".into()),
     }
 }
 
