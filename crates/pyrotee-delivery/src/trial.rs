@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::StatusCode;
+use pyroscope_wire::Tags;
 use pyroscope_wire::refusal::Meaning;
 use pyrotee_net::Connector;
 use pyrotee_queue::{Record, WallClock};
@@ -51,7 +52,9 @@ impl Trial {
 
     /// Uploads `record` once.
     pub async fn upload(&self, record: &Arc<Record>) -> TrialResult {
-        let tags = self.client.tags();
+        let captor_tags = record.head().captor_tags.as_deref();
+        let captor_tags = captor_tags.and_then(Tags::read).map(Arc::new);
+        let tags = captor_tags.as_ref().unwrap_or(self.client.tags());
         let outcome = match self.client.prepare(record, tags).await {
             Err(reason) => Outcome::unsendable(reason),
             Ok((content, _use)) => {

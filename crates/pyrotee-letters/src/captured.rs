@@ -2,14 +2,15 @@
 //!
 //! `pyrotee send --file X.http` sends a captured request, and so can any program that writes bytes to a socket. The
 //! request is the one that a target without tags is sent: absent and relative times are absolute, from the time of
-//! receipt, and a gRPC frame is removed. Two header fields of pyrotee keep the record's hop count and time of receipt.
+//! receipt, and a gRPC frame is removed. Header fields of pyrotee keep the record's hop count and time of receipt, and the
+//! tags of the relay that captured the record, if this was another one.
 
 use std::io::{self, Write};
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::HeaderValue;
-use pyroscope_wire::Surface;
+use pyroscope_wire::{Surface, Tags};
 use pyrotee_delivery::Content;
 use pyrotee_net::HOPS;
 use pyrotee_queue::{Head, Record, SurfaceId, receipt_time};
@@ -17,7 +18,10 @@ use pyrotee_queue::{Head, Record, SurfaceId, receipt_time};
 /// Header field with the time of receipt, in nanoseconds since 1970.
 const RECEIVED: &str = "Pyrotee-Received";
 
-/// Most header fields of a captured request. Requests of [`write()`] have six, requests of an SDK some more.
+/// Header field with the tags of the relay that captured the record, as text.
+const TAGS: &str = "Pyrotee-Tags";
+
+/// Most header fields of a captured request. Requests of [`write()`] have seven, requests of an SDK some more.
 const FIELDS: usize = 64;
 
 /// Why a file cannot be read as a captured request of a profile.
@@ -40,6 +44,9 @@ pub enum ReadError {
     /// `Content-Length` and the rest of the file differ.
     #[error("the body is not as long as Content-Length says")]
     Length,
+    /// The value of `Pyrotee-Tags` is not the text of tags. Without them the profile would get the tags of another relay.
+    #[error("the value of Pyrotee-Tags is not `key=value`, or several of these joined by commas")]
+    Tags,
 }
 
 /// Writes a record as a captured request. A record that can be sent to no target is written as it was received.
@@ -69,6 +76,11 @@ pub fn write(record: &Record, out: &mut impl Write) -> io::Result<()> {
             out.write_all(value.as_bytes())?;
             out.write_all(b"\r\n")?;
         }
+    }
+    // The text of tags has no control characters. Deliverers ignore any other text as well.
+    let tags = head.captor_tags.as_ref();
+    if let Some(tags) = tags.filter(|tags| Tags::read(tags).is_some()) {
+        write!(out, "{TAGS}: {tags}\r\n")?;
     }
     let length: usize = content.body.iter().map(Bytes::len).sum();
     let received = head.received.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -131,6 +143,11 @@ pub fn read(file: &Bytes) -> Result<(Head, Bytes), ReadError> {
     if field("Content-Length").is_some() && length != Some(body.len() as u128) {
         return Err(ReadError::Length);
     }
+    let captor_tags = match field(TAGS).map(str::from_utf8) {
+        None => None,
+        Some(Ok(tags)) if Tags::read(tags).is_some() => Some(tags.into()),
+        Some(_) => return Err(ReadError::Tags),
+    };
     let meaning = surface.meaning_headers().iter();
     let received = number(RECEIVED)
         .map(|nanos| UNIX_EPOCH + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)));
@@ -146,7 +163,7 @@ pub fn read(file: &Bytes) -> Result<(Head, Bytes), ReadError> {
             .and_then(|hops| u8::try_from(hops).ok())
             .unwrap_or(0),
         received: received.unwrap_or_else(receipt_time),
-        captor_tags: None,
+        captor_tags,
     };
     Ok((head, body))
 }
@@ -193,6 +210,41 @@ mod tests {
         let (head, body) = read(&written(&record)).unwrap();
         assert_eq!(&head, record.head());
         assert_eq!(body, BODY);
+    }
+
+    fn with_tags(tags: &str) -> Arc<Record> {
+        let head = Head {
+            captor_tags: Some(tags.into()),
+            ..record(Surface::Ingest, "name=a&from=1&until=2", "x/y", BODY)
+                .head()
+                .clone()
+        };
+        let reservation = Budget::new(1 << 20).reserve(100).unwrap();
+        Record::new(head, Payload::from(BODY.to_vec()), reservation)
+    }
+
+    #[test]
+    fn tags_of_the_captor_are_written_and_read_again() {
+        for tags in [
+            "pod=a,zone=1",
+            "a=\"; \\ x: y,b=ä€\u{2028}\u{1f525}",
+            "a=",
+            "",
+        ] {
+            let record = with_tags(tags);
+            let file = written(&record);
+            let (head, body) = read(&file).unwrap();
+            assert_eq!((&head, &*body), (record.head(), BODY), "{tags}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_of_tags_is_not_written() {
+        for text in ["pod", "a=b\r\nContent-Length: 1", "a=\u{85}"] {
+            let file = written(&with_tags(text));
+            let (head, body) = read(&file).unwrap();
+            assert_eq!((head.captor_tags, &*body), (None, BODY), "{text}");
+        }
     }
 
     #[test]
@@ -276,6 +328,14 @@ mod tests {
             (
                 "POST /ingest HTTP/1.1\r\nContent-Length: 5\r\n\r\nbody",
                 "not as long",
+            ),
+            (
+                "POST /ingest HTTP/1.1\r\nPyrotee-Tags: pod\r\n\r\n",
+                "Pyrotee-Tags",
+            ),
+            (
+                "POST /ingest HTTP/1.1\r\npyrotee-tags: a=b,a=c\r\n\r\n",
+                "Pyrotee-Tags",
             ),
         ] {
             let error = read(&Bytes::from(file)).unwrap_err().to_string();

@@ -125,6 +125,62 @@ fn a_letter_that_is_refused_again_is_a_new_one_and_another_target_can_have_it() 
 }
 
 #[test]
+fn a_letter_of_another_relays_profile_keeps_its_tags_in_the_spool() {
+    let home = home();
+    let (dir, spool) = (home.path().join("letters"), home.path().join("spool"));
+    let (own, central) = (["tags: { env: own }"], picky());
+    let relay = keeping(&dir).target("central", &central, &own).spawn();
+    reject(&relay, &["bad400"]);
+    drop(relay);
+    // As a relay writes it that took the profile over from a shared backlog.
+    let letter = names(&dir).into_iter().find(|it| it.ends_with(".http"));
+    let letter = dir.join(letter.expect("it was rejected"));
+    let text = fs::read_to_string(&letter).unwrap();
+    let tagged = text.replace("\r\nPyrotee-R", "\r\nPyrotee-Tags: env=captor\r\nPyrotee-R");
+    fs::write(letter, tagged).unwrap();
+
+    let spooling = || keeping(&dir).yaml(&format!("spool: {{ dir: \"{}\" }}", spool.display()));
+    let away = Upstream::ok().stop();
+    let relay = spooling()
+        .target_address("central", &format!("http://{away}"), &own)
+        .spawn();
+    has(&relay, 1);
+    relay.wait_until_spool_is_open();
+    well(&["replay", "--all", "--admin", &relay.admin().to_string()]);
+    has(&relay, 0);
+    drop(relay);
+    let (spool, out) = (spool.to_str().unwrap(), home.path().join("exported"));
+    let export = ["spool", "export", "--dir", spool, "--out"];
+    let done = pyrotee(&[&export[..], &[out.to_str().unwrap()]].concat());
+    assert_eq!(done.code, Some(0), "{}{}", done.out, done.err);
+    let file = out.join(&names(&out)[0]);
+    let exported = fs::read_to_string(&file).unwrap();
+    assert!(
+        exported.contains("\r\nPyrotee-Tags: env=captor\r\n"),
+        "{exported}"
+    );
+
+    let mended = Upstream::ok();
+    let relay = spooling().target("central", &mended, &own).spawn();
+    mended.wait_for(1, SOON);
+    let (file, config) = (file.to_str().unwrap(), relay.home().join("pyrotee.yaml"));
+    let send = ["send", "--target", "central", "--file", file, "--config"];
+    let done = pyrotee(&[&send[..], &[config.to_str().unwrap()]].concat());
+    assert_eq!(done.code, Some(0), "{}{}", done.out, done.err);
+    for request in mended.wait_for(2, SOON) {
+        let name = parameter(&request.head.query(), "name").unwrap();
+        assert_eq!(name, "bad400{env=captor}");
+    }
+    // A client cannot name the tags.
+    let to = format!("http://{}", relay.addr());
+    let done = pyrotee(&["send", "--to", &to, "--file", file]);
+    assert_eq!(done.code, Some(0), "{}{}", done.out, done.err);
+    let last = mended.wait_for(3, SOON).remove(2);
+    let name = parameter(&last.head.query(), "name").unwrap();
+    assert_eq!(name, "bad400{env=own}");
+}
+
+#[test]
 fn replayed_letters_leave_room_for_fresh_profiles() {
     let home = home();
     let central = picky();

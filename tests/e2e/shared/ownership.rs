@@ -5,7 +5,8 @@ use super::{
     wait_until_connected, wait_until_done, wait_until_shared,
 };
 use crate::support::{
-    Count, Request, SOON, Upstream, client, eventually, nats::Nats, nightly, ports::Refusing,
+    Answer, Count, Relay, Request, SOON, Upstream, client, command::pyrotee, eventually, key::Key,
+    nats::Nats, nightly, ports::Refusing,
 };
 
 #[test]
@@ -123,4 +124,67 @@ fn relays_that_mean_different_tenants_by_one_name_do_not_mix_them() {
         assert_eq!(request.head.get("x-scope-orgid").as_deref(), Some("one"));
     }
     wait_until_done(&one, &nats);
+}
+
+#[test]
+fn a_replayed_dead_letter_has_the_tags_of_the_relay_that_captured_it() {
+    let (nats, port) = (Nats::start(), Refusing::new());
+    let letters = tempfile::tempdir().expect("a temporary directory can be made");
+    let tagged = |pod: &str| {
+        let tags = format!("tags: {{ pod: {pod} }}");
+        relay_only(&nats, "after: 1h").target_address("central", &port.url(), &[&tags])
+    };
+    let a = tagged("a").spawn();
+    wait_until_connected(&a);
+    send(&a, &numbered(2));
+    stop(a);
+    assert_eq!(nats.stored(), 2);
+
+    let refusing = Upstream::at(&port.address().to_string(), |_| {
+        Answer::error(422, "invalid_argument", "not today")
+    });
+    let dir = format!("dead-letters: {{ dir: \"{}\" }}", letters.path().display());
+    let of_b = tagged("b").yaml(&dir);
+    let b = of_b.clone().spawn();
+    send(&b, &["own".to_owned()]);
+    wait_for_letters(&b, 3);
+    drop(refusing);
+    let mended = open(&port);
+    replay(&b, &["app000", "own"]);
+    wait_for_each(&mended, &["app000".to_owned(), "own".to_owned()], RECOVERY);
+
+    stop(b);
+    let b = of_b.spawn();
+    wait_for_letters(&b, 1);
+    replay(&b, &["app001"]);
+    eventually(RECOVERY, "the other one", || mended.requests().len() == 3);
+    for request in mended.requests() {
+        let key = Key::of(&request.head.query());
+        let captor = if key.app == "own" { "b" } else { "a" };
+        assert_eq!(key.tags["pod"], captor, "{key:?}");
+    }
+    wait_for_letters(&b, 0);
+}
+
+fn wait_for_letters(relay: &Relay, count: u32) {
+    eventually(RECOVERY, &format!("{count} dead letters"), || {
+        relay
+            .metrics()
+            .value("pyroscope_remote_write_dead_letters", &[])
+            == Some(f64::from(count))
+    });
+}
+
+/// Replays the dead letters of these apps.
+fn replay(relay: &Relay, apps: &[&str]) {
+    let page = client::send(relay.admin(), &Request::get("/api/v1/dead-letters")).json();
+    let letters = page["letters"].as_array().expect("a list");
+    for app in apps {
+        let letter = letters.iter().find(|it| it["app"] == *app);
+        let id = letter.expect("it was rejected")["id"].as_str();
+        let admin = relay.admin().to_string();
+        let id = id.expect("a text");
+        let done = pyrotee(&["dead-letters", "replay", id, "--admin", &admin]);
+        assert_eq!(done.code, Some(0), "{}{}", done.out, done.err);
+    }
 }

@@ -259,6 +259,8 @@ impl OpenLetters {
         let head = Head {
             // The request's query already holds the profile's times. Only the record's age begins anew, see ADR 0008.
             received: receipt_time(),
+            // The tags are for the target that rejected the profile. Another one's own tags apply.
+            captor_tags: head.captor_tags.filter(|_| target.name == id.target),
             ..head
         };
         let mut payload = PayloadBuffer::new(Some(body.len() as u64));

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use pyrotee_delivery::{DeadLetter, DeadLetterReason};
 use pyrotee_letters::{DeadLetters, Monitor, Settings};
-use pyrotee_queue::{Budget, Producer, Supervisor};
+use pyrotee_queue::{Budget, Head, LeaseFilter, Producer, Record, Supervisor};
 use tempfile::TempDir;
 
 use super::*;
@@ -61,7 +61,7 @@ impl Rig {
     }
 }
 
-/// Writes a letter of each target.
+/// Writes a letter of each target, of a record that another relay captured.
 fn rejected(home: &TempDir, targets: [&str; 2]) -> Monitor {
     let opened = DeadLetters::open(Settings {
         dir: home.path().to_owned(),
@@ -70,10 +70,16 @@ fn rejected(home: &TempDir, targets: [&str; 2]) -> Monitor {
         supervisor: Supervisor::default(),
     });
     let opened = opened.unwrap();
+    let head = Head {
+        captor_tags: Some("pod=a".into()),
+        ..record(10).head().clone()
+    };
+    let reservation = Budget::new(1 << 20).reserve(10).unwrap();
+    let record = Record::new(head, record(10).body().clone(), reservation);
     for target in targets {
         opened.sink.offer(&DeadLetter {
             target,
-            record: &record(10),
+            record: &record,
             reason: DeadLetterReason::Rejected,
             tries: 1,
             status: Some(400),
@@ -95,6 +101,20 @@ async fn a_letter_goes_to_its_target_whatever_the_order_of_the_list() {
     let done = rig.replay("other", Some("central")).await.unwrap();
     assert_eq!(done.done.len(), 1);
     assert_eq!(views[1].counts().accepted.profiles, 2);
+}
+
+#[tokio::test]
+async fn the_tags_of_the_captor_go_to_the_letters_own_target_alone() {
+    let (rig, views) = Rig::new(Membership::Configured);
+    let tags = async || {
+        let lease = views[1].consumer.lease(&LeaseFilter::ANY).await.unwrap();
+        lease.record().head().captor_tags.clone()
+    };
+    rig.replay("central", Some("central")).await.unwrap();
+    assert_eq!(tags().await.as_deref(), Some("pod=a"));
+    views[1].consumer.purge();
+    rig.replay("other", Some("central")).await.unwrap();
+    assert_eq!(tags().await, None);
 }
 
 #[tokio::test]

@@ -19,9 +19,9 @@ use super::source::{LetterSource, SourceArgs};
 const EXAMPLES: &str = "\
 Examples:
   pyrotee dead-letters replay --all --target central
-      The relay offers the letters to their target again, with its current tags,
-      and removes each letter that the queue took. A profile that is rejected
-      again becomes a new letter.
+      The relay offers the letters to their target again, with its current tags
+      or those of the relay that received the profile, and removes each letter
+      that the queue took. A profile that is rejected again is a new letter.
 
   pyrotee dead-letters replay 20261124T104300.123Z-000042-central --to archive
       Sends the letter to another target of the relay.
