@@ -40,17 +40,17 @@ pub(crate) fn delay_until(due: Instant) -> Duration {
 impl Settle for SharedLease {
     fn settle(self: Box<Self>, end: LeaseEnd) {
         let Self { target, received } = *self;
-        let (sequence, bytes) = (received.sequence, received.record.len());
+        let (key, bytes) = (received.key, received.record.len());
         let ledger = target.queue.ledger();
         // Counted first: the record is leased until the ledger has counted its end.
         match end {
             LeaseEnd::Acked => {
                 ledger.sent(bytes);
-                target.shelf.settle(sequence, AckKind::Ack, None);
+                target.shelf.settle(key, AckKind::Ack, None);
             }
             LeaseEnd::Lost(reason) => {
                 ledger.lose(bytes, reason);
-                target.shelf.settle(sequence, AckKind::Term, None);
+                target.shelf.settle(key, AckKind::Term, None);
             }
             LeaseEnd::Released => {
                 let history = received.history;
@@ -58,16 +58,14 @@ impl Settle for SharedLease {
                     ledger.hand_over(bytes);
                     let due = Instant::now();
                     let given_back = Some(GivenBack { history, due });
-                    target
-                        .shelf
-                        .settle(sequence, AckKind::Nak(None), given_back);
+                    target.shelf.settle(key, AckKind::Nak(None), given_back);
                 }
             }
             LeaseEnd::Retried { at, history } => {
                 ledger.hand_over(bytes);
                 let kind = AckKind::Nak(Some(delay_until(at)));
                 let given_back = Some(GivenBack { history, due: at });
-                target.shelf.settle(sequence, kind, given_back);
+                target.shelf.settle(key, kind, given_back);
             }
         }
         // The consumer may wait for the end of the last lease, or for the released record.

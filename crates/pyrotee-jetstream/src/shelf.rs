@@ -12,7 +12,9 @@ use pyrotee_queue::{Lane, LeaseFilter, Record, RetryHistory, Surfaces, lock};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::final_answers::FinalAnswers;
 use crate::histories::{GivenBack, Histories};
+use crate::message_key::MessageKey;
 
 /// Most received records that wait to be leased. Few, because they are not in the stream for other relays.
 pub(crate) const MOST_BUFFERED: usize = 8;
@@ -37,9 +39,9 @@ struct State {
     is_open: bool,
     /// In the order in which they are leased.
     buffer: VecDeque<Received>,
-    /// By the sequence of the message.
-    leased: BTreeMap<u64, Leased>,
+    leased: BTreeMap<MessageKey, Leased>,
     histories: Histories,
+    final_answers: FinalAnswers,
     answers: Vec<Answer>,
 }
 
@@ -48,8 +50,8 @@ struct State {
 pub(crate) struct Received {
     pub(crate) record: Arc<Record>,
     pub(crate) history: RetryHistory,
-    /// Sequence of the message in the stream.
-    pub(crate) sequence: u64,
+    /// Its message in the stream.
+    pub(crate) key: MessageKey,
     /// Where the broker waits for the answer.
     pub(crate) reply: Subject,
     /// When the deliverer last asked for such records.
@@ -71,9 +73,16 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    pub(crate) fn new(reply: Subject, kind: AckKind) -> Self {
+    fn new(reply: Subject, kind: AckKind) -> Self {
         let content = kind.into();
         Self { reply, content }
+    }
+}
+
+impl State {
+    fn answer(&mut self, key: MessageKey, reply: Subject, kind: AckKind) {
+        self.final_answers.keep(key, kind);
+        self.answers.push(Answer::new(reply, kind));
     }
 }
 
@@ -113,8 +122,8 @@ impl Shelf {
 
     /// The number of received records whose messages have sequences below `below`.
     pub(crate) fn held_below(&self, below: u64) -> u64 {
-        let state = lock(&self.state);
-        let buffered = state.buffer.iter().filter(|it| it.sequence < below).count();
+        let (state, below) = (lock(&self.state), MessageKey::least(below));
+        let buffered = state.buffer.iter().filter(|it| it.key < below).count();
         (buffered + state.leased.range(..below).count()) as u64
     }
 
@@ -163,7 +172,7 @@ impl Shelf {
             reply: received.reply.clone(),
             received: received.record.head().received,
         };
-        state.leased.insert(received.sequence, leased);
+        state.leased.insert(received.key, leased);
         self.count(&state);
         drop(state);
         self.wake.notify_one();
@@ -172,14 +181,14 @@ impl Shelf {
 
     /// Ends the lease of a record that is not pending here any more. `given_back`: the history for the next lease, if the
     /// record goes back to the stream and this relay gets it again.
-    pub(crate) fn settle(&self, sequence: u64, kind: AckKind, given_back: Option<GivenBack>) {
+    pub(crate) fn settle(&self, key: MessageKey, kind: AckKind, given_back: Option<GivenBack>) {
         let mut state = lock(&self.state);
         match given_back {
-            Some(it) => state.histories.keep(sequence, it.history, it.due),
-            None => state.histories.forget(sequence),
+            Some(it) => state.histories.keep(key, it.history, it.due),
+            None => state.histories.forget(key),
         }
-        if let Some(leased) = state.leased.remove(&sequence) {
-            state.answers.push(Answer::new(leased.reply, kind));
+        if let Some(leased) = state.leased.remove(&key) {
+            state.answer(key, leased.reply, kind);
         }
         drop(state);
         self.wake.notify_one();
@@ -192,7 +201,7 @@ impl Shelf {
         if !state.is_open {
             return false;
         }
-        if let Some(leased) = state.leased.remove(&received.sequence) {
+        if let Some(leased) = state.leased.remove(&received.key) {
             received.reply = leased.reply;
         }
         received.wanted_at = Instant::now();
@@ -214,14 +223,14 @@ impl Shelf {
 
     /// Whether a record is buffered or leased here. Its message was delivered again, and `reply` is where the broker waits
     /// for the answer now.
-    pub(crate) fn renew(&self, sequence: u64, reply: &Subject) -> bool {
+    pub(crate) fn renew(&self, key: MessageKey, reply: &Subject) -> bool {
         let mut state = lock(&self.state);
-        if let Some(leased) = state.leased.get_mut(&sequence) {
+        if let Some(leased) = state.leased.get_mut(&key) {
             leased.reply = reply.clone();
             return true;
         }
         let mut buffer = state.buffer.iter_mut();
-        let buffered = buffer.find(|it| it.sequence == sequence);
+        let buffered = buffer.find(|it| it.key == key);
         let is_held = buffered.is_some();
         if let Some(received) = buffered {
             received.reply = reply.clone();
@@ -229,8 +238,14 @@ impl Shelf {
         is_held
     }
 
-    pub(crate) fn given_back(&self, sequence: u64) -> Option<GivenBack> {
-        lock(&self.state).histories.get(sequence)
+    pub(crate) fn given_back(&self, key: MessageKey) -> Option<GivenBack> {
+        lock(&self.state).histories.get(key)
+    }
+
+    /// The final answer that the broker got about a message, and has forgotten if the message arrives again. `None`: there
+    /// was none.
+    pub(crate) fn final_answer(&self, key: MessageKey) -> Option<AckKind> {
+        lock(&self.state).final_answers.get(key)
     }
 
     /// Receives records from now on.
@@ -271,10 +286,9 @@ impl Shelf {
         if taken.is_empty() {
             return taken;
         }
-        let answers = taken.iter();
-        let answers = answers.map(|it| Answer::new(it.reply.clone(), kind));
-        let answers: Vec<_> = answers.collect();
-        state.answers.extend(answers);
+        for received in &taken {
+            state.answer(received.key, received.reply.clone(), kind);
+        }
         self.count(&state);
         drop(state);
         self.wake.notify_one();
@@ -301,8 +315,8 @@ impl Shelf {
         self.take_out(AckKind::Nak(None), |it| it.wanted_at + patience <= now)
     }
 
-    pub(crate) fn answer(&self, answer: Answer) {
-        lock(&self.state).answers.push(answer);
+    pub(crate) fn answer(&self, key: MessageKey, reply: Subject, kind: AckKind) {
+        lock(&self.state).answer(key, reply, kind);
     }
 
     /// Takes out the answers that the broker is to get.

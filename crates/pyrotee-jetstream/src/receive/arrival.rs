@@ -10,22 +10,14 @@ use tokio::time::Instant;
 use tracing::{error, warn};
 
 use crate::lease::{LONGEST_DELAY, delay_until};
+use crate::message_key::{Delivery, MessageKey};
 use crate::obstacle::Obstacle;
 use crate::record::{self, Decoded, Unreadable};
-use crate::shelf::{Answer, Received};
+use crate::shelf::Received;
 use crate::target::Target;
 
 /// Delay of a record for which the budget has no room.
 const WITHOUT_ROOM: Duration = Duration::from_secs(1);
-
-/// What the subject of a message's answer tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Delivery {
-    /// Sequence of the message in the stream.
-    sequence: u64,
-    /// How often the message was delivered, this time included.
-    times: u64,
-}
 
 /// The surface of a message. `None`: it is not a message of a stream of this crate.
 pub(super) fn surface_of(message: &Message) -> Option<SurfaceId> {
@@ -38,17 +30,20 @@ impl Target {
     /// long ago.
     pub(super) fn arrived(&self, message: &Message, charged: Option<Reservation>) {
         let reply = message.reply.clone();
-        let Some((reply, delivery)) = reply.and_then(|it| delivery(&it).map(|is| (it, is))) else {
+        let Some((reply, Delivery { key, times })) =
+            reply.and_then(|it| Delivery::of(&it).map(|is| (it, is)))
+        else {
             return;
         };
-        if delivery.times > 1 {
+        if times > 1 {
             self.count(|it| it.redelivered += 1);
         }
-        if self.shelf.renew(delivery.sequence, &reply) {
+        if self.shelf.renew(key, &reply) {
             return;
         }
-        if let Some(answer) = self.judge(message, delivery.sequence, &reply, charged) {
-            self.shelf.answer(Answer::new(reply, answer));
+        let answer = self.shelf.final_answer(key);
+        if let Some(answer) = answer.or_else(|| self.judge(message, key, &reply, charged)) {
+            self.shelf.answer(key, reply, answer);
         }
     }
 
@@ -56,14 +51,14 @@ impl Target {
     fn judge(
         &self,
         message: &Message,
-        sequence: u64,
+        key: MessageKey,
         reply: &Subject,
         charged: Option<Reservation>,
     ) -> Option<AckKind> {
         let sharing = self.sharing();
         let decoded = match record::decode(&message.payload) {
             Ok(decoded) => decoded,
-            Err(Unreadable::Corrupt) => return Some(self.damaged(message, sequence)),
+            Err(Unreadable::Corrupt) => return Some(self.damaged(message, key.sequence)),
             Err(Unreadable::Newer(version)) => return Some(self.newer(version)),
         };
         if decoded.whose != sharing.whose {
@@ -77,7 +72,7 @@ impl Target {
             return Some(AckKind::Term);
         }
         let mut history = decoded.history;
-        if let Some(given_back) = self.shelf.given_back(sequence) {
+        if let Some(given_back) = self.shelf.given_back(key) {
             if given_back.due > Instant::now() + TOO_EARLY {
                 return Some(AckKind::Nak(Some(delay_until(given_back.due))));
             }
@@ -89,7 +84,7 @@ impl Target {
         let received = Received {
             record,
             history,
-            sequence,
+            key,
             reply: reply.clone(),
             wanted_at: Instant::now(),
         };
@@ -171,35 +166,3 @@ impl Target {
 
 /// A record is leased so long before its retry is due. The delays of the broker are not exact.
 const TOO_EARLY: Duration = Duration::from_millis(50);
-
-/// Reads the subject of an answer: `$JS.ACK.‹stream›.‹consumer›.‹times›.‹sequence›.…`, in newer brokers with the domain and
-/// the account after `ACK`.
-fn delivery(reply: &str) -> Option<Delivery> {
-    let tokens: Vec<_> = reply.strip_prefix("$JS.ACK.")?.split('.').collect();
-    let times = if tokens.len() > 7 { 4 } else { 2 };
-    Some(Delivery {
-        times: tokens.get(times)?.parse().ok()?,
-        sequence: tokens.get(times + 1)?.parse().ok()?,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn both_forms_of_the_subject_of_an_answer_are_read() {
-        let expected = Some(Delivery {
-            sequence: 77,
-            times: 3,
-        });
-        for reply in [
-            "$JS.ACK.pyrotee-a.s1.3.77.5.1700000000000000000.9",
-            "$JS.ACK._.hash.pyrotee-a.s1.3.77.5.1700000000000000000.9.x",
-        ] {
-            assert_eq!(delivery(reply), expected, "{reply}");
-        }
-        assert_eq!(delivery("$JS.ACK.a.b.c.d"), None);
-        assert_eq!(delivery("_INBOX.1"), None);
-    }
-}

@@ -212,9 +212,11 @@ async fn a_stream_and_a_consumer_that_an_operator_deletes_are_made_again() {
     let a = Relay::ready(&nats, "p", &Setup::default()).await;
     let stream = a.stream().await;
     stream.delete_consumer("s1").await.unwrap();
+    a.offer("0");
     a.offer("1");
-    a.until_handed_over(1).await;
+    a.until_handed_over(2).await;
     a.lease().await.ack();
+    let held = a.lease().await;
     let target = a.monitor.backend.target(TARGET).unwrap();
     let session = target.session().unwrap();
     session
@@ -222,11 +224,17 @@ async fn a_stream_and_a_consumer_that_an_operator_deletes_are_made_again() {
         .delete_stream(&target.stream)
         .await
         .unwrap();
+    // They get the sequences of the first two.
     a.offer("2");
-    a.until_handed_over(2).await;
-    let lease = a.lease().await;
-    assert_eq!(name(&lease), "2");
-    lease.ack();
+    a.offer("3");
+    a.until_handed_over(4).await;
+    for expected in ["2", "3"] {
+        let lease = a.lease().await;
+        assert_eq!(name(&lease), expected);
+        lease.ack();
+    }
+    held.ack();
+    assert_eq!(a.counts().sent.profiles, 4);
 }
 
 #[tokio::test]
@@ -251,4 +259,48 @@ async fn a_server_that_retires_and_returns_loses_nothing() {
         lease.ack();
     }
     assert_eq!((a.counts().sent.profiles, in_stream(&[&a])), (5, 0));
+}
+
+#[tokio::test]
+async fn what_a_killed_broker_did_not_read_or_forgot_is_not_delivered_again() {
+    let mut nats = Nats::start().await;
+    let a = Relay::ready(&nats, "p", &Setup::default()).await;
+    for number in 0..5 {
+        a.offer(&number.to_string());
+    }
+    a.until_handed_over(5).await;
+    let (sent, lost) = (a.lease().await, a.lease().await);
+    nats.pause();
+    sent.ack();
+    lost.lose(Reason::Rejected);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    nats.kill();
+    let session = || a.monitor.backend.target(TARGET).unwrap().session();
+    until("the session has ended", || session().is_none()).await;
+    nats.restart().await;
+    until("there is another", || session().is_some()).await;
+    for number in 2..5 {
+        let lease = a.lease().await;
+        assert_eq!(name(&lease), number.to_string());
+        lease.ack();
+    }
+    let emptied = async {
+        while a.messages().await > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let emptied = tokio::time::timeout(Duration::from_secs(20), emptied);
+    // The broker gives both out again, at once or after `ack_wait`, if the deliverer asks for backlog.
+    tokio::select! {
+        lease = a.lease() => panic!("{} is delivered again", name(&lease)),
+        emptied = emptied => emptied.expect("the broker is answered again"),
+    }
+    let counts = a.counts();
+    assert_eq!(
+        (
+            counts.sent.profiles,
+            counts.dropped(Reason::Rejected).profiles
+        ),
+        (4, 1)
+    );
 }
