@@ -40,7 +40,7 @@ ENDLESS = {"pyrotee sink --listen 0.0.0.0:4050": r"(0\.0\.0\.0:4050)"}
 
 
 # Commands that need the NATS of a shared backlog, which no place of these tests has; the end-to-end tests run them.
-WITH_NATS = {"pyrotee shared check", "pyrotee shared purge TARGET"}
+WITH_NATS = {"pyrotee shared check", "pyrotee shared list", "pyrotee shared purge TARGET", "pyrotee shared delete STREAM --yes"}
 
 
 def commands():

@@ -87,7 +87,32 @@ fn a_check_tells_what_is_well_and_what_is_not_with_the_remedy() {
 
     let old = Nats::old();
     let (_home, path) = configuration(&old.url(), "");
-    shared(&["check", "--config", &path]).expect(1, &["2.9.", "2.10"]);
+    let remedy = "upgrade NATS to 2.10 or newer, or create";
+    shared(&["check", "--config", &path]).expect(1, &["2.9.", remedy]);
+}
+
+#[test]
+fn a_check_counts_all_copies_against_the_limit_of_the_account() {
+    let account =
+        "accounts: { A: { jetstream: { max_file: 150MB }, users: [ { user: u, password: p } ] } }";
+    let nats = Nats::with(account, Login::User("u", "p"));
+    let login = "auth: { user: u, password: p }";
+    let check = |block: String| {
+        let (_home, path) = file(&block);
+        shared(&["check", "--config", &path]).expect(0, &[]).out
+    };
+    let of = |replicas| {
+        format!(
+            "shared: {{ servers: [\"{}\"], replicas: {replicas}, max-bytes: 64MiB, {login} }}\nremote-write:\n  \
+             enabled: true\n  disable-local-writes: true\n  targets:\n    central: {{ address: \"http://127.0.0.1:1\" }}\n",
+            nats.url()
+        )
+    };
+    let warning = "the account may store";
+    let one = check(of(1));
+    assert!(!one.contains(warning), "{one}");
+    let three = check(of(3));
+    assert!(three.contains(warning), "{three}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use async_nats::datetime::parse_rfc3339;
-use async_nats::jetstream::context::PublishError;
+use async_nats::jetstream::context::{AccountErrorKind, PublishError};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::response::Response;
 use async_nats::jetstream::stream::ClusterInfo;
@@ -13,10 +13,10 @@ use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::{Look, PATIENCE, StreamRow, rows};
-use crate::link::Session;
+use crate::link::{ENABLE_JETSTREAM, Session};
 use crate::names;
 use crate::settings::{Policy, Server, Settings};
-use crate::streams::{StreamSpec, provide};
+use crate::streams::{StreamSpec, may_create, provide, remedy_of};
 
 /// Largest difference between the clocks of this machine and of the broker that is not told: ages of records and the
 /// expiry of the stream's oldest ones depend on both.
@@ -121,7 +121,7 @@ async fn inspect(
     settings: &Settings,
     targets: &[CheckedTarget],
 ) -> Vec<Finding> {
-    let mut findings = vec![account(session, targets).await];
+    let mut findings = vec![account(session, settings.replicas, targets).await];
     findings.extend(longest_body(session, targets));
     // Only looks: what is missing is told, and created by the first relay.
     let looking = Settings {
@@ -135,19 +135,28 @@ async fn inspect(
     findings
 }
 
-/// Compares the limits of the account with what the streams may take.
-async fn account(session: &Session, targets: &[CheckedTarget]) -> Finding {
+/// Compares the limits of the account with what all copies of the streams may take.
+async fn account(session: &Session, replicas: usize, targets: &[CheckedTarget]) -> Finding {
     let account = match session.jetstream.query_account().await {
         Ok(account) => account,
         Err(error) => {
-            let what = format!(
-                "JetStream does not answer: {error}: enable it for the server and the account, and allow \
-                 $JS.API.INFO for this check"
-            );
+            let remedy = match error.kind() {
+                AccountErrorKind::Other if !session.version.is_supported() => {
+                    let what = "this version of NATS does not tell the limits of the account";
+                    return Finding::new(Level::Warning, what);
+                }
+                AccountErrorKind::JetStream(error) => remedy_of(error.error_code().0),
+                AccountErrorKind::JetStreamUnavailable => ENABLE_JETSTREAM,
+                AccountErrorKind::TimedOut | AccountErrorKind::Other => {
+                    "allow $JS.API.INFO to the user, for this check"
+                }
+            };
+            let what = format!("JetStream cannot be used: {error}: {remedy}");
             return Finding::new(Level::Fault, what);
         }
     };
     let needed: u64 = targets.iter().map(|target| target.max_bytes).sum();
+    let needed = needed.saturating_mul(replicas as u64);
     match account
         .limits
         .max_storage
@@ -156,8 +165,8 @@ async fn account(session: &Session, targets: &[CheckedTarget]) -> Finding {
         Some(most) if most < needed => Finding::new(
             Level::Warning,
             format!(
-                "the account may store {most} bytes, and the streams of {} targets up to {needed}: raise the limit, or \
-                 lower shared.max-bytes",
+                "the account may store {most} bytes, and the streams of {} targets take up to {needed}, all replicas \
+                 together: raise the limit, or lower shared.max-bytes",
                 targets.len()
             ),
         ),
@@ -195,6 +204,9 @@ async fn stream(
     let name = names::stream(&looking.prefix, &target.name);
     let mut findings = match provide(session, looking, &spec).await {
         Err(error) if error.is_missing() && policy == Policy::Manage => {
+            if let Err(error) = may_create(session) {
+                return vec![Finding::new(Level::Fault, error.line())];
+            }
             let what = format!("stream {name} does not exist yet: the first relay creates it");
             return vec![Finding::new(Level::Ok, what)];
         }

@@ -122,9 +122,10 @@ async fn rows(session: &Session, prefix: &str) -> Result<Vec<StreamRow>, Inspect
     let mut streams = session.jetstream.streams();
     let mut rows = Vec::new();
     while let Some(info) = streams.next().await {
+        // A server does not answer what it forbids.
         let info = info.map_err(|error| InspectError::Failed {
             what: "list its streams",
-            error: error.to_string(),
+            error: format!("{error}: allow $JS.API.> to the user of this command"),
         })?;
         let [subjects] = &info.config.subjects[..] else {
             continue;

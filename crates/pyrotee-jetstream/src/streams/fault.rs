@@ -43,8 +43,9 @@ pub(crate) enum ProvideError {
 }
 
 /// What to do about an error of JetStream.
-fn of_code(code: u64) -> &'static str {
+pub(crate) fn remedy_of(code: u64) -> &'static str {
     match code {
+        10004 | 10006 | 10008 | 10009 | 10118 => "start more NATS servers: of three, two must run",
         10002 | 10023 | 10028 | 10047 => {
             "lower shared.max-bytes, or raise the limits of JetStream and of the account"
         }
@@ -69,7 +70,7 @@ impl ProvideError {
                 "upgrade NATS to 2.10 or newer, or create streams and consumers yourself and set shared.policy: bind"
             }
             Self::Setting { .. } => "correct it, or set another shared.prefix",
-            Self::Refused { code, .. } => of_code(*code),
+            Self::Refused { code, .. } => remedy_of(*code),
             Self::NoJetStream => ENABLE_JETSTREAM,
             Self::Unanswered { .. } => {
                 "check JetStream on the servers, and the permissions of the relay's user"

@@ -11,8 +11,8 @@ use async_nats::jetstream::consumer::{AckPolicy, pull};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use pyrotee_queue::SurfaceId;
 
-pub(crate) use fault::ProvideError;
-pub(crate) use provide::provide;
+pub(crate) use fault::{ProvideError, remedy_of};
+pub(crate) use provide::{may_create, provide};
 
 use crate::names;
 

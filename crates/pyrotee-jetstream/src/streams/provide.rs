@@ -38,10 +38,8 @@ pub(crate) async fn provide(
     spec: &StreamSpec,
 ) -> Result<Provided, ProvideError> {
     let creates = settings.policy == Policy::Manage;
-    if creates && !session.version.is_supported() {
-        return Err(ProvideError::OldServer {
-            version: session.version.to_string(),
-        });
+    if creates {
+        may_create(session)?;
     }
     let needed = spec.stream(&settings.prefix, settings.replicas, session.max_payload);
     let stream = find_stream(session, &needed, creates).await?;
@@ -65,6 +63,15 @@ pub(crate) async fn provide(
         stream,
         warnings,
     })
+}
+
+/// Whether the server is new enough to create streams and consumers on it.
+pub(crate) fn may_create(session: &Session) -> Result<(), ProvideError> {
+    let version = &session.version;
+    let old = || ProvideError::OldServer {
+        version: version.to_string(),
+    };
+    version.is_supported().then_some(()).ok_or_else(old)
 }
 
 /// The stream, which is created if it is missing and `creates`: with one replica if NATS is a single server.
