@@ -149,7 +149,8 @@ def old_nats_server():
 
 
 class Nats(Process):
-    """A running nats-server, whose streams are in `folder`: with JetStream, unless `jetstream` is false. `program` is its path, by default that of the newer one."""
+    """A running nats-server. JetStream is on, with its streams in `folder`; if `jetstream` is false, a configuration in `options`
+    decides that. `program` is the path of the server, by default that of the newer one."""
 
     def __init__(self, folder, *options, jetstream=True, program=None):
         folder = Path(folder)
