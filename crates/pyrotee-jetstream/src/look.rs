@@ -11,6 +11,7 @@ use tracing::{debug, info};
 use crate::expire::{expire, unix_time};
 use crate::link::Session;
 use crate::names;
+use crate::streams::longest;
 use crate::target::{Gauges, Target};
 
 /// Time until the stream is provided again that could not be looked at.
@@ -39,7 +40,7 @@ impl Looks {
             return;
         };
         loop {
-            if let Err(error) = self.look_once(target, &stream).await {
+            if let Err(error) = self.look_once(target, session, &stream).await {
                 let stream = &target.stream;
                 debug!(stream, error, "failed to look at the stream");
                 sleep(AFTER_ERROR).await;
@@ -49,7 +50,12 @@ impl Looks {
         }
     }
 
-    async fn look_once(&mut self, target: &Target, stream: &Stream<()>) -> Result<(), String> {
+    async fn look_once(
+        &mut self,
+        target: &Target,
+        session: &Session,
+        stream: &Stream<()>,
+    ) -> Result<(), String> {
         let pace = target.parts.pace;
         let is_due = self.expired_at.is_none_or(|at| at.elapsed() >= pace.expire);
         if is_due {
@@ -71,7 +77,7 @@ impl Looks {
             surfaces.push(Surface { surface, info });
         }
         let waiting = surfaces.iter().map(Surface::waiting).sum();
-        self.note(target, &info, waiting);
+        self.note(target, session, &info, waiting);
         let swept = self.sweep(target, stream, &info, &surfaces, waiting).await;
         if let Err(error) = swept {
             let stream = &target.stream;
@@ -83,16 +89,15 @@ impl Looks {
         Ok(())
     }
 
-    fn note(&self, target: &Target, info: &Info, waiting: u64) {
+    fn note(&self, target: &Target, session: &Session, info: &Info, waiting: u64) {
         let state = &info.state;
         let oldest = unix_time(state.first_timestamp.unix_timestamp_nanos());
-        let mut gauges = lock(&target.gauges);
-        *gauges = Gauges {
+        *lock(&target.gauges) = Gauges {
             waiting,
             bytes: state.bytes,
             max_bytes: u64::try_from(info.config.max_bytes).ok(),
             oldest: oldest.filter(|_| waiting > 0),
-            ..*gauges
+            longest: longest(session, &info.config) as u64,
         };
     }
 

@@ -12,7 +12,7 @@ use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, Stor
 use pyrotee_queue::SurfaceId;
 
 pub(crate) use fault::{ProvideError, remedy_of};
-pub(crate) use provide::{may_create, provide};
+pub(crate) use provide::{longest, may_create, provide};
 
 use crate::names;
 

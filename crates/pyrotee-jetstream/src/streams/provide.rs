@@ -53,16 +53,19 @@ pub(crate) async fn provide(
         verify::consumer(&found.config, &needed)?;
         warnings.extend(verify::consumer_warnings(&found.config, &needed));
     }
-    let longest = usize::try_from(found.max_message_size).unwrap_or(0);
-    let longest = match longest {
-        0 => session.max_payload,
-        limit => limit.min(session.max_payload),
-    };
     Ok(Provided {
-        longest,
+        longest: longest(session, found),
         stream,
         warnings,
     })
+}
+
+/// Longest message that the server and a stream take, headers included, in bytes.
+pub(crate) fn longest(session: &Session, stream: &Config) -> usize {
+    match usize::try_from(stream.max_message_size).unwrap_or(0) {
+        0 => session.max_payload,
+        limit => limit.min(session.max_payload),
+    }
 }
 
 /// Whether the server is new enough to create streams and consumers on it.

@@ -159,6 +159,26 @@ async fn records_of_a_surface_that_only_newer_relays_know_stay() {
 }
 
 #[tokio::test]
+async fn the_limits_that_an_administrator_changes_are_those_of_the_next_look() {
+    let nats = Nats::start().await;
+    let a = Relay::ready(&nats, "p", &Setup::default()).await;
+    let target = a.monitor.backend.target(TARGET).unwrap();
+    let session = target.session().unwrap();
+    let before = a.stats();
+    let stream = session.jetstream.get_stream(&target.stream).await.unwrap();
+    let mut changed = stream.cached_info().config.clone();
+    changed.max_bytes = 12_345_678;
+    changed.max_message_size = 100_000;
+    session.jetstream.update_stream(changed).await.unwrap();
+    until("the look is done", || {
+        let stats = a.stats();
+        stats.max_bytes == 12_345_678 && stats.longest_body < 100_000
+    })
+    .await;
+    assert!(before.longest_body > 100_000 && before.max_bytes != 12_345_678);
+}
+
+#[tokio::test]
 async fn the_numbers_of_the_stream_are_those_of_the_fleet() {
     let nats = Nats::start().await;
     let setup = Setup::default();
