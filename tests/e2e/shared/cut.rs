@@ -6,8 +6,8 @@ use std::{
 };
 
 use super::{
-    CONNECTED, LENGTH, RECOVERY, arrived, named, open, send, series, stop, wait, wait_for_each,
-    wait_until_connected, wait_until_done, wait_until_shared,
+    CONNECTED, LENGTH, RECOVERY, arrived, named, open, relay_at, send, series, stop, wait,
+    wait_for_each, wait_until_connected, wait_until_done, wait_until_shared,
 };
 use crate::support::{
     Answer, Builder, Client, Ledger, Relay, Request, SOON, Upstream,
@@ -62,17 +62,8 @@ struct Site {
 }
 
 fn builder(server: &str, port: &Refusing) -> Builder {
-    Relay::builder()
-        .yaml(&format!(
-            "shared: {{ servers: [\"{server}\"], replicas: 1, max-bytes: 64MiB, after: 1s }}"
-        ))
-        .yaml("reload: { interval: 0 }")
-        .remote_write("disable-local-writes: true")
-        .target_address(
-            "central",
-            &port.url(),
-            &["queue-size: 1000", "replay-rate: 0", "queue-workers: 8"],
-        )
+    let options = ["queue-size: 1000", "replay-rate: 0", "queue-workers: 8"];
+    relay_at(server, "after: 1s").target_address("central", &port.url(), &options)
 }
 
 impl Site {

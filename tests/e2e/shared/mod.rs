@@ -61,14 +61,22 @@ const GAUGES: Duration = Duration::from_secs(25);
 
 /// The block `shared` with further keys.
 fn block(nats: &Nats, more: &str) -> String {
-    let server = nats.url();
+    block_at(&nats.url(), more)
+}
+
+fn block_at(server: &str, more: &str) -> String {
     format!("shared: {{ servers: [\"{server}\"], replicas: 1, max-bytes: 64MiB, {more} }}")
 }
 
 /// A relay without a local upstream whose backlog is on `nats`.
 fn relay_only(nats: &Nats, more: &str) -> Builder {
+    relay_at(&nats.url(), more)
+}
+
+/// The same, with the server at this address.
+fn relay_at(server: &str, more: &str) -> Builder {
     Relay::builder()
-        .yaml(&block(nats, more))
+        .yaml(&block_at(server, more))
         .yaml("reload: { interval: 0 }")
         .remote_write("disable-local-writes: true")
 }

@@ -15,11 +15,16 @@ use rustix::process::Signal;
 use super::{
     Dice,
     journal::{Held, Journal},
+    strikes::{Struck, WORKERS},
 };
 use crate::{
-    shared::relay_only,
+    shared::relay_at,
     support::{
-        Builder, Relay, Request, SOON, Upstream, Wire, client::noise, eventually, nats::Nats,
+        Builder, Relay, Request, SOON, Upstream, Wire,
+        client::noise,
+        eventually,
+        line::{Cut, Line},
+        nats::Nats,
     },
 };
 
@@ -29,37 +34,42 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// After a fault of the broker, a relay that is connected again has handed over what waited too long by then.
 const CAUGHT_UP: Duration = Duration::from_secs(6);
 
-/// Profiles that a relay may accept, publish or lease between the last scrape and its kill.
+/// Profiles that a relay may accept between the last scrape and its kill.
 const BETWEEN: u64 = 16;
 
 /// The address of the relay in a slot and the number of its life.
 pub(super) type Slot = Arc<Mutex<Option<(SocketAddr, usize)>>>;
 
 pub(super) struct Fleet {
-    builder: Builder,
+    builders: [Builder; 3],
+    /// Between each relay and the broker.
+    lines: [Line; 3],
     target: String,
     relays: Vec<(Slot, Relay, usize)>,
     lives: usize,
-    /// When the broker was last mended; `None` before the first fault.
+    /// When the broker or a line was last mended; `None` before the first fault.
     mended: Option<Instant>,
-    possibly_doubled: u64,
     most_memory: u64,
 }
 
 impl Fleet {
     pub(super) fn start(nats: &Nats, target: &Upstream) -> Self {
-        let builder = relay_only(nats, "after: 1s").yaml("shutdown: { grace: 10s }");
+        let lines = [(); 3].map(|()| Line::to(nats.address()));
+        let builders = lines.each_ref().map(|line| {
+            let server = format!("nats://{}", line.address());
+            relay_at(&server, "after: 1s").yaml("shutdown: { grace: 10s }")
+        });
         let mut fleet = Self {
-            builder,
+            builders,
+            lines,
             target: target.url(),
             relays: Vec::new(),
             lives: 0,
             mended: None,
-            possibly_doubled: 0,
             most_memory: 0,
         };
-        for _ in 0..3 {
-            let (relay, life) = fleet.spawn();
+        for place in 0..3 {
+            let (relay, life) = fleet.spawn(place);
             let slot = Arc::new(Mutex::new(Some((relay.addr(), life))));
             fleet.relays.push((slot, relay, life));
         }
@@ -73,11 +83,18 @@ impl Fleet {
             .collect()
     }
 
-    fn spawn(&mut self) -> (Relay, usize) {
+    fn spawn(&mut self, place: usize) -> (Relay, usize) {
         self.lives += 1;
         let tags = format!("tags: {{ life: \"{}\" }}", self.lives);
-        let options = ["queue-size: 2000", "replay-rate: 0", "timeout: 2s", &tags];
-        let builder = self.builder.clone();
+        let workers = format!("queue-workers: {WORKERS}");
+        let options = [
+            "queue-size: 2000",
+            "replay-rate: 0",
+            "timeout: 2s",
+            &workers,
+            &tags,
+        ];
+        let builder = self.builders[place].clone();
         let relay = builder
             .target_address("central", &self.target, &options)
             .spawn();
@@ -86,7 +103,7 @@ impl Fleet {
 
     /// Puts a new relay into a slot, and returns the old one, which has ended.
     fn replace(&mut self, place: usize) {
-        let (relay, life) = self.spawn();
+        let (relay, life) = self.spawn(place);
         let (slot, old, of) = &mut self.relays[place];
         *slot.lock().expect("no client panics with it") = Some((relay.addr(), life));
         (*old, *of) = (relay, life);
@@ -97,8 +114,10 @@ impl Fleet {
         let place = usize::try_from(dice.roll(3)).expect("it is small");
         let held = self.look(place);
         let (_, relay, life) = &mut self.relays[place];
+        let at = Instant::now();
         relay.signal(Signal::KILL);
         assert!(relay.wait(SOON).is_some(), "life {life}");
+        journal.struck(Struck::Relay, at);
         journal.killed(*life, held);
         self.replace(place);
     }
@@ -116,9 +135,8 @@ impl Fleet {
             // The series are whole numbers.
             format!("{value}").parse::<u64>().expect("a whole number")
         };
-        self.possibly_doubled += count("shared_possibly_doubled_total");
-        self.possibly_doubled += count("possibly_doubled_total");
-        self.possibly_doubled += count("ambiguous_total");
+        // No strike lasts for so long that a stream forgets what was published.
+        assert_eq!(count("shared_possibly_doubled_total"), 0, "life {life}");
         self.most_memory = self.most_memory.max(relay.rss_peak());
         let connected = metrics.value(crate::shared::CONNECTED, &[]) == Some(1.0);
         let caught_up = self
@@ -126,10 +144,6 @@ impl Fleet {
             .is_none_or(|mended| mended.elapsed() > CAUGHT_UP);
         Held {
             pending: ledger.pending.profiles + BETWEEN,
-            in_flight: count("shared_leased")
-                + count("shared_publishing")
-                + count("inflight_requests")
-                + BETWEEN,
             is_handed_over: connected && caught_up,
         }
     }
@@ -150,7 +164,27 @@ impl Fleet {
         self.replace(place);
     }
 
-    pub(super) fn broker_is_mended(&mut self) {
+    /// Cuts the line between a relay and the broker for a while, in one direction or both; then it breaks off, or is whole.
+    pub(super) fn cut(&mut self, breaks_off: bool, dice: &mut Dice, journal: &Journal) {
+        let place = usize::try_from(dice.roll(3)).expect("it is small");
+        let (line, directions) = (&self.lines[place], dice.roll(3));
+        let from = Instant::now();
+        line.cut(Cut {
+            to_server: directions != 0,
+            to_client: directions != 1,
+        });
+        thread::sleep(Duration::from_millis(500 + dice.roll(2_500)));
+        if breaks_off {
+            line.break_off();
+            journal.struck(Struck::Line, from);
+        } else {
+            line.mend();
+        }
+        self.is_mended();
+    }
+
+    /// The broker, or the way to it, is whole again.
+    pub(super) fn is_mended(&mut self) {
         self.mended = Some(Instant::now());
     }
 
@@ -161,16 +195,11 @@ impl Fleet {
         self.relays.iter().map(pending).sum()
     }
 
-    /// Number of profiles that relays counted as possibly doubled, in all lives so far.
-    pub(super) fn possibly_doubled(&mut self) -> u64 {
+    /// Most memory that a relay ever had, in bytes.
+    pub(super) fn most_memory(&mut self) -> u64 {
         for place in 0..self.relays.len() {
             self.look(place);
         }
-        self.possibly_doubled
-    }
-
-    /// Most memory that a relay ever had, in bytes.
-    pub(super) fn most_memory(&self) -> u64 {
         self.most_memory
     }
 }

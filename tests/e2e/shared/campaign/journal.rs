@@ -6,6 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::strikes::{Strike, Struck, explain};
+
+/// A profile that is younger was never in the stream, with `after: 1s`.
+const IN_MEMORY: Duration = Duration::from_millis(900);
+
 /// A profile that was answered with a 200: the life of the relay that took it, and when the response came.
 #[derive(Clone, Copy, Debug)]
 struct Answered {
@@ -19,8 +24,6 @@ struct Answered {
 pub(super) struct Held {
     /// Profiles that only its memory had, at most.
     pub(super) pending: u64,
-    /// Profiles whose lease or publish may have been repeated by others, at most.
-    pub(super) in_flight: u64,
     /// Whether the broker was connected for so long that what is older than `after` was handed over.
     pub(super) is_handed_over: bool,
 }
@@ -36,8 +39,9 @@ struct Seen {
     answered: BTreeMap<usize, Answered>,
     /// Profiles that the target was sent. One that it did not accept is retried from the memory of its relay.
     tried: BTreeSet<usize>,
-    /// How often the target accepted each profile.
-    had: BTreeMap<usize, u64>,
+    /// When the target accepted each profile.
+    had: BTreeMap<usize, Vec<Instant>>,
+    strikes: Vec<Strike>,
     kills: BTreeMap<usize, (Instant, Held)>,
 }
 
@@ -51,7 +55,12 @@ pub(super) struct Verdict {
     /// Missing profiles of killed relays that were never tried and should have been in the stream: their number and age
     /// at the kill.
     pub(super) too_old: Vec<(usize, Duration)>,
-    pub(super) doubled: u64,
+    /// Deliveries of profiles that the target had accepted before.
+    pub(super) doubled: usize,
+    /// Strikes, each with the profiles that arrived twice because of it.
+    pub(super) strikes: Vec<Strike>,
+    /// Profiles that arrived twice without a strike.
+    pub(super) unexplained: Vec<usize>,
     /// Response time that 99 % of the responses kept.
     pub(super) p99: Duration,
 }
@@ -79,7 +88,8 @@ impl Journal {
     }
 
     pub(super) fn had(&self, number: usize) {
-        self.with(|seen| *seen.had.entry(number).or_default() += 1);
+        let at = Instant::now();
+        self.with(|seen| seen.had.entry(number).or_default().push(at));
     }
 
     pub(super) fn killed(&self, life: usize, held: Held) {
@@ -91,9 +101,20 @@ impl Journal {
         self.with(|seen| seen.kills.get(&life).map(|(_, held)| *held))
     }
 
-    /// Profiles whose lease or publish was cut off by kills, at most.
-    pub(super) fn in_flight(&self) -> u64 {
-        self.with(|seen| seen.kills.values().map(|(_, held)| held.in_flight).sum())
+    /// Notes a strike that began at `from` and is over.
+    pub(super) fn struck(&self, struck: Struck, from: Instant) {
+        let strike = Strike::new(struck, from);
+        self.with(|seen| seen.strikes.push(strike));
+    }
+
+    /// Number of responses so far.
+    pub(super) fn responses(&self) -> usize {
+        self.with(|seen| seen.answered.len())
+    }
+
+    /// Response time that 99 % of the responses so far kept.
+    pub(super) fn p99(&self) -> Duration {
+        self.with(|seen| seen.p99())
     }
 
     /// `handed_over_after`: age at which a profile is certainly in the stream.
@@ -119,8 +140,7 @@ impl Seen {
                 }
             }
         }
-        let mut times: Vec<_> = self.answered.values().map(|it| it.took).collect();
-        times.sort();
+        let (strikes, unexplained) = explain(&self.strikes, &self.had, &self.of_stream());
         Verdict {
             answered: self.answered.len(),
             arrived: self
@@ -130,11 +150,28 @@ impl Seen {
                 .count(),
             missing,
             too_old,
-            doubled: self.had.values().map(|times| times - 1).sum(),
-            p99: times
-                .get(times.len() * 99 / 100)
-                .copied()
-                .unwrap_or_default(),
+            doubled: self.had.values().map(|times| times.len() - 1).sum(),
+            strikes,
+            unexplained,
+            p99: self.p99(),
         }
+    }
+
+    /// When the target accepted profiles that had been in the stream, or failed before.
+    fn of_stream(&self) -> Vec<Instant> {
+        let mut all = Vec::new();
+        for (number, times) in &self.had {
+            let answered = self.answered.get(number).map(|it| it.at);
+            let is_old = |at: &&Instant| answered.is_none_or(|since| **at - since > IN_MEMORY);
+            all.extend(times.iter().filter(is_old));
+        }
+        all
+    }
+
+    fn p99(&self) -> Duration {
+        let mut times: Vec<_> = self.answered.values().map(|it| it.took).collect();
+        times.sort();
+        let place = times.len() * 99 / 100;
+        times.get(place).copied().unwrap_or_default()
     }
 }
