@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    RECOVERY, is_handed_over, named, open, send, series, stop, wait, wait_for_each,
-    wait_until_connected,
+    is_handed_over, named, open, send, series, stop, wait, wait_for_each, wait_until_connected,
 };
 use crate::support::{
     Builder, Ledger, Relay, SOON,
@@ -17,8 +16,9 @@ use crate::support::{
 
 const STREAM: &str = "pyrotee-central";
 
-/// Longest time until another server leads a stream whose leader was killed, and takes profiles.
-const ELECTED: Duration = Duration::from_secs(40);
+/// Longest time until other servers lead a stream and its consumers whose leader was killed, and until a server that
+/// returns has caught up. It takes seconds; on a busy machine several elections follow each other.
+const ELECTED: Duration = Duration::from_secs(100);
 
 fn builder(cluster: &Cluster, port: &Refusing) -> Builder {
     let servers = cluster.urls();
@@ -94,8 +94,8 @@ fn a_cluster_of_three_keeps_taking_profiles_when_the_server_is_killed_that_leads
     assert_eq!(cluster.stored(STREAM), 80);
     let target = open(&port);
     let second = builder(&cluster, &port).spawn();
-    wait_for_each(&target, &names, RECOVERY);
-    let ledger = wait(&second, RECOVERY, "nothing pending", |it| {
+    wait_for_each(&target, &names, ELECTED);
+    let ledger = wait(&second, ELECTED, "nothing pending", |it| {
         it.pending.profiles == 0
     });
     assert_eq!(
@@ -104,7 +104,7 @@ fn a_cluster_of_three_keeps_taking_profiles_when_the_server_is_killed_that_leads
         "{ledger:?}"
     );
     assert_eq!(ledger.shared(), -80, "{ledger:?}");
-    eventually(SOON, "an empty stream", || cluster.stored(STREAM) == 0);
+    eventually(ELECTED, "an empty stream", || cluster.stored(STREAM) == 0);
     cluster.servers[victim].restart();
     all_is_well(&second);
 }

@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::Path,
+    thread,
     time::{Duration, SystemTime},
 };
 
@@ -168,15 +169,15 @@ fn works(nats: &Nats, policy: &str) {
 }
 
 #[test]
-fn the_permissions_for_bind_suffice_to_use_a_stream_that_an_administrator_made() {
-    let nats = server(&for_bind());
-    make_stream(&nats);
-    works(&nats, "bind");
-}
-
-#[test]
-fn the_permissions_for_manage_suffice_to_create_the_stream() {
-    works(&server(&for_manage()), "manage");
+fn the_permissions_for_bind_suffice_to_use_a_stream_and_those_for_manage_to_create_it() {
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let nats = server(&for_bind());
+            make_stream(&nats);
+            works(&nats, "bind");
+        });
+        scope.spawn(|| works(&server(&for_manage()), "manage"));
+    });
 }
 
 #[test]

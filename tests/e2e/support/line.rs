@@ -15,9 +15,6 @@ pub(crate) struct Cut {
     pub(crate) to_client: bool,
 }
 
-/// Reads out of a [`Cut`] whether one direction stops.
-type IsCut = fn(Cut) -> bool;
-
 /// A running port; it stops when dropped.
 #[derive(Debug)]
 pub(crate) struct Line {
@@ -114,19 +111,16 @@ impl Shared {
             state.ends.extend([clone(&client), clone(&server)]);
             let number = state.number;
             drop(state);
-            let ways: [(TcpStream, TcpStream, IsCut); 2] = [
-                (clone(&client), clone(&server), |cut| cut.to_server),
-                (server, client, |cut| cut.to_client),
-            ];
-            for (from, to, is_cut) in ways {
-                let shared = Arc::clone(&self);
-                thread::spawn(move || shared.pass(from, to, number, is_cut));
-            }
+            let ends = (clone(&client), clone(&server));
+            let shared = Arc::clone(&self);
+            thread::spawn(move || shared.pass(ends.0, ends.1, number, |cut| cut.to_server));
+            let shared = Arc::clone(&self);
+            thread::spawn(move || shared.pass(server, client, number, |cut| cut.to_client));
         }
     }
 
     /// Passes on what arrives, and the end of it, whenever the way is not cut.
-    fn pass(&self, mut from: TcpStream, mut to: TcpStream, number: usize, is_cut: IsCut) {
+    fn pass(&self, mut from: TcpStream, mut to: TcpStream, number: usize, is_cut: fn(Cut) -> bool) {
         let mut buffer = vec![0; 64 << 10];
         loop {
             let read = from.read(&mut buffer).unwrap_or(0);
