@@ -46,7 +46,7 @@ fn server(permissions: &str) -> Nats {
 /// The account of the page for `policy: bind`, with the key of the tests.
 fn for_bind() -> String {
     let page = page();
-    let block = page.split("```\naccounts {").nth(1);
+    let block = page.split("\naccounts {").nth(1);
     let block = block.and_then(|rest| rest.split("\n```").next());
     let block = block.expect("the page shows an account");
     format!(
