@@ -153,7 +153,7 @@ mod tests {
             content_type: Some(b"123".as_slice().into()),
             content_encoding: Some(b"1234".as_slice().into()),
             captor_tags: Some("12345".into()),
-            ..record(&Budget::new(10)).head().clone()
+            ..record(&Budget::new(100)).head().clone()
         };
         assert_eq!(head.len(), 14);
     }
