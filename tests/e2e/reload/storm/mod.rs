@@ -31,11 +31,21 @@ const GROWTH: u64 = 32 * 1024 * 1024;
 struct Size {
     reloads: usize,
     scrapes: usize,
+    /// Longest time for the scrapes after the last reload. One takes 50 ms on a quiet machine.
+    patience: Duration,
 }
 
 fn size() -> Size {
-    let (reloads, scrapes) = if nightly() { (300, 1_000) } else { (30, 20) };
-    Size { reloads, scrapes }
+    let (reloads, scrapes, seconds) = if nightly() {
+        (300, 1_000, 300)
+    } else {
+        (30, 20, 60)
+    };
+    Size {
+        reloads,
+        scrapes,
+        patience: Duration::from_secs(seconds),
+    }
 }
 
 #[test]
@@ -93,7 +103,7 @@ fn storm(base: &Builder, seed: u64, may_lose: impl Fn(u64, usize) -> bool) -> Ve
             reload(&relay, &base, &mut plan, &mut history, number);
             known.lock().unwrap().extend(plan.names());
         }
-        eventually(Duration::from_secs(60), "enough scrapes", || {
+        eventually(size.patience, "enough scrapes", || {
             scrapes.load(Ordering::Relaxed) >= size.scrapes || scraper.is_finished()
         });
         drop(stop_at_end);
