@@ -132,10 +132,7 @@ async fn a_broker_that_never_answers_leaves_all_in_memory_and_nothing_charged() 
 async fn a_broker_that_is_killed_and_comes_back_loses_nothing() {
     let mut nats = Nats::start().await;
     let a = Relay::ready(&nats, "p", &Setup::default()).await;
-    for number in 0..5 {
-        a.offer(&number.to_string());
-    }
-    a.until_handed_over(5).await;
+    a.hand_over(0..5).await;
     nats.kill();
     for number in 5..10 {
         a.offer(&number.to_string());
@@ -189,10 +186,7 @@ async fn an_old_broker_does_as_well_if_an_administrator_has_made_the_stream() {
     };
     let mut a = Relay::ready(&nats, "p", &setup).await;
     let b = Relay::ready(&nats, "p", &setup).await;
-    for number in 0..20 {
-        a.offer(&number.to_string());
-    }
-    a.until_handed_over(20).await;
+    a.hand_over(0..20).await;
     for _ in 0..10 {
         b.lease().await.ack();
     }
@@ -212,22 +206,13 @@ async fn a_stream_and_a_consumer_that_an_operator_deletes_are_made_again() {
     let a = Relay::ready(&nats, "p", &Setup::default()).await;
     let stream = a.stream().await;
     stream.delete_consumer("s1").await.unwrap();
-    a.offer("0");
-    a.offer("1");
-    a.until_handed_over(2).await;
+    a.hand_over(0..2).await;
     a.lease().await.ack();
     let held = a.lease().await;
-    let target = a.monitor.backend.target(TARGET).unwrap();
-    let session = target.session().unwrap();
-    session
-        .jetstream
-        .delete_stream(&target.stream)
-        .await
-        .unwrap();
+    let jetstream = &a.session().unwrap().jetstream;
+    jetstream.delete_stream(&a.target().stream).await.unwrap();
     // They get the sequences of the first two.
-    a.offer("2");
-    a.offer("3");
-    a.until_handed_over(4).await;
+    a.hand_over(2..4).await;
     for expected in ["2", "3"] {
         let lease = a.lease().await;
         assert_eq!(name(&lease), expected);
@@ -241,15 +226,11 @@ async fn a_stream_and_a_consumer_that_an_operator_deletes_are_made_again() {
 async fn a_server_that_retires_and_returns_loses_nothing() {
     let mut nats = Nats::start().await;
     let a = Relay::ready(&nats, "p", &Setup::default()).await;
-    for number in 0..5 {
-        a.offer(&number.to_string());
-    }
-    a.until_handed_over(5).await;
+    a.hand_over(0..5).await;
     let leased = a.lease().await;
     nats.retire();
     nats.kill();
-    let session = || a.monitor.backend.target(TARGET).unwrap().session();
-    until("the session has ended", || session().is_none()).await;
+    until("the session has ended", || a.session().is_none()).await;
     // Its answer waits for the next session.
     leased.ack();
     nats.restart().await;
@@ -265,20 +246,16 @@ async fn a_server_that_retires_and_returns_loses_nothing() {
 async fn what_a_killed_broker_did_not_read_or_forgot_is_not_delivered_again() {
     let mut nats = Nats::start().await;
     let a = Relay::ready(&nats, "p", &Setup::default()).await;
-    for number in 0..5 {
-        a.offer(&number.to_string());
-    }
-    a.until_handed_over(5).await;
+    a.hand_over(0..5).await;
     let (sent, lost) = (a.lease().await, a.lease().await);
     nats.pause();
     sent.ack();
     lost.lose(Reason::Rejected);
     tokio::time::sleep(Duration::from_millis(50)).await;
     nats.kill();
-    let session = || a.monitor.backend.target(TARGET).unwrap().session();
-    until("the session has ended", || session().is_none()).await;
+    until("the session has ended", || a.session().is_none()).await;
     nats.restart().await;
-    until("there is another", || session().is_some()).await;
+    until("there is another", || a.session().is_some()).await;
     for number in 2..5 {
         let lease = a.lease().await;
         assert_eq!(name(&lease), number.to_string());

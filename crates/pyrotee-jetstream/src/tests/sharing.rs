@@ -225,10 +225,7 @@ async fn a_surface_that_nobody_asks_for_blocks_no_other() {
 async fn what_is_received_and_not_wanted_any_more_goes_back() {
     let nats = Nats::start().await;
     let a = Relay::ready(&nats, "p", &Setup::default()).await;
-    for number in 0..20 {
-        a.offer(&number.to_string());
-    }
-    a.until_handed_over(20).await;
+    a.hand_over(0..20).await;
     a.lease().await.ack();
     until("the buffer is full", || a.stats().buffered == 8).await;
     let nothing = a.queue.consumer.lease(&[]);

@@ -1,5 +1,6 @@
 //! Relays that share a backlog through a nats-server.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -9,7 +10,9 @@ use pyrotee_queue::{
     Producer, Record, Registry, Sharing, SurfaceId, TargetQueue, WhenFull,
 };
 
+use crate::link::Session;
 use crate::pace::Pace;
+use crate::target::Target;
 use crate::testing::Nats;
 use crate::{Closer, Control, Monitor, Policy, StreamState, TargetStats};
 
@@ -130,14 +133,7 @@ impl Relay {
     pub(super) async fn until_ready(&self) {
         until("the stream is in use", || {
             let is_ready = self.stats().state == StreamState::Ready;
-            is_ready
-                && self
-                    .monitor
-                    .backend
-                    .target(TARGET)
-                    .unwrap()
-                    .session()
-                    .is_some()
+            is_ready && self.session().is_some()
         })
         .await;
     }
@@ -198,19 +194,41 @@ impl Relay {
         self.monitor.stats().targets.pop().unwrap()
     }
 
+    pub(super) fn target(&self) -> Arc<Target> {
+        self.monitor.backend.target(TARGET).unwrap()
+    }
+
+    /// The session on which the stream is used.
+    pub(super) fn session(&self) -> Option<Arc<Session>> {
+        self.target().session()
+    }
+
     /// The stream, as an operator sees it.
     pub(super) async fn stream(&self) -> Stream<()> {
-        let target = self.monitor.backend.target(TARGET).unwrap();
-        let session = target.session().unwrap();
-        session
-            .jetstream
-            .get_stream_no_info(&target.stream)
-            .await
-            .unwrap()
+        let (jetstream, target) = (&self.session().unwrap().jetstream, self.target());
+        let stream = jetstream.get_stream_no_info(&target.stream).await;
+        stream.unwrap()
+    }
+
+    /// Puts a message into the stream that no relay of this version writes.
+    pub(super) async fn publish(&self, surface: u8, content: &'static str) {
+        let subject = self.target().subject(SurfaceId(surface));
+        let jetstream = &self.session().unwrap().jetstream;
+        let published = jetstream.publish(subject, content.into()).await;
+        published.unwrap().await.unwrap();
     }
 
     pub(super) async fn messages(&self) -> u64 {
         self.stream().await.get_info().await.unwrap().state.messages
+    }
+
+    /// Offers records that are named by these numbers, which begin after the former ones, and waits until they are handed
+    /// over.
+    pub(super) async fn hand_over(&self, numbers: Range<u64>) {
+        for number in numbers.clone() {
+            self.offer(&number.to_string());
+        }
+        self.until_handed_over(numbers.end).await;
     }
 
     /// Waits until the relay has handed over `records`.

@@ -16,10 +16,7 @@ async fn a_purge_is_counted_once_by_the_relay_that_asks_for_it() {
         Relay::ready(&nats, "p", &setup),
         Relay::ready(&nats, "p", &setup)
     );
-    for number in 0..5 {
-        a.offer(&number.to_string());
-    }
-    a.until_handed_over(5).await;
+    a.hand_over(0..5).await;
     let purged = b.control.purge(TARGET).await.unwrap();
     assert_eq!(purged.profiles, 5);
     assert!(purged.bytes > 50, "{purged:?}");
@@ -36,10 +33,7 @@ async fn a_purge_is_counted_once_by_the_relay_that_asks_for_it() {
 async fn what_was_received_is_purged_with_the_memory() {
     let nats = Nats::start().await;
     let a = Relay::ready(&nats, "p", &Setup::default()).await;
-    for number in 0..12 {
-        a.offer(&number.to_string());
-    }
-    a.until_handed_over(12).await;
+    a.hand_over(0..12).await;
     let leased = a.lease().await;
     until("the buffer is full", || a.stats().buffered == 8).await;
     assert_eq!(a.queue.consumer.purge().profiles, 8);
@@ -64,10 +58,7 @@ async fn expired_records_are_removed_from_the_stream_and_counted_once() {
         Relay::ready(&nats, "p", &setup),
         Relay::ready(&nats, "p", &setup)
     );
-    for number in 0..5 {
-        a.offer(&number.to_string());
-    }
-    a.until_handed_over(5).await;
+    a.hand_over(0..5).await;
     tokio::time::sleep(Duration::from_millis(400)).await;
     a.offer("young");
     a.until_handed_over(6).await;
@@ -86,11 +77,7 @@ async fn expired_records_are_removed_from_the_stream_and_counted_once() {
 async fn a_damaged_record_is_dropped_and_counted() {
     let nats = Nats::start().await;
     let a = Relay::ready(&nats, "p", &Setup::default()).await;
-    let target = a.monitor.backend.target(TARGET).unwrap();
-    let session = target.session().unwrap();
-    let subject = target.subject(pyrotee_queue::SurfaceId(1));
-    let published = session.jetstream.publish(subject, "damaged".into()).await;
-    published.unwrap().await.unwrap();
+    a.publish(1, "damaged").await;
     a.offer("1");
     a.until_handed_over(1).await;
     let lease = a.lease().await;
@@ -107,10 +94,7 @@ async fn a_damaged_record_is_dropped_and_counted() {
 async fn nothing_that_was_delivered_stays_in_the_stream_after_a_kill_of_the_broker() {
     let mut nats = Nats::start().await;
     let a = Relay::ready(&nats, "p", &Setup::default()).await;
-    for number in 0..500 {
-        a.offer(&number.to_string());
-    }
-    a.until_handed_over(500).await;
+    a.hand_over(0..500).await;
     for _ in 0..500 {
         a.lease().await.ack();
     }
@@ -122,15 +106,7 @@ async fn nothing_that_was_delivered_stays_in_the_stream_after_a_kill_of_the_brok
             let lease = tokio::time::timeout(Duration::from_millis(50), a.lease()).await;
             if let Ok(lease) = lease {
                 lease.ack();
-            } else if a
-                .monitor
-                .backend
-                .target(TARGET)
-                .unwrap()
-                .session()
-                .is_some()
-                && a.messages().await == 0
-            {
+            } else if a.session().is_some() && a.messages().await == 0 {
                 return;
             }
         }
@@ -143,11 +119,7 @@ async fn nothing_that_was_delivered_stays_in_the_stream_after_a_kill_of_the_brok
 async fn records_of_a_surface_that_only_newer_relays_know_stay() {
     let nats = Nats::start().await;
     let a = Relay::ready(&nats, "p", &Setup::default()).await;
-    let target = a.monitor.backend.target(TARGET).unwrap();
-    let session = target.session().unwrap();
-    let subject = target.subject(pyrotee_queue::SurfaceId(9));
-    let published = session.jetstream.publish(subject, "newer".into()).await;
-    published.unwrap().await.unwrap();
+    a.publish(9, "newer").await;
     for number in 0..5 {
         a.offer(&number.to_string());
         a.lease().await.ack();
@@ -162,14 +134,12 @@ async fn records_of_a_surface_that_only_newer_relays_know_stay() {
 async fn the_limits_that_an_administrator_changes_are_those_of_the_next_look() {
     let nats = Nats::start().await;
     let a = Relay::ready(&nats, "p", &Setup::default()).await;
-    let target = a.monitor.backend.target(TARGET).unwrap();
-    let session = target.session().unwrap();
     let before = a.stats();
-    let stream = session.jetstream.get_stream(&target.stream).await.unwrap();
-    let mut changed = stream.cached_info().config.clone();
+    let mut changed = a.stream().await.get_info().await.unwrap().config;
     changed.max_bytes = 12_345_678;
     changed.max_message_size = 100_000;
-    session.jetstream.update_stream(changed).await.unwrap();
+    let jetstream = &a.session().unwrap().jetstream;
+    jetstream.update_stream(changed).await.unwrap();
     until("the look is done", || {
         let stats = a.stats();
         stats.max_bytes == 12_345_678 && stats.longest_body < 100_000
@@ -186,10 +156,7 @@ async fn the_numbers_of_the_stream_are_those_of_the_fleet() {
         Relay::ready(&nats, "p", &setup),
         Relay::ready(&nats, "p", &setup)
     );
-    for number in 0..5 {
-        a.offer(&number.to_string());
-    }
-    a.until_handed_over(5).await;
+    a.hand_over(0..5).await;
     for relay in [&a, &b] {
         until("the look is done", || {
             let stats = relay.stats();
