@@ -320,12 +320,11 @@ async fn others(session: &Session, settings: &Settings, targets: &[CheckedTarget
         Ok(Ok(rows)) => return unknown(rows, targets),
         Ok(Err(error)) => error.to_string(),
         // As to everything that a user may not ask.
-        Err(_) => "NATS does not respond".to_owned(),
+        Err(_) => "NATS does not respond: to look for them, allow $JS.API.STREAM.LIST and $JS.API.CONSUMER.LIST.> to this \
+                   user, which relays do not need"
+            .to_owned(),
     };
-    let what = format!(
-        "streams without a target were not looked for: {why}: to look for them, allow $JS.API.STREAM.LIST and \
-         $JS.API.CONSUMER.LIST.> to this user, which relays do not need"
-    );
+    let what = format!("streams without a target were not looked for: {why}");
     vec![Finding::new(Level::Ok, what)]
 }
 
