@@ -13,7 +13,6 @@ PAGE = (ROOT / "docs/scaling.md").read_text()
 CONFIG = re.search(r"^```\n(server_name: nats-0\n.*?)^```", PAGE, re.M | re.S)[1]
 
 
-
 def public_key():
     """The public key of the user whose seed is in the file of credentials."""
     token = re.search(r"BEGIN NATS USER JWT-----\n(\S+)", CREDENTIALS.read_text())[1]
